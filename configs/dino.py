@@ -22,9 +22,9 @@ def get_config(arg: str = ""):
     config.dino.prototypes = arguments.number(given, "prototypes", default)
     config.vocabulary.size = arguments.number(given, "vocabulary", 0)
     config.optimizer.update(
-        dict(decay_vectors=False, clip_each_norm=3.0, schedule="cosine_steps", final_learning_rate=1e-6)
+        dict(clip_each_norm=3.0, schedule="cosine_steps", final_learning_rate=1e-6, warmup_from_zero=True)
     )
-    config.optimizer.warmup_from_zero = True
+    config.optimizer.sgd.decay_vectors = False
     config.data.drop_last = True
     if is_small:
         return small(config, given)

@@ -35,6 +35,7 @@ STUDIES = (
     "doses",
     "mechanism",
     "mechanism:data=cifar100",
+    "optimizers",
     "noise",
     "noise:data=cifar100",
     "claims_small",

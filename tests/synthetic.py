@@ -45,7 +45,7 @@ def sgd_config(family: ModuleType, data_dir: Path, arguments: str = "", **change
     config.batch_size = 32
     if config.objective != "supervised":
         config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 16})
-    config.optimizer.update({"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0})
+    config.optimizer.update({"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.0, "sgd": {"momentum": 0.0}})
     config.optimizer.ema_decay = 0.75  # everywhere, for the runs to share a compiled initialization
     config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
     return config

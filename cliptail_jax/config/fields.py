@@ -126,8 +126,11 @@ def check(values: Values, section: Section, prefix: str = "") -> None:
 
 
 def unknown_key(key: str, known: Iterable[str]) -> UserError:
-    """The error for a dotted key that is not among the known ones."""
-    return UserError(f"unknown config key '{key}'{did_you_mean(key, known, cutoff=0.5)}")
+    """The error for a dotted key that is not among the known ones; it suggests first those of the same field elsewhere."""
+    known = list(known)
+    elsewhere = [other for other in known if other.endswith(f".{key.rpartition('.')[2]}")]
+    hint = did_you_mean(key, elsewhere, cutoff=0.5) or did_you_mean(key, known, cutoff=0.5)
+    return UserError(f"unknown config key '{key}'{hint}")
 
 
 def type_problem(value: Any, kind: Any) -> str:

@@ -3,8 +3,9 @@
 The objectives add sections of their own. 0, '' and () mean "off" or "all" throughout.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from ml_collections import ConfigDict
 
@@ -288,20 +289,53 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
+class Sgd:
+    momentum: Annotated[float, "Momentum.", Share] = 0.9
+    nesterov: Annotated[bool, "Whether the momentum is Nesterov's."] = False
+    decay_vectors: Annotated[bool, "Whether biases and gains decay, too; with other optimizers they never do."] = True
+
+
+@dataclass(frozen=True)
+class AdamW:
+    b1: Annotated[float, "Decay rate of the first moment.", Share] = 0.9
+    b2: Annotated[float, "Decay rate of the second moment.", Share] = 0.999
+    eps: Annotated[float, "Epsilon.", Positive] = 1e-8
+
+
+@dataclass(frozen=True)
+class Lars:
+    momentum: Annotated[float, "Momentum.", Share] = 0.9
+
+
+@dataclass(frozen=True)
+class Lion:
+    b1: Annotated[float, "Share of the momentum in the sum whose sign is the update.", Share] = 0.9
+    b2: Annotated[float, "Decay rate of the momentum.", Share] = 0.99
+
+
+@dataclass(frozen=True)
+class Muon:
+    """AdamW, with its own section, updates what is no hidden matrix."""
+
+    momentum: Annotated[float, "Decay rate of the momentum.", Share] = 0.95
+
+
+@dataclass(frozen=True)
 class Optimizer:
-    name: Annotated[str, "Optimizer.", OneOf("sgd", "adamw", "lars")] = "sgd"
+    """What all optimizers have, and a section for each; those of others than `name` have no effect."""
+
+    name: Annotated[str, "Optimizer.", OneOf("sgd", "adamw", "lars", "lion", "muon")] = "sgd"
     learning_rate: Annotated[float, "Largest learning rate.", Positive] = 0.1
     final_learning_rate: Annotated[float, "Learning rate at the end of 'cosine_steps'.", NonNegative] = 0.0
     weight_decay: Annotated[float, "Weight decay.", NonNegative] = 1e-4
     final_weight_decay: Annotated[
         float, "Weight decay at the end, reached along a cosine; 0: it is constant.", NonNegative
     ] = 0.0
-    decay_vectors: Annotated[bool, "Whether sgd decays biases and gains, too; adamw and lars never do."] = True
-    momentum: Annotated[float, "Momentum of sgd and lars.", Share] = 0.9
-    nesterov: Annotated[bool, "Whether sgd uses Nesterov momentum."] = False
-    b1: Annotated[float, "Decay rate of adamw's first moment.", Share] = 0.9
-    b2: Annotated[float, "Decay rate of adamw's second moment.", Share] = 0.999
-    eps: Annotated[float, "Epsilon of adamw.", Positive] = 1e-8
+    sgd: Sgd = Sgd()
+    adamw: AdamW = AdamW()
+    lars: Lars = Lars()
+    lion: Lion = Lion()
+    muon: Muon = Muon()
     schedule: Annotated[
         str, "Cosine schedule of the learning rate, by epoch or by step.", OneOf("cosine_epochs", "cosine_steps")
     ] = "cosine_epochs"
@@ -344,6 +378,22 @@ class Training:
     optimizer: Optimizer = Optimizer()
 
 
+# By the key that earlier versions wrote into files: today's, of fields that only one optimizer has.
+RENAMED = {
+    f"optimizer.{field}": f"optimizer.{owner}.{field}"
+    for owner, section in (("sgd", Sgd), ("adamw", AdamW))
+    for field in section.__annotations__
+}
+
+
+def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a config by dotted key, as a version of any time has stored them, with the keys that they have today."""
+    new = RENAMED
+    if values.get("optimizer.name") == "lars":
+        new = RENAMED | {"optimizer.momentum": "optimizer.lars.momentum"}
+    return {new.get(key, key): value for key, value in values.items()}
+
+
 def check_sections(config: ConfigDict) -> None:
     """Raise UserError if values of a training config, each of which is valid, cannot be combined."""
     check_optimizer(config.optimizer)
@@ -357,8 +407,6 @@ def check_sections(config: ConfigDict) -> None:
 def check_optimizer(optimizer: ConfigDict) -> None:
     if optimizer.warmup_steps and optimizer.warmup_epochs:
         raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
-    if optimizer.nesterov and optimizer.name != "sgd":
-        raise UserError(f"optimizer.nesterov is for optimizer.name='sgd', not '{optimizer.name}'")
 
 
 def check_groups(batch_size: int, accumulate_steps: int, group_size: int) -> None:

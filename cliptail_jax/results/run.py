@@ -22,9 +22,9 @@ from cliptail_jax.results.evaluation import (
 from cliptail_jax.results.transfers import Transfer, predictions_path
 from cliptail_jax.runs import read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
-from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS
+from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, read_document
 from cliptail_jax.runs.evaluations import read_summaries
-from cliptail_jax.runs.records import LogLine, RunDocument, Summary, TrainingData
+from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
@@ -55,7 +55,7 @@ class Run:
     @functools.cached_property
     def noted(self) -> Mapping[str, Any]:
         """The content of config.json: the config, and what the run was trained with."""
-        noted = read_json(self.workdir / CONFIG, RunDocument)
+        noted = read_document(self.workdir)
         if noted is None:
             raise UserError(f"there is no run in {self.workdir}")
         if "config" not in noted:

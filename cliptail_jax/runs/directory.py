@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config.fields import Field, difference, plain_value
+from cliptail_jax.config.training import with_new_keys
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import (
     DIGESTS,
@@ -206,7 +207,10 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
 
 def read_document(workdir: Path) -> RunDocument | None:
     """The content of config.json; None if there is none. Raises UserError if it is damaged."""
-    return read_json(workdir / CONFIG, RunDocument)
+    document = read_json(workdir / CONFIG, RunDocument)
+    if document and "config" in document:
+        document["config"] = with_new_keys(document["config"])
+    return document
 
 
 def truncate_logs(workdir: Path, step: int) -> None:

@@ -117,5 +117,15 @@ if __name__ == "__main__":
     run_with_config(
         main,
         describe_fields,
-        ("quickstart", "cifar100_lt", "mechanism", "doses", "noise", "claims_small", "dino_cifar100_lt", "paper"),
+        (
+            "quickstart",
+            "cifar100_lt",
+            "mechanism",
+            "doses",
+            "optimizers",
+            "noise",
+            "claims_small",
+            "dino_cifar100_lt",
+            "paper",
+        ),
     )

@@ -8,6 +8,7 @@ import jax
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import difference, fields_of, plain, plain_value
+from cliptail_jax.config.training import with_new_keys
 from cliptail_jax.files import read_json, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.claims import Change, Claim
@@ -81,7 +82,7 @@ def changed_recipe(before: Mapping[str, Any], now: Mapping[str, Any], claim: Map
     if claim["statistic"] in METHODS:
         texts.append(changed(before["transfer"], now["transfer"], "transfer."))
     for name in dict.fromkeys(Claim(**claim).runs):
-        recipes = (DEFAULTS | of["recipes"].get(name, {}) for of in (before, now))
+        recipes = (DEFAULTS | with_new_keys(of["recipes"].get(name, {})) for of in (before, now))
         if text := changed(*recipes):
             texts.append(f"{name}: {text}")
     return "; ".join(filter(None, texts))

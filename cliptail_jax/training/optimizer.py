@@ -8,8 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
+from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 LARS_TRUST = 1e-3
+MUON_RMS = 0.2  # about that of AdamW's updates before the learning rate
+PIXEL_CHANNELS = 3
 
 Schedule = Callable[[jax.Array], jax.Array]  # of the number of steps done
 
@@ -53,15 +56,16 @@ def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int) -
 def make_optimizer(
     section: ConfigDict, schedule: Schedule, total_steps: int, frozen: FrozenUntil | None = None
 ) -> optax.GradientTransformation:
-    """SGD, AdamW or LARS, by the config's section `optimizer`, with the learning rates of `schedule`.
+    """SGD, AdamW, LARS, Lion or Muon, by the config's section `optimizer`, with the learning rates of `schedule`.
 
     The `frozen` part has neither updates nor decay at first; its moments and their count begin with its first update, like
     those of a PyTorch parameter without a gradient. Gradients are clipped before all this.
 
     SGD's weight decay is part of the gradient (L2), on every parameter, or on matrices only if `decay_vectors` is off; with
     `nesterov`, its momentum is PyTorch's form of Nesterov's.
-    AdamW's and LARS's weight decay is on matrices only (not gains, biases, logit scale), and so is LARS's trust ratio,
-    |parameter| / |gradient with decay| / 1000 (You et al. 2017, arXiv 1708.03888).
+    The weight decay of all others is on matrices only (not gains, biases, logit scale), and so is LARS's trust ratio,
+    |parameter| / |gradient with decay| / 1000 (You et al. 2017, arXiv 1708.03888). The decay of AdamW, Lion (the sign of
+    momentum: Chen et al. 2023, arXiv 2302.06675) and Muon (`scale_by_muon_and_adam`) is decoupled from the gradient.
     """
     o = section
     clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
@@ -77,8 +81,7 @@ def make_optimizer(
 
     def labels(params):
         def label(path, _) -> str:
-            keys = [str(key.key) for key in path if hasattr(key, "key")]
-            return "frozen" if ".".join(keys) == frozen.path else "trained"
+            return "frozen" if ".".join(_keys(path)) == frozen.path else "trained"
 
         return jax.tree_util.tree_map_with_path(label, params)
 
@@ -95,14 +98,54 @@ def _update_rule(
         decay = _later(cosine(o.weight_decay, o.final_weight_decay, total_steps), first_step)
     decay_matrices = optax.add_decayed_weights(decay, _are_matrices)
     if o.name == "sgd":
-        rule = [optax.add_decayed_weights(decay) if o.decay_vectors else decay_matrices]
-        rule += [optax.trace(o.momentum, nesterov=o.nesterov)]
+        rule = [optax.add_decayed_weights(decay) if o.sgd.decay_vectors else decay_matrices]
+        rule += [optax.trace(o.sgd.momentum, nesterov=o.sgd.nesterov)]
     elif o.name == "adamw":
-        rule = [optax.scale_by_adam(o.b1, o.b2, o.eps), decay_matrices]
-    else:
+        rule = [optax.scale_by_adam(**o.adamw), decay_matrices]
+    elif o.name == "lars":
         trust = optax.masked(optax.scale_by_trust_ratio(trust_coefficient=LARS_TRUST), _are_matrices)
-        rule = [decay_matrices, trust, optax.trace(o.momentum)]
+        rule = [decay_matrices, trust, optax.trace(o.lars.momentum)]
+    elif o.name == "lion":
+        rule = [optax.scale_by_lion(**o.lion), decay_matrices]
+    else:
+        rule = [scale_by_muon_and_adam(o), decay_matrices]
     return [*rule, optax.scale_by_learning_rate(_later(schedule, first_step))]
+
+
+def scale_by_muon_and_adam(section: ConfigDict) -> optax.GradientTransformation:
+    """Muon on hidden matrices, AdamW's rule on all other parameters (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+
+    A hidden matrix is the kernel of a linear layer or convolution, [..., in, out], but for the convolution of the pixels. Class
+    embeddings, prototypes, tables of tokens and positions and bare projections of features are left to AdamW, as are vectors.
+    A convolution's kernel counts as the matrix [height width in, out], and a fused projection to queries, keys and values as one.
+
+    Muon's update is the matrix U Vᵀ of M = U S Vᵀ, roughly, by five Newton-Schulz iterations (optax has their formula), where
+    M is the momentum as Nesterov has it, bias-corrected. Multiplied by 0.2 √max(height width in, out), its root mean square is
+    that of AdamW's updates, so that one learning rate suits both (Liu et al. 2025, arXiv 2502.16982, section 2.2).
+    """
+
+    def dimensions(matrices):
+        return jax.tree.map(lambda x: MuonDimensionNumbers(tuple(range(x.ndim - 1)), x.ndim - 1), matrices)
+
+    def label(path, x) -> str:
+        hidden = _keys(path)[-1] == "kernel" and x.shape[-2] != PIXEL_CHANNELS
+        return "muon" if hidden else "adam"
+
+    def match_adam(update: jax.Array) -> jax.Array:
+        *inputs, outputs = update.shape
+        return MUON_RMS * math.sqrt(max(math.prod(inputs), outputs)) * update
+
+    muon = scale_by_muon(beta=section.muon.momentum, weight_dimension_numbers=dimensions)
+    rules = {
+        "muon": optax.chain(muon, optax.stateless(lambda updates, _: jax.tree.map(match_adam, updates))),
+        "adam": optax.scale_by_adam(**section.adamw),
+    }
+    return optax.partition(rules, lambda params: jax.tree_util.tree_map_with_path(label, params))
+
+
+def _keys(path: tuple) -> list[str]:
+    """The names in the path of a parameter in the tree of all, such as ['visual', 'conv1', 'kernel']."""
+    return [str(key.key) for key in path if hasattr(key, "key")]
 
 
 def _later(schedule: Schedule, first_step: int) -> Schedule:

@@ -150,7 +150,7 @@ def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) ->
         model=dict(image=dict(output_dim=start.embed_dim)),
         image=dict(init=initial),
         head=dict(kind="linear"),
-        optimizer=dict(nesterov=True, schedule="cosine_steps"),
+        optimizer=dict(sgd=dict(nesterov=True), schedule="cosine_steps"),
     )
     run.data.update(crop_scale=CROP_SCALE, flip=True)
     return run

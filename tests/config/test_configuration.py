@@ -54,7 +54,6 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.captions.max_words": 2}, "max_words is of text fields: name them in data.captions.words"),
         ({"vocabulary.group_size": 100}, "vocabulary.group_size=100 does not divide batch_size=256"),
         ({"accumulate_steps": 3}, "batch_size=256 is not divisible by accumulate_steps=3"),
-        ({"optimizer.name": "adamw", "optimizer.nesterov": True}, "optimizer.nesterov is for optimizer.name='sgd'"),
         ({"head.kind": "linear", "head.init": "head.npy"}, "head.init has the class embeddings of a cosine head"),
         ({"objective": "contrastive", "vocabulary.size": 2}, "vocabulary.size is for objective='supervised' and has no effect"),
         ({"dino.hidden": 5}, "dino.hidden is for objective='dino'.*'supervised': leave it at 2048"),
@@ -94,8 +93,8 @@ def test_unknown_and_missing_keys_are_named():
     with pytest.raises(UserError, match=similar):
         validate(config)
     config = base_config().unlock()
-    del config.optimizer["momentum"]
-    with pytest.raises(UserError, match="'optimizer.momentum' is missing"):
+    del config.optimizer.sgd["momentum"]
+    with pytest.raises(UserError, match="'optimizer.sgd.momentum' is missing"):
         validate(config)
 
 
@@ -126,6 +125,12 @@ def test_how_often_and_where_a_run_writes_is_incidental():
         (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),
         (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean batch_size"),
         (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean optimizer.learning_rate"),
+        (["--config=configs/sup.py", "--config.optimizer.momentum=0.5"], "did you mean optimizer.sgd.momentum or"),
+        (
+            ["--config=configs/sup.py", "--config.optimizer.b2=0.5"],
+            "did you mean optimizer.lion.b2 or optimizer.adamw.b2?",
+        ),
+        (["--config=configs/sup.py", "--config.optimizer.eps=0.5"], "did you mean optimizer.adamw.eps?"),
         (["--config=configs/sup.py", "--noconfig.data.flop"], "did you mean data.flip"),
     ],
 )

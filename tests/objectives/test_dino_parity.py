@@ -34,7 +34,7 @@ def dino_config(small_config):
             "resample_own_grid": True,
         }
     )
-    config.optimizer.update({"name": "sgd", "momentum": case.MOMENTUM, "learning_rate": case.LEARNING_RATE})
+    config.optimizer.update({"name": "sgd", "learning_rate": case.LEARNING_RATE, "sgd": {"momentum": case.MOMENTUM}})
     config.optimizer.update({"weight_decay": case.WEIGHT_DECAY, "final_weight_decay": case.WEIGHT_DECAY})
     config.optimizer.update({"clip_each_norm": case.CLIP, "final_learning_rate": case.FINAL_RATE})
     config.optimizer.warmup_epochs = case.WARMUP_STEPS // case.STEPS_PER_EPOCH

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.results.run import Run
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -80,6 +82,32 @@ def test_a_run_is_finished_once_it_is_recorded_and_only_for_its_own_config(confi
     assert runs.is_finished(tmp_path, plain(config), FIELDS)
     config.total_epochs += 1
     assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+
+
+@pytest.mark.parametrize(
+    "changes, earlier",
+    [
+        ({}, {}),
+        ({"sgd.momentum": 0.5, "sgd.nesterov": True}, {"momentum": 0.5, "nesterov": True}),
+        ({"name": "lars", "lars.momentum": 0.5}, {"name": "lars", "momentum": 0.5}),
+        ({"name": "adamw", "adamw.b2": 0.98}, {"name": "adamw", "b2": 0.98}),
+    ],
+)
+def test_a_run_from_when_all_optimizers_had_one_section_is_that_of_its_config(config, tmp_path, changes, earlier):
+    config.update_from_flattened_dict({f"optimizer.{key}": value for key, value in changes.items()})
+    begin(tmp_path, config)
+    defaults = {"decay_vectors": True, "momentum": 0.9, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
+    common = {key: value for key, value in plain(config).items() if not re.match(r"optimizer\.\w+\.", key)}
+    values = common | {f"optimizer.{key}": value for key, value in (defaults | earlier).items()}
+    write_json(tmp_path / "config.json", {"config": values})
+    assert runs.difference_to(tmp_path, plain(config), FIELDS) == ""
+    runs.finish(tmp_path, 3, 12.5)
+    assert runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert Run(tmp_path).config["optimizer.adamw.b2"] == config.optimizer.adamw.b2
+    (tmp_path / "checkpoints").mkdir()
+    config.optimizer.sgd.momentum = 0.25
+    with pytest.raises(UserError, match=r"\(optimizer.sgd.momentum=\S+ not 0.25\)"):
+        begin(tmp_path, config)
 
 
 @pytest.mark.parametrize("name", ["config.json", "variant.json", "metrics.jsonl"])

@@ -26,7 +26,7 @@ RECIPES = {
     "sl": IMAGENET_CAPTIONS | RESNET50 | {
         "total_epochs": 90, "batch_size": 256, "batch_norm.group_size": 64, "vocabulary.group_size": 64,
         "optimizer.name": "sgd", "optimizer.learning_rate": 0.1, "optimizer.weight_decay": 1e-4,
-        "optimizer.momentum": 0.9, "optimizer.schedule": "cosine_epochs", "head.kind": "cosine",
+        "optimizer.sgd.momentum": 0.9, "optimizer.schedule": "cosine_epochs", "head.kind": "cosine",
     },
     "clip": IMAGENET_CAPTIONS | RESNET50 | {
         "total_epochs": 32, "batch_size": 1024, "data.captions.template": "cname",

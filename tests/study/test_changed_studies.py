@@ -61,3 +61,13 @@ def test_seeds_and_transfer_belong_to_what_was_stated(of, tmp_path):
 def test_a_misspelt_field_of_a_claim_is_named(tmp_path):
     with pytest.raises(UserError, match="claims.c.marign: a claim has text, statistic, higher, lower, margin, set"):
         run_study(make_study("a", "b", c=claim("tail", "a", "b", marign=3.0)), tmp_path)
+
+
+def test_recipes_that_name_fields_as_earlier_versions_did_are_the_same(tmp_path):
+    study = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    study.runs.a.optimizer.sgd.nesterov = True
+    (tmp_path / "a").mkdir()
+    changes_of_claims(study, study.runs, tmp_path / "study", [])
+    file = tmp_path / "study" / "claims.json"
+    file.write_text(file.read_text().replace("optimizer.sgd.nesterov", "optimizer.nesterov"))
+    assert changes_of_claims(study, study.runs, tmp_path / "study", ["a"]) == {}

@@ -7,7 +7,9 @@ import optax
 import pytest
 
 from cliptail_jax.objectives import base_config
+from cliptail_jax.training.initialization import first_state
 from cliptail_jax.training.optimizer import FrozenUntil, learning_rate, make_optimizer
+from configs import clip
 from tests.synthetic import synthetic_objective
 
 
@@ -16,7 +18,7 @@ def config():
     """SGD without weight decay or momentum at a rate that does not change within a test."""
     config = base_config()
     config.total_epochs = 10**6
-    config.optimizer.update({"learning_rate": 0.1, "weight_decay": 0.0, "momentum": 0.0})
+    config.optimizer.update({"learning_rate": 0.1, "weight_decay": 0.0, "sgd": {"momentum": 0.0}})
     return config
 
 
@@ -56,7 +58,7 @@ def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_ste
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
     """d = g + wd p; v = m v + d; p = p - lr v, and of Nesterov p - lr (d + m v)."""
-    config.optimizer.update({"weight_decay": 0.01, "momentum": 0.9, "nesterov": nesterov})
+    config.optimizer.update({"weight_decay": 0.01, "sgd": {"momentum": 0.9, "nesterov": nesterov}})
     optimizer = synthetic_objective(config).make_optimizer()
     p, v, params = np.array([1.0, -2.0]), np.zeros(2), {"bias": jnp.array([1.0, -2.0])}
     state = optimizer.init(params)
@@ -69,9 +71,10 @@ def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
     np.testing.assert_allclose(params["bias"], p, rtol=1e-6)
 
 
-def test_adamw_decays_matrices_alone(config):
+@pytest.mark.parametrize("name", ["adamw", "lion", "muon"])
+def test_decoupled_decay_is_of_matrices_alone(name, config):
     """With no gradient, a matrix shrinks by lr · wd, and a gain, a bias and the logit scale stay."""
-    config.optimizer.update({"name": "adamw", "weight_decay": 0.2})
+    config.optimizer.update({"name": name, "weight_decay": 0.2})
     params = {"kernel": jnp.ones((2, 2)), "scale": jnp.ones(2), "logit_scale": jnp.ones(())}
     updates = updates_of(config, params, [jax.tree.map(jnp.zeros_like, params)])
     np.testing.assert_allclose(updates["kernel"], -0.1 * 0.2, rtol=1e-6)
@@ -107,7 +110,7 @@ def test_what_is_held_starts_from_its_own_count_at_the_schedules_current_values(
 
 def test_lars_scales_a_matrix_by_its_trust_ratio_and_leaves_vectors_to_sgd(config):
     """d = g + wd p; d *= 0.001 |p| / |d|; v = m v + d; p = p - lr v (You et al., 2017)."""
-    config.optimizer.update({"name": "lars", "learning_rate": 2.0, "weight_decay": 0.1, "momentum": 0.5})
+    config.optimizer.update({"name": "lars", "learning_rate": 2.0, "weight_decay": 0.1, "lars": {"momentum": 0.5}})
     params = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([1.0, 1.0])}
     gradients = [
         {"kernel": jnp.array([[1.0, 0.0]]), "bias": jnp.array([0.5, 0.0])},
@@ -124,10 +127,119 @@ def test_lars_scales_a_matrix_by_its_trust_ratio_and_leaves_vectors_to_sgd(confi
 
 def test_weight_decay_follows_a_cosine_and_spares_vectors_where_the_config_says_so(config):
     config.optimizer.update({"learning_rate": 1.0, "weight_decay": 0.4, "final_weight_decay": 0.2})
-    config.optimizer.update({"decay_vectors": False, "schedule": "cosine_steps"})
+    config.optimizer.update({"sgd": {"decay_vectors": False}, "schedule": "cosine_steps"})
     config.total_steps = 8
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     nothing = jax.tree.map(jnp.zeros_like, params)
     updates = updates_of(config, params, [nothing] * 5)  # of step 4, halfway: both cosines are at their middle
     np.testing.assert_allclose(updates["kernel"], -0.5 * 0.3, rtol=1e-5)
     assert not updates["bias"].any()
+
+
+def test_lion_moves_by_the_sign_of_its_momentum(config):
+    """u = sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g; p = p - lr (u + wd p) (Chen et al., 2023, algorithm 2)."""
+    b1, b2 = 0.5, 0.75
+    config.optimizer.update({"name": "lion", "weight_decay": 0.5, "lion": {"b1": b1, "b2": b2}})
+    optimizer, random = synthetic_objective(config).make_optimizer(), np.random.default_rng(0)
+    p, m = random.normal(size=(2, 3)), np.zeros((2, 3))
+    params = {"kernel": jnp.asarray(p)}
+    state = optimizer.init(params)
+    for _ in range(3):
+        g = random.normal(size=p.shape)
+        updates, state = optimizer.update({"kernel": jnp.asarray(g)}, state, params)
+        params = optax.apply_updates(params, updates)
+        p = p - 0.1 * (np.sign(b1 * m + (1 - b1) * g) + 0.5 * p)
+        m = b2 * m + (1 - b2) * g
+    np.testing.assert_allclose(params["kernel"], p, rtol=1e-5)
+
+
+def newton_schulz(x):
+    """Jordan et al. (2024): the singular values of x, at most 1, go five times through 3.4445 s - 4.7750 s³ + 2.0315 s⁵."""
+    u, s, v = np.linalg.svd(x / np.linalg.norm(x), full_matrices=False)
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return u * s @ v
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (12, 8), (3, 3, 4, 8)])
+def test_muons_first_update_is_roughly_the_gradients_orthogonal_factor(shape, config):
+    """U Vᵀ of g = U S Vᵀ, a convolution's kernel as a matrix [height width in, out]; with AdamW's root mean square of 0.2."""
+    config.optimizer.update({"name": "muon"})
+    gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    matrix = gradient.reshape(-1, shape[-1])
+    update = updates_of(config, {"kernel": jnp.ones(shape)}, [{"kernel": jnp.asarray(gradient)}])["kernel"]
+    found = np.asarray(update).reshape(matrix.shape) / (-0.1 * 0.2 * np.sqrt(max(matrix.shape)))
+    u, _, v = np.linalg.svd(matrix, full_matrices=False)
+    singular = u.T @ found @ v.T  # diagonal, as the singular vectors are the same
+    np.testing.assert_allclose(np.diag(singular), 1, atol=0.35)
+    np.testing.assert_allclose(singular, np.diag(np.diag(singular)), atol=1e-4)
+    np.testing.assert_allclose(found, newton_schulz(matrix), atol=1e-4)
+    assert np.sqrt(np.mean(np.square(update))) == pytest.approx(0.1 * 0.2, rel=0.25)
+
+
+@pytest.mark.parametrize("held", [0, 2])
+def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
+    """m = b m + (1 - b) g; M = b m / (1 - b^(t+1)) + (1 - b) g / (1 - b^t); p = p - lr (0.2 √max(n, k) NS(M) + wd p).
+
+    A head that is held for two steps has none of them.
+    """
+    b, b1, b2, eps, decay = 0.75, 0.5, 0.9, 1e-3, 0.5
+    config.optimizer.update({"name": "muon", "weight_decay": decay, "muon": {"momentum": b}})
+    config.optimizer.adamw.update({"b1": b1, "b2": b2, "eps": eps})
+    shapes = {"stem.kernel": (2, 2, 3, 4), "conv.kernel": (2, 2, 4, 6), "norm.scale": (5,), "tokens.embedding": (6, 4)}
+    shapes["head.weight"] = (4, 6)
+    random = np.random.default_rng(0)
+    direct = {path: [random.normal(size=shape), 0.0, 0.0, 0] for path, shape in shapes.items()}
+
+    def as_params(arrays):
+        split = ((*path.split("."), jnp.asarray(x, jnp.float32)) for path, x in arrays.items())
+        return {part: {name: x} for part, name, x in split}
+
+    params = as_params({path: p for path, (p, *_) in direct.items()})
+    frozen = FrozenUntil("head.weight", held) if held else None
+    optimizer = make_optimizer(config.optimizer, lambda _: 0.1, 10, frozen)
+    state, update = optimizer.init(params), jax.jit(optimizer.update)
+    for step in range(4):
+        gradients = {path: random.normal(size=shape) for path, shape in shapes.items()}
+        updates, state = update(as_params(gradients), state, params)
+        params = optax.apply_updates(params, updates)
+        for path, (p, m, v, t) in direct.items():
+            if path == "head.weight" and step < held:
+                continue
+            g, t = gradients[path], t + 1
+            if path == "conv.kernel":
+                m = b * m + (1 - b) * g
+                nesterov = b * m / (1 - b ** (t + 1)) + (1 - b) * g / (1 - b**t)
+                moved = 0.2 * np.sqrt(16) * newton_schulz(nesterov.reshape(16, 6)).reshape(p.shape)
+            else:
+                m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+                moved = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+            direct[path] = [p - 0.1 * (moved + decay * p * (p.ndim >= 2)), m, v, t]
+    expected = as_params({path: p for path, (p, *_) in direct.items()})
+    jax.tree.map(lambda found, right: np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5), params, expected)
+
+
+def test_muon_has_the_hidden_matrices_of_a_model():
+    """In CLIP with the ResNet for small images all kernels, but for the first convolution."""
+    config = clip.get_config("data=glyphs_lt")
+    config.optimizer.name = "muon"
+    objective = synthetic_objective(config)
+    state = first_state(objective, objective.make_optimizer())[1]
+    owners = {owner: paths_of(rule.inner_state, ".mu") for owner, rule in state.opt_state[0].inner_states.items()}
+    parameters = paths_of(state.trainable)
+    assert owners["muon"] == {path for path in parameters if "kernel" in path} - {"['visual']['conv1']['kernel'].value"}
+    assert owners["adam"] == parameters - owners["muon"]
+
+
+def paths_of(tree, after=""):
+    """The paths of a tree's leaves, behind the attribute `after` of those that have it."""
+    paths = (jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree))
+    return {path.partition(after)[2] if after else path for path in paths} - {""}
+
+
+def test_the_same_gradients_give_the_same_bits(config):
+    gradients = [{"kernel": jnp.asarray(g)} for g in np.random.default_rng(0).normal(size=(3, 3, 3, 4, 8))]
+    for name in ("lion", "muon"):
+        config.optimizer.name = name
+        first, again = (updates_of(config, {"kernel": jnp.ones((3, 3, 4, 8))}, gradients) for _ in range(2))
+        np.testing.assert_array_equal(first["kernel"], again["kernel"])

@@ -104,6 +104,15 @@ def test_an_update_that_devices_share_computes_what_each_would(make_config, plai
     assert len(moments) == 1 and moments[0].addressable_shards[0].data.size * 8 == embedding.size
 
 
+def test_muon_computes_the_same_where_devices_share_the_update(make_config, monkeypatch):
+    """A device has a part of each momentum; orthogonalization needs all of it."""
+    monkeypatch.setattr(sharding, "SMALL", 0)
+    config = make_config("sup", optimizer__name="muon", optimizer__learning_rate=0.01)
+    alone = train(config, steps=3)
+    config.optimizer.shard = True
+    assert_close(train(config, steps=3, devices=8), alone, rtol=1e-4)
+
+
 def test_activations_that_are_computed_again_give_the_same_gradients_and_statistics_of_the_batch(make_config, plain):
     kept, again = plain["sup"], train(make_config("sup", model__remat="blocks"), steps=1)
     gradient = first_gradient(kept.states)
@@ -228,7 +237,7 @@ def test_frozen_parts_keep_weights_and_statistics_and_have_no_optimizer_state(ma
     head = np.random.default_rng(1).normal(size=(CLASSES, 24)).astype(np.float32)
     np.save(tmp_path / "head.npy", head)
     changes = {"head__freeze": True, "head__init": str(tmp_path / "head.npy"), "freeze": ("visual.layer1",)}
-    config = make_config("sup", **changes, optimizer__momentum=0.9, optimizer__weight_decay=0.1)
+    config = make_config("sup", **changes, optimizer__sgd__momentum=0.9, optimizer__weight_decay=0.1)
     trained = train(config)
     start, end = (by_path(s.trainable, s.frozen, s.batch_stats) for s in (trained.states[0], trained.states[-1]))
     frozen = [path for path in start if path.startswith(("head", "visual.layer1."))]

@@ -68,8 +68,8 @@ def test_a_run_is_the_studys_recipe(config, model, opened):
     run = run_config(Point(0.01, 1e-3), model, opened, config, whole=False)
     validate(run)
     o, data = run.optimizer, run.data
-    assert (o.name, o.momentum, o.nesterov, o.schedule, o.warmup_steps) == ("sgd", 0.9, True, "cosine_steps", 0)
-    assert o.learning_rate == 0.01 and o.weight_decay == pytest.approx(0.1) and o.decay_vectors
+    assert (o.name, o.sgd.momentum, o.sgd.nesterov, o.schedule, o.warmup_steps) == ("sgd", 0.9, True, "cosine_steps", 0)
+    assert o.learning_rate == 0.01 and o.weight_decay == pytest.approx(0.1) and o.sgd.decay_vectors
     assert (run.total_steps, run.batch_size, run.seed, data.seed) == (4, 16, 3, 3)
     assert (run.image.init, run.image.freeze, run.head.kind) == (model.name, False, "linear")
     assert (data.crop_scale, data.flip, data.image_size, data.eval_resize) == ((0.08, 1.0), True, 32, 32)
