@@ -15,11 +15,11 @@ study's. Nobody has looked at the bias of these runs.
 
     sgd     0.03  85.3    0.1   86.3    0.3   84.7
     adamw   3e-3  87.3    1e-2  88.9    3e-2  88.3
-    lion    3e-4  22.5    1e-3  24.8    3e-3  18.9
+    lion    1e-3  86.9    3e-3  88.5    1e-2  LION
     muon    3e-3  90.3    1e-2  92.9    3e-2  92.7
 
-Lion learns least at any rate, and its training loss falls no faster without weight decay. Where it is compared with SGD at
-equal accuracy, SGD has only begun.
+Lion's momentum decays by 0.9 a step. With 0.99, Lion's default, it has a memory of a hundred of the 588 steps, and reaches 22.5,
+24.8 and 18.9 % with rates of 3e-4, 1e-3 and 3e-3.
 """
 
 from ml_collections import ConfigDict, FieldReference
@@ -27,10 +27,9 @@ from ml_collections import ConfigDict, FieldReference
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
-DECAY = (
-    2e-3  # the learning rate times the weight decay: as AdamW has it with a rate of 1e-2 and CLIP's weight decay of 0.2
-)
-RATES = {"sgd": 0.1, "adamw": 1e-2, "lion": 1e-3, "muon": 1e-2}
+# The learning rate times the weight decay: as AdamW has it with a rate of 1e-2 and CLIP's weight decay of 0.2.
+DECAY = 2e-3
+RATES = {"sgd": 0.1, "adamw": 1e-2, "lion": 3e-3, "muon": 1e-2}
 # The claim, the run with the higher and the run with the lower value.
 CLAIMS = {
     "adamw": ("SGD leaves SL more biased than AdamW", "sgd", "adamw"),
@@ -61,6 +60,7 @@ def trained_by(name: str, learning_rate: float) -> ConfigDict:
     config.data.drop_last = True
     optimizer = config.optimizer
     optimizer.update(dict(name=name, learning_rate=learning_rate, schedule="cosine_steps"))
+    optimizer.lion.b2 = 0.9
     optimizer.weight_decay = DECAY / learning_rate
     if name == "sgd":  # its decay is part of the gradient, which a momentum of 0.9 adds up to tenfold
         optimizer.weight_decay /= 10

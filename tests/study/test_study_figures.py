@@ -1,12 +1,17 @@
 """Figures of a study's runs: the paper's, and a path from run to run."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 from matplotlib.text import Annotation
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.study.path_figure import draw_path
 from cliptail_jax.study.run import check_study, run_study
+from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.sheets import draw_figures
 from tests.study.synthetic_studies import a_group, make_seeded_study, make_study, read_report
 
@@ -65,3 +70,22 @@ def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
         assert [(arrow.xyann[1], arrow.xy[1]) for arrow in arrows] == along
         assert {name for name, line in at.items() if line.get_markerfacecolor() == "white"} == {"names"}
         assert at["sl"].get_ydata()[0] == kinds["sl"].bias[key].value
+
+
+def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance():
+    """Its last point is the end of the runs. An evaluation at step 6 is of one run alone."""
+    group = a_group(mirrored=True)
+    for run in group.runs:
+        end = run.evaluation.results
+        half, chance = (dataclasses.replace(end, correct=end.correct // share) for share in (2, 100))
+        run.__dict__["course"] = {2: chance, 4: half, 8: end}
+    group.runs[0].course[6] = end
+    start, last = group.path("odds_acc")
+    assert last == pytest.approx((group.mean("top1"), group.value("odds_acc")))
+    halves = [run.course[4] for run in group.runs]
+    of_each = [100 * half.correct.sum() / half.examples.sum() for half in halves]
+    assert start == pytest.approx((np.mean(of_each), MEASURES["odds_acc"].point(halves)))
+    axes = draw_runs({"made": group}, "By hand").axes[0]
+    np.testing.assert_allclose(
+        np.transpose([line.get_data() for line in axes.lines if len(line.get_xdata()) == 2][0]), [start, last]
+    )
