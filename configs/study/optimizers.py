@@ -15,7 +15,7 @@ study's. Nobody has looked at the bias of these runs.
 
     sgd     0.03  85.3    0.1   86.3    0.3   84.7
     adamw   3e-3  87.3    1e-2  88.9    3e-2  88.3
-    lion    1e-3  86.9    3e-3  88.5    1e-2  LION
+    lion    1e-3  86.9    3e-3  88.5    1e-2  87.5
     muon    3e-3  90.3    1e-2  92.9    3e-2  92.7
 
 Lion's momentum decays by 0.9 a step. With 0.99, Lion's default, it has a memory of a hundred of the 588 steps, and reaches 22.5,
