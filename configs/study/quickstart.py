@@ -1,4 +1,4 @@
-"""The main finding of the study on long-tailed glyphs, in about three minutes on two CPU cores:
+"""The main finding of the study on long-tailed glyphs, in about five minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
