@@ -23,7 +23,7 @@ from cliptail_jax.datasets.icons import families, marks
 from cliptail_jax.datasets.icons.drawings import render, svg
 from cliptail_jax.datasets.icons.icons import whole_names
 from cliptail_jax.datasets.icons.sets import Info, read_sets
-from cliptail_jax.datasets.icons.words import captions_of
+from cliptail_jax.datasets.icons.words import captions_of, distinct
 
 SIDE = 16  # pixels of the drawings that are compared
 LOGO_DESIGNERS, EMOJI_SETS = 6, 3
@@ -69,16 +69,14 @@ def main(raw: pathlib.Path) -> None:
 
 
 def read_drawings(raw: pathlib.Path) -> tuple[dict[str, Info], list[Drawing]]:
-    """All sets, and the first drawing of each words of a set."""
+    """All sets, and their drawings as the builder selects them."""
     infos, drawings = {}, []
     for found in tqdm.tqdm(read_sets(raw, lambda prefix: True, print), unit=" sets"):
         infos[found.prefix] = found.info
-        first = {}
-        for name, (words, _) in captions_of(name for name, icon in found.icons.items() if not icon.hidden).items():
-            first.setdefault(words, name)
-        for words, name in first.items():
+        names = [name for name, icon in found.icons.items() if not icon.hidden and not icon.is_animated]
+        for name, (words, _) in distinct(captions_of(names)).items():
             icon, pixels = found.icons[name], None
-            if words and not marks.is_mark_set(found.prefix, found.info):
+            if not marks.is_mark_set(found.prefix, found.info):
                 pixels = render(svg(icon, found, SIDE))
             grey = None if pixels is None else pixels.mean(2).ravel().astype(np.float32)
             drawings.append(Drawing(found.prefix, name, words, families.path_data(icon.body), grey))
@@ -90,7 +88,9 @@ def brands(names: Sequence[tuple[str, Info]]) -> list[tuple[str, str]]:
     for words, info in names:
         if info.category == "Logos":
             designers[re.sub(" (logo|icon)$", "", words)].add(info.author.name)
-    return [("brand", name) for name, by in sorted(designers.items()) if len(by) >= LOGO_DESIGNERS and name not in WORDS]
+    return [
+        ("brand", name) for name, by in sorted(designers.items()) if len(by) >= LOGO_DESIGNERS and name not in WORDS
+    ]
 
 
 def countries(names: Sequence[tuple[str, Info]]) -> list[tuple[str, str]]:
@@ -98,7 +98,9 @@ def countries(names: Sequence[tuple[str, Info]]) -> list[tuple[str, str]]:
     for words, info in names:
         if info.category == "Emoji" and (match := re.fullmatch("flag (?:for )?(?:flag )?(.+)", words)):
             sets[match[1]].add(info.name)
-    return [("country", name) for name, of in sorted(sets.items()) if len(of) >= EMOJI_SETS and name not in NO_COUNTRIES]
+    return [
+        ("country", name) for name, of in sorted(sets.items()) if len(of) >= EMOJI_SETS and name not in NO_COUNTRIES
+    ]
 
 
 def make_families(
@@ -153,7 +155,9 @@ def cut_classes(kept: Sequence[Drawing], split_of: Mapping[str, str], family_of:
         for label in range(len(rest))
     ]
     print("cut classes:", ", ".join(line.partition("\t")[0] for line, stays in zip(rest, enough) if not stays))
-    CLASSES.write_text("\n".join([*head, *(line for line, stays in zip(rest, enough) if stays)]) + "\n", encoding="utf-8")
+    CLASSES.write_text(
+        "\n".join([*head, *(line for line, stays in zip(rest, enough) if stays)]) + "\n", encoding="utf-8"
+    )
 
 
 def write_list(name: str, lines: Iterable[Sequence[str]]) -> None:

@@ -15,7 +15,9 @@ def check_renderer() -> None:
     try:
         import resvg_py  # noqa: F401
     except ImportError:
-        raise UserError("icons are rendered by resvg, which is not installed: pip install resvg-py") from None
+        raise UserError(
+            "icons are rendered by resvg, which is not installed: pip install resvg-py (the extra icons)"
+        ) from None
 
 
 def svg(icon: Icon, of: IconSet, size: int) -> str:

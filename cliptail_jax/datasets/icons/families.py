@@ -94,9 +94,7 @@ def equal_pairs(keys: Sequence[str]) -> Int[np.ndarray, "pair 2"]:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def families(
-    infos: Mapping[str, Info], sets: Sequence[str], twins: Int[np.ndarray, "pair 2"]
-) -> dict[str, str]:
+def families(infos: Mapping[str, Info], sets: Sequence[str], twins: Int[np.ndarray, "pair 2"]) -> dict[str, str]:
     """The family of each set: sets belong together that have
 
     - the same prefix before a hyphen, such as fa-solid and fa-regular;
@@ -120,7 +118,9 @@ def families(
         shared[sets[first], sets[second]].add(first)
         shared[sets[second], sets[first]].add(second)
     together += [
-        pair for pair, common in shared.items() if pair[0] != pair[1] and len(common) > SHARED * min(sizes[p] for p in pair)
+        pair
+        for pair, common in shared.items()
+        if pair[0] != pair[1] and len(common) > SHARED * min(sizes[p] for p in pair)
     ]
     return connected(sorted(infos, key=lambda prefix: (-sizes[prefix], prefix)), together)
 

@@ -18,7 +18,7 @@ from cliptail_jax.datasets.icons.drawings import check_renderer, encoded, render
 from cliptail_jax.datasets.icons.families import MARKS, Member, read_copies, read_families
 from cliptail_jax.datasets.icons.marks import is_mark
 from cliptail_jax.datasets.icons.sets import IconSet, read_sets
-from cliptail_jax.datasets.icons.words import captions_of
+from cliptail_jax.datasets.icons.words import captions_of, distinct
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text
 from cliptail_jax.errors import UserError
 
@@ -76,7 +76,9 @@ class Icons(StreamingBuilder):
                     progress.update()
                     pixels = render(svg(found.icons[name], found, self.size))
                     if pixels is None:
-                        self.skip("that cannot be rendered, or are empty", f"{found.prefix}:{name} shows nothing")
+                        self.skip(
+                            "drawings that cannot be rendered, or show nothing", f"{found.prefix}:{name} shows nothing"
+                        )
                     else:
                         texts = {"name": words, "style": style} | texts_of(found, name)
                         yield {"image": encoded(pixels), "label": label} | texts
@@ -91,25 +93,27 @@ class Icons(StreamingBuilder):
         return split in (MARKS, self.members[prefix].split)
 
     def _names(self, found: IconSet, split: str, copies: set[str]) -> dict[str, tuple[str, str]]:
-        """The words and the style of each name of a set whose drawing the split has, the first of each words."""
-        shown = [name for name, icon in found.icons.items() if not icon.hidden]
-        is_own = self.members[found.prefix].split == split  # marks skip nothing of other sets
-        names, taken = {}, set()
-        for name, (words, style) in captions_of(shown).items():
-            reason = ""
-            if not words:
+        """The words and the style of each name of a set whose drawing the split has."""
+        captions = captions_of(name for name, icon in found.icons.items() if not icon.hidden and not icon.is_animated)
+        chosen, names = distinct(captions), {}
+        for name, icon in found.icons.items():
+            if icon.hidden:
+                reason = "that the designer withdrew or renamed"
+            elif icon.is_animated:
+                reason = "that are animated, whose first frame is often a part only"
+            elif not captions[name][0]:
                 reason = "whose name has no word"
-            elif words in taken:
+            elif name not in chosen:
                 reason = "of a name that the set has already, in another style"
-            elif is_mark(words, found.prefix, found.info) != (split == MARKS):
-                reason = "of logos and flags" * is_own
+            elif is_mark(chosen[name][0], found.prefix, found.info) != (split == MARKS):
+                reason = "of logos and flags"
             elif name in copies:
-                reason = "that are in another split, too"
+                reason = "that another split has, too"
             else:
-                names[name] = words, style
-            taken.add(words)
-            if reason and is_own:
-                self.skip(reason, f"{found.prefix}:{name} is one of the drawings {reason}")
+                names[name] = chosen[name]
+                continue
+            if split == self.members[found.prefix].split:  # not again for the marks of other sets
+                self.skip(f"drawings {reason}", f"{found.prefix}:{name} is one of the drawings {reason}")
         return names
 
     def _labels(self, captions: list[str], split: str) -> np.ndarray:
@@ -158,5 +162,7 @@ def licensed(members: dict[str, Member], licenses: str) -> dict[str, Member]:
     chosen = set(filter(None, licenses.split(",")))
     names = {member.license: {member.license, re.sub(r"-\d.*", "", member.license)} for member in members.values()}
     if unknown := chosen - set().union(*names.values()):
-        raise UserError(f"--licenses={licenses}: no set has the license {min(unknown)!r}; there is {', '.join(sorted(names))}")
+        raise UserError(
+            f"--licenses={licenses}: no set has the license {min(unknown)!r}; there is {', '.join(sorted(names))}"
+        )
     return {prefix: member for prefix, member in members.items() if not chosen or names[member.license] & chosen}

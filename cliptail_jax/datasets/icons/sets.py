@@ -40,6 +40,10 @@ class Icon(msgspec.Struct):
     height: float | None = None
     hidden: bool = False  # withdrawn or renamed by the designer
 
+    @property
+    def is_animated(self) -> bool:
+        return "<animate" in self.body or "<set" in self.body
+
 
 class IconSet(msgspec.Struct):
     """The drawings of a designer. Sizes are in the units of the drawings; Iconify's defaults are 16."""

@@ -2,7 +2,7 @@
 
 import collections
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 ANYWHERE, LAST, USUALLY_LAST, USUALLY_FIRST = "anywhere", "last", "usually last", "usually first"
 USUAL_SHARE = 0.02
@@ -56,6 +56,15 @@ def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     }
 
 
+def distinct(captions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """The captions of a set, each only once: of the name with the fewest style words, and of these the first."""
+    chosen = {}
+    for name, (words, style) in captions.items():
+        if words and (words not in chosen or len(style.split()) < len(captions[chosen[words]][1].split())):
+            chosen[words] = name
+    return {name: captions[name] for name in chosen.values()}
+
+
 def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """A name's words without those that are style anywhere or at the end, and these."""
     kept, style, place = [], [], 0
@@ -72,8 +81,8 @@ def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
             place += 1
     while len(kept) > 1 and ENDS.fullmatch(kept[-1]):
         style.append(kept.pop())
-    if not kept and not any(map(str.isdigit, style)):
-        return tuple(style), []
+    if not kept:  # the name is a style word, such as 'outline', or a number
+        kept, style = [word for word in style if word.isalpha()], [word for word in style if not word.isalpha()]
     return tuple(filter(None, kept)), style
 
 
