@@ -90,11 +90,11 @@ def without_usual(
     words: dict[str, tuple[str, ...]], styles: dict[str, list[str]]
 ) -> tuple[dict[str, tuple[str, ...]], bool]:
     """Takes one style word that is usual in the set off each name, into `styles`; and whether any was taken."""
-    distinct = set(words.values())
+    different = set(words.values())
     lasts = usual((ending(parts) for parts in words.values()), len(words))
     firsts = usual((beginning(parts) for parts in words.values()), len(words))
-    rests = collections.Counter(distinct)
-    rests.update(parts[: -len(last)] for parts in distinct if (last := ending(parts)) in lasts)
+    rests = collections.Counter(different)
+    rests.update(parts[: -len(last)] for parts in different if (last := ending(parts)) in lasts)
     found, changed = {}, False
     for name, parts in words.items():
         if (first := beginning(parts)) in firsts:
