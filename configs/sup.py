@@ -37,6 +37,7 @@ def get_config(arg: str = ""):
     given = training.read(arg, "head", "vocabulary", "sampling", "group", *REMEDIES, "reweight_from")
     config, is_small = training.start(given)
     config.objective = "supervised"
+    config.data.class_match.unmatched = "drop"  # of pairs that train CLIP without a class
     config.head.update(HEAD[arguments.choice(given, "head", tuple(HEAD))])
     config.vocabulary.size = arguments.number(given, "vocabulary", 0)
     if not config.vocabulary.size and (alone := given.keys() & {"sampling", "group"}):

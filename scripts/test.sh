@@ -2,7 +2,7 @@
 # From a fresh clone to a tested one. Arguments go to pytest: scripts/test.sh tests/models -k vit
 # Two processes share the files of tests, since much of a test is compiling and waiting; -n 0 runs all in one, for a debugger.
 set -euo pipefail
-EXTRAS="dev,beam,dask,pretrained${EXTRAS:+,$EXTRAS}"
+EXTRAS="dev,beam,dask,icons,pretrained${EXTRAS:+,$EXTRAS}"
 source "$(dirname "$0")/setup.sh"
 bash scripts/wordnet.sh
 ruff check

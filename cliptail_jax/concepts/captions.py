@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from cliptail_jax.concepts.batches import CaptionBatch, batches_of
 from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError, read_card
-from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES
+from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES
 from cliptail_jax.errors import UserError
 from cliptail_jax.prepared import find_tables, resolve_data_dir
 
@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
     parser.add_argument("--data_dir", default="", help=f"the folder of prepared data sets; {default}")
     parser.add_argument("--column", help=f"the column of captions; default: {columns}")
-    rule = "how captions name classes: by lemmas, as the study counts, or by exact phrases (default: %(default)s)"
-    parser.add_argument("--rule", choices=(LEMMAS, PHRASES), default=LEMMAS, help=rule)
+    rule = "how captions name classes: by lemmas, as the study counts, by exact phrases, or by the longest of these (default: %(default)s)"
+    parser.add_argument("--rule", choices=(LEMMAS, PHRASES, LONGEST), default=LEMMAS, help=rule)
     parser.add_argument("--output", required=True, help="the .tsv file to write")
 
 

@@ -12,7 +12,7 @@ from cliptail_jax.concepts.naming import Naming, naming
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
-from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES, Concept, check_unique
+from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES, Concept, check_unique
 from cliptail_jax.concepts.words import excluded_by, phrases_of
 from cliptail_jax.errors import UserError
 
@@ -22,7 +22,9 @@ class ConceptCounter:
 
     By the rule 'lemmas', the study's, a caption carries a concept if it has all words of one of the concept's phrases, in any
     order, and none of the words that the concept excludes, as `cliptail_jax.concepts.words` explains. By the rule 'phrases',
-    it has one of the phrases as it is written, in any case; excluded words have no effect. A missing caption carries none.
+    it has one of the phrases as it is written, in any case; excluded words have no effect. By the rule 'longest', the same
+    holds of phrases that are not inside longer ones, and a caption with those of several concepts carries none of them. A
+    missing caption carries none.
     Captions are a list, an Arrow array, or a NumPy, Pandas or Polars column, of text or of UTF-8; invalid bytes count as
     spaces.
     """
@@ -37,8 +39,9 @@ class ConceptCounter:
         if not self.names:
             raise UserError("the vocabulary is empty")
         check_unique(self.names, "the vocabulary")
-        self._phrases = PhraseMatcher(concepts_by_phrase(vocabulary)) if rule == PHRASES else None
-        if self._phrases:
+        self._phrases = None
+        if rule in (PHRASES, LONGEST):
+            self._phrases = PhraseMatcher(concepts_by_phrase(vocabulary), longest=rule == LONGEST)
             return
         phrases = [phrases_of(concept) for concept in vocabulary]
         for name, found in zip(self.names, phrases):

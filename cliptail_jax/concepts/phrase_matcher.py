@@ -16,13 +16,15 @@ BLOCK = 20_000  # texts to search at a time
 class PhraseMatcher:
     """Finds the classes whose phrases occur in texts."""
 
-    def __init__(self, classes_of: Mapping[str, Sequence[int]], whole_words: bool = True):
+    def __init__(self, classes_of: Mapping[str, Sequence[int]], whole_words: bool = True, longest: bool = False):
         """
         Args:
             classes_of: phrase -> the labels of its classes.
             whole_words: whether a phrase matches only where it touches no word character, as regular expressions have it.
+            longest: whether a phrase inside a longer one counts for nothing, and a text with phrases of several classes then
+                has none: of 'arrow' and 'arrow down', 'arrow down circle' has the second, and 'arrow down arrow' neither.
         """
-        self._whole_words = whole_words
+        self._whole_words, self._longest = whole_words, longest
         phrases = [phrase for phrase in classes_of if phrase]
         self._automaton = ahocorasick.Automaton()
         for i, phrase in enumerate(phrases):
@@ -53,13 +55,22 @@ class PhraseMatcher:
         if self._whole_words:
             is_word = word_characters()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
             whole = ~is_word[first - 1] & ~is_word[last + 1]
-            first, phrase = first[whole], phrase[whole]
+            first, last, phrase = first[whole], last[whole], phrase[whole]
+        if self._longest:
+            order = np.lexsort((-last, first))
+            first, last, phrase = first[order], last[order], phrase[order]
+            outer = np.diff(np.maximum.accumulate(last), prepend=-1) > 0  # it ends behind all that begin before it
+            first, phrase = first[outer], phrase[outer]
 
         starts = 1 + np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts])])
         row = np.searchsorted(starts, first, side="right") - 1
         # A phrase of several classes makes a pair with each of them.
         hit, classes = self._classes_of.members(phrase)
-        return np.unique(np.stack([row[hit] + start, classes], axis=1), axis=0)
+        pairs = np.unique(np.stack([row[hit] + start, classes], axis=1), axis=0)
+        if self._longest:
+            _, place, count = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+            pairs = pairs[place[count == 1]]
+        return pairs
 
 
 @functools.cache

@@ -23,7 +23,11 @@ from cliptail_jax.errors import UserError, did_you_mean
 
 FOLDER = importlib.resources.files(__package__) / "vocabularies"
 BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdir() if file.name.endswith(".txt")))
-LEMMAS, PHRASES = "lemmas", "phrases"  # the rules by which captions name classes (see `ConceptCounter`)
+LEMMAS, PHRASES, LONGEST = (
+    "lemmas",
+    "phrases",
+    "longest",
+)  # the rules by which captions name classes (see `ConceptCounter`)
 IMAGENET = ("imagenet1k", "imagenet1k_eval", "imagenet100")
 KEYS = ("name", "synonyms", "exclude", "wnid")
 FORM = '{"name": ..., "synonyms": [...], "exclude": [...]}'
@@ -64,11 +68,11 @@ def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
 
 
 def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
-    """The vocabulary for one of the rules: as exact phrases, ImageNet's classes have their lemmas alone, without edits.
+    """The vocabulary for one of the rules: by exact phrases, ImageNet's classes have their lemmas alone, without edits.
 
     Raises UserError as `load_vocabulary`.
     """
-    if rule == PHRASES and name_or_path in IMAGENET:
+    if rule != LEMMAS and name_or_path in IMAGENET:
         return tuple(Concept(name, lemmas(wnid)) for wnid, name in imagenet_names(name_or_path).items())
     return load_vocabulary(name_or_path)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES
+from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
 from cliptail_jax.config.sections import (
     FAST,
@@ -66,8 +66,9 @@ class ClassMatch:
     rule: Annotated[
         str,
         "How words name a class, here, in balancing and for an evaluation set's class frequency: 'lemmas', the study's rule, by "
-        "which 'two dogs' name a dog, or 'phrases', exactly as they are written.",
-        OneOf(LEMMAS, PHRASES),
+        "which 'two dogs' name a dog, 'phrases', exactly as they are written, or 'longest', only those not inside a longer one, so "
+        "that 'hot dog' is no dog where it is a class, and words that then name several classes name none.",
+        OneOf(LEMMAS, PHRASES, LONGEST),
     ] = LEMMAS
     unique: Annotated[bool, "Whether to leave out records that name several classes."] = False
     unmatched: Annotated[

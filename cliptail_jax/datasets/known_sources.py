@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cliptail_jax.concepts.templates import read_templates
+from cliptail_jax.concepts.vocabulary import LONGEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +143,22 @@ KNOWN_SOURCES = (
             "composed": Preset(("glyphs/composed:test",), small=True),
             "composed_lt": Preset(("glyphs/composed:test",), dict(profile=LONG_TAILED), small=True),
         },
+    ),
+    KnownSource(
+        "icons",
+        builder="icons.icons:Icons",
+        vocabulary="icons",
+        presets={
+            "icons": Preset(
+                ("icons:test",),
+                dict(
+                    captions=dict(words=("name",)),
+                    class_match=dict(vocabulary="icons", rule=LONGEST, unmatched="keep"),
+                ),
+                small=True,
+            )
+        },
+        evaluation_sets=(EvaluationSet("icons:test", "test", ("{}",)),),
     ),
     KnownSource(
         "imagenet2012",

@@ -46,6 +46,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         "quality": "1 to 100, of the JPEGs that are written with --short_side; default: 90",
     }
     ANY_CONFIG = False  # whether a set may have any name after a slash
+    CITATION, LICENSE = "", ""  # whom to cite, and what the data may be used for
     FURTHER_SETS: tuple[str, ...] = ()  # names after a slash of the sets beside the one without
 
     def __init__(
@@ -71,6 +72,8 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict({"image": tfds.features.Image()} | label | features),
             supervised_keys=("image", "label") if label_names else None,
             disable_shuffling=True,
+            citation=self.CITATION,
+            license=self.LICENSE,
             metadata=tfds.core.MetadataDict(dataclasses.asdict(self.reencoding)) if self.reencoding else None,
         )
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,3 +37,44 @@ def test_blocks_are_joined(monkeypatch):
 def test_word_characters_are_those_of_regular_expressions():
     some = [*range(0x3000), *np.random.default_rng(0).integers(0x110000, size=20000)]
     assert all(word_characters()[c] == bool(re.match(r"\w", chr(c))) for c in some)
+
+
+NESTED = {"arrow": [0], "arrow down": [1], "down arrow": [1], "arrow down circle": [2], "circle": [3], "folder": [4]}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("arrow", 0),
+        ("arrow down", 1),
+        ("arrow down circle", 2),
+        ("big arrow down", 1),
+        ("arrow down down arrow", 1),  # two phrases of a class
+        ("arrow circle", None),  # two unrelated classes
+        ("arrow down folder", None),
+        ("arrow up arrow down", None),
+        ("down arrow down", 1),  # phrases that overlap
+        ("arrows down", None),
+        ("", None),
+    ],
+)
+def test_longest_phrase_is_the_class_and_several_classes_are_none(text, expected):
+    rows, classes = PhraseMatcher(NESTED, longest=True).matches(pa.array(["folder", text]))
+    assert list(zip(rows.tolist(), classes.tolist())) == [(0, 4), *([(1, expected)] if expected is not None else [])]
+
+
+def starts(phrase, text):
+    """Where a phrase begins in a text, also where it overlaps itself."""
+    return [match.start() for match in re.finditer(rf"(?=\b{phrase}\b)", text)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["arrow", "down", "circle", "folder"]), max_size=5).map(" ".join), max_size=6))
+def test_longest_phrases_are_those_inside_no_other(texts):
+    expected = []
+    for row, text in enumerate(texts):
+        places = [(start, start + len(phrase), c) for phrase, [c] in NESTED.items() for start in starts(phrase, text)]
+        named = {c for a, b, c in places if not any(x <= a and b <= y and (x, y) != (a, b) for x, y, _ in places)}
+        expected += [(row, *named)] if len(named) == 1 else []
+    rows, classes = PhraseMatcher(NESTED, longest=True).matches(pa.array(texts, pa.string()))
+    assert list(zip(rows.tolist(), classes.tolist())) == expected

@@ -1,0 +1,1 @@
+"""Iconify's collection of open icon sets as images with captions."""

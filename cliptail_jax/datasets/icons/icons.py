@@ -1,0 +1,168 @@
+"""Iconify's collection of open icon sets: drawings of 200,000 names by hundreds of designers, as images with captions.
+
+The npm package @iconify/json (https://iconify.design) has each set as its designer licenses it.
+"""
+
+import functools
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from cliptail_jax.concepts.counter import ConceptCounter, concepts_by_phrase
+from cliptail_jax.concepts.vocabulary import LONGEST, load_vocabulary, vocabulary_names
+from cliptail_jax.datasets.icons.drawings import check_renderer, encoded, render, svg
+from cliptail_jax.datasets.icons.families import MARKS, Member, read_copies, read_families
+from cliptail_jax.datasets.icons.marks import is_mark
+from cliptail_jax.datasets.icons.sets import IconSet, read_sets
+from cliptail_jax.datasets.icons.words import captions_of, distinct
+from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text
+from cliptail_jax.errors import UserError
+
+VOCABULARY = "icons"
+LARGEST = 1024
+SPLITS = ("train", "validation", "test", MARKS)
+TEXTS = ("name", "style", "set", "title", "license", "author", "palette", "filename")
+
+
+class Icons(StreamingBuilder):
+    """Icons with the words of their names, on white. Families of sets are in one split each; marks are logos and flags."""
+
+    VERSION = "1.0.0"
+    ANY_CONFIG = True
+    OPTIONS = {
+        "raw": "iconify-json-2.2.535.tgz, from: npm pack @iconify/json@2.2.535",
+        "size": f"the images' width and height, 1 to {LARGEST} pixels; default: 32",
+        "licenses": "only sets of these licenses, as A,B,...: SPDX's names, also without the version (CC-BY); default: all, "
+        "since each allows derived works",
+    }
+
+    def __init__(self, *, size: str | int = 32, licenses: str = "", **kwargs):
+        self.size, self.licenses = read_size(size), licenses
+        self.members = licensed(read_families(), licenses)
+        super().__init__(**kwargs)
+
+    @property
+    def CITATION(self) -> str:
+        return "\n".join(f"{member.title} by {member.author}, {member.address}" for member in self.members.values())
+
+    @property
+    def LICENSE(self) -> str:
+        return ", ".join(sorted({member.license for member in self.members.values()}))
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        image = tfds.features.Image(shape=(self.size, self.size, 3), encoding_format="png")
+        texts = {name: tfds.features.Text() for name in TEXTS}
+        return self.dataset_info(__doc__, vocabulary_names(VOCABULARY), image=image, **texts)
+
+    def check_raw(self) -> None:
+        super().check_raw()
+        check_renderer()
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        splits = dict.fromkeys(member.split for member in self.members.values())
+        return {split: self._generate_examples(split) for split in sorted(splits, key=SPLITS.index)}
+
+    def _generate_examples(self, split: str) -> Iterator[dict]:
+        copies = read_copies()
+        with tqdm(desc=f"{self.name} {split}", unit=" images", disable=None) as progress:
+            for found in read_sets(self.raw, lambda prefix: self._is_of(prefix, split), self.skip):
+                names = self._names(found, split, copies.get(found.prefix, set()))
+                labels = self._labels([words for words, _ in names.values()], split)
+                for (name, (words, style)), label in zip(names.items(), labels, strict=True):
+                    progress.update()
+                    pixels = render(svg(found.icons[name], found, self.size))
+                    if pixels is None:
+                        self.skip(
+                            "drawings that cannot be rendered, or show nothing", f"{found.prefix}:{name} shows nothing"
+                        )
+                    else:
+                        texts = {"name": words, "style": style} | texts_of(found, name)
+                        yield {"image": encoded(pixels), "label": label} | texts
+
+    def _is_of(self, prefix: str, split: str) -> bool:
+        """Whether a split may have drawings of a set: those of marks are in all sets."""
+        if prefix not in self.members:
+            is_known = prefix in read_families()
+            if split == "train" and not is_known:
+                self.skip("icon sets that the list of families lacks", f"the set {prefix} is not of version 2.2.535")
+            return False
+        return split in (MARKS, self.members[prefix].split)
+
+    def _names(self, found: IconSet, split: str, copies: set[str]) -> dict[str, tuple[str, str]]:
+        """The words and the style of each name of a set whose drawing the split has."""
+        captions = captions_of(name for name, icon in found.icons.items() if not icon.hidden and not icon.is_animated)
+        chosen, names = distinct(captions), {}
+        for name, icon in found.icons.items():
+            if icon.hidden:
+                reason = "that the designer withdrew or renamed"
+            elif icon.is_animated:
+                reason = "that are animated, whose first frame is often a part only"
+            elif not captions[name][0]:
+                reason = "whose name has no word"
+            elif name not in chosen:
+                reason = "of a name that the set has already, in another style"
+            elif is_mark(chosen[name][0], found.prefix, found.info) != (split == MARKS):
+                reason = "of logos and flags"
+            elif name in copies:
+                reason = "that another split has, too"
+            else:
+                names[name] = chosen[name]
+                continue
+            if split == self.members[found.prefix].split:  # not again for the marks of other sets
+                self.skip(f"drawings {reason}", f"{found.prefix}:{name} is one of the drawings {reason}")
+        return names
+
+    def _labels(self, captions: list[str], split: str) -> np.ndarray:
+        """The class that each caption names; in validation and test, the class that is the whole caption; -1 for none."""
+        labels = np.full(len(captions), -1)
+        if split == "train":
+            rows, classes = counter().matches(pa.array(captions, pa.string()))
+            labels[rows] = classes
+        elif split != MARKS:
+            labels[:] = [whole_names().get(words, -1) for words in captions]
+        return labels
+
+
+@functools.cache
+def counter() -> ConceptCounter:
+    return ConceptCounter(load_vocabulary(VOCABULARY), LONGEST)
+
+
+@functools.cache
+def whole_names() -> dict[str, int]:
+    """The class of each of its phrases."""
+    return {phrase: classes[0] for phrase, classes in concepts_by_phrase(load_vocabulary(VOCABULARY)).items()}
+
+
+def texts_of(found: IconSet, name: str) -> dict[str, str]:
+    """The text fields that do not depend on the words of the name."""
+    info = found.info
+    return {
+        "filename": f"{found.prefix}/{name}.svg",
+        "set": found.prefix,
+        "title": clean_text(info.name),
+        "license": clean_text(info.license.spdx),
+        "author": clean_text(info.author.name),
+        "palette": "several colours" if info.palette else "one colour",
+    }
+
+
+def read_size(size: str | int) -> int:
+    if not re.fullmatch("[0-9]{1,4}", str(size)) or not 1 <= int(size) <= LARGEST:
+        raise UserError(f"--size={size} is not a number of pixels from 1 to {LARGEST}")
+    return int(size)
+
+
+def licensed(members: dict[str, Member], licenses: str) -> dict[str, Member]:
+    """The sets with one of the licenses; all if none is given. Raises UserError for one that no set has."""
+    chosen = set(filter(None, licenses.split(",")))
+    names = {member.license: {member.license, re.sub(r"-\d.*", "", member.license)} for member in members.values()}
+    if unknown := chosen - set().union(*names.values()):
+        raise UserError(
+            f"--licenses={licenses}: no set has the license {min(unknown)!r}; there is {', '.join(sorted(names))}"
+        )
+    return {prefix: member for prefix, member in members.items() if not chosen or names[member.license] & chosen}

@@ -1,0 +1,43 @@
+"""Which drawings are marks, logos or flags, that is, trademarks or national symbols, and not pictures of things."""
+
+import functools
+import re
+
+from cliptail_jax.datasets.icons.families import read_lines
+from cliptail_jax.datasets.icons.sets import Info
+
+FLAGS = ("cif", "circle-flags", "flag", "flagpack")  # beside them in Iconify's category of flags and maps are map signs
+# Logos of programs and file formats. Iconify's category 'Programming' has the icons of an editor's own commands, too.
+PROGRAMS = (
+    *("catppuccin", "devicon", "devicon-line", "devicon-original", "devicon-plain", "file-icons", "gcp", "k8s"),
+    *("material-icon-theme", "skill-icons", "unjs", "vscode-icons"),
+)
+BRANDS = ("fa-brands", "fa6-brands", "academicons")  # whose category is another
+NAMED = re.compile(r"(bxl|brand|brands|logo|social) .*|.* logo")
+WHOLE = "android apple edge messenger meta notion opera safari steam stripe swift threads unity".split()  # also words
+FLAG = re.compile(r"flags? (?!in hole).*")  # in sets of emojis
+
+
+def is_mark_set(prefix: str, info: Info) -> bool:
+    return info.category == "Logos" or prefix in (*FLAGS, *PROGRAMS, *BRANDS)
+
+
+def is_mark(words: str, prefix: str, info: Info) -> bool:
+    """Whether the drawing that the words name is a logo or a flag: all of some sets, and those with such a name in others.
+
+    The names are those that say so, those with a brand of the list marks.tsv, and in sets of emojis, countries.
+    """
+    if is_mark_set(prefix, info) or NAMED.fullmatch(words) or words in WHOLE or brands().search(words):
+        return True
+    return info.category == "Emoji" and (FLAG.fullmatch(words) is not None or words in countries())
+
+
+@functools.cache
+def brands() -> re.Pattern:
+    names = (re.escape(name) for kind, name in read_lines("marks.tsv") if kind == "brand")
+    return re.compile(rf"(?<!\S)(?:{'|'.join(names)})(?!\S)")
+
+
+@functools.cache
+def countries() -> frozenset[str]:
+    return frozenset(name for kind, name in read_lines("marks.tsv") if kind == "country")

@@ -1,0 +1,123 @@
+"""From the names that designers give their drawings to captions: 'arrow-up-circle-24-filled' is an 'arrow up circle'."""
+
+import collections
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+ANYWHERE, LAST, USUALLY_LAST, USUALLY_FIRST = "anywhere", "last", "usually last", "usually first"
+USUAL_SHARE = 0.02
+
+# Which parts of a name are no words of its caption, and why. Each is a regular expression for one or several words of the
+# name, with hyphens between them.
+#
+# ANYWHERE: always. LAST: at the end. USUALLY_LAST and USUALLY_FIRST: where they end, or begin, at least 2 % of the names of
+# the set; at the end, too, only if the set has the rest of the name more than once, by itself or with another such word.
+# So 'lamp light' of a set with 'lamp bold' is a lamp, and its 'traffic light' stays one. A word that is the whole name stays.
+RULES = (
+    (ANYWHERE, r"\d+(px)?|\d+x\d+", "a size in pixels, the number of a variant, or of things"),
+    (ANYWHERE, r"outlined?|filled|duotone|twotone|two-tone", "how shapes are filled; no thing is called so"),
+    (ANYWHERE, r"((medium-)?(light|dark)|medium)-skin-tone", "emojis in other colours"),
+    (LAST, r"alt|variant|v", "another drawing of the same"),
+    (USUALLY_LAST, r"fill|solid|line|linear|broken|duo|o|f", "how shapes are filled (also: paint fill, line chart)"),
+    (USUALLY_LAST, r"thin|light|regular|bold|small|medium", "how thick lines are (also: traffic light, text bold)"),
+    (USUALLY_LAST, r"rounded|round|sharp", "how corners are drawn"),
+    (USUALLY_LAST, r"light|dark|medium(-light|-dark)?|flat|remix|negative|background|print|colou?r", "colours"),
+    (USUALLY_LAST, r"alerted|badged|expressive|active|loop", "states, of all drawings of a set"),
+    (USUALLY_LAST, r"one|two|three|four|five", "numbers of variants, as words (also: number one)"),
+    (USUALLY_FIRST, r"baseline|round|sharp", "the five styles of Google's icons"),
+    (USUALLY_FIRST, r"bxs|ios|md|i|file-type|folder-type", "parts of a set that has several"),
+)
+NUMBERED = re.compile(r"([a-z]{3,})\d+")  # 'star2' is the second star; 'mp3' and 'h1' are no variants
+
+
+def _pattern(where: str) -> re.Pattern:
+    return re.compile("|".join(f"(?:{pattern})" for place, pattern, _ in RULES if place == where))
+
+
+IS_STYLE, ENDS, ENDS_USUALLY, BEGINS_USUALLY = map(_pattern, (ANYWHERE, LAST, USUALLY_LAST, USUALLY_FIRST))
+MOST_WORDS = 4  # that a rule matches: 'medium light skin tone'
+
+
+def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The words and the style words of each name of a set, by name; either may be ''.
+
+    'cloud-rain-2-bold' gives ('cloud rain', 'bold 2'): the style words are in the order in which they were taken.
+    """
+    words, styles = {}, {}
+    for name in names:
+        parts, style = without_style(name.split("-"))
+        words[name], styles[name] = parts, style
+    changed = True
+    while changed:
+        words, changed = without_usual(words, styles)
+    return {
+        name: (" ".join(parts) if re.search("[^\\W\\d_]", "".join(parts)) else "", " ".join(styles[name]))
+        for name, parts in words.items()
+    }
+
+
+def distinct(captions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """The captions of a set, each only once: of the name with the fewest style words, and of these the first."""
+    chosen = {}
+    for name, (words, style) in captions.items():
+        if words and (words not in chosen or len(style.split()) < len(captions[chosen[words]][1].split())):
+            chosen[words] = name
+    return {name: captions[name] for name in chosen.values()}
+
+
+def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """A name's words without those that are style anywhere or at the end, and these."""
+    kept, style, place = [], [], 0
+    while place < len(parts):
+        for length in range(MOST_WORDS, 0, -1):
+            if IS_STYLE.fullmatch("-".join(parts[place : place + length])) and place + length <= len(parts):
+                style += parts[place : place + length]
+                place += length
+                break
+        else:
+            numbered = NUMBERED.fullmatch(parts[place])
+            kept.append(numbered[1] if numbered else parts[place])
+            style += [parts[place].removeprefix(numbered[1])] if numbered else []
+            place += 1
+    while len(kept) > 1 and ENDS.fullmatch(kept[-1]):
+        style.append(kept.pop())
+    if not kept:  # the name is a style word, such as 'outline', or a number
+        kept, style = [word for word in style if word.isalpha()], [word for word in style if not word.isalpha()]
+    return tuple(filter(None, kept)), style
+
+
+def without_usual(
+    words: dict[str, tuple[str, ...]], styles: dict[str, list[str]]
+) -> tuple[dict[str, tuple[str, ...]], bool]:
+    """Takes one style word that is usual in the set off each name, into `styles`; and whether any was taken."""
+    different = set(words.values())
+    lasts = usual((ending(parts) for parts in words.values()), len(words))
+    firsts = usual((beginning(parts) for parts in words.values()), len(words))
+    rests = collections.Counter(different)
+    rests.update(parts[: -len(last)] for parts in different if (last := ending(parts)) in lasts)
+    found, changed = {}, False
+    for name, parts in words.items():
+        if (first := beginning(parts)) in firsts:
+            styles[name] += first
+            parts, changed = parts[len(first) :], True
+        elif (last := ending(parts)) in lasts and rests[parts[: -len(last)]] > 1:
+            styles[name] += last
+            parts, changed = parts[: -len(last)], True
+        found[name] = parts
+    return found, changed
+
+
+def usual(affixes: Iterable[tuple[str, ...]], names: int) -> Collection[tuple[str, ...]]:
+    """Those of the affixes that at least 2 % of the names have."""
+    counts = collections.Counter(affixes)
+    return {affix for affix, count in counts.items() if affix and count >= USUAL_SHARE * names}
+
+
+def ending(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The words at the end of a name that may be its style; () if there are none, or no others."""
+    return next((parts[-n:] for n in (2, 1) if len(parts) > n and ENDS_USUALLY.fullmatch("-".join(parts[-n:]))), ())
+
+
+def beginning(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The same at the beginning."""
+    return next((parts[:n] for n in (2, 1) if len(parts) > n and BEGINS_USUALLY.fullmatch("-".join(parts[:n]))), ())

@@ -1,0 +1,171 @@
+"""Makes the lists of cliptail_jax/datasets/icons, and cuts those classes that too few designers draw.
+
+    python scripts/make_icon_lists.py --raw=iconify-json-2.2.535.tgz
+
+marks.tsv: brands are the names that six designers of logos use, except for ordinary words; countries are those of three
+sets of emojis. families.tsv and copies.tsv are made by the rules of cliptail_jax/datasets/icons/families.py. The classes
+are those of cliptail_jax/concepts/vocabularies/icons.txt, written by hand; of these stay the ones that the whole name of 8
+or more test images is, from 4 families or more, and of training images from 5 or more.
+"""
+
+import argparse
+import collections
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tqdm
+
+from cliptail_jax.concepts import vocabulary
+from cliptail_jax.datasets.icons import families, marks
+from cliptail_jax.datasets.icons.drawings import render, svg
+from cliptail_jax.datasets.icons.icons import whole_names
+from cliptail_jax.datasets.icons.sets import Info, read_sets
+from cliptail_jax.datasets.icons.words import captions_of, distinct
+
+SIDE = 16  # pixels of the drawings that are compared
+LOGO_DESIGNERS, EMOJI_SETS = 6, 3
+TEST_IMAGES, TEST_FAMILIES, TRAIN_FAMILIES = 8, 4, 5
+WORDS = """
+    android apple arc astro atom audible babel bamboo biome blender bluetooth bower box brave buffer bun c chef circle cloud
+    composer crystal css cucumber cursor dart discourse discover drone edge electron element elm ember expo fire flask flux
+    fox frigate gemini ghost git go grav grunt helm hermes hive html hugo intercom jest json julia kick latex less lighthouse
+    line loom markdown matrix max maya medium mermaid meta meteor mix mocha neon nest notion obsidian opera oracle origin
+    outline pandora passport peacock phoenix pocket polygon postman prisma processing pug r railway readme realm rider ring
+    ripple rocket rss ruby rust safari seat sentry shell signal sketch sky spring square steam storybook stripe stylus svg
+    swagger swift tapas target threads tidal transmission typo unity vault wise x yaml yarn zoom
+""".split()
+NO_COUNTRIES = {"turkey", "in hole", "black flag", "chequered flag", "crossed flags", "triangular flag", "white flag"}
+HEADER = "# Made by scripts/make_icon_lists.py from @iconify/json 2.2.535.\n"
+
+
+FOLDER = pathlib.Path(families.__file__).parent
+CLASSES = pathlib.Path(vocabulary.__file__).parent / "vocabularies" / "icons.txt"
+
+
+class Drawing(NamedTuple):
+    set: str
+    name: str
+    words: str
+    path: str
+    grey: np.ndarray | None  # [256], 16 × 16 grey levels; None of marks, or where nothing is seen
+
+
+def main(raw: pathlib.Path) -> None:
+    infos, drawings = read_drawings(raw)
+    names = [(drawing.words, infos[drawing.set]) for drawing in drawings]
+    write_list("marks.tsv", [*brands(names), *countries(names)])
+    shown = [
+        drawing
+        for drawing in drawings
+        if drawing.grey is not None and not marks.is_mark(drawing.words, drawing.set, infos[drawing.set])
+    ]
+    print(f"{len(drawings):,} drawings, {len(shown):,} are shown and no marks")
+    split_of, family_of, copied = make_families(infos, shown)
+    kept = [drawing for drawing, is_copy in zip(shown, copied) if not is_copy]
+    cut_classes(kept, split_of, family_of)
+
+
+def read_drawings(raw: pathlib.Path) -> tuple[dict[str, Info], list[Drawing]]:
+    """All sets, and their drawings as the builder selects them."""
+    infos, drawings = {}, []
+    for found in tqdm.tqdm(read_sets(raw, lambda prefix: True, print), unit=" sets"):
+        infos[found.prefix] = found.info
+        names = [name for name, icon in found.icons.items() if not icon.hidden and not icon.is_animated]
+        for name, (words, _) in distinct(captions_of(names)).items():
+            icon, pixels = found.icons[name], None
+            if not marks.is_mark_set(found.prefix, found.info):
+                pixels = render(svg(icon, found, SIDE))
+            grey = None if pixels is None else pixels.mean(2).ravel().astype(np.float32)
+            drawings.append(Drawing(found.prefix, name, words, families.path_data(icon.body), grey))
+    return infos, drawings
+
+
+def brands(names: Sequence[tuple[str, Info]]) -> list[tuple[str, str]]:
+    designers = collections.defaultdict(set)
+    for words, info in names:
+        if info.category == "Logos":
+            designers[re.sub(" (logo|icon)$", "", words)].add(info.author.name)
+    return [
+        ("brand", name) for name, by in sorted(designers.items()) if len(by) >= LOGO_DESIGNERS and name not in WORDS
+    ]
+
+
+def countries(names: Sequence[tuple[str, Info]]) -> list[tuple[str, str]]:
+    sets = collections.defaultdict(set)
+    for words, info in names:
+        if info.category == "Emoji" and (match := re.fullmatch("flag (?:for )?(?:flag )?(.+)", words)):
+            sets[match[1]].add(info.name)
+    return [
+        ("country", name) for name, of in sorted(sets.items()) if len(of) >= EMOJI_SETS and name not in NO_COUNTRIES
+    ]
+
+
+def make_families(
+    infos: Mapping[str, Info], shown: Sequence[Drawing]
+) -> tuple[dict[str, str], dict[str, str], np.ndarray]:
+    """Writes families.tsv and copies.tsv; the split and the family of each set, and which drawings are copies."""
+    sets = [drawing.set for drawing in shown]
+    similar = families.similar_pairs(np.stack([drawing.grey for drawing in shown]))
+    twins = np.concatenate([similar, families.equal_pairs([drawing.path for drawing in shown])])
+    marked = {prefix for prefix, info in infos.items() if marks.is_mark_set(prefix, info)}
+    family_of = families.families({prefix: info for prefix, info in infos.items() if prefix not in marked}, sets, twins)
+    sizes = collections.Counter(family_of[prefix] for prefix in sets)
+    split_by_family = families.splits({family: sizes[family] for family in family_of.values()})
+    split_of = {prefix: split_by_family[family] for prefix, family in family_of.items()}
+    write_list("families.tsv", [line_of(prefix, info, family_of, split_of) for prefix, info in sorted(infos.items())])
+    copied = families.copied([split_of[prefix] for prefix in sets], twins)
+    names = collections.defaultdict(list)
+    for drawing, is_copy in zip(shown, copied):
+        if is_copy:
+            names[drawing.set].append(drawing.name)
+    write_list("copies.tsv", [(prefix, " ".join(of)) for prefix, of in sorted(names.items())])
+    for split in families.SHARES:
+        of_split = [prefix for prefix in split_of if split_of[prefix] == split]
+        pairs = np.array([split_of[prefix] == split for prefix in sets])
+        print(
+            f"{split}: {len({family_of[prefix] for prefix in of_split})} families, {len(of_split)} sets, {pairs.sum():,} "
+            f"drawings, {copied[pairs].sum():,} of them copies"
+        )
+    return split_of, family_of, copied
+
+
+def line_of(prefix: str, info: Info, family_of: Mapping[str, str], split_of: Mapping[str, str]) -> tuple[str, ...]:
+    family, split = family_of.get(prefix, "-"), split_of.get(prefix, families.MARKS)
+    return prefix, family, split, info.license.spdx, info.name, info.author.name, info.author.url
+
+
+def cut_classes(kept: Sequence[Drawing], split_of: Mapping[str, str], family_of: Mapping[str, str]) -> None:
+    """Rewrites the list of classes without those of too few drawings."""
+    classes = whole_names()
+    images, designers = collections.Counter(), collections.defaultdict(set)
+    for drawing in kept:
+        if drawing.words in classes:
+            of_class = classes[drawing.words], split_of[drawing.set]
+            images[of_class] += 1
+            designers[of_class].add(family_of[drawing.set])
+    lines = CLASSES.read_text(encoding="utf-8").splitlines()
+    head, rest = [line for line in lines if line.startswith("#")], [line for line in lines if not line.startswith("#")]
+    enough = [
+        images[label, "test"] >= TEST_IMAGES
+        and len(designers[label, "test"]) >= TEST_FAMILIES
+        and len(designers[label, "train"]) >= TRAIN_FAMILIES
+        for label in range(len(rest))
+    ]
+    print("cut classes:", ", ".join(line.partition("\t")[0] for line, stays in zip(rest, enough) if not stays))
+    CLASSES.write_text(
+        "\n".join([*head, *(line for line, stays in zip(rest, enough) if stays)]) + "\n", encoding="utf-8"
+    )
+
+
+def write_list(name: str, lines: Iterable[Sequence[str]]) -> None:
+    text = "".join("\t".join(fields) + "\n" for fields in lines)
+    (FOLDER / name).write_text(HEADER + text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw", required=True, type=pathlib.Path, help="Iconify's file")
+    main(parser.parse_args().raw)
