@@ -161,7 +161,7 @@ def test_any_other_prepared_set_has_its_builders_names_and_a_plain_template(glyp
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("food11", r"unknown evaluation set 'food11' \(did you mean food101\?\): there are imagenet"),
+        ("food11", r"unknown evaluation set 'food11' \(did you mean food101\?\): there are icons:test, imagenet"),
         (":test", "unknown evaluation set ':test'"),
     ],
 )
