@@ -23,11 +23,8 @@ from cliptail_jax.errors import UserError, did_you_mean
 
 FOLDER = importlib.resources.files(__package__) / "vocabularies"
 BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdir() if file.name.endswith(".txt")))
-LEMMAS, PHRASES, LONGEST = (
-    "lemmas",
-    "phrases",
-    "longest",
-)  # the rules by which captions name classes (see `ConceptCounter`)
+# The rules by which captions name classes (see `ConceptCounter`).
+LEMMAS, PHRASES, LONGEST = "lemmas", "phrases", "longest"
 IMAGENET = ("imagenet1k", "imagenet1k_eval", "imagenet100")
 KEYS = ("name", "synonyms", "exclude", "wnid")
 FORM = '{"name": ..., "synonyms": [...], "exclude": [...]}'

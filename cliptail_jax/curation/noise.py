@@ -38,9 +38,8 @@ def with_mistakes(
     # The numbers are independent of those of template and phrase, and those of a record of how many there are.
     whether, which = np.random.default_rng([seed, 0, 2]).random((int(records[-1]) + 1, 2))[records].T
     own, ends = weights[labels], np.cumsum(weights)
-    place = (which * (ends[-1] - own)).astype(
-        np.int64
-    )  # in a line of all classes, as long as their weights, without its own
+    # In a line of all classes, each as long as its weight, without the record's own.
+    place = (which * (ends[-1] - own)).astype(np.int64)
     place += np.where(place >= ends[labels] - own, own, 0)
     return np.where(whether < share, np.searchsorted(ends, place, side="right"), labels)
 

@@ -20,8 +20,16 @@ from cliptail_jax.runs.directory import CONFIG
 SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder
 # What a run has in place of files that are damaged.
-WITHOUT = {"data": {}, "_table": ((), None), "log": (), "checkpoint": "", "sets": {}, "latest": None, "course": {}}
-WITHOUT |= {"retrieval": None}
+WITHOUT = {
+    "data": {},
+    "_table": ((), None),
+    "log": (),
+    "checkpoint": "",
+    "sets": {},
+    "latest": None,
+    "course": {},
+    "retrieval": None,
+}
 Problems = list[str]
 Value = TypeVar("Value")
 

@@ -22,7 +22,7 @@ Lion's momentum decays by 0.9 a step. With 0.99, Lion's default, it has a memory
 24.8 and 18.9 % with rates of 3e-4, 1e-3 and 3e-3.
 """
 
-from ml_collections import ConfigDict, FieldReference
+from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
@@ -40,24 +40,16 @@ CLAIMS = {
 
 def get_config(arg: str = ""):
     arguments.read_only(arg)
-    data_dir, seed = FieldReference(""), FieldReference(studies.FIRST_SEED)
     runs = {name: trained_by(name, learning_rate) for name, learning_rate in RATES.items()}
-    for config in runs.values():
-        config.seed = config.data.seed = seed
-        config.data.data_dir = data_dir
     claims = studies.claims_on(("odds_acc", "slope_pred"), CLAIMS)
     claims |= studies.claims_on(("odds_acc", "slope_pred"), CLAIMS, "_equal_accuracy", at="equal accuracy")
     title = "Optimizers of SL on long-tailed glyphs"
-    study = dict(title=title, data_dir=data_dir, seed=seed, seeds=4, counterbalanced=True)
-    return ConfigDict(study | dict(runs=studies.in_order(runs), claims=studies.in_order(claims)))
+    return studies.equal_training(title, studies.LONG_TAILED["glyphs"], runs, claims, seeds=4)
 
 
 def trained_by(name: str, learning_rate: float) -> ConfigDict:
     """SL with an optimizer at a learning rate."""
     config = load_config("sup:data=glyphs_lt")
-    config.total_epochs = 7
-    config.eval.every_epochs = 1
-    config.data.drop_last = True
     optimizer = config.optimizer
     optimizer.update(dict(name=name, learning_rate=learning_rate, schedule="cosine_steps"))
     optimizer.lion.b2 = 0.9

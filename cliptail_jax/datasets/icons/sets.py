@@ -60,7 +60,7 @@ class IconSet(msgspec.Struct):
 def read_sets(
     raw: pathlib.Path, is_wanted: Callable[[str], bool], skip: Callable[[str, str], None]
 ) -> Iterator[IconSet]:
-    """The wanted icon sets of a file, in its order; `skip` is told of those that cannot be read: reason and example.
+    """The wanted icon sets of a file, in its order. `skip` is called with a reason and an example for those that cannot be read.
 
     Raises:
         UserError: The file is not Iconify's, or damaged.
