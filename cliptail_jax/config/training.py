@@ -28,6 +28,7 @@ from cliptail_jax.errors import UserError
 IN_STEP = "step"
 SHUFFLED, DISTINCT = "shuffled", "distinct"
 UNIFORM, BY_FREQUENCY = "uniform", "frequency"
+NATURAL, RANDOM, REVERSED = "natural", "random", "reversed"
 MAX_BLUR = 2.0  # pixels: the largest radius of a multi-crop view's blur, at 224 pixels
 
 ShareRange = Rule(
@@ -74,6 +75,7 @@ class ClassMatch:
     unmatched: Annotated[
         str, "What to do with records that name no class: 'drop' or, without a class, 'keep'.", OneOf("drop", "keep")
     ] = "drop"
+    unmatched_fraction: Annotated[float, "Share of the records that name no class to keep.", Share] = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,17 @@ class Classes:
     vocabulary: Annotated[str, "The classes of a built-in vocabulary or a file."] = ""
     first: Annotated[int, "Number of classes, the first ones.", NonNegative] = 0
     random: Annotated[int, "Number of classes, selected at random.", NonNegative] = 0
+    at_least: Annotated[int, "The classes with so many records.", NonNegative] = 0
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Concepts that are removed from training. Their classes stay in the list, for zero-shot evaluation."""
+
+    classes: Annotated[
+        tuple[str, ...], "Classes whose records are removed, and all others with a caption that names them."
+    ] = ()
+    words: Annotated[bool, "Whether to remove each record, too, whose caption has a word of their names."] = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,12 @@ class Profile:
     name: Annotated[str, "Profile to impose.", OneOf("", "exponential", "zipf")] = ""
     ratio: Annotated[float, "Largest by smallest class frequency of the exponential profile.", Positive] = 100.0
     exponent: Annotated[float, "Exponent of the zipf profile.", NonNegative] = 1.0
+    largest: Annotated[int, "Frequency of the most frequent class; 0: the records of the largest.", NonNegative] = 0
+    order: Annotated[
+        str,
+        "Order of the classes, from the most frequent: 'random', or 'natural', by their numbers of records.",
+        OneOf(RANDOM, NATURAL),
+    ] = RANDOM
     mirrored: Annotated[bool, "Whether to reverse the order of the classes: the rarest becomes the most frequent."] = (
         False
     )
@@ -106,7 +125,21 @@ class Profile:
 
 @dataclass(frozen=True)
 class Match:
-    frequency: Annotated[str, "Frequency table of another variant, whose class frequencies to match."] = ""
+    frequency: Annotated[str, "Frequency table, such as that of another variant, whose class frequencies to match."] = (
+        ""
+    )
+    n: Annotated[
+        int,
+        "Number of records to which the frequencies are scaled, where none is above the size of the smallest class; 0: as "
+        "they are.",
+        NonNegative,
+    ] = 0
+    assignment: Annotated[
+        str,
+        "Which class has which frequency: its own ('natural'), a random one, or 'reversed', the rarest that of the most "
+        "frequent.",
+        OneOf(NATURAL, RANDOM, REVERSED),
+    ] = NATURAL
     fill: Annotated[str, "Source 'NAME:SPLIT' with records for classes that have too few."] = ""
 
 
@@ -174,6 +207,7 @@ class Data(Reading):
     class_match: ClassMatch = ClassMatch()
     held_out: Annotated[float, "Share of each class that is left out, for validation.", Share] = 0.0
     classes: Classes = Classes()
+    removed: Removed = Removed()
     min_similarity: Annotated[
         float,
         "Smallest `similarity` of a record: of text to class definition (LAIONet), of image to plainest glyph (glyphs).",
@@ -433,9 +467,21 @@ def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) ->
 def check_data(data: ConfigDict) -> None:
     given = [key for key, value in data.classes.items() if value]
     if len(given) > 1:
-        raise UserError(f"set one of data.classes.names, vocabulary, first and random, not {' and '.join(given)}")
+        raise UserError(
+            f"set one of data.classes.names, vocabulary, first, random and at_least, not {' and '.join(given)}"
+        )
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
+    if not data.match.frequency and (data.match.n or data.match.assignment != NATURAL):
+        raise UserError(
+            "data.match.n and .assignment change the class frequencies of data.match.frequency: set it, or to 'own'"
+        )
+    if data.class_match.unmatched_fraction < 1 and data.class_match.unmatched != "keep":
+        raise UserError(
+            "data.class_match.unmatched_fraction is of records that are kept: set data.class_match.unmatched='keep'"
+        )
+    if data.removed.words and not data.removed.classes:
+        raise UserError("data.removed.words is of the names of data.removed.classes: list these, too")
     if data.profile.mirrored and not data.profile.name:
         raise UserError("data.profile.mirrored reverses the order of a profile's classes: set data.profile.name")
     if data.table and data.captions.words:

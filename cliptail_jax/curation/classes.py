@@ -10,8 +10,12 @@ from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.errors import UserError
 
 
-def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[np.ndarray, " chosen"]:
+def select_classes(
+    names: Sequence[str], frequency: Int[np.ndarray, " class"], classes: ConfigDict, seed: int
+) -> Int[np.ndarray, " chosen"]:
     """The labels that the section `data.classes` selects: in the order of its list or vocabulary, else ascending.
+
+    `frequency` is the number of records of each class.
 
     Raises:
         UserError: A class is unknown or listed twice, or there are fewer classes.
@@ -19,6 +23,13 @@ def select_classes(names: Sequence[str], classes: ConfigDict, seed: int) -> Int[
     for key in ("first", "random"):
         if classes[key] > len(names):
             raise UserError(f"data.classes.{key}={classes[key]}, but the source has {len(names)} classes")
+    if classes.at_least:
+        chosen = np.flatnonzero(frequency >= classes.at_least)
+        if not len(chosen):
+            raise UserError(
+                f"data.classes.at_least={classes.at_least}, but the largest class has {frequency.max(initial=0):,} records"
+            )
+        return chosen
     if classes.first:
         return np.arange(classes.first)
     if classes.random:

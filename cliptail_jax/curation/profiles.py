@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.config.training import NATURAL, RANDOM
 from cliptail_jax.errors import UserError
 
 
@@ -26,22 +27,34 @@ def zipf(num_classes: int, largest: int | np.integer, exponent: float) -> Int[np
 
 
 def profile_counts(
-    name: str, available: Int[np.ndarray, " class"], *, ratio: float, exponent: float, seed: int, mirrored: bool = False
+    name: str,
+    available: Int[np.ndarray, " class"],
+    *,
+    ratio: float,
+    exponent: float,
+    seed: int,
+    largest: int = 0,
+    order: str = RANDOM,
+    mirrored: bool = False,
 ) -> Int[np.ndarray, " class"]:
     """How many of its `available` records each class keeps under a profile.
 
-    The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts at the size of the largest class. The
-    ranks of the classes are a random permutation by `seed`; `mirrored`, the same one reversed, so that the class of rank i
-    has rank C-1-i. A class with fewer records than the profile gives it keeps all, and a class may lose all its records.
+    The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts at `largest` or, if that is 0, at the size of
+    the largest class. The ranks of the classes are a random permutation by `seed`, or by order='natural' those of their
+    available records; `mirrored`, the same ones reversed, so that the class of rank i has rank C-1-i. A class with fewer
+    records than the profile gives it keeps all, and a class may lose all its records.
     """
-    num_classes, largest = len(available), int(np.max(available))
+    num_classes, largest = len(available), largest or int(np.max(available))
     if name == "exponential":
         sizes = exponential(num_classes, largest, ratio)
     else:
         sizes = zipf(num_classes, largest, exponent)
+    if order == NATURAL:
+        ranked = np.argsort(-available, kind="stable")
+    else:
+        ranked = np.random.default_rng(seed).permutation(num_classes)
     counts = np.empty(num_classes, np.int64)
-    order = np.random.default_rng(seed).permutation(num_classes)
-    counts[order[::-1] if mirrored else order] = sizes
+    counts[ranked[::-1] if mirrored else ranked] = sizes
     return np.minimum(counts, available)
 
 

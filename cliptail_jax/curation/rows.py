@@ -52,16 +52,24 @@ def all_rows(source: Source | JoinedSource, data: ConfigDict) -> Rows:
         return table_rows(source, Path(data.table), data.class_match.vocabulary)
     words = joined_words(source.metadata, data.captions.words)
     if data.class_match.vocabulary:
-        return class_match_rows(words, **data.class_match)
+        return class_match_rows(words, **data.class_match, seed=data.seed)
     labels = source.metadata["label"].to_numpy()
     return Rows(np.arange(len(labels)), labels, source.class_names, source.wnids, words, not source.class_names)
 
 
-def class_match_rows(words: pa.ChunkedArray | None, vocabulary: str, rule: str, unique: bool, unmatched: str) -> Rows:
+def class_match_rows(
+    words: pa.ChunkedArray | None,
+    vocabulary: str,
+    rule: str,
+    unique: bool,
+    unmatched: str,
+    unmatched_fraction: float = 1.0,
+    seed: int = 0,
+) -> Rows:
     """A row for each class of a vocabulary that a record's words name, by a rule of `ConceptCounter`.
 
     With `unique`, a record that names several classes has no row. With unmatched='keep', a record that names none has a row
-    without a class.
+    without a class, or the share `unmatched_fraction` of them has, which depends on the seed; smaller shares are parts of larger.
 
     Raises:
         UserError: There are no words.
@@ -72,6 +80,9 @@ def class_match_rows(words: pa.ChunkedArray | None, vocabulary: str, rule: str, 
     records, labels = ConceptCounter(vocabulary_for(vocabulary, rule), rule).matches(words)
     note = str(naming(records, labels, len(words), len(names)))
     others = np.setdiff1d(np.arange(len(words)), records) if unmatched == KEEP else records[:0]
+    if unmatched_fraction < 1:
+        drawn = np.random.default_rng((seed, 4)).permutation(len(others))
+        others = others[drawn[: round(unmatched_fraction * len(others))]]
     if unique:
         alone = np.bincount(records, minlength=len(words))[records] == 1
         records, labels = records[alone], labels[alone]

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.config.training import SHUFFLED
@@ -19,14 +18,16 @@ from cliptail_jax.curation.balance import Balance, balanced, most_frequent
 from cliptail_jax.curation.captions import Captions, first_words
 from cliptail_jax.curation.classes import select_classes
 from cliptail_jax.curation.joined import JoinedSource, open_splits
+from cliptail_jax.curation.match import describe_shortfall, matched_rows, target_frequency
 from cliptail_jax.curation.noise import describe_mistakes, with_mistakes
 from cliptail_jax.curation.profiles import profile_counts
+from cliptail_jax.curation.removed import rows_of_concepts
 from cliptail_jax.curation.rows import all_rows
 from cliptail_jax.curation.selection import first_of_permutation, sample, seeded_split, trim_tail
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.datasets.superclasses import KIND_OF
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, work_path
+from cliptail_jax.files import digest_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +106,7 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     """The variant of a source that the `data` section of a config selects.
 
     The steps, in this order: records and labels (the source's, a table's, or the classes that captions name); classes;
-    held-out records; similarity; text fields (a record without text is dropped, unless there is a template); balance;
+    removed concepts; held-out records; similarity; text fields (a record without text is dropped, unless there is a template); balance;
     class frequency (an imposed profile, or that of another variant); scale; the tail; and mistakes in captions and labels. Rows
     without a class stay where a class frequency is imposed or the tail is cut.
 
@@ -116,7 +117,8 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     if data.match.fill:
         source = fill_source(source, data)
     rows = all_rows(source, data)
-    classes = select_classes(rows.class_names, data.classes, data.seed)
+    available = np.bincount(rows.labels[rows.labels >= 0], minlength=len(rows.class_names))
+    classes = select_classes(rows.class_names, available, data.classes, data.seed)
     class_names = tuple(rows.class_names[c] for c in classes)
     new_label = np.full(len(rows.class_names) + 1, -1)  # the last is of rows without a class, whose label is -1
     new_label[classes] = np.arange(len(classes))
@@ -130,6 +132,11 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     elif unlabelled:
         check_classless(data, source.name, len(classes))
 
+    if data.removed.classes:
+        of_rule = data.class_match.vocabulary, data.class_match.rule
+        gone = rows_of_concepts(rows, data.removed.classes, data.removed.words, *of_rule)[kept]
+        notes.append(f"{np.sum(gone):,} of {len(kept):,} records removed for {len(data.removed.classes)} classes")
+        kept = kept[~gone]
     if data.held_out:
         kept = kept[seeded_split(labels[kept], data.held_out, data.seed)[0]]
     if data.min_similarity:
@@ -152,7 +159,13 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         counts = profile_counts(available=available, seed=data.seed, **data.profile)
         kept = kept[first_of_permutation(labels[kept], counts, data.seed)]
     if data.match.frequency:
-        kept = kept[matched(labels[kept], rows.records[kept] < first, class_names, data, notes)]
+        available = np.bincount(labels[kept], minlength=len(classes))
+        wanted = data.match.frequency, data.match.n, data.match.assignment
+        target = target_frequency(class_names, available, *wanted, data.seed)
+        chosen, short = matched_rows(labels[kept], rows.records[kept] < first, target, data.seed)
+        if short.any():
+            notes.append(describe_shortfall(short, target, class_names, data.match.frequency))
+        kept = kept[chosen]
     kept = np.union1d(kept, classless)
     kept = kept[sample(labels[kept], len(classes), data.n, data.fraction, data.keep_all_classes, data.seed)]
     if data.tail.classes:
@@ -235,32 +248,6 @@ def similarity(source: Source | JoinedSource):
         has = ", ".join(source.metadata.column_names)
         raise UserError(f"data.min_similarity needs a source with 'similarity'; {source.name} has {has}")
     return source.metadata["similarity"].to_numpy()
-
-
-def matched(
-    labels: Int[np.ndarray, " row"],
-    is_own: np.ndarray,
-    class_names: tuple[str, ...],
-    data: ConfigDict,
-    notes: list[str],
-) -> Int[np.ndarray, " place"]:
-    """The indices of as many rows of each class as the table `data.match.frequency` has, the source's own rows first.
-
-    What is missing is described in `notes`.
-    """
-    target = frequency_of(class_names, work_path(data.match.frequency))
-    own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
-    from_own = np.minimum(np.bincount(labels[own], minlength=len(target)), target)
-    filled = np.minimum(np.bincount(labels[others], minlength=len(target)), target - from_own)
-    short = target - from_own - filled
-    if short.any():
-        worst = short.argmax()
-        notes.append(
-            f"{short.sum():,} records short of {data.match.frequency} in {np.sum(short > 0):,} classes, "
-            f"most of them in '{class_names[worst]}': {short[worst]:,} of {target[worst]:,}"
-        )
-    kept = own[first_of_permutation(labels[own], from_own, data.seed)]
-    return np.concatenate([kept, others[first_of_permutation(labels[others], filled, data.seed)]])
 
 
 def class_phrases(

@@ -39,7 +39,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.resize": "step", "data.shift": 4}, "data.shift is for images that are not cropped in the step"),
         ({"data.resize": "step", "data.canvas": 200}, "data.canvas=200 is smaller than data.image_size=224"),
         ({"data.eval_resize": 200}, "data.eval_resize=200 is smaller than data.image_size=224"),
-        ({"data.classes.first": 3, "data.classes.random": 4}, "set one of data.classes.names, vocabulary, first and random"),
+        ({"data.classes.first": 3, "data.classes.random": 4}, "set one of data.classes.names, vocabulary, first, random and at_least"),
         ({"data.batch_classes": 2, "data.batch_composition": "distinct"}, "set data.batch_classes or data.batch_composition=.distinct., not both"),
         ({"data.n": 10, "data.fraction": 0.5}, "data.n or data.fraction, not both"),
         ({"data.profile.mirrored": True}, "mirrored reverses the order of a profile's classes: set data.profile.name"),

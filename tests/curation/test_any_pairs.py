@@ -120,3 +120,62 @@ def test_an_exported_table_gives_the_same_pairs(pairs, tmp_path):
 def test_what_needs_classes_is_refused_without_them(pairs, fields, message):
     with pytest.raises(UserError, match=message):
         variant_of(pairs, **{"captions": {"words": ("title",)}} | fields)
+
+
+# Removed concepts
+
+SHAPES = ["arrow up", "arrow", "up circle", "circle", "star", "arrows", "sun"]
+
+
+def removed(vocabulary="", rule="phrases", **fields):
+    source = make_source([0, -1, -1, 1, 2, -1, 2], ("arrow up", "circle", "star"), title=SHAPES, tags=[""] * 7)
+    match = {"vocabulary": vocabulary, "rule": rule, "unmatched": "keep"}
+    variant = variant_of(source, removed=fields, class_match=match, captions={"words": ("title",)})
+    return [SHAPES[record] for record in variant.records], variant
+
+
+@pytest.fixture
+def shapes(tmp_path):
+    path = tmp_path / "shapes.json"
+    path.write_text(
+        json.dumps([{"name": "arrow up"}, {"name": "circle"}, {"name": "star", "synonyms": ["star", "sun"]}])
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("fields, rule, kept", [
+    (dict(classes=("arrow up",)), "phrases", SHAPES[1:]),
+    (dict(classes=("arrow up",), words=True), "phrases", ["circle", "star", "arrows", "sun"]),
+    (dict(classes=("arrow up",), words=True), "lemmas", ["circle", "star", "sun"]),
+    (dict(classes=("circle", "star")), "longest", ["arrow up", "arrow", "arrows"]),
+])  # fmt: skip
+def test_pairs_of_a_removed_concept_are_those_that_name_it_or_have_a_word_of_its_name(shapes, fields, rule, kept):
+    found, variant = removed(shapes, rule, **fields)
+    assert found == kept and variant.class_names == ("arrow up", "circle", "star")
+    assert variant.notes[-1] == f"{7 - len(kept)} of 7 records removed for {len(fields['classes'])} classes"
+
+
+def test_concepts_of_labelled_records_are_removed_by_label():
+    source = make_source([0, 1, 1, 2], ("ant", "bee", "cat"), title=["a bee", "an ant", "x", "y"], tags=[""] * 4)
+    assert variant_of(source, removed={"classes": ("bee",)}).records.tolist() == [0, 3]
+    assert variant_of(source, removed={"classes": ("bee",)}, captions={"words": ("title",)}).records.tolist() == [3]
+
+
+@pytest.mark.parametrize("fields, message", [
+    (dict(classes=("circel",)), "has 'circel', which is not a class of the source.*circle"),
+    (dict(classes=("ant",), words=True), "data.removed.words looks for words in data.captions.words"),
+])  # fmt: skip
+def test_what_cannot_be_removed_is_one_line(shapes, fields, message):
+    with pytest.raises(UserError, match=message):
+        removed(shapes, **fields) if "ant" not in fields["classes"] else variant_of(removed=fields)
+
+
+def test_a_share_of_the_records_without_a_class_is_kept(pairs, vocabulary):
+    match = {"vocabulary": vocabulary, "rule": "phrases", "unmatched": "keep"}
+    kept = {
+        share: set(
+            variant_of(pairs, class_match=match | {"unmatched_fraction": share}, captions={"words": ("title",)}).records
+        )
+        for share in (0.0, 0.5, 1.0)
+    }
+    assert kept[0.0] < kept[0.5] < kept[1.0] and [len(rows) for rows in kept.values()] == [3, 5, 7]

@@ -1,0 +1,85 @@
+"""The class frequencies of a table, scaled and given to other classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from cliptail_jax.concepts.frequency_tables import frequency_of
+from cliptail_jax.config.training import RANDOM, REVERSED
+from cliptail_jax.curation.selection import Indices, first_of_permutation
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import work_path
+
+
+def target_frequency(
+    class_names: Sequence[str], available: Int[np.ndarray, " class"], frequency: str, n: int, assignment: str, seed: int
+) -> Int[np.ndarray, " class"]:
+    """The class frequency that the section `data.match` describes.
+
+    Args:
+        available: the number of records that there are.
+        frequency: the table.
+        n: the sum to which its counts are scaled, if not 0. No class then has more records than the smallest one of
+            `available`, so that each assignment is possible.
+        assignment: 'natural', each class has its own frequency; 'random'; or 'reversed', the class of rank i that of rank C-1-i.
+
+    Raises:
+        UserError: The table cannot be read or lacks a class, or `n` is too large.
+    """
+    counts = frequency_of(tuple(class_names), work_path(frequency))
+    target = scaled(counts, n, int(available.min())) if n else counts
+    if assignment == RANDOM:
+        return target[np.random.default_rng((seed, 3)).permutation(len(target))]
+    if assignment == REVERSED:
+        rank = np.argsort(-counts, kind="stable")
+        reverse = np.empty_like(target)
+        reverse[rank] = target[rank[::-1]]
+        return reverse
+    return target
+
+
+def scaled(counts: Int[np.ndarray, " class"], n: int, largest: int) -> Int[np.ndarray, " class"]:
+    """min(s · counts, largest), with s such that the sum is n; rounded down, or up where the largest remainders are.
+
+    Raises:
+        UserError: `n` is larger than `largest` times the number of classes that have a count.
+    """
+    most = largest * np.count_nonzero(counts)
+    if n > most:
+        raise UserError(
+            f"data.match.n={n:,} is too large: no class can have more than the {largest:,} records of the smallest, so that the "
+            f"classes have {most:,} at most; select classes by data.classes.at_least"
+        )
+    descending = np.sort(counts)[::-1]
+    rest = np.cumsum(descending[::-1])[::-1]  # the sum of the counts from each rank on
+    scales = (n - largest * np.arange(len(counts))) / np.maximum(
+        rest, 1
+    )  # if the classes before a rank have the largest
+    exact = np.minimum(scales[np.argmax(scales * descending <= largest * (1 + 1e-12))] * counts, largest)
+    rounded = np.floor(exact).astype(np.int64)
+    rounded[np.argsort(rounded - exact, kind="stable")[: n - rounded.sum()]] += 1
+    return rounded
+
+
+def matched_rows(
+    labels: Int[np.ndarray, " row"], is_own: np.ndarray, target: Int[np.ndarray, " class"], seed: int
+) -> tuple[Indices, Int[np.ndarray, " class"]]:
+    """The rows of each class up to its target, the source's own rows first, and how many each class is short of it."""
+    own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
+    from_own = np.minimum(np.bincount(labels[own], minlength=len(target)), target)
+    filled = np.minimum(np.bincount(labels[others], minlength=len(target)), target - from_own)
+    kept = own[first_of_permutation(labels[own], from_own, seed)]
+    kept = np.concatenate([kept, others[first_of_permutation(labels[others], filled, seed)]])
+    return kept, target - from_own - filled
+
+
+def describe_shortfall(
+    short: Int[np.ndarray, " class"], target: Int[np.ndarray, " class"], class_names: Sequence[str], frequency: str
+) -> str:
+    """What is missing in which classes."""
+    worst = short.argmax()
+    return (
+        f"{short.sum():,} records short of {frequency} in {np.sum(short > 0):,} classes, most of them in "
+        f"'{class_names[worst]}': {short[worst]:,} of {target[worst]:,}"
+    )

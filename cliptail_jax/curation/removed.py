@@ -1,0 +1,44 @@
+"""Concepts whose pairs are removed from training, so that their classes are zero-shot."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool
+
+from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES, Concept, vocabulary_for
+from cliptail_jax.curation.rows import Rows
+from cliptail_jax.errors import UserError, did_you_mean
+
+
+def rows_of_concepts(
+    rows: Rows, classes: Sequence[str], words: bool, vocabulary: str, rule: str
+) -> Bool[np.ndarray, " row"]:
+    """Whether a row is of one of the classes, or its text has a phrase that names one.
+
+    Args:
+        rows: all rows; without text, the labels decide.
+        words: whether any word of the phrases suffices.
+        vocabulary: has the phrases of the classes; '' if their names are all there is.
+        rule: 'lemmas' finds other forms of the words, too; by any other rule the phrases are looked for as they are written.
+
+    Raises:
+        UserError: A class is unknown, or words are looked for in rows without text.
+    """
+    for name in classes:
+        if name not in rows.class_names:
+            hint = did_you_mean(name, rows.class_names)
+            raise UserError(f"data.removed.classes has '{name}', which is not a class of the source{hint}")
+    found = np.isin(rows.labels, [rows.class_names.index(name) for name in classes])
+    if rows.words is None:
+        if words:
+            raise UserError("data.removed.words looks for words in data.captions.words: name the text fields to search")
+        return found
+    rule = LEMMAS if rule == LEMMAS else PHRASES
+    known = {concept.name: concept for concept in vocabulary_for(vocabulary, rule)} if vocabulary else {}
+    phrases = {phrase for name in classes for phrase in known.get(name, Concept(name)).synonyms or (name,)}
+    if words:
+        phrases = {word for phrase in phrases for word in phrase.split()}
+    captions, _ = ConceptCounter([Concept(phrase) for phrase in sorted(phrases)], rule).matches(rows.words)
+    found[captions] = True
+    return found
