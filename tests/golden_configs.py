@@ -39,6 +39,10 @@ STUDIES = (
     "noise",
     "noise:data=cifar100",
     "claims_small",
+    "natural",
+    "natural:part=order",
+    "natural:part=factors",
+    "imagenet_resized",
 )
 
 

@@ -23,7 +23,7 @@ class Preset:
     Attributes:
         evaluation_sets: what a run is evaluated on.
         fields: values of `config.data`; its `name` is the source's unless given.
-        small: whether images have 32 pixels, for which config files choose small models.
+        small: whether images have 32 or 64 pixels, for which config files choose small models.
         fill: the source, as 'name:split', that supplies the records that `match=` finds missing.
     """
 
@@ -159,6 +159,17 @@ KNOWN_SOURCES = (
             )
         },
         evaluation_sets=(EvaluationSet("icons:test", "test", ("{}",)),),
+    ),
+    *(
+        KnownSource(
+            f"imagenet_resized/{size}x{size}",
+            presets={
+                f"imagenet{size}": Preset(
+                    (f"imagenet_resized/{size}x{size}:validation",), dict(image_size=size), small=True
+                )
+            },
+        )
+        for size in (32, 64)
     ),
     KnownSource(
         "imagenet2012",

@@ -41,9 +41,9 @@ def own_preset(name: str, data_dir: str, retrieves: bool = False) -> Preset:
 
 
 def small_size(name: str, data_dir: str) -> int:
-    """The side in pixels of images for small networks: that of a set of small images without a preset, or 32."""
+    """The side in pixels of images for small networks: that of a preset, or of a set of small images without one; else 32."""
     if name in PRESETS:
-        return 32
+        return PRESETS[name].fields.get("image_size", 32)
     preset = own_preset(name, data_dir)
     return typical_size(name, data_dir, preset.fields["split"]) if preset.small else 32
 

@@ -119,7 +119,7 @@ def test_how_often_and_where_a_run_writes_is_incidental():
         (["--config=configs/none.py"], "config file 'configs/none.py' does not exist"),
         (
             ["--config=configs/sup.py:data=imagenette"],
-            "unknown data preset 'imagenette' (did you mean imagenet2012 or imagenet_captions?): choose one of glyphs",
+            "unknown data preset 'imagenette' (did you mean imagenet64 or imagenet32 or imagenet2012?): choose one of glyphs",
         ),
         (["--config=configs/sup.py:dat=glyphs"], "unknown config argument 'dat'"),
         (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),

@@ -3,14 +3,23 @@
 The values of their runs and claims are in the golden file of test_catalogue.py.
 """
 
-import pytest
+import io
 
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, vocabulary_names
 from cliptail_jax.config.files import load_config
+from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.experiments import catalogue
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.replicates import replicates_of
-from configs.study import claims_small, dino_cifar100_lt, mechanism, paper, quickstart
+from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart
 from tests.golden_configs import STUDIES, what_trains
 
 
@@ -83,3 +92,45 @@ def test_each_seed_or_pair_assigns_frequencies_anew(study, run, seeds):
     replicates = replicates_of(config)
     seeds_of = [{configs.runs[run].data.seed for configs in replicate.values()} for replicate in replicates]
     assert seeds_of == [{config.seed + seed} for seed in range(seeds)]
+
+
+class ImagenetResized(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Eight classes of ImageNet with 12 to 40 images, labelled by WordNet ids in an order of their own, as TFDS has them."""
+
+    VERSION = "0.1.0"
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="32x32")]
+    WNIDS = imagenet_wnids()[7::-1]
+
+    def _info(self):
+        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=list(self.WNIDS))}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(4), "validation": self._generate_examples(0)}
+
+    def _generate_examples(self, more):
+        for label in range(8):
+            for i in range(12 + more * label):
+                image = io.BytesIO()
+                Image.new("RGB", (32, 32), (label, i, 0)).save(image, "png")
+                yield f"{label}_{i}", {"image": io.BytesIO(image.getvalue()), "label": label}
+
+
+def test_photographs_have_the_frequencies_of_a_table_in_three_orders(tmp_path):
+    ImagenetResized(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    names = vocabulary_names("imagenet1k")[:8]
+    write_frequency(tmp_path / "web.tsv", names, np.array([900, 300, 100, 80, 40, 20, 10, 5]))
+    study = imagenet_resized.get_config()
+    study.data_dir, study.frequency = str(tmp_path), str(tmp_path / "web.tsv")
+    frequencies = {}
+    for order in ("natural", "random", "reversed"):
+        data = study.runs[f"clip_{order}"].copy_and_resolve_references().data
+        data.match.n = 40
+        variant = open_variant(data)
+        assert set(variant.captions(range(40), 0)) <= set(names)
+        frequencies[order] = dict(zip(variant.class_names, variant.class_frequency.tolist()))
+    assert [frequencies["natural"][name] for name in names] == [12, 12, 6, 5, 3, 1, 1, 0]
+    assert [frequencies["reversed"][name] for name in names] == [0, 1, 1, 3, 5, 6, 12, 12]
+    assert sorted(frequencies["random"].values()) == sorted(frequencies["natural"].values())
+    opened = open_run_set("imagenet_resized/32x32:validation", 0, data, tuple(frequencies["natural"]))
+    assert len(opened.variant) == 96 and set(opened.prompt_names) <= set(imagenet_names("imagenet1k_eval").values())

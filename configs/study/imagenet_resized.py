@@ -1,0 +1,71 @@
+"""The main finding on photographs under the web's own long tail: ImageNet's images, as often as LAION-400M names their classes.
+
+    python -m cliptail_jax.study --config=configs/study/imagenet_resized.py --workdir=runs/imagenet32 --config.data_dir=DIR \\
+        --config.frequency=class_frequency_laion400m_imagenet_ori.txt
+
+DIR holds TFDS's imagenet_resized/32x32, or 64x64 with `:size=64`, as cliptail_jax/datasets/README.md prepares data sets of TFDS.
+The table is in metadata/freqs of github.com/CVMI-Lab/clip-beyond-tail; any table of ImageNet's classes will do. It is scaled to
+100,000 images, where no class has more than the 732 of ImageNet's smallest: 40 classes have these, the median class has 23,
+and 27 have none.
+
+SL, SL with counted classes of the batch and CLIP on class names, each with the frequencies as they are on the web, given to
+classes at random, and reversed: the first and the last are a mirrored pair, and only a random order tells whether frequent
+concepts are easier. Nobody has run this study yet, and its recipe, that of CIFAR-100-LT with larger batches, is not tuned.
+
+A run has 64 epochs, 6,250 steps of 1,024 images. `plan` bounds a step of CLIP on v5e-8 by 0.017 ms, so there the input is the
+limit; a core of a CPU takes two hours.
+
+    python -m cliptail_jax.plan --config=configs/clip.py:data=imagenet32,batch_size=1024 --on=v5e-8 \\
+        --records=100000 --classes=1000 --config.total_epochs=64 --config.model.text.context_length=16
+"""
+
+from ml_collections import ConfigDict, FieldReference
+
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import arguments, studies
+
+IMAGES, BATCH_SIZE, EPOCHS = 100_000, 1024, 64
+ORDERS = ("natural", "random", "reversed")
+CLAIMS = {
+    "clip": ("In {} order, SL is more biased than CLIP", "sl", "clip"),
+    "counts": ("In {} order, SL is more biased than with counted classes of the batch", "sl", "counts"),
+}
+
+
+def get_config(arg: str = ""):
+    given = arguments.read_only(arg, "size")
+    size = arguments.choice(given, "size", ("32", "64"))
+    data_dir, seed = FieldReference(""), FieldReference(0)
+    frequency = FieldReference("class_frequency_laion400m_imagenet_ori.txt")
+    runs, claims = {}, {}
+    for order in ORDERS:
+        for kind in ("sl", "counts", "clip"):
+            config = runs[f"{kind}_{order}"] = run_of(kind, f"data=imagenet{size},batch_size={BATCH_SIZE}")
+            config.seed = config.data.seed = seed
+            config.data.data_dir = data_dir
+            config.data.match.update(dict(n=IMAGES, assignment=order))
+            config.data.match.frequency = frequency
+        stated = {
+            f"{key}_{order}": (text.format(order), *(f"{kind}_{order}" for kind in kinds))
+            for key, (text, *kinds) in CLAIMS.items()
+        }
+        claims |= studies.claims_on(("odds_acc", "slope_pred"), stated)
+    for kind in ("sl", "counts", "clip"):
+        text = "In natural order, {} is more biased than in random order, as frequent concepts are easier"
+        claims[f"{kind}_easier"] = studies.claim(text.format(kind), "odds_acc", f"{kind}_natural", f"{kind}_random")
+    study = dict(title=f"ImageNet at {size} pixels, as frequent as on the web", data_dir=data_dir, seed=seed, seeds=2)
+    study |= dict(frequency=frequency, runs=studies.in_order(runs), claims=studies.in_order(claims))
+    return ConfigDict(study)
+
+
+def run_of(kind: str, arguments: str) -> ConfigDict:
+    config = load_config(f"clip:{arguments}" if kind == "clip" else f"sup:{arguments}")
+    config.total_epochs, config.eval.every_epochs = EPOCHS, 4
+    config.optimizer = load_config(f"clip:{arguments}").optimizer
+    config.batch_norm.group_size = 128
+    config.data.drop_last = True
+    if kind == "clip":
+        config.model.text.context_length = 16
+    if kind == "counts":
+        config.vocabulary.size, config.loss.count_in_batch = 1, True
+    return config

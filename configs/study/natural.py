@@ -1,0 +1,213 @@
+"""A natural long tail: icons, whose names and frequencies nobody chose.
+
+    python -m cliptail_jax.study --config=configs/study/natural.py --workdir=runs/natural --config.data_dir=DIR
+    python -m cliptail_jax.study --config=configs/study/natural.py:part=order --workdir=runs/natural_order --config.data_dir=DIR
+    python -m cliptail_jax.study --config=configs/study/natural.py:part=factors --workdir=runs/natural_factors --config.data_dir=DIR
+
+DIR has the icons, see cliptail_jax/datasets/README.md. All runs of a part have the same images per step, steps and optimizer.
+SL trains on the 45,842 records with a class; `clip_names` on the same records and their class names; `clip` on the same records
+and their captions; runs named `all` on all 103,934 pairs.
+
+**losses** (two seeds): what makes CLIP robust, as in configs/study/mechanism.py, under natural frequencies.
+
+**order** (two seeds): natural frequency is confounded with how hard a class is. The 141 classes with 100 records or more get
+frequencies from 100 to 2, in their natural order, in a random one, and in the reversed one. Natural and reversed are a mirrored
+pair. Whether frequent concepts are easier is itself a question: if so, bias is largest in the natural order.
+
+**factors** (one run each): what only natural text has. Words beyond the class; the share of pairs that name no class; scale;
+and 24 classes that no caption names, when other captions have the words of their names, and when none has.
+
+Claims, recipe and margins were fixed before the runs.
+"""
+
+from ml_collections import ConfigDict, FieldReference
+
+from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments import arguments, studies
+
+BATCH_SIZE, STEPS = 256, 900
+LEARNING_RATE = 2e-3
+SMALLEST, RATIO = 100, 50  # of part=order: the records of the smallest class, and the ratio of the frequencies
+ORDERS = {"natural": ("natural", False), "random": ("random", False), "reversed": ("natural", True)}
+CAPTIONS = "icons:test@name"  # retrieval
+
+# Two words each, of which both are in other names, too.
+ZERO_SHOT = (
+    *(
+        "alarm clock",
+        "bar chart",
+        "battery empty",
+        "battery full",
+        "battery low",
+        "book open",
+        "cloud download",
+        "cloud rain",
+    ),
+    *(
+        "cloud snow",
+        "cloud sun",
+        "cloud upload",
+        "credit card",
+        "door open",
+        "id card",
+        "line chart",
+        "lock open",
+        "magic wand",
+    ),
+    *("mail open", "pie chart", "shopping bag", "shopping basket", "shopping cart", "test tube", "traffic light"),
+)
+BIAS = ("odds_acc", "slope_pred")
+# By part: the claim, the run with the higher and the run with the lower value of each measure of bias.
+LOSSES = {
+    "clip": ("SL is more biased than CLIP on captions of the same records", "sl", "clip"),
+    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl", "batch"),
+    "counts": ("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    "captions": ("Class names leave CLIP more biased than captions of the same records", "clip_names", "clip"),
+    "all": ("Pairs with a class leave CLIP more biased than all pairs", "clip", "clip_all"),
+    "words_all": ("Words as labels, without contrast, leave more bias than CLIP", "words_all", "clip_all"),
+    "adjusted": ("SL is more biased than with adjusted logits", "sl", "adjusted"),
+}
+EQUAL = {
+    "counts_equal": (
+        "With counted classes of the batch, SL is as biased as CLIP on class names",
+        "counts",
+        "clip_names",
+    ),
+    "sigmoid_equal": ("Without a softmax over the batch, CLIP is as biased", "sigmoid_all", "clip_all"),
+}
+FACTORS = {
+    "style": ("Names leave CLIP more biased than names with style words", "clip", "clip_style"),
+    "set": (
+        "Names with style words leave CLIP more biased than with the title of the set, too",
+        "clip_style",
+        "clip_set",
+    ),
+    "third": ("No pairs without a class leave CLIP more biased than a third of them", "clip", "clip_third"),
+    "all": ("A third of the pairs without a class leaves CLIP more biased than all", "clip_third", "clip_all"),
+    "eighth": ("An eighth of the pairs leaves CLIP more biased than a half", "all_eighth", "all_half"),
+    "half": ("A half of the pairs leaves CLIP more biased than all", "all_half", "clip_all"),
+}
+
+
+def get_config(arg: str = ""):
+    given = arguments.read_only(arg, "part")
+    parts = {"losses": losses, "order": order, "factors": factors}
+    part = arguments.choice(given, "part", tuple(parts))
+    runs, claims = parts[part]()
+    data_dir, seed = FieldReference(""), FieldReference(0)
+    for config in runs.values():
+        config.seed = config.data.seed = seed
+        config.data.data_dir = data_dir
+    study = dict(title=f"A natural long tail: icons, {part}", data_dir=data_dir, seed=seed)
+    study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims))
+    return ConfigDict(study | ({} if part == "factors" else {"seeds": 2}))
+
+
+def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
+    """The runs and claims of a part."""
+    runs = {
+        "sl": sl(),
+        "batch": sl("vocabulary=1"),
+        "counts": sl("vocabulary=1"),
+        "adjusted": sl("logit_adjustment=1"),
+        "clip_names": clip(labelled=True),
+        "clip": clip(labelled=True),
+        "clip_all": clip(),
+        "sigmoid_all": clip("loss=sigmoid"),
+        "words_all": clip("loss=words"),
+    }
+    runs["counts"].loss.count_in_batch = True
+    runs["clip_names"].data.captions.update(dict(template="cname", words=()))
+    for name in ("clip", "clip_all", "sigmoid_all"):
+        runs[name].eval.sets = ("icons:test", CAPTIONS)
+    claims = studies.claims_on(BIAS, LOSSES) | studies.claims_on(BIAS, EQUAL, equal=True)
+    rare = {"rare_words": ("Pairs with a class leave retrieval more biased towards frequent words", "clip", "clip_all")}
+    found = {"retrieval": ("All pairs find more captions than pairs with a class", "clip_all", "clip")}
+    claims |= studies.claims_on(("retrieval_slope",), rare, on=CAPTIONS)
+    return runs, claims | studies.claims_on(("image_to_text_r5",), found, on=CAPTIONS)
+
+
+def order() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
+    """The runs and claims of a part."""
+    kinds = {
+        "sl": lambda: sl(),
+        "counts": lambda: sl("vocabulary=1"),
+        "clip": lambda: clip(labelled=True),
+        "clip_all": lambda: clip(),
+    }
+    runs, easier, robust = {}, {}, {}
+    for kind, make in kinds.items():
+        for name, (ranks, mirrored) in ORDERS.items():
+            config = runs[f"{kind}_{name}"] = make()
+            config.total_steps = STEPS * 2 // 3
+            config.data.classes.at_least = SMALLEST
+            profile = dict(name="exponential", ratio=float(RATIO), largest=SMALLEST, order=ranks, mirrored=mirrored)
+            config.data.profile.update(profile)
+            config.loss.count_in_batch = kind == "counts"
+            config.eval.every_epochs = 2 if kind == "clip_all" else 20
+        text = "In natural order, {} is more biased than in {}, as frequent concepts are easier"
+        for other in ("random", "reversed"):
+            easier[f"{kind}_{other}"] = (text.format(kind, f"{other} order"), f"{kind}_natural", f"{kind}_{other}")
+    for name in ORDERS:
+        robust[f"clip_{name}"] = (
+            f"In {name} order, SL is more biased than CLIP on captions",
+            f"sl_{name}",
+            f"clip_{name}",
+        )
+        robust[f"counts_{name}"] = (
+            f"In {name} order, SL is more biased than with counts",
+            f"sl_{name}",
+            f"counts_{name}",
+        )
+    return runs, studies.claims_on(("odds_acc",), easier) | studies.claims_on(BIAS, robust)
+
+
+def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
+    """The runs and claims of a part."""
+    runs = {
+        "clip": clip(labelled=True),
+        "clip_style": clip("captions=name+style", labelled=True),
+        "clip_set": clip("captions=name+style+title", labelled=True),
+        "clip_third": clip(),
+        "clip_all": clip(),
+        "all_half": clip("fraction=1/2"),
+        "all_eighth": clip("fraction=1/8"),
+        "unseen": clip(),
+        "unseen_words": clip(),
+    }
+    runs["clip_set"].model.text.context_length = 24
+    runs["clip_third"].data.class_match.unmatched_fraction = 1 / 3
+    runs["all_eighth"].eval.every_epochs = 5
+    for name in ("unseen", "unseen_words"):
+        runs[name].data.removed.update(dict(classes=ZERO_SHOT, words=name == "unseen_words"))
+        runs[name].eval.tail_classes = len(ZERO_SHOT)
+    claims = studies.claims_on(BIAS, FACTORS)
+    seen = {
+        "unseen": ("CLIP recognizes more than a tenth of the images of classes that no caption names", "unseen", 10.0)
+    }
+    words = {"words": ("... and more if other captions have the words of their names", "unseen", "unseen_words")}
+    return runs, claims | studies.claims_on(("tail",), seen | words)
+
+
+def sl(*more: str) -> ConfigDict:
+    """SL on the records with a class."""
+    return trained(load_config(",".join(["sup:data=icons", *more])))
+
+
+def clip(*more: str, labelled: bool = False) -> ConfigDict:
+    """CLIP on the names of all pairs, or of those with a class."""
+    config = trained(load_config(",".join(["clip:data=icons", *more])))
+    config.model.text.update(dict(width=128, layers=2, context_length=16))
+    if labelled:
+        config.data.class_match.vocabulary = ""  # the records' own labels, which are by the same rule
+    return config
+
+
+def trained(config: ConfigDict) -> ConfigDict:
+    """A config with the recipe of all runs."""
+    config.total_steps, config.batch_size = STEPS, BATCH_SIZE
+    config.data.drop_last = True
+    config.optimizer = load_config("clip:data=icons").optimizer
+    config.optimizer.learning_rate = LEARNING_RATE
+    config.eval.every_epochs = 2
+    return config
