@@ -33,6 +33,9 @@ class EvaluationImages:
         self._source = variant.source
         self._thumbnails: dict[int, str] = {}  # a study writes its page again after each run, with mostly the same ones
 
+    def encoded(self, records: Sequence[int]) -> list[bytes]:
+        return self._source.encoded_images(records)
+
     def thumbnails(self, records: Sequence[int]) -> list[str]:
         new = [record for record in records if record not in self._thumbnails]
         self._thumbnails.update(zip(new, thumbnails(self._source, new)))

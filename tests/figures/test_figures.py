@@ -94,10 +94,15 @@ HEADS = [(f"run_{i}", "SL" if i % 2 else "CLIP", ("random", "frozen")[i // 3], f
         ("feature_maps", "run label", [("run_0", "CLIP")], ["--classes", 2]),
         ("laionet", "label frequency run", [("0.1", "run_1/class_frequency.tsv", "run_1")], []),
         ("example_classes", "run label", [("run_0", "CLIP")], ["--classes", NAMES[3], NAMES[4].upper()]),
+        ("accuracy_by_frequency", "run label", [("run_0", "CLIP"), ("run_5", "SL"), ("twin", "SL")], ["--images", 0]),
     ],
 )
 def test_each_figure_is_drawn_from_its_sheet(draw, figure, columns, rows, flags):
     assert draw(figure, columns, *rows, flags=flags) == ""
+
+
+def test_images_that_are_not_there_are_an_error(draw):
+    assert "birds" in draw("accuracy_by_frequency", "run label", ("run_0", "CLIP"))
 
 
 def test_a_missing_package_is_named(draw, monkeypatch):

@@ -15,6 +15,8 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.sets import open_set
+from cliptail_jax.figures import accuracy_by_frequency
+from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import write_json
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.report import evaluated_images, images, training_images
@@ -97,6 +99,28 @@ def test_test_images_have_the_prediction_of_each_run(pictured_study, glyphs_dir)
         for encoded, predicted in of_class:
             record = record_of(encoded, every)
             assert labels[record] == label and predicted == expected[:, records == record].ravel().tolist()
+
+
+def test_figure_shows_images_of_its_classes_and_the_share_that_runs_get_right(pictured_study, glyphs_dir, tmp_path):
+    sheet = tmp_path / "runs.tsv"
+    lines = [f"{pictured_study}/seed_{seed}/{kind}\t{kind.upper()}\n" for kind in ("sl", "clip") for seed in (0, 1)]
+    sheet.write_text("run\tlabel\n" + "".join(lines))
+    figure = accuracy_by_frequency.draw(read_sheet(sheet, accuracy_by_frequency.COLUMNS), images=2)
+    rows = figure.subfigs[1].axes
+    names = read_directory(pictured_study).runs[0].class_names
+    every = originals(glyphs_dir, "test")
+    labels = open_source("glyphs", str(glyphs_dir), "test").metadata["label"].to_numpy()
+    assert len(rows) == 3
+    for axes in rows:
+        title = axes.get_title(loc="left")
+        label = next(label for label, name in enumerate(names) if title.startswith(f"{name}: "))
+        assert title.endswith(
+            " training images; right: SL 50 %, CLIP 75 %"
+        )  # of two images, as `predictions` makes them
+        first, second = np.split(np.array(axes.get_images()[0].get_array()).astype(int), 2, axis=1)
+        for shown, record in zip((first, second), [record for record in every if labels[record] == label]):
+            expected = Image.fromarray(every[record].astype(np.uint8)).resize((88, 88))
+            np.testing.assert_array_equal(shown[:88, :88], np.array(expected))
 
 
 def test_each_run_has_an_image_that_it_gets_right_and_one_that_it_gets_wrong():

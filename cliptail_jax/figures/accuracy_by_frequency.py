@@ -1,0 +1,85 @@
+"""Accuracy by class frequency in log-odds, with test images of a frequent, a middle and a rare class.
+
+    python -m cliptail_jax.figures accuracy_by_frequency --runs runs.tsv --output accuracy_by_frequency
+
+The sheet:
+
+    run        label
+    sl         SL
+    clip       CLIP
+
+Several runs with the same label, such as seeds, are drawn together. The images are those of the first run's evaluation
+set, and the share below them is how many of the class's test images each label gets right.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.figure import Figure, SubFigure
+from PIL import Image
+
+from cliptail_jax.figures.example_classes import class_ids
+from cliptail_jax.figures.parts.classes import spread_classes
+from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.plotting.odds import draw_odds, label_odds
+from cliptail_jax.plotting.style import add_grid, legend_below
+from cliptail_jax.report.evaluated_images import open_images
+from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.run import Run
+
+COLUMNS = ("run", "label")
+CLASSES, IMAGES = 3, 8
+SIDE, GAP = 96, 8  # of an image with the space beside it, in pixels
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--classes", nargs="+", help="names of the classes whose images are shown")
+    parser.add_argument("--images", type=int, default=IMAGES, help="of each of them; default: %(default)s")
+
+
+def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images: int = IMAGES) -> Figure:
+    """Points and lines of each label, and beside them rows of images, from the most frequent class to the rarest."""
+    runs: dict[str, list[Run]] = {}
+    for entry in entries:
+        entry.evaluated()  # raises if it cannot be drawn
+        runs.setdefault(entry["label"], []).append(Run(entry.run, eval_sets=[entry.set_name]))
+    groups = {label: RunGroup(label, [[run] for run in of_label]) for label, of_label in runs.items()}
+    evaluations = [evaluation for group in groups.values() for evaluation in group.evaluations]
+    figure = Figure(figsize=(9.6 if images else 5, 4.4), layout="constrained")
+    plot, *pictures = figure.subfigures(1, 2 if images else 1, squeeze=False)[0]
+    axes = plot.subplots()
+    for number, (label, group) in enumerate(groups.items()):
+        points = (np.concatenate([getattr(e, name) for e in group.evaluations]) for name in ("frequency", "accuracy"))
+        draw_odds(axes, *points, group.odds_line, group.value("f50"), number, label)
+    label_odds(axes, np.concatenate([evaluation.frequency for evaluation in evaluations]))
+    add_grid(axes)
+    if images:
+        names, frequency = evaluations[0].class_names, evaluations[0].frequency
+        chosen = class_ids(classes, names, entries[0]) if classes else spread_classes(frequency, CLASSES)
+        titles = [f"{names[c]}: {frequency[c]:,} training images; right: " for c in chosen]
+        for i, c in enumerate(chosen):  # in a mirrored pair, the class has another frequency in the second run
+            same = {
+                label: [e.accuracy[c] for e in of.evaluations if e.frequency[c] == frequency[c]]
+                for label, of in groups.items()
+            }
+            titles[i] += ", ".join(f"{label} {100 * np.mean(found):.0f} %" for label, found in same.items() if found)
+        draw_images(pictures[0], next(iter(runs.values()))[0], chosen, titles, images)
+    legend_below(figure, [axes])
+    return figure
+
+
+def draw_images(
+    figure: SubFigure, run: Run, classes: Int[np.ndarray, " chosen"], titles: Sequence[str], number: int
+) -> None:
+    """A row of test images of each class, with its title above."""
+    opened = open_images(run)
+    for axes, c, title in zip(figure.subplots(len(classes), 1, squeeze=False)[:, 0], classes, titles):
+        row = Image.new("RGB", (number * SIDE, SIDE), "white")
+        for place, encoded in enumerate(opened.encoded(opened.records[opened.labels == c][:number])):
+            row.paste(Image.fromarray(decode_image(encoded)).resize((SIDE - GAP, SIDE - GAP)), (place * SIDE, 0))
+        axes.imshow(row)
+        axes.axis("off")
+        axes.set_title(title, fontsize=9, loc="left")

@@ -1,0 +1,63 @@
+"""Accuracy by class frequency on an axis of log-odds, with the line of `odds_acc`."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from cliptail_jax.metrics.groups import group_means
+from cliptail_jax.metrics.odds import TICKS, log_odds
+from cliptail_jax.plotting.style import style
+
+GROUPS = 10  # of classes of similar frequency
+
+
+def draw_odds(
+    axes: Axes,
+    frequency: Int[np.ndarray, " class"],
+    accuracy: Float[np.ndarray, " class"],
+    line: tuple[float, float],
+    f50: float,
+    number: int,
+    label: str,
+) -> None:
+    """Draws the mean accuracy of `GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
+
+    Args:
+        accuracy: in 0..1; nan for classes without test examples.
+        line: log-odds at one image and per decade; nan if they are unknown.
+        f50: the class frequency at which the line is at 50 %; marked if it is finite.
+        number: of the style.
+    """
+    places, means = group_means(frequency, accuracy, GROUPS)
+    axes.plot(places, log_odds(means), **style(number) | {"linestyle": ""}, markersize=6, label=label)
+    at_one, per_decade = line
+    if np.isnan(per_decade):
+        return
+    x = np.geomspace(max(frequency.min(), 1), frequency.max())
+    share = 1 / (1 + np.exp(-at_one - per_decade * np.log10(x)))
+    axes.plot(x, log_odds(share), **style(number) | {"marker": ""})
+    if np.isfinite(f50):
+        axes.plot(f50, 0, "|", color=style(number)["color"], markersize=16, markeredgewidth=2)
+
+
+def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:
+    """Gives axes with all their data ticks in percent, and of class frequency over the range of `frequency`."""
+    axes.set_title(f"accuracy of {GROUPS} groups of classes; | is f50", fontsize=10)
+    bounds = axes.get_ylim()  # which ticks would widen
+    axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
+    axes.set_ylim(bounds)
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    axes.set_xlim(frequency.min() / 2, 1.5 * frequency.max())
+    axes.xaxis.set_major_locator(FixedLocator(ticks(frequency.min(), frequency.max())))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel("class frequency (group mean)")
+    axes.set_ylabel("accuracy (%), on an axis of log-odds")
+
+
+def ticks(least: int, most: int) -> list[int]:
+    """Round numbers on a logarithmic axis: 1, 2, 5, 10, ... or, over more than two decades, 1, 10, 100, ..."""
+    decades = [10**d for d in range(len(str(most)))]
+    numbers = decades if most > 100 * max(least, 1) else [m * d for d in decades for m in (1, 2, 5)]
+    return [n for n in (0, *numbers) if least <= n <= most]
