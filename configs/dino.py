@@ -41,7 +41,7 @@ def get_config(arg: str = ""):
 def small(config, given: arguments.Arguments):
     """Two crops of 32 pixels in small batches, which learn more in equal time than local crops and larger batches.
 
-    configs/study/README.md lists what else was tried. Runs with and without a sample of prototypes have the same recipe.
+    configs/study/dino_cifar100_lt.md lists what else was tried. Runs with and without a sample of prototypes have the same recipe.
     """
     config.update(training.small_images(given, bool(config.data.profile.name)))
     config.total_epochs = 25

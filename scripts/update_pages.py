@@ -9,9 +9,12 @@ from there. A table stands between two comments, of which the first states it:
     <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
     <!-- end -->
+
+In a line, `<!-- verdicts: quickstart -->...<!-- end -->` counts the verdicts on the claims of a study.
 """
 
 import argparse
+import collections
 import dataclasses
 import json
 import math
@@ -31,6 +34,7 @@ from cliptail_jax.study.report import claims_table, runs_table
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
+VERDICTS = re.compile(r"(<!-- verdicts: (\w+) -->).*?<!-- end -->")
 KEPT = ("title", "means", "bias", "claims")  # of report.json
 
 
@@ -76,8 +80,15 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def with_tables(text: str) -> str:
-    """A page with its tables written anew."""
-    return TABLE.sub(lambda found: "\n".join([found[1], *table(*found[2].split()), "", "<!-- end -->"]), text)
+    """A page with its tables and verdicts written anew."""
+    text = TABLE.sub(lambda found: "\n".join([found[1], *table(*found[2].split()), "", "<!-- end -->"]), text)
+    return VERDICTS.sub(lambda found: f"{found[1]}{verdicts(found[2])}<!-- end -->", text)
+
+
+def verdicts(name: str) -> str:
+    """How many claims of a study have each verdict, the most frequent first."""
+    counts = collections.Counter(claim_of(claim).verdict for claim in stored(name)["claims"])
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
 
 
 def table(kind: str, *names: str) -> list[str]:

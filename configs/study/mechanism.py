@@ -7,7 +7,7 @@
 On long-tailed glyphs in four mirrored pairs, 90 minutes on two CPU cores; on CIFAR-100-LT (DIR as in
 configs/study/cifar100_lt.py) in two, 2.5 hours. All runs of a study have the same images, epochs, batch size and, but for
 `sl_linear`, `sl` and `sl_best`, optimizer: AdamW with CLIP's learning rate, the best for its accuracy. SL by AdamW is more
-accurate with a larger one, which `sl_best` has. configs/study/README.md has the results, and what may be concluded from them.
+accurate with a larger one, which `sl_best` has. configs/study/mechanism.md has the results, and what may be concluded from them.
 
 Earlier runs, with seeds 0 to 3, suggested four hypotheses on log-odds per decade, which new seeds judge: SL with counted
 classes is as biased as CLIP; so is a sigmoid; a step of the path changes as much on both data sets; and adjusted logits leave

@@ -1,6 +1,7 @@
-"""The tables of results on pages are those of the committed results."""
+"""The tables of results on pages are those of the committed results, and links lead somewhere."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -39,3 +40,23 @@ def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
     assert row[1:4] == [*row[4:6], row[6].removesuffix(" |")]
     bias = json.loads((tmp_path / "results/made.json").read_text())["bias"]["a"]["odds_acc"]
     assert row[2].startswith(f"{bias['value']:.2f} [{bias['low']:.2f}, ")
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_of_all_pages_lead_to_files_and_headings():
+    folders = ("", "cliptail_jax/*", "colab", "configs", "configs/study", "scripts", "scripts/*", "tests")
+    pages, broken = [page for folder in folders for page in update_pages.ROOT.glob(f"{folder}/*.md".lstrip("/"))], []
+    assert len(pages) > 20
+    for page in pages:
+        for address in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            name, _, anchor = address.partition("#")
+            file = page.parent / name if name else page
+            leads = file.exists() and (not anchor or anchor in anchors(file))
+            if not (leads or address.startswith("http")):
+                broken.append(f"{page.relative_to(update_pages.ROOT)}: {address}")
+    assert not broken
