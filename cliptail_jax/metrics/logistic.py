@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 from cliptail_jax.metrics.odds import LARGEST_STEP
 
@@ -41,4 +41,4 @@ def log_likelihood(
 ) -> Float[np.ndarray, "resample row"]:
     """Of each row's examples one by one, in nats: Σ log P of those that are right and log (1 − P) of the others."""
     eta = beta @ x.T
-    return correct * eta - examples * np.logaddexp(0, eta)
+    return correct * eta + examples * log_expit(-eta)
