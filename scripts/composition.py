@@ -40,7 +40,6 @@ from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.metrics.bootstrap import percentiles, resamples_of
 from cliptail_jax.metrics.logistic import fit, log_likelihood
-from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.metrics.retrieval import DECILES, deciles
 from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
@@ -193,12 +192,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _, *numbers = (np.concatenate(of) for of in zip(*runs))
         for axes, term in zip(panels, (2, 1)):
             x, recall = binned(terms(*numbers[:4])[:, term], *numbers[4:])
-            axes.plot(10**x, log_odds(recall), **style(number), label=f"{study}: {name}")
+            axes.plot(10**x, 100 * recall, **style(number), label=f"{study}: {name}")
     for axes, label in zip(panels, ("both words", "the rarer word")):
-        axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
         axes.set(xscale="log", xlabel=f"training captions with {label} (+ ½)")
         add_grid(axes)
-    panels[0].set_ylabel(f"text→image recall at {FOUND} (%)")
+    panels[0].set(ylim=(0, None), ylabel=f"text→image recall at {FOUND} (%)")
     legend_below(figure)
     save(figure, options.output)
 
