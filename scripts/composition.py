@@ -4,8 +4,8 @@
 
 Reads the finished runs that are evaluated by retrieval (`eval.sets` NAME:SPLIT@FIELD, or a set without labels; of several sets,
 the first), and the captions that they were trained on. Of the N training captions of the first epoch, n_a and n_b have a word,
-and n_ab have both; their pointwise mutual information is PMI = log10(n_ab N / (n_a n_b)), with ½ added to each n, so that words that
-were never seen together have one. Words are lemmas, as `cliptail_jax.concepts.count --words` counts them. The captions of the
+and n_ab have both; their pointwise mutual information is PMI = log10(n_ab N / (n_a n_b)), with ½ added to each n, so that words
+that were never seen together have one. Words are lemmas, as `cliptail_jax.concepts.count --words` counts them. The captions of the
 set with exactly two distinct words are queries, and right if their image is among the first five:
 
     logit P(right) = a + b1 log10 max(n_a, n_b) + b2 log10 min(n_a, n_b) + b3 log10 n_ab + b4 PMI
