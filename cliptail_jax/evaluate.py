@@ -3,10 +3,11 @@
     python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
-`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, or NAME:SPLIT, with those
-of the run. The program evaluates the newest valid checkpoint, prints a table, and adds to the files under `eval/` as training
-does. Only fields that change no trained number may differ from the run's own, such as those of `eval`, the location of the
-data and the mesh, and for a supervised run `head.init`, which is then evaluated instead of the trained head.
+`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, NAME:SPLIT, with those of
+the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid checkpoint, prints a table, and adds to the
+files under `eval/` as training does. Only fields that change no trained number may differ from the run's own, such as those of
+`eval`, the location of the data and the mesh, and for a supervised run `head.init`, which is then evaluated instead of the
+trained head.
 
 Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
 

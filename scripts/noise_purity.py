@@ -26,20 +26,17 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.special import expit
 
 from cliptail_jax.curation.noise import right_and_wrong
-from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.metrics.bootstrap import RESAMPLES, percentiles
-from cliptail_jax.metrics.odds import LARGEST_STEP, TICKS, log_odds
+from cliptail_jax.metrics.logistic import fit
+from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
-from cliptail_jax.report.training_images import data_section, data_values
+from cliptail_jax.report.training_images import training_variant
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
 
-# Newton's method converges in about ten iterations, or grows by about 1 in each. The term of the matrix keeps it regular.
-ITERATIONS, TOLERANCE, REGULAR = 25, 1e-9, 1e-14
 GROUPS = 10  # of classes, in the picture
 COLUMNS = ("study", "loss", "runs", "b1: purity, at equal n", "b2: n, at equal purity", "purity alone", "n alone")
 
@@ -56,10 +53,7 @@ class Cells(NamedTuple):
 
 
 def cells_of(run: Run) -> Cells:
-    """Raises UserError if the run's training data are not there, or are others than it was trained on."""
-    variant = open_variant(data_section(data_values(run.config)))
-    if variant.fingerprint() != run.data.get("fingerprint"):
-        raise UserError(f"{run.workdir} was trained on other data than are prepared now")
+    variant = training_variant(run)
     is_sl = run.config["objective"] == "supervised"
     given = variant.given.labels if is_sl else variant.captions.named
     counts, results = right_and_wrong(variant.labels, given, len(variant.class_names)), run.evaluation.results
@@ -70,27 +64,6 @@ def terms(right: Int[np.ndarray, " row"], wrong: Int[np.ndarray, " row"]) -> Flo
     """1, log10 of the odds of purity and log10 of the number of right captions, each with ½ added."""
     n, m = right + 0.5, wrong + 0.5
     return np.stack([np.ones(len(n)), np.log10(n / m), np.log10(n)], axis=1)
-
-
-def fit(
-    x: Float[np.ndarray, "row term"],
-    correct: Int[np.ndarray, " row"],
-    examples: Int[np.ndarray, " row"],
-    weights: Float[np.ndarray, "resample row"],
-) -> Float[np.ndarray, "resample term"]:
-    """β of the largest likelihood of logit P = x β, where each resample counts rows so many times, by Newton's method.
-
-    nan where there is none, because a line separates right from wrong; intervals leave such resamples out.
-    """
-    beta = np.zeros((len(weights), x.shape[1]))
-    products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
-    for _ in range(ITERATIONS):
-        p = expit(beta @ x.T)
-        information = ((weights * (examples * p * (1 - p))) @ products).reshape(-1, x.shape[1], x.shape[1])
-        gradient = (weights * (correct - examples * p)) @ x
-        step = np.linalg.solve(information + REGULAR * np.eye(x.shape[1]), gradient[..., None])[..., 0]
-        beta += step * (LARGEST_STEP / np.abs(step @ x.T).max(axis=1, keepdims=True).clip(LARGEST_STEP))
-    return np.where(np.abs(step).max(axis=1, keepdims=True) < TOLERANCE, beta, np.nan)
 
 
 def estimates(runs: Sequence[Cells]) -> list[str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from cliptail_jax import runs
@@ -41,35 +40,12 @@ def simulated(purity, rng, shares=(0.1, 0.3)):
     return simulated_runs
 
 
-def test_fit_is_the_maximum_of_the_likelihood(purity):
-    cells = simulated(purity, np.random.default_rng(0))
-    right, wrong, correct, examples = (np.concatenate(counts) for counts in list(zip(*cells))[2:])
-    x, weights = purity.terms(right, wrong), np.random.default_rng(1).integers(0, 4, (2, len(right)))
-
-    def loss(beta, times):
-        eta = x @ beta
-        return np.sum(times * (examples * np.logaddexp(0, eta) - correct * eta))
-
-    found = purity.fit(x, correct, examples, weights.astype(float))
-    for beta, times in zip(found, weights):
-        direct = minimize(loss, np.zeros(3), (times,), method="BFGS", options={"gtol": 1e-7})
-        np.testing.assert_allclose(beta, direct.x, atol=1e-5)
-
-
 def test_intervals_of_simulated_classes_contain_the_coefficients(purity):
     purity_slope, images_slope, *alone = purity.estimates(simulated(purity, np.random.default_rng(2)))
     for text, true in ((purity_slope, TRUE[1]), (images_slope, TRUE[2])):
         value, low, high = map(float, re.findall(r"-?[\d.]+", text))
         assert low <= true <= high and low <= value <= high and high - low < 0.2
     assert all(float(text.split()[0]) > TRUE[2] for text in alone)  # each stands for a part of the other
-
-
-def test_separated_resamples_are_nan_and_leave_the_others_as_they_are(purity):
-    x, correct = np.stack([np.ones(4), np.arange(4.0)], axis=1), np.array([0, 3, 9, 9])
-    weights = np.array([[1.0, 0, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]])
-    separated, found, single = purity.fit(x, correct, np.full(4, 9), weights)
-    assert np.isnan([*separated, *single]).all()
-    np.testing.assert_array_equal(found, purity.fit(x, correct, np.full(4, 9), weights[1:2])[0])
 
 
 @pytest.fixture(scope="module")

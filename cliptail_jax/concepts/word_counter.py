@@ -63,6 +63,16 @@ class WordCounter:
             lowest.append(np.where(np.bincount(occurrences.captions, minlength=len(of_batch)), of_batch, NO_WORD))
         return np.concatenate([np.zeros(0, np.int64), *lowest])
 
+    def find(self, captions: Captions, names: Sequence[str]) -> Int[np.ndarray, "2 occurrence"]:
+        """The places in `captions` and in `names` of each pair of a caption and a lemma that it has, once or repeatedly."""
+        known, found, before = pa.array(names, pa.string()), [np.zeros((2, 0), np.int64)], 0
+        for batch in batches_of(captions):
+            lemmas, occurrences = self._occurrences(batch.captions)
+            places = pc.index_in(lemmas, known).fill_null(-1).to_numpy()[occurrences.lemmas]
+            found.append(np.stack([occurrences.captions + before, places])[:, places >= 0])
+            before += len(batch.captions)
+        return np.concatenate(found, axis=1)
+
     def _occurrences(self, captions: pa.LargeBinaryArray) -> tuple[pa.StringArray, Occurrences]:
         """The lemmas of a batch of captions, and where they occur."""
         words = split_captions(captions)

@@ -47,7 +47,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evaluation:
-    sets: Annotated[Names, "Evaluation sets: short names of cliptail_jax.datasets.known_sources, or NAME:SPLIT."] = ()
+    sets: Annotated[
+        Names,
+        "Evaluation sets: short names of cliptail_jax.datasets.known_sources, NAME:SPLIT, or for retrieval NAME:SPLIT@FIELD.",
+    ] = ()
     batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
     class_names: Annotated[
         str,
@@ -61,8 +64,8 @@ class Evaluation:
     ] = ""
     captions: Annotated[
         Names,
-        "Text fields, joined, that are the captions of sets without labels, which are evaluated by retrieval; (): those of "
-        "data.captions.words, or the set's only one.",
+        "Text fields, joined, that are the captions of sets NAME:SPLIT without labels, which are evaluated by retrieval; (): "
+        "those of data.captions.words, or the set's only one.",
     ] = ()
     logit_adjustment: Annotated[
         float,

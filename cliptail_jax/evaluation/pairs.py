@@ -1,4 +1,4 @@
-"""Sets of images with captions and without labels, which are evaluated by retrieval."""
+"""Sets of images with captions, which are evaluated by retrieval."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ class PairSet:
     """Images and their captions.
 
     Attributes:
-        name: 'source:split'.
+        name: 'source:split' or 'source:split@field'.
         images: each image once, in the order of the records.
         captions: in the order of the records.
         caption_records: the record of each caption.
@@ -68,12 +68,14 @@ def open_pairs(
     training_set: str = "",
     class_names: str = "",
 ) -> PairSet | None:
-    """The set 'source:split'; None if it has labels, or `name` is the short name of a set with labels.
+    """The set 'source:split@field+field', with these texts as captions, or a set 'source:split' that has no labels.
+
+    None if 'source:split' has labels, or `name` is the short name of a set with labels.
 
     Args:
         data_dir: the folder of prepared data sets.
-        fields: the text fields whose texts, joined, are a record's caption: `eval.captions`. By default the `default_fields`,
-            if the set has them, or else its only text field.
+        fields: the text fields whose texts, joined, are a record's caption, unless `name` has them: `eval.captions`. By default
+            the `default_fields`, if the set has them, or else its only text field.
         training_set, class_names: `data.name`, and the names of its classes where it has labels: `data.class_names`.
 
     Raises:
@@ -82,10 +84,11 @@ def open_pairs(
     source_name, colon, split = name.rpartition(":")
     if not (colon and source_name and split):
         return None
+    split, at, own_fields = split.partition("@")
     source = open_source(source_name, data_dir, split, class_names if source_name == training_set else "")
-    if source.class_names:
+    if source.class_names and not at:
         return None
-    fields = caption_fields(name, source, fields, default_fields)
+    fields = caption_fields(name, source, tuple(own_fields.split("+")) if at else fields, default_fields)
     texts = joined_words(source.columns(*fields), fields)
     records = np.flatnonzero(pc.not_equal(texts, "").to_numpy())
     images = images_of(source)[records]
@@ -117,7 +120,9 @@ def caption_fields(
     if not texts:
         raise UserError(f"eval.sets: '{name}' has neither labels nor texts: there is nothing to evaluate on it")
     if unknown := [field for field in fields if field not in texts]:
-        raise UserError(f"eval.captions names '{unknown[0]}', but the texts of '{name}' are {', '.join(texts)}")
+        option = f"eval.sets: '{name}'" if "@" in name else "eval.captions"
+        of_set = f"'{source.name}:{source.split}' are {', '.join(texts)}"
+        raise UserError(f"{option} names '{unknown[0]}', but the texts of {of_set}")
     if fields:
         return fields
     if default_fields and set(default_fields) <= set(texts):

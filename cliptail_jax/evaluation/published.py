@@ -50,7 +50,7 @@ from cliptail_jax.runs.console import log_line
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "table.tsv": b"model\tset", "models.tsv": b"run\tset"}  # with their beginnings
 NAMED = 5  # skipped models, in the last line
-# By set, a task for each class frequency; or the one of a set without labels.
+# By set, a task for each class frequency; or the one of a retrieval.
 Tasks = dict[str, tuple[Task, ...] | tuple[RetrievalTask]]
 
 
@@ -184,7 +184,7 @@ def make_tasks(
 ) -> Tasks:
     """The evaluations of a model: on each set, one for each table or corpus in eval.class_frequency, or one without.
 
-    On a set without labels there is one, by retrieval.
+    On a set of pairs there is one, by retrieval.
 
     Args:
         options: `config.eval`.

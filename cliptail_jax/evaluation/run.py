@@ -152,7 +152,7 @@ def make_evaluate(
 def open_run_pairs(
     options: ConfigDict, data: ConfigDict, read_prompts: ReadText | BagOfWords | None
 ) -> dict[str, PairSet]:
-    """By name, the sets of a run that have no labels. Raises UserError if there is one and the run has no text tower.
+    """By name, the sets that a run retrieves from. Raises UserError if there is one and the run has no text tower.
 
     Arguments as for `make_evaluate`.
     """
@@ -163,8 +163,8 @@ def open_run_pairs(
             found[name] = opened
     if found and (read_prompts is None or isinstance(read_prompts, BagOfWords)):
         raise UserError(
-            f"eval.sets: '{next(iter(found))}' has no labels, so it is evaluated by retrieval, for which the run has no text "
-            "tower: evaluate it on a set with labels"
+            f"eval.sets: '{next(iter(found))}' is evaluated by retrieval, for which the run has no text tower: name a set "
+            "with labels, without '@'"
         )
     return found
 

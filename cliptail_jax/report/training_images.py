@@ -13,7 +13,9 @@ from cliptail_jax.config.fields import fields_of, to_config
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.errors import UserError
 from cliptail_jax.report.thumbnails import check_built, thumbnails
+from cliptail_jax.results.run import Run
 
 LONGEST = 200  # characters of a caption that are shown
 # Runs have the same few sources, which may have millions of texts: who writes a page calls `open_once.cache_clear()` then.
@@ -115,6 +117,14 @@ def open_variant(data: ConfigDict) -> Variant:
     for name in names:
         check_built(name, data.data_dir)
     return make_variant(open_once(data.name, data.data_dir, data.split, data.class_names), data)
+
+
+def training_variant(run: Run) -> Variant:
+    """The data of a run. Raises UserError if they are not there, or are others than it was trained on."""
+    variant = open_variant(data_section(data_values(run.config)))
+    if variant.fingerprint() != run.data.get("fingerprint"):
+        raise UserError(f"{run.workdir} was trained on other data than are prepared now")
+    return variant
 
 
 def source_of(values: str) -> str:

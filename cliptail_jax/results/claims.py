@@ -21,7 +21,7 @@ class Claim:
         higher: the run that is claimed to be higher, or a number.
         lower: the other run, or a number.
         margin: within which a difference counts as none; measures have one each, see `cliptail_jax.experiments.studies.claim`.
-        set: the evaluation or transfer set; by default the first, of a measure of retrieval the first without labels.
+        set: the evaluation or transfer set; by default the first, of a measure of retrieval the first by retrieval.
         equal: whether it is claimed that the difference lies within ± the margin.
         at: "equal accuracy" compares the runs where each is as accurate as the least accurate of them is at its end; "" at
             their ends.

@@ -50,7 +50,7 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalEvaluation:
-    """A run's latest evaluation on one set without labels. Attributes as for `Evaluation`; there are no classes."""
+    """A run's latest evaluation by retrieval on one set. Attributes as for `Evaluation`; there are no classes."""
 
     on: str
     summary: Mapping[str, Any]
@@ -129,7 +129,7 @@ def read_course(workdir: Path, evaluation: Evaluation) -> dict[int, ClassResults
 
 
 def retrieval_results(arrays: Mapping[str, np.ndarray], directory: Path) -> RetrievalResults:
-    """The ranks in latest.npz of a set without labels. Raises UserError if an array is missing."""
+    """The ranks in latest.npz of an evaluation by retrieval. Raises UserError if an array is missing."""
     names = [field.name for field in dataclasses.fields(RetrievalResults) if field.default is dataclasses.MISSING]
     if missing := [name for name in names if name not in arrays]:
         raise UserError(f"{directory} is incomplete: its arrays lack '{missing[0]}'; evaluate the run again")

@@ -133,7 +133,7 @@ class Run:
 
     @property
     def main_set(self) -> str:
-        """The first set with labels that it was evaluated on, or else the first set; '' without one."""
+        """The first set that it was evaluated on by classes, or else the first set; '' without one."""
         labelled = (on for on, summaries in self.sets.items() if not is_retrieval(summaries[-1]))
         return next(labelled, next(iter(self.sets), ""))
 
@@ -158,12 +158,12 @@ class Run:
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The latest evaluation on the main set, if that has labels."""
+        """The latest evaluation on the main set, if that was by classes."""
         return self.latest if isinstance(self.latest, Evaluation) else None
 
     @functools.cached_property
     def retrieval(self) -> RetrievalEvaluation | None:
-        """The latest evaluation on the first set without labels; None without one."""
+        """The latest evaluation by retrieval on the first such set; None without one."""
         without_labels = (on for on, summaries in self.sets.items() if is_retrieval(summaries[-1]))
         return next(map(self.evaluated_on, without_labels), None)
 

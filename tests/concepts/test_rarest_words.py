@@ -27,3 +27,14 @@ def test_without_training_words_every_word_is_unknown(counter):
     empty = np.zeros(0, np.int64)
     assert counter.rarest(["a dog", ""], [], empty).tolist() == [0, NO_WORD]
     assert counter.rarest([], [], empty).tolist() == []
+
+
+def test_lemmas_of_a_list_are_found_once_in_each_caption_that_has_them(counter, monkeypatch):
+    monkeypatch.setattr("cliptail_jax.concepts.batches.MAX_CAPTIONS", 3)
+    captions = [*TRAINING, "dog dogs", "", None, "zebra"]
+    names = ["cat", "dog", "not", "emu"]
+    expected = [
+        (i, names.index(word)) for i, text in enumerate(captions) for word in {*lemmas_of(text or "")} & {*names}
+    ]
+    assert sorted(zip(*counter.find(captions, names).tolist())) == sorted(expected)
+    assert counter.find([], names).shape == counter.find(["zebra"], names).shape == (2, 0)

@@ -218,6 +218,21 @@ def test_a_page_on_retrieval_alone_has_its_recalls_and_no_classes(copied):
     assert "image→text R@5 %" in text and 'id="classes-part"' not in text
 
 
+def test_a_set_with_labels_is_evaluated_in_both_ways_if_its_texts_are_named(copied, data_dir):
+    config, workdir = copied
+    config.eval.sets = ("glyphs:test", "glyphs:test@title+tags")
+    summaries = evaluate(config, workdir)
+    assert "top1" in summaries["glyphs:test"] and "text_to_image_r1" in summaries["glyphs:test@title+tags"]
+    run = Run(workdir, eval_sets=config.eval.sets)
+    assert (run.evaluation.on, run.retrieval.on) == config.eval.sets
+    rows = open_source("glyphs", str(data_dir), "test").metadata.to_pylist()
+    opened = pairs.open_pairs(run.retrieval.on, str(data_dir))
+    assert list(opened.captions) == [f"{row['title']} {row['tags']}" for row in rows]
+    assert len(run.retrieval.results.captions) == len(rows)
+    text = write_page(workdir, output=workdir / "report.html", images=0).read_text()
+    assert "top1" in text and "text→image R@1 %" in text
+
+
 def test_claims_compare_runs_by_retrieval_on_the_same_captions(run, copied):
     _, other = copied
     runs = {"a": Run(run[1]), "b": Run(other)}
@@ -291,8 +306,17 @@ def with_nan(features):
         (clip, {"sets": ("image_text/nothing:train",)}, "has 0 images with captions .caption., and"),
         (clip, {"sets": ("image_text/texts:train",)}, "has the texts caption, title: name those .* with eval.captions"),
         (clip, {"sets": (SET,), "captions": ("text",)}, "eval.captions names 'text', but the texts of .* are caption"),
-        (sup, {"sets": (SET,)}, "has no labels, so it is evaluated by retrieval, for which the run has no text tower"),
-        ("loss=words", {"sets": (SET,)}, "has no labels, so it is evaluated by retrieval"),
+        (clip, {"sets": ("glyphs:test@name",)}, "names 'name', but the texts of 'glyphs:test' are description, tags"),
+        (clip, {"sets": ("glyphs:test@",)}, "'glyphs:test@' names '', but the texts"),
+        (clip, {"sets": ("glyphs:test@title+",)}, "'glyphs:test@title.' names '', but the texts"),
+        (clip, {"sets": ("cifar100@name",)}, "unknown evaluation set 'cifar100@name'"),
+        (
+            sup,
+            {"sets": (SET,)},
+            "is evaluated by retrieval, for which the run has no text tower: name a set with labels",
+        ),
+        (sup, {"sets": ("glyphs:test@title",)}, "'glyphs:test@title' is evaluated by retrieval, for which"),
+        ("loss=words", {"sets": (SET,)}, "is evaluated by retrieval, for which the run has no text tower"),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_line(family, options, reason, make_config, tmp_path):

@@ -1,0 +1,205 @@
+"""Is an image found by two words because each was seen often, or because both were seen together?
+
+    python scripts/composition.py --workdir=runs/icons [--workdir=runs/clip] --output=composition.png
+
+Reads the finished runs that are evaluated by retrieval (`eval.sets` NAME:SPLIT@FIELD, or a set without labels; of several sets,
+the first), and the captions that they were trained on. Of the N training captions of the first epoch, n_a and n_b have a word,
+and n_ab have both; their pointwise mutual information is PMI = log10(n_ab N / (n_a n_b)), with ½ added to each n, so that words
+that were never seen together have one. Words are lemmas, as `cliptail_jax.concepts.count --words` counts them. The captions of the
+set with exactly two distinct words are queries, and right if their image is among the first five:
+
+    logit P(right) = a + b1 log10 max(n_a, n_b) + b2 log10 min(n_a, n_b) + b3 log10 n_ab + b4 PMI
+
+with some of the terms. PMI is a sum of the others and of log10 N, so they are not all in one model. A caption whose text others
+have competes with their images for the first places, the more the more common it is: images of the same text are therefore left
+out before its own. Those of similar texts are not, such as 'clock alarm' for 'alarm clock'.
+
+Beside the coefficients are McFadden's R², 1 − log-likelihood / that of a alone, and the log-loss of a caption (nats) that
+ten-fold cross-validation predicts, by which models with different numbers of terms compare; r is Pearson's between a single
+term and accuracy over tenths of the pairs, with equal ones together. On such bins of CLIP models, arXiv 2507.08000 reports r =
+0.97 for PMI, and arXiv 2502.18326 that the frequencies of single words suffice. The last line has only pairs that were never seen
+together. Runs of the same name in a study (seeds) are one regression. Intervals are 95 % percentiles over resamples of pairs of
+words, which have all their captions and runs in a resample, and folds are of pairs, too.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from scipy.sparse import csc_array
+from scipy.stats import rankdata
+
+from cliptail_jax.concepts.word_counter import WordCounter
+from cliptail_jax.curation.variant import caption_chunks
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.evaluation.pairs import open_pairs
+from cliptail_jax.metrics.bootstrap import percentiles, resamples_of
+from cliptail_jax.metrics.logistic import fit, log_likelihood
+from cliptail_jax.metrics.retrieval import DECILES, deciles
+from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
+from cliptail_jax.report.training_images import data_section, data_values, training_variant
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.run import Run
+
+FOUND, FOLDS = 5, 10  # recall at 5
+TERMS = ("log10 max(n_a, n_b)", "log10 min(n_a, n_b)", "log10 n_ab", "PMI")
+MODELS = ((), (0, 1), (3,), (2,), (0, 1, 2))
+COLUMNS = ("study", "runs", "pairs", *TERMS, "R²", "log-loss", "r")
+
+
+class Pairs(NamedTuple):
+    """The pairs of words of a run's queries: counts of training captions, and of queries. `total` is N, repeated."""
+
+    names: Sequence[str]
+    larger: Int[np.ndarray, " pair"]
+    smaller: Int[np.ndarray, " pair"]
+    together: Int[np.ndarray, " pair"]
+    total: Int[np.ndarray, " pair"]
+    correct: Int[np.ndarray, " pair"]
+    examples: Int[np.ndarray, " pair"]
+
+
+def pairs_of(run: Run) -> Pairs:
+    """Raises UserError if a run's data or set are not there or others than before, or no caption has exactly two words."""
+    data, evaluation, counter = data_section(data_values(run.config)), run.retrieval, WordCounter()
+    fields = tuple(evaluation.summary.get("settings", {}).get("captions", ())), tuple(data.captions.words)
+    opened, results = open_pairs(evaluation.on, data.data_dir, *fields, data.name, data.class_names), evaluation.results
+    if opened is None or not np.isin(results.captions, opened.caption_records).all():
+        raise UserError(f"{run.workdir} was evaluated on other captions than '{evaluation.on}' has now")
+    texts = [opened.captions[row] for row in np.searchsorted(opened.caption_records, results.captions)]
+    names = counter.total([texts]).counts["name"].to_pylist()
+    captions, words = counter.find(texts, names)
+    order = np.lexsort((words, captions))  # by caption, then by word
+    words = words[order][np.bincount(captions)[captions[order]] == 2].reshape(-1, 2)
+    queries = np.flatnonzero(np.bincount(captions, minlength=len(texts)) == 2)
+    if not len(queries):
+        raise UserError(f"no caption of '{evaluation.on}' has exactly two words")
+    pairs, pair = np.unique(words, axis=0, return_inverse=True)
+    right = ranks_among_others(texts, results.text_to_image)[queries] < FOUND
+    return Pairs(
+        [f"{names[a]} {names[b]}" for a, b in pairs],
+        *counts(counter, caption_chunks(training_variant(run)), names, pairs),
+        np.bincount(pair, right).astype(int),
+        np.bincount(pair),
+    )
+
+
+def ranks_among_others(texts: Sequence[str], ranks: Int[np.ndarray, " caption"]) -> Int[np.ndarray, " caption"]:
+    """The number of images before each caption's own, without those of other captions with the same text."""
+    text = np.unique(texts, return_inverse=True)[1]
+    distinct, place = np.unique(np.stack([text, ranks], axis=1), axis=0, return_inverse=True)
+    return ranks - (place - np.searchsorted(distinct[:, 0], text))
+
+
+def counts(
+    counter: WordCounter, chunks: Iterable[Sequence[str]], names: Sequence[str], pairs: Int[np.ndarray, "pair 2"]
+) -> Int[np.ndarray, "4 pair"]:
+    """The numbers of captions with the more frequent word of each pair, with the other one, with both, and of all."""
+    total, single, together = 0, np.zeros(len(names), int), np.zeros(len(pairs), int)
+    for captions in chunks:
+        found = counter.find(captions, names)
+        has = csc_array((np.ones(found.shape[1], int), found), (len(captions), len(names)))
+        total, single = total + len(captions), single + has.sum(axis=0)
+        together += has[:, pairs[:, 0]].multiply(has[:, pairs[:, 1]]).sum(axis=0)
+    return np.stack([single[pairs].max(axis=1), single[pairs].min(axis=1), together, np.full(len(pairs), total)])
+
+
+def terms(
+    larger: Int[np.ndarray, " pair"],
+    smaller: Int[np.ndarray, " pair"],
+    together: Int[np.ndarray, " pair"],
+    total: Int[np.ndarray, " pair"],
+) -> Float[np.ndarray, "pair 4"]:
+    """The `TERMS`."""
+    logs = np.log10(np.stack([larger, smaller, together]) + 0.5)
+    return np.stack([*logs, logs[2] + np.log10(total) - logs[0] - logs[1]], axis=1)
+
+
+def estimates(
+    x: Float[np.ndarray, "row term"],
+    correct: Int[np.ndarray, " row"],
+    examples: Int[np.ndarray, " row"],
+    names: Sequence[str],
+) -> tuple[list[str], float, float]:
+    """The coefficients of the terms with intervals, McFadden's R², and the cross-validated log-loss."""
+    x, unit = np.column_stack([np.ones(len(x)), x]), np.unique(names, return_inverse=True)[1]
+    units = unit.max() + 1
+    (beta,) = fit(x, correct, examples, np.ones((1, len(x))))
+    resampled = [
+        fit(x, correct, examples, np.stack([np.bincount(of, minlength=units) for of in block])[:, unit].astype(float))
+        for block in (resamples_of(units) if len(beta) > 1 else ())
+    ]
+    bounds = map(percentiles, np.concatenate(resampled).T[1:]) if resampled else ()
+    alone = log_likelihood(fit(x[:, :1], correct, examples, np.ones((1, len(x)))), x[:, :1], correct, examples).sum()
+    fold = np.random.default_rng(0).permutation(units)[unit] % FOLDS
+    folds = fit(x, correct, examples, (fold != np.arange(FOLDS)[:, None]).astype(float))
+    loss = -log_likelihood(folds, x, correct, examples)[fold, np.arange(len(x))].sum() / examples.sum()
+    cells = ["{:.2f} [{:.2f}, {:.2f}]".format(b, *interval) for b, interval in zip(beta[1:], bounds)]
+    return cells, 1 - log_likelihood(beta[None], x, correct, examples).sum() / alone, loss
+
+
+def binned(
+    x: Float[np.ndarray, " row"], correct: Int[np.ndarray, " row"], examples: Int[np.ndarray, " row"]
+) -> Float[np.ndarray, "2 bin"]:
+    """Means of a term, and accuracies, over tenths of the rows by the term. Rows of the same value are in the same one."""
+    tenth = deciles(rankdata(x, "dense").astype(int))
+    rows = [tenth == number for number in range(DECILES) if np.any(tenth == number)]
+    return np.array([(x[of].mean(), correct[of].sum() / examples[of].sum()) for of in rows]).T
+
+
+def table(runs: Sequence[Pairs]) -> list[list[str]]:
+    """The cells of a row for each of the `MODELS`, and one for pairs that were never seen together, if there are any."""
+    names, *numbers = (np.concatenate(of) for of in zip(*runs))
+    x, (together, _, correct, examples) = terms(*numbers[:4]), numbers[2:]
+    everything, found = np.ones(len(x), bool), []
+    unseen = [((0, 1), together == 0)] if not together.all() else []
+    for columns, rows in [(columns, everything) for columns in MODELS] + unseen:
+        data = x[rows][:, columns], correct[rows], examples[rows]
+        coefficients, explained, loss = estimates(*data, names[rows])
+        cells = dict(zip(columns, coefficients))
+        r = f"{np.corrcoef(binned(data[0][:, 0], *data[1:]))[0, 1]:.2f}" if len(columns) == 1 else ""
+        pairs = f"{len(np.unique(names[rows])):,}" + ("" if rows is everything else " with n_ab = 0")
+        shown = [cells.get(term, "") for term in range(len(TERMS))]
+        found.append([pairs, *shown, f"{explained:.4f}", f"{loss:.4f}", r])
+    return found
+
+
+@command_line
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=Path, action="append", required=True, help="of runs; several are allowed")
+    add_output(parser)
+    options = parser.parse_args(arguments)
+    check_output(options.output, options.overwrite)
+    groups = {}
+    for workdir in options.workdir:
+        for run in read_directory(workdir).runs:
+            if run.is_finished and run.retrieval and not run.is_published:
+                groups.setdefault((str(workdir), run.name), []).append(pairs_of(run))
+    if not groups:
+        raise UserError("no finished run is evaluated by retrieval: evaluate one on eval.sets NAME:SPLIT@FIELD")
+    figure = Figure(figsize=(8.4, 4), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
+    for number, ((study, name), runs) in enumerate(groups.items()):
+        for cells in table(runs):
+            print(f"| {' | '.join([study, f'{len(runs)}, {name}', *cells])} |")
+        _, *numbers = (np.concatenate(of) for of in zip(*runs))
+        for axes, term in zip(panels, (2, 1)):
+            x, recall = binned(terms(*numbers[:4])[:, term], *numbers[4:])
+            axes.plot(10**x, 100 * recall, **style(number), label=f"{study}: {name}")
+    for axes, label in zip(panels, ("both words", "the rarer word")):
+        axes.set(xscale="log", xlabel=f"training captions with {label} (+ ½)")
+        add_grid(axes)
+    panels[0].set(ylim=(0, None), ylabel=f"text→image recall at {FOUND} (%)")
+    legend_below(figure)
+    save(figure, options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
