@@ -3,12 +3,15 @@
     python -m cliptail_jax.study --config=configs/study/natural.py --workdir=runs/natural --config.data_dir=DIR
     python -m cliptail_jax.study --config=configs/study/natural.py:part=order --workdir=runs/natural_order --config.data_dir=DIR
     python -m cliptail_jax.study --config=configs/study/natural.py:part=factors --workdir=runs/natural_factors --config.data_dir=DIR
+    python scripts/composition.py --workdir=runs/natural --output=runs/composition.png
 
 DIR has the icons, see cliptail_jax/datasets/README.md. All runs of a part have the same images per step, steps and optimizer.
 SL trains on the 45,842 records with a class; `clip_names` on the same records and their class names; `clip` on the same records
 and their captions; runs named `all` on all 103,934 pairs.
 
-**losses** (two seeds): what makes CLIP robust, as in configs/study/mechanism.py, under natural frequencies.
+**losses** (two seeds): what makes CLIP robust, as in configs/study/mechanism.py, under natural frequencies. CLIP on captions is
+also evaluated by retrieval, and composition.py asks whether a caption of two words is found because each was seen often, or both
+together.
 
 **order** (two seeds): natural frequency is confounded with how hard a class is. The 141 classes with 100 records or more get
 frequencies from 100 to 2, in their natural order, in a random one, and in the reversed one. Natural and reversed are a mirrored
