@@ -15,6 +15,7 @@ from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.experiments import catalogue
 from cliptail_jax.objectives import FIELDS, base_config
+from configs.study import paper
 
 FILE = Path(__file__).parent / "data" / "golden_configs.json"
 # The configs that others are compared with, by objective: those of the paper, and those of small images.
@@ -96,7 +97,7 @@ def paper_configs() -> Iterator[tuple[str, Any]]:
     for arguments in ("family=all+figures", "family=all,small=glyphs_lt"):
         study = load_config(f"paper:{arguments}")
         if "small" in arguments:
-            yield f"{arguments}: runs", study.strings.to_dict()
+            yield f"{arguments}: runs", paper.config_strings(arguments)
         for figure, sheet in study.figures.items():
             yield f"{arguments}: {figure}", [list(sheet["columns"]), *map(list, sheet["rows"])]
 

@@ -169,7 +169,7 @@ def test_an_installed_package_lists_its_programs_and_finds_its_studies(examples)
     outcomes, *_ = examples
     assert all(f"  {name}" in outcomes["cliptail --help"].stdout for name in PROGRAMS)
     (commands,) = (outcome.stdout for line, outcome in outcomes.items() if "--launch=print" in line)
-    assert "--config=clip:data=imagenet_captions,text=random" in commands
+    assert commands.splitlines()[-1] == "cliptail study paper:family=distribution --workdir=paper --report"
     unknown = outcomes["cliptail train clop"].stderr.splitlines()[-1]
     assert unknown.startswith("error: config file 'clop' does not exist (did you mean")
 

@@ -21,21 +21,29 @@ FILE = "lock"
 BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's lock
 
 
+class InUseError(UserError):
+    """Another program writes to a work directory: `holder` is its process, where that is known."""
+
+    def __init__(self, message: str, holder: str):
+        super().__init__(message)
+        self.holder = holder
+
+
 @contextlib.contextmanager
 def sole_writer(workdir: Path) -> Iterator[None]:
     """Locks a work directory until the context or the process ends. All processes of a run share the lock.
 
-    Raises UserError with the process that has the lock, if another program has it.
+    Raises InUseError with the process that has the lock, if another program has it.
     """
-    refusal = ""
+    refusal, holder = "", "another process"
     with contextlib.ExitStack() as held:
         if jax.process_index() == 0:
             try:
                 held.enter_context(_lock(workdir / FILE))
-            except UserError as error:
-                refusal = str(error)
+            except InUseError as error:
+                refusal, holder = str(error), error.holder
         if broadcast_from_first(bool(refusal)):
-            raise UserError(refusal or f"{workdir} is refused by the first process")
+            raise InUseError(refusal or f"{workdir} is refused by the first process", holder)
         yield
 
 
@@ -102,6 +110,8 @@ def _holder() -> str:
     return f"process {os.getpid()} on {platform.node()}"
 
 
-def _taken(path: Path, holder: str) -> UserError:
+def _taken(path: Path, holder: str) -> InUseError:
     who = holder.splitlines()[0] if holder.strip() else "another process"
-    return UserError(f"{path.parent} is in use by {who}: wait until it ends or stop it, or choose another --workdir")
+    return InUseError(
+        f"{path.parent} is in use by {who}: wait until it ends or stop it, or choose another --workdir", who
+    )

@@ -2,8 +2,12 @@
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-The same command continues an interrupted study; finished runs are not repeated. With `--launch=print`, it prints a command
-for each run and trains nothing; `--list` alone prints all runs of the paper, from which configs/study/paper.py makes studies.
+The same command continues an interrupted study; finished runs are not repeated. `--only=seed_0/clip` trains this run alone and
+writes no report; names and patterns of runs or their directories can be repeated or joined by commas. Any number of processes, on
+any machines that see the work directory, can train parts at the same time: a run is taken by its lock, and skipped by the others.
+`--report` writes the report from the runs that are trained. `--launch=print` prints a command for each run, and
+`--launch=slurm` submits them to SLURM, with `--sbatch=OPTION` for its options. `--list` alone prints all runs of the paper, from
+which configs/study/paper.py makes studies.
 
 On a CPU, runs train at the same time, each on one core, first on those that no other study has; `--jobs` is how many, by
 default one a core. Each has a bar in a terminal, and otherwise prints a line a minute.
@@ -33,7 +37,6 @@ title: Title of the report.
 runs: A training config for each run, by the run's name.
 claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.results.claims).
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
-strings: The config string of each run, for --launch=print. Optional.
 transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
 path: Names of runs that are steps of a path, for a figure with arrows from each to the next. Optional.
 seed, seeds: The first seed and the number of seeds. Optional.
@@ -45,19 +48,45 @@ def main(study: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
+    from cliptail_jax.runs.provenance import command
+    from cliptail_jax.study import launch
     from cliptail_jax.study.check import check_study
-    from cliptail_jax.study.launch import train_commands
-    from cliptail_jax.study.run import run_study
+    from cliptail_jax.study.replicates import replicates_of
+    from cliptail_jax.study.run import queue_of, report_study, run_study, train_parts
 
-    if flags.FLAGS.launch == "print":
+    options = flags.FLAGS
+    names = [name for value in options.only for name in value.split(",") if name]
+    check_options(names)
+    if options.launch != "here":
         check_study(study)
-        print("\n".join(train_commands(study.runs, study.get("strings", {}), workdir).values()))
+        directories = list(queue_of(replicates_of(study)))
+        if options.launch == "slurm":
+            launch.submit_to_slurm(command(), directories, workdir, options.sbatch)
+        else:
+            print("\n".join([*launch.part_commands(command(), directories).values(), launch.report_command(command())]))
         return
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
-    with sole_writer(workdir), compile_once():
-        run_study(study, workdir, flags.FLAGS.overwrite, flags.FLAGS.budget, flags.FLAGS.jobs)
+    # Parts are locked one by one.
+    with contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
+        if names:
+            train_parts(study, workdir, names, options.overwrite, options.jobs)
+        elif options.report:
+            report_study(study, workdir)
+        else:
+            run_study(study, workdir, options.overwrite, options.budget, options.jobs)
+
+
+def check_options(names: list[str]) -> None:
+    """Raises UserError for flags that exclude each other; `names` are those of --only."""
+    options = flags.FLAGS
+    if names and options.report:
+        raise UserError("--only trains runs and writes no report, and --report trains none: give one of them")
+    if options.budget and (names or options.report):
+        raise UserError("--budget is for the whole study: leave it out with --only and --report")
+    if options.sbatch and options.launch != "slurm":
+        raise UserError("--sbatch has options of --launch=slurm: give that, too")
 
 
 @contextlib.contextmanager
@@ -100,7 +129,15 @@ def list_runs(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_enum("launch", "here", ["here", "print"], "Train the runs here, or print a command for each")
+    flags.DEFINE_enum(
+        "launch",
+        "here",
+        ["here", "print", "slurm"],
+        "Train here, print a command for each run, or submit them to SLURM",
+    )
+    flags.DEFINE_multi_string("sbatch", [], "An option of sbatch, such as --sbatch=--time=1-0; may be repeated")
+    flags.DEFINE_multi_string("only", [], "Train these runs alone, and write no report: names or patterns, as seed_0/*")
+    flags.DEFINE_bool("report", False, "Train nothing, and write the report from the runs that are trained")
     flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
     flags.DEFINE_float(
         "budget", 0, "Minutes: start no further seed that would not finish in time; 0: no limit", lower_bound=0
@@ -126,6 +163,8 @@ if __name__ == "__main__":
             "noise",
             "claims_small",
             "dino_cifar100_lt",
+            "natural",
+            "imagenet_resized",
             "paper",
         ),
     )

@@ -1,33 +1,78 @@
-"""Commands that train the runs of a study one by one, for example on several machines."""
+"""Commands that train the runs of a study one by one, on several machines: printed, or submitted to SLURM."""
 
 import shlex
-from collections.abc import Mapping
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from etils import epath
-from ml_collections import ConfigDict
-
-from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.files import load_config
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+
+NOT_OF_PARTS = ("--launch", "--sbatch", "--only", "--report", "--noreport")  # flags
+COMMANDS = "commands.txt"
+# A job that SIGTERM has ended has saved, and goes back into the queue.
+REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"
 
 
-def train_commands(runs: Mapping[str, ConfigDict], strings: Mapping[str, str], workdir: epath.Path) -> dict[str, str]:
-    """A shell command for each run, by its name.
+def part_commands(command: str, names: Iterable[str]) -> dict[str, str]:
+    """The command of a study with --only=NAME for each name; nothing where the command is not known, as in a notebook."""
+    if not command:
+        return {}
+    whole = without_parts(command)
+    return {name: f"{whole} --only={shlex.quote(name)}" for name in names}
 
-    Args:
-        runs: the configs of the runs by name.
-        strings: their config strings. Fields that differ from those of a run's string are overrides.
-        workdir: the study's directory.
+
+def report_command(command: str) -> str:
+    """The command of a study that writes its report alone."""
+    return f"{without_parts(command)} --report"
+
+
+def without_parts(command: str) -> str:
+    kept, words = [], iter(shlex.split(command))
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if flag not in NOT_OF_PARTS:
+            kept.append(word)
+        elif not equals and not flag.endswith("report"):
+            next(words, None)  # its value
+    return shlex.join(kept)
+
+
+def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: Sequence[str]) -> None:
+    """Submits a job array with a task for each run, and a job that reports when they have ended.
+
+    Tasks are resumed and requeued when their time is up. `options` are further ones of sbatch, such as '--time=1-0'.
 
     Raises:
-        UserError: there are no config strings.
+        UserError: There is no sbatch, or it refuses a job.
     """
-    if not strings:
-        raise UserError("the runs of this study have no config strings of their own: train them here, without --launch")
-    commands = {}
-    for name, config in runs.items():
-        fields = dict(flatten(load_config(strings[name])))
-        overrides = [f"--config.{key}={value}" for key, value in flatten(config) if value != fields[key]]
-        flags = [f"--config={strings[name]}", f"--workdir={workdir / name}", *overrides]
-        commands[name] = shlex.join(["python", "-m", "cliptail_jax.train", *flags])
-    return commands
+    if not shutil.which("sbatch"):
+        raise UserError(
+            "sbatch is missing: --launch=slurm is for a login node of SLURM; --launch=print prints the commands"
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_text(workdir / COMMANDS, "".join(f"{line}\n" for line in part_commands(command, names).values()))
+    line = f'eval "$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(workdir / COMMANDS))})"'
+    task = f"srun --kill-on-bad-exit=1 bash -c {shlex.quote(line)}; {REQUEUE}"
+    array = [f"--array=0-{len(names) - 1}", "--requeue", "--open-mode=append", "--signal=TERM@300"]
+    job = sbatch(workdir, "%A_%a", [*array, *options], task)
+    report = sbatch(workdir, "%j", [f"--dependency=afterany:{job}", *options], report_command(command))
+    print(
+        f"submitted {len(names)} runs as job {job}, and the report as job {report}; their logs are {workdir}/slurm-*.log"
+    )
+
+
+def sbatch(workdir: Path, log: str, options: Sequence[str], script: str) -> str:
+    """The number of a new job."""
+    arguments = [
+        "--parsable",
+        "--job-name=cliptail_jax",
+        f"--output={workdir}/slurm-{log}.log",
+        *options,
+        f"--wrap={script}",
+    ]
+    made = subprocess.run(["sbatch", *arguments], capture_output=True, text=True)
+    if made.returncode:
+        raise UserError(f"sbatch refuses the job: {made.stderr.strip() or made.stdout.strip()}")
+    return made.stdout.strip().partition(";")[0]

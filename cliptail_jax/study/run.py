@@ -1,9 +1,10 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
 import dataclasses
+import fnmatch
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -11,13 +12,14 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.report.page import PAGE
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.group import groups_of
+from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import FILE as STUDY
 from cliptail_jax.results.study import Runs, Study
 from cliptail_jax.results.testing import evaluate_claims
@@ -27,15 +29,17 @@ from cliptail_jax.runs.provenance import command
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.cores import jobs_at_once
-from cliptail_jax.study.launch import train_commands
+from cliptail_jax.study.launch import part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
-from cliptail_jax.study.replicates import Replicate, replicates_of
+from cliptail_jax.study.replicates import Configs, Replicate, replicates_of
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import draw_figures
 from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.summary import summary
 from cliptail_jax.study.training import Failures, train_runs
+
+NAMED = 5  # runs that are not trained, in a line
 
 
 def run_study(
@@ -55,90 +59,162 @@ def run_study(
     Raises:
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
     """
-    check_study(study)
+    started = time.perf_counter()
+    replicates, asked = open_study(study, workdir, overwrite)
     jobs = jobs_at_once(jobs)
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
-    started, longest = time.perf_counter(), 0.0
+    queue = queue_of(replicates)
+    page, failures = StudyPage(asked, workdir, list(queue)), {}
+    page.start()
+    for part in in_budget(replicates, workdir, budget, jobs) if budget else [queue]:
+        train_runs(part, workdir, overwrite, jobs, failures, page.after_run, list(queue))
+    report(study, asked, replicates, failures, workdir, page, started)
+
+
+def train_parts(
+    study: ConfigDict, workdir: Path, names: Sequence[str], overwrite: bool = False, jobs: int | None = 1
+) -> None:
+    """Train some runs of a study, and write no report. Any number of processes can do so at the same time.
+
+    `names` are those of runs, such as 'clip', or of their directories, such as 'seed_0/clip', or patterns of them, as 'seed_0/*'.
+    Other arguments and errors as for `run_study`.
+    """
+    replicates, _ = open_study(study, workdir, overwrite)
+    queue, failures = queue_of(replicates), {}
+    chosen = matching(names, queue)
+    train_runs(
+        {name: queue[name] for name in queue if name in chosen}, workdir, overwrite, jobs_at_once(jobs), failures
+    )
+    raise_failures(failures, len(chosen))
+
+
+def report_study(study: ConfigDict, workdir: Path) -> None:
+    """Write the report and the page of a study from the runs that are trained, and print what is missing."""
+    started = time.perf_counter()
+    replicates, asked = open_study(study, workdir)
+    report(study, asked, replicates, {}, workdir, StudyPage(asked, workdir, list(queue_of(replicates))), started)
+
+
+def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> tuple[list[Replicate], Study]:
+    """The configs of a study, and what it asks. In an empty directory, its claims become those that are stated before any run.
+
+    Raises UserError for a mistake, or if `workdir` has something else.
+    """
+    check_study(study)
     replicates = replicates_of(study)
-    directories = [str(Path(seed) / run) for replicate in replicates for seed in replicate for run in study.runs]
-    # The runs of a mirrored pair together, which take equally long.
-    order = [str(Path(seed) / run) for replicate in replicates for run in study.runs for seed in replicate]
     check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
         check_unchanged(replicates, workdir)
-    asked = questions(study, replicates, workdir, directories)
-    figures, path = study.get("figures", {}), study.get("path", ())
-    page = StudyPage(asked, workdir, directories)
-    page.start()
-    measured: list[dict[str, Runs]] = []  # by replicate and seed
-    failures: Failures = {}
-    for replicate in replicates:
-        began = time.perf_counter()
-        fits = not budget or began - started + longest <= 60 * budget
-        configs = {str(Path(seed) / run): replicate[seed].runs[run] for run in study.runs for seed in replicate}
-        finished = (is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items())
-        if measured and not broadcast_from_first(fits or all(finished)):
-            done, another = sum(map(len, measured)), "another" if len(replicate) == 1 else "another pair"
-            tqdm.write(f"{done} of {study.seeds} seeds: {another} takes some {longest / 60:.0f} minutes")
-            break
-        train_runs(configs, workdir, overwrite, jobs, failures, page.after_run, order)
-        measured.append({})
-        for seed, (runs, transfer_config) in replicate.items():
-            trained = {run: config for run, config in runs.items() if str(Path(seed) / run) not in failures}
-            measured[-1][seed], failed = read_runs(trained, workdir / seed)
-            if transfer_config and measured[-1][seed]:
-                failed |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed)
-            failures |= {str(Path(seed) / what): why for what, why in failed.items()}
-        # Finished runs took their time in an earlier call.
-        in_training = sum(run.seconds for runs in measured[-1].values() for run in runs.values())
-        in_training /= min(jobs, len(configs)) or 1
-        longest = max(longest, in_training, time.perf_counter() - began)
-        has_news = any(map(any, (of.values() for of in measured))) or not (workdir / "report.md").exists()
-        if jax.process_index() == 0 and has_news:
-            seconds = time.perf_counter() - started
-            text, not_drawn = report(asked, figures, path, measured, failures, seconds, workdir, page)
-    if jax.process_index() == 0 and has_news:
-        tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', page.address)}")
-        failures |= not_drawn
-    if failures:
-        names = [str(Path(seed) / run) for replicate in measured for seed in replicate for run in study.runs]
-        what = f"{len(failures)} of {len(names)} runs" if set(failures) <= set(names) else "parts of the study"
-        raise UserError(f"{what} failed: {', '.join(failures)}")
-
-
-def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
-    """Raise UserError for the first run in `workdir` that was trained with another config: the study is left as it is."""
-    for replicate in replicates:
-        for seed, configs in replicate.items():
-            for name, config in configs.runs.items():
-                directory = workdir / seed / name
-                if difference := difference_to(directory, plain(config), FIELDS):
-                    raise UserError(
-                        f"{directory} contains the run of another config ({difference}): choose another --workdir, go back to "
-                        "that config, or pass --overwrite to replace the run"
-                    )
-
-
-def questions(study: ConfigDict, replicates: Sequence[Replicate], workdir: Path, directories: Sequence[str]) -> Study:
-    """The study as its config states it. In an empty directory, its claims become those that are stated before any run."""
-    seed, first = next(iter(replicates[0].items()))
-    return Study(
+    asked = Study(
         study.title,
         tuple(study.runs),
         [list(replicate) for replicate in replicates],
         {key: Claim(**claim) for key, claim in study.claims.items()},
-        changes_of_claims(study, first.runs, workdir, directories),
+        changes_of_claims(study, next(iter(replicates[0].values())).runs, workdir, queue_of(replicates)),
         command(),
-        train_commands(study.runs, study.strings, workdir / seed) if study.get("strings") else {},
+        part_commands(command(), study.runs),
     )
+    return replicates, asked
+
+
+def queue_of(replicates: Sequence[Replicate]) -> Configs:
+    """The configs of all runs by directory, in the order in which they train: those of a mirrored pair take equally long."""
+    return {
+        str(Path(seed) / run): replicate[seed].runs[run]
+        for replicate in replicates
+        for run in next(iter(replicate.values())).runs
+        for seed in replicate
+    }
+
+
+def matching(names: Sequence[str], directories: Collection[str]) -> set[str]:
+    """The directories that names or patterns choose, whole or without their seed. Raises UserError for one that chooses none."""
+    chosen: set[str] = set()
+    for name in names:
+        found = {of for of in directories if fnmatch.fnmatch(of, name) or fnmatch.fnmatch(Path(of).name, name)}
+        if not found:
+            hint = did_you_mean(name, [*directories, *(Path(of).name for of in directories)])
+            raise UserError(f"--only={name} is no run of this study{hint}: they are {', '.join(directories)}")
+        chosen |= found
+    return chosen
+
+
+def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
+    """Raise UserError for the first run in `workdir` that was trained with another config: the study is left as it is."""
+    for name, config in queue_of(replicates).items():
+        if difference := difference_to(workdir / name, plain(config), FIELDS):
+            raise UserError(
+                f"{workdir / name} contains the run of another config ({difference}): choose another --workdir, go back to "
+                "that config, or pass --overwrite to replace the run"
+            )
+
+
+def in_budget(replicates: Sequence[Replicate], workdir: Path, minutes: float, jobs: int) -> Iterator[Configs]:
+    """The runs of one seed or mirrored pair after the other, as long as the next one should finish within so many minutes."""
+    started, longest = time.perf_counter(), 0.0
+    for number, replicate in enumerate(replicates):
+        began, configs = time.perf_counter(), queue_of([replicate])
+        fits = not number or began - started + longest <= 60 * minutes
+        finished = (is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items())
+        if not broadcast_from_first(fits or all(finished)):
+            done, total = (sum(map(len, some)) for some in (replicates[:number], replicates))
+            another = "another" if len(replicate) == 1 else "another pair"
+            tqdm.write(f"{done} of {total} seeds: {another} takes some {longest / 60:.0f} minutes")
+            return
+        yield configs
+        # Finished runs took their time in an earlier call.
+        in_training = sum(Run(workdir / name).seconds or 0 for name in configs if (workdir / name).exists())
+        longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - began)
 
 
 def report(
+    study: ConfigDict,
     asked: Study,
-    figures: Mapping[str, ConfigDict],
-    path: Sequence[str],
-    replicates: list[dict[str, Runs]],
+    replicates: Sequence[Replicate],
+    failures: Failures,
+    workdir: Path,
+    page: StudyPage,
+    started: float,
+) -> None:
+    """Measure the runs so far, test the claims, write report and page, and print a summary.
+
+    Raises UserError if a part of the study failed, after everything else.
+    """
+    measured: list[dict[str, Runs]] = []  # by replicate and seed
+    missing: list[str] = []
+    for replicate in replicates:
+        measured.append({})
+        for seed, (configs, transfer_config) in replicate.items():
+            known = {name: config for name, config in configs.items() if str(Path(seed) / name) not in failures}
+            trained = {name: of for name, of in known.items() if is_finished(workdir / seed / name, plain(of), FIELDS)}
+            missing += [str(Path(seed) / name) for name in known if name not in trained]
+            measured[-1][seed], failed = read_runs(trained, workdir / seed)
+            if transfer_config and measured[-1][seed]:
+                failed |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed)
+            failures |= {str(Path(seed) / what): why for what, why in failed.items()}
+    total = sum(len(seed.runs) for replicate in replicates for seed in replicate.values())
+    if jax.process_index() == 0 and (any(map(any, map(dict.values, measured))) or not (workdir / "report.md").exists()):
+        if len(missing) == total:
+            raise UserError(f"no run of this study is trained in {workdir}: there is nothing to report")
+        seconds = time.perf_counter() - started
+        if missing:
+            asked = dataclasses.replace(asked, title=f"{asked.title}, {total - len(missing)} of {total} runs")
+        text, not_drawn = write(asked, study, measured, failures, seconds, workdir, page)
+        tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', page.address)}")
+        failures |= not_drawn
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        tqdm.write(f"{len(missing)} of {total} runs are not trained: {', '.join(missing[:NAMED])}{more}")
+    raise_failures(
+        failures, total, {str(Path(seed) / run) for of in replicates for seed in of for run in of[seed].runs}
+    )
+
+
+def write(
+    asked: Study,
+    study: ConfigDict,
+    measured: Sequence[Mapping[str, Runs]],
     failures: Failures,
     seconds: float,
     workdir: Path,
@@ -148,13 +224,20 @@ def report(
 
     Returns a summary for a terminal, and why figures could not be drawn.
     """
-    seeds = {seed: runs for replicate in replicates for seed, runs in replicate.items()}
-    by_replicate = [list(replicate.values()) for replicate in replicates]
+    by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
+    seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
     groups, claims = groups_of(by_replicate), evaluate_claims(asked.claims, by_replicate, asked.changes)
-    drawn, not_drawn = draw_figures(figures, seeds, workdir)
-    planned = sum(map(len, asked.replicates))
-    title = asked.title if len(seeds) == planned else f"{asked.title}, {len(seeds)} of {planned} seeds"
-    asked = dataclasses.replace(asked, title=title, failures=failures | not_drawn)
-    write_report(asked, seeds, groups, claims, path, drawn, seconds, workdir)
+    drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
+    asked = dataclasses.replace(asked, failures=failures | not_drawn)
+    write_report(asked, seeds, groups, claims, study.get("path", ()), drawn, seconds, workdir)
     page.write_report(asked, groups, claims)
     return summary(asked, groups, len(seeds), claims, shutil.get_terminal_size().columns), not_drawn
+
+
+def raise_failures(failures: Failures, total: int, runs: Collection[str] | None = None) -> None:
+    """Raise UserError if there are failures, which may be others than of `runs`."""
+    if failures:
+        what = (
+            f"{len(failures)} of {total} runs" if runs is None or set(failures) <= set(runs) else "parts of the study"
+        )
+        raise UserError(f"{what} failed: {', '.join(failures)}")

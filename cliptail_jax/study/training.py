@@ -15,6 +15,8 @@ from cliptail_jax.interrupts import note_saved
 from cliptail_jax.objectives import FIELDS, OBJECTIVES
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs import is_finished
+from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study.cores import call_on_cores
 from cliptail_jax.study.replicates import Configs
 from cliptail_jax.train import train
@@ -28,24 +30,27 @@ def train_runs(
     overwrite: bool,
     jobs: int,
     failures: Failures,
-    after_run: Callable[[Failures], None],
-    order: Sequence[str] = (),
+    after_run: Callable[[Failures], None] = lambda failures: None,
+    queue: Sequence[str] = (),
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
-    With `jobs`, so many train at the same time. `failures` is added to, and `after_run` is called with it after each run.
-    `order` has the names of all runs of the study, which are numbered by it; by default these are all.
+    A run that another process trains is left to it. With `jobs`, so many train at the same time. `failures` is added to, and
+    `after_run` is called with it after each run. `queue` has the names of all runs of the study, which are numbered by it; by
+    default these are all.
     """
-    total, first = len(order or configs), order.index(next(iter(configs))) if order else 0
-    labels = (f"run {number} of {total}, {name}" for number, name in enumerate(configs, first + 1))
-    calls = {name: (config, workdir / name, overwrite, next(labels)) for name, config in configs.items()}
+    number_of = {name: number for number, name in enumerate(queue or configs, 1)}
+    calls = {
+        name: (config, workdir / name, overwrite, f"run {number_of[name]} of {len(number_of)}, {name}")
+        for name, config in configs.items()
+    }
     if jobs and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
         note_saved("the same command goes on from what is saved")
         results = call_on_cores(train_run, calls, jobs)
     else:
         results = ((name, train_run(*call)) for name, call in calls.items())
     bar = dict(bar_format="runs |{bar}| {n_fmt} of {total_fmt} are done, {elapsed}", disable=None if jobs else True)
-    with tqdm(results, total=total, initial=first, **bar) as progress:
+    with tqdm(results, total=len(configs), **bar) as progress:
         for name, failure in progress:
             if failure:
                 failures[name] = failure
@@ -54,11 +59,13 @@ def train_runs(
 
 
 def train_run(config: ConfigDict, workdir: Path, overwrite: bool, label: str) -> str:
-    """Train and evaluate a run. Returns why it failed, '' if it did not."""
+    """Train and evaluate a run, unless another process does. Returns why it failed, '' if it did not."""
     try:
         train(config, workdir, overwrite, label)
         if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
             evaluate(config, workdir)
+    except InUseError as error:
+        log_line(f"{label} is skipped: {error.holder} trains it")
     except UserError as error:
         return str(error)
     except Exception as error:

@@ -81,19 +81,10 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "family", "small")
-    preset = given.get("small", "")
-    families = expand_families(given.get("family", "vocabulary"), preset)
+    families, preset = families_of(arg)
     titles = [catalogue.FAMILIES[family].title for family in families]
     title = "The whole study" if set(EVERY_FAMILY) <= set(families) else " and ".join(titles)
-    first = catalogue.first_names()
-    runs = {run.name: (first[run.name], run) for run in catalogue.EVERY if run.family in families}
-    if preset:
-        title += f" on {preset}"
-        smaller = {
-            name: small.counterpart(run, preset) for name, (_, run) in runs.items() if small.has_counterpart(run)
-        }
-        runs = {name: (run.name, run) for name, run in smaller.items()}
+    runs = runs_of(families, preset)
     claims = {
         f"{family}_{number}_{statistic}": studies.claim(text, statistic, runs[higher][0], runs[lower][0], *on)
         for family in families
@@ -101,8 +92,32 @@ def get_config(arg: str = ""):
         for statistic in statistics
         if {higher, lower} <= runs.keys()
     }
-    strings = {name: run.config for name, run in runs.values()}
-    return study_of(title, strings, claims, sheets.figures(runs.values()), preset)
+    title += f" on {preset}" if preset else ""
+    return study_of(title, config_strings(arg), claims, sheets.figures(runs.values()), preset)
+
+
+def config_strings(arg: str) -> dict[str, str]:
+    """By the name of each run of a study, the config string that trains it alone."""
+    return {name: run.config for name, run in runs_of(*families_of(arg)).values()}
+
+
+def families_of(arg: str) -> tuple[list[str], str]:
+    """The families that are chosen, and the preset of their small counterparts."""
+    given = arguments.read_only(arg, "family", "small")
+    preset = given.get("small", "")
+    return expand_families(given.get("family", "vocabulary"), preset), preset
+
+
+def runs_of(families: list[str], preset: str) -> dict[str, tuple[str, catalogue.Run]]:
+    """By the name of each of their runs, the name of the first run that trains alike, and the run or its counterpart."""
+    first = catalogue.first_names()
+    runs = {run.name: (first[run.name], run) for run in catalogue.EVERY if run.family in families}
+    if preset:
+        smaller = {
+            name: small.counterpart(run, preset) for name, (_, run) in runs.items() if small.has_counterpart(run)
+        }
+        runs = {name: (run.name, run) for name, run in smaller.items()}
+    return runs
 
 
 def expand_families(value: str, preset: str) -> list[str]:
@@ -135,7 +150,7 @@ def study_of(
             config.head.init = shared["head"]
         if config.data.match.frequency:
             config.data.match.frequency = shared["frequency"]
-    study = dict(title=title, **shared, strings=studies.in_order(strings), runs=studies.in_order(runs))
+    study = dict(title=title, **shared, runs=studies.in_order(runs))
     if self_supervised := tuple(name for name, config in runs.items() if not config.eval.sets):
         transfer = transfer_config()
         transfer.seed, transfer.data.data_dir = shared["seed"], shared["data_dir"]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study import run as study
 from cliptail_jax.study import study_page, training
 from tests.study.synthetic_studies import (
@@ -74,11 +75,42 @@ def test_as_many_seeds_are_trained_as_fit_into_the_budget(minutes, seeds, trains
     study.run_study(made, tmp_path, budget=minutes)
     text, report = read_report(tmp_path)
     assert len(trained) == 2 * seeds and len(report["runs"]) == seeds
-    assert f", {seeds} of 4 seeds\n" in text
+    assert f", {2 * seeds} of 8 runs\n" in text
     if seeds == 2:
         study.run_study(made, tmp_path)
         study.run_study(made, tmp_path, budget=0.1)  # keeps all seeds that are finished
         assert len(trained) == 8 and len(read_report(tmp_path)[1]["runs"]) == 4
+
+
+def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, tmp_path, capsys):
+    trains[0].update(a=0.8, b=0.0)
+    made = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b"))
+    study.run_study(made, tmp_path / "whole")
+    trains[1].clear()
+    with pytest.raises(UserError, match="no run of this study is trained in .*: there is nothing to report"):
+        study.report_study(made, tmp_path / "parts")
+    study.train_parts(made, tmp_path / "parts", ["seed_3/*"])
+    assert trains[1] == ["a", "b"] and not (tmp_path / "parts/report.md").exists()
+    study.report_study(made, tmp_path / "parts")
+    text, report = read_report(tmp_path / "parts")
+    assert ", 2 of 4 runs\n" in text and list(report["runs"]) == ["seed_3"]
+    assert "2 of 4 runs are not trained: seed_4/a, seed_4/b" in capsys.readouterr().out
+    study.train_parts(made, tmp_path / "parts", ["a", "seed_4/b"])
+    assert trains[1] == ["a", "b", "a", "b"]
+    study.report_study(made, tmp_path / "parts")
+    whole, parts = (read_report(tmp_path / name)[1] for name in ("whole", "parts"))
+    del whole["seconds"], parts["seconds"]
+    assert parts == whole
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(trains, tmp_path, capsys):
+    trains[0].update(a=InUseError("a is in use by process 12", "process 12"), b=0.1)
+    made = make_study("a", "b")
+    study.train_parts(made, tmp_path, ["*"])
+    assert "run 1 of 2, a is skipped: process 12 trains it" in capsys.readouterr().err
+    study.run_study(made, tmp_path)
+    assert "1 of 2 runs are not trained: a" in capsys.readouterr().out
+    assert list(read_report(tmp_path)[1]["runs"]) == ["b"]
 
 
 def counterbalanced(**claims):
@@ -193,7 +225,7 @@ def written(trains, monkeypatch):
 
 def test_the_page_is_written_at_the_start_after_each_run_and_with_each_report(written, tmp_path, capsys):
     study.run_study(make_seeded_study(2, "a", "b"), tmp_path)
-    assert len(written) == 1 + 2 * (2 + 1)
+    assert len(written) == 1 + 4 + 1
     assert written[0]["expected"] == ["seed_3/a", "seed_3/b", "seed_4/a", "seed_4/b"]
     first, *_, last = (line for line in capsys.readouterr().out.splitlines() if "report.html" in line)
     address = f"file://{tmp_path}/report.html"

@@ -1,40 +1,127 @@
-"""The commands that train the runs of a study one by one."""
+"""The commands that train the runs of a study one by one: printed, and submitted to a stand-in for SLURM."""
 
+import os
 import shlex
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from absl import flags
-from ml_collections import config_flags
 
-from cliptail_jax.config.fields import plain
-from cliptail_jax.config.program import with_config_path
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import __main__ as program
-from cliptail_jax.study.launch import train_commands
-from configs.study import paper, quickstart
+from cliptail_jax.study.launch import part_commands, report_command, submit_to_slurm
+from cliptail_jax.study.replicates import replicates_of
+from cliptail_jax.study.run import matching, queue_of
+from configs.study import quickstart
+
+COMMAND = "cliptail study mine.py --workdir=runs/q '--config.title=a b'"
+NAMES = ["seed_4/sl", "seed_4_mirrored/sl"]
+
+# sbatch runs the job at once, with srun as SLURM has it, and notes its options.
+SBATCH = """#!/bin/bash
+echo "$@" >> $NOTES
+number=$(wc -l < $NOTES)
+for option in "$@"; do
+  case "$option" in
+  --array=0-*) tasks=${option#--array=0-} ;;
+  --wrap=*) script=${option#--wrap=} ;;
+  esac
+done
+for task in $(seq 0 ${tasks:-0}); do
+  SLURM_JOB_ID=$number SLURM_ARRAY_TASK_ID=$task sh -c "$script" || echo "task $task: $?" >> $NOTES.failed
+done
+echo "$number;cluster"
+"""
 
 
-def test_each_command_trains_its_run(monkeypatch, tmp_path, capsys):
-    study = paper.get_config("family=vocabulary,small=glyphs_lt")
-    study.data_dir, study.seed, study.dtype = "the data", 3, "bfloat16"
-    monkeypatch.setattr(program, "flags", SimpleNamespace(FLAGS=SimpleNamespace(launch="print")))
-    program.main(study, Path("runs/paper"))
-    commands = capsys.readouterr().out.splitlines()
-    assert commands == list(train_commands(study.runs, study.strings, Path("runs/paper")).values())
-    assert len(commands) == len(study.runs)
-    for line, (name, config) in zip(commands, study.runs.items()):
-        arguments = shlex.split(line)
-        assert arguments[:3] == ["python", "-m", "cliptail_jax.train"] and f"--workdir=runs/paper/{name}" in arguments
-        values, arguments = flags.FlagValues(), with_config_path(arguments)
-        config_flags.DEFINE_config_file("config", flag_values=values)
-        flags.DEFINE_string("workdir", None, "", flag_values=values)
-        monkeypatch.setattr("sys.argv", arguments[2:])  # where overrides are looked for
-        values(arguments[2:])
-        assert plain(values.config) == plain(config)
+def options(**given):
+    return SimpleNamespace(
+        FLAGS=SimpleNamespace(**dict(only=[], report=False, budget=0, sbatch=[], launch="here") | given)
+    )
 
 
-def test_a_study_without_config_strings_has_no_commands():
-    with pytest.raises(UserError, match="no config strings of their own: train them here, without --launch"):
-        train_commands(quickstart.get_config().runs, {}, Path("runs"))
+def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "/env/bin/cliptail", *shlex.split(COMMAND)[1:], "--launch=print"])
+    monkeypatch.setattr(program, "flags", options(launch="print"))
+    study = quickstart.get_config()
+    program.main(study, Path("runs/q"))
+    *commands, report = capsys.readouterr().out.splitlines()
+    directories = list(queue_of(replicates_of(study)))
+    assert directories[:2] == NAMES and len(directories) == 6
+    assert commands == [f"{COMMAND} --only={name}" for name in directories] and report == f"{COMMAND} --report"
+
+
+@pytest.mark.parametrize(
+    "more", ["--launch=slurm --sbatch=--time=1 --sbatch --mem=2", "--only 'a*' --report", "--launch print"]
+)
+def test_commands_of_parts_have_no_flags_of_the_whole(more):
+    assert part_commands(f"{COMMAND} {more}", ["a*"]) == {"a*": f"{COMMAND} --only='a*'"}
+    assert report_command(f"{COMMAND} {more}") == f"{COMMAND} --report"
+    assert part_commands("", ["a"]) == {}  # of a notebook
+
+
+def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
+    directories = ["seed_0/sl", "seed_0/clip", "seed_1/sl", "seed_1/clip", "clip_all"]
+    assert matching(["clip"], directories) == {"seed_0/clip", "seed_1/clip"}
+    assert matching(["seed_1/*", "clip*"], directories) == {"seed_0/clip", "seed_1/clip", "seed_1/sl", "clip_all"}
+    with pytest.raises(UserError, match=r"--only=seed_0/clop is no run of this study \(did you mean seed_0/clip"):
+        matching(["sl", "seed_0/clop"], directories)
+
+
+@pytest.mark.parametrize("given, complaint", [
+    (dict(only=["a"], report=True), "--only trains runs and writes no report"),
+    (dict(only=["a,b"], budget=3), "--budget is for the whole study"),
+    (dict(report=True, budget=3), "--budget is for the whole study"),
+    (dict(launch="print", sbatch=["--time=1"]), "--sbatch has options of --launch=slurm"),
+])  # fmt: skip
+def test_flags_that_exclude_each_other_are_an_error(given, complaint, monkeypatch):
+    monkeypatch.setattr(program, "flags", options(**given))
+    with pytest.raises(UserError, match=complaint):
+        program.main(quickstart.get_config(), Path("runs/q"))
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A folder with stand-ins for SLURM's programs and for `cliptail`, which notes its arguments or is stopped."""
+    programs = {
+        "sbatch": SBATCH,
+        "srun": '#!/bin/bash\n[ "$1" = --kill-on-bad-exit=1 ] && shift\nexec "$@"\n',
+        "scontrol": '#!/bin/bash\necho "$@" >> $NOTES.requeued\n',
+        "cliptail": '#!/bin/bash\necho "$@" >> $NOTES.ran\n[[ "$*" != *stopped* ]] || exit 143\n',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    return tmp_path
+
+
+def test_slurm_runs_a_task_for_each_run_requeues_stopped_ones_and_reports(slurm, tmp_path, capsys):
+    submit_to_slurm(
+        f"{COMMAND} --launch=slurm", ["seed_0/sl", "it's", "stopped"], tmp_path / "work dir", ["--time=1-0"]
+    )
+    ran = [
+        f"{shlex.join(line)}\n"
+        for line in map(shlex.split, part_commands(COMMAND, ["seed_0/sl", "it's", "stopped"]).values())
+    ]
+    noted = (tmp_path / "notes.ran").read_text()
+    assert noted.splitlines() == [" ".join(shlex.split(line)[1:]) for line in [*ran, report_command(COMMAND)]]
+    array, report = (tmp_path / "notes").read_text().splitlines()[0], (tmp_path / "notes").read_text().splitlines()[-1]
+    assert all(
+        option in array for option in ("--array=0-2", "--requeue", "--signal=TERM@300", "--time=1-0", "--parsable")
+    )
+    assert "--dependency=afterany:1 --time=1-0" in report
+    assert (tmp_path / "notes.requeued").read_text() == "requeue 1\n"
+    assert (tmp_path / "notes.failed").read_text() == "task 2: 143\n"
+    assert "submitted 3 runs as job 1, and the report as job" in capsys.readouterr().out
+
+
+def test_slurm_that_is_missing_or_refuses_is_one_line(slurm, tmp_path, monkeypatch):
+    (tmp_path / "sbatch").write_text("#!/bin/bash\necho 'invalid partition' >&2\nexit 1\n")
+    with pytest.raises(UserError, match="sbatch refuses the job: invalid partition"):
+        submit_to_slurm(COMMAND, ["a"], tmp_path, [])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="sbatch is missing: --launch=slurm is for a login node"):
+        submit_to_slurm(COMMAND, ["a"], tmp_path, [])
