@@ -6,7 +6,8 @@ The same command continues an interrupted study; finished runs are not repeated.
 writes no report; names and patterns of runs or their directories can be repeated or joined by commas. Any number of processes, on
 any machines that see the work directory, can train parts at the same time: a run is taken by its lock, and skipped by the others.
 `--report` writes the report from the runs that are trained. `--launch=print` prints a command for each run, and
-`--launch=slurm` submits them to SLURM, with `--sbatch=OPTION` for its options. `--list` alone prints all runs of the paper, from
+`--launch=slurm` submits them to SLURM, with `--sbatch=OPTION` for its options. `--runner=dask` trains them on a Dask cluster, that of
+`--scheduler=ADDRESS` or one that it starts here. `--list` alone prints all runs of the paper, from
 which configs/study/paper.py makes studies.
 
 On a CPU, runs train at the same time, each on one core, first on those that no other study has; `--jobs` is how many, by
@@ -51,6 +52,7 @@ def main(study: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.runs.provenance import command
     from cliptail_jax.study import launch
     from cliptail_jax.study.check import check_study
+    from cliptail_jax.study.on_dask import train_on_dask
     from cliptail_jax.study.replicates import replicates_of
     from cliptail_jax.study.run import queue_of, report_study, run_study, train_parts
 
@@ -70,7 +72,9 @@ def main(study: ConfigDict, workdir: Path) -> None:
     distributed.initialize()
     # Parts are locked one by one.
     with contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
-        if names:
+        if options.runner == "dask":
+            train_on_dask(study, workdir, names, options.scheduler)
+        elif names:
             train_parts(study, workdir, names, options.overwrite, options.jobs)
         elif options.report:
             report_study(study, workdir)
@@ -85,6 +89,12 @@ def check_options(names: list[str]) -> None:
         raise UserError("--only trains runs and writes no report, and --report trains none: give one of them")
     if options.budget and (names or options.report):
         raise UserError("--budget is for the whole study: leave it out with --only and --report")
+    if options.scheduler and options.runner != "dask":
+        raise UserError("--scheduler is that of --runner=dask: give that, too")
+    if options.runner == "dask" and (options.report or options.budget or options.jobs or options.overwrite):
+        raise UserError(
+            "--runner=dask trains runs as workers become free: leave out --report, --budget, --jobs and --overwrite"
+        )
     if options.sbatch and options.launch != "slurm":
         raise UserError("--sbatch has options of --launch=slurm: give that, too")
 
@@ -134,6 +144,10 @@ if __name__ == "__main__":
         "here",
         ["here", "print", "slurm"],
         "Train here, print a command for each run, or submit them to SLURM",
+    )
+    flags.DEFINE_enum("runner", "here", ["here", "dask"], "Train on this machine, or on a Dask cluster")
+    flags.DEFINE_string(
+        "scheduler", "", "Address of the Dask cluster, as tcp://host:8786; by default, one is started here"
     )
     flags.DEFINE_multi_string("sbatch", [], "An option of sbatch, such as --sbatch=--time=1-0; may be repeated")
     flags.DEFINE_multi_string("only", [], "Train these runs alone, and write no report: names or patterns, as seed_0/*")

@@ -31,6 +31,7 @@ from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.progress import clear, send_progress, show_or_print
 
 T = TypeVar("T")
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # as 'max 100000', or microseconds of CPU time in each period of so many
 
 
 def jobs_at_once(jobs: int | None) -> int:
@@ -49,11 +50,21 @@ def jobs_at_once(jobs: int | None) -> int:
     elif jax.default_backend() != "cpu" or jax.device_count() > 1:
         obstacle = f"this program has {jax.device_count()} devices ({jax.devices()[0].device_kind})"
     else:
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cores()
         return min(jobs or cores, cores)
     if jobs:
         raise UserError(f"--jobs={jobs}: runs train at the same time on cores of one CPU, and {obstacle}: leave it out")
     return 0
+
+
+def usable_cores() -> int:
+    """The cores that this process may use: those of its affinity, or fewer by the quota of its container (cgroup v2)."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = CPU_MAX.read_text().split()
+        return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, or another kind of control group
+        return cores
 
 
 def call_on_cores(function: Callable[..., T], calls: Mapping[str, Sequence[Any]], jobs: int) -> Iterator[tuple[str, T]]:

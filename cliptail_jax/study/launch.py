@@ -9,7 +9,7 @@ from pathlib import Path
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 
-NOT_OF_PARTS = ("--launch", "--sbatch", "--only", "--report", "--noreport")  # flags
+NOT_OF_PARTS = ("--launch", "--sbatch", "--runner", "--scheduler", "--only", "--report", "--noreport")  # flags
 COMMANDS = "commands.txt"
 # A job that SIGTERM has ended has saved, and goes back into the queue.
 REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"

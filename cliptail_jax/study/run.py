@@ -89,11 +89,19 @@ def train_parts(
     raise_failures(failures, len(chosen))
 
 
-def report_study(study: ConfigDict, workdir: Path) -> None:
-    """Write the report and the page of a study from the runs that are trained, and print what is missing."""
+def report_study(study: ConfigDict, workdir: Path, failures: Failures | None = None) -> None:
+    """Write the report and the page of a study from the runs that are trained, and print what is missing, or why it failed."""
     started = time.perf_counter()
     replicates, asked = open_study(study, workdir)
-    report(study, asked, replicates, {}, workdir, StudyPage(asked, workdir, list(queue_of(replicates))), started)
+    report(
+        study,
+        asked,
+        replicates,
+        failures or {},
+        workdir,
+        StudyPage(asked, workdir, list(queue_of(replicates))),
+        started,
+    )
 
 
 def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> tuple[list[Replicate], Study]:

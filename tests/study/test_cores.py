@@ -84,8 +84,20 @@ def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
     assert "stopped by SIGTERM; the same command goes on from what is saved" in capsys.readouterr().err
 
 
-def test_runs_train_at_the_same_time_on_the_cores_of_one_cpu_alone(monkeypatch):
+@pytest.mark.parametrize("quota, expected", [
+    (None, 6), ("max 100000", 6), ("250000 100000", 2), ("50000 100000", 1), ("900000 100000", 6), ("?", 6),
+])  # fmt: skip
+def test_a_containers_quota_bounds_the_cores(quota, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
+    monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "cpu.max")
+    if quota:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert cores.usable_cores() == expected
+
+
+def test_runs_train_at_the_same_time_on_the_cores_of_one_cpu_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(cores.jax, "device_count", lambda: 1)
+    monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "no quota")
     usable = len(os.sched_getaffinity(0))
     assert (jobs_at_once(None), jobs_at_once(1), jobs_at_once(2)) == (usable, 0, min(usable, 2))
     monkeypatch.setattr(cores.jax, "device_count", lambda: 8)

@@ -37,7 +37,20 @@ echo "$number;cluster"
 
 def options(**given):
     return SimpleNamespace(
-        FLAGS=SimpleNamespace(**dict(only=[], report=False, budget=0, sbatch=[], launch="here") | given)
+        FLAGS=SimpleNamespace(
+            **dict(
+                only=[],
+                report=False,
+                budget=0,
+                sbatch=[],
+                launch="here",
+                runner="here",
+                scheduler="",
+                jobs=None,
+                overwrite=False,
+            )
+            | given
+        )
     )
 
 
@@ -74,6 +87,8 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     (dict(only=["a,b"], budget=3), "--budget is for the whole study"),
     (dict(report=True, budget=3), "--budget is for the whole study"),
     (dict(launch="print", sbatch=["--time=1"]), "--sbatch has options of --launch=slurm"),
+    (dict(scheduler="tcp://a:1"), "--scheduler is that of --runner=dask"),
+    (dict(runner="dask", jobs=2), "--runner=dask trains runs as workers become free"),
 ])  # fmt: skip
 def test_flags_that_exclude_each_other_are_an_error(given, complaint, monkeypatch):
     monkeypatch.setattr(program, "flags", options(**given))

@@ -1,0 +1,113 @@
+"""Training the runs of a study on a Dask cluster, which a lab starts by dask-jobqueue, dask-cuda or dask-kubernetes.
+
+Each run is a task that executes the command of a part, `cliptail study CONFIG --only=RUN`, in a process of its own. If a worker
+is lost, its run starts on another one and continues from its checkpoint.
+"""
+
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.runs.provenance import command
+from cliptail_jax.study.launch import part_commands
+from cliptail_jax.study.run import matching, open_study, queue_of, raise_failures, report_study
+
+TIMEOUT = 30  # seconds until a scheduler must have answered
+LAST = 2000  # characters of a command's errors that are kept
+PR_SET_PDEATHSIG = 1
+
+
+def train_on_dask(study: ConfigDict, workdir: Path, names: Sequence[str], scheduler: str) -> None:
+    """Train the runs of a study, or those that names and patterns choose; then write the report, unless only parts were trained.
+
+    Raises UserError as `run_study` and `run_on_dask`.
+    """
+    replicates, _ = open_study(study, workdir)
+    queue = queue_of(replicates)
+    chosen = matching(names or ["*"], queue)
+    commands = part_commands(command(), [name for name in queue if name in chosen])
+    failures = run_on_dask(commands, workdir, scheduler)
+    if names:
+        raise_failures(failures, len(chosen))
+    else:
+        report_study(study, workdir, failures)
+
+
+def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> dict[str, str]:
+    """Executes shell commands on the workers of a cluster, or of one that is started here, one for each core.
+
+    Commands run in the current folder, which all workers must see, as they must see `workdir`.
+
+    Args:
+        commands: by what they do.
+        scheduler: its address, as 'tcp://host:8786'; '' starts a cluster here.
+
+    Returns:
+        Why commands failed, by what they do.
+
+    Raises:
+        UserError: Dask is not installed, the scheduler does not answer, or a worker does not see a folder.
+    """
+    try:
+        from distributed import Client, LocalCluster, as_completed
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        raise UserError("--runner=dask: Dask is not installed: pip install 'cliptail_jax[dask]'") from None
+    cluster = scheduler or LocalCluster(threads_per_worker=1)
+    try:
+        client = Client(cluster, timeout=TIMEOUT)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UserError(f"--scheduler={scheduler} does not answer ({error}): give the address that it prints") from None
+    failures = {}
+    with client:
+        folder, workdir = Path.cwd(), workdir.absolute()
+        workdir.mkdir(parents=True, exist_ok=True)
+        for worker, missing in client.run(missing_folder, [folder, workdir]).items():
+            if missing:
+                raise UserError(f"the worker {worker} does not see {missing}: use a folder that all machines share")
+        tqdm.write(f"{len(commands)} runs on Dask's workers; their progress is on {client.dashboard_link}")
+        futures = {client.submit(execute, line, folder, pure=False): name for name, line in commands.items()}
+        for future in tqdm(as_completed(list(futures)), total=len(futures), desc="runs", disable=None):
+            try:
+                failure = future.result()
+            except KilledWorker as error:
+                failure = f"its workers were lost, {error.last_worker.address} at last"
+            if failure:
+                failures[futures[future]] = failure
+                tqdm.write(f"error: {futures[future]}: {failure}")
+    if not scheduler:
+        cluster.close()
+    return failures
+
+
+def missing_folder(folders: list[Path]) -> Path | None:
+    """The first folder that is not there."""
+    return next((folder for folder in folders if not folder.is_dir()), None)
+
+
+def execute(line: str, folder: Path) -> str:
+    """Executes a command, which ends with this process. Returns why it failed, '' if it did not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def end_with_worker() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    process = subprocess.Popen(
+        shlex.split(line), cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=end_with_worker, env=os.environ
+    )
+    errors = ""
+    for text in process.stderr:  # shown in the worker's log, too
+        print(text, end="", flush=True)
+        errors = (errors + text)[-LAST:]
+    if process.wait():
+        lines = errors.strip().splitlines() or [f"status {process.returncode}"]
+        return lines[-1].removeprefix("error: ")
+    return ""

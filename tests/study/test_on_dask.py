@@ -1,0 +1,62 @@
+"""Commands on a Dask cluster of two worker processes, one of which is killed."""
+
+import shlex
+import sys
+import time
+
+import pytest
+from distributed import LocalCluster
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.study.on_dask import run_on_dask
+
+# Notes that it began; one ends its worker, the process that started it, the first time that it does.
+TASK = """
+import os, pathlib, signal, sys, time
+folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+with open(folder / name, "a") as file:
+    file.write(f"{os.getpid()}\\n")
+if name == "killed" and len((folder / name).read_text().split()) == 1:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+if name == "broken":
+    print("first line\\nerror: out of luck", file=sys.stderr)
+    sys.exit(2)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
+        yield started
+
+
+def is_running(process):
+    try:
+        return open(f"/proc/{process}/stat").read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_commands_run_once_each_and_again_if_their_worker_is_lost(cluster, tmp_path):
+    names = ["a", "killed", "broken", "b"]
+    commands = {name: shlex.join([sys.executable, "-c", TASK, str(tmp_path), name]) for name in names}
+    assert run_on_dask(commands, tmp_path / "work", cluster.scheduler_address) == {"broken": "out of luck"}
+    began = {name: (tmp_path / name).read_text().split() for name in names}
+    assert [len(began[name]) for name in names] == [1, 2, 1, 1]
+    deadline = time.time() + 10
+    while is_running(began["killed"][0]) and time.time() < deadline:  # it has ended with its worker
+        time.sleep(0.05)
+    assert not is_running(began["killed"][0])
+
+
+def test_a_cluster_that_cannot_be_used_is_one_line(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("cliptail_jax.study.on_dask.TIMEOUT", 1)
+    with pytest.raises(UserError, match="--scheduler=tcp://127.0.0.1:9 does not answer"):
+        run_on_dask({"a": "true"}, tmp_path, "tcp://127.0.0.1:9")
+    monkeypatch.setattr("cliptail_jax.study.on_dask.missing_folder", lambda folders: folders[1])
+    with pytest.raises(UserError, match=f"the worker tcp://.* does not see {tmp_path}"):
+        run_on_dask({"a": "true"}, tmp_path, cluster.scheduler_address)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match="Dask is not installed"):
+        run_on_dask({"a": "true"}, tmp_path, "")
