@@ -66,24 +66,31 @@ def adamw(source: Mapping[str, Any]) -> ConfigDict:
     return optimizer
 
 
+def study(
+    title: str, runs: Mapping[str, ConfigDict], claims: Mapping[str, Mapping], first_seed: int = FIRST_SEED, **more: Any
+) -> ConfigDict:
+    """A study, whose fields data_dir and seed are those of all runs; `more` are further fields."""
+    data_dir, seed = FieldReference(""), FieldReference(first_seed)
+    for config in runs.values():
+        config.seed = config.data.seed = seed
+        config.data.data_dir = data_dir
+    fields = dict(title=title, data_dir=data_dir, seed=seed, **more)
+    return ConfigDict(fields | dict(runs=in_order(runs), claims=in_order(claims)))
+
+
 def equal_training(
     title: str, source: Mapping[str, Any], runs: Mapping[str, ConfigDict], claims: Mapping[str, Mapping], **more
 ) -> ConfigDict:
     """A study in mirrored pairs of runs with the same images and epochs, on a source of `LONG_TAILED`."""
-    data_dir, seed = FieldReference(""), FieldReference(FIRST_SEED)
     for config in runs.values():
         config.total_epochs = source["epochs"]
         config.eval.every_epochs = 1
-        config.seed = config.data.seed = seed
-        config.data.data_dir = data_dir
         config.data.drop_last = True
-    study = dict(title=title, data_dir=data_dir, seed=seed, counterbalanced=True, **more)
-    return ConfigDict(study | dict(runs=in_order(runs), claims=in_order(claims)))
+    return study(title, runs, claims, counterbalanced=True, **more)
 
 
 def main_finding(title: str, preset: str, epochs: int) -> ConfigDict:
     """SL, SL with a sampled vocabulary and CLIP on class names, in mirrored pairs; and the claims of the paper on them."""
-    data_dir, seed = FieldReference(""), FieldReference(FIRST_SEED)
     runs = {
         "sl": load_config(f"sup:data={preset}"),
         "sl_sampled": load_config(f"sup:data={preset},vocabulary=20"),
@@ -93,8 +100,5 @@ def main_finding(title: str, preset: str, epochs: int) -> ConfigDict:
     for config in runs.values():
         config.total_epochs = epochs
         config.eval.every_epochs = 1
-        config.seed = config.data.seed = seed
-        config.data.data_dir = data_dir
     claims = {key: claim(*stated) for key, stated in MAIN_CLAIMS.items()}
-    study = dict(title=title, data_dir=data_dir, seed=seed, seeds=2, counterbalanced=True)
-    return ConfigDict(study | dict(runs=in_order(runs), claims=in_order(claims)))
+    return study(title, runs, claims, seeds=2, counterbalanced=True)

@@ -8,7 +8,7 @@ class; the number of words behind the name. Learning rate and warm-up, a sixth o
 configs/study/mechanism.py, and batch norm has groups of 32 images, so that they are the same in a larger batch.
 """
 
-from ml_collections import ConfigDict, FieldReference
+from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
@@ -32,7 +32,6 @@ CLAIMS = {
 
 def get_config(arg: str = ""):
     arguments.read_only(arg)
-    data_dir, seed = FieldReference(""), FieldReference(studies.FIRST_SEED)
     runs = {
         "clip": on_glyphs(),
         "images_32": on_glyphs("batch_size=32"),
@@ -47,13 +46,8 @@ def get_config(arg: str = ""):
     for words in (1, 2):
         runs[f"words_{words}"] = on_glyphs("captions=cname+tags")
         runs[f"words_{words}"].data.captions.max_words = words
-    for config in runs.values():
-        config.seed = config.data.seed = seed
-        config.data.data_dir = data_dir
-    claims = studies.claims_on(studies.SLOPES, CLAIMS)
-    study = dict(title="CLIP's batch and captions by dose, on long-tailed glyphs", data_dir=data_dir, seed=seed)
-    study |= dict(seeds=2, counterbalanced=True)
-    return ConfigDict(study | dict(runs=studies.in_order(runs), claims=studies.in_order(claims)))
+    title = "CLIP's batch and captions by dose, on long-tailed glyphs"
+    return studies.study(title, runs, studies.claims_on(studies.SLOPES, CLAIMS), seeds=2, counterbalanced=True)
 
 
 def on_glyphs(*more: str, steps: int = 0) -> ConfigDict:

@@ -35,14 +35,11 @@ CLAIMS = {
 def get_config(arg: str = ""):
     given = arguments.read_only(arg, "size")
     size = arguments.choice(given, "size", ("32", "64"))
-    data_dir, seed = FieldReference(""), FieldReference(0)
     frequency = FieldReference("class_frequency_laion400m_imagenet_ori.txt")
     runs, claims = {}, {}
     for order in ORDERS:
         for kind in ("sl", "counts", "clip"):
             config = runs[f"{kind}_{order}"] = run_of(kind, f"data=imagenet{size},batch_size={BATCH_SIZE}")
-            config.seed = config.data.seed = seed
-            config.data.data_dir = data_dir
             config.data.match.update(dict(n=IMAGES, assignment=order))
             config.data.match.frequency = frequency
         stated = {
@@ -53,9 +50,8 @@ def get_config(arg: str = ""):
     for kind in ("sl", "counts", "clip"):
         text = "In natural order, {} is more biased than in random order, as frequent concepts are easier"
         claims[f"{kind}_easier"] = studies.claim(text.format(kind), "odds_acc", f"{kind}_natural", f"{kind}_random")
-    study = dict(title=f"ImageNet at {size} pixels, as frequent as on the web", data_dir=data_dir, seed=seed, seeds=2)
-    study |= dict(frequency=frequency, runs=studies.in_order(runs), claims=studies.in_order(claims))
-    return ConfigDict(study)
+    title = f"ImageNet at {size} pixels, as frequent as on the web"
+    return studies.study(title, runs, claims, first_seed=0, seeds=2, frequency=frequency)
 
 
 def run_of(kind: str, arguments: str) -> ConfigDict:

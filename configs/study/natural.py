@@ -23,7 +23,7 @@ and 24 classes that no caption names, when other captions have the words of thei
 Claims, recipe and margins were fixed before the runs.
 """
 
-from ml_collections import ConfigDict, FieldReference
+from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
@@ -96,14 +96,8 @@ def get_config(arg: str = ""):
     given = arguments.read_only(arg, "part")
     parts = {"losses": losses, "order": order, "factors": factors}
     part = arguments.choice(given, "part", tuple(parts))
-    runs, claims = parts[part]()
-    data_dir, seed = FieldReference(""), FieldReference(0)
-    for config in runs.values():
-        config.seed = config.data.seed = seed
-        config.data.data_dir = data_dir
-    study = dict(title=f"A natural long tail: icons, {part}", data_dir=data_dir, seed=seed)
-    study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims))
-    return ConfigDict(study | ({} if part == "factors" else {"seeds": 2}))
+    seeds = {} if part == "factors" else {"seeds": 2}
+    return studies.study(f"A natural long tail: icons, {part}", *parts[part](), first_seed=0, **seeds)
 
 
 def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:

@@ -4,6 +4,8 @@ The values of their runs and claims are in the golden file of test_catalogue.py.
 """
 
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +136,15 @@ def test_photographs_have_the_frequencies_of_a_table_in_three_orders(tmp_path):
     assert sorted(frequencies["random"].values()) == sorted(frequencies["natural"].values())
     opened = open_run_set("imagenet_resized/32x32:validation", 0, data, tuple(frequencies["natural"]))
     assert len(opened.variant) == 96 and set(opened.prompt_names) <= set(imagenet_names("imagenet1k_eval").values())
+
+
+def test_the_template_for_ones_own_study_is_a_study(tmp_path):
+    page = (Path(__file__).parents[2] / "configs/study/own.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    study = load_config(str(tmp_path / "mine.py"))
+    check_study(study)
+    assert list(study.claims) == ["batch_odds_acc", "batch_slope_pred"]
+    assert [list(replicate) for replicate in replicates_of(study)] == [
+        [f"seed_{n}", f"seed_{n}_mirrored"] for n in (4, 5)
+    ]
