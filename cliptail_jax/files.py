@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import platform
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,7 +61,7 @@ def absolute(path: Path) -> epath.Path:
 
 def partial_of(path: Path) -> Path:
     """The path at which a file is written until it is complete."""
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+    return path.with_name(f"{path.name}.{os.getpid()}-{platform.node()}.partial")
 
 
 @contextlib.contextmanager

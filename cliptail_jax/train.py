@@ -65,6 +65,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
         log_line(f"warning: {warning}")
     total_steps, schedule = objective.total_steps, objective.schedule
     with sole_writer(workdir), RunProgress(label or str(workdir), total_steps, config.batch_size) as progress:
+        if runs.is_finished(workdir, plain(config), FIELDS):  # by another process meanwhile
+            return
         open_directory(workdir, plain(config), objective, overwrite)
         optimizer = objective.make_optimizer()
         graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)

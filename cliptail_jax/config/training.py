@@ -86,7 +86,7 @@ class Classes:
     vocabulary: Annotated[str, "The classes of a built-in vocabulary or a file."] = ""
     first: Annotated[int, "Number of classes, the first ones.", NonNegative] = 0
     random: Annotated[int, "Number of classes, selected at random.", NonNegative] = 0
-    at_least: Annotated[int, "The classes with so many records.", NonNegative] = 0
+    at_least: Annotated[int, "Only the classes with at least this many records; 0: all.", NonNegative] = 0
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Removed:
     classes: Annotated[
         tuple[str, ...], "Classes whose records are removed, and all others with a caption that names them."
     ] = ()
-    words: Annotated[bool, "Whether to remove each record, too, whose caption has a word of their names."] = False
+    words: Annotated[bool, "Whether to remove also the records whose caption has any word of their names."] = False
 
 
 @dataclass(frozen=True)
@@ -474,16 +474,16 @@ def check_data(data: ConfigDict) -> None:
         raise UserError("set data.profile.name or data.match.frequency, not both")
     if not data.match.frequency and (data.match.n or data.match.assignment != NATURAL):
         raise UserError(
-            "data.match.n and .assignment change the class frequencies of data.match.frequency: set it, or to 'own'"
+            "data.match.n and .assignment change the class frequencies of data.match.frequency: set it, or leave them out"
         )
     if data.class_match.unmatched_fraction < 1 and data.class_match.unmatched != "keep":
-        raise UserError(
-            "data.class_match.unmatched_fraction is of records that are kept: set data.class_match.unmatched='keep'"
-        )
+        raise UserError("data.class_match.unmatched_fraction needs data.class_match.unmatched='keep': set it")
     if data.removed.words and not data.removed.classes:
-        raise UserError("data.removed.words is of the names of data.removed.classes: list these, too")
+        raise UserError("data.removed.words needs data.removed.classes: list them")
     if data.profile.mirrored and not data.profile.name:
         raise UserError("data.profile.mirrored reverses the order of a profile's classes: set data.profile.name")
+    if not data.profile.name and (data.profile.largest or data.profile.order != RANDOM):
+        raise UserError("data.profile.largest and .order need a profile: set data.profile.name")
     if data.table and data.captions.words:
         raise UserError("data.table has the words of its records: leave data.captions.words empty")
     if data.captions.synset and not data.captions.template:

@@ -63,13 +63,13 @@ def class_match_rows(
     rule: str,
     unique: bool,
     unmatched: str,
-    unmatched_fraction: float = 1.0,
-    seed: int = 0,
+    unmatched_fraction: float,
+    seed: int,
 ) -> Rows:
     """A row for each class of a vocabulary that a record's words name, by a rule of `ConceptCounter`.
 
-    With `unique`, a record that names several classes has no row. With unmatched='keep', a record that names none has a row
-    without a class, or the share `unmatched_fraction` of them has, which depends on the seed; smaller shares are parts of larger.
+    With `unique`, a record that names several classes has no row. With unmatched='keep', the share `unmatched_fraction` of the
+    records that name no class have a row without one; the seed draws them, and a smaller share is a part of a larger one.
 
     Raises:
         UserError: There are no words.

@@ -117,8 +117,8 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     if data.match.fill:
         source = fill_source(source, data)
     rows = all_rows(source, data)
-    available = np.bincount(rows.labels[rows.labels >= 0], minlength=len(rows.class_names))
-    classes = select_classes(rows.class_names, available, data.classes, data.seed)
+    frequency = np.bincount(rows.labels[rows.labels >= 0], minlength=len(rows.class_names))
+    classes = select_classes(rows.class_names, frequency, data.classes, data.seed)
     class_names = tuple(rows.class_names[c] for c in classes)
     new_label = np.full(len(rows.class_names) + 1, -1)  # the last is of rows without a class, whose label is -1
     new_label[classes] = np.arange(len(classes))
@@ -154,12 +154,11 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
         notes.append(f"balanced to {data.balance.cap:,}: {change}")
         kept = kept[places]
     classless, kept = kept[labels[kept] < 0], kept[labels[kept] >= 0]
+    available = np.bincount(labels[kept], minlength=len(classes))
     if data.profile.name:
-        available = np.bincount(labels[kept], minlength=len(classes))
         counts = profile_counts(available=available, seed=data.seed, **data.profile)
         kept = kept[first_of_permutation(labels[kept], counts, data.seed)]
     if data.match.frequency:
-        available = np.bincount(labels[kept], minlength=len(classes))
         wanted = data.match.frequency, data.match.n, data.match.assignment
         target = target_frequency(class_names, available, *wanted, data.seed)
         chosen, short = matched_rows(labels[kept], rows.records[kept] < first, target, data.seed)

@@ -20,6 +20,7 @@ from jaxtyping import Int
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.figures.example_classes import class_ids
 from cliptail_jax.figures.parts.classes import spread_classes
 from cliptail_jax.figures.parts.sheet import Entry
@@ -48,12 +49,14 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
         runs.setdefault(entry["label"], []).append(Run(entry.run, eval_sets=[entry.set_name]))
     groups = {label: RunGroup(label, [[run] for run in of_label]) for label, of_label in runs.items()}
     evaluations = [evaluation for group in groups.values() for evaluation in group.evaluations]
+    if len({evaluation.class_names for evaluation in evaluations}) > 1:
+        raise UserError(f"{entries[0].where}: the runs have different classes: draw them apart")
     figure = Figure(figsize=(9.6 if images else 5, 4.4), layout="constrained")
     plot, *pictures = figure.subfigures(1, 2 if images else 1, squeeze=False)[0]
     axes = plot.subplots()
     for number, (label, group) in enumerate(groups.items()):
         points = (np.concatenate([getattr(e, name) for e in group.evaluations]) for name in ("frequency", "accuracy"))
-        draw_odds(axes, *points, group.odds_line, group.value("f50"), number, label)
+        draw_odds(axes, *points, group.odds_line, number, label)
     label_odds(axes, np.concatenate([evaluation.frequency for evaluation in evaluations]))
     add_grid(axes)
     if images:

@@ -17,16 +17,16 @@ def draw_odds(
     frequency: Int[np.ndarray, " class"],
     accuracy: Float[np.ndarray, " class"],
     line: tuple[float, float],
-    f50: float,
     number: int,
     label: str,
 ) -> None:
     """Draws the mean accuracy of `GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
 
+    The mark is left out more than a decade beyond all frequencies.
+
     Args:
         accuracy: in 0..1; nan for classes without test examples.
         line: log-odds at one image and per decade; nan if they are unknown.
-        f50: the class frequency at which the line is at 50 %; marked if it is finite.
         number: of the style.
     """
     places, means = group_means(frequency, accuracy, GROUPS)
@@ -37,8 +37,9 @@ def draw_odds(
     x = np.geomspace(max(frequency.min(), 1), frequency.max())
     share = 1 / (1 + np.exp(-at_one - per_decade * np.log10(x)))
     axes.plot(x, log_odds(share), **style(number) | {"marker": ""})
-    if np.isfinite(f50):
-        axes.plot(f50, 0, "|", color=style(number)["color"], markersize=16, markeredgewidth=2)
+    half = 10 ** (-at_one / per_decade) if per_decade > 0 else np.nan
+    if x[0] / 10 <= half <= x[-1] * 10:
+        axes.plot(half, 0, "|", color=style(number)["color"], markersize=16, markeredgewidth=2)
 
 
 def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:

@@ -5,15 +5,15 @@
 The same command continues an interrupted study; finished runs are not repeated. `--only=seed_0/clip` trains this run alone and
 writes no report; names and patterns of runs or their directories can be repeated or joined by commas. Any number of processes, on
 any machines that see the work directory, can train parts at the same time: a run is taken by its lock, and skipped by the others.
-`--report` writes the report from the runs that are trained. `--launch=print` prints a command for each run, and
+`--report` writes the report from the runs that are trained, and prints which are missing, which is no error. `--launch=print` prints a command for each run, and
 `--launch=slurm` submits them to SLURM, with `--sbatch=OPTION` for its options. `--runner=dask` trains them on a Dask cluster, that of
 `--scheduler=ADDRESS` or one that it starts here. `--list` alone prints all runs of the paper, from
 which configs/study/paper.py makes studies.
 
-On a CPU, runs train at the same time, each on one core, first on those that no other study has; `--jobs` is how many, by
+On a CPU, runs train at the same time, each on one core, preferably one that no other study uses; `--jobs` is how many, by
 default one a core. Each has a bar in a terminal, and otherwise prints a line a minute.
 
-A study with a field `seeds` trains its runs with that many seeds, one after the other, in seed_0/, seed_1/, ...; the seeds
+A study with a field `seeds` trains its runs with that many seeds, in seed_0/, seed_1/, ...; the seeds
 count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,
 seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not finish in time. A study with a field
 `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
@@ -54,18 +54,19 @@ def main(study: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.study.check import check_study
     from cliptail_jax.study.on_dask import train_on_dask
     from cliptail_jax.study.replicates import replicates_of
-    from cliptail_jax.study.run import queue_of, report_study, run_study, train_parts
+    from cliptail_jax.study.run import matching, open_study, queue_of, report_study, run_study, train_parts
 
     options = flags.FLAGS
-    names = [name for value in options.only for name in value.split(",") if name]
+    names = [name for value in options.only for name in value.split(",")]
     check_options(names)
-    if options.launch != "here":
+    if options.launch == "print":
         check_study(study)
-        directories = list(queue_of(replicates_of(study)))
-        if options.launch == "slurm":
-            launch.submit_to_slurm(command(), directories, workdir, options.sbatch)
-        else:
-            print("\n".join([*launch.part_commands(command(), directories).values(), launch.report_command(command())]))
+        chosen = matching(names, queue_of(replicates_of(study)))
+        print("\n".join([*launch.part_commands(command(), chosen).values(), launch.report_command(command())]))
+        return
+    if options.launch == "slurm":
+        chosen = matching(names, open_study(study, workdir).queue)
+        launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
         return
     exit_on_signal()
     ignore_closed_terminal()
@@ -73,11 +74,11 @@ def main(study: ConfigDict, workdir: Path) -> None:
     # Parts are locked one by one.
     with contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
         if options.runner == "dask":
-            train_on_dask(study, workdir, names, options.scheduler)
+            train_on_dask(open_study(study, workdir), workdir, names, options.scheduler)
         elif names:
-            train_parts(study, workdir, names, options.overwrite, options.jobs)
+            train_parts(open_study(study, workdir, options.overwrite), workdir, names, options.overwrite, options.jobs)
         elif options.report:
-            report_study(study, workdir)
+            report_study(open_study(study, workdir), workdir)
         else:
             run_study(study, workdir, options.overwrite, options.budget, options.jobs)
 
@@ -87,16 +88,18 @@ def check_options(names: list[str]) -> None:
     options = flags.FLAGS
     if names and options.report:
         raise UserError("--only trains runs and writes no report, and --report trains none: give one of them")
-    if options.budget and (names or options.report):
-        raise UserError("--budget is for the whole study: leave it out with --only and --report")
+    if options.budget and (names or options.report or options.launch != "here"):
+        raise UserError("--budget is for the whole study: leave it out with --only, --report and --launch")
+    if options.launch != "here" and (options.report or options.runner != "here"):
+        raise UserError(f"--launch={options.launch} trains nothing here: leave out --report and --runner")
     if options.scheduler and options.runner != "dask":
-        raise UserError("--scheduler is that of --runner=dask: give that, too")
+        raise UserError("--scheduler needs --runner=dask: add it")
     if options.runner == "dask" and (options.report or options.budget or options.jobs or options.overwrite):
         raise UserError(
             "--runner=dask trains runs as workers become free: leave out --report, --budget, --jobs and --overwrite"
         )
     if options.sbatch and options.launch != "slurm":
-        raise UserError("--sbatch has options of --launch=slurm: give that, too")
+        raise UserError("--sbatch needs --launch=slurm: add it")
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # as 'max 100000', or microseconds of 
 
 
 def jobs_at_once(jobs: int | None) -> int:
-    """How many of `jobs` calls run at the same time, by default one a core; 0 where it is one after the other, on everything.
+    """How many of `jobs` calls run at the same time, by default one a core; 0: one after the other, each on all cores or devices.
 
     That is so with one job, with accelerators, in a program of several processes or virtual devices, and on systems that
     do not give a process a core, such as macOS.

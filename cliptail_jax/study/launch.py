@@ -7,9 +7,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.files import is_remote, write_text
 
-NOT_OF_PARTS = ("--launch", "--sbatch", "--runner", "--scheduler", "--only", "--report", "--noreport")  # flags
+NOT_OF_PARTS = (
+    "--launch",
+    "--sbatch",
+    "--runner",
+    "--scheduler",
+    "--budget",
+    "--only",
+    "--report",
+    "--noreport",
+)  # flags
 COMMANDS = "commands.txt"
 # A job that SIGTERM has ended has saved, and goes back into the queue.
 REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"
@@ -42,18 +51,20 @@ def without_parts(command: str) -> str:
 def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: Sequence[str]) -> None:
     """Submits a job array with a task for each run, and a job that reports when they have ended.
 
-    Tasks are resumed and requeued when their time is up. `options` are further ones of sbatch, such as '--time=1-0'.
+    A task saves and is requeued when its time is up. `options` are further ones of sbatch, such as '--time=1-0'.
 
     Raises:
-        UserError: There is no sbatch, or it refuses a job.
+        UserError: There is no sbatch, it refuses a job, or `workdir` is an address.
     """
+    if is_remote(workdir):
+        raise UserError(f"--launch=slurm needs a --workdir that the nodes share, and {workdir} is in a bucket")
     if not shutil.which("sbatch"):
         raise UserError(
             "sbatch is missing: --launch=slurm is for a login node of SLURM; --launch=print prints the commands"
         )
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / COMMANDS, "".join(f"{line}\n" for line in part_commands(command, names).values()))
-    line = f'eval "$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(workdir / COMMANDS))})"'
+    line = f'eval "exec $(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(workdir / COMMANDS))})"'
     task = f"srun --kill-on-bad-exit=1 bash -c {shlex.quote(line)}; {REQUEUE}"
     array = [f"--array=0-{len(names) - 1}", "--requeue", "--open-mode=append", "--signal=TERM@300"]
     job = sbatch(workdir, "%A_%a", [*array, *options], task)

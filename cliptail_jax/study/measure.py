@@ -41,6 +41,8 @@ def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
 def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path) -> Failures:
     """Transfer the runs that the config names, or all, and add the results to the runs. Returns what failed."""
     directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
+    if not directories:
+        return {}
     config.models = tuple(directories)
     failures: Failures = {}
     try:

@@ -5,46 +5,43 @@ is lost, its run starts on another one and continues from its checkpoint.
 """
 
 import ctypes
-import os
 import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.runs.provenance import command
 from cliptail_jax.study.launch import part_commands
-from cliptail_jax.study.run import matching, open_study, queue_of, raise_failures, report_study
+from cliptail_jax.study.run import OpenedStudy, matching, raise_failures, report_study
 
 TIMEOUT = 30  # seconds until a scheduler must have answered
 LAST = 2000  # characters of a command's errors that are kept
 PR_SET_PDEATHSIG = 1
 
 
-def train_on_dask(study: ConfigDict, workdir: Path, names: Sequence[str], scheduler: str) -> None:
+def train_on_dask(opened: OpenedStudy, workdir: Path, names: Sequence[str], scheduler: str) -> None:
     """Train the runs of a study, or those that names and patterns choose; then write the report, unless only parts were trained.
 
     Raises UserError as `run_study` and `run_on_dask`.
     """
-    replicates, _ = open_study(study, workdir)
-    queue = queue_of(replicates)
-    chosen = matching(names or ["*"], queue)
-    commands = part_commands(command(), [name for name in queue if name in chosen])
+    queue = opened.queue
+    chosen = matching(names, queue)
+    commands = part_commands(command(), chosen)
     failures = run_on_dask(commands, workdir, scheduler)
     if names:
-        raise_failures(failures, len(chosen))
+        raise_failures(failures, chosen)
     else:
-        report_study(study, workdir, failures)
+        report_study(opened, workdir, failures)
 
 
 def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> dict[str, str]:
-    """Executes shell commands on the workers of a cluster, or of one that is started here, one for each core.
+    """Runs commands on the workers of a cluster; without one, starts a worker for each core here.
 
-    Commands run in the current folder, which all workers must see, as they must see `workdir`.
+    They run in the current folder, which all workers must see, as they must see `workdir`.
 
     Args:
         commands: by what they do.
@@ -95,14 +92,16 @@ def missing_folder(folders: list[Path]) -> Path | None:
 
 def execute(line: str, folder: Path) -> str:
     """Executes a command, which ends with this process. Returns why it failed, '' if it did not."""
-    libc = ctypes.CDLL(None, use_errno=True)
 
     def end_with_worker() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    process = subprocess.Popen(
-        shlex.split(line), cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=end_with_worker, env=os.environ
-    )
+    libc = ctypes.CDLL(None)
+    start = end_with_worker if hasattr(libc, "prctl") else None  # Linux has it
+    try:
+        process = subprocess.Popen(shlex.split(line), cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=start)
+    except OSError as error:
+        return f"{error.strerror}: {error.filename}"
     errors = ""
     for text in process.stderr:  # shown in the worker's log, too
         print(text, end="", flush=True)

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
@@ -29,7 +30,7 @@ from cliptail_jax.runs.provenance import command
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.cores import jobs_at_once
-from cliptail_jax.study.launch import part_commands
+from cliptail_jax.study.launch import COMMANDS, part_commands, without_parts
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.replicates import Configs, Replicate, replicates_of
 from cliptail_jax.study.report import write_report
@@ -40,6 +41,26 @@ from cliptail_jax.study.summary import summary
 from cliptail_jax.study.training import Failures, train_runs
 
 NAMED = 5  # runs that are not trained, in a line
+
+
+class OpenedStudy(NamedTuple):
+    """A study whose config is without mistakes, in a directory that is its own.
+
+    Attributes:
+        replicates: the configs of its runs.
+        asked: what it asks.
+        figures: sheets of the paper's figures, by the figure's name.
+        path: names of runs that are steps of a path.
+    """
+
+    replicates: Sequence[Replicate]
+    asked: Study
+    figures: Mapping[str, ConfigDict]
+    path: Sequence[str]
+
+    @property
+    def queue(self) -> Configs:
+        return queue_of(self.replicates)
 
 
 def run_study(
@@ -60,58 +81,50 @@ def run_study(
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
     """
     started = time.perf_counter()
-    replicates, asked = open_study(study, workdir, overwrite)
+    opened = open_study(study, workdir, overwrite)
     jobs = jobs_at_once(jobs)
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
-    queue = queue_of(replicates)
-    page, failures = StudyPage(asked, workdir, list(queue)), {}
+    queue = opened.queue
+    page, failures = StudyPage(opened.asked, workdir, list(queue)), {}
     page.start()
-    for part in in_budget(replicates, workdir, budget, jobs) if budget else [queue]:
+    for part in in_budget(opened.replicates, workdir, budget, jobs) if budget else [queue]:
         train_runs(part, workdir, overwrite, jobs, failures, page.after_run, list(queue))
-    report(study, asked, replicates, failures, workdir, page, started)
+    report(opened, failures, workdir, page, started)
 
 
 def train_parts(
-    study: ConfigDict, workdir: Path, names: Sequence[str], overwrite: bool = False, jobs: int | None = 1
+    opened: OpenedStudy, workdir: Path, names: Sequence[str], overwrite: bool = False, jobs: int | None = 1
 ) -> None:
     """Train some runs of a study, and write no report. Any number of processes can do so at the same time.
 
     `names` are those of runs, such as 'clip', or of their directories, such as 'seed_0/clip', or patterns of them, as 'seed_0/*'.
     Other arguments and errors as for `run_study`.
     """
-    replicates, _ = open_study(study, workdir, overwrite)
-    queue, failures = queue_of(replicates), {}
+    queue, failures = opened.queue, {}
     chosen = matching(names, queue)
     train_runs(
-        {name: queue[name] for name in queue if name in chosen}, workdir, overwrite, jobs_at_once(jobs), failures
+        {name: queue[name] for name in chosen}, workdir, overwrite, jobs_at_once(jobs), failures, queue=list(queue)
     )
-    raise_failures(failures, len(chosen))
+    if len(chosen) == 1 and failures:  # the last line is all that another program may show
+        raise UserError(*failures.values())
+    raise_failures(failures, chosen)
 
 
-def report_study(study: ConfigDict, workdir: Path, failures: Failures | None = None) -> None:
+def report_study(opened: OpenedStudy, workdir: Path, failures: Failures | None = None) -> None:
     """Write the report and the page of a study from the runs that are trained, and print what is missing, or why it failed."""
-    started = time.perf_counter()
-    replicates, asked = open_study(study, workdir)
-    report(
-        study,
-        asked,
-        replicates,
-        failures or {},
-        workdir,
-        StudyPage(asked, workdir, list(queue_of(replicates))),
-        started,
-    )
+    page = StudyPage(opened.asked, workdir, list(opened.queue))
+    report(opened, failures or {}, workdir, page, time.perf_counter())
 
 
-def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> tuple[list[Replicate], Study]:
-    """The configs of a study, and what it asks. In an empty directory, its claims become those that are stated before any run.
+def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> OpenedStudy:
+    """Checks a study. In an empty directory, its claims become those that are stated before any run.
 
     Raises UserError for a mistake, or if `workdir` has something else.
     """
     check_study(study)
     replicates = replicates_of(study)
-    check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
+    check_directory(workdir, ("report.md", "report.json", PAGE, COMMANDS), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
         check_unchanged(replicates, workdir)
     asked = Study(
@@ -120,10 +133,10 @@ def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> tup
         [list(replicate) for replicate in replicates],
         {key: Claim(**claim) for key, claim in study.claims.items()},
         changes_of_claims(study, next(iter(replicates[0].values())).runs, workdir, queue_of(replicates)),
-        command(),
+        without_parts(command()),
         part_commands(command(), study.runs),
     )
-    return replicates, asked
+    return OpenedStudy(replicates, asked, study.get("figures", {}), study.get("path", ()))
 
 
 def queue_of(replicates: Sequence[Replicate]) -> Configs:
@@ -136,16 +149,19 @@ def queue_of(replicates: Sequence[Replicate]) -> Configs:
     }
 
 
-def matching(names: Sequence[str], directories: Collection[str]) -> set[str]:
-    """The directories that names or patterns choose, whole or without their seed. Raises UserError for one that chooses none."""
-    chosen: set[str] = set()
+def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
+    """The directories that names or patterns choose, whole or without their seed; all without any.
+
+    Raises UserError for a name that chooses none.
+    """
+    chosen: set[str] = set() if names else set(directories)
     for name in names:
         found = {of for of in directories if fnmatch.fnmatch(of, name) or fnmatch.fnmatch(Path(of).name, name)}
         if not found:
             hint = did_you_mean(name, [*directories, *(Path(of).name for of in directories)])
             raise UserError(f"--only={name} is no run of this study{hint}: they are {', '.join(directories)}")
         chosen |= found
-    return chosen
+    return [of for of in directories if of in chosen]
 
 
 def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
@@ -164,64 +180,53 @@ def in_budget(replicates: Sequence[Replicate], workdir: Path, minutes: float, jo
     for number, replicate in enumerate(replicates):
         began, configs = time.perf_counter(), queue_of([replicate])
         fits = not number or began - started + longest <= 60 * minutes
-        finished = (is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items())
-        if not broadcast_from_first(fits or all(finished)):
+        if not broadcast_from_first(fits or len(trained_of(configs, workdir)) == len(configs)):
             done, total = (sum(map(len, some)) for some in (replicates[:number], replicates))
             another = "another" if len(replicate) == 1 else "another pair"
             tqdm.write(f"{done} of {total} seeds: {another} takes some {longest / 60:.0f} minutes")
             return
         yield configs
         # Finished runs took their time in an earlier call.
-        in_training = sum(Run(workdir / name).seconds or 0 for name in configs if (workdir / name).exists())
+        in_training = sum(Run(workdir / name).seconds or 0 for name in trained_of(configs, workdir))
         longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - began)
 
 
-def report(
-    study: ConfigDict,
-    asked: Study,
-    replicates: Sequence[Replicate],
-    failures: Failures,
-    workdir: Path,
-    page: StudyPage,
-    started: float,
-) -> None:
+def report(opened: OpenedStudy, failures: Failures, workdir: Path, page: StudyPage, started: float) -> None:
     """Measure the runs so far, test the claims, write report and page, and print a summary.
 
     Raises UserError if a part of the study failed, after everything else.
     """
     measured: list[dict[str, Runs]] = []  # by replicate and seed
     missing: list[str] = []
-    for replicate in replicates:
+    for replicate in opened.replicates:
         measured.append({})
         for seed, (configs, transfer_config) in replicate.items():
             known = {name: config for name, config in configs.items() if str(Path(seed) / name) not in failures}
-            trained = {name: of for name, of in known.items() if is_finished(workdir / seed / name, plain(of), FIELDS)}
+            trained = trained_of(known, workdir / seed)
             missing += [str(Path(seed) / name) for name in known if name not in trained]
             measured[-1][seed], failed = read_runs(trained, workdir / seed)
             if transfer_config and measured[-1][seed]:
                 failed |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed)
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
-    total = sum(len(seed.runs) for replicate in replicates for seed in replicate.values())
+    queue, asked = opened.queue, opened.asked
+    if len(missing) == len(queue):
+        raise UserError(f"no run of this study is trained in {workdir}: there is nothing to report")
     if jax.process_index() == 0 and (any(map(any, map(dict.values, measured))) or not (workdir / "report.md").exists()):
-        if len(missing) == total:
-            raise UserError(f"no run of this study is trained in {workdir}: there is nothing to report")
         seconds = time.perf_counter() - started
         if missing:
-            asked = dataclasses.replace(asked, title=f"{asked.title}, {total - len(missing)} of {total} runs")
-        text, not_drawn = write(asked, study, measured, failures, seconds, workdir, page)
+            done = sum(len(runs) for seeds in measured for runs in seeds.values())
+            asked = dataclasses.replace(asked, title=f"{asked.title}, {done} of {len(queue)} runs")
+        text, not_drawn = write(opened._replace(asked=asked), measured, failures, seconds, workdir, page)
         tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', page.address)}")
         failures |= not_drawn
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        tqdm.write(f"{len(missing)} of {total} runs are not trained: {', '.join(missing[:NAMED])}{more}")
-    raise_failures(
-        failures, total, {str(Path(seed) / run) for of in replicates for seed in of for run in of[seed].runs}
-    )
+        tqdm.write(f"{len(missing)} of {len(queue)} runs are not trained: {', '.join(missing[:NAMED])}{more}")
+    raise_failures(failures, queue)
 
 
 def write(
-    asked: Study,
-    study: ConfigDict,
+    opened: OpenedStudy,
     measured: Sequence[Mapping[str, Runs]],
     failures: Failures,
     seconds: float,
@@ -234,18 +239,22 @@ def write(
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
-    groups, claims = groups_of(by_replicate), evaluate_claims(asked.claims, by_replicate, asked.changes)
-    drawn, not_drawn = draw_figures(study.get("figures", {}), seeds, workdir)
+    asked, groups = opened.asked, groups_of(by_replicate)
+    claims = evaluate_claims(asked.claims, by_replicate, asked.changes)
+    drawn, not_drawn = draw_figures(opened.figures, seeds, workdir)
     asked = dataclasses.replace(asked, failures=failures | not_drawn)
-    write_report(asked, seeds, groups, claims, study.get("path", ()), drawn, seconds, workdir)
+    write_report(asked, seeds, groups, claims, opened.path, drawn, seconds, workdir)
     page.write_report(asked, groups, claims)
     return summary(asked, groups, len(seeds), claims, shutil.get_terminal_size().columns), not_drawn
 
 
-def raise_failures(failures: Failures, total: int, runs: Collection[str] | None = None) -> None:
-    """Raise UserError if there are failures, which may be others than of `runs`."""
+def trained_of(configs: Configs, workdir: Path) -> Configs:
+    """Those whose runs are trained."""
+    return {name: config for name, config in configs.items() if is_finished(workdir / name, plain(config), FIELDS)}
+
+
+def raise_failures(failures: Failures, runs: Collection[str]) -> None:
+    """Raise UserError that names what failed; `runs` are those that could."""
     if failures:
-        what = (
-            f"{len(failures)} of {total} runs" if runs is None or set(failures) <= set(runs) else "parts of the study"
-        )
+        what = f"{len(failures)} of {len(runs)} runs" if set(failures) <= set(runs) else "parts of the study"
         raise UserError(f"{what} failed: {', '.join(failures)}")

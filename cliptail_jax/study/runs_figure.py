@@ -40,7 +40,7 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
                 panels[place].plot(*zip(*path), color=style(i)["color"], linewidth=1, alpha=0.5, zorder=1)
         frequencies, accuracies = zip(*((e.frequency, e.accuracy) for e in group.evaluations))
         points = np.concatenate(frequencies), np.concatenate(accuracies)
-        draw_odds(by_frequency, *points, group.odds_line, group.value("f50"), i, name)
+        draw_odds(by_frequency, *points, group.odds_line, i, name)
     for place, of, unit in PANELS.values():
         axes = panels[place]
         axes.set_title(of, fontsize=10)

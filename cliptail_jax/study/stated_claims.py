@@ -56,9 +56,10 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
         "design": {key: study.get(key) for key in ("seed", "seeds", "counterbalanced")},
         "transfer": {key: value for key, value in plain(study.get("transfer") or {}).items() if key in OF_TRANSFER},
     }
+    # In this order: another process may state them now, before its first run.
+    is_new = not any((workdir / name).exists() for name in directories)
     before = read_json(workdir / FILE, Stated)
     if before is None:
-        is_new = not any((workdir / name).exists() for name in directories)
         before = now if is_new else now | {"claims": {}}
         if jax.process_index() == 0:
             workdir.mkdir(parents=True, exist_ok=True)

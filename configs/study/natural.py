@@ -36,31 +36,12 @@ CAPTIONS = "icons:test@name"  # retrieval
 
 # Two words each, of which both are in other names, too.
 ZERO_SHOT = (
-    *(
-        "alarm clock",
-        "bar chart",
-        "battery empty",
-        "battery full",
-        "battery low",
-        "book open",
-        "cloud download",
-        "cloud rain",
-    ),
-    *(
-        "cloud snow",
-        "cloud sun",
-        "cloud upload",
-        "credit card",
-        "door open",
-        "id card",
-        "line chart",
-        "lock open",
-        "magic wand",
-    ),
-    *("mail open", "pie chart", "shopping bag", "shopping basket", "shopping cart", "test tube", "traffic light"),
-)
+    "alarm clock", "bar chart", "battery empty", "battery full", "battery low", "book open", "cloud download", "cloud rain",
+    "cloud snow", "cloud sun", "cloud upload", "credit card", "door open", "id card", "line chart", "lock open", "magic wand",
+    "mail open", "pie chart", "shopping bag", "shopping basket", "shopping cart", "test tube", "traffic light",
+)  # fmt: skip
 BIAS = ("odds_acc", "slope_pred")
-# By part: the claim, the run with the higher and the run with the lower value of each measure of bias.
+# The claim, the run with the higher and the run with the lower value of each measure of bias.
 LOSSES = {
     "clip": ("SL is more biased than CLIP on captions of the same records", "sl", "clip"),
     "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl", "batch"),
@@ -127,10 +108,10 @@ def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
 def order() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
     """The runs and claims of a part."""
     kinds = {
-        "sl": lambda: sl(),
+        "sl": sl,
         "counts": lambda: sl("vocabulary=1"),
         "clip": lambda: clip(labelled=True),
-        "clip_all": lambda: clip(),
+        "clip_all": clip,
     }
     runs, easier, robust = {}, {}, {}
     for kind, make in kinds.items():

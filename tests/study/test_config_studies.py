@@ -144,7 +144,7 @@ def test_the_template_for_ones_own_study_is_a_study(tmp_path):
     (tmp_path / "mine.py").write_text(code)
     study = load_config(str(tmp_path / "mine.py"))
     check_study(study)
-    assert list(study.claims) == ["batch_odds_acc", "batch_slope_pred"]
+    assert list(study.claims) == ["adjusted_odds_acc", "adjusted_slope_pred"]
     assert [list(replicate) for replicate in replicates_of(study)] == [
         [f"seed_{n}", f"seed_{n}_mirrored"] for n in (4, 5)
     ]

@@ -8,7 +8,10 @@ import pytest
 from distributed import LocalCluster
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.study.on_dask import run_on_dask
+from cliptail_jax.study import on_dask
+from cliptail_jax.study.on_dask import run_on_dask, train_on_dask
+from cliptail_jax.study.run import open_study, train_parts
+from tests.study.synthetic_studies import claim, make_study, read_report
 
 # Notes that it began; one ends its worker, the process that started it, the first time that it does.
 TASK = """
@@ -48,6 +51,23 @@ def test_commands_run_once_each_and_again_if_their_worker_is_lost(cluster, tmp_p
     while is_running(began["killed"][0]) and time.time() < deadline:  # it has ended with its worker
         time.sleep(0.05)
     assert not is_running(began["killed"][0])
+
+
+def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
+    trains[0].update(a=0.5)
+    made = make_study("a", "broken", c=claim("corr_acc", "a", "broken"))
+    train_parts(open_study(made, tmp_path), tmp_path, ["a"])
+    stand_in = tmp_path / "cliptail"
+    stand_in.write_text("#!/bin/sh\n[ \"$4\" = --only=a ] || { echo 'error: out of luck' >&2; exit 2; }\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(on_dask, "command", lambda: f"{stand_in} study mine.py --workdir={tmp_path} --runner=dask")
+    with pytest.raises(UserError, match="1 of 2 runs failed: broken"):
+        train_on_dask(open_study(made, tmp_path), tmp_path, [], cluster.scheduler_address)
+    text, report = read_report(tmp_path)
+    assert report["failures"] == {"broken": "out of luck"} and list(report["runs"]) == ["a"]
+    assert run_on_dask({"a": "/no/program"}, tmp_path, cluster.scheduler_address) == {
+        "a": "No such file or directory: /no/program"
+    }
 
 
 def test_a_cluster_that_cannot_be_used_is_one_line(cluster, tmp_path, monkeypatch):

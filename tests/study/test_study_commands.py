@@ -66,7 +66,7 @@ def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "more", ["--launch=slurm --sbatch=--time=1 --sbatch --mem=2", "--only 'a*' --report", "--launch print"]
+    "more", ["--launch=slurm --sbatch=--time=1 --sbatch --mem=2 --budget=60", "--only 'a*' --report", "--launch print"]
 )
 def test_commands_of_parts_have_no_flags_of_the_whole(more):
     assert part_commands(f"{COMMAND} {more}", ["a*"]) == {"a*": f"{COMMAND} --only='a*'"}
@@ -76,8 +76,9 @@ def test_commands_of_parts_have_no_flags_of_the_whole(more):
 
 def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     directories = ["seed_0/sl", "seed_0/clip", "seed_1/sl", "seed_1/clip", "clip_all"]
-    assert matching(["clip"], directories) == {"seed_0/clip", "seed_1/clip"}
-    assert matching(["seed_1/*", "clip*"], directories) == {"seed_0/clip", "seed_1/clip", "seed_1/sl", "clip_all"}
+    assert matching([], directories) == directories
+    assert matching(["clip"], directories) == ["seed_0/clip", "seed_1/clip"]
+    assert matching(["clip*", "seed_1/*"], directories) == ["seed_0/clip", "seed_1/sl", "seed_1/clip", "clip_all"]
     with pytest.raises(UserError, match=r"--only=seed_0/clop is no run of this study \(did you mean seed_0/clip"):
         matching(["sl", "seed_0/clop"], directories)
 
@@ -86,14 +87,17 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     (dict(only=["a"], report=True), "--only trains runs and writes no report"),
     (dict(only=["a,b"], budget=3), "--budget is for the whole study"),
     (dict(report=True, budget=3), "--budget is for the whole study"),
-    (dict(launch="print", sbatch=["--time=1"]), "--sbatch has options of --launch=slurm"),
-    (dict(scheduler="tcp://a:1"), "--scheduler is that of --runner=dask"),
+    (dict(launch="slurm", budget=3), "--budget is for the whole study"),
+    (dict(launch="print", report=True), "--launch=print trains nothing here: leave out --report and --runner"),
+    (dict(launch="print", sbatch=["--time=1"]), "--sbatch needs --launch=slurm"),
+    (dict(scheduler="tcp://a:1"), "--scheduler needs --runner=dask"),
+    (dict(only=[""]), "--only= is no run of this study"),
     (dict(runner="dask", jobs=2), "--runner=dask trains runs as workers become free"),
 ])  # fmt: skip
-def test_flags_that_exclude_each_other_are_an_error(given, complaint, monkeypatch):
+def test_flags_that_do_not_fit_are_an_error(given, complaint, monkeypatch, tmp_path):
     monkeypatch.setattr(program, "flags", options(**given))
     with pytest.raises(UserError, match=complaint):
-        program.main(quickstart.get_config(), Path("runs/q"))
+        program.main(quickstart.get_config(), tmp_path)
 
 
 @pytest.fixture
@@ -101,9 +105,17 @@ def slurm(tmp_path, monkeypatch):
     """A folder with stand-ins for SLURM's programs and for `cliptail`, which notes its arguments or is stopped."""
     programs = {
         "sbatch": SBATCH,
-        "srun": '#!/bin/bash\n[ "$1" = --kill-on-bad-exit=1 ] && shift\nexec "$@"\n',
+        # SIGTERM for the process that it starts, as SLURM has it when the time is up.
+        "srun": """#!/bin/bash
+shift
+"$@" &
+while [ ! -e $NOTES.stop ] && kill -0 $! 2>/dev/null; do sleep 0.02; done
+[ ! -e $NOTES.stop ] || { rm $NOTES.stop; kill $!; }
+wait $!
+""",
         "scontrol": '#!/bin/bash\necho "$@" >> $NOTES.requeued\n',
-        "cliptail": '#!/bin/bash\necho "$@" >> $NOTES.ran\n[[ "$*" != *stopped* ]] || exit 143\n',
+        "cliptail": '#!/bin/bash\necho "$@" >> $NOTES.ran\n[[ "$*" == *stopped* ]] || exit 0\n'
+        'trap "echo saved >> $NOTES.saved; exit 143" TERM\ntouch $NOTES.stop\nsleep 5 & wait\n',
     }
     for name, text in programs.items():
         (tmp_path / name).write_text(text)
@@ -117,10 +129,7 @@ def test_slurm_runs_a_task_for_each_run_requeues_stopped_ones_and_reports(slurm,
     submit_to_slurm(
         f"{COMMAND} --launch=slurm", ["seed_0/sl", "it's", "stopped"], tmp_path / "work dir", ["--time=1-0"]
     )
-    ran = [
-        f"{shlex.join(line)}\n"
-        for line in map(shlex.split, part_commands(COMMAND, ["seed_0/sl", "it's", "stopped"]).values())
-    ]
+    ran = part_commands(COMMAND, ["seed_0/sl", "it's", "stopped"]).values()
     noted = (tmp_path / "notes.ran").read_text()
     assert noted.splitlines() == [" ".join(shlex.split(line)[1:]) for line in [*ran, report_command(COMMAND)]]
     array, report = (tmp_path / "notes").read_text().splitlines()[0], (tmp_path / "notes").read_text().splitlines()[-1]
@@ -128,6 +137,7 @@ def test_slurm_runs_a_task_for_each_run_requeues_stopped_ones_and_reports(slurm,
         option in array for option in ("--array=0-2", "--requeue", "--signal=TERM@300", "--time=1-0", "--parsable")
     )
     assert "--dependency=afterany:1 --time=1-0" in report
+    assert (tmp_path / "notes.saved").read_text() == "saved\n"
     assert (tmp_path / "notes.requeued").read_text() == "requeue 1\n"
     assert (tmp_path / "notes.failed").read_text() == "task 2: 143\n"
     assert "submitted 3 runs as job 1, and the report as job" in capsys.readouterr().out
