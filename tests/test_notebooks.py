@@ -17,10 +17,12 @@ from test_train_processes import with_devices
 
 from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.datasets.icons.families import read_families
+from tests.datasets.test_icons import icon_set, rectangle, write_iconify
 from tests.tiny_clip import save_tiny_clip
 
 COLAB = Path(__file__).parents[1] / "colab"
-NOTEBOOKS = ("finding", "concept_frequency", "sampled_prototypes")
+NOTEBOOKS = ("finding", "concept_frequency", "sampled_prototypes", "natural_tail")
 
 
 class ThisPython(AsyncKernelManager):
@@ -109,11 +111,28 @@ def executed(glyphs_dir, tmp_path_factory):
         )
         train = ("train", "config.total_epochs = EPOCHS", f"config.total_epochs = EPOCHS; {narrow}; {one_view}")
         clip = ("clip", 'config.eval.templates = "a+cname"', f'config.eval.templates = "a+cname"; {narrow}')
+        icons = tmp_path_factory.mktemp("icons")
+        few = [
+            ("words", "batch_size=256", "batch_size=4"),
+            ("train", "config.total_steps,", f"{narrow}; config.total_steps,"),
+        ]
+        raw = {"RAW": str(small_iconify(icons / "icons.tgz")), "DATA_DIR": str(icons), "EPOCHS": 1}
         yield {
+            "natural_tail": start("natural_tail", shortened=few, **raw),
             "sampled_prototypes": start("sampled_prototypes", shortened=[train], **dino),
             "finding": start("finding", shortened=study),
             "concept_frequency": start("concept_frequency", shortened=[clip], again=own, EPOCHS=1),
         }
+
+
+def small_iconify(path):
+    """Five icons, of which one is a logo, in sets of each split."""
+    prefixes = [(prefix, member.split) for prefix, member in read_families().items()]
+    numbers = {"train": 6, "validation": 1, "test": 2}
+    chosen = [p for split, number in numbers.items() for p in [p for p, of in prefixes if of == split][:number]]
+    names = ("star", "heart", "umbrella", "cloud-rain", "github")
+    icons = {name: rectangle(1 + i, 1, 2, 3 + i) for i, name in enumerate(names)}
+    return write_iconify(path, *(icon_set(prefix, icons) for prefix in chosen))
 
 
 def test_the_finding_is_trained_reported_and_drawn(executed):
@@ -160,6 +179,16 @@ def test_dino_is_trained_probed_and_drawn(executed):
     table = outputs(notebook, "table")["text/markdown"]
     assert all(f"/{name} " in table for name in ("drawn", "all", "sampled"))
     assert all("image/png" in outputs(notebook, cell) for cell in ("loss", "figure"))
+
+
+def test_icons_are_built_counted_trained_on_and_searched(executed):
+    notebook, folder = executed["natural_tail"].result()
+    assert "24 training pairs, such as" in outputs(notebook, "pairs")["stdout"]
+    assert "the most frequent: star 6, heart 6, umbrella 6, cloud 6, rain 6" in outputs(notebook, "words")["stdout"]
+    assert [runs.read_config(folder / "run" / name)["total_steps"] for name in ("sl", "clip")] == [6, 6]
+    rows = outputs(notebook, "results")["text/markdown"].splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["24", "24"]
+    assert "image/png" in outputs(notebook, "figure") and "cat face: " in outputs(notebook, "search")["stdout"]
 
 
 def test_setting_up_clones_an_address_and_installs_the_package(tmp_path, monkeypatch):
