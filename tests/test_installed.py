@@ -116,11 +116,13 @@ def own_data(tmp_path_factory):
 
 # Imports what the programs do, of which each is then a fork.
 PROGRAM = """
+import sys
 import cliptail_jax.datasets.image_folder, cliptail_jax.datasets.image_text, cliptail_jax.study.run, cliptail_jax.train
 from cliptail_jax.cli import main
 from cliptail_jax.concepts.words import changed_words
 changed_words()
 if __name__ == "__main__":
+    sys.orig_argv = ["python", "/env/bin/cliptail", *sys.argv[1:]]
     main()
 """
 

@@ -114,7 +114,7 @@ def executed(glyphs_dir, tmp_path_factory):
         icons = tmp_path_factory.mktemp("icons")
         few = [
             ("words", "batch_size=256", "batch_size=4"),
-            ("train", "config.total_steps,", f"{narrow}; config.total_steps,"),
+            ("train", "config.total_epochs,", f"{narrow}; config.total_epochs,"),
         ]
         raw = {"RAW": str(small_iconify(icons / "icons.tgz")), "DATA_DIR": str(icons), "EPOCHS": 1}
         yield {
