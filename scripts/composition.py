@@ -38,7 +38,7 @@ from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.curation.variant import caption_chunks
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.pairs import open_pairs
-from cliptail_jax.metrics.bootstrap import percentiles, resamples_of
+from cliptail_jax.metrics.bootstrap import percentiles, times_drawn
 from cliptail_jax.metrics.logistic import fit, log_likelihood
 from cliptail_jax.metrics.retrieval import DECILES, deciles
 from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
@@ -130,10 +130,8 @@ def estimates(
     x, unit = np.column_stack([np.ones(len(x)), x]), np.unique(names, return_inverse=True)[1]
     units = unit.max() + 1
     (beta,) = fit(x, correct, examples, np.ones((1, len(x))))
-    resampled = [
-        fit(x, correct, examples, np.stack([np.bincount(of, minlength=units) for of in block])[:, unit].astype(float))
-        for block in (resamples_of(units) if len(beta) > 1 else ())
-    ]
+    blocks = times_drawn(units) if len(beta) > 1 else ()
+    resampled = [fit(x, correct, examples, times[:, unit]) for times in blocks]
     bounds = map(percentiles, np.concatenate(resampled).T[1:]) if resampled else ()
     alone = log_likelihood(fit(x[:, :1], correct, examples, np.ones((1, len(x)))), x[:, :1], correct, examples).sum()
     fold = np.random.default_rng(0).permutation(units)[unit] % FOLDS

@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.curation.noise import right_and_wrong
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.metrics.bootstrap import RESAMPLES, percentiles
+from cliptail_jax.metrics.bootstrap import percentiles, times_drawn
 from cliptail_jax.metrics.logistic import fit
 from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
@@ -69,8 +69,7 @@ def terms(right: Int[np.ndarray, " row"], wrong: Int[np.ndarray, " row"]) -> Flo
 def estimates(runs: Sequence[Cells]) -> list[str]:
     """b1, b2, and the slopes of purity and of n alone, with intervals."""
     classes = len(runs[0].right)
-    chosen = np.random.default_rng(0).integers(0, classes, (RESAMPLES, classes))
-    times = np.stack([np.ones(classes), *(np.bincount(of_one, minlength=classes) for of_one in chosen)])
+    times = np.concatenate([np.ones((1, classes)), *times_drawn(classes)])
     right, wrong, correct, examples = (np.concatenate(counts) for counts in list(zip(*runs))[2:])
     x, weights = terms(right, wrong), np.tile(times, len(runs))
     both, purity, images = (fit(x[:, of], correct, examples, weights) for of in ([0, 1, 2], [0, 1], [0, 2]))

@@ -97,7 +97,7 @@ def paper_configs() -> Iterator[tuple[str, Any]]:
     for arguments in ("family=all+figures", "family=all,small=glyphs_lt"):
         study = load_config(f"paper:{arguments}")
         if "small" in arguments:
-            yield f"{arguments}: runs", paper.config_strings(arguments)
+            yield f"{arguments}: runs", paper.config_strings(paper.runs_of(*paper.families_of(arguments)))
         for figure, sheet in study.figures.items():
             yield f"{arguments}: {figure}", [list(sheet["columns"]), *map(list, sheet["rows"])]
 

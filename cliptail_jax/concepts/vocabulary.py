@@ -74,6 +74,11 @@ def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
     return load_vocabulary(name_or_path)
 
 
+def concepts_by_name(name_or_path: str, rule: str) -> dict[str, Concept]:
+    """The vocabulary for one of the rules, by class name; empty for ''. Raises UserError as `load_vocabulary`."""
+    return {concept.name: concept for concept in vocabulary_for(name_or_path, rule)} if name_or_path else {}
+
+
 def vocabulary_names(name_or_path: str) -> tuple[str, ...]:
     """The class names of a vocabulary in label order, which need no WordNet. Raises UserError as `load_vocabulary`."""
     if name_or_path in IMAGENET:

@@ -27,18 +27,8 @@ from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 STATED = ("name", "split", "seed")
 SELECTION = (
     *STATED,
-    *(
-        "class_names",
-        "table",
-        "class_match",
-        "held_out",
-        "classes",
-        "removed",
-        "min_similarity",
-        "balance",
-        "profile",
-        "match",
-    ),
+    *("class_names", "table", "class_match", "held_out", "classes", "removed"),
+    *("min_similarity", "balance", "profile", "match"),
     *("n", "fraction", "keep_all_classes", "tail", "captions", "labels"),
 )
 

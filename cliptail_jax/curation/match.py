@@ -53,9 +53,8 @@ def scaled(counts: Int[np.ndarray, " class"], n: int, largest: int) -> Int[np.nd
         )
     descending = np.sort(counts)[::-1]
     rest = np.cumsum(descending[::-1])[::-1]  # the sum of the counts from each rank on
-    scales = (n - largest * np.arange(len(counts))) / np.maximum(
-        rest, 1
-    )  # if the classes before a rank have the largest
+    # By rank, the scale if the classes before it have the largest count that is allowed.
+    scales = (n - largest * np.arange(len(counts))) / np.maximum(rest, 1)
     exact = np.minimum(scales[np.argmax(scales * descending <= largest * (1 + 1e-12))] * counts, largest)
     rounded = np.floor(exact).astype(np.int64)
     rounded[np.argsort(rounded - exact, kind="stable")[: n - rounded.sum()]] += 1

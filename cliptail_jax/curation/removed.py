@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES, Concept, vocabulary_for
+from cliptail_jax.concepts.counter import ConceptCounter, concepts_by_phrase
+from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES, Concept, concepts_by_name
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.errors import UserError, did_you_mean
 
@@ -35,10 +35,10 @@ def rows_of_concepts(
             raise UserError("data.removed.words looks for words in data.captions.words: name the text fields to search")
         return found
     rule = LEMMAS if rule == LEMMAS else PHRASES
-    known = {concept.name: concept for concept in vocabulary_for(vocabulary, rule)} if vocabulary else {}
-    phrases = {phrase for name in classes for phrase in known.get(name, Concept(name)).synonyms or (name,)}
+    known = concepts_by_name(vocabulary, rule)
+    phrases = concepts_by_phrase([known.get(name, Concept(name)) for name in classes])
     if words:
-        phrases = {word for phrase in phrases for word in phrase.split()}
-    captions, _ = ConceptCounter([Concept(phrase) for phrase in sorted(phrases)], rule).matches(rows.words)
+        phrases = dict.fromkeys(word for phrase in phrases for word in phrase.split())
+    captions, _ = ConceptCounter([*map(Concept, phrases)], rule).matches(rows.words)
     found[captions] = True
     return found

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.vocabulary import Concept, vocabulary_for
+from cliptail_jax.concepts.vocabulary import Concept, concepts_by_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
 from cliptail_jax.evaluation.sets import OpenedSet
@@ -56,8 +56,7 @@ def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:
 
     Raises UserError if WordNet is missing.
     """
-    known = {concept.name: concept for concept in vocabulary_for(opened.vocabulary, rule)} if opened.vocabulary else {}
-    concepts = []
+    known, concepts = concepts_by_name(opened.vocabulary, rule), []
     for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
         concept = known.get(in_prompts) or known.get(name) or Concept(in_prompts)
         concepts.append(dataclasses.replace(concept, name=name, synonyms=concept.synonyms or (concept.name,)))

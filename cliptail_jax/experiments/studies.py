@@ -59,10 +59,10 @@ def claims_on(
     }
 
 
-def adamw(source: Mapping[str, Any]) -> ConfigDict:
-    """CLIP's optimizer on a source of `LONG_TAILED`."""
-    optimizer = load_config(f"clip:data={source['preset']}").optimizer
-    optimizer.learning_rate = source["learning_rate"]
+def adamw(preset: str, learning_rate: float) -> ConfigDict:
+    """CLIP's optimizer on a data preset."""
+    optimizer = load_config(f"clip:data={preset}").optimizer
+    optimizer.learning_rate = learning_rate
     return optimizer
 
 

@@ -55,9 +55,8 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
     plot, *pictures = figure.subfigures(1, 2 if images else 1, squeeze=False)[0]
     axes = plot.subplots()
     for number, (label, group) in enumerate(groups.items()):
-        points = (np.concatenate([getattr(e, name) for e in group.evaluations]) for name in ("frequency", "accuracy"))
-        draw_odds(axes, *points, group.odds_line, number, label)
-    label_odds(axes, np.concatenate([evaluation.frequency for evaluation in evaluations]))
+        draw_odds(axes, *group.by_class, group.odds_line, number, label)
+    label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))
     add_grid(axes)
     if images:
         names, frequency = evaluations[0].class_names, evaluations[0].frequency

@@ -185,8 +185,7 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
                 of_runs.setdefault(command, []).append((kind.name, run.seed))
     every = [(kind.name, run.seed) for kind in comparison.kinds for run in kind.runs]
     for command, owners in of_runs.items():
-        of_study = (
-            " -m cliptail_jax.study " in command and " --only=" not in command and command not in found
-        )  # as in the page of one of its runs
+        # A command of a whole study is not among those found, as in the page of one of its runs.
+        of_study = " -m cliptail_jax.study " in command and " --only=" not in command and command not in found
         found.setdefault(command, []).append("the whole study" if of_study else named(owners, every) or "all runs")
     return {", ".join(of): command for command, of in found.items()}

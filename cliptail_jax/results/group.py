@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
@@ -72,6 +73,12 @@ class RunGroup:
         found = [MEASURES[key].compare(results)[0] for results in self._complete if _has(key, results)]
         defined = [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
         return mean_over_seeds(defined) if defined else UNDEFINED
+
+    @property
+    def by_class(self) -> tuple[Int[np.ndarray, " class"], Float[np.ndarray, " class"]]:
+        """Class frequency and accuracy of the classes of all its evaluations, one after the other."""
+        frequencies, accuracies = zip(*((e.frequency, e.accuracy) for e in self.evaluations))
+        return np.concatenate(frequencies), np.concatenate(accuracies)
 
     @functools.cached_property
     def odds_line(self) -> tuple[float, float]:

@@ -9,16 +9,8 @@ from pathlib import Path
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
 
-NOT_OF_PARTS = (
-    "--launch",
-    "--sbatch",
-    "--runner",
-    "--scheduler",
-    "--budget",
-    "--only",
-    "--report",
-    "--noreport",
-)  # flags
+# Flags that a command has for the whole study alone.
+NOT_OF_PARTS = "--launch --sbatch --runner --scheduler --budget --only --report --noreport".split()
 COMMANDS = "commands.txt"
 # A job that SIGTERM has ended has saved, and goes back into the queue.
 REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"

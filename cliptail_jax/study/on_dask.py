@@ -4,6 +4,7 @@ Each run is a task that executes the command of a part, `cliptail study CONFIG -
 is lost, its run starts on another one and continues from its checkpoint.
 """
 
+import contextlib
 import ctypes
 import shlex
 import signal
@@ -28,8 +29,7 @@ def train_on_dask(opened: OpenedStudy, workdir: Path, names: Sequence[str], sche
 
     Raises UserError as `run_study` and `run_on_dask`.
     """
-    queue = opened.queue
-    chosen = matching(names, queue)
+    chosen = matching(names, opened.queue)
     commands = part_commands(command(), chosen)
     failures = run_on_dask(commands, workdir, scheduler)
     if names:
@@ -58,13 +58,15 @@ def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> d
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise UserError("--runner=dask: Dask is not installed: pip install 'cliptail_jax[dask]'") from None
-    cluster = scheduler or LocalCluster(threads_per_worker=1)
-    try:
-        client = Client(cluster, timeout=TIMEOUT)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise UserError(f"--scheduler={scheduler} does not answer ({error}): give the address that it prints") from None
     failures = {}
-    with client:
+    with contextlib.ExitStack() as open_until_the_end:
+        cluster = scheduler or open_until_the_end.enter_context(LocalCluster(threads_per_worker=1))
+        try:
+            client = open_until_the_end.enter_context(Client(cluster, timeout=TIMEOUT))
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UserError(
+                f"--scheduler={scheduler} does not answer ({error}): give the address that it prints"
+            ) from None
         folder, workdir = Path.cwd(), workdir.absolute()
         workdir.mkdir(parents=True, exist_ok=True)
         for worker, missing in client.run(missing_folder, [folder, workdir]).items():
@@ -80,8 +82,6 @@ def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> d
             if failure:
                 failures[futures[future]] = failure
                 tqdm.write(f"error: {futures[future]}: {failure}")
-    if not scheduler:
-        cluster.close()
     return failures
 
 

@@ -38,9 +38,7 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
             draw_estimate(panels[place], group.mean("top1"), group.bias[key], i)
             if key in PATHS and (path := group.path(key)):
                 panels[place].plot(*zip(*path), color=style(i)["color"], linewidth=1, alpha=0.5, zorder=1)
-        frequencies, accuracies = zip(*((e.frequency, e.accuracy) for e in group.evaluations))
-        points = np.concatenate(frequencies), np.concatenate(accuracies)
-        draw_odds(by_frequency, *points, group.odds_line, i, name)
+        draw_odds(by_frequency, *group.by_class, group.odds_line, i, name)
     for place, of, unit in PANELS.values():
         axes = panels[place]
         axes.set_title(of, fontsize=10)
@@ -49,7 +47,7 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
         axes.margins(x=0.15)
     for place in "CD":  # the axis of the panel above, too
         panels[place].set_xlabel("top-1 accuracy (%)")
-    label_odds(by_frequency, np.concatenate([e.frequency for group in groups.values() for e in group.evaluations]))
+    label_odds(by_frequency, np.concatenate([group.by_class[0] for group in groups.values()]))
     for axes in panels.values():
         add_grid(axes)
     figure.suptitle(title, fontsize=12)

@@ -8,8 +8,6 @@ DIR holds CIFAR-100, prepared as described in configs/study/cifar100_lt.py. Ever
 as two views of 32 pixels. Each seed has its own assignment of frequencies to classes.
 """
 
-from ml_collections import ConfigDict, FieldReference
-
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies, training
 from cliptail_jax.transfer.configuration import base_config as transfer_config
@@ -19,18 +17,14 @@ SAMPLE = training.SMALL_PROTOTYPES // 4
 
 def get_config(arg: str = ""):
     arguments.read_only(arg)
-    data_dir, seed = FieldReference(""), FieldReference(0)
     runs = {
         "dino": load_config("dino:data=cifar100_lt"),
         "dino_sampled": load_config(f"dino:data=cifar100_lt,vocabulary={SAMPLE}"),
     }
-    for config in runs.values():
-        config.seed = config.data.seed = seed
-        config.data.data_dir = data_dir
-    transfer = transfer_config()
-    transfer.sets, transfer.data.data_dir, transfer.seed = ("cifar100",), data_dir, seed
     text = f"A sample of {SAMPLE} of the {training.SMALL_PROTOTYPES} prototypes helps DINO's linear probe"
     claims = {"sampled": studies.claim(text, "probe", "dino_sampled", "dino")}
-    study = dict(title="DINO on CIFAR-100-LT (ratio 100)", seeds=4, data_dir=data_dir, seed=seed)
-    study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims), transfer=transfer)
-    return ConfigDict(study)
+    study = studies.study("DINO on CIFAR-100-LT (ratio 100)", runs, claims, first_seed=0, seeds=4)
+    study.transfer = transfer = transfer_config()
+    transfer.sets = ("cifar100",)
+    transfer.data.data_dir, transfer.seed = study.get_ref("data_dir"), study.get_ref("seed")
+    return study

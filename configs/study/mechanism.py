@@ -111,7 +111,7 @@ def runs_on(source: Mapping) -> dict[str, ConfigDict]:
     runs["names"].contrastive.text_to_image = False
     for name, config in runs.items():
         if name not in ("sl_linear", "sl"):
-            config.optimizer = studies.adamw(source)
+            config.optimizer = studies.adamw(source["preset"], source["learning_rate"])
         if name == "sl_best":
             config.optimizer.learning_rate = SL_LEARNING_RATE
         if config.objective != "supervised":

@@ -185,7 +185,6 @@ def trained(config: ConfigDict) -> ConfigDict:
     """A config with the recipe of all runs."""
     config.total_steps, config.batch_size = STEPS, BATCH_SIZE
     config.data.drop_last = True
-    config.optimizer = load_config("clip:data=icons").optimizer
-    config.optimizer.learning_rate = LEARNING_RATE
+    config.optimizer = studies.adamw("icons", LEARNING_RATE)
     config.eval.every_epochs = 2
     return config

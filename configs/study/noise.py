@@ -66,7 +66,7 @@ def get_config(arg: str = ""):
 def run_on(source: Mapping[str, Any], kind: str, share: float = 0.0, sampling: str = UNIFORM) -> ConfigDict:
     """CLIP with a share of captions of another class, or SL with as many labels."""
     config = load_config(f"{'clip' if kind == 'clip' else 'sup'}:data={source['preset']}")
-    config.optimizer = studies.adamw(source)
+    config.optimizer = studies.adamw(source["preset"], source["learning_rate"])
     if kind == "clip":
         config.model.text.context_length = 8
         config.data.captions.update({"distractors": share, "distractor_sampling": sampling})

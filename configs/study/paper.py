@@ -17,6 +17,8 @@ writes the report, with the figures of the paper that show these runs (cliptail_
                                                           cliptail_jax/curation/README.md says how it is made
 """
 
+from collections.abc import Mapping
+
 from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
@@ -93,12 +95,12 @@ def get_config(arg: str = ""):
         if {higher, lower} <= runs.keys()
     }
     title += f" on {preset}" if preset else ""
-    return study_of(title, config_strings(arg), claims, sheets.figures(runs.values()), preset)
+    return study_of(title, config_strings(runs), claims, sheets.figures(runs.values()), preset)
 
 
-def config_strings(arg: str) -> dict[str, str]:
-    """By the name of each run of a study, the config string that trains it alone."""
-    return {name: run.config for name, run in runs_of(*families_of(arg)).values()}
+def config_strings(runs: Mapping[str, tuple[str, catalogue.Run]]) -> dict[str, str]:
+    """By the name of each run of a study, the config string that trains it alone; `runs` is the result of `runs_of`."""
+    return {name: run.config for name, run in runs.values()}
 
 
 def families_of(arg: str) -> tuple[list[str], str]:
