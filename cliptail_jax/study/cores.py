@@ -61,7 +61,7 @@ def usable_cores() -> int:
     """The cores that this process may use: those of its affinity, or fewer by the quota of its container (cgroup v2)."""
     cores = len(os.sched_getaffinity(0))
     try:
-        quota, period = CPU_MAX.read_text().split()
+        quota, period = CPU_MAX.read_text(encoding="utf-8").split()
         return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
     except (OSError, ValueError):  # no container, or another kind of control group
         return cores

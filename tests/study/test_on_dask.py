@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from distributed import LocalCluster
@@ -36,7 +37,7 @@ def cluster():
 
 def is_running(process):
     try:
-        return open(f"/proc/{process}/stat").read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
