@@ -65,6 +65,12 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:300]
 
 
+DEVICE_MEMORY = (
+    "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, model.remat='blocks' or "
+    "mesh.fsdp (python -m cliptail_jax.plan shows what fits)"
+)
+
+
 def memory_problem(error: BaseException) -> str:
     """A line that names the fields to lower if `error` is one of exhausted memory or of a killed worker, or ''."""
     if isinstance(error, MemoryError):
@@ -74,10 +80,7 @@ def memory_problem(error: BaseException) -> str:
     if is_shared_memory_gone(error):
         return "another program has removed the shared memory (/dev/shm) of the processes that load images"
     if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
-        return (
-            "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, "
-            "model.remat='blocks' or mesh.fsdp (python -m cliptail_jax.plan shows what fits)"
-        )
+        return DEVICE_MEMORY
     return ""
 
 

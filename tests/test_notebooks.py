@@ -107,7 +107,7 @@ def executed(glyphs_dir, tmp_path_factory):
         small = f"{narrow}; config.total_steps, config.data.profile.ratio = 2, 4.0"
         study = (
             ("study", "config.total_epochs = EPOCHS or config.total_epochs", small),
-            ("study", "jobs=None", "jobs=1"),
+            ("study", "places=find_places()", "places=()"),
         )
         train = ("train", "config.total_epochs = EPOCHS", f"config.total_epochs = EPOCHS; {narrow}; {one_view}")
         clip = ("clip", 'config.eval.templates = "a+cname"', f'config.eval.templates = "a+cname"; {narrow}')

@@ -26,10 +26,10 @@ from cliptail_jax.concepts.naming import Naming
 from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
-from cliptail_jax.concepts.workers import usable_cores
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import replacing
 from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
+from cliptail_jax.parallel.host_cores import usable_cores
 
 VERSION = 2  # to be increased when a change of the code changes counts
 

@@ -10,8 +10,10 @@ any machines that see the work directory, can train parts at the same time: a ru
 `--scheduler=ADDRESS` or one that it starts here. `--list` alone prints all runs of the paper, from
 which configs/study/paper.py makes studies.
 
-On a CPU, runs train at the same time, each on one core, preferably one that no other study uses; `--jobs` is how many, by
-default one a core. Each has a bar in a terminal, and otherwise prints a line a minute.
+Runs train at the same time: on a CPU, each on one core, preferably one that no other study uses; with accelerators, each on
+one chip, if there are at least as many runs as chips, and those for which one chip is too small afterwards, on all of them.
+`--jobs` is how many, by default one a core or chip; with `--jobs=1`, they train one after the other, on all cores or chips.
+Each has a bar in a terminal, and otherwise prints a line a minute.
 
 A study with a field `seeds` trains its runs with that many seeds, in seed_0/, seed_1/, ...; the seeds
 count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,
@@ -53,34 +55,37 @@ def main(study: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.study import launch
     from cliptail_jax.study.check import check_study
     from cliptail_jax.study.on_dask import train_on_dask
+    from cliptail_jax.study.places import find_places, leave_chips
     from cliptail_jax.study.replicates import replicates_of
     from cliptail_jax.study.run import matching, open_study, queue_of, report_study, run_study, train_parts
 
     options = flags.FLAGS
     names = [name for value in options.only for name in value.split(",")]
     check_options(names)
+    check_study(study)
+    chosen = matching(names, queue_of(replicates_of(study)))
     if options.launch == "print":
-        check_study(study)
-        chosen = matching(names, queue_of(replicates_of(study)))
         print("\n".join([*launch.part_commands(command(), chosen).values(), launch.report_command(command())]))
         return
     if options.launch == "slurm":
-        chosen = matching(names, open_study(study, workdir).queue)
+        open_study(study, workdir)
         launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
         return
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
+    here = options.runner == "here" and not options.report
+    places = find_places(options.jobs, len(chosen)) if here else []
     # Parts are locked one by one.
-    with contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
+    with leave_chips(places), contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
         if options.runner == "dask":
             train_on_dask(open_study(study, workdir), workdir, names, options.scheduler)
         elif names:
-            train_parts(open_study(study, workdir, options.overwrite), workdir, names, options.overwrite, options.jobs)
+            train_parts(open_study(study, workdir, options.overwrite), workdir, names, options.overwrite, places)
         elif options.report:
             report_study(open_study(study, workdir), workdir)
         else:
-            run_study(study, workdir, options.overwrite, options.budget, options.jobs)
+            run_study(study, workdir, options.overwrite, options.budget, places)
 
 
 def check_options(names: list[str]) -> None:
@@ -162,7 +167,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "jobs",
         None,
-        "Runs that train at the same time, each on one core of the CPU; by default, all cores",
+        "Runs that train at the same time, each on one core or chip; by default, as many as there are",
         lower_bound=1,
     )
     flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")

@@ -1,5 +1,6 @@
 """What is known of the runs of one seed after their training: their evaluations and their transfer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -9,6 +10,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs
+from cliptail_jax.study.places import Place, are_chips, whole_machine
+from cliptail_jax.study.pool import call_at_places
 from cliptail_jax.study.replicates import Configs
 from cliptail_jax.study.training import Failures
 from cliptail_jax.transfer.program import TransferFailed, transfer
@@ -38,15 +41,22 @@ def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
     return run
 
 
-def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path) -> Failures:
-    """Transfer the runs that the config names, or all, and add the results to the runs. Returns what failed."""
+def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path, places: Sequence[Place] = ()) -> Failures:
+    """Transfer the runs that the config names, or all, and add the results to the runs. Returns what failed.
+
+    If this process leaves its chips to `places`, another one transfers.
+    """
     directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
     if not directories:
         return {}
     config.models = tuple(directories)
+    call = (config, workdir / "transfer")
     failures: Failures = {}
     try:
-        results = transfer(config, workdir / "transfer")
+        if are_chips(places):
+            ((_, results),) = call_at_places(transfer, {"transfer": call}, [whole_machine()])
+        else:
+            results = transfer(*call)
     except TransferFailed as error:
         results, failures = error.results, {f"transfer: {what}": why for what, why in error.failures.items()}
     except UserError as error:

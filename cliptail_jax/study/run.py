@@ -29,9 +29,9 @@ from cliptail_jax.runs.console import last_lines
 from cliptail_jax.runs.provenance import command
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
-from cliptail_jax.study.cores import jobs_at_once
 from cliptail_jax.study.launch import COMMANDS, part_commands, without_parts
 from cliptail_jax.study.measure import read_runs, transfer_runs
+from cliptail_jax.study.places import Place
 from cliptail_jax.study.replicates import Configs, Replicate, replicates_of
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import draw_figures
@@ -64,7 +64,7 @@ class OpenedStudy(NamedTuple):
 
 
 def run_study(
-    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, jobs: int | None = 1
+    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, places: Sequence[Place] = ()
 ) -> None:
     """Train the runs that are not yet trained, then write report.md, report.json, figures/ and the page report.html.
 
@@ -73,28 +73,26 @@ def run_study(
         workdir: its directory.
         overwrite: whether to replace runs of other configs in `workdir`.
         budget: if not 0, further seeds are only started if they are expected to finish within so many minutes.
-        jobs: how many runs train at the same time, each on one core of the CPU; with None, as many as there are cores. With
-            1, and wherever there are accelerators, they train one after the other. Others than 1 start processes that import
-            the main module, so that a script needs its main guard.
+        places: those of `find_places`, where runs train at the same time, in processes that import the main module, so that
+            a script needs its main guard. Without any, runs train one after the other, in this process.
 
     Raises:
         UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
     """
     started = time.perf_counter()
     opened = open_study(study, workdir, overwrite)
-    jobs = jobs_at_once(jobs)
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     queue = opened.queue
     page, failures = StudyPage(opened.asked, workdir, list(queue)), {}
     page.start()
-    for part in in_budget(opened.replicates, workdir, budget, jobs) if budget else [queue]:
-        train_runs(part, workdir, overwrite, jobs, failures, page.after_run, list(queue))
-    report(opened, failures, workdir, page, started)
+    for part in in_budget(opened.replicates, workdir, budget, len(places)) if budget else [queue]:
+        train_runs(part, workdir, overwrite, places, failures, page.after_run, list(queue))
+    report(opened, failures, workdir, page, started, places)
 
 
 def train_parts(
-    opened: OpenedStudy, workdir: Path, names: Sequence[str], overwrite: bool = False, jobs: int | None = 1
+    opened: OpenedStudy, workdir: Path, names: Sequence[str], overwrite: bool = False, places: Sequence[Place] = ()
 ) -> None:
     """Train some runs of a study, and write no report. Any number of processes can do so at the same time.
 
@@ -103,9 +101,7 @@ def train_parts(
     """
     queue, failures = opened.queue, {}
     chosen = matching(names, queue)
-    train_runs(
-        {name: queue[name] for name in chosen}, workdir, overwrite, jobs_at_once(jobs), failures, queue=list(queue)
-    )
+    train_runs({name: queue[name] for name in chosen}, workdir, overwrite, places, failures, queue=list(queue))
     if len(chosen) == 1 and failures:  # the last line is all that another program may show
         raise UserError(*failures.values())
     raise_failures(failures, chosen)
@@ -191,7 +187,14 @@ def in_budget(replicates: Sequence[Replicate], workdir: Path, minutes: float, jo
         longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - began)
 
 
-def report(opened: OpenedStudy, failures: Failures, workdir: Path, page: StudyPage, started: float) -> None:
+def report(
+    opened: OpenedStudy,
+    failures: Failures,
+    workdir: Path,
+    page: StudyPage,
+    started: float,
+    places: Sequence[Place] = (),
+) -> None:
     """Measure the runs so far, test the claims, write report and page, and print a summary.
 
     Raises UserError if a part of the study failed, after everything else.
@@ -206,7 +209,7 @@ def report(opened: OpenedStudy, failures: Failures, workdir: Path, page: StudyPa
             missing += [str(Path(seed) / name) for name in known if name not in trained]
             measured[-1][seed], failed = read_runs(trained, workdir / seed)
             if transfer_config and measured[-1][seed]:
-                failed |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed)
+                failed |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed, places)
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
     queue, asked = opened.queue, opened.asked
     if len(missing) == len(queue):

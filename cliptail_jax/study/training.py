@@ -1,14 +1,14 @@
 """Training the runs of a study, one after the other or several at the same time."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError, problem, reason_of
+from cliptail_jax.errors import DEVICE_MEMORY, UserError, problem, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.interrupts import note_saved
@@ -17,7 +17,8 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs import is_finished
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.lock import InUseError
-from cliptail_jax.study.cores import call_on_cores
+from cliptail_jax.study.places import Place, are_chips, whole_machine
+from cliptail_jax.study.pool import call_at_places
 from cliptail_jax.study.replicates import Configs
 from cliptail_jax.train import train
 
@@ -28,34 +29,48 @@ def train_runs(
     configs: Configs,
     workdir: Path,
     overwrite: bool,
-    jobs: int,
+    places: Sequence[Place],
     failures: Failures,
     after_run: Callable[[Failures], None] = lambda failures: None,
     queue: Sequence[str] = (),
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
-    A run that another process trains is left to it. With `jobs`, so many train at the same time. `failures` is added to, and
-    `after_run` is called with it after each run. `queue` has the names of all runs of the study, which are numbered by it; by
-    default these are all.
+    A run that another process trains is left to it. With `places`, a run trains at each of them at the same time; those for
+    which a chip is too small follow one by one, on all chips. `failures` is added to, and `after_run` is called with it after
+    each run. `queue` has the names of all runs of the study, which are numbered by it; by default these are all.
     """
     number_of = {name: number for number, name in enumerate(queue or configs, 1)}
     calls = {
         name: (config, workdir / name, overwrite, f"run {number_of[name]} of {len(number_of)}, {name}")
         for name, config in configs.items()
     }
-    if jobs and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
+    if places and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
         note_saved("the same command goes on from what is saved")
-        results = call_on_cores(train_run, calls, jobs)
+        results = train_at_places(calls, places)
     else:
         results = ((name, train_run(*call)) for name, call in calls.items())
-    bar = dict(bar_format="runs |{bar}| {n_fmt} of {total_fmt} are done, {elapsed}", disable=None if jobs else True)
+    bar = dict(bar_format="runs |{bar}| {n_fmt} of {total_fmt} are done, {elapsed}", disable=None if places else True)
     with tqdm(results, total=len(configs), **bar) as progress:
         for name, failure in progress:
             if failure:
                 failures[name] = failure
                 tqdm.write(f"error: {name}: {failure}")
             after_run(failures)
+
+
+def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> Iterator[tuple[str, str]]:
+    """Calls `train_run` at places. Runs that need several chips follow on all of them. Yields names and failures."""
+    on_chips = are_chips(places)
+    large = [name for name, (config, *_) in calls.items() if on_chips and max(config.mesh.values()) > 1]
+    for name, failure in call_at_places(train_run, {name: calls[name] for name in calls if name not in large}, places):
+        if on_chips and failure == DEVICE_MEMORY:
+            tqdm.write(f"{name} does not fit one chip: it follows on all of them")
+            large.append(name)
+        else:
+            yield name, failure
+    if large:
+        yield from call_at_places(train_run, {name: calls[name] for name in large}, [whole_machine()])
 
 
 def train_run(config: ConfigDict, workdir: Path, overwrite: bool, label: str) -> str:

@@ -49,8 +49,11 @@ class TransferFailed(UserError):
     """Raised when parts of a transfer have failed. Has the results of the others."""
 
     def __init__(self, failures: Failures, results: list[Transfer]):
-        super().__init__(f"{len(failures)} of the models, sets and results failed: {'; '.join(failures)}")
+        super().__init__(failures, results)
         self.failures, self.results = failures, results
+
+    def __str__(self) -> str:
+        return f"{len(self.failures)} of the models, sets and results failed: {'; '.join(self.failures)}"
 
 
 def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:

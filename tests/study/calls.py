@@ -23,3 +23,11 @@ def end(by_signal):
 def stay(seconds):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     time.sleep(seconds)
+
+
+def seen(seconds):
+    """How many devices JAX has, and the cores. It takes a while, so that one process does not do it twice."""
+    import jax
+
+    time.sleep(seconds)
+    return jax.device_count(), os.sched_getaffinity(0)

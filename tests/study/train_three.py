@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from cliptail_jax.study.places import Place
 from cliptail_jax.study.training import train_runs
 from configs import sup
 from tests.synthetic import tiny
@@ -20,7 +21,8 @@ def main(workdir, data_dir, *cores):
         config.seed, config.total_epochs, config.eval.every_epochs = seed, EPOCHS, EPOCHS
         config.checkpoint.every_steps = 4
     failures = {}
-    train_runs(configs, Path(workdir), False, len(cores) if len(cores) > 1 else 0, failures, lambda failures: None)
+    places = [Place()] * len(cores) if len(cores) > 1 else []
+    train_runs(configs, Path(workdir), False, places, failures)
     sys.exit(bool(failures))
 
 

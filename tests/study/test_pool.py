@@ -12,15 +12,16 @@ from test_train import losses
 from test_train_processes import STOPPED, finish, start, wait_until
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.study import cores
-from cliptail_jax.study.cores import call_on_cores, jobs_at_once
-from tests.study.calls import end, meet, stay
+from cliptail_jax.study.places import Place, with_cores
+from cliptail_jax.study.pool import call_at_places
+from tests.study.calls import end, meet, seen, stay
 from tests.terminal import Terminal
 from tests.test_interruptions import workers_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives no process a core")
 
 FIRST, LATER = ("run_0", "run_1"), "run_2"
+TWO = [Place()] * 2
 
 
 def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_path, glyphs_dir):
@@ -61,7 +62,7 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
 
 def test_calls_run_at_the_same_time_each_on_its_core(tmp_path, capsys):
     calls = dict(one=(tmp_path, "a", "b"), other=(tmp_path, "b", "a"))
-    results = dict(call_on_cores(meet, calls, 2))
+    results = dict(call_at_places(meet, calls, TWO))
     assert results.keys() == calls.keys() and all(met for _, met in results.values())
     assert all(len(cores) == 1 for cores, _ in results.values())
     assert {"a is here", "b is here"} <= set(capsys.readouterr().err.splitlines())
@@ -71,41 +72,24 @@ def test_a_killed_process_is_a_line_with_the_remedy():
     with pytest.raises(
         UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
     ):
-        dict(call_on_cores(end, dict(one=(signal.SIGKILL,)), 1))
+        dict(call_at_places(end, dict(one=(signal.SIGKILL,)), TWO[:1]))
 
 
 def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
     began = time.monotonic()
     with pytest.raises(SystemExit) as ended:
-        for _ in call_on_cores(stay, dict(short=(0.0,), long=(60.0,)), 2):
+        for _ in call_at_places(stay, dict(short=(0.0,), long=(60.0,)), TWO):
             time.sleep(0.5)  # the process that has ended its call waits for another
             os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == STOPPED and time.monotonic() - began < 30
     assert "stopped by SIGTERM; the same command goes on from what is saved" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("quota, expected", [
-    (None, 6), ("max 100000", 6), ("250000 100000", 2), ("50000 100000", 1), ("900000 100000", 6), ("?", 6),
-])  # fmt: skip
-def test_a_containers_quota_bounds_the_cores(quota, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
-    monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "cpu.max")
-    if quota:
-        (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert cores.usable_cores() == expected
-
-
-def test_runs_train_at_the_same_time_on_the_cores_of_one_cpu_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(cores.jax, "device_count", lambda: 1)
-    monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "no quota")
-    usable = len(os.sched_getaffinity(0))
-    assert (jobs_at_once(None), jobs_at_once(1), jobs_at_once(2)) == (usable, 0, min(usable, 2))
-    monkeypatch.setattr(cores.jax, "device_count", lambda: 8)
-    assert jobs_at_once(None) == 0
-    with pytest.raises(
-        UserError, match="--jobs=2: runs train .* on cores of one CPU, and this program has 8 devices .cpu.: leave"
-    ):
-        jobs_at_once(2)
-    monkeypatch.delattr(os, "sched_setaffinity")
-    with pytest.raises(UserError, match="this system does not give a process a core of its own"):
-        jobs_at_once(2)
+def test_a_chip_is_the_only_one_that_its_process_sees_and_cores_are_divided(monkeypatch):
+    """Chips are CPU devices here, of which JAX starts as many as a variable has."""
+    chips = with_cores([{"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"} for number in (3, 5)])
+    results = dict(call_at_places(seen, {"one": (1.0,), "other": (1.0,)}, chips))
+    usable = os.sched_getaffinity(0)
+    assert {devices for devices, _ in results.values()} == {3, 5}
+    if len(usable) > 1:
+        assert sorted(core for _, cores in results.values() for core in cores) == sorted(usable)
