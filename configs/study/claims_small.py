@@ -59,7 +59,7 @@ DATA = {
 }
 CUT = "tail_classes=20"  # classes without an image
 FEW = 25  # classes
-# Class names, which are captions and prompts: such as tell nothing of a letter's parts, with the mark, and with the base, too
+# Class names, which are captions and prompts: opaque ones, ones with the mark, and ones with mark and base
 OPAQUE, MARKS, PARTS = "composed_codepoints", "composed_marks", "composed_parts"
 # The claim, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = [
@@ -74,7 +74,7 @@ CLAIMS = [
     ("A frozen pre-trained head helps SL's zero-shot tail", ("tail",), "sl_cut_head", "sl_cut"),
     ("A sampled vocabulary helps it further", ("tail",), "sl_cut_head_sampled", "sl_cut_head"),
     ("A frozen pre-trained text tower helps CLIP's zero-shot tail", ("tail",), "clip_cut_text", "clip_cut"),
-    # Composed glyphs, whose classes share parts: by dose of what captions say of them
+    # Composed glyphs, whose classes share parts: by the dose of words for them in captions
     ("Opaque names leave CLIP more biased than names of the parts", studies.SLOPES, "clip_opaque", "clip"),
     ("Opaque names alone leave CLIP more biased than with the mark's name behind them", studies.SLOPES, "clip_opaque", "clip_mark"),
     ("The mark's name behind them leaves CLIP more biased than the base's, too", studies.SLOPES, "clip_mark", "clip_parts"),
