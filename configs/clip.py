@@ -2,23 +2,23 @@
 
     python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
 
-Beside the arguments of cliptail_jax/experiments/training.py, which select the data, it takes three of its own:
+The arguments of cliptail_jax/experiments/training.py select the data. This file adds:
 
-    captions=title+tags         these text fields of the source, behind the class name
-    captions=openai80           a template around the class name, drawn for each record: cname, a+cname, photo, simple,
-                                openai80; openai80+synset takes a lemma of the class's synset for its name, and
-                                openai80+title+tags has text fields behind it
-    text=random                 the text tower is trained from scratch
-    text=init                   ... starts as that of OpenAI's RN50
-    text=frozen                 ... is that, frozen
-    text=roberta                ... is RoBERTa, frozen, its dropout on as in the study
+    captions=title+tags         append these text fields of the source to the class name
+    captions=openai80           put the class name into a template, drawn for each record: cname, a+cname, photo, simple,
+                                openai80; openai80+synset replaces the name by a lemma of the class's synset, and
+                                openai80+title+tags appends text fields
+    text=random                 train the text tower from scratch
+    text=init                   start from the text tower of OpenAI's RN50
+    text=frozen                 use that tower, frozen
+    text=roberta                use RoBERTa, frozen, with dropout as in the paper
 
-    loss=softmax                CLIP's loss: to find the caption among those of the batch, and vice versa
-    loss=sigmoid                SigLIP's: each pair is classified alone, without a softmax over the batch
-    loss=words                  no contrast and no text tower: a linear classifier of images into the words of their captions
+    loss=softmax                CLIP's loss: find the caption among those of the batch, and vice versa
+    loss=sigmoid                SigLIP's: classify each pair alone, without a softmax over the batch
+    loss=words                  no contrast and no text tower: classify images linearly into the words of their captions
 
-By default captions are class names; for ImageNet-Captions, followed by all its texts, and for LAIONet, YFCC15M-Cls,
-CC12M-Cls and own data with texts, the raw captions instead. configs/README.md lists the study's runs.
+By default captions are class names. For ImageNet-Captions, all its texts follow the name. LAIONet, YFCC15M-Cls,
+CC12M-Cls and your own data with texts use raw captions instead. configs/README.md describes the paper's runs.
 """
 
 from ml_collections import ConfigDict
@@ -58,7 +58,7 @@ def get_config(arg: str = ""):
         if "description" in config.data.captions.words:
             config.model.text.context_length = 48
         return config
-    # The study's recipe: RN50, batch 1024, batch norm over all of it.
+    # The paper's recipe: RN50, batch 1024, batch norm over all of it.
     config.total_epochs = 32
     config.batch_size = arguments.number(given, "batch_size", 1024)
     config.data.eval_resize = config.data.image_size

@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.train --config=configs/dino.py:data=cifar100_lt --workdir=runs/dino --config.data.data_dir=DIR
 
-The study's runs, 100 epochs at batch 1024, which are evaluated by transfer (configs/transfer.py):
+The paper's runs have 100 epochs at batch size 1024 and are evaluated by transfer (configs/transfer.py):
 
     configs/dino.py:data=imagenet2012
     configs/dino.py:data=laionet
@@ -49,6 +49,6 @@ def small(config, given: arguments.Arguments):
     config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=config.data.image_size))
     config.data.multi_crop.update(dict(num_local=0, local_size=16, local_scale=(0.08, 0.3), max_blur=0.0))
     config.dino.update(dict(hidden=256, bottleneck=64, teacher_momentum=0.99))
-    # SGD at the study's rate learns too little in minutes.
+    # SGD at the paper's rate learns too little in minutes.
     config.optimizer.update(dict(name="adamw", learning_rate=2e-3, weight_decay=0.01, warmup_epochs=2))
     return config

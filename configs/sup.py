@@ -1,29 +1,32 @@
-"""Supervised training (SL). On long-tailed CIFAR-100, about five minutes on two CPU cores:
+"""Supervised training (SL). On long-tailed CIFAR-100, it takes about five minutes on two CPU cores:
 
     python -m cliptail_jax.train --config=configs/sup.py:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
 
-Beside the arguments of cliptail_jax/experiments/training.py, which select the data, it takes eight of its own:
+The arguments of cliptail_jax/experiments/training.py select the data. This file adds:
 
-    head=clip                               the class embeddings of OpenAI's RN50, frozen, in place of head=random; from
-                                            heads/rn50.npy, or what --config.head.init names
-    vocabulary=50                           a sampled vocabulary, the study's remedy for the bias towards frequent classes:
-                                            a softmax over the classes of the batch and others, up to this number
-    sampling=uniform, linear, sqrt          how their probability depends on their frequency
-    group=64                                images that share a sampled vocabulary; by default a quarter of the batch, of
-                                            small images all of it
-    logit_adjustment=1                      textbook remedies, which the study does not use: cross-entropy of the logits
-                                            plus this factor times log(class frequency); 1 is balanced softmax
-    margin=0.3                              LDAM: the margin of the cosine similarity with an image's own class if it is
-                                            the rarest class; more frequent classes have smaller margins
-    class_weights=0.9999                    classes weighted by the inverse of their effective number of records, with this β
+    head=clip                               a frozen head of class embeddings of OpenAI's RN50, instead of head=random; read
+                                            from heads/rn50.npy or from --config.head.init
+    vocabulary=50                           a sampled vocabulary, the paper's remedy for the bias towards frequent classes:
+                                            the softmax covers the classes of the batch and others, up to this number
+    sampling=uniform, linear, sqrt          how the probability of sampling a class depends on its frequency
+    group=64                                the number of images that share a sampled vocabulary; by default a quarter of the
+                                            batch, or all of it for small images
+
+It also has textbook remedies, which the paper does not use:
+
+    logit_adjustment=1                      cross-entropy of the logits plus this factor times log(class frequency); 1 is
+                                            balanced softmax
+    margin=0.3                              LDAM: the margin of the cosine similarity with an image's own class, for the
+                                            rarest class; more frequent classes have smaller margins
+    class_weights=0.9999                    weight classes by the inverse of their effective number of records, with this β
     reweight_from=20                        ... only after this number of epochs; with margin, LDAM-DRW
 
-The head is made by
+This command makes the head:
 
     python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
-configs/README.md lists the study's runs.
+configs/README.md describes the paper's runs.
 """
 
 from cliptail_jax.errors import UserError
@@ -52,7 +55,7 @@ def get_config(arg: str = ""):
         config.update(training.small_images(given, bool(config.data.profile.name)))
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config
-    # The study's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter.
+    # The paper's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter.
     config.total_epochs = 90
     config.batch_size = arguments.number(given, "batch_size", 256)
     config.batch_norm.group_size = config.batch_size // 4

@@ -3,14 +3,14 @@
     python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd \\
         --workdir=runs/transfer --config.data.data_dir=DIR
 
-    models=A+B     work directories of runs (of DINO the teacher is measured), names of cliptail_jax.pretrained.published,
+    models=A+B     work directories of runs (with DINO, the teacher is measured), names of cliptail_jax.pretrained.published,
                    hf-hub:OWNER/NAME, or folders of published weights
     sets=A+B       short names of cliptail_jax.datasets.known_sources (default: all twelve), NAME:TRAIN:TEST, or
                    NAME:TRAIN:VALIDATION:TEST
     methods=A+B    of probe, few_shot and finetune (default: the first two)
 
-The work directory gets tables in report.md and a line for each result in results.jsonl. The same command continues an
-interrupted transfer.
+The program writes tables to report.md and one line per result to results.jsonl in the work directory. The same command
+resumes an interrupted transfer.
 """
 
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS

@@ -14,7 +14,7 @@ Correlations with class frequency in each model's training data need the paper's
 Further measures:
 
     ... --config.eval.confidence=sigmoid                                calibration of a SigLIP by the probabilities that its loss trains
-    ... --config.eval.logit_adjustment=1 [--config.eval.estimate_prior] logits less the log of class frequency
+    ... --config.eval.logit_adjustment=1 [--config.eval.estimate_prior] logits minus the log of class frequency
     ... --config.eval.similarity --config.eval.neural_collapse --config.eval.save_features
 """
 

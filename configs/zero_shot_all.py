@@ -3,15 +3,15 @@
     python -m cliptail_jax.evaluate --config=configs/zero_shot_all.py --workdir=runs/zero_shot --config.data.data_dir=DIR \\
         --config.eval.frequency_dir=clip-beyond-tail/metadata/freqs
 
-    list=study    the study's 49 models (the default)
-    list=today    the best published model of each family and size that comes as safetensors; most were trained on data
-                  whose class frequencies the study has not published, and have no correlations
+    list=study          the paper's 49 models (the default)
+    list=today          the best published model of each family and size that comes as safetensors. Most have no correlations,
+                        because the paper did not publish the class frequency of their training data
     sets=, template=    as for configs/zero_shot.py
 
-It writes a directory for each model, table.md, table.tsv, and models.tsv, the sheet of `cliptail_jax.figures corpora` and
-`fine_grained`, in which the three EVA-CLIPs are comments, since the study's figures leave them out. A model that cannot be fetched is reported and skipped, and
-the exit status is then 2. `python -m cliptail_jax.evaluate --list` prints both lists, and with
---config=configs/zero_shot_all.py:list=today that one.
+The program writes a directory for each model, table.md, table.tsv, and models.tsv, the sheet of `cliptail_jax.figures
+corpora` and `fine_grained`. The three EVA-CLIPs are comments in that sheet, because the paper's figures leave them out.
+A model that cannot be fetched is reported and skipped; the exit status is then 2. `python -m cliptail_jax.evaluate
+--list` prints both lists, and with --config=configs/zero_shot_all.py:list=today only that one.
 """
 
 from cliptail_jax.config.files import load_config

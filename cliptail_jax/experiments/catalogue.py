@@ -1,4 +1,4 @@
-"""Every training run of the study, by family: 170 names, and seven more runs that appear in figures.
+"""Every training run of the paper, by family: 170 names, and seven more runs that appear in figures.
 
 `python -m cliptail_jax.study --list` prints them, `--config=configs/study/paper.py:family=NAME` trains those of a family.
 """
@@ -197,23 +197,14 @@ def first_names() -> dict[str, str]:
     return {run.name: first.setdefault(run.config, run.name) for run in EVERY}
 
 
-INTRODUCTION = """# The study's runs
-
-Each run is one config string: `python -m cliptail_jax.train --config=STRING --workdir=DIR --config.data.data_dir=DATA`. A
-family of runs is a study, `python -m cliptail_jax.study --config=configs/study/paper.py:family=NAME --workdir=DIR`, which
-trains each run once and writes a report; configs/study/paper.py lists what else some of them need. The arguments are
-explained in cliptail_jax/experiments/training.py and at the top of configs/clip.py, sup.py and dino.py. `python -m cliptail_jax.study --list` prints this page.
-"""
-
-
 def page() -> str:
-    """configs/README.md: the study's runs, with a table for each family."""
+    """The paper's runs, with a table for each family."""
     names = first_names()
     distinct = len({names[run.name] for run in RUNS})
     counted = (
         f"{len(RUNS)} names, {distinct} different runs, and {len(FURTHER_RUNS)} further runs that appear in figures."
     )
-    lines = [INTRODUCTION, counted]
+    lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counted]
     for family, (title, section) in FAMILIES.items():
         runs = [run for run in EVERY if run.family == family]
         where = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"

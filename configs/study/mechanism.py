@@ -1,17 +1,18 @@
-"""From SL to CLIP in steps that change one thing, and beside them what CLIP is not: which step makes it robust?
+"""From SL to CLIP in steps that change one thing each, and runs beside that path: which step makes CLIP robust?
 
     python -m cliptail_jax.study --config=configs/study/mechanism.py --workdir=runs/mechanism
     python -m cliptail_jax.study --config=configs/study/mechanism.py:data=cifar100 --workdir=runs/mechanism_cifar100 \\
         --config.data_dir=DIR --config.glyphs=runs/mechanism
 
-On long-tailed glyphs in four mirrored pairs, 90 minutes on two CPU cores; on CIFAR-100-LT (DIR as in
-configs/study/cifar100_lt.py) in two, 2.5 hours. All runs of a study have the same images, epochs, batch size and, but for
-`sl_linear`, `sl` and `sl_best`, optimizer: AdamW with CLIP's learning rate, the best for its accuracy. SL by AdamW is more
-accurate with a larger one, which `sl_best` has. configs/study/mechanism.md has the results, and what may be concluded from them.
+Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 2.5 hours (DIR as in
+configs/study/cifar100_lt.py). All runs of a study have the same images, epochs and batch size. Except for `sl_linear`,
+`sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's accuracy. SL by
+AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the results and what
+you may conclude.
 
-Earlier runs, with seeds 0 to 3, suggested four hypotheses on log-odds per decade, which new seeds judge: SL with counted
-classes is as biased as CLIP; so is a sigmoid; a step of the path changes as much on both data sets; and adjusted logits leave
-less than 1.0. Margins are those of the measures.
+Earlier runs, with seeds 0 to 3, suggested four hypotheses on log-odds per decade, which new seeds test: SL with counted
+classes is as biased as CLIP; so is a sigmoid; a step of the path changes as much on both data sets; and adjusted logits
+leave less than 1.0. Margins are those of the measures.
 """
 
 import itertools

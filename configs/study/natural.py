@@ -5,20 +5,21 @@
     python -m cliptail_jax.study --config=configs/study/natural.py:part=factors --workdir=runs/natural_factors --config.data_dir=DIR
     python scripts/composition.py --workdir=runs/natural --output=runs/composition.png
 
-DIR has the icons, see cliptail_jax/datasets/README.md. All runs of a part have the same images per step, steps and optimizer.
-SL trains on the 45,842 records with a class; `clip_names` on the same records and their class names; `clip` on the same records
-and their captions; runs named `all` on all 103,934 pairs.
+DIR contains the icons (cliptail_jax/datasets/README.md). All runs of a part have the same images per step, steps and
+optimizer. SL trains on the 45,842 records with a class, `clip_names` on the same records and their class names, and
+`clip` on the same records and their captions. Runs named `all` train on all 103,934 pairs.
 
-**losses** (two seeds): what makes CLIP robust, as in configs/study/mechanism.py, under natural frequencies. CLIP on captions is
-also evaluated by retrieval, and composition.py asks whether a caption of two words is found because each was seen often, or both
-together.
+**losses** (two seeds): which loss makes CLIP robust under natural frequencies, as in configs/study/mechanism.py. CLIP
+on captions is also evaluated by retrieval. composition.py asks whether a caption of two words is found because each
+word was seen often, or because both were seen together.
 
-**order** (two seeds): natural frequency is confounded with how hard a class is. The 141 classes with 100 records or more get
-frequencies from 100 to 2, in their natural order, in a random one, and in the reversed one. Natural and reversed are a mirrored
-pair. Whether frequent concepts are easier is itself a question: if so, bias is largest in the natural order.
+**order** (two seeds): natural frequency is confounded with class difficulty. The 141 classes with 100 records or more
+get frequencies from 100 to 2, in natural, random and reversed order. Natural and reversed order are a mirrored pair. If
+frequent concepts are easier, bias is largest in natural order.
 
-**factors** (one run each): what only natural text has. Words beyond the class; the share of pairs that name no class; scale;
-and 24 classes that no caption names, when other captions have the words of their names, and when none has.
+**factors** (one run each): what only natural text has. The factors are words beyond the class; the share of pairs that
+name no class; scale; and 24 classes that no caption names, where other captions contain the words of their names, or
+none does.
 
 Claims, recipe and margins were fixed before the runs.
 """

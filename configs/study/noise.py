@@ -1,23 +1,26 @@
-"""What noise does: captions and labels of another class, drawn uniformly or by class frequency.
+"""Noise: captions and labels of another class, drawn uniformly or by class frequency.
 
     python -m cliptail_jax.study --config=configs/study/noise.py --workdir=runs/noise
     python -m cliptail_jax.study --config=configs/study/noise.py:data=cifar100 --workdir=runs/noise_cifar100 --config.data_dir=DIR
     python scripts/noise_purity.py --workdir=runs/noise --workdir=runs/noise_cifar100 --output=runs/noise_purity.png
 
-Two mirrored pairs: half an hour on two CPU cores on long-tailed glyphs, one and a half on CIFAR-100-LT (DIR as in
-configs/study/cifar100_lt.py). The recipes are those of `clip` and `sl_adamw` in configs/study/mechanism.py. CLIP's captions and
-SL's labels have the same mistakes.
+Two mirrored pairs take 50 minutes on two CPU cores on long-tailed glyphs, and 2.5 hours on CIFAR-100-LT (DIR as in
+configs/study/cifar100_lt.py). The recipes are those of `clip` and `sl_adamw` in configs/study/mechanism.py. CLIP's
+captions and SL's labels have the same mistakes.
 
-**Doses.** 10 and 30 % lie among the shares of wrong captions that were published for web data (Udandarao et al., No
-"Zero-Shot" Without Exponential Data, 2024): LAION-400M 7 %, CC3M 18 %, CC12M 21 %, YFCC15M 39 %.
+**Doses.** 10 and 30 % lie within the published shares of wrong captions in web data (Udandarao et al., No "Zero-Shot"
+Without Exponential Data, 2024): LAION-400M 7 %, CC3M 18 %, CC12M 21 %, YFCC15M 39 %.
 
-**Predictions.** In configs/study/doses.py, a tenth of captions that name another class raised CLIP's slope from 15 to 53 points
-per decade. The hypothesis is that what counts is the *purity* of a class: of the captions that name it, the share that is right,
-(1 − ε) n_c / ((1 − ε) n_c + m_c), with m_c captions of other classes. With uniform noise all m_c are equal, and rare classes are
-impure; with noise in proportion to class frequency, m_c is proportional to n_c, and all classes are about equally pure. Hence,
-in odds_acc: noise by frequency leaves both CLIP and SL as they are without noise, within the margin; uniform noise raises it,
-more of it raises it more, and it is higher than that of as much noise by frequency. CLIP is more fragile than SL: a tenth of
-uniform noise raises its odds_acc by more. By class, log-odds of being right grow with purity at equal numbers of images.
+**Predictions.** In configs/study/doses.py, a tenth of captions that name another class raised CLIP's slope from 15 to
+53 points per decade. The hypothesis is that the *purity* of a class matters: the share of right captions among those
+that name it, (1 − ε) n_c / ((1 − ε) n_c + m_c), with m_c captions of other classes. With uniform noise all m_c are
+equal, and rare classes are impure. With noise in proportion to class frequency, m_c is proportional to n_c, and all
+classes are about equally pure. This predicts, in odds_acc:
+
+- Noise by frequency leaves both CLIP and SL as they are without noise, within the margin.
+- Uniform noise raises it, more of it raises it more, and it is higher than with as much noise by frequency.
+- CLIP is more fragile than SL: a tenth of uniform noise raises its odds_acc by more.
+- By class, log-odds of being right grow with purity at equal numbers of images.
 """
 
 from collections.abc import Mapping

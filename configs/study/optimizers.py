@@ -1,25 +1,26 @@
-"""Does the optimizer make SL biased, and do optimizers differ when they are equally accurate?
+"""Does the optimizer make SL biased, and do optimizers differ at equal accuracy?
 
     python -m cliptail_jax.study --config=configs/study/optimizers.py --workdir=runs/optimizers
 
-In gradient flow, a class is learned at a rate proportional to its frequency, in sign descent at one that does not depend on
-it, so that under long tails Adam overtakes SGD (Kunstner et al. 2024, arXiv 2402.19449). By this theory, SGD leaves more bias
-than AdamW and Lion, whose updates are signs or nearly so, and than Muon, which moves all directions of a matrix equally far.
+Gradient flow learns a class at a rate proportional to its frequency, and sign descent at a rate that does not depend on
+it, so Adam overtakes SGD under long tails (Kunstner et al. 2024, arXiv 2402.19449). By this theory, SGD leaves more
+bias than AdamW and Lion, whose updates are signs or nearly so, and than Muon, which moves all directions of a matrix
+equally far.
 
-SL with its cosine head is trained on long-tailed glyphs in two mirrored pairs. All runs have the images, epochs, batch size,
-warm-up and schedule of `sl_adamw` in configs/study/mechanism.py, and weight decay alone would shrink the matrices of each by
-0.2 % a step at the full rate. Claims are on the models at the end, and where they are equally accurate.
+SL with its cosine head is trained on long-tailed glyphs in two mirrored pairs. All runs have the images, epochs, batch
+size, warm-up and schedule of `sl_adamw` in configs/study/mechanism.py. Weight decay alone would shrink the matrices of
+each by 0.2 % a step at the full rate. Claims are on the models at the end and at equal accuracy.
 
-Each learning rate is the best for top-1 (%), chosen before the study by one run each, of seed 1000, which is none of the
-study's. Nobody has looked at the bias of these runs.
+Each learning rate is the best for top-1 (%). It was chosen before the study by one run each, with seed 1000, which the
+study does not use. The bias of these runs was never computed.
 
     sgd     0.03  85.3    0.1   86.3    0.3   84.7
     adamw   3e-3  87.3    1e-2  88.9    3e-2  88.3
     lion    1e-3  86.9    3e-3  88.5    1e-2  87.5
     muon    3e-3  90.3    1e-2  92.9    3e-2  92.7
 
-Lion's momentum decays by 0.9 a step. With 0.99, Lion's default, it has a memory of a hundred of the 588 steps, and reaches 22.5,
-24.8 and 18.9 % with rates of 3e-4, 1e-3 and 3e-3.
+Lion's momentum decays by 0.9 a step. With 0.99, Lion's default, it remembers a hundred of the 588 steps, and reaches
+22.5, 24.8 and 18.9 % with rates of 3e-4, 1e-3 and 3e-3.
 """
 
 from ml_collections import ConfigDict

@@ -1,20 +1,21 @@
-"""The study's runs, a family at a time (configs/README.md lists them), on the data and at the size of the paper:
+"""The paper's runs, a family at a time (configs/README.md lists the families), on the data and at the size of the
+paper:
 
     python -m cliptail_jax.study --config=configs/study/paper.py:family=vocabulary --workdir=runs/paper \\
         --config.data_dir=DIR --config.workers=16 --config.dtype=bfloat16
 
-    family=NAME       a family; several, such as distribution+imbalance; or all. Runs that families share are trained once
-    small=PRESET      the runs on glyphs_lt or cifar100_lt, without those with published towers and heads. The families are
-                      vocabulary, scale, trimmed_tail and dino, and on glyphs_lt also captions and diversity; all means
-                      these. Runs take --config.epochs=30, and runs on a part of the data as many steps as on all
+    family=NAME       a family; several, such as distribution+imbalance; or all. A run that families share is trained once
+    small=PRESET      small counterparts on glyphs_lt or cifar100_lt, without runs that need published towers and heads. The
+                      families are vocabulary, scale, trimmed_tail and dino, and on glyphs_lt also captions and diversity; all
+                      means these. Runs take --config.epochs=30; runs on a part of the data take as many steps as on all
 
-`--launch=print` prints the command that trains each run instead of training them here; the same command without it then
-writes the report, with the figures of the paper that show these runs (cliptail_jax/experiments/sheets.py). The family `figures` has the
-7 runs that figures show beyond the 170: all+figures draws complete figures. Some runs need more than the data:
+`--launch=print` prints a command for each run instead of training. The same command without it then writes the report,
+with the figures of the paper that show these runs (cliptail_jax/experiments/sheets.py). The family `figures` has the 7
+runs that figures show beyond the 170: all+figures draws complete figures. Some runs need more than the data:
 
-    --config.head=heads/rn50.npy                          frozen heads: configs/sup.py says how it is made
+    --config.head=heads/rn50.npy                          frozen heads: configs/sup.py describes how to make them
     --config.frequency=in_captions/class_frequency.tsv    data matched to ImageNet-Captions' class frequency:
-                                                          cliptail_jax/curation/README.md says how it is made
+                                                          cliptail_jax/curation/README.md describes how to make it
 """
 
 from collections.abc import Mapping

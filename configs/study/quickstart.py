@@ -1,11 +1,11 @@
-"""The main finding of the study on long-tailed glyphs, in about five minutes on two CPU cores:
+"""The paper's main finding on long-tailed glyphs, in about five minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-Three kinds of runs in mirrored pairs: in the second run of a pair, the order of class frequencies is reversed.
+It trains three kinds of runs in mirrored pairs: the second run of a pair reverses the order of class frequencies.
 
-Expected: with ten times as many images, a class gains most accuracy and predictions with SL, less with a sampled vocabulary,
-and least with CLIP.
+Expected: with ten times as many images, a class gains most accuracy and predictions with SL, less with a sampled
+vocabulary, and least with CLIP.
 """
 
 from cliptail_jax.experiments import arguments, studies

@@ -1,4 +1,4 @@
-"""The study's runs: their number, and the values of all configs."""
+"""The paper's runs: their number, and the values of all configs."""
 
 import json
 from pathlib import Path
@@ -50,7 +50,7 @@ def configs():
     return {run.name: load_config(run.config) for run in catalogue.EVERY}
 
 
-def test_the_study_has_170_names_of_163_different_trainings(configs):
+def test_the_paper_has_170_names_of_163_different_trainings(configs):
     assert len(catalogue.RUNS) == 170 and len(catalogue.FURTHER_RUNS) == 7 and len(configs) == 177
     assert {run.family for run in catalogue.EVERY} == set(catalogue.FAMILIES)
     first = {}
@@ -81,6 +81,11 @@ def test_the_base_has_the_papers_hyperparameters(method):
     assert values | RECIPES[method] == values
 
 
-def test_the_page_of_runs_is_current_and_printed_by_the_program(capsys):
+def test_the_program_prints_every_run_and_the_page_counts_them_by_family(capsys):
     assert list_runs(["--list"]) == 0
-    assert (ROOT / "configs" / "README.md").read_text() == capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert all(f"| {run.name} | `{run.config}` | {run.changes}" in printed for run in catalogue.EVERY)
+    page = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
+    for family, (title, section) in catalogue.FAMILIES.items():
+        number = sum(run.family == family for run in catalogue.EVERY)
+        assert f"| `{family}` | {title} | {number} | {section} |\n" in page
