@@ -14,7 +14,8 @@ Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50
 
-`--list` prints the lists of published models that configs/zero_shot_all.py evaluates, or with a --config for published
+With `--runner=dask`, each model is evaluated by a worker of a Dask cluster, that of `--scheduler=ADDRESS` or one that is started
+here. `--list` prints the lists of published models that configs/zero_shot_all.py evaluates, or with a --config for published
 models, the models of that config.
 """
 
@@ -32,10 +33,10 @@ from ml_collections import ConfigDict
 
 from cliptail_jax import runs
 from cliptail_jax.config import fields, zero_shot
-from cliptail_jax.config.program import config_values, run_with_config
+from cliptail_jax.config.program import config_values, define_runner, run_with_config
 from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.evaluation.published import evaluate_published, model_directories
 from cliptail_jax.evaluation.published_list import all_lists, listed, page
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
@@ -48,6 +49,7 @@ from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.lock import sole_writer
+from cliptail_jax.runs.on_dask import run_models_on_dask
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
 
 
@@ -141,9 +143,16 @@ def main(config: ConfigDict, workdir: Path) -> None:
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
-    if config.get("objective") == zero_shot.MODE:
+    published = config.get("objective") == zero_shot.MODE
+    failures = {}
+    if flags.FLAGS.runner == "dask":
+        if not published or len(config.eval.models) < 2:
+            raise UserError("--runner=dask is for several published models: leave it out")
+        directories = model_directories(config.eval.models, workdir)
+        failures = run_models_on_dask(directories, "eval.models", workdir, flags.FLAGS.scheduler)
+    if published:
         with sole_writer(workdir):
-            evaluate_published(config, workdir)
+            evaluate_published(config, workdir, failures)
     else:
         evaluate(config, workdir)
     if jax.process_index() == 0:
@@ -174,6 +183,7 @@ def list_models(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_bool("list", False, "Print the lists of published models, or those of a --config, and exit")
+    define_runner()
     if "--list" in sys.argv:
         sys.exit(list_models(sys.argv[1:]))
     run_with_config(main, describe_fields, ("sup", "clip", "zero_shot"))

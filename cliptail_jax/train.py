@@ -46,6 +46,7 @@ from cliptail_jax.training.input_monitor import InputMonitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.step import jit_train_step, make_train_step
+from cliptail_jax.training.trace import StepTrace
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
@@ -82,11 +83,13 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
         learning_monitor = LearningMonitor(objective.chance_loss, total_steps // 5, warnings_of(workdir))
         evaluate_and_log = evaluation_action(evaluate, log, progress, learning_monitor, stop)
 
+        trace = StepTrace(workdir, config.profile.steps)
         each_step, logged = every(1), every(config.log_every_steps, last=total_steps)
         evaluated = every(config.eval.every_epochs * objective.steps_per_epoch, last=total_steps)
         saved = every(config.checkpoint.every_steps, last=total_steps)
         hooks = [
             Hook(each_step, lambda info: input_monitor.started(info.metrics["train/loss"])),
+            Hook(each_step, lambda info: trace.after_step(info.metrics["train/loss"])),
             Hook(each_step, lambda info: log.add(info.step, info.metrics)),
             Hook(each_step, lambda info: log.measured(input_monitor.report())),
             Hook(logged, lambda info: log.write(info.step, info.metrics, float(schedule(info.step - 1)))),
@@ -95,7 +98,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
             Hook(logged, lambda info: unreadable.check()),
             Hook(each_step, lambda info: stop.after_step()),
             Hook(lambda step: evaluated(step) and not stop.requested, evaluate_and_log),
-            Hook(lambda step: saved(step) or stop.requested, lambda info: save(info, log, checkpoints)),
+            Hook(lambda step: saved(step) or stop.requested, lambda info: save(info, log, checkpoints, progress)),
             Hook(lambda step: stop.requested, lambda info: leave(info.step, checkpoints)),
         ]
         with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, exit_if_peer_lost():
@@ -112,8 +115,15 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
                         train_step = train_step.lower(state, batch).compile()
                 state, metrics = train_step(state, batch)
                 run_hooks(hooks, StepInfo(step, state, metrics))
+            trace.end()
+            with progress.doing("saving"):
+                checkpoints.wait()
+        spent = progress.spent(input_monitor.waited)
+        log_line(
+            f"{workdir}: {sum(spent.values()):.1f} s: " + ", ".join(f"{s:.1f} {what}" for what, s in spent.items())
+        )
         if jax.process_index() == 0:
-            runs.finish(workdir, total_steps, log.seconds())
+            runs.finish(workdir, total_steps, log.seconds(), spent)
 
 
 def open_directory(workdir: Path, values: Mapping[str, Any], objective: Objective, overwrite: bool) -> None:
@@ -214,10 +224,11 @@ def evaluation_action(
     return evaluate_and_log
 
 
-def save(info: StepInfo, log: Log, checkpoints: Checkpoints) -> None:
+def save(info: StepInfo, log: Log, checkpoints: Checkpoints, progress: RunProgress) -> None:
     """Start saving the state, if all losses so far are finite."""
     log.check_finite()
-    checkpoints.save(info.step, info.state)
+    with progress.doing("saving"):
+        checkpoints.save(info.step, info.state)
 
 
 def leave(step: int, checkpoints: Checkpoints) -> None:

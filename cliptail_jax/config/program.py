@@ -86,6 +86,17 @@ def run_with_config(
         stop(line)
 
 
+def define_runner() -> None:
+    """Define the flags of a program whose parts a Dask cluster can compute."""
+    flags.DEFINE_enum("runner", "here", ["here", "dask"], "Compute on this machine, or on a Dask cluster")
+    flags.DEFINE_string("scheduler", "", "Address of the cluster, as tcp://host:8786; by default, one is started here")
+    flags.register_multi_flags_validator(
+        ["runner", "scheduler"],
+        lambda given: given["runner"] == "dask" or not given["scheduler"],
+        "--scheduler needs --runner=dask: add it",
+    )
+
+
 def silence_copies() -> None:
     """Silence the copies of an error: those of Orbax's threads and tasks when a save fails, and of Grain's arrays at their end."""
     logging.use_absl_handler()  # as `app.run` does; a process of its own would have another

@@ -390,6 +390,11 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
+class Profile:
+    steps: Annotated[int, "Steps to trace for TensorBoard, soon after a session begins; 0: none.", NonNegative] = 0
+
+
+@dataclass(frozen=True)
 class Training:
     """The fields that every training config has. The objectives add sections."""
 
@@ -403,6 +408,7 @@ class Training:
     accumulate_steps: Annotated[int, "Micro-batches per step; the loss spans the whole batch.", Positive] = 1
     log_every_steps: Annotated[int, "Steps between two lines of metrics.jsonl.", Positive, Incidental] = 50
     checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
+    profile: Annotated[Profile, Incidental] = Profile()
     eval: Annotated[RunEvaluation, Incidental] = RunEvaluation()
     data: Data = Data()
     mesh: Annotated[MeshAxes, Incidental] = MeshAxes()

@@ -54,10 +54,11 @@ NAMED = 5  # skipped models, in the last line
 Tasks = dict[str, tuple[Task, ...] | tuple[RetrievalTask]]
 
 
-def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
+def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}) -> Summaries:
     """Evaluate each of `config.eval.models` on each of `config.eval.sets`, and write and print the table.
 
-    Each class frequency of `config.eval.class_frequency` has a line of its own, from the same pass over the images.
+    Each class frequency of `config.eval.class_frequency` has a line of its own, from the same pass over the images. `failures` has
+    why models could not be evaluated elsewhere: they are skipped.
 
     Raises UserError before any model is loaded if sets, prompts or frequencies are missing or do not fit; when a set's
     images cannot be read; and at the end if models were skipped.
@@ -80,7 +81,7 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
             models.append(find_model(name))
         except UserError as error:
             skip(name, str(error))
-    directories = {name: workdir / slug(name) if several else workdir for name in names}
+    directories = model_directories(names, workdir)
     check_free(directories, workdir)
     check_tables(workdir)
     folder = config.data.data_dir
@@ -105,6 +106,9 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
         done = {name: broadcast_from_first(is_done(directory, model_tasks[name], model)) for name in model_tasks}
         if all(done.values()):
             log_line(f"{model.name} is already evaluated")
+            continue
+        if model.name in failures:
+            skip(model.name, failures[model.name])
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
         try:
@@ -131,6 +135,12 @@ def evaluate_published(config: ConfigDict, workdir: Path) -> Summaries:
         first += f" and {more} more" if more > 0 else ""
         raise UserError(f"{len(skipped)} of {len(names)} models skipped ({first}){reason}")
     return summaries
+
+
+def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
+    """The run directory of each model's evaluations: `workdir` is that of a single one."""
+    several = len(dict.fromkeys(names)) > 1
+    return {name: workdir / slug(name) if several else workdir for name in names}
 
 
 def check_free(directories: Mapping[str, Path], workdir: Path) -> None:

@@ -140,7 +140,8 @@ class Dino(Objective):
         self, averaged: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State]:
         """The batch's crops [b, view, side, side, 3] by size, the prototypes of the step, and the teacher's targets."""
-        crops = [self.view_preprocess.normalize(crops) for crops in self._crops_by_size(batch)]
+        with jax.named_scope("preprocessing"):
+            crops = [self.view_preprocess.normalize(crops) for crops in self._crops_by_size(batch)]
         prototypes, size = None, self.config.vocabulary.size
         if size:
             prototypes = sample_prototypes(key, self.config.dino.prototypes, size)

@@ -151,10 +151,13 @@ def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str
     return difference(before, {key: values.get(key) for key in before})
 
 
-def finish(workdir: Path, step: int, seconds: float) -> None:
-    """Record the last step and the duration of a finished run in config.json, and write the digests of its files."""
+def finish(workdir: Path, step: int, seconds: float, spent: Mapping[str, float] = {}) -> None:
+    """Record the last step and the duration of a finished run in config.json, and write the digests of its files.
+
+    `spent` has the seconds of the last session by what it did.
+    """
     document = read_json(workdir / CONFIG)
-    write_json(workdir / CONFIG, document | {"finished": {"step": step, "seconds": seconds}})
+    write_json(workdir / CONFIG, document | {"finished": {"step": step, "seconds": seconds, "spent": dict(spent)}})
     write_digests(workdir, FILES)
 
 

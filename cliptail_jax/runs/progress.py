@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 import jax
@@ -151,6 +151,8 @@ class RunProgress:
         self._done: tuple[int, Float[Array, ""]] | None = None
         self._times: deque[tuple[float, int]] = deque(maxlen=WINDOW)
         self._shown = 0.0
+        self._spent: Counter[str] = Counter()  # seconds, by what the run did
+        self._since = time.perf_counter()  # when it began what it does
 
     def __enter__(self) -> "RunProgress":
         self._show()
@@ -187,8 +189,18 @@ class RunProgress:
         else:
             self._progress = dataclasses.replace(self._progress, step=step)
 
+    def spent(self, waited: float) -> dict[str, float]:
+        """The seconds of this session by what the run did; `waited` are those of training in which devices had no images."""
+        self._show(doing="")
+        spent = dict(self._spent)
+        training = spent.pop("", 0.0)
+        return {**spent, "training": training - waited, "waiting for images": waited}
+
     def _show(self, **changes) -> None:
+        now = time.perf_counter()
+        self._spent[self._progress.doing] += now - self._since
+        self._since = now
         self._progress = dataclasses.replace(self._progress, **changes)
-        self._shown = time.perf_counter()
+        self._shown = now
         if jax.process_index() == 0:
             _display.show(self._progress)

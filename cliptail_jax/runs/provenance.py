@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import jax
 from cliptail_jax.runs.console import is_installed_command
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+BOOLEAN = ("--report", "--noreport")  # flags without a value of their own
 CLONE = Path(__file__).parents[2]
 
 
@@ -55,3 +57,15 @@ def command() -> str:
         return ""
     start = arguments.index("-m")
     return shlex.join(["python", *arguments[start:]]) if arguments[start + 1].startswith("cliptail_jax.") else ""
+
+
+def without_flags(line: str, names: Collection[str]) -> str:
+    """A command line without flags of these names, as '--only', and their values."""
+    kept, words = [], iter(shlex.split(line))
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if flag not in names:
+            kept.append(word)
+        elif not equals and flag not in BOOLEAN:
+            next(words, None)  # its value
+    return shlex.join(kept)

@@ -31,7 +31,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.program import define_runner, run_with_config
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 
@@ -54,10 +54,17 @@ def main(study: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.runs.provenance import command
     from cliptail_jax.study import launch
     from cliptail_jax.study.check import check_study
-    from cliptail_jax.study.on_dask import train_on_dask
     from cliptail_jax.study.places import find_places, leave_chips
     from cliptail_jax.study.replicates import replicates_of
-    from cliptail_jax.study.run import matching, open_study, queue_of, report_study, run_study, train_parts
+    from cliptail_jax.study.run import (
+        matching,
+        open_study,
+        queue_of,
+        report_study,
+        run_study,
+        train_on_dask,
+        train_parts,
+    )
 
     options = flags.FLAGS
     names = [name for value in options.only for name in value.split(",")]
@@ -97,8 +104,6 @@ def check_options(names: list[str]) -> None:
         raise UserError("--budget is for the whole study: leave it out with --only, --report and --launch")
     if options.launch != "here" and (options.report or options.runner != "here"):
         raise UserError(f"--launch={options.launch} trains nothing here: leave out --report and --runner")
-    if options.scheduler and options.runner != "dask":
-        raise UserError("--scheduler needs --runner=dask: add it")
     if options.runner == "dask" and (options.report or options.budget or options.jobs or options.overwrite):
         raise UserError(
             "--runner=dask trains runs as workers become free: leave out --report, --budget, --jobs and --overwrite"
@@ -153,10 +158,7 @@ if __name__ == "__main__":
         ["here", "print", "slurm"],
         "Train here, print a command for each run, or submit them to SLURM",
     )
-    flags.DEFINE_enum("runner", "here", ["here", "dask"], "Train on this machine, or on a Dask cluster")
-    flags.DEFINE_string(
-        "scheduler", "", "Address of the Dask cluster, as tcp://host:8786; by default, one is started here"
-    )
+    define_runner()
     flags.DEFINE_multi_string("sbatch", [], "An option of sbatch, such as --sbatch=--time=1-0; may be repeated")
     flags.DEFINE_multi_string("only", [], "Train these runs alone, and write no report: names or patterns, as seed_0/*")
     flags.DEFINE_bool("report", False, "Train nothing, and write the report from the runs that are trained")

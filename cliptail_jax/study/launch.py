@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
+from cliptail_jax.runs.provenance import without_flags
 
 # Flags that a command has for the whole study alone.
 NOT_OF_PARTS = "--launch --sbatch --runner --scheduler --budget --only --report --noreport".split()
@@ -20,24 +21,13 @@ def part_commands(command: str, names: Iterable[str]) -> dict[str, str]:
     """The command of a study with --only=NAME for each name; nothing where the command is not known, as in a notebook."""
     if not command:
         return {}
-    whole = without_parts(command)
+    whole = without_flags(command, NOT_OF_PARTS)
     return {name: f"{whole} --only={shlex.quote(name)}" for name in names}
 
 
 def report_command(command: str) -> str:
     """The command of a study that writes its report alone."""
-    return f"{without_parts(command)} --report"
-
-
-def without_parts(command: str) -> str:
-    kept, words = [], iter(shlex.split(command))
-    for word in words:
-        flag, equals, _ = word.partition("=")
-        if flag not in NOT_OF_PARTS:
-            kept.append(word)
-        elif not equals and not flag.endswith("report"):
-            next(words, None)  # its value
-    return shlex.join(kept)
+    return f"{without_flags(command, NOT_OF_PARTS)} --report"
 
 
 def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: Sequence[str]) -> None:

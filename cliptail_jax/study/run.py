@@ -26,10 +26,11 @@ from cliptail_jax.results.study import Runs, Study
 from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.runs import difference_to, is_finished
 from cliptail_jax.runs.console import last_lines
-from cliptail_jax.runs.provenance import command
+from cliptail_jax.runs.on_dask import run_on_dask
+from cliptail_jax.runs.provenance import command, without_flags
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
-from cliptail_jax.study.launch import COMMANDS, part_commands, without_parts
+from cliptail_jax.study.launch import COMMANDS, NOT_OF_PARTS, part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.places import Place
 from cliptail_jax.study.replicates import Configs, Replicate, replicates_of
@@ -107,6 +108,19 @@ def train_parts(
     raise_failures(failures, chosen)
 
 
+def train_on_dask(opened: OpenedStudy, workdir: Path, names: Sequence[str], scheduler: str) -> None:
+    """Train the runs of a study, or those that names and patterns choose, on a Dask cluster; then report, unless only parts were trained.
+
+    Raises UserError as `run_study` and `run_on_dask`.
+    """
+    chosen = matching(names, opened.queue)
+    failures = run_on_dask(part_commands(command(), chosen), workdir, scheduler)
+    if names:
+        raise_failures(failures, chosen)
+    else:
+        report_study(opened, workdir, failures)
+
+
 def report_study(opened: OpenedStudy, workdir: Path, failures: Failures | None = None) -> None:
     """Write the report and the page of a study from the runs that are trained, and print what is missing, or why it failed."""
     page = StudyPage(opened.asked, workdir, list(opened.queue))
@@ -129,7 +143,7 @@ def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> Ope
         [list(replicate) for replicate in replicates],
         {key: Claim(**claim) for key, claim in study.claims.items()},
         changes_of_claims(study, next(iter(replicates[0].values())).runs, workdir, queue_of(replicates)),
-        without_parts(command()),
+        without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), study.runs),
     )
     return OpenedStudy(replicates, asked, study.get("figures", {}), study.get("path", ()))

@@ -16,7 +16,7 @@ NOTICEABLE = 0.1  # share of the time between two batches; shorter waits do not 
 
 
 class InputMonitor:
-    """Measures the input of one session of a run.
+    """Measures the input of one session of a run. `waited` are the seconds so far in which the devices had no images.
 
     A step waits for its images if the devices are idle when they arrive. The duration of a step is measured where it runs
     alone. The duration of loading its images is the time that the cores are busy with them.
@@ -25,6 +25,7 @@ class InputMonitor:
     def __init__(self, workers: int, canvas: int):
         """`workers` is the number of processes that load images, 0 for threads; `canvas` the side of a canvas in pixels."""
         self._workers, self._canvas = workers, canvas
+        self.waited = 0.0
         self._is_reported = False
         self._waits: list[bool] = []
         self._step_seconds: list[float] = []
@@ -46,10 +47,11 @@ class InputMonitor:
                 return
             arrived = time.perf_counter()
             loading = batch.pop("loading")
+            idle = self._running is not None and self._running[1].is_ready()
+            self.waited += (arrived - began) * idle
             if len(self._loading) < STEPS:
                 self._loading.append(loading)
                 if last is not None and self._running:
-                    idle = self._running[1].is_ready()
                     self._waits.append(idle and arrived - began > NOTICEABLE * (arrived - last))
             last = arrived
             yield batch

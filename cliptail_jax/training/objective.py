@@ -200,7 +200,8 @@ class Objective(abc.ABC):
 
     def images(self, batch: DeviceBatch) -> Float[Array, "b height width 3"]:
         """The batch's images, cropped and normalized."""
-        return self.preprocess.normalize(cropped(batch, self.config.data.image_size))
+        with jax.named_scope("preprocessing"):
+            return self.preprocess.normalize(cropped(batch, self.config.data.image_size))
 
     def prepare(
         self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array

@@ -21,6 +21,8 @@ def make_train_step(
 ) -> Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, Array]]]:
     """The step of a run on the devices of a mesh.
 
+    Traces show its parts as named scopes: preprocessing, preparation (such as DINO's teacher), towers, loss and update.
+
     With the config's `accumulate_steps`, the batch passes through the model in that many parts, each with its share of every
     device's rows; the loss is that of the whole batch.
     """
@@ -32,11 +34,13 @@ def make_train_step(
     def encode(params: nnx.State, state: TrainState, batch: DeviceBatch, key: Array, part: int | Array = 0):
         """The features of a part of the batch, and the batch statistics after it."""
         model = merge(params, state)
-        features = objective.encode(model, batch, jax.random.fold_in(jax.random.fold_in(key, ENCODE), part))
+        with jax.named_scope("towers"):
+            features = objective.encode(model, batch, jax.random.fold_in(jax.random.fold_in(key, ENCODE), part))
         return features, nnx.state(model, nnx.BatchStat)
 
     def loss_of(params: nnx.State, features: dict[str, Array], state: TrainState, batch: DeviceBatch, key: Array):
-        return objective.loss(merge(params, state), features, batch, key, mesh)
+        with jax.named_scope("loss"):
+            return objective.loss(merge(params, state), features, batch, key, mesh)
 
     def whole(state: TrainState, batch: DeviceBatch, key: Array):
         def loss(params):
@@ -75,14 +79,16 @@ def make_train_step(
     def train_step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(state.rng, state.step)
         averaged = None if state.ema is None else nnx.merge(graphdef, *state.parts(), copy=True)
-        batch, ema_batch_stats = objective.prepare(averaged, state, batch, key)
+        with jax.named_scope("preparation"):
+            batch, ema_batch_stats = objective.prepare(averaged, state, batch, key)
         loss, grads, batch_stats = (whole if accumulate_steps == 1 else accumulated)(state, batch, key)
         if objective.config.optimizer.shard:
             # Without the first, the backward pass would be divided like its gradients, and exchange activations.
             grads = jax.lax.with_sharding_constraint(grads, parameter_shardings(mesh, grads))
             grads = jax.lax.with_sharding_constraint(grads, update_shardings(mesh, grads))
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
-        params = objective.after_update(optax.apply_updates(state.trainable, updates))
+        with jax.named_scope("update"):
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
+            params = objective.after_update(optax.apply_updates(state.trainable, updates))
         ema = state.ema
         if ema is not None:
             ema = optax.incremental_update(params, ema, 1 - objective.ema_decay(state.step))

@@ -1,15 +1,19 @@
 """Measure trained models by transfer: linear probes, few-shot episodes and fine-tuning on other sets.
 
 python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd --workdir=runs/transfer
+
+With `--runner=dask`, each model is transferred by a worker of a Dask cluster, that of `--scheduler=ADDRESS` or one that is
+started here.
 """
 
 import functools
 from pathlib import Path
 
+from absl import flags
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.program import define_runner, run_with_config
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.transfer.configuration import Transfer
 
@@ -17,15 +21,23 @@ from cliptail_jax.transfer.configuration import Transfer
 def main(config: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
+    from cliptail_jax.pretrained.hub import slug
     from cliptail_jax.runs.lock import sole_writer
-    from cliptail_jax.transfer.program import TransferFailed, print_report, transfer
+    from cliptail_jax.runs.on_dask import run_models_on_dask
+    from cliptail_jax.transfer.program import TransferFailed, add_results, print_report, transfer
 
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
+    failures = {}
     with sole_writer(workdir):
+        if flags.FLAGS.runner == "dask":
+            directories = {name: workdir / "models" / slug(name) for name in config.models}
+            failures = run_models_on_dask(directories, "models", workdir, flags.FLAGS.scheduler)
+            for of_model in directories.values():
+                add_results(workdir, of_model)
         try:
-            transfer(config, workdir)
+            transfer(config, workdir, failures)
         except TransferFailed:
             print_report(workdir)
             raise
@@ -33,4 +45,5 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
+    define_runner()
     run_with_config(main, functools.partial(fields.describe, Transfer()), ("transfer",))

@@ -14,7 +14,7 @@ Finished results are not computed again as long as weights, data and settings st
 import json
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from ml_collections import ConfigDict
 from cliptail_jax import runs
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
-from cliptail_jax.files import append_line, write_text
+from cliptail_jax.files import append_line, read_lines, write_text
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import PAGE, address, write_page
-from cliptail_jax.results.transfers import FILE, Transfer, TransferKey
+from cliptail_jax.results.transfers import FILE, Transfer, TransferKey, predictions_path, read_transfers
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
@@ -56,8 +56,10 @@ class TransferFailed(UserError):
         return f"{len(self.failures)} of the models, sets and results failed: {'; '.join(self.failures)}"
 
 
-def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
+def transfer(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}) -> list[Transfer]:
     """Computes and writes all results, in the order of models, sets and methods, and writes the report.
+
+    `failures` has why models failed elsewhere, where they were to be computed: only their finished results are read.
 
     Raises:
         UserError: the config is not valid; nothing has been computed.
@@ -70,7 +72,7 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
         raise UserError(f"{workdir} contains a run or an evaluation: choose another --workdir")
     check_directory(workdir, ("report.md", PAGE), (FILE,))
     check_directories(config.models)
-    failures: Failures = {}
+    failures = dict(failures)
     models = open_all(open_transfer_model, config.models, failures)
     sets = open_all(lambda name: open_transfer_set(name, config.data.data_dir), config.sets, failures)
     settings = method_settings(config.seed, config.few_shot, config.finetune)
@@ -91,6 +93,17 @@ def transfer(config: ConfigDict, workdir: Path) -> list[Transfer]:
     if failures:
         raise TransferFailed(failures, results)
     return results
+
+
+def add_results(workdir: Path, of_model: Path) -> None:
+    """Adds the results of one model's transfer, which have a directory of their own, to those in `workdir`."""
+    known = read_lines(workdir / FILE) if (workdir / FILE).exists() else []
+    for result in read_transfers(of_model) if (of_model / FILE).exists() else []:
+        if result not in known:
+            path = predictions_path(workdir, result)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(predictions_path(of_model, result).read_bytes())
+            append_line(workdir / FILE, result)
 
 
 def print_report(workdir: Path) -> None:

@@ -146,6 +146,16 @@ def test_what_is_finished_is_not_repeated(finished, nothing_is_computed):
     assert (workdir / "results.jsonl").read_text() == before
 
 
+def test_results_of_models_that_other_processes_transfer_become_those_of_the_whole(
+    finished, nothing_is_computed, tmp_path
+):
+    config, workdir, results = finished
+    for _ in range(2):
+        program.add_results(tmp_path, workdir)
+    assert transfer(config, tmp_path, {model: "its worker was lost" for model in config.models}) == results
+    assert len((tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()) == len(results)
+
+
 def test_a_killed_command_goes_on_from_the_kept_features(config, tmp_path, monkeypatch):
     (result,) = transfer(config, tmp_path)
     (tmp_path / "results.jsonl").write_text(json.dumps(result))  # a line that was cut off

@@ -9,9 +9,10 @@ import pytest
 from distributed import LocalCluster
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.study import on_dask
-from cliptail_jax.study.on_dask import run_on_dask, train_on_dask
-from cliptail_jax.study.run import open_study, train_parts
+from cliptail_jax.runs import on_dask
+from cliptail_jax.runs.on_dask import run_models_on_dask, run_on_dask
+from cliptail_jax.study import run as study
+from cliptail_jax.study.run import open_study, train_on_dask, train_parts
 from tests.study.synthetic_studies import claim, make_study, read_report
 
 # Notes that it began; one ends its worker, the process that started it, the first time that it does.
@@ -61,7 +62,7 @@ def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
     stand_in = tmp_path / "cliptail"
     stand_in.write_text("#!/bin/sh\n[ \"$4\" = --only=a ] || { echo 'error: out of luck' >&2; exit 2; }\n")
     stand_in.chmod(0o755)
-    monkeypatch.setattr(on_dask, "command", lambda: f"{stand_in} study mine.py --workdir={tmp_path} --runner=dask")
+    monkeypatch.setattr(study, "command", lambda: f"{stand_in} study mine.py --workdir={tmp_path} --runner=dask")
     with pytest.raises(UserError, match="1 of 2 runs failed: broken"):
         train_on_dask(open_study(made, tmp_path), tmp_path, [], cluster.scheduler_address)
     text, report = read_report(tmp_path)
@@ -72,12 +73,27 @@ def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
 
 
 def test_a_cluster_that_cannot_be_used_is_one_line(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("cliptail_jax.study.on_dask.TIMEOUT", 1)
+    monkeypatch.setattr("cliptail_jax.runs.on_dask.TIMEOUT", 1)
     with pytest.raises(UserError, match="--scheduler=tcp://127.0.0.1:9 does not answer"):
         run_on_dask({"a": "true"}, tmp_path, "tcp://127.0.0.1:9")
-    monkeypatch.setattr("cliptail_jax.study.on_dask.missing_folder", lambda folders: folders[1])
+    monkeypatch.setattr("cliptail_jax.runs.on_dask.missing_folder", lambda folders: folders[1])
     with pytest.raises(UserError, match=f"the worker tcp://.* does not see {tmp_path}"):
         run_on_dask({"a": "true"}, tmp_path, cluster.scheduler_address)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match="Dask is not installed"):
         run_on_dask({"a": "true"}, tmp_path, "")
+
+
+def test_each_model_is_evaluated_by_the_same_command_in_a_directory_of_its_own(tmp_path, monkeypatch):
+    given = f"cliptail evaluate zero_shot:sets=cifar100 --workdir {tmp_path} --config.eval.models=('RN50','b') --runner dask"
+    monkeypatch.setattr(on_dask, "command", lambda: shlex.join(shlex.split(given)))
+    monkeypatch.setattr(on_dask, "run_on_dask", lambda *arguments: arguments)
+    directories = {"RN50": tmp_path / "RN50", "it's": tmp_path / "it_s"}
+    commands, workdir, scheduler = run_models_on_dask(directories, "eval.models", tmp_path, "tcp://a:1")
+    assert (workdir, scheduler) == (tmp_path, "tcp://a:1")
+    whole = ["cliptail", "evaluate", "zero_shot:sets=cifar100"]
+    for (name, line), models in zip(commands.items(), ["('RN50',)", '("it\'s",)']):
+        assert shlex.split(line) == [*whole, f"--workdir={directories[name]}", f"--config.eval.models={models}"]
+    monkeypatch.setattr(on_dask, "command", lambda: "")
+    with pytest.raises(UserError, match="--runner=dask is for a program that a command starts"):
+        run_models_on_dask(directories, "eval.models", tmp_path, "")

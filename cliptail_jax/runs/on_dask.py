@@ -1,7 +1,7 @@
-"""Training the runs of a study on a Dask cluster, which a lab starts by dask-jobqueue, dask-cuda or dask-kubernetes.
+"""Commands on a Dask cluster, which a lab starts by dask-jobqueue, dask-cuda or dask-kubernetes.
 
-Each run is a task that executes the command of a part, `cliptail study CONFIG --only=RUN`, in a process of its own. If a worker
-is lost, its run starts on another one and continues from its checkpoint.
+Each command is a task that runs in a process of its own, such as `cliptail study CONFIG --only=RUN`. If a worker is lost, the
+command starts again on another one and continues from what is saved.
 """
 
 import contextlib
@@ -9,33 +9,17 @@ import ctypes
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.runs.provenance import command
-from cliptail_jax.study.launch import part_commands
-from cliptail_jax.study.run import OpenedStudy, matching, raise_failures, report_study
+from cliptail_jax.runs.provenance import command, without_flags
 
 TIMEOUT = 30  # seconds until a scheduler must have answered
 LAST = 2000  # characters of a command's errors that are kept
 PR_SET_PDEATHSIG = 1
-
-
-def train_on_dask(opened: OpenedStudy, workdir: Path, names: Sequence[str], scheduler: str) -> None:
-    """Train the runs of a study, or those that names and patterns choose; then write the report, unless only parts were trained.
-
-    Raises UserError as `run_study` and `run_on_dask`.
-    """
-    chosen = matching(names, opened.queue)
-    commands = part_commands(command(), chosen)
-    failures = run_on_dask(commands, workdir, scheduler)
-    if names:
-        raise_failures(failures, chosen)
-    else:
-        report_study(opened, workdir, failures)
 
 
 def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> dict[str, str]:
@@ -83,6 +67,20 @@ def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> d
                 failures[futures[future]] = failure
                 tqdm.write(f"error: {futures[future]}: {failure}")
     return failures
+
+
+def run_models_on_dask(directories: Mapping[str, Path], field: str, workdir: Path, scheduler: str) -> dict[str, str]:
+    """Runs this program's command once for each model, on the workers of a cluster, as `run_on_dask` does.
+
+    Args:
+        directories: the work directory of each model's command, by the model's name.
+        field: the config field of the models' names.
+    """
+    whole = without_flags(command(), ("--runner", "--scheduler", "--workdir", f"--config.{field}"))
+    if not whole:
+        raise UserError("--runner=dask is for a program that a command starts")
+    given = {name: [f"--workdir={of}", f"--config.{field}=({name!r},)"] for name, of in directories.items()}
+    return run_on_dask({name: f"{whole} {shlex.join(more)}" for name, more in given.items()}, workdir, scheduler)
 
 
 def missing_folder(folders: list[Path]) -> Path | None:
