@@ -11,20 +11,20 @@
 #
 # With --slices, the command is a study, whose runs are trained by several slices:
 #
-#   scripts/launch_tpu.sh --name=cliptail --zone=us-west4-a --type=v5e-1 --slices=8 --spot -- \
+#   scripts/launch_tpu.sh --name=cliptail --zone=us-west4-a --type=v5e-1 --slices=4 --spot -- \
 #     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=gs://BUCKET/runs/quickstart
 #
-# The slices NAME-1, NAME-2, ... take one run after another. A slice that finds no more runs is deleted, the last one after it
-# has written the report. It ends with status 0 if all runs and the report are done, and otherwise with 2.
+# Each of the slices NAME-1, NAME-2, ... trains the next run that no other has. A slice for which there is none is deleted; the
+# last one writes the report first. This script ends with status 0 if all runs and the report are done, and otherwise with 2.
 #
 #   --name=NAME        of the slice, and of the queued resource that requests it
 #   --zone=ZONE        as us-central2-b
 #   --type=TYPE        as v4-8, v5e-16 (or v5litepod-16, gcloud's name for it), v5p-8, v6e-8
-#   --slices=N         trains the runs of a study on N slices, or on fewer if it has fewer runs
+#   --slices=N         trains the runs of a study on N slices, or on fewer if the study has fewer runs
 #   --project=PROJECT  gcloud's own if left out
 #   --version=VERSION  of the image of the TPU VM; follows from the type if left out
 #   --spot             at the price of preemptible machines
-#   --price=USD        of a chip for an hour, as 1.20: adds to messages what this launch has cost so far
+#   --price=USD        of a chip for an hour, as 1.20; messages then include the cost since this script was started
 #   --fetch=PATH       copies this when the command has ended: runs/x from the first host, or gs://BUCKET/x, to runs/x
 #   --delete           deletes the slice when the command has ended, and so its cost, unless what is to be fetched cannot be
 #   --stop             ends the command that runs there, which saves first; starts none, and leaves the slice
@@ -110,6 +110,7 @@ print_launch() {
 if [ -n "$stop" ]; then
   for slice in "${names[@]}"; do
     use "$slice"
+    [ -z "$slices" ] || [ "$(slice_state)" = READY ] || continue
     on_host all stop
     leave
   done
@@ -126,7 +127,7 @@ if [ -n "$dry_run" ]; then
   exit
 fi
 
-trap 'echo "interrupted; the command goes on where it runs, and the same command line shows its log again" >&2; [ ! -e "$scratch/$name.state" ] || leave; exit 130' INT
+trap interrupted INT
 code=unfinished
 while [ "$code" = unfinished ]; do
   await_slice

@@ -82,7 +82,7 @@ def test_a_slice_is_requested_by_the_name_and_with_the_image_that_gcloud_has_for
     topology = find_topology(name)
     assert topology == find_topology(requested)
     told = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
-    assert f"# a: REQUESTED as {requested} in b: {math.prod(topology.shape)} chips\n" in told
+    assert f"# a: REQUESTED as {requested} in b (chips: {math.prod(topology.shape)})\n" in told
 
 
 def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
@@ -134,6 +134,7 @@ def stub(path, script):
 
 GCLOUD = """
 echo "$@" >>"$CLOUD/asked"
+if [ -s "$CLOUD/refusals" ]; then sed -i 1d "$CLOUD/refusals"; echo "ERROR: PERMISSION_DENIED" >&2; exit 1; fi
 ready() { echo READY >"$CLOUD/slice"; echo ACTIVE >"$CLOUD/request"; mkdir -p "$CLOUD"/{0,1}; }
 worker=; command=
 for argument; do
@@ -187,7 +188,7 @@ def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up
 
 
 STATES = """\
-slice: REQUESTED as v4-32 in us-central2-b: 16 chips
+slice: REQUESTED as v4-32 in us-central2-b (chips: 16)
 slice: CREATING (the request is received)
 slice: WAITING_FOR_RESOURCES (in the queue until there are free chips)
 slice: PROVISIONING (the chips are found, and the slice is being made)
@@ -274,7 +275,7 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 
     first = attach(tmp_path / "first")
     os.killpg(first.pid, signal.SIGINT)
-    assert first.wait(timeout=60) != 0
+    assert first.wait(timeout=60) == 130 and "slice stays, at its cost" in (tmp_path / "first").read_text()
     other = launch("tpu", *SLICE, "--", "true", **cloud)
     assert other.returncode == 2 and "runs another command; --stop ends it" in other.stderr
     second = attach(tmp_path / "second")
@@ -298,6 +299,13 @@ def test_a_request_that_fails_or_has_lost_its_slice_is_named(cloud, tmp_path, st
     (tmp_path / "slice").touch()
     done = launch("tpu", *SLICE, "--", "true", **cloud | {"LAUNCH_POLL_SECONDS": "0"})
     assert done.returncode == 2 and message in done.stderr
+
+
+def test_a_slice_on_which_gcloud_gives_no_answer_is_not_requested(cloud, tmp_path):
+    (tmp_path / "refusals").write_text("1\n2\n")
+    done = launch("tpu", *SLICE, "--", "true", **cloud)
+    assert done.returncode == 2 and requests(tmp_path) == 0
+    assert done.stderr == "error: gcloud has no answer on slice: ERROR: PERMISSION_DENIED\n"
 
 
 def test_no_host_runs_old_code_where_one_cannot_be_given_the_new(cloud, tmp_path):
@@ -369,7 +377,7 @@ def test_slices_share_the_runs_of_a_study_write_the_report_once_and_are_deleted(
     for name in ("pool-1", "pool-2"):
         assert not (tmp_path / name / "slice").exists()
         told = [line.split(";")[0] for line in lines if line.startswith(name)]
-        assert told[:2] == [f"{name}: REQUESTED as v5litepod-1 in b: 1 chips", f"{name}: ACTIVE READY"]
+        assert told[:2] == [f"{name}: REQUESTED as v5litepod-1 in b (chips: 1)", f"{name}: ACTIVE READY"]
         assert told.count(f"{name}: ACTIVE READY") == 1 and told[-1] == f"{name}: is being deleted"
     assert re.search(r"^pool-\d: seed_0/2 is done; \$\d+\.\d\d so far$", done.stderr, re.MULTILINE)
     spent = re.fullmatch(r"5 of 5 runs are done; \$(\d+)\.00 so far", lines[-1])
@@ -397,6 +405,14 @@ def test_the_run_of_a_preempted_slice_goes_on_and_the_slice_is_requested_again(c
     assert requests(lost) == 2 and f"{lost.name}: SUSPENDED (the slice is lost, and is requested again)" in done.stderr
     jobs, _ = trained(tmp_path)
     assert sorted(jobs[:-1]) == list("122") and jobs[-1] == "report"
+
+
+def test_a_slice_that_does_not_answer_for_a_while_keeps_its_run(clouds, tmp_path):
+    silent = 'seq 5 >"$CLOUD/../refusals.$job"; mv "$CLOUD/../refusals.$job" "$CLOUD/refusals"'
+    once = f'[ "$job" != 1 ] || [ -e "$CLOUD/refusals" ] || {{ {silent}; }}'
+    done = launch("tpu", *POOL, "--slices=1", "--", *STUDY, **clouds | {"RUN": once})
+    assert done.returncode == 0 and "pool-1: is lost or does not answer" in done.stderr, done.stderr
+    assert trained(tmp_path) == ([*"112", "report"], 1) and requests(tmp_path / "pool-1") == 1
 
 
 def test_a_run_waits_for_no_slice_and_a_request_that_no_run_needs_is_cancelled(clouds, tmp_path):
@@ -451,7 +467,7 @@ def test_ctrl_c_names_what_costs_money_and_the_same_command_line_goes_on_with_th
         os.killpg(first.pid, signal.SIGINT)
         assert first.wait(timeout=60) == 130
     *_, said, there, requested = (tmp_path / "log").read_text().splitlines()
-    assert re.fullmatch(r"interrupted; what runs .*, and the same command line goes on .*; \$0\.\d\d so far", said)
+    assert re.fullmatch(r"interrupted; what runs .* goes on, and the same command line .*; \$0\.\d\d so far", said)
     delete = "gcloud compute tpus queued-resources delete {} --zone=b --force".format
     assert there == f"pool-1 stays, at its cost; this deletes it: {delete('pool-1')}"
     assert requested == f"pool-2 stays requested, and costs money once it is there; this cancels it: {delete('pool-2')}"

@@ -4,8 +4,8 @@
 # The runs are handed out here, where each slice has a process of its own: the process that makes the folder $scratch/NUMBER has
 # the run of this number. It removes the folder if the slice is lost, so that any slice goes on with the run; and when the run
 # has ended, it writes its exit status there. The last number is that of the report, which waits for the end of all runs.
-# The slices need no locks in the bucket, which would not be enough: `--only='*'` on each of them would not come back to runs
-# that another one has lost, and would repeat those that failed.
+# The locks of runs in a bucket would not be enough for `--only='*'` on each slice: two slices that look at the same moment both
+# get a run, none comes back to a run that another one has lost, and each repeats the runs that fail.
 
 check_pool() { # the arguments
   [[ " ${command[*]} " = *" cliptail_jax.study "* || "${command[*]}" = "cliptail study "* ]] ||
@@ -92,7 +92,7 @@ work() { # SLICE: trains runs there until none is free
       ;;
     0) tell "$(name_of "$job") is done" ;;
     *)
-      reason="$(on_host "$first" last | tail -n 1)"
+      reason="$(on_host "$first" last | tail -n 1 || true)"
       tell "$(name_of "$job") failed with status $code: ${reason#error: }"
       ;;
     esac
@@ -100,21 +100,6 @@ work() { # SLICE: trains runs there until none is free
     job=""
   done
   [ ! -e "$scratch/$name.state" ] || give_back
-}
-
-leave_all() { # that exist
-  for slice in "${names[@]}"; do
-    use "$slice"
-    [ ! -e "$scratch/$name.state" ] || leave
-  done
-}
-
-interrupted() {
-  local pid
-  for pid in $(jobs -p); do kill -- "-$pid" 2>/dev/null || true; done
-  echo "interrupted; what runs on the slices goes on, and the same command line goes on with the study$(spent)" >&2
-  leave_all
-  exit 130
 }
 
 print_pool() {
@@ -156,7 +141,7 @@ run_pool() {
   local slice pid workers=()
   pack
   trap interrupted INT TERM HUP
-  set -m # each job is a process group, which `interrupted` ends as a whole
+  set -m # each slice's process leads a group of its own, which `interrupted` ends as a whole
   for slice in "${names[@]}"; do adopt "$slice" </dev/null & done
   wait
   for slice in "${names[@]}"; do

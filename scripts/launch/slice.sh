@@ -56,7 +56,7 @@ slice_state() { # READY, PREEMPTED, ...
 }
 
 request() {
-  announce REQUESTED "as $type in $zone: $chips chips"
+  announce REQUESTED "as $type in $zone (chips: $chips)"
   run "${queue[@]}" create "$name" "${where[@]}" --node-id="$name" --accelerator-type="$type" \
     --runtime-version="$version" ${spot:+--spot}
 }
@@ -73,6 +73,21 @@ leave() { # with the command that deletes it
   "" | "ACTIVE READY") echo "$name stays, at its cost; this deletes it: $delete" >&2 ;;
   *) echo "$name stays requested, and costs money once it is there; this cancels it: $delete" >&2 ;;
   esac
+}
+
+leave_all() { # that exist
+  for slice in "${names[@]}"; do
+    use "$slice"
+    [ ! -e "$scratch/$name.state" ] || leave
+  done
+}
+
+interrupted() {
+  local group
+  for group in $(jobs -p); do kill -- "-$group" 2>/dev/null || true; done
+  echo "interrupted; what runs on TPUs goes on, and the same command line goes on from there$(spent)" >&2
+  leave_all
+  exit 130
 }
 
 explain() { # STATE OF THE REQUEST, STATE OF THE SLICE: in words
@@ -115,7 +130,7 @@ await_slice() { # until it is READY, or else fails as soon as `is_wanted` fails
       announce "$requested" "$(explain "$requested" "$state")"
       give_back || fail "$name cannot be deleted: gcloud's reason stands above"
       ;;
-    FAILED) fail "$name FAILED: see $(quoted "${show_request[@]::6}"), and delete the request by $(quoted "${delete_slice[@]}")" ;;
+    FAILED) fail "$name FAILED$(spent): see $(quoted "${show_request[@]::6}"), and delete the request by $(quoted "${delete_slice[@]}")" ;;
     *)
       # A preemption may take a while to show in the request; a slice that was stopped or deleted never does.
       case "$requested $state" in "ACTIVE " | "ACTIVE STOPPED" | "ACTIVE PREEMPTED") ((lost += 1)) ;; esac
@@ -170,7 +185,7 @@ run_command() {
     elif [[ "$answer" =~ ^[0-9]+$ ]] && [ "$(slice_state)" = READY ]; then
       code="$answer"
     else
-      tell "is lost; the command goes on from its last checkpoint"
+      tell "is lost or does not answer; the command goes on from its last checkpoint"
     fi
     ;;
   esac
