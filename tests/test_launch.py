@@ -168,7 +168,11 @@ def cloud(tmp_path):
     stub(tmp_path / "bin/mkdir", 'case "$2" in runs*) ;; *) exec /bin/mkdir "$@" ;; esac')  # none in this checkout
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     folders = {"CLOUD": str(tmp_path), "TMPDIR": str(tmp_path), "PATH": path}
-    return folders | {"PYTHON": "python3", "LAUNCH_POLL_SECONDS": "0.1"}
+    yield folders | {"PYTHON": "python3", "LAUNCH_POLL_SECONDS": "0.1"}
+    for pid in tmp_path.rglob(".cliptail_jax/*/pid"):  # a test that fails may leave a command
+        arguments = Path("/proc", pid.read_text().strip(), "cmdline")
+        if arguments.exists() and b"launch/host.sh" in arguments.read_bytes():
+            os.killpg(int(pid.read_text()), signal.SIGKILL)
 
 
 def requests(folder):
