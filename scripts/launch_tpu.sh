@@ -9,12 +9,22 @@
 # installed with the extra 'tpu'. The command runs in that folder, in the background: interrupt this script, start it again
 # with the same arguments, and it goes on showing the first host's log. It ends with the command's exit status.
 #
+# With --slices, the command is a study, whose runs are trained by several slices:
+#
+#   scripts/launch_tpu.sh --name=cliptail --zone=us-west4-a --type=v5e-1 --slices=4 --spot -- \
+#     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=gs://BUCKET/runs/quickstart
+#
+# Each of the slices NAME-1, NAME-2, ... trains the next run that no other has. A slice for which there is none is deleted; the
+# last one writes the report first. This script ends with status 0 if all runs and the report are done, and otherwise with 2.
+#
 #   --name=NAME        of the slice, and of the queued resource that requests it
 #   --zone=ZONE        as us-central2-b
 #   --type=TYPE        as v4-8, v5e-16 (or v5litepod-16, gcloud's name for it), v5p-8, v6e-8
+#   --slices=N         trains the runs of a study on N slices, or on fewer if the study has fewer runs
 #   --project=PROJECT  gcloud's own if left out
 #   --version=VERSION  of the image of the TPU VM; follows from the type if left out
 #   --spot             at the price of preemptible machines
+#   --price=USD        of a chip for an hour, as 1.20; messages then include the cost since this script was started
 #   --fetch=PATH       copies this when the command has ended: runs/x from the first host, or gs://BUCKET/x, to runs/x
 #   --delete           deletes the slice when the command has ended, and so its cost, unless what is to be fetched cannot be
 #   --stop             ends the command that runs there, which saves first; starts none, and leaves the slice
@@ -24,13 +34,19 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/launch/common.sh
 source scripts/launch/common.sh
+# shellcheck source=scripts/launch/slice.sh
+source scripts/launch/slice.sh
 poll="${LAUNCH_POLL_SECONDS:-30}" # between looks at a request, and before a failure is taken for one
 
-name="" zone="" type="" project="" version="" fetch="" spot="" delete="" stop=""
-parse "name zone type project version fetch" "spot delete stop" "$@"
+name="" zone="" type="" slices="" project="" version="" price="" fetch="" spot="" delete="" stop=""
+parse "name zone type slices project version price fetch" "spot delete stop" "$@"
 
 [ -n "$name" ] || fail "--name is missing: any name for the slice, as --name=cliptail"
 [ -n "$zone" ] || fail "--zone is missing: where you have TPU quota, as --zone=us-central2-b"
+[[ "${slices:-1}" =~ ^[1-9][0-9]*$ ]] || fail "--slices=$slices is no number: give one, as --slices=8"
+names=("$name") # of the slices
+if [ -n "$slices" ]; then mapfile -t names < <(seq -f "$name-%.0f" "$slices"); fi
+[[ "${price:-1}" =~ ^[0-9]+(\.[0-9]+)?$ ]] || fail "--price=$price is no number: give US dollars a chip-hour, as --price=1.20"
 if [ -z "$stop" ]; then
   [ -n "$type" ] || fail "--type is missing: the slice's accelerator type, as --type=v4-8"
   needs_command
@@ -57,85 +73,15 @@ if [ -z "$version" ]; then
   *) [ -n "$stop" ] || fail "--type=$type: its image is not known here (those of v4, v5e, v5p and v6e are); name one with --version" ;;
   esac
 fi
+[[ -n "$stop" || "$type" =~ -[1-9][0-9]*$ ]] || fail "--type=$type has no size: give one, as v4-8"
+chips="${type##*-}"
+case "$type" in v[234]-* | v5p-*) chips=$((chips / 2)) ;; esac # these names count TensorCores, two a chip
+if [ -n "$slices" ] && [ -z "$stop" ]; then
+  # shellcheck source=scripts/launch/pool.sh
+  source scripts/launch/pool.sh
+  check_pool
+fi
 [ -n "$dry_run" ] || command -v gcloud >/dev/null || fail "gcloud is missing: https://cloud.google.com/sdk/docs/install"
-
-where=(--zone="$zone" ${project:+--project="$project"})
-vm=(gcloud compute tpus tpu-vm)
-queue=(gcloud compute tpus queued-resources)
-
-show_slice=("${vm[@]}" describe "$name" "${where[@]}" --format='value(state)')
-show_request=("${queue[@]}" describe "$name" "${where[@]}" --format='value(state.state)')
-
-first=0
-remote() { # WORKER COMMAND
-  run "${vm[@]}" ssh "$name" "${where[@]}" --worker="$1" --command="$2"
-}
-
-slice_state() { # READY, PREEMPTED, ...; nothing where there is none
-  "${show_slice[@]}" 2>/dev/null || true
-}
-
-request() {
-  note "requesting $type in $zone"
-  run "${queue[@]}" create "$name" "${where[@]}" --node-id="$name" --accelerator-type="$type" \
-    --runtime-version="$version" ${spot:+--spot}
-}
-
-delete_slice=("${queue[@]}" delete "$name" "${where[@]}" --force)
-give_back() {
-  note "deleting the slice $name"
-  run "${delete_slice[@]}" --quiet
-}
-
-progress() { # STATE OF THE REQUEST, STATE OF THE SLICE: a line in words, for those in which a request is not over
-  case "$1" in
-  CREATING) echo "is received" ;;
-  ACCEPTED | WAITING_FOR_RESOURCES) echo "waits in the queue until there are free chips" ;;
-  PROVISIONING) echo "is being fulfilled" ;;
-  SUSPENDING | DELETING) echo "is ending, and its slice is being deleted" ;;
-  ACTIVE) echo "is fulfilled, and its slice is ${2:-not there}" ;;
-  *) echo "is in a state that this script does not know" ;;
-  esac
-}
-
-await_slice() {
-  local state requested seen="" lost=0
-  while state="$(slice_state)" && [ "$state" != READY ]; do
-    requested="$("${show_request[@]}" 2>/dev/null || true)"
-    case "$requested" in
-    "")
-      [ -z "$state" ] || fail "$name is $state, and was not made by this script: delete it, or choose another --name"
-      request
-      ;;
-    SUSPENDED) give_back ;;
-    FAILED) fail "the request for $name has failed: see $(quoted "${show_request[@]::6}"), and delete it by $(quoted "${delete_slice[@]}")" ;;
-    *)
-      # A preemption may take a while to show in the request; a slice that was stopped or deleted never does.
-      case "$requested $state" in "ACTIVE " | "ACTIVE STOPPED" | "ACTIVE PREEMPTED") ((lost += 1)) ;; esac
-      [ "$lost" -lt 20 ] ||
-        fail "the request for $name is ACTIVE, but its slice is ${state:-gone}: start that, or give up the request by" \
-          "$(quoted "${delete_slice[@]}")"
-      if [ "$requested $state" != "$seen" ]; then
-        note "$requested: the request for $name $(progress "$requested" "$state")." \
-          "This cancels it, which interrupting this script does not: $(quoted "${delete_slice[@]}")"
-        seen="$requested $state"
-      fi
-      sleep "$poll"
-      ;;
-    esac
-  done
-}
-
-copy_code() { # with && since nothing ends by itself within a condition
-  note "copying the code to all hosts"
-  pack && run "${vm[@]}" scp "$archive" "$name:cliptail_jax.tar.gz" "${where[@]}" --worker=all &&
-    remote all "$unpack"
-}
-
-start() {
-  note "starting the command on all hosts"
-  on_host all start tpu "${command[@]}"
-}
 
 collect() {
   [ -n "$fetch" ] || return 0
@@ -146,22 +92,7 @@ collect() {
   esac
 }
 
-leave() {
-  note "the slice $name stays, at its cost; this deletes it: $(quoted "${delete_slice[@]}")"
-}
-
-finish() { # with the command's STATUS
-  if collect && [ -n "$delete" ]; then give_back; else leave; fi
-  exit "$1"
-}
-
-if [ -n "$stop" ]; then
-  on_host all stop
-  leave
-  exit
-fi
-
-if [ -n "$dry_run" ]; then
+print_launch() {
   note "where there is no slice that is READY: requesting it, after the deletion of one that was preempted"
   run "${show_slice[@]}"
   run "${show_request[@]}"
@@ -174,46 +105,45 @@ if [ -n "$dry_run" ]; then
   follow
   note "after each break in the connection"
   status "${command[@]}"
+}
+
+if [ -n "$stop" ]; then
+  for slice in "${names[@]}"; do
+    use "$slice"
+    [ -z "$slices" ] || [ "$(slice_state)" = READY ] || continue
+    on_host all stop
+    leave
+  done
+  exit
+fi
+[ -z "$slices" ] || run_pool # and exit
+
+use "$name"
+if [ -n "$dry_run" ]; then
+  print_launch
   note "at the end"
   collect
   [ -z "$delete" ] || give_back
   exit
 fi
 
-while true; do
+trap interrupted INT
+code=unfinished
+while [ "$code" = unfinished ]; do
   await_slice
-  case "$(status "${command[@]}")" in
-  running) ;;
-  busy) fail "$name runs another command; --stop ends it" ;;
-  *)
-    if ! { copy_code && start; }; then
-      sleep "$poll" # until a preemption shows
-      [ "$(slice_state)" != READY ] || fail "$name cannot be reached: what gcloud says stands above"
-      continue
-    fi
-    ;;
-  esac
-  follow || true # the connection may break
-  code="$(status "${command[@]}")"
-  case "$code" in
-  0 | 2) finish "$code" ;; # 2: a mistake, or what a study could not do, which the log names
-  running) ;;
-  stopped)
-    leave
-    exit 143
-    ;;
-  143)
-    note "stopped by SIGTERM; going on from the last checkpoint"
-    sleep "$poll" # until a preemption shows
-    ;;
-  *)
-    sleep "$poll" # until a preemption shows
-    if [[ "$code" =~ ^[0-9]+$ ]] && [ "$(slice_state)" = READY ]; then
-      on_host all last
-      echo "error: the command has failed with status $code" >&2
-      finish "$code"
-    fi
-    note "$name is lost; going on from the last checkpoint"
-    ;;
-  esac
+  run_command
 done
+case "$code" in
+0 | 2) ;;
+stopped)
+  leave
+  exit 143
+  ;;
+*)
+  on_host all last
+  echo "error: the command has failed with status $code" >&2
+  ;;
+esac
+tell "the command has ended with status $code"
+if collect && [ -n "$delete" ]; then give_back; else leave; fi
+exit "$code"

@@ -1,5 +1,6 @@
 """The launch scripts: the commands of a dry run, what they refuse, and whole launches on hosts that are folders."""
 
+import math
 import os
 import re
 import shlex
@@ -78,7 +79,10 @@ def test_project_image_and_a_bucket_to_fetch_are_passed_on():
 def test_a_slice_is_requested_by_the_name_and_with_the_image_that_gcloud_has_for_it(name, requested, image):
     request = dry_run("tpu", "--name=a", "--zone=b", f"--type={name}", "--", "true")[3]
     assert {f"--accelerator-type={requested}", f"--runtime-version={image}"} < set(request)
-    assert find_topology(name) == find_topology(requested)
+    topology = find_topology(name)
+    assert topology == find_topology(requested)
+    told = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
+    assert f"# a: REQUESTED as {requested} in b (chips: {math.prod(topology.shape)})\n" in told
 
 
 def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
@@ -130,15 +134,17 @@ def stub(path, script):
 
 GCLOUD = """
 echo "$@" >>"$CLOUD/asked"
+if [ -s "$CLOUD/refusals" ]; then sed -i 1d "$CLOUD/refusals"; echo "ERROR: PERMISSION_DENIED" >&2; exit 1; fi
 ready() { echo READY >"$CLOUD/slice"; echo ACTIVE >"$CLOUD/request"; mkdir -p "$CLOUD"/{0,1}; }
 worker=; command=
 for argument; do
   case "$argument" in --worker=*) worker="${argument#*=}" ;; --command=*) command="${argument#*=}" ;; esac
 done
-[ "$worker" != all ] && workers="$worker" || workers="0 1"
+[ "$worker" != all ] && workers="$worker" || workers="${HOSTS:-0 1}"
 case "$3 $4" in
-"tpu-vm describe") cat "$CLOUD/slice" ;;
+"tpu-vm describe") cat "$CLOUD/slice" || echo NOT_FOUND >&2 ;;
 "queued-resources describe") # each line of the file is a state, the last of which stays
+  [ -e "$CLOUD/request" ] || { echo NOT_FOUND >&2; exit 1; }
   head -n 1 "$CLOUD/request" && [ $(wc -l <"$CLOUD/request") -le 1 ] || sed -i 1d "$CLOUD/request"
   [ "$(cat "$CLOUD/request")" != ACTIVE ] || [ -e "$CLOUD/slice" ] || ready ;;
 "queued-resources create") [ -e "$CLOUD/queue" ] && cp "$CLOUD/queue" "$CLOUD/request" || ready ;;
@@ -162,7 +168,11 @@ def cloud(tmp_path):
     stub(tmp_path / "bin/mkdir", 'case "$2" in runs*) ;; *) exec /bin/mkdir "$@" ;; esac')  # none in this checkout
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     folders = {"CLOUD": str(tmp_path), "TMPDIR": str(tmp_path), "PATH": path}
-    return folders | {"PYTHON": "python3", "LAUNCH_POLL_SECONDS": "0.1"}
+    yield folders | {"PYTHON": "python3", "LAUNCH_POLL_SECONDS": "0.1"}
+    for pid in tmp_path.rglob(".cliptail_jax/*/pid"):  # a test that fails may leave a command
+        arguments = Path("/proc", pid.read_text().strip(), "cmdline")
+        if arguments.exists() and b"launch/host.sh" in arguments.read_bytes():
+            os.killpg(int(pid.read_text()), signal.SIGKILL)
 
 
 def requests(folder):
@@ -181,22 +191,20 @@ def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up
     assert len(installed) == 2 and all(line.endswith("--editable .[tpu]") for line in installed)  # nothing to test with
 
 
-WAITING = """\
-CREATING: the request for slice is received.
-WAITING_FOR_RESOURCES: the request for slice waits in the queue until there are free chips.
-PROVISIONING: the request for slice is being fulfilled.
+STATES = """\
+slice: REQUESTED as v4-32 in us-central2-b (chips: 16)
+slice: CREATING (the request is received)
+slice: WAITING_FOR_RESOURCES (in the queue until there are free chips)
+slice: PROVISIONING (the chips are found, and the slice is being made)
+slice: ACTIVE READY
 """
 
 
-def test_a_request_that_waits_is_named_once_a_state_with_the_command_that_cancels_it(cloud, tmp_path):
+def test_each_state_of_a_request_is_one_line(cloud, tmp_path):
     (tmp_path / "queue").write_text("CREATING\n" + 3 * "WAITING_FOR_RESOURCES\n" + 2 * "PROVISIONING\n" + "ACTIVE\n")
     done = launch("tpu", *SLICE, "--", "true", **cloud)
     assert done.returncode == 0, done.stderr
-    cancel = (
-        "This cancels it, which interrupting this script does not: gcloud compute tpus queued-resources delete slice"
-    )
-    expected = [f"{line} {cancel} --zone=us-central2-b --force" for line in WAITING.splitlines()]
-    assert [line for line in done.stderr.splitlines() if "cancels" in line] == expected
+    assert [line for line in done.stderr.splitlines() if line.startswith("slice: ")][:-1] == STATES.splitlines()
 
 
 def test_a_preempted_slice_is_requested_anew_and_the_command_goes_on(cloud, tmp_path):
@@ -224,13 +232,13 @@ def test_a_failure_ends_the_launch_with_its_status_its_log_and_its_files(cloud, 
     assert "storage rsync --recursive gs://bucket/runs/x " in (tmp_path / "asked").read_text()
     assert (tmp_path / "slice").exists() != delete
     by_hand = "gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force"
-    stays = f"the slice slice stays, at its cost; this deletes it: {by_hand}\n"
+    stays = f"slice stays, at its cost; this deletes it: {by_hand}\n"
     assert done.stderr.endswith(stays) != delete
 
 
 def test_a_slice_whose_results_cannot_be_fetched_stays(cloud, tmp_path):
     done = launch("tpu", *SLICE, "--delete", "--fetch=runs/x", "--", "true", **cloud)
-    assert done.returncode == 0 and "the slice slice stays" in done.stderr
+    assert done.returncode == 0 and "slice stays" in done.stderr
     assert (tmp_path / "slice").exists()
 
 
@@ -271,7 +279,7 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 
     first = attach(tmp_path / "first")
     os.killpg(first.pid, signal.SIGINT)
-    assert first.wait(timeout=60) != 0
+    assert first.wait(timeout=60) == 130 and "slice stays, at its cost" in (tmp_path / "first").read_text()
     other = launch("tpu", *SLICE, "--", "true", **cloud)
     assert other.returncode == 2 and "runs another command; --stop ends it" in other.stderr
     second = attach(tmp_path / "second")
@@ -286,7 +294,7 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 @pytest.mark.parametrize(
     "state, message",
     [
-        ("FAILED", "the request for slice has failed: see gcloud compute tpus queued-resources describe slice"),
+        ("FAILED", "slice FAILED: see gcloud compute tpus queued-resources describe slice"),
         ("ACTIVE", "slice is ACTIVE, but its slice is gone: start that"),
     ],
 )
@@ -295,6 +303,13 @@ def test_a_request_that_fails_or_has_lost_its_slice_is_named(cloud, tmp_path, st
     (tmp_path / "slice").touch()
     done = launch("tpu", *SLICE, "--", "true", **cloud | {"LAUNCH_POLL_SECONDS": "0"})
     assert done.returncode == 2 and message in done.stderr
+
+
+def test_a_slice_on_which_gcloud_gives_no_answer_is_not_requested(cloud, tmp_path):
+    (tmp_path / "refusals").write_text("1\n2\n")
+    done = launch("tpu", *SLICE, "--", "true", **cloud)
+    assert done.returncode == 2 and requests(tmp_path) == 0
+    assert done.stderr == "error: gcloud has no answer on slice: ERROR: PERMISSION_DENIED\n"
 
 
 def test_no_host_runs_old_code_where_one_cannot_be_given_the_new(cloud, tmp_path):
@@ -312,3 +327,218 @@ def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path)
     assert done.returncode == 0 and "one:99 0/2" in done.stdout, done.stderr
     wait_until(lambda: (tmp_path / "two/seen").exists())
     assert (tmp_path / "two/seen").read_text() == "one:99 1/2\n"
+
+
+STUDY = [
+    "python",
+    "-m",
+    "cliptail_jax.study",
+    "--config=configs/study/quickstart.py",
+    "--workdir=gs://bucket/runs/study",
+]
+POOL = ["--name=pool", "--zone=b", "--type=v5e-1"]
+# The program that is launched: it lists $RUNS runs, or trains one by $RUN, or reports.
+TRAIN = """
+case "$*" in
+*--launch=print) for run in $(seq "$RUNS"); do echo "python -m cliptail_jax.study --only=seed_0/$run"; done
+  echo "python -m cliptail_jax.study --report" ;;
+*)
+  job="${!#}" && job="${job##*[-/]}" && echo "${CLOUD##*/} $job" >>"$CLOUD/../trained" && eval "$RUN" ;;
+esac
+"""
+
+
+@pytest.fixture
+def clouds(cloud, tmp_path):
+    """Any number of slices, each a folder with a host and the files of `cloud`; the environment that launches there."""
+    stub(tmp_path / "bin/gcloud_of_one", GCLOUD)
+    of_one = 'name="${5%%:*}"; [ "$4" = scp ] && name="${6%%:*}"; [ "$1" = storage ] || export CLOUD="$CLOUD/$name"'
+    stub(tmp_path / "bin/gcloud", f'{of_one} ; mkdir -p "$CLOUD"; exec gcloud_of_one "$@"')
+    stub(tmp_path / "bin/python", TRAIN)
+    return cloud | {"HOSTS": "0", "RUNS": "2", "RUN": "true"}
+
+
+def trained(folder):
+    """The runs that were trained, and the report, in their order; and the number of slices that trained."""
+    slices, jobs = zip(*(line.split() for line in (folder / "trained").read_text().splitlines()), strict=True)
+    return list(jobs), len(set(slices))
+
+
+def test_slices_share_the_runs_of_a_study_write_the_report_once_and_are_deleted(clouds, tmp_path):
+    done = launch(
+        "tpu",
+        *POOL,
+        "--slices=2",
+        "--price=36000",
+        "--",
+        *STUDY,
+        **clouds | {"RUNS": "5", "RUN": "echo $job; sleep 0.5"},
+    )
+    assert done.returncode == 0, done.stderr
+    jobs, slices = trained(tmp_path)
+    assert sorted(jobs[:-1]) == list("12345") and jobs[-1] == "report" and slices == 2
+    lines = done.stderr.splitlines()
+    for name in ("pool-1", "pool-2"):
+        assert not (tmp_path / name / "slice").exists()
+        told = [line.split(";")[0] for line in lines if line.startswith(name)]
+        assert told[:2] == [f"{name}: REQUESTED as v5litepod-1 in b (chips: 1)", f"{name}: ACTIVE READY"]
+        assert told.count(f"{name}: ACTIVE READY") == 1 and told[-1] == f"{name}: is being deleted"
+    assert re.search(r"^pool-\d: seed_0/2 is done; \$\d+\.\d\d so far$", done.stderr, re.MULTILINE)
+    spent = re.fullmatch(r"5 of 5 runs are done; \$(\d+)\.00 so far", lines[-1])
+    assert spent and int(spent[1]) >= 10 * 3 * 1  # a second costs $10, and three jobs take more than one each
+    assert re.search(r"^pool-\d: 3$", done.stdout, re.MULTILINE)  # the runs' logs
+
+
+def test_more_slices_than_runs_are_not_requested(clouds, tmp_path):
+    done = launch("tpu", *POOL, "--slices=3", "--", *STUDY, **clouds)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pool-2").exists() and not (tmp_path / "pool-3").exists()
+
+
+def test_the_run_of_a_preempted_slice_goes_on_and_the_slice_is_requested_again(clouds, tmp_path):
+    # The slice that has the second run is lost; the other one is busy until that is there again.
+    preempted = """
+      if [ "$job" = 2 ] && [ ! -e "$CLOUD/../lost" ]; then
+        echo "$CLOUD" >"$CLOUD/../lost"; rm -r "$CLOUD/slice" "$CLOUD/0"; echo SUSPENDED >"$CLOUD/request"; exit 143
+      fi
+      until [ $(cat "$CLOUD"/../*/asked | grep -c "resources create") = 3 ]; do sleep 0.1; done
+    """
+    done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds | {"RUN": preempted})
+    assert done.returncode == 0, done.stderr
+    lost = Path((tmp_path / "lost").read_text().strip())
+    assert requests(lost) == 2 and f"{lost.name}: SUSPENDED (the slice is lost, and is requested again)" in done.stderr
+    jobs, _ = trained(tmp_path)
+    assert sorted(jobs[:-1]) == list("122") and jobs[-1] == "report"
+
+
+def test_a_slice_that_does_not_answer_for_a_while_keeps_its_run(clouds, tmp_path):
+    silent = 'seq 5 >"$CLOUD/../refusals.$job"; mv "$CLOUD/../refusals.$job" "$CLOUD/refusals"'
+    once = f'[ "$job" != 1 ] || [ -e "$CLOUD/refusals" ] || {{ {silent}; }}'
+    done = launch("tpu", *POOL, "--slices=1", "--", *STUDY, **clouds | {"RUN": once})
+    assert done.returncode == 0 and "pool-1: is lost or does not answer" in done.stderr, done.stderr
+    assert trained(tmp_path) == ([*"112", "report"], 1) and requests(tmp_path / "pool-1") == 1
+
+
+def test_a_run_waits_for_no_slice_and_a_request_that_no_run_needs_is_cancelled(clouds, tmp_path):
+    (tmp_path / "pool-2").mkdir()
+    (tmp_path / "pool-2/queue").write_text("WAITING_FOR_RESOURCES\n")
+    done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
+    assert done.returncode == 0, done.stderr
+    assert trained(tmp_path) == ([*"12", "report"], 1)
+    waiting = "pool-2: WAITING_FOR_RESOURCES (in the queue until there are free chips)"
+    assert done.stderr.count(waiting) == 1 and not (tmp_path / "pool-2/request").exists()
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_done(clouds, tmp_path):
+    fails = '[ "$job" != 2 ] || { echo "error: no such head" >&2; exit 2; }'
+    done = launch("tpu", *POOL, "--slices=2", "--fetch=gs://bucket/runs/study", "--", *STUDY, **clouds | {"RUN": fails})
+    assert done.returncode == 2
+    jobs, _ = trained(tmp_path)
+    assert sorted(jobs[:-1]) == list("12") and jobs[-1] == "report"
+    assert "seed_0/2 failed with status 2: no such head\n" in done.stderr
+    assert done.stderr.endswith("error: failed: seed_0/2; the same command line tries again\n1 of 2 runs are done\n")
+    assert "--recursive gs://bucket/runs/study runs/study" in (tmp_path / "asked").read_text()
+
+
+def test_a_request_that_fails_leaves_the_runs_to_the_other_slices(clouds, tmp_path):
+    (tmp_path / "pool-1").mkdir()
+    (tmp_path / "pool-1/queue").write_text("FAILED\n")
+    done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
+    assert done.returncode == 0 and trained(tmp_path) == ([*"12", "report"], 1), done.stderr
+    assert "error: pool-1 FAILED: see gcloud compute tpus queued-resources describe pool-1" in done.stderr
+    everywhere = {"pool-1", "pool-2"}
+    for name in everywhere:
+        (tmp_path / name / "queue").write_text("FAILED\n")
+    done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
+    assert done.returncode == 2 and "error: not done: seed_0/1, seed_0/2" in done.stderr
+    assert done.stderr.endswith("0 of 2 runs are done\n")
+
+
+def test_ctrl_c_names_what_costs_money_and_the_same_command_line_goes_on_with_the_runs(clouds, tmp_path):
+    (tmp_path / "pool-2").mkdir()
+    (tmp_path / "pool-2/queue").write_text("WAITING_FOR_RESOURCES\n")
+    command = [SCRIPTS / "launch_tpu.sh", *POOL, "--slices=2", "--price=1.20", "--", *STUDY]
+    waits = {"RUN": 'while [ ! -e "$CLOUD/../go" ]; do sleep 0.1; done'}
+    with (tmp_path / "log").open("wb") as log:
+        first = subprocess.Popen(
+            ["env", "--default-signal=INT", *command],
+            env={**os.environ, **clouds, **waits},
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+        wait_until(lambda: (tmp_path / "trained").exists() and "pool-2: WAITING" in (tmp_path / "log").read_text())
+        os.killpg(first.pid, signal.SIGINT)
+        assert first.wait(timeout=60) == 130
+    *_, said, there, requested = (tmp_path / "log").read_text().splitlines()
+    assert re.fullmatch(r"interrupted; what runs .* goes on, and the same command line .*; \$0\.\d\d so far", said)
+    delete = "gcloud compute tpus queued-resources delete {} --zone=b --force".format
+    assert there == f"pool-1 stays, at its cost; this deletes it: {delete('pool-1')}"
+    assert requested == f"pool-2 stays requested, and costs money once it is there; this cancels it: {delete('pool-2')}"
+    again = subprocess.Popen(command, env={**os.environ, **clouds, **waits}, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (tmp_path / "pool-1/asked").read_text().count("host.sh follow") == 2)
+    (tmp_path / "go").touch()
+    assert again.wait(timeout=120) == 0, again.stderr.read()
+    assert trained(tmp_path) == ([*"12", "report"], 1)  # the first one is not started again
+
+
+def test_stop_ends_the_runs_of_all_slices_and_the_launch_leaves_them(clouds, tmp_path):
+    saves = {"RUN": 'trap "exit 143" TERM; while true; do sleep 0.1; done'}
+    command = [SCRIPTS / "launch_tpu.sh", *POOL, "--slices=2", "--", *STUDY]
+    pool = subprocess.Popen(command, env={**os.environ, **clouds, **saves}, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (tmp_path / "trained").exists() and trained(tmp_path)[1] == 2)
+    assert launch("tpu", *POOL, "--slices=2", "--stop", **clouds).returncode == 0
+    _, stderr = pool.communicate(timeout=60)
+    assert pool.returncode == 2 and "error: not done: seed_0/1, seed_0/2" in stderr
+    assert all(
+        f"{name} stays, at its cost" in stderr and (tmp_path / name / "slice").exists() for name in ("pool-1", "pool-2")
+    )
+
+
+def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(clouds):
+    done = launch("tpu", "--dry_run", *POOL, "--slices=2", "--spot", "--", *STUDY, **clouds)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    commands = [shlex.split(line) for line in lines if not line.startswith("#")]
+    create = ["gcloud", "compute", "tpus", "queued-resources", "create", "pool-1"]
+    assert sum(words[:6] == create for words in commands) == 1
+    start = "--command=bash cliptail_jax/scripts/launch/host.sh start tpu python -m cliptail_jax.study --only=seed_0/1"
+    assert sum(words[-1] == start for words in commands) == 1
+    assert "# on each of the slices pool-1 pool-2, as here on the first" in lines
+    second = lines.index("#   python -m cliptail_jax.study --only=seed_0/2")
+    assert lines[second + 1] == "#   python -m cliptail_jax.study --report"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["--slices=2", "--", *COMMAND],
+            "--slices=2 is for the runs of a study: .* -- python -m cliptail_jax.study ...",
+        ),
+        (["--slices=x", "--", *STUDY], "--slices=x is no number: give one, as --slices=8"),
+        (
+            ["--slices=2", "--", *STUDY[:-1], "--workdir=runs/study"],
+            "--slices=2 needs .* as --workdir=gs://BUCKET/runs/x",
+        ),
+        (["--slices=2", "--fetch=runs/x", "--", *STUDY], "--fetch=runs/x: with --slices, give it as gs://BUCKET/x"),
+        (["--price=cheap", "--", "true"], "--price=cheap is no number: .* --price=1.20"),
+    ],
+)
+def test_what_a_pool_cannot_do_is_named(clouds, arguments, message):
+    done = launch("tpu", *POOL, *arguments, **clouds)
+    assert done.returncode == 2 and re.fullmatch(f"error: {message}\n", done.stderr), done.stderr
+
+
+def test_the_studys_own_mistakes_are_found_before_a_slice_is_requested(cloud, tmp_path):
+    command = [*STUDY[:3], "--config=configs/study/nix.py", STUDY[-1]]
+    done = launch("tpu", *POOL, "--slices=2", "--", *command, **cloud)
+    assert done.returncode == 2 and not (tmp_path / "asked").exists()
+    assert re.fullmatch("error: config file 'configs/study/nix.py' does not exist; .*\n", done.stderr), done.stderr
+
+
+def test_the_runs_of_a_study_are_listed_by_the_study_itself(cloud):
+    done = launch("tpu", "--dry_run", *POOL, "--slices=2", "--", *STUDY, **cloud)
+    assert done.returncode == 0, done.stderr
+    assert f"#   {shlex.join(STUDY)} --report" in done.stdout.splitlines()
+    assert f"{shlex.join(STUDY)} --only=" in done.stdout

@@ -66,9 +66,10 @@ def run_with_config(
     def start(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # users do not need the libraries' progress
         silence_copies()
-        workdir = workdir_flag.value and work_path(workdir_flag.value)
         only_prints = "launch" in flags.FLAGS and flags.FLAGS.launch == "print"  # commands, for other machines
-        if workdir and not only_prints:
+        workdir = None
+        if workdir_flag.value and not only_prints:
+            workdir = work_path(workdir_flag.value)
             check_writable_folder(workdir)
         main(config_flag.value, workdir)
 

@@ -56,11 +56,11 @@ needs_command() {
 }
 
 parts=(cliptail_jax configs scripts pyproject.toml README.md LICENSE) # neither runs nor data
-archive=
-pack() { # sets archive
-  archive="${TMPDIR:-/tmp}/cliptail_jax-$$.tar.gz"
-  trap 'rm -f "$archive"' EXIT
-  run tar --exclude=__pycache__ -czf "$archive" "${parts[@]}"
+scratch="$(mktemp -d "${TMPDIR:-/tmp}/cliptail_jax.XXXXXX")"
+trap 'rm -rf "$scratch"' EXIT
+archive="$scratch/cliptail_jax.tar.gz"
+pack() { # once, so that what goes on after a preemption does so with the same code
+  [ -e "$archive" ] || run tar --exclude=__pycache__ -czf "$archive" "${parts[@]}"
 }
 unpack='mkdir -p cliptail_jax && cd cliptail_jax && rm -rf cliptail_jax configs scripts && tar -xzf ../cliptail_jax.tar.gz'
 

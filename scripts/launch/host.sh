@@ -3,6 +3,7 @@
 #
 #   host.sh start EXTRAS COMMAND...   installs the package with these extras, then runs the command, in the background
 #   host.sh status COMMAND...         'none', 'running', 'busy' with another command, 'stopped', or an exit status
+#   host.sh running                   prints the command that runs
 #   host.sh follow                    shows the log from its beginning, until the command has ended
 #   host.sh last                      shows the end of the log
 #   host.sh stop                      sends the command SIGTERM, on which training saves and ends
@@ -61,6 +62,10 @@ status() {
   else
     echo none
   fi
+}
+
+running() {
+  ! is_running || cat "$state/command"
 }
 
 follow() {
