@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def find_parts(pattern: str, data_dir: str = "") -> list[str]:
     """Finds the captions files of a path, a glob or a folder, sorted by name, or the tables of a prepared data set.
 
-    A folder with shards is these alone: the tables beside them describe the same captions.
+    In a folder with shards, only these count: the tables beside them describe the same captions.
 
     Raises:
         UserError: There is none, or one is of an unknown format; or the data set lacks the split.
@@ -78,7 +78,7 @@ def find_parts(pattern: str, data_dir: str = "") -> list[str]:
 
 
 def check_format(path: str) -> None:
-    """Raises UserError where a file's name has no known suffix."""
+    """Raises UserError if a file name has no known suffix."""
     if suffix(path) not in FORMATS:
         raise UserError(f"{path} is not a captions file by its name: captions files end in {KNOWN_SUFFIXES}")
 
@@ -104,7 +104,7 @@ def read_part(
     """Reads the captions of a file in batches.
 
     Args:
-        column: the column of captions; by default the first of `USUAL_COLUMNS`, else the only one of text.
+        column: the column of captions; by default the first of `USUAL_COLUMNS`, else the only text column.
         card: whether the file is a data card of MetaCLIP, a JSON object from text to count.
 
     Raises:
@@ -131,7 +131,7 @@ def columns_of(path: str) -> Columns:
 
 
 def check_columns(path: str, columns: Sequence[str]) -> None:
-    """Raises UserError where a table that is not empty lacks one of the columns."""
+    """Raises UserError if a nonempty table lacks one of the columns."""
     has = columns_of(path)
     if has and (lacking := [column for column in columns if column not in has]):
         raise UserError(f"{path} has no column {lacking[0]!r}; it has {', '.join(has)}")
