@@ -48,8 +48,7 @@ class ConceptIndex:
         return concepts[carried], captions[carried]
 
     def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
-        """The pairs of a phrase and a caption with it, ascending by phrase. Candidates contain the phrase's rarest
-        lemma."""
+        """The pairs of a phrase and a caption with it, ascending by phrase."""
         lemmas, num_lemmas = self._phrases.numbers, len(occurrences.frequency)
         rarest = np.minimum.reduceat(occurrences.frequency[lemmas] * num_lemmas + lemmas, self._phrases.first)
         phrases = np.flatnonzero(rarest >= num_lemmas)

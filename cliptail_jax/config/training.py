@@ -80,7 +80,7 @@ class ClassMatch:
 
 @dataclass(frozen=True)
 class Classes:
-    """At most one of these selects classes."""
+    """The selection of classes. At most one field is set."""
 
     names: Annotated[tuple[str | int, ...], "Class names or labels."] = ()
     vocabulary: Annotated[str, "The classes of a built-in vocabulary or a file."] = ""
@@ -350,14 +350,14 @@ class Lion:
 
 @dataclass(frozen=True)
 class Muon:
-    """AdamW, with its own section, updates what is no hidden matrix."""
+    """Muon updates hidden matrices. AdamW, with its own section, updates all other parameters."""
 
     momentum: Annotated[float, "Decay rate of the momentum.", Share] = 0.95
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimizers have, and a section for each; those of others than `name` have no effect."""
+    """The fields of all optimizers, and a section for each. Only the section of `name` has an effect."""
 
     name: Annotated[str, "Optimizer.", OneOf("sgd", "adamw", "lars", "lion", "muon")] = "sgd"
     learning_rate: Annotated[float, "Largest learning rate.", Positive] = 0.1
@@ -422,7 +422,7 @@ RENAMED = {
 
 
 def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a config by dotted key, as a version of any time has stored them, with the keys that they have today."""
+    """The values of a config by dotted key, saved by any version, with today's keys."""
     new = RENAMED
     if values.get("optimizer.name") == "lars":
         new = RENAMED | {"optimizer.momentum": "optimizer.lars.momentum"}
@@ -430,7 +430,7 @@ def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sections(config: ConfigDict) -> None:
-    """Raise UserError if values of a training config, each of which is valid, cannot be combined."""
+    """Raise UserError if values of a training config, valid by themselves, cannot be combined."""
     check_optimizer(config.optimizer)
     check_evaluation(config.eval)
     if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
