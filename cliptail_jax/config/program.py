@@ -87,8 +87,7 @@ def run_with_config(
 
 
 def silence_copies() -> None:
-    """Silence copies of an error: from Orbax's threads and tasks when a save fails, and from Grain's arrays at their
-    end."""
+    """Silence copies of an error, from Orbax's threads after a failed save and from Grain's arrays."""
     logging.use_absl_handler()  # as `app.run` does; a process of its own would have another
     logging.get_absl_handler().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
     report, report_thread = sys.unraisablehook, threading.excepthook

@@ -72,7 +72,7 @@ def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 
 def encoding(folder: pathlib.Path) -> dict[str, int]:
-    """`short_side` and `quality` with which a set's images were encoded again when it was built; {} if they were not."""
+    """The re-encoding of a set's images when it was built: `short_side` and `quality`; {} for none."""
     metadata = open_builder(folder).info.metadata or {}
     return {key: metadata[key] for key in ("short_side", "quality") if key in metadata}
 

@@ -31,7 +31,7 @@ def set_prompts(opened: OpenedSet, chosen: str) -> Prompts:
 
 
 def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
-    """The prompts that a file has for the classes of a set, by their names or their names in prompts."""
+    """The prompts in a file for the classes of a set, by their names or their names in prompts."""
     try:
         given = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The lists of published models as a page, which `python -m cliptail_jax.evaluate --list` prints."""
+"""The lists of published models that `python -m cliptail_jax.evaluate --list` prints."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ def page(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
 
 
 def all_lists() -> dict[str, Sequence[PublishedModel]]:
-    """The lists by the config that evaluates them."""
+    """The lists by their config."""
     return {f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}
 
 

@@ -71,8 +71,8 @@ class Search:
             self.seen += size
 
     def result(self) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
-        """Similarity and corpus row of each query's best rows, most similar first; -inf and -1 if the corpus is
-        smaller."""
+        """Similarities and corpus rows of each query's best, most similar first; -inf and -1 if the corpus is too
+        small."""
         return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in (self._scores, self._rows))
 
 
