@@ -162,7 +162,9 @@ if __name__ == "__main__":
     flags.DEFINE_integer("records", 0, "Number of training records, without the data set", 0, MOST_RECORDS)
     flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", 0, MOST_CLASSES)
     flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
-    flags.DEFINE_bool("search", False, "Find the largest batch that fits, and what it takes for the config's to fit")
+    flags.DEFINE_bool(
+        "search", False, "Find the largest batch that fits, and the changes with which the config's batch fits"
+    )
     flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")
     flags.DEFINE_bool("measure", False, "Run ten steps on the accelerators of this machine as well")
     flags.DEFINE_bool(
@@ -170,5 +172,5 @@ if __name__ == "__main__":
         False,
         "Print which operations move most bytes from and to HBM; with --json, also the arrays of collectives",
     )
-    flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
+    flags.DEFINE_bool("json", False, "Print one line of JSON per topology instead of tables")
     run_with_config(main, describe_config, ("sup", "clip", "dino"), workdir_required=False)

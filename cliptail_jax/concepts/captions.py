@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
     parser.add_argument("--data_dir", default="", help=f"the folder of prepared data sets; {default}")
     parser.add_argument("--column", help=f"the column of captions; default: {columns}")
-    rule = "how captions name classes: by lemmas, as the study counts, by exact phrases, or by the longest of these (default: %(default)s)"
+    rule = (
+        "how captions name classes: by lemmas (the paper's rule), exact phrases, or the longest (default: %(default)s)"
+    )
     parser.add_argument("--rule", choices=(LEMMAS, PHRASES, LONGEST), default=LEMMAS, help=rule)
     parser.add_argument("--output", required=True, help="the .tsv file to write")
 

@@ -209,7 +209,7 @@ def describe_fields(config: ConfigDict | None) -> str:
 
 if __name__ == "__main__":
     flags.DEFINE_string(
-        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to take as the variant, as data.table does"
+        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to use as the variant, as data.table"
     )
     flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here, or JSON lines for *.jsonl")
     flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")

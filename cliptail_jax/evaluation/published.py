@@ -165,8 +165,7 @@ def check_tables(workdir: Path) -> None:
 
 
 def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
-    """Raise UserError if `tables` (eval.class_frequency) repeats a table, or has only models' own corpora, all
-    unknown."""
+    """Raise UserError if `tables` (eval.class_frequency) has a table twice, or only unknown corpora of the models."""
     seen = {}
     for name in filter(None, tables.split("+")):
         path = Path(name).resolve()

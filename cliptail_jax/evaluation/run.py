@@ -218,8 +218,7 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
 
 
 def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:
-    """The indices of a set's classes among the run's; None if one is missing. ImageNet's may have either of two
-    names."""
+    """The indices of a set's classes among the run's; None if one is missing. ImageNet's classes have two names."""
     keys, run_keys = names, class_names
     if not set(names) <= set(class_names):
         keys, run_keys = join_keys(names), join_keys(class_names)

@@ -1,4 +1,4 @@
-"""Every training run of the study, by family: 170 names, and seven more runs that appear in figures.
+"""Every training run of the paper, by family: 170 names, and seven more runs that appear in figures.
 
 `python -m cliptail_jax.study --list` prints them, `--config=configs/study/paper.py:family=NAME` trains those of a family.
 """
@@ -33,7 +33,7 @@ CONFIGS = {"clip": "clip", "sl": "sup", "dino": "dino"}
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run with its name in the study. Two runs of different families may be the same training."""
+    """A run with its name in the paper. Two runs of different families may be the same training."""
 
     method: str  # a key of CONFIGS
     family: str
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def config(self) -> str:
-        """What --config= takes."""
+        """The value of --config."""
         return f"{CONFIGS[self.method]}:{','.join(f'{key}={value}' for key, value in self.arguments.items())}"
 
 
@@ -207,7 +207,7 @@ explained in cliptail_jax/experiments/training.py and at the top of configs/clip
 
 
 def page() -> str:
-    """configs/README.md: the study's runs, with a table for each family."""
+    """The text of configs/README.md: the paper's runs, with a table for each family."""
     names = first_names()
     distinct = len({names[run.name] for run in RUNS})
     counted = (

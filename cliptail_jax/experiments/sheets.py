@@ -1,4 +1,4 @@
-"""The figures that the studies of configs/study/paper.py draw: which runs each shows, and their cells on its sheet."""
+"""The figures of the studies of configs/study/paper.py: the runs in each, and their cells on its sheet."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Small counterparts of the study's runs, for configs/study/paper.py: on long-tailed glyphs and CIFAR-100."""
+"""Small counterparts of the paper's runs, for configs/study/paper.py: on long-tailed glyphs and CIFAR-100."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def available(families: Sequence[str], preset: str, skip_others: bool) -> list[s
 
 
 def has_counterpart(run: Run) -> bool:
-    """Whether a run does without published towers and heads, WordNet's synsets and ImageNet."""
+    """Whether a run needs no published towers or heads, WordNet's synsets or ImageNet."""
     return (
         run.tower in ("", "random")
         and "synset" not in run.arguments.get("captions", "")
@@ -45,7 +45,7 @@ def has_counterpart(run: Run) -> bool:
 
 
 def counterpart(run: Run, preset: str) -> Run:
-    """The run on small images: with fewer classes, prototypes and images, and with sizes reduced in proportion."""
+    """The run on small images, with fewer classes, prototypes and images, and sizes reduced in proportion."""
     arguments = dict(run.arguments)
     if run.family == "captions":  # the captions of other families are class names
         arguments.setdefault("captions", ALL_TEXT)

@@ -71,8 +71,7 @@ class Search:
             self.seen += size
 
     def result(self) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
-        """Similarities and corpus rows of each query's best, most similar first; -inf and -1 if the corpus is too
-        small."""
+        """Each query's best similarities and corpus rows, best first; -inf and -1 if the corpus is too small."""
         return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in (self._scores, self._rows))
 
 

@@ -1,4 +1,4 @@
-"""Sheets: tables with a header that list the runs of a figure, and how to show them. Written by hand or by programs:
+"""Sheets: tables with a header that list the runs of a figure. People or programs write them:
 
     run                group               x
     runs/random_16th   random text tower   203580
