@@ -224,8 +224,7 @@ def finite(value: Any) -> Any:
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> Any:
-    """The JSON document in a file; None if there is no file. Raises UserError if it is not of the `kind` (see
-    `decode`)."""
+    """The JSON document in a file; None if there is no file. Raises UserError as `decode`."""
     return decode(path.read_bytes(), kind, path) if path.exists() else None
 
 

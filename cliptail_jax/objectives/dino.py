@@ -171,7 +171,7 @@ class Dino(Objective):
     def _crops_by_size(self, batch: DeviceBatch) -> list[Array]:
         """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255.
 
-        A batch without `views` has the crops themselves, as the tests give those of a reference.
+        A batch without `views` contains the crops themselves, as in tests against a reference.
         """
         data = self.config.data
         local = {"local": data.multi_crop.local_size} if data.multi_crop.num_local else {}
@@ -198,7 +198,7 @@ def sinkhorn_knopp(
     iterations: int = 3,
     mask: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, "batch prototypes"]:
-    """The teacher's targets: exp(logits / temperature), balanced so that the batch uses all prototypes alike.
+    """The teacher's targets: exp(logits / temperature), balanced so that the batch uses all prototypes equally.
 
     Each of the `iterations`, one or more, first gives every prototype the share 1/K of the whole batch, then every sample
     the share 1/B (Cuturi 2013, arXiv 1306.0895). The result is scaled to B: each sample's assignment sums to 1, and each
