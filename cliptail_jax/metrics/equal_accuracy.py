@@ -44,8 +44,7 @@ def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> li
 def _places(
     accuracy: Sequence[Float[np.ndarray, "_ class"]], chosen: Int[np.ndarray, "resample class"]
 ) -> list[tuple[Int[np.ndarray, " resample"], Float[np.ndarray, " resample"]]]:
-    """For each group, the evaluation before the common accuracy (-1 for none), and the fraction of the way to the
-    next."""
+    """The evaluation before each group's common accuracy (-1 for none), and the fraction of the way to the next."""
     times = np.stack([np.bincount(row, minlength=chosen.shape[1]) for row in chosen]) / max(chosen.shape[1], 1)
     courses = [of @ times.T for of in accuracy]
     common = np.min([course[-1] for course in courses], axis=0)

@@ -20,8 +20,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     """Write the model of the run in `workdir` to `folder`.
 
     Raises:
-        UserError: open_clip cannot have the model; or the folder contains something else than an earlier export, unless
-            `overwrite`.
+        UserError: open_clip cannot represent the model; or, without `overwrite`, the folder is not an earlier export.
     """
     config = runs.read_config(workdir)
     if config is None:

@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
-The page is one file that a browser opens without a network; it can be written again at any time.
+The page is one file that a browser opens without a network. It can be written again at any time.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Notes on the classes that slopes leave out, because they have no logarithm."""
+"""Notes on the classes without a logarithm, which slopes leave out."""
 
 from collections.abc import Mapping
 
