@@ -51,7 +51,7 @@ from cliptail_jax.training.step import jit_train_step, make_train_step
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one.
 
-    `label` names the run where its progress is shown; by default it is `workdir`.
+    `label` names the run in its progress, by default `workdir`.
     """
     validate(config)
     if runs.is_finished(workdir, plain(config), FIELDS):
@@ -117,7 +117,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
 
 
 def open_directory(workdir: Path, values: Mapping[str, Any], objective: Objective, overwrite: bool) -> None:
-    """Make `workdir` the run of the config with these `values`, or continue it, and write what describes the run.
+    """Make `workdir` the run of the config with these `values`, or continue it, and write the run's description.
 
     Raises UserError if it contains another run, unless `overwrite`.
     """
@@ -229,7 +229,7 @@ def leave(step: int, checkpoints: Checkpoints) -> None:
 
 @contextlib.contextmanager
 def report_storage_errors(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
-    """Raises UserError for a full disk, exhausted memory and the like, with the last step that is saved."""
+    """Raises UserError for a full disk, exhausted memory and the like, with the last saved step."""
     try:
         yield
     except Exception as error:

@@ -45,8 +45,7 @@ class CheckpointWeights:
         return checkpoints.digest(self.step)
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
-        """The parameters and statistics of `state` that are missing or of another shape in the checkpoint, with the
-        reason."""
+        """The parameters and statistics of `state` that are missing or misshapen in the checkpoint, with the reason."""
         found = {}
         for path, variable in nnx.to_flat_state(state):
             stored, name = self._stored.get(tuple(map(str, path))), ".".join(map(str, path))

@@ -126,8 +126,7 @@ class PublishedWeights:
 
 
 def read_tensors(state: nnx.State, path: Path, name_of: NameOf, shardings: nnx.State | None) -> nnx.State:
-    """A file's values for `state`, laid out by `shardings`, or on the default device. Raises UserError if one is not
-    finite.
+    """A file's values for `state`, laid out by `shardings`, or on the default device. Raises UserError if not finite.
 
     Each tensor is read, transposed and put on its devices before the next one, so the host never has the whole model in
     memory.

@@ -175,8 +175,7 @@ class Run:
 
     @functools.cached_property
     def course(self) -> Mapping[int, ClassResults]:
-        """By step, the results by class of all evaluations on the main set; {} for earlier versions, or without
-        labels."""
+        """By step, results by class of all evaluations on the main set; {} for earlier versions, or without labels."""
         return read_course(self.workdir, self.evaluation) if self.evaluation else {}
 
     def names_and_selection(self) -> tuple[str, dict[str, Any]]:

@@ -69,7 +69,7 @@ def run_numbers(run: Run) -> dict:
 
 
 def mean_numbers(group: RunGroup) -> dict[str, float | str]:
-    """The means over a group's runs of what has no interval, and why the group is at chance."""
+    """The means over a group's runs of numbers without interval, and the reason why the group is at chance."""
     means = {measure.key: group.mean(measure.key) for measure in main_measures() if not measure.has_interval}
     return means | {"images": group.images, "minutes": group.minutes, "chance_note": group.chance_note}
 
@@ -106,7 +106,7 @@ def draw_pictures(
     several: bool,
     folder: Path,
 ) -> str:
-    """Draw the runs of a study, its path if it has one and, if it has seeds, its claims.
+    """Draw the runs of a study, its path, if any, and its claims, if it has seeds.
 
     Returns the Markdown that shows the pictures.
     """
@@ -188,7 +188,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
 
 
 def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
-    """A paragraph on the classes that slopes leave out, if there are any."""
+    """A paragraph on classes that slopes leave out, if there are any."""
     leaving = [key for key, measure in MEASURES.items() if measure.left_out and measure.over == CLASSES]
     left_out = {key: {name: group.left_out(key) for name, group in groups.items()} for key in leaving}
     classes = {name: len(group.evaluations[0].class_names) for name, group in groups.items() if group.evaluations}
@@ -197,7 +197,7 @@ def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
 
 
 def shown_measures(groups: Groups) -> list[Measure]:
-    """The main measures, without those of retrieval if no run is evaluated by it."""
+    """The main measures, without retrieval's if no run is evaluated by retrieval."""
     of_retrieval = any(not math.isnan(group.mean("text_to_image_r1")) for group in groups.values())
     return [measure for measure in main_measures() if of_retrieval or measure.over == CLASSES]
 
@@ -245,7 +245,7 @@ def transfer_section(groups: Groups, several: bool) -> list[str]:
 
 
 def transfer_rows(groups: Groups) -> list[list[str]]:
-    """A row for each group of runs, and a column for each set and method; nothing if there are no transfer results."""
+    """A row for each group of runs, and a column for each set and method; empty without transfer results."""
     by_name = {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}
     results = [result for of_name in by_name.values() for result in of_name]
     columns = list(dict.fromkeys((result["set"], result["method"]) for result in results))
@@ -260,6 +260,6 @@ def transfer_rows(groups: Groups) -> list[list[str]]:
 
 
 def score(results: Sequence[Transfer]) -> str:
-    """The mean score over seeds; of one result with its margin, if it has one."""
+    """The mean score over seeds; a single result has its margin, if any."""
     margin = f" ± {results[0]['margin']:.1f}" if len(results) == 1 and "margin" in results[0] else ""
     return format_number(mean_of([result["score"] for result in results]), ".1f") + margin

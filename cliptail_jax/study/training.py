@@ -1,4 +1,4 @@
-"""Training the runs of a study, one after the other or several at the same time."""
+"""Trains the runs of a study, one after the other or several at the same time."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -35,9 +35,9 @@ def train_runs(
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
-    A run that another process trains is left to it. With `jobs`, so many train at the same time. `failures` is added to, and
-    `after_run` is called with it after each run. `queue` has the names of all runs of the study, which are numbered by it; by
-    default these are all.
+    A run that another process trains is left to it. `jobs` is the number of runs that train at the same time. Failures
+    are added to `failures`, and `after_run` is called with it after each run. `queue` has the names of all runs of the
+    study, for their numbers; by default, these are all.
     """
     number_of = {name: number for number, name in enumerate(queue or configs, 1)}
     calls = {
@@ -59,7 +59,7 @@ def train_runs(
 
 
 def train_run(config: ConfigDict, workdir: Path, overwrite: bool, label: str) -> str:
-    """Train and evaluate a run, unless another process does. Returns why it failed, '' if it did not."""
+    """Train and evaluate a run, unless another process does. Returns the reason of a failure, else ''."""
     try:
         train(config, workdir, overwrite, label)
         if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):

@@ -21,8 +21,8 @@ def make_train_step(
 ) -> Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, Array]]]:
     """The step of a run on the devices of a mesh.
 
-    With the config's `accumulate_steps`, the batch passes through the model in that many parts, each with its share of every
-    device's rows; the loss is that of the whole batch.
+    With the config's `accumulate_steps`, the batch passes through the model in this number of parts, each with its
+    share of every device's rows. The loss is that of the whole batch.
     """
     accumulate_steps = objective.config.accumulate_steps
 

@@ -94,7 +94,7 @@ SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": fi
 
 
 def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Callable[[Transfer], str]) -> list[str]:
-    """A row a model, a column a set; '–' where there is no result."""
+    """One row per model and one column per set; '–' for no result."""
     cells = {(result["model"], result["set"]): shown(result) for result in results}
     models = list(dict.fromkeys(result["model"] for result in results))
     rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
@@ -102,7 +102,7 @@ def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Calla
 
 
 def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
-    """What the numbers of each set are numbers of, and how long a model takes for them on average."""
+    """The metric and sizes of each set, and the mean time of a model."""
     rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
     for chosen in sets:
         trained = [result for result in results if result["set"] == chosen.name and result["method"] != "few_shot"]
