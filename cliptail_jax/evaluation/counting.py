@@ -67,8 +67,11 @@ class ClassHead(NamedTuple):
 
 
 def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, ...]]:
-    """The shapes of the counts by name; `calibration` needs logits. `not_finite` counts features that are not
-    finite."""
+    """The shapes of the counts.
+
+    They are examples by true and predicted class, examples with the true class among the first five, examples whose
+    features are NaN or infinite and, with logits, the `calibration`.
+    """
     shapes = {"confusion": (classes, classes), "top5": (), "not_finite": ()}
     return shapes | ({"calibration": (classes, calibration.BINS, calibration.COUNTS)} if has_logits else {})
 
