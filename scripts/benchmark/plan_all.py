@@ -2,8 +2,8 @@
 
     python scripts/benchmark/plan_all.py [--on=v5e-16,h100x8] [--again]
 
-Compiles what `scripts/plans.json` lacks, which takes minutes each, and rewrites that file and the table in
-`scripts/README.md`. Each plan is saved when it is made. Without `--on`, all topologies are planned whose compiler is
+Compiles the plans that `scripts/plans.json` lacks, in minutes each, and rewrites that file and the table in
+`scripts/README.md`. Each plan is saved at once. Without `--on`, it plans for all topologies whose compiler is
 installed.
 """
 
@@ -48,7 +48,7 @@ PROGRAMS = {
 
 
 def plan(program: str, topology: str) -> dict | None:
-    """The line of `plan --json`; None where the compiler is not installed, or crashes."""
+    """The line of `plan --json`; None if the compiler is not installed, or crashes."""
     flags = (f"--config={PROGRAMS[program]}", f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
     flags += ("--evaluation",) if program.startswith("evaluation") else ()
     done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
@@ -94,7 +94,7 @@ HEADER = [
 
 
 def table(plans: dict[str, dict]) -> str:
-    """The main plans, and all of them folded, in Markdown, with their versions and what is still to be planned."""
+    """The main plans, and all plans folded, in Markdown, with versions and missing plans."""
     keys = {f"{program} on {on}": program for program in PROGRAMS for on in ON}
     rows = {key: row(program, plans[key]) for key, program in keys.items() if key in plans}
     versions = {
