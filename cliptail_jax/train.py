@@ -223,7 +223,7 @@ def save(info: StepInfo, log: Log, checkpoints: Checkpoints) -> None:
 def leave(step: int, checkpoints: Checkpoints) -> None:
     """End the program with the exit status of SIGTERM, once `step` is saved."""
     checkpoints.wait()
-    log_line(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
+    log_line(f"stopped by SIGTERM; step {step} is saved, and the same command continues from there")
     sys.exit(128 + signal.SIGTERM)
 
 

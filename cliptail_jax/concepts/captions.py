@@ -127,7 +127,7 @@ def columns_of(path: str) -> Columns:
     """The columns of a table. Raises UserError and DamagedFileError as `read_rows`."""
     check_format(path)
     if FORMATS[suffix(path)].rows is None:
-        raise UserError(f"{path} is no table with columns: use one such as .tsv, .csv, .jsonl or .parquet")
+        raise UserError(f"{path} is not a table with columns: use a file such as .tsv, .csv, .jsonl or .parquet")
     with opened(path, open_local) as stream:
         return FORMATS[suffix(path)].columns(stream)
 

@@ -32,7 +32,7 @@ CHUNK_ROWS = 1 << 16
 ROWS_AT_ONCE = 64  # of tables that may contain images
 FIRST_LINES = 100  # of JSON lines, or samples of a shard: their keys are the columns
 
-# The missing values of pandas, with which the study read its tables.
+# The missing values of pandas, with which the paper read its tables.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
 MISSING += ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 

@@ -99,7 +99,7 @@ def imagenet_wnids() -> tuple[str, ...]:
 def imagenet_names(vocabulary: str) -> dict[str, str]:
     """WordNet id -> class name of one of the vocabularies `IMAGENET`, in label order.
 
-    `imagenet1k_eval` has the names of the study's zero-shot prompts. They are not unique: two classes are a "missile",
+    `imagenet1k_eval` has the names of the paper's zero-shot prompts. They are not unique: two classes are a "missile",
     and two are "sunglasses".
     """
     names = dict(class_lines("imagenet1k"))

@@ -17,7 +17,9 @@ with epy.lazy_imports():
     import nltk
 
 DOWNLOAD_SECONDS = 30
-GET_WORDNET = "run `python -m nltk.downloader wordnet`, or `bash scripts/wordnet.sh`, which takes it from Debian"
+GET_WORDNET = (
+    "run `python -m nltk.downloader wordnet`, or `bash scripts/wordnet.sh`, which copies it from Debian's package"
+)
 
 # An id among ImageNet's that is not an offset in WordNet 3.0.
 SYNSETS_BY_NAME = {"n02112837": "siberian_husky"}

@@ -69,7 +69,7 @@ class Evaluation:
     ] = ()
     logit_adjustment: Annotated[
         float,
-        "τ of post-hoc logit adjustment: logits less τ log π, where π is a class's share of the training images; 0: none.",
+        "τ of post-hoc logit adjustment: logits minus τ log π, where π is a class's share of the training images; 0: none.",
         NonNegative,
     ] = 0.0
     estimate_prior: Annotated[

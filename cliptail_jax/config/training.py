@@ -491,7 +491,7 @@ def check_data(data: ConfigDict) -> None:
     if data.captions.distractors and not data.captions.template:
         raise UserError("data.captions.distractors changes the class name in a template: set data.captions.template")
     if data.captions.max_words and not data.captions.words:
-        raise UserError("data.captions.max_words is of text fields: name them in data.captions.words")
+        raise UserError("data.captions.max_words applies to text fields: name them in data.captions.words")
     if data.n and data.fraction != 1:
         raise UserError("set data.n or data.fraction, not both")
     splits = data.split.split("+")

@@ -177,7 +177,7 @@ def records(variant: Variant, data: ConfigDict) -> dict[str, Any]:
     """The record set of the variant's rows."""
     epoch = " in the first epoch; each draws template and lemma anew" if data.captions.resample else ""
     columns = [
-        ("filepath", "sc:Text", "The record's file name, or SET/SPLIT/RECORD where it has none."),
+        ("filepath", "sc:Text", "The record's file name, or SET/SPLIT/RECORD if it has none."),
         ("label", ["sc:Integer", "cr:Label"], "The label of the record's class in the record set 'classes'; -1: none."),
         ("caption", "sc:Text", f"The record's caption{epoch}."),
     ]

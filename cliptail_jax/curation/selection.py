@@ -1,4 +1,4 @@
-"""Which rows a variant keeps: by held-out share, profile, scale and similarity, and how short the tail is cut.
+"""Selects the rows of a variant: by held-out share, scale and balance, and by trimming the tail.
 
 These are pure functions of arrays. A result is an ascending array of indices into the given rows.
 """
@@ -56,7 +56,7 @@ def sample(
         UserError: `n` exceeds the number of rows, or is too small to keep all classes.
     """
     if n > len(labels):
-        raise UserError(f"data.n={n} is larger than the {len(labels)} records that there are")
+        raise UserError(f"data.n={n} is larger than the {len(labels)} existing records")
     size = n or round(fraction * len(labels))
     if size == len(labels):
         return np.arange(size)

@@ -62,7 +62,7 @@ class TransferSet:
         name: its short name, or 'source:train:test'.
         train: the split to train on.
         test: the split to test on.
-        validation: the split to choose hyper-parameters on; '' where a share of `train` is held out.
+        validation: the split for choosing hyper-parameters; '' if a share of `train` is held out.
         metric: 'accuracy', 'mean per-class accuracy' or '11-point mAP'.
         has_objects: whether an image shows objects of several classes, instead of being of one class.
         few_shot: whether few-shot episodes are made of it.
@@ -239,7 +239,7 @@ KNOWN_SOURCES = (
             TransferSet(
                 *("birdsnap", "train", "test"),
                 few_shot=False,
-                note="trained on all official training images that can still be had; the study's training set is 90 % "
+                note="trained on all official training images that are still available; the paper's training set is 90 % "
                 "of them",
             ),
         ),
@@ -258,8 +258,8 @@ KNOWN_SOURCES = (
             TransferSet(
                 *("caltech101", "train", "test"),
                 metric=PER_CLASS,
-                note="102 classes, the background one included as in the study, split by TFDS (30 images a class to "
-                "train on: 3,060 / 6,084); the study's lists split the same images 2,416 / 6,728",
+                note="102 classes, including the background class as in the paper, split by TFDS (30 images a class to "
+                "train on: 3,060 / 6,084); the paper's lists split the same images 2,416 / 6,728",
             ),
         ),
     ),

@@ -91,7 +91,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         if image is None:
             self.skip("without an image", f"there is no image {name}")
         elif not decodes(image):
-            self.skip("whose image cannot be read", f"{name} is no image that can be read")
+            self.skip("whose image cannot be read", f"{name} is not a readable image")
         else:
             return True
         return False

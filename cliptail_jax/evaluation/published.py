@@ -217,7 +217,7 @@ def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, readi
     """
     if frequency_name in CORPORA and not options.frequency_dir:
         raise UserError(
-            f"the class frequencies of {frequency_name} are published by the study: set eval.frequency_dir to its folder "
+            f"the class frequencies of {frequency_name} are published by the paper: set eval.frequency_dir to its folder "
             "metadata/freqs (github.com/CVMI-Lab/clip-beyond-tail)"
         )
     class_names, frequency = opened.variant.class_names, None

@@ -10,7 +10,7 @@ CHIP, BATCH_SIZE, CLASSES = "v5e-1", 256, 1000  # for which the memory is comput
 HEADER = ("model", "trained on", "parameters, millions", "image size", "memory, GB")
 NOT_COMPILED = "not compiled"
 NOTE = (
-    f"'trained on' is the corpus where the study has published its class frequencies, and '{UNDEFINED}' for others. Memory "
+    f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others. Memory "
     "is that of a TPU v5e chip (it has 17.2 GB): float32 parameters, and the compiled step in bfloat16 on "
     f"{BATCH_SIZE} images and {CLASSES:,} classes. '{NOT_COMPILED}': scripts/benchmark/published_sizes.py has not done it "
     "yet; 'refused': by the TPU's compiler, which may take a smaller eval.batch_size."

@@ -38,7 +38,7 @@ PLACES |= {"on ImageNet": 1, "on ImageNet, batch 512": 1}
 def figures(runs: Iterable[tuple[str, Run]]) -> dict[str, dict]:
     """The figures that show at least two of the runs, as `cliptail_jax.study.sheets` takes them.
 
-    `runs` are pairs of a run's name in the study and the run; a name may occur several times.
+    `runs` are pairs of a run's name in the paper and the run; a name may occur several times.
     """
     runs, found = list(runs), {}
     for figure, (columns, cells_of) in FIGURES.items():

@@ -17,8 +17,8 @@ PRESETS = {
     "trimmed_tail": ("glyphs_lt", "cifar100_lt"),
     "dino": ("glyphs_lt", "cifar100_lt"),
 }
-# The number of images that share a sampled vocabulary, and its sizes of 100 classes by the study's of 1,000. 32 images have
-# about 23 classes, so that, as in the study, whose 64 images have about 62, the smallest vocabulary needs few other classes.
+# The number of images that share a sampled vocabulary, and its sizes for 100 classes by the paper's for 1,000. 32 images have
+# about 23 classes, so that, as in the paper, whose 64 images have about 62, the smallest vocabulary needs few other classes.
 GROUP = 32
 VOCABULARIES = {50: 20, 100: 40, 200: 60, 500: 80}
 # Thresholds that 76, 51, 36 and 24 % of the glyphs reach, and the number of long-tailed images that reach the last.

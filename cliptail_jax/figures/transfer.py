@@ -104,7 +104,7 @@ def settings(result: Transfer) -> dict[str, Any]:
 
 
 def averaged(workdir: Path, result: Transfer) -> tuple[Float[np.ndarray, " part"], Float[np.ndarray, " part"]]:
-    """The accuracies in percent of which the score is the weighted mean, and their weights; empty if it is no mean.
+    """The accuracies in percent whose weighted mean is the score, and their weights; empty if it is not a mean.
 
     They are accuracies of episodes, or of classes, weighted by test images or, in a mean per-class accuracy, equally.
     """

@@ -144,7 +144,7 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
     except UserError:
         raise
     except Exception as error:  # the library raises bare exceptions
-        raise UserError(f"{path} is no tokenizer.json ({error!r}): fetch it again") from None
+        raise UserError(f"{path} is not a tokenizer.json ({error!r}): fetch it again") from None
     size = text_config.get("vocab_size")
     if size is not None and tokens > size:
         raise UserError(f"{path} has {tokens} tokens, but the model's vocabulary has {size}")

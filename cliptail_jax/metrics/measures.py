@@ -34,7 +34,7 @@ CLASSES, QUERIES = "classes", "queries"
 
 @dataclasses.dataclass(frozen=True)
 class ClassResults:
-    """The counts and values by class of one evaluation, of which measures are functions.
+    """The counts and values by class of one evaluation, the input of measures.
 
     Attributes:
         correct: the number of examples of each class that are predicted correctly.
@@ -299,7 +299,7 @@ def _table() -> tuple[Measure, ...]:
         Measure(
             key="odds_acc", title="odds_acc", label="log-odds of being right\nper decade of frequency",
             unit="log-odds per decade", format=".2f",
-            meaning="by how much the log-odds of being right grow with ten times as many images", margin=0.2, is_main=True,
+            meaning="gain in log-odds of being right with ten times as many images", margin=0.2, is_main=True,
             variables=_right_by_decades, statistic=odds_slope, needs=("frequency",), left_out=UNSEEN,
         ),
         Measure(
@@ -310,7 +310,7 @@ def _table() -> tuple[Measure, ...]:
         Measure(
             key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
             unit="decades per decade", format=".2f",
-            meaning="powers of ten by which it is then predicted more often", margin=0.05, is_main=True,
+            meaning="gain in decades of predictions with ten times as many images", margin=0.05, is_main=True,
             variables=lambda results: (decades(results.frequency), decades(_share_of_predictions(results))),
             statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
         ),
@@ -356,7 +356,7 @@ def _table() -> tuple[Measure, ...]:
                 unit=POINTS,
                 format=".1f",
                 label=f"overconfidence\non the {name} (%)",
-                meaning=f"mean confidence less accuracy on the {name} in points",
+                meaning=f"mean confidence minus accuracy on the {name} in points",
                 needs=("calibration", group),
                 value=lambda results, group=group: _overconfidence(results, group),
             )  # fmt: skip

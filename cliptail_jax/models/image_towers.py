@@ -48,7 +48,7 @@ class ImageTower:
     Attributes:
       build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
         norm, `quick_gelu=...` if its activation can be chosen.
-      side_multiple: the number of pixels of which an image's sides must be a multiple, for a `vision_cfg`.
+      side_multiple: from a `vision_cfg` to the number of pixels that must divide an image's sides.
       describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`; None if the kind has named
         members only.
       stages: the number of entries of `model.image.layers`.

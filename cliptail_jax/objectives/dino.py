@@ -44,8 +44,8 @@ class DinoOptions:
     resample_own_grid: Annotated[
         bool,
         "Whether the positional embedding is resampled for global crops, too, which at 7 x 7 moves it by up to 1.3 % of the "
-        "image. The study's code does so on CPUs: it compares the stored grid with the batch size in place of the crop's "
-        "grid. On GPUs, where the study was trained, PyTorch copies a grid that keeps its size.",
+        "image. The paper's code does so on CPUs: it compares the stored grid with the batch size in place of the crop's "
+        "grid. On GPUs, where the paper trained, PyTorch copies a grid that keeps its size.",
     ] = False
     freeze_last_layer: Annotated[int, "Epochs at the start in which the prototypes are not trained.", NonNegative] = 0
     teacher_momentum: Annotated[float, "Momentum of the teacher at the start; it rises to 1 along a cosine.", Share] = (

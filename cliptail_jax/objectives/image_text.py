@@ -40,7 +40,7 @@ class Text:
     ] = 0.0
     cache: Annotated[
         bool,
-        "Whether to embed each caption once instead of at every step, where a frozen tower's captions do not change.",
+        "Whether to embed each caption once instead of at every step, if a frozen tower's captions do not change.",
         Incidental,
     ] = True
     tokenizer: Annotated[

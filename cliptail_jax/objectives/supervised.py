@@ -37,7 +37,7 @@ class Head:
         str, "Logits: cosine similarity, or linear with a bias, on raw features.", OneOf("cosine", "linear")
     ] = "cosine"
     init: Annotated[str, "File of the initial class embeddings, .npy [classes, dim]; '': random."] = ""
-    freeze: Annotated[bool, "Whether the head stays as init gives it."] = False
+    freeze: Annotated[bool, "Whether the head stays as initialized."] = False
 
 
 @dataclass(frozen=True)

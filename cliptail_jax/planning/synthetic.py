@@ -10,7 +10,7 @@ from cliptail_jax.datasets.source import Source
 from cliptail_jax.training.objective import Objective
 
 # Records of the training split, and classes. Sources: Russakovsky et al. 2015 (arXiv 1409.0575) for ImageNet, Fang et al.
-# 2022 (arXiv 2205.01397) for ImageNet-Captions. The study's runs on LAIONet set the number of records.
+# 2022 (arXiv 2205.01397) for ImageNet-Captions. The paper's runs on LAIONet set the number of records.
 SIZES = {"imagenet2012": (1_281_167, 1000), "imagenet_captions": (448_896, 1000), "laionet": (None, 1000)}
 
 

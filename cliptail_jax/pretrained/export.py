@@ -27,7 +27,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
         raise UserError(f"{workdir} contains no run: give the --workdir in which it was trained")
     check_writable_folder(folder)
     if folder.exists() and not overwrite and not is_export(folder):
-        raise UserError(f"{folder} is no earlier export: choose another --output, or pass --overwrite")
+        raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)

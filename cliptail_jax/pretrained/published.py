@@ -26,7 +26,7 @@ from typing import Any
 from cliptail_jax.pretrained.hub import PREFIX
 
 TABLE = Path(__file__).with_suffix(".tsv")
-# The corpora whose class frequencies the study has published, in the order of its list.
+# The corpora whose class frequencies the paper has published, in the order of its list.
 CORPORA = ("cc12m", "yfcc15m", "laion400m", "laion2b", "metaclip_400m", "metaclip_fullcc")
 LISTS = ("study", "today")
 NOT_IN_FIGURES = ("EVA01-g-14/laion400m_s11b_b41k", "EVA02-E-14/laion2b_s4b_b115k", "EVA02-E-14-plus/laion2b_s9b_b144k")

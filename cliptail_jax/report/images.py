@@ -149,8 +149,7 @@ def as_trained(run: Run, found: Value) -> Value:
     trained = run.data.get("fingerprint")
     if trained not in (None, found.fingerprint):
         raise UserError(
-            f"the data that are there now are not those of the training (fingerprint {found.fingerprint[:12]}, not "
-            f"{trained[:12]})"
+            f"the current data are not those of the training (fingerprint {found.fingerprint[:12]}, not {trained[:12]})"
         )
     return found
 

@@ -123,7 +123,7 @@ def training_variant(run: Run) -> Variant:
     """The data of a run. Raises UserError if they are missing, or differ from its training data."""
     variant = open_variant(data_section(data_values(run.config)))
     if variant.fingerprint() != run.data.get("fingerprint"):
-        raise UserError(f"{run.workdir} was trained on other data than are prepared now")
+        raise UserError(f"{run.workdir} was trained on other data than those now prepared")
     return variant
 
 

@@ -77,7 +77,7 @@ def read_directory(workdir: Path) -> Contents:
         UserError: there is no such directory.
     """
     if not workdir.is_dir():
-        raise UserError(f"{workdir} is no directory: name that of a run, a study or a transfer")
+        raise UserError(f"{workdir} is not a directory: give the directory of a run, a study or a transfer")
     problems: Problems = []
     study = attempt(lambda: read_study(workdir), None, problems)
     transfers = attempt(lambda: read_transfers(workdir), [], problems)

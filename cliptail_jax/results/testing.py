@@ -135,7 +135,7 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
             raise UserError(
                 "not comparable: the first evaluation of a run is more accurate than another run at its end"
             )
-        raise UserError("it is undefined of one of them, as a correlation with equal values is")
+        raise UserError("it is undefined for one of them, like a correlation of equal values")
     of_runs, names = iter(found), (claim.higher, claim.lower, *(() if claim.study else claim.minus))
     return [next(of_runs) if isinstance(name, str) else constant(name) for name in names]
 

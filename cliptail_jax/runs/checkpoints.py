@@ -54,7 +54,7 @@ class Checkpoints:
         """A sentence about the saved step, for a program that stops."""
         if not self.newest:
             return "no step is saved yet, and the same command starts again"
-        return f"step {self.newest} is saved, and the same command goes on from there"
+        return f"step {self.newest} is saved, and the same command continues from there"
 
     def __enter__(self) -> "Checkpoints":
         return self

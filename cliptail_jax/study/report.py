@@ -139,7 +139,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
         *transfer_section(groups, several),
         "",
-        *(claims_table(claims, several) if claims else ["Nothing is claimed of these runs."]),
+        *(claims_table(claims, several) if claims else ["There are no claims on these runs."]),
         "",
     ]
     evaluated = dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations)
@@ -156,23 +156,23 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         )
     notes.append(
         "odds_acc is the log-odds of being right per decade of class frequency, by logistic regression with Firth's penalty, "
-        "and f50 the images with which a class is right half of the time (< or > if that is far from all frequencies). "
+        "and f50 the number of images with which a class is right half of the time (< or > far outside all frequencies). "
         "slope_acc is points of accuracy per decade of class frequency, and slope_pred decades of predictions per decade, "
-        "over the classes that have a logarithm of both; corr_acc and corr_pred are Spearman's correlations of class "
+        "over the classes for which both have a logarithm; corr_acc and corr_pred are Spearman's correlations of class "
         f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over classes"
         f"{', widened by the variance between seeds' if several and pairs != 1 else ''}."
     )
     if claims:
         notes.append(
-            "A claim is supported where the interval of the paired difference lies above 0, contradicted where it lies "
-            "below, has no effect where it lies within ± the margin, and else is inconclusive. One that runs are equal is supported "
-            "where it lies within ± the margin, and contradicted where it lies outside. The last column is "
-            "corrected for the number of claims, so that all its verdicts hold together with 95 % confidence (Holm, 1979)."
+            "A claim is supported if the interval of the paired difference lies above 0, contradicted if it lies below, has no "
+            "effect if it lies within ± the margin, and is inconclusive otherwise. A claim that runs are equal is supported if the "
+            "interval lies within ± the margin, and contradicted if it lies outside. The last column is corrected for the number "
+            "of claims: all its verdicts hold jointly with 95 % confidence (Holm, 1979)."
         )
         late, changed = ([c.change.text for c in claims.values() if c.change.mark == mark] for mark in (CLAIM, RECIPE))
         notes.append(
             f"{len(late)} of the claims, marked {CLAIM}, were added or changed after the first run "
-            f"({'; '.join(dict.fromkeys(late))}), the others stated before it."
+            f"({'; '.join(dict.fromkeys(late))}); the others were stated before it."
             if late
             else "The claims with statistic, direction and margin were stated before the first run (claims.json)."
         )

@@ -85,7 +85,7 @@ class FeatureExtractor:
             try:
                 arrays = load_arrays(path)
                 if str(arrays.pop("key", key)) != key:  # older files have none
-                    raise UserError(f"{path} is of other weights, images or data")
+                    raise UserError(f"{path} belongs to other weights, images or data")
                 return SplitFeatures(**arrays)
             except (UserError, TypeError) as error:
                 log_line(f"note: {error}; the features are computed again")

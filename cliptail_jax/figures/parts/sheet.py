@@ -44,7 +44,7 @@ class Entry:
         return self.cells.get(column, "")
 
     def one_of(self, column: str, names: Collection[str]) -> str:
-        """The cell in a column. Raises UserError if it is none of `names`."""
+        """The cell in a column. Raises UserError if it is not one of `names`."""
         if self[column] not in names:
             raise UserError(f"{self.where}: {column} is '{self[column]}'; it is one of {', '.join(names)}")
         return self[column]
