@@ -1,4 +1,4 @@
-"""A laboratory for the question why CLIP is robust to long-tailed pre-training data."""
+"""A laboratory to find out why CLIP is robust to long-tailed pre-training data."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""The command `cliptail`, which has the programs of the package as subcommands:
+"""The command `cliptail`, whose subcommands are the programs of the package:
 
     cliptail train clip:data=glyphs_lt --workdir=runs/clip
 
-`cliptail NAME --help` explains a program; `python -m cliptail_jax.NAME` runs the same one. For completion by the shell, put
+`cliptail NAME --help` explains a program, and `python -m cliptail_jax.NAME` runs it, too. For shell completion, put
 `eval "$(register-python-argcomplete cliptail)"` into its start-up file.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def complete() -> None:
-    """Print how the shell may complete the line, as argcomplete does, and exit."""
+    """Print the shell's completions of the line with argcomplete, and exit."""
     import argcomplete
 
     parser = argparse.ArgumentParser("cliptail")

@@ -72,7 +72,7 @@ DEVICE_MEMORY = (
 
 
 def memory_problem(error: BaseException) -> str:
-    """A line that names the fields to lower if `error` is one of exhausted memory or of a killed worker, or ''."""
+    """A line that names the fields to lower if memory was exhausted or a worker was killed, else ''."""
     if isinstance(error, MemoryError):
         return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
     if "Worker process was terminated unexpectedly" in str(error):  # Grain's
@@ -85,18 +85,18 @@ def memory_problem(error: BaseException) -> str:
 
 
 def is_shared_memory_gone(error: BaseException | None) -> bool:
-    """Whether an error is that a block of Python's shared memory does not exist any more."""
+    """Whether an error is that a block of Python's shared memory no longer exists."""
     return isinstance(error, FileNotFoundError) and str(error.filename).startswith("/psm_")
 
 
 def problem(error: BaseException) -> str:
-    """A line for an error of the machine that a user can fix, or ''."""
+    """A line for an error of the machine that a user can fix, else ''."""
     return storage_problem(error) or memory_problem(error)
 
 
 @contextlib.contextmanager
 def exit_on_broken_pipe() -> Iterator[None]:
-    """Ends the program quietly, with status 1, when nobody reads its output any more, as after `| head -1`."""
+    """Ends the program quietly, with status 1, if its output is no longer read, as after `| head -1`."""
     try:
         try:
             yield

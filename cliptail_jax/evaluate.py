@@ -1,22 +1,21 @@
-"""Evaluate a run on any sets, templates or class ranking, with the config that it was trained with:
+"""Evaluate a run on any sets, templates or class ranking, with its training config:
 
     python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
         --config.eval.templates=openai80 --config.eval.neural_collapse
 
-`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, NAME:SPLIT, with those of
-the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid checkpoint, prints a table, and adds to the
-files under `eval/` as training does. Only fields that change no trained number may differ from the run's own, such as those of
-`eval`, the location of the data and the mesh, and for a supervised run `head.init`, which is then evaluated instead of the
-trained head.
+`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, NAME:SPLIT, with the
+classes of the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid checkpoint, prints a
+table, and adds to the files under `eval/` as training does. The config may differ from the run's only in fields that
+change no trained number, such as those of `eval`, the location of the data and the mesh. For a supervised run,
+`head.init` replaces the trained head.
 
 Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
 
     python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 \\
         --workdir=runs/rn50
 
-With `--runner=dask`, each model is evaluated by a worker of a Dask cluster, that of `--scheduler=ADDRESS` or one that is started
-here. `--list` prints the lists of published models that configs/zero_shot_all.py evaluates, or with a --config for published
-models, the models of that config.
+With `--runner=dask`, a worker of a Dask cluster evaluates each model: the cluster of `--scheduler=ADDRESS`, or one that starts
+here. `--list` prints the published models of configs/zero_shot_all.py or, with --config, the models of that config.
 """
 
 import re
@@ -104,7 +103,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
 
 
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line per number, with its 95 % interval where it has one, and one column per set."""
+    """One line per number, with its 95 % interval if it has one, and one column per set."""
     all_keys = dict.fromkeys(key for summary in summaries.values() for key in summary)
     keys = [
         key
@@ -116,7 +115,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
-    """Text-to-image recalls, a line for each decile of the frequency of captions' rarest words.
+    """Text-to-image recalls, one line per decile of the frequency of captions' rarest words.
 
     `arrays` are as from `cliptail_jax.metrics.retrieval.by_decile`.
     """

@@ -28,7 +28,7 @@ SCHEMES = ("gs",)
 
 
 def user_cache(name: str) -> Path:
-    """A folder of the user's cache, which need not exist."""
+    """A folder of the user's cache, which may not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cliptail_jax" / name
 
 
@@ -55,7 +55,7 @@ def is_remote(path: Path | str) -> bool:
 
 
 def absolute(path: Path) -> epath.Path:
-    """The absolute path; an address stays as it is, where epath's own `absolute` would prepend the current folder."""
+    """The absolute path. An address stays as it is; epath's `absolute` would prepend the current folder."""
     return epath.Path(path) if is_remote(path) else epath.Path(path).absolute()
 
 
@@ -195,7 +195,7 @@ def digest_of_json(value: Any, sort_keys: bool = False) -> str:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a local file, which is created; other processes wait. It ends with the process."""
+    """Creates and locks a local file; other processes wait. The lock ends with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -224,15 +224,15 @@ def finite(value: Any) -> Any:
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> Any:
-    """The JSON document in a file; None if there is no file. Raises UserError unless it is one of a `kind` (see `decode`)."""
+    """The JSON document in a file; None if there is no file. Raises UserError as `decode`."""
     return decode(path.read_bytes(), kind, path) if path.exists() else None
 
 
 def decode(text: bytes | str, kind: Any, where: Path | str) -> Any:
-    """A JSON text that has the types of `kind`: a dataclass, whose instance is returned, or such as dict[str, int].
+    """Decodes a JSON text with the types of `kind`, such as dict[str, int] or a dataclass (returns an instance).
 
-    Objects may have more keys than a `TypedDict` or a dataclass names. Raises UserError that names the field, and `where`
-    it is.
+    Objects may have more keys than the `TypedDict` or dataclass. Raises UserError that names the field, and `where` it
+    is.
     """
     try:
         value = json.loads(text, parse_constant=_refuse)
@@ -259,7 +259,7 @@ def line_of(record: Mapping[str, Any]) -> str:
 
 
 def remove_incomplete_line(path: Path) -> None:
-    """Truncates a last line without a line feed, as a killed process leaves it."""
+    """Removes an incomplete last line, which a killed process may leave."""
     if is_remote(path) or not path.exists():  # objects are written as a whole
         return
     with open(path, "rb+") as file:
@@ -271,7 +271,7 @@ def remove_incomplete_line(path: Path) -> None:
 def read_lines(path: Path, kind: Any = dict[str, Any]) -> list[dict[str, Any]]:
     """The records of a JSON-lines file without an incomplete last line; none if the file does not exist.
 
-    Raises UserError at a line that is not of a `kind`.
+    Raises UserError at a line that is not of the `kind`.
     """
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else ()
     return [decode(line, kind, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
@@ -281,7 +281,7 @@ DIGESTS = "sha256.json"
 
 
 def write_digests(folder: Path, names: Iterable[str], still_to_write: Mapping[str, str] | None = None) -> None:
-    """Writes the SHA-256 of the files with these names in a folder, of those that exist, to its sha256.json.
+    """Writes the SHA-256 of a folder's files with these names, if they exist, to its sha256.json.
 
     `still_to_write` are texts of files that are written afterwards, by name.
     """

@@ -18,7 +18,7 @@ _saved = ""
 
 
 def note_saved(text: str) -> None:
-    """Sets what a program that is stopped prints about its results, such as 'step 40 is saved'."""
+    """Sets the message about results that a stopped program prints, such as 'step 40 is saved'."""
     global _saved
     _saved = text
 
@@ -37,12 +37,12 @@ def raise_on_ctrl_c() -> None:
 
 
 def end(number: int, frame: FrameType | None) -> None:
-    """The handler of both signals. Exits with status 130 or 143, as a shell reports them; what is saved stays."""
+    """The handler of both signals. Exits with status 130 or 143, as shells report them. Saved results stay."""
     end_at_once("interrupted" if number == signal.SIGINT else "stopped by SIGTERM", 128 + number)
 
 
 def end_at_once(reason: str, status: int) -> NoReturn:
-    """Ends the program with one line, whatever its threads wait for. What is saved stays, as after SIGKILL."""
+    """Ends the program with one line, without waiting for threads. Saved results stay, as after SIGKILL."""
     erase = "\x1b[J" if os.isatty(2) else ""  # the bars below the first one
     with contextlib.suppress(OSError):
         os.write(2, f"\n{erase}{reason}{_saved and '; '}{_saved}\n".encode())
@@ -50,7 +50,7 @@ def end_at_once(reason: str, status: int) -> NoReturn:
 
 
 def exit_despite_threads(status: int) -> None:
-    """Exits without waiting for threads. Those of Orbax, after a failed save, would keep Python waiting for minutes."""
+    """Exits without waiting for threads. After a failed save, Orbax's threads would keep Python waiting for minutes."""
     waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
     if len(waited_for) > 1:  # the main thread is one
         for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""Checks of the places that a program writes to, before it does any work: it replaces only files that it made itself."""
+"""Checks the places that a program writes to before it works: a program replaces only its own files."""
 
 import argparse
 import os
@@ -17,13 +17,13 @@ OVERWRITE = "replace files that this program did not write"
 def check_output(
     path: Path, is_own: Callable[[Path], bool], inputs: Iterable[Path | str] = (), overwrite: bool = False
 ) -> None:
-    """Raises UserError if a file cannot be written, or must not be. Its folder need not exist. Nothing is created.
+    """Raises UserError if a file cannot or must not be written. Its folder may not exist. Nothing is created.
 
     Args:
         path: the file.
-        is_own: whether an existing file is one that the program writes, by its content; it may raise the errors of reading
-            other content.
-        inputs: files that the program reads; the output is none of them, with `overwrite` either.
+        is_own: whether an existing file is the program's own, by its content; it may raise errors of reading other
+            content.
+        inputs: files that the program reads; the output must not be one of them, even with `overwrite`.
         overwrite: whether to replace a file that the program did not write.
     """
     if not is_remote(path) and os.path.isdir(path):
@@ -37,7 +37,7 @@ def check_output(
 
 
 def is_same(path: Path, other: Path | str) -> bool:
-    """Whether two paths are of one file, which may have several names."""
+    """Whether two paths name the same file."""
     if is_remote(path) or is_remote(other):
         return str(path) == str(other)
     try:
@@ -47,7 +47,7 @@ def is_same(path: Path, other: Path | str) -> bool:
 
 
 def reads_as(is_own: Callable[[Path], bool], path: Path) -> bool:
-    """Whether a file is the program's own; one that cannot be read as such is not."""
+    """Whether a file is the program's own; not if reading it as such fails."""
     try:
         return is_own(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
@@ -69,7 +69,7 @@ def first_bytes(path: Path, size: int = 4096) -> bytes:
 
 
 def check_directory(workdir: Path, writes: Iterable[str], marks: Iterable[str], overwrite: bool = False) -> None:
-    """Raises UserError if a work directory has files of another program that this one would replace.
+    """Raises UserError if this program would replace another program's files in a work directory.
 
     Args:
         writes: names of files that the program writes to the directory.
@@ -82,7 +82,7 @@ def check_directory(workdir: Path, writes: Iterable[str], marks: Iterable[str], 
 
 
 def check_writable_folder(path: Path) -> None:
-    """Raises UserError if files cannot be written to a local folder, which need not exist. Nothing is created."""
+    """Raises UserError if files cannot be written to a local folder, which may not exist. Nothing is created."""
     if is_remote(path):
         return
     existing = Path(os.path.abspath(path))

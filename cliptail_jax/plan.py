@@ -1,12 +1,12 @@
-"""Plans a run on accelerators that need not be there: whether it fits, what limits it, and how long it takes at best.
+"""Plans a run on accelerators, without having them: whether it fits, what limits it, and how long it takes at least.
 
     python -m cliptail_jax.plan --config=configs/clip.py:data=imagenet_captions --config.model.dtype=bfloat16 \\
         --on=v5e-8,v4-32,h100x8
 
-The training step is built by the functions of `cliptail_jax.train` and compiled by the accelerators' own compilers, which run
-on any x86-64 Linux machine (pip install 'jax[tpu]' for TPUs, 'jax[cuda12]' for GPUs). No data are read. The numbers of records
-and classes are those of the prepared data set that the config names, or the known ones of a set of the study; for other sets,
-give --records and --classes. Published towers and heads need not be at hand. Results are kept in the user's cache.
+The training step is built by the functions of `cliptail_jax.train` and compiled by the accelerators' own compilers,
+which run on any x86-64 Linux machine (pip install 'jax[tpu]' for TPUs, 'jax[cuda12]' for GPUs). No data is read. The
+numbers of records and classes are those of the config's prepared data set, or known for the paper's sets. For other
+sets, give --records and --classes. Published towers and heads are not needed. Results are kept in the user's cache.
 """
 
 import functools
@@ -52,7 +52,7 @@ MakeObjective = Callable[[Changes], Objective]
 
 
 def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
-    """A variant of so many records and classes, or, if both are 0, the one that the section `data` selects.
+    """A variant with these numbers of records and classes or, if both are 0, the one that the section `data` selects.
 
     Raises UserError if only one is given, or neither and the data set is neither prepared nor known.
     """
@@ -113,7 +113,7 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
 
 
 def note_missing_cache() -> None:
-    """Print a note if plans cannot be kept: the cache only saves time."""
+    """Print a note if plans cannot be cached; the cache only saves time."""
     try:
         check_writable_folder(user_cache(CACHE))
     except UserError as error:
@@ -121,7 +121,7 @@ def note_missing_cache() -> None:
 
 
 def described(plan_of: PlanOf, measured: Measured | None) -> Iterator[str]:
-    """What the flags ask for about a topology, whose plans `plan_of` makes."""
+    """The requested output for a topology; `plan_of` makes its plans."""
     options, plan = flags.FLAGS, plan_of({})
     if options.json:
         yield json.dumps(as_json(plan, versions(), measured, options.traffic))
@@ -162,7 +162,9 @@ if __name__ == "__main__":
     flags.DEFINE_integer("records", 0, "Number of training records, without the data set", 0, MOST_RECORDS)
     flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", 0, MOST_CLASSES)
     flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
-    flags.DEFINE_bool("search", False, "Find the largest batch that fits, and what it takes for the config's to fit")
+    flags.DEFINE_bool(
+        "search", False, "Find the largest batch that fits, and the changes with which the config's batch fits"
+    )
     flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")
     flags.DEFINE_bool("measure", False, "Run ten steps on the accelerators of this machine as well")
     flags.DEFINE_bool(
@@ -170,5 +172,5 @@ if __name__ == "__main__":
         False,
         "Print which operations move most bytes from and to HBM; with --json, also the arrays of collectives",
     )
-    flags.DEFINE_bool("json", False, "Print one line of JSON a topology instead of tables")
+    flags.DEFINE_bool("json", False, "Print one line of JSON per topology instead of tables")
     run_with_config(main, describe_config, ("sup", "clip", "dino"), workdir_required=False)

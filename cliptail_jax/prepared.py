@@ -1,4 +1,4 @@
-"""Where prepared data sets are: the folders DATA_DIR/NAME[/CONFIG]/VERSION, and the tables of their texts."""
+"""Finds prepared data sets: the folders DATA_DIR/NAME[/CONFIG]/VERSION, and the tables of their texts."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def prepared_versions(folder: Path) -> list[Path]:
 
 
 def find_prepared(name: str, data_dir: str) -> Path | None:
-    """The folder of the named or else the latest version of a prepared data set; None where there is none."""
+    """The folder of the named or else the latest version of a prepared data set; None if there is none."""
     path, version = split_name(name)
     versions = prepared_versions(resolve_data_dir(data_dir) / path)
     matching = [folder for folder in versions if version in ("", folder.name)]

@@ -52,7 +52,7 @@ from cliptail_jax.training.trace import StepTrace
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one.
 
-    `label` names the run where its progress is shown; by default it is `workdir`.
+    `label` names the run in its progress, by default `workdir`.
     """
     validate(config)
     if runs.is_finished(workdir, plain(config), FIELDS):
@@ -127,7 +127,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
 
 
 def open_directory(workdir: Path, values: Mapping[str, Any], objective: Objective, overwrite: bool) -> None:
-    """Make `workdir` the run of the config with these `values`, or continue it, and write what describes the run.
+    """Make `workdir` the run of the config with these `values`, or continue it, and write the run's description.
 
     Raises UserError if it contains another run, unless `overwrite`.
     """
@@ -234,13 +234,13 @@ def save(info: StepInfo, log: Log, checkpoints: Checkpoints, progress: RunProgre
 def leave(step: int, checkpoints: Checkpoints) -> None:
     """End the program with the exit status of SIGTERM, once `step` is saved."""
     checkpoints.wait()
-    log_line(f"stopped by SIGTERM; step {step} is saved, and the same command goes on from there")
+    log_line(f"stopped by SIGTERM; step {step} is saved, and the same command continues from there")
     sys.exit(128 + signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def report_storage_errors(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
-    """Raises UserError for a full disk, exhausted memory and the like, with the last step that is saved."""
+    """Raises UserError for a full disk, exhausted memory and the like, with the last saved step."""
     try:
         yield
     except Exception as error:

@@ -1,25 +1,25 @@
-"""Is an image found by two words because each was seen often, or because both were seen together?
+"""Is an image found by two words because each is frequent, or because they were seen together?
 
     python scripts/composition.py --workdir=runs/icons [--workdir=runs/clip] --output=composition.png
 
-Reads the finished runs that are evaluated by retrieval (`eval.sets` NAME:SPLIT@FIELD, or a set without labels; of several sets,
-the first), and the captions that they were trained on. Of the N training captions of the first epoch, n_a and n_b have a word,
-and n_ab have both; their pointwise mutual information is PMI = log10(n_ab N / (n_a n_b)), with ½ added to each n, so that words
-that were never seen together have one. Words are lemmas, as `cliptail_jax.concepts.count --words` counts them. The captions of the
-set with exactly two distinct words are queries, and right if their image is among the first five:
+Reads finished runs that are evaluated by retrieval (`eval.sets` NAME:SPLIT@FIELD, or a set without labels; the first of several
+sets), and their training captions. Of the N training captions of the first epoch, n_a and n_b contain a word, and n_ab both.
+Their pointwise mutual information is PMI = log10(n_ab N / (n_a n_b)), with ½ added to each n, so that it exists for words that
+were never seen together. Words are lemmas, as in `cliptail_jax.concepts.count --words`. Queries are the set's captions with
+exactly two distinct words. A query is right if its image is among the first five:
 
     logit P(right) = a + b1 log10 max(n_a, n_b) + b2 log10 min(n_a, n_b) + b3 log10 n_ab + b4 PMI
 
-with some of the terms. PMI is a sum of the others and of log10 N, so they are not all in one model. A caption whose text others
-have competes with their images for the first places, the more the more common it is: images of the same text are therefore left
-out before its own. Those of similar texts are not, such as 'clock alarm' for 'alarm clock'.
+with some of the terms. PMI is a sum of the others and of log10 N, so no model contains all. Captions with the same text compete
+for the first places, so images of the same text before a query's own are ignored. Images of similar texts are not, such as
+'clock alarm' for 'alarm clock'.
 
-Beside the coefficients are McFadden's R², 1 − log-likelihood / that of a alone, and the log-loss of a caption (nats) that
-ten-fold cross-validation predicts, by which models with different numbers of terms compare; r is Pearson's between a single
-term and accuracy over tenths of the pairs, with equal ones together. On such bins of CLIP models, arXiv 2507.08000 reports r =
-0.97 for PMI, and arXiv 2502.18326 that the frequencies of single words suffice. The last line has only pairs that were never seen
+Besides the coefficients, the table has McFadden's R² (1 − log-likelihood / that of a alone), the log-loss of a caption in nats by
+ten-fold cross-validation, which compares models with different numbers of terms, and Pearson's r between a single term and
+accuracy over tenths of the pairs, with ties together. On such bins of CLIP models, arXiv 2507.08000 reports r = 0.97 for PMI, and
+arXiv 2502.18326 reports that the frequencies of single words suffice. The last line uses only pairs that were never seen
 together. Runs of the same name in a study (seeds) are one regression. Intervals are 95 % percentiles over resamples of pairs of
-words, which have all their captions and runs in a resample, and folds are of pairs, too.
+words with all their captions and runs. Folds are also of pairs.
 """
 
 import argparse

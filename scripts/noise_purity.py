@@ -1,19 +1,20 @@
-"""Is a class recognized for the purity of its captions, or for its number of images? Regressions by class of noisy runs.
+"""Is a class recognized because of the purity of its captions, or because of its number of images?
 
     python scripts/noise_purity.py --workdir=runs/noise [--workdir=runs/noise_cifar100] --output=purity.png
 
-Reads the finished runs of configs/study/noise.py. In the training data of a run, n captions that name a class are right, and m
-wrong (labels, of SL); both are counted. Over all classes of all runs of a study, separately for CLIP and SL,
+Reads the finished runs of configs/study/noise.py. In a run's training data, n of the captions that name a class (for SL: labels)
+are right, and m are wrong. Both are counted. The regression is over all classes of all runs of a study, separately for CLIP
+and SL:
 
-    logit P(right) = a + b1 log10((n + ½) / (m + ½)) + b2 log10(n + ½):
+    logit P(right) = a + b1 log10((n + ½) / (m + ½)) + b2 log10(n + ½)
 
-b1 is the gain in log-odds of being right with ten times the odds of purity, n / m, at equal n, and b2 that with ten times as
-many images at equal purity. Beside them are the slopes of each alone. Adding ½ keeps the odds of classes finite that no wrong
-caption names. The likelihood is that of independent examples; intervals are 95 % percentiles over resamples of the classes, in
-which a class has all its runs, and do not cover other seeds.
+b1 is the gain in log-odds of being right for ten times the odds of purity, n / m, at equal n. b2 is the gain for ten times as many
+images at equal purity. The table also has the slopes of each alone. Adding ½ keeps the odds finite for classes that no wrong
+caption names. The likelihood is that of independent examples. Intervals are 95 % percentiles over resamples of the classes with
+all their runs, and do not cover other seeds.
 
-Without noise, purity is 1 whatever n, and its odds infinite. The first line leaves these runs out. The second has them with the
-same ½, by which their odds are 2 n + 1: that is a choice, not a measurement, so conclusions should not depend on it.
+Without noise, purity is 1 for any n, and its odds are infinite. The first line leaves these runs out. The second line includes
+them with odds of 2 n + 1, from the same ½. That is a choice, not a measurement, so conclusions should not depend on it.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Write the tables of results into the pages, so that no number in them is typed:
+"""Writes the tables of results on pages, so that no number is typed by hand:
 
     python scripts/update_pages.py quickstart=runs/quickstart mechanism=runs/mechanism
 
-takes the results of these studies from their work directories into configs/study/results/, and writes the tables of all pages
-from there. A table stands between two comments, of which the first states it:
+copies the results of these studies from their work directories to configs/study/results/, and writes the tables of all
+pages from there. A table is between two comments. The first one defines it:
 
     <!-- table: runs quickstart -->                        the runs of a study
     <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
@@ -86,7 +86,7 @@ def with_tables(text: str) -> str:
 
 
 def verdicts(name: str) -> str:
-    """How many claims of a study have each verdict, the most frequent first."""
+    """The number of claims of a study by verdict, the most frequent first."""
     counts = collections.Counter(claim_of(claim).verdict for claim in stored(name)["claims"])
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
 

@@ -68,7 +68,7 @@ def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninter
     wait_for_step(saved + 2, stopped, process)
     (errors,) = terminate(process)
     assert f"resuming from step {saved} of 60" in errors and "Traceback" not in errors
-    assert "stopped by SIGTERM; step " in errors and "is saved, and the same command goes on from there" in errors
+    assert "stopped by SIGTERM; step " in errors and "is saved, and the same command continues from there" in errors
     last = losses(stopped)[-1][0]
     assert newest_valid_step(stopped / "checkpoints") == last < 60
 
@@ -130,7 +130,7 @@ def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, statu
         process.send_signal(number)
     for moment, process, errors in zip(moments, processes, finish(*processes, code=status)):
         assert "Traceback" not in errors and ("interrupted" in errors or "stopped by SIGTERM" in errors), errors
-        assert moment or "is saved, and the same command goes on from there" in errors
+        assert moment or "is saved, and the same command continues from there" in errors
 
 
 def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_there(whole, tmp_path, glyphs_dir):

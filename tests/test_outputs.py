@@ -63,7 +63,7 @@ def folder(tmp_path, monkeypatch):
         (report, "--workdir=run --output=notes.html", f"notes.html {NOT_OURS}"),
         (figures, "class_frequency --frequencies frequency.tsv --output=frequency.tsv", "suffix is none of"),
         (figures, "class_frequency --frequencies frequency.tsv --output=notes.png", f"notes.png {NOT_OURS}"),
-        (export, "--workdir=run --output=run", "run is no earlier export"),
+        (export, "--workdir=run --output=run", "run is not an earlier export"),
         (laion, "match --input=parts --output=parts", "parts is the folder of the input"),
         (
             laion,

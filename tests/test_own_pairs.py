@@ -134,7 +134,7 @@ BAD = {
     "text.json": (
         '{"comma": 3}',
         "eval.templates",
-        "text.json is no JSON object from each class to a list of its prompts: Expected `array`",
+        "text.json is not a JSON object from each class to a list of its prompts: Expected `array`",
     ),
     "short.txt": ("one\ntwo\n", "eval.class_names", "short.txt has 2 names, and 'glyphs:test' has 100 classes"),
 }
@@ -155,7 +155,7 @@ def test_prompts_for_a_class_that_is_not_there_are_one_line(data_dir, tmp_path):
     opened = open_set(ON, data_dir)
     given = {name: [name] for name in (*opened.variant.class_names, "unicorn")}
     (tmp_path / "prompts.json").write_text(json.dumps(given))
-    with pytest.raises(UserError, match="has prompts for 'unicorn', which is no class of glyphs:test: leave it out"):
+    with pytest.raises(UserError, match="has prompts for 'unicorn', which is not a class of glyphs:test: leave it out"):
         set_prompts(opened, str(tmp_path / "prompts.json"))
 
 

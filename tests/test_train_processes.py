@@ -127,7 +127,7 @@ def ends_with_a_line(survivor):
         return False
     assert survivor.returncode == 2, errors
     assert "error: another process of the run has ended or cannot be reached" in errors
-    assert "is saved, and the same command goes on from there" in errors and "Traceback" not in errors, errors
+    assert "is saved, and the same command continues from there" in errors and "Traceback" not in errors, errors
     return True
 
 

@@ -1,6 +1,7 @@
 """Counts how often each concept occurs in a caption corpus: vocabularies, WordNet, caption files, counting, templates.
 
-It depends neither on data sets nor on models: a corpus is files of captions, and a class is a name with the phrases that
-captions use for it. `ConceptCounter(load_vocabulary("imagenet1k")).count(captions)` counts in memory, `concepts.count` is the
-command line, and `concepts.beam` runs on a cluster. Modules are imported by name, as NLTK and pyarrow load slowly.
+`ConceptCounter(load_vocabulary("imagenet1k")).count(captions)` counts in memory, `concepts.count` is the command line,
+and `concepts.beam` runs on a cluster. This package must depend neither on data sets nor on models: a corpus is files of
+captions, and a class is a name with the phrases that captions use for it. Import modules by name, because NLTK and
+pyarrow load slowly.
 """

@@ -17,7 +17,7 @@ Weights = Sequence[int] | Int[np.ndarray, " caption"]
 
 
 class CaptionBatch(NamedTuple):
-    """Captions in UTF-8 and how many captions each of them represents; without weights, one."""
+    """Captions in UTF-8, and how many captions each of them represents (one without weights)."""
 
     captions: pa.LargeBinaryArray
     weights: Int[np.ndarray, " caption"] | None
@@ -65,7 +65,7 @@ def arrow_chunks(captions: Captions) -> list[pa.Array]:
 
 
 def encode(text: str) -> bytes:
-    """A text in UTF-8, with the original bytes for those that were not UTF-8, and any bytes for other surrogates."""
+    """Encodes a text in UTF-8. Bytes that were not UTF-8 are restored; other surrogates become any bytes."""
     try:
         return text.encode(errors="surrogateescape")
     except UnicodeEncodeError:

@@ -1,12 +1,12 @@
-"""Counts concepts as `cliptail_jax.concepts.count` does, on a cluster: an Apache Beam pipeline.
+"""Counts concepts on a cluster with Apache Beam, like `cliptail_jax.concepts.count`.
 
     python -m cliptail_jax.concepts.beam --captions='gs://bucket/laion/*.parquet' --vocabulary=imagenet1k \\
         --output=gs://bucket/counts.tsv --runner=DataflowRunner --project=... --temp_location=...
 
 Other flags are passed to Beam. --runner=dask counts on the processes of this machine, or with
---dask_client_address=HOST:PORT on a Dask cluster (extra `dask`). All workers must be able to read the files and write the
-output; a worker counts whole files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable` are
-the number of captions that were read, and of those that were not UTF-8.
+--dask_client_address=HOST:PORT on a Dask cluster (extra `dask`). All workers must be able to read the files and write
+the output. A worker counts whole files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable`
+count all captions, and those that are not UTF-8.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> None:
 def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
     """Makes a pipeline from Beam's command-line arguments; --runner=dask is short for the path of the class.
 
-    Raises UserError where Beam has no such runner, or the runner lacks a package or a flag.
+    Raises UserError if Beam has no such runner, or if the runner lacks a package or a flag.
     """
     arguments = [DASK if argument == "--runner=dask" else argument for argument in arguments]
     options = PipelineOptions(arguments)
@@ -99,8 +99,8 @@ def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
 def running(pipeline: "beam.Pipeline") -> Iterator["beam.Pipeline"]:
     """Runs the pipeline that the block has built.
 
-    Raises UserError if the runner itself fails, which may have to download, start and reach a server. An error in a worker
-    is not changed.
+    Raises UserError if the runner itself fails, for example to download, start or reach a server. Errors in workers are
+    not changed.
     """
     try:
         with pipeline:
@@ -135,7 +135,7 @@ def open_any(path: str) -> BinaryIO:
 
 
 def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tuple[str, int]]:
-    """Counts a file: the concepts that its captions carry, each with the number of captions."""
+    """Counts a file: the concepts that its captions name, each with the number of captions."""
     tally = count_part(part, counter, column, open_file=open_any)
     Metrics.counter("concepts", "captions").inc(tally.captions)
     Metrics.counter("concepts", "undecodable").inc(tally.undecodable)

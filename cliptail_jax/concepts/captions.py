@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
     parser.add_argument("--data_dir", default="", help=f"the folder of prepared data sets; {default}")
     parser.add_argument("--column", help=f"the column of captions; default: {columns}")
-    rule = "how captions name classes: by lemmas, as the study counts, by exact phrases, or by the longest of these (default: %(default)s)"
+    rule = (
+        "how captions name classes: by lemmas (the paper's rule), exact phrases, or the longest (default: %(default)s)"
+    )
     parser.add_argument("--rule", choices=(LEMMAS, PHRASES, LONGEST), default=LEMMAS, help=rule)
     parser.add_argument("--output", required=True, help="the .tsv file to write")
 
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def find_parts(pattern: str, data_dir: str = "") -> list[str]:
     """Finds the captions files of a path, a glob or a folder, sorted by name, or the tables of a prepared data set.
 
-    A folder with shards is these alone: the tables beside them describe the same captions.
+    In a folder with shards, only these count: the tables beside them describe the same captions.
 
     Raises:
         UserError: There is none, or one is of an unknown format; or the data set lacks the split.
@@ -78,7 +80,7 @@ def find_parts(pattern: str, data_dir: str = "") -> list[str]:
 
 
 def check_format(path: str) -> None:
-    """Raises UserError where a file's name has no known suffix."""
+    """Raises UserError if a file name has no known suffix."""
     if suffix(path) not in FORMATS:
         raise UserError(f"{path} is not a captions file by its name: captions files end in {KNOWN_SUFFIXES}")
 
@@ -104,7 +106,7 @@ def read_part(
     """Reads the captions of a file in batches.
 
     Args:
-        column: the column of captions; by default the first of `USUAL_COLUMNS`, else the only one of text.
+        column: the column of captions; by default the first of `USUAL_COLUMNS`, else the only text column.
         card: whether the file is a data card of MetaCLIP, a JSON object from text to count.
 
     Raises:
@@ -125,13 +127,13 @@ def columns_of(path: str) -> Columns:
     """The columns of a table. Raises UserError and DamagedFileError as `read_rows`."""
     check_format(path)
     if FORMATS[suffix(path)].rows is None:
-        raise UserError(f"{path} is no table with columns: use one such as .tsv, .csv, .jsonl or .parquet")
+        raise UserError(f"{path} is not a table with columns: use a file such as .tsv, .csv, .jsonl or .parquet")
     with opened(path, open_local) as stream:
         return FORMATS[suffix(path)].columns(stream)
 
 
 def check_columns(path: str, columns: Sequence[str]) -> None:
-    """Raises UserError where a table that is not empty lacks one of the columns."""
+    """Raises UserError if a nonempty table lacks one of the columns."""
     has = columns_of(path)
     if has and (lacking := [column for column in columns if column not in has]):
         raise UserError(f"{path} has no column {lacking[0]!r}; it has {', '.join(has)}")

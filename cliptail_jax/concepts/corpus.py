@@ -24,7 +24,7 @@ def count_corpus(
     card: bool = False,
     processes: int = 1,
 ) -> tuple[Tally, list[DamagedFileError]]:
-    """Counts the parts that are not finished, one per process at a time, and sums all.
+    """Counts the unfinished parts, one per process at a time, and adds up all parts.
 
     Args:
         column, card: as in `read_part`.

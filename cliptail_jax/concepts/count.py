@@ -1,11 +1,11 @@
-"""Counts how many captions of a corpus carry each class of a vocabulary, by the study's rule.
+"""Counts the captions of a corpus that name each class of a vocabulary, by the paper's rule.
 
     python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --vocabulary=imagenet1k --output=counts.tsv
 
-It writes a line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with a
-header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz; a prepared data set
-is counted by its name. A run that was interrupted or killed continues
-with the files that it had not finished. A damaged file is named and skipped, and the exit status is not 0.
+It writes one line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with
+a header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz. Or give the
+name of a prepared data set. The same command continues an interrupted count with the unfinished files. A damaged file
+is named and skipped, and the exit status is not 0.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Counts how many captions carry each concept of a vocabulary: `ConceptCounter(vocabulary).count(captions)`."""
+"""Counts the captions that name each concept of a vocabulary: `ConceptCounter(vocabulary).count(captions)`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,15 +18,14 @@ from cliptail_jax.errors import UserError
 
 
 class ConceptCounter:
-    """Counts the captions that carry each concept of a vocabulary. It pickles, and needs no WordNet once it is made.
+    """Counts the captions that name each concept of a vocabulary. It pickles, and needs WordNet only when it is made.
 
-    By the rule 'lemmas', the study's, a caption carries a concept if it has all words of one of the concept's phrases, in any
-    order, and none of the words that the concept excludes, as `cliptail_jax.concepts.words` explains. By the rule 'phrases',
-    it has one of the phrases as it is written, in any case; excluded words have no effect. By the rule 'longest', the same
-    holds of phrases that are not inside longer ones, and a caption with those of several concepts carries none of them. A
-    missing caption carries none.
-    Captions are a list, an Arrow array, or a NumPy, Pandas or Polars column, of text or of UTF-8; invalid bytes count as
-    spaces.
+    By the paper's rule 'lemmas', a caption names a concept if it contains all words of one of the concept's phrases, in
+    any order, and none of the words that the concept excludes (see `cliptail_jax.concepts.words`). By the rule
+    'phrases', it names a concept if it contains one of the phrases as written, in any case; excluded words have no
+    effect. The rule 'longest' ignores phrases inside longer ones, and a caption that still names several concepts names
+    none. A missing caption names none. Captions are a list, an Arrow array, or a NumPy, Pandas or Polars column, of
+    text or of UTF-8; invalid bytes count as spaces.
     """
 
     def __init__(self, vocabulary: Sequence[Concept], rule: str = LEMMAS):
@@ -50,7 +49,7 @@ class ConceptCounter:
         self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
 
     def count(self, captions: Captions, weights: Weights | None = None) -> dict[str, int]:
-        """The number of captions that carry each concept, or the sum of their weights, in the vocabulary's order.
+        """The number of captions that name each concept, or the sum of their weights, in the vocabulary's order.
 
         Raises:
             UserError: The captions are not text, or the weights are not one whole number for each.
@@ -61,7 +60,7 @@ class ConceptCounter:
         return dict(zip(self.names, counts.tolist()))
 
     def matches(self, captions: Captions) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
-        """The pairs of a caption and a concept that it carries, by index, ordered by caption, then by concept."""
+        """The pairs of a caption and a concept that it names, by index, ordered by caption, then by concept."""
         pairs, first = [np.zeros((0, 2), np.int64)], 0
         for batch in batches_of(captions):
             rows, concepts = self._carried(batch.captions)
@@ -71,7 +70,7 @@ class ConceptCounter:
         return tuple(np.concatenate(pairs).T)
 
     def naming(self, chunks: Iterable[Captions]) -> Naming:
-        """How many captions, which come in chunks, name each concept, and how many name one, several or none."""
+        """Counts the captions (in chunks) that name each concept, and those that name one, several or no concepts."""
         classes = len(self.names)
         total = Naming(np.zeros(classes, np.int64), 0, 0, 0)
         for captions in chunks:
@@ -79,7 +78,7 @@ class ConceptCounter:
         return total
 
     def tally(self, batch: CaptionBatch) -> Tally:
-        """Counts one batch, for sums over many."""
+        """Counts one batch; add up the results of many."""
         rows, concepts = self._carried(batch.captions)
         counts, named = self._sums(batch, rows, concepts), np.bincount(rows, minlength=len(batch.captions))
         found = np.flatnonzero(counts)
@@ -93,7 +92,7 @@ class ConceptCounter:
         return sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])
 
     def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
-        """The pairs of a caption and a concept that it carries; those of a concept are in the order of captions."""
+        """The pairs of a caption and a concept that it names; those of a concept are in the order of captions."""
         if self._phrases:
             return self._phrases.matches(decoded(captions), lower_case=True)
         concepts, rows = self._index.matches(split_captions(captions))

@@ -14,7 +14,7 @@ from cliptail_jax.files import digest_of, replacing
 
 
 class FinishedParts:
-    """The tallies of finished parts, in one file each. A part whose file is damaged counts as not finished.
+    """The tallies of finished parts, in one file each. A part with a damaged file counts as unfinished.
 
     A file is named by the part's path, size and time of change, and by `job`, which describes what is counted and how.
     """
@@ -33,7 +33,7 @@ class FinishedParts:
             return None
 
     def save(self, part: str, tally: Tally) -> None:
-        """Saves the tally of a part. Raises UserError where it cannot be written."""
+        """Saves the tally of a part. Raises UserError if it cannot be written."""
         numbers = json.dumps({key: value for key, value in vars(tally).items() if key != "counts"})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

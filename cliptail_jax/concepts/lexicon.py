@@ -12,11 +12,11 @@ from cliptail_jax.concepts.words import CONTRACTIONS, forms_of, lemma
 
 
 class Occurrences:
-    """The pairs of a lemma, by number, and a caption of a batch in which it occurs, once or repeatedly.
+    """The distinct pairs of a lemma (by number) and a caption of a batch that contains it.
 
     Attributes:
         lemmas, captions: the pairs, ascending by lemma, then by caption.
-        frequency: in how many captions each lemma occurs.
+        frequency: the number of captions with each lemma.
         first: where each lemma's captions begin in `captions`.
     """
 
@@ -71,7 +71,7 @@ class Lexicon:
 
 
 def key_step(num_things: int, num_captions: int) -> np.integer:
-    """The factor by which `thing * factor + caption` is a key of the pair; in four bytes if they suffice."""
+    """The factor for keys `thing * factor + caption` of pairs, in four bytes if they suffice."""
     step = max(num_captions, 1)
     return np.int32(step) if num_things * step < 2**31 else np.int64(step)
 

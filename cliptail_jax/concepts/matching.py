@@ -1,4 +1,4 @@
-"""Finds the concepts that captions carry, at a cost that grows with the matches instead of the vocabulary."""
+"""Finds the concepts that captions name. The cost grows with the number of matches, not with the vocabulary."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,7 +25,7 @@ class NumberSets:
 
 
 class ConceptIndex:
-    """The phrases of each concept, sets of lemmas, and the lemmas that it excludes. Concepts are numbered from 0."""
+    """The phrases of each concept, as sets of lemmas, and the lemmas that it excludes. Concepts are numbered from 0."""
 
     def __init__(self, phrases: Sequence[frozenset[frozenset[str]]], excluded: Sequence[frozenset[str]]):
         self._lexicon = Lexicon(sorted(set().union(*(phrase for group in phrases for phrase in group), *excluded)))
@@ -36,7 +36,7 @@ class ConceptIndex:
         self._excluded = NumberSets(map(number, lemmas) for lemmas in excluded)
 
     def matches(self, words: Words) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
-        """The pairs of a concept and a caption that carries it, ascending by concept, then by caption."""
+        """The pairs of a concept and a caption that names it, ascending by concept, then by caption."""
         occurrences = self._lexicon.occurrences(words)
         phrases, captions = self._phrase_matches(occurrences)
         step = key_step(self._num_concepts, words.num_captions)
@@ -48,7 +48,7 @@ class ConceptIndex:
         return concepts[carried], captions[carried]
 
     def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
-        """The pairs of a phrase and a caption with it, ascending by phrase: candidates have the phrase's rarest lemma."""
+        """The pairs of a phrase and a caption with it, ascending by phrase."""
         lemmas, num_lemmas = self._phrases.numbers, len(occurrences.frequency)
         rarest = np.minimum.reduceat(occurrences.frequency[lemmas] * num_lemmas + lemmas, self._phrases.first)
         phrases = np.flatnonzero(rarest >= num_lemmas)

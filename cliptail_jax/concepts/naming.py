@@ -1,4 +1,4 @@
-"""How many captions name classes: one, several or none, and each class."""
+"""Counts the captions that name each class, and those that name one, several or no classes."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 @dataclasses.dataclass(frozen=True)
 class Naming:
-    """The numbers of captions that name each class, in `counts`, and that name one, several or none of the classes."""
+    """The numbers of captions that name each class (`counts`), and that name one, several or none of the classes."""
 
     counts: Int[np.ndarray, " class"]
     one: int
@@ -30,7 +30,7 @@ class Naming:
 def naming(
     captions: Int[np.ndarray, " pair"], classes: Int[np.ndarray, " pair"], num_captions: int, num_classes: int
 ) -> Naming:
-    """The numbers of the pairs of a caption and a class that it names, as `ConceptCounter.matches` finds them."""
+    """Counts the pairs that `ConceptCounter.matches` returns."""
     named = np.bincount(np.bincount(captions, minlength=num_captions), minlength=2)
     counts = np.bincount(classes, minlength=num_classes)
     return Naming(counts, int(named[1]), int(named[2:].sum()), int(named[0]))

@@ -1,4 +1,4 @@
-"""Finds the phrases of classes in texts as they are written, in one pass for all phrases (Aho and Corasick, 1975)."""
+"""Finds the phrases of classes in texts as written, in one pass for all phrases (Aho and Corasick, 1975)."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ class PhraseMatcher:
         """
         Args:
             classes_of: phrase -> the labels of its classes.
-            whole_words: whether a phrase matches only where it touches no word character, as regular expressions have it.
-            longest: whether a phrase inside a longer one counts for nothing, and a text with phrases of several classes then
-                has none: of 'arrow' and 'arrow down', 'arrow down circle' has the second, and 'arrow down arrow' neither.
+            whole_words: whether a phrase matches only between word boundaries, as in regular expressions. longest:
+            whether a phrase inside a longer one is ignored, and a text that still has phrases of several classes has no
+            class: of 'arrow' and 'arrow down', 'arrow down circle' has the second, and 'arrow down arrow' neither.
         """
         self._whole_words, self._longest = whole_words, longest
         phrases = [phrase for phrase in classes_of if phrase]

@@ -1,7 +1,7 @@
 """The file formats of captions: parquet, TSV and CSV with a header, JSON lines, shards, text with one caption per line.
 
-A format reads the captions of an open file as Arrow arrays of text or of UTF-8, with nulls for missing ones; bytes that
-are not UTF-8 are kept. Where a file has columns, its rows can be read, too. Files are read in chunks, but for MetaCLIP's
+A format reads the captions of an open file as Arrow arrays of text or of UTF-8, with nulls for missing ones. Bytes that
+are not UTF-8 are kept. Files with columns can also be read row by row. Files are read in chunks, except for MetaCLIP's
 data cards.
 """
 
@@ -32,7 +32,7 @@ CHUNK_ROWS = 1 << 16
 ROWS_AT_ONCE = 64  # of tables that may contain images
 FIRST_LINES = 100  # of JSON lines, or samples of a shard: their keys are the columns
 
-# The missing values of pandas, with which the study read its tables.
+# The missing values of pandas, with which the paper read its tables.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
 MISSING += ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 
@@ -52,7 +52,7 @@ class Format(NamedTuple):
     Attributes:
         columns: gives a file's columns; {} for a file without columns.
         captions: reads a column.
-        rows: reads at least the given columns of every row, those that exist; None for a file without columns.
+        rows: reads at least the given columns of every row, if they exist; None for a file without columns.
     """
 
     columns: Callable[[BinaryIO], Columns]
@@ -61,7 +61,7 @@ class Format(NamedTuple):
 
 
 def check_distinct(columns: Sequence[str]) -> None:
-    """Raises DamagedFileError where two columns have the same name."""
+    """Raises DamagedFileError if two columns have the same name."""
     name, times = collections.Counter(columns).most_common(1)[0] if columns else ("", 0)
     if times > 1:
         raise DamagedFileError(f"{times} of its columns have the name {name!r}: give each a name of its own")
@@ -108,10 +108,10 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
 
 
 def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
-    """Reads a column as pandas does: '"' quotes, and a row may lack its last fields, but not have more than the header.
+    """Reads a column as pandas does: '"' quotes, and rows may be shorter than the header, but not longer.
 
-    pyarrow.csv, which is 20 times as fast as Python's csv module, rejects rows that lack fields and accepts a quoted
-    value that never ends: the former are read apart, and the latter would swallow the row that is appended here.
+    pyarrow.csv, which is 20 times as fast as Python's csv module, rejects short rows and accepts a quoted value that
+    never ends. Short rows are therefore read apart, and an appended row detects such a value, which would swallow it.
     """
     columns = list(table_columns(stream, delimiter))
     place = columns.index(column)
@@ -196,7 +196,7 @@ def kinds_of(objects: Iterable[dict]) -> Columns:
 
 
 def json_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
-    """An object per line; one without the column has no caption."""
+    """One object per line; an object without the column has no caption."""
     schema = pa.schema([(column, pa.large_string())])
     parsing = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     first = 1
@@ -255,7 +255,7 @@ def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, " text"]]:
 
 
 def shard_fields(stream: BinaryIO) -> Iterator[dict]:
-    """The fields of each sample: those of its .json, and its .txt as 'caption'."""
+    """The fields of each sample: those of its .json, and 'caption' from its .txt."""
     try:
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             for key, files in samples_in(archive):
@@ -274,7 +274,7 @@ def shard_columns(stream: BinaryIO) -> Columns:
 
 
 def shard_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
-    """A caption per sample; one without the field has no caption."""
+    """One caption per sample; a sample without the field has no caption."""
     samples = shard_fields(stream)
     while captions := [fields.get(column) for fields in itertools.islice(samples, CHUNK_ROWS)]:
         if wrong := [caption for caption in captions if not isinstance(caption, str | bytes | None)]:
@@ -286,7 +286,7 @@ def shard_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
 
 
 def text_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
-    """A caption per line. Each keeps its line feed, which counts as a space."""
+    """One caption per line, with its line feed, which counts as a space."""
     while lines := stream.readlines(CHUNK_BYTES):
         yield pa.array(lines, pa.large_binary())
 

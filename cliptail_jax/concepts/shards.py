@@ -1,4 +1,4 @@
-"""Shards of image-text pairs in WebDataset's format: archives in which files of the same name are one sample.
+"""Shards of image-text pairs in WebDataset's format: archives in which files of the same name form a sample.
 
 The .txt of a sample is its 'caption'; the .json has further fields.
 """
@@ -14,10 +14,10 @@ MEMBER = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)", re.DOTALL)  # a sample's key, 
 def samples_in(
     archive: tarfile.TarFile, on_link: Callable[[str], None] = lambda name: None
 ) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """The key of each sample, and its files by kind. Links are left out, and given to `on_link` by their names.
+    """The key of each sample, and its files by kind. Links are skipped; `on_link` receives their names.
 
     Raises:
-        tarfile.TarError: The archive is damaged, or cut off, which tarfile itself takes for the end.
+        tarfile.TarError: The archive is damaged or truncated; tarfile itself does not detect the latter.
     """
     for key, files in itertools.groupby(_files_in(archive, on_link), key=lambda file: file[0]):
         yield key, {kind: member for _, kind, member in files}

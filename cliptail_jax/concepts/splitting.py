@@ -30,7 +30,7 @@ class Words:
 
 
 def split_captions(captions: pa.LargeBinaryArray) -> Words:
-    """The words of each caption in UTF-8. A null has none, and invalid bytes are spaces."""
+    """Splits captions in UTF-8 into words. A null has none, and invalid bytes count as spaces."""
     offsets, text = offsets_and_text(captions)
     if not text.isascii():
         if KELVIN in text:  # rare; it is two bytes longer than a k
@@ -56,7 +56,7 @@ def split_captions(captions: pa.LargeBinaryArray) -> Words:
 
 
 def offsets_and_text(captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " {len(captions)+1}"], bytes]:
-    """Where each caption begins and ends in the batch's text, and the text. A null is empty."""
+    """The offsets of captions in the batch's text, and the text. A null is empty."""
     if captions.null_count:
         captions = captions.fill_null(b"")  # a null may have bytes in the buffer
     offsets = offsets_of(captions)
@@ -65,7 +65,7 @@ def offsets_and_text(captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " {
 
 
 def count_undecodable(captions: pa.LargeBinaryArray) -> int:
-    """How many of the captions are not UTF-8."""
+    """The number of captions that are not UTF-8."""
     try:
         captions.cast(pa.large_string())
         return 0

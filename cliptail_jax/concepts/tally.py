@@ -1,4 +1,4 @@
-"""The result of counting a batch, a part or a corpus: how many captions have each name."""
+"""The result of counting a batch, a part or a corpus: the number of captions with each name."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ NOTHING = Tally(COUNTS.empty_table(), 0, 0)
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """The sum of tallies. Raises UserError where counts may be too large to be added."""
+    """The sum of tallies. Raises UserError if counts may be too large to be added."""
     tallies = [NOTHING, *tallies]
     if sum(pc.max(tally.counts["count"]).as_py() or 0 for tally in tallies) > LARGEST_SUM:
         raise UserError(

@@ -1,6 +1,6 @@
 """Sets of caption templates: sentences with a placeholder, `{}`, for the class name.
 
-The longer ones are the files `template_sets/NAME.txt`, a template per line after a line with the source.
+Long sets are files `template_sets/NAME.txt`: a line with the source, then one template per line.
 """
 
 import importlib.resources
@@ -16,7 +16,7 @@ def read_templates(name: str) -> tuple[str, ...]:
 
 
 def templates(name: str) -> tuple[str, ...]:
-    """The templates of a set, or of a .txt file with one a line.
+    """The templates of a set, or of a .txt file with one per line.
 
     Raises:
         UserError: There is no such set or file, or a line of the file has no placeholder.

@@ -1,8 +1,8 @@
 """Vocabularies: the classes to look for in captions, built in by name or read from a file.
 
 The built-in ones are the files `vocabularies/NAME.txt`. Their first lines, starting with '#', give the source; every
-other line is a class, in label order: its name and, where captions use other phrases than the name, a tab and those
-phrases, separated by '; '.
+other line is a class, in label order: its name and, if captions use other phrases, a tab and these phrases, separated
+by '; '.
 
 ImageNet's lines are a WordNet id, a tab and a name; `imagenet1k_eval` lists only the names that differ from
 `imagenet1k`. The phrases of a class are the lemmas of its synset and its lower-case name in captions, as edited by
@@ -37,7 +37,7 @@ class Concept:
     Attributes:
         name: the class name.
         synonyms: the phrases that name the class; if there are none, its name does.
-        exclude: phrases; a caption with any word of them does not carry the class.
+        exclude: phrases; a caption with any of their words does not name the class.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Concept:
 def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
     """Loads a built-in vocabulary (one of `BUILT_IN`) or a file.
 
-    A .txt file has a name a line. Any other is JSON, a list of {"name", "synonyms", "exclude"}, of which only "name" is
-    required; an entry may have a WordNet id "wnid", which is ignored.
+    A .txt file has one name per line. Any other file is JSON, a list of {"name", "synonyms", "exclude"}. Only "name" is
+    required. A WordNet id "wnid" is ignored.
 
     Raises:
         UserError: There is no such vocabulary, the file cannot be read or has another form, a name occurs twice, or
@@ -65,7 +65,7 @@ def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
 
 
 def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
-    """The vocabulary for one of the rules: by exact phrases, ImageNet's classes have their lemmas alone, without edits.
+    """The vocabulary for a rule. For exact phrases, ImageNet's classes have only their lemmas, without edits.
 
     Raises UserError as `load_vocabulary`.
     """
@@ -75,7 +75,7 @@ def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
 
 
 def concepts_by_name(name_or_path: str, rule: str) -> dict[str, Concept]:
-    """The vocabulary for one of the rules, by class name; empty for ''. Raises UserError as `load_vocabulary`."""
+    """The vocabulary for a rule, by class name; empty for ''. Raises UserError as `load_vocabulary`."""
     return {concept.name: concept for concept in vocabulary_for(name_or_path, rule)} if name_or_path else {}
 
 
@@ -99,7 +99,7 @@ def imagenet_wnids() -> tuple[str, ...]:
 def imagenet_names(vocabulary: str) -> dict[str, str]:
     """WordNet id -> class name of one of the vocabularies `IMAGENET`, in label order.
 
-    `imagenet1k_eval` has the names of the study's zero-shot prompts. They are not unique: two classes are a "missile",
+    `imagenet1k_eval` has the names of the paper's zero-shot prompts. They are not unique: two classes are a "missile",
     and two are "sunglasses".
     """
     names = dict(class_lines("imagenet1k"))

@@ -18,7 +18,7 @@ NO_WORD = -1  # the frequency of the rarest word of a caption without words
 
 
 class WordCounter:
-    """Counts the captions in which each lemma occurs. It pickles, and needs no WordNet once it is made."""
+    """Counts the captions in which each lemma occurs. It pickles, and needs WordNet only when it is made."""
 
     def __init__(self):
         """
@@ -31,7 +31,7 @@ class WordCounter:
         self._first, self._second = (pa.array(words, pa.string()) for words in zip(*changed.values()))
 
     def tally(self, batch: CaptionBatch) -> Tally:
-        """Counts one batch, for sums over many."""
+        """Counts one batch; add up the results of many."""
         lemmas, occurrences = self._occurrences(batch.captions)
         weights = None if batch.weights is None else batch.weights[occurrences.captions]
         counts = sums_by(occurrences.lemmas, len(lemmas), weights)
@@ -48,7 +48,7 @@ class WordCounter:
     def rarest(
         self, captions: Captions, names: Sequence[str], frequency: Int[np.ndarray, " word"]
     ) -> Int[np.ndarray, " caption"]:
-        """The frequency of each caption's rarest lemma: 0 for one that is not in the table, `NO_WORD` without any word.
+        """The frequency of each caption's rarest lemma: 0 if the table lacks it, `NO_WORD` for a caption without words.
 
         Args:
             names: the lemmas of the table.
@@ -64,7 +64,7 @@ class WordCounter:
         return np.concatenate([np.zeros(0, np.int64), *lowest])
 
     def find(self, captions: Captions, names: Sequence[str]) -> Int[np.ndarray, "2 occurrence"]:
-        """The places in `captions` and in `names` of each pair of a caption and a lemma that it has, once or repeatedly."""
+        """The indices in `captions` and `names` of each pair of a caption and a lemma in it."""
         known, found, before = pa.array(names, pa.string()), [np.zeros((2, 0), np.int64)], 0
         for batch in batches_of(captions):
             lemmas, occurrences = self._occurrences(batch.captions)

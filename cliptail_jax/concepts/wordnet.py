@@ -1,4 +1,4 @@
-"""WordNet 3.0 through NLTK, which is imported where it is first used: synsets of ImageNet's ids and their lemmas."""
+"""WordNet 3.0 through NLTK, imported at first use: synsets of ImageNet's ids and their lemmas."""
 
 import contextlib
 import functools
@@ -17,7 +17,9 @@ with epy.lazy_imports():
     import nltk
 
 DOWNLOAD_SECONDS = 30
-GET_WORDNET = "run `python -m nltk.downloader wordnet`, or `bash scripts/wordnet.sh`, which takes it from Debian"
+GET_WORDNET = (
+    "run `python -m nltk.downloader wordnet`, or `bash scripts/wordnet.sh`, which copies it from Debian's package"
+)
 
 # An id among ImageNet's that is not an offset in WordNet 3.0.
 SYNSETS_BY_NAME = {"n02112837": "siberian_husky"}
@@ -25,10 +27,9 @@ SYNSETS_BY_NAME = {"n02112837": "siberian_husky"}
 
 @functools.cache
 def wordnet() -> "nltk.corpus.reader.WordNetCorpusReader":
-    """NLTK's WordNet reader, loaded; from then on NLTK's `WordNetLemmatizer` works in this process, too.
+    """NLTK's loaded WordNet reader. NLTK's `WordNetLemmatizer` then works in this process, too.
 
-    WordNet is searched for on NLTK's data path and in the user's cache, where scripts/wordnet.sh puts it; otherwise NLTK
-    downloads it.
+    Searches NLTK's data path and the user's cache (see scripts/wordnet.sh), or lets NLTK download WordNet.
 
     Raises:
         UserError: WordNet is missing and cannot be downloaded, or it is damaged.
@@ -61,12 +62,12 @@ def lemmas(wnid: str) -> tuple[str, ...]:
 
 
 def cache_folder() -> pathlib.Path:
-    """The project's own NLTK data folder in the user's cache, which need not exist."""
+    """The project's NLTK data folder in the user's cache; it may not exist."""
     return user_cache("wordnet")
 
 
 def loads() -> bool:
-    """Loads the WordNet that NLTK finds; False where it finds none."""
+    """Loads the WordNet that NLTK finds; False if there is none."""
     try:
         nltk.corpus.wordnet.ensure_loaded()
     except LookupError:
@@ -81,7 +82,7 @@ def loads() -> bool:
 def download() -> bool:
     """Lets NLTK download WordNet to its usual place; False if that fails or takes too long.
 
-    It runs in a thread, because NLTK waits minutes for a silent server, and for ever for the resolution of a name.
+    It runs in a thread, because NLTK waits minutes for a silent server, and forever for name resolution.
     """
     outcome = []
 

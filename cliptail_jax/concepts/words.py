@@ -1,4 +1,4 @@
-"""The study's rule, which turns a caption or a phrase of a concept into a set of lemmas.
+"""The paper's rule, which turns a caption or a concept's phrase into a set of lemmas.
 
 Text is lower-cased, every character outside a–z and space becomes a space, it is split into Treebank words, and each
 word is lemmatized as a noun with WordNet. `lemmas_of` does this for one text; `forms_of` inverts the lemmatization.
@@ -42,7 +42,7 @@ def lemma(word: str) -> str:
 
 
 def phrases_of(concept: Concept) -> frozenset[frozenset[str]]:
-    """The lemmas of each phrase of a concept that has a word.
+    """The lemmas of each phrase of a concept, if it contains a word.
 
     The phrases are the concept's synonyms, else its name split at " or " and " / ". Parts in parentheses are ignored.
     """
@@ -58,15 +58,16 @@ def without_parentheses(text: str) -> str:
 
 
 def excluded_by(concept: Concept) -> frozenset[str]:
-    """The lemmas that must not occur in a caption that carries the concept."""
+    """The lemmas that must not occur in a caption that names the concept."""
     return frozenset().union(*map(lemmas_of, concept.exclude))
 
 
 def forms_of(word: str) -> set[str]:
     """All words of a–z whose lemma is `word`.
 
-    A lemma is the word itself, an entry of WordNet's list of exceptions, or the word with another ending. Each of these
-    is inverted, and candidates whose lemma is another are dropped. So the words of a corpus need not be lemmatized.
+    A lemma is the word itself, an entry of WordNet's list of exceptions, or the word with another ending. This function
+    inverts each of these rules and drops candidates with another lemma, so that the words of a corpus need not be
+    lemmatized.
     """
     endings = wordnet().MORPHOLOGICAL_SUBSTITUTIONS[wordnet().NOUN]
     replaced = {word[: len(word) - len(new)] + old for old, new in endings if word.endswith(new)}
@@ -86,6 +87,6 @@ def irregular_forms() -> dict[str, set[str]]:
 
 @functools.cache
 def changed_words() -> dict[str, str]:
-    """Every word of a–z whose lemma is another word, with that lemma; without contractions."""
+    """Every word of a–z that differs from its lemma, with that lemma; without contractions."""
     nouns = wordnet().all_lemma_names(wordnet().NOUN)
     return {form: noun for noun in nouns for form in forms_of(noun) if form != noun}

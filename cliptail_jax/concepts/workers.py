@@ -13,9 +13,9 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def completed(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Item, Result]]:
-    """Yields each item with the result of `work` as they are completed, in this process or in `processes` > 1 others.
+    """Yields each item with the result of `work` upon completion, from this process or from `processes` > 1 others.
 
-    Work, items and results are pickled for other processes, which end with this iterator or with this process.
+    Work, items and results are pickled for other processes. These end with this iterator or with this process.
 
     Raises:
         UserError: A process was killed.

@@ -1,4 +1,4 @@
-"""Config sections: dataclasses whose fields carry a description and rules beside their type and default.
+"""Config sections: dataclasses whose fields have a description and rules besides their type and default.
 
     @dataclass(frozen=True)
     class Checkpoint:
@@ -8,9 +8,9 @@
     class Training:
         checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
 
-The value of a field is a bool, an int, a float (or an int), a str, a tuple of these, or another section. `to_config` returns
-the `ConfigDict` that config files fill in and flags override; `check` compares it with the section that it was made from.
-Libraries such as pydantic check dataclasses, but not the ConfigDict that ml_collections' flags need.
+The value of a field is a bool, an int, a float (or an int), a str, a tuple of these, or another section. `to_config`
+returns the `ConfigDict` that config files fill in and flags override. `check` compares it with its section. Libraries
+such as pydantic check dataclasses, but not the ConfigDict that ml_collections' flags need.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ class Field:
     is_incidental: bool
 
     def check(self, value: Any) -> None:
-        """Raise UserError if the field must not have this value."""
+        """Raise UserError if the value is invalid for the field."""
         problem = type_problem(value, self.type) or size_problem(value)
         problem = problem or next((f"it {rule.text}" for rule in self.rules if not rule.holds(value)), "")
         if problem:
@@ -67,7 +67,7 @@ class Field:
 
 
 def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -> Iterator[Field]:
-    """The fields of a section and the sections in it, in the order of their declaration."""
+    """The fields of a section and its sections, in the order of their declaration."""
     for name, hint in typing.get_type_hints(type(section), include_extras=True).items():
         kind, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else [hint]
         default, key = getattr(section, name), f"{prefix}{name}"
@@ -85,7 +85,7 @@ def to_config(section: Section) -> ConfigDict:
 
 
 def flatten(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a config with its dotted key."""
+    """All values of a config by dotted key."""
     for key, value in values.items():
         if isinstance(value, Mapping | ConfigDict):
             yield from flatten(value, f"{prefix}{key}.")
@@ -126,7 +126,7 @@ def check(values: Values, section: Section, prefix: str = "") -> None:
 
 
 def unknown_key(key: str, known: Iterable[str]) -> UserError:
-    """The error for a dotted key that is not among the known ones; it suggests first those of the same field elsewhere."""
+    """The error for an unknown dotted key. It first suggests the same field in other sections."""
     known = list(known)
     elsewhere = [other for other in known if other.endswith(f".{key.rpartition('.')[2]}")]
     hint = did_you_mean(key, elsewhere, cutoff=0.5) or did_you_mean(key, known, cutoff=0.5)
@@ -144,7 +144,7 @@ def type_problem(value: Any, kind: Any) -> str:
 
 
 def size_problem(value: Any) -> str:
-    """Why a number, or one in a tuple, is not finite or too large; '' for all other values."""
+    """Why a number (or one in a tuple) is too large or not finite; '' for all other values."""
     if isinstance(value, tuple):
         return next(filter(None, map(size_problem, value)), "")
     if isinstance(value, float) and not math.isfinite(value):
@@ -166,7 +166,7 @@ def type_name(kind: Any) -> str:
 
 
 def describe(section: Section, values: Values | None = None, prefix: str = "") -> str:
-    """Every field with its value, its type, its description, and its rules. Fields that are not in `values` have defaults."""
+    """Describes every field: value, type, description and rules. Fields that are not in `values` have defaults."""
     given = dict(flatten(values or {}, prefix))
     paragraphs = []
     for field in fields_of(section, prefix):

@@ -1,4 +1,4 @@
-"""Config files: those of the package by short names, and any other by its path."""
+"""Config files: the package's by short names, and others by path."""
 
 import importlib.util
 from pathlib import Path
@@ -19,7 +19,7 @@ def known_configs() -> dict[str, Path]:
 
 
 def find_config(name: str) -> Path:
-    """The config file at a path, which ends in .py; for a shorter name, NAME.py in this folder, or else the package's.
+    """The config file at a path that ends in .py or, for a short name, NAME.py in this folder or else in the package.
 
     Raises UserError if there is none.
     """
@@ -36,7 +36,7 @@ def find_config(name: str) -> Path:
 def load_config(string: str) -> ConfigDict:
     """The config of 'NAME:ARGUMENTS', such as 'clip:data=glyphs_lt', with a short name or a path for NAME.
 
-    Raises UserError if there is no such file, and whatever the file's own code raises.
+    Raises UserError if there is no such file, and any exception of the file's own code.
     """
     name, _, arguments = string.partition(":")
     spec = importlib.util.spec_from_file_location("config", find_config(name))

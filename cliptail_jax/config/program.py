@@ -1,4 +1,4 @@
-"""The start of a program with a config: its flags, config file and --help, and user errors as one line."""
+"""Starts a program with a config: flags, config file, --help, and user errors as one line."""
 
 import ast
 import re
@@ -99,7 +99,7 @@ def define_runner() -> None:
 
 
 def silence_copies() -> None:
-    """Silence the copies of an error: those of Orbax's threads and tasks when a save fails, and of Grain's arrays at their end."""
+    """Silence copies of an error, from Orbax's threads after a failed save and from Grain's arrays."""
     logging.use_absl_handler()  # as `app.run` does; a process of its own would have another
     logging.get_absl_handler().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
     report, report_thread = sys.unraisablehook, threading.excepthook
@@ -143,7 +143,7 @@ def help_text(config_files: Sequence[str], named: str) -> str:
 
 
 def with_config_flag(argv: Sequence[str]) -> list[str]:
-    """The arguments, in which a first one that is no flag becomes --config."""
+    """The arguments, with --config= before a first one that is not a flag."""
     program, *arguments = argv
     if arguments and not arguments[0].startswith("-"):
         arguments[0] = f"--config={arguments[0]}"
@@ -151,13 +151,13 @@ def with_config_flag(argv: Sequence[str]) -> list[str]:
 
 
 def config_named(argv: Sequence[str]) -> str:
-    """What --config names; '' without it."""
+    """The value of --config; '' without it."""
     given = CONFIG.search("\n".join(argv))
     return given[1] if given else ""
 
 
 def with_config_path(argv: Sequence[str]) -> list[str]:
-    """The arguments, in which --config names a file by its path, as ml_collections takes it."""
+    """The arguments, with the path of the config file in --config, as ml_collections requires."""
     named = config_named(argv)
     if not named:
         return list(argv)
@@ -193,7 +193,7 @@ def config_values(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
-    """The error for a message of absl's. For a value of a wrong type, the message is that of `fields.check`."""
+    """The error for a message of absl. For a value of the wrong type, the message is that of `fields.check`."""
     found = re.match(r"flag --config\.([^=]+)=(.*?): ", message)
     if not found or found.group(1) not in values:
         return UserError(message)

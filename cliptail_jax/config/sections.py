@@ -58,18 +58,18 @@ class Evaluation:
     ] = ""
     templates: Annotated[
         str,
-        "Prompt templates of zero-shot classifiers: a template set, a .txt file with a template a line, or a .json file from "
-        "class to prompts; '': each set's own.",
+        "Prompt templates of zero-shot classifiers: a template set, a .txt file with one per line, or a .json file from class "
+        "to prompts; '': each set's own.",
         Prompts,
     ] = ""
     captions: Annotated[
         Names,
-        "Text fields, joined, that are the captions of sets NAME:SPLIT without labels, which are evaluated by retrieval; (): "
+        "Text fields, joined, as captions of sets NAME:SPLIT without labels, which are evaluated by retrieval; (): "
         "those of data.captions.words, or the set's only one.",
     ] = ()
     logit_adjustment: Annotated[
         float,
-        "τ of post-hoc logit adjustment: logits less τ log π, where π is a class's share of the training images; 0: none.",
+        "τ of post-hoc logit adjustment: logits minus τ log π, where π is a class's share of the training images; 0: none.",
         NonNegative,
     ] = 0.0
     estimate_prior: Annotated[
@@ -97,12 +97,12 @@ class Evaluation:
 
 
 def evaluation_pixels(reading: ConfigDict) -> dict[str, bool]:
-    """How evaluation images are decoded and resized, as `evaluation_batches` takes it."""
+    """The arguments of `evaluation_batches` for decoding and resizing."""
     return {"fast": reading.resize != PILLOW, "scaled_decoding": reading.scaled_decoding}
 
 
 def check_evaluation(evaluation: ConfigDict) -> None:
-    """Raise UserError if a prior is to be estimated that no adjustment uses."""
+    """Raise UserError if a prior is to be estimated without logit adjustment."""
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
         raise UserError(
             "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment, such as to 1"

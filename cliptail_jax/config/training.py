@@ -51,13 +51,13 @@ class Checkpoint:
 class RunEvaluation(Evaluation):
     templates: Annotated[
         str,
-        "Prompt templates of contrastive models: a template set, a .txt file with a template a line, or a .json file from "
-        "class to prompts; '': each set's own.",
+        "Prompt templates of contrastive models: a template set, a .txt file with one per line, or a .json file from class to "
+        "prompts; '': each set's own.",
         Prompts,
     ] = "openai80"
     every_epochs: Annotated[int, "Epochs between two evaluations; there is always one at the end.", Positive] = 1
     random_classes: Annotated[
-        int, "Number of random classes, those of data.classes.random, that sets NAME:SPLIT have; 0: all.", NonNegative
+        int, "Number of random classes in sets NAME:SPLIT, as in data.classes.random; 0: all.", NonNegative
     ] = 0
 
 
@@ -66,9 +66,9 @@ class ClassMatch:
     vocabulary: Annotated[str, "Label records by the classes of this vocabulary that their words name."] = ""
     rule: Annotated[
         str,
-        "How words name a class, here, in balancing and for an evaluation set's class frequency: 'lemmas', the study's rule, by "
-        "which 'two dogs' name a dog, 'phrases', exactly as they are written, or 'longest', only those not inside a longer one, so "
-        "that 'hot dog' is no dog where it is a class, and words that then name several classes name none.",
+        "How words name a class, also in balancing and for an evaluation set's class frequency: 'lemmas' (the paper's rule: "
+        "'two dogs' names a dog), 'phrases' (exactly as written), or 'longest' (ignores phrases inside longer ones, so that "
+        "'hot dog' is not a dog if both are classes; words that still name several classes name none).",
         OneOf(LEMMAS, PHRASES, LONGEST),
     ] = LEMMAS
     unique: Annotated[bool, "Whether to leave out records that name several classes."] = False
@@ -80,7 +80,7 @@ class ClassMatch:
 
 @dataclass(frozen=True)
 class Classes:
-    """At most one of these selects classes."""
+    """The selection of classes. At most one field is set."""
 
     names: Annotated[tuple[str | int, ...], "Class names or labels."] = ()
     vocabulary: Annotated[str, "The classes of a built-in vocabulary or a file."] = ""
@@ -94,9 +94,9 @@ class Removed:
     """Concepts that are removed from training. Their classes stay in the list, for zero-shot evaluation."""
 
     classes: Annotated[
-        tuple[str, ...], "Classes whose records are removed, and all others with a caption that names them."
+        tuple[str, ...], "Classes whose records are removed, with all other records whose caption names them."
     ] = ()
-    words: Annotated[bool, "Whether to remove also the records whose caption has any word of their names."] = False
+    words: Annotated[bool, "Whether to also remove records whose caption has any word of their names."] = False
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,13 @@ class Match:
     )
     n: Annotated[
         int,
-        "Number of records to which the frequencies are scaled, where none is above the size of the smallest class; 0: as "
-        "they are.",
+        "Number of records to which the frequencies are scaled, with none above the size of the smallest class; 0: not "
+        "scaled.",
         NonNegative,
     ] = 0
     assignment: Annotated[
         str,
-        "Which class has which frequency: its own ('natural'), a random one, or 'reversed', the rarest that of the most "
+        "Frequency of a class: its own ('natural'), a random one, or 'reversed': the rarest class has that of the most "
         "frequent.",
         OneOf(NATURAL, RANDOM, REVERSED),
     ] = NATURAL
@@ -154,17 +154,17 @@ class CaptionOptions:
     template: Annotated[str, "Template set with the class name, in front of the words; '': none.", Templates] = ""
     words: Annotated[tuple[str, ...], "Text fields of the source: kind_of, title, tags, description, ..."] = ()
     max_words: Annotated[
-        int, "Number of words of the text fields, the first, that captions have; 0: all.", NonNegative
+        int, "Number of words of the text fields in captions, the first ones; 0: all.", NonNegative
     ] = 0
     synset: Annotated[bool, "Whether a random lemma of the class's WordNet synset replaces the class name."] = False
     resample: Annotated[bool, "Whether template and lemma are drawn anew in each epoch."] = False
     distractors: Annotated[
-        float, "Share of captions with another class's name in the template, a random one; the words stay.", Share
+        float, "Share of captions with the name of a random other class in the template; the words stay.", Share
     ] = 0.0
     distractor_sampling: Annotated[
         str,
-        "Probability of the other class: 'uniform', or by its 'frequency' in the variant, so that of the captions that name a "
-        "class about the same share is right for all.",
+        "Probability of the other class: 'uniform', or its 'frequency' in the variant, so that about the same share of the "
+        "captions that name a class is right for all classes.",
         OneOf(UNIFORM, BY_FREQUENCY),
     ] = UNIFORM
 
@@ -174,7 +174,7 @@ class LabelOptions:
     noise: Annotated[
         float,
         "Share of records with another class as label in training, for objectives that train on labels: the class that a "
-        "distractor in the record's caption names. Loss, class weights, priors, sampled vocabularies and batches by class take "
+        "distractor in the record's caption names. Loss, class weights, priors, sampled vocabularies and batches by class use "
         "the wrong labels; selections, class frequency and evaluation the true ones.",
         Share,
     ] = 0.0
@@ -350,14 +350,14 @@ class Lion:
 
 @dataclass(frozen=True)
 class Muon:
-    """AdamW, with its own section, updates what is no hidden matrix."""
+    """Muon updates hidden matrices. AdamW, with its own section, updates all other parameters."""
 
     momentum: Annotated[float, "Decay rate of the momentum.", Share] = 0.95
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimizers have, and a section for each; those of others than `name` have no effect."""
+    """The fields of all optimizers, and a section for each. Only the section of `name` has an effect."""
 
     name: Annotated[str, "Optimizer.", OneOf("sgd", "adamw", "lars", "lion", "muon")] = "sgd"
     learning_rate: Annotated[float, "Largest learning rate.", Positive] = 0.1
@@ -428,7 +428,7 @@ RENAMED = {
 
 
 def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a config by dotted key, as a version of any time has stored them, with the keys that they have today."""
+    """The values of a config by dotted key, saved by any version, with today's keys."""
     new = RENAMED
     if values.get("optimizer.name") == "lars":
         new = RENAMED | {"optimizer.momentum": "optimizer.lars.momentum"}
@@ -436,7 +436,7 @@ def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sections(config: ConfigDict) -> None:
-    """Raise UserError if values of a training config, each of which is valid, cannot be combined."""
+    """Raise UserError if values of a training config, valid by themselves, cannot be combined."""
     check_optimizer(config.optimizer)
     check_evaluation(config.eval)
     if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
@@ -497,7 +497,7 @@ def check_data(data: ConfigDict) -> None:
     if data.captions.distractors and not data.captions.template:
         raise UserError("data.captions.distractors changes the class name in a template: set data.captions.template")
     if data.captions.max_words and not data.captions.words:
-        raise UserError("data.captions.max_words is of text fields: name them in data.captions.words")
+        raise UserError("data.captions.max_words applies to text fields: name them in data.captions.words")
     if data.n and data.fraction != 1:
         raise UserError("set data.n or data.fraction, not both")
     splits = data.split.split("+")

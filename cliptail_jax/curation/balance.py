@@ -1,4 +1,4 @@
-"""MetaCLIP's balancing: a cap on how many records carry each entry."""
+"""MetaCLIP's balancing: a cap on the number of records with each entry."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from cliptail_jax.errors import UserError
 
 
 class Balance(NamedTuple):
-    """The number of records that carry each entry, before and after balancing."""
+    """The number of records with each entry, before and after balancing."""
 
     entries: tuple[str, ...]
     before: Int[np.ndarray, " entry"]
@@ -27,8 +27,8 @@ def balanced(
 ) -> tuple[Int[np.ndarray, " place"], Balance]:
     """The indices into `kept` of the rows that MetaCLIP's rule keeps.
 
-    Entries are the class names, or a vocabulary's concepts; a record has the entries that its words mention, by `data.class_match.rule`. All rows of a
-    record are kept, or none.
+    Entries are the class names, or a vocabulary's concepts. A record has the entries that its words name, by
+    `data.class_match.rule`. Either all rows of a record are kept, or none.
     """
     if rows.words is None:
         raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")

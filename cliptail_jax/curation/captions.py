@@ -1,4 +1,4 @@
-"""The caption of each record of a variant: a template around the class name, then the source's texts."""
+"""The captions of a variant's records: a template around the class name, then the source's texts."""
 
 import dataclasses
 import functools
@@ -39,7 +39,7 @@ class Captions:
     in_apposition: bool = False
 
     def __call__(self, rows: Sequence[int | np.integer] | Int[np.ndarray, " row"], epoch: int) -> list[str]:
-        """The captions of some rows, which depend on the epoch only with `resample`."""
+        """The captions of some rows. They depend on the epoch only with `resample`."""
         rows = np.asarray(rows)
         words = [""] * len(rows) if self.words is None else self.words.take(pa.array(rows)).to_pylist()
         if not self.templates:

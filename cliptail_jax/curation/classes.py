@@ -50,7 +50,7 @@ def select_classes(
 def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, " chosen"]:
     """`chosen` random labels of 0 ... classes - 1, ascending.
 
-    They are independent of the ranks in `profile_counts` of the same seed: otherwise they would be the first ranks.
+    They are independent of the ranks in `profile_counts` for the same seed; otherwise they would be the first ranks.
     """
     return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:chosen])
 

@@ -1,7 +1,7 @@
 """Croissant metadata of a variant: a JSON-LD document that a paper can cite and a program can load.
 
 The format is MLCommons' (https://docs.mlcommons.org/croissant), version 1.1, with its vocabulary for responsible AI and
-W3C's for provenance. The document describes a table of the variant's rows, a file that is to be beside it.
+W3C's for provenance. The document describes a table of the variant's rows, in a file beside it.
 """
 
 import os
@@ -60,12 +60,12 @@ CATALOGUE = "https://www.tensorflow.org/datasets/catalog/"  # TFDS's default, al
 
 
 def croissant(variant: Variant, data: ConfigDict, file: str, content: bytes) -> dict[str, Any]:
-    """The Croissant document of a variant, the same for the same arguments; it has no date.
+    """The Croissant document of a variant. It depends only on the arguments; it has no date.
 
     Args:
         data: the section of the config that selects the variant.
         file: the name of the table of the variant's rows, in JSON lines.
-        content: that of the table.
+        content: the content of the table.
     """
     fingerprint, source = variant.fingerprint(), variant.source
     splits = [(part.split, open_builder(part.folder).info) for part in parts_of(source)]
@@ -177,7 +177,7 @@ def records(variant: Variant, data: ConfigDict) -> dict[str, Any]:
     """The record set of the variant's rows."""
     epoch = " in the first epoch; each draws template and lemma anew" if data.captions.resample else ""
     columns = [
-        ("filepath", "sc:Text", "The record's file name, or SET/SPLIT/RECORD where it has none."),
+        ("filepath", "sc:Text", "The record's file name, or SET/SPLIT/RECORD if it has none."),
         ("label", ["sc:Integer", "cr:Label"], "The label of the record's class in the record set 'classes'; -1: none."),
         ("caption", "sc:Text", f"The record's caption{epoch}."),
     ]

@@ -1,12 +1,12 @@
-"""Describes the data of a config before anything is trained on them:
+"""Describes the data of a config, before training:
 
     python -m cliptail_jax.curation.describe --config=configs/clip.py:data=glyphs_lt [--workdir=DIR] [--export=TSV]
         [--import=TSV] [--compare=TSV] [--croissant=JSON] [--config.data.x=v ...]
 
-Prints size, classes, imbalance, fingerprint and ten captions, and writes class_frequency.tsv and a picture to --workdir,
-by default runs/described. --export writes filepath, label and caption of each record, and --import uses such a table as
-the variant; --compare shows how the class frequency differs from a published one. --croissant writes Croissant metadata
-and, beside it, the table that they describe, in JSON lines.
+Prints size, classes, imbalance, fingerprint and ten captions, and writes class_frequency.tsv and a figure to --workdir,
+by default runs/described. --export writes file path, label and caption of each record, and --import uses such a table
+as the variant. --compare compares the class frequency with a published one. --croissant writes Croissant metadata and,
+beside it, the described table in JSON lines.
 """
 
 import json
@@ -131,7 +131,7 @@ def tsv(header: Iterable[str], rows: Iterable[Sequence]) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file begins as a table of a variant's rows does."""
+    """Whether the beginning of a file is that of a table of a variant's rows."""
     return first_bytes(path).startswith((b"filepath\tlabel", b'{"filepath": '))
 
 
@@ -143,7 +143,7 @@ def is_croissant(path: Path) -> bool:
 def check_outputs(
     folder: Path, table: Path | None, metadata: Path | None, inputs: Sequence[str], overwrite: bool
 ) -> None:
-    """Raises UserError if one of the outputs cannot be written, or is none that this program would write."""
+    """Raises UserError if one of the outputs cannot be written, or exists and is not an output of this program."""
     check_writable_folder(folder)
     check_directory(folder, (FREQUENCY, BALANCE), (PICTURE,), overwrite)
     if table:
@@ -158,7 +158,7 @@ def check_outputs(
 
 
 def write_croissant(variant: Variant, data: ConfigDict, path: Path) -> None:
-    """Writes Croissant metadata to `path`, and the table that they describe beside it, in JSON lines."""
+    """Writes Croissant metadata to `path` and, beside it, the described table in JSON lines."""
     table = path.with_suffix(JSON_LINES)
     content = table_of(variant, table)
     document = croissant(variant, data, table.name, content.encode())
@@ -209,7 +209,7 @@ def describe_fields(config: ConfigDict | None) -> str:
 
 if __name__ == "__main__":
     flags.DEFINE_string(
-        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to take as the variant, as data.table does"
+        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to use as the variant, as data.table"
     )
     flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here, or JSON lines for *.jsonl")
     flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")

@@ -18,11 +18,11 @@ def target_frequency(
     """The class frequency that the section `data.match` describes.
 
     Args:
-        available: the number of records that there are.
+        available: the number of existing records of each class.
         frequency: the table.
         n: the sum to which its counts are scaled, if not 0. No class then has more records than the smallest one of
             `available`, so that each assignment is possible.
-        assignment: 'natural', each class has its own frequency; 'random'; or 'reversed', the class of rank i that of rank C-1-i.
+        assignment: 'natural' (each class has its own frequency), 'random' or 'reversed' (rank i has that of C-1-i).
 
     Raises:
         UserError: The table cannot be read or lacks a class, or `n` is too large.
@@ -40,7 +40,7 @@ def target_frequency(
 
 
 def scaled(counts: Int[np.ndarray, " class"], n: int, largest: int) -> Int[np.ndarray, " class"]:
-    """min(s · counts, largest), with s such that the sum is n; rounded down, or up where the largest remainders are.
+    """min(s · counts, largest), with s such that the sum is n; the largest remainders are rounded up.
 
     Raises:
         UserError: `n` is larger than `largest` times the number of classes that have a count.
@@ -64,7 +64,7 @@ def scaled(counts: Int[np.ndarray, " class"], n: int, largest: int) -> Int[np.nd
 def matched_rows(
     labels: Int[np.ndarray, " row"], is_own: np.ndarray, target: Int[np.ndarray, " class"], seed: int
 ) -> tuple[Indices, Int[np.ndarray, " class"]]:
-    """The rows of each class up to its target, the source's own rows first, and how many each class is short of it."""
+    """The rows of each class up to its target, the source's own rows first, and the number missing in each class."""
     own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
     from_own = np.minimum(np.bincount(labels[own], minlength=len(target)), target)
     filled = np.minimum(np.bincount(labels[others], minlength=len(target)), target - from_own)
@@ -76,7 +76,7 @@ def matched_rows(
 def describe_shortfall(
     short: Int[np.ndarray, " class"], target: Int[np.ndarray, " class"], class_names: Sequence[str], frequency: str
 ) -> str:
-    """What is missing in which classes."""
+    """Describes the number of missing records, and in which classes."""
     worst = short.argmax()
     return (
         f"{short.sum():,} records short of {frequency} in {np.sum(short > 0):,} classes, most of them in "

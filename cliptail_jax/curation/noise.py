@@ -1,4 +1,4 @@
-"""Mistakes about the class of records: those of captions (distractors) and of labels are drawn alike."""
+"""Random mistakes about the class of records, drawn alike for captions (distractors) and labels."""
 
 import numpy as np
 from jaxtyping import Int
@@ -17,17 +17,17 @@ def with_mistakes(
     seed: int,
     field: str,
 ) -> Int[np.ndarray, " row"]:
-    """The labels, a share of which is replaced by another class.
+    """Replaces a share of the labels by other classes.
 
-    With `sampling='uniform'`, each of the other classes is equally probable; with 'frequency', class j takes the place of
-    class k with probability n_j / (N − n_k), where n_j of the N rows are of class j. Whether a record is mistaken depends on
-    the seed and its index in the source alone, and so does the other class, but for the class frequencies with 'frequency'.
-    The mistakes of a share are among those of a larger one.
+    With `sampling='uniform'`, each of the other classes is equally probable. With 'frequency', class j replaces class k
+    with probability n_j / (N − n_k), where n_j of the N rows are of class j. Whether a record is mistaken depends only
+    on the seed and its index in the source; so does the other class, except that it depends on the class frequencies
+    with 'frequency'. Mistakes of a smaller share are a subset of those of a larger one.
 
     Args:
         labels: 0 or more.
         records: the index of each row's record in the source, ascending.
-        field: of the share, for error messages.
+        field: the share's field, for error messages.
     """
     if not share:
         return labels
@@ -47,13 +47,13 @@ def with_mistakes(
 def right_and_wrong(
     labels: Int[np.ndarray, " row"], given: Int[np.ndarray, " row"], classes: int
 ) -> tuple[Int[np.ndarray, " class"], Int[np.ndarray, " class"]]:
-    """How many rows are given each class rightly, and how many wrongly."""
+    """The number of rows that are given each class correctly, and wrongly."""
     right = labels == given
     return tuple(np.bincount(given[rows], minlength=classes) for rows in (right, ~right))
 
 
 def describe_mistakes(labels: Int[np.ndarray, " row"], given: Int[np.ndarray, " row"], classes: int, field: str) -> str:
-    """How many labels are wrong, and the purity of head, mid and tail: how many of those given such a class are right."""
+    """Describes the number of wrong labels, and the purity of head, mid and tail: the share of correct ones."""
     right, wrong = right_and_wrong(labels, given, classes)
     groups = head_mid_tail(np.bincount(labels, minlength=classes))
     purity = [right[ids].sum() / max(right[ids].sum() + wrong[ids].sum(), 1) for ids in groups]

@@ -1,4 +1,4 @@
-"""Imposed profiles: how many records each class keeps, decreasing from head to tail."""
+"""Profiles: the number of records that each class keeps, decreasing from head to tail."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,7 +22,7 @@ def exponential(num_classes: int, largest: int | np.integer, ratio: float) -> In
 
 
 def zipf(num_classes: int, largest: int | np.integer, exponent: float) -> Int[np.ndarray, " rank"]:
-    """Class sizes that decrease as a power of their rank, rounded down: n_i = floor(n_max / (i+1)^exponent)."""
+    """Class sizes that decrease as a power of the rank, rounded down: n_i = floor(n_max / (i+1)^exponent)."""
     return _floor(largest / np.arange(1, num_classes + 1) ** float(exponent))
 
 
@@ -37,12 +37,12 @@ def profile_counts(
     order: str = RANDOM,
     mirrored: bool = False,
 ) -> Int[np.ndarray, " class"]:
-    """How many of its `available` records each class keeps under a profile.
+    """The number of its `available` records that each class keeps under a profile.
 
     The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts at `largest` or, if that is 0, at the size of
-    the largest class. The ranks of the classes are a random permutation by `seed`, or by order='natural' those of their
-    available records; `mirrored`, the same ones reversed, so that the class of rank i has rank C-1-i. A class with fewer
-    records than the profile gives it keeps all, and a class may lose all its records.
+    the largest class. The ranks of the classes are a random permutation by `seed` or, with order='natural', those of
+    their available records. `mirrored` reverses them: the class of rank i has rank C-1-i. A class with fewer records
+    than in the profile keeps all, and a class may lose all its records.
     """
     num_classes, largest = len(available), largest or int(np.max(available))
     if name == "exponential":

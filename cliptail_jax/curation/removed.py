@@ -14,13 +14,13 @@ from cliptail_jax.errors import UserError, did_you_mean
 def rows_of_concepts(
     rows: Rows, classes: Sequence[str], words: bool, vocabulary: str, rule: str
 ) -> Bool[np.ndarray, " row"]:
-    """Whether a row is of one of the classes, or its text has a phrase that names one.
+    """Whether each row is of one of the classes, or its text has a phrase that names one.
 
     Args:
         rows: all rows; without text, the labels decide.
         words: whether any word of the phrases suffices.
-        vocabulary: has the phrases of the classes; '' if their names are all there is.
-        rule: 'lemmas' finds other forms of the words, too; by any other rule the phrases are looked for as they are written.
+        vocabulary: the vocabulary with the phrases of the classes; '' to use their names.
+        rule: 'lemmas' also finds other forms of the words; other rules find phrases as written.
 
     Raises:
         UserError: A class is unknown, or words are looked for in rows without text.

@@ -1,4 +1,4 @@
-"""The rows that a variant is selected from: record, label and words each."""
+"""The rows that a variant is selected from: records with labels and words."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -32,9 +32,9 @@ class Rows:
         records: the index of each row's record in the source.
         labels: the class of each row in `class_names`; -1 for none.
         wnids: the classes' WordNet ids, where known.
-        words: each row's own text, '' where it has none; None where the config has no text fields.
+        words: each row's own text, '' for none; None if the config has no text fields.
         keeps_unlabelled: whether rows without a class belong to the variant.
-        note: how many captions name classes, if they are looked for.
+        note: the number of captions that name classes, with `data.class_match`.
     """
 
     records: Int[np.ndarray, " row"]
@@ -68,8 +68,9 @@ def class_match_rows(
 ) -> Rows:
     """A row for each class of a vocabulary that a record's words name, by a rule of `ConceptCounter`.
 
-    With `unique`, a record that names several classes has no row. With unmatched='keep', the share `unmatched_fraction` of the
-    records that name no class have a row without one; the seed draws them, and a smaller share is a part of a larger one.
+    With `unique`, a record that names several classes has no row. With unmatched='keep', the share `unmatched_fraction`
+    of the records that name no class have a row without a class. The seed draws them; a smaller share is a subset of a
+    larger one.
 
     Raises:
         UserError: There are no words.
@@ -100,8 +101,9 @@ def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...
 def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Rows:
     """The rows of a table of filepath, label and caption, as `curation.describe --export` writes it.
 
-    A label is a number or a name of the source's classes or, if one is given, of the vocabulary's, and -1 for none; without
-    the column it is the record's own. A file path is a record's `filename`, or has the same last part, or is SET/SPLIT/RECORD.
+    A label is the number or name of a class of the source or, if given, of the vocabulary, or -1 for none. Without the
+    column, labels are those of the records. A file path is a record's `filename`, or has the same last part, or is
+    SET/SPLIT/RECORD.
 
     Raises:
         UserError: The table cannot be read, or it has unknown labels or paths.
@@ -124,13 +126,13 @@ def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Ro
 def labels_of(
     column: pa.ChunkedArray, names: tuple[str, ...], path: Path | str, lowest: int = 0
 ) -> Int[np.ndarray, " row"]:
-    """The labels of a table's column of numbers, from `lowest` on, or of class names. Raises UserError for unknown ones."""
+    """The labels in a table's column of numbers (from `lowest`) or class names. Raises UserError for unknown ones."""
     if column.null_count:
         raise UserError(f"the table {path} has {column.null_count} rows without a label")
     if pa.types.is_integer(column.type):
         labels = column.to_numpy()
         if len(labels) and not (labels.min() >= lowest and labels.max() < len(names)):
-            raise UserError(f"the table {path} has labels beyond the {len(names)} classes that there are")
+            raise UserError(f"the table {path} has labels beyond the {len(names)} existing classes")
         return labels
     if pa.types.is_nested(column.type):
         raise UserError(f"the table {path} has labels that are neither numbers nor names, such as {column[0]}")
@@ -143,7 +145,7 @@ def labels_of(
 def read_table(path: Path) -> pa.Table:
     """Reads a tab-separated file with a header and without quoting, or JSON lines if its name ends in .jsonl.
 
-    The study's files call the column `caption` `title`.
+    In the paper's files, the column `caption` is `title`.
     """
     texts = {name: pa.large_string() for name in ("filepath", "caption", "title")}
     try:
@@ -164,7 +166,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def read_json_lines(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
-    """Reads an object a line: the given columns with their types, if there are such, and all others."""
+    """Reads one object per line: all columns; the given ones have these types."""
     table = pa.json.read_json(path, parse_options=pa.json.ParseOptions(explicit_schema=pa.schema(columns)))
     table.validate(full=True)  # which finds bytes that are not UTF-8
     return table.drop_columns([name for name in columns if table[name].null_count == len(table)])
@@ -188,7 +190,7 @@ def records_of(source: Source | JoinedSource, paths: pa.ChunkedArray, table: Pat
 
 
 def paths_of_records(source: Source | JoinedSource) -> pa.Array:
-    """The path of each record in a table: its file name, or SET/SPLIT/RECORD where it has none."""
+    """The path of each record in a table: its file name, or SET/SPLIT/RECORD without one."""
     number = pc.cast(pa.array(np.arange(len(source))), pa.large_string())
     prefix, nothing = (pa.scalar(text, pa.large_string()) for text in (f"{source.name}/{source.split}/", ""))
     numbered = pc.binary_join_element_wise(prefix, number, nothing)

@@ -1,4 +1,4 @@
-"""Which rows a variant keeps: by held-out share, profile, scale and similarity, and how short the tail is cut.
+"""Selects the rows of a variant: by held-out share, scale and balance, and by trimming the tail.
 
 These are pure functions of arrays. A result is an ascending array of indices into the given rows.
 """
@@ -56,7 +56,7 @@ def sample(
         UserError: `n` exceeds the number of rows, or is too small to keep all classes.
     """
     if n > len(labels):
-        raise UserError(f"data.n={n} is larger than the {len(labels)} records that there are")
+        raise UserError(f"data.n={n} is larger than the {len(labels)} existing records")
     size = n or round(fraction * len(labels))
     if size == len(labels):
         return np.arange(size)
@@ -89,7 +89,7 @@ def without(kept: Indices, labels: Int[np.ndarray, " row"], num_classes: int, nu
 def trim_tail(labels: Int[np.ndarray, " row"], num_classes: int, classes: int, shots: int, seed: int) -> Indices:
     """The rows left when the `classes` rarest classes are cut to `shots` rows each.
 
-    Classes without a row are the rarest of all, as in the study; of equally rare classes, lower labels are cut first.
+    Classes without a row are the rarest, as in the paper. Of equally rare classes, lower labels are cut first.
 
     Raises:
         UserError: There are fewer classes.
@@ -105,7 +105,7 @@ def trim_tail(labels: Int[np.ndarray, " row"], num_classes: int, classes: int, s
 def balanced_rows(
     rows: Int[np.ndarray, " pair"], entries: Int[np.ndarray, " pair"], cap: int, num_entries: int, seed: int
 ) -> Indices:
-    """The rows that MetaCLIP's rule keeps (Xu et al., 2023, arXiv 2309.16671), given pairs of a row and its entry.
+    """The rows that MetaCLIP's rule keeps (Xu et al., 2023, arXiv 2309.16671), from pairs of a row and its entry.
 
     A pair is accepted with probability min(1, cap / count), where `count` rows have the entry; a row is kept if any of
     its pairs is accepted. A row without an entry is not kept.

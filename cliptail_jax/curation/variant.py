@@ -38,11 +38,11 @@ class Variant:
         records: the index of each row's record in the source.
         labels: the class of each row in `class_names`; -1 for a row without a class.
         original_labels: the labels before classes were selected.
-        captions: None where the config has neither a template nor text fields.
+        captions: None if the config has neither a template nor text fields.
         dropped_without_caption: the number of rows that were dropped because they have no text.
         notes: for the log: shortfalls and changes of class frequencies.
         balance: the frequencies of entries before and after balancing, if enabled.
-        given_labels: the labels in training, where some are wrong; None where they are `labels`.
+        given_labels: the labels in training, if some are wrong; None if they are `labels`.
     """
 
     source: Source | JoinedSource
@@ -71,13 +71,13 @@ class Variant:
 
     @property
     def given(self) -> "Variant":
-        """What training knows: the variant with the labels that may be wrong, and the class frequency of these."""
+        """The variant as training sees it: with labels that may be wrong, and their class frequency."""
         return self if self.given_labels is None else dataclasses.replace(self, labels=self.given_labels)
 
     def fingerprint(self) -> str:
-        """The SHA-256 of record indices, labels, captions of the first epoch, and how images were encoded again, if they were.
+        """The SHA-256 of record indices, labels, captions of the first epoch, and the re-encoding of images, if any.
 
-        Where labels in training are others, it is of these, too. It is equal only for equal variants.
+        It includes the labels in training if they differ. It is equal only for equal variants.
         """
         numbers = (self.records.astype("<i8").tobytes(), self.labels.astype("<i8").tobytes())
         given = [] if self.given_labels is None else [b"given", self.given_labels.astype("<i8").tobytes()]
@@ -87,18 +87,18 @@ class Variant:
 
 
 def caption_chunks(variant: Variant) -> Iterator[list[str]]:
-    """All captions of the first epoch, in chunks; none where the variant has no captions."""
+    """All captions of the first epoch, in chunks; none if the variant has no captions."""
     for start in range(0, len(variant) if variant.captions else 0, 65536):
         yield variant.captions(range(start, min(start + 65536, len(variant))), epoch=0)
 
 
 def distinct_captions(variant: Variant) -> list[str]:
-    """Every caption of a variant whose captions are the same in each epoch, once."""
+    """The distinct captions of a variant whose captions are the same in each epoch."""
     return pa.chunked_array([pa.array(captions).unique() for captions in caption_chunks(variant)]).unique().to_pylist()
 
 
 def open_variant(data: ConfigDict) -> Variant:
-    """The variant that the `data` section of a config selects of the prepared data set that it names; see `make_variant`."""
+    """Opens the prepared data set that the `data` section of a config names, and makes the variant (`make_variant`)."""
     return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
 
 
@@ -107,11 +107,11 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
 
     The steps, in this order: records and labels (the source's, a table's, or the classes that captions name); classes;
     removed concepts; held-out records; similarity; text fields (a record without text is dropped, unless there is a template); balance;
-    class frequency (an imposed profile, or that of another variant); scale; the tail; and mistakes in captions and labels. Rows
-    without a class stay where a class frequency is imposed or the tail is cut.
+    class frequency (an imposed profile, or that of another variant); scale; the tail; and mistakes in captions and
+    labels. Rows without a class stay when a class frequency is imposed or the tail is cut.
 
     Raises:
-        UserError: The source lacks what a field refers to, or no record is left.
+        UserError: A field refers to something that the source lacks, or no record is left.
     """
     first = len(source)
     if data.match.fill:
@@ -209,7 +209,7 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
 
 
 def check_classless(data: ConfigDict, name: str, classes: int) -> None:
-    """Raises UserError for what the `data` section of a config asks of classes where rows of the source `name` have none."""
+    """Raises UserError if the `data` section of a config needs classes that rows of the source `name` lack."""
     asked = {"captions.template": data.captions.template, "batch_classes": data.batch_classes}
     asked |= {
         "labels.noise": data.labels.noise,
@@ -242,7 +242,7 @@ def fill_source(source: Source | JoinedSource, data: ConfigDict) -> JoinedSource
 
 
 def similarity(source: Source | JoinedSource):
-    """The similarity of each record's text to the definition of its class; nan where it is missing."""
+    """The similarity of each record's text to the definition of its class; nan if it is missing."""
     if "similarity" not in source.metadata.column_names:
         has = ", ".join(source.metadata.column_names)
         raise UserError(f"data.min_similarity needs a source with 'similarity'; {source.name} has {has}")

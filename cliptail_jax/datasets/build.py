@@ -1,6 +1,6 @@
 """Builds one of the project's own data sets: `python -m cliptail_jax.datasets.build glyphs --data_dir=DIR`.
 
-All but glyphs and glyphs/composed are made from raw data, which --raw names, or --train, --val and --test;
+All but glyphs and glyphs/composed are made from raw data, given by --raw, or by --train, --val and --test.
 cliptail_jax/datasets/README.md describes them.
 """
 
@@ -34,7 +34,7 @@ FLAGS = ("skip_damaged",)  # options without a value
 
 
 def builder_of(name: str) -> type[StreamingBuilder]:
-    """The builder class of one of `BUILDERS`, with or without a config, imported now: most need not be."""
+    """Imports the builder class of one of `BUILDERS`, with or without a config."""
     return pkgutil.resolve_name(f"{__package__}.{BUILDERS[name.partition('/')[0]]}")
 
 
@@ -51,7 +51,7 @@ def needs_no_raw_data(name: str) -> bool:
 
 
 def full_name(name: str) -> str:
-    """A data set's name with its config, if it has any: 'fgvc_aircraft/variant' for 'fgvc_aircraft'.
+    """A data set's name with its default config, if any: 'fgvc_aircraft/variant' for 'fgvc_aircraft'.
 
     Raises:
         UserError: The project has no such data set or config.
@@ -78,12 +78,12 @@ def built_folder(name: str, data_dir: str) -> pathlib.Path:
 def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
     """Builds a data set of the project unless it exists, and returns its folder.
 
-    It is built in a hidden folder and renamed when complete, so that an interrupted build leaves nothing that loads. Of
-    several processes that call this at once, one builds and the others wait.
+    It is built in a hidden folder and renamed when complete, so an interrupted build leaves nothing that loads. If
+    several processes call this at once, one builds and the others wait.
 
     Args:
         name: one of `BUILDERS`, with a config after a slash where it has any.
-        options: those of its builder, such as `raw`.
+        options: the options of its builder, such as `raw`.
 
     Raises:
         UserError: The project has no such data set, an option is missing or unknown, the raw data are invalid, or the
@@ -146,7 +146,7 @@ def build_into(name: str, folder: pathlib.Path, options: dict[str, str | bool]) 
 
 @contextlib.contextmanager
 def quiet_tfds() -> Iterator[None]:
-    """Suppresses TFDS's messages, which would name the unfinished folder; the builders show their own progress."""
+    """Suppresses TFDS's messages, which name the unfinished folder. The builders show their own progress."""
     tfds.disable_progress_bar()
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)

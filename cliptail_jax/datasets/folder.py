@@ -1,4 +1,4 @@
-"""Opening the folders of prepared data sets."""
+"""Opens the folders of prepared data sets."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ def require_prepared(name: str, data_dir: str) -> pathlib.Path:
 
 
 def read_document(path: pathlib.Path) -> dict[str, Any]:
-    """One of the JSON files that describe a prepared data set. Raises UserError where it is missing or damaged."""
+    """One of the JSON files that describe a prepared data set. Raises UserError if it is missing or damaged."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
@@ -72,7 +72,7 @@ def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 
 def encoding(folder: pathlib.Path) -> dict[str, int]:
-    """`short_side` and `quality` with which a set's images were encoded again when it was built; {} if they were not."""
+    """The re-encoding of a set's images when it was built: `short_side` and `quality`; {} for none."""
     metadata = open_builder(folder).info.metadata or {}
     return {key: metadata[key] for key in ("short_side", "quality") if key in metadata}
 
@@ -90,7 +90,7 @@ def naming_description(folder: pathlib.Path) -> Iterator[None]:
 
 
 def check_names(path: pathlib.Path, classes: int) -> None:
-    """Raises UserError for a file of labels' names that TFDS would ignore or read only in part; it may be absent."""
+    """Raises UserError for a file of label names that TFDS would ignore or read only in part. It may be absent."""
     try:
         names = sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").split("\n"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Any labelled images in one folder for each class, as torchvision's ImageFolder reads them."""
+"""Labelled images in one folder per class, as for torchvision's ImageFolder."""
 
 import collections
 import json
@@ -21,7 +21,7 @@ MAPPED = "a JSON object, or lines of folder <TAB> name"
 
 
 class ImageFolder(OwnSplits):
-    """Images in one folder for each class, sorted by class and file name. Files in nested folders count, links are followed.
+    """Images in one folder per class, sorted by class and file name. Nested folders count; links are followed.
 
     The classes are the folders of the split train, or else of the first split; other splits may lack some of them.
     """
@@ -79,7 +79,7 @@ def class_folders(folder: pathlib.Path) -> list[str]:
     """The names of the class folders in a folder, sorted.
 
     Raises:
-        UserError: It is not a folder, or does not have class folders.
+        UserError: It is not a folder, or has no class folders.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name a folder that contains a folder of images for each class")
@@ -105,11 +105,11 @@ def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:
-    """The class names of folders, which are their own unless a file has others.
+    """The class names of folders: the folders' names, unless a file has others.
 
     Raises:
-        UserError: The file cannot be read, lacks a folder, or has a name that is no class name; or two classes have the
-            same name.
+        UserError: The file cannot be read, lacks a folder, or has an invalid class name; or two classes have the same
+            name.
     """
     where, mapping = (f"--class_names={path}", read_mapping(path)) if path else ("the folders", {f: f for f in folders})
     folder_of = {}

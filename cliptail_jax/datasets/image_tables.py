@@ -1,4 +1,4 @@
-"""Tables with a column of images: paths, encoded images, or the structs of both that Hugging Face's data sets have."""
+"""Tables with a column of images: paths, encoded images, or structs of both, as in Hugging Face's data sets."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ USUAL_NAMES = ("image", "img")
 
 
 def find_image_column(path: pathlib.Path) -> str:
-    """The column of a table that has the images: paths in 'filepath', else 'image' or another of encoded images.
+    """The image column of a table: 'filepath' with paths, else 'image' or another column of encoded images.
 
     Raises:
         UserError: There is no such column, or several; the message lists the columns. Or the table cannot be read.
@@ -44,14 +44,14 @@ def schema_of(path: pathlib.Path) -> pyarrow.Schema | None:
 
 
 def has_images(kind: pyarrow.DataType) -> bool:
-    """Whether a column is one of bytes, or of Hugging Face's {bytes, path}."""
+    """Whether a column contains bytes, or Hugging Face's {bytes, path}."""
     if pyarrow.types.is_struct(kind):
         return {"bytes", "path"} <= {field.name for field in kind}
     return str(kind) in ("binary", "large_binary", "binary_view")
 
 
 def class_names_in(path: pathlib.Path, column: str) -> list[str]:
-    """The class names of a column of labels in the parquet file of a Hugging Face data set; [] where there are none."""
+    """The class names of a label column in the parquet file of a Hugging Face data set; [] if there are none."""
     schema = schema_of(path)
     try:
         names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
@@ -68,10 +68,10 @@ def read_table(
     """The file name, encoded image and given columns of each row; None for an image that is missing.
 
     Args:
-        folder: what the images' paths are relative to.
+        folder: the folder to which the images' paths are relative.
 
     Raises:
-        UserError: The table cannot be read, lacks a column, or has something else than images in that of images.
+        UserError: The table cannot be read, lacks a column, or has an image column without images.
     """
     for row, values in enumerate(read_rows(str(path), list(dict.fromkeys([image_column, *columns])))):
         name, image = None, values[image_column]

@@ -1,4 +1,4 @@
-"""Any images with texts, labels or both, from shards in WebDataset's format or from tables (YFCC15M, CC12M)."""
+"""Images with texts, labels or both, from shards in WebDataset's format or from tables (YFCC15M, CC12M)."""
 
 import contextlib
 import glob
@@ -122,7 +122,7 @@ class ImageText(OwnSplits, ShardsBuilder):
                     yield row
 
     def _label(self, value: object, labels: dict[str, int], split: str) -> int:
-        """The label that a value is: a class name, or a number as such or as text; -1 where it is missing."""
+        """The label of a value: a class name, or a number (also as text); -1 for a missing value."""
         text = clean_text(value).strip()
         if text in labels:
             return labels[text]
@@ -135,7 +135,7 @@ class ImageText(OwnSplits, ShardsBuilder):
 
 
 def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
-    """The shards or tables that a path, a glob or a folder names, sorted; of a folder with shards, only these.
+    """The shards or tables of a path, a glob or a folder, sorted. In a folder with shards, only these count.
 
     Raises:
         UserError: There are none, or they are of several kinds or splits.
@@ -175,9 +175,9 @@ def check_fields(shard: pathlib.Path, names: Sequence[str]) -> None:
 
 
 def captions_of(fields: dict, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The texts of each of an image's records: one for every caption where a column is a list, else one.
+    """The texts of each of an image's records: one record per caption if a column is a list, else one record.
 
-    Of lists of different lengths, the shorter ones end with empty texts.
+    Shorter lists are filled up with empty texts.
     """
     lists = {name: fields[name] for name in columns if isinstance(fields.get(name), list)}
     for place in range(max(1, *map(len, lists.values())) if lists else 1):
@@ -188,5 +188,5 @@ def captions_of(fields: dict, columns: Sequence[str]) -> Iterator[dict[str, str]
 
 
 def text_of(value: object) -> str:
-    """A caption as a text; COCO's sentences are objects with the text as 'raw'."""
+    """A caption as text. COCO's sentences are objects with the text in 'raw'."""
     return clean_text(value["raw"] if isinstance(value, dict) and "raw" in value else value)

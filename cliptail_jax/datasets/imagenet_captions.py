@@ -1,7 +1,7 @@
 """ImageNet-Captions: ImageNet's training images with their photographers' texts from Flickr.
 
 Fang et al. (2022), "Data Determines Distributional Robustness in Contrastive Language Image Pre-training (CLIP)",
-arXiv 2205.01397; its captions are github.com/mlfoundations/imagenet-captions.
+arXiv 2205.01397; the captions are from github.com/mlfoundations/imagenet-captions.
 """
 
 import json

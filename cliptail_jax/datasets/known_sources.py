@@ -1,11 +1,11 @@
-"""Everything the package knows of each data source, in one entry: builder, class names, presets, evaluation, transfer.
+"""One entry per data source: builder, class names, presets, evaluation sets, transfer sets.
 
-Adding a source takes an entry of `KNOWN_SOURCES` and, where TFDS has no builder of it, a builder module in this folder.
-Any other prepared data set can be used under its TFDS name, too; an entry adds short names and class names.
+To add a source, add an entry to `KNOWN_SOURCES` and, if TFDS has no builder, a builder module in this folder. Any
+prepared data set can be used by its TFDS name; an entry adds short names and class names.
 
-Prompt templates are those CLIP was evaluated with, in the order of github.com/openai/CLIP, data/prompts.md. It has none
-for Places365 and CUB, which use those of SUN397 (scenes too) and Birdsnap (birds too). Transfer sets follow Ericsson et
-al. (2021), "How Well Do Self-Supervised Models Transfer?" (github.com/linusericsson/ssl-transfer), plus Birdsnap.
+Prompt templates are CLIP's, in the order of github.com/openai/CLIP, data/prompts.md. It has none for Places365 and CUB,
+which use the templates of SUN397 (also scenes) and Birdsnap (also birds). Transfer sets follow Ericsson et al. (2021),
+"How Well Do Self-Supervised Models Transfer?" (github.com/linusericsson/ssl-transfer), plus Birdsnap.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ from cliptail_jax.concepts.vocabulary import LONGEST
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """What `data=NAME` selects in a config file.
+    """The data that `data=NAME` selects in a config file.
 
     Attributes:
-        evaluation_sets: what a run is evaluated on.
+        evaluation_sets: the sets on which a run is evaluated.
         fields: values of `config.data`; its `name` is the source's unless given.
         small: whether images have 32 or 64 pixels, for which config files choose small models.
         fill: the source, as 'name:split', that supplies the records that `match=` finds missing.
@@ -42,7 +42,7 @@ class EvaluationSet:
         split: the split's name.
         templates: its prompt templates.
         classes: the vocabulary whose classes it is restricted to; '' for all.
-        counted_as: the set whose published class frequencies in pre-training corpora are its own; '' for itself.
+        counted_as: the set whose published class frequencies in pre-training corpora apply; '' for itself.
         source: the entry of `KNOWN_SOURCES` that lists it.
     """
 
@@ -62,11 +62,11 @@ class TransferSet:
         name: its short name, or 'source:train:test'.
         train: the split to train on.
         test: the split to test on.
-        validation: the split to choose hyper-parameters on; '' where a share of `train` is held out.
+        validation: the split for choosing hyper-parameters; '' if a share of `train` is held out.
         metric: 'accuracy', 'mean per-class accuracy' or '11-point mAP'.
         has_objects: whether an image shows objects of several classes, instead of being of one class.
         few_shot: whether few-shot episodes are made of it.
-        note: what a reader of its numbers should know.
+        note: a note for readers of its numbers.
         source: the entry of `KNOWN_SOURCES` that lists it.
     """
 
@@ -95,9 +95,9 @@ class KnownSource:
         vocabulary: the built-in vocabulary with its class names; '' for the names of its labels.
         labels: its builder's name of a label -> the vocabulary's name, where they differ by more than case, '_', '-', '/'.
         has_numbered_labels: whether its builder calls labels '0', '1', ..., in the vocabulary's order.
-        prompt_name: gives the name in CLIP's prompts of a class that the vocabulary, and so the study's frequency
-            tables, name otherwise.
-        presets, evaluation_sets, transfer_sets: what it is used for.
+        prompt_name: gives a class's name in CLIP's prompts, if it differs from the vocabulary (and so from the paper's
+            frequency tables).
+        presets, evaluation_sets, transfer_sets: the uses of the source.
     """
 
     name: str
@@ -239,7 +239,7 @@ KNOWN_SOURCES = (
             TransferSet(
                 *("birdsnap", "train", "test"),
                 few_shot=False,
-                note="trained on all official training images that can still be had; the study's training set is 90 % "
+                note="trained on all official training images that are still available; the paper's training set is 90 % "
                 "of them",
             ),
         ),
@@ -258,8 +258,8 @@ KNOWN_SOURCES = (
             TransferSet(
                 *("caltech101", "train", "test"),
                 metric=PER_CLASS,
-                note="102 classes, the background one included as in the study, split by TFDS (30 images a class to "
-                "train on: 3,060 / 6,084); the study's lists split the same images 2,416 / 6,728",
+                note="102 classes, including the background class as in the paper, split by TFDS (30 images a class to "
+                "train on: 3,060 / 6,084); the paper's lists split the same images 2,416 / 6,728",
             ),
         ),
     ),

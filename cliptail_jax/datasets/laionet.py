@@ -1,4 +1,4 @@
-"""LAIONet: LAION's image-text pairs whose text names one class of ImageNet and is close to the class's definition.
+"""LAIONet: LAION's image-text pairs whose text names one class of ImageNet and is similar to its definition.
 
 Shirali and Hardt (2023), "What Makes ImageNet Look Unlike LAION", arXiv 2306.15769.
 """
@@ -54,7 +54,7 @@ class Laionet(ShardsBuilder):
                 yield example
 
     def _example(self, shard: pathlib.Path, sample: Sample, curated: "CuratedTable | None") -> dict | None:
-        """The record of a sample; None where the curated table lacks it, which is counted."""
+        """The record of a sample; None (and counted) if the curated table lacks it."""
         fields, similarity = sample.fields, self.similarity_column.lower()
         if curated:
             row = curated.find(fields.get("url"), fields.get("caption"))

@@ -1,4 +1,4 @@
-"""The scalar fields of a split's records, from the table beside its shards, or scanned from its records once."""
+"""The scalar fields of a split's records, from the table beside its shards or, once, from its records."""
 
 import pathlib
 import sys
@@ -39,9 +39,9 @@ def clean_name(name: str) -> str:
 def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
     """The scalar numbers and texts of each record, in record order, and 'superclass', the name of a 'coarse_label'.
 
-    'label' is -1 in a set without labels. With CIFAR-100's superclasses there is 'kind_of', too, as people write them;
-    it is made of 'superclass' and not stored. The table is read from beside the shards. If it is missing or damaged, it
-    is scanned from the records and saved there, unless the folder is read-only.
+    'label' is -1 in a set without labels. With CIFAR-100's superclasses, 'kind_of' is derived from 'superclass', as
+    people write it. The table is beside the shards. If it is missing or damaged, it is made again from the records and
+    saved, unless the folder is read-only.
 
     Args:
         columns: the columns to read, in this order; all by default.

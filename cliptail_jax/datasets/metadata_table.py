@@ -1,8 +1,8 @@
 """The file of a split's metadata table, beside its shards.
 
 `metadata-SPLIT.parquet` has a row per record, in record order; its column `record` is the row's index. Its pages have
-checksums. In its schema's metadata, `shards` is a fingerprint of the shards it belongs to, `names` is that of the names of
-the labels' classes (not in older tables), and `skipped` (JSON) is the number of records that the builder skipped, by reason.
+checksums. In its schema's metadata, `shards` is a fingerprint of its shards, `names` a fingerprint of the class names
+(not in older tables), and `skipped` (JSON) the number of records that the builder skipped, by reason.
 """
 
 import json
@@ -36,12 +36,12 @@ def arrow_type(feature: tfds.features.FeatureConnector) -> pyarrow.DataType:
 
 
 def class_labels(features: tfds.features.FeaturesDict) -> dict[str, tfds.features.ClassLabel]:
-    """The features that are labels, whose classes' names are in text files."""
+    """The label features, whose class names are in text files."""
     return {name: kind for name, kind in sorted(features.items()) if isinstance(kind, tfds.features.ClassLabel)}
 
 
 def names_digest(features: tfds.features.FeaturesDict) -> str:
-    """The SHA-256 of the names of all labels' classes, as TFDS reads them from their files."""
+    """The SHA-256 of all class names, as TFDS reads them from their files."""
     return digest_of_json({name: [*map(str.strip, label.names)] for name, label in class_labels(features).items()})
 
 
@@ -66,7 +66,7 @@ class DamagedTableError(Exception):
 def read_table(
     path: pathlib.Path, features: tfds.features.FeaturesDict, columns: Sequence[str] | None = None
 ) -> pyarrow.Table:
-    """Reads the column 'record' and those that are given, by default all.
+    """Reads the column 'record' and the given columns, by default all.
 
     Raises:
         FileNotFoundError: There is no table.
@@ -100,7 +100,7 @@ def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
 
 
 def skipped(folder: pathlib.Path, split: str) -> dict[str, int]:
-    """The number of records of a split that the builder skipped, by reason; {} where it is not recorded."""
+    """The number of records of a split that the builder skipped, by reason; {} if it is not recorded."""
     try:
         return json.loads(pyarrow.parquet.read_schema(readable(table_path(folder, split))).metadata[b"skipped"])
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException):  # it is missing or damaged

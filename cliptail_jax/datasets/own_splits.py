@@ -1,4 +1,4 @@
-"""Builders of a user's own data, which the command line names split by split: --train=RAW --val=RAW --test=RAW."""
+"""Builders of a user's own data, with an option per split: --train=RAW --val=RAW --test=RAW."""
 
 import pathlib
 import re
@@ -14,7 +14,7 @@ NAME = re.compile("(?!all$)[a-z_]+[a-z_0-9]*")  # TFDS has the name 'all' for al
 
 
 def raw_of_splits(options: Mapping[str, str | bool]) -> dict[str, pathlib.Path]:
-    """The raw data of each split that the options `train`, `val`, `test`, and `raw` with `split` name.
+    """The raw data of each split, from the options `train`, `val`, `test`, and `raw` with `split`.
 
     Raises:
         UserError: A split has an impossible name, or is named twice, or `split` is without `raw`.
@@ -35,7 +35,7 @@ def raw_of_splits(options: Mapping[str, str | bool]) -> dict[str, pathlib.Path]:
 
 
 class OwnSplits(StreamingBuilder):
-    """A builder of sets of any name after the slash. Each of its splits has raw data of its own, `self.raws[split]`.
+    """A builder of sets with any name after the slash. Each split has its own raw data, `self.raws[split]`.
 
     `_generate_examples` takes the name of a split.
     """

@@ -1,4 +1,4 @@
-"""The records of a split, and the files that they are in."""
+"""The records of a split, and their files."""
 
 import pathlib
 import re
@@ -44,5 +44,5 @@ def read_records(records: ArrayRecordDataSource, indices: Sequence[int]) -> list
 
 
 def shard_of(info: tfds.core.SplitInfo, record: int | np.integer) -> pathlib.Path:
-    """The file that a record of a split is in."""
+    """The file that contains a record of a split."""
     return info.filepaths[int(np.searchsorted(np.cumsum(info.shard_lengths), record, side="right"))]

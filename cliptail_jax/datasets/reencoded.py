@@ -1,4 +1,4 @@
-"""Encoding the images of a data set again while it is built."""
+"""Encodes the images of a data set again while it is built."""
 
 import concurrent.futures
 import dataclasses
@@ -26,7 +26,7 @@ def read_reencoding(short_side: str | int, quality: str | int) -> Reencoding | N
 
 @dataclasses.dataclass
 class Change:
-    """Statistics of the images of a split that are encoded again."""
+    """Statistics of the re-encoded images of a split."""
 
     images: int = 0
     changed: int = 0
@@ -48,7 +48,7 @@ class Change:
 
 
 def reencoded(examples: Iterable[dict], reencoding: Reencoding, change: Change) -> Iterator[dict]:
-    """The examples, in order, with smaller images: encoded by all cores, a chunk at a time."""
+    """The examples, in order, with smaller images, encoded on all cores in chunks."""
     examples = iter(examples)
     with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
         while some := list(itertools.islice(examples, CHUNK)):

@@ -1,4 +1,4 @@
-"""Opening a prepared data set: its encoded images by record index, and all its other fields as a table."""
+"""Opens a prepared data set: its encoded images by record index, and all other fields as a table."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ from cliptail_jax.errors import UserError
 class Source:
     """One split of a prepared data set.
 
-    It pickles to a few kilobytes, for worker processes: the metadata is not pickled, and is read again where it is used.
+    It pickles to a few kilobytes, for worker processes. The metadata is not pickled; workers read it again.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Source:
     def metadata(self) -> pyarrow.Table:
         """A row per record, in record order: 'label' (int64) and every other scalar field.
 
-        Texts are strings, and a record without a label has -1. A set with 'coarse_label' also has its cleaned name as
-        'superclass'; CIFAR-100 also has 'kind_of', how people write it: 'a kind of vehicle'.
+        Texts are strings, and records without a label have -1. A set with 'coarse_label' also has its cleaned name as
+        'superclass', and CIFAR-100 'kind_of', as people write it: 'a kind of vehicle'.
         """
         return load_metadata(self.folder, self.split)
 
     @property
     def encoding(self) -> dict[str, int]:
-        """How its images were encoded again when it was built: `short_side` and `quality`; {} if they were not."""
+        """The re-encoding of its images when it was built: `short_side` and `quality`; {} for none."""
         return encoding(self.folder)
 
     def columns(self, *names: str) -> pyarrow.Table:
@@ -58,7 +58,7 @@ class Source:
         return load_metadata(self.folder, self.split, names)
 
     def encoded_images(self, indices: Iterable[int | np.integer]) -> list[bytes]:
-        """The records' images as they are stored (PNG or JPEG); b"" where their shard is damaged."""
+        """The records' encoded images (PNG or JPEG); b"" if the shard is damaged there."""
         indices = [int(index) for index in indices]
         try:
             serialized = self.records.data_source.__getitems__(indices) if indices else []
@@ -71,7 +71,7 @@ class Source:
         return [image.deserialize_example_np(record, decoders=encoded)["image"] for record in serialized]
 
     def file_of(self, record: int) -> pathlib.Path:
-        """The shard that a record is in."""
+        """The shard that contains a record."""
         return shard_of(self.records.dataset_info.splits[self.split], record)
 
 
@@ -104,7 +104,7 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
 
 
 def label_names(info: tfds.core.DatasetInfo, name: str) -> tuple[str, ...]:
-    """The builder's names of the labels, () where there are none.
+    """The builder's names of the labels, () if there are none.
 
     Raises:
         UserError: The set has no images, or labels that are not classes.

@@ -1,4 +1,4 @@
-"""TFDS builders that write records to the shards as they are generated, so that a set may have any size."""
+"""TFDS builders that write records to the shards as they are generated, for sets of any size."""
 
 import collections
 import contextlib
@@ -30,14 +30,13 @@ DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMA
 
 
 class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
-    """A builder of raw data on disk, which writes records in the order in which they are generated.
+    """A builder from raw data on disk that writes records in the order of their generation.
 
-    TFDS's own writer first sorts a split: up to 1 GB of it in memory, and more in temporary files, for which it needs
-    TensorFlow. Here the shards are written one after the other, and the metadata table beside them; TFDS renames the
-    folder when it is complete.
+    TFDS's writer first sorts a split, in memory up to 1 GB and else in temporary files, which needs TensorFlow. This
+    builder writes one shard after the other, with the metadata table beside them. TFDS renames the complete folder.
 
-    `OPTIONS` are the arguments of the constructor beyond TFDS's, each with its explanation on the command line. A set
-    without options is made from nothing. Unlike TFDS's, `_generate_examples` yields records without keys.
+    `OPTIONS` are the constructor's further arguments, each with its explanation on the command line. A set without
+    options needs no raw data. Unlike in TFDS, `_generate_examples` yields records without keys.
     """
 
     OPTIONS: dict[str, str] = {}
@@ -81,30 +80,30 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         return {"train": self._generate_examples()}
 
     def records(self, split: str, folder: pathlib.Path, labels: Mapping[str, int]) -> Iterator[dict]:
-        """The records of the images in a folder, given the label of each file name; those that are missing are skipped."""
+        """The records of the images in a folder, given the label of each file name. Missing ones are skipped."""
         for filename, label in tqdm(labels.items(), desc=f"{self.name} {split}", unit=" images", disable=None):
             image = read_if_exists(folder / filename)
             if self.is_usable(image, folder / filename):
                 yield {"image": image, "label": label, "filename": filename}
 
     def is_usable(self, image: bytes | None, name: object) -> bool:
-        """Whether there is an image that can be decoded; if not, the record called `name` is counted as skipped."""
+        """Whether the image can be decoded; if not, the record `name` is counted as skipped."""
         if image is None:
             self.skip("without an image", f"there is no image {name}")
         elif not decodes(image):
-            self.skip("whose image cannot be read", f"{name} is no image that can be read")
+            self.skip("whose image cannot be read", f"{name} is not a readable image")
         else:
             return True
         return False
 
     def skip(self, reason: str, example: object) -> None:
-        """Counts something that is skipped; the first for each reason is reported, too, in the words of `example`."""
+        """Counts something skipped. The first one for each reason is also reported as `example`."""
         if not self.skipped[reason]:
             tqdm.write(f"note: {example}; it is skipped, and others like it are counted", file=sys.stderr)
         self.skipped[reason] += 1
 
     def check_raw(self) -> None:
-        """Raises UserError unless the raw data are there."""
+        """Raises UserError unless the raw data exist."""
         if self.OPTIONS and self.raw is None:
             raise UserError(f"data set {self.name!r} needs --raw=PATH: {self.OPTIONS['raw']}")
         if self.raw and not self.raw.exists():
@@ -146,7 +145,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
 
 class Shards:
-    """ArrayRecord files, filled one after the other; they get their final names when their number is known."""
+    """ArrayRecord files, filled one after the other. They get their final names when their number is known."""
 
     def __init__(self, folder: pathlib.Path, split: str):
         self.folder, self.split = folder, split
@@ -164,7 +163,7 @@ class Shards:
         self.counts[-1] += 1
 
     def close(self) -> None:
-        """Completes the last shard. Raises OSError where the disk is full."""
+        """Completes the last shard. Raises OSError if the disk is full."""
         if self.writer is not None:
             writer, self.writer = self.writer, None
             try:

@@ -28,5 +28,5 @@ WRITTEN = {
 
 
 def kind_of(superclass: str) -> str:
-    """How a caption relates a class to its superclass: 'a kind of vehicle'; '' for no superclass."""
+    """The phrase that names a superclass in captions: 'a kind of vehicle'; '' for no superclass."""
     return f"a kind of {WRITTEN[superclass]}" if superclass else ""

@@ -23,8 +23,8 @@ class Sample(NamedTuple):
 
     Attributes:
         image: the encoded image; None where the download failed.
-        fields: those of its row in the parquet file and of its .json, which has precedence, with lower-case names; its
-            .txt is the 'caption'.
+        fields: the fields of its .json and, with lower precedence, of its row in the parquet file, with lower-case
+            names; its .txt is the 'caption'.
     """
 
     key: str
@@ -66,7 +66,7 @@ def find_shards(raw: pathlib.Path) -> list[pathlib.Path]:
 def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
     """The samples of an archive in its order, then the failed downloads that only its parquet file lists.
 
-    Others that only the parquet file lists, and samples whose .json is not an object, are skipped.
+    Other samples that only the parquet file lists, and samples whose .json is not an object, are skipped.
 
     Raises:
         UserError: A file is damaged.
@@ -107,7 +107,7 @@ def read_fields(text: bytes) -> dict | None:
 
 
 def read_downloads(path: pathlib.Path) -> dict[str, dict]:
-    """The rows of the parquet file of a shard by key, one for each URL; {} where there is no such file."""
+    """The rows of a shard's parquet file by key, one for each URL; {} without such a file."""
     if not path.is_file():
         return {}
     with naming_damage(path):

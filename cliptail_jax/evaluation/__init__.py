@@ -1,5 +1,5 @@
 """Evaluation of models: sets, prompts, class heads, one pass over a set, and its numbers and files.
 
-Models are opened by `cliptail_jax.pretrained` or passed by the training loop. Nothing here depends on how they are
-trained, on the main programs or on studies.
+Models come from `cliptail_jax.pretrained` or from the training loop. This package must not depend on training, on the
+main programs or on studies.
 """

@@ -1,6 +1,6 @@
-"""Logits adjusted for how frequent classes are, after training (Menon et al. 2021, arXiv 2007.07314).
+"""Adjusts logits for class frequency after training (Menon et al. 2021, arXiv 2007.07314).
 
-A class's prior π is its share of the training images, or is estimated from what the model predicts.
+A class's prior π is its share of the training images, or is estimated from the model's predictions.
 """
 
 import numpy as np
@@ -20,12 +20,12 @@ def log_prior(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class
 
 
 def check_adjustment(options: ConfigDict, name: str, frequency: Int[np.ndarray, " class"] | None, remedy: str) -> None:
-    """Raise UserError if the logits on the set `name` are to be adjusted for a class frequency that is not known.
+    """Raise UserError if logits on the set `name` are to be adjusted for an unknown class frequency.
 
     Args:
         options: `config.eval`.
-        frequency: that of the set's classes.
-        remedy: how to have it known, in the imperative.
+        frequency: the frequency of the set's classes.
+        remedy: how to provide it, in the imperative.
     """
     if options.logit_adjustment and not options.estimate_prior and frequency is None:
         raise UserError(

@@ -20,7 +20,7 @@ from cliptail_jax.runs.directory import FREQUENCY
 
 @dataclasses.dataclass(frozen=True)
 class CaptionCounts:
-    """Counts how many of a run's captions name each class of an evaluation set, once.
+    """Counts, once, how many of a run's captions name each class of an evaluation set.
 
     Attributes:
         workdir: the run's directory, where the class frequency is kept in eval/<set>/.
@@ -33,9 +33,9 @@ class CaptionCounts:
     captions: Callable[[], Iterable[Sequence[str]]]
 
     def frequency(self, opened: OpenedSet) -> tuple[Int[np.ndarray, " class"] | None, str]:
-        """The number of captions that name each class of a set, and the digest of the phrases that were looked for.
+        """The number of captions that name each class of a set, and the digest of the counted phrases.
 
-        Where the training data or WordNet are not there to count, it is None, and a note says why.
+        If the training data or WordNet are missing, it is None, and a note gives the reason.
         """
         try:
             concepts = class_concepts(opened, self.rule)

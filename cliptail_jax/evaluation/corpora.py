@@ -1,7 +1,7 @@
-"""Class frequencies of pre-training corpora, as counted and published by the study.
+"""Class frequencies of pre-training corpora, as counted and published by the paper.
 
 The files are metadata/freqs/class_frequency_CORPUS_SET.txt in github.com/CVMI-Lab/clip-beyond-tail. In those whose names
-end in `_ori`, classes are in label order instead of sorted by frequency. Either can be used, since classes are joined by
+end in `_ori`, classes are in label order instead of sorted by frequency. Both can be used, since classes are joined by
 name.
 """
 

@@ -1,4 +1,4 @@
-"""A pass over the images of a set: counts of predictions by class, and features for those who need them."""
+"""A pass over the images of a set: counts of predictions by class, and features for consumers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -24,13 +24,13 @@ UNKNOWN = -1  # the predicted class of an image that cannot be read
 
 
 class ClassHead(NamedTuple):
-    """What features are compared with: by cosine or, with a bias, as the weights of a linear layer.
+    """Class embeddings, compared with features by cosine, or the weights and bias of a linear layer.
 
     Attributes:
-        logit_scale: the s that was learned with these embeddings, so that logits are exp(s) times the cosines; None for a
-            linear layer, and for embeddings that come from elsewhere, which thus have no logits.
+        logit_scale: the s that was learned with these embeddings: logits are exp(s) times the cosines. None for a
+            linear layer, and for embeddings from elsewhere, which have no logits.
         adjustment: the τ log π that is subtracted from the logits; None for none (see `evaluation.adjustment`).
-        logit_bias: the b that was learned with the scale, where confidence is σ(logit + b); None where it is softmax's.
+        logit_bias: the b that was learned with the scale, for confidence σ(logit + b); None for softmax.
     """
 
     embeddings: Float[Array, "class dim"]
@@ -67,8 +67,11 @@ class ClassHead(NamedTuple):
 
 
 def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, ...]]:
-    """What is counted: examples by true and predicted class, those with the true one among the first five, those whose
-    features are NaN or infinite, and with logits the `calibration`."""
+    """The shapes of the counts.
+
+    They are examples by true and predicted class, examples with the true class among the first five, examples whose
+    features are NaN or infinite and, with logits, the `calibration`.
+    """
     shapes = {"confusion": (classes, classes), "top5": (), "not_finite": ()}
     return shapes | ({"calibration": (classes, calibration.BINS, calibration.COUNTS)} if has_logits else {})
 
@@ -103,7 +106,7 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preproce
 def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
     """The jitted function from a batch of images to log Σ p(class | image), the sum over those that are not masked.
 
-    The logarithm, since the probability of a class may be too small in every image. Arguments as for
+    It returns the logarithm because the probability of a class may be too small in every image. Arguments as for
     `make_evaluate_batch`.
     """
 
@@ -212,7 +215,7 @@ def pass_over(
     consumers: Sequence[Consumer],
     mesh: Mesh,
 ) -> None:
-    """Call `step` on each batch, on the devices, and pass the array that it returns to the `consumers`, in order."""
+    """Call `step` on each batch, on the devices, and pass its result to the `consumers`, in order."""
     last = []  # is consumed while the devices work on the next batch
     for batch in batches:
         unreadable.take_from(batch)
@@ -240,7 +243,7 @@ def gather(array: Array | np.ndarray) -> np.ndarray:
 
 
 def check_counts(counts: Mapping[str, np.ndarray], name: str) -> None:
-    """Raise UserError if a pass over the set `name` has counted no image, or images whose features are not finite."""
+    """Raise UserError if a pass over the set `name` has no images, or images whose features are not finite."""
     if not counts["confusion"].any():
         raise UserError(f"no image of {name} could be read: prepare the set again")
     if bad := counts["not_finite"]:

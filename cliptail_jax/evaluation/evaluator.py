@@ -1,4 +1,4 @@
-"""Evaluation of a model on sets: the same pass, numbers and files for every kind of model."""
+"""Evaluates a model on sets, with the same pass, numbers and files for every kind of model."""
 
 import dataclasses
 import functools
@@ -51,7 +51,7 @@ class Task:
 
     Attributes:
         opened: the set.
-        frequency: the class frequency that results are correlated with, in the set's order; None if it is unknown.
+        frequency: the class frequency for correlations, in the set's order; None if it is unknown.
         class_groups: the classes in head, mid and tail; None if there is no ranking of them.
         settings: what the results depend on; they identify a finished evaluation.
         writes_frequency: whether the set's class frequency is written with its results.
@@ -70,7 +70,7 @@ class Measured:
 
     Attributes:
         counts: as `counting.count_shapes` lists them.
-        predicted: of each row of the set; UNKNOWN where the image cannot be read.
+        predicted: of each row of the set; UNKNOWN for unreadable images.
         head: the class embeddings.
         features: the result of `FeatureCollector`; None if no option needs it.
         similarities: None if no option needs them.
@@ -104,7 +104,7 @@ class Evaluator:
         options: `config.eval`.
         reading: `config.data`; the fields of `cliptail_jax.config.sections.Reading` are used.
         cache: whether images are kept in memory, decoded, from one pass to the next.
-        keep_workers: whether worker processes stay from one pass over a set to the next.
+        keep_workers: whether worker processes continue from one pass over a set to the next.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ TextFeatures = dict[str, Float[np.ndarray, "text dim"]]  # by set
 def zero_shot_heads(
     sets: Mapping[str, OpenedSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
 ) -> ClassHeads:
-    """Zero-shot class embeddings. A prompt that several classes or sets have is embedded once.
+    """Zero-shot class embeddings. A prompt of several classes or sets is embedded once.
 
     Args:
         options: `config.eval`.
@@ -70,10 +70,10 @@ def embed_texts(
     read: ReadText | None,
     doing: str,
 ) -> tuple[dict[str, Shaped[np.ndarray, "text length"]], Callable[[ModelParts], TextFeatures]]:
-    """By set, the input of the text tower for its texts, and the function that embeds them by a model at unit length.
+    """The text tower's input for the texts of each set, and the function that embeds them with a model at unit length.
 
-    A text that occurs repeatedly is embedded once, and has the same features everywhere. `doing` is shown with the progress.
-    Without texts, `read` may be None.
+    A repeated text is embedded once, and has the same features everywhere. `doing` is shown with the progress. Without
+    texts, `read` may be None.
     """
     if not texts:
         return {}, lambda parts: {}
@@ -153,11 +153,11 @@ def head_rows(
 def word_heads(
     sets: Mapping[str, OpenedSet], options: ConfigDict, graphdef: nnx.GraphDef, bag: BagOfWords
 ) -> ClassHeads:
-    """Heads for a classifier of words: it predicts the class whose words are nearest to its prediction p.
+    """Heads for a classifier of words, which predicts the class whose words are nearest to its prediction p.
 
-    A class's words q are the mean target of its prompts, and its score is −KL(q ‖ p) = Σ_c q_c log p_c + H(q): the classes
-    have the softmax's sum in common, and the rest is linear in the features. Cross-entropy, without H(q), would favour
-    classes of few words. A class without a word that captions have is never predicted.
+    A class's words q are the mean target of its prompts, and its score is −KL(q ‖ p) = Σ_c q_c log p_c + H(q). It is
+    linear in the features, apart from the softmax's sum, which all classes share. Cross-entropy, without H(q), would
+    favour classes of few words. A class without words of the captions is never predicted.
 
     Args:
         options: `config.eval`.
@@ -180,13 +180,13 @@ def word_heads(
 
 
 def class_words(prompts: Prompts, bag: BagOfWords) -> Float[np.ndarray, "class word"]:
-    """The mean target of each class's prompts; all 0 where no prompt has a word that weighs something."""
+    """The mean target of each class's prompts; all 0 if no prompt has a word of positive weight."""
     sums = np.stack([bag.targets(class_prompts).sum(0) for class_prompts in prompts])
     return sums / np.maximum(sums.sum(1, keepdims=True), 1e-12)
 
 
 def entropy(q: Float[np.ndarray, "class word"]) -> Float[np.ndarray, " class"]:
-    """−Σ_c q_c log q_c, in nats; of a class without words so low that its score is below all others."""
+    """−Σ_c q_c log q_c, in nats; for a class without words, low enough to put its score below all others."""
     from scipy.special import xlogy  # which is slow to import
 
     return np.where(q.any(1), -xlogy(q, q).sum(1), NEVER)

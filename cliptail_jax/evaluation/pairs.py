@@ -19,7 +19,7 @@ IMAGE = "filename"  # records with the same one are captions of the same image
 
 @dataclasses.dataclass(frozen=True)
 class SourceImages:
-    """The images of some records, as `cliptail_jax.input.pipeline.Examples`. Their labels are their rows."""
+    """The images of some records, as `cliptail_jax.input.pipeline.Examples`. Labels are row numbers."""
 
     source: Source
     records: Int[np.ndarray, " row"]
@@ -43,7 +43,7 @@ class PairSet:
         captions: in the order of the records.
         caption_records: the record of each caption.
         image_of: the row in `images` of each caption's image.
-        without_caption: the number of records that have no caption, and are left out.
+        without_caption: the number of records without a caption, which are left out.
     """
 
     name: str
@@ -54,7 +54,7 @@ class PairSet:
     without_caption: int
 
     def fingerprint(self) -> str:
-        """The SHA-256 of records, captions, and how images were encoded again, if they were."""
+        """The SHA-256 of records, captions, and the re-encoding of images, if any."""
         numbers = (array.astype("<i8").tobytes() for array in (self.caption_records, self.image_of))
         texts = "\n".join([*self.captions, json.dumps(self.images.source.encoding)])
         return digest_of([*numbers, texts.encode()])
@@ -68,7 +68,7 @@ def open_pairs(
     training_set: str = "",
     class_names: str = "",
 ) -> PairSet | None:
-    """The set 'source:split@field+field', with these texts as captions, or a set 'source:split' that has no labels.
+    """Opens the set 'source:split@field+field' with these texts as captions, or a set 'source:split' without labels.
 
     None if 'source:split' has labels, or `name` is the short name of a set with labels.
 
@@ -105,7 +105,7 @@ def open_pairs(
 
 
 def images_of(source: Source) -> np.ndarray:
-    """What identifies the image of each record: its file's name, or the record itself where there are no names."""
+    """The identity of each record's image: its file name, or the record itself if there are no names."""
     if IMAGE not in source.metadata.column_names:
         return np.arange(len(source))
     return source.metadata[IMAGE].combine_chunks().dictionary_encode().indices.to_numpy()

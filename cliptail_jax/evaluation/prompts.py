@@ -31,13 +31,13 @@ def set_prompts(opened: OpenedSet, chosen: str) -> Prompts:
 
 
 def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
-    """The prompts that a file has for the classes of a set, by their names or their names in prompts."""
+    """The prompts in a file for the classes of a set, by their names or their names in prompts."""
     try:
         given = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
     except OSError as error:
         raise UserError(f"the file of prompts {path} cannot be read: {error.strerror or error}") from None
     except msgspec.DecodeError as error:
-        raise UserError(f"{path} is no JSON object from each class to a list of its prompts: {error}") from None
+        raise UserError(f"{path} is not a JSON object from each class to a list of its prompts: {error}") from None
     prompts = []
     for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
         of_class = given.pop(name, None) or given.pop(in_prompts, None)
@@ -46,7 +46,7 @@ def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
         prompts.append(tuple(of_class))
     if given:
         raise UserError(
-            f"{path} has prompts for '{next(iter(given))}', which is no class of {opened.name}: leave it out"
+            f"{path} has prompts for '{next(iter(given))}', which is not a class of {opened.name}: leave it out"
         )
     return tuple(prompts)
 

@@ -1,9 +1,9 @@
 """Zero-shot evaluation of published CLIPs, and the correlation of their accuracies with class frequency.
 
-The `--workdir` of one model is a run directory; that of several models has one for each, and table.md and table.tsv, and
-models.tsv if there are correlations: the sheet of the figures that compare corpora. A model that cannot be loaded, or
-cannot embed the prompts, is reported and skipped; a set that cannot be read ends the command. Finished evaluations are not
-repeated, so that the same command resumes an interrupted one.
+For one model, `--workdir` is a run directory. For several models, it contains a run directory for each, table.md,
+table.tsv and, if there are correlations, models.tsv, the sheet of the figures that compare corpora. A model that cannot
+be loaded, or cannot embed the prompts, is reported and skipped. A set that cannot be read ends the command. The same
+command resumes an interrupted evaluation.
 """
 
 import dataclasses
@@ -57,8 +57,8 @@ Tasks = dict[str, tuple[Task, ...] | tuple[RetrievalTask]]
 def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}) -> Summaries:
     """Evaluate each of `config.eval.models` on each of `config.eval.sets`, and write and print the table.
 
-    Each class frequency of `config.eval.class_frequency` has a line of its own, from the same pass over the images. `failures` has
-    why models could not be evaluated elsewhere: they are skipped.
+    Each class frequency of `config.eval.class_frequency` has its own line, from the same pass over the images. Models in
+    `failures`, with the reason why they could not be evaluated elsewhere, are skipped.
 
     Raises UserError before any model is loaded if sets, prompts or frequencies are missing or do not fit; when a set's
     images cannot be read; and at the end if models were skipped.
@@ -144,7 +144,7 @@ def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
 
 
 def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
-    """Raise UserError if two models have the same directory, or if a model's or `workdir` has something else in it."""
+    """Raise UserError if two models have the same directory, or if a directory contains anything else."""
     name_of = {}
     for name, directory in directories.items():
         if directory in name_of:
@@ -167,7 +167,7 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
 
 
 def check_tables(workdir: Path) -> None:
-    """Raise UserError if a table in `workdir` is none that an evaluation of several models writes."""
+    """Raise UserError if a table in `workdir` was not written by an evaluation of several models."""
     for name, start in TABLES.items():
         path = workdir / name
         if path.exists() and not first_bytes(path).startswith(start):
@@ -175,7 +175,7 @@ def check_tables(workdir: Path) -> None:
 
 
 def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
-    """Raise UserError if `tables`, eval.class_frequency, has a table twice, or only models' own corpora and none is known."""
+    """Raise UserError if `tables` (eval.class_frequency) has a table twice, or only unknown corpora of the models."""
     seen = {}
     for name in filter(None, tables.split("+")):
         path = Path(name).resolve()
@@ -192,9 +192,9 @@ def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
 def make_tasks(
     model: ModelName, sets: Sequence[OpenedSet | PairSet], options: ConfigDict, reading: ConfigDict, dtype: str
 ) -> Tasks:
-    """The evaluations of a model: on each set, one for each table or corpus in eval.class_frequency, or one without.
+    """The evaluations of a model: one per set and table or corpus in eval.class_frequency, or one per set without.
 
-    On a set of pairs there is one, by retrieval.
+    A set of pairs has one, by retrieval.
 
     Args:
         options: `config.eval`.
@@ -227,7 +227,7 @@ def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, readi
     """
     if frequency_name in CORPORA and not options.frequency_dir:
         raise UserError(
-            f"the class frequencies of {frequency_name} are published by the study: set eval.frequency_dir to its folder "
+            f"the class frequencies of {frequency_name} are published by the paper: set eval.frequency_dir to its folder "
             "metadata/freqs (github.com/CVMI-Lab/clip-beyond-tail)"
         )
     class_names, frequency = opened.variant.class_names, None

@@ -1,4 +1,4 @@
-"""The lists of published models as a page, which `python -m cliptail_jax.evaluate --list` prints."""
+"""The lists of published models that `python -m cliptail_jax.evaluate --list` prints."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ CHIP, BATCH_SIZE, CLASSES = "v5e-1", 256, 1000  # for which the memory is comput
 HEADER = ("model", "trained on", "parameters, millions", "image size", "memory, GB")
 NOT_COMPILED = "not compiled"
 NOTE = (
-    f"'trained on' is the corpus where the study has published its class frequencies, and '{UNDEFINED}' for others. Memory "
+    f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others. Memory "
     "is that of a TPU v5e chip (it has 17.2 GB): float32 parameters, and the compiled step in bfloat16 on "
     f"{BATCH_SIZE} images and {CLASSES:,} classes. '{NOT_COMPILED}': scripts/benchmark/published_sizes.py has not done it "
     "yet; 'refused': by the TPU's compiler, which may take a smaller eval.batch_size."
@@ -27,7 +27,7 @@ def page(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
 
 
 def all_lists() -> dict[str, Sequence[PublishedModel]]:
-    """The lists by the config that evaluates them."""
+    """The lists by their config."""
     return {f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}
 
 

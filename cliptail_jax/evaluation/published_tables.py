@@ -19,7 +19,7 @@ Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
 
 
 def columns(summaries: Summaries) -> list[Measure]:
-    """The measures of classes, if an evaluation has classes, and recalls, if one has these."""
+    """The measures of classes, if an evaluation has classes, and recalls, if one has recalls."""
     groups = [keys for keys in (SHOWN, RECALLS) if any(keys[0] in summary for summary in summaries)]
     return [MEASURES[key] for keys in groups for key in keys]
 
@@ -61,7 +61,7 @@ def tsv(summaries: Summaries) -> str:
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:
     """Write the sheet of `figures corpora` and `fine_grained`, of the models that have correlations.
 
-    Those that the study's figures leave out are comments. Nothing is written if there is no model.
+    Models that the paper's figures leave out are comments. Nothing is written if there is no model.
     """
     lines = []
     for model in models:

@@ -1,4 +1,4 @@
-"""Ranks in retrieval, counted in blocks on the devices: no more than a block of the similarities exists at a time."""
+"""Ranks in retrieval, counted on the devices with one block of the similarities at a time."""
 
 from collections.abc import Callable
 
@@ -24,14 +24,14 @@ Rank = Callable[..., Int[np.ndarray, " query"] | None]
 def make_rank(mesh: Mesh, side: int = SIDE) -> Rank:
     """The function that ranks the candidates of queries: captions of images, or images of captions.
 
-    The rank of a query is the number of candidates that come before the best of its own, from 0: those of a higher cosine,
-    and those of the same cosine and a lower index. So equal candidates are in the order of the set, as in a stable sort and in
-    open_clip's ranks (src/open_clip_train/metrics.py), which this extends to queries with several candidates of their own.
-    CLIP_benchmark (`recall_at_k`) leaves the order of equals to torch.topk.
+    The rank of a query, from 0, is the number of candidates before the best of its own: those with a higher cosine, and
+    those with the same cosine and a lower index. Ties are in the order of the set, as in a stable sort and in
+    open_clip's ranks (src/open_clip_train/metrics.py). This function extends those to queries with several own
+    candidates. CLIP_benchmark (`recall_at_k`) leaves ties to torch.topk.
 
-    Each device ranks its part of the queries, in two passes over all candidates, which each device has: the first finds a
-    query's best own candidate, and the second counts. Both compute the same products, so equal features have equal cosines.
-    The memory of a device is that of all candidates and of `side`² cosines.
+    Each device has all candidates and ranks its part of the queries in two passes over them: the first finds a query's
+    best own candidate, and the second counts. Both compute the same products, so equal features have equal cosines. A
+    device needs memory for all candidates and `side`² cosines.
     """
     count_before = make_count_before(mesh)
 

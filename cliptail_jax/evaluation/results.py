@@ -28,7 +28,7 @@ SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_fea
 
 
 def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, Any]:
-    """What an evaluation's numbers and files depend on besides the weights; files that it names count by their content.
+    """The settings that an evaluation's numbers and files depend on besides the weights. Files count by their content.
 
     `options` is `config.eval`. With `uses_prompts`, for a model with a text tower, they include the options for prompts.
     """
@@ -58,7 +58,7 @@ def file_digest(path: str) -> str:
 
 
 def recorded_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a finished evaluation, as `evaluation_settings` has them; {} if there is none."""
+    """The settings of a finished evaluation, as `evaluation_settings` returns them; {} if there is none."""
     return {
         key: value for key, value in summary.get("settings", {}).items() if REMOVED.get(key) != value and key != COUNTED
     }
@@ -97,7 +97,7 @@ def class_results(
     collapse: NeuralCollapse | None,
     similarities: Similarities | None = None,
 ) -> ClassResults:
-    """The counts and values of one evaluation, of which `cliptail_jax.metrics.measures` are functions.
+    """The counts and values of one evaluation, the input of `cliptail_jax.metrics.measures`.
 
     Args:
         counts: as `counting.count_shapes` lists them.
@@ -129,8 +129,8 @@ def write_arrays(
 ) -> None:
     """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.
 
-    Other .npy files of an earlier evaluation are removed, since they belong to other weights. `class_names` are given where
-    no table of class frequencies has them.
+    Other .npy files of an earlier evaluation are removed, since they belong to other weights. `class_names` are given
+    if no table of class frequencies contains them.
     """
     for name in SAVED:
         if name in saved:

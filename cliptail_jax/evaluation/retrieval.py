@@ -36,7 +36,7 @@ class RetrievalTask:
     Attributes:
         opened: the set.
         settings: what the results depend on; they identify a finished evaluation.
-        word_frequency: how many of the training captions have the rarest word of each caption; None where they are not known.
+        word_frequency: the number of training captions with each caption's rarest word; None if they are not known.
     """
 
     opened: PairSet
@@ -101,10 +101,10 @@ def rank_pairs(
 def rarest_words(
     workdir: Path, sets: Mapping[str, PairSet], training_captions: Callable[[], Captions]
 ) -> dict[str, Int[np.ndarray, " caption"]]:
-    """By set, in how many training captions of a run the rarest word of each caption occurs.
+    """By set, the number of a run's training captions with each caption's rarest word.
 
-    The words are those of `cliptail_jax.concepts.word_counter`. They are counted once, and kept in the run's directory. Where
-    the training data are not there to be counted, there are none, and a note says why.
+    The words are those of `cliptail_jax.concepts.word_counter`. They are counted once, and kept in the run's directory.
+    If the training data are missing, there are none, and a note gives the reason.
     """
     if not sets:
         return {}

@@ -44,7 +44,7 @@ def run_tasks(
     counts: CaptionCounts | None,
     uses_prompts: bool,
 ) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " _"] | None]]:
-    """By set, the tasks of a run, and the indices of the set's classes among the run's, None for a set with other classes.
+    """By set, a run's tasks, and the indices of the set's classes among the run's (None for a set with other classes).
 
     Args:
         names: of the sets.
@@ -52,7 +52,7 @@ def run_tasks(
         data: `config.data`.
         frequency: the class frequency of the training variant, in the order of `class_names`.
         settings: the result of `evaluation_settings`.
-        counts: counts the classes of a set that are not the run's in its captions; None for a run without captions of its own.
+        counts: counts a set's other classes in the run's captions; None for a run without captions.
         uses_prompts: whether the run can be evaluated on other classes than its own.
     """
     tasks, columns = {}, {}
@@ -94,10 +94,10 @@ def make_evaluate(
         preprocess: the preprocessing of the evaluation images.
         class_names: the classes of the training variant.
         frequency: their class frequency, in the same order.
-        read_prompts: from prompts to the input of the model's text tower; the words that a model classifies; None for a model
-            that has neither.
-        training_captions: from nothing to the run's captions of the first epoch, whose words are counted for sets that are
-            evaluated by retrieval, and the classes that they name for sets of other classes than the run's.
+        read_prompts: from prompts to the input of the model's text tower; or the words that a model classifies; None
+            for a model with neither.
+        training_captions: returns the run's captions of the first epoch. Their words are counted for retrieval, and the
+            classes that they name for sets with other classes than the run's.
         other_head: the .npy file of a head to use instead of a supervised run's own.
     """
     if not options.sets:
@@ -152,7 +152,7 @@ def make_evaluate(
 def open_run_pairs(
     options: ConfigDict, data: ConfigDict, read_prompts: ReadText | BagOfWords | None
 ) -> dict[str, PairSet]:
-    """By name, the sets that a run retrieves from. Raises UserError if there is one and the run has no text tower.
+    """By name, the sets for retrieval. Raises UserError if there is one and the run has no text tower.
 
     Arguments as for `make_evaluate`.
     """
@@ -218,7 +218,7 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
 
 
 def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:
-    """The indices of a set's classes among the run's, or None if one is missing. ImageNet's may have either of two names."""
+    """The indices of a set's classes among the run's; None if one is missing. ImageNet's classes have two names."""
     keys, run_keys = names, class_names
     if not set(names) <= set(class_names):
         keys, run_keys = join_keys(names), join_keys(class_names)

@@ -26,7 +26,8 @@ class OpenedSet:
         variant: all its records; frequency tables and heads are joined by `variant.class_names`.
         prompt_names: the names of the same classes in prompts; two may be equal.
         templates: its prompt templates.
-        vocabulary: the one that has the phrases by which captions name its classes; '' where only their names are known.
+        vocabulary: the vocabulary with the phrases by which captions name its classes; '' if only their names are
+            known.
     """
 
     name: str
@@ -105,7 +106,7 @@ def with_class_names(opened: OpenedSet, vocabulary: str) -> OpenedSet:
 def builder_labels(source: Source) -> tuple[str, ...]:
     """The builder's names of the labels, in label order.
 
-    Those of caltech_birds2011 are numbers, and its records have the class name as 'label_name'. A class without a
+    Labels of caltech_birds2011 are numbers, and its records have the class name as 'label_name'. A class without a
     record in the split keeps its number.
     """
     if not all(name.isdigit() for name in source.class_names):

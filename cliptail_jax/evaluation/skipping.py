@@ -1,4 +1,4 @@
-"""Actions that may fail for one model of several, in all processes or in one of them."""
+"""Actions that may fail for one of several models, in all processes or in one."""
 
 from collections.abc import Callable
 from typing import Any

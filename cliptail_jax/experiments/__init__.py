@@ -1,1 +1,1 @@
-"""What the package's configs have in common: their arguments, data presets, recipes, claims, and the runs of the paper."""
+"""The common parts of the package's configs: arguments, data presets, recipes, claims, and the paper's runs."""

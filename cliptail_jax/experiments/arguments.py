@@ -1,4 +1,4 @@
-"""The arguments of a config file: what follows its name, as in `clip:data=glyphs_lt,batch_size=64`."""
+"""The arguments of a config file, after its name, as in `clip:data=glyphs_lt,batch_size=64`."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -9,7 +9,7 @@ Arguments = Mapping[str, str]
 
 
 def read_only(arg: str, *known: str) -> Arguments:
-    """The arguments of `arg`. Raises UserError where one is not `known`, or is given twice."""
+    """The arguments of `arg`. Raises UserError if one is not `known`, or is given twice."""
     given: Arguments = {}
     for name, _, value in (item.partition("=") for item in arg.split(",") if item):
         if name not in known:

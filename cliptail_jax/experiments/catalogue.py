@@ -33,7 +33,7 @@ CONFIGS = {"clip": "clip", "sl": "sup", "dino": "dino"}
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run with its name in the study. Two runs of different families may be the same training."""
+    """A run with its name in the paper. Two runs of different families may be the same training."""
 
     method: str  # a key of CONFIGS
     family: str
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def config(self) -> str:
-        """What --config= takes."""
+        """The value of --config."""
         return f"{CONFIGS[self.method]}:{','.join(f'{key}={value}' for key, value in self.arguments.items())}"
 
 

@@ -1,4 +1,4 @@
-"""What `data=NAME` selects for a prepared data set without a preset: its evaluation set, texts and size of images."""
+"""The preset of a prepared data set that has none: its evaluation set, texts and image size."""
 
 import functools
 import io
@@ -19,7 +19,7 @@ LOOKED_AT = 64  # images
 
 
 def own_preset(name: str, data_dir: str, retrieves: bool = False) -> Preset:
-    """The preset of a data set that is prepared below `data_dir`, evaluated on its split `val`, `validation` or `test`.
+    """The preset of a data set prepared below `data_dir`, evaluated on its split `val`, `validation` or `test`.
 
     `retrieves` is whether a set without labels can be evaluated, by retrieval. Raises UserError if there is no such set.
     """
@@ -41,7 +41,7 @@ def own_preset(name: str, data_dir: str, retrieves: bool = False) -> Preset:
 
 
 def small_size(name: str, data_dir: str) -> int:
-    """The side in pixels of images for small networks: that of a preset, or of a set of small images without one; else 32."""
+    """The side in pixels of images for small networks: that of a preset, or of a set of small images, else 32."""
     if name in PRESETS:
         return PRESETS[name].fields.get("image_size", 32)
     preset = own_preset(name, data_dir)
@@ -49,7 +49,7 @@ def small_size(name: str, data_dir: str) -> int:
 
 
 def own_texts(name: str, data_dir: str) -> tuple[str, ...]:
-    """The text fields of a data set without a preset, which are its captions, by name; () for one with a preset."""
+    """The text fields of a data set without a preset, sorted: its captions; () for one with a preset."""
     if name in PRESETS:
         return ()
     features = open_builder(find_prepared(name, data_dir)).info.features
@@ -58,7 +58,7 @@ def own_texts(name: str, data_dir: str) -> tuple[str, ...]:
 
 
 def small_epochs(name: str, data_dir: str, batch_size: int) -> int:
-    """The epochs of a small network: 10, or for a set without a preset as many as 1,000 steps take, from 10 to 50."""
+    """The epochs of a small network: 10, or for a set without a preset as many as 1,000 steps are, from 10 to 50."""
     if name in PRESETS:
         return 10
     split = own_preset(name, data_dir).fields["split"]

@@ -1,4 +1,4 @@
-"""The figures that the studies of configs/study/paper.py draw: which runs each shows, and their cells on its sheet."""
+"""The figures of the studies of configs/study/paper.py: the runs in each, and their cells on its sheet."""
 
 from collections.abc import Iterable
 
@@ -38,7 +38,7 @@ PLACES |= {"on ImageNet": 1, "on ImageNet, batch 512": 1}
 def figures(runs: Iterable[tuple[str, Run]]) -> dict[str, dict]:
     """The figures that show at least two of the runs, as `cliptail_jax.study.sheets` takes them.
 
-    `runs` are pairs of a run's name in the study and the run; a name may occur several times.
+    `runs` are pairs of a run's name in the paper and the run; a name may occur several times.
     """
     runs, found = list(runs), {}
     for figure, (columns, cells_of) in FIGURES.items():

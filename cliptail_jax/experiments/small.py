@@ -1,4 +1,4 @@
-"""Small counterparts of the study's runs, for configs/study/paper.py: on long-tailed glyphs and CIFAR-100."""
+"""Small counterparts of the paper's runs, for configs/study/paper.py: on long-tailed glyphs and CIFAR-100."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ PRESETS = {
     "trimmed_tail": ("glyphs_lt", "cifar100_lt"),
     "dino": ("glyphs_lt", "cifar100_lt"),
 }
-# The number of images that share a sampled vocabulary, and its sizes of 100 classes by the study's of 1,000. 32 images have
-# about 23 classes, so that, as in the study, whose 64 images have about 62, the smallest vocabulary needs few other classes.
+# The number of images that share a sampled vocabulary, and its sizes for 100 classes by the paper's for 1,000. 32 images have
+# about 23 classes, so that, as in the paper, whose 64 images have about 62, the smallest vocabulary needs few other classes.
 GROUP = 32
 VOCABULARIES = {50: 20, 100: 40, 200: 60, 500: 80}
 # Thresholds that 76, 51, 36 and 24 % of the glyphs reach, and the number of long-tailed images that reach the last.
@@ -36,7 +36,7 @@ def available(families: Sequence[str], preset: str, skip_others: bool) -> list[s
 
 
 def has_counterpart(run: Run) -> bool:
-    """Whether a run does without published towers and heads, WordNet's synsets and ImageNet."""
+    """Whether a run needs no published towers or heads, WordNet's synsets or ImageNet."""
     return (
         run.tower in ("", "random")
         and "synset" not in run.arguments.get("captions", "")
@@ -45,7 +45,7 @@ def has_counterpart(run: Run) -> bool:
 
 
 def counterpart(run: Run, preset: str) -> Run:
-    """The run on small images: with fewer classes, prototypes and images, and with sizes reduced in proportion."""
+    """The run on small images, with fewer classes, prototypes and images, and sizes reduced in proportion."""
     arguments = dict(run.arguments)
     if run.family == "captions":  # the captions of other families are class names
         arguments.setdefault("captions", ALL_TEXT)

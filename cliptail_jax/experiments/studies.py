@@ -1,4 +1,4 @@
-"""What the configs of studies have in common: claims, and the main finding on any data."""
+"""The common parts of studies' configs: claims, and the main finding on any data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ LONG_TAILED = {
 
 
 def in_order(items: Mapping) -> ConfigDict:
-    """A ConfigDict that keeps the order of the items, in which they are reported, instead of sorting the keys."""
+    """A ConfigDict that keeps the order of the items, for reports, instead of sorting the keys."""
     return ConfigDict(items, sort_keys=False)
 
 
@@ -69,7 +69,7 @@ def adamw(preset: str, learning_rate: float) -> ConfigDict:
 def study(
     title: str, runs: Mapping[str, ConfigDict], claims: Mapping[str, Mapping], first_seed: int = FIRST_SEED, **more: Any
 ) -> ConfigDict:
-    """A study, whose fields data_dir and seed are those of all runs; `more` are further fields."""
+    """A study whose fields data_dir and seed apply to all runs; `more` are further fields."""
     data_dir, seed = FieldReference(""), FieldReference(first_seed)
     for config in runs.values():
         config.seed = config.data.seed = seed

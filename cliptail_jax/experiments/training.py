@@ -1,4 +1,4 @@
-"""The common part of the training configs: arguments, data presets, and the recipe for small images.
+"""The common parts of training configs: arguments, data presets, and the recipe for small images.
 
     data=NAME                        a preset of cliptail_jax/datasets/known_sources.py, or any data set that is prepared, such as
                                      image_folder/mine or image_text/mine: its texts are the captions, and it is evaluated on
@@ -62,7 +62,7 @@ def read(arg: str, *more: str) -> Arguments:
 
 
 def start(given: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
-    """The base config with the data that the arguments describe, and whether the recipe is that of small images.
+    """The base config with the data of the arguments, and whether the recipe is the one for small images.
 
     `retrieves` is whether the run can be evaluated by retrieval, on sets without labels.
     """

@@ -1,7 +1,8 @@
 """The figures of the paper (arXiv 2405.21070), drawn from the files of run directories alone: no model is loaded.
 
-Every module directly in this package is a figure: adding one takes its module and nothing else. `parts` has what several
-figures share. The first line of a figure's docstring describes it, the rest documents its sheet. A figure has
+Every module directly in this package is a figure: adding one takes its module and nothing else. `parts` has the code
+that several figures share. The first line of a figure's docstring describes it, the rest documents its sheet. A figure
+has
 
     draw(entries, ...)       returns the Matplotlib figure for the entries of its sheet, and for the values of its options
     COLUMNS                  the columns that its sheet must have; without it the figure has no sheet, and no `entries`
@@ -33,7 +34,7 @@ def figure_modules() -> dict[str, ModuleType]:
 
 
 def draw_figure(arguments: Sequence[str]) -> list[Path]:
-    """Draw the figure of a command line, such as `["scale", "--runs", "scale.tsv", "--output", "scale"]`.
+    """Draw a figure from a command line, such as `["scale", "--runs", "scale.tsv", "--output", "scale"]`.
 
     Returns the files that it wrote.
 

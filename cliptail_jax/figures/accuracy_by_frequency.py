@@ -8,8 +8,8 @@ The sheet:
     sl         SL
     clip       CLIP
 
-Several runs with the same label, such as seeds, are drawn together. The images are those of the first run's evaluation
-set, and the share below them is how many of the class's test images each label gets right.
+Several runs with the same label, such as seeds, are drawn together. The images are from the first run's evaluation set.
+Below them is the share of the class's test images that each label classifies correctly.
 """
 
 import argparse

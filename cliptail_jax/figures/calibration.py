@@ -1,4 +1,4 @@
-"""How often predictions are correct by how confident they are, on head, middle and tail: reliability diagrams.
+"""Reliability diagrams: accuracy by confidence, on head, middle and tail.
 
     python -m cliptail_jax.figures calibration --runs runs.tsv --output calibration
 
@@ -8,9 +8,9 @@ The sheet:
     sl         SL
     clip       CLIP
 
-Points are bins of confidence, at the mean confidence and the accuracy of their images, and the larger, the more images of
-the group are in the bin. Below the diagonal, a model is more confident than it is accurate. Above each panel stands the
-mean confidence less the accuracy of each group, in percent (Guo et al. 2017, arXiv 1706.04599).
+Points are bins of confidence, at the mean confidence and the accuracy of their images. Larger points have more images
+of the group. Below the diagonal, a model is more confident than it is accurate. Above each panel is the mean confidence
+minus the accuracy of each group, in percent (Guo et al. 2017, arXiv 1706.04599).
 """
 
 from collections.abc import Sequence

@@ -10,10 +10,10 @@ The sheet:
     sl_50        SL by vocabulary   frozen   50
     sl_1000      SL by vocabulary   frozen   1,000
 
-Each `group` has a colour. Where the `head` (the text tower, of CLIP) is frozen, points are filled and the least-squares
-trend line is solid; otherwise points are hollow and the line is dashed. A trend needs three points. The column `label` is
-optional, and a label for which there is no room is left out. `--plain` leaves out the NC1–NC2 plane, for runs that were
-evaluated without eval.neural_collapse.
+Each `group` has a colour. If the `head` (for CLIP, the text tower) is frozen, points are filled and the least-squares
+trend line is solid; otherwise points are hollow and the line is dashed. A trend needs three points. The column `label`
+is optional; labels without room are left out. `--plain` leaves out the NC1–NC2 plane, for runs that were evaluated
+without eval.neural_collapse.
 """
 
 import argparse

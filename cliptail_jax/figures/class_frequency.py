@@ -1,4 +1,4 @@
-"""How often each class occurs in several corpora, from the head of one of them to its tail (figure 1a).
+"""The frequency of each class in several corpora, from the head of one of them to its tail (figure 1a).
 
     python -m cliptail_jax.figures class_frequency --frequencies laion.tsv cc12m.tsv --rank-by laion.tsv --output frequency.png
 
@@ -35,7 +35,7 @@ def draw(frequencies: Sequence[Path], rank_by: Path | None = None) -> Figure:
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
-    """The names of the tables without the words at the beginning and at the end that all have in common."""
+    """The names of the tables without their common first and last words."""
     stems = [path.stem for path in paths]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)

@@ -1,4 +1,4 @@
-"""How biased models of each corpus are, CLIP and SL, and each model in the plane of both correlations (figure 2).
+"""The bias of CLIP and SL models of each corpus, and each model in the plane of both correlations (figure 2).
 
     python -m cliptail_jax.figures corpora --runs models.tsv --output corpora
 
@@ -11,8 +11,8 @@ The sheet:
 
 The panels at the top show, by corpus and on the first set of the sheet, the correlations of class frequency with accuracy
 and with predictions, the slopes of both, and the correlations of neural collapse with accuracy and with frequency. Points
-are models, and bars their means. At the bottom is a plane for each set, where a model's size is its accuracy, its marker
-the backbone and its colour the corpus; SL is hollow. `--plain` leaves out neural collapse, for models that were evaluated
+are models, and bars their means. At the bottom is a plane for each set: a point's size is the accuracy, its marker the
+backbone and its colour the corpus; SL is hollow. `--plain` leaves out neural collapse, for models that were evaluated
 without eval.neural_collapse.
 """
 
@@ -147,5 +147,5 @@ def keys(colours: Mapping[str, str], markers: Mapping[str, Marker]) -> list[Line
 
 
 def heading(word: str) -> Line2D:
-    """A line of the legend that is only a word in bold."""
+    """A heading in the legend, in bold."""
     return Line2D([], [], linestyle="", label=f"$\\bf{{{word}}}$")

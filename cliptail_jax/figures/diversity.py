@@ -1,4 +1,4 @@
-"""How more similar images of a class, and more balanced class frequencies, change correlations and accuracy (figure 5).
+"""The effect of more similar images in a class, and of more balanced classes, on bias and accuracy (figure 5).
 
     python -m cliptail_jax.figures diversity --runs diversity.tsv --output diversity
 
@@ -12,7 +12,7 @@ The sheet:
     imagenet_captions     random tower   -          class frequencies
 
 Each `axis` is a row of panels. `x` is a number; or a word, if not all x of the axis are numbers; or -, for a dashed line
-across the panels. Thin bars are 95 % intervals over classes. `--measures` takes the names of any numbers in summary.jsonl.
+across the panels. Thin bars are 95 % intervals over classes. `--measures` takes names of numbers in summary.jsonl.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""How biased models of each corpus are on fine-grained sets and other sets with classes of their own (figure 12).
+"""The bias of models of each corpus on fine-grained sets and other sets with their own classes (figure 12).
 
     python -m cliptail_jax.figures fine_grained --runs models.tsv --output fine_grained
 

@@ -1,4 +1,4 @@
-"""Class frequencies in variants of LAIONet, and how similar the images of each class are (figure 11).
+"""Class frequencies in variants of LAIONet, and the similarity of images in a class (figure 11).
 
     python -m cliptail_jax.figures laionet --runs variants.tsv --output laionet
 

@@ -1,4 +1,4 @@
-"""How training on concepts beyond the evaluated ones changes accuracy and correlations (figure 6).
+"""The effect of training on concepts beyond the evaluated ones on accuracy and correlations (figure 6).
 
     python -m cliptail_jax.figures open_world --runs concepts.tsv --output open_world
 
@@ -11,7 +11,7 @@ The sheet:
     incaps_100_sl   imagenet100   SL              100 classes
 
 All runs are evaluated on the same classes. `x` names the concepts in training, in the order of the sheet. Thin bars are
-95 % intervals over classes. `--measures` takes the names of any numbers in summary.jsonl.
+95 % intervals over classes. `--measures` takes names of numbers in summary.jsonl.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""How more data change accuracy, corr_acc, slope_acc, NC1 and NC2: a line for each text tower, and SL for comparison (figure 4).
+"""Accuracy, corr_acc, slope_acc, NC1 and NC2 by data size, with a line for each text tower and for SL (figure 4).
 
     python -m cliptail_jax.figures scale --runs scale.tsv --output scale
 
@@ -11,7 +11,7 @@ The sheet:
 
 `x` is the number of training images (commas are allowed), or - for a dashed line across the panels; without the column, it
 is the number of images that each run was trained on. Runs with the same group and x, such as several seeds, are points
-around a line through their means. Thin bars are 95 % intervals over classes. `--measures` takes the names of any numbers in
+around a line through their means. Thin bars are 95 % intervals over classes. `--measures` takes names of numbers in
 summary.jsonl.
 """
 

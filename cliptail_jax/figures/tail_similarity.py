@@ -1,4 +1,4 @@
-"""How similar the rarest classes are to a model, and its accuracy on each (figure 8).
+"""The similarity of the rarest classes to each other in a model, and its accuracy on each (figure 8).
 
     python -m cliptail_jax.figures tail_similarity --runs runs.tsv --classes 12 --output tail_similarity
 
@@ -44,7 +44,7 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
     """Heat maps and accuracies of the rarest `classes`, by the table `ranking` or else by the first run.
 
     Raises:
-        UserError: the runs differ in their classes, have too few of them, or have ties that would be broken by label order.
+        UserError: the runs differ in their classes, have too few, or have ties that only label order would break.
     """
     runs = [entry.evaluated() for entry in entries]
     names = runs[0].class_names
@@ -52,7 +52,7 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
         if of_entry.class_names != names:
             raise UserError(f"{entry.where}: {entry.run} has other classes than {entries[0].run}")
     if not 2 <= classes <= len(names):
-        raise UserError(f"--classes {classes}: give a number between 2 and {len(names)}, the classes that there are")
+        raise UserError(f"--classes {classes}: give a number between 2 and {len(names)}, the existing classes")
     frequency = frequency_of(names, ranking) if ranking else runs[0].frequency
     if not ranking:
         check_cut(frequency, classes, entries[0])
@@ -88,7 +88,7 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
 
 
 def check_cut(frequency: Int[np.ndarray, " class"], classes: int, entry: Entry) -> None:
-    """Raise UserError if equally rare classes leave it open which are the `classes` rarest of the run."""
+    """Raise UserError if the `classes` rarest classes of the run are not unique."""
     last = np.sort(frequency)[classes - 1]
     as_rare = np.count_nonzero(frequency <= last)
     if as_rare > classes:
@@ -107,7 +107,7 @@ def cosines(vectors: Float[np.ndarray, "class dim"]) -> Float[np.ndarray, "class
 
 
 def tail_centres(entry: Entry, tail: Int[np.ndarray, " tail"], classes: int) -> Float[np.ndarray, "tail dim"]:
-    """The class means of image features, less the mean of all class means; nan for classes without images."""
+    """The class means of image features minus the mean of all class means; nan for classes without images."""
     features, labels = entry.saved("features"), entry.saved("labels")
     centres, present = class_centres(features.astype(np.float64), labels)
     of_all = np.full((classes, centres.shape[1]), np.nan)

@@ -1,4 +1,4 @@
-"""The effect of a change in pre-training on other sets: transfer scores less those of a baseline, set by set (figure 10).
+"""The effect of pre-training on transfer: scores minus those of a baseline, set by set (figure 10).
 
     python -m cliptail_jax.figures transfer --runs models.tsv --output transfer
 
@@ -104,9 +104,9 @@ def settings(result: Transfer) -> dict[str, Any]:
 
 
 def averaged(workdir: Path, result: Transfer) -> tuple[Float[np.ndarray, " part"], Float[np.ndarray, " part"]]:
-    """The accuracies in percent of which the score is the weighted mean, and their weights; empty if it is no mean.
+    """The accuracies in percent whose weighted mean is the score, and their weights; empty if it is not a mean.
 
-    They are those of episodes, or of classes: weighted by their test images, or equally in a mean per-class accuracy.
+    They are accuracies of episodes, or of classes, weighted by test images or, in a mean per-class accuracy, equally.
     """
     arrays = load_arrays(predictions_path(workdir, result))
     if "accuracies" in arrays:

@@ -9,9 +9,10 @@ The sheet:
     sl_100_1_shot      SL
     clip_5_0_shot      CLIP, frozen text tower
 
-The number of trimmed classes and their images are read from the config of each run. The tail consists of as many of its
-rarest classes, and the others are head and middle. If other classes are as rare as the trimmed ones, give `--untrimmed`, the
-table of class frequencies before trimming. Runs without trimming are dashed lines of their accuracies on as many classes.
+The number of trimmed classes and their images are read from the config of each run. The tail consists of this number of
+rarest classes; the others are head and middle. If other classes are as rare as the trimmed ones, give `--untrimmed`,
+the table of class frequencies before trimming. Runs without trimming are dashed lines, with their accuracies on the
+same number of classes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Images on the host: decoding, resizing, and encoding again.
+"""Decodes, resizes and re-encodes images on the host.
 
-They are functions of bytes and arrays, and know neither data sets nor models.
+These are functions of bytes and arrays. This package must depend neither on data sets nor on models.
 """

@@ -26,7 +26,7 @@ class UnreadableImageError(ValueError):
 def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
     """Decodes an image of any format that Pillow reads as RGB: grey, CMYK and palettes are converted, alpha is dropped.
 
-    The orientation that a camera has noted in the file is ignored, and an animation is its first picture.
+    The file's orientation tag is ignored, and an animation is its first picture.
 
     Args:
         least_side: A JPEG is decoded at the smallest of a half, a quarter and an eighth of its size that has this many
@@ -40,12 +40,12 @@ def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
 
 
 def as_rgb(image: np.ndarray | Image.Image | str | os.PathLike) -> RgbImage:
-    """The pixels of an image that is given as the path of a file, as Pillow's, of any mode, or as uint8 pixels.
+    """The pixels of an image, given as the path of a file, as Pillow's image of any mode, or as uint8 pixels.
 
     Pillow's images are converted, and files decoded, as `decode_image` does.
 
     Raises:
-        UserError: It is none of these, or no image.
+        UserError: It is none of these, or not an image.
     """
     if isinstance(image, str | os.PathLike):
         try:

@@ -1,7 +1,8 @@
 """Resizes images on the host with Pillow's antialiasing filters, by Pillow or four times as fast.
 
-The faster library is Rust's fast_image_resize, by its package cykooz.resizer, with the same results for any vector
-instructions. Of photographs, 0.4 % of the values differ from Pillow's, by one grey level; two in a million by two.
+The faster library is Rust's fast_image_resize in the package cykooz.resizer. Its results do not depend on the CPU's
+vector instructions. For photographs, 0.4 % of the values differ from Pillow's by one grey level, and two in a million
+by two.
 """
 
 import cykooz_resizer as cr
@@ -34,7 +35,7 @@ def resized_center(
 ) -> UInt8[np.ndarray, "size size 3"]:
     """Resizes an image to `height` x `width` and cuts out its centre as `center_crop` does.
 
-    The fast way computes these pixels only. So does the other where the whole would have more than `MAX_PIXELS`.
+    The fast way computes only these pixels. So does the other if the whole would have more than `MAX_PIXELS`.
     """
     whole_fits = height * width <= MAX_PIXELS
     if min(height, width) < size or image.shape[:2] == (height, width) or (whole_fits and not fast):

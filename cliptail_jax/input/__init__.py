@@ -1,5 +1,5 @@
-"""From a variant to batches: decode, augment, tokenise, batch.
+"""Makes batches from a variant: decodes, augments and tokenizes.
 
-`pipeline` has the Grain pipelines; the other modules are their steps. This package does not depend on meshes,
-training steps or objectives: `parallel` places its batches on devices.
+`pipeline` has the Grain pipelines; the other modules are their steps. This package must not depend on meshes, training
+steps or objectives: `parallel` places its batches on devices.
 """

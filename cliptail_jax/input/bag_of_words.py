@@ -21,13 +21,13 @@ Chunks = Iterable[Sequence[str]]  # captions
 class BagOfWords:
     """Maps texts to the ids of their distinct words, or subwords with a tokenizer.
 
-    A text is read up to its first `context_length` words, or as many tokens as the tokenizer's context has. Words that are
-    not in the vocabulary are left out.
+    Only the first `context_length` words of a text, or tokens of the tokenizer's context, are read. Words outside the
+    vocabulary are left out.
 
     Attributes:
-        counts: how many captions of the run have each word.
-        captions: how many there are.
-        idf: whether words weigh by their inverse document frequency.
+        counts: the number of the run's captions with each word.
+        captions: the number of captions.
+        idf: whether words are weighted by inverse document frequency.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Rules for how often an epoch uses each image, and for which classes come together in a batch.
+"""Rules for how often an epoch uses each image, and which classes are together in a batch.
 
-Without a rule, an epoch is a shuffled pass over all rows, cut into batches. With one, an epoch has as many steps and as many
-images, spread evenly over its batches. A whole epoch is composed at once from the seed and the epoch's number, so that a
-batch is still a function of its step, whatever the number of workers, processes or micro-batches.
+Without a rule, an epoch is a shuffled pass over all rows, cut into batches. With a rule, an epoch has the same number
+of steps and images, spread evenly over its batches. A whole epoch is composed at once from the seed and the epoch's
+number, so a batch still depends only on its step, for any number of workers, processes or micro-batches.
 """
 
 import dataclasses
@@ -25,31 +25,31 @@ class Composition:
 
     How often an epoch uses the rows of class c:
 
-    - `balanced`: N/C times in all, rounded up or down at random, so as often as those of any other class but for one time. A
-      row is used N/(C n_c) times in expectation: those of rare classes several times, each time augmented anew, and only a
-      part of those of frequent classes.
+    - `balanced`: N/C times in all, rounded up or down at random, so equally often for all classes up to one time. A row
+      is used N/(C n_c) times in expectation: rows of rare classes several times, each time with new augmentation, and
+      only a part of the rows of frequent classes.
     - Otherwise each row once, or with `classes` at most once.
 
-    Any two rows of a class are used equally often, but for one time. Batches are in random order and have their images in
-    random slots. Before an epoch is drawn, an image of class c therefore has the same probability in every slot that is filled:
-    1/(C n_c) with `balanced`, and 1/N otherwise.
+    Any two rows of a class are used equally often, up to one time. Batches are in random order and have their images in
+    random slots. An image of class c therefore has the same probability in every filled slot: 1/(C n_c) with
+    `balanced`, and 1/N otherwise.
 
-    Which classes come together in a batch:
+    Which classes are together in a batch:
 
     - `distinct`: as many as possible. A class is in as many batches as it has uses, or in all of them, as evenly as possible;
       no other composition of the same images has more classes in its batches on average.
     - `classes`: exactly k of them, drawn anew for each batch. A class is in a number of batches in proportion to its uses u_c,
-      but at least in one and at most in min(u_c, S), and has about equally many images in each. So most classes have as many
-      images in a batch as each other; those too frequent for it have more, and the rarest fewer. With `balanced`, all have
+      but at least in one and at most in min(u_c, S), and has about equally many images in each. So most classes have
+      equally many images in a batch; the most frequent ones have more, and the rarest fewer. With `balanced`, all have
       B/k, as in sampling for metric learning.
-    - Otherwise they are left to chance.
+    - Otherwise at random.
 
-    The k classes of a batch may have fewer than B images left. Slots then stay empty, and as many images are not used in that
-    epoch. With 100 classes of 500 to 5 rows and B = 128, these are next to none of the images for k of 8 and more, 0.2 % for
-    5, 2 % for 3 and 9 % for 2. Then the probabilities above are approximate.
+    The k classes of a batch may have fewer than B images left. Slots then stay empty, and the epoch leaves out as many
+    images. With 100 classes of 500 to 5 rows and B = 128, these are nearly none for k ≥ 8, 0.2 % for k = 5, 2 % for 3
+    and 9 % for 2. The probabilities above are then approximate.
 
-    If the last, partial batch of an epoch is dropped, S B random rows are used in place of N, of each class its share of them
-    rounded at random; with `balanced`, read N as S B.
+    If the last, partial batch of an epoch is dropped, S B random rows are used in place of N: of each class its share,
+    rounded at random. With `balanced`, read N as S B.
     """
 
     balanced: bool = False
@@ -139,12 +139,12 @@ class Composer:
 
 
 def batch_sizes(rows: int | np.integer, batch_size: int, steps: int) -> Int[np.ndarray, " step"]:
-    """The number of images in each batch of an epoch: of all rows, or as many as fit."""
+    """The number of images in each batch of an epoch: all rows, or as many as fit."""
     return np.diff(np.arange(steps + 1) * min(rows, steps * batch_size) // steps)
 
 
 def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, " class"]:
-    """The share of an epoch's images that each class has."""
+    """The share of each class in an epoch's images."""
     weights = frequency > 0 if balanced else frequency
     return weights / weights.sum()
 
@@ -152,10 +152,10 @@ def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, " cl
 def batches_of_classes(
     uses: Frequency, k: int, sizes: Int[np.ndarray, " step"], rng: np.random.Generator
 ) -> Int[np.ndarray, "step class"]:
-    """The number of images of each class in each batch: k classes per batch, and of no class more than its uses.
+    """The number of images of each class in each batch: k classes per batch, and no class more often than its uses.
 
     Args:
-        uses: how many images each class is to have in the epoch.
+        uses: the number of images of each class in the epoch.
         sizes: the number of images in each batch.
     """
     steps, missing = len(sizes), uses.copy()
@@ -221,7 +221,7 @@ def rounded(
 def class_by_class(
     labels: Int[np.ndarray, " row"], uses: Int[np.ndarray, " class"], rng: np.random.Generator
 ) -> list[Int[np.ndarray, " _"]]:
-    """The rows that each class uses, as pass · N + row; every pass over a class has its rows in another order."""
+    """The rows that each class uses, as pass · N + row. Every pass over a class has another order."""
     frequency = np.bincount(labels, minlength=len(uses))
     rows = np.split(np.argsort(labels, kind="stable"), np.cumsum(frequency)[:-1])
     images = []

@@ -21,7 +21,7 @@ def cropped(
 ) -> UInt8[Array | np.ndarray, "batch {size} {size} 3"] | Float32[Array, "batch {size} {size} 3"]:
     """The images of a batch [batch, size, size, 3], with values in 0..255.
 
-    They are the batch's own, uint8, or crops of its canvases, float32, where it has `boxes` and `flips`
+    They are the batch's own, uint8, or crops of its canvases, float32, if it has `boxes` and `flips`
     (`cliptail_jax.input.transforms.CanvasWithBox`).
     """
     if "boxes" not in batch:

@@ -1,6 +1,6 @@
 """Multi-crop views on the accelerator: torchvision's operations on Pillow images for whole batches, in a jitted step.
 
-Each operation rounds to whole grey levels where Pillow's does, which costs almost nothing and allows exact tests. Colour is
+Each operation rounds to whole grey levels as Pillow does; this costs almost nothing and allows exact tests. Colour is
 the first axis, as in `device_crops`.
 """
 

@@ -1,7 +1,7 @@
 """Tokenizers that come with published weights as Hugging Face's tokenizer.json.
 
-Which token fills a text up to the context, and on which side, is in tokenizer_config.json beside it. SigLIP's tower
-attends to padding, so that it has to be the right one: the end token, though the vocabulary has a `<pad>`, too.
+tokenizer_config.json beside it gives the padding token and side. SigLIP's tower attends to padding, so it needs the
+right token: the end token, although the vocabulary also has a `<pad>`.
 """
 
 import json
@@ -46,10 +46,9 @@ CLEANERS = {"whitespace": mend, "lower": clean, "canonicalize": canonicalize}
 class HuggingFaceTokenizer:
     """A tokenizer.json with open_clip's cleaning, truncation and padding. It pickles.
 
-    `strip_separator` writes 0 for the token that ends a text (CLIPA). `vocab_size` is the model's number of tokens, of
-    which the definition may have more for use with other models. `pad_id` and `end_id` are the ids of the token that pads
-    texts and of the one that ends them, None if there is none. `kind` is the type of the model in the definition, such as
-    "BPE".
+    `strip_separator` writes 0 for the token that ends a text (CLIPA). `vocab_size` is the model's number of tokens; the
+    definition may have more. `pad_id` and `end_id` are the ids of the tokens that pad and end texts, None if there is
+    none. `kind` is the type of the model in the definition, such as "BPE".
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class HuggingFaceTokenizer:
         return ids if self._separator is None else np.where(ids == self._separator, 0, ids).astype(np.int32)
 
     def to_json(self) -> str:
-        """The definition that this was made from."""
+        """The definition from which this was made."""
         return self._arguments[0]
 
     def settings(self) -> dict[str, str]:
@@ -119,8 +118,7 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
     """Loads the tokenizer in `path` for a model with this `text_cfg`.
 
     A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. With a `start_token`, texts begin with
-    it and end with </s>. Raises UserError where the file is
-    no tokenizer.json, or has more ids than the model.
+    it and end with </s>. Raises UserError if the file is not a tokenizer.json, or has more ids than the model.
     """
     context_length = text_config.get("context_length", 77)
     try:
@@ -146,7 +144,7 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
     except UserError:
         raise
     except Exception as error:  # the library raises bare exceptions
-        raise UserError(f"{path} is no tokenizer.json ({error!r}): fetch it again") from None
+        raise UserError(f"{path} is not a tokenizer.json ({error!r}): fetch it again") from None
     size = text_config.get("vocab_size")
     if size is not None and tokens > size:
         raise UserError(f"{path} has {tokens} tokens, but the model's vocabulary has {size}")
@@ -169,7 +167,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 def configured(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Adds the padding of the `settings` in tokenizer_config.json, if they have any, to a tokenizer.json.
 
-    Raises UserError if the token for padding is not in it.
+    Raises UserError if it lacks the padding token.
     """
     pad = settings.get("pad_token")
     pad = pad["content"] if isinstance(pad, dict) else pad

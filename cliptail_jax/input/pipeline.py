@@ -1,8 +1,8 @@
-"""Makes batches from examples. A batch is a function of its step alone, whichever process computes it.
+"""Makes batches from examples. A batch depends only on its step, not on the process that computes it.
 
 Grain shuffles, unless a rule composes the batches by class, and runs `LoadBatch` ahead of time in threads or worker
-processes. Since a step's batch depends on nothing else, training resumes at any step at once, and order and contents are
-the same for any number of workers, processes or devices.
+processes. Training resumes at any step at once, and order and contents are the same for any number of workers,
+processes or devices.
 """
 
 import dataclasses
@@ -46,15 +46,15 @@ class ImageSource(Protocol):
     split: str
 
     def encoded_images(self, records: Iterable[int]) -> Iterable[bytes]:
-        """The bytes of each record's image, b"" where they cannot be read."""
+        """The bytes of each record's image, b"" if they cannot be read."""
 
     def file_of(self, record: int) -> pathlib.Path:
-        """The file that a record is in."""
+        """The file that contains a record."""
 
 
 @runtime_checkable
 class Examples(Protocol):
-    """The rows that batches are made from, each a record of a source with a label and a caption; a variant."""
+    """The rows for batches, each a record of a source with a label and a caption, such as a variant."""
 
     source: ImageSource
     records: Int[np.ndarray, " row"]
@@ -88,13 +88,14 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Yields this process's `slots` of every global batch, from step `start` to the end of training.
 
-    Keys: the image arrays of `transform`, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...] where
-    captions are read, unreadable [any], the records that could not be decoded, and loading [3]: the seconds that a core was
-    busy with the batch, how many images were reduced to their canvas, and the longest of their sides. Each epoch is shuffled
-    anew; its last partial batch is filled up with masked slots, or dropped. A `composition` chooses the images of each batch.
+    Keys: the image arrays of `transform`, labels [slot], mask [slot] (False: padding or unreadable), text [slot, ...]
+    if captions are read, unreadable [any], the records that could not be decoded, and loading [3]: the seconds that a
+    core was busy with the batch, the number of images that were reduced to their canvas, and their longest side. Each
+    epoch is shuffled anew; its last partial batch is filled up with masked slots, or dropped. A `composition` chooses
+    the images of each batch.
 
     Args:
-        seed: of the order of the data.
+        seed: the seed of the order of the data.
         batch_size: of the global batch.
         total_steps: the number of steps of the whole run.
         workers: processes that load data; 0 for threads of this one.
@@ -131,7 +132,7 @@ def evaluation_batches(
     Args:
         fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
         scaled_decoding: whether large JPEGs are decoded at a fraction of their size.
-        keep_workers: whether the processes of a complete pass stay for the next one: they take seconds to start.
+        keep_workers: whether processes, which take seconds to start, stay for the next pass after a complete one.
     """
     rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)
     transform = CenterCrop(preprocess, fast, preprocess.least_side if scaled_decoding else 0)
@@ -211,7 +212,7 @@ class LoadBatch:
 
 
 def cache_for(examples: Examples, workers: int, cache: bool) -> dict[int, RgbImage | None] | SharedImages | None:
-    """The mapping in which decoded images are kept; None without a cache."""
+    """The mapping for decoded images; None without a cache."""
     if not cache:
         return None
     if not workers or sys.platform != "linux":
@@ -230,7 +231,7 @@ def decode(examples: Examples, records: Iterable[int | np.integer], least_side: 
 
 
 def spread(rows: Int[np.ndarray, " row"], size: int) -> Int[np.ndarray, " slot"]:
-    """Spreads the rows of a partial batch evenly over `size` slots, so that every group of neighbours gets its share."""
+    """Spreads the rows of a partial batch evenly over `size` slots, so every group of neighbours gets its share."""
     slots = np.full(size, EMPTY, np.int64)
     slots[np.arange(len(rows)) * size // max(len(rows), 1)] = rows
     return slots

@@ -21,7 +21,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def one_or_three(kind: Kind) -> Kind:
-    """Values of a kind, one for all channels or one for each."""
+    """One value of a kind for all channels, or one for each."""
     return Kind(
         f"{kind.text}, or three, one for each channel",
         lambda value: (
@@ -49,8 +49,8 @@ PREPROCESS = {
 class Preprocess:
     """Resize with antialiasing, cut or pad to a square of `size` pixels, then normalise by channel.
 
-    `resize_mode`: the short side becomes `size`, the long side does, or both do whatever the aspect. `short_side` is what
-    the short side becomes instead, before the centre of `size` pixels is cut out; 0 for `size`.
+    `resize_mode`: `size` becomes the short side, the long side, or both sides whatever the aspect. If `short_side` is
+    not 0, the short side becomes `short_side` before the centre of `size` pixels is cut out.
     """
 
     size: int
@@ -64,7 +64,7 @@ class Preprocess:
         """The model's input of one image: Pillow's, of any mode, the path of a file, or uint8 pixels [height, width, 3].
 
         Raises:
-            UserError: It is none of these, or no image.
+            UserError: It is none of these, or not an image.
         """
         return self.normalize(self.square(as_rgb(image)))
 
@@ -89,7 +89,7 @@ class Preprocess:
 
     @property
     def least_side(self) -> int:
-        """The least side in pixels of a reduced image that loses no resolution; 0 where there is no such number."""
+        """The least side in pixels of a reduced image that loses no resolution; 0 if there is no such number."""
         return (self.short_side or self.size) if self.resize_mode == "shortest" else 0
 
     def to_config(self) -> dict[str, Any]:

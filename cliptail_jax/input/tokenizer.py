@@ -2,7 +2,8 @@
 
 The recipe is that of Radford et al. (2021), arXiv 2103.00020: text is cleaned and lower-cased, split into words,
 written as bytes, and merged within each word. The vocabulary consists of the 256 bytes, the 256 bytes at the end of a
-word, an entry per merge, and the start and end tokens. The end token has the highest id: a text tower finds it by argmax.
+word, an entry per merge, and the start and end tokens. The end token has the highest id, by which a text tower finds
+it.
 """
 
 import gzip

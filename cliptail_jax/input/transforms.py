@@ -1,8 +1,8 @@
 """Transforms of a batch's decoded images before they go to the devices, one class per recipe.
 
 A transform is called with the record of each slot, the decoded images by slot, and the epoch. All randomness comes from
-(seed, epoch, record), so that a batch does not depend on who computes it; an epoch that uses a record repeatedly gives it
-another number each time. Slots without an image stay zero.
+(seed, epoch, record), so a batch does not depend on the process that computes it. A record that an epoch uses
+repeatedly has another number each time. Slots without an image stay zero.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images ar
 
 @runtime_checkable
 class Transform(Protocol):
-    """From the images of a batch, by slot, to the batch's image arrays, each [slot, ...]."""
+    """Maps the images of a batch, by slot, to the batch's image arrays, each [slot, ...]."""
 
     least_side: int  # images may be decoded at a fraction of their size whose sides have this many pixels; 0: whole
 
@@ -70,7 +70,7 @@ class RandomCrop:
         seed: of all randomness.
         size: the side of the result in pixels.
         scale: smallest and largest share of the area that a crop keeps; images of the right size stay whole at (1, 1).
-        shift: images are shifted by up to so many pixels on each axis.
+        shift: the largest shift of images in pixels, on each axis.
         flip: whether half of the images are mirrored.
         fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
     """
@@ -148,7 +148,7 @@ class Canvases:
     def put(self, slot: int | np.integer, image: RgbImage) -> tuple[int, int]:
         """Puts an image on a canvas; axes longer than the canvas are reduced to it.
 
-        Returns the height and the width that it has there.
+        Returns its height and width there.
         """
         height, width = (min(side, self._side) for side in image.shape[:2])
         if (height, width) != image.shape[:2]:

@@ -60,7 +60,7 @@ class Estimate(NamedTuple):
 
 
 def quantile(level: float, degrees: float) -> float:
-    """How many standard errors an interval of a level reaches to either side."""
+    """The half-width of an interval of a level, in standard errors."""
     from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, degrees))
@@ -73,8 +73,8 @@ def bootstrap(
 ) -> list[Bootstrapped]:
     """The statistic of each sample, and of resamples of its classes.
 
-    All samples are over the same classes, and a resample has the same classes of each, so effects that samples share
-    cancel in differences. Classes with nan in any of the samples are left out of all.
+    All samples are over the same classes, and a resample has the same classes of each, so shared effects cancel in
+    differences. Classes with nan in any of the samples are left out of all.
 
     Args:
         statistic: of the variables, each [*run, ..., class], over runs and classes. The axes between are resamples, and it
@@ -83,7 +83,7 @@ def bootstrap(
         seed: of the resamples.
 
     Raises:
-        ValueError: the statistic does not return one number for each resample, as one over a wrong axis.
+        ValueError: the statistic does not return one number per resample, for example because it is over a wrong axis.
     """
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
@@ -95,14 +95,14 @@ def bootstrap(
 
 
 def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resample class"]]:
-    """RESAMPLES times as many classes, drawn with replacement, in blocks that do not need much memory."""
+    """RESAMPLES draws of as many classes with replacement, in blocks that need little memory."""
     rng, at_once = np.random.default_rng(seed), max(NUMBERS_AT_ONCE // max(classes, 1), 1)
     for start in range(0, RESAMPLES, at_once):
         yield rng.integers(0, max(classes, 1), (min(at_once, RESAMPLES - start), classes))
 
 
 def times_drawn(units: int) -> Iterator[Float[np.ndarray, "resample unit"]]:
-    """How often each of the units is in each resample of `resamples_of`, in blocks: weights of a regression."""
+    """The number of times each unit is in each resample of `resamples_of`, in blocks, as weights of a regression."""
     for block in resamples_of(units):
         yield np.stack([np.bincount(drawn, minlength=units) for drawn in block]).astype(float)
 
@@ -146,7 +146,7 @@ def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray
 
 
 def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
-    """The interval that 95 % of the defined values lie in."""
+    """The interval that contains 95 % of the defined values."""
     defined = values[~np.isnan(values)]
     outside = 50 * (1 - LEVEL)
     if not defined.size:
@@ -177,19 +177,18 @@ def difference_of_estimates(a: Estimate, b: Estimate) -> Estimate:
 def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
     """The mean over seeds (or pairs of them) that were trained on the same classes, with its interval.
 
-    A class is the same in all seeds, so the bootstrap resamples classes for all of them together. What it leaves out is
-    the effect that a seed has on all its classes: the variance between seeds beyond that of independent classes, by which
-    the interval is widened. That is the variance of a mean in a two-way layout of random effects (Searle, Casella &
+    A class is the same in all seeds, so the bootstrap resamples classes for all of them together. This leaves out the
+    effect that a seed has on all its classes, so the interval is widened by the variance between seeds beyond that of
+    independent classes. The result is the variance of a mean in a two-way layout of random effects (Searle, Casella &
     McCulloch, "Variance Components", 1992),
 
         V = V_classes + max(0, V_seeds − V_both),
 
-    with V_classes of the bootstrap, V_seeds = var_p(θ_p) / P of the values θ_p of P seeds, and V_both the mean over
-    resamples of var_p(θ*_p − θ_p) / P, which leaves out what classes have in common in all seeds. The t distribution has
-    the degrees of freedom of Satterthwaite (1946), (P−1) (V / (V_seeds − V_both))².
-    Resampling seeds, too, would count the variance of independent classes two to three times (Owen, 2007).
-    scripts/benchmark/coverage.py measures how often the intervals contain the truth. The interval of one seed does not cover other
-    seeds.
+    with V_classes from the bootstrap, V_seeds = var_p(θ_p) / P of the values θ_p of P seeds, and V_both the mean over
+    resamples of var_p(θ*_p − θ_p) / P, without the part that classes share in all seeds. The t distribution has the
+    degrees of freedom of Satterthwaite (1946), (P−1) (V / (V_seeds − V_both))². Resampling seeds, too, would count the
+    variance of independent classes two to three times (Owen, 2007). scripts/benchmark/coverage.py measures how often
+    the intervals contain the truth. The interval of one seed does not cover other seeds.
     """
     values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
     together = resampled.mean(axis=0)

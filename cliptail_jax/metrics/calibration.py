@@ -1,6 +1,6 @@
-"""Calibration: how far confidence is from accuracy, counted on the device in bins of confidence, class by class.
+"""Calibration: the difference of confidence and accuracy, counted on the device in bins of confidence by class.
 
-Confidence is a probability that a model gives to the class it predicts. Formulas: Guo et al., "On Calibration of Modern
+Confidence is the probability that a model gives to its predicted class. Formulas: Guo et al., "On Calibration of Modern
 Neural Networks", ICML 2017 (arXiv 1706.04599).
 """
 
@@ -32,10 +32,11 @@ def softmax_confidence(logits: Float[Array, "batch class"]) -> Float[Array, " ba
 
 
 def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, ""]) -> Float[Array, " batch"]:
-    """The largest probability of each row that image and class belong together, 1 / (1 + exp(−max z − b)).
+    """The largest probability of each row that image and class match, 1 / (1 + exp(−max z − b)).
 
-    It is what SigLIP's loss trains: z are cosines times the learned scale exp(t'), and b is the learned bias (Zhai et al.,
-    "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, arXiv 2303.15343). The probabilities of a row have no sum.
+    SigLIP's loss trains it: z are cosines times the learned scale exp(t'), and b is the learned bias (Zhai et al.,
+    "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, arXiv 2303.15343). The probabilities of a row do not add
+    up to 1.
     """
     return jax.nn.sigmoid(logits.max(-1) + bias)
 
@@ -54,9 +55,9 @@ def count_calibration(
 ) -> Int[Array, "class bin 4"]:
     """Count the examples of a batch by true class and bin of confidence, in int32, for `calibration`. Call it under jit.
 
-    Counted are all examples, the correct ones, and two digits of the confidences. Confidences are rounded to 2⁻²⁰ and
-    added as integers, so that their sum does not depend on its order, and thus not on the number of devices. With two
-    digits, two million examples of a class fit in a bin. Examples whose mask is False are not counted.
+    It counts all examples, the correct ones, and two digits of the confidences. Confidences are rounded to 2⁻²⁰ and
+    added as integers, so their sum depends neither on the order nor on the number of devices. With two digits, two
+    million examples of a class fit in a bin. Examples whose mask is False are not counted.
     """
     units = jnp.round(confidence * _BASE**2).astype(jnp.int32)
     numbers = jnp.stack([jnp.ones_like(units), correct.astype(jnp.int32), units // _BASE, units % _BASE], axis=-1)
@@ -65,7 +66,7 @@ def count_calibration(
 
 
 def calibration(counts: Int[Array | np.ndarray, "class bin 4"]) -> Calibration:
-    """The sums that `count_calibration` has counted, added up over batches."""
+    """The sums over batches of the results of `count_calibration`."""
     examples, correct, high, low = np.moveaxis(np.asarray(counts, np.int64), -1, 0)
     return Calibration(examples, (_BASE * high + low) / _BASE**2, correct)
 

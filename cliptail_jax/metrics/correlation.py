@@ -12,7 +12,7 @@ def spearman(x: PerClass, y: PerClass) -> float:
 
 
 def decades(values: PerClass) -> Float[np.ndarray, " class"]:
-    """log10 of numbers, and nan for 0, which has none: slopes leave it out.
+    """log10 of numbers, and nan for 0, which slopes leave out.
 
     The slope of accuracy in percent over the decades of class frequency is *points per decade*, the line that Udandarao et
     al. (2024, arXiv 2404.04125) fit to concepts.
@@ -41,7 +41,7 @@ def line_slope(
 def rank_correlation(
     x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]
 ) -> Float[np.ndarray, "..."] | float:
-    """Spearman's correlation, vectorized over resamples, which scipy.stats.spearmanr is not."""
+    """Spearman's correlation, vectorized over resamples, unlike scipy.stats.spearmanr."""
     classes = x.shape[-1]
     if classes < 3:
         return np.full(x.shape[:-1], np.nan)
@@ -67,8 +67,8 @@ def slope_within_classes(
     """The slope of y over x with a fixed effect of each class, over runs with different x for the same class.
 
     With means over the runs of a class, the within estimator is Σ (y − ȳ_class)(x − x̄_class) / Σ (x − x̄_class)², summed
-    over runs and classes (Wooldridge, Econometric Analysis of Cross Section and Panel Data, section 10.5). How hard a class
-    is thus has no influence. Of a single run it is the slope of the least-squares line.
+    over runs and classes (Wooldridge, Econometric Analysis of Cross Section and Panel Data, section 10.5). The
+    difficulty of a class thus has no influence. For a single run, it is the slope of the least-squares line.
     """
     if len(x) == 1:
         return line_slope(x[0], y[0])

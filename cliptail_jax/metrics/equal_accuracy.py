@@ -1,4 +1,4 @@
-"""Measures of runs at equal accuracy: each where its accuracy is the least of their last ones, between two evaluations."""
+"""Measures of runs at equal accuracy: that of the least accurate run at its end."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,16 @@ Course = Sequence[ClassResults]  # the evaluations of a run's training, in order
 def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> list[Bootstrapped]:
     """The measure of each group, a run or a mirrored pair, at equal accuracy, over the same resamples of the classes.
 
-    In each resample, all groups are compared at the accuracy that the least accurate one has at its end (the mean over classes
-    and runs). The measure of the others is interpolated linearly between the first evaluation that is as accurate and the one
-    before it. It is undefined, as is the whole if more than 2.5 % of its resamples are, for a group whose first evaluation is
-    more accurate already.
+    In each resample, all groups are compared at the final accuracy of the least accurate one (the mean over classes and
+    runs). The measures of the others are interpolated linearly between the first evaluation with at least this accuracy
+    and the one before it. A measure is undefined if the group's first evaluation is already more accurate, and in all
+    if more than 2.5 % of its resamples are undefined.
 
-    Classes that the measure leaves out of one of the evaluations that are interpolated are left out of all.
+    Classes that the measure leaves out of one of the interpolated evaluations are left out of all.
 
     Args:
         measure: over classes, not over head, mid or tail.
-        groups: of each group, its runs, which have as many evaluations.
+        groups: the runs of each group, with equally many evaluations.
     """
     accuracy = [np.array([[e.accuracy for e in run] for run in runs]).mean(axis=0) for runs in groups]
     variables = [np.array([[np.stack(measure.variables(e)) for e in run] for run in runs], float) for runs in groups]
@@ -44,7 +44,7 @@ def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> li
 def _places(
     accuracy: Sequence[Float[np.ndarray, "_ class"]], chosen: Int[np.ndarray, "resample class"]
 ) -> list[tuple[Int[np.ndarray, " resample"], Float[np.ndarray, " resample"]]]:
-    """For each group, the evaluation before the common accuracy, -1 if there is none, and how far it is to the next one."""
+    """The evaluation before each group's common accuracy (-1 for none), and the fraction of the way to the next."""
     times = np.stack([np.bincount(row, minlength=chosen.shape[1]) for row in chosen]) / max(chosen.shape[1], 1)
     courses = [of @ times.T for of in accuracy]
     common = np.min([course[-1] for course in courses], axis=0)

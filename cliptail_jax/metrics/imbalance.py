@@ -1,4 +1,4 @@
-"""Measures of the imbalance of class frequencies, and what logits are adjusted by for it."""
+"""Measures of the imbalance of class frequencies, and the adjustment of logits for it."""
 
 import numpy as np
 from jaxtyping import Float, Int

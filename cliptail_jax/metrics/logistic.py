@@ -1,4 +1,4 @@
-"""Logistic regression with several terms on resamples of the same rows. `odds` has the one with Firth's penalty, on one term."""
+"""Logistic regression with several terms on resamples of the same rows. `odds` has one term and Firth's penalty."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,9 +16,9 @@ def fit(
     examples: Int[np.ndarray, " row"],
     weights: Float[np.ndarray, "resample row"],
 ) -> Float[np.ndarray, "resample term"]:
-    """β of the largest likelihood of logit P = x β, where each resample counts rows so many times, by Newton's method.
+    """The maximum-likelihood β of logit P = x β by Newton's method, with the weights of rows in each resample.
 
-    nan where there is none, because a line separates right from wrong; intervals leave such resamples out.
+    nan if there is none because a line separates right from wrong; intervals leave such resamples out.
     """
     beta = np.zeros((len(weights), x.shape[1]))
     products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
@@ -39,6 +39,6 @@ def log_likelihood(
     correct: Int[np.ndarray, " row"],
     examples: Int[np.ndarray, " row"],
 ) -> Float[np.ndarray, "resample row"]:
-    """Of each row's examples one by one, in nats: Σ log P of those that are right and log (1 − P) of the others."""
+    """The log-likelihood of each row's examples, in nats: Σ log P of the right ones and log (1 − P) of the others."""
     eta = beta @ x.T
     return correct * eta + examples * log_expit(-eta)

@@ -1,7 +1,7 @@
-"""The measures of an evaluation: one table, which logs, reports, the page, claims, figures and sheets read.
+"""The measures of an evaluation: one table for logs, reports, the page, claims, figures and sheets.
 
-Adding a measure is one entry in `MEASURES`. It is then computed in every evaluation that has what it needs, written to
-summary.jsonl, shown with its format wherever measures are shown, and can be the statistic of a claim.
+To add a measure, add an entry to `MEASURES`. Every evaluation that has the data then computes it and writes it to
+summary.jsonl, all tables of measures show it in its format, and it can be the statistic of a claim.
 """
 
 import dataclasses
@@ -34,12 +34,12 @@ CLASSES, QUERIES = "classes", "queries"
 
 @dataclasses.dataclass(frozen=True)
 class ClassResults:
-    """The counts and values by class of one evaluation, of which measures are functions.
+    """The counts and values by class of one evaluation, the input of measures.
 
     Attributes:
         correct: the number of examples of each class that are predicted correctly.
         examples: the number of all examples of each class.
-        predictions: how often each class is predicted.
+        predictions: the number of predictions of each class.
         frequency: the class frequency of the training data; None if it is unknown.
         groups: the class ids of head, mid and tail; empty without a ranking of the classes.
         calibration: None if it was not counted.
@@ -78,7 +78,7 @@ Results = ClassResults | RetrievalResults
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """A number that describes an evaluation, how it is computed and how it is shown.
+    """A number that describes an evaluation, with its computation and display.
 
     A measure with `variables` and a `statistic` can be compared between runs over the same classes by a bootstrap of the
     classes; the others have a `value` only. One without a `value` is its statistic of the single run, with an interval.
@@ -88,18 +88,18 @@ class Measure:
         key: its name in summary.jsonl, in claims and in sheets.
         title: of a table's column.
         label: of an axis.
-        unit: what differences between runs are differences of; claims are drawn by unit.
+        unit: the unit of differences between runs; claims are drawn by unit.
         format: of its numbers, as `format` takes it.
         meaning: one phrase, shown as help.
-        margin: the largest difference that the claims in `configs` count as none.
+        margin: the largest difference that counts as none in the claims of `configs`.
         variables: from an evaluation to the arrays by class that the statistic takes; nan for classes that it leaves out.
         statistic: of the variables. **Axes:** each is [run, ..., class], where `run` has the runs of a mirrored pair or a
             single run, and the axes between are resamples; it returns [...], one number for each resample.
-        value: from an evaluation to a number, where that is no statistic over classes or has no interval.
+        value: from an evaluation to a number, if that is not a statistic over classes or has no interval.
         group: 'head', 'mid' or 'tail', if it is a statistic over these classes of the first run that is compared.
         needs: the attributes and values of an evaluation without which it is unknown.
-        is_main: whether it is in log lines and in the tables of runs, and not only in that of all measures.
-        of_probes: whether it is compared between linear probes instead of evaluations.
+        is_main: whether it is in log lines and in the tables of runs, not only in the table of all measures.
+        of_probes: whether claims compare linear probes instead of evaluations.
         option: the field of `config.eval` that an evaluation needs to compute it.
         left_out: why a class has no variable, if slopes leave such classes out.
         must_be_defined: whether it is undefined if more than 2.5 % of its resamples are.
@@ -131,11 +131,11 @@ class Measure:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether claims can be on it."""
+        """Whether claims can use it."""
         return self.statistic is not None or self.of_probes
 
     def is_known(self, results: Results) -> bool:
-        """Whether an evaluation has what the measure needs."""
+        """Whether an evaluation has the data that the measure needs."""
         return all(
             name in results.groups or name in results.values or getattr(results, name, None) is not None
             for name in self.needs
@@ -178,7 +178,7 @@ def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " _"]]]) -> list
 
 
 def summarize(results: Results) -> dict[str, float | int | list[float]]:
-    """All measures that are known of an evaluation, with KEY_interval where they have a 95 % interval.
+    """All known measures of an evaluation, with KEY_interval if they have a 95 % interval.
 
     KEY_left_out is the number of classes or captions that a slope leaves out, and KEY_beyond is '<' or '>' for a number far
     outside of the data. Accuracies and recalls are in percent. The last
@@ -206,7 +206,7 @@ def main_measures() -> list[Measure]:
 
 
 def format_of(key: str) -> str:
-    """How `format` prints a measure; one that is not in the table with three digits."""
+    """The format of a measure; three digits if it is not in the table."""
     return MEASURES[key].format if key in MEASURES else ".3g"
 
 
@@ -225,13 +225,13 @@ def _share_of_predictions(results: ClassResults) -> Float[np.ndarray, " class"]:
 
 
 def _right_by_decades(results: ClassResults) -> tuple[Num[np.ndarray, " class"], ...]:
-    """log10 of class frequency, and the examples of each class that are right, and all; nan for a class without any."""
+    """log10 of class frequency, and each class's numbers of right and of all examples; nan for a class without any."""
     examples = np.where(results.examples > 0, results.examples, np.nan)
     return decades(results.frequency), results.correct, examples
 
 
 def _overconfidence(results: ClassResults, group: str) -> float:
-    """Mean confidence less accuracy of a group of classes, in points."""
+    """Mean confidence minus accuracy of a group of classes, in points."""
     rows = results.groups[group]
     confidence = mean_confidence(results.calibration)
     return group_accuracy(confidence, rows) - group_accuracy(results.accuracy, rows)
@@ -299,7 +299,7 @@ def _table() -> tuple[Measure, ...]:
         Measure(
             key="odds_acc", title="odds_acc", label="log-odds of being right\nper decade of frequency",
             unit="log-odds per decade", format=".2f",
-            meaning="by how much the log-odds of being right grow with ten times as many images", margin=0.2, is_main=True,
+            meaning="gain in log-odds of being right with ten times as many images", margin=0.2, is_main=True,
             variables=_right_by_decades, statistic=odds_slope, needs=("frequency",), left_out=UNSEEN,
         ),
         Measure(
@@ -310,7 +310,7 @@ def _table() -> tuple[Measure, ...]:
         Measure(
             key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
             unit="decades per decade", format=".2f",
-            meaning="powers of ten by which it is then predicted more often", margin=0.05, is_main=True,
+            meaning="gain in decades of predictions with ten times as many images", margin=0.05, is_main=True,
             variables=lambda results: (decades(results.frequency), decades(_share_of_predictions(results))),
             statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
         ),
@@ -356,7 +356,7 @@ def _table() -> tuple[Measure, ...]:
                 unit=POINTS,
                 format=".1f",
                 label=f"overconfidence\non the {name} (%)",
-                meaning=f"mean confidence less accuracy on the {name} in points",
+                meaning=f"mean confidence minus accuracy on the {name} in points",
                 needs=("calibration", group),
                 value=lambda results, group=group: _overconfidence(results, group),
             )  # fmt: skip
@@ -389,9 +389,9 @@ AVERAGE_RANKS = {"mean": np.mean, "median": lambda ranks: np.floor(np.median(ran
 def _retrieval() -> list[Measure]:
     """Recalls and ranks in both directions, and the slope of recall over the frequency of a caption's rarest word.
 
-    The slope is of recall at 5, by default the only cutoff of CLIP_benchmark: recall at 1 of a weak model is near 0 and recall
-    at 10 of a strong one near 100, where no slope is left. It is over captions, each as if it were alone, also if several
-    are of the same image.
+    The slope is of recall at 5, the default cutoff of CLIP_benchmark: near 0 (recall at 1 of a weak model) or 100
+    (recall at 10 of a strong one), a slope has no room. It is over captions, each counted by itself even if several are
+    of the same image.
     """
     measures = []
     for key, name in (("image_to_text", "image→text"), ("text_to_image", "text→image")):

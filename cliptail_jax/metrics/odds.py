@@ -17,7 +17,7 @@ Resampled = Float[np.ndarray, "run ... class"]
 
 
 def log_odds(share: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."] | float:
-    """log(p / (1 − p)) of shares in 0..1 for pictures, which show 0 as 0.5 % and 1 as 99.5 %."""
+    """log(p / (1 − p)) of shares in 0..1 for plots, which show 0 as 0.5 % and 1 as 99.5 %."""
     share = np.clip(share, SHOWN, 1 - SHOWN)
     return np.log(share / (1 - share))
 
@@ -49,11 +49,11 @@ def firth_regression(
 ) -> tuple[Float[np.ndarray, "..."] | float, Float[np.ndarray, "..."] | float]:
     """Intercept a and slope b of logit P(right) = a + b x, where `correct` of `examples` are right.
 
-    They maximize the likelihood with Jeffreys' prior, Σ log binomial + ½ log det I(a, b) with the Fisher information I (Firth,
-    1993, Biometrika 80), so they are finite also where classes are all right or all wrong. Fisher scoring solves
-    Σ (k − n p + h (½ − p)) (1, x) = 0, with the leverages h of the weighted regression (Heinze & Schemper, 2002), and halves
-    steps that do not increase the penalized likelihood. Each resample is a regression of its own, over the first and the last
-    axis.
+    They maximize the likelihood with Jeffreys' prior, Σ log binomial + ½ log det I(a, b) with the Fisher information I
+    (Firth, 1993, Biometrika 80), so they are finite even if classes are all right or all wrong. Fisher scoring solves Σ
+    (k − n p + h (½ − p)) (1, x) = 0, with the leverages h of the weighted regression (Heinze & Schemper, 2002), and
+    halves steps that do not increase the penalized likelihood. Each resample is a separate regression, over the first
+    and the last axis.
     """
     shape, rows = x.shape[1:-1], x.shape[0] * x.shape[-1]
     if not rows:

@@ -1,4 +1,4 @@
-"""Counts of correct and wrong predictions by class, made on the device and read on the host."""
+"""Counts correct and wrong predictions by class on the device, for the host."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Retrieval between images and captions: recalls, and how they depend on the frequency of a caption's rarest word."""
+"""Retrieval between images and captions: recalls, also by the frequency of a caption's rarest word."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ DECILES = 10
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalResults:
-    """The ranks of one evaluation by retrieval, of which measures are functions.
+    """The ranks of one evaluation by retrieval, the input of measures.
 
     Attributes:
         image_to_text: for each image, the number of captions that come before the first of its own.
         text_to_image: for each caption, the number of images that come before its own.
         images: the record of each image; of several records with the same image, the first.
         captions: the record of each caption.
-        word_frequency: in how many training captions the rarest word of each caption occurs; -1 for a caption without
-            words. None if the training captions are not known.
+        word_frequency: the number of training captions with each caption's rarest word; -1 for a caption without words.
+            None if the training captions are not known.
         left_out: the number of records without a caption or a readable image.
     """
 
@@ -62,7 +62,7 @@ def deciles(frequency: Int[np.ndarray, " caption"]) -> Int[np.ndarray, " caption
 
 
 def by_decile(results: RetrievalResults) -> dict[str, np.ndarray]:
-    """The captions of each decile of the frequency of their rarest words: recalls, and what the decile contains.
+    """The recalls and contents of each decile of captions by the frequency of their rarest words.
 
     Keys: `decile_captions` [decile], their number; `decile_frequency` [decile, 2], the lowest and highest frequency; and
     `decile_r1`, `decile_r5` and `decile_r10` [decile], the text-to-image recalls in percent. An empty decile has nan.

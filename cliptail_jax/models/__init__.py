@@ -1,5 +1,5 @@
-"""Image and text towers, and the models made of them, as Flax NNX modules whose parameter paths are the published ones.
+"""Image and text towers and models as Flax NNX modules, with the parameter paths of published models.
 
-`build` makes models from descriptions in open_clip's configuration format. This package knows nothing of data,
+`build` makes models from descriptions in open_clip's configuration format. This package must not depend on data,
 training, files of weights, or objectives.
 """

@@ -1,7 +1,7 @@
 """Models from descriptions in open_clip's configuration format, for runs and published models alike.
 
-Call the builders under `jax.jit` or `nnx.eval_shape`: initializing weights eagerly takes seconds. The order in which
-they consume random numbers is part of what makes runs reproducible.
+Call the builders under `jax.jit` or `nnx.eval_shape`: initializing weights eagerly takes seconds. Runs are reproducible
+only if the order in which they consume random numbers does not change.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ def build_model(
 
 
 class OneKey:
-    """Takes the place of `nnx.Rngs` where no value is computed: counting keys would take most of the tracing's time."""
+    """Replaces `nnx.Rngs` if no value is computed: counting keys would take most of the tracing time."""
 
     def __init__(self):
         self._key = jax.random.key(0)
@@ -121,8 +121,8 @@ def build_classifier(
     """A classifier on the image tower that `visual` builds, whose features have width `output_dim`.
 
     A head of `kind` 'cosine' is the given `head`, or else initialized from a normal distribution with standard deviation
-    output_dim^-0.5. One of kind 'linear', or 'words', whose classes are words, is initialized as PyTorch's linear layers are,
-    which the study's fine-tuning begins with (github.com/linusericsson/ssl-transfer). The head takes its random numbers
+    output_dim^-0.5. A head of kind 'linear', or 'words' (whose classes are words), is initialized as PyTorch's linear
+    layers, as in the paper's fine-tuning (github.com/linusericsson/ssl-transfer). The head takes its random numbers
     before the tower.
 
     Raises UserError if the given head does not have one row for each class, or is not as wide as the features.

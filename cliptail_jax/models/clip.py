@@ -16,7 +16,7 @@ from cliptail_jax.models.layers import Tokens
 class CLIP(ImageModel):
     """Two towers whose features have the same width. Logits are cosine similarities multiplied by exp(`logit_scale`).
 
-    Of a SigLIP, `logit_bias` is added to them. `logit_scale` and `logit_bias` are initial values.
+    A SigLIP adds `logit_bias` to them. `logit_scale` and `logit_bias` are initial values.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CLIP(ImageModel):
     ) -> Float[Array, "batch dim"]:
         """Unnormalized text features of tokens, or of the pooled states that the tower's `state` computes from them.
 
-        `dropout_key` enables the dropout of a tower that has some.
+        `dropout_key` enables the tower's dropout, if it has any.
         """
         if jnp.issubdtype(text.dtype, jnp.floating):
             return self.text.project(text)

@@ -1,4 +1,4 @@
-"""Cosine similarity with a learned logit scale, as in CLIP and the study's classifier."""
+"""Cosine similarity with a learned logit scale, as in CLIP and the paper's classifier."""
 
 import math
 
@@ -38,7 +38,7 @@ def clip_logit_scale(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
 
 
 def limit_logit_scale(params: nnx.State) -> nnx.State:
-    """The trained parameters of a model, with `logit_scale`, if it is one of them, clipped to its limits."""
+    """The trained parameters of a model, with `logit_scale`, if trained, clipped to its limits."""
     if "logit_scale" in params:
         params["logit_scale"][...] = clip_logit_scale(params["logit_scale"][...])
     return params

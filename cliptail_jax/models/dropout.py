@@ -1,4 +1,4 @@
-"""Dropout of text encoders, whose keys are given with each forward pass."""
+"""Dropout of text encoders, with keys passed to each forward pass."""
 
 from dataclasses import dataclass
 

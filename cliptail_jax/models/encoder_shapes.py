@@ -1,6 +1,6 @@
 """Kinds of Hugging Face text encoders, and their sizes from config.json: one entry per kind in `KINDS`.
 
-To add a kind, write its module, with a class of its sizes as `BertShape` is, and add an entry.
+To add a kind, write its module with a class of its sizes, such as `BertShape`, and add an entry.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class EncoderKind:
 
     Attributes:
       shape: the class of its sizes.
-      fields: the field of that class for each key of config.json that it is read from, and the values that are supported.
+      fields: for each key of config.json, the field of that class and the supported values.
       fixed: the supported values of other keys that change the computation.
       optional: keys that config.json may lack; the field then has its default.
     """
@@ -94,7 +94,7 @@ KINDS = {
 
 
 def encoder_shape(encoder: Mapping[str, Any]) -> Shape:
-    """The sizes of a Hugging Face encoder, from its config.json. Raises UserError for what is not supported."""
+    """The sizes of a Hugging Face encoder, from its config.json. Raises UserError for unsupported values."""
     name = encoder.get("model_type")
     check_keys("config.json: ", {"model_type": name}, {"model_type": tuple(KINDS)})
     kind = KINDS[name]

@@ -1,9 +1,8 @@
 """FastViT, the image tower of MobileCLIP (Vasu et al. 2023, arXiv 2303.14189, and 2024, arXiv 2311.17049; names as in timm).
 
-Most blocks add up parallel branches, each with batch norm, and so do the published weights. They could be fused into single
-convolutions for inference, which is not implemented; nor is stochastic depth (timm_drop_path). All weights are initialized as
-in timm. Images may have any size: where a stride does not divide their sides, the last pixels are met by zeros beyond the
-border.
+Most blocks add up parallel branches, each with batch norm, as in the published weights. Fusing them into single
+convolutions for inference is not implemented, and neither is stochastic depth (timm_drop_path). All weights are
+initialized as in timm. Images may have any size: if a stride does not divide their sides, they are padded with zeros.
 """
 
 from typing import NamedTuple

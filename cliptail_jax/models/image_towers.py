@@ -1,7 +1,8 @@
 """Image towers, built from open_clip's `vision_cfg`: one entry per kind in `IMAGE_TOWERS`.
 
-To add a kind, write its module and add an entry. A kind of timm's is recognized by `vision_cfg["timm_model_name"]`. One that
-open_clip does not have is described by `vision_cfg["cliptail_model_name"]`, its name in the table, as `basic_resnet` is.
+To add a kind, write its module and add an entry. timm's kinds are recognized by `vision_cfg["timm_model_name"]`. A kind
+that open_clip lacks, such as `basic_resnet`, is described by `vision_cfg["cliptail_model_name"]`, its name in the
+table.
 """
 
 from collections.abc import Callable, Collection, Container, Mapping
@@ -42,15 +43,15 @@ TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for 
 
 @dataclass(frozen=True)
 class ImageTower:
-    """One kind of image tower: how it is described by a `vision_cfg`, and built from one.
+    """One kind of image tower: its description as a `vision_cfg`, and its construction.
 
     Attributes:
       build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
         norm, `quick_gelu=...` if its activation can be chosen.
-      side_multiple: the number of pixels of which an image's sides must be a multiple, for a `vision_cfg`.
+      side_multiple: from a `vision_cfg` to the number of pixels that must divide an image's sides.
       describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`; None if the kind has named
         members only.
-      stages: how many numbers `model.image.layers` has.
+      stages: the number of entries of `model.image.layers`.
       timm_names: timm's names of the members of the kind.
       for_open_clip: a `vision_cfg` with open_clip's name of the tower for its image size. Raises UserError
         if there is none.
@@ -148,7 +149,7 @@ def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = Fal
 def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_size") -> None:
     """Raise UserError, naming the config's `key`, unless the tower can divide images of `side` × `side` pixels.
 
-    The size for which the tower was made is always right: SigLIP's ViT-SO400M-14-384 drops what fills no patch.
+    The tower's own size is always valid: SigLIP's ViT-SO400M-14-384 drops pixels that fill no patch.
     """
     if side not in PIXELS:
         raise UserError(f"{key}: {side} is not {PIXELS.text}")

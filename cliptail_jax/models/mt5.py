@@ -1,7 +1,8 @@
 """The encoder of mT5 as a text tower (Xue et al. 2021, arXiv 2010.11934; T5: Raffel et al. 2020, arXiv 1910.10683).
 
-A pre-norm transformer without biases and without position embeddings: the distance between two tokens adds a learned number
-to their attention logit, in all layers the same. MLPs are gated by GELU. Parameters have the names of the published state
+A pre-norm transformer without biases and without position embeddings: the distance between two tokens adds a learned
+number to their attention logit, the same in all layers. MLPs are gated by GELU. Parameters have the names of the
+published state
 dicts: `embed_tokens`, `block.N.layer`, `final_layer_norm`. mT5-base has width 768, 12 layers and 12 heads.
 """
 
@@ -30,8 +31,8 @@ class MT5Shape:
     Attributes:
       head_width: of each of the `heads`, which need not add up to `width`.
       inner: the width within MLPs.
-      buckets: how many learned numbers there are for distances, for each head.
-      max_distance: the distance from which on all have the same number.
+      buckets: the number of learned numbers for distances, per head.
+      max_distance: larger distances share one number.
     """
 
     vocab_size: int
@@ -53,7 +54,7 @@ class MT5Shape:
 
 
 def distance_buckets(length: int, buckets: int, max_distance: int) -> Int[np.ndarray, "query key"]:
-    """Which of the `buckets` each distance between two of `length` tokens belongs to.
+    """The bucket of each distance between two of `length` tokens.
 
     Half of them are for keys after the query. Within a half, short distances have a bucket each, and longer ones share one
     by their logarithm, up to `max_distance` (arXiv 1910.10683, section 2.1).
@@ -158,7 +159,7 @@ class MT5(nnx.Module):
         return dropout.at(2)(self.final_layer_norm(x))
 
     def _bias(self, length: int) -> Bias:
-        """What the first layer has learned to add to the attention logits of all."""
+        """The first layer's learned bias for the attention logits of all layers."""
         table = self.block[0].layer[0].SelfAttention.relative_attention_bias
         by_pair = table(jnp.asarray(distance_buckets(length, self.buckets, self.max_distance)))
         return jnp.moveaxis(by_pair, -1, 0)[None]

@@ -1,8 +1,8 @@
-"""open_clip's model configurations: supported keys and values, the named ones, and how some values are read.
+"""open_clip's model configurations: supported keys and values, named configurations, and reading some values.
 
 A configuration (`model_cfg`) has `embed_dim`, `quick_gelu`, `vision_cfg` and `text_cfg`
-(github.com/mlfoundations/open_clip). Keys that start with `cliptail_` are additions of this project, for what open_clip
-cannot express; `for_open_clip` removes or refuses them.
+(github.com/mlfoundations/open_clip). Keys that start with `cliptail_` are additions that open_clip cannot express;
+`for_open_clip` removes or refuses them.
 """
 
 import dataclasses

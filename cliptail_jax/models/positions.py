@@ -1,8 +1,8 @@
 """Positional embeddings of images of another size than an image tower was made for, by one of two rules.
 
-DINO has crops of two sizes. Its towers resample the embedding in each forward pass: `token_positions` with `resampling`.
-open_clip resizes the embedding once, when it loads a model for another size: `resize_positions`. All other towers take
-images of one size only, so that neither rule takes the place of the other unnoticed.
+DINO has crops of two sizes. Its towers resample the embedding in each forward pass: `token_positions` with
+`resampling`. open_clip resizes the embedding once, when it loads a model for another size: `resize_positions`. All
+other towers take images of one size only, so the two rules cannot be confused unnoticed.
 """
 
 import math
@@ -62,7 +62,7 @@ def check_grid(height: int, width: int, side: int, own_only: bool = True) -> Non
 
 
 def leading_tokens(tokens: int) -> int | None:
-    """How many rows of an embedding of `tokens` rows precede a square grid: 0 or 1; None if it is neither."""
+    """The number of rows before a square grid in an embedding of `tokens` rows: 0 or 1; None if neither fits."""
     for leading in (0, 1):
         if tokens > 1 and math.isqrt(tokens - leading) ** 2 == tokens - leading:
             return leading
@@ -78,7 +78,7 @@ def grid_side(tokens: int) -> int:
 
 
 def no_grid(tokens: int) -> UserError:
-    """The error about an embedding of `tokens` rows that does not have the grid it should have."""
+    """The error about an embedding of `tokens` rows without the expected grid."""
     return UserError(f"a positional embedding of {tokens} rows is not one of a leading token and a square grid")
 
 

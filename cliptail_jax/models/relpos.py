@@ -1,4 +1,4 @@
-"""A vision transformer with relative positions, as timm has it (names as in timm, under `trunk` and `head`).
+"""timm's vision transformer with relative positions (names as in timm, under `trunk` and `head`).
 
 Attention adds a bias that an MLP computes from the logarithm of the distance of two patches (Liu et al. 2021, arXiv 2111.09883,
 section 3.3), so that images may have any size. All weights are initialized as in timm. Stochastic depth (timm_drop_path), and

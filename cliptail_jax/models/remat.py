@@ -1,16 +1,16 @@
-"""Blocks whose activations need not be kept for the backward pass (gradient checkpointing, Chen et al. 2016, arXiv 1604.06174)."""
+"""Gradient checkpointing of blocks (Chen et al. 2016, arXiv 1604.06174)."""
 
 from flax import nnx
 from jax import Array
 
 
 class RematBlock(nnx.Module):
-    """A block of a tower. With `remat` set, the backward pass computes its activations again from its input."""
+    """A block of a tower. With `remat`, the backward pass recomputes its activations from its input."""
 
     remat = False
 
     def __call__(self, *inputs: Array, **options) -> Array:
-        """What `forward`, which a subclass defines, returns; `options` are what is not differentiated."""
+        """The result of the subclass's `forward`; `options` are not differentiated."""
 
         def forward(block: RematBlock, *inputs: Array) -> Array:
             return block.forward(*inputs, **options)

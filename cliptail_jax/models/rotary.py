@@ -1,7 +1,7 @@
 """Rotary positions of image towers (Su et al. 2021, arXiv 2104.09864; on two axes as in EVA-02, arXiv 2303.11331).
 
 Half of the channels of an attention head encode each axis of the grid. They are computed from the grid of the given
-images, so that there is nothing to store or to resize.
+images, so nothing is stored or resized.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ BASE = 10_000  # of the frequencies, as in language models
 
 @dataclass(frozen=True)
 class Rotary:
-    """Which positions the cells of a grid have.
+    """The positions of a grid's cells.
 
     Attributes:
       side: of the grid whose cells have whole numbers as positions. A grid of another size is stretched to its length.
@@ -28,7 +28,7 @@ class Rotary:
     offset: int = 0
 
     def angles(self, rows: int, columns: int, head_width: int) -> Float64[np.ndarray, "cells {head_width//2}"]:
-        """By how much each pair of a head's channels is rotated, in radians, for the cells in row-major order."""
+        """The rotation of each pair of a head's channels, in radians, for the cells in row-major order."""
         row, column = np.indices((rows, columns)).reshape(2, -1) + self.offset
         positions = [row * self.side / rows, column * self.side / columns]
         if self.columns_first:

@@ -1,7 +1,7 @@
 """Swin transformers as CLIP's image tower (Liu et al. 2021, arXiv 2103.14030; names as in timm, under `trunk` and `head`).
 
-Images have one size only. All weights are initialized as in timm. Stochastic depth is not implemented: in timm, its rate is 0.1
-unless timm_drop_path has another.
+Images have one size only. All weights are initialized as in timm. Stochastic depth (in timm 0.1 unless timm_drop_path
+is given) is not implemented.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def from_windows(x: Float[Array, "batch windows cells channels"], side: int, win
 
 
 def same_part(side: int, window: int, shift: int) -> Bool[np.ndarray, "windows cells cells"]:
-    """Which cells of a shifted window were in one part of the image: the others came over its border."""
+    """Which cells of a shifted window were in one part of the image, before others wrapped around its border."""
     part = np.searchsorted([side - window, side - shift], np.arange(side), side="right")
     parts = to_windows((3 * part[:, None] + part)[None, :, :, None], window)[0, :, :, 0]
     return parts[:, :, None] == parts[:, None, :]

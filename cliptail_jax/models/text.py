@@ -19,8 +19,8 @@ class TextTransformer(nnx.Module):
     and last of the context, including padding. With `class_token`, a learned token follows the context and is selected
     instead (CoCa). With `causal`, tokens do not attend to later ones. `projection` is 'linear', 'biased' (a linear layer
     with bias) or 'none' if the state is the feature. CLIP's own text tower has context_length 77, vocab_size 49408,
-    width 512, 12 layers and 8 heads. SigLIP's is not causal, selects the last token, and is trained with padding that
-    is attended to like any other token.
+    width 512, 12 layers and 8 heads. SigLIP's is not causal, selects the last token, and attends to padding like to any
+    other token.
     """
 
     def __init__(

@@ -81,8 +81,8 @@ def build_text_tower(
 def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
     """The `text_cfg` for a config's section `model.text`.
 
-    `text.name` is 'transformer' or 'bert', of the section's sizes, or the name of a published encoder, of that one's
-    sizes but with the run's vocabulary. Raises UserError for an unknown name or values that do not fit together.
+    `text.name` is 'transformer' or 'bert' with the section's sizes, or the name of a published encoder with that
+    encoder's sizes and the run's vocabulary. Raises UserError for an unknown name or values that do not fit together.
 
     Encoders ignore the padding of this project's tokenizers, whose token 0 also stands for '!' within a word.
     """

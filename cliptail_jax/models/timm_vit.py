@@ -26,7 +26,7 @@ from cliptail_jax.models.transformer import States
 
 @dataclass(frozen=True)
 class Member:
-    """What timm determines by a model's name.
+    """The properties that timm derives from a model's name.
 
     Attributes:
       image_size: the side in pixels of the images that it is made for.

@@ -109,7 +109,7 @@ class Mlp(nnx.Module):
 class ResidualAttentionBlock(RematBlock):
     """Attention and MLP, each preceded by layer norm and added to its input.
 
-    With `layer_scale`, each channel of what is added is multiplied by a learned scale, which is that at first.
+    With `layer_scale`, each added channel is multiplied by a learned scale with this initial value.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """ViTamin as CLIP's image tower (Chen et al. 2024, arXiv 2404.02132; names as in timm, under `trunk` and `head`).
 
-Two stages of convolutions reduce the image to a grid of 1/16 of its sides, whose cells a transformer with gated MLPs takes
-for its tokens; there is no class token. All weights are initialized as in timm. Stochastic depth (timm_drop_path) is not
+Two stages of convolutions reduce the image to a grid of 1/16 of its sides. A transformer with gated MLPs uses its cells
+as tokens; there is no class token. All weights are initialized as in timm. Stochastic depth (timm_drop_path) is not
 implemented.
 """
 

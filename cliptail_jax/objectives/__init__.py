@@ -1,7 +1,8 @@
-"""Training objectives: one module for each, with everything specific to it. No other package knows one by its name.
+"""Training objectives: one module for each, with everything specific to it.
 
-An objective knows the model that it trains, its loss, the arrays of its batches, its sections of the config, and which runs
-a config may evaluate. It must not know the training loop, the evaluation, or the other objectives.
+An objective defines the model that it trains, its loss, the arrays of its batches, its sections of the config, and which
+runs a config may evaluate. It must not depend on the training loop, on the evaluation, or on other objectives. No other
+package refers to an objective by name.
 """
 
 import dataclasses
@@ -45,7 +46,7 @@ describe_config = functools.partial(fields.describe, SECTION)
 def make_objective(config: ConfigDict, variant: Variant, shapes_only: bool = False) -> Objective:
     """The objective of a run of the config on the variant.
 
-    With `shapes_only`, published models that the run starts from need not be at hand, which suffices to plan it.
+    With `shapes_only`, which suffices for a plan, the run's published initial models are not needed.
     """
     return OBJECTIVES[config.objective](config, variant, shapes_only)
 

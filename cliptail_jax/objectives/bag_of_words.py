@@ -46,11 +46,11 @@ class WordClassifier(Objective):
 
     @property
     def _weights(self) -> Float32[np.ndarray, " words"]:
-        """The weight of each word; before `open_text`, of as many words as the config allows."""
+        """The weight of each word; before `open_text`, of the config's largest number of words."""
         return self.read.weights if self.read is not None else np.ones(self.config.model.text.vocab_size, np.float32)
 
     def open_text(self, workdir: Path) -> None:
-        """Count the words of the captions of the first epoch, or load those that an earlier session has saved."""
+        """Count the words of the first epoch's captions, or load the counts of an earlier session."""
         if (workdir / FILE).exists():
             bag = BagOfWords.load(workdir)
         else:

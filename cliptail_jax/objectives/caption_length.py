@@ -1,4 +1,4 @@
-"""Cuts the padding behind a run's longest caption, so that the text tower does not compute what has no effect."""
+"""Cuts the padding after a run's longest caption, which has no effect, to save computation in the text tower."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ class CutTokenizer:
 def longest_caption(variant: Variant, tokenizer: Tokenize) -> int:
     """The number of ids of the longest caption, rounded up to a multiple of 16; at most the tokenizer's context.
 
-    A caption ends at its highest id, as for the text towers that may be cut. The search stops at a caption that fills the
-    context, and is thus short for captions from the web.
+    A caption ends at its highest id, as in text towers that may be cut. The search stops at a caption that fills the
+    context, so it is short for captions from the web.
     """
     longest, context = 0, tokenizer([""]).shape[1]
     for captions in caption_chunks(variant):

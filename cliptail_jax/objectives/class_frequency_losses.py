@@ -1,7 +1,7 @@
 """Corrections of a softmax's loss by class frequency: the usual remedies for long-tailed classes.
 
-Each is computed once per run, from the number of training records of each class. For a class without records, such as one
-of a trimmed tail, it is the limit of the formula as the number goes to 0.
+Each is computed once per run, from the number of training records of each class. A class without records, for example
+in a trimmed tail, has the limit of the formula for n → 0.
 """
 
 import numpy as np

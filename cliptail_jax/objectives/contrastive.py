@@ -1,4 +1,4 @@
-"""CLIP: predicts which caption belongs to which image, and vice versa (Radford et al. 2021, arXiv 2103.00020)."""
+"""CLIP: matches images and captions in both directions (Radford et al. 2021, arXiv 2103.00020)."""
 
 import functools
 import math
@@ -47,9 +47,10 @@ def contrastive_loss(
 ) -> Float[Array, ""]:
     """Symmetric cross-entropy of the scaled cosines, exp(s) · cos, of all images with all texts, in nats.
 
-    Image i belongs to text i. Without `text_to_image`, the loss is only that of texts given an image. Masked pairs are
-    neither examples nor negatives. Each device gathers all texts and computes the logits of its own images, `block` columns
-    at a time (0: 2^25 logits), and again in the backward pass, so that its memory is O(batch / devices · block).
+    Image i matches text i. Without `text_to_image`, the loss is only that of texts given an image. Masked pairs are
+    neither examples nor negatives. Each device gathers all texts and computes the logits of its own images, `block`
+    columns at a time (0: 2^25 logits), and again in the backward pass, so that its memory is O(batch / devices ·
+    block).
     """
     scale = jnp.exp(logit_scale.astype(jnp.float32))
     loss_of_rows = functools.partial(_loss_of_rows, text_to_image=text_to_image)
@@ -70,7 +71,7 @@ def _loss_of_rows(
     own, rows = scale * (images * texts).sum(-1), len(images)
 
     def add_block(row_sums: Float[Array, " rows"], columns):
-        """Log-sums of the rows up to a block, and of the block's columns over this device's rows."""
+        """Log-sums of the rows up to and including a block, and of the block's columns over this device's rows."""
         texts, valid = columns
         logits = scale * cosines(images, texts)
         block_sums = jax.nn.logsumexp(jnp.where(valid, logits, MASKED), axis=1)

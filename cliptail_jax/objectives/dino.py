@@ -44,8 +44,8 @@ class DinoOptions:
     resample_own_grid: Annotated[
         bool,
         "Whether the positional embedding is resampled for global crops, too, which at 7 x 7 moves it by up to 1.3 % of the "
-        "image. The study's code does so on CPUs: it compares the stored grid with the batch size in place of the crop's "
-        "grid. On GPUs, where the study was trained, PyTorch copies a grid that keeps its size.",
+        "image. The paper's code does so on CPUs: it compares the stored grid with the batch size in place of the crop's "
+        "grid. On GPUs, where the paper trained, PyTorch copies a grid that keeps its size.",
     ] = False
     freeze_last_layer: Annotated[int, "Epochs at the start in which the prototypes are not trained.", NonNegative] = 0
     teacher_momentum: Annotated[float, "Momentum of the teacher at the start; it rises to 1 along a cosine.", Share] = (
@@ -172,7 +172,7 @@ class Dino(Objective):
     def _crops_by_size(self, batch: DeviceBatch) -> list[Array]:
         """The global crops and, where there are any, the local ones, [b, view, side, side, 3] with values of 0..255.
 
-        A batch without `views` has the crops themselves, as the tests give those of a reference.
+        A batch without `views` contains the crops themselves, as in tests against a reference.
         """
         data = self.config.data
         local = {"local": data.multi_crop.local_size} if data.multi_crop.num_local else {}
@@ -199,7 +199,7 @@ def sinkhorn_knopp(
     iterations: int = 3,
     mask: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, "batch prototypes"]:
-    """The teacher's targets: exp(logits / temperature), balanced so that the batch uses all prototypes alike.
+    """The teacher's targets: exp(logits / temperature), balanced so that the batch uses all prototypes equally.
 
     Each of the `iterations`, one or more, first gives every prototype the share 1/K of the whole batch, then every sample
     the share 1/B (Cuturi 2013, arXiv 1306.0895). The result is scaled to B: each sample's assignment sums to 1, and each

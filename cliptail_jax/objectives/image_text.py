@@ -40,7 +40,7 @@ class Text:
     ] = 0.0
     cache: Annotated[
         bool,
-        "Whether to embed each caption once instead of at every step, where a frozen tower's captions do not change.",
+        "Whether to embed each caption once instead of at every step, if a frozen tower's captions do not change.",
         Incidental,
     ] = True
     tokenizer: Annotated[
@@ -50,7 +50,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How images and texts are compared in the loss. Its value is the same to rounding with any `block`."""
+    """The comparison of images and texts in the loss. Its value does not depend on `block`, up to rounding."""
 
     text_to_image: Annotated[
         bool, "Whether CLIP's loss also predicts the image of each text, and not only the text of each image."
@@ -61,7 +61,7 @@ class Comparison:
 
 
 class ImageText(Objective):
-    """An image tower and a text tower, trained so that the features of an image and of its caption are alike."""
+    """An image tower and a text tower, trained to give similar features to an image and its caption."""
 
     uses_prompts = True
 

@@ -1,4 +1,4 @@
-"""SigLIP: predicts for each pair alone whether caption and image match (Zhai et al. 2023, arXiv 2303.15343)."""
+"""SigLIP: predicts for each pair independently whether caption and image match (Zhai et al. 2023, arXiv 2303.15343)."""
 
 import math
 from typing import Any
@@ -70,9 +70,9 @@ def sigmoid_loss(
 ) -> Float[Array, ""]:
     """−(1/B) Σ_ij log σ(z_ij (t cos_ij + b)) over all images i and texts j, in nats; t = exp(`logit_scale`), b = `logit_bias`.
 
-    z is 1 for an image with its own text, i = j, and −1 for all other pairs: each pair is classified alone, without a
-    softmax over the batch. Masked pairs are neither examples nor negatives, and B does not count them. Blocks and memory
-    are as for `contrastive_loss`.
+    z is 1 for an image with its own text, i = j, and −1 for all other pairs. Each pair is classified independently,
+    without a softmax over the batch. Masked pairs are neither examples nor negatives, and B does not count them. Blocks
+    and memory are as for `contrastive_loss`.
     """
     scale, bias = jnp.exp(logit_scale.astype(jnp.float32)), logit_bias.astype(jnp.float32)
     return loss_of_pairs(_loss_of_rows, images, texts, (scale, bias), mask, mesh, block)

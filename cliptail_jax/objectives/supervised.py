@@ -1,6 +1,6 @@
 """Supervised learning (SL): softmax cross-entropy over all classes, or over a vocabulary of sampled classes.
 
-The section `loss` has the usual remedies for long-tailed classes; `vocabulary`, the study's.
+The section `loss` has the usual remedies for long-tailed classes; `vocabulary` has the paper's.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Head:
         str, "Logits: cosine similarity, or linear with a bias, on raw features.", OneOf("cosine", "linear")
     ] = "cosine"
     init: Annotated[str, "File of the initial class embeddings, .npy [classes, dim]; '': random."] = ""
-    freeze: Annotated[bool, "Whether the head stays as init gives it."] = False
+    freeze: Annotated[bool, "Whether the head stays as initialized."] = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Supervised(Objective):
     def prepare(
         self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State | None]:
-        """With class weights, the batch has `weights`: those of its labels, or 1 in the epochs before."""
+        """With class weights, the batch has `weights`: the weights of its labels, or 1 in the first epochs."""
         if self.config.loss.class_weights:
             has_begun = state.step >= self.config.loss.reweight_from * self.steps_per_epoch
             batch = batch | {"weights": jnp.where(has_begun, jnp.asarray(self._class_weights)[batch["labels"]], 1.0)}
@@ -213,7 +213,8 @@ def supervised_loss(
 
     With a `vocabulary`, the batch is divided into one group of neighbours per row, and only a group's own classes compete
     in its softmax. With `weights`, one per example, the mean is weighted: the sum is divided by that of the weights, as in
-    Cao et al. (2019). Divided by the number of examples, loss and step would be smaller in batches of frequent classes.
+    Cao et al. (2019). Division by the number of examples would make loss and step smaller in batches of frequent
+    classes.
     """
     if vocabulary is not None:
         in_groups = logits.reshape(len(vocabulary), -1, logits.shape[-1])

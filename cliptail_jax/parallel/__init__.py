@@ -1,4 +1,4 @@
 """Devices, meshes, shardings, and the processes of a run.
 
-This package knows nothing of models, data or objectives.
+This package must not depend on models, data or objectives.
 """

@@ -1,4 +1,4 @@
-"""Joining the processes of a multi-process run."""
+"""Joins the processes of a multi-process run."""
 
 import contextlib
 import os
@@ -97,7 +97,7 @@ LOST = re.compile("Gloo|NCCL|peer|coordination|heartbeat|UNAVAILABLE|DEADLINE_EX
 def exit_if_peer_lost() -> Iterator[None]:
     """Exits with one line and status 2 if a computation fails because another process of the run has ended.
 
-    It exits at once, since an ordinary exit waits minutes for all processes: JAX at its shutdown, and Orbax for a save.
+    It exits at once: in an ordinary exit, JAX's shutdown and Orbax's save wait minutes for all processes.
     """
     try:
         yield
@@ -109,5 +109,5 @@ def exit_if_peer_lost() -> Iterator[None]:
 
 
 def broadcast_from_first(value: int) -> int:
-    """The first process's value, in every process, for decisions that must be the same in all."""
+    """The first process's value, for decisions that must be the same in all processes."""
     return int(multihost_utils.broadcast_one_to_all(value)) if jax.process_count() > 1 else value

@@ -37,12 +37,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def parameter_shardings(mesh: Mesh, arrays):
-    """The sharding of each array: its largest axis that `fsdp` divides is split, all else is replicated."""
+    """The sharding of each array: the largest axis that `fsdp` divides is split, all else is replicated."""
     return jax.tree.map(lambda x: _split(mesh, x, ("fsdp",)), arrays)
 
 
 def update_shardings(mesh: Mesh, arrays):
-    """The shardings of gradients and moments where each device updates a part of the parameters (ZeRO-1).
+    """The shardings of gradients and moments if each device updates a part of the parameters (ZeRO-1).
 
     Arrays of more than `SMALL` numbers are split over all devices, others like their parameters (Rajbhandari et al. 2020,
     arXiv 1910.02054).
@@ -65,7 +65,7 @@ def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:
 
 
 def check_accumulation(mesh: Mesh, batch_size: int, accumulate_steps: int, group_size: int) -> None:
-    """Raises UserError unless devices have equally many rows of each micro-batch, and batch-norm groups lie within them."""
+    """Raises UserError unless micro-batches divide evenly over devices and contain whole batch-norm groups."""
     check_batch(mesh, batch_size // accumulate_steps, "batch_size / accumulate_steps")
     share = batch_size // (mesh.size * accumulate_steps)
     if accumulate_steps > 1 and group_size and share % group_size:

@@ -1,1 +1,1 @@
-"""Plans runs on accelerators that need not be there: a run's step is compiled for them ahead of time."""
+"""Plans runs on accelerators, without having them: compiles a run's step for them ahead of time."""

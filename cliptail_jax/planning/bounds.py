@@ -1,4 +1,4 @@
-"""Lower bounds of the time of a step: from what a compiled program does, and the published peaks of the chip."""
+"""Lower bounds of the time of a step, from the compiled program and the published peaks of the chip."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A run's training or evaluation step, compiled ahead of time for devices that need not be there."""
+"""Compiles a run's training or evaluation step ahead of time, without the devices."""
 
 import dataclasses
 import math
@@ -30,7 +30,7 @@ MEMORY_FIELDS = ("model.remat", "accumulate_steps", "batch_norm.group_size", "op
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a step needs of each chip.
+    """The needs of a step on each chip.
 
     Attributes:
         topology: the chips.
@@ -62,8 +62,8 @@ class Plan:
 def plan_step(objective: Objective, topology: Topology, versions: Mapping[str, str]) -> Plan:
     """The plan of the training step of the objective's run, which `train` would compile on these chips.
 
-    `versions` are those of the packages on which the compiled program depends. Raises UserError if the run is not possible
-    on these chips, as `train` does.
+    `versions` are the versions of the packages on which the compiled program depends. Raises UserError, as `train`, if
+    the run is not possible on these chips.
     """
     config, classes = objective.config, len(objective.variant.class_names)
     mesh = make_mesh(config.mesh, topology.devices())
@@ -132,7 +132,7 @@ def _plan(
 ) -> Plan:
     """The plan of a traced step; `parameters` and `optimizer` are bytes of a device.
 
-    If these alone do not fit, nothing is compiled, which could take minutes.
+    If these alone do not fit, it skips compiling, which could take minutes.
     """
     name, values = f"{topology.name} × {topology.slices}", dict(flatten(objective.config))
     devices, state = topology.chip.devices, parameters + optimizer

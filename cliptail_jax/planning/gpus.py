@@ -1,4 +1,4 @@
-"""Descriptions of GPUs for XLA to compile for where there is none: the text form of its GpuTargetConfigProto."""
+"""Descriptions of GPUs, with which XLA compiles without a GPU: the text form of its GpuTargetConfigProto."""
 
 # Of the SXM modules. Sources: NVIDIA's architecture white papers of A100 (GA100) and H100 (GH100), the CUDA C++ Programming
 # Guide's table of compute capabilities, and the data sheet of H200, which differs from H100 in its memory alone.

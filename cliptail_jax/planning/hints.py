@@ -1,4 +1,4 @@
-"""What would help a run, estimated from its plan. Estimates are to be checked by a new plan."""
+"""Estimates from a plan what would help a run. Check estimates with a new plan."""
 
 import math
 
@@ -9,7 +9,7 @@ USABLE = 0.95  # of a chip's memory
 
 
 def hints(plan: Plan) -> list[str]:
-    """One line per hint. Estimates assume the memory of the state, and of each example that of the planned batch's."""
+    """One line per hint. Estimates assume that the memory per example is that of the planned batch."""
     memory, state = USABLE * plan.topology.chip.memory, plan.parameters + plan.optimizer
     activations = plan.program.peak - state
     return _with_room(plan, memory - state, activations) if plan.fits else _without_room(plan, memory, activations)

@@ -1,6 +1,6 @@
-"""Reads from the HLO text of a compiled program the bytes that it moves between chips, and from and to HBM.
+"""Computes the bytes that a compiled program moves between chips, and to and from HBM, from its HLO text.
 
-XLA's own count of bytes includes on-chip memory, and is thus too high for TPUs.
+XLA's own count includes on-chip memory, so it is too high for TPUs.
 """
 
 import math
@@ -67,7 +67,7 @@ def collectives(program: Module) -> dict[str, Traffic]:
 
 
 def exchanged(program: Module) -> set[tuple[str, str]]:
-    """The kinds and arrays that a program's collectives take or return, such as ('all-gather', 'f32[8,4]')."""
+    """The kinds and arrays of a program's collectives, such as ('all-gather', 'f32[8,4]')."""
     return {
         (kind, shape)
         for _, kind, instruction, types in _exchanges(program)
@@ -104,7 +104,7 @@ def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int
 
 
 def hbm_traffic(program: Module) -> list[tuple[Instruction, int]]:
-    """The bytes that each instruction of a program moves from and to HBM: its operands and results in HBM.
+    """The bytes that each instruction of a program moves to and from HBM: its operands and results in HBM.
 
     A loop counts as one instruction.
     """
@@ -140,7 +140,7 @@ def _carried_again(
 ) -> int:
     """The bytes of buffers that a fusion only passes on, of collectives that earlier fusions have counted.
 
-    The buffers of a hidden collective are operands and results of each fusion that it is hidden behind.
+    The buffers of a hidden collective are operands and results of each fusion that hides it.
     """
     called = re.search(r"calls=%?([\w.-]+)", fusion.line)
     inside = computations.get(called.group(1), []) if called else []

@@ -33,11 +33,12 @@ LARGEST = 20  # the number of operations of a program that are kept, those that 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What a program needs of each device, or of each chip.
+    """The needs of a program on each device, or on each chip.
 
     Attributes:
         peak: the largest number of bytes in use.
-        available: bytes that the compiler may use; None if it did not run out of them, and thus did not report it.
+        available: bytes that the compiler may use; None if it did not run out of them, since it then does not report
+            them.
         hbm: bytes moved from and to HBM; None if the program does not fit, and the following are then empty.
         collectives: number and bytes of its collectives by kind.
         exchanged: kind and type of the arrays that its collectives take and return.
@@ -66,7 +67,7 @@ class Program:
 def compiled_program(
     lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], versions: Mapping[str, str]
 ) -> Program:
-    """The needs of a lowered program of each device of the topology `name`.
+    """The needs of a lowered program on each device of the topology `name`.
 
     `options` are the compiler's. Raises UserError if the compiler refuses the program.
     """
@@ -95,7 +96,7 @@ def _digest(program: Program) -> str:
 
 
 def _read(path: Path) -> Program | None:
-    """The program in a file of the cache; None if there is no such file, or it cannot be read or has been changed."""
+    """The program in a file of the cache; None if the file is missing, unreadable or changed."""
     try:
         found = read_json(path, _Cached)
     except (OSError, UserError):

@@ -48,7 +48,7 @@ def as_json(
 def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: Measured | None = None) -> str:
     """The plan in Markdown, with hints on what would help and the measurement on this machine, if there are any.
 
-    `price` is that of a chip-hour, in dollars; 0 for none.
+    `price` is the price of a chip-hour in dollars; 0 for none.
     """
     topology, chip, program = plan.topology, plan.topology.chip, plan.program
     state = plan.parameters + plan.optimizer

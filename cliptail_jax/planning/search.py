@@ -35,7 +35,7 @@ def cheapest_fit(plan_of: PlanOf) -> str | None:
 
 
 def ways(plan: Plan) -> Iterator[Changes]:
-    """Changes of config fields that compute the same as a plan in less and less memory."""
+    """Changes of config fields with the plan's result in less and less memory."""
     for shard in (False, True):
         for steps in ACCUMULATE:
             for remat in REMAT:

@@ -1,4 +1,4 @@
-"""Calls in a subprocess, which may crash, as compilers do, without ending the program."""
+"""Calls in a subprocess that may crash, as compilers do, without ending the program."""
 
 import multiprocessing
 import os
@@ -20,9 +20,9 @@ class Crash(Exception):
 def run_in_subprocess(call: Callable[[], T], waiting: Callable[[], None] = lambda: None) -> T:
     """Run `call` in a forked process, and return or raise its outcome. Meanwhile, `waiting` is called twice a second.
 
-    JAX must not have started a backend in this process, since a fork does not have its threads. Output of libraries to
-    stderr, such as the trace of a crash, is not shown. The subprocess ends with this call, also on Ctrl-C. Raises Crash if
-    it dies.
+    JAX must not have started a backend in this process, since a fork lacks its threads. Output of libraries to stderr,
+    such as the trace of a crash, is not shown. The subprocess ends with this call, also on Ctrl-C. Raises Crash if it
+    dies.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)

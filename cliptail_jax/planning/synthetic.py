@@ -1,4 +1,4 @@
-"""Synthetic data for training steps that are planned or timed: no data set is needed."""
+"""Synthetic data to plan or time training steps without a data set."""
 
 import numpy as np
 from jaxtyping import Int
@@ -10,12 +10,12 @@ from cliptail_jax.datasets.source import Source
 from cliptail_jax.training.objective import Objective
 
 # Records of the training split, and classes. Sources: Russakovsky et al. 2015 (arXiv 1409.0575) for ImageNet, Fang et al.
-# 2022 (arXiv 2205.01397) for ImageNet-Captions. The study's runs on LAIONet set the number of records.
+# 2022 (arXiv 2205.01397) for ImageNet-Captions. The paper's runs on LAIONet set the number of records.
 SIZES = {"imagenet2012": (1_281_167, 1000), "imagenet_captions": (448_896, 1000), "laionet": (None, 1000)}
 
 
 def known_size(data: ConfigDict) -> tuple[int, int] | None:
-    """The numbers of records and classes that the section `data` selects from a set of the study; None if not known."""
+    """The numbers of records and classes that the section `data` selects from a set of the paper; None if not known."""
     records, classes = SIZES.get(data.name, (None, 0))
     records = data.n or records
     selects = (*data.classes.values(), data.profile.name, data.match.frequency, data.tail.classes)
@@ -34,7 +34,7 @@ class _Unprepared(Source):
 class _SyntheticVariant(Variant):
     @property
     def class_frequency(self) -> Int[np.ndarray, " class"]:
-        """As equal as can be: computed, since billions of records need not be counted."""
+        """Computed as equal frequencies, without counting billions of records."""
         classes = len(self.class_names)
         return len(self) // classes + (np.arange(classes) < len(self) % classes)
 
@@ -42,7 +42,7 @@ class _SyntheticVariant(Variant):
 def synthetic_variant(records: int, classes: int) -> Variant:
     """A variant of records without images, with equally many of each class, and class names as captions.
 
-    Its arrays are of one number, so that billions of records take no memory.
+    Its arrays repeat one number, so billions of records take no memory.
     """
     names, zeros = tuple(f"class {label}" for label in range(classes)), np.broadcast_to(0, records)
     captions = lambda rows, epoch: [names[row % classes] for row in rows]  # noqa: E731

@@ -1,4 +1,4 @@
-"""Slices of TPUs and hosts of GPUs by the names that clouds use, and the devices that XLA compiles for.
+"""Slices of TPUs and hosts of GPUs by their cloud names, and the devices that XLA compiles for.
 
 The number in the name of a v4, v5p or tpu7x slice counts TensorCores, two a chip; that of a v5e or v6e slice counts chips.
 `gcloud` calls v5e slices v5litepod. `h100x8` is a host with eight GPUs, `h100x8x4` are four such hosts.

@@ -1,4 +1,4 @@
 """The Matplotlib style of all figures, and the plots that several programs share.
 
-It knows neither runs nor configs: it draws the arrays that it is given.
+This package must depend neither on runs nor on configs: it draws arrays.
 """

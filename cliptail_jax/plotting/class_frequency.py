@@ -72,7 +72,7 @@ def draw_table(axes: Axes, rows: list[list[str]]) -> None:
 
 
 def draw_curve(axes: Axes, frequency: Int[np.ndarray, " class"], look: Mapping[str, str], name: str) -> None:
-    """Draw points and their means, without the classes of frequency 0, which have no place on a logarithmic axis."""
+    """Draw points and their means. Classes of frequency 0 have no place on a logarithmic axis and are left out."""
     rank = np.arange(1, len(frequency) + 1)
     present = frequency > 0
     axes.plot(rank[present], frequency[present], ".", color=look["color"], markersize=2, alpha=0.35)

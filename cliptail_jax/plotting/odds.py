@@ -43,7 +43,7 @@ def draw_odds(
 
 
 def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:
-    """Gives axes with all their data ticks in percent, and of class frequency over the range of `frequency`."""
+    """Adds ticks in percent, and of class frequency over the range of `frequency`, to axes with all their data."""
     axes.set_title(f"accuracy of {GROUPS} groups of classes; | is f50", fontsize=10)
     bounds = axes.get_ylim()  # which ticks would widen
     axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])

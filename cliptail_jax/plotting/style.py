@@ -1,4 +1,4 @@
-"""The look of all figures, and how they are saved."""
+"""The style of all figures, and saving them."""
 
 import argparse
 import io
@@ -69,7 +69,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def check_output(path: Path, overwrite: bool = False) -> None:
-    """Raise UserError for a place or suffix that does not fit a picture, before anything is read or drawn."""
+    """Raise UserError for an invalid place or suffix of a picture, before anything is read or drawn."""
     kinds = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:] not in kinds:
         raise UserError(f"--output {path}: its suffix is none of {', '.join(sorted(kinds))}")
@@ -78,7 +78,7 @@ def check_output(path: Path, overwrite: bool = False) -> None:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether Matplotlib drew a picture: it notes that in each of its formats."""
+    """Whether Matplotlib drew a picture, by its mark in the file."""
     return b"atplotlib" in path.read_bytes()
 
 

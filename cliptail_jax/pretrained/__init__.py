@@ -1,6 +1,6 @@
-"""Trained models: opening them, reading and writing open_clip's format, and the Hugging Face Hub.
+"""Opens trained models, reads and writes open_clip's format, and accesses the Hugging Face Hub.
 
-`open_model` opens a run, a published model or a folder. Nothing here depends on training or on evaluation sets.
+`open_model` opens a run, a published model or a folder. This package must not depend on training or on evaluation sets.
 """
 
 import importlib

@@ -45,7 +45,7 @@ class CheckpointWeights:
         return checkpoints.digest(self.step)
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
-        """The parameters and statistics of `state` that the checkpoint lacks or has in another shape, with the reason."""
+        """The parameters and statistics of `state` that are missing or misshapen in the checkpoint, with the reason."""
         found = {}
         for path, variable in nnx.to_flat_state(state):
             stored, name = self._stored.get(tuple(map(str, path))), ".".join(map(str, path))
@@ -118,7 +118,7 @@ class CheckpointWeights:
 
     @contextlib.contextmanager
     def _may_be_gone(self) -> Iterator[None]:
-        """Raises UserError where reading fails because the checkpoint has been removed."""
+        """Raises UserError if reading fails because the checkpoint has been removed."""
         try:
             yield
         except (OSError, ValueError):
@@ -137,7 +137,7 @@ def whole(sharding: Sharding) -> Sharding:
 def _restore(step: Path, wanted: dict) -> dict:
     """Some arrays of a checkpoint, laid out as `wanted` specifies.
 
-    Orbax's checkpointer would wait here for all processes of the program, some of which may have nothing to read.
+    Orbax's checkpointer would wait for all processes of the program, although some may have nothing to read.
     """
     restore_args = jax.tree.map(
         lambda x: ocp.ArrayRestoreArgs(sharding=x.sharding, global_shape=x.shape, dtype=x.dtype), wanted
@@ -147,5 +147,5 @@ def _restore(step: Path, wanted: dict) -> dict:
 
 
 def _item(step: Path) -> Path:
-    """Where Orbax's manager saves the only item of a checkpoint."""
+    """The folder in which Orbax's manager saves the only item of a checkpoint."""
     return absolute(step) / "default"

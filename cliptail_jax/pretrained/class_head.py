@@ -1,4 +1,4 @@
-"""Class heads from .npy files of [classes, dim], local or at gs://BUCKET/NAME: which of their rows are a run's classes.
+"""Reads a run's rows of class heads from .npy files [classes, dim], local or at gs://BUCKET/NAME.
 
 FILE.npy may be accompanied by FILE.json, as `cliptail_jax.pretrained.make_head` writes it: "classes" has the names of the
 rows, and "digest" the SHA-256 of the array's bytes.
@@ -21,9 +21,9 @@ from cliptail_jax.files import digest_of, load_array, work_path
 def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]) -> Float32[np.ndarray, "classes dim"]:
     """The rows for `class_names`, in their order, of the head at `path`, of any number type.
 
-    With a .json file, rows are found by name, as normalized by `normalized_name`; the two names that an ImageNet class may
-    have, in captions and in evaluation prompts, are treated as one. Without it, the rows are the classes in label order:
-    those of `class_names`, or those of `all_names`, the data set's, which include `class_names`.
+    With a .json file, rows are found by name, normalized by `normalized_name`; an ImageNet class's two names, in
+    captions and in evaluation prompts, count as one. Without it, the rows are classes in label order: `class_names`, or
+    the data set's `all_names`, which include them.
 
     Raises:
         UserError: the file cannot be read, is not two-dimensional, or has values that are not finite; a class has no row;
@@ -52,8 +52,9 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
 def join_keys(names: Sequence[str]) -> list[str]:
     """Keys that are equal for the same class: the names, normalized, for ImageNet's classes those in captions.
 
-    In evaluation prompts, two ImageNet classes are called "missile", and two "sunglasses". Only in a list of all classes
-    in label order can they be distinguished; in other lists, the words stand for the classes with these names in captions.
+    In evaluation prompts, two ImageNet classes are called "missile", and two "sunglasses". They can be distinguished
+    only in a list of all classes in label order. In other lists, these names stand for the classes with these names in
+    captions.
     """
     keys = [normalized_name(name) for name in names]
     in_captions = [normalized_name(name) for name in imagenet_names("imagenet1k").values()]

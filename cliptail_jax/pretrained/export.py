@@ -20,15 +20,14 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     """Write the model of the run in `workdir` to `folder`.
 
     Raises:
-        UserError: open_clip cannot have the model; or the folder contains something else than an earlier export, unless
-            `overwrite`.
+        UserError: open_clip cannot represent the model; or, without `overwrite`, the folder is not an earlier export.
     """
     config = runs.read_config(workdir)
     if config is None:
         raise UserError(f"{workdir} contains no run: give the --workdir in which it was trained")
     check_writable_folder(folder)
     if folder.exists() and not overwrite and not is_export(folder):
-        raise UserError(f"{folder} is no earlier export: choose another --output, or pass --overwrite")
+        raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)

@@ -55,7 +55,7 @@ def slug(name: str) -> str:
 
 
 def fetch(repository: str, files: list[str], revision: str | None) -> Path:
-    """The path of the first of `files` that the repository has; from the cache if there is no network.
+    """Fetches the first of `files` in the repository, from the cache if there is no network; returns its path.
 
     The revision is a branch, a tag or a commit; None is the main branch. Raises UserError if huggingface_hub is not
     installed, the repository, revision or file does not exist, or there is neither network nor cached copy.
@@ -91,6 +91,6 @@ def fetch(repository: str, files: list[str], revision: str | None) -> Path:
 
 
 def commit(path: Path) -> str:
-    """The commit that a fetched file belongs to."""
+    """The commit of a fetched file."""
     parts = path.parts
     return parts[parts.index("snapshots") + 1]

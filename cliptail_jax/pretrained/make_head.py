@@ -4,8 +4,9 @@
         --template=a+cname --output=heads/rn50.npy
 
 Writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
-SHA-256 of its weights as "weights", and the digest of the array. By default, as in the study's heads, raw embeddings are
-averaged and the averages stay raw; zero-shot classifiers average unit-length ones (--average=unit --norm=unit).
+SHA-256 of its weights as "weights", and the digest of the array. By default, as in the paper's heads, it averages raw
+embeddings and does not normalize the averages. Zero-shot classifiers average unit-length embeddings (--average=unit
+--norm=unit).
 """
 
 import argparse
@@ -33,7 +34,7 @@ def class_head(
     average_unit: bool = False,
     unit_norm: bool = False,
 ) -> Float[np.ndarray, "classes dim"]:
-    """One row per class: the mean embedding of its prompts, which are its name, or all its synonyms, in each template."""
+    """One row per class: the mean embedding of its name, or of all its synonyms, in each template."""
     phrases = [concept.synonyms if synonyms and concept.synonyms else (concept.name,) for concept in concepts]
     prompts = [
         [t.format(phrase) for phrase in class_phrases for t in templates(template_set)] for class_phrases in phrases

@@ -25,14 +25,14 @@ from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
 
 @dataclasses.dataclass(frozen=True)
 class ModelName:
-    """What a name refers to. Nothing has been read yet.
+    """The model that a name refers to, before anything is read.
 
     Attributes:
         name: of the model.
         source: the work directory of a run, or else the argument of `open_published`.
         is_run: which of the two.
         architecture: open_clip's name of the architecture, if it is not the one in the source.
-        corpus: the data on which a published model was trained, if the study has published their class frequencies.
+        corpus: the training data of a published model, if the paper has published their class frequencies.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ModelName:
 
     @functools.cached_property
     def digest(self) -> str | None:
-        """SHA-256 of the current weights; None for the Hub's, which are taken to stay the same.
+        """SHA-256 of the current weights; None for the Hub's, which are assumed not to change.
 
         Raises UserError if there are none.
         """

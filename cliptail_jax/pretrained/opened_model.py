@@ -1,4 +1,4 @@
-"""A trained model that has been opened: its description, and its weights once they are needed."""
+"""An opened trained model: its description, and its weights, which are read when needed."""
 
 import dataclasses
 import functools
@@ -89,7 +89,7 @@ class OpenedModel:
 
     @property
     def has_words(self) -> bool:
-        """Whether the model classifies words, into which its tokenizer, a `BagOfWords`, splits texts."""
+        """Whether the model classifies words; its tokenizer is then a `BagOfWords`."""
         return classifies_words(self.description)
 
     @property

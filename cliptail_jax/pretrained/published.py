@@ -1,18 +1,19 @@
 """The table of published CLIPs, published.tsv: one row per model, and the lists that `configs/zero_shot_all.py` evaluates.
 
-The list `study` has the models of the study (github.com/CVMI-Lab/clip-beyond-tail, exps_clip): each pair of architecture and
-weights in open_clip 2.24 whose weights are named after one of the six corpora. Five of these 49 combine weights that were
-trained with QuickGELU with the architecture without it: RN50 twice, RN101, and ViT-B-32 twice.
+The list `study` has the paper's models (github.com/CVMI-Lab/clip-beyond-tail, exps_clip): each pair of architecture and
+weights in open_clip 2.24 whose weights are named after one of the six corpora. Five of these 49 pair weights trained
+with QuickGELU with an architecture without it: RN50 twice, RN101, and ViT-B-32 twice.
 
 The list `today` has the best published model of each family and size by its average accuracy in open_clip's table of
 results (docs/openclip_results.csv in github.com/mlfoundations/open_clip, of June 2026). Two models are of the same family
-and size if the names of their architectures differ only in the side of the images and '-quickgelu'. Models that are not in
-this table, such as SigLIP 2, are represented by the one with the largest images, or that was trained longest. ViTamin is
+and size if the names of their architectures differ only in the side of the images and '-quickgelu'. Models that are not
+in this table, such as SigLIP 2, are represented by the one with the largest images or the longest training. ViTamin is
 left out: open_clip lists its weights as pytorch_model.bin, which `load` does not read.
 
-Models of no list are in the table for the preprocessing of their architectures. Repositories and preprocessing are those of
-open_clip 3.3 (src/open_clip/pretrained.py), except that ViT-B-16-plus-240's laion400m_e32 has a repository of its own in timm
-(timm/models/vision_transformer.py). `scripts/benchmark/published_sizes.py` fills in parameters and memory.
+Models outside the lists are in the table for the preprocessing of their architectures. Repositories and preprocessing
+are those of open_clip 3.3 (src/open_clip/pretrained.py), except that ViT-B-16-plus-240's laion400m_e32 has a repository
+of its own in timm (timm/models/vision_transformer.py). `scripts/benchmark/published_sizes.py` fills in parameters and
+memory.
 """
 
 import csv
@@ -25,7 +26,7 @@ from typing import Any
 from cliptail_jax.pretrained.hub import PREFIX
 
 TABLE = Path(__file__).with_suffix(".tsv")
-# The corpora whose class frequencies the study has published, in the order of its list.
+# The corpora whose class frequencies the paper has published, in the order of its list.
 CORPORA = ("cc12m", "yfcc15m", "laion400m", "laion2b", "metaclip_400m", "metaclip_fullcc")
 LISTS = ("study", "today")
 NOT_IN_FIGURES = ("EVA01-g-14/laion400m_s11b_b41k", "EVA02-E-14/laion2b_s4b_b115k", "EVA02-E-14-plus/laion2b_s9b_b144k")
@@ -40,7 +41,7 @@ class PublishedModel:
         repository: 'hf-hub:OWNER/NAME', the argument of `cliptail_jax.pretrained.load`.
         corpus: the training data, one of `CORPORA`; None for other data.
         lists: the names of the lists that contain the model.
-        architecture: the `architecture` to give to `load`, for the five pairs whose activation is not the one of the
+        architecture: the `architecture` for `load`, for the five pairs whose activation differs from that of the
             weights; None for the architecture in the repository.
         preprocess: open_clip's preprocess_cfg.
         image_size: the side of the images in pixels.
@@ -67,7 +68,7 @@ def published_models() -> tuple[PublishedModel, ...]:
 
 
 def listed_models(name: str) -> tuple[PublishedModel, ...]:
-    """The models of a list, one of `LISTS`; those of the study by corpus."""
+    """The models of a list, one of `LISTS`; the paper's are sorted by corpus."""
     models = [model for model in published_models() if name in model.lists]
     if name == "study":
         models.sort(key=lambda model: CORPORA.index(model.corpus))
@@ -75,7 +76,7 @@ def listed_models(name: str) -> tuple[PublishedModel, ...]:
 
 
 def listed_preprocess(architecture: str) -> dict[str, Any]:
-    """The preprocess_cfg of the first model of an architecture in the table; {}, which is CLIP's, for other architectures."""
+    """The preprocess_cfg of an architecture's first model in the table; {} (CLIP's) for other architectures."""
     listed = (model for model in published_models() if model.name.split("/")[0] == architecture)
     return next((model.preprocess for model in listed), {})
 

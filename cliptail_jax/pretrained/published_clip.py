@@ -1,4 +1,4 @@
-"""Opens published CLIPs, in the format of open_clip, which `cliptail_jax.pretrained.save` writes."""
+"""Opens published CLIPs in the format of open_clip, which `cliptail_jax.pretrained.save` also writes."""
 
 import dataclasses
 import functools

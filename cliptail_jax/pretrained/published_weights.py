@@ -53,7 +53,7 @@ class PublishedWeights:
     Attributes:
         source: its files.
         name_of: a parameter's name in the safetensors file, by its path in the model.
-        unused: prefixes of the names of tensors that the file may have in addition to the model's.
+        unused: prefixes of the names of further tensors that the file may have.
         head: the file with a classifier's class head. The weights file then also has a text tower, which is not read.
     """
 
@@ -73,7 +73,7 @@ class PublishedWeights:
         return checked_digest(self.source)
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
-        """The parameters of `state` that the file lacks, or has in another shape or type, with the reason."""
+        """The parameters of `state` that are missing or of another shape or type in the file, with the reason."""
         with open_weights(self.source.weights) as file:
             found = {path: misfit(path, x, file, self.name_of) for path, x in nnx.to_flat_state(state)}
         return {path: reason for path, reason in found.items() if reason}
@@ -126,10 +126,10 @@ class PublishedWeights:
 
 
 def read_tensors(state: nnx.State, path: Path, name_of: NameOf, shardings: nnx.State | None) -> nnx.State:
-    """A file's values for `state`, laid out by `shardings`, or on the default device. Raises UserError if one is not finite.
+    """A file's values for `state`, laid out by `shardings`, or on the default device. Raises UserError if not finite.
 
-    Each tensor is read, transposed and put on its devices before the next one, so that the host never has the whole
-    model in memory.
+    Each tensor is read, transposed and put on its devices before the next one, so the host never has the whole model in
+    memory.
     """
     placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
     read = []
@@ -168,7 +168,7 @@ def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) 
 
 
 def encoder_names(weights: Path) -> tuple[NameOf, tuple[str, ...]]:
-    """The names of an encoder's parameters in its file, and the beginnings of names that it does not need.
+    """The names of an encoder's parameters in its file, and the prefixes of unused names.
 
     The file may be that of a larger model: names may have a prefix such as `bert.`, and an encoder with a decoder shares the
     embeddings of tokens with it.

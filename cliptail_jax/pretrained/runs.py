@@ -1,4 +1,4 @@
-"""The models of runs: what a run writes to be opened, and opening it at its newest valid checkpoint."""
+"""The models of runs: writes the description of a run's model, and opens it at the newest valid checkpoint."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ from cliptail_jax.runs.checkpoints import newest_valid_step, no_checkpoint
 def describe_run(
     workdir: Path, model: Mapping[str, Any], preprocess: Preprocess, dtype: str, tokenizer: Mapping[str, str]
 ) -> None:
-    """Write what `open_run` needs besides the checkpoints.
+    """Write the files that `open_run` needs besides the checkpoints.
 
     Args:
         model: the argument of `build_model`.
@@ -71,7 +71,7 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
 
 
 def _run_tokenizer(workdir: Path, document: Mapping[str, Any]) -> TextTokenizer | BagOfWords | None:
-    """The tokenizer of a run's text tower, or the words that it classifies; None for a model of images alone."""
+    """The tokenizer of a run's text tower, or the words that it classifies; None for a model of images only."""
     source, text_cfg = document["tokenizer"], document["model"]["model_cfg"].get("text_cfg")
     if classifies_words(document["model"]):
         return BagOfWords.load(workdir)

@@ -1,6 +1,6 @@
 """Writes models in the format of open_clip: open_clip_model.safetensors, open_clip_config.json and tokenizer.json.
 
-Their digests are in sha256.json beside them, so that `load` notices damage.
+sha256.json has their digests, by which `load` detects damage.
 """
 
 from collections.abc import Mapping
@@ -42,14 +42,14 @@ def save(
 ) -> None:
     """Write a model to `folder`, in float32, as `load` here and open_clip ('local-dir:FOLDER') read it.
 
-    A classifier's class head is in a file of its own, class_head.safetensors; open_clip reads the classifier's image
+    A classifier's class head is in a separate file, class_head.safetensors; open_clip reads the classifier's image
     tower.
 
     Args:
         config: open_clip's model_cfg: `OpenedModel.config` of a published model, or `open_clip_config` of a run.
 
     Raises:
-        UserError: open_clip does not have the image tower for images of the model's size.
+        UserError: open_clip lacks the image tower for the model's image size.
     """
     config = without_unused(config)
     config["vision_cfg"] = image_tower(config["vision_cfg"]).for_open_clip(config["vision_cfg"])
@@ -82,7 +82,7 @@ def save(
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder has nothing but the files of an export, which may have been interrupted."""
+    """Whether a folder has only the files of an export, possibly interrupted."""
     names = {path.name for path in folder.iterdir()}
     return names <= {*DESCRIBED, CONFIG, DIGESTS} and (DIGESTS in names or CONFIG not in names)
 
@@ -104,7 +104,7 @@ def _save_tensors(tensors: dict[str, np.ndarray], path: Path) -> None:
 
 
 def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what our models do not have: CoCa's decoder and the outputs for it."""
+    """The configuration without parts that our models lack: CoCa's decoder and the outputs for it."""
     used = {key: value for key, value in config.items() if key != "multimodal_cfg"}
     for tower in ("vision_cfg", "text_cfg"):
         used[tower] = {key: value for key, value in used[tower].items() if key != "output_tokens"}
@@ -114,8 +114,8 @@ def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:
 def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:
     """open_clip's model_cfg for a description, an argument of `cliptail_jax.models.build.build_model`.
 
-    Raises UserError for what open_clip does not have: a linear head, one of words, an image or text tower that exists only
-    in this project, or towers with different activations.
+    Raises UserError for parts that open_clip lacks: a linear head, a head of words, an image or text tower that exists
+    only in this project, or towers with different activations.
     """
     if description.get("head", {}).get("kind") == "linear":
         raise UserError("head.kind='linear': open_clip's models cannot have such a head; use the run's checkpoints")

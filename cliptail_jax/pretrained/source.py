@@ -61,7 +61,7 @@ def find(name: str, config_file: str, weights_files: list[str], revision: str | 
 
 
 def fetch_tokenizer(repository: str, revision: str | None) -> Path:
-    """The tokenizer.json of a repository, beside which is then its tokenizer_config.json. Raises UserError if there is none."""
+    """Fetches a repository's tokenizer.json, and tokenizer_config.json beside it. Raises UserError if there is none."""
     path = hub.fetch(repository, [TOKENIZER], revision)
     with contextlib.suppress(UserError):  # not every tokenizer needs one
         hub.fetch(repository, [SETTINGS], hub.commit(path))
@@ -69,7 +69,7 @@ def fetch_tokenizer(repository: str, revision: str | None) -> Path:
 
 
 def checked_digest(source: ModelFiles) -> str:
-    """SHA-256 of the weights. Raises UserError if it is not the one in the Hub's cache."""
+    """SHA-256 of the weights. Raises UserError if it differs from the one in the Hub's cache."""
     digest = digest_of_file(source.weights)
     blob = source.weights.resolve().name
     if source.revision is not None and len(blob) == len(digest) and blob != digest:

@@ -1,7 +1,7 @@
 """Disk cache of a frozen text tower's pooled outputs.
 
-They are in the user's cache, in a folder named by the weights, the tokenizer and the texts. So runs on the same captions
-share them, and an interrupted computation is continued.
+They are in the user's cache, in a folder named by the weights, the tokenizer and the texts. Runs on the same captions
+share them, and an interrupted computation continues.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ class CachedText:
 def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     """The pooled outputs of a text tower for distinct texts, from the cache or computed now.
 
-    Of several processes that share the cache, one computes. `dtype` is the type in which the tower computes. Raises
+    If several processes share the cache, one computes. `dtype` is the type in which the tower computes. Raises
     UserError if the cache cannot be written.
     """
     hashes = hashes_of(texts)
@@ -91,7 +91,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:
-    """Write the pooled outputs of `texts` to `folder`, after those that it has."""
+    """Write the pooled outputs of `texts` to `folder`, after the existing ones."""
     embed = TextEmbedder(tower.load(DTYPES[dtype]), tower.tokenizer, pooled=True)
     done = int((folder / DONE).read_text(encoding="utf-8")) if (folder / DONE).exists() else 0
     path, shape = folder / STATES, (len(texts), embed.dim)
@@ -112,7 +112,7 @@ def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> Non
 
 
 def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, " text"]) -> str:
-    """A name that changes with everything on which the outputs depend."""
+    """A name that changes with everything that affects the outputs."""
     depends_on = {
         "format": FORMAT,
         "weights": tower.weights.digest,

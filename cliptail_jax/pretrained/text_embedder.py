@@ -1,4 +1,4 @@
-"""Texts to features, by the text tower of any model that has one."""
+"""Embeds texts with the text tower of any model that has one."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -24,9 +24,9 @@ class TextEmbedder:
     Args:
         tower: the text tower.
         tokenizer: its tokenizer.
-        batch_size: texts that are embedded at a time; rounded up to a multiple of the number of devices.
+        batch_size: the number of texts at a time; rounded up to a multiple of the number of devices.
         weights_digest: SHA-256 of the weights, if known.
-        pooled: whether to give the tower's pooled outputs, before the projection, instead of its features.
+        pooled: whether to return the tower's pooled outputs, before the projection, instead of its features.
 
     Attributes:
         dim: the width of the features or pooled outputs.
@@ -78,10 +78,10 @@ def embed_by_length(
 ) -> Float[np.ndarray, "text dim"]:
     """The output of `encode` for one or more texts, in batches of texts that are truncated to the same length.
 
-    So `encode` is compiled for one shape per length. The last batch of a length is filled up by repeating its texts.
+    `encode` is thus compiled for one shape per length. Texts are repeated to fill up the last batch of a length.
 
     Args:
-        lengths: as from `cut_lengths`.
+        lengths: the result of `cut_lengths`.
         progress: the title of a progress bar; None for no progress bar.
     """
     features = None
@@ -104,7 +104,7 @@ def cut_lengths(
 ) -> Int[np.ndarray, " text"]:
     """The length to which each text may be truncated for a tower: the next power of two, or the width.
 
-    Pooled outputs in place of tokens are not truncated, nor are texts for a tower that attends to what follows their end.
+    Pooled outputs in place of tokens are not truncated, and neither are texts for a tower that attends to padding.
     """
     width = text.shape[1]
     if not np.issubdtype(text.dtype, np.integer):

@@ -1,4 +1,4 @@
-"""The tokenizers of published models, and the check that a file has the one that its model needs."""
+"""The tokenizers of published models, and a check that a file has the tokenizer of its model."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ ENGLISH = "eng_Latn"  # NLLB's token for the language of texts
 
 
 class Kind(NamedTuple):
-    """What distinguishes tokenizers: the type of `model` in tokenizer.json, and the ids that pad and end texts."""
+    """The kind of a tokenizer: the type of `model` in tokenizer.json, and the ids that pad and end texts."""
 
     model: str
     pad_id: int
@@ -42,12 +42,12 @@ KINDS = {
 
 
 def kind_of(name: str) -> Kind | None:
-    """The kind of the tokenizer called `name`; None if nothing is known of it."""
+    """The kind of the tokenizer called `name`; None if it is unknown."""
     return next((kind for pattern, kind in KINDS.items() if re.fullmatch(pattern, name.rsplit("/", 1)[-1])), None)
 
 
 def check_kind(path: Path, tokenizer: Tokenizer | HuggingFaceTokenizer, name: str) -> None:
-    """Raise UserError if `tokenizer`, in the file `path`, is of another kind than the one called `name`."""
+    """Raise UserError if `tokenizer`, from the file `path`, is of another kind than the one called `name`."""
     needed = kind_of(name)
     if needed is None:
         return

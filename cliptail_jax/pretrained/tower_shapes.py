@@ -1,4 +1,4 @@
-"""Towers of published models whose shapes are known, without their weights: enough to plan a run that starts from them."""
+"""The shapes of towers of published models, without weights, to plan a run that starts from them."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def _architecture(repository: str) -> dict[str, Any] | None:
 
 
 class _Absent(PublishedWeights):
-    """Weights that are not at hand. They fill all of a tower except its part `lacking`."""
+    """Unavailable weights, which fill all of a tower except its part `lacking`."""
 
     digest = ""
 

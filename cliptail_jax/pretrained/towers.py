@@ -1,8 +1,8 @@
 """The trained towers from which a run starts: `image.init` and `text.init` of a config.
 
-A tower has the configuration of the model from which it is taken, and an image tower that model's preprocessing. Only the
-width of the features and the size of the images are those of the run. Parameters that the weights lack, or have in another
-shape, are initialized as in any run.
+A tower has the configuration of its model, and an image tower also its model's preprocessing. Only the width of the
+features and the size of the images are those of the run. Parameters that are missing or of another shape in the weights
+are initialized as in any run.
 """
 
 import contextlib
@@ -87,7 +87,7 @@ class Tower:
         return nnx.from_flat_state([((self.part, *path), value) for path, value in state])
 
     def has_published_outputs(self) -> bool:
-        """Whether a text tower's pooled outputs, before the projection, are those of the model from which it is taken."""
+        """Whether a text tower's pooled outputs, before the projection, are those of its model."""
         return all(path[1] in PROJECTIONS for path in self.missing)
 
     def fill(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
@@ -190,7 +190,7 @@ def _naming(field: str) -> Iterator[None]:
 def _check_filled(key: str, name: str, missing: Mapping[tuple, str], fixed: Mapping[str, tuple[int, int]]) -> None:
     """Raise UserError if weights leave parameters unfilled.
 
-    `fixed` has, for each config field that the weights determine, the value that they need and the one it has.
+    For each config field that the weights determine, `fixed` has the needed and the given value.
     """
     if not missing:
         return

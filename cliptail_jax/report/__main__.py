@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
-The page is one file that a browser opens without a network; it can be written again at any time.
+The page is one file that a browser opens without a network. It can be written again at any time.
 """
 
 import argparse
@@ -23,7 +23,12 @@ def main(arguments: list[str]) -> None:
         "--workdir", required=True, type=work_path, help="directory of a run, a study, a transfer, or a folder of runs"
     )
     parser.add_argument(
-        "--compare", action="append", default=[], type=work_path, metavar="OTHER", help="another one, to compare with"
+        "--compare",
+        action="append",
+        default=[],
+        type=work_path,
+        metavar="OTHER",
+        help="another directory to compare with",
     )
     parser.add_argument(
         "--runs", action="append", metavar="PATTERN", help="only the runs with such names, for example 'glyphs_*'"
@@ -33,7 +38,7 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument(
         "--images", type=number_of_images, default=4, metavar="N",
-        help="training images of each class, and as many test images, if their data are there (default: 4); 0 for none",
+        help="training images of each class, and as many test images, if their data exist (default: 4); 0 for none",
     )  # fmt: skip
     add_overwrite(parser)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Test images of each class, with what each run has predicted: those that are most informative about the runs."""
+"""The most informative test images of each class, with the prediction of each run."""
 
 import functools
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def open_images(run: Run) -> EvaluationImages:
     """The images of a run's evaluation.
 
     Raises:
-        UserError: the set is not there or damaged, or it is another one than the run was evaluated on.
+        UserError: the set is missing or damaged, or is not the one on which the run was evaluated.
     """
     evaluation, config = run.evaluation, run.config
     if run.is_published:
@@ -82,10 +82,10 @@ def open_run_images(
 
 
 def most_informative_images(right: Bool[np.ndarray, "run image"], number: int) -> list[int]:
-    """So many images, first those such that each run has one that it gets right and one that it gets wrong.
+    """Chooses images so that, if possible, each run gets one right and one wrong.
 
-    Each covers most of what those before it leave uncovered; among equals it is one on which runs disagree most, and the
-    first of those. Fewer images are the first of more.
+    Each image covers most of what the images before it leave uncovered. Among equals, it is the first one on which runs
+    disagree most. A smaller number of images is the beginning of a larger one.
     """
     pairs = np.concatenate([right, ~right])
     disagreement = np.minimum(right.sum(axis=0), (~right).sum(axis=0)) / (1 + len(right))

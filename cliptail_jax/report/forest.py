@@ -37,7 +37,7 @@ class Row(NamedTuple):
     """A claim.
 
     Attributes:
-        interval: value, low and high of the difference, and `difference` as text; None and '–' if it was not tested.
+        interval: value, low and high of the difference, and `difference` as text; None and '–' for an untested claim.
         seeds: the differences of seeds or pairs, if there are several.
     """
 
@@ -65,7 +65,7 @@ class Group(NamedTuple):
         return [k * step for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
     def place(self, x: float) -> float:
-        """Where a value is on the axis of the SVG."""
+        """The position of a value on the axis of the SVG."""
         share = (min(max(x, self.low), self.high) - self.low) / (self.high - self.low)
         return round(EDGE + (WIDTH - 2 * EDGE) * share, 1)
 

@@ -1,4 +1,4 @@
-"""The images of the page: of each class some training images with captions, and test images with what runs take them for."""
+"""The images of the page: for each class, training images with captions and test images with predictions."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,11 +33,11 @@ Problems = dict[str, dict[Owner, None]]  # the runs of each
 
 
 class PageImages(NamedTuple):
-    """What the page embeds.
+    """The images embedded in the page.
 
     Attributes:
         data: `training` and `test`, each None if there are none, for the page's script; None if there are no images.
-        notes: what a reader must know of them: what is missing, and why.
+        notes: which images are missing, and why.
     """
 
     data: Mapping[str, Part | None] | None
@@ -45,7 +45,7 @@ class PageImages(NamedTuple):
 
 
 def page_images(comparison: Comparison, each: int) -> PageImages:
-    """So many training images of each class, and as many test images; fewer, which is noted, if they would not fit."""
+    """The given number of training and of test images per class; fewer, with a note, if they would not fit."""
     if not (each and comparison.evaluated):
         return PageImages(None, [])
     notes: list[str] = []
@@ -70,7 +70,7 @@ def page_images(comparison: Comparison, each: int) -> PageImages:
 def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part | None:
     """Images that a run was trained on, with its captions and those of the other kinds of runs.
 
-    It is the first run of the first kind that has captions and whose data are there, or else of the first whose data are.
+    The run is the first of the first kind with captions and existing data, or else with existing data.
     """
     runs = {(kind.name, kind.runs[0].seed): kind.runs[0] for kind in comparison.evaluated}
     runs = {owner: run for owner, run in runs.items() if data_values(run.config)}
@@ -101,7 +101,7 @@ def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part
 
 
 def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | None:
-    """Images that runs are evaluated on, with the label that each has predicted, of the first set that is there."""
+    """Evaluation images of the first existing set, with the label that each run predicts."""
     runs = {(kind.name, run.seed): (run, kind) for kind in comparison.evaluated for run in kind.runs if run.evaluation}
     problems: Problems = {}
     on, predicted = "", {}
@@ -136,7 +136,7 @@ def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | N
 
 
 def attempt(owner: Owner, read: Callable[[], Value], problems: Problems) -> Value | None:
-    """What `read` returns; None, and a problem, if it cannot. Damaged data raise exceptions of many kinds."""
+    """The result of `read`; None, and a problem, if it fails. Damaged data raise exceptions of many kinds."""
     try:
         return read()
     except Exception as error:
@@ -145,12 +145,11 @@ def attempt(owner: Owner, read: Callable[[], Value], problems: Problems) -> Valu
 
 
 def as_trained(run: Run, found: Value) -> Value:
-    """What was found of a run's training data, which have a fingerprint; UserError if it was trained on others."""
+    """The images of a run's training data. Raises UserError if their fingerprint is not that of the run."""
     trained = run.data.get("fingerprint")
     if trained not in (None, found.fingerprint):
         raise UserError(
-            f"the data that are there now are not those of the training (fingerprint {found.fingerprint[:12]}, not "
-            f"{trained[:12]})"
+            f"the current data are not those of the training (fingerprint {found.fingerprint[:12]}, not {trained[:12]})"
         )
     return found
 
@@ -165,7 +164,7 @@ def captions_of(image: tuple[str, int], captions: Mapping[str, Any]) -> list[tup
 
 
 def same_classes(names: Sequence[str], others: Sequence[str]) -> list[str | None]:
-    """For each of the names, that of the same class among the others; ImageNet's classes may have either of two names."""
+    """For each name, the name of the same class among the others. ImageNet's classes may have either of two names."""
     keys, other_keys = names, others
     if not set(names) <= set(others):
         keys, other_keys = join_keys(names), join_keys(others)
@@ -185,7 +184,7 @@ def shared_names(comparison: Comparison) -> tuple[str, ...]:
 
 
 def shared_labels(comparison: Comparison, names: Sequence[str]) -> Int[np.ndarray, " class"]:
-    """The number among the shared classes of each of a run's classes; UNKNOWN for those that are not shared."""
+    """The index of each of a run's classes among the shared classes; UNKNOWN for other classes."""
     shared = shared_names(comparison)
     if tuple(names) == shared:  # two may have the same name
         return np.arange(len(names))
@@ -194,7 +193,7 @@ def shared_labels(comparison: Comparison, names: Sequence[str]) -> Int[np.ndarra
 
 
 def fitting(parts: Iterable[Part | None], number: int, most: int) -> int:
-    """How many images of each class, at most `number`, are no more than so many bytes."""
+    """The number of images of each class, at most `number`, that fit into the bytes."""
     size = 0
     for rank in range(number):
         for part in filter(None, parts):

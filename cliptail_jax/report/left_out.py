@@ -1,4 +1,4 @@
-"""Notes on the classes that slopes leave out, because they have no logarithm."""
+"""Notes on the classes without a logarithm, which slopes leave out."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def left_out_notes(
     Args:
         left_out: by slope and kind of runs, the number of classes that are left out.
         classes: by kind of runs, the number of all its classes.
-        several: whether kinds have several runs, of which the largest number is given.
+        several: whether kinds have several runs; the note then gives their largest number.
         has_claims: whether there are claims on them.
     """
     notes, alike = [], {}  # slopes that leave out the same classes

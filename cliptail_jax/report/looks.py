@@ -1,4 +1,4 @@
-"""The colours and markers of kinds of runs: those of the figures, as Bokeh and SVG have them."""
+"""The colours and markers of kinds of runs, as in the figures, for Bokeh and SVG."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ DASHES = dict(zip(LINES, ("solid", "dashed", "dotted")))
 
 
 class Look(NamedTuple):
-    """How a kind of runs looks: colour on a light and a dark page, dash of lines, and the marker as the path of an SVG."""
+    """The look of a kind of runs: colours on a light and a dark page, dash of lines, and the marker as an SVG path."""
 
     colour: str
     on_dark: str
@@ -22,7 +22,7 @@ class Look(NamedTuple):
 
 
 def look(number: int) -> Look:
-    """The look of the number-th kind, as `plotting.style.style` has it."""
+    """The look of the number-th kind, from `plotting.style.style`."""
     colour = COLOURS[number % len(COLOURS)]
     dash = DASHES[LINES[number // len(COLOURS) % len(LINES)]]
     return Look(colour, ON_DARK.get(colour, colour), dash, svg_path(MARKERS[number % len(MARKERS)]))

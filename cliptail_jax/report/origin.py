@@ -1,4 +1,4 @@
-"""Where numbers come from: configs and their differences, data, software, hardware, checkpoints, commands."""
+"""The origin of numbers: configs and their differences, data, software, hardware, checkpoints, commands."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ class Configs(NamedTuple):
     """The configs of kinds of runs.
 
     Attributes:
-        different: by field, the value of each kind, of the fields in which kinds that have them differ.
+        different: the fields in which kinds differ, with the value of each kind.
         varied: the fields in which the runs of a kind differ, with their values.
         same: the other fields.
     """
@@ -27,9 +27,9 @@ class Configs(NamedTuple):
 
 
 def configs_of(kinds: Sequence[ComparedGroup]) -> Configs:
-    """What differs between the configs of kinds, what between the runs of each, and what is the same of all.
+    """The differences between the configs of kinds and between the runs of each, and the fields that all share.
 
-    They are compared on the seeds that all have, since a study may not have trained every kind with every seed yet.
+    Configs are compared on shared seeds, since a study may not have trained every kind with every seed yet.
     """
     fields = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
     seeds = set.intersection(*({run.seed for run in kind.runs} for kind in kinds)) if kinds else set()
@@ -55,14 +55,14 @@ def shown(value: Any) -> str:
 
 
 class Fact(NamedTuple):
-    """Something about runs, and the runs of which it is so: '' for all of them."""
+    """A fact about runs, and the runs for which it holds: '' for all of them."""
 
     text: str
     of: str
 
 
 def facts(comparison: Comparison) -> dict[str, list[Fact]]:
-    """Data, templates, software, hardware, commit and checkpoints: each different one, with the runs that it is of."""
+    """Data, templates, software, hardware, commit and checkpoints: each distinct value, with its runs."""
     runs = [((kind.name, run.seed), run) for kind in comparison.kinds for run in kind.runs]
     describe = {
         "data set": data_of,
@@ -80,7 +80,7 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
 
 
 def transfer_facts(transfer: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Fact]]:
-    """What the results of a transfer, by model, depend on, and what they were computed with."""
+    """The settings of a transfer's results by model, and the software and hardware that computed them."""
     every = [
         ((model, f"{result['set']} by {result['method']}"), result) for model in transfer for result in transfer[model]
     ]
@@ -97,7 +97,7 @@ def transfer_facts(transfer: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[
 def collected(
     described: Sequence[tuple[Owner, Any]], describe: Mapping[str, Callable[[Any], str]]
 ) -> dict[str, list[Fact]]:
-    """By name, the different texts of what is described, and whose each is."""
+    """By name, the distinct texts of what is described, with their owners."""
     every = [owner for owner, _ in described]
     result = {}
     for name, of in describe.items():
@@ -136,7 +136,7 @@ def data_of(run: Run) -> str:
 
 
 def captions_of(config: Mapping[str, Any]) -> str:
-    """How the captions of a run are made, if it is trained on captions."""
+    """A description of a run's captions, if it is trained on captions."""
     parts = [config.get(f"data.captions.{name}") for name in ("template", "words")]
     return ", ".join(shown(part) for part in parts if part)
 
@@ -155,7 +155,7 @@ def hardware_of(noted: Mapping[str, Any]) -> str:
 
 
 def class_lists(comparison: Comparison) -> dict[str, str]:
-    """The class names of runs as one text, by the runs that have them."""
+    """The class names of runs as one text, with their runs."""
     owners: dict[tuple[str, ...], list[Owner]] = {}
     every = []
     for kind in comparison.kinds:
@@ -167,7 +167,7 @@ def class_lists(comparison: Comparison) -> dict[str, str]:
 
 
 def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[str, str]:
-    """The commands that repeat the numbers, by what they repeat."""
+    """The commands that repeat the numbers, by their results."""
     found: dict[str, list[str]] = {}
     of_runs: dict[str, list[Owner]] = {}
     for contents in directories:

@@ -1,4 +1,4 @@
-"""The tables of the page: numbers as text to read, and as values to sort and download."""
+"""The tables of the page: numbers as text, and as values to sort and download."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
 
 
 class Cell(NamedTuple):
-    """What a cell shows, and the number by which it is sorted; None where that is the text. `bounds` are its interval."""
+    """The text of a cell, and the number by which it is sorted (None for the text). `bounds` are its interval."""
 
     text: str
     value: float | None = None
@@ -21,7 +21,7 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A header with explanations, rows by the name of each, and the kinds of rows that are not named as theirs.
+    """A header with explanations, rows by name, and the kinds of rows whose names differ from their kinds.
 
     `first` is the title of the names of rows.
     """
@@ -67,7 +67,7 @@ def run_table(comparison: Comparison) -> Table:
 
 
 def set_table(comparison: Comparison) -> Table:
-    """A row for each kind, evaluation set and class frequency; none if no run has several, and none is of retrieval.
+    """A row for each kind, evaluation set and class frequency; empty if no run has several or retrieval.
 
     Columns that no row has are left out.
     """
@@ -93,7 +93,7 @@ def set_table(comparison: Comparison) -> Table:
 
 
 def measure_table(comparison: Comparison) -> Table:
-    """The other measures: overconfidence, neural collapse, similarities, where they were computed."""
+    """The other measures, if they were computed: overconfidence, neural collapse, similarities."""
     kinds = [kind for kind in comparison.kinds if kind.shared]
     others = [measure for measure in MEASURES.values() if measure not in run_measures()]
     known = [measure for measure in others if any(not math.isnan(kind.mean(measure.key)) for kind in kinds)]
@@ -113,7 +113,7 @@ def transfer_table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
 
 
 def columns_of(table: Table) -> tuple[list[str], list[list[Any]]]:
-    """A table as a header and rows for programs, with the bounds of intervals in columns of their own."""
+    """A table as a header and rows for programs, with separate columns for the bounds of intervals."""
     columns: dict[str, list[Any]] = {table.first: list(table.rows)}
     for place, (title, _) in enumerate(table.header):
         cells = [row[place] for row in table.rows.values()]
@@ -126,7 +126,7 @@ def columns_of(table: Table) -> tuple[list[str], list[list[Any]]]:
 
 
 def value_of(cell: Cell) -> float | int | str | None:
-    """The number of a cell, or its text; None where it is undefined."""
+    """The number of a cell, or its text; None if it is undefined."""
     if cell.text == UNDEFINED:
         return None
     if cell.value is None:

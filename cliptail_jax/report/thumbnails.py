@@ -36,7 +36,7 @@ def thumbnail(encoded: bytes) -> str:
 
 
 def check_built(name: str, data_dir: str) -> None:
-    """Raises UserError for a set that opening it would build: a page is written from what is there."""
+    """Raises UserError for a set that opening would build: a page is written from existing data."""
     if needs_no_raw_data(name) and not built_folder(name, data_dir).exists():
         root = resolve_data_dir(data_dir)
         raise UserError(

@@ -49,7 +49,7 @@ class Captions(NamedTuple):
 
 
 def data_values(config: Mapping[str, Any]) -> str:
-    """The values of a run's config that determine what it is trained on, as JSON; '' for a model that is not trained."""
+    """The values of a run's config that determine its training data, as JSON; '' for an untrained model."""
     known = {field.key for field in fields_of(Data(), "data.")}
     return json.dumps({key: config[key] for key in sorted(known & config.keys())}) if "data.name" in config else ""
 
@@ -67,7 +67,7 @@ def has_captions(config: Mapping[str, Any]) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def choose_images(values: str, each: int) -> TrainingImages:
-    """So many images of each class, evenly spread over its records, with thumbnails.
+    """The given number of images of each class, evenly spread over its records, with thumbnails.
 
     Args:
         values: the result of `data_values`.
@@ -120,10 +120,10 @@ def open_variant(data: ConfigDict) -> Variant:
 
 
 def training_variant(run: Run) -> Variant:
-    """The data of a run. Raises UserError if they are not there, or are others than it was trained on."""
+    """The data of a run. Raises UserError if they are missing, or differ from its training data."""
     variant = open_variant(data_section(data_values(run.config)))
     if variant.fingerprint() != run.data.get("fingerprint"):
-        raise UserError(f"{run.workdir} was trained on other data than are prepared now")
+        raise UserError(f"{run.workdir} was trained on other data than those now prepared")
     return variant
 
 
@@ -138,7 +138,7 @@ def shortened(text: str) -> str:
 
 
 def evenly(rows: Int[np.ndarray, " row"], number: int) -> Int[np.ndarray, " some"]:
-    """So many of the rows, evenly spread, the first and the last among them; all if there are no more."""
+    """The given number of rows, evenly spread, including the first and the last; all rows if there are no more."""
     if len(rows) <= number:
         return rows
     return rows[np.linspace(0, len(rows) - 1, number).round().astype(int)]

@@ -1,1 +1,1 @@
-"""The one reader of what runs leave behind: runs, their evaluations, groups of runs, and directories of them."""
+"""Reads the files of runs: runs, their evaluations, groups of runs, and directories of them."""

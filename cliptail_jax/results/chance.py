@@ -1,4 +1,4 @@
-"""Whether runs are no better than chance, where a small slope is no robustness."""
+"""Detects runs that are no better than chance, whose small slopes do not show robustness."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from cliptail_jax.metrics.measures import MEASURES, ClassResults
 
 
 def twice_chance(classes: int) -> float:
-    """The accuracy in percent with twice the odds of chance: over many classes 200 / classes, which over two would be 100."""
+    """The accuracy in percent with twice the odds of chance; for many classes about 200 / classes."""
     return 200 / (classes + 1)
 
 
 def chance_note(replicates: Sequence[Sequence[ClassResults]]) -> str:
-    """Why runs count as at chance: the interval of their accuracy reaches down to twice chance; '' if it does not.
+    """The reason why runs count as at chance (the interval of their accuracy includes twice chance), else ''.
 
     Args:
         replicates: the results of the runs of each seed or mirrored pair, over the same classes.

@@ -1,4 +1,4 @@
-"""Hypotheses on the statistics of runs, stated before the runs, and the verdicts on them."""
+"""Hypotheses about statistics of runs, stated before the runs, and their verdicts."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,13 +20,12 @@ class Claim:
         statistic: the key of a measure.
         higher: the run that is claimed to be higher, or a number.
         lower: the other run, or a number.
-        margin: within which a difference counts as none; measures have one each, see `cliptail_jax.experiments.studies.claim`.
-        set: the evaluation or transfer set; by default the first, of a measure of retrieval the first by retrieval.
+        margin: the largest difference that counts as none; see `cliptail_jax.experiments.studies.claim` for defaults.
+        set: the evaluation or transfer set; by default the first one, or for retrieval the first retrieval set.
         equal: whether it is claimed that the difference lies within ± the margin.
-        at: "equal accuracy" compares the runs where each is as accurate as the least accurate of them is at its end; "" at
-            their ends.
+        at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" at their ends.
         minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
-        study: the directory of another study, which has the runs of `minus`; "" if they are in this one.
+        study: the directory of another study with the runs of `minus`; "" for this one.
     """
 
     text: str
@@ -46,13 +45,13 @@ class Claim:
 
     @property
     def runs(self) -> list[str]:
-        """The runs of this study that it compares."""
+        """The compared runs of this study."""
         names = (self.higher, self.lower, *(() if self.study else self.minus))
         return [name for name in names if isinstance(name, str)]
 
     @property
     def compared(self) -> str:
-        """What is compared with what."""
+        """The comparison, as text."""
         text = f"{self.higher} − {self.lower}"
         return (
             f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
@@ -70,7 +69,7 @@ class Change(NamedTuple):
     """A change after the first run of a study.
 
     Attributes:
-        mark: '†' if the claim was added or is another one, '‡' if only the recipe of its runs is another one.
+        mark: '†' if the claim was added or changed, '‡' if only the recipe of its runs changed.
         text: the fields with their old and new values.
     """
 
@@ -86,8 +85,8 @@ class ClaimResult(Claim):
         by_seed: the statistic of the first two runs, of each seed or mirrored pair.
         difference: their difference; None if the claim could not be tested, which `obstacle` explains.
         at_chance: whether it was not tested because a run is no better than chance.
-        corrected: the verdict that is corrected for the number of claims, by `correct_for_number`.
-        change: how the claim was changed after the first run.
+        corrected: the verdict after the correction for the number of claims, by `correct_for_number`.
+        change: the change of the claim after the first run, if any.
     """
 
     by_seed: Sequence[tuple[float, float]] = ()
@@ -105,7 +104,7 @@ class ClaimResult(Claim):
         """The verdict by the interval of a level.
 
         "no effect" if it lies within ± the margin; else "supported" if it lies above 0, "contradicted" if below 0, and
-        "inconclusive" if it contains 0. Of a claim that runs are equal, "supported" if it lies within ± the margin,
+        "inconclusive" if it contains 0. A claim that runs are equal is "supported" if it lies within ± the margin,
         "contradicted" if it lies outside, and else "inconclusive".
         """
         if self.difference is None:
@@ -123,7 +122,7 @@ class ClaimResult(Claim):
 
     @property
     def p_value(self) -> float:
-        """1 − the highest level at which the verdict holds; 0.05 or more of one that is "inconclusive"."""
+        """1 − the highest level at which the verdict holds; 0.05 or more for "inconclusive"."""
         by_bound = [self.difference.p_value(bound) for bound in (-self.margin, self.margin)]
         if self.equal and abs(self.difference.value) > self.margin:
             return by_bound[self.difference.value > 0]
@@ -133,10 +132,10 @@ class ClaimResult(Claim):
 
 
 def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """The results with verdicts that all hold together with 95 % confidence, by the step-down procedure of Holm (1979).
+    """The results with verdicts that hold jointly with 95 % confidence, by the step-down procedure of Holm (1979).
 
     In the order of their p-values, the claim of rank k (from 0) of m keeps its verdict if that is also the verdict of the
-    interval of level 1 − 0.05 / (m − k). The first claim of which it is not, and all after it, are inconclusive.
+    interval of level 1 − 0.05 / (m − k). The first claim for which this fails, and all after it, are inconclusive.
     """
     tested = [i for i, result in enumerate(results) if result.difference is not None]
     verdicts = dict.fromkeys(tested, INCONCLUSIVE)

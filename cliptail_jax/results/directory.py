@@ -39,7 +39,7 @@ class Contents:
     """The contents of a directory.
 
     Attributes:
-        study: what study.json states; None without one.
+        study: the content of study.json; None without one.
         transfers: results of a directory of cliptail_jax.transfer.
         problems: a line for each file that cannot be read.
     """
@@ -64,12 +64,12 @@ class Contents:
 
     @property
     def names(self) -> list[str]:
-        """Those of the runs and of the transfer's models."""
+        """The names of the runs and of the transfer's models."""
         return [run.name for run in self.runs] + [result["model"] for result in self.transfers]
 
 
 def read_directory(workdir: Path) -> Contents:
-    """The contents of a run's, a study's or a transfer's directory. Damaged files are problems, and left out.
+    """The contents of a run's, a study's or a transfer's directory. Damaged files are reported as problems.
 
     Runs are in the order of the study, if there is one.
 
@@ -77,7 +77,7 @@ def read_directory(workdir: Path) -> Contents:
         UserError: there is no such directory.
     """
     if not workdir.is_dir():
-        raise UserError(f"{workdir} is no directory: name that of a run, a study or a transfer")
+        raise UserError(f"{workdir} is not a directory: give the directory of a run, a study or a transfer")
     problems: Problems = []
     study = attempt(lambda: read_study(workdir), None, problems)
     transfers = attempt(lambda: read_transfers(workdir), [], problems)
@@ -115,7 +115,7 @@ def find_runs(workdir: Path) -> list[Run]:
 
 
 def is_readable(run: Run, problems: Problems) -> bool:
-    """Whether the config of a run can be read; its other files are read, too, and damaged ones left out of it."""
+    """Reads a run's files and returns whether its config can be read. Other damaged files are left out."""
     if attempt(lambda: run.noted, None, problems) is None:
         return False
     found: Problems = []
@@ -130,7 +130,7 @@ def is_readable(run: Run, problems: Problems) -> bool:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """By each path, as much of its end as distinguishes it from the others."""
+    """For each path, the shortest end that distinguishes it from the others."""
     parts = {path: path.strip("/").split("/") for path in paths}
     short = {}
     for path, own in parts.items():
@@ -151,12 +151,12 @@ def select(contents: Contents, patterns: Sequence[str]) -> Contents:
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether the name of a run matches one of the patterns, which are those of shells."""
+    """Whether the name of a run matches one of the shell patterns."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def attempt(read: Callable[[], Value], default: Value, problems: Problems) -> Value:
-    """What `read` returns; the default, and a problem, if it cannot."""
+    """The result of `read`; the default, and a problem, if it fails."""
     try:
         return read()
     except UserError as error:
@@ -167,5 +167,5 @@ def attempt(read: Callable[[], Value], default: Value, problems: Problems) -> Va
 
 
 def directory_name(path: Path) -> str:
-    """The name of a directory, also of one that is given as '.' or '..'."""
+    """The name of a directory, also for '.' and '..'."""
     return path.name if is_remote(path) else Path(path).resolve().name

@@ -28,7 +28,7 @@ class Evaluation:
         results: its counts and values by class.
         confusion: counts of predictions, rows by true class, in the smallest type that can represent them.
         share: of each class in all predictions, in 0..1.
-        predicted: the prediction for each record, -1 where it is unknown; None for evaluations by earlier versions.
+        predicted: the prediction for each record, -1 if it is unknown; None for evaluations by earlier versions.
     """
 
     on: str
@@ -113,7 +113,7 @@ def read_evaluation(workdir: Path, on: str) -> Evaluation | RetrievalEvaluation:
 
 
 def read_course(workdir: Path, evaluation: Evaluation) -> dict[int, ClassResults]:
-    """By step, the results of all evaluations on the set of the latest one, with its settings; {} by earlier versions.
+    """By step, the results of all evaluations with the latest one's set and settings; {} for earlier versions.
 
     They have the class frequency and the groups of the latest one.
     """

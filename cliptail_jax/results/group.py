@@ -30,7 +30,7 @@ class RunGroup:
         name: of its runs.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
         size: the number of runs that a replicate has when it is complete.
-        known: the part of `bias` that is known already, because it takes time to compute.
+        known: the part of `bias` that was already computed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class RunGroup:
 
     @functools.cached_property
     def evaluations(self) -> list[Evaluation]:
-        """Those of its runs on their main sets, if these have labels."""
+        """The evaluations of its runs on their main sets, if these have labels."""
         return [run.evaluation for run in self.runs if run.evaluation]
 
     def mean(self, key: str) -> float:
@@ -90,14 +90,14 @@ class RunGroup:
         return firth_regression(*classes[:, None, ~np.isnan(classes).any(axis=0)])
 
     def left_out(self, key: str) -> int:
-        """How many classes a measure leaves out: the largest number of any replicate."""
+        """The number of classes that a measure leaves out: the largest of any replicate."""
         if len(self.runs) == self.size == 1 and f"{key}_left_out" in self.runs[0].summary:
             return self.runs[0].summary[f"{key}_left_out"]
         return max((MEASURES[key].classes_left_out(runs) for runs in self._complete if _has(key, runs)), default=0)
 
     @functools.cached_property
     def _complete(self) -> list[list[Results]]:
-        """The results of the replicates that have all their runs, over the same classes."""
+        """The results of the complete replicates, over the same classes."""
         complete = []
         for replicate in self.replicates:
             evaluations = [run.latest for run in replicate if run.latest]
@@ -107,7 +107,7 @@ class RunGroup:
 
     @functools.cached_property
     def chance_note(self) -> str:
-        """Why its runs are no better than chance; '' if they are."""
+        """The reason why its runs count as at chance; '' if they do not."""
         return chance_note([results for results in self._complete if isinstance(results[0], ClassResults)])
 
     @property
@@ -116,9 +116,9 @@ class RunGroup:
         return f"{self.name} (at chance)" if self.chance_note else self.name
 
     def path(self, key: str) -> list[tuple[float, float]]:
-        """Top-1 in percent and a measure at the evaluations during the training that all its runs have, in order.
+        """Top-1 in percent and a measure at the shared evaluations during training, in order.
 
-        Those at chance are left out, where slopes mean little, and so are undefined values.
+        Evaluations at chance, where slopes mean little, and undefined values are left out.
         """
         courses = [[run.course for run in replicate if run.course] for replicate in self.replicates]
         courses = [of_replicate for of_replicate in courses if len(of_replicate) == self.size]
@@ -157,7 +157,7 @@ class RunGroup:
 
     @property
     def images_per_second(self) -> float:
-        """The mean over runs of the median over logged steps without the first, which compiles."""
+        """The mean over runs of the median over logged steps, without the first step, which compiles."""
         logs = [[line["images_per_second"] for line in run.log[1:] if "images_per_second" in line] for run in self.runs]
         return mean_of([float(np.median(rates)) for rates in logs if rates])
 

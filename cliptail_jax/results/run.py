@@ -31,7 +31,7 @@ SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "ev
 
 
 class Run:
-    """A run, or the evaluations of a published model, whose files are read when they are first needed.
+    """A run, or the evaluations of a published model. Files are read when they are first needed.
 
     Attributes:
         workdir: its directory.
@@ -39,7 +39,7 @@ class Run:
         seed: the name of the seed's directory, such as 'seed_0_mirrored'; '' without one.
         transfers: results of its transfer to other sets.
 
-    Properties raise UserError where a file is damaged.
+    Properties raise UserError if a file is damaged.
     """
 
     def __init__(self, workdir: Path, name: str = "", seed: str = "", eval_sets: Sequence[str] | None = None):
@@ -54,7 +54,7 @@ class Run:
 
     @functools.cached_property
     def noted(self) -> Mapping[str, Any]:
-        """The content of config.json: the config, and what the run was trained with."""
+        """The content of config.json: the config, and the software and hardware of the run."""
         noted = read_document(self.workdir)
         if noted is None:
             raise UserError(f"there is no run in {self.workdir}")
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of the training data, in label order; empty for a published model."""
+        """The class names of the training data, in label order; empty for a published model."""
         return self._table[0]
 
     @property
@@ -124,7 +124,7 @@ class Run:
 
     @functools.cached_property
     def sets(self) -> Mapping[str, Sequence[Summary]]:
-        """The summaries of all evaluations, in order, by set; without sets that it was not evaluated on."""
+        """The summaries of all evaluations, in order, by set, for sets with evaluations."""
         found = {on: self._summaries(on) for on in dict.fromkeys(self.eval_sets)}
         return {on: summaries for on, summaries in found.items() if summaries}
 
@@ -133,18 +133,18 @@ class Run:
 
     @property
     def main_set(self) -> str:
-        """The first set that it was evaluated on by classes, or else the first set; '' without one."""
+        """The first set with an evaluation by classes, or else the first set; '' without one."""
         labelled = (on for on, summaries in self.sets.items() if not is_retrieval(summaries[-1]))
         return next(labelled, next(iter(self.sets), ""))
 
     @property
     def summary(self) -> Summary:
-        """That of the latest evaluation on the main set; empty without one."""
+        """The summary of the latest evaluation on the main set; empty without one."""
         return self.summaries[-1] if self.summaries else {}
 
     @property
     def summaries(self) -> Sequence[Summary]:
-        """Those of all evaluations on the main set."""
+        """The summaries of all evaluations on the main set."""
         return self.sets.get(self.main_set, ())
 
     def last_evaluations(self, on: str = "") -> dict[str, Summary]:
@@ -175,19 +175,19 @@ class Run:
 
     @functools.cached_property
     def course(self) -> Mapping[int, ClassResults]:
-        """By step, the results by class of all evaluations on the main set; {} by earlier versions, or without labels."""
+        """By step, results by class of all evaluations on the main set; {} for earlier versions, or without labels."""
         return read_course(self.workdir, self.evaluation) if self.evaluation else {}
 
     def names_and_selection(self) -> tuple[str, dict[str, Any]]:
-        """The list that its classes are named by, and the other fields that its classes depend on.
+        """The list of its class names, and the other fields on which its classes depend.
 
-        The classes of runs that agree in the second are the same by label, whatever their names are.
+        Runs that agree in the second have the same classes by label, whatever their names.
         """
         selection = {key: value for key, value in self.config.items() if key.startswith(SELECTING)}
         return self.config.get("data.class_names", ""), selection
 
     def probe_accuracies(self) -> dict[str, Float[np.ndarray, " _"]]:
-        """By set whose images have one class, the accuracy of the linear probe on each class, in 0..1."""
+        """For each set with one class per image, the accuracy of the linear probe on each class, in 0..1."""
         accuracies = {}
         for result in self.transfers:
             if result["method"] == "probe":
@@ -201,7 +201,7 @@ class Run:
 
 
 def last_pass(lines: Sequence[Summary]) -> dict[str, Summary]:
-    """The summaries of the last evaluation on a set, by the class frequency that each is compared with, in order.
+    """The summaries of the last evaluation on a set, by compared class frequency, in order.
 
     A published model is compared with the class frequencies of several corpora in one pass.
     """

@@ -1,4 +1,4 @@
-"""The questions of a study: `study.json` in its directory, from which its page is made together with the files of its runs."""
+"""The questions of a study: `study.json`, which the page reads together with the files of the runs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ class Study:
         replicates: the directories of each seed or mirrored pair; "" is the directory of a study without seeds.
         claims: by key.
         changes: of claims since the first run, by key.
-        command: that of the study; and `commands`, those that train a run alone, where they are known.
-        failures: why parts of it failed, at the last report.
+        command: the study's command; `commands`: the commands that train a single run, if known.
+        failures: the reasons why parts of it failed, at the last report.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Tests of claims by bootstrap: the interval of the paired difference decides, over classes and over seeds or mirrored pairs."""
+"""Tests claims by the bootstrap interval of the paired difference, over classes and seeds or mirrored pairs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from cliptail_jax.results.study import Replicate, finished_runs, read_study
 def evaluate_claims(
     claims: Mapping[str, Claim], replicates: Sequence[Replicate], changes: Mapping[str, Change]
 ) -> dict[str, ClaimResult]:
-    """The tests of claims by key, corrected for their number. `changes` are those since the first run."""
+    """The tests of claims by key, corrected for their number. `changes` are changes since the first run."""
     results = correct_for_number([evaluate_claim(claim, replicates) for claim in claims.values()])
     return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
 
@@ -34,7 +34,7 @@ def evaluate_claims(
 def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult:
     """Test a claim by the interval of the mean difference over seeds or mirrored pairs.
 
-    One of them is left out if one of its runs failed or its statistic is undefined.
+    A seed or pair is left out if one of its runs failed or its statistic is undefined.
     """
     compared, obstacles = [], []
     for replicate in replicates:
@@ -65,7 +65,7 @@ def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult
 
 
 def evaluate_in(claim: Claim) -> ClaimResult:
-    """The test of the difference that a claim subtracts, in the other study that it names. Raises UserError without one."""
+    """The test, in the claim's other study, of the difference that it subtracts. Raises UserError without one."""
     workdir = work_path(claim.study)
     if (study := read_study(workdir)) is None:
         raise UserError(f"there is no study in {claim.study}")
@@ -75,7 +75,7 @@ def evaluate_in(claim: Claim) -> ClaimResult:
 
 
 def run_at_chance(claim: Claim, name: str, replicates: Sequence[Replicate]) -> str:
-    """Why the runs of a name are no better than chance; '' if they are, or if the claim is not on their classes."""
+    """The reason why the runs of a name count as at chance; '' if they do not, or if the claim is not about classes."""
     measure = MEASURES[claim.statistic]
     if measure.of_probes or measure.over == QUERIES:
         return ""
@@ -91,7 +91,7 @@ def evaluation_of(run: Run, on: str, kind: str = "evaluation") -> Evaluation | R
 
 
 def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation | RetrievalEvaluation]) -> bool:
-    """Whether the classes of runs are the same: by their names, or by label where runs differ in the list of names."""
+    """Whether runs have the same classes: by name, or by label if they differ only in the list of names."""
     if len({evaluation.class_names for evaluation in evaluations}) == 1:
         return True
     lists, selections = zip(*(run.names_and_selection() for run in runs))
@@ -102,7 +102,7 @@ def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation | Retriev
 def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
     """The statistic of the runs that a claim names, in its order, over the same resamples of the classes.
 
-    Runs are compared on the set that it names, or by default on their first one, or of probes on all that all have.
+    Runs are compared on the claim's set, by default their first one or, for probes, all shared sets.
 
     Raises:
         UserError: a run failed, or there is nothing to compare, or the measure is undefined.
@@ -135,7 +135,7 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
             raise UserError(
                 "not comparable: the first evaluation of a run is more accurate than another run at its end"
             )
-        raise UserError("it is undefined of one of them, as a correlation with equal values is")
+        raise UserError("it is undefined for one of them, like a correlation of equal values")
     of_runs, names = iter(found), (claim.higher, claim.lower, *(() if claim.study else claim.minus))
     return [next(of_runs) if isinstance(name, str) else constant(name) for name in names]
 
@@ -146,9 +146,9 @@ def constant(number: float) -> Bootstrapped:
 
 
 def courses_of(runs: Sequence[Run], on: str) -> list[list]:
-    """The results of all evaluations during the training of each run, which have the same steps.
+    """The results of all evaluations during the training of each run, at the same steps.
 
-    Raises UserError for runs that have one evaluation, or only the counts of the last one, as those of earlier versions.
+    Raises UserError for runs with one evaluation or, from earlier versions, only the counts of the last one.
     """
     courses = [read_course(run.workdir, run.evaluated_on(on)) if on else run.course for run in runs]
     for run, course in zip(runs, courses):

@@ -1,4 +1,4 @@
-"""Checkpoints by Orbax, each step with a sha256 manifest without which it does not count."""
+"""Checkpoints by Orbax. Each valid step has a SHA-256 manifest."""
 
 import json
 import logging
@@ -16,10 +16,10 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 
 
 class Checkpoints:
-    """The checkpoints of a run, of which the last `keep` are kept. They are saved in the background.
+    """The last `keep` checkpoints of a run. They are saved in the background.
 
-    A step is `checkpoints/<step>/`. It is valid if `<step>.sha256.json` beside it, which is written once the step is complete,
-    lists each of its files with the right hash.
+    A step is `checkpoints/<step>/`. It is valid if `<step>.sha256.json` beside it lists each of its files with the
+    right hash. This manifest is written once the step is complete.
 
     Attributes:
         newest: the last step that is complete, 0 if there is none.
@@ -34,7 +34,7 @@ class Checkpoints:
         self._manager = _Manager(self._directory, options=options)
 
     def _set_corrupt_aside(self) -> int:
-        """The newest valid step. Later ones are renamed to `<step>.corrupt`, for new ones to take their place."""
+        """The newest valid step. Renames later ones to `<step>.corrupt`, to make room for new ones."""
         newest = 0
         if jax.process_index() == 0 and self._directory.exists():
             newest = max(newest_valid_step(self._directory), 0)
@@ -51,10 +51,10 @@ class Checkpoints:
 
     @property
     def saved(self) -> str:
-        """A sentence on what is saved, for a program that stops."""
+        """A sentence about the saved step, for a program that stops."""
         if not self.newest:
             return "no step is saved yet, and the same command starts again"
-        return f"step {self.newest} is saved, and the same command goes on from there"
+        return f"step {self.newest} is saved, and the same command continues from there"
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -96,7 +96,7 @@ class Checkpoints:
 
 class _Manager(ocp.CheckpointManager):
     def reached_preemption(self, step: int) -> bool:
-        """False, since StopRequest asks JAX: all processes have to ask with the same sequence of numbers."""
+        """False, since StopRequest asks JAX; all processes must ask with the same sequence of numbers."""
         return False
 
 

@@ -20,7 +20,7 @@ def is_installed_command() -> bool:
 
 
 def last_lines(results: str | Path, page: str = "", workdir: str | Path = "") -> str:
-    """The last lines of a program: where its results are, and the page that shows them or the command that writes it."""
+    """The last lines of a program: its results, and the page that shows them or the command that writes it."""
     program = "cliptail report" if is_installed_command() else "python -m cliptail_jax.report"
     command = f"{program} --workdir={shlex.quote(str(workdir or results))}"
     return f"Results:      {results}\nTo see them:  {page or command}"

@@ -59,7 +59,7 @@ def open_or_resume(
         data: number of records and fingerprint of the training data. Those of the first process count.
 
     Raises:
-        UserError: `workdir` contains the run of another config or of other data, or files of another program.
+        UserError: `workdir` contains a run with another config or data, or files of another program.
     """
     obstacle = obstacle_to(workdir, values, fields, data) if jax.process_index() == 0 else ""
     if broadcast_from_first(bool(obstacle) and has_something_to_lose(workdir) and not overwrite):
@@ -74,7 +74,7 @@ def open_or_resume(
 
 
 def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any]) -> str:
-    """The reason why a run of this config and data cannot continue the one in `workdir`; '' if it can, or there is none."""
+    """The reason why a run of this config and data cannot continue the one in `workdir`; '' if it can."""
     try:
         check_digests(workdir)
         config, earlier = read_config(workdir), read_json(workdir / DATA, TrainingData)
@@ -98,7 +98,7 @@ def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Ma
 
 
 def has_something_to_lose(workdir: Path) -> bool:
-    """Whether a directory has checkpoints, evaluations or files that are no run's; a run without them has just begun."""
+    """Whether a directory has checkpoints, evaluations or foreign files. A run without them has just begun."""
     if (workdir / "checkpoints").exists() or (workdir / "eval").exists():
         return True
     try:
@@ -108,7 +108,7 @@ def has_something_to_lose(workdir: Path) -> bool:
 
 
 def foreign_file(workdir: Path) -> str:
-    """The name of a file or folder that a run would replace, in a directory without the config of a run; '' if there is none.
+    """The name of a foreign file or folder that a run would replace, in a directory without a run; '' if there is none.
 
     Raises UserError if config.json cannot be read.
     """
@@ -134,8 +134,8 @@ def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:
 def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str:
     """Up to three fields in which the config of the run in `workdir` has other values; '' for none, or no run.
 
-    `fields` are those of a training config. Only those that affect training count; one that was added after the run has its
-    default there.
+    `fields` are the fields of a training config. Only fields that affect training count. A field that was added after
+    the run has its default there.
     """
     config = read_config(workdir)
     if config is None:
@@ -181,13 +181,13 @@ def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
 
 
 def last_step(workdir: Path) -> int | None:
-    """The last step of the finished run in `workdir`; None if it is not finished, or of a version that did not record it."""
+    """The last step of the finished run in `workdir`; None if it is unfinished, or did not record the step."""
     written = read_document(workdir) or {}
     return written.get("finished", {}).get("step")
 
 
 def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
-    """The class names and counts in the folder of a run or of an evaluation; none for a run on records without classes.
+    """The class names and counts in the folder of a run or an evaluation; empty for a run on records without classes.
 
     Raises UserError if the file is damaged.
     """
@@ -217,7 +217,7 @@ def read_document(workdir: Path) -> RunDocument | None:
 
 
 def truncate_logs(workdir: Path, step: int) -> None:
-    """Remove the log lines of steps after `step`, from which the run is continued."""
+    """Remove the log lines after `step`, from which the run continues."""
     for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}"), *workdir.glob(f"eval/*/{COUNTS}")]:
         kept = [record for record in read_lines(path, LogLine) if record["step"] <= step]
         if path.exists():
@@ -225,7 +225,7 @@ def truncate_logs(workdir: Path, step: int) -> None:
 
 
 def write_description(workdir: Path, document: Mapping[str, Any]) -> None:
-    """Write the description of a run's model, from which it is opened."""
+    """Write the description of a run's model, for opening it."""
     write_json(workdir / DESCRIPTION, document)
 
 

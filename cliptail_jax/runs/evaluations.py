@@ -1,4 +1,4 @@
-"""The files of a run's evaluations: lines of numbers and of class counts for each, and the arrays of the latest."""
+"""The files of a run's evaluations: a line of numbers and of class counts for each, and the arrays of the latest."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
 
 
 def last_evaluations(workdir: Path, name: str, number: int) -> list[dict[str, Any]]:
-    """The summaries of the last evaluations on the set 'name:split', oldest first; fewer if there are not so many."""
+    """The summaries of the last evaluations on the set 'name:split', oldest first; fewer if fewer exist."""
     return read_summaries(workdir, name)[-number:]
 
 
@@ -34,7 +34,7 @@ def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def read_class_counts(workdir: Path, name: str) -> list[ClassCounts]:
-    """The counts by class of the run's evaluations with the last one's settings on the set 'name:split', by step.
+    """By step, the counts by class of the run's evaluations on the set 'name:split' with the last one's settings.
 
     Evaluations by earlier versions have none. Raises UserError if a line is damaged.
     """
@@ -45,12 +45,12 @@ def read_class_counts(workdir: Path, name: str) -> list[ClassCounts]:
 
 
 def add_summary(directory: Path, summary: Mapping[str, Any], counts: ClassCounts | None = None) -> None:
-    """Append the numbers of an evaluation, and its counts by class, to those in its folder, the numbers last."""
+    """Append an evaluation's counts by class, and then its numbers, to the files in its folder."""
     for name, record in ((COUNTS, counts), (SUMMARY, summary)):
         if record is not None:
             write_text(directory / name, "".join(map(line_of, [*read_lines(directory / name), record])))
 
 
 def evaluation_directory(workdir: Path, name: str) -> Path:
-    """Where the evaluations on the set 'name:split' are."""
+    """The folder of the evaluations on the set 'name:split'."""
     return workdir / "eval" / name.replace(":", "_").replace("/", "_")

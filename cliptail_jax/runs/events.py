@@ -16,7 +16,7 @@ FLUSH_SECONDS = 30.0
 
 
 class Events:
-    """Writes scalars, in the program's own thread, since a full disk would end tensorboardX's and fill its queue.
+    """Writes scalars in the program's own thread: a full disk would end tensorboardX's thread and fill its queue.
 
     TensorBoard hides the events of earlier sessions at or after `first_step`.
     """

@@ -22,7 +22,7 @@ BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's loc
 
 
 class InUseError(UserError):
-    """Another program writes to a work directory: `holder` is its process, where that is known."""
+    """Another program writes to a work directory. `holder` is its process, if known."""
 
     def __init__(self, message: str, holder: str):
         super().__init__(message)
@@ -33,7 +33,7 @@ class InUseError(UserError):
 def sole_writer(workdir: Path) -> Iterator[None]:
     """Locks a work directory until the context or the process ends. All processes of a run share the lock.
 
-    Raises InUseError with the process that has the lock, if another program has it.
+    Raises InUseError with the owner's process if another program has the lock.
     """
     refusal, holder = "", "another process"
     with contextlib.ExitStack() as held:
@@ -72,7 +72,7 @@ def _file(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _object(path: Path) -> Iterator[None]:
-    """Locks an object of a bucket: its holder rewrites it every `BEAT` seconds, and others see it change."""
+    """Locks an object of a bucket: its owner rewrites it every `BEAT` seconds, and others see it change."""
     if (before := _read(path)) is not None:
         log_line(f"{path} was left by {before.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
         time.sleep(2.5 * BEAT)

@@ -27,7 +27,7 @@ class Diverged(UserError):
 
 
 class Log:
-    """The log of one session of the run in `workdir`, which begins after step `start`."""
+    """The log of one session of the run in `workdir`, which starts after step `start`."""
 
     def __init__(self, workdir: Path, batch_size: int, steps_per_epoch: int, start: int):
         self.workdir = workdir
@@ -57,7 +57,7 @@ class Log:
 
     @contextlib.contextmanager
     def compiling(self) -> Iterator[None]:
-        """Measures the duration of compilation; the time of the steps starts at the end of this context."""
+        """Measures the duration of compilation. The time of the steps starts at the end of this context."""
         began = time.perf_counter()
         yield
         self._since = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How far runs are: a bar for each in a terminal, and elsewhere a line a minute."""
+"""The progress of runs: a bar for each in a terminal, else one line per minute."""
 
 import contextlib
 import dataclasses
@@ -29,12 +29,12 @@ class Progress:
     Attributes:
         label: names the run.
         total: all its steps.
-        step: the steps done; None before it is known where the run starts.
-        doing: what it does besides steps, such as 'compiling'; '' while it trains.
+        step: the number of steps done; None before the first step is known.
+        doing: the current action besides steps, such as 'compiling'; '' while it trains.
         loss: of the last of these steps; None before the first of a session.
         speed: steps per second; None before it is known.
         batch_size: images of a step.
-        is_over: whether this was the last of the run.
+        is_over: whether this is the run's last progress.
     """
 
     label: str
@@ -75,7 +75,7 @@ class Display:
             self._print(progress)
 
     def clear(self) -> None:
-        """Remove the bars of runs that have ended without a word."""
+        """Remove the bars of runs that ended without a message."""
         for label in list(self._bars):
             self._end(label)
 
@@ -102,7 +102,7 @@ class Display:
 
 
 def shortened(label: str, columns: int) -> str:
-    """The label without its middle if it is longer than so many columns."""
+    """The label, without its middle if it is longer than the number of columns."""
     if len(label) <= columns:
         return label
     half = max(columns - 1, 2) // 2
@@ -110,7 +110,7 @@ def shortened(label: str, columns: int) -> str:
 
 
 class Sender:
-    """What processes of a study have in place of a display: their stderr goes to the program, which shows all their runs."""
+    """Replaces the display in processes of a study: their stderr goes to the program, which shows all their runs."""
 
     def show(self, progress: Progress) -> None:
         with contextlib.suppress(OSError):  # as when the program was killed
@@ -121,13 +121,13 @@ _display: Display | Sender = Display()
 
 
 def send_progress() -> None:
-    """From now on, this process sends its progress to the program that started it, which reads its stderr."""
+    """From now on, this process sends its progress to the program that started it and reads its stderr."""
     global _display
     _display = Sender()
 
 
 def show_or_print(line: str) -> None:
-    """Show the progress that a line of a process has, or print the line if it has none."""
+    """Show the progress in a process's line, or print the line if it contains none."""
     if line.startswith(SENT):
         _display.show(Progress(**json.loads(line.removeprefix(SENT))))
     else:
@@ -142,7 +142,7 @@ def clear() -> None:
 class RunProgress:
     """Shows the progress of one session of a run while this context is open, on the first process.
 
-    It does not wait for the devices: a step counts when its loss is there.
+    It does not wait for the devices: a step counts when its loss is available.
     """
 
     def __init__(self, label: str, total: int, batch_size: int):
@@ -162,12 +162,12 @@ class RunProgress:
         self._show(is_over=True)
 
     def begin(self, start: int) -> None:
-        """Show that the steps after `start` begin as soon as their images are there."""
+        """Show that the steps after `start` begin as soon as their images are loaded."""
         self._show(step=start, doing="loading the first images")
 
     @contextlib.contextmanager
     def doing(self, what: str) -> Iterator[None]:
-        """Show what the run does inside this context. It does not count in the speed."""
+        """Show the action of the run inside this context. It does not count in the speed."""
         self._show(doing=what)
         yield
         self._show(doing="")

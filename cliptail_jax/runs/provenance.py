@@ -20,7 +20,7 @@ CLONE = Path(__file__).parents[2]
 
 
 def provenance() -> dict[str, Any]:
-    """The parts of config.json on where and with what a run was trained; unknown ones are left out."""
+    """The software, hardware, commit and command in config.json; unknown ones are left out."""
     known = {"commit": commit(CLONE), "command": command()}
     return {"software": software(), "hardware": hardware()} | {name: text for name, text in known.items() if text}
 
@@ -38,7 +38,7 @@ def hardware() -> dict[str, Any]:
 
 @functools.cache
 def commit(clone: Path) -> str:
-    """The commit of a clone, with '-dirty' if files have changed; '' for a folder that is no clone, or without git."""
+    """The commit of a clone, with '-dirty' if files have changed; '' for other folders, or without git."""
     if not (clone / ".git").exists():  # a folder of installed packages may be inside the clone of another project
         return ""
     describe = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -49,7 +49,7 @@ def commit(clone: Path) -> str:
 
 
 def command() -> str:
-    """The command line of this program; '' if it is not one of the package, as in a notebook."""
+    """The command line of this program; '' if it is not a program of the package, as in a notebook."""
     arguments = sys.orig_argv
     if is_installed_command():
         return shlex.join(["cliptail", *arguments[2:]])

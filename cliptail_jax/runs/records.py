@@ -1,4 +1,4 @@
-"""The types of what the JSON files of a run contain, as far as programs read it; files may have more keys than these."""
+"""The types of the JSON files of a run, as far as programs read them. Files may have more keys."""
 
 from typing import Required, TypedDict
 
@@ -26,7 +26,7 @@ class Hardware(TypedDict, total=False):
 
 
 class Origin(TypedDict, total=False):
-    """What `cliptail_jax.runs.provenance` records."""
+    """The result of `cliptail_jax.runs.provenance`."""
 
     software: dict[str, str]
     hardware: Hardware
@@ -64,7 +64,7 @@ LogLine = TypedDict(
 
 
 class Settings(TypedDict, total=False):
-    """Those of an evaluation."""
+    """The settings of an evaluation."""
 
     class_frequency: str
 

@@ -1,4 +1,4 @@
-"""Stopping a run on request: SIGTERM, as schedulers send it before they take a machine back."""
+"""Stops a run on SIGTERM, which schedulers send before they take a machine back."""
 
 import itertools
 import signal
@@ -21,7 +21,7 @@ class StopRequest:
     """Listens for SIGTERM as a context; afterwards SIGTERM has its previous effect.
 
     Attributes:
-        requested: whether the run is to stop, as `after_step` or `at_once` last found it.
+        requested: whether the run is to stop, from the last `after_step` or `at_once`.
     """
 
     def __init__(self):
@@ -47,9 +47,9 @@ class StopRequest:
         end_at_once(f"stopped by SIGTERM while no data came for {PATIENCE:g} s", 128 + signal.SIGTERM)
 
     def watch(self, batches: Iterator[T]) -> Iterator[T]:
-        """Yields the batches. If SIGTERM arrives while one is waited for, which then does not come, the program ends.
+        """Yields the batches. If SIGTERM arrives and the next batch does not, the program ends.
 
-        Libraries that load data may wait for ever, for example for threads that the system refuses.
+        Libraries that load data may wait forever, for example for threads that the system refuses.
         """
         while True:
             self._waits = True
@@ -69,6 +69,6 @@ class StopRequest:
             self.requested = multihost_utils.reached_preemption_sync_point(next(_numbers))
 
     def at_once(self) -> bool:
-        """Updates and returns `requested` in the middle of an evaluation; False where processes have to agree first."""
+        """Updates and returns `requested` in the middle of an evaluation; False if processes must agree first."""
         self.requested = self._received
         return self.requested

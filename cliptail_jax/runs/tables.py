@@ -24,14 +24,14 @@ def plain_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def format_number(value: float | None, format_spec: str) -> str:
-    """The number; '–' for None and nan, and '<' or '>' for an infinite one, which is beyond the data."""
+    """The number; '–' for None and nan, and '<' or '>' for infinity (beyond the data)."""
     if value is not None and math.isinf(value):
         return "<" if value < 0 else ">"
     return UNDEFINED if value is None or math.isnan(value) else format(value, format_spec)
 
 
 def format_interval(value: float | None, bounds: Sequence[float | None], format_spec: str) -> str:
-    """The number with the bounds of its interval, such as '0.42 [0.31, 0.55]', or '–' where it is undefined."""
+    """The number with the bounds of its interval, such as '0.42 [0.31, 0.55]', or '–' if it is undefined."""
     number = format_number(value, format_spec)
     low, high = (format_number(bound, format_spec) for bound in bounds)
     return number if number in (UNDEFINED, "<", ">") else f"{number} [{low}, {high}]"

@@ -1,5 +1,5 @@
-"""Studies: sets of runs, the claims that are tested on them, and their report.
+"""Studies: sets of runs, claims tested on them, and their report.
 
-A study trains, evaluates and transfers by calling the main programs; it knows nothing of how they do that. What it reports
-is read from the files of the run directories.
+A study trains, evaluates and transfers by calling the main programs, and reads the results from the files of run
+directories. It must not depend on how the programs work.
 """

@@ -1,4 +1,4 @@
-"""Checks of a study's config before anything is trained."""
+"""Checks a study's config before anything is trained."""
 
 import dataclasses
 from collections.abc import Container, Mapping, Sequence
@@ -92,7 +92,7 @@ def check_claims(
     Args:
         claims: the claims by key.
         eval_sets: the evaluation sets of each run of the study.
-        evaluated_once: the runs that are only evaluated at their end, as far as that is known.
+        evaluated_once: the runs that are known to be evaluated only at their end.
         transfer: the study's transfer config, if it has one.
     """
     for key, fields in claims.items():
@@ -124,7 +124,7 @@ def check_claims(
 
 
 def check_at(key: str, claim: Claim, evaluated_once: Container[str]) -> None:
-    """Raise UserError if the runs of a claim cannot be compared where it says."""
+    """Raise UserError if the runs of a claim cannot be compared at its `at`."""
     if claim.at != EQUAL_ACCURACY:
         raise UserError(f"claims.{key}.at is '{claim.at}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs")
     able = [name for name, measure in MEASURES.items() if tuple(measure.needs) == ("frequency",)]

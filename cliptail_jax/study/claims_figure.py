@@ -1,4 +1,4 @@
-"""The figure of a study's claims: the difference of each claim with its 95 % interval, and the differences of the seeds."""
+"""The figure of a study's claims: each difference with its 95 % interval, and the differences of seeds."""
 
 from collections.abc import Sequence
 

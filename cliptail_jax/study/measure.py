@@ -1,4 +1,4 @@
-"""What is known of the runs of one seed after their training: their evaluations and their transfer."""
+"""Reads the evaluations of one seed's trained runs, and computes their transfer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from cliptail_jax.transfer.program import TransferFailed, transfer
 
 
 def read_runs(configs: Configs, workdir: Path) -> tuple[Runs, Failures]:
-    """The trained runs of one seed, and why others cannot be read."""
+    """The trained runs of one seed, and the reasons why others cannot be read."""
     runs, failures = {}, {}
     for name, config in configs.items():
         try:

@@ -1,4 +1,4 @@
-"""The figure of a study whose runs are steps of a path: how bias and accuracy change from step to step."""
+"""The figure of a study whose runs are steps of a path: bias and accuracy at each step."""
 
 from collections.abc import Mapping, Sequence
 

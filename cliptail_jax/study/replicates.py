@@ -30,7 +30,7 @@ def replicates_of(study: ConfigDict) -> list[Replicate]:
     """
 
     def resolved(seed: int | None, mirrored: bool = False) -> SeedConfigs:
-        """Copies, in which references to the study's seed have its value."""
+        """Copies of the configs, with the value of the study's seed in place of references."""
         if seed is not None:
             study.seed = seed
         runs = {name: config.copy_and_resolve_references() for name, config in study.runs.items()}

@@ -69,7 +69,7 @@ def run_numbers(run: Run) -> dict:
 
 
 def mean_numbers(group: RunGroup) -> dict[str, float | str]:
-    """The means over a group's runs of what has no interval, and why the group is at chance."""
+    """The means over a group's runs of numbers without interval, and the reason why the group is at chance."""
     means = {measure.key: group.mean(measure.key) for measure in main_measures() if not measure.has_interval}
     return means | {"images": group.images, "minutes": group.minutes, "chance_note": group.chance_note}
 
@@ -106,7 +106,7 @@ def draw_pictures(
     several: bool,
     folder: Path,
 ) -> str:
-    """Draw the runs of a study, its path if it has one and, if it has seeds, its claims.
+    """Draw the runs of a study, its path, if any, and its claims, if it has seeds.
 
     Returns the Markdown that shows the pictures.
     """
@@ -139,7 +139,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
         *transfer_section(groups, several),
         "",
-        *(claims_table(claims, several) if claims else ["Nothing is claimed of these runs."]),
+        *(claims_table(claims, several) if claims else ["There are no claims on these runs."]),
         "",
     ]
     evaluated = dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations)
@@ -156,23 +156,23 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         )
     notes.append(
         "odds_acc is the log-odds of being right per decade of class frequency, by logistic regression with Firth's penalty, "
-        "and f50 the images with which a class is right half of the time (< or > if that is far from all frequencies). "
+        "and f50 the number of images with which a class is right half of the time (< or > far outside all frequencies). "
         "slope_acc is points of accuracy per decade of class frequency, and slope_pred decades of predictions per decade, "
-        "over the classes that have a logarithm of both; corr_acc and corr_pred are Spearman's correlations of class "
+        "over the classes for which both have a logarithm; corr_acc and corr_pred are Spearman's correlations of class "
         f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over classes"
         f"{', widened by the variance between seeds' if several and pairs != 1 else ''}."
     )
     if claims:
         notes.append(
-            "A claim is supported where the interval of the paired difference lies above 0, contradicted where it lies "
-            "below, has no effect where it lies within ± the margin, and else is inconclusive. One that runs are equal is supported "
-            "where it lies within ± the margin, and contradicted where it lies outside. The last column is "
-            "corrected for the number of claims, so that all its verdicts hold together with 95 % confidence (Holm, 1979)."
+            "A claim is supported if the interval of the paired difference lies above 0, contradicted if it lies below, has no "
+            "effect if it lies within ± the margin, and is inconclusive otherwise. A claim that runs are equal is supported if the "
+            "interval lies within ± the margin, and contradicted if it lies outside. The last column is corrected for the number "
+            "of claims: all its verdicts hold jointly with 95 % confidence (Holm, 1979)."
         )
         late, changed = ([c.change.text for c in claims.values() if c.change.mark == mark] for mark in (CLAIM, RECIPE))
         notes.append(
             f"{len(late)} of the claims, marked {CLAIM}, were added or changed after the first run "
-            f"({'; '.join(dict.fromkeys(late))}), the others stated before it."
+            f"({'; '.join(dict.fromkeys(late))}); the others were stated before it."
             if late
             else "The claims with statistic, direction and margin were stated before the first run (claims.json)."
         )
@@ -188,7 +188,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
 
 
 def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
-    """A paragraph on the classes that slopes leave out, if there are any."""
+    """A paragraph on classes that slopes leave out, if there are any."""
     leaving = [key for key, measure in MEASURES.items() if measure.left_out and measure.over == CLASSES]
     left_out = {key: {name: group.left_out(key) for name, group in groups.items()} for key in leaving}
     classes = {name: len(group.evaluations[0].class_names) for name, group in groups.items() if group.evaluations}
@@ -197,7 +197,7 @@ def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
 
 
 def shown_measures(groups: Groups) -> list[Measure]:
-    """The main measures, without those of retrieval if no run is evaluated by it."""
+    """The main measures, without retrieval's if no run is evaluated by retrieval."""
     of_retrieval = any(not math.isnan(group.mean("text_to_image_r1")) for group in groups.values())
     return [measure for measure in main_measures() if of_retrieval or measure.over == CLASSES]
 
@@ -245,7 +245,7 @@ def transfer_section(groups: Groups, several: bool) -> list[str]:
 
 
 def transfer_rows(groups: Groups) -> list[list[str]]:
-    """A row for each group of runs, and a column for each set and method; nothing if there are no transfer results."""
+    """A row for each group of runs, and a column for each set and method; empty without transfer results."""
     by_name = {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}
     results = [result for of_name in by_name.values() for result in of_name]
     columns = list(dict.fromkeys((result["set"], result["method"]) for result in results))
@@ -260,6 +260,6 @@ def transfer_rows(groups: Groups) -> list[list[str]]:
 
 
 def score(results: Sequence[Transfer]) -> str:
-    """The mean score over seeds; of one result with its margin, if it has one."""
+    """The mean score over seeds; a single result has its margin, if any."""
     margin = f" ± {results[0]['margin']:.1f}" if len(results) == 1 and "margin" in results[0] else ""
     return format_number(mean_of([result["score"] for result in results]), ".1f") + margin

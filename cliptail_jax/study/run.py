@@ -45,11 +45,11 @@ NAMED = 5  # runs that are not trained, in a line
 
 
 class OpenedStudy(NamedTuple):
-    """A study whose config is without mistakes, in a directory that is its own.
+    """A checked study in its own directory.
 
     Attributes:
         replicates: the configs of its runs.
-        asked: what it asks.
+        asked: its questions.
         figures: sheets of the paper's figures, by the figure's name.
         path: names of runs that are steps of a path.
     """
@@ -73,12 +73,12 @@ def run_study(
         study: the config of the study.
         workdir: its directory.
         overwrite: whether to replace runs of other configs in `workdir`.
-        budget: if not 0, further seeds are only started if they are expected to finish within so many minutes.
-        places: those of `find_places`, where runs train at the same time, in processes that import the main module, so that
-            a script needs its main guard. Without any, runs train one after the other, in this process.
+        budget: if not 0, further seeds start only if they are expected to finish within this number of minutes.
+        places: those of `find_places`, where runs train at the same time. Their processes import the main module, so a
+            script needs its main guard. Without places, runs train one after the other in this process.
 
     Raises:
-        UserError: the study has a mistake; or, after everything else has been done, some part of it failed.
+        UserError: the study has a mistake; or, after everything else, a part of it has failed.
     """
     started = time.perf_counter()
     opened = open_study(study, workdir, overwrite)
@@ -95,10 +95,10 @@ def run_study(
 def train_parts(
     opened: OpenedStudy, workdir: Path, names: Sequence[str], overwrite: bool = False, places: Sequence[Place] = ()
 ) -> None:
-    """Train some runs of a study, and write no report. Any number of processes can do so at the same time.
+    """Train some runs of a study without writing a report. Any number of processes can do so at the same time.
 
-    `names` are those of runs, such as 'clip', or of their directories, such as 'seed_0/clip', or patterns of them, as 'seed_0/*'.
-    Other arguments and errors as for `run_study`.
+    `names` are names of runs, such as 'clip', of their directories, such as 'seed_0/clip', or patterns, such as
+    'seed_0/*'. Other arguments and errors as for `run_study`.
     """
     queue, failures = opened.queue, {}
     chosen = matching(names, queue)
@@ -122,15 +122,15 @@ def train_on_dask(opened: OpenedStudy, workdir: Path, names: Sequence[str], sche
 
 
 def report_study(opened: OpenedStudy, workdir: Path, failures: Failures | None = None) -> None:
-    """Write the report and the page of a study from the runs that are trained, and print what is missing, or why it failed."""
+    """Write a study's report and page from the trained runs, and print which runs are missing or why they failed."""
     page = StudyPage(opened.asked, workdir, list(opened.queue))
     report(opened, failures or {}, workdir, page, time.perf_counter())
 
 
 def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> OpenedStudy:
-    """Checks a study. In an empty directory, its claims become those that are stated before any run.
+    """Checks a study. In an empty directory, it records the claims as stated before any run.
 
-    Raises UserError for a mistake, or if `workdir` has something else.
+    Raises UserError for a mistake, or if `workdir` contains anything else.
     """
     check_study(study)
     replicates = replicates_of(study)
@@ -150,7 +150,7 @@ def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> Ope
 
 
 def queue_of(replicates: Sequence[Replicate]) -> Configs:
-    """The configs of all runs by directory, in the order in which they train: those of a mirrored pair take equally long."""
+    """The configs of all runs by directory, in the order of training; runs of a mirrored pair take equally long."""
     return {
         str(Path(seed) / run): replicate[seed].runs[run]
         for replicate in replicates
@@ -160,22 +160,22 @@ def queue_of(replicates: Sequence[Replicate]) -> Configs:
 
 
 def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
-    """The directories that names or patterns choose, whole or without their seed; all without any.
+    """The directories that match names or patterns, with or without their seed; all if there are no names.
 
-    Raises UserError for a name that chooses none.
+    Raises UserError for a name without a match.
     """
     chosen: set[str] = set() if names else set(directories)
     for name in names:
         found = {of for of in directories if fnmatch.fnmatch(of, name) or fnmatch.fnmatch(Path(of).name, name)}
         if not found:
             hint = did_you_mean(name, [*directories, *(Path(of).name for of in directories)])
-            raise UserError(f"--only={name} is no run of this study{hint}: they are {', '.join(directories)}")
+            raise UserError(f"--only={name} is not a run of this study{hint}: they are {', '.join(directories)}")
         chosen |= found
     return [of for of in directories if of in chosen]
 
 
 def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
-    """Raise UserError for the first run in `workdir` that was trained with another config: the study is left as it is."""
+    """Raise UserError for the first run in `workdir` with another config. The study does not change."""
     for name, config in queue_of(replicates).items():
         if difference := difference_to(workdir / name, plain(config), FIELDS):
             raise UserError(
@@ -185,7 +185,7 @@ def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
 
 
 def in_budget(replicates: Sequence[Replicate], workdir: Path, minutes: float, jobs: int) -> Iterator[Configs]:
-    """The runs of one seed or mirrored pair after the other, as long as the next one should finish within so many minutes."""
+    """The runs of one seed or mirrored pair after the other, while the next one should finish within the minutes."""
     started, longest = time.perf_counter(), 0.0
     for number, replicate in enumerate(replicates):
         began, configs = time.perf_counter(), queue_of([replicate])
@@ -252,7 +252,7 @@ def write(
 ) -> tuple[str, Failures]:
     """Test the claims, draw the figures and write the report and the page on the runs so far, by replicate and seed.
 
-    Returns a summary for a terminal, and why figures could not be drawn.
+    Returns a summary for a terminal, and the reasons why figures could not be drawn.
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
@@ -266,12 +266,12 @@ def write(
 
 
 def trained_of(configs: Configs, workdir: Path) -> Configs:
-    """Those whose runs are trained."""
+    """The replicates whose runs are trained."""
     return {name: config for name, config in configs.items() if is_finished(workdir / name, plain(config), FIELDS)}
 
 
 def raise_failures(failures: Failures, runs: Collection[str]) -> None:
-    """Raise UserError that names what failed; `runs` are those that could."""
+    """Raise UserError that names the failed parts; `runs` are all runs."""
     if failures:
         what = f"{len(failures)} of {len(runs)} runs" if set(failures) <= set(runs) else "parts of the study"
         raise UserError(f"{what} failed: {', '.join(failures)}")

@@ -1,4 +1,4 @@
-"""The figure of a study's runs: how they follow class frequency against accuracy, and their accuracy from tail to head."""
+"""The figure of a study's runs: their bias by class frequency against accuracy, and accuracy from tail to head."""
 
 import math
 from collections.abc import Mapping

@@ -34,7 +34,7 @@ def draw_figures(
 ) -> tuple[list[str], dict[str, str]]:
     """Write NAME.tsv, figures/NAME.png and figures/NAME.pdf, with the finished runs of each seed.
 
-    Returns the names of the figures that were drawn, and why the others were not.
+    Returns the names of the drawn figures, and the reasons why others were not drawn.
     """
     drawn, obstacles = [], {}
     workdir.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which claims of a study, and recipes of the runs that they compare, are those of its first run: `claims.json` has them."""
+"""`claims.json`: the claims of a study, and the recipes of the compared runs, at its first run."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ class Stated(TypedDict, total=False):
 
 
 def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directories: Iterable[str]) -> dict[str, Change]:
-    """How claims were changed since the first run, by their keys; an empty directory starts a new study.
+    """The changes of claims since the first run, by key. An empty directory starts a new study.
 
     Files of earlier versions have no recipes.
 
@@ -78,7 +78,7 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
 
 
 def changed_recipe(before: Mapping[str, Any], now: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
-    """What has changed in the runs of a claim, in the study's design, or in the transfer that it is on."""
+    """The changes in a claim's runs, in the study's design, or in the claim's transfer."""
     texts = [changed(before["design"], now["design"])]
     if claim["statistic"] in METHODS:
         texts.append(changed(before["transfer"], now["transfer"], "transfer."))
@@ -96,7 +96,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "")
 
 
 def recipe(config: ConfigDict) -> dict[str, Any]:
-    """The values of a run's config that can change its numbers, where they are no defaults: later versions add fields."""
+    """The values of a run's config that can change its numbers, without defaults, since later versions add fields."""
     values = plain(config)
     values["eval.sets"] = values["eval.sets"][:1]  # a claim on another set names it
     return {

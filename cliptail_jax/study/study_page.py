@@ -37,7 +37,7 @@ class StudyPage:
             tqdm.write(f"The study's page, written again after each run: {self.address}")
 
     def write(self, failures: Mapping[str, str] | None = None, known: Known | None = None) -> None:
-        """Write the page. `failures` are those since the last report; `known` is what that has computed."""
+        """Write the page. `failures` are failures since the last report; `known` are the report's results."""
         began = time.perf_counter()
         write_page(self._workdir, expected=self._runs, failures=failures, known=known, overwrite=True)
         self._written = time.perf_counter()
@@ -49,9 +49,9 @@ class StudyPage:
         self.write(known=Known({name: group.bias for name, group in groups.items()}, claims))
 
     def after_run(self, failures: Mapping[str, str]) -> None:
-        """Write the page, unless that would take a good part of the time since the last one: runs may be short.
+        """Write the page, unless that would take a large part of the time since the last one, as with short runs.
 
-        If it cannot be written now, training goes on.
+        If it cannot be written now, training continues.
         """
         if jax.process_index() or time.perf_counter() - self._written <= SHARE * self._took:
             return

@@ -1,4 +1,4 @@
-"""What a study prints at its end: its runs and verdicts as tables that fit a terminal. The report has the details."""
+"""The summary that a study prints at its end: runs and verdicts as tables that fit a terminal."""
 
 import textwrap
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ FOOTNOTES = {
 
 
 def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: int) -> str:
-    """The results of a study with so many seeds, 1 if it has none, for a terminal with so many columns."""
+    """The results of a study with a number of seeds (1 if it has none), for a terminal with a number of columns."""
     lines = [study.title, "", *runs_table(groups, columns)]
     if transferred := transfer_rows(groups):
         lines += ["", *plain_table(transferred)]
@@ -36,7 +36,7 @@ def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: i
 
 
 def runs_table(groups: Groups, columns: int) -> list[str]:
-    """A row for each kind of runs: those of its main measures for which there is space, with their titles in two lines."""
+    """A row for each kind of runs, with the main measures that fit, and their titles in two lines."""
     measures = shown_measures(groups)
     while max(map(len, lines := table_of(groups, measures))) > columns and len(measures) > 1:
         measures = measures[:-1]
@@ -60,7 +60,7 @@ def table_of(groups: Groups, measures: Sequence[Measure]) -> list[str]:
 
 
 def claims_table(claims: Claims, columns: int) -> list[str]:
-    """A row for each claim: the verdict, the difference, and the claim in as many lines as it takes; then the footnotes."""
+    """A row for each claim: the verdict, the difference, and the wrapped claim; then the footnotes."""
     rows = [("verdict", "difference [95 %]"), *((verdict(c), difference_of(c)) for c in claims.values())]
     left = ["  ".join(row) + "  " for row in pad_columns(rows)]
     texts = [["claim"], *(wrapped_claim(c, max(columns - len(left[0]), 20)) for c in claims.values())]
@@ -73,12 +73,12 @@ def claims_table(claims: Claims, columns: int) -> list[str]:
 
 
 def verdict(claim: ClaimResult) -> str:
-    """Its verdict, marked if it is another one when corrected for the number of claims."""
+    """Its verdict, with a mark if the correction for the number of claims changes it."""
     return claim.verdict + (UNCORRECTED if claim.corrected != claim.verdict else "")
 
 
 def difference_of(claim: ClaimResult) -> str:
-    """The difference with its interval; '–' of a claim that was not tested."""
+    """The difference with its interval; '–' for an untested claim."""
     if not claim.difference:
         return format_number(None, "")
     estimate = claim.difference
@@ -86,6 +86,6 @@ def difference_of(claim: ClaimResult) -> str:
 
 
 def wrapped_claim(claim: ClaimResult, columns: int) -> Sequence[str]:
-    """The claim, what it compares, and why it was not tested, in lines of so many characters."""
+    """The claim, its comparison, and the reason why it was not tested, wrapped to a number of characters."""
     parts = (claim.text + claim.change.mark, f"{claim.measured}: {claim.compared}", claim.obstacle)
     return [line for part in parts for line in textwrap.wrap(part, columns)]

@@ -1,4 +1,4 @@
-"""Training the runs of a study, one after the other or several at the same time."""
+"""Trains the runs of a study, one after the other or several at the same time."""
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,9 +36,9 @@ def train_runs(
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
-    A run that another process trains is left to it. With `places`, a run trains at each of them at the same time; those for
-    which a chip is too small follow one by one, on all chips. `failures` is added to, and `after_run` is called with it after
-    each run. `queue` has the names of all runs of the study, which are numbered by it; by default these are all.
+    A run that another process trains is left to it. With `places`, a run trains at each of them at the same time; runs for
+    which a chip is too small follow one by one on all chips. Failures are added to `failures`, and `after_run` is called
+    with it after each run. `queue` has the names of all runs of the study, for their numbers; by default, these are all.
     """
     number_of = {name: number for number, name in enumerate(queue or configs, 1)}
     calls = {
@@ -74,7 +74,7 @@ def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> I
 
 
 def train_run(config: ConfigDict, workdir: Path, overwrite: bool, label: str) -> str:
-    """Train and evaluate a run, unless another process does. Returns why it failed, '' if it did not."""
+    """Train and evaluate a run, unless another process does. Returns the reason of a failure, else ''."""
     try:
         train(config, workdir, overwrite, label)
         if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):

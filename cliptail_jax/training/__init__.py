@@ -1,5 +1,4 @@
 """The training state, the training step, the optimizer, and the initialization of parameters.
 
-`objective` has the interface that every objective satisfies. This package knows no particular objective, and
-opens no data.
+`objective` has the interface of objectives. This package must not depend on a particular objective, and opens no data.
 """

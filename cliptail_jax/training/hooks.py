@@ -1,7 +1,6 @@
-"""Hooks: what a training loop does besides its steps, each on a schedule of its own.
+"""Hooks: the actions of a training loop besides its steps, each with its own schedule.
 
-The loop calls `run_hooks` after each step with a list of hooks, which run in the order of the list. A line in that list adds
-another:
+The loop calls `run_hooks` after each step with a list of hooks, which run in this order. To add one, add a line:
 
     Hook(every(100), lambda info: print(info.step, info.metrics["train/grad_norm"])),
 """
@@ -17,7 +16,7 @@ from cliptail_jax.training.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class StepInfo:
-    """What hooks receive after a step. The next step reuses the memory of `state`, so hooks must not keep it.
+    """The argument of hooks after a step. The next step reuses the memory of `state`, so hooks must not keep it.
 
     Attributes:
         step: the number of steps done.

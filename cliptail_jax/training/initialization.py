@@ -30,8 +30,8 @@ def init_state(
 ) -> tuple[nnx.GraphDef, TrainState, TrainState]:
     """The model's definition, its first state, laid out on the mesh, and the shardings of that state.
 
-    All weights are randomly initialized; `load_towers` replaces those of published towers. Raises UserError where the
-    objective freezes a part that the model does not have, or everything.
+    All weights are randomly initialized; `load_towers` replaces those of published towers. Raises UserError if the
+    objective freezes everything, or a part that the model lacks.
     """
     graphdef, shapes, init = first_state(objective, optimizer)
     shardings = state_shardings(mesh, shapes, objective.config.optimizer.shard)
@@ -108,10 +108,10 @@ def is_under(path: Sequence, prefixes: Sequence[str]) -> bool:
 def begin_or_resume(
     state: TrainState, shardings: TrainState, checkpoints: Checkpoints, objective: Objective, workdir: Path
 ) -> tuple[TrainState, int]:
-    """The state with which a session of a run begins, given the state of `init_state`, and the number of steps done.
+    """The state at the beginning of a session, given the state of `init_state`, and the number of steps done.
 
     It is that of the newest valid checkpoint; log lines of later steps are removed. Without a checkpoint, published towers are
-    loaded. Raises UserError where these have changed since the run began.
+    loaded. Raises UserError if these have changed since the run began.
     """
     step, towers = checkpoints.newest, objective.towers
     if step:
@@ -129,7 +129,7 @@ def begin_or_resume(
 
 
 def check_unchanged(towers: Towers, workdir: Path) -> None:
-    """Raise UserError where a run would resume with other published weights than it began with."""
+    """Raise UserError if a run would resume with other published weights than at its start."""
     noted = read_json(workdir / TOWERS) or {}
     for tower in towers:
         before, now = noted.get(tower.part, {}).get("digest"), tower.weights.digest

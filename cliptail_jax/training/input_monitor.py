@@ -18,8 +18,8 @@ NOTICEABLE = 0.1  # share of the time between two batches; shorter waits do not 
 class InputMonitor:
     """Measures the input of one session of a run. `waited` are the seconds so far in which the devices had no images.
 
-    A step waits for its images if the devices are idle when they arrive. The duration of a step is measured where it runs
-    alone. The duration of loading its images is the time that the cores are busy with them.
+    A step waits for its images if the devices are idle when they arrive. The duration of a step is measured while it
+    runs alone. The duration of loading its images is the time that the cores are busy with them.
     """
 
     def __init__(self, workers: int, canvas: int):

@@ -38,7 +38,7 @@ RANDOM = "random"  # the `init` of a tower that does not start from another mode
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatedRun:
-    """How a config evaluates a trained run.
+    """The evaluation of a trained run by a config.
 
     Attributes:
         config: the config that the run must have been trained with.
@@ -52,10 +52,10 @@ class EvaluatedRun:
 
 
 class Objective(abc.ABC):
-    """What a run trains, on which arrays, and by which loss.
+    """The model, arrays and loss of a run.
 
-    An instance is the objective of one run. The constructor opens the models that the run starts from, and raises UserError
-    for whatever can only be checked with the data at hand. Nothing is written before `open_text`.
+    An instance is the objective of one run. The constructor opens the run's initial models, and raises UserError for
+    mistakes that can only be checked with the data. Nothing is written before `open_text`.
 
     Attributes:
         sections: the config sections that the objective adds to a training config, by name.
@@ -63,7 +63,7 @@ class Objective(abc.ABC):
         total_steps: the number of steps of the run.
         towers: the trained towers that the run starts from.
         trains_on_labels: whether the loss takes labels, so that some of them may be wrong by data.labels.noise.
-        has_logit_bias: whether the model learns a bias of its logits, and thus the probability of each pair by itself.
+        has_logit_bias: whether the model learns a bias of its logits, and so an independent probability of each pair.
         uses_prompts: whether the run has captions and its model is evaluated by prompts: it has a text tower or classifies
             words.
         read: maps captions to the input of the text tower, or to the ids of words; None for a run that reads no captions.
@@ -80,7 +80,7 @@ class Objective(abc.ABC):
     tokenizer_source: Mapping[str, str] = {}
 
     def __init__(self, config: ConfigDict, variant: Variant, shapes_only: bool = False):
-        """With `shapes_only`, models that the run starts from need not be at hand if their shapes are known."""
+        """With `shapes_only`, the run's initial models are not needed if their shapes are known."""
         if self.uses_prompts and variant.captions is None:
             raise UserError(
                 f"objective='{config.objective}' needs captions: set data.captions.template or data.captions.words"
@@ -137,7 +137,7 @@ class Objective(abc.ABC):
 
     @property
     def build_options(self) -> dict[str, Any]:
-        """How the towers are built for training."""
+        """The options of the towers in training."""
         return {"group_size": self.config.batch_norm.group_size, "dtype": DTYPES[self.config.model.dtype]}
 
     def describe_image_tower(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class Objective(abc.ABC):
         return (*self.config.freeze, *(["visual"] if self.config.image.freeze else []))
 
     def init_averages(self, params: nnx.State, batch_stats: nnx.State) -> tuple[nnx.State | None, nnx.State | None]:
-        """The initial moving averages of parameters and of batch statistics; None for those that the run does not have."""
+        """The initial moving averages of parameters and of batch statistics; None if the run has none."""
         return (jax.tree.map(jnp.copy, params) if self.config.optimizer.ema_decay else None), None
 
     @property
@@ -177,7 +177,7 @@ class Objective(abc.ABC):
     def preprocess(self) -> Preprocess:
         """Preprocessing of the run's evaluation images. Training images are normalized by its pixel statistics.
 
-        It is that of the image tower that the run starts from, or CLIP's, at the sizes of the run.
+        It is that of the run's initial image tower, or CLIP's, at the sizes of the run.
         """
         data, tower = self.config.data, self.towers.image
         own = tower.preprocess if tower else Preprocess(data.image_size)
@@ -218,7 +218,7 @@ class Objective(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
-        """Features [b, ...] of the examples of a batch, or of a micro-batch where gradients are accumulated.
+        """Features [b, ...] of the examples of a batch, or of a micro-batch if gradients are accumulated.
 
         `key` is for dropout, and differs between steps and micro-batches.
         """
@@ -245,7 +245,7 @@ class Objective(abc.ABC):
 
     @classmethod
     def evaluated_run(cls, config: ConfigDict, trained: Mapping[str, Any]) -> EvaluatedRun:
-        """How `config` evaluates a run of this objective.
+        """The evaluation of a run of this objective by `config`.
 
         Args:
             trained: the values of the run's own config by dotted key.

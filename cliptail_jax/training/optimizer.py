@@ -1,4 +1,4 @@
-"""The study's optimizers and their learning-rate schedules."""
+"""Optimizers and their learning-rate schedules."""
 
 import math
 from collections.abc import Callable
@@ -37,9 +37,9 @@ def cosine(start: float, end: float, total_steps: int) -> Schedule:
 def learning_rate(section: ConfigDict, steps_per_epoch: int, total_steps: int) -> Schedule:
     """Learning rate by step: linear warm-up, then a cosine to 0 or `final_learning_rate`.
 
-    'cosine_epochs' changes once per epoch (the study's supervised recipe), 'cosine_steps' in each step. A warm-up of n steps
-    reaches the full rate at its last step, from 1/n of it (open_clip's) or, with `warmup_from_zero`, from 0 (DINO's).
-    `section` is the config's `optimizer`.
+    'cosine_epochs' changes once per epoch (the paper's supervised recipe), 'cosine_steps' in each step. A warm-up of n
+    steps reaches the full rate at its last step, from 1/n of it (open_clip's) or, with `warmup_from_zero`, from 0
+    (DINO's). `section` is the config's `optimizer`.
     """
     base, first = section.learning_rate, int(not section.warmup_from_zero)
     warmup = section.warmup_steps + section.warmup_epochs * steps_per_epoch
@@ -63,8 +63,9 @@ def make_optimizer(
 
     SGD's weight decay is part of the gradient (L2), on every parameter, or on matrices only if `decay_vectors` is off; with
     `nesterov`, its momentum is PyTorch's form of Nesterov's.
-    The weight decay of all others is on matrices only (not gains, biases, logit scale), and so is LARS's trust ratio,
-    |parameter| / |gradient with decay| / 1000 (You et al. 2017, arXiv 1708.03888). The decay of AdamW, Lion (the sign of
+    The weight decay of all other optimizers is on matrices only (not gains, biases, logit scale), and so is LARS's
+    trust ratio, |parameter| / |gradient with decay| / 1000 (You et al. 2017, arXiv 1708.03888). The decay of AdamW,
+    Lion (the sign of
     momentum: Chen et al. 2023, arXiv 2302.06675) and Muon (`scale_by_muon_and_adam`) is decoupled from the gradient.
     """
     o = section
@@ -115,9 +116,10 @@ def _update_rule(
 def scale_by_muon_and_adam(section: ConfigDict) -> optax.GradientTransformation:
     """Muon on hidden matrices, AdamW's rule on all other parameters (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
-    A hidden matrix is the kernel of a linear layer or convolution, [..., in, out], but for the convolution of the pixels. Class
-    embeddings, prototypes, tables of tokens and positions and bare projections of features are left to AdamW, as are vectors.
-    A convolution's kernel counts as the matrix [height width in, out], and a fused projection to queries, keys and values as one.
+    A hidden matrix is the kernel of a linear layer or convolution, [..., in, out], except for the convolution of the
+    pixels. AdamW updates class embeddings, prototypes, tables of tokens and positions, bare projections of features,
+    and vectors. A convolution's kernel counts as the matrix [height width in, out], and a fused projection to queries,
+    keys and values as one.
 
     Muon's update is the matrix U Vᵀ of M = U S Vᵀ, roughly, by five Newton-Schulz iterations (optax has their formula), where
     M is the momentum as Nesterov has it, bias-corrected. Multiplied by 0.2 √max(height width in, out), its root mean square is

@@ -27,7 +27,7 @@ class TrainState:
     ema_batch_stats: nnx.State | None = None  # the teacher's own; any other average goes with `batch_stats`
 
     def parts(self) -> tuple[nnx.State, nnx.State, nnx.State]:
-        """The arguments of `nnx.merge` for the model that is evaluated: the averaged one, if there is an average."""
+        """The arguments of `nnx.merge` for the evaluated model: the averaged one, if there is an average."""
         params = self.trainable if self.ema is None else self.ema
         return params, self.frozen, (self.batch_stats if self.ema_batch_stats is None else self.ema_batch_stats)
 

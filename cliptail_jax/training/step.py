@@ -23,8 +23,8 @@ def make_train_step(
 
     Traces show its parts as named scopes: preprocessing, preparation (such as DINO's teacher), towers, loss and update.
 
-    With the config's `accumulate_steps`, the batch passes through the model in that many parts, each with its share of every
-    device's rows; the loss is that of the whole batch.
+    With the config's `accumulate_steps`, the batch passes through the model in this number of parts, each with its
+    share of every device's rows. The loss is that of the whole batch.
     """
     accumulate_steps = objective.config.accumulate_steps
 

@@ -1,4 +1,4 @@
-"""Calibration: how far confidence is from accuracy, before and after temperature scaling.
+"""Calibration: the difference of confidence and accuracy, before and after temperature scaling.
 
 Formulas: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599).
 """
@@ -50,8 +50,8 @@ def error_after_temperature_scaling(
 ) -> float:
     """Mean over 5 folds of the calibration error on the other folds, at the temperature fitted on this one; in 0..1.
 
-    The folds are a seeded shuffle of the examples, and differ by at most one in size. UserError for fewer examples
-    than folds.
+    The folds are a seeded shuffle of the examples, and differ by at most one in size. Raises UserError for fewer
+    examples than folds.
     """
     if len(labels) < FOLDS:
         raise UserError(f"{FOLDS} folds of {len(labels)} examples: calibration needs an example for each")

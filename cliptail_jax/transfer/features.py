@@ -2,8 +2,8 @@
 
 `features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
 them, `labels`, `records` (the index of each image in the split; unreadable images are left out), `seconds` and `key`, a
-digest of the weights, the images' preprocessing and the split's files: when one of them changes, the features are computed
-again and replace the old ones.
+digest of the weights, the images' preprocessing and the split's files. When one of them changes, the features are
+computed again and replaced.
 """
 
 import time
@@ -49,12 +49,12 @@ class SplitFeatures(NamedTuple):
     seconds: float  # that it took to compute them
 
     def select(self, rows: Int[np.ndarray, " row"]) -> "SplitFeatures":
-        """Those of some of the images."""
+        """The features of some of the images."""
         return SplitFeatures(self.features[rows], self.labels[rows], self.records[rows], self.seconds)
 
 
 class FeatureExtractor:
-    """Returns the features of one model, which is loaded when features have to be computed for the first time.
+    """Computes the features of one model, which is loaded at the first computation.
 
     `image_size` 0 is the model's own, and `batch_size` is over all devices and processes.
     """
@@ -85,7 +85,7 @@ class FeatureExtractor:
             try:
                 arrays = load_arrays(path)
                 if str(arrays.pop("key", key)) != key:  # older files have none
-                    raise UserError(f"{path} is of other weights, images or data")
+                    raise UserError(f"{path} belongs to other weights, images or data")
                 return SplitFeatures(**arrays)
             except (UserError, TypeError) as error:
                 log_line(f"note: {error}; the features are computed again")
@@ -144,8 +144,8 @@ def encode_images(
 ) -> dict[str, np.ndarray]:
     """`features`, `labels` and `records` of the images that can be read.
 
-    `encode` is what `make_encode` returns, for the same `preprocess`. UserError where no image can be read, or more than the
-    share `reading.max_unreadable` cannot.
+    `encode` is the result of `make_encode` for the same `preprocess`. Raises UserError if no image can be read, or more
+    than the share `reading.max_unreadable` are unreadable.
     """
     unreadable, kept = UnreadableImages(images, reading.max_unreadable), FeatureCollector(images)
     batches = evaluation_batches(

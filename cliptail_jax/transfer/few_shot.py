@@ -1,4 +1,4 @@
-"""Few-shot classification by prototypes: each query takes the class whose mean of a few examples is nearest.
+"""Few-shot classification by prototypes: each query gets the class with the nearest mean of a few examples.
 
 Method: Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017 (arXiv 1703.05175).
 """
@@ -30,7 +30,7 @@ def few_shot_accuracies(
 ) -> Float[np.ndarray, " episode"]:
     """The accuracy, in 0..1, of each seeded episode.
 
-    The same labels and seed give the same episodes, whatever the features. UserError as in `sample_episodes`.
+    The same labels and seed give the same episodes, whatever the features. Raises UserError as `sample_episodes`.
     """
     examples = sample_episodes(labels, options.ways, options.shots + options.queries, options.episodes, seed)
     return np.asarray(episode_accuracies(np.float32(features), examples, options.shots), np.float64)
@@ -41,8 +41,8 @@ def sample_episodes(
 ) -> Int[np.ndarray, "episode way per_class"]:
     """Examples of each episode: `ways` different classes, `per_class` different examples of each, all uniform.
 
-    Classes are the labels that occur. UserError where there are fewer classes than `ways`, or where any class has
-    fewer examples than an episode takes of it.
+    Classes are the labels that occur. Raises UserError if there are fewer classes than `ways`, or if a class has fewer
+    examples than an episode needs.
     """
     classes, class_of = np.unique(np.asarray(labels), return_inverse=True)
     sizes = np.bincount(class_of, minlength=len(classes))
@@ -71,7 +71,7 @@ def episode_accuracies(
 ) -> Float[Array, " episode"]:
     """Share of each episode's queries nearest, by squared Euclidean distance, to the mean of their own class's shots.
 
-    The first `shots` examples of each class make its mean, the others are its queries.
+    The first `shots` examples of each class give its mean; the others are its queries.
     """
 
     def accuracy(episode: Int[Array, "way per_class"]) -> Float[Array, ""]:

@@ -1,13 +1,13 @@
-"""Fine-tuning: a whole model is trained on a set, with a new linear head, by the project's own training loop.
+"""Fine-tuning: trains a whole model with a new linear head on a set, by the project's training loop.
 
 The recipe is Ericsson et al.'s, "How Well Do Self-Supervised Models Transfer?", CVPR 2021 (finetune.py of
 github.com/linusericsson/ssl-transfer): SGD with Nesterov momentum 0.9, a cosine to 0 by the step, random resized crops of
 0.08 to 1 of the area and flips; each learning rate η with each weight decay λ of a grid. The optimizer's weight decay is
-λ/η, so that a step at rate η shrinks the weights by λ, whatever the learning rate. The pair with the best validation score
-(the first of them if several are equal) trains once more, on train + validation.
+λ/η, so that a step at rate η shrinks the weights by λ, whatever the learning rate. The pair with the best validation
+score (the first of equals) trains once more, on train + validation.
 
-A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, with a `score.json` and without checkpoints once
-it is scored, and `final/`, which keeps its checkpoints.
+A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, and `final/`. A scored run has a
+`score.json` and no checkpoints; `final/` keeps its checkpoints.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ class Point(NamedTuple):
 
 
 def folder_of(workdir: Path, key: TransferKey, settings: Settings) -> Path:
-    """The folder of the runs of a result. Those of other weights, data or settings are removed."""
+    """The folder of the runs of a result. Removes folders of other weights, data or settings."""
     folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest_of_json(settings)[:16]}"
     if jax.process_index() == 0 and folder.parent.exists():
         for other in folder.parent.iterdir():
@@ -72,7 +72,7 @@ def folder_of(workdir: Path, key: TransferKey, settings: Settings) -> Path:
 
 
 def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, config: ConfigDict) -> Measurement:
-    """Fine-tunes a model on a set of one class an image, by the transfer config, with its runs in `folder`.
+    """Fine-tunes a model on a set with one class per image, by the transfer config, with its runs in `folder`.
 
     Runs of an earlier call with the same arguments and weights are not repeated. The arrays are `predictions`, `labels` and
     `records` of the test images.
@@ -136,7 +136,7 @@ def score_of(
 
 
 def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) -> ConfigDict:
-    """The training config of all runs on a set: all but the images and the point of the grid."""
+    """The training config of all runs on a set, without the images and the point of the grid."""
     initial, start = model.initial, model.open()
     size = config.image_size or start.preprocess.size
     run = base_config()
@@ -157,7 +157,7 @@ def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) ->
 
 
 def at_point(base: ConfigDict, point: Point, chosen: TransferSet, whole: bool) -> ConfigDict:
-    """The config of the run at a point of the grid on the training images, or the `whole` of them and the validation images."""
+    """The config of a run at a point of the grid, on training images or, with `whole`, also validation images."""
     run = base.copy_and_resolve_references()
     run.data.split = f"{chosen.train}+{chosen.validation}" if whole and chosen.validation else chosen.train
     run.data.held_out = 0.0 if whole or chosen.validation else HELD_OUT
@@ -167,7 +167,7 @@ def at_point(base: ConfigDict, point: Point, chosen: TransferSet, whole: bool) -
 
 
 def check_weights(model: TransferModel, workdir: Path) -> None:
-    """Raises UserError where a run has started from other weights than the model has: it has been trained further."""
+    """Raises UserError if a run started from other weights than the model's, which has been trained further."""
     began = read_json(workdir / initialization.TOWERS)["visual"]["digest"]
     if model.run and began != model.weights:
         raise UserError(
@@ -199,7 +199,7 @@ def predict(
 def edge(point: Point, options: ConfigDict) -> str:
     """The hyper-parameters in which a point is at an end of the grid, so that a better value may lie beyond; '' for none.
 
-    A weight decay of 0 does not count: none is weaker.
+    A weight decay of 0 does not count, since none is weaker.
     """
     grid = {"learning rate": options.learning_rates, "weight decay": options.weight_decays}
     at_end = [

@@ -4,9 +4,9 @@ The objective is that of scikit-learn's `LogisticRegression`, whose C is 1/λ, d
 
     mean over examples of -log softmax(W'x + b)[label]  +  λ/(2N) |W|²        (the bias b is not penalised)
 
-It is convex, so any method that reaches its optimum gives scikit-learn's answer. Features of neural networks are far
-from white, and on them plain L-BFGS crawls. So it runs in other coordinates, which leave the objective as it is:
-centred features (the bias takes the rest), rotated to their principal axes, each scaled by the curvature along it.
+It is convex, so any method that reaches its optimum gives scikit-learn's result. Features of neural networks are far
+from white, so plain L-BFGS is slow. It therefore runs in other coordinates, which do not change the objective: centred
+features (the bias takes the rest), rotated to their principal axes, each scaled by the curvature along it.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,8 +73,7 @@ def predict(classifier: Linear, features: Float[np.ndarray, "example dim"]) -> I
 def _losses(logits: Float[Array, "example class"], labels: Int[Array, " example"]) -> Float[Array, " example"]:
     """-log softmax at the label, as softplus(log Σ_{k≠label} exp(z_k - z_label)).
 
-    Unlike log-sum-exp less z_label, this keeps its relative precision where the loss is tiny, as it is for every
-    example that weak weight decay fits.
+    Unlike log-sum-exp minus z_label, this keeps its relative precision for tiny losses, as with weak weight decay.
     """
     of_label = jnp.take_along_axis(logits, labels[:, None], 1)
     others = jnp.arange(logits.shape[1]) != labels[:, None]
@@ -86,7 +85,7 @@ def _binary_losses(logits: Float[Array, " example"], positive: Bool[Array, " exa
 
 
 class _Turned(NamedTuple):
-    """Features in the coordinates that fits are made in: centred, on their principal axes."""
+    """Features in the coordinates of the fits: centred, on their principal axes."""
 
     features: Float[Array, "example dim"]
     mean: Float[Array, " dim"]
@@ -128,7 +127,7 @@ def _fit_one(
 ) -> Linear:
     """The optimum for the weight decay `penalty`·N, in turned coordinates: weights [dim, class], or [dim] if binary.
 
-    Starts where the last two optima point: the path bends little per weight decay.
+    Starts at the extrapolation of the last two optima, since the path bends little per weight decay.
     """
     warm = jax.tree.map(lambda a, b: 2 * b - a, before, last)
     # Curvature of the loss is about the mean of p(1 - p) times that of the features (1 for the bias).
@@ -156,9 +155,9 @@ _fit_binary = jax.jit(
 
 
 def _minimise(objective: Callable[[Linear], Float[Array, ""]], start: Linear) -> Linear:
-    """L-BFGS from `start`, a step or more, until the objective is about to stop falling or does (float32's limit).
+    """L-BFGS from `start`, one step or more, until the objective falls too little, or not at all (float32's limit).
 
-    Where the Hessian is about 1, |gradient|²/2 is how far the objective is above its minimum.
+    If the Hessian is about 1, |gradient|²/2 is the distance of the objective from its minimum.
     """
     optimizer = optax.lbfgs()
 

@@ -1,7 +1,7 @@
 """Linear probes and few-shot episodes of one model's features on one set.
 
-Scores are in percent. The arrays beside them serve to bootstrap the difference between two models, which are tested on the
-same images and episodes.
+Scores are in percent. The arrays serve to bootstrap the difference between two models, which are tested on the same
+images and episodes.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,11 +29,11 @@ class Measurement(NamedTuple):
 
 
 def probe(opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], seed: int) -> Measurement:
-    """A linear probe: the weight decay is chosen on validation images, then fitted on them and the training images.
+    """A linear probe: chooses the weight decay on validation images, then fits on them and the training images.
 
-    Where images show several classes, each class is probed against the rest. All share one weight decay, that of the best
-    mean average precision, as in the study's code (github.com/linusericsson/ssl-transfer): one class has too few positives
-    to choose its own. Raises UserError where a class has no images.
+    If images show several classes, each class is probed against the rest. All share the weight decay with the best mean
+    average precision, as in the paper's code (github.com/linusericsson/ssl-transfer), since a class has too few
+    positives to choose its own. Raises UserError if a class has no images.
     """
     chosen, classes = opened.chosen, len(opened.class_names)
     train, test = splits[chosen.train], splits[chosen.test]
@@ -72,7 +72,7 @@ def probe(opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], seed: 
 def few_shot(
     opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], options: FewShotOptions, seed: int
 ) -> Measurement:
-    """Few-shot episodes of the images of all splits. Raises UserError where a class is smaller than an episode takes."""
+    """Few-shot episodes of the images of all splits. Raises UserError if a class is too small for an episode."""
     features, labels = pooled(splits.values())
     accuracies = few_shot_accuracies(features, labels, options, seed)
     mean, margin = mean_and_margin(accuracies)
@@ -92,7 +92,7 @@ def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> F
 
 
 def check_classes(shows: Bool[np.ndarray, "image class"], opened: OpenedTransferSet, part: str) -> None:
-    """Raises UserError where a class has no image in a part of the set."""
+    """Raises UserError if a class has no image in a part of the set."""
     missing = np.flatnonzero(~shows.any(0))
     if len(missing):
         raise UserError(

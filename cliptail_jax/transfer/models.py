@@ -1,4 +1,4 @@
-"""The models to transfer: runs, as their newest checkpoints have them, and published models."""
+"""The models to transfer: runs at their newest checkpoints, and published models."""
 
 import dataclasses
 
@@ -20,10 +20,10 @@ class TransferModel:
     """A model whose image features are measured.
 
     Attributes:
-        model: what its name stands for.
-        weights: what changes with the weights: sha256 of a run's newest checkpoint, or of published weights, or of the
-            Hub's, which a name stands for for good, the name.
-        run: of a run, the model at that checkpoint.
+        model: the model of the name.
+        weights: the identity of the weights: SHA-256 of a run's newest checkpoint or of published weights, or the name
+            of a model on the Hub, whose weights do not change.
+        run: for a run, the model at that checkpoint.
     """
 
     model: ModelName
@@ -36,12 +36,12 @@ class TransferModel:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What results depend on besides the weights: published models had CLIP's pixel statistics once, now their own."""
+        """The settings of results besides the weights. Earlier versions used CLIP's pixel statistics."""
         return {} if self.run else {"preprocess": "own"}
 
     @property
     def initial(self) -> str:
-        """What `image.init` calls the model. Raises UserError where its activation is another than its weights'."""
+        """The name of the model for `image.init`. Raises UserError if its activation is not that of its weights."""
         if self.model.architecture:
             raise UserError(
                 f"{self.name} takes the weights of another activation: fine-tune {self.model.source}, which has its own"
@@ -57,9 +57,9 @@ class TransferModel:
     def load(self, mesh: Mesh, image_size: int = 0) -> tuple[nnx.GraphDef, nnx.State, Preprocess]:
         """The model's definition and state, laid out on the mesh, and the preprocessing of its images.
 
-        That is its own, but for sides of `image_size` pixels, 0 for its own, to which whole images are resized at once.
+        The preprocessing is the model's own, with whole images resized to sides of `image_size` pixels (0: its own).
 
-        Raises UserError where it does not load, or a run has let its checkpoint go since it was opened.
+        Raises UserError if it does not load, or if a run has removed its checkpoint since it was opened.
         """
         opened = self.open(mesh)
         own = opened.preprocess.size
@@ -75,7 +75,7 @@ class TransferModel:
 def open_transfer_model(name: str) -> TransferModel:
     """The model of a run's work directory, a published model's name, 'hf-hub:OWNER/NAME', or a folder.
 
-    Raises UserError for what is none of them, naming what is like it, and where there are no weights.
+    Raises UserError for an unknown name, with similar ones, and if there are no weights.
     """
     model = find_model(name)
     if model.is_run:

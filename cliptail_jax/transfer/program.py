@@ -8,7 +8,7 @@ A work directory has
     fine_tuning/MODEL/SET.KEY/           see `cliptail_jax.transfer.fine_tuning`; the key is a digest of weights, data and
                                          settings, and when one of them changes the new runs replace the old ones
 
-Finished results are not computed again as long as weights, data and settings stay the same: the same command continues.
+The same command continues: finished results are not computed again unless weights, data or settings change.
 """
 
 import json
@@ -63,7 +63,7 @@ def transfer(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}
 
     Raises:
         UserError: the config is not valid; nothing has been computed.
-        TransferFailed: at the end, where something has failed.
+        TransferFailed: at the end, if something has failed.
     """
     validate(config)
     mesh = make_mesh(config.mesh)
@@ -107,14 +107,14 @@ def add_results(workdir: Path, of_model: Path) -> None:
 
 
 def print_report(workdir: Path) -> None:
-    """Print the report of a transfer that has ended, and where it is."""
+    """Print the report of a finished transfer, and its place."""
     if jax.process_index() == 0:
         text = (workdir / "report.md").read_text(encoding="utf-8")
         print(f"{text}\n{last_lines(workdir / 'report.md', address(workdir / PAGE))}")
 
 
 def check_directories(names: Sequence[str]) -> None:
-    """Raises UserError where two models would have one directory."""
+    """Raises UserError if two models would share a directory."""
     name_of = {}
     for name in dict.fromkeys(names):
         if (other := name_of.setdefault(slug(name), name)) != name:
@@ -124,7 +124,7 @@ def check_directories(names: Sequence[str]) -> None:
 
 
 def open_all(open_one: Callable[[str], Any], names: Sequence[str], failures: Failures) -> list[Any]:
-    """Opens what the names stand for; the others are added to `failures`."""
+    """Opens the named models or sets; adds those that fail to `failures`."""
     opened = []
     for name in dict.fromkeys(names):
         try:
@@ -140,7 +140,7 @@ def add_failure(failures: Failures, what: str, reason: str) -> None:
 
 
 def applies(method: str, chosen: TransferSet) -> bool:
-    """Whether a set is measured by a method."""
+    """Whether a method applies to a set."""
     if method == "few_shot":
         return chosen.few_shot
     return method == "probe" or not chosen.has_objects
@@ -155,9 +155,10 @@ def result_of(
     workdir: Path,
     failures: Failures,
 ) -> Transfer | None:
-    """The result of the extractor's model on a set by a method. It is computed unless it is finished.
+    """The result of the extractor's model on a set by a method, computed unless it is finished.
 
-    `of_method` are the method's own settings. None after an error, which is added to `failures`. A model that does not load is tried once.
+    `of_method` are the method's own settings. Returns None after an error, which is added to `failures`. A model that
+    does not load is tried once.
     """
     model = extract.model
     key = {"model": model.name, "set": opened.chosen.name, "method": method}
@@ -189,7 +190,7 @@ def result_of(
 
 
 def method_settings(seed: int, few_shot: ConfigDict, finetune: ConfigDict) -> dict[str, Settings]:
-    """What the numbers of each method depend on besides model and set, as JSON has it: with lists in place of tuples."""
+    """The settings of each method besides model and set, as in JSON: with lists in place of tuples."""
     settings = {
         "probe": {"weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
         "few_shot": few_shot.to_dict(),
@@ -206,7 +207,7 @@ def compute(
     config: ConfigDict,
     workdir: Path,
 ) -> Transfer:
-    """The result of a model on a set by a method, and how many seconds it took; its arrays are written."""
+    """Computes a model's result on a set, writes its arrays, and returns it with the seconds it took."""
     method, started, seconds = key["method"], time.perf_counter(), {}
     if method == "finetune":
         folder = fine_tuning.folder_of(workdir, key, settings)

@@ -25,7 +25,7 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
     lines = [
         "Test scores in percent: mean per-class accuracy, accuracy, or 11-point mAP, as in the last table. Multinomial "
         "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
-        "images, and it is then fitted on them and the training images.",
+        "images; it is then fitted on these and the training images.",
         "",
         *table(results, sets, lambda result: f"{result['score']:.1f}"),
         "",
@@ -52,8 +52,8 @@ def few_shot_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
     options = results[0]["settings"]
     return [
         f"Accuracy in percent ± 1.96 σ/√n over n = {options['episodes']} episodes: {options['ways']}-way, {options['shots']}-shot, "
-        f"{options['queries']} queries a class, from the images of all splits; nearest class mean by Euclidean distance. No "
-        "episodes are made of Birdsnap and VOC2007.",
+        f"{options['queries']} queries per class, from the images of all splits; nearest class mean by Euclidean distance. Birdsnap "
+        "and VOC2007 have no episodes.",
         "",
         *table(results, sets, lambda result: f"{result['score']:.1f} ± {result['margin']:.1f}"),
     ]
@@ -63,11 +63,11 @@ def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
     options = results[0]["settings"]
     rates, decays = (", ".join(f"{value:g}" for value in options[key]) for key in ("learning_rates", "weight_decays"))
     lines = [
-        "Test scores in percent, as those of linear probes. The whole model is trained on with a new linear head: SGD with "
-        f"Nesterov momentum, {options['steps']:,} steps of {options['batch_size']} images, a cosine by the step, random resized "
-        f"crops (0.08 to 1) and flips. Of the learning rates η {rates} and the weight decays λ {decays}, which are divided by η, "
-        "the pair of the best validation score trains once more, on the validation images and the training images. VOC2007, whose "
-        "images show several classes, is left out.",
+        "Test scores in percent, as for linear probes. The whole model is trained with a new linear head: SGD with Nesterov "
+        f"momentum, {options['steps']:,} steps of {options['batch_size']} images, a cosine schedule by step, random resized crops "
+        f"(0.08 to 1) and flips. Of the learning rates η {rates} and the weight decays λ {decays}, which are divided by η, the pair "
+        "with the best validation score trains once more, on the validation images and the training images. VOC2007, whose images "
+        "show several classes, is left out.",
         "",
         *table(results, sets, lambda result: f"{result['score']:.1f}"),
         "",
@@ -94,7 +94,7 @@ SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": fi
 
 
 def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Callable[[Transfer], str]) -> list[str]:
-    """A row a model, a column a set; '–' where there is no result."""
+    """One row per model and one column per set; '–' for no result."""
     cells = {(result["model"], result["set"]): shown(result) for result in results}
     models = list(dict.fromkeys(result["model"] for result in results))
     rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
@@ -102,7 +102,7 @@ def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Calla
 
 
 def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
-    """What the numbers of each set are numbers of, and how long a model takes for them on average."""
+    """The metric and sizes of each set, and the mean time of a model."""
     rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
     for chosen in sets:
         trained = [result for result in results if result["set"] == chosen.name and result["method"] != "few_shot"]

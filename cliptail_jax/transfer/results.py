@@ -1,4 +1,4 @@
-"""Writing the results of a transfer, and finding those that are finished; `cliptail_jax.results.transfers` reads them."""
+"""Writes the results of a transfer, and finds finished ones; `cliptail_jax.results.transfers` reads them."""
 
 import json
 from collections.abc import Mapping

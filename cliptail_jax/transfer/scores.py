@@ -1,11 +1,11 @@
-"""How good predictions on a transfer set are: accuracy, mean per-class accuracy, VOC2007's mean average precision."""
+"""Scores of predictions on a transfer set: accuracy, mean per-class accuracy, VOC2007's mean average precision."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 
 def accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
-    """Share of the examples that are predicted right, in 0..1."""
+    """Share of the correctly predicted examples, in 0..1."""
     return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
 
 

@@ -1,4 +1,4 @@
-"""Opening a transfer set: its splits, its class names, and the measure by which it is scored."""
+"""Opens a transfer set: its splits, its class names, and its metric."""
 
 import dataclasses
 from collections.abc import Callable
@@ -30,9 +30,9 @@ class OpenedTransferSet:
     class_names: tuple[str, ...]
 
     def labels(self, split: str) -> Int[np.ndarray, " image"] | Bool[np.ndarray, "image class"]:
-        """The class of each image or, where images have objects, which classes it shows; in record order.
+        """The class of each image or, if images have objects, the classes that it shows; in record order.
 
-        Objects that are marked as difficult count as absent. Raises UserError if an image has no label.
+        Objects marked as difficult count as absent. Raises UserError if an image has no label.
         """
         source = self.sources[split]
         if not self.chosen.has_objects:
@@ -52,7 +52,7 @@ class OpenedTransferSet:
 
     @property
     def score(self) -> Callable[[np.ndarray, np.ndarray], float]:
-        """The metric in 0..1 of predictions and labels, or of scores and positives where images have objects."""
+        """The metric in 0..1 of predictions and labels, or of scores and positives if images have objects."""
         return METRICS[self.chosen.metric]
 
 

@@ -1,4 +1,4 @@
-"""A run in a bucket whose requests fail now and then, or are slow: its losses are those of a run in a local folder.
+"""Checks that a run in a bucket with failing and slow requests has the losses of a run in a local folder.
 
     pip install -e '.[gcs]' gcp-storage-emulator
     python scripts/benchmark/bucket.py [--fails=0.05] [--slow=0.05] [--seed=3]

@@ -1,4 +1,4 @@
-"""What the benchmarks share: measuring rates, folders of images, configs from the command line, and the line they print."""
+"""Shared parts of the benchmarks: measuring rates, folders of images, configs from the command line, and output."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def peak_gib() -> float:
 
 
 def rates(work: Callable[[], object], amount: int, seconds: float) -> tuple[float, float]:
-    """How much is done per second of wall-clock time, and per second of CPU time.
+    """The rate of work per second of wall-clock time, and per second of CPU time.
 
     Args:
         work: does the `amount`, such as of images. Its first call is not counted.

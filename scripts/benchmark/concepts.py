@@ -1,12 +1,12 @@
-"""Captions per second of concept counting, beside a literal implementation of the rule (tests/concepts/direct_concepts.py).
+"""Speed of concept counting, compared with a literal implementation (tests/concepts/direct_concepts.py).
 
     python scripts/benchmark/concepts.py --captions=FILE    # repeated, or cut, to 2,000,000 rows
 
 Prints one JSON line. `per_core` and the direct implementation's rate divide by CPU time, which is repeatable on a busy
-machine. Both count imagenet1k in captions that are in memory, the direct one in some of them. `file_per_second` is measured
-by the clock, with one process that reads the captions from parquet files; `speed_up_of_2_processes` is the gain of two, their
-start included. `cost_of_10000_classes` is the CPU time of 10,000 concepts, WordNet's nouns in a random order, divided by
-that of the first 1,000 of them. `peak_gib` is the peak memory of the command line for the same file.
+machine. Both count imagenet1k in captions in memory, the direct one in some of them. `file_per_second` is wall-clock
+speed of one process that reads parquet files. `speed_up_of_2_processes` is the gain of two, including their start.
+`cost_of_10000_classes` is the CPU time of 10,000 concepts, WordNet's nouns in a random order, divided by that of the
+first 1,000 of them. `peak_gib` is the peak memory of the command line for the same file.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How often the intervals of claims contain the truth, and whether estimates are biased, in simulated studies.
+"""Coverage of the intervals of claims, and bias of estimates, in simulated studies.
 
     python scripts/benchmark/coverage.py [--studies=2000] [--measure=slope_acc]
 
-Two kinds of runs whose accuracy depends on class frequency by known slopes; the truth of odds_acc, which is none of the
-simulation's numbers, is the mean over LARGE other studies. The classes that are easy for the first kind
-alone are frequent in the first run of a pair, so a single run confounds the two. Prints one JSON line for each design.
+Accuracy of two kinds of runs depends on class frequency with known slopes. The true odds_acc, which is not a parameter
+of the simulation, is the mean over LARGE other studies. Classes that are easier for the first kind are frequent in the
+first run of a pair, so a single run confounds the two. Prints one JSON line for each design.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Faults at every change of a file, in tiny runs of each program: killed, a full disk, an error of the disk.
+"""Injects faults at every change of a file, in tiny runs of each program: a kill, a full disk, a disk error.
 
     python scripts/benchmark/faults.py [--programs='train sup,count'] [--every=10] [--seed=3]
 
-Each program is run again after its fault, and must end with the result of a run without one. Prints one JSON line for each
-program: the changes of files that it makes, the faults that were tried, and the failures that were found. All faults of a
-training run take half an hour; --every=10 tries each tenth, and --seed chooses which.
+Each program runs again after its fault, and must end with the result of a run without faults. Prints one JSON line for
+each program with the numbers of file changes, faults and failures. All faults of a training run take half an hour;
+--every=10 tries every tenth, chosen by --seed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Random input for everything that reads what users write: thousands of examples of each kind.
+"""Random input for all readers of user input: thousands of examples of each kind.
 
     python scripts/benchmark/fuzz.py [--examples=10000] [--kinds=configs,captions] [--seed=3]
 

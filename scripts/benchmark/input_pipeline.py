@@ -1,13 +1,14 @@
-"""Images per second and core of the input, beside torchvision, which does the same work image by image.
+"""Images per second and core of the input, compared with torchvision, which works image by image.
 
     python scripts/benchmark/input_pipeline.py --images=DIR                      # JPEGs to 224 pixels
     python scripts/benchmark/input_pipeline.py --images=DIR --enlarge=500x375    # the same, enlarged and encoded again
     python scripts/benchmark/input_pipeline.py --data=cifar100 --data_dir=DIR    # 32 pixels, cached: shifts and flips
 
-Prints one JSON line with the rates for random crops (of 0.9 to 1 of the area) and for evaluation, and those of torchvision
-where it is installed, measured in turns. Each is the median of `--rounds`, with its ratio to torchvision's. Encoded images
-are in memory (the first 2,000 of a folder), so no disk is measured; a cached data set is decoded before. torchvision does
-what one worker of torch's DataLoader does: a loop, and a uint8 array of the batch. multi_crop.py measures DINO's crops.
+Prints one JSON line with the rates for random crops (of 0.9 to 1 of the area) and for evaluation, and those of
+torchvision if it is installed, measured in turns. Each is the median of `--rounds`, with its ratio to torchvision's.
+Encoded images are in memory (the first 2,000 of a folder), so no disk is measured; a cached data set is decoded before.
+torchvision does what one worker of torch's DataLoader does: a loop, and a uint8 array of the batch. multi_crop.py
+measures DINO's crops.
 
 Rates divide by the CPU time of all threads, which is repeatable on a busy machine.
 """

@@ -5,8 +5,8 @@
 
 Prints one JSON line. `seconds` is ours once compiled, `first_call_seconds` the call before it. The classes cannot be
 separated: features are float32 of uneven scale, each example is there twice, and 30 % of the second labels are drawn anew.
-scikit-learn fits its default (`tol` 1e-4) in float32, and tighter tolerances in float64, with as many iterations as they
-take; tests/transfer/test_linear_probe.py compares the optima.
+scikit-learn fits its default (`tol` 1e-4) in float32, and tighter tolerances in float64, with as many iterations as
+needed; tests/transfer/test_linear_probe.py compares the optima.
 """
 
 import argparse

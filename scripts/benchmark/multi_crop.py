@@ -1,4 +1,4 @@
-"""Images per second of DINO's augmentation, all ten crops, on the device, beside torchvision's on the host.
+"""Images per second of DINO's augmentation (ten crops) on the device, compared with torchvision's on the host.
 
     python scripts/benchmark/multi_crop.py --images=DIR    # JPEGs: 2 crops of 224 and 8 of 96 pixels
     python scripts/benchmark/multi_crop.py                 # made-up images of 32 pixels: 2 crops of 32 and 8 of 16
@@ -47,7 +47,7 @@ def batch_of(images: list[Callable[[], RgbImage]], transform: Transform, epoch: 
 
 
 def torchvision_crops(multi_crop: MultiCrop) -> Callable[[Image.Image], list[Image.Image]]:
-    """DINO's augmentation in torchvision's transforms; raises ImportError where it is not installed."""
+    """DINO's augmentation in torchvision's transforms; raises ImportError if it is not installed."""
     from torchvision import transforms
 
     def crop(size, scale, blur, solarize):

@@ -2,8 +2,8 @@
 
     python scripts/benchmark/plan_all.py [--on=v5e-16,h100x8] [--again]
 
-Compiles what `scripts/plans.json` lacks, which takes minutes each, and rewrites that file and the table in
-`scripts/README.md`. Each plan is saved when it is made. Without `--on`, all topologies are planned whose compiler is
+Compiles the plans that `scripts/plans.json` lacks, in minutes each, and rewrites that file and the table in
+`scripts/README.md`. Each plan is saved at once. Without `--on`, it plans for all topologies whose compiler is
 installed.
 """
 
@@ -25,6 +25,7 @@ from cliptail_jax.runs.tables import markdown_table
 SCRIPTS = Path(__file__).parents[1]
 PLANS, PAGE = SCRIPTS / "plans.json", SCRIPTS / "README.md"
 BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
+MAIN = ("SL on v5e-16", "CLIP on v5e-16", "DINO on v5e-16")  # shown; all rows are folded below
 COMPILERS = ("libtpu", "jax-cuda12-pjrt")  # of TPUs and of GPUs
 ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
 # The distinct steps of the catalogue's runs. Of LAIONet, as many pairs as ImageNet-Captions has.
@@ -47,7 +48,7 @@ PROGRAMS = {
 
 
 def plan(program: str, topology: str) -> dict | None:
-    """The line of `plan --json`; None where the compiler is not installed, or crashes."""
+    """The line of `plan --json`; None if the compiler is not installed, or crashes."""
     flags = (f"--config={PROGRAMS[program]}", f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
     flags += ("--evaluation",) if program.startswith("evaluation") else ()
     done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
@@ -93,16 +94,18 @@ HEADER = [
 
 
 def table(plans: dict[str, dict]) -> str:
-    """The plans in Markdown, their versions, and what is still to be planned."""
+    """The main plans, and all plans folded, in Markdown, with versions and missing plans."""
     keys = {f"{program} on {on}": program for program in PROGRAMS for on in ON}
-    rows = [row(program, plans[key]) for key, program in keys.items() if key in plans]
+    rows = {key: row(program, plans[key]) for key, program in keys.items() if key in plans}
     versions = {
         f"{name} {version}"
         for found in plans.values()
         for name, version in found["versions"].items()
         if name not in COMPILERS
     }
-    lines = [*markdown_table([HEADER, *rows]), "", f"Compiled with {', '.join(sorted(versions))}."]
+    lines = [*markdown_table([HEADER, *(rows[key] for key in MAIN if key in rows)]), ""]
+    lines += [f"<details><summary>All {len(rows)} plans</summary>", "", *markdown_table([HEADER, *rows.values()]), ""]
+    lines += ["</details>", "", f"Compiled with {', '.join(sorted(versions))}."]
     missing = [key for key in keys if key not in plans]
     return "\n".join(lines + ([f"Still to be compiled: {'; '.join(missing)}."] if missing else []))
 

@@ -55,7 +55,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.captions.distractors": -0.1}, "'data.captions.distractors' is -0.1; it is a share between 0 and 1"),
         ({"data.captions.distractor_sampling": "sqrt"}, "is 'sqrt'; it is one of 'uniform', 'frequency'"),
         ({"objective": "contrastive", "data.labels.noise": 0.1}, "which objective='contrastive' does not train on"),
-        ({"data.captions.max_words": 2}, "max_words is of text fields: name them in data.captions.words"),
+        ({"data.captions.max_words": 2}, "max_words applies to text fields: name them in data.captions.words"),
         ({"vocabulary.group_size": 100}, "vocabulary.group_size=100 does not divide batch_size=256"),
         ({"accumulate_steps": 3}, "batch_size=256 is not divisible by accumulate_steps=3"),
         ({"head.kind": "linear", "head.init": "head.npy"}, "head.init has the class embeddings of a cosine head"),

@@ -65,7 +65,7 @@ UNKNOWN_PADDING = "does not name the token that pads texts: put its tokenizer_co
         ({"tokenizer_config.json": None}, {}, UNKNOWN_PADDING),
         ({}, {"vocab_size": 182}, "183 tokens, but the model's vocabulary has 182"),
         ({}, {"tokenizer_kwargs": {"language": "de"}}, "tokenizer_kwargs.language"),
-        ({"tokenizer.json": '{"model": {}}'}, {}, "is no tokenizer.json"),
+        ({"tokenizer.json": '{"model": {}}'}, {}, "is not a tokenizer.json"),
     ],
 )
 def test_files_and_options_that_cannot_be_used_are_named(files, config, message, tmp_path):

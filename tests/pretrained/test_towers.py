@@ -262,7 +262,7 @@ def test_models_that_cannot_give_a_tower_are_named(trained_run, published, tmp_p
     with pytest.raises(UserError, match="text.init: .*copy comes without a tokenizer.json: .*text.tokenizer"):
         open_text_tower(str(copy), **TEXT)
     (copy / "tokenizer.json").write_text("{}")
-    with pytest.raises(UserError, match="text.init: .*tokenizer.json is no tokenizer.json"):
+    with pytest.raises(UserError, match="text.init: .*tokenizer.json is not a tokenizer.json"):
         open_text_tower(str(copy), **TEXT)
     with pytest.raises(UserError, match="text.init: .* has no text tower"):
         open_text_tower(str(trained_run("sup")[1]), **TEXT)

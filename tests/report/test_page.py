@@ -158,7 +158,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
 
 def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
     for arguments, message in [
-        ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is no directory: name that of a run"),
+        ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is not a directory: give the directory of a run"),
         ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} contains no run"),
         ([f"--workdir={study_directory}", f"--output={tmp_path}"], "cannot be written: it is a folder"),
         ([f"--workdir={study_directory}", "--runs=dino*"], "no run matches --runs=dino*: there are sl,"),

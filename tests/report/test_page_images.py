@@ -204,7 +204,7 @@ def test_other_data_than_those_of_the_training_are_not_shown(study):
     assert found.data["training"]["of"] == "sl seed_0"  # the first whose data are there
     assert {len(captions) for of_class in found.data["training"]["classes"] for _, captions in of_class} == {0}
     [note] = found.notes
-    what = "There are no training images or captions of clip: the data that are there now are not those of the training"
+    what = "There are no training images or captions of clip: the current data are not those of the training"
     assert note.startswith(what)
     assert note.endswith("not 0123456789ab)")
 

@@ -85,7 +85,7 @@ def test_undefined_numbers_are_dashes_and_their_claims_untested(trains, tmp_path
     text, report = read_report(tmp_path)
     assert report["runs"]["b"]["corr_acc"] is None
     assert (
-        "| – | – | 0.0 | 0.0 | 0.0 | 0.0 [0.0, 0.0] | – | 0.02 [" in text and "it is undefined of one of them" in text
+        "| – | – | 0.0 | 0.0 | 0.0 | 0.0 [0.0, 0.0] | – | 0.02 [" in text and "it is undefined for one of them" in text
     )
     assert report["claims"][0]["verdict"] == "not tested"
 

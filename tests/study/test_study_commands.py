@@ -79,7 +79,7 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     assert matching([], directories) == directories
     assert matching(["clip"], directories) == ["seed_0/clip", "seed_1/clip"]
     assert matching(["clip*", "seed_1/*"], directories) == ["seed_0/clip", "seed_1/sl", "seed_1/clip", "clip_all"]
-    with pytest.raises(UserError, match=r"--only=seed_0/clop is no run of this study \(did you mean seed_0/clip"):
+    with pytest.raises(UserError, match=r"--only=seed_0/clop is not a run of this study \(did you mean seed_0/clip"):
         matching(["sl", "seed_0/clop"], directories)
 
 
@@ -91,7 +91,7 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     (dict(launch="print", report=True), "--launch=print trains nothing here: leave out --report and --runner"),
     (dict(launch="print", sbatch=["--time=1"]), "--sbatch needs --launch=slurm"),
     (dict(scheduler="tcp://a:1"), "--scheduler needs --runner=dask"),
-    (dict(only=[""]), "--only= is no run of this study"),
+    (dict(only=[""]), "--only= is not a run of this study"),
     (dict(runner="dask", jobs=2), "--runner=dask trains runs as workers become free"),
 ])  # fmt: skip
 def test_flags_that_do_not_fit_are_an_error(given, complaint, monkeypatch, tmp_path):

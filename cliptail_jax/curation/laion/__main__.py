@@ -1,11 +1,11 @@
-"""Makes LAIONet from a caption corpus in parquet parts, stage by stage; an interrupted stage continues when run again:
+"""Makes LAIONet from a caption corpus of parquet files, stage by stage. The same command resumes an interrupted stage.
 
     python -m cliptail_jax.curation.laion match      --input=laion400m --output=matched
     python -m cliptail_jax.curation.laion similarity --input=matched --output=similar --clip=RUN
     python -m cliptail_jax.curation.laion select     --input=similar --output=laionet --threshold=0.7
     python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.tsv --output=retrieved.parquet --clip=RUN
 
-All also run on Beam, whose workers must be able to read the files: add its options, such as --runner=DirectRunner.
+All stages also run on Beam: add its options, such as --runner=DirectRunner. Its workers must be able to read the files.
 """
 
 import argparse

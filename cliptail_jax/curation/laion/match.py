@@ -1,8 +1,8 @@
 """Stage 1: rows whose text names exactly one ImageNet class.
 
-ASCII punctuation becomes spaces, and a lemma of the class's synset matches between spaces or the ends of the text, in its
-own case: no 'ai' in 'paid', 'Great Dane' only with capitals, and a lemma with a hyphen never. Lemmas of several classes
-are ignored.
+ASCII punctuation becomes spaces. A lemma of the class's synset then matches between spaces or the ends of the text, in
+its own case: 'paid' does not contain 'ai', 'Great Dane' matches only with capitals, and a lemma with a hyphen never
+matches. Lemmas of several classes are ignored.
 """
 
 import functools

@@ -29,7 +29,7 @@ Columns = Mapping[str, str]  # the columns that a stage needs, and their kinds
 
 
 def find_parts(pattern: str) -> list[Path]:
-    """The parquet files of a path, a folder or a glob, sorted by name. Raises UserError where there is none."""
+    """The parquet files of a path, a folder or a glob, sorted by name. Raises UserError if there is none."""
     paths = sorted(Path(pattern).glob("*.parquet")) if Path(pattern).is_dir() else map(Path, sorted(glob.glob(pattern)))
     parts = [path for path in paths if path.is_file()]
     if not parts:

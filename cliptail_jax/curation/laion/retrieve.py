@@ -1,7 +1,7 @@
-"""Stage 4: for each query caption, the most similar corpus row that no other query has taken, by exact search.
+"""Stage 4: finds the most similar corpus row for each query caption by exact search; each row is used once.
 
-The corpus is compared block by block with all queries, which keep their best rows of each part; no index is built. Then
-the queries choose in order, so that no corpus row is used twice.
+All queries are compared with one block of the corpus after the other, and keep their best rows of each part. No index
+is built. The queries then choose in order.
 """
 
 import functools
@@ -71,7 +71,7 @@ class Search:
             self.seen += size
 
     def result(self) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
-        """Similarity and corpus row of each query's best, most similar first; -inf and -1 where the corpus is smaller."""
+        """Each query's best similarities and corpus rows, best first; -inf and -1 if the corpus is too small."""
         return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in (self._scores, self._rows))
 
 
@@ -106,11 +106,11 @@ def retrieve(
     Args:
         queries: a table with labels of ImageNet, as `describe --export` writes it.
         corpus: parquet files, as a path, a folder or a glob.
-        text: their column of captions.
-        load_embedder: gives what embeds captions, on each worker.
-        neighbours: how many rows each query may choose from.
+        text: the column of captions in the corpus.
+        load_embedder: loads the text embedder, on each worker.
+        neighbours: the number of rows from which each query chooses.
         beam_options: options of Beam, to search on its workers.
-        overwrite: whether to replace an `output` that is no such table.
+        overwrite: whether to replace an `output` that is not such a table.
 
     Raises:
         UserError: A table is damaged or lacks a column.
@@ -139,7 +139,7 @@ def retrieve(
 
 
 def identity(queries: Float[np.ndarray, "query dim"], parts: Sequence[Path], neighbours: int) -> str:
-    """Sixteen digits that other searches do not have."""
+    """Sixteen digits that identify a search."""
     described = repr((neighbours, [(part.name, part.stat().st_size) for part in parts]))
     return digest_of([queries.tobytes(), described.encode()])[:16]
 

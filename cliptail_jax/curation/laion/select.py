@@ -1,4 +1,4 @@
-"""Stage 3: rows that mean their class and are safe to show, as input of img2dataset."""
+"""Stage 3: selects rows that match their class and are safe, as input of img2dataset."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -1,1 +1,1 @@
-"""The embedded data set: characters of the DejaVu fonts that matplotlib ships."""
+"""The generated data set: characters of the DejaVu fonts that matplotlib includes."""

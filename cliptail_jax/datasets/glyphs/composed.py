@@ -19,7 +19,7 @@ def codepoint(character: str) -> str:
 def base(character: str) -> str:
     """The character without its mark: 'e' of 'é'.
 
-    Unicode decomposes no letter with a stroke ('ø'); of these it is the one that the character's name names.
+    Unicode does not decompose letters with a stroke ('ø'); their base is taken from the character's name.
     """
     if decomposition := unicodedata.decomposition(character):
         return chr(int(decomposition.split()[0], 16))
@@ -32,7 +32,7 @@ def base_words(character: str) -> str:
 
 
 def mark_words(character: str) -> str:
-    """The mark, by the name of the combining character: 'acute' of 'é' and of 'ά', whose own name has a tonos."""
+    """The name of the combining character: 'acute' for 'é' and for 'ά', whose own name has a tonos."""
     decomposition = unicodedata.decomposition(character).split()
     if not decomposition:
         return STROKE

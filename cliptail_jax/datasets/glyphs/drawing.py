@@ -33,7 +33,7 @@ COLOURS = {
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """How large the characters of a set are and where, in pixels.
+    """The size and position of a set's characters, in pixels.
 
     Attributes:
         smallest, largest: the longer side of a character's ink.
@@ -72,7 +72,7 @@ def picture_generator(seed: int, split: str, label: int, index: int) -> np.rando
 
 @functools.cache
 def colour_pairs() -> list[tuple[str, str]]:
-    """The pairs of ink and ground whose contrast is sufficient, the ink being brighter (luminance of Rec. 601)."""
+    """The pairs of a brighter ink and a ground with sufficient contrast (luminance of Rec. 601)."""
     luminance = {name: float(np.dot(rgb, (0.299, 0.587, 0.114))) for name, rgb in COLOURS.items()}
     pairs = itertools.product(COLOURS, repeat=2)
     return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= LEAST_CONTRAST]
@@ -95,7 +95,7 @@ def draw_style(rng: np.random.Generator, split: str, extent: Extent) -> Style:
 
 
 def similarity(style: Style, extent: Extent) -> float:
-    """The similarity in 0..1 of a style to the plainest: of medium size, in the centre, upright and without noise.
+    """The similarity in 0..1 of a style to the plainest one: medium size, centred, upright and without noise.
 
     It is 1 minus the mean deviation of size, position, rotation and noise, each as a share of its maximum. Faces and
     colours do not count.

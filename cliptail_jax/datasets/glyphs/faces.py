@@ -1,4 +1,4 @@
-"""The twelve DejaVu faces that matplotlib ships, and the shape of a character in each of them."""
+"""The twelve DejaVu faces in matplotlib, and the shape of a character in each of them."""
 
 import dataclasses
 import functools

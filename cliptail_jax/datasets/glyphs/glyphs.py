@@ -26,7 +26,7 @@ def make_example(seed: int, split: str, label: int, index: int) -> dict:
 
 
 def make_composed_example(seed: int, split: str, label: int, index: int) -> dict:
-    """One picture of a composed character, likewise; it has texts of its parts, too."""
+    """One picture of a composed character, with texts about its parts, too."""
     character = composed.COMPOSED[label]
     base, mark = composed.base_words(character), composed.mark_words(character)
     rng = drawing.picture_generator(seed, split, label, index)
@@ -38,7 +38,7 @@ def make_composed_example(seed: int, split: str, label: int, index: int) -> dict
 def drawn_example(
     character: str, label: int, subject: str, extent: drawing.Extent, split: str, rng: np.random.Generator
 ) -> dict:
-    """A picture in a random style, with the texts that all sets have; `subject` is what the description calls it."""
+    """A picture in a random style, with the texts of all sets; `subject` names it in the description."""
     style = drawing.draw_style(rng, split, extent)
     pixels = drawing.draw_picture(rng, character, style)
     png = io.BytesIO()

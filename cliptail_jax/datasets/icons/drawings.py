@@ -11,7 +11,7 @@ from cliptail_jax.errors import UserError
 
 
 def check_renderer() -> None:
-    """Raises UserError where resvg is not installed."""
+    """Raises UserError if resvg is not installed."""
     try:
         import resvg_py  # noqa: F401
     except ImportError:
@@ -23,7 +23,7 @@ def check_renderer() -> None:
 def svg(icon: Icon, of: IconSet, size: int) -> str:
     """The SVG document of a drawing, in the middle of a square of `size` pixels.
 
-    Where the drawing lies is said by itself, or else by its set. The current colour is black.
+    The bounds are those of the drawing, or else of its set. The current colour is black.
     """
     left, top, width, height = (
         getattr(of, side) if getattr(icon, side) is None else getattr(icon, side)
@@ -36,7 +36,7 @@ def svg(icon: Icon, of: IconSet, size: int) -> str:
 
 
 def render(document: str) -> UInt8[np.ndarray, "height width 3"] | None:
-    """The pixels of an SVG document on white, an animated one at its first frame; None if it fails or nothing is seen."""
+    """The pixels of an SVG document (its first frame) on white; None if it fails or the image is blank."""
     import resvg_py
 
     try:

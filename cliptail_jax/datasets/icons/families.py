@@ -1,4 +1,4 @@
-"""Families of icon sets, the split each is in, and drawings that are copied from one family to another.
+"""Families of icon sets, their splits, and drawings that are copied from one family to another.
 
 The lists beside this module are made by scripts/make_icon_lists.py with the functions here:
 
@@ -29,7 +29,7 @@ DIMENSIONS = 32  # of the projection by which candidates for similar drawings ar
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A set in a family, which is in one split; sets of logos and flags have no family, and are in the split 'marks'."""
+    """A set of a family, in one split. Sets of logos and flags have no family, and are in the split 'marks'."""
 
     family: str
     split: str
@@ -50,13 +50,13 @@ def read_copies() -> dict[str, set[str]]:
 
 
 def read_lines(name: str) -> list[list[str]]:
-    """The lines of a list but for its comments, each split at its tabs."""
+    """The lines of a list without its comments, each split at its tabs."""
     lines = (FOLDER / name).read_text(encoding="utf-8").splitlines()
     return [line.split("\t") for line in lines if not line.startswith("#")]
 
 
 def path_data(body: str) -> str:
-    """What two drawings have in common that are equal but for colours and white space."""
+    """A key that is equal for drawings that differ only in colours and white space."""
     return re.sub(r"[\s,]+", " ", "".join(re.findall(r'\bd="([^"]+)"', body)) or body).strip()
 
 
@@ -126,7 +126,7 @@ def families(infos: Mapping[str, Info], sets: Sequence[str], twins: Int[np.ndarr
 
 
 def repository(url: str) -> str:
-    """The owner and name of a repository, 'https://github.com/' and folders apart; '' for other addresses."""
+    """The owner and name of a repository, without 'https://github.com/' and folders; '' for other addresses."""
     match = re.match(r"https?://(?:github|gitlab)\.com/([^/]+/[^/]+)", url.lower())
     return match[1] if match else ""
 
@@ -149,8 +149,8 @@ def connected(items: Sequence[str], groups: Iterable[Sequence[str]]) -> dict[str
 def splits(sizes: Mapping[str, int]) -> dict[str, str]:
     """The split of each family, given its number of pairs.
 
-    Those with more than 2 % of all pairs are in train: elsewhere, a few designers would make up a split. From the largest
-    family to the smallest, each of the others goes to the split that lacks the largest share of its pairs.
+    Families with more than 2 % of all pairs are in train: in another split, a few designers would dominate. The others,
+    from the largest to the smallest, go to the split that lacks the largest share of its pairs.
     """
     total, filled, split_of = sum(sizes.values()), collections.Counter(), {}
     for family in sorted(sizes, key=lambda family: (-sizes[family], family)):
@@ -161,9 +161,9 @@ def splits(sizes: Mapping[str, int]) -> dict[str, str]:
 
 
 def copied(splits_of: Sequence[str], twins: Int[np.ndarray, "pair 2"]) -> Bool[np.ndarray, " drawing"]:
-    """Which drawings of validation and test are removed: those with a twin in another split, of which train keeps its own.
+    """The drawings of validation and test to remove: those with a twin in another split.
 
-    Of twins in validation and test, that in validation is removed.
+    Of twins in validation and test, the one in validation is removed.
     """
     keeps = ("train", "test", "validation")
     removed = np.zeros(len(splits_of), bool)

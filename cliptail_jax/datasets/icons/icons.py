@@ -1,6 +1,6 @@
 """Iconify's collection of open icon sets: drawings of 200,000 names by hundreds of designers, as images with captions.
 
-The npm package @iconify/json (https://iconify.design) has each set as its designer licenses it.
+The npm package @iconify/json (https://iconify.design) has each set under its designer's license.
 """
 
 import functools
@@ -29,7 +29,7 @@ TEXTS = ("name", "style", "set", "title", "license", "author", "palette", "filen
 
 
 class Icons(StreamingBuilder):
-    """Icons with the words of their names, on white. Families of sets are in one split each; marks are logos and flags."""
+    """Icons on white with the words of their names. Each family of sets is in one split; marks are logos and flags."""
 
     VERSION = "1.0.0"
     ANY_CONFIG = True
@@ -84,7 +84,7 @@ class Icons(StreamingBuilder):
                         yield {"image": encoded(pixels), "label": label} | texts
 
     def _is_of(self, prefix: str, split: str) -> bool:
-        """Whether a split may have drawings of a set: those of marks are in all sets."""
+        """Whether a split may have drawings of a set. Marks are in all sets."""
         if prefix not in self.members:
             is_known = prefix in read_families()
             if split == "train" and not is_known:
@@ -93,7 +93,7 @@ class Icons(StreamingBuilder):
         return split in (MARKS, self.members[prefix].split)
 
     def _names(self, found: IconSet, split: str, copies: set[str]) -> dict[str, tuple[str, str]]:
-        """The words and the style of each name of a set whose drawing the split has."""
+        """The words and the style of each of a set's names in the split."""
         captions = captions_of(name for name, icon in found.icons.items() if not icon.hidden and not icon.is_animated)
         chosen, names = distinct(captions), {}
         for name, icon in found.icons.items():
@@ -117,7 +117,7 @@ class Icons(StreamingBuilder):
         return names
 
     def _labels(self, captions: list[str], split: str) -> np.ndarray:
-        """The class that each caption names; in validation and test, the class that is the whole caption; -1 for none."""
+        """The class that each caption names; in validation and test, the class that equals the caption; -1 for none."""
         labels = np.full(len(captions), -1)
         if split == "train":
             rows, classes = counter().matches(pa.array(captions, pa.string()))

@@ -1,4 +1,4 @@
-"""Which drawings are marks, logos or flags, that is, trademarks or national symbols, and not pictures of things."""
+"""Detects marks: logos or flags, which are trademarks or national symbols, not pictures of things."""
 
 import functools
 import re
@@ -23,9 +23,9 @@ def is_mark_set(prefix: str, info: Info) -> bool:
 
 
 def is_mark(words: str, prefix: str, info: Info) -> bool:
-    """Whether the drawing that the words name is a logo or a flag: all of some sets, and those with such a name in others.
+    """Whether the drawing with these words is a logo or a flag: all drawings of some sets, and by name in others.
 
-    The names are those that say so, those with a brand of the list marks.tsv, and in sets of emojis, countries.
+    The names contain such a word or a brand in marks.tsv or, in sets of emojis, are countries.
     """
     if is_mark_set(prefix, info) or NAMED.fullmatch(words) or words in WHOLE or brands().search(words):
         return True

@@ -31,7 +31,7 @@ class Info(msgspec.Struct):
 
 
 class Icon(msgspec.Struct):
-    """A drawing: what is inside its <svg>, and where it lies; None: as in the set."""
+    """A drawing: the content of its <svg>, and its bounds; None for those of the set."""
 
     body: str
     left: float | None = None
@@ -60,7 +60,7 @@ class IconSet(msgspec.Struct):
 def read_sets(
     raw: pathlib.Path, is_wanted: Callable[[str], bool], skip: Callable[[str, str], None]
 ) -> Iterator[IconSet]:
-    """The wanted icon sets of a file, in its order. `skip` is called with a reason and an example for those that cannot be read.
+    """The wanted icon sets of a file, in its order. Calls `skip` with a reason and an example for unreadable ones.
 
     Raises:
         UserError: The file is not Iconify's, or damaged.

@@ -1,4 +1,4 @@
-"""From the names that designers give their drawings to captions: 'arrow-up-circle-24-filled' is an 'arrow up circle'."""
+"""Turns designers' names of drawings into captions: 'arrow-up-circle-24-filled' is an 'arrow up circle'."""
 
 import collections
 import re
@@ -41,7 +41,7 @@ MOST_WORDS = 4  # that a rule matches: 'medium light skin tone'
 def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """The words and the style words of each name of a set, by name; either may be ''.
 
-    'cloud-rain-2-bold' gives ('cloud rain', 'bold 2'): the style words are in the order in which they were taken.
+    'cloud-rain-2-bold' gives ('cloud rain', 'bold 2'): style words are in the order of their removal.
     """
     words, styles = {}, {}
     for name in names:
@@ -57,7 +57,7 @@ def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def distinct(captions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """The captions of a set, each only once: of the name with the fewest style words, and of these the first."""
+    """The distinct captions of a set, each from the first name with the fewest style words."""
     chosen = {}
     for name, (words, style) in captions.items():
         if words and (words not in chosen or len(style.split()) < len(captions[chosen[words]][1].split())):
@@ -66,7 +66,7 @@ def distinct(captions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, st
 
 
 def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
-    """A name's words without those that are style anywhere or at the end, and these."""
+    """A name's words without style words, and the words that are style anywhere or at the end."""
     kept, style, place = [], [], 0
     while place < len(parts):
         for length in range(MOST_WORDS, 0, -1):
@@ -89,7 +89,7 @@ def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
 def without_usual(
     words: dict[str, tuple[str, ...]], styles: dict[str, list[str]]
 ) -> tuple[dict[str, tuple[str, ...]], bool]:
-    """Takes one style word that is usual in the set off each name, into `styles`; and whether any was taken."""
+    """Moves one usual style word of each name to `styles`; returns the names, and whether any word was moved."""
     different = set(words.values())
     lasts = usual((ending(parts) for parts in words.values()), len(words))
     firsts = usual((beginning(parts) for parts in words.values()), len(words))
@@ -108,16 +108,16 @@ def without_usual(
 
 
 def usual(affixes: Iterable[tuple[str, ...]], names: int) -> Collection[tuple[str, ...]]:
-    """Those of the affixes that at least 2 % of the names have."""
+    """The affixes of at least 2 % of the names."""
     counts = collections.Counter(affixes)
     return {affix for affix, count in counts.items() if affix and count >= USUAL_SHARE * names}
 
 
 def ending(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """The words at the end of a name that may be its style; () if there are none, or no others."""
+    """The words at the end of a name that may be its style; () if there are none, or if nothing would be left."""
     return next((parts[-n:] for n in (2, 1) if len(parts) > n and ENDS_USUALLY.fullmatch("-".join(parts[-n:]))), ())
 
 
 def beginning(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """The same at the beginning."""
+    """The same for the beginning."""
     return next((parts[:n] for n in (2, 1) if len(parts) > n and BEGINS_USUALLY.fullmatch("-".join(parts[:n]))), ())

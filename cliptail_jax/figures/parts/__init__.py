@@ -1,4 +1,4 @@
-"""What several figures share: their sheets, axes along which runs are placed, and choices of classes.
+"""The shared parts of figures: sheets, axes along which runs are placed, and choices of classes.
 
-It knows no figure.
+This package must not depend on any figure.
 """

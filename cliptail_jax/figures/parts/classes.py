@@ -1,4 +1,4 @@
-"""Which classes a figure shows, and their features."""
+"""Selects the classes of a figure, and computes their features."""
 
 import numpy as np
 from jaxtyping import Float, Int

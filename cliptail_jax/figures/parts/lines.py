@@ -1,4 +1,4 @@
-"""Groups of runs along something that changes from run to run: a panel for each measure, a line for each group."""
+"""Groups of runs along a quantity that differs between runs: a panel for each measure, a line for each group."""
 
 import argparse
 import math
@@ -91,7 +91,7 @@ def draw_lines(
 def draw_group(
     axes: Axes, points: Sequence[tuple[float, Estimate]], look: Mapping[str, Any], name: str, aside: float
 ) -> None:
-    """Draw a group, moved by so many points `aside` that its intervals do not cover those of other groups."""
+    """Draw a group, shifted by `aside` points so that its intervals do not cover those of other groups."""
     x, y = [x for x, _ in points], [measure.value for _, measure in points]
     drawn = axes.plot(*line_of(points), color=look["color"], linestyle=look["linestyle"], linewidth=1.5)
     drawn += axes.plot(x, y, marker=look["marker"], linestyle="", color=look["color"], markersize=6)
@@ -104,7 +104,7 @@ def draw_group(
 
 
 def offset(number: int, groups: int) -> float:
-    """How far aside a group stands, in points."""
+    """The shift of a group, in points."""
     return 2.5 * (number - (groups - 1) / 2)
 
 
@@ -121,7 +121,7 @@ def line_of(points: Sequence[tuple[float, Estimate]]) -> tuple[list[float], list
 def places(entries: Sequence[Entry], logarithmic: bool) -> tuple[dict[str, float], list[str]]:
     """The position of each x: the number itself or, unless all are numbers, its rank in the sheet; and then the words.
 
-    Raises UserError where a number has no place on the axis.
+    Raises UserError if a number has no place on the axis.
     """
     xs = list(dict.fromkeys(entry["x"] for entry in entries))
     try:

@@ -47,8 +47,7 @@ def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) 
 def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: float = 7) -> None:
     """Put labels next to their points, within the axes and without covering points or other labels.
 
-    A label for which there is no such place is left out, unlike by the package adjustText. The layout of the figure must
-    be final.
+    Unlike in the package adjustText, a label without such a place is left out. The layout of the figure must be final.
     """
     points = [point for point in points if not np.isnan(point[:2]).any()]
     middle = axes.transData.transform([point[:2] for point in points]) if points else []

@@ -1,4 +1,4 @@
-"""Sheets: tables with a header that list the runs of a figure, and how to show them. Written by hand or by programs:
+"""Sheets: tables with a header that list the runs of a figure. People or programs write them:
 
     run                group               x
     runs/random_16th   random text tower   203580
@@ -44,7 +44,7 @@ class Entry:
         return self.cells.get(column, "")
 
     def one_of(self, column: str, names: Collection[str]) -> str:
-        """The cell in a column. Raises UserError if it is none of `names`."""
+        """The cell in a column. Raises UserError if it is not one of `names`."""
         if self[column] not in names:
             raise UserError(f"{self.where}: {column} is '{self[column]}'; it is one of {', '.join(names)}")
         return self[column]
