@@ -12,13 +12,17 @@ from flax import nnx
 
 from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, conv, linear
 from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.strided_conv import conv_of_stride_2
 
 
 class BasicBlock(RematBlock):
     """Two 3×3 convolutions and a shortcut, which is projected if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
-        self.conv1 = conv(inputs, outputs, 3, stride=stride, padding=1, dtype=dtype, rngs=rngs)
+        options = {"dtype": dtype, "rngs": rngs}
+        if stride == 2:
+            options["conv_general_dilated"] = lambda x, kernel, *_, **options: conv_of_stride_2(x, kernel)
+        self.conv1 = conv(inputs, outputs, 3, stride=stride, padding=1, **options)
         self.bn1 = BatchNorm(outputs, group_size, dtype=dtype)
         self.conv2 = conv(outputs, outputs, 3, padding=1, dtype=dtype, rngs=rngs)
         self.bn2 = BatchNorm(outputs, group_size, dtype=dtype)
