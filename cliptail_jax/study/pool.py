@@ -70,11 +70,11 @@ def call_at_places(
             yield names[future], future.result()
     except BrokenProcessPool:
         if stopped.is_set():
-            log_line("stopped by SIGTERM; the same command goes on from what is saved")
+            log_line("stopped by SIGTERM; the same command continues from what is saved")
             raise SystemExit(128 + signal.SIGTERM) from None
         raise UserError(
             f"a process that trained a run was killed, perhaps for its memory: {len(places)} run at the same time, and "
-            "--jobs sets how many; the same command goes on from what is saved"
+            "--jobs sets how many; the same command continues from what is saved"
         ) from None
     except BaseException:  # such as the interruption of a notebook
         stop()

@@ -46,7 +46,7 @@ def train_runs(
         for name, config in configs.items()
     }
     if places and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
-        note_saved("the same command goes on from what is saved")
+        note_saved("the same command continues from what is saved")
         results = train_at_places(calls, places)
     else:
         results = ((name, train_run(*call)) for name, call in calls.items())
