@@ -82,7 +82,7 @@ def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
             time.sleep(0.5)  # the process that has ended its call waits for another
             os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == STOPPED and time.monotonic() - began < 30
-    assert "stopped by SIGTERM; the same command goes on from what is saved" in capsys.readouterr().err
+    assert "stopped by SIGTERM; the same command continues from what is saved" in capsys.readouterr().err
 
 
 def test_a_chip_is_the_only_one_that_its_process_sees_and_cores_are_divided(monkeypatch):
