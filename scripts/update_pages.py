@@ -74,6 +74,8 @@ def main(arguments: Sequence[str]) -> None:
         name, _, workdir = study.partition("=")
         RESULTS.mkdir(exist_ok=True)
         report = json.loads((Path(workdir) / "report.json").read_text())
+        for claim in report["claims"]:
+            claim["study"] = Path(claim["study"]).name  # not where it is on this machine
         write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT})
     for page in PAGES:
         write_text(page, with_tables(page.read_text()))
