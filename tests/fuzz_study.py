@@ -68,7 +68,7 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     (folder / name).write_text(json.dumps(changed(document, places, other) if places else other) + "\n")
     contents = read_directory(folder)
     comparison = compare([contents])
-    forest.columns_of(forest.forest(contents.claims.values()))
+    forest.columns_of(forest.forest({"": contents.claims.values()}))
     for table in (tables.run_table(comparison), tables.set_table(comparison), tables.measure_table(comparison)):
         tables.columns_of(table)
     transfer = page.transfer_results([contents])

@@ -244,7 +244,7 @@ def write(
     drawn, not_drawn = draw_figures(opened.figures, seeds, workdir)
     asked = dataclasses.replace(asked, failures=failures | not_drawn)
     write_report(asked, seeds, groups, claims, opened.path, drawn, seconds, workdir)
-    page.write_report(asked, groups, claims)
+    page.write_report(asked, claims)
     return summary(asked, groups, len(seeds), claims, shutil.get_terminal_size().columns), not_drawn
 
 
