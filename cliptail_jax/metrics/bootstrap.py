@@ -165,7 +165,8 @@ def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
 
 def difference(a: Bootstrapped, b: Bootstrapped) -> Bootstrapped:
     """a − b, of two samples of one call of `bootstrap`."""
-    return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
+    with np.errstate(invalid="ignore"):  # of two infinities, as f50 may be
+        return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
 
 
 def difference_of_estimates(a: Estimate, b: Estimate) -> Estimate:

@@ -249,11 +249,11 @@ function showPair() {
   if (byId("pair")) {
     const [titles, runs] = data.tables.runs, [, differences] = data.tables.differences;
     const value = (name, title) => runs.find(([of]) => of === name)[titles.indexOf(title)];
-    const turned = row => row && row.map(x => x == null ? null : -x);
+    const turned = row => row && [row[0], row[2], row[1]].map(x => typeof x === "string" ? (x === "<" ? ">" : "<") : -x);
     fill(byId("pair"), ["statistic", a, b, `${a} − ${b} [95 %]`], data.measures.map(([title, digits]) => {
       const find = (c, d) => differences.find(row => row[0] === c && row[1] === d && row[2] === title)?.slice(3);
       const [x, ...ends] = find(a, b) ?? turned(find(b, a)) ?? [null];
-      const interval = ends.length ? ` [${ends.sort((c, d) => c - d).map(end => number(end, digits)).join(", ")}]` : "";
+      const interval = ends.length ? ` [${ends.map(end => number(end, digits)).join(", ")}]` : "";
       return [title, number(value(a, title), digits), number(value(b, title), digits), number(x, digits) + interval];
     }).filter(row => row.slice(1).some(text => text !== "–")));
   }

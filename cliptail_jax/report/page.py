@@ -26,7 +26,7 @@ from cliptail_jax.report.left_out import left_out_notes
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, directory_name, matches, read_directory, select
-from cliptail_jax.results.run import Run
+from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
 EVERY = ("*",)  # run
@@ -50,7 +50,6 @@ def write_page(
     others: Sequence[Path] = (),
     output: Path | None = None,
     title: str = "",
-    expected: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
     images: int = EACH,
     runs: Sequence[str] = EVERY,
@@ -64,7 +63,6 @@ def write_page(
         others: directories that it is compared with.
         output: where the page is written; by default to report.html in `workdir`.
         title: that a program gives its results, which need not be there yet; a study has its own.
-        expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
         failures: why parts of the study failed since its last report.
         images: so many training images of each class are on the page, and as many test images, if their data are there.
         runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
@@ -95,8 +93,7 @@ def write_page(
     comparison = compare(directories)
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
-    finished = {run_name(run) for run in directories[0].runs if run.is_finished}
-    missing = [name for name in expected if name not in finished and name not in failures]
+    missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
     text = render(comparison, directories, title, missing, failures, page_images(comparison, images), runs)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
@@ -183,7 +180,7 @@ def render(
         scripts=[
             (FOLDER / name).read_text(encoding="utf-8") for name in (*(["images.js"] if images.data else []), "page.js")
         ],
-        data=embedded(page_data(comparison, plots) | {"tables": columns}),
+        data=embedded(page_data(comparison, plots) | {"tables": {name: finite(of) for name, of in columns.items()}}),
         image_data=embedded(images.data),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
     )
@@ -257,9 +254,12 @@ def at_chance(comparison: Comparison) -> list[str]:
     ]
 
 
-def run_name(run: Run) -> str:
-    """The directory of a run in that of its study."""
-    return f"{run.seed}/{run.name}" if run.seed else run.name
+def missing_runs(contents: Contents) -> list[str]:
+    """The directories of a study's runs that are not finished; none if it is no study."""
+    finished = {f"{run.seed}/{run.name}".strip("/") for run in contents.runs if run.is_finished}
+    replicates, names = (contents.study.replicates, contents.study.runs) if contents.study else ((), ())
+    every = [f"{seed}/{name}".strip("/") for of in replicates for name in names for seed in of or [""]]
+    return [name for name in every if name not in finished]
 
 
 def warnings(comparison: Comparison) -> dict[str, str]:
@@ -322,6 +322,18 @@ def digits_of(form: str) -> int:
     return int(found[1]) if found else 3
 
 
+def finite(table: tuple[list[str], list[list[Any]]]) -> tuple[list[str], list[list[Any]]]:
+    """A header and rows as JSON has them: '<' or '>' for a number far outside of the data, None for an undefined one."""
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, float) or math.isfinite(value):
+            return value
+        return None if math.isnan(value) else format_number(value, "")
+
+    header, rows = table
+    return header, [[plain(value) for value in row] for row in rows]
+
+
 def document_json(plots: Plots) -> str:
     """The plots as Bokeh's script reads them."""
     document = Document()
@@ -332,7 +344,7 @@ def document_json(plots: Plots) -> str:
 
 
 def embedded(value: Any) -> str:
-    return embedded_text(json.dumps(value, separators=(",", ":")))
+    return embedded_text(json.dumps(value, separators=(",", ":"), allow_nan=False))
 
 
 def embedded_text(text: str) -> str:

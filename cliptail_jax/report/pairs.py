@@ -1,7 +1,6 @@
 """The paired differences of any two kinds of runs, with the intervals by which claims are tested."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,8 +34,7 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates):
                 estimate = mean_over_seeds(found)
-                numbers = (float(f"{number:.6g}") for number in estimate[:3])
-                rows.append([a, b, measure.title, *(number if math.isfinite(number) else None for number in numbers)])
+                rows.append([a, b, measure.title, *(float(f"{number:.6g}") for number in estimate[:3])])
     return rows
 
 

@@ -86,7 +86,7 @@ def run_study(
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     queue = opened.queue
-    page, failures = StudyPage(opened.asked, workdir, list(queue)), {}
+    page, failures = StudyPage(opened.asked, workdir), {}
     page.start()
     for part in in_budget(opened.replicates, workdir, budget, jobs) if budget else [queue]:
         train_runs(part, workdir, overwrite, jobs, failures, page.after_run, list(queue))
@@ -113,7 +113,7 @@ def train_parts(
 
 def report_study(opened: OpenedStudy, workdir: Path, failures: Failures | None = None) -> None:
     """Write the report and the page of a study from the runs that are trained, and print what is missing, or why it failed."""
-    page = StudyPage(opened.asked, workdir, list(opened.queue))
+    page = StudyPage(opened.asked, workdir)
     report(opened, failures or {}, workdir, page, time.perf_counter())
 
 

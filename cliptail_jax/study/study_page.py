@@ -1,7 +1,7 @@
 """The page of a study while it runs."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -16,14 +16,10 @@ SHARE = 20  # a page is written after a run if all runs since the last one took 
 
 
 class StudyPage:
-    """The page of a study while it runs: written at its start, after its runs, and after each report.
+    """The page of a study while it runs: written at its start, after its runs, and after each report."""
 
-    Args:
-        runs: the directories of all its runs, in `workdir`.
-    """
-
-    def __init__(self, study: Study, workdir: Path, runs: Sequence[str]):
-        self._study, self._workdir, self._runs = study, workdir, runs
+    def __init__(self, study: Study, workdir: Path):
+        self._study, self._workdir = study, workdir
         self._written, self._took, self._problem = 0.0, 0.0, ""
         self.address = address(workdir / PAGE)
 
@@ -37,7 +33,7 @@ class StudyPage:
     def write(self, failures: Mapping[str, str] | None = None, claims: Mapping[str, ClaimResult] | None = None) -> None:
         """Write the page. `failures` are those since the last report; `claims` are those that it has tested."""
         began = time.perf_counter()
-        write_page(self._workdir, expected=self._runs, failures=failures, claims=claims, overwrite=True)
+        write_page(self._workdir, failures=failures, claims=claims, overwrite=True)
         self._written = time.perf_counter()
         self._took = self._written - began
 
