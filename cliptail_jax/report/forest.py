@@ -107,7 +107,20 @@ def row_of(number: int, claim: ClaimResult, study: str) -> Row:
 
 def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     """The claims as a header and rows for programs."""
-    header = ["claim", "study", "text", "higher", "lower", "minus", "statistic", "unit", "difference", "low", "high", "margin"]
+    header = [
+        "claim",
+        "study",
+        "text",
+        "higher",
+        "lower",
+        "minus",
+        "statistic",
+        "unit",
+        "difference",
+        "low",
+        "high",
+        "margin",
+    ]
     rows = []
     for group in groups:
         for row in group.rows:

@@ -52,6 +52,7 @@ def write_page(
     title: str = "",
     failures: Mapping[str, str] | None = None,
     images: int = EACH,
+    every_image: bool = False,
     runs: Sequence[str] = EVERY,
     overwrite: bool = False,
     claims: Mapping[str, ClaimResult] | None = None,
@@ -65,6 +66,7 @@ def write_page(
         title: that a program gives its results, which need not be there yet; a study has its own.
         failures: why parts of the study failed since its last report.
         images: so many training images of each class are on the page, and as many test images, if their data are there.
+        every_image: whether all test images are on the page, too; its size is printed before it is written.
         runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
         overwrite: whether to replace a file that is no such page.
         claims: those of the study in `workdir`, if they are tested already.
@@ -94,7 +96,9 @@ def write_page(
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
     missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
-    text = render(comparison, directories, title, missing, failures, page_images(comparison, images), runs)
+    text = render(comparison, directories, title, missing, failures, page_images(comparison, images, every_image), runs)
+    if every_image:
+        print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output

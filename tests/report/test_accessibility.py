@@ -24,9 +24,13 @@ def axe(tmp_path_factory) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_there_is_no_serious_violation(scheme, width, axe, open_page, pictured_study):
     viewport = {"width": width, "height": 900}
-    page = open_page(pictured_study / "report.html", "#sl/digit-three", color_scheme=scheme, viewport=viewport, bypass_csp=True)
+    page = open_page(
+        pictured_study / "report.html", "#sl/digit-three", color_scheme=scheme, viewport=viewport, bypass_csp=True
+    )
     assert page.locator("#class-images img").count() and page.locator("tr.off").count()
     page.evaluate(axe)
     violations = page.evaluate("axe.run()")["violations"]
-    serious = [(v["id"], node["html"]) for v in violations if v["impact"] in ("serious", "critical") for node in v["nodes"]]
+    serious = [
+        (v["id"], node["html"]) for v in violations if v["impact"] in ("serious", "critical") for node in v["nodes"]
+    ]
     assert serious == []

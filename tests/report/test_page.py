@@ -88,7 +88,10 @@ def test_a_running_study_says_what_is_missing(study):
     lines = (running / "metrics.jsonl").read_text()
     (running / "metrics.jsonl").write_text(lines[:-5])  # its last line is being written
     text = write_page(study, images=0).read_text()
-    assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text and text.count("Not shown:") == 1
+    assert (
+        "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
+        and text.count("Not shown:") == 1
+    )
     plots = json.loads(re.search(r'id="document">(.*?)</script>', text).group(1))
     assert "sl seed_3_mirrored" in json.dumps(plots)  # its curve so far
 
