@@ -82,12 +82,12 @@ function row(title, figures) {
   return made;
 }
 
-// The images of a class that a compared kind gets wrong, those that most runs get wrong first, in pages.
+// The images of a class that a run of the compared kinds gets wrong, those that most runs get wrong first, in pages.
 function wrongImages([sprite, cell, predicted], test, c, data, kinds) {
   const of = test.runs.map(([kind], run) => kinds.has(kind) ? run : -1).filter(run => run >= 0);
   const mistakes = predicted.map(labels => of.filter(run => labels[run] !== c).length);
   const wrong = [...mistakes.keys()].filter(i => mistakes[i]).sort((i, j) => mistakes[j] - mistakes[i]);
-  const made = row(`Test images that ${[...kinds].join(" or ")} gets wrong: ${wrong.length} of ${predicted.length}`, []);
+  const made = row(`Test images that a run of ${[...kinds].join(" or ")} gets wrong: ${wrong.length} of ${predicted.length}`, []);
   if (!wrong.length) return made;
   made.style.setProperty("--sprite", `url("${source(sprite)}")`);
   made.classList.toggle("pixelated", cell < 48);

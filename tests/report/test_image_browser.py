@@ -66,7 +66,7 @@ def test_all_wrong_images_of_a_class_are_shown_in_pages(open_page, pictured_stud
     assert printed[0] == f"{output} with all test images: {output.stat().st_size / 1e6:.1f} MB"
     page = open_page(output, "#sl/digit-three")
     title = page.locator("#class-images h5").last.inner_text()
-    assert title == "Test images that sl gets wrong: 1 of 2"
+    assert title == "Test images that a run of sl gets wrong: 1 of 2"
     images = page.locator("#class-images .sprite")
     assert images.count() == 1 and "background-position" in images.get_attribute("style")
     assert images.locator("xpath=..").inner_text().strip() == "✗ taken for digit four: sl"
