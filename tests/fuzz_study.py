@@ -68,12 +68,15 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     (folder / name).write_text(json.dumps(changed(document, places, other) if places else other) + "\n")
     contents = read_directory(folder)
     comparison = compare([contents])
-    forest.columns_of(forest.forest(contents.claims.values()))
+    groups = forest.forest({"": contents.claims.values()})
+    forest.columns_of(groups)
+    page.findings([row for group in groups for row in group.rows])
+    page.missing_runs(contents)
     for table in (tables.run_table(comparison), tables.set_table(comparison), tables.measure_table(comparison)):
         tables.columns_of(table)
     transfer = page.transfer_results([contents])
     tables.transfer_table(transfer)
-    page.sentence(comparison, origin.configs_of(comparison.kinds), [])
+    page.sentence(comparison, origin.configs_of(comparison.kinds))
     for describe in (origin.facts, origin.class_lists, page.warnings):
         describe(comparison)
     origin.transfer_facts(transfer)

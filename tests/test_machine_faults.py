@@ -94,7 +94,7 @@ def test_why_the_page_is_not_written_is_said_once(monkeypatch, tmp_path, capsys,
         raise OSError(reasons.pop(0))
 
     monkeypatch.setattr(study_page, "write_page", write_page)
-    page = study_page.StudyPage(None, tmp_path, [])
+    page = study_page.StudyPage(None, tmp_path)
     for _ in range(3):
         page.after_run({})
     said = capsys.readouterr().out.splitlines()

@@ -4,6 +4,7 @@ Intervals cover 95 % and are percentiles; resamples in which a statistic is unde
 not used, because it cannot use the same resample of the classes for several runs.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -87,11 +88,18 @@ def bootstrap(
     """
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
-    samples = tuple(sample[..., complete] for sample in samples)
-    found = []
-    for chosen in resamples_of(int(complete.sum()), seed):
-        found.append([_resample(statistic, sample, chosen, check=not found) for sample in samples])
-    return [Bootstrapped(float(statistic(*of)), np.concatenate(parts)) for of, parts in zip(samples, zip(*found))]
+    return [_bootstrapped(statistic, of.tobytes(), of.shape, seed) for of in (s[..., complete] for s in samples)]
+
+
+@functools.lru_cache(maxsize=2048)  # a study compares each run with several others, and reports it alone
+def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], seed: int) -> Bootstrapped:
+    sample = np.frombuffer(content).reshape(shape)
+    parts: list[np.ndarray] = []
+    for chosen in resamples_of(shape[-1], seed):
+        parts.append(_resample(statistic, sample, chosen, check=not parts))
+    resampled = np.concatenate(parts)
+    resampled.setflags(write=False)
+    return Bootstrapped(float(statistic(*sample)), resampled)
 
 
 def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resample class"]]:
@@ -157,7 +165,8 @@ def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
 
 def difference(a: Bootstrapped, b: Bootstrapped) -> Bootstrapped:
     """a − b, of two samples of one call of `bootstrap`."""
-    return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
+    with np.errstate(invalid="ignore"):  # of two infinities, as f50 may be
+        return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
 
 
 def difference_of_estimates(a: Estimate, b: Estimate) -> Estimate:

@@ -37,8 +37,9 @@ def main(arguments: list[str]) -> None:
         "--output", type=work_path, metavar="FILE", help="the page; by default report.html in the work directory"
     )
     parser.add_argument(
-        "--images", type=number_of_images, default=4, metavar="N",
-        help="training images of each class, and as many test images, if their data exist (default: 4); 0 for none",
+        "--images", type=images_of_each, default={}, metavar="N",
+        help="training images of each class, and as many test images, if their data exist (default: 4); 0 for none; "
+        "all for all test images",
     )  # fmt: skip
     add_overwrite(parser)
     options = parser.parse_args(arguments)
@@ -48,17 +49,20 @@ def main(arguments: list[str]) -> None:
         options.workdir,
         options.compare,
         options.output,
-        images=options.images,
+        **options.images,
         runs=options.runs or EVERY,
         overwrite=options.overwrite,
     )
     print(f"wrote {address(page)}")
 
 
-def number_of_images(text: str) -> int:
+def images_of_each(text: str) -> dict[str, int | bool]:
+    """The arguments of `write_page` that --images stands for."""
+    if text == "all":
+        return {"every_image": True}
     if not text.isdecimal():
-        raise UserError(f"--images={text} is not a number of images: give 0 or more")
-    return int(text)
+        raise UserError(f"--images={text} is not a number of images: give 0 or more, or all")
+    return {"images": int(text)}
 
 
 if __name__ == "__main__":

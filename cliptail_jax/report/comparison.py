@@ -4,16 +4,13 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.report.looks import Look, look
-from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, directory_name
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.group import RunGroup, in_replicates
@@ -21,13 +18,6 @@ from cliptail_jax.results.run import Run
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
 MOST_FREQUENCIES = 4  # columns
-
-
-class Known(NamedTuple):
-    """What a study's report has computed: the bias of its runs by name, and its claims by key."""
-
-    bias: Mapping[str, Mapping[str, Estimate]]
-    claims: Mapping[str, ClaimResult]
 
 
 class ComparedGroup(RunGroup):
@@ -42,12 +32,11 @@ class ComparedGroup(RunGroup):
         self,
         name: str,
         runs: Sequence[Run],
-        known: Mapping[str, Estimate],
         look: Look,
         shared: Mapping[str, Evaluation],
     ):
         is_mirrored = any(run.seed.endswith("_mirrored") for run in runs)
-        super().__init__(name, in_replicates(runs), 2 if is_mirrored else 1, known)
+        super().__init__(name, in_replicates(runs), 2 if is_mirrored else 1)
         self.look, self.shared = look, shared
 
     @functools.cached_property
@@ -116,21 +105,15 @@ def label_of(owners: Sequence[tuple[str, str]], every: set[tuple[str, str]]) -> 
     return " ".join(parts)
 
 
-def compare(directories: Sequence[Contents], known: Mapping[str, Mapping[str, Estimate]] | None = None) -> Comparison:
-    """The kinds of all directories; with several, a kind's name begins with that of its directory.
-
-    `known` is the bias of runs of the first one by name, where that is known.
-    """
+def compare(directories: Sequence[Contents]) -> Comparison:
+    """The kinds of all directories; with several, a kind's name begins with that of its directory."""
     found: dict[str, list[Run]] = {}
-    bias = {}
     for contents, prefix in zip(directories, prefixes(directories)):
-        of_directory = known or {} if contents is directories[0] else {}
         for run in contents.runs:
             name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.name)))
             if any(other.seed == run.seed for other in found.get(name, ())):  # a model that was evaluated twice
                 name = f"{name} ({run.workdir.name})"
             found.setdefault(name, []).append(run)
-            bias[name] = of_directory.get(run.name, {})
     evaluations = [run.evaluation for runs in found.values() for run in runs if run.evaluation]
     shared, notes = shared_classes(evaluations)
     labels, union = list(shared), {}
@@ -143,7 +126,7 @@ def compare(directories: Sequence[Contents], known: Mapping[str, Mapping[str, Es
         for run in runs:
             if run.evaluation and shared:
                 restricted[run.seed] = restrict(run.evaluation, shared, labels)
-        kinds.append(ComparedGroup(name, runs, bias[name], look(number), restricted))
+        kinds.append(ComparedGroup(name, runs, look(number), restricted))
     return Comparison(kinds, distinct(labels), len(shared), notes)
 
 

@@ -4,7 +4,7 @@ The page draws it as SVG, and `cliptail_jax.study.claims_figure` with Matplotlib
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.metrics.measures import MEASURES, format_of
@@ -39,6 +39,7 @@ class Row(NamedTuple):
     Attributes:
         interval: value, low and high of the difference, and `difference` as text; None and '–' for an untested claim.
         seeds: the differences of seeds or pairs, if there are several.
+        study: the name of its study, if there are several.
     """
 
     number: int
@@ -46,6 +47,13 @@ class Row(NamedTuple):
     difference: str
     interval: tuple[float, float, float] | None
     seeds: Sequence[float]
+    study: str
+
+    @property
+    def pair(self) -> list[str]:
+        """The first two runs that it compares, as the page names them; one if the other is a number."""
+        names = [name for name in (self.claim.higher, self.claim.lower) if isinstance(name, str)]
+        return ["/".join(filter(None, (self.study, name))) for name in names]
 
 
 class Group(NamedTuple):
@@ -70,12 +78,13 @@ class Group(NamedTuple):
         return round(EDGE + (WIDTH - 2 * EDGE) * share, 1)
 
 
-def forest(claims: Iterable[ClaimResult], runs: Sequence[str] = ("*",)) -> list[Group]:
-    """The claims on runs that match one of the patterns, by unit."""
+def forest(claims: Mapping[str, Iterable[ClaimResult]], runs: Sequence[str] = ("*",)) -> list[Group]:
+    """The claims on runs that match one of the patterns, by unit. `claims` are by the name of their study."""
     by_unit: dict[str, list[Row]] = {}
-    for number, claim in enumerate(claims, 1):
+    every = [(study, claim) for study, of_study in claims.items() for claim in of_study]
+    for number, (study, claim) in enumerate(every, 1):
         if all(matches(name, runs) for name in claim.runs):
-            by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(row_of(number, claim))
+            by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(row_of(number, claim, study))
     return [Group(unit, *ends_of(rows), rows) for unit, rows in by_unit.items()]
 
 
@@ -86,25 +95,39 @@ def ends_of(rows: Sequence[Row]) -> tuple[float, float]:
     return min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1
 
 
-def row_of(number: int, claim: ClaimResult) -> Row:
+def row_of(number: int, claim: ClaimResult, study: str) -> Row:
     found, interval, text, seeds = claim.difference, None, UNDEFINED, []
     if found:
         interval = found.value, found.low, found.high
         text = format_interval(found.value, interval[1:], format_of(claim.statistic))
         if len(claim.by_seed) > 1 and not claim.minus:
             seeds = [higher - lower for higher, lower in claim.by_seed]
-    return Row(number, claim, text, interval, seeds)
+    return Row(number, claim, text, interval, seeds, study)
 
 
 def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     """The claims as a header and rows for programs."""
-    header = ["claim", "text", "higher", "lower", "minus", "statistic", "unit", "difference", "low", "high", "margin"]
+    header = [
+        "claim",
+        "study",
+        "text",
+        "higher",
+        "lower",
+        "minus",
+        "statistic",
+        "unit",
+        "difference",
+        "low",
+        "high",
+        "margin",
+    ]
     rows = []
     for group in groups:
         for row in group.rows:
             claim, interval = row.claim, row.interval or [None] * 3
             about = [
                 row.number,
+                row.study,
                 claim.text,
                 claim.higher,
                 claim.lower,

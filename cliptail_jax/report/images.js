@@ -2,6 +2,7 @@
 "use strict";
 const classImages = (() => {
 const MOST = 12;  // classes
+const COLUMNS = 16, SIDE = 80, AT_ONCE = 24;  // of a sprite; pixels of a shown cell; images on a page of wrong ones
 const NONE = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 let parsed = null;  // when they are first asked for: it is megabytes
 const images = () => parsed ??= JSON.parse(document.getElementById("images").textContent);
@@ -81,6 +82,40 @@ function row(title, figures) {
   return made;
 }
 
+// The images of a class that a run of the compared kinds gets wrong, those that most runs get wrong first, in pages.
+function wrongImages([sprite, cell, predicted], test, c, data, kinds) {
+  const of = test.runs.map(([kind], run) => kinds.has(kind) ? run : -1).filter(run => run >= 0);
+  const mistakes = predicted.map(labels => of.filter(run => labels[run] !== c).length);
+  const wrong = [...mistakes.keys()].filter(i => mistakes[i]).sort((i, j) => mistakes[j] - mistakes[i]);
+  const made = row(`Test images that a run of ${[...kinds].join(" or ")} gets wrong: ${wrong.length} of ${predicted.length}`, []);
+  if (!wrong.length) return made;
+  made.style.setProperty("--sprite", `url("${source(sprite)}")`);
+  made.classList.toggle("pixelated", cell < 48);
+  const [back, on] = ["Previous", "Next"].map(text => element("button", text));
+  const place = element("output"), controls = element("p", null, "controls");
+  controls.append(back, on, place);
+  made.append(controls);
+  function turn(start) {
+    made.querySelector(".thumbnails").replaceChildren(...wrong.slice(start, start + AT_ONCE).map(i => {
+      const shown = element("figure"), image = shown.appendChild(element("div", null, "sprite"));
+      image.role = "img";
+      image.ariaLabel = `Test image ${i + 1} of ${data.labels[c]}`;
+      image.style.backgroundSize = `${COLUMNS * SIDE}px auto`;
+      image.style.backgroundPosition = `${-SIDE * (i % COLUMNS)}px ${-SIDE * Math.floor(i / COLUMNS)}px`;
+      shown.appendChild(element("figcaption")).append(...predictionLines(predicted[i], test.runs, c, data, kinds));
+      return shown;
+    }));
+    place.textContent = `${start + 1} to ${Math.min(start + AT_ONCE, wrong.length)} of ${wrong.length}`;
+    back.onclick = () => turn(start - AT_ONCE);
+    on.onclick = () => turn(start + AT_ONCE);
+    back.disabled = !start;
+    on.disabled = start + AT_ONCE >= wrong.length;
+  }
+  turn(0);
+  controls.hidden = wrong.length <= AT_ONCE;
+  return made;
+}
+
 function show(chosen, visible, compared, data) {
   const {training, test} = images();
   const shown = chosen.slice(0, MOST);
@@ -100,6 +135,10 @@ function show(chosen, visible, compared, data) {
       const figures = test.classes[c].map(([encoded, predicted], i) =>
         figure(encoded, `Test image ${i + 1} of ${name}`, predictions(predicted, test.runs, c, data, visible, compared)));
       part.append(row(`Test images, from ${test.on}`, figures));
+      if (test.every) {
+        const kinds = new Set([...compared].filter(kind => visible.has(kind)));
+        part.append(wrongImages(test.every[c], test, c, data, kinds));
+      }
     }
     return part;
   }));

@@ -13,6 +13,7 @@ from cliptail_jax.pretrained.class_head import join_keys
 from cliptail_jax.report.comparison import Comparison
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images
 from cliptail_jax.report.origin import Owner, named
+from cliptail_jax.report.thumbnails import sprite
 from cliptail_jax.report.training_images import (
     choose_images,
     data_values,
@@ -26,6 +27,7 @@ from cliptail_jax.results.run import Run
 EACH = 4  # images of each class
 MOST = 10_500_000  # bytes of all images
 MOST_OF_CLASS = 28_000  # bytes of those of a class, on average
+MOST_OF_SPRITE = 4000  # images of a class: WebP files have at most 16,383 pixels a side
 LEAST = 500  # bytes that an image takes
 Value = TypeVar("Value")
 Part = dict[str, Any]  # the training images or the test images; `classes` has a list of JSON values for each class
@@ -44,8 +46,11 @@ class PageImages(NamedTuple):
     notes: Sequence[str]
 
 
-def page_images(comparison: Comparison, each: int) -> PageImages:
-    """The given number of training and of test images per class; fewer, with a note, if they would not fit."""
+def page_images(comparison: Comparison, each: int, every: bool = False) -> PageImages:
+    """The given number of training and of test images per class; fewer, with a note, if they would not fit.
+
+    With `every`, all test images besides, whatever their size.
+    """
     if not (each and comparison.evaluated):
         return PageImages(None, [])
     notes: list[str] = []
@@ -53,7 +58,10 @@ def page_images(comparison: Comparison, each: int) -> PageImages:
     number = min(each, most // (LEAST * comparison.classes))
     parts: dict[str, Part | None] = {}
     if number:
-        parts = {"training": training_images(comparison, number, notes), "test": test_images(comparison, number, notes)}
+        parts = {
+            "training": training_images(comparison, number, notes),
+            "test": test_images(comparison, number, notes, every),
+        }
         open_once.cache_clear()
         number = fitting(parts.values(), number, most)
     for part in filter(None, parts.values()):
@@ -100,8 +108,12 @@ def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part
     return {"of": " ".join(filter(None, owner)), "from": source, "classes": classes}
 
 
-def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | None:
-    """Evaluation images of the first existing set, with the label that each run predicts."""
+def test_images(comparison: Comparison, each: int, notes: list[str], every: bool = False) -> Part | None:
+    """Evaluation images of the first existing set, with the label that each run predicts.
+
+    With `every`, the part has under this name a sprite of all images of each class, the side of its cells, and what each
+    run has predicted of each.
+    """
     runs = {(kind.name, run.seed): (run, kind) for kind in comparison.evaluated for run in kind.runs if run.evaluation}
     problems: Problems = {}
     on, predicted = "", {}
@@ -132,7 +144,14 @@ def test_images(comparison: Comparison, each: int, notes: list[str]) -> Part | N
         [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(small))]
         for of_class in chosen
     ]
-    return {"on": on, "runs": [list(owner) for owner in predicted], "classes": classes}
+    part: Part = {"on": on, "runs": [list(owner) for owner in predicted], "classes": classes}
+    if every:
+        part["every"] = []
+        for label in range(comparison.classes):
+            of_class = np.flatnonzero(known & (labels == label))[:MOST_OF_SPRITE]
+            encoded = first.encoded(first.records[of_class].tolist())
+            part["every"].append([*sprite(encoded), of_runs[:, of_class].T.tolist()])
+    return part
 
 
 def attempt(owner: Owner, read: Callable[[], Value], problems: Problems) -> Value | None:

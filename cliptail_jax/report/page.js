@@ -1,4 +1,4 @@
-// What the page does: switches, sorting, filters, the choice of classes, confusion, downloads, copying, light and dark.
+// What the page does: switches, sorting, filters, the choice of two runs and of classes, confusion, downloads, copying.
 "use strict";
 (async () => {
 const byId = id => document.getElementById(id);
@@ -17,6 +17,8 @@ if (Object.keys(data.figures).length) {
   await Bokeh.embed.embed_items({plots: JSON.parse(byId("document").textContent)}, [item]);
   const doc = Bokeh.documents[0];
   model = id => doc.get_model_by_id(id);
+  // Tables have the numbers: a keyboard does not stop at each tool of each plot.
+  for (const name of Object.keys(data.figures)) byId("plot-" + name).firstElementChild.tabIndex = -1;
 }
 const figures = Object.values(data.figures).map(model);
 const points = data.points && model(data.points);
@@ -70,13 +72,9 @@ function show(name, on) {
   for (const row of document.querySelectorAll("tr[data-kind]"))
     if (row.dataset.kind === name) row.classList.toggle("off", !on);
 }
-function afterSwitches() {
+let afterSwitches = () => {
   if (data.rows) model(data.rows).factors = allRows.filter(name => visible.has(name));
-  if (data.classes && byId("classes")) {
-    showColumns();
-    showImages();
-  }
-}
+};
 const switches = [...document.querySelectorAll("input[type=checkbox][data-kind]")];
 for (const box of switches) {
   box.checked = true;  // a browser may remember another state from before a reload
@@ -88,6 +86,8 @@ for (const button of document.querySelectorAll("button[data-all]"))
     for (const box of switches)
       if (box.closest("tr")?.hidden === false) show(box.dataset.kind, on);
     afterSwitches();
+    isPairChosen = false;
+    writeAddress();
   });
 
 // Tables
@@ -130,6 +130,11 @@ for (const box of document.querySelectorAll("input[data-filter]")) {
   });
 }
 
+function add(parent, tag, text) {
+  const made = parent.appendChild(document.createElement(tag));
+  if (text != null) made.textContent = text;
+  return made;
+}
 function save(text, name, type) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], {type}));
@@ -169,16 +174,104 @@ for (const button of document.querySelectorAll("button[data-copy]"))
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
 
+// The two runs that are compared. The address keeps them and the chosen classes, such as '#sl,clip/digit-four'.
+
+const MOST_IN_ADDRESS = 100;  // classes
+let pair = [[...kinds.keys()].at(-1), [...kinds.keys()][0]], isPairChosen = false;
+let choose = () => {}, showPairOfClasses = () => {};
+const selects = ["kind-a", "kind-b"].map(byId).filter(Boolean);
+for (const select of selects) {
+  select.append(...data.kinds.map(kind => new Option(kind.name)));
+  select.addEventListener("change", () => compareRuns(selects.map(({value}) => value)));
+}
+const slugs = [];
+data.labels.forEach((label, c) => {
+  const slug = label.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
+  slugs.push(slug && !slugs.includes(slug) ? slug : `${slug}-${c}`);
+});
+
+function compareRuns(names) {
+  [pair, isPairChosen] = [names, true];
+  for (const name of kinds.keys()) show(name, names.includes(name));
+  afterSwitches();
+  showPair();
+  writeAddress();
+}
+function writeAddress() {
+  const names = isPairChosen ? pair.map(encodeURIComponent).join(",") : "";
+  const classes = chosen.size && chosen.size <= MOST_IN_ADDRESS ? "/" + [...chosen].map(c => encodeURIComponent(slugs[c])) : "";
+  history.replaceState(null, "", location.href.split("#")[0] + (names || classes ? "#" + names + classes : ""));
+}
+function readAddress() {
+  let names, classes;
+  try {
+    [names, classes = []] = location.hash.slice(1).split("/").map(part => part.split(",").map(decodeURIComponent));
+  } catch {  // no address that this page has written
+    return;
+  }
+  const of = classes.map(slug => slugs.indexOf(slug)).filter(c => c >= 0 && c < data.classes);
+  if (of.length) choose(of);
+  const found = names.filter(name => kinds.has(name));
+  if (found.length) compareRuns([found[0], found.at(-1)]);
+}
+addEventListener("hashchange", readAddress);
+for (const link of document.querySelectorAll("nav a"))
+  link.addEventListener("click", event => {  // and leave the choice in the address
+    event.preventDefault();
+    const part = byId(link.hash.slice(1));
+    part.scrollIntoView();
+    part.focus({preventScroll: true});
+  });
+byId("claims")?.addEventListener("click", event => {
+  if (!event.target.closest("a")) event.target.closest("tr").querySelector("a.runs")?.click();
+});
+
+const number = (x, digits) => typeof x === "string" ? x :
+  x == null ? "–" : x.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
+function fill(table, header, rows) {
+  const line = (cells, tag) => {
+    const made = document.createElement("tr");
+    cells.forEach((text, place) => {
+      const cell = add(made, place ? tag : "th", text);
+      if (cell.tagName === "TH") cell.scope = tag === "th" ? "col" : "row";
+    });
+    return made;
+  };
+  table.tHead.replaceChildren(line(header, "th"));
+  table.tBodies[0].replaceChildren(...rows.map(row => line(row, "td")));
+}
+function showPair() {
+  const [a, b] = pair;
+  selects.forEach((select, side) => { select.value = pair[side]; });
+  const hash = "#" + [...new Set(pair)].join(",");
+  for (const link of document.querySelectorAll("a.runs"))
+    link.setAttribute("aria-current", isPairChosen && decodeURIComponent(link.hash) === hash);
+  if (byId("pair")) {
+    const [titles, runs] = data.tables.runs, [, differences] = data.tables.differences;
+    const value = (name, title) => runs.find(([of]) => of === name)[titles.indexOf(title)];
+    const turned = row => row && [row[0], row[2], row[1]].map(x => typeof x === "string" ? (x === "<" ? ">" : "<") : -x);
+    fill(byId("pair"), ["statistic", a, b, `${a} − ${b} [95 %]`], data.measures.map(([title, digits]) => {
+      const find = (c, d) => differences.find(row => row[0] === c && row[1] === d && row[2] === title)?.slice(3);
+      const [x, ...ends] = find(a, b) ?? turned(find(b, a)) ?? [null];
+      const interval = ends.length ? ` [${ends.map(end => number(end, digits)).join(", ")}]` : "";
+      return [title, number(value(a, title), digits), number(value(b, title), digits), number(x, digits) + interval];
+    }).filter(row => row.slice(1).some(text => text !== "–")));
+  }
+  if (byId("pair-configs")) {
+    const [names, ...fields] = [...byId("configs")?.rows ?? []].map(row => [...row.cells].map(cell => cell.textContent));
+    const [i, j] = pair.map(name => names?.indexOf(name));
+    fill(byId("pair-configs"), ["field", a, b], fields.filter(row => row[i] !== row[j]).map(row => [row[0], row[i], row[j]]));
+  }
+  showPairOfClasses();
+}
+
 // Classes
 
-if (!data.classes || !byId("classes")) return;
+if (!data.classes || !byId("classes")) {
+  showPair();
+  return readAddress();
+}
 const evaluated = data.kinds.filter(kind => kind.accuracy);
-const [selectA, selectB] = [byId("kind-a"), byId("kind-b")];
-for (const select of [selectA, selectB]) select.append(...evaluated.map(kind => new Option(kind.name)));
-selectA.selectedIndex = evaluated.length - 1;
-selectB.selectedIndex = 0;
-for (const select of [selectA, selectB]) select.parentNode.hidden = evaluated.length < 2;
-const number = (x, digits) => x == null ? "–" : x.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
 // The table has all classes that match the filter, chosen ones first, and hides those after the first LISTED. Its rows
 // are made anew only when other kinds are compared: with 1,000 classes and 12 kinds, that is the slowest step.
@@ -186,7 +279,10 @@ const LISTED = 100;
 const table = byId("classes");
 let columns = [], rows = [], order = [];
 let sorted = {title: "", sign: 1}, allListed = false;
-const compared = () => [...new Set([kinds.get(selectA.value), kinds.get(selectB.value)])];
+function compared() {
+  const found = [...new Set(pair.map(name => kinds.get(name)).filter(kind => kind.accuracy))];
+  return found.length ? found : evaluated.slice(0, 1);
+}
 
 function columnsOf([a, b]) {
   const accuracy = kind => ({title: `${kind.name} %`, values: kind.accuracy, digits: 1, of: kind.name, hidden: false});
@@ -208,11 +304,6 @@ function columnsOf([a, b]) {
   ];
 }
 
-function add(parent, tag, text) {
-  const made = parent.appendChild(document.createElement(tag));
-  if (text != null) made.textContent = text;
-  return made;
-}
 function addButton(cell, text) {
   const button = add(cell, "button", text);
   button.type = "button";
@@ -270,8 +361,9 @@ function listClasses() {
   table.tBodies[0].replaceChildren(...listed.map(c => rows[c]));
   byId("list-all").hidden = allListed || listed.length <= LISTED;
   byId("list-all").textContent = `List all ${listed.length.toLocaleString("en")}`;
-  const classes = `${data.classes.toLocaleString("en")} classes`;
-  byId("chosen").textContent = chosen.size ? `${chosen.size} of ${classes} chosen` : `${classes}, none chosen`;
+  const matching = wanted ? `${listed.length.toLocaleString("en")} of ` : "";
+  byId("chosen").textContent =
+    `${matching}${data.classes.toLocaleString("en")} classes${wanted ? " match" : ""}, ${chosen.size || "none"} chosen`;
 }
 function showImages() {
   if (byId("class-images")) classImages.show([...chosen], visible, new Set(compared().map(kind => kind.name)), data);
@@ -290,7 +382,7 @@ byId("list-all").addEventListener("click", () => {
 });
 
 let choosing = false;  // whether the selection in the plots follows, and does not lead
-function choose(classes) {
+choose = classes => {
   const same = classes.length === chosen.size && classes.every(c => chosen.has(c));
   if (!same) {
     chosen.clear();
@@ -306,7 +398,8 @@ function choose(classes) {
   listClasses();
   showImages();
   drawConfusion();
-}
+  writeAddress();
+};
 if (points)
   points.selected.properties.indices.change.connect(() => {
     if (choosing) return;
@@ -321,12 +414,18 @@ table.tBodies[0].addEventListener("click", event => {
 });
 byId("clear").addEventListener("click", () => choose([]));
 byId("choose-listed").addEventListener("click", () => choose([...table.tBodies[0].rows].map(row => Number(row.dataset.class))));
-for (const select of [selectA, selectB]) select.addEventListener("change", () => {
+const showRuns = afterSwitches;
+afterSwitches = () => {
+  showRuns();
+  showColumns();
+  showImages();
+};
+showPairOfClasses = () => {
   makeClasses();
   listClasses();
   showImages();
   drawConfusion();
-});
+};
 
 // Confusion, of the most frequent wrong predictions that the page has
 
@@ -341,7 +440,7 @@ data.labels.forEach((label, i) => {  // names that fit beside an axis, all diffe
 });
 const tick = [...short];
 function drawConfusion() {
-  const [a, b] = [kinds.get(selectA.value), kinds.get(selectB.value)];
+  const [a, b = a] = compared();
   const rows = (chosen.size ? [...chosen] : worst(a)).slice(0, MOST);
   byId("confusion-note").textContent = (chosen.size > MOST ? `The first ${MOST} of the ${chosen.size} chosen classes` :
     chosen.size ? "The chosen classes" : `No class is chosen: the ${rows.length} whose errors ${a.name} concentrates most on one class`) +
@@ -377,6 +476,9 @@ function drawConfusion() {
     caption.parentNode.hidden = side === 1 && a === b;
   });
 }
-makeClasses();
-choose([]);
+const address = location.hash;
+showPair();
+choose([]);  // which removes it
+if (address) history.replaceState(null, "", address);
+readAddress();
 })().then(() => { document.documentElement.dataset.ready = "true"; });

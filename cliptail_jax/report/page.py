@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import numpy as np
@@ -16,13 +18,15 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES
 from cliptail_jax.outputs import check_output, first_bytes
-from cliptail_jax.report import forest, origin, tables
-from cliptail_jax.report.comparison import Comparison, Known, compare, prefixes, wrong_predictions
+from cliptail_jax.report import forest, origin, pairs, tables
+from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
+from cliptail_jax.report.findings import findings, verdict_counts
 from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.left_out import left_out_notes
 from cliptail_jax.report.plots import Plots
+from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, directory_name, matches, read_directory, select
-from cliptail_jax.results.run import Run
+from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
 EVERY = ("*",)  # run
@@ -46,12 +50,12 @@ def write_page(
     others: Sequence[Path] = (),
     output: Path | None = None,
     title: str = "",
-    expected: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
     images: int = EACH,
+    every_image: bool = False,
     runs: Sequence[str] = EVERY,
     overwrite: bool = False,
-    known: Known | None = None,
+    claims: Mapping[str, ClaimResult] | None = None,
 ) -> Path:
     """Write the page on what a directory and others contain, and return its path.
 
@@ -60,12 +64,12 @@ def write_page(
         others: directories that it is compared with.
         output: where the page is written; by default to report.html in `workdir`.
         title: that a program gives its results, which need not be there yet; a study has its own.
-        expected: the directories of a study's runs in `workdir`; the page names those that are still missing.
         failures: why parts of the study failed since its last report.
         images: so many training images of each class are on the page, and as many test images, if their data are there.
+        every_image: whether all test images are on the page, too; its size is printed before it is written.
         runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
         overwrite: whether to replace a file that is no such page.
-        known: the results of the study in `workdir`, if they are known; else they are computed.
+        claims: those of the study in `workdir`, if they are tested already.
 
     Raises:
         UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
@@ -86,14 +90,15 @@ def write_page(
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
-    if known:  # so that they are not computed again
-        directories[0].__dict__["claims"] = known.claims
-    comparison = compare(directories, known and known.bias)
+    if claims is not None:  # so that they are not computed again
+        directories[0].__dict__["claims"] = claims
+    comparison = compare(directories)
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
-    finished = {run_name(run) for run in directories[0].runs if run.is_finished}
-    missing = [name for name in expected if name not in finished and name not in failures]
-    text = render(comparison, directories, title, missing, failures, page_images(comparison, images), runs)
+    missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
+    text = render(comparison, directories, title, missing, failures, page_images(comparison, images, every_image), runs)
+    if every_image:
+        print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
@@ -122,10 +127,9 @@ def render(
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(directories)
-    groups = []
-    for contents, of in zip(directories, prefixes(directories)):
-        found = forest.forest(contents.claims.values(), runs)
-        groups += [group._replace(unit=": ".join(filter(None, (of, group.unit)))) for group in found]
+    claims = {of: contents.claims.values() for contents, of in zip(directories, prefixes(directories))}
+    groups = forest.forest(claims, runs)
+    rows = [row for group in groups for row in group.rows]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -137,9 +141,13 @@ def render(
     columns = {name: tables.columns_of(table) for name, table in shown.items() if table.rows}
     if groups:
         columns["claims"] = forest.columns_of(groups)
+    if differences := pairs.differences(comparison.kinds):
+        columns["differences"] = pairs.HEADER, differences
     return environment.get_template("page.html").render(
         title=" and ".join(titles),
-        asked=sentence(comparison, configs, groups),
+        asked=sentence(comparison, configs),
+        counts=verdict_counts(rows) if rows else "",
+        findings=findings(rows),
         missing=missing,
         failures=failures,
         problems=[problem for contents in directories for problem in contents.problems],
@@ -151,6 +159,10 @@ def render(
             *left_out(comparison, bool(groups)),
         ],
         claim_groups=groups,
+        several_studies=any(row.study for row in rows),
+        address_of=address_of,
+        has_differences=bool(differences),
+        most_compared=pairs.MOST,
         marks={mark: changes_marked(groups, mark) for mark in "†‡"},
         svg_width=forest.WIDTH,
         verdicts=forest.VERDICTS,
@@ -172,14 +184,14 @@ def render(
         scripts=[
             (FOLDER / name).read_text(encoding="utf-8") for name in (*(["images.js"] if images.data else []), "page.js")
         ],
-        data=embedded(page_data(comparison, plots) | {"tables": columns}),
+        data=embedded(page_data(comparison, plots) | {"tables": {name: finite(of) for name, of in columns.items()}}),
         image_data=embedded(images.data),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
     )
 
 
-def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[forest.Group]) -> str:
-    """What was asked: which kinds of runs, in what they differ, and how many claims were tested on them."""
+def sentence(comparison: Comparison, configs: origin.Configs) -> str:
+    """What was asked: which kinds of runs, and in what they differ."""
     kinds = comparison.kinds
     if not kinds:
         return ""
@@ -197,14 +209,12 @@ def sentence(comparison: Comparison, configs: origin.Configs, groups: Sequence[f
     on = dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values())
     if on:
         parts.append(f"Evaluated on {', '.join(on)}")
-    if rows := [row for group in groups for row in group.rows]:
-        supported = sum(row.claim.corrected == "supported" for row in rows)
-        if len(rows) == 1:
-            parts.append(f"The only claim is {rows[0].claim.corrected}")
-        else:
-            verb = "is" if supported == 1 else "are"
-            parts.append(f"Of {len(rows)} claims, {supported} {verb} supported, corrected for their number")
     return ". ".join(parts) + "."
+
+
+def address_of(pair: Sequence[str]) -> str:
+    """The part of the page's address that chooses two kinds of runs, as the page's script reads it."""
+    return "#" + ",".join(quote(name, safe="") for name in pair)
 
 
 def changes_marked(groups: Sequence[forest.Group], mark: str) -> list[str]:
@@ -248,9 +258,12 @@ def at_chance(comparison: Comparison) -> list[str]:
     ]
 
 
-def run_name(run: Run) -> str:
-    """The directory of a run in that of its study."""
-    return f"{run.seed}/{run.name}" if run.seed else run.name
+def missing_runs(contents: Contents) -> list[str]:
+    """The directories of a study's runs that are not finished; none if it is no study."""
+    finished = {f"{run.seed}/{run.name}".strip("/") for run in contents.runs if run.is_finished}
+    replicates, names = (contents.study.replicates, contents.study.runs) if contents.study else ((), ())
+    every = [f"{seed}/{name}".strip("/") for of in replicates for name in names for seed in of or [""]]
+    return [name for name in every if name not in finished]
 
 
 def warnings(comparison: Comparison) -> dict[str, str]:
@@ -303,7 +316,26 @@ def page_data(comparison: Comparison, plots: Plots) -> dict[str, Any]:
         "points": plots.points and plots.points.id,
         "confusions": [source.id for source in plots.confusions],
         "rows": plots.rows and plots.rows.id,
+        "measures": [[measure.title, digits_of(measure.format)] for measure in pairs.pair_measures()],
     }
+
+
+def digits_of(form: str) -> int:
+    """The digits after the decimal point of a format such as ',.1f'."""
+    found = re.search(r"\.(\d+)f$", form)
+    return int(found[1]) if found else 3
+
+
+def finite(table: tuple[list[str], list[list[Any]]]) -> tuple[list[str], list[list[Any]]]:
+    """A header and rows as JSON has them: '<' or '>' for a number far outside of the data, None for an undefined one."""
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, float) or math.isfinite(value):
+            return value
+        return None if math.isnan(value) else format_number(value, "")
+
+    header, rows = table
+    return header, [[plain(value) for value in row] for row in rows]
 
 
 def document_json(plots: Plots) -> str:
@@ -316,7 +348,7 @@ def document_json(plots: Plots) -> str:
 
 
 def embedded(value: Any) -> str:
-    return embedded_text(json.dumps(value, separators=(",", ":")))
+    return embedded_text(json.dumps(value, separators=(",", ":"), allow_nan=False))
 
 
 def embedded_text(text: str) -> str:

@@ -303,12 +303,12 @@ class Plots:
     def _curve(
         self, name: str, label: str, points_of: Callable[[Run], Sequence[Point]], over: str = "training step"
     ) -> None:
-        """A line for each run, thinned out to LONGEST points, with the marker of its kind at some of them."""
+        """A line for each run, thinned out to LONGEST points, with the marker of its kind at some of them, or the only one."""
         curves = []
         for number, kind in enumerate(self._comparison.kinds):
             for run in kind.runs:
                 points = [(x, y) for x, y in points_of(run) if y is not None and math.isfinite(y)]
-                if len(points) > 1:
+                if points:
                     curves.append((number, kind, run, thinned(points)))
         if not curves:
             return
@@ -321,11 +321,12 @@ class Plots:
                 "step", "value", source=source, color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash,
                 name=f"{kind.name} {run.seed}".strip(),
             )  # fmt: skip
-            lines.append(line)
             view = CDSView(filter=IndexFilter(marked(len(points), number / len(self._comparison.kinds))))
             drawn = plot.scatter(
-                "step", "value", source=source, view=view, size=9, color=kind.look.colour, **self._marker(kind)
-            )
+                "step", "value", source=source, view=view, size=9, color=kind.look.colour, name=line.name,
+                **self._marker(kind),
+            )  # fmt: skip
+            lines.append(line if len(points) > 1 else drawn)
             for renderer, colours in ((line, ["line_color"]), (drawn, ["fill_color", "line_color"])):
                 self._shows(kind, renderer)
                 self._shows(kind, renderer.glyph, *colours)

@@ -59,7 +59,7 @@ def run_table(comparison: Comparison) -> Table:
     for measure in run_measures():
         title, meaning = measure.title, measure.meaning
         if measure.has_interval:
-            title, meaning = f"{title} [95 %]", f"{meaning}, with its interval"
+            title = f"{title} [95 %]"
         add(title, meaning, [with_interval(kind, measure) for kind in kinds])
     add("minutes", "the duration of a training", [number(kind.minutes, ".1f") for kind in kinds])
     add("images/s", "the median over steps", [number(kind.images_per_second, ",.0f") for kind in kinds])

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
@@ -13,6 +13,7 @@ from cliptail_jax.input.pipeline import ImageSource
 from cliptail_jax.prepared import resolve_data_dir
 
 SIDE = 64  # pixels, at most
+COLUMNS = 16  # of a sprite; page's images.js has the same
 READ = 256  # so many images are in memory at once
 TYPE, QUALITY = "WEBP", 70  # 0.8 KB of a photograph; JPEGs and lossless files are larger
 
@@ -25,11 +26,38 @@ def thumbnails(source: ImageSource, records: Sequence[int]) -> list[str]:
 
 def thumbnail(encoded: bytes) -> str:
     """An image of at most SIDE pixels a side, as base64 of a WebP file; '' if it cannot be read."""
+    image = small(encoded)
+    return webp(image) if image else ""
+
+
+def sprite(images: Iterable[bytes]) -> tuple[str, int]:
+    """Images of at most SIDE pixels a side in rows of COLUMNS, as base64 of one WebP file, and the side of their cells.
+
+    One that cannot be read leaves its cell empty.
+    """
+    every = [small(encoded) for encoded in images]
+    cell = max((side for image in every if image for side in image.size), default=1)
+    whole = Image.new("RGBA", (COLUMNS * cell, max(-(-len(every) // COLUMNS), 1) * cell))
+    for place, image in enumerate(every):
+        if image:
+            row, column = divmod(place, COLUMNS)
+            margins = ((cell - side) // 2 for side in image.size)
+            whole.paste(image, tuple(cell * n + margin for n, margin in zip((column, row), margins)))
+    return webp(whole), cell
+
+
+def small(encoded: bytes) -> Image.Image | None:
+    """An image of at most SIDE pixels a side; None if it cannot be read."""
     try:
         image = Image.fromarray(decode_image(encoded, least_side=SIDE))
     except UnreadableImageError:
-        return ""
+        return None
     image.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)  # which enlarges none
+    return image
+
+
+def webp(image: Image.Image) -> str:
+    """The image as base64 of a WebP file."""
     file = io.BytesIO()
     image.save(file, TYPE, quality=QUALITY)
     return base64.b64encode(file.getvalue()).decode()

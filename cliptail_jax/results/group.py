@@ -30,17 +30,10 @@ class RunGroup:
         name: of its runs.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
         size: the number of runs that a replicate has when it is complete.
-        known: the part of `bias` that was already computed.
     """
 
-    def __init__(
-        self,
-        name: str,
-        replicates: Sequence[Sequence[Run]],
-        size: int = 1,
-        known: Mapping[str, Estimate] | None = None,
-    ):
-        self.name, self.replicates, self.size, self._known = name, replicates, size, known or {}
+    def __init__(self, name: str, replicates: Sequence[Sequence[Run]], size: int = 1):
+        self.name, self.replicates, self.size = name, replicates, size
 
     @property
     def runs(self) -> list[Run]:
@@ -63,8 +56,6 @@ class RunGroup:
         return {measure.key: self._estimate(measure.key) for measure in measures}
 
     def _estimate(self, key: str) -> Estimate:
-        if key in self._known:
-            return self._known[key]
         if len(self.runs) == self.size == 1 and key in (summary := self.runs[0].summary):
             if beyond := summary.get(f"{key}_beyond"):
                 return Estimate(-math.inf if beyond == "<" else math.inf)

@@ -14,7 +14,7 @@ from cliptail_jax.results.claims import ClaimResult
 
 def draw_claims(claims: Sequence[ClaimResult], title: str) -> Figure:
     """A panel for each unit, with a row for each claim. All must have been tested."""
-    groups = forest(claims)
+    groups = forest({"": claims})
     numbers = [len(group.rows) for group in groups]
     figure = Figure(figsize=(10, 1.6 + 0.3 * sum(numbers) + 0.6 * len(groups)), layout="constrained")
     for axes, group in zip(figure.subplots(len(groups), 1, height_ratios=numbers, squeeze=False)[:, 0], groups):

@@ -85,7 +85,7 @@ def run_study(
     if budget and "seeds" not in study:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     queue = opened.queue
-    page, failures = StudyPage(opened.asked, workdir, list(queue)), {}
+    page, failures = StudyPage(opened.asked, workdir), {}
     page.start()
     for part in in_budget(opened.replicates, workdir, budget, len(places)) if budget else [queue]:
         train_runs(part, workdir, overwrite, places, failures, page.after_run, list(queue))
@@ -123,7 +123,7 @@ def train_on_dask(opened: OpenedStudy, workdir: Path, names: Sequence[str], sche
 
 def report_study(opened: OpenedStudy, workdir: Path, failures: Failures | None = None) -> None:
     """Write a study's report and page from the trained runs, and print which runs are missing or why they failed."""
-    page = StudyPage(opened.asked, workdir, list(opened.queue))
+    page = StudyPage(opened.asked, workdir)
     report(opened, failures or {}, workdir, page, time.perf_counter())
 
 
@@ -261,7 +261,7 @@ def write(
     drawn, not_drawn = draw_figures(opened.figures, seeds, workdir)
     asked = dataclasses.replace(asked, failures=failures | not_drawn)
     write_report(asked, seeds, groups, claims, opened.path, drawn, seconds, workdir)
-    page.write_report(asked, groups, claims)
+    page.write_report(asked, claims)
     return summary(asked, groups, len(seeds), claims, shutil.get_terminal_size().columns), not_drawn
 
 

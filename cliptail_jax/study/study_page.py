@@ -1,31 +1,25 @@
 """The page of a study while it runs."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.report.comparison import Known
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.results.claims import ClaimResult
-from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.study import Study, write_study
 
 SHARE = 20  # a page is written after a run if all runs since the last one took so many times as long as that page
 
 
 class StudyPage:
-    """The page of a study while it runs: written at its start, after its runs, and after each report.
+    """The page of a study while it runs: written at its start, after its runs, and after each report."""
 
-    Args:
-        runs: the directories of all its runs, in `workdir`.
-    """
-
-    def __init__(self, study: Study, workdir: Path, runs: Sequence[str]):
-        self._study, self._workdir, self._runs = study, workdir, runs
+    def __init__(self, study: Study, workdir: Path):
+        self._study, self._workdir = study, workdir
         self._written, self._took, self._problem = 0.0, 0.0, ""
         self.address = address(workdir / PAGE)
 
@@ -36,17 +30,17 @@ class StudyPage:
             self.write()
             tqdm.write(f"The study's page, written again after each run: {self.address}")
 
-    def write(self, failures: Mapping[str, str] | None = None, known: Known | None = None) -> None:
-        """Write the page. `failures` are failures since the last report; `known` are the report's results."""
+    def write(self, failures: Mapping[str, str] | None = None, claims: Mapping[str, ClaimResult] | None = None) -> None:
+        """Write the page. `failures` are failures since the last report; `claims` are those that it has tested."""
         began = time.perf_counter()
-        write_page(self._workdir, expected=self._runs, failures=failures, known=known, overwrite=True)
+        write_page(self._workdir, failures=failures, claims=claims, overwrite=True)
         self._written = time.perf_counter()
         self._took = self._written - began
 
-    def write_report(self, study: Study, groups: Mapping[str, RunGroup], claims: Mapping[str, ClaimResult]) -> None:
+    def write_report(self, study: Study, claims: Mapping[str, ClaimResult]) -> None:
         """Write the page with the results of a report."""
         write_study(self._workdir, study)
-        self.write(known=Known({name: group.bias for name, group in groups.items()}, claims))
+        self.write(claims=claims)
 
     def after_run(self, failures: Mapping[str, str]) -> None:
         """Write the page, unless that would take a large part of the time since the last one, as with short runs.

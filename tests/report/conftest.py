@@ -44,14 +44,14 @@ def browser():
 def open_page(browser):
     """Opens a file in the browser, and notes what the browser says and requests."""
 
-    def open_page(path):
-        page = browser.new_context(accept_downloads=True).new_page()
+    def open_page(path, address="", **options):
+        page = browser.new_context(accept_downloads=True, **options).new_page()
         page.set_default_timeout(120_000)  # milliseconds, on a busy machine
         page.said, page.requested = [], []
         page.on("console", lambda message: page.said.append((message.type, message.text)))
         page.on("pageerror", lambda error: page.said.append(("error", str(error))))
         page.on("request", lambda request: page.requested.append(request.url))
-        page.goto(path.as_uri())
+        page.goto(path.as_uri() + address)
         page.wait_for_function("document.documentElement.dataset.ready === 'true'")
         return page
 

@@ -37,6 +37,15 @@ def chosen(page) -> list[str]:
     return page.locator("#classes tbody tr.chosen th button").all_inner_texts()
 
 
+def compare(page, first, second):
+    page.locator("#kind-a").select_option(first)
+    page.locator("#kind-b").select_option(second)
+
+
+def address(page) -> str:
+    return page.url.partition("#")[2]
+
+
 def column(page, table: str, title: str) -> list[str]:
     titles = page.locator(f"#{table} thead th").all_inner_texts()
     place = next(i for i, text in enumerate(titles) if text.startswith(title)) + 1
@@ -91,7 +100,7 @@ def test_a_selection_in_a_plot_is_one_of_classes_everywhere(opened):
     selected = opened.evaluate(SELECTED)
     assert set(selected) == {4, 9} and len(selected) == 2 * 6  # in each of six runs
     assert set(opened.evaluate(CONFUSED)) == {"class 4", "class 9"}
-    assert opened.locator("#chosen").inner_text() == "2 of 60 classes chosen"
+    assert opened.locator("#chosen").inner_text() == "60 classes, 2 chosen"
     opened.locator("#classes tbody button", has_text="class 9").press("Enter")  # by the keyboard
     assert chosen(opened) == listed(opened)[:1] == ["class 4"]
     opened.locator("#clear").click()
@@ -99,8 +108,8 @@ def test_a_selection_in_a_plot_is_one_of_classes_everywhere(opened):
 
 
 def test_the_difference_is_of_the_two_kinds_that_are_chosen(opened):
-    opened.locator("#kind-a").select_option("sl")
-    opened.locator("#kind-b").select_option("clip")
+    compare(opened, "sl", "clip")
+    opened.locator("#key [data-all=true]").click()
     differences = [float(text) for text in column(opened, "classes", "sl − clip")]
     numbers = (map(float, column(opened, "classes", kind)) for kind in ("sl %", "clip %"))
     assert differences == pytest.approx([a - b for a, b in zip(*numbers)], abs=0.11)
@@ -133,6 +142,58 @@ def test_the_downloads_are_the_tables(opened, study_directory):
     with opened.expect_download() as download:
         opened.locator("#download-tables").click()
     tables = json.loads(download.value.path().read_text())
-    assert tables.keys() == {"claims", "runs", "measures", "classes"} and len(tables["classes"]) == 60
+    assert tables.keys() == {"claims", "differences", "runs", "measures", "classes"} and len(tables["classes"]) == 60
     assert [claim["difference"] for claim in tables["claims"]] == [c["difference"]["value"] for c in report["claims"]]
     assert [claim["lower"] for claim in tables["claims"]] == ["sl_sampled", "clip", "sl"]
+
+
+def test_a_claim_chooses_its_runs_on_the_whole_page_and_a_link_keeps_the_choice(open_page, study_directory):
+    page = open_page(study_directory / "report.html")
+    page.locator("#claims tr", has_text="sl − sl_sampled").locator(".axis").click()
+    page.locator("#classes tbody button", has_text="class 4").first.click()
+    assert address(page) == "sl,sl_sampled/class-4"
+    again = open_page(study_directory / "report.html", "#sl,sl_sampled/class-4")
+    for opened in (page, again):
+        assert opened.locator("#claims [aria-current=true]").all_inner_texts() == ["sl − sl_sampled"]
+        assert opened.locator("#pair thead th").all_inner_texts()[1:3] == ["sl", "sl_sampled"]
+        assert opened.evaluate(SHOWN, "clip")[1:] == [0, False] and opened.evaluate(SHOWN, "sl")[1] > 5
+        assert opened.locator("#classes thead th").all_inner_texts()[1:4] == ["sl %", "sl_sampled %", "sl − sl_sampled"]
+        assert chosen(opened) == ["class 4"] and address(opened) == "sl,sl_sampled/class-4"
+    again.locator("nav a", has_text="Origin").click()
+    assert address(again) == "sl,sl_sampled/class-4"
+    again.locator("#key [data-all=true]").click()
+    assert again.evaluate(SHOWN, "clip")[1] > 5 and address(again) == "/class-4"
+    again.evaluate("location.hash = '%E0%A4%A/nonsense'")  # is not one of the page's
+    assert chosen(again) == ["class 4"]
+
+
+def test_differences_of_any_two_runs_are_those_of_claims_in_either_direction(opened, study_directory):
+    report = json.loads((study_directory / "report.json").read_text())
+    claim = next(claim for claim in report["claims"] if claim["key"] == "clip")["difference"]
+    value, low, high = (f"{claim[part]:.1f}" for part in ("value", "low", "high"))
+    for pair, shown in [
+        (("sl", "clip"), f"{value} [{low}, {high}]"),
+        (("clip", "sl"), f"-{value} [-{high}, -{low}]"),
+        (("clip", "clip"), "–"),
+    ]:
+        compare(opened, *pair)
+        rows = opened.locator("#pair tbody tr", has_text="slope_acc")
+        assert rows.locator("td").last.inner_text() == shown
+    opened.locator("#key [data-all=true]").click()
+
+
+def test_the_filter_counts_the_classes_that_match(opened):
+    opened.locator("input[data-filter=classes]").fill("class 1")
+    assert opened.locator("#chosen").inner_text() == f"{len(listed(opened))} of 60 classes match, none chosen"
+    opened.locator("input[data-filter=classes]").fill("")
+    assert opened.locator("#chosen").inner_text() == "60 classes, none chosen"
+
+
+def test_the_keyboard_passes_plots(opened):
+    opened.locator("button[data-tsv=runs]").focus()
+    places = []
+    for _ in range(3):
+        opened.keyboard.press("Tab")
+        places.append(opened.evaluate("document.activeElement.closest('.plot') === null"))
+    assert all(places)
+    assert opened.evaluate("document.activeElement.closest('#classes-part, #runs-part details') !== null")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cliptail_jax.report.__main__ import main
 from tests.report.synthetic_pages import IMAGE, SCRIPT
 
 
@@ -56,3 +57,30 @@ def test_captions_and_names_with_html_are_shown_and_do_nothing(pictured):
 def test_nothing_is_requested_and_nothing_goes_wrong(pictured):
     assert [kind for kind, _ in pictured.said if kind in ("error", "warning")] == []
     assert [url for url in pictured.requested[1:] if not url.startswith(("blob:null/", "data:"))] == []
+
+
+def test_all_wrong_images_of_a_class_are_shown_in_pages(open_page, pictured_study, tmp_path, capsys):
+    output = tmp_path / "all.html"
+    assert main([f"--workdir={pictured_study}", "--images=all", f"--output={output}"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{output} with all test images: {output.stat().st_size / 1e6:.1f} MB"
+    page = open_page(output, "#sl/digit-three")
+    title = page.locator("#class-images h5").last.inner_text()
+    assert title == "Test images that a run of sl gets wrong: 1 of 2"
+    images = page.locator("#class-images .sprite")
+    assert images.count() == 1 and "background-position" in images.get_attribute("style")
+    assert images.locator("xpath=..").inner_text().strip() == "✗ taken for digit four: sl"
+    loaded = "element => getComputedStyle(element).backgroundImage.startsWith('url(\"data:image/webp')"
+    assert images.evaluate(loaded)
+    output.write_text(output.read_text().replace("AT_ONCE = 24", "AT_ONCE = 1"))
+    page = open_page(output, "#sl,clip/digit-three")
+    assert page.locator("#class-images output").inner_text() == "1 to 1 of 2"
+    first = images_shown(page)
+    page.get_by_role("button", name="Next").click()
+    assert page.locator("#class-images output").inner_text() == "2 to 2 of 2"
+    assert len(first) == 1 and images_shown(page) != first
+    assert page.get_by_role("button", name="Next").is_disabled()
+
+
+def images_shown(page):
+    return [image.get_attribute("aria-label") for image in page.locator("#class-images .sprite").all()]

@@ -1,6 +1,7 @@
 """What the page is written from, what it says of damage and of what is missing, and how large it is."""
 
 import json
+import math
 import re
 import shutil
 
@@ -10,7 +11,7 @@ import pytest
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, wrong_predictions
 from cliptail_jax.report.origin import configs_of
-from cliptail_jax.report.page import render, write_page
+from cliptail_jax.report.page import finite, render, write_page
 from cliptail_jax.results.directory import read_directory
 from tests.figures.synthetic_runs import write_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
@@ -49,7 +50,8 @@ def test_two_studies_are_told_apart_by_their_directories(study_directory, study)
     text = page.read_text()
     assert "<h1>Made up &lt;em&gt;study&lt;/em&gt; and Made up" in text
     assert 'data-kind="study/clip"' in text and 'data-kind="other/clip"' in text
-    assert "study: points per decade" in text and "other: points per decade" in text
+    assert text.count("difference in points per decade") == 1  # one table
+    assert re.findall('class="study">(.*?)<', text) == ["study", "study", "other", "other", "study", "other"]
 
 
 def test_wrong_predictions_are_listed_with_the_most_frequent_first():
@@ -77,13 +79,21 @@ def test_a_failed_run_is_named_with_its_reason(tmp_path):
 
 
 def test_a_running_study_says_what_is_missing(study):
-    (study / "study.json").unlink()
-    shutil.rmtree(study / "seed_3_mirrored")
-    names = [f"{seed}/{run}" for seed in ("seed_3", "seed_3_mirrored") for run in ("sl", "clip")]
-    write_page(study, title="A title", expected=names)
-    text = (study / "report.html").read_text()
-    assert "<h1>A title</h1>" in text and re.findall(r'<tr data-kind="(\w+)', text)[:2] == ["clip", "sl"]
-    assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
+    shutil.rmtree(study / "seed_3_mirrored/clip")
+    running = study / "seed_3_mirrored/sl"
+    config = json.loads((running / "config.json").read_text())
+    del config["finished"]
+    (running / "config.json").write_text(json.dumps(config))
+    (running / "sha256.json").unlink(missing_ok=True)
+    lines = (running / "metrics.jsonl").read_text()
+    (running / "metrics.jsonl").write_text(lines[:-5])  # its last line is being written
+    text = write_page(study, images=0).read_text()
+    assert (
+        "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
+        and text.count("Not shown:") == 1
+    )
+    plots = json.loads(re.search(r'id="document">(.*?)</script>', text).group(1))
+    assert "sl seed_3_mirrored" in json.dumps(plots)  # its curve so far
 
 
 def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(study):
@@ -174,6 +184,10 @@ def test_a_page_on_some_of_the_runs_has_these_and_the_claims_on_them(study_direc
     text = output.read_text()
     assert 'data-kind="sl"' in text and 'data-kind="sl_sampled"' in text and 'data-kind="clip"' not in text
     assert "2 kinds of runs" in text and "The only claim is supported" in text and "the last report" not in text
+
+
+def test_numbers_that_json_lacks_are_signs_or_missing():
+    assert finite((["a"], [[-math.inf, math.inf, math.nan, 1.5, 2, "x"]])) == (["a"], [["<", ">", None, 1.5, 2, "x"]])
 
 
 def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):

@@ -177,7 +177,7 @@ def test_the_command_takes_the_number_of_images(study, capsys):
     assert 'id="images"' not in text and "<h3>Images</h3>" not in text and "data:image/webp" not in text
     capsys.readouterr()
     assert main([f"--workdir={study}", "--images=-1"]) == 2
-    assert capsys.readouterr().err == "error: --images=-1 is not a number of images: give 0 or more\n"
+    assert capsys.readouterr().err == "error: --images=-1 is not a number of images: give 0 or more, or all\n"
 
 
 def test_data_that_are_gone_are_named_and_not_built_again(study, tmp_path, glyphs_dir, nothing_is_cached):

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.report.page import missing_runs
+from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study import run as study
 from cliptail_jax.study import study_page, training
@@ -228,17 +230,19 @@ def test_the_seed_of_each_run_must_refer_to_that_of_the_study(trains, tmp_path):
 
 @pytest.fixture
 def written(trains, monkeypatch):
-    """What `write_page` is called with."""
+    """The runs that are missing whenever the page is written."""
     trains[0].update(a=0.5, b=0.1)
     calls = []
-    monkeypatch.setattr(study_page, "write_page", lambda workdir, **about: calls.append(about))
+    monkeypatch.setattr(
+        study_page, "write_page", lambda workdir, **_: calls.append(missing_runs(read_directory(workdir)))
+    )
     return calls
 
 
 def test_the_page_is_written_at_the_start_after_each_run_and_with_each_report(written, tmp_path, capsys):
     study.run_study(make_seeded_study(2, "a", "b"), tmp_path)
-    assert len(written) == 1 + 4 + 1
-    assert written[0]["expected"] == ["seed_3/a", "seed_3/b", "seed_4/a", "seed_4/b"]
+    assert written[0] == ["seed_3/a", "seed_3/b", "seed_4/a", "seed_4/b"]
+    assert [len(missing) for missing in written] == [4, 3, 2, 1, 0, 0]
     first, *_, last = (line for line in capsys.readouterr().out.splitlines() if "report.html" in line)
     address = f"file://{tmp_path}/report.html"
     assert first == f"The study's page, written again after each run: {address}" and last.endswith(address)

@@ -39,7 +39,7 @@ def test_a_measure_is_one_entry(trains, tmp_path, monkeypatch, capsys):
     assert found["value"] == pytest.approx(b - a) and report["claims"][0]["margin"] == TOY.margin
     assert "squared accuracy [95 %]" in text and f"{b:.4f} [" in text and f"{found['value']:.4f} [" in text
     page = write_page(tmp_path).read_text()
-    assert "mean of the squared accuracy, with its interval" in page and f"{b:.4f} [" in page and "squares" in page
+    assert "mean of the squared accuracy" in page and f"{b:.4f} [" in page and "squares" in page
     counts = {"confusion": confusion_of(0.8, 1), "top5": np.array(0)}
     summary = summarize(class_results(counts, None, None, None))
     assert summary["squared"] == pytest.approx(np.mean(accuracy**2))

@@ -1,0 +1,67 @@
+"""What was found, in words: a sentence for each group of claims, and their number by verdict."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cliptail_jax.report.forest import Row
+from cliptail_jax.results.claims import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, NOT_TESTED, SUPPORTED
+
+ORDER = (SUPPORTED, CONTRADICTED, NO_EFFECT, INCONCLUSIVE, NOT_TESTED, f"{NOT_TESTED} (at chance)")
+
+
+class Finding(NamedTuple):
+    """A sentence on the claims that compare the same runs.
+
+    Attributes:
+        subject: the claim, or the runs if there are several claims on them.
+        pair: the first two runs.
+        verdicts: by verdict, the measures or the claims that have it.
+    """
+
+    subject: str
+    pair: Sequence[str]
+    verdicts: Sequence[tuple[str, str]]
+
+
+def findings(rows: Sequence[Row]) -> list[Finding]:
+    """A sentence for each set of runs that claims compare, in the order of the claims, by corrected verdicts."""
+    by_runs: dict[tuple, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.number):
+        claim = row.claim
+        runs = frozenset((claim.higher, claim.lower)), frozenset(claim.minus), claim.study
+        by_runs.setdefault((row.study, *runs), []).append(row)
+    return [finding(of_runs) for of_runs in by_runs.values()]
+
+
+def finding(rows: Sequence[Row]) -> Finding:
+    texts = dict.fromkeys(row.claim.text for row in rows)
+    verdicts = []
+    for verdict in ORDER:
+        measured: dict[str, list[str]] = {}
+        for row in rows:
+            if row.claim.corrected == verdict:
+                measured.setdefault(row.claim.text, []).append(row.claim.measured)
+        if len(texts) == 1 and measured:
+            verdicts.append((verdict, "in " + listed(measured[next(iter(texts))])))
+        elif measured:
+            parts = [f"{text} ({listed(of)})" if len(of) > 1 else text for text, of in measured.items()]
+            verdicts.append((verdict, "; ".join(parts)))
+    first = rows[0]
+    of = f"{first.study}: " if first.study else ""
+    subject = next(iter(texts)) if len(texts) == 1 else first.claim.compared.replace(" − ", " and ", 1)
+    return Finding(of + subject, first.pair, verdicts)
+
+
+def verdict_counts(rows: Sequence[Row]) -> str:
+    """How many of the claims have which verdict, such as 'Of 3 claims, corrected for their number, 2 are supported.'"""
+    verdicts = [row.claim.corrected for row in rows]
+    if len(verdicts) == 1:
+        return f"The only claim is {verdicts[0]}."
+    numbers = [(verdicts.count(verdict), verdict) for verdict in ORDER if verdict in verdicts]
+    counts = [f"{number} {'is ' if number == 1 else 'are '}{verdict}" for number, verdict in numbers]
+    return f"Of {len(verdicts)} claims, corrected for their number, {listed(counts)}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names with commas, and 'and' before the last."""
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]

@@ -1,0 +1,63 @@
+"""The paired differences of any two kinds of runs, with the intervals by which claims are tested."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.bootstrap import Bootstrapped, difference, mean_over_seeds
+from cliptail_jax.metrics.measures import Measure, main_measures
+from cliptail_jax.report.comparison import ComparedGroup
+from cliptail_jax.results.claims import Claim
+from cliptail_jax.results.run import Run
+from cliptail_jax.results.testing import compare
+
+MOST = 30  # kinds: 435 pairs, which are computed in seconds and take 0.3 MB
+HEADER = ["a", "b", "measure", "difference", "low", "high"]
+
+
+def pair_measures() -> list[Measure]:
+    """The measures in which two kinds are compared."""
+    return [measure for measure in main_measures() if measure.statistic]
+
+
+def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
+    """The difference a − b of each two kinds in each measure with its 95 % interval, as rows of HEADER.
+
+    A measure that cannot be compared between two kinds has no row. Beyond MOST kinds there are none.
+    """
+    if len(kinds) > MOST:
+        return []
+    replicates = finished_replicates(kinds)
+    rows = []
+    for a, b in itertools.combinations([kind.name for kind in kinds], 2):
+        for measure in pair_measures():
+            if found := paired(measure, a, b, replicates):
+                estimate = mean_over_seeds(found)
+                rows.append([a, b, measure.title, *(float(f"{number:.6g}") for number in estimate[:3])])
+    return rows
+
+
+def finished_replicates(kinds: Sequence[ComparedGroup]) -> list[list[dict[str, Run]]]:
+    """For each seed or mirrored pair, the finished runs of each of its directories by the name of their kind."""
+    directories: dict[str, dict[str, Run]] = {}
+    for kind in kinds:
+        for run in kind.runs:
+            if run.is_finished:
+                directories.setdefault(run.seed, {})[kind.name] = run
+    replicates: dict[str, list[dict[str, Run]]] = {}
+    for seed, runs in directories.items():
+        replicates.setdefault(seed.removesuffix("_mirrored"), []).append(runs)
+    return list(replicates.values())
+
+
+def paired(measure: Measure, a: str, b: str, replicates: Sequence[Sequence[dict[str, Run]]]) -> list[Bootstrapped]:
+    """The difference of each seed or mirrored pair in which it is defined."""
+    claim, found = Claim("", measure.key, a, b), []
+    for replicate in replicates:
+        if directories := [runs for runs in replicate if a in runs or b in runs]:
+            try:
+                found.append(difference(*compare(claim, directories)))
+            except UserError:  # a run of it is missing, or the measure is undefined
+                continue
+    return found
