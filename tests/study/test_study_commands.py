@@ -90,7 +90,6 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     (dict(launch="slurm", budget=3), "--budget is for the whole study"),
     (dict(launch="print", report=True), "--launch=print trains nothing here: leave out --report and --runner"),
     (dict(launch="print", sbatch=["--time=1"]), "--sbatch needs --launch=slurm"),
-    (dict(scheduler="tcp://a:1"), "--scheduler needs --runner=dask"),
     (dict(only=[""]), "--only= is not a run of this study"),
     (dict(runner="dask", jobs=2), "--runner=dask trains runs as workers become free"),
 ])  # fmt: skip
