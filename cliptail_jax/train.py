@@ -116,7 +116,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
                 state, metrics = train_step(state, batch)
                 run_hooks(hooks, StepInfo(step, state, metrics))
             trace.end()
-            with progress.doing("saving"):
+            with progress.saving():
                 checkpoints.wait()
         spent = progress.spent(input_monitor.waited)
         log_line(
@@ -227,7 +227,7 @@ def evaluation_action(
 def save(info: StepInfo, log: Log, checkpoints: Checkpoints, progress: RunProgress) -> None:
     """Start saving the state, if all losses so far are finite."""
     log.check_finite()
-    with progress.doing("saving"):
+    with progress.saving():
         checkpoints.save(info.step, info.state)
 
 

@@ -174,6 +174,15 @@ class RunProgress:
         self._times.clear()
         self._times.append((time.perf_counter(), self._progress.step))
 
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """Count the time inside this context as saving, which is too short to be shown."""
+        began = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - began
+        self._spent["saving"] += seconds
+        self._since += seconds
+
     def after_step(self, step: int, loss: Float[Array, ""]) -> None:
         """Show a step that was dispatched, once it is done."""
         self._running.append((step, loss))

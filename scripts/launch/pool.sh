@@ -16,8 +16,9 @@ check_pool() { # the arguments
 }
 
 list_jobs() { # sets `jobs` to the commands of all runs and of the report
-  local problem
-  if ! PATH="$PWD/.venv/bin:$PATH" "${command[@]}" --launch=print >"$scratch/jobs" 2>"$scratch/problem"; then
+  local problem path="$PATH"
+  [[ -n "${VIRTUAL_ENV:-}" ]] || path="$PWD/.venv/bin:$PATH" # no environment is activated
+  if ! PATH="$path" "${command[@]}" --launch=print >"$scratch/jobs" 2>"$scratch/problem"; then
     problem="$(tail -n 1 "$scratch/problem")"
     [[ "$problem" != "error: "* ]] || fail "${problem#error: }"
     fail "the runs cannot be listed ($problem): install the package here, by: source scripts/setup.sh"
