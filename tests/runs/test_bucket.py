@@ -77,9 +77,10 @@ def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     files.save_arrays(runs.evaluation_directory(workdir, "glyphs:test") / "latest.npz", **arrays)
     finished = read_evaluation(workdir, "glyphs:test")
     assert finished.frequency.tolist() == [3, 4] and finished.accuracy.tolist() == [0.5, 1.0]
-    runs.finish(workdir, 3, 60.0)
+    runs.finish(workdir, 3, 60.0, {"training": 60.0})
     assert runs.is_finished(workdir, plain(config), FIELDS)
-    assert json.loads((tmp_path / "runs/sup/config.json").read_text())["finished"] == {"step": 3, "seconds": 60.0}
+    finished = json.loads((tmp_path / "runs/sup/config.json").read_text())["finished"]
+    assert finished == {"step": 3, "seconds": 60.0, "spent": {"training": 60.0}}
     assert not list(Path(tmp_path).rglob("*.partial"))
 
 
