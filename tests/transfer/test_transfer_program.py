@@ -152,7 +152,10 @@ def test_results_of_models_that_other_processes_transfer_become_those_of_the_who
     config, workdir, results = finished
     for _ in range(2):
         program.add_results(tmp_path, workdir)
-    assert transfer(config, tmp_path, {model: "its worker was lost" for model in config.models}) == results
+    assert transfer(config, tmp_path) == results
+    with pytest.raises(program.TransferFailed, match="1 of the models, sets and results failed: elsewhere") as failed:
+        transfer(config, tmp_path, {"elsewhere": "its worker was lost"})
+    assert failed.value.results == results
     assert len((tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()) == len(results)
 
 
