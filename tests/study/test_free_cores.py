@@ -4,23 +4,23 @@ import os
 
 import pytest
 
-from cliptail_jax.study import cores
+from cliptail_jax.study import pool
 
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     """The folder for temporary files of a machine whose scheduler gives this process the cores 3 and 5."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
-    monkeypatch.setattr(cores.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(pool.tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 def test_each_process_takes_a_core_that_fewest_have(machine, monkeypatch):
     opened, open_file = [], os.open
     monkeypatch.setattr(os, "open", lambda *arguments: opened.append(open_file(*arguments)) or opened[-1])
-    assert [cores.take_core() for _ in range(5)] == [3, 5, 3, 5, 3]
+    assert [pool.take_core() for _ in range(5)] == [{3}, {5}, {3}, {5}, {3}]
     os.close(opened[1])  # as when the process ends that has the core 5
-    assert cores.take_core() == 5
+    assert pool.take_core() == {5}
     for descriptor in opened:
         try:
             os.close(descriptor)
@@ -28,7 +28,7 @@ def test_each_process_takes_a_core_that_fewest_have(machine, monkeypatch):
             pass
 
 
-def test_no_core_is_taken_where_there_can_be_no_locks(machine, monkeypatch):
+def test_all_cores_are_taken_where_there_can_be_no_locks(machine, monkeypatch):
     (machine / "file").touch()
-    monkeypatch.setattr(cores.tempfile, "tempdir", str(machine / "file"))
-    assert cores.take_core() is None
+    monkeypatch.setattr(pool.tempfile, "tempdir", str(machine / "file"))
+    assert pool.take_core() == {3, 5}
