@@ -18,7 +18,7 @@ def target_frequency(
     """The class frequency that the section `data.match` describes.
 
     Args:
-        available: the number of existing records of each class.
+        available: the number of records of each class.
         frequency: the table.
         n: the sum to which its counts are scaled, if not 0. No class then has more records than the smallest one of
             `available`, so that each assignment is possible.

@@ -132,7 +132,7 @@ def labels_of(
     if pa.types.is_integer(column.type):
         labels = column.to_numpy()
         if len(labels) and not (labels.min() >= lowest and labels.max() < len(names)):
-            raise UserError(f"the table {path} has labels beyond the {len(names)} existing classes")
+            raise UserError(f"the table {path} has labels beyond the {len(names)} classes")
         return labels
     if pa.types.is_nested(column.type):
         raise UserError(f"the table {path} has labels that are neither numbers nor names, such as {column[0]}")

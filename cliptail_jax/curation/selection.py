@@ -56,7 +56,7 @@ def sample(
         UserError: `n` exceeds the number of rows, or is too small to keep all classes.
     """
     if n > len(labels):
-        raise UserError(f"data.n={n} is larger than the {len(labels)} existing records")
+        raise UserError(f"data.n={n} is larger than the {len(labels)} records")
     size = n or round(fraction * len(labels))
     if size == len(labels):
         return np.arange(size)
