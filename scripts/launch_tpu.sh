@@ -144,6 +144,6 @@ stopped)
   echo "error: the command has failed with status $code" >&2
   ;;
 esac
-tell "the command has ended with status $code"
+log "the command has ended with status $code"
 if collect && [ -n "$delete" ]; then give_back; else leave; fi
 exit "$code"

@@ -81,8 +81,8 @@ def test_a_slice_is_requested_by_the_name_and_with_the_image_that_gcloud_has_for
     assert {f"--accelerator-type={requested}", f"--runtime-version={image}"} < set(request)
     topology = find_topology(name)
     assert topology == find_topology(requested)
-    told = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
-    assert f"# a: REQUESTED as {requested} in b (chips: {math.prod(topology.shape)})\n" in told
+    printed = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
+    assert f"# a: REQUESTED as {requested} in b (chips: {math.prod(topology.shape)})\n" in printed
 
 
 def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
@@ -380,9 +380,9 @@ def test_slices_share_the_runs_of_a_study_write_the_report_once_and_are_deleted(
     lines = done.stderr.splitlines()
     for name in ("pool-1", "pool-2"):
         assert not (tmp_path / name / "slice").exists()
-        told = [line.split(";")[0] for line in lines if line.startswith(name)]
-        assert told[:2] == [f"{name}: REQUESTED as v5litepod-1 in b (chips: 1)", f"{name}: ACTIVE READY"]
-        assert told.count(f"{name}: ACTIVE READY") == 1 and told[-1] == f"{name}: is being deleted"
+        states = [line.split(";")[0] for line in lines if line.startswith(name)]
+        assert states[:2] == [f"{name}: REQUESTED as v5litepod-1 in b (chips: 1)", f"{name}: ACTIVE READY"]
+        assert states.count(f"{name}: ACTIVE READY") == 1 and states[-1] == f"{name}: is being deleted"
     assert re.search(r"^pool-\d: seed_0/2 is done; \$\d+\.\d\d so far$", done.stderr, re.MULTILINE)
     spent = re.fullmatch(r"5 of 5 runs are done; \$(\d+)\.00 so far", lines[-1])
     assert spent and int(spent[1]) >= 10 * 3 * 1  # a second costs $10, and three jobs take more than one each

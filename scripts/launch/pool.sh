@@ -82,19 +82,19 @@ work() { # SLICE: trains runs there until none is free
   while await_slice; do
     if [ -z "$job" ]; then
       take || break
-      tell "takes $(name_of "$job")"
+      log "takes $(name_of "$job")"
     fi
     run_command
     case "$code" in
     unfinished) continue ;;
     stopped)
-      tell "$(name_of "$job") is stopped"
+      log "$(name_of "$job") is stopped"
       return
       ;;
-    0) tell "$(name_of "$job") is done" ;;
+    0) log "$(name_of "$job") is done" ;;
     *)
       reason="$(on_host "$first" last | tail -n 1 || true)"
-      tell "$(name_of "$job") failed with status $code: ${reason#error: }"
+      log "$(name_of "$job") failed with status $code: ${reason#error: }"
       ;;
     esac
     echo "$code" >"$scratch/$job/status"

@@ -17,7 +17,7 @@ remote() { # WORKER COMMAND
   run "${vm[@]}" ssh "$name" "${where[@]}" --worker="$1" --command="$2"
 }
 
-tell() { # what happens to the slice
+log() { # what happens to the slice
   if [ -n "$dry_run" ]; then note "$name: $*"; else echo "$name: $*$(spent)" >&2; fi
 }
 
@@ -44,7 +44,7 @@ announce() { # STATE WORDS: a line when the state has changed
   [ "$1" != "$seen" ] || return 0
   seen="$1"
   echo "$1" >"$scratch/$name.state"
-  tell "$1${2:+ $2}"
+  log "$1${2:+ $2}"
 }
 
 ask() { # GCLOUD DESCRIBE...: its answer; nothing where there is no such thing; UNKNOWN where there is no answer
@@ -62,7 +62,7 @@ request() {
 }
 
 give_back() {
-  tell "is being deleted"
+  log "is being deleted"
   run "${delete_slice[@]}" --quiet && meter off && rm -f "$scratch/$name.state"
 }
 
@@ -181,11 +181,11 @@ run_command() {
   *)
     sleep "$poll" # until a preemption shows
     if [ "$answer" = 143 ]; then
-      tell "the command was stopped by SIGTERM, and goes on from its last checkpoint"
+      log "the command was stopped by SIGTERM, and goes on from its last checkpoint"
     elif [[ "$answer" =~ ^[0-9]+$ ]] && [ "$(slice_state)" = READY ]; then
       code="$answer"
     else
-      tell "is lost or does not answer; the command goes on from its last checkpoint"
+      log "is lost or does not answer; the command goes on from its last checkpoint"
     fi
     ;;
   esac
