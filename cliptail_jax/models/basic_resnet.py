@@ -21,7 +21,7 @@ class BasicBlock(RematBlock):
     def __init__(self, inputs: int, outputs: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
         if stride == 2:
-            options["conv_general_dilated"] = lambda x, kernel, *_, **options: conv_of_stride_2(x, kernel)
+            options["conv_general_dilated"] = lambda x, kernel, *_, **__: conv_of_stride_2(x, kernel)
         self.conv1 = conv(inputs, outputs, 3, stride=stride, padding=1, **options)
         self.bn1 = BatchNorm(outputs, group_size, dtype=dtype)
         self.conv2 = conv(outputs, outputs, 3, padding=1, dtype=dtype, rngs=rngs)

@@ -32,7 +32,7 @@ from cliptail_jax.study import stated_claims
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.launch import COMMANDS, NOT_OF_PARTS, part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
-from cliptail_jax.study.places import Place
+from cliptail_jax.study.places import Place, leave_chips
 from cliptail_jax.study.replicates import Configs, Replicate, replicates_of
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import draw_figures
@@ -81,15 +81,16 @@ def run_study(
         UserError: the study has a mistake; or, after everything else, a part of it has failed.
     """
     started = time.perf_counter()
-    opened = open_study(study, workdir, overwrite)
-    if budget and "seeds" not in study:
-        raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
-    queue = opened.queue
-    page, failures = StudyPage(opened.asked, workdir), {}
-    page.start()
-    for part in in_budget(opened.replicates, workdir, budget, len(places)) if budget else [queue]:
-        train_runs(part, workdir, overwrite, places, failures, page.after_run, list(queue))
-    report(opened, failures, workdir, page, started, places)
+    with leave_chips(places):
+        opened = open_study(study, workdir, overwrite)
+        if budget and "seeds" not in study:
+            raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
+        queue = opened.queue
+        page, failures = StudyPage(opened.asked, workdir), {}
+        page.start()
+        for part in in_budget(opened.replicates, workdir, budget, len(places)) if budget else [queue]:
+            train_runs(part, workdir, overwrite, places, failures, page.after_run, list(queue))
+        report(opened, failures, workdir, page, started, places)
 
 
 def train_parts(

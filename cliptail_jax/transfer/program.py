@@ -97,8 +97,8 @@ def transfer(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}
 
 def add_results(workdir: Path, of_model: Path) -> None:
     """Adds the results of one model's transfer, which have a directory of their own, to those in `workdir`."""
-    known = read_lines(workdir / FILE) if (workdir / FILE).exists() else []
-    for result in read_transfers(of_model) if (of_model / FILE).exists() else []:
+    known = read_lines(workdir / FILE)
+    for result in read_transfers(of_model):
         if result not in known:
             path = predictions_path(workdir, result)
             path.parent.mkdir(parents=True, exist_ok=True)

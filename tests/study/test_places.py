@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.errors import DEVICE_MEMORY, UserError
 from cliptail_jax.parallel import host_cores
-from cliptail_jax.study import measure, places, training
+from cliptail_jax.study import measure, places, run, training
 from cliptail_jax.study.places import Place, environment_of, find_places, leave_chips, local_chips
 from cliptail_jax.transfer.program import TransferFailed
 
@@ -98,6 +98,17 @@ def test_this_process_leaves_chips_to_others(machine):
     assert jax.config.jax_platforms == "cuda,cpu"
 
 
+def test_a_study_that_a_notebook_starts_leaves_the_chips_too(machine, monkeypatch, tmp_path):
+    machine("gpu", 2)
+
+    def open_study(*arguments):
+        raise UserError(f"platforms: {jax.config.jax_platforms}")
+
+    monkeypatch.setattr(run, "open_study", open_study)
+    with pytest.raises(UserError, match="platforms: cpu$"):
+        run.run_study(ConfigDict(), tmp_path, places=CHIPS)
+
+
 def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_path, capsys):
     called = []
 
@@ -130,7 +141,7 @@ def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp
         transfers = []
 
     monkeypatch.setattr(measure, "call_at_places", call_at_places)
-    run = RunRead()
-    failures = measure.transfer_runs(ConfigDict(dict(models=())), {"a": run}, tmp_path, CHIPS)
+    read = RunRead()
+    failures = measure.transfer_runs(ConfigDict(dict(models=())), {"a": read}, tmp_path, CHIPS)
     assert called == [(measure.transfer, {})] and failures == {"transfer: b": "no space"}
-    assert [result["top1"] for result in run.transfers] == [1.0]
+    assert [result["top1"] for result in read.transfers] == [1.0]
