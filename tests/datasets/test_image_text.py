@@ -181,7 +181,7 @@ def test_bad_option_is_an_error_that_names_it(tmp_path, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.txt", b"a caption", "t.txt is no table"),
+        ("t.txt", b"a caption", "t.txt is not a table"),
         ("t.parquet", b"PAR1", "t.parquet: .*footer"),
         ("t.csv", b"filepath,caption\n", "gives no record"),
     ],
