@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 from numpy.polynomial import Polynomial
+from scipy.spatial.distance import cdist
 
 from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.plotting.style import add_grid
@@ -47,12 +48,16 @@ def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) 
 def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: float = 7) -> None:
     """Put labels next to their points, within the axes and without covering points or other labels.
 
-    Unlike in the package adjustText, a label without such a place is left out. The layout of the figure must be final.
+    Points closest to others choose first. Unlike in the package adjustText, a label without such a place is left out. The
+    layout of the figure must be final.
     """
     points = [point for point in points if not np.isnan(point[:2]).any()]
-    middle = axes.transData.transform([point[:2] for point in points]) if points else []
+    middle = axes.transData.transform([point[:2] for point in points]) if points else np.zeros((0, 2))
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in middle]
-    for x, y, label in points:
+    distances = cdist(middle, middle)
+    np.fill_diagonal(distances, np.inf)
+    for number in np.argsort(distances.min(axis=1, initial=np.inf), kind="stable"):
+        x, y, label = points[number]
         text = axes.annotate(label, (x, y), (0, 0), textcoords="offset points", fontsize=size, zorder=4)
         text.set_in_layout(False)
         text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
