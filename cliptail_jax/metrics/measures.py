@@ -230,6 +230,14 @@ def _right_by_decades(results: ClassResults) -> tuple[Num[np.ndarray, " class"],
     return decades(results.frequency), results.correct, examples
 
 
+def _percent_right(
+    correct: Num[np.ndarray, "run ... class"], examples: Num[np.ndarray, "run ... class"]
+) -> Float[np.ndarray, "..."] | float:
+    """Accuracy over the examples of all classes and runs; nan without any."""
+    with np.errstate(invalid="ignore"):
+        return 100 * (correct.sum(axis=(0, -1)) / examples.sum(axis=(0, -1)))
+
+
 def _overconfidence(results: ClassResults, group: str) -> float:
     """Mean confidence minus accuracy of a group of classes, in points."""
     rows = results.groups[group]
@@ -287,9 +295,8 @@ def _table() -> tuple[Measure, ...]:
         Measure(
             key="top1", title="top-1 %", label="top-1 accuracy (%)", unit=POINTS, format=".1f",
             meaning="accuracy in percent", margin=2.0, is_main=True, needs=("correct",),
-            # Claims compare means over classes; the number itself is over examples.
-            variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
-            value=lambda results: 100 * (results.correct.sum() / results.examples.sum()) if results.examples.any() else np.nan,
+            variables=lambda results: (results.correct, results.examples), statistic=_percent_right,
+            value=lambda results: float(_percent_right(results.correct[None], results.examples[None])),
         ),
         Measure(
             key="top5", title="top-5 %", label="top-5 accuracy (%)", unit=POINTS, format=".1f",

@@ -99,3 +99,10 @@ def test_a_pair_leaves_out_the_classes_that_one_of_its_runs_has_no_logarithm_for
     pair[1].frequency[6] = 0
     assert [left_out(slope, pair) for slope in ("slope_acc", "slope_pred")] == [1, 4]
     assert [left_out("slope_pred", [run]) for run in pair] == [2, 3]
+
+
+def test_accuracy_is_over_the_examples_of_classes_of_any_size():
+    examples = np.array([1, 10, 100, 0])
+    runs = [[ClassResults(np.array(correct), examples, examples)] for correct in ([1, 0, 50, 0], [0, 10, 20, 0])]
+    assert values("top1", *runs) == pytest.approx([100 * 51 / 111, 100 * 30 / 111])
+    assert values("top1", *runs) == pytest.approx([MEASURES["top1"].value(run) for (run,) in runs])
