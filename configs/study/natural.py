@@ -155,6 +155,8 @@ def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
         "unseen_words": clip(),
     }
     runs["clip_set"].model.text.context_length = 24
+    for name in ("clip", "clip_all"):  # the same runs as in part=losses
+        runs[name].eval.sets = ("icons:test", CAPTIONS)
     runs["clip_third"].data.class_match.unmatched_fraction = 1 / 3
     runs["all_eighth"].eval.every_epochs = 5
     for name in ("unseen", "unseen_words"):
