@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+# Instructions that read a part of their first operand.
+PARTS = ("gather", "slice", "dynamic-slice")
 # Instructions that do not move bytes.
 FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id")
 ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+|f8e\w+|c64|c128)\[([\d,]*)\](?:\{([^}]*)\})?")
@@ -122,7 +124,7 @@ def _moved_once(entry: Iterable[Instruction], cache: int) -> Iterator[tuple[Inst
     """
     types = {i.name: i.type for i in entry}
     root = next(i for i in entry if i.line.lstrip().startswith("ROOT "))
-    read = {name for i in entry if i is not root for name in i.operands}
+    read = {name for i in entry if i.op != "tuple" for name in i.operands}
     parameters = [i for i in entry if i.op == "parameter"]
     given = {i.name for i in parameters}
     results = [types[name] for name in root.operands if name not in given] if root.op == "tuple" else [root.type]
@@ -147,12 +149,29 @@ def _moved(
         elif i.op == "slice-start":  # reads only the slice of its operand
             yield i, min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
         else:
-            operands = sum(in_hbm(types[name]) for name in i.operands if name in types)
+            parts = _parts(i, computations) if cache and i.op == "fusion" else {}
+            operands = sum(min(in_hbm(types[name]), parts.get(name, math.inf)) for name in i.operands if name in types)
             result = next(arrays(i.type)) if i.op == "copy-start" else i.type
             if i.op == "custom-call":  # of a GPU's libraries, whose results include their scratch memory
                 result = SCRATCH.sub("", result)
             again = map(in_hbm, _carried_again(i, types, computations, hidden)) if i.op == "fusion" else ()
             yield i, operands + in_hbm(result) - sum(again)
+
+
+def _parts(fusion: Instruction, computations: Mapping[str, list[Instruction]]) -> dict[str, int]:
+    """The operands of which a fusion reads only parts, such as the rows of an embedding, and the bytes of these."""
+    called = re.search(r"calls=%?([\w.-]+)", fusion.line)
+    inside = computations.get(called.group(1), []) if called else []
+    readers_of = lambda name: [i for i in inside if name in i.operands]  # noqa: E731
+    found = {}
+    for parameter in (i for i in inside if i.op == "parameter"):
+        name, readers = parameter.name, readers_of(parameter.name)
+        while [i.op for i in readers] == ["convert"]:
+            name, readers = readers[0].name, readers_of(readers[0].name)
+        if readers and all(i.op in PARTS and i.operands[0] == name for i in readers):
+            number = int(re.search(r"parameter\((\d+)\)", parameter.line).group(1))
+            found[fusion.operands[number]] = sum(bytes_of(i.type) for i in readers)
+    return found
 
 
 def _carried_again(

@@ -150,3 +150,26 @@ def test_a_cache_for_everything_leaves_parameters_and_results_once():
 def test_each_gpu_has_the_cache_of_its_data_sheet_and_tpus_have_none():
     sizes = {"a100x8": 40, "h100x8": 50, "h200x1": 50, "v5e-8": 0, "v4-32": 0}
     assert {name: find_topology(name).cache / 2**20 for name in sizes} == sizes
+
+
+GATHERED = """HloModule step, is_scheduled=true
+
+%rows (p.0: f32[1000,10], p.1: s32[7]) -> bf16[7,10] {
+  %p.0 = f32[1000,10]{1,0} parameter(0)
+  %p.1 = s32[7]{0} parameter(1)
+  %converted = bf16[1000,10]{1,0} convert(%p.0)
+  ROOT %gather.1 = bf16[7,10]{1,0} gather(%converted, %p.1), offset_dims={1}, slice_sizes={1,10}
+}
+
+ENTRY %main.1 (embedding.1: f32[1000,10], words.1: s32[7]) -> bf16[7,10] {
+  %embedding.1 = f32[1000,10]{1,0} parameter(0)
+  %words.1 = s32[7]{0} parameter(1)
+  ROOT %fusion.1 = bf16[7,10]{1,0} fusion(%embedding.1, %words.1), kind=kLoop, calls=%rows
+}
+"""
+
+
+def test_of_an_array_larger_than_the_cache_only_the_rows_that_are_gathered_count():
+    rows, words, result = 2 * 70, 4 * 7, 2 * 70
+    assert moved_bytes(GATHERED, cache=4000) == rows + words + result
+    assert moved_bytes(GATHERED.replace("gather(", "reduce("), cache=4000) == 4 * 10000 + words + result
