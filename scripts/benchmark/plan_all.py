@@ -88,7 +88,7 @@ def compiler_of(found: dict) -> str:
 
 
 HEADER = [
-    "step", "on", "chips", "peak memory, GB", "TFLOP", "HBM traffic (GPUs: / uncached), GB", "collectives",
+    "step", "on", "chips", "peak memory, GB", "TFLOP", "HBM traffic, GB (GPUs: with / without cache)", "collectives",
     "ms by arithmetic / HBM / links", "images/s, MFU at the bound", "hours, chip-hours of the run", "compiler",
 ]  # fmt: skip
 
