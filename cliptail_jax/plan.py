@@ -39,7 +39,7 @@ from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # 
 from cliptail_jax.planning.hints import hints  # noqa: E402
 from cliptail_jax.planning.measuring import Measured, measure_step  # noqa: E402
 from cliptail_jax.planning.program import CACHE  # noqa: E402
-from cliptail_jax.planning.report import NOTE, as_json, table, traffic_table  # noqa: E402
+from cliptail_jax.planning.report import CACHE_NOTE, NOTE, as_json, table, traffic_table  # noqa: E402
 from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_batch  # noqa: E402
 from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess  # noqa: E402
 from cliptail_jax.planning.synthetic import known_size, synthetic_variant  # noqa: E402
@@ -107,7 +107,7 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
             print("\ninterrupted; plans that were made are in the cache", file=sys.stderr)
             sys.exit(130)
     if not options.json and len(mistakes) < len(topologies):
-        print(f"\n{NOTE}")
+        print(f"\n{NOTE}", *[CACHE_NOTE] * any(topology.cache for topology in topologies))
     if mistakes:
         sys.exit(2)
 

@@ -140,7 +140,7 @@ def _plan(
     if state > available:
         needs = Program(state, available)
     else:
-        needs = compiled_program(traced.lower(), name, topology.compiler_options, versions)
+        needs = compiled_program(traced.lower(), name, topology.compiler_options, versions, topology.cache)
     return Plan(
         topology=topology,
         fields={key: values[key] for key in MEMORY_FIELDS},

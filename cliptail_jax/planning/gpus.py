@@ -43,6 +43,11 @@ GPUS = {
 CUDNN = "major: 9 minor: 8 patch: 0"
 
 
+def l2_cache(kind: str) -> int:
+    """The bytes of the L2 cache of an 'a100', 'h100' or 'h200'."""
+    return GPUS[kind][0]["l2_cache_size"]
+
+
 def gpu_target(kind: str) -> str:
     """The target configuration of an 'a100', 'h100' or 'h200'."""
     own, name, capability = GPUS[kind]

@@ -3,12 +3,15 @@
 XLA's own count includes on-chip memory, so it is too high for TPUs.
 """
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+# Instructions that read a part of their first operand.
+PARTS = ("gather", "slice", "dynamic-slice")
 # Instructions that do not move bytes.
 FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id")
 ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+|f8e\w+|c64|c128)\[([\d,]*)\](?:\{([^}]*)\})?")
@@ -103,17 +106,36 @@ def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int
     return found
 
 
-def hbm_traffic(program: Module) -> list[tuple[Instruction, int]]:
+def hbm_traffic(program: Module, cache: int = 0) -> list[tuple[Instruction, int]]:
     """The bytes that each instruction of a program moves to and from HBM: its operands and results in HBM.
 
-    A loop counts as one instruction.
+    A loop counts as one instruction. With a cache of this number of bytes, they are a lower bound: an array that fits in the
+    cache moves only if it is a parameter of the program, which is read once, or a result, which is written once. A larger
+    array moves each time, since whoever reads it from its beginning finds the cache filled with its end.
     """
-    return list(_moved(program.computations[program.entry], program.computations))
+    entry = program.computations[program.entry]
+    return [*_moved(entry, program.computations, cache), *(_moved_once(entry, cache) if cache else ())]
+
+
+def _moved_once(entry: Iterable[Instruction], cache: int) -> Iterator[tuple[Instruction, int]]:
+    """Each parameter that an instruction reads, and the program's results, with the bytes of arrays that fit in the cache.
+
+    A parameter that is a result as well, such as a frozen weight, is not written.
+    """
+    types = {i.name: i.type for i in entry}
+    root = next(i for i in entry if i.line.lstrip().startswith("ROOT "))
+    read = {name for i in entry if i.op != "tuple" for name in i.operands}
+    parameters = [i for i in entry if i.op == "parameter"]
+    given = {i.name for i in parameters}
+    results = [types[name] for name in root.operands if name not in given] if root.op == "tuple" else [root.type]
+    for i, moved in (*((i, [i.type]) for i in parameters if i.name in read), (root, results)):
+        yield i, sum(bytes_of(type) - bytes_of(type, above=cache) for type in moved)
 
 
 def _moved(
-    instructions: Iterable[Instruction], computations: Mapping[str, list[Instruction]]
+    instructions: Iterable[Instruction], computations: Mapping[str, list[Instruction]], cache: int
 ) -> Iterator[tuple[Instruction, int]]:
+    in_hbm = functools.partial(bytes_of, in_hbm=True, above=cache)
     types = {i.name: i.type for i in instructions}
     hidden: set[str] = set()  # collectives that are hidden behind fusions
     for i in instructions:
@@ -122,29 +144,46 @@ def _moved(
         if i.op in ("while", "call"):
             called = re.search(r"(?:body|to_apply)=%?([\w.-]+)", i.line).group(1)
             trips = TRIPS.search(i.line)
-            inside = sum(moved for _, moved in _moved(computations[called], computations))
+            inside = sum(moved for _, moved in _moved(computations[called], computations, cache))
             yield i, (int(trips.group(1)) if trips else 1) * inside
         elif i.op == "slice-start":  # reads only the slice of its operand
             yield i, min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
         else:
-            operands = sum(bytes_of(types[name], in_hbm=True) for name in i.operands if name in types)
+            parts = _parts(i, computations) if cache and i.op == "fusion" else {}
+            operands = sum(min(in_hbm(types[name]), parts.get(name, math.inf)) for name in i.operands if name in types)
             result = next(arrays(i.type)) if i.op == "copy-start" else i.type
             if i.op == "custom-call":  # of a GPU's libraries, whose results include their scratch memory
                 result = SCRATCH.sub("", result)
-            again = _carried_again(i, types, computations, hidden) if i.op == "fusion" else 0
-            yield i, operands + bytes_of(result, in_hbm=True) - again
+            again = map(in_hbm, _carried_again(i, types, computations, hidden)) if i.op == "fusion" else ()
+            yield i, operands + in_hbm(result) - sum(again)
+
+
+def _parts(fusion: Instruction, computations: Mapping[str, list[Instruction]]) -> dict[str, int]:
+    """The operands of which a fusion reads only parts, such as the rows of an embedding, and the bytes of these."""
+    called = re.search(r"calls=%?([\w.-]+)", fusion.line)
+    inside = computations.get(called.group(1), []) if called else []
+    readers_of = lambda name: [i for i in inside if name in i.operands]  # noqa: E731
+    found = {}
+    for parameter in (i for i in inside if i.op == "parameter"):
+        name, readers = parameter.name, readers_of(parameter.name)
+        while [i.op for i in readers] == ["convert"]:
+            name, readers = readers[0].name, readers_of(readers[0].name)
+        if readers and all(i.op in PARTS and i.operands[0] == name for i in readers):
+            number = int(re.search(r"parameter\((\d+)\)", parameter.line).group(1))
+            found[fusion.operands[number]] = sum(bytes_of(i.type) for i in readers)
+    return found
 
 
 def _carried_again(
     fusion: Instruction, types: Mapping[str, str], computations: Mapping[str, list[Instruction]], hidden: set[str]
-) -> int:
-    """The bytes of buffers that a fusion only passes on, of collectives that earlier fusions have counted.
+) -> list[str]:
+    """The types of buffers that a fusion only passes on, of collectives that earlier fusions have counted.
 
     The buffers of a hidden collective are operands and results of each fusion that hides it.
     """
     called = re.search(r"calls=%?([\w.-]+)", fusion.line)
     inside = computations.get(called.group(1), []) if called else []
-    again = 0
+    again: list[str] = []
     for i in inside:
         if i.op not in COLLECTIVES:
             continue
@@ -152,9 +191,7 @@ def _carried_again(
         if key in hidden:
             own = {*_shapes(i.type), *(s for x in inside if x.name in i.operands for s in _shapes(x.type))}
             listed = [*(types[name] for name in fusion.operands if name in types), fusion.type]
-            again += sum(
-                bytes_of(array, in_hbm=True) for type in listed for array in arrays(type) if _shapes(array)[0] in own
-            )
+            again += [array for type in listed for array in arrays(type) if _shapes(array)[0] in own]
         hidden.add(key)
     return again
 
@@ -199,11 +236,12 @@ def arrays(type: str) -> Iterator[str]:
     return (match.group(0) for match in ARRAY.finditer(type))
 
 
-def bytes_of(type: str, in_hbm: bool = False) -> int:
-    """The bytes of the arrays of a type, or of those in HBM."""
+def bytes_of(type: str, in_hbm: bool = False, above: int = 0) -> int:
+    """The bytes of the arrays of a type, or of those in HBM, that each have more than `above` bytes."""
     total = 0
     for kind, sizes, layout in (match.groups() for match in ARRAY.finditer(type)):
         if not (in_hbm and ON_CHIP.search(layout or "")):
             bits = 8 if kind == "pred" or kind.startswith("f8") else int(re.search(r"\d+", kind).group(0))
-            total += math.prod(int(size) for size in sizes.split(",") if size) * bits // 8
+            size = math.prod(int(size) for size in sizes.split(",") if size) * bits // 8
+            total += size if size > above else 0
     return total

@@ -27,7 +27,7 @@ OUT_OF_MEMORY = re.compile(
 )
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
 CACHE = "plans"  # in the user's cache
-FORMAT = 3  # to be incremented when other things are read from programs
+FORMAT = 4  # to be incremented when other things are read from programs
 LARGEST = 20  # the number of operations of a program that are kept, those that move most bytes
 
 
@@ -39,18 +39,22 @@ class Program:
         peak: the largest number of bytes in use.
         available: bytes that the compiler may use; None if it did not run out of them, since it then does not report
             them.
-        hbm: bytes moved from and to HBM; None if the program does not fit, and the following are then empty.
+        hbm: bytes moved from and to HBM, with a cache at least; None if the program does not fit, and the following are then
+            empty.
+        hbm_uncached: bytes that would be moved without the cache.
         collectives: number and bytes of its collectives by kind.
         exchanged: kind and type of the arrays that its collectives take and return.
-        largest: the operations that move most bytes from and to HBM: kind and result, origin, and bytes.
+        largest: the operations that move most bytes without the cache: kind and result, origin, and their parts of `hbm` and
+            `hbm_uncached`.
     """
 
     peak: int
     available: int | None = None
     hbm: int | None = None
+    hbm_uncached: int | None = None
     collectives: Mapping[str, Traffic] = dataclasses.field(default_factory=dict)
     exchanged: tuple[tuple[str, str], ...] = ()
-    largest: tuple[tuple[str, str, int], ...] = ()
+    largest: tuple[tuple[str, str, int, int], ...] = ()
 
     def times(self, devices: int) -> "Program":
         """The needs of a chip with this number of devices."""
@@ -58,25 +62,27 @@ class Program:
             devices * self.peak,
             None if self.available is None else devices * self.available,
             None if self.hbm is None else devices * self.hbm,
+            None if self.hbm_uncached is None else devices * self.hbm_uncached,
             {kind: Traffic(count, devices * size) for kind, (count, size) in self.collectives.items()},
             self.exchanged,
-            tuple((what, origin, devices * moved) for what, origin, moved in self.largest),
+            tuple((*operation, devices * moved, devices * uncached) for *operation, moved, uncached in self.largest),
         )
 
 
 def compiled_program(
-    lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], versions: Mapping[str, str]
+    lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], versions: Mapping[str, str], cache: int
 ) -> Program:
     """The needs of a lowered program on each device of the topology `name`.
 
-    `options` are the compiler's. Raises UserError if the compiler refuses the program.
+    `options` are the compiler's, and `cache` is the size of the device's cache in bytes, or 0. Raises UserError if the
+    compiler refuses the program.
     """
     about = [FORMAT, name, dict(options), dict(versions), os.environ.get("XLA_FLAGS", "")]
     text = lowered.as_text() + json.dumps(about)
     path = user_cache(CACHE) / f"{digest_of([text.encode()])[:32]}.json"
     found = _read(path)
     if found is None:
-        found = _compile(lowered, name, options)
+        found = _compile(lowered, name, options, cache)
         with contextlib.suppress(OSError):  # it is compiled again next time
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, {"program": dataclasses.asdict(found), "sha256": _digest(found)})
@@ -107,7 +113,7 @@ def _read(path: Path) -> Program | None:
     return None
 
 
-def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any]) -> Program:
+def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], cache: int) -> Program:
     try:
         compiled = lowered.compile(compiler_options=dict(options))
     except jax.errors.JaxRuntimeError as error:
@@ -118,22 +124,32 @@ def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any])
         return Program(round(float(used) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
     memory, found = compiled.memory_analysis(), module(compiled.as_text())
     peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    traffic = hbm_traffic(found)
+    traffic, uncached = hbm_traffic(found, cache), hbm_traffic(found)
     return Program(
         peak + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
         hbm=sum(moved for _, moved in traffic),
+        hbm_uncached=sum(moved for _, moved in uncached),
         collectives=collectives(found),
         exchanged=tuple(sorted(exchanged(found))),
-        largest=_largest(traffic),
+        largest=_largest(traffic, uncached),
     )
 
 
-def _largest(traffic: list[tuple[Instruction, int]]) -> tuple[tuple[str, str, int], ...]:
+def _largest(
+    traffic: list[tuple[Instruction, int]], uncached: list[tuple[Instruction, int]]
+) -> tuple[tuple[str, str, int, int], ...]:
     """The operations that move most bytes, summed over those of equal kind, origin and result."""
+    moved, without = _by_operation(traffic), _by_operation(uncached)
+    ranked = sorted(without, key=without.get, reverse=True)[:LARGEST]
+    return tuple((*key, moved.get(key, 0), without[key]) for key in ranked)
+
+
+def _by_operation(traffic: list[tuple[Instruction, int]]) -> dict[tuple[str, str], int]:
+    """Bytes by the kind and result of operations, and by their origin."""
     added: dict[tuple[str, str], int] = {}
     for i, moved in traffic:
         origin = re.search(r'op_name="(?:jit\(\w+\)/)?([^"]*)"', i.line)
         result = max(arrays(i.type), key=len, default="").split("{")[0]
         key = f"{i.op} {result}", origin.group(1) if origin else ""
         added[key] = added.get(key, 0) + moved
-    return tuple((*key, moved) for key, moved in sorted(added.items(), key=lambda item: -item[1])[:LARGEST])
+    return added

@@ -17,6 +17,10 @@ NOTE = (
     "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
     "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
 )
+CACHE_NOTE = (
+    "A GPU's HBM traffic is a lower bound, too: it counts arrays larger than the L2 cache each time that an operation reads "
+    "or writes them, and smaller ones only as parameters, optimizer state and inputs, once."
+)
 
 
 def as_json(
@@ -25,7 +29,8 @@ def as_json(
     """One line of `plan --json`; numbers are per chip and step. `traffic` adds the arrays that are moved and exchanged."""
     about, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
     if traffic:
-        about |= {"largest": program.largest, "exchanged": program.exchanged}
+        counts = 4 if plan.topology.cache else 3
+        about |= {"largest": [operation[:counts] for operation in program.largest], "exchanged": program.exchanged}
     return about | {
         "topology": plan.topology.name,
         "chips": plan.topology.chips,
@@ -35,6 +40,7 @@ def as_json(
         "peak_bytes": program.peak,
         "flops": plan.flops,
         "hbm_bytes": program.hbm,
+        **({"hbm_bytes_uncached": program.hbm_uncached} if plan.topology.cache else {}),
         "collectives": {kind: traffic._asdict() for kind, traffic in program.collectives.items()},
         "step_seconds": step_seconds(plan) if plan.fits else None,
         "total_steps": plan.total_steps,
@@ -64,13 +70,14 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
             ["**peak**", f"needs {size(program.peak)} of {size(program.available or chip.memory)}: **does not fit**"]
         )
         return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
-    seconds = step_seconds(plan)
+    seconds, cached = step_seconds(plan), bool(topology.cache)
     limit, bound = binding(seconds)
     hours = bound * plan.total_steps / 3600
     rows += [
         ["**peak**", f"{size(program.peak)} of {size(chip.memory)}: fits"],
         ["a step's operations", f"{plan.flops / 1e12:.3g} TFLOP a chip"],
         ["a step's HBM traffic", f"{size(program.hbm)} a chip"],
+        *([[f"without the cache of {size(topology.cache)}", f"{size(program.hbm_uncached)} a chip"]] if cached else []),
         *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in program.collectives.items()),
         *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
         ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"],
@@ -97,8 +104,10 @@ def measurement(measured: Measured) -> str:
 
 def traffic_table(plan: Plan) -> str:
     """The operations that move most bytes from and to HBM, in Markdown."""
-    rows = [["a step's HBM traffic by operation and result", "from", "a chip"]]
-    rows += [[what, origin, size(moved)] for what, origin, moved in plan.program.largest]
+    cached = bool(plan.topology.cache)
+    rows = [["a step's HBM traffic by operation and result", "from", "a chip", *["without the cache"] * cached]]
+    for what, origin, moved, uncached in plan.program.largest:
+        rows.append([what, origin, size(moved), *[size(uncached)] * cached])
     return "\n".join(markdown_table(rows))
 
 

@@ -14,7 +14,7 @@ from jax.experimental import topologies
 
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.parallel.devices import peak_flops
-from cliptail_jax.planning.gpus import gpu_target
+from cliptail_jax.planning.gpus import gpu_target, l2_cache
 
 GB = 1e9
 
@@ -108,6 +108,15 @@ class Topology:
         return (2, 2, 1)
 
     @property
+    def cache(self) -> int:
+        """Bytes of the cache in front of the HBM of a GPU; 0 for TPUs, whose compiler itself places arrays on the chip."""
+        return 0 if self.is_tpu else l2_cache(self._gpu)
+
+    @property
+    def _gpu(self) -> str:
+        return self.name.split("x")[0]
+
+    @property
     def compiler_options(self) -> dict[str, Any]:
         """XLA's options for compiling without the chips: tuning kernels would need a GPU."""
         return {} if self.is_tpu else {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
@@ -135,7 +144,7 @@ class Topology:
 
     def _describe_gpus(self) -> dict[str, Any]:
         each, hosts = self.shape
-        name, target = f"1x{hosts}x{each}", gpu_target(self.name.split("x")[0])
+        name, target = f"1x{hosts}x{each}", gpu_target(self._gpu)
         return {"platform": "cuda", "topology_name": name, "topology": name, "target_config": target}
 
 

@@ -73,7 +73,7 @@ def row(program: str, found: dict) -> list[str]:
     hours = seconds * found["total_steps"] / 3600
     return cells + [
         f"{found['flops'] / 1e12:.3g}",
-        f"{found['hbm_bytes'] / 1e9:.3g}",
+        " / ".join(f"{found[key] / 1e9:.3g}" for key in ("hbm_bytes", "hbm_bytes_uncached") if key in found),
         f"{sum(x['count'] for x in shared)}, {size(sum(x['bytes'] for x in shared))}",
         " / ".join(f"{time:.3g}" for time in times),
         f"{found['batch_size'] / seconds:,.0f}, {found['step_seconds']['compute'] / seconds:.0%}",
@@ -88,7 +88,7 @@ def compiler_of(found: dict) -> str:
 
 
 HEADER = [
-    "step", "on", "chips", "peak memory, GB", "TFLOP", "HBM traffic, GB", "collectives",
+    "step", "on", "chips", "peak memory, GB", "TFLOP", "HBM traffic, GB (GPUs: with / without cache)", "collectives",
     "ms by arithmetic / HBM / links", "images/s, MFU at the bound", "hours, chip-hours of the run", "compiler",
 ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What plans advise and search for, on synthetic plans; sizes and towers that are known without files."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -11,6 +12,7 @@ from cliptail_jax.objectives import make_objective
 from cliptail_jax.planning.compiling import MEMORY_FIELDS, Plan
 from cliptail_jax.planning.hints import hints
 from cliptail_jax.planning.program import Program
+from cliptail_jax.planning.report import as_json, table, traffic_table
 from cliptail_jax.planning.search import cheapest_fit, largest_batch
 from cliptail_jax.planning.synthetic import known_size, random_batch, synthetic_variant
 from cliptail_jax.planning.topologies import find_topology
@@ -91,6 +93,19 @@ def test_the_cheapest_way_to_fit_keeps_what_is_computed():
         assert cheapest_fit(starting_from(given, plan)).endswith(ending)
     # Needs a sixth of its memory: parts, whose batch statistics would be others.
     assert cheapest_fit(starting_from(batch(32768, batch_norm__group_size=0))) is None
+
+
+def test_only_a_gpu_has_its_traffic_counted_with_and_without_a_cache():
+    program = Program(GB, hbm=4 * GB, hbm_uncached=9 * GB, largest=(("fusion f32[8]", "dot", 2 * GB, 5 * GB),))
+    tpu = dataclasses.replace(plan_of({}), program=program)
+    gpu = dataclasses.replace(tpu, topology=find_topology("h100x8"))
+    line = as_json(gpu, {}, None, traffic=True)
+    assert (line["hbm_bytes"], line["hbm_bytes_uncached"]) == (4 * GB, 9 * GB)
+    assert line["step_seconds"]["memory"] == 4 * GB / 3350e9  # the bound
+    assert "| without the cache of 52.4 MB | 9 GB a chip |" in table(gpu)
+    assert "| fusion f32[8] | dot | 2 GB | 5 GB |" in traffic_table(gpu)
+    assert "hbm_bytes_uncached" not in as_json(tpu, {}, None)
+    assert "cache" not in table(tpu) + traffic_table(tpu)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ def test_a_collective_counts_once_however_often_its_channel_stands_in_the_progra
     }
 
 
-def moved_bytes(text: str) -> int:
-    return sum(moved for _, moved in hbm_traffic(module(text)))
+def moved_bytes(text: str, cache: int = 0) -> int:
+    return sum(moved for _, moved in hbm_traffic(module(text), cache))
 
 
 def test_arrays_on_the_chip_are_not_hbm_traffic():
@@ -107,3 +107,69 @@ def test_collectives_in_a_loop_count_each_time():
     )
     before, after = collectives(module(PROGRAM))["all-reduce"], collectives(module(text))["all-reduce"]
     assert after == Traffic(before.count + 3, before.bytes + 3 * 16)
+
+
+CACHED = """HloModule step, is_scheduled=true
+
+ENTRY %main.1 (weight.1: f32[100], input.1: u8[4001], frozen.1: f32[50], unread.1: f32[70]) -> (f32[100], f32[50], f32[1001]) {
+  %weight.1 = f32[100]{0} parameter(0)
+  %input.1 = u8[4001]{0} parameter(1)
+  %frozen.1 = f32[50]{0} parameter(2)
+  %unread.1 = f32[70]{0} parameter(3)
+  %converted = bf16[100]{0} convert(%weight.1)
+  %fits = f32[1000]{0} fusion(%converted, %input.1, %frozen.1), kind=kLoop, calls=%f.1
+  %above = f32[1001]{0} fusion(%fits, %converted), kind=kLoop, calls=%f.2
+  %multiplied = (f32[1000]{0}, s8[33554432]{0}) custom-call(%above, %fits), custom_call_target="__cublas$gemm"
+  %product = f32[1000]{0} get-tuple-element(%multiplied), index=0
+  %updated = f32[100]{0} fusion(%weight.1, %product, %above), kind=kLoop, calls=%f.3
+  ROOT %results = (f32[100]{0}, f32[50]{0}, f32[1001]{0}) tuple(%updated, %frozen.1, %above)
+}
+"""
+
+
+def test_arrays_that_fit_in_a_cache_move_only_as_parameters_and_results():
+    """The cache has 4,000 bytes: f32[1000] fits, f32[1001] and u8[4001] do not."""
+    weight, frozen, input, above = 400, 200, 4001, 4004
+    # The weight is read and written once, and the frozen weight read; `above` is written, and read twice.
+    assert moved_bytes(CACHED, cache=4000) == (weight + weight) + frozen + input + (above + 2 * above)
+    converted, fits = 200, 4000
+    each = [
+        weight + converted,
+        converted + input + frozen + fits,
+        fits + converted + above,
+        above + fits + fits,
+        weight + fits + above + weight,
+    ]
+    assert moved_bytes(CACHED) == sum(each)
+
+
+def test_a_cache_for_everything_leaves_parameters_and_results_once():
+    assert moved_bytes(CACHED, cache=10**6) == (400 + 400) + 200 + 4001 + 4004
+
+
+def test_each_gpu_has_the_cache_of_its_data_sheet_and_tpus_have_none():
+    sizes = {"a100x8": 40, "h100x8": 50, "h200x1": 50, "v5e-8": 0, "v4-32": 0}
+    assert {name: find_topology(name).cache / 2**20 for name in sizes} == sizes
+
+
+GATHERED = """HloModule step, is_scheduled=true
+
+%rows (p.0: f32[1000,10], p.1: s32[7]) -> bf16[7,10] {
+  %p.0 = f32[1000,10]{1,0} parameter(0)
+  %p.1 = s32[7]{0} parameter(1)
+  %converted = bf16[1000,10]{1,0} convert(%p.0)
+  ROOT %gather.1 = bf16[7,10]{1,0} gather(%converted, %p.1), offset_dims={1}, slice_sizes={1,10}
+}
+
+ENTRY %main.1 (embedding.1: f32[1000,10], words.1: s32[7]) -> bf16[7,10] {
+  %embedding.1 = f32[1000,10]{1,0} parameter(0)
+  %words.1 = s32[7]{0} parameter(1)
+  ROOT %fusion.1 = bf16[7,10]{1,0} fusion(%embedding.1, %words.1), kind=kLoop, calls=%rows
+}
+"""
+
+
+def test_of_an_array_larger_than_the_cache_only_the_rows_that_are_gathered_count():
+    rows, words, result = 2 * 70, 4 * 7, 2 * 70
+    assert moved_bytes(GATHERED, cache=4000) == rows + words + result
+    assert moved_bytes(GATHERED.replace("gather(", "reduce("), cache=4000) == 4 * 10000 + words + result

@@ -12,7 +12,9 @@ from cliptail_jax.planning.report import table
 from cliptail_jax.planning.topologies import Topology, find_topology
 from tests.synthetic import synthetic_objective
 
-FOUND = program.Program(peak=5, hbm=7, exchanged=(("all-reduce", "f32[8]"),), largest=(("fusion f32[8]", "dot", 64),))
+FOUND = program.Program(
+    peak=5, hbm=7, hbm_uncached=8, exchanged=(("all-reduce", "f32[8]"),), largest=(("fusion f32[8]", "dot", 64, 80),)
+)
 
 
 def test_a_model_whose_parameters_alone_do_not_fit_is_not_compiled(sup_config, monkeypatch):
@@ -35,7 +37,7 @@ def test_what_a_program_needs_is_known_however_much_it_is(message, needs):
     def compile(compiler_options):
         raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {message}")
 
-    found = program._compile(types.SimpleNamespace(compile=compile), "v5e-8", {})
+    found = program._compile(types.SimpleNamespace(compile=compile), "v5e-8", {}, 0)
     assert (found.peak, found.available) == (needs, 15.75 * 2**30)
 
 
@@ -48,7 +50,7 @@ def compiled(monkeypatch, tmp_path):
 
     def plan():
         lowered = types.SimpleNamespace(as_text=lambda: "text")
-        assert program.compiled_program(lowered, "v5e-4", {}, {}) == FOUND
+        assert program.compiled_program(lowered, "v5e-4", {}, {}, 0) == FOUND
         return len(times)
 
     return plan
