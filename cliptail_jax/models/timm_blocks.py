@@ -52,6 +52,8 @@ class Attention(QkvAttention):
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
         """The output for each token. `angles` are those of rotary positions."""
+        if angles is None:
+            return super().__call__(x)
         return self.proj(rotary_attend(*jnp.split(self.qkv(x), 3, axis=-1), self.heads, angles))
 
 

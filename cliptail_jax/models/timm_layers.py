@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
@@ -10,7 +9,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
 from cliptail_jax.models.layers import linear
-from cliptail_jax.models.transformer import ACTIVATIONS, States, attend
+from cliptail_jax.models.transformer import ACTIVATIONS, States, self_attend
 
 STD = 0.02  # of new weights
 MakeLinear = Callable[..., nnx.Linear]  # as `layers.linear`
@@ -46,9 +45,8 @@ class QkvAttention(nnx.Module):
         self.proj = (last or layer)(width, width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, **options) -> States:
-        """The states after attention; `options` are those of `transformer.attend`."""
-        query, key, value = jnp.split(self.qkv(x), 3, axis=-1)
-        return self.proj(attend(query, key, value, self.heads, **options))
+        """The states after attention; `options` are those of `transformer.self_attend`."""
+        return self.proj(self_attend(self.qkv(x), self.heads, **options))
 
 
 class Mlp(nnx.Module):

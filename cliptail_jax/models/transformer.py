@@ -11,6 +11,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.models.attention_kernel import Projections, attend_on_chip, runs_here
 from cliptail_jax.models.initializers import Initializer, uniform_fan_in
 from cliptail_jax.models.layers import EPSILON, LayerScale, Valid, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
@@ -55,6 +56,13 @@ def attend(
     return attended.reshape(query.shape)
 
 
+def self_attend(projections: Projections, heads: int, *, causal: bool = False, **options) -> States:
+    """`attend` of tokens to each other, or with `causal` to no later ones; on TPUs, in one kernel if it can."""
+    if not options and runs_here(projections.shape[1]):
+        return attend_on_chip(projections, heads, causal)
+    return attend(*jnp.split(projections, 3, axis=-1), heads, is_causal=causal, **options)
+
+
 class BlockInit(NamedTuple):
     """Initializers of the four weight matrices of a block."""
 
@@ -88,9 +96,8 @@ class MultiHeadAttention(nnx.Module):
         self.out_proj = linear(width, width, kernel_init=init.out_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, visible: Valid | None = None) -> States:
-        query, key, value = jnp.split(self.in_proj(x), 3, axis=-1)
-        mask = None if visible is None else visible[:, None, None, :]
-        return self.out_proj(attend(query, key, value, self.heads, mask=mask, is_causal=self.causal))
+        mask = {} if visible is None else {"mask": visible[:, None, None, :]}
+        return self.out_proj(self_attend(self.in_proj(x), self.heads, causal=self.causal, **mask))
 
 
 class Mlp(nnx.Module):

@@ -1,5 +1,6 @@
 """One training step: a pure function from state and batch to the next state and its metrics."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -108,8 +109,14 @@ def make_train_step(
 
 def jit_train_step(step: Callable, mesh: Mesh, shardings: TrainState) -> Callable:
     """The jitted step for a mesh and a state with these shardings; it reuses the memory of the state that it receives."""
+
+    @functools.wraps(step)
+    def on_mesh(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, dict[str, Array]]:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # from which attention knows the chips
+            return step(state, batch)
+
     return jax.jit(
-        step,
+        on_mesh,
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,

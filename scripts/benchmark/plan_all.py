@@ -30,6 +30,9 @@ COMPILERS = ("libtpu", "jax-cuda12-pjrt")  # of TPUs and of GPUs
 ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
 # The distinct steps of the catalogue's runs. Of LAIONet, as many pairs as ImageNet-Captions has.
 LAIONET = "data=laionet,n=448896"
+VIT = "--config.model.image.name=ViT-B-16 --config.model.image.output_dim=512"
+SIGLIP = "--config.model.image.name=ViT-B-16-SigLIP --config.model.image.output_dim=768 --config.model.text.width=768"
+SIGLIP += " --config.model.text.heads=12 --config.model.text.context_length=64 --config.model.text.vocab_size=32000"
 PROGRAMS = {
     "SL": "configs/sup.py:data=imagenet_captions",
     "SL, vocabulary of 100": "configs/sup.py:data=imagenet_captions,vocabulary=100",
@@ -42,6 +45,11 @@ PROGRAMS = {
     "CLIP, frozen RoBERTa": f"configs/clip.py:{LAIONET},text=roberta",
     "DINO": f"configs/dino.py:{LAIONET}",
     "DINO, 1,024 of the prototypes": f"configs/dino.py:{LAIONET},vocabulary=1024",
+    "CLIP ViT-B-16": f"configs/clip.py:data=imagenet_captions {VIT}",
+    "CLIP ViT-B-16, batch 4,096": f"configs/clip.py:data=imagenet_captions,batch_size=4096 {VIT}",
+    "SigLIP ViT-B-16": f"configs/clip.py:data=imagenet_captions,loss=sigmoid {SIGLIP}",
+    "SL ViT-B-16, batch 1,024": f"configs/sup.py:data=imagenet_captions,batch_size=1024 {VIT}",
+    "DINO ViT-S-16": f"configs/dino.py:{LAIONET} --config.model.image.name=ViT-S-16 --config.model.image.output_dim=384",
     "evaluation of SL": "configs/sup.py:data=imagenet_captions",
     "evaluation of CLIP": "configs/clip.py:data=imagenet_captions",
 }
@@ -49,7 +57,7 @@ PROGRAMS = {
 
 def plan(program: str, topology: str) -> dict | None:
     """The line of `plan --json`; None if the compiler is not installed, or crashes."""
-    flags = (f"--config={PROGRAMS[program]}", f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
+    flags = (*f"--config={PROGRAMS[program]}".split(), f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
     flags += ("--evaluation",) if program.startswith("evaluation") else ()
     done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
     if done.returncode == 0:
