@@ -30,7 +30,6 @@ from absl import flags
 from flax import nnx
 from ml_collections import ConfigDict
 
-from cliptail_jax import runs
 from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import config_values, define_runner, run_with_config
 from cliptail_jax.curation.variant import caption_chunks, open_variant
@@ -47,6 +46,8 @@ from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.console import last_lines, log_line
+from cliptail_jax.runs.directory import difference_to, number_of_records, read_config
+from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
@@ -62,11 +63,11 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
         raise UserError(
             "eval.sets is empty: name the sets to evaluate on, such as \"('cifar100',)\" or \"('cifar100:test',)\""
         )
-    trained = runs.read_config(workdir)
+    trained = read_config(workdir)
     if trained is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
     run = OBJECTIVES[config.objective].evaluated_run(config, trained)
-    if difference := runs.difference_to(workdir, fields.plain(run.config), FIELDS):
+    if difference := difference_to(workdir, fields.plain(run.config), FIELDS):
         raise UserError(
             f"{workdir} contains the run of another config ({difference}); give the one it was trained with"
         )
@@ -92,12 +93,12 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             training_captions=lambda: caption_chunks(open_variant(data)),
             other_head=run.head,
         )
-        epoch = opened.step / num_steps_per_epoch(runs.number_of_records(workdir), config.batch_size, data.drop_last)
+        epoch = opened.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
         summaries = evaluate_model((state,), opened.step, epoch)
     if jax.process_index() == 0:
         print(f"{workdir}, step {opened.step:,} (epoch {epoch:g})\n\n{table(summaries)}")
         for name in summaries:
-            if "decile_captions" in (arrays := runs.read_arrays(workdir, name)):
+            if "decile_captions" in (arrays := read_arrays(workdir, name)):
                 print(f"\n{name}\n{decile_table(arrays)}")
     return summaries
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.runs.directory import finish, open_or_resume
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -57,11 +57,11 @@ def study(glyphs_dir, tmp_path_factory):
         run, folder = config.runs[name], workdir / "seed_0" / name
         variant, values = open_variant(run.data), plain(run)
         data = {"records": len(variant), "fingerprint": variant.fingerprint()}
-        runs.open_or_resume(folder, values, FIELDS, data, overwrite=False)
+        open_or_resume(folder, values, FIELDS, data, overwrite=False)
         write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
         confusion = biased_confusion(variant.class_frequency, 0.3, np.random.default_rng(0))
         write_evaluations(folder, run.eval.sets, confusion, variant.class_frequency)
-        runs.finish(folder, step=8, seconds=90.0)
+        finish(folder, step=8, seconds=90.0)
     return workdir
 
 

@@ -13,9 +13,9 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import digest_of_json
-from cliptail_jax.runs import evaluation_directory, last_evaluation, read_run_frequency
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import FREQUENCY
+from cliptail_jax.runs.directory import FREQUENCY, read_run_frequency
+from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,7 +42,7 @@ from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
-from cliptail_jax.runs import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from cliptail_jax.metrics import calibration, groups, per_class
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
-from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation
+from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, last_evaluation
 
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 # What evaluations by earlier versions have in their settings, where options that were removed were not used.

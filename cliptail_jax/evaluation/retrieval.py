@@ -22,9 +22,9 @@ from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.parallel.sharding import batch_sharding
-from cliptail_jax.runs import ARRAYS, add_summary, evaluation_directory
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import WORD_FREQUENCY
+from cliptail_jax.runs.evaluations import ARRAYS, add_summary, evaluation_directory
 
 Captions = Iterable[Sequence[str]]  # in chunks
 

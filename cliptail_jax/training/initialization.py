@@ -15,10 +15,9 @@ from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.towers import Tower, Towers
-from cliptail_jax.runs import truncate_logs
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import METRICS
+from cliptail_jax.runs.directory import METRICS, truncate_logs
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
 

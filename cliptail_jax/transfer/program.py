@@ -21,7 +21,6 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from cliptail_jax import runs
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
 from cliptail_jax.files import append_line, read_lines, write_text
@@ -32,6 +31,7 @@ from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.results.transfers import FILE, Transfer, TransferKey, predictions_path, read_transfers
 from cliptail_jax.runs.console import last_lines, log_line
+from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
@@ -68,7 +68,7 @@ def transfer(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}
     validate(config)
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size, "batch_size")
-    if runs.read_config(workdir) is not None:
+    if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run or an evaluation: choose another --workdir")
     check_directory(workdir, ("report.md", PAGE), (FILE,))
     check_directories(config.models)

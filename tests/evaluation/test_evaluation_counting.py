@@ -14,7 +14,7 @@ from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
-from cliptail_jax.runs import read_config
+from cliptail_jax.runs.directory import read_config
 from tests.evaluation.plain_evaluation import (
     CLASSES,
     EXAMPLES,

@@ -25,7 +25,7 @@ from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import line_of, read_lines
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.results.evaluation import read_evaluation
-from cliptail_jax.runs import last_evaluation, read_arrays
+from cliptail_jax.runs.evaluations import last_evaluation, read_arrays
 
 SCALE = [
     ("run_0", "random text tower", "1,000"),

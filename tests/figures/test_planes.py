@@ -6,7 +6,7 @@ import pytest
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw
 from cliptail_jax.figures.parts.planes import trend
 from cliptail_jax.figures.parts.sheet import read_sheet
-from cliptail_jax.runs import last_evaluation
+from cliptail_jax.runs.evaluations import last_evaluation
 
 
 def test_trend_is_the_line_of_least_squares():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
@@ -18,6 +17,7 @@ from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import describe_run, open_run
 from cliptail_jax.pretrained.save import open_clip_config
 from cliptail_jax.runs.checkpoints import Checkpoints
+from cliptail_jax.runs.directory import open_or_resume
 
 CLASSES = ("cat", "dog", "fox")
 VIT = {"image_size": 32, "layers": 1, "width": 8, "head_width": 4, "patch_size": 8}
@@ -26,7 +26,7 @@ CLASSIFIER = {"model_cfg": {"embed_dim": 16, "quick_gelu": False, "vision_cfg": 
 
 def write_run(workdir, config, description):
     """A run with one checkpoint, of a model with arbitrary weights; returns that."""
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     write_frequency(workdir / "class_frequency.tsv", CLASSES, np.ones(len(CLASSES), int))
     describe_run(workdir, description, Preprocess(32), "float32", {})
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0))))

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from test_towers import objective_of
 
-from cliptail_jax import runs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
@@ -19,6 +18,7 @@ from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preproces
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from configs import clip, dino
 
@@ -78,7 +78,7 @@ def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_r
     preprocess = Preprocess(SIDE, HALF, HALF, "bilinear", "squash", config.data.eval_resize)
     opened = open_run(workdir)
     assert opened.preprocess == preprocess and load(half).preprocess == dataclasses.replace(preprocess, short_side=0)
-    in_training = runs.last_evaluation(workdir, "glyphs:test")
+    in_training = last_evaluation(workdir, "glyphs:test")
     config.eval.save_features = True
     again = evaluate(config, workdir)["glyphs:test"]
     assert (again["top1"], again["ece"]) == pytest.approx((in_training["top1"], in_training["ece"]))

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
@@ -14,6 +13,7 @@ from cliptail_jax.objectives import make_objective
 from cliptail_jax.pretrained import text_cache
 from cliptail_jax.pretrained.text_cache import cached_text
 from cliptail_jax.pretrained.towers import open_text_tower
+from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 
 TEXTS = ["a cat", "two dogs in the park", "a", "cat a"]
@@ -44,7 +44,7 @@ def test_a_run_has_the_same_numbers_with_and_without_the_cache(bert_run, tmp_pat
     config.text.cache = False
     train(config, tmp_path / "uncached")
     np.testing.assert_allclose(losses(cached), losses(tmp_path / "uncached"), rtol=1e-4)
-    with_cache, without = (runs.last_evaluation(w, "glyphs:test") for w in (cached, tmp_path / "uncached"))
+    with_cache, without = (last_evaluation(w, "glyphs:test") for w in (cached, tmp_path / "uncached"))
     assert with_cache["top1"] == pytest.approx(without["top1"], abs=5)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax import runs
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
@@ -24,6 +23,8 @@ from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
+from cliptail_jax.runs.directory import read_config
+from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from tests.saved_state import read_state
@@ -62,7 +63,7 @@ def without_last_step(workdir, copy):
     last = copy / "checkpoints" / str(newest_valid_step(copy / "checkpoints"))
     shutil.rmtree(last)
     manifest_of(last).unlink()
-    write_json(copy / "config.json", {"config": runs.read_config(copy)})
+    write_json(copy / "config.json", {"config": read_config(copy)})
     (copy / "sha256.json").unlink(missing_ok=True)
     return copy
 
@@ -138,7 +139,7 @@ def test_other_weights_than_those_a_run_began_with_are_an_error(linear_run, tmp_
     assert noted["visual"]["digest"] == open_model(noted["visual"]["name"]).digest
     noted["visual"]["digest"] = "0" * 64
     write_json(tmp_path / "run" / TOWERS, noted)
-    write_json(tmp_path / "run" / "config.json", {"config": runs.read_config(workdir)})
+    write_json(tmp_path / "run" / "config.json", {"config": read_config(workdir)})
     (tmp_path / "run" / "sha256.json").unlink(missing_ok=True)
     with pytest.raises(UserError, match="began with other weights of .* than are there now"):
         train(config, tmp_path / "run")
@@ -153,7 +154,7 @@ def test_another_checkpoint_has_another_digest(trained_run, tmp_path):
 
 def test_a_checkpoint_that_training_removes_meanwhile_is_named(trained_run, tmp_path):
     copy = shutil.copytree(trained_run("sup")[1], tmp_path / "copy")
-    write_json(copy / "config.json", {"config": runs.read_config(copy)})  # it is not finished
+    write_json(copy / "config.json", {"config": read_config(copy)})  # it is not finished
     (copy / "sha256.json").unlink(missing_ok=True)
     opened = open_run(copy)
     shutil.rmtree(copy / "checkpoints" / "2")
@@ -177,7 +178,7 @@ def test_every_parameter_is_reported(frozen_run, linear_run, published):
 
 def test_a_run_with_a_frozen_published_tower_is_evaluated_and_embeds_texts_as_that_does(frozen_run, published):
     config, workdir = frozen_run
-    in_training = runs.last_evaluation(workdir, "glyphs:test")["top1"]
+    in_training = last_evaluation(workdir, "glyphs:test")["top1"]
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == pytest.approx(in_training)
     theirs, ours = load(published), open_run(workdir)
     assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))

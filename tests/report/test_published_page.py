@@ -12,7 +12,7 @@ from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results.directory import short_names
 from cliptail_jax.results.run import last_pass
-from cliptail_jax.runs import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make
 
 SET = "birds:test"

@@ -6,10 +6,10 @@ import subprocess
 
 import jax
 
-from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.runs import provenance
+from cliptail_jax.runs import directory, provenance
+from cliptail_jax.runs.directory import open_or_resume
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -18,7 +18,7 @@ DATA = {"records": 3, "fingerprint": "abc"}
 def test_config_json_has_the_hardware_and_the_command(tmp_path, monkeypatch):
     module = ["-m", "cliptail_jax.train", "--config=configs/sup.py:data=glyphs_lt", "--workdir=my runs/sup"]
     monkeypatch.setattr("sys.orig_argv", ["/some/where/python3", "-X", "importtime", *module])
-    runs.open_or_resume(tmp_path, plain(sup.get_config("data=glyphs_lt")), FIELDS, DATA, overwrite=False)
+    open_or_resume(tmp_path, plain(sup.get_config("data=glyphs_lt")), FIELDS, DATA, overwrite=False)
     noted = json.loads((tmp_path / "config.json").read_text())
     assert noted["command"] == (
         "python -m cliptail_jax.train --config=configs/sup.py:data=glyphs_lt '--workdir=my runs/sup'"
@@ -33,10 +33,10 @@ def test_config_json_has_the_hardware_and_the_command(tmp_path, monkeypatch):
 
 def test_a_run_on_other_hardware_is_the_same_run(tmp_path, monkeypatch):
     values = plain(sup.get_config("data=glyphs_lt"))
-    runs.open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
     (tmp_path / "checkpoints").mkdir()
-    monkeypatch.setattr(runs.directory, "provenance", lambda: {"hardware": {"device": "TPU v5e"}})
-    runs.open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    monkeypatch.setattr(directory, "provenance", lambda: {"hardware": {"device": "TPU v5e"}})
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
     assert json.loads((tmp_path / "config.json").read_text())["hardware"] == {"device": "TPU v5e"}
 
 

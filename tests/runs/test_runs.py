@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
@@ -15,6 +14,14 @@ from cliptail_jax.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.directory import (
+    difference_to,
+    finish,
+    is_finished,
+    open_or_resume,
+    read_config,
+    truncate_logs,
+)
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -26,7 +33,7 @@ def config():
 
 
 def begin(workdir, config, overwrite=False):
-    runs.open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
+    open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
 
 
 def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path):
@@ -45,7 +52,7 @@ def test_a_config_that_failed_before_its_first_checkpoint_leaves_no_run(config, 
     (tmp_path / "tokenizer.json").write_text("{}")
     config.seed = 7
     begin(tmp_path, config)
-    assert runs.read_config(tmp_path)["seed"] == 7
+    assert read_config(tmp_path)["seed"] == 7
     assert not (tmp_path / "tokenizer.json").exists()
 
 
@@ -55,13 +62,13 @@ def test_overwrite_removes_another_run_and_keeps_one_of_the_same_config(config, 
     append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": 3})
     append_line(tmp_path / "metrics.jsonl", {"step": 3})
     (tmp_path / "tokenizer.json").write_text("{}")
-    runs.finish(tmp_path, 3, 1.0)
+    finish(tmp_path, 3, 1.0)
     begin(tmp_path, config, overwrite=True)
     assert (tmp_path / "metrics.jsonl").exists() and (tmp_path / "checkpoints" / "3").exists()
     config.seed = 7
     begin(tmp_path, config, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "variant.json"}
-    assert runs.read_config(tmp_path)["seed"] == 7
+    assert read_config(tmp_path)["seed"] == 7
 
 
 def test_a_run_continues_with_other_values_of_what_does_not_train(config, tmp_path):
@@ -71,17 +78,17 @@ def test_a_run_continues_with_other_values_of_what_does_not_train(config, tmp_pa
     config.log_every_steps, config.checkpoint.keep, config.mesh.fsdp = 1, 9, 2
     (tmp_path / "checkpoints").mkdir()
     begin(tmp_path, config)
-    assert runs.read_config(tmp_path)["data.data_dir"] == "/elsewhere"
+    assert read_config(tmp_path)["data.data_dir"] == "/elsewhere"
 
 
 def test_a_run_is_finished_once_it_is_recorded_and_only_for_its_own_config(config, tmp_path):
-    assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert not is_finished(tmp_path, plain(config), FIELDS)
     begin(tmp_path, config)
-    assert not runs.is_finished(tmp_path, plain(config), FIELDS)
-    runs.finish(tmp_path, 3, 12.5)
-    assert runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert not is_finished(tmp_path, plain(config), FIELDS)
+    finish(tmp_path, 3, 12.5)
+    assert is_finished(tmp_path, plain(config), FIELDS)
     config.total_epochs += 1
-    assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert not is_finished(tmp_path, plain(config), FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +107,9 @@ def test_a_run_from_when_all_optimizers_had_one_section_is_that_of_its_config(co
     common = {key: value for key, value in plain(config).items() if not re.match(r"optimizer\.\w+\.", key)}
     values = common | {f"optimizer.{key}": value for key, value in (defaults | earlier).items()}
     write_json(tmp_path / "config.json", {"config": values})
-    assert runs.difference_to(tmp_path, plain(config), FIELDS) == ""
-    runs.finish(tmp_path, 3, 12.5)
-    assert runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert difference_to(tmp_path, plain(config), FIELDS) == ""
+    finish(tmp_path, 3, 12.5)
+    assert is_finished(tmp_path, plain(config), FIELDS)
     assert Run(tmp_path).config["optimizer.adamw.b2"] == config.optimizer.adamw.b2
     (tmp_path / "checkpoints").mkdir()
     config.optimizer.sgd.momentum = 0.25
@@ -114,16 +121,16 @@ def test_a_run_from_when_all_optimizers_had_one_section_is_that_of_its_config(co
 def test_a_changed_or_missing_file_of_a_finished_run_is_named(config, tmp_path, name):
     begin(tmp_path, config)
     append_line(tmp_path / "metrics.jsonl", {"step": 3, "train/loss": 0.25})
-    runs.write_description(tmp_path, {})
+    write_json(tmp_path / "model.json", {})
     (tmp_path / "checkpoints").mkdir()
-    runs.finish(tmp_path, 3, 12.5)
+    finish(tmp_path, 3, 12.5)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content.replace(b"3", b"7"))  # still JSON
     for problem in ("damaged or was changed by hand", "missing"):
         for opens in (open_run, lambda workdir: begin(workdir, config)):
             with pytest.raises(UserError, match=f"{name} is {problem}: restore it from a copy"):
                 opens(tmp_path)
-        assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+        assert not is_finished(tmp_path, plain(config), FIELDS)
         (tmp_path / name).unlink(missing_ok=True)
     (tmp_path / name).write_bytes(content)
     begin(tmp_path, config)
@@ -134,7 +141,7 @@ def test_log_lines_after_a_step_are_removed(tmp_path):
     for step in (1, 2, 3):
         append_line(tmp_path / "metrics.jsonl", {"step": step, "train/loss": math.nan})
         append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": step})
-    runs.truncate_logs(tmp_path, 2)
+    truncate_logs(tmp_path, 2)
     assert [line["step"] for line in read_lines(tmp_path / "metrics.jsonl")] == [1, 2]
     assert [line["step"] for line in read_lines(tmp_path / "eval" / "glyphs_test" / "summary.jsonl")] == [1, 2]
     assert not list(tmp_path.rglob("*.partial"))
@@ -149,7 +156,7 @@ def test_a_line_that_a_kill_has_cut_off_is_left_out_and_does_not_spoil_the_next(
         assert [line["step"] for line in read_lines(path)] == [1][: step - 1]
         append_line(path, {"step": step})
     path.open("a").write(rest)
-    runs.truncate_logs(tmp_path, 5)
+    truncate_logs(tmp_path, 5)
     assert path.read_text() == line_of({"step": 1}) + line_of({"step": 2})
 
 

@@ -12,7 +12,7 @@ from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study, finished_runs, write_study
 from cliptail_jax.results.testing import evaluate_claim
-from cliptail_jax.runs import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from cliptail_jax.study.run import run_study
 from tests.study.synthetic_studies import (
     CLASSES,
