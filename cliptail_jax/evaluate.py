@@ -50,7 +50,7 @@ from cliptail_jax.runs.directory import difference_to, number_of_records, read_c
 from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
-from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, pad_columns
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
@@ -133,10 +133,7 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
     value = summary.get(key)
     if not isinstance(value, float):
         return UNDEFINED if value is None else str(value)
-    form = format_of(key)
-    if f"{key}_interval" in summary:
-        return format_interval(value, summary[f"{key}_interval"], form)
-    return format_number(value, form)
+    return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -141,7 +141,7 @@ def number(value: float, form: str) -> Cell:
 
 
 def with_interval(group: RunGroup, measure: Measure) -> Cell:
-    value, bounds = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
+    value, bounds = group.value(measure.key), group.interval(measure.key)
     if bounds is None or not math.isfinite(value):
         return number(value, measure.format)
     return Cell(format_interval(value, bounds, measure.format), value, bounds)

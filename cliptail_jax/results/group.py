@@ -132,7 +132,7 @@ class RunGroup:
         """The interval of a measure: of all runs together, or of the only run; None if there is none."""
         if key in self.bias:
             bounds = self.bias[key].low, self.bias[key].high
-        elif len(self.runs) == 1:
+        elif len(self.runs) == 1 and MEASURES[key].has_interval:
             bounds = tuple(self.runs[0].summary.get(f"{key}_interval") or (None, None))
         else:
             return None

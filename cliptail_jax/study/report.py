@@ -211,12 +211,7 @@ def runs_table(groups: Groups, measures: Sequence[Measure]) -> list[str]:
 
 def run_row(group: RunGroup, measures: Sequence[Measure]) -> list[str]:
     """The cells of a group of runs."""
-    cells = []
-    for measure in measures:
-        value, interval = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
-        cells.append(
-            format_interval(value, interval, measure.format) if interval else format_number(value, measure.format)
-        )
+    cells = (format_interval(group.value(m.key), group.interval(m.key), m.format) for m in measures)
     return [group.title, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"]
 
 
@@ -226,11 +221,9 @@ def claims_table(claims: Claims, several: bool) -> list[str]:
         ["claim", *(["means", "positive"] if several else []), "difference [95 %]", "margin", "verdict", "corrected"]
     ]
     for c in claims.values():
-        digits = format_of(c.statistic)
-        difference = c.obstacle
-        if c.difference:
-            difference = format_interval(c.difference.value, (c.difference.low, c.difference.high), digits)
-        means = [format_number(mean_of(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
+        difference = c.shown_difference if c.difference else c.obstacle
+        means = [format_number(mean_of(values), format_of(c.statistic)) for values in zip(*c.by_seed)]
+        means = means or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
         claim = f"{c.text}{c.change.mark} ({c.measured}: {c.compared})"
         cells = [" − ".join(means), positive] if several else []

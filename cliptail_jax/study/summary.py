@@ -3,10 +3,10 @@
 import textwrap
 from collections.abc import Sequence
 
-from cliptail_jax.metrics.measures import Measure, format_of
+from cliptail_jax.metrics.measures import Measure
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
-from cliptail_jax.runs.tables import format_interval, format_number, pad_columns, plain_table
+from cliptail_jax.runs.tables import format_number, pad_columns, plain_table
 from cliptail_jax.study.report import Claims, Groups, left_out_line, shown_measures, transfer_rows
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
@@ -61,7 +61,7 @@ def table_of(groups: Groups, measures: Sequence[Measure]) -> list[str]:
 
 def claims_table(claims: Claims, columns: int) -> list[str]:
     """A row for each claim: the verdict, the difference, and the wrapped claim; then the footnotes."""
-    rows = [("verdict", "difference [95 %]"), *((verdict(c), difference_of(c)) for c in claims.values())]
+    rows = [("verdict", "difference [95 %]"), *((verdict(c), c.shown_difference) for c in claims.values())]
     left = ["  ".join(row) + "  " for row in pad_columns(rows)]
     texts = [["claim"], *(wrapped_claim(c, max(columns - len(left[0]), 20)) for c in claims.values())]
     lines = []
@@ -75,14 +75,6 @@ def claims_table(claims: Claims, columns: int) -> list[str]:
 def verdict(claim: ClaimResult) -> str:
     """Its verdict, with a mark if the correction for the number of claims changes it."""
     return claim.verdict + (UNCORRECTED if claim.corrected != claim.verdict else "")
-
-
-def difference_of(claim: ClaimResult) -> str:
-    """The difference with its interval; '–' for an untested claim."""
-    if not claim.difference:
-        return format_number(None, "")
-    estimate = claim.difference
-    return format_interval(estimate.value, (estimate.low, estimate.high), format_of(claim.statistic))
 
 
 def wrapped_claim(claim: ClaimResult, columns: int) -> Sequence[str]:
