@@ -8,7 +8,7 @@ from pathlib import Path
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, format_of, main_measures
 from cliptail_jax.plotting.style import save
-from cliptail_jax.report.left_out import left_out_notes
+from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.run import Run
@@ -134,7 +134,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         f"# {study.title}",
         "",
         *runs_table(groups, measures),
-        *left_out_line(groups, several, bool(claims)),
+        *(f"\n{note}" for note in left_out_note(groups.values(), bool(claims))),
         *(f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()),
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
         *transfer_section(groups, several),
@@ -185,15 +185,6 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         f"Training took {sum(run.seconds for run in trained) / 60:.1f} minutes; this call took {seconds / 60:.1f}."
     )
     return "\n".join([*lines, " ".join(notes)]) + "\n"
-
-
-def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
-    """A paragraph on classes that slopes leave out, if there are any."""
-    leaving = [key for key, measure in MEASURES.items() if measure.left_out and measure.over == CLASSES]
-    left_out = {key: {name: group.left_out(key) for name, group in groups.items()} for key in leaving}
-    classes = {name: len(group.evaluations[0].class_names) for name, group in groups.items() if group.evaluations}
-    notes = left_out_notes(left_out, classes, several, has_claims)
-    return ["", " ".join(notes)] if notes else []
 
 
 def shown_measures(groups: Groups) -> list[Measure]:

@@ -4,10 +4,11 @@ import textwrap
 from collections.abc import Sequence
 
 from cliptail_jax.metrics.measures import Measure
+from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs.tables import format_number, pad_columns, plain_table
-from cliptail_jax.study.report import Claims, Groups, left_out_line, shown_measures, transfer_rows
+from cliptail_jax.study.report import Claims, Groups, shown_measures, transfer_rows
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
@@ -29,7 +30,7 @@ def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: i
     notes = [f"{means}The report explains the columns, and has their intervals."]
     notes += [f"{name} failed: {reason}" for name, reason in study.failures.items()]
     notes += [f"{name}: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings]
-    notes += left_out_line(groups, seeds > 1, bool(claims))[1:]
+    notes += left_out_note(groups.values(), bool(claims))
     for note in notes:
         lines += ["", *textwrap.wrap(note, columns)]
     return "\n".join(lines)
