@@ -34,6 +34,7 @@ from matplotlib.figure import Figure
 from scipy.sparse import csc_array
 from scipy.stats import rankdata
 
+from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.curation.variant import caption_chunks
 from cliptail_jax.errors import UserError, command_line
@@ -72,7 +73,7 @@ def pairs_of(run: Run) -> Pairs:
     if opened is None or not np.isin(results.captions, opened.caption_records).all():
         raise UserError(f"{run.workdir} was evaluated on other captions than '{evaluation.on}' has now")
     texts = [opened.captions[row] for row in np.searchsorted(opened.caption_records, results.captions)]
-    names = counter.total([texts]).counts["name"].to_pylist()
+    names = count_chunks(counter, [texts]).counts["name"].to_pylist()
     captions, words = counter.find(texts, names)
     order = np.lexsort((words, captions))  # by caption, then by word
     words = words[order][np.bincount(captions)[captions[order]] == 2].reshape(-1, 2)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import NO_WORD, WordCounter
 from cliptail_jax.concepts.words import lemmas_of
 
@@ -13,7 +14,7 @@ def counter():
 
 
 def test_the_rarest_word_is_the_lemma_that_fewest_captions_have(counter):
-    counted = counter.total([TRAINING[:2], TRAINING[2:]])
+    counted = count_chunks(counter, [TRAINING[:2], TRAINING[2:]])
     names, frequency = counted.counts["name"].to_pylist(), counted.counts["count"].to_numpy()
     captions = ["dogs", "a dog and a cat", "Cats!", "cannot", "dog zebra", "", "123 你好", "the cat", *TRAINING]
     found = counter.rarest(captions, names, frequency)
