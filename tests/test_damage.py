@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from flax import nnx
 
-from cliptail_jax.concepts.finished import FinishedParts
+from cliptail_jax.concepts.corpus import FinishedParts
 from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs

@@ -18,9 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from cliptail_jax.concepts.captions import add_arguments, find_parts
-from cliptail_jax.concepts.corpus import count_corpus
+from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.finished import FinishedParts
 from cliptail_jax.concepts.tally import Tally, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter

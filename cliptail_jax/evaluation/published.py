@@ -21,14 +21,13 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, validate
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import embed_texts, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, tsv, write_sheet
-from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail, recorded_settings
+from cliptail_jax.evaluation.results import check_adjustment, evaluation_settings, head_mid_tail, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes

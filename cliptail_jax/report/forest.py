@@ -1,6 +1,6 @@
 """The layout of a forest plot of claims: a row for each, with its difference and interval on the axis of its unit.
 
-The page draws it as SVG, and `cliptail_jax.study.claims_figure` with Matplotlib.
+The page draws it as SVG, and `cliptail_jax.study.pictures` with Matplotlib.
 """
 
 import math

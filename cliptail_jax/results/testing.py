@@ -16,9 +16,9 @@ from cliptail_jax.metrics.bootstrap import (
 )
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
 from cliptail_jax.metrics.measures import MEASURES, QUERIES, compare_probes
-from cliptail_jax.results.chance import chance_note
 from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number
 from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, read_course
+from cliptail_jax.results.group import chance_note
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Replicate, finished_runs, read_study
 

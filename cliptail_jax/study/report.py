@@ -15,9 +15,7 @@ from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
-from cliptail_jax.study.claims_figure import draw_claims
-from cliptail_jax.study.path_figure import draw_path
-from cliptail_jax.study.runs_figure import draw_runs
+from cliptail_jax.study.pictures import draw_claims, draw_path, draw_runs
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 Groups = Mapping[str, RunGroup]  # by name

@@ -9,9 +9,8 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.study.path_figure import draw_path
+from cliptail_jax.study.pictures import draw_path, draw_runs
 from cliptail_jax.study.run import check_study, run_study
-from cliptail_jax.study.runs_figure import draw_runs
 from cliptail_jax.study.sheets import draw_figures
 from tests.study.synthetic_studies import a_group, make_seeded_study, make_study, read_report
 
