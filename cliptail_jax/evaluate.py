@@ -35,7 +35,7 @@ from cliptail_jax.config.program import config_values, define_runner, run_with_c
 from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
-from cliptail_jax.evaluation.published_list import all_lists, listed, page
+from cliptail_jax.evaluation.published_list import listed, page
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
@@ -44,6 +44,7 @@ from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import difference_to, number_of_records, read_config
@@ -167,7 +168,7 @@ def list_models(arguments: list[str]) -> None:
     """Print all lists of published models, or with --config the models that it evaluates."""
     others = [argument for argument in arguments if argument != "--list"]
     if not others:
-        print(page(all_lists()), end="")
+        print(page({f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}), end="")
         return
     given = re.fullmatch(r"--?config[=\n]([^\n]+)", "\n".join(others))
     if given is None:

@@ -97,12 +97,9 @@ def frequent_first(counts: pa.Table) -> pa.Table:
 
 
 def write_counts(path: pathlib.Path, counts: pa.Table) -> None:
-    try:
-        with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
-            for rows in counts.to_batches(max_chunksize=100_000):
-                file.writelines(f"{name}\t{count}\n" for name, count in zip(*map(pa.Array.to_pylist, rows.columns)))
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
+        for rows in counts.to_batches(max_chunksize=100_000):
+            file.writelines(f"{name}\t{count}\n" for name, count in zip(*map(pa.Array.to_pylist, rows.columns)))
 
 
 def report(tally: Tally, output: pathlib.Path, seconds: float) -> None:

@@ -264,7 +264,7 @@ def warnings(comparison: Comparison) -> dict[str, str]:
             if not run.is_finished:
                 texts.append("its training has not ended")
             if texts:
-                found[origin.label(kind, run)] = "; ".join(texts)
+                found[f"{kind.name} {run.seed}".strip()] = "; ".join(texts)
     return found
 
 

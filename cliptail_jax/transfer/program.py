@@ -3,7 +3,7 @@
 A work directory has
 
     report.md, report.html               the tables, for people
-    results.jsonl, predictions/          see `cliptail_jax.transfer.results`
+    results.jsonl, predictions/          see `cliptail_jax.results.transfers`
     features/                            see `cliptail_jax.transfer.features`
     fine_tuning/MODEL/SET.KEY/           see `cliptail_jax.transfer.fine_tuning`; the key is a digest of weights, data and
                                          settings, and when one of them changes the new runs replace the old ones
@@ -19,17 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
-from cliptail_jax.files import append_line, read_lines, write_text
+from cliptail_jax.files import append_line, load_arrays, read_lines, save_arrays, write_text
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import PAGE, address, write_page
-from cliptail_jax.results.transfers import FILE, Transfer, TransferKey, predictions_path, read_transfers
+from cliptail_jax.results.transfers import FILE, Settings, Transfer, TransferKey, predictions_path, read_transfers
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.provenance import provenance
@@ -39,7 +40,6 @@ from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.report import markdown
-from cliptail_jax.transfer.results import Settings, finished_result, name_of, write_predictions
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet, open_transfer_set
 
 Failures = dict[str, str]  # reasons, by what has failed
@@ -187,6 +187,29 @@ def result_of(
         append_line(workdir / FILE, result)
     log_line(f"{name_of(key)}: {result['score']:.1f}")
     return result
+
+
+def name_of(key: TransferKey) -> str:
+    return f"{key['model']} on {key['set']} by {key['method']}"
+
+
+def write_predictions(workdir: Path, key: TransferKey, settings: Settings, arrays: Mapping[str, np.ndarray]) -> None:
+    path = predictions_path(workdir, key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(path, **arrays, settings=np.array(json.dumps(settings)))
+
+
+def finished_result(workdir: Path, key: TransferKey, settings: Settings) -> Transfer | None:
+    """The last line of a key in results.jsonl, if it and the arrays have these settings; None otherwise."""
+    path = predictions_path(workdir, key)
+    try:
+        if not path.exists() or json.loads(str(load_arrays(path)["settings"])) != settings:
+            return None
+    except (UserError, KeyError, ValueError) as error:
+        log_line(f"note: {path} is damaged ({error}); its result is computed again")
+        return None
+    lines = [line for line in read_lines(workdir / FILE) if line | key == line]
+    return lines[-1] if lines and lines[-1]["settings"] == settings else None
 
 
 def method_settings(seed: int, few_shot: ConfigDict, finetune: ConfigDict) -> dict[str, Settings]:

@@ -8,7 +8,7 @@ from absl import flags
 from etils import epath
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.curation.describe import comparison, export, main
+from cliptail_jax.curation.describe import comparison, main, table_of
 from cliptail_jax.curation.variant import open_variant
 from configs import clip
 from tests.curation.zoo import LABELS, NAMES, variant_of
@@ -25,7 +25,7 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     captions = {"words": ("tags",), "max_words": 1, "distractors": 0.5}
     data.update({"data_dir": str(glyphs_dir), "tail": {"classes": 3, "shots": 1}, "captions": captions})
     variant, table, theirs = open_variant(data), tmp_path / "export.tsv", tmp_path / "theirs.tsv"
-    export(variant, table)
+    table.write_text(table_of(variant, table), encoding="utf-8")
     write_frequency(theirs, variant.class_names, variant.class_frequency)
 
     given = flags.FlagValues()
