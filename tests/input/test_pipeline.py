@@ -3,7 +3,10 @@
 import functools
 import io
 import itertools
+import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -17,17 +20,20 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import Purpose, record_uniforms, shift_and_flip
 from cliptail_jax.input.pipeline import (
     EMPTY,
     LoadBatch,
     UnreadableImages,
+    cache_for,
     evaluation_batches,
     num_steps_per_epoch,
     spread,
     training_batches,
 )
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.shared_images import SharedImages
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.input.transforms import random_crop
 from cliptail_jax.objectives import base_config
@@ -350,3 +356,57 @@ def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():
         crop = random_resized_crop(image, record_rng(0, 0, 0, Purpose.CROP), (0.5, 1.0), 8, fast=True)
         np.testing.assert_array_equal(batch["images"][batch["mask"]][0], crop)
     assert image.shape[:2] == (20, 20)
+
+
+KEYS = ("images", "labels", "mask")
+
+
+@pytest.mark.parametrize("keep, starts", [(True, 2), (False, 4)])
+def test_processes_of_a_complete_pass_stay_for_the_next_one(keep, starts, monkeypatch):
+    started, iterate = [], pipeline.iterate
+    monkeypatch.setattr(pipeline, "iterate", lambda dataset, workers: started.append(workers) or iterate(dataset, 0))
+    variant, options = make_variant(noisy(20), make_data()), dict(batch_size=BATCH, workers=1, keep_workers=keep)
+    start = pipeline.evaluation_batches(variant, Preprocess(8), **options)
+    first, second = list(start()), list(start())
+    list(itertools.islice(start(), 1))  # given up
+    for batches in (second, list(start())):
+        assert len(batches) == len(first) > 1
+        assert all(np.array_equal(a[key], b[key]) for a, b in zip(first, batches) for key in KEYS)
+    assert started == [1] * starts
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="worker processes share images on Linux only")
+SHAPE = (3, 4, 3)
+
+
+def image(value, shape=SHAPE):
+    return np.full(shape, value, np.uint8)
+
+
+OTHER_PROCESS = """
+import pickle, sys
+images = pickle.loads(sys.stdin.buffer.read())
+assert 7 in images and (images[7] == 70).all() and images[8] is None and 8 in images
+assert 9 not in images and 6 not in images
+images.update([(6, images[7] + 1)])
+"""
+
+
+@on_linux
+def test_another_process_has_what_one_has_decoded_and_the_other_way_round():
+    images = SharedImages(10, SHAPE)
+    images.update([(7, image(70)), (8, None), (9, image(90, (5, 5, 3)))])
+    np.testing.assert_array_equal(images[9], image(90, (5, 5, 3)))  # of another shape: this process's own
+    subprocess.run([sys.executable, "-c", OTHER_PROCESS], input=pickle.dumps(images), check=True)
+    np.testing.assert_array_equal(images[6], image(71))
+
+
+@on_linux
+def test_images_are_shared_where_there_are_workers(monkeypatch):
+    variant = make_variant(plain(5), make_data())
+    monkeypatch.setattr(pipeline, "decode", lambda *_: iter([None, image(1)]))
+    assert cache_for(variant, workers=0, cache=False) is None
+    assert cache_for(variant, workers=0, cache=True) == {}
+    shared = cache_for(variant, workers=2, cache=True)
+    shared.update([(4, image(5))])
+    np.testing.assert_array_equal(shared[4], image(5))

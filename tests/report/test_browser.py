@@ -1,6 +1,8 @@
 """The page in a browser: it is silent, asks for nothing, and does what its buttons say."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 
@@ -197,3 +199,43 @@ def test_the_keyboard_passes_plots(opened):
         places.append(opened.evaluate("document.activeElement.closest('.plot') === null"))
     assert all(places)
     assert opened.evaluate("document.activeElement.closest('#classes-part, #runs-part details') !== null")
+
+
+def test_a_long_name_leaves_the_table_of_classes_as_wide_as_a_screen(open_page, study_directory):
+    page = open_page(study_directory / "report.html")
+    lengthen = """table => {
+      table.querySelector("tbody th button").textContent = "x".repeat(10000);
+      table.querySelector("tbody td.text").textContent = "w w".repeat(5000);
+      return table.scrollWidth;
+    }"""
+    assert page.locator("#classes").evaluate(lengthen) < 2000
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory) -> str:
+    """The script of axe-core."""
+    folder = tmp_path_factory.mktemp("axe")
+    if not shutil.which("npm"):
+        pytest.skip("there is no npm, which installs axe-core")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "axe-core@4"]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    except (subprocess.SubprocessError, OSError) as error:
+        pytest.skip(f"npm does not install axe-core: {error}")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_there_is_no_serious_violation(scheme, width, axe, open_page, pictured_study):
+    viewport = {"width": width, "height": 900}
+    page = open_page(
+        pictured_study / "report.html", "#sl/digit-three", color_scheme=scheme, viewport=viewport, bypass_csp=True
+    )
+    assert page.locator("#class-images img").count() and page.locator("tr.off").count()
+    page.evaluate(axe)
+    violations = page.evaluate("axe.run()")["violations"]
+    serious = [
+        (v["id"], node["html"]) for v in violations if v["impact"] in ("serious", "critical") for node in v["nodes"]
+    ]
+    assert serious == []

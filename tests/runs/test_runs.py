@@ -2,8 +2,15 @@
 
 import json
 import math
+import os
+import platform
 import re
+import signal
+import subprocess
+import sys
+import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,14 +21,9 @@ from cliptail_jax.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.results.run import Run
-from cliptail_jax.runs.directory import (
-    difference_to,
-    finish,
-    is_finished,
-    open_or_resume,
-    read_config,
-    truncate_logs,
-)
+from cliptail_jax.runs import directory, lock, provenance
+from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, read_config, truncate_logs
+from cliptail_jax.runs.lock import sole_writer
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -181,3 +183,99 @@ def test_a_frequency_table_reads_back_in_order_with_names_that_come_twice(tmp_pa
     read_names, read_counts = read_frequency(tmp_path / "class_frequency.tsv")
     assert read_names == names
     np.testing.assert_array_equal(read_counts, counts)
+
+
+HOLD = """
+import pathlib, sys, time
+from cliptail_jax.runs.lock import sole_writer
+with sole_writer(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_second_is_told_who_holds_a_work_directory_until_that_process_ends(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    expected = f"{tmp_path} is in use by process {holder.pid} on {platform.node()}: wait"
+    with pytest.raises(UserError, match=expected), sole_writer(tmp_path):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    for _ in range(2):  # one after the other
+        with sole_writer(tmp_path):
+            assert (tmp_path / lock.FILE).read_text() == f"process {os.getpid()} on {platform.node()}"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.1)
+
+
+def test_a_buckets_lock_is_held_as_long_as_its_holder_writes_to_it(quick, tmp_path):
+    path = tmp_path / "lock"
+    with lock._object(path):
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()}"), lock._object(path):
+            pass
+    assert not path.exists()
+
+
+def test_a_buckets_lock_that_nobody_writes_to_is_taken(quick, tmp_path, capsys):
+    path = tmp_path / "lock"
+    path.write_text("process 7 on elsewhere\n3\n")
+    with lock._object(path):
+        assert "was left by process 7 on elsewhere" in capsys.readouterr().err
+        began = path.read_text()
+        for _ in range(100):
+            if path.read_text() not in ("", began):
+                break
+            time.sleep(0.05)
+        assert path.read_text().startswith(f"process {os.getpid()} on")
+    assert not path.exists()
+
+
+def test_config_json_has_the_hardware_and_the_command(tmp_path, monkeypatch):
+    module = ["-m", "cliptail_jax.train", "--config=configs/sup.py:data=glyphs_lt", "--workdir=my runs/sup"]
+    monkeypatch.setattr("sys.orig_argv", ["/some/where/python3", "-X", "importtime", *module])
+    open_or_resume(tmp_path, plain(sup.get_config("data=glyphs_lt")), FIELDS, DATA, overwrite=False)
+    noted = json.loads((tmp_path / "config.json").read_text())
+    assert noted["command"] == (
+        "python -m cliptail_jax.train --config=configs/sup.py:data=glyphs_lt '--workdir=my runs/sup'"
+    )
+    assert noted["hardware"] == {
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "processes": 1,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def test_a_run_on_other_hardware_is_the_same_run(tmp_path, monkeypatch):
+    values = plain(sup.get_config("data=glyphs_lt"))
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setattr(directory, "provenance", lambda: {"hardware": {"device": "TPU v5e"}})
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    assert json.loads((tmp_path / "config.json").read_text())["hardware"] == {"device": "TPU v5e"}
+
+
+def test_the_commit_is_that_of_a_clone_and_says_when_files_are_changed(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    git("init")
+    (inside / "file").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("tag", "v1")
+    sha = git("rev-parse", "HEAD").stdout.strip()
+    provenance.commit.cache_clear()
+    assert provenance.commit(tmp_path) == sha
+    assert provenance.commit(inside) == ""  # as a folder of installed packages in somebody's clone
+    (inside / "file").write_text("2")
+    provenance.commit.cache_clear()
+    assert provenance.commit(tmp_path) == f"{sha}-dirty"
+    provenance.commit.cache_clear()

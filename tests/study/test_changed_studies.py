@@ -1,5 +1,7 @@
 """A study that is run again with another config: what is refused, and what is marked."""
 
+import json
+
 import pytest
 
 from cliptail_jax.errors import UserError
@@ -71,3 +73,23 @@ def test_recipes_that_name_fields_as_earlier_versions_did_are_the_same(tmp_path)
     file = tmp_path / "study" / "claims.json"
     file.write_text(file.read_text().replace("optimizer.sgd.nesterov", "optimizer.nesterov"))
     assert changes_of_claims(study, study.runs, tmp_path / "study", ["a"]) == {}
+
+
+DAMAGED = ([1], {"claims": 3, "recipes": {}}, {"claims": {"c": []}, "recipes": {}}, {"claims": {}, "recipes": {"a": 5}})
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_what_is_not_of_claims_is_named(content, tmp_path):
+    (tmp_path / "claims.json").write_text(json.dumps(content), encoding="utf-8")
+    study = make_study("a", "b", c=claim("tail", "a", "b"))
+    with pytest.raises(UserError, match=f"^{tmp_path}/claims.json is damaged"):
+        changes_of_claims(study, study.runs, tmp_path, [])
+
+
+def test_parts_of_claims_that_a_file_lacks_are_as_they_are_now(tmp_path):
+    study = make_study("a", "b", c=claim("tail", "a", "b"))
+    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
+    file = tmp_path / "claims.json"
+    document = json.loads(file.read_bytes())
+    file.write_text(json.dumps({key: document[key] for key in ("claims", "recipes")}), encoding="utf-8")
+    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
