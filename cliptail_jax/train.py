@@ -104,7 +104,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
         ]
         with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, exit_if_peer_lost():
             progress.begin(start)
-            if evaluated(start) and not has_evaluation(objective, workdir, start):  # a stop has left it out
+            evaluation = (workdir, config.eval, objective.uses_prompts, start)
+            if evaluated(start) and not broadcast_from_first(is_evaluated(*evaluation)):  # a stop has left it out
                 evaluate_and_log(StepInfo(start, state, {}))
                 if stop.requested:
                     leave(start, checkpoints)
@@ -197,11 +198,6 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
         read_prompts=objective.read_prompts,
         training_captions=lambda: caption_chunks(variant),
     )
-
-
-def has_evaluation(objective: Objective, workdir: Path, step: int) -> bool:
-    """Whether the run was evaluated at a step on the sets of its config."""
-    return broadcast_from_first(is_evaluated(workdir, objective.config.eval, objective.uses_prompts, step))
 
 
 def evaluation_action(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.known_sources import PRESETS, Preset
-from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.prepared import find_prepared, prepared_names, resolve_data_dir
 
@@ -47,7 +47,9 @@ def own_preset(name: str, data_dir: str, folder: Path, retrieves: bool) -> Prese
     can_evaluate = retrieves or "label" in info.features
     evaluated = [other for other in EVALUATED if can_evaluate and other in info.splits and other != split]
     texts = (key for key, kind in info.features.items() if isinstance(kind, tfds.features.Text) and key != "filename")
-    side = typical_side(open_source(name, data_dir, split))
+    source = open_source(name, data_dir, split)
+    images = source.encoded_images(np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int))
+    side = int(np.median([min(Image.open(io.BytesIO(image)).size) for image in images if image]))  # the short one
     return Preset(
         tuple(f"{name}:{other}" for other in evaluated[:1]),
         dict(name=name, split=split),
@@ -56,9 +58,3 @@ def own_preset(name: str, data_dir: str, folder: Path, retrieves: bool) -> Prese
         records=info.splits[split].num_examples,
         side=side if side <= LARGEST_SMALL else 32,
     )
-
-
-def typical_side(source: Source) -> int:
-    """The median of the short sides of some images, in pixels."""
-    images = source.encoded_images(np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int))
-    return int(np.median([min(Image.open(io.BytesIO(image)).size) for image in images if image]))

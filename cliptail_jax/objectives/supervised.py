@@ -174,7 +174,8 @@ class Supervised(Objective):
         if self.config.loss.margin:
             # In early steps all cosines are below the margin, and a smaller scale would reduce the loss, down to its limit.
             scale = jax.lax.stop_gradient(jnp.exp(model.logit_scale[...]))
-            logits = subtract_margins(logits, labels, scale * self._margins)
+            is_own = jnp.arange(logits.shape[-1]) == labels[:, None]
+            logits = logits - jnp.where(is_own, scale * self._margins, 0.0)
         if self.config.loss.logit_adjustment:
             logits += self._adjustment
         if self.config.loss.count_in_batch:
@@ -227,13 +228,6 @@ def supervised_loss(
         weights = jnp.where(mask, weights, 0.0)
         return (losses * weights).sum() / jnp.where(mask.any(), weights.sum(), 1.0)
     return losses.sum() / jnp.maximum(mask.sum(), 1)
-
-
-def subtract_margins(
-    logits: Float[Array, "batch classes"], labels: Int[Array, " batch"], margins: Float[Array, " classes"]
-) -> Float[Array, "batch classes"]:
-    """The logits, with the margin of each example's own class subtracted from that class's logit."""
-    return logits - jnp.where(jnp.arange(len(margins)) == labels[:, None], margins, 0.0)
 
 
 def log_counts(

@@ -194,14 +194,11 @@ def shown_measures(groups: Groups) -> list[Measure]:
 def runs_table(groups: Groups, measures: Sequence[Measure]) -> list[str]:
     """A row for each group of runs, and a column for each measure."""
     titles = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
-    header = ["run", "images", *titles, "minutes"]
-    return markdown_table([header, *(run_row(group, measures) for group in groups.values())])
-
-
-def run_row(group: RunGroup, measures: Sequence[Measure]) -> list[str]:
-    """The cells of a group of runs."""
-    cells = (format_interval(group.value(m.key), group.interval(m.key), m.format) for m in measures)
-    return [group.title, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"]
+    rows = [["run", "images", *titles, "minutes"]]
+    for group in groups.values():
+        cells = (format_interval(group.value(m.key), group.interval(m.key), m.format) for m in measures)
+        rows.append([group.title, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"])
+    return markdown_table(rows)
 
 
 def claims_table(claims: Claims, several: bool) -> list[str]:

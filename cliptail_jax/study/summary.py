@@ -64,7 +64,10 @@ def claims_table(claims: Claims, columns: int) -> list[str]:
     """A row for each claim: the verdict, the difference, and the wrapped claim; then the footnotes."""
     rows = [("verdict", "difference [95 %]"), *((verdict(c), c.shown_difference) for c in claims.values())]
     left = ["  ".join(row) + "  " for row in pad_columns(rows)]
-    texts = [["claim"], *(wrapped_claim(c, max(columns - len(left[0]), 20)) for c in claims.values())]
+    texts, width = [["claim"]], max(columns - len(left[0]), 20)
+    for c in claims.values():
+        parts = (c.text + c.change.mark, f"{c.measured}: {c.compared}", c.obstacle)
+        texts.append([line for part in parts for line in textwrap.wrap(part, width)])
     lines = []
     for start, text in zip(left, texts):
         lines += [start + text[0], *(" " * len(start) + more for more in text[1:])]
@@ -76,9 +79,3 @@ def claims_table(claims: Claims, columns: int) -> list[str]:
 def verdict(claim: ClaimResult) -> str:
     """Its verdict, with a mark if the correction for the number of claims changes it."""
     return claim.verdict + (UNCORRECTED if claim.corrected != claim.verdict else "")
-
-
-def wrapped_claim(claim: ClaimResult, columns: int) -> Sequence[str]:
-    """The claim, its comparison, and the reason why it was not tested, wrapped to a number of characters."""
-    parts = (claim.text + claim.change.mark, f"{claim.measured}: {claim.compared}", claim.obstacle)
-    return [line for part in parts for line in textwrap.wrap(part, columns)]

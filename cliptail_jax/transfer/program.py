@@ -193,12 +193,6 @@ def name_of(key: TransferKey) -> str:
     return f"{key['model']} on {key['set']} by {key['method']}"
 
 
-def write_predictions(workdir: Path, key: TransferKey, settings: Settings, arrays: Mapping[str, np.ndarray]) -> None:
-    path = predictions_path(workdir, key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_arrays(path, **arrays, settings=np.array(json.dumps(settings)))
-
-
 def finished_result(workdir: Path, key: TransferKey, settings: Settings) -> Transfer | None:
     """The last line of a key in results.jsonl, if it and the arrays have these settings; None otherwise."""
     path = predictions_path(workdir, key)
@@ -245,6 +239,8 @@ def compute(
             measurement = methods.few_shot(opened, splits, config.few_shot, config.seed)
     seconds["seconds"] = time.perf_counter() - started
     if jax.process_index() == 0:
-        write_predictions(workdir, key, settings, measurement.arrays)
+        path = predictions_path(workdir, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_arrays(path, **measurement.arrays, settings=np.array(json.dumps(settings)))
     metric = "accuracy" if method == "few_shot" else opened.chosen.metric
     return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds, "origin": provenance()}
