@@ -10,8 +10,8 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.objectives import make_objective
-from cliptail_jax.objectives.caption_length import CutTokenizer, longest_caption
 from cliptail_jax.objectives.contrastive import contrastive_loss
+from cliptail_jax.objectives.image_text import CutTokenizer, longest_caption
 from cliptail_jax.objectives.pairs import number_of_blocks
 from cliptail_jax.objectives.sigmoid import sigmoid_loss
 from cliptail_jax.planning.synthetic import synthetic_variant

@@ -10,13 +10,15 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.transfer.configuration import validate
 from cliptail_jax.transfer.models import open_transfer_model
-from cliptail_jax.transfer.scores import (
+from cliptail_jax.transfer.sets import (
+    TRANSFER_SETS,
     accuracy,
     eleven_point_average_precision,
     mean_average_precision,
     mean_per_class_accuracy,
+    open_transfer_set,
+    transfer_set,
 )
-from cliptail_jax.transfer.sets import TRANSFER_SETS, open_transfer_set, transfer_set
 from configs import transfer
 from tests.saved_state import read_state
 
