@@ -17,6 +17,7 @@ from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.directory import finish, open_or_resume
 from configs import clip
 
@@ -114,7 +115,7 @@ def run(small_config, tmp_path_factory):
 
 def test_counts_are_those_of_the_captions(composition, run):
     _, workdir, variant, texts = run
-    (found,) = composition.read_directory(workdir).runs
+    (found,) = read_directory(workdir).runs
     pairs = composition.pairs_of(found)
     training = [lemmas_of(caption) for caption in variant.captions(range(len(variant)), epoch=0)]
     frequency = collections.Counter(word for words in training for word in set(words))

@@ -12,6 +12,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.directory import finish, open_or_resume
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
 
@@ -74,7 +75,7 @@ def test_program_prints_a_table_of_both_losses_and_draws_a_picture(purity, study
 
 
 def test_counts_are_those_of_the_captions(purity, study, glyphs_dir):
-    (run,) = (run for run in purity.read_directory(study).runs if run.name == "clip_uniform_30")
+    (run,) = (run for run in read_directory(study).runs if run.name == "clip_uniform_30")
     config = load_config("noise")
     config.data_dir = str(glyphs_dir)
     variant, cells = open_variant(config.runs.clip_uniform_30.data), purity.cells_of(run)
