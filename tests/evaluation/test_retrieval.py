@@ -133,11 +133,8 @@ def test_a_run_has_the_recalls_of_a_direct_computation_and_the_frequency_of_the_
     np.testing.assert_array_equal(arrays["image_to_text"], image_to_text)
     np.testing.assert_array_equal(arrays["text_to_image"], text_to_image)
     check_recalls(line, image_to_text, text_to_image)
-    assert (line["images"], line["captions"], line["left_out"]) == (
-        len(image_to_text),
-        len(captions),
-        CAPTIONS - len(captions),
-    )
+    sizes = len(image_to_text), len(captions), CAPTIONS - len(captions)
+    assert (line["images"], line["captions"], line["left_out"]) == sizes
 
     variant = open_variant(config.data)
     training = [lemmas_of(caption) for caption in variant.captions(range(len(variant)), epoch=0)]
@@ -177,13 +174,7 @@ def test_deciles_are_printed_with_the_frequencies_that_they_have():
     )
     lines = [line.split("  ") for line in decile_table(by_decile(found)).splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
-    assert cells[0] == [
-        "rarest word in training",
-        "captions",
-        "text→image R@1 %",
-        "text→image R@5 %",
-        "text→image R@10 %",
-    ]
+    assert cells[0] == ["rarest word in training", "captions", *(f"text→image R@{k} %" for k in (1, 5, 10))]
     assert cells[1] == ["0", "50", "0.0", "0.0", "100.0"]
     assert cells[-1] == ["90", "10", "100.0", "100.0", "100.0"]
 
@@ -303,11 +294,7 @@ def with_nan(features):
 @pytest.mark.parametrize(
     ("family", "options", "reason"),
     [
-        (
-            clip,
-            {"sets": ("image_text/one:train",)},
-            "has 1 image with captions .caption., and retrieval needs two or more",
-        ),
+        (clip, {"sets": ("image_text/one:train",)}, "has 1 image with captions .caption., and retrieval needs two or"),
         (clip, {"sets": ("image_text/nothing:train",)}, "has 0 images with captions .caption., and"),
         (clip, {"sets": ("image_text/texts:train",)}, "has the texts caption, title: name those .* with eval.captions"),
         (clip, {"sets": (SET,), "captions": ("text",)}, "eval.captions names 'text', but the texts of .* are caption"),
@@ -315,11 +302,7 @@ def with_nan(features):
         (clip, {"sets": ("glyphs:test@",)}, "'glyphs:test@' names '', but the texts"),
         (clip, {"sets": ("glyphs:test@title+",)}, "'glyphs:test@title.' names '', but the texts"),
         (clip, {"sets": ("cifar100@name",)}, "unknown evaluation set 'cifar100@name'"),
-        (
-            sup,
-            {"sets": (SET,)},
-            "is evaluated by retrieval, for which the run has no text tower: name a set with labels",
-        ),
+        (sup, {"sets": (SET,)}, "by retrieval, for which the run has no text tower: name a set with labels"),
         (sup, {"sets": ("glyphs:test@title",)}, "'glyphs:test@title' is evaluated by retrieval, for which"),
         ("loss=words", {"sets": (SET,)}, "is evaluated by retrieval, for which the run has no text tower"),
     ],
@@ -327,17 +310,11 @@ def with_nan(features):
 def test_what_cannot_be_evaluated_is_one_line(family, options, reason, make_config, tmp_path):
     config = make_config(sup if family is sup else clip, *options["sets"])
     if family == "loss=words":
-        config = bag_of_words(config)
+        config = tiny(clip, config.data.data_dir, "loss=words")
     config.eval.update(options)
     with pytest.raises(UserError, match=reason) as error:
         train(config, tmp_path / "run")
     assert "\n" not in str(error.value)
-
-
-def bag_of_words(config):
-    words = tiny(clip, config.data.data_dir, "loss=words")
-    words.eval.update({"sets": config.eval.sets})
-    return words
 
 
 def test_a_set_without_labels_and_texts_is_refused(data_dir, monkeypatch):

@@ -135,11 +135,7 @@ def test_a_summary_has_recalls_ranks_and_sizes_and_no_measure_of_classes():
     assert summary["text_to_image_r10"] == pytest.approx(100 * np.mean(found.text_to_image < 10))
     assert summary["image_to_text_r1"] == pytest.approx(100 * np.mean(found.image_to_text == 0))
     assert summary["image_to_text_mean_rank"] == pytest.approx(found.image_to_text.mean() + 1)
-    assert {key: summary[key] for key in ("images", "captions", "left_out")} == {
-        "images": 100,
-        "captions": CAPTIONS,
-        "left_out": 3,
-    }
+    assert summary | {"images": 100, "captions": CAPTIONS, "left_out": 3} == summary
     assert not {"top1", "corr_acc_pred", "retrieval_slope", "examples"} & summary.keys()
     of_classes = ClassResults.from_confusion(np.eye(4, dtype=int), frequency=np.arange(4))
     assert not any("_to_" in key or key == "retrieval_slope" for key in summarize(of_classes))
@@ -149,11 +145,8 @@ def test_deciles_have_equal_captions_unless_frequencies_are_equal():
     frequency = np.random.default_rng(0).permutation(CAPTIONS)
     assert np.array_equal(deciles(frequency), frequency // (CAPTIONS // 10))
     equal = deciles(np.repeat([-1, 0, 7], [50, 175, 175]))
-    assert [np.unique(equal[rows]).tolist() for rows in (slice(50), slice(50, 225), slice(225, None))] == [
-        [-1],
-        [2],
-        [7],
-    ]
+    found = [np.unique(equal[rows]).tolist() for rows in (slice(50), slice(50, 225), slice(225, None))]
+    assert found == [[-1], [2], [7]]
 
 
 def test_recall_by_decile_is_that_of_its_captions():
@@ -162,10 +155,8 @@ def test_recall_by_decile_is_that_of_its_captions():
     assert arrays["decile_captions"].sum() == np.sum(FREQUENCY >= 0)
     for decile in range(10):
         assert arrays["decile_r5"][decile] == pytest.approx(100 * np.mean(found.text_to_image[of == decile] < 5))
-        assert arrays["decile_frequency"][decile].tolist() == [
-            FREQUENCY[of == decile].min(),
-            FREQUENCY[of == decile].max(),
-        ]
+        own = FREQUENCY[of == decile]
+        assert arrays["decile_frequency"][decile].tolist() == [own.min(), own.max()]
     empty = by_decile(retrieval(np.zeros(CAPTIONS, int)))
     assert np.isnan(empty["decile_r1"]).sum() == np.isnan(empty["decile_frequency"][:, 0]).sum() == 9
 
