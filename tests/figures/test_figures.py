@@ -178,12 +178,7 @@ def test_lines_go_through_the_runs_numbers_and_the_mean_of_those_with_the_same_x
 
 
 def test_undefined_numbers_have_no_place_on_a_line():
-    points = [
-        (2.0, Estimate(np.nan)),
-        (1.0, Estimate(3.0)),
-        (3.0, Estimate(4.0)),
-        (3.0, Estimate(5.0)),
-    ]
+    points = [(2.0, Estimate(np.nan)), (1.0, Estimate(3.0)), (3.0, Estimate(4.0)), (3.0, Estimate(5.0))]
     assert lines.line_of(points) == ([1.0, 3.0], [3.0, 4.5])
 
 
@@ -330,10 +325,7 @@ def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "content, complaint",
-    [
-        ("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"),
-        ("no table", "is not a frequency table"),
-    ],
+    [("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"), ("no table", "is not a frequency table")],
 )
 def test_a_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
     other = tmp_path / "other.tsv"

@@ -113,8 +113,7 @@ def test_no_array_of_loss_or_gradient_is_larger_than_rows_by_block(name):
 
 
 @pytest.mark.parametrize(
-    "rows, batch, block, blocks",
-    [(128, 1024, 300, 4), (12, 48, 7, 8), (1024, 2**20, 0, 32), (5, 5, 9, 1)],
+    "rows, batch, block, blocks", [(128, 1024, 300, 4), (12, 48, 7, 8), (1024, 2**20, 0, 32), (5, 5, 9, 1)]
 )
 def test_blocks_are_equal_and_no_larger_than_asked(rows, batch, block, blocks):
     assert number_of_blocks(rows, batch, block) == blocks

@@ -192,8 +192,7 @@ class Lengths(text_embedder.TextEmbedder):
 
 
 @pytest.mark.parametrize(
-    "average_unit, synonyms, phrases",
-    [(False, False, [["dog"], ["cat"]]), (True, True, [["hound", "dog"], ["cat"]])],
+    "average_unit, synonyms, phrases", [(False, False, [["dog"], ["cat"]]), (True, True, [["hound", "dog"], ["cat"]])]
 )
 def test_head_is_the_mean_over_templates_and_synonyms(average_unit, synonyms, phrases):
     embed = Lengths() if average_unit else Lengths().raw

@@ -274,10 +274,7 @@ def test_a_chosen_class_has_training_images_with_captions_and_test_images_with_m
     assert set(map(tuple, training.values())) == {("digit three",)}  # quotation marks are the style's
     assert test == {
         "Test image 1 of digit three": ["✓ right: clip", "✗ taken for digit four: sl"],
-        "Test image 2 of digit three": [
-            "✓ right: clip (seed_0), sl",
-            "✗ taken for digit four: clip (seed_1)",
-        ],
+        "Test image 2 of digit three": ["✓ right: clip (seed_0), sl", "✗ taken for digit four: clip (seed_1)"],
     }
 
 

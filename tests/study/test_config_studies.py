@@ -186,11 +186,7 @@ def test_an_argument_sets_its_fields(family, arguments, expected):
 
 
 ROOT = Path(__file__).parents[2]
-BASES = {
-    "clip": "clip:data=imagenet_captions",
-    "sl": "sup:data=imagenet_captions",
-    "dino": "dino:data=laionet",
-}
+BASES = {"clip": "clip:data=imagenet_captions", "sl": "sup:data=imagenet_captions", "dino": "dino:data=laionet"}
 # The hyperparameters of the paper's appendix (arXiv 2405.21070).
 IMAGENET_CAPTIONS = {"data.name": "imagenet_captions", "eval.sets": ("imagenet", "imagenet_v2", "imagenet100")}
 RESNET50 = {"model.image.name": "modified_resnet", "model.image.layers": (3, 4, 6, 3), "model.image.width": 64}
