@@ -158,8 +158,7 @@ KNOWN_SOURCES = (
             "icons": Preset(
                 ("icons:test",),
                 dict(
-                    captions=dict(words=("name",)),
-                    class_match=dict(vocabulary="icons", rule=LONGEST, unmatched="keep"),
+                    captions=dict(words=("name",)), class_match=dict(vocabulary="icons", rule=LONGEST, unmatched="keep")
                 ),
                 small=True,
             )

@@ -12,13 +12,7 @@ from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.results.evaluation import (
-    Evaluation,
-    RetrievalEvaluation,
-    is_retrieval,
-    read_course,
-    read_evaluation,
-)
+from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, is_retrieval, read_course, read_evaluation
 from cliptail_jax.results.transfers import Transfer, predictions_path
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
 from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, read_document, read_run_frequency

@@ -96,14 +96,7 @@ def claim_numbers(claim: ClaimResult) -> dict:
     }
 
 
-def draw_pictures(
-    title: str,
-    groups: Groups,
-    claims: Claims,
-    path: Sequence[str],
-    several: bool,
-    folder: Path,
-) -> str:
+def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str], several: bool, folder: Path) -> str:
     """Draw the runs of a study, its path, if any, and its claims, if it has seeds.
 
     Returns the Markdown that shows the pictures.
