@@ -30,13 +30,12 @@ from absl import flags
 from flax import nnx
 from ml_collections import ConfigDict
 
-from cliptail_jax import runs
 from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import config_values, define_runner, run_with_config
 from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
-from cliptail_jax.evaluation.published_list import all_lists, listed, page
+from cliptail_jax.evaluation.published_list import listed, page
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
@@ -45,11 +44,14 @@ from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.console import last_lines, log_line
+from cliptail_jax.runs.directory import difference_to, number_of_records, read_config
+from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
-from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, pad_columns
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, pad_columns
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
@@ -62,11 +64,11 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
         raise UserError(
             "eval.sets is empty: name the sets to evaluate on, such as \"('cifar100',)\" or \"('cifar100:test',)\""
         )
-    trained = runs.read_config(workdir)
+    trained = read_config(workdir)
     if trained is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
     run = OBJECTIVES[config.objective].evaluated_run(config, trained)
-    if difference := runs.difference_to(workdir, fields.plain(run.config), FIELDS):
+    if difference := difference_to(workdir, fields.plain(run.config), FIELDS):
         raise UserError(
             f"{workdir} contains the run of another config ({difference}); give the one it was trained with"
         )
@@ -92,12 +94,12 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             training_captions=lambda: caption_chunks(open_variant(data)),
             other_head=run.head,
         )
-        epoch = opened.step / num_steps_per_epoch(runs.number_of_records(workdir), config.batch_size, data.drop_last)
+        epoch = opened.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
         summaries = evaluate_model((state,), opened.step, epoch)
     if jax.process_index() == 0:
         print(f"{workdir}, step {opened.step:,} (epoch {epoch:g})\n\n{table(summaries)}")
         for name in summaries:
-            if "decile_captions" in (arrays := runs.read_arrays(workdir, name)):
+            if "decile_captions" in (arrays := read_arrays(workdir, name)):
                 print(f"\n{name}\n{decile_table(arrays)}")
     return summaries
 
@@ -132,10 +134,7 @@ def cell(summary: Mapping[str, Any], key: str) -> str:
     value = summary.get(key)
     if not isinstance(value, float):
         return UNDEFINED if value is None else str(value)
-    form = format_of(key)
-    if f"{key}_interval" in summary:
-        return format_interval(value, summary[f"{key}_interval"], form)
-    return format_number(value, form)
+    return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
@@ -169,7 +168,7 @@ def list_models(arguments: list[str]) -> None:
     """Print all lists of published models, or with --config the models that it evaluates."""
     others = [argument for argument in arguments if argument != "--list"]
     if not others:
-        print(page(all_lists()), end="")
+        print(page({f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}), end="")
         return
     given = re.fullmatch(r"--?config[=\n]([^\n]+)", "\n".join(others))
     if given is None:

@@ -17,7 +17,6 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
@@ -36,6 +35,8 @@ from cliptail_jax.parallel.sharding import check_accumulation, check_batch, loca
 from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import last_lines, log_line
+from cliptail_jax.runs.directory import finish, is_finished, open_or_resume
+from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.log import Log, warnings_of
 from cliptail_jax.runs.progress import RunProgress
@@ -55,7 +56,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
     `label` names the run in its progress, by default `workdir`.
     """
     validate(config)
-    if runs.is_finished(workdir, plain(config), FIELDS):
+    if is_finished(workdir, plain(config), FIELDS):
         log_line(f"{workdir} is already trained to its end")
         return
     mesh = make_mesh(config.mesh)
@@ -66,7 +67,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
         log_line(f"warning: {warning}")
     total_steps, schedule = objective.total_steps, objective.schedule
     with sole_writer(workdir), RunProgress(label or str(workdir), total_steps, config.batch_size) as progress:
-        if runs.is_finished(workdir, plain(config), FIELDS):  # by another process meanwhile
+        if is_finished(workdir, plain(config), FIELDS):  # by another process meanwhile
             return
         open_directory(workdir, plain(config), objective, overwrite)
         optimizer = objective.make_optimizer()
@@ -103,7 +104,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
         ]
         with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, exit_if_peer_lost():
             progress.begin(start)
-            if evaluated(start) and not has_evaluation(objective, workdir, start):  # a stop has left it out
+            evaluation = (workdir, config.eval, objective.uses_prompts, start)
+            if evaluated(start) and not broadcast_from_first(is_evaluated(*evaluation)):  # a stop has left it out
                 evaluate_and_log(StepInfo(start, state, {}))
                 if stop.requested:
                     leave(start, checkpoints)
@@ -123,7 +125,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
             f"{workdir}: {sum(spent.values()):.1f} s: " + ", ".join(f"{s:.1f} {what}" for what, s in spent.items())
         )
         if jax.process_index() == 0:
-            runs.finish(workdir, total_steps, log.seconds(), spent)
+            finish(workdir, total_steps, log.seconds(), spent)
 
 
 def open_directory(workdir: Path, values: Mapping[str, Any], objective: Objective, overwrite: bool) -> None:
@@ -133,7 +135,7 @@ def open_directory(workdir: Path, values: Mapping[str, Any], objective: Objectiv
     """
     variant = objective.variant
     fingerprint = variant.fingerprint() if jax.process_index() == 0 else ""
-    runs.open_or_resume(workdir, values, FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite)
+    open_or_resume(workdir, values, FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite)
     if jax.process_index() == 0:
         describe_data(variant, fingerprint, workdir)
     objective.open_text(workdir)
@@ -198,11 +200,6 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
     )
 
 
-def has_evaluation(objective: Objective, workdir: Path, step: int) -> bool:
-    """Whether the run was evaluated at a step on the sets of its config."""
-    return broadcast_from_first(is_evaluated(workdir, objective.config.eval, objective.uses_prompts, step))
-
-
 def evaluation_action(
     evaluate: Evaluate, log: Log, progress: RunProgress, monitor: LearningMonitor, stop: StopRequest
 ) -> Callable[[StepInfo], None]:
@@ -216,7 +213,7 @@ def evaluation_action(
             for name, summary in summaries.items():
                 log.evaluated(step, name, summary)
                 if jax.process_index() == 0:  # the process that has written them
-                    predictions = runs.read_arrays(log.workdir, name).get("per_class_predictions")
+                    predictions = read_arrays(log.workdir, name).get("per_class_predictions")
                     if predictions is not None:  # else the set has no classes
                         log.warn(monitor.predictions(step, name, predictions))
         stop.at_once()

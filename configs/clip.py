@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.experiments import arguments, training
-from cliptail_jax.experiments.own_data import own_texts
+from cliptail_jax.experiments.own_data import find_preset
 
 CLIP = "hf-hub:timm/resnet50_clip.openai"
 TEXT = {
@@ -41,7 +41,7 @@ def get_config(arg: str = ""):
     given = training.read(arg, "captions", "text", "loss")
     config, is_small = training.start(given, retrieves=given.get("loss") != "words")
     config.objective = LOSS[arguments.choice(given, "loss", tuple(LOSS))]
-    config.data.captions.words = config.data.captions.words or own_texts(given["data"], config.data.data_dir)
+    config.data.captions.words = config.data.captions.words or find_preset(given["data"], config.data.data_dir).texts
     captions(config, given.get("captions", training.ALL_TEXT if given["data"] == "imagenet_captions" else ""))
     config.text.update(TEXT[arguments.choice(given, "text", tuple(TEXT))])
     config.data.drop_last = True

@@ -22,29 +22,28 @@ together. Runs of the same name in a study (seeds) are one regression. Intervals
 words with all their captions and runs. Folds are also of pairs.
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+from regression import fit, log_likelihood, read_runs, times_drawn
 from scipy.sparse import csc_array
 from scipy.stats import rankdata
 
+from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.curation.variant import caption_chunks
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.pairs import open_pairs
-from cliptail_jax.metrics.bootstrap import percentiles, times_drawn
-from cliptail_jax.metrics.logistic import fit, log_likelihood
+from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.retrieval import DECILES, deciles
-from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
+from cliptail_jax.plotting.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
-from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.tables import format_interval, markdown_table
 
 FOUND, FOLDS = 5, 10  # recall at 5
 TERMS = ("log10 max(n_a, n_b)", "log10 min(n_a, n_b)", "log10 n_ab", "PMI")
@@ -72,7 +71,7 @@ def pairs_of(run: Run) -> Pairs:
     if opened is None or not np.isin(results.captions, opened.caption_records).all():
         raise UserError(f"{run.workdir} was evaluated on other captions than '{evaluation.on}' has now")
     texts = [opened.captions[row] for row in np.searchsorted(opened.caption_records, results.captions)]
-    names = counter.total([texts]).counts["name"].to_pylist()
+    names = count_chunks(counter, [texts]).counts["name"].to_pylist()
     captions, words = counter.find(texts, names)
     order = np.lexsort((words, captions))  # by caption, then by word
     words = words[order][np.bincount(captions)[captions[order]] == 2].reshape(-1, 2)
@@ -137,7 +136,7 @@ def estimates(
     fold = np.random.default_rng(0).permutation(units)[unit] % FOLDS
     folds = fit(x, correct, examples, (fold != np.arange(FOLDS)[:, None]).astype(float))
     loss = -log_likelihood(folds, x, correct, examples)[fold, np.arange(len(x))].sum() / examples.sum()
-    cells = ["{:.2f} [{:.2f}, {:.2f}]".format(b, *interval) for b, interval in zip(beta[1:], bounds)]
+    cells = [format_interval(b, interval, ".2f") for b, interval in zip(beta[1:], bounds)]
     return cells, 1 - log_likelihood(beta[None], x, correct, examples).sum() / alone, loss
 
 
@@ -169,24 +168,16 @@ def table(runs: Sequence[Pairs]) -> list[list[str]]:
 
 @command_line
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workdir", type=Path, action="append", required=True, help="of runs; several are allowed")
-    add_output(parser)
-    options = parser.parse_args(arguments)
-    check_output(options.output, options.overwrite)
-    groups = {}
-    for workdir in options.workdir:
-        for run in read_directory(workdir).runs:
-            if run.is_finished and run.retrieval and not run.is_published:
-                groups.setdefault((str(workdir), run.name), []).append(pairs_of(run))
+    (output, found), groups, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
+    for study, run in found:
+        if run.retrieval and not run.is_published:
+            groups.setdefault((study, run.name), []).append(pairs_of(run))
     if not groups:
         raise UserError("no finished run is evaluated by retrieval: evaluate one on eval.sets NAME:SPLIT@FIELD")
     figure = Figure(figsize=(8.4, 4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
     for number, ((study, name), runs) in enumerate(groups.items()):
-        for cells in table(runs):
-            print(f"| {' | '.join([study, f'{len(runs)}, {name}', *cells])} |")
+        rows += [[study, f"{len(runs)}, {name}", *cells] for cells in table(runs)]
         _, *numbers = (np.concatenate(of) for of in zip(*runs))
         for axes, term in zip(panels, (2, 1)):
             x, recall = binned(terms(*numbers[:4])[:, term], *numbers[4:])
@@ -196,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add_grid(axes)
     panels[0].set(ylim=(0, None), ylabel=f"text→image recall at {FOUND} (%)")
     legend_below(figure)
-    save(figure, options.output)
+    save(figure, output)
+    print("\n".join(markdown_table(rows)))
 
 
 if __name__ == "__main__":

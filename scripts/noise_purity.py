@@ -17,26 +17,24 @@ Without noise, purity is 1 for any n, and its odds are infinite. The first line 
 them with odds of 2 n + 1, from the same ½. That is a choice, not a measurement, so conclusions should not depend on it.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from regression import fit, read_runs, times_drawn
 
 from cliptail_jax.curation.noise import right_and_wrong
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.metrics.bootstrap import percentiles, times_drawn
-from cliptail_jax.metrics.logistic import fit
+from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.odds import TICKS, log_odds
-from cliptail_jax.plotting.style import add_grid, add_output, check_output, legend_below, save, style
+from cliptail_jax.plotting.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import training_variant
-from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.tables import format_interval, markdown_table
 
 GROUPS = 10  # of classes, in the picture
 COLUMNS = ("study", "loss", "runs", "b1: purity, at equal n", "b2: n, at equal purity", "purity alone", "n alone")
@@ -75,7 +73,7 @@ def estimates(runs: Sequence[Cells]) -> list[str]:
     x, weights = terms(right, wrong), np.tile(times, len(runs))
     both, purity, images = (fit(x[:, of], correct, examples, weights) for of in ([0, 1, 2], [0, 1], [0, 2]))
     slopes = both[:, 1], both[:, 2], purity[:, 1], images[:, 1]
-    return ["{:.2f} [{:.2f}, {:.2f}]".format(b[0], *percentiles(b[1:])) for b in slopes]
+    return [format_interval(b[0], percentiles(b[1:]), ".2f") for b in slopes]
 
 
 def draw(axes: Axes, runs: Sequence[Cells]) -> None:
@@ -93,29 +91,23 @@ def draw(axes: Axes, runs: Sequence[Cells]) -> None:
 
 @command_line
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workdir", type=Path, action="append", required=True, help="of a study; several are allowed")
-    add_output(parser)
-    options = parser.parse_args(arguments)
-    check_output(options.output, options.overwrite)
-    panels = {}
-    for workdir in options.workdir:
-        for run in read_directory(workdir).runs:
-            if run.is_finished and run.evaluation:
-                cells = cells_of(run)
-                panels.setdefault((str(workdir), cells.loss), []).append(cells)
+    (output, found), panels, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
+    for study, run in found:
+        if run.evaluation:
+            cells = cells_of(run)
+            panels.setdefault((study, cells.loss), []).append(cells)
     panels = {key: runs for key, runs in panels.items() if any(cells.wrong.any() for cells in runs)}
     if not panels:
         raise UserError("no finished run has wrong captions or labels: give the --workdir of configs/study/noise.py")
     figure = Figure(figsize=(4.2 * len(panels), 4), layout="constrained")
-    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
     for axes, ((study, loss), runs) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         for what, some in (("with noise", [cells for cells in runs if cells.wrong.any()]), ("all", runs)):
-            print(f"| {' | '.join([study, loss, f'{len(some)}, {what}', *estimates(some)])} |")
+            rows.append([study, loss, f"{len(some)}, {what}", *estimates(some)])
         draw(axes, runs)
         axes.set_title(f"{study}: {loss}", fontsize=10)
     legend_below(figure)
-    save(figure, options.output)
+    save(figure, output)
+    print("\n".join(markdown_table(rows)))
 
 
 if __name__ == "__main__":

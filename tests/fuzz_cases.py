@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import save
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.captions import read_part
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.concepts.vocabulary import load_vocabulary
@@ -29,7 +28,7 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.datasets.image_text import ImageText
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
-from cliptail_jax.files import read_lines
+from cliptail_jax.files import read_json, read_lines
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import PREPROCESS
@@ -41,6 +40,7 @@ from cliptail_jax.objectives import validate
 from cliptail_jax.pretrained.names import published_name, published_shape
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.published_weights import open_weights
+from cliptail_jax.runs.directory import difference_to, read_run_frequency
 from configs import clip, dino, sup
 from tests import fuzz_study
 from tests.datasets.raw_data import archive
@@ -121,9 +121,9 @@ def read_run(example, folder: Path) -> None:
     name, change = example
     (folder / name).write_bytes(flipped(RUN[name].encode(), change))
     readers = {
-        "config.json": lambda: runs.difference_to(folder, {"seed": 7}, ()),
-        "model.json": lambda: runs.read_description(folder),
-        "class_frequency.tsv": lambda: runs.read_run_frequency(folder),
+        "config.json": lambda: difference_to(folder, {"seed": 7}, ()),
+        "model.json": lambda: read_json(folder / "model.json"),
+        "class_frequency.tsv": lambda: read_run_frequency(folder),
         "metrics.jsonl": lambda: list(read_lines(folder / name)),
         "tokenizer.json": lambda: Tokenizer.load(folder / name)(["ab"]),
         "words.json": lambda: BagOfWords.load(folder).targets(["a b"]),

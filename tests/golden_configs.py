@@ -24,11 +24,7 @@ BASES = {
     "contrastive": "clip:data=imagenet_captions",
     "dino": "dino:data=laionet",
 }
-SMALL_BASES = {
-    "supervised": "sup:data=glyphs_lt",
-    "contrastive": "clip:data=glyphs_lt",
-    "dino": "dino:data=glyphs_lt",
-}
+SMALL_BASES = {"supervised": "sup:data=glyphs_lt", "contrastive": "clip:data=glyphs_lt", "dino": "dino:data=glyphs_lt"}
 STUDIES = (
     "quickstart",
     "cifar100_lt",

@@ -10,7 +10,6 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.words import lemmas_of
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import open_variant
@@ -18,6 +17,8 @@ from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.runs.directory import finish, open_or_resume
 from configs import clip
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -102,19 +103,19 @@ def run(small_config, tmp_path_factory):
     config.data.captions.words, config.eval.sets = ("title",), (SET,)
     variant = open_variant(config.data)
     data = {"records": len(variant), "fingerprint": variant.fingerprint()}
-    runs.open_or_resume(workdir, plain(config), FIELDS, data, overwrite=False)
+    open_or_resume(workdir, plain(config), FIELDS, data, overwrite=False)
     opened, rng = open_pairs(SET, config.data.data_dir), np.random.default_rng(0)
     kept = np.delete(np.arange(len(opened.captions)), 3)  # an image that could not be read
     ranks = rng.integers(0, 12, len(kept))
     results = RetrievalResults(ranks, ranks, kept, opened.caption_records[kept])
     write_retrieval(workdir, RetrievalTask(opened, {}), {"step": 8, "epoch": 1.0}, results)
-    runs.finish(workdir, step=8, seconds=90.0)
+    finish(workdir, step=8, seconds=90.0)
     return config, workdir, variant, [opened.captions[row] for row in kept]
 
 
 def test_counts_are_those_of_the_captions(composition, run):
     _, workdir, variant, texts = run
-    (found,) = composition.read_directory(workdir).runs
+    (found,) = read_directory(workdir).runs
     pairs = composition.pairs_of(found)
     training = [lemmas_of(caption) for caption in variant.captions(range(len(variant)), epoch=0)]
     frequency = collections.Counter(word for words in training for word in set(words))

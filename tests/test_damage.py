@@ -16,20 +16,20 @@ import pyarrow as pa
 import pytest
 from flax import nnx
 
-from cliptail_jax import runs
-from cliptail_jax.concepts.finished import FinishedParts
+from cliptail_jax.concepts.corpus import FinishedParts
 from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_lines
+from cliptail_jax.files import read_json, read_lines
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.directory import last_step, read_config
 from cliptail_jax.train import train
 from configs import clip
 from tests.fuzz_cases import flipped
@@ -79,11 +79,11 @@ def read_run(workdir):
     """All that later programs read of a finished run: its log, evaluations, data, model and weights."""
     finished = Run(workdir).evaluation
     opened = open_run(workdir)
-    if opened.step != runs.last_step(workdir):
+    if opened.step != last_step(workdir):
         raise UserError(f"{workdir}: its last checkpoint is not valid")  # as evaluation refuses it
     weights = [np.asarray(x).tolist() for x in jax.tree.leaves(nnx.state(opened.model))]
     evaluation = [finished.summary, finished.class_names, finished.frequency.tolist(), finished.accuracy.tolist()]
-    described = [runs.read_config(workdir), runs.read_description(workdir), read_lines(workdir / "metrics.jsonl")]
+    described = [read_config(workdir), read_json(workdir / "model.json"), read_lines(workdir / "metrics.jsonl")]
     return described, evaluation, opened.class_names, weights, opened.tokenizer(["a photo of a cat"]).tolist()
 
 

@@ -258,10 +258,8 @@ def wait_until(is_so, seconds=60):
 
 
 def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_command(cloud, tmp_path):
-    saves = (
-        'trap "echo saved >$HOME/saved; exit 143" TERM; echo started >>$HOME/started; while true; do sleep 0.1; done'
-    )
-    command = [SCRIPTS / "launch_tpu.sh", *SLICE, "--", "bash", "-c", saves]
+    saves = 'trap "echo saved >$HOME/saved; exit 143" TERM; echo started >>$HOME/started'
+    command = [SCRIPTS / "launch_tpu.sh", *SLICE, "--", "bash", "-c", f"{saves}; while true; do sleep 0.1; done"]
     started = [tmp_path / worker / "started" for worker in "01"]
 
     def attach(log):
@@ -329,13 +327,7 @@ def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path)
     assert (tmp_path / "two/seen").read_text() == "one:99 1/2\n"
 
 
-STUDY = [
-    "python",
-    "-m",
-    "cliptail_jax.study",
-    "--config=configs/study/quickstart.py",
-    "--workdir=gs://bucket/runs/study",
-]
+STUDY = "python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=gs://bucket/runs/study".split()
 POOL = ["--name=pool", "--zone=b", "--type=v5e-1"]
 # The program that is launched: it lists $RUNS runs, or trains one by $RUN, or reports.
 TRAIN = """
@@ -365,15 +357,8 @@ def trained(folder):
 
 
 def test_slices_share_the_runs_of_a_study_write_the_report_once_and_are_deleted(clouds, tmp_path):
-    done = launch(
-        "tpu",
-        *POOL,
-        "--slices=2",
-        "--price=36000",
-        "--",
-        *STUDY,
-        **clouds | {"RUNS": "5", "RUN": "echo $job; sleep 0.5"},
-    )
+    environment = clouds | {"RUNS": "5", "RUN": "echo $job; sleep 0.5"}
+    done = launch("tpu", *POOL, "--slices=2", "--price=36000", "--", *STUDY, **environment)
     assert done.returncode == 0, done.stderr
     jobs, slices = trained(tmp_path)
     assert sorted(jobs[:-1]) == list("12345") and jobs[-1] == "report" and slices == 2
@@ -514,13 +499,10 @@ def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(clouds):
     [
         (
             ["--slices=2", "--", *COMMAND],
-            "--slices=2 is for the runs of a study: .* -- python -m cliptail_jax.study ...",
+            "--slices=2 is for the runs of a study: .* -- python -m cliptail_jax.study .*",
         ),
         (["--slices=x", "--", *STUDY], "--slices=x is no number: give one, as --slices=8"),
-        (
-            ["--slices=2", "--", *STUDY[:-1], "--workdir=runs/study"],
-            "--slices=2 needs .* as --workdir=gs://BUCKET/runs/x",
-        ),
+        (["--slices=2", "--", *STUDY[:-1], "--workdir=a"], "--slices=2 needs .* as --workdir=gs://BUCKET/runs/x"),
         (["--slices=2", "--fetch=runs/x", "--", *STUDY], "--fetch=runs/x: with --slices, give it as gs://BUCKET/x"),
         (["--price=cheap", "--", "true"], "--price=cheap is no number: .* --price=1.20"),
     ],

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.runs.directory import finish, open_or_resume
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -57,11 +58,11 @@ def study(glyphs_dir, tmp_path_factory):
         run, folder = config.runs[name], workdir / "seed_0" / name
         variant, values = open_variant(run.data), plain(run)
         data = {"records": len(variant), "fingerprint": variant.fingerprint()}
-        runs.open_or_resume(folder, values, FIELDS, data, overwrite=False)
+        open_or_resume(folder, values, FIELDS, data, overwrite=False)
         write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
         confusion = biased_confusion(variant.class_frequency, 0.3, np.random.default_rng(0))
         write_evaluations(folder, run.eval.sets, confusion, variant.class_frequency)
-        runs.finish(folder, step=8, seconds=90.0)
+        finish(folder, step=8, seconds=90.0)
     return workdir
 
 
@@ -74,7 +75,7 @@ def test_program_prints_a_table_of_both_losses_and_draws_a_picture(purity, study
 
 
 def test_counts_are_those_of_the_captions(purity, study, glyphs_dir):
-    (run,) = (run for run in purity.read_directory(study).runs if run.name == "clip_uniform_30")
+    (run,) = (run for run in read_directory(study).runs if run.name == "clip_uniform_30")
     config = load_config("noise")
     config.data_dir = str(glyphs_dir)
     variant, cells = open_variant(config.runs.clip_uniform_30.data), purity.cells_of(run)

@@ -15,9 +15,9 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 from test_train_processes import with_devices
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.icons.families import read_families
+from cliptail_jax.runs.evaluations import last_evaluation
 from tests.datasets.test_icons import icon_set, rectangle, write_iconify
 from tests.tiny_clip import save_tiny_clip
 
@@ -156,7 +156,7 @@ def test_captions_are_counted_and_a_clip_is_trained_on_them(executed):
     workdir = folder / "run"
     truth, by_name, edited = (read_frequency(workdir / f"{table}.tsv")[1] for table in ("truth", "by_name", "edited"))
     assert list(edited) == list(truth) != list(by_name)
-    last = runs.last_evaluation(workdir / "clip", "glyphs:test")
+    last = last_evaluation(workdir / "clip", "glyphs:test")
     row = next(row for row in outputs(notebook, "accuracy")["text/markdown"].split("\n") if row.startswith("| truth"))
     assert row.startswith(f"| truth | {last['slope_acc']:.1f} [{last['slope_acc_interval'][0]:.1f}, ")
     assert f"| {last['corr_acc']:.2f} [{last['corr_acc_interval'][0]:.2f}, " in row
@@ -168,7 +168,7 @@ def test_captions_of_ones_own_are_compared_with_a_published_clip(executed):
     workdir = folder / "again"
     counts = dict(zip(*read_frequency(workdir / "by_name.tsv")))
     assert {name: count for name, count in counts.items() if count} == {"digit four": 2, "eighth note": 1}
-    summary = runs.last_evaluation(workdir / "published", "glyphs:test")
+    summary = last_evaluation(workdir / "published", "glyphs:test")
     row = outputs(notebook, "accuracy_again")["text/markdown"].split("\n")[-1]
     assert row.startswith("| by_name | ") and f"| {summary['corr_acc']:.2f} " in row
     assert outputs(notebook, "wrong_again") == outputs(notebook, "exclude_again") == {}  # nobody knows the truth
@@ -185,7 +185,7 @@ def test_icons_are_built_counted_trained_on_and_searched(executed):
     notebook, folder = executed["natural_tail"].result()
     assert "24 training pairs, such as" in outputs(notebook, "pairs")["stdout"]
     assert "the most frequent: star 6, heart 6, umbrella 6, cloud 6, rain 6" in outputs(notebook, "words")["stdout"]
-    assert all(runs.last_evaluation(folder / "run" / name, "icons:test")["step"] == 6 for name in ("sl", "clip"))
+    assert all(last_evaluation(folder / "run" / name, "icons:test")["step"] == 6 for name in ("sl", "clip"))
     rows = outputs(notebook, "results")["text/markdown"].splitlines()[2:]
     assert [row.split(" | ")[1] for row in rows] == ["24", "24"]
     assert "image/png" in outputs(notebook, "figure") and "cat face: " in outputs(notebook, "search")["stdout"]

@@ -22,7 +22,7 @@ from cliptail_jax.outputs import check_output, files_in
 from cliptail_jax.pretrained.export import main as export
 from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.report.__main__ import main as report
-from cliptail_jax.runs import open_or_resume
+from cliptail_jax.runs.directory import open_or_resume
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.transfer.program import transfer
 from configs import sup

@@ -1,9 +1,20 @@
-"""Functions take what they need, not whole configs: their signatures show their dependencies, and notebooks can call them."""
+"""Functions take what they need, not whole configs: their signatures show their dependencies, and notebooks can call them.
+
+Also: the tests check annotations, and the page of guarantees names tests that exist.
+"""
 
 import ast
+import re
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "cliptail_jax"
+import jaxtyping
+import numpy as np
+import pytest
+
+from cliptail_jax.metrics.groups import group_means
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "cliptail_jax"
 
 
 def whole_config_functions(tree: ast.AST) -> list[str]:
@@ -30,3 +41,23 @@ def test_few_functions_take_a_whole_config():
         for name in whole_config_functions(ast.parse(path.read_text()))
     ]
     assert len(found) <= 40, sorted(found)
+
+
+def test_a_function_of_the_package_refuses_an_array_of_another_shape():
+    with pytest.raises(jaxtyping.TypeCheckError, match="accuracy"):
+        group_means(np.array([3, 2, 1]), np.array([0.5, 0.25]))
+
+
+def test_every_guarantee_has_its_test():
+    page = (ROOT / "cliptail_jax/runs/README.md").read_text().partition("## Limits")[0]
+    named = set(re.findall(r"`(test_\w+)`", page))
+    defined = {
+        name
+        for path in ROOT.glob("tests/**/test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    }
+    assert len(named) > 20 and named <= defined, sorted(named - defined)
+    rows = [
+        line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| guarantee", "| ---"))
+    ]
+    assert all("`test_" in row for row in rows)

@@ -13,17 +13,14 @@ import pathlib
 import re
 import sys
 import time
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from cliptail_jax.concepts.captions import add_arguments, find_parts
-from cliptail_jax.concepts.corpus import count_corpus
+from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.finished import FinishedParts
-from cliptail_jax.concepts.naming import Naming
-from cliptail_jax.concepts.tally import COUNTS, Tally
+from cliptail_jax.concepts.tally import Tally, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError, command_line
@@ -82,8 +79,7 @@ def count(options: argparse.Namespace) -> None:
             write_counts(outputs[1], frequent_first(counts))
         report(tally, output, time.monotonic() - start)
         if vocabulary:
-            none = tally.captions - tally.one - tally.several
-            print(Naming(counts["count"].to_numpy(), tally.one, tally.several, none))
+            print(naming_note(tally.one, tally.several, tally.captions, len(vocabulary)))
     if damaged:
         others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
         raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
@@ -95,24 +91,15 @@ def is_counts(path: pathlib.Path) -> bool:
     return re.match(rb"[^\t\n]*\t\d+\n", first_bytes(path)) is not None
 
 
-def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The counts of all names in their order, 0 for those that do not occur."""
-    found = dict(zip(*(column.to_pylist() for column in counts.columns)))
-    return pa.table([names, [found.get(name, 0) for name in names]], schema=COUNTS)
-
-
 def frequent_first(counts: pa.Table) -> pa.Table:
     """Sorted by decreasing count; equal counts keep their order."""
     return counts.take(np.argsort(-counts["count"].to_numpy(), kind="stable"))
 
 
 def write_counts(path: pathlib.Path, counts: pa.Table) -> None:
-    try:
-        with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
-            for rows in counts.to_batches(max_chunksize=100_000):
-                file.writelines(f"{name}\t{count}\n" for name, count in zip(*map(pa.Array.to_pylist, rows.columns)))
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
+        for rows in counts.to_batches(max_chunksize=100_000):
+            file.writelines(f"{name}\t{count}\n" for name, count in zip(*map(pa.Array.to_pylist, rows.columns)))
 
 
 def report(tally: Tally, output: pathlib.Path, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """Counts the captions that name each concept of a vocabulary: `ConceptCounter(vocabulary).count(captions)`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,10 +8,9 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import CaptionBatch, Captions, Weights, batches_of
 from cliptail_jax.concepts.matching import ConceptIndex
-from cliptail_jax.concepts.naming import Naming, naming
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
-from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
+from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, sums_by, total
 from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES, Concept, check_unique
 from cliptail_jax.concepts.words import excluded_by, phrases_of
 from cliptail_jax.errors import UserError
@@ -54,10 +53,8 @@ class ConceptCounter:
         Raises:
             UserError: The captions are not text, or the weights are not one whole number for each.
         """
-        counts = np.zeros(len(self.names), np.int64)
-        for batch in batches_of(captions, weights):
-            counts += self._sums(batch, *self._carried(batch.captions))
-        return dict(zip(self.names, counts.tolist()))
+        tally = total(map(self.tally, batches_of(captions, weights)))
+        return dict(zip(self.names, in_order(tally.counts, self.names)["count"].to_pylist()))
 
     def matches(self, captions: Captions) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it names, by index, ordered by caption, then by concept."""
@@ -69,27 +66,14 @@ class ConceptCounter:
             first += len(batch.captions)
         return tuple(np.concatenate(pairs).T)
 
-    def naming(self, chunks: Iterable[Captions]) -> Naming:
-        """Counts the captions (in chunks) that name each concept, and those that name one, several or no concepts."""
-        classes = len(self.names)
-        total = Naming(np.zeros(classes, np.int64), 0, 0, 0)
-        for captions in chunks:
-            total += naming(*self.matches(captions), len(captions), classes)
-        return total
-
     def tally(self, batch: CaptionBatch) -> Tally:
         """Counts one batch; add up the results of many."""
         rows, concepts = self._carried(batch.captions)
-        counts, named = self._sums(batch, rows, concepts), np.bincount(rows, minlength=len(batch.captions))
-        found = np.flatnonzero(counts)
+        counts = sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])
+        named, found = np.bincount(rows, minlength=len(batch.captions)), np.flatnonzero(counts)
         table = pa.table([[self.names[concept] for concept in found], counts[found]], schema=COUNTS)
         one, several = int(np.sum(named == 1)), int(np.sum(named > 1))
         return Tally(table, len(batch.captions), count_undecodable(batch.captions), one, several)
-
-    def _sums(
-        self, batch: CaptionBatch, rows: Int[np.ndarray, " pair"], concepts: Int[np.ndarray, " pair"]
-    ) -> Int[np.ndarray, " concept"]:
-        return sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])
 
     def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it names; those of a concept are in the order of captions."""

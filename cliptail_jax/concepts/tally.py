@@ -1,7 +1,7 @@
 """The result of counting a batch, a part or a corpus: the number of captions with each name."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import CaptionBatch
+from cliptail_jax.concepts.batches import CaptionBatch, Captions, batches_of
 from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
 from cliptail_jax.errors import UserError
 
@@ -72,6 +72,29 @@ class RunningTotal:
 
     def total(self) -> Tally:
         return total(self._tallies)
+
+
+def count_chunks(counter: Counter, chunks: Iterable[Captions]) -> Tally:
+    """Counts captions that come in chunks."""
+    running = RunningTotal()
+    for chunk in chunks:
+        for batch in batches_of(chunk):
+            running.add(counter.tally(batch))
+    return running.total()
+
+
+def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The counts of all names in their order, 0 for those that do not occur."""
+    found = dict(zip(*(column.to_pylist() for column in counts.columns)))
+    return pa.table([names, [found.get(name, 0) for name in names]], schema=COUNTS)
+
+
+def naming_note(one: int, several: int, captions: int, classes: int) -> str:
+    """How many of some captions name one, several and none of a number of classes."""
+    return (
+        f"{one:,} of {captions:,} captions name one of {classes:,} classes, {several:,} several, "
+        f"{captions - one - several:,} none"
+    )
 
 
 def sums_by(

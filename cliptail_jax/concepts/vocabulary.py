@@ -119,19 +119,14 @@ def data_file(name: str) -> str:
 
 
 def imagenet_concepts(vocabulary: str) -> tuple[Concept, ...]:
-    in_captions = imagenet_names("imagenet1k")
-    edits = json.loads(data_file("imagenet1k_edits.json"))
-    return tuple(
-        dataclasses.replace(imagenet_concept(wnid, in_captions[wnid], edits.get(wnid, {})), name=name)
-        for wnid, name in imagenet_names(vocabulary).items()
-    )
-
-
-def imagenet_concept(wnid: str, name: str, edit: dict) -> Concept:
-    phrases = dict.fromkeys((*lemmas(wnid), name.lower()))
-    kept = (phrase for phrase in phrases if phrase not in edit.get("remove", ()))
-    replaced = itertools.chain.from_iterable(edit.get("replace", {}).get(phrase, [phrase]) for phrase in kept)
-    return Concept(name, (*replaced, *edit.get("add", ())), tuple(edit.get("exclude", ())))
+    in_captions, edits = imagenet_names("imagenet1k"), json.loads(data_file("imagenet1k_edits.json"))
+    concepts = []
+    for wnid, name in imagenet_names(vocabulary).items():
+        edit, phrases = edits.get(wnid, {}), dict.fromkeys((*lemmas(wnid), in_captions[wnid].lower()))
+        kept = (phrase for phrase in phrases if phrase not in edit.get("remove", ()))
+        replaced = itertools.chain.from_iterable(edit.get("replace", {}).get(phrase, [phrase]) for phrase in kept)
+        concepts.append(Concept(name, (*replaced, *edit.get("add", ())), tuple(edit.get("exclude", ()))))
+    return tuple(concepts)
 
 
 def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:

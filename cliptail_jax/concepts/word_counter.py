@@ -1,6 +1,6 @@
 """Counts the captions in which each word occurs, without a vocabulary."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from cliptail_jax.concepts.batches import CaptionBatch, Captions, batches_of
 from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
 from cliptail_jax.concepts.lexicon import Occurrences
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
-from cliptail_jax.concepts.tally import COUNTS, RunningTotal, Tally, sums_by
+from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
 from cliptail_jax.concepts.words import CONTRACTIONS, changed_words, lemma
 
 NO_WORD = -1  # the frequency of the rarest word of a caption without words
@@ -36,14 +36,6 @@ class WordCounter:
         weights = None if batch.weights is None else batch.weights[occurrences.captions]
         counts = sums_by(occurrences.lemmas, len(lemmas), weights)
         return Tally(pa.table([lemmas, counts], schema=COUNTS), len(batch.captions), count_undecodable(batch.captions))
-
-    def total(self, chunks: Iterable[Captions]) -> Tally:
-        """Counts captions that come in chunks."""
-        running = RunningTotal()
-        for chunk in chunks:
-            for batch in batches_of(chunk):
-                running.add(self.tally(batch))
-        return running.total()
 
     def rarest(
         self, captions: Captions, names: Sequence[str], frequency: Int[np.ndarray, " word"]

@@ -437,25 +437,17 @@ def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_sections(config: ConfigDict) -> None:
     """Raise UserError if values of a training config, valid by themselves, cannot be combined."""
-    check_optimizer(config.optimizer)
+    if config.optimizer.warmup_steps and config.optimizer.warmup_epochs:
+        raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
     check_evaluation(config.eval)
     if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
         raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
-    check_groups(config.batch_size, config.accumulate_steps, config.vocabulary.group_size)
-    check_data(config.data)
-
-
-def check_optimizer(optimizer: ConfigDict) -> None:
-    if optimizer.warmup_steps and optimizer.warmup_epochs:
-        raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
-
-
-def check_groups(batch_size: int, accumulate_steps: int, group_size: int) -> None:
-    """Raise UserError if micro-batches, or groups that share a vocabulary, do not divide the batch evenly."""
-    if batch_size % accumulate_steps:
-        raise UserError(f"batch_size={batch_size} is not divisible by accumulate_steps={accumulate_steps}")
+    batch_size, group_size = config.batch_size, config.vocabulary.group_size
+    if batch_size % config.accumulate_steps:
+        raise UserError(f"batch_size={batch_size} is not divisible by accumulate_steps={config.accumulate_steps}")
     if group_size and batch_size % group_size:
         raise UserError(f"vocabulary.group_size={group_size} does not divide batch_size={batch_size}")
+    check_data(config.data)
 
 
 def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) -> None:

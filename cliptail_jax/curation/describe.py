@@ -113,17 +113,10 @@ def table_of(variant: Variant, path: Path) -> str:
     return tsv(columns, rows)
 
 
-def export(variant: Variant, path: Path) -> None:
-    """Writes the table of a variant's rows to a file."""
-    write("--export", path, table_of(variant, path))
-
-
-def write(flag: str, path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
-    except OSError as error:
-        raise UserError(f"{flag}: cannot write {path}: {error.strerror or error}") from None
+def write(path: Path, text: str) -> None:
+    """Writes a text file, whose folder may not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
 
 
 def tsv(header: Iterable[str], rows: Iterable[Sequence]) -> str:
@@ -162,8 +155,8 @@ def write_croissant(variant: Variant, data: ConfigDict, path: Path) -> None:
     table = path.with_suffix(JSON_LINES)
     content = table_of(variant, table)
     document = croissant(variant, data, table.name, content.encode())
-    write("--croissant", table, content)
-    write("--croissant", path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write(table, content)
+    write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     print(f"written      {table}\nwritten      {path}")
     if to_add := [name for name in TO_ADD if name not in document]:
         print(f"note         before you publish {path.name}, add what only you know: {', '.join(to_add)}")
@@ -197,7 +190,7 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
         write_text(folder / BALANCE, tsv(("entry", "before", "after"), zip(*variant.balance)))
         print(f"written      {folder}/{BALANCE}, how often each entry occurs before and after")
     if table:
-        export(variant, table)
+        write(table, table_of(variant, table))
         print(f"written      {table}")
     if metadata:
         write_croissant(variant, data, metadata)

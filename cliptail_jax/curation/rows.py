@@ -13,7 +13,7 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.naming import naming
+from cliptail_jax.concepts.tally import naming_note
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_for, vocabulary_names
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.joined import JoinedSource
@@ -79,13 +79,14 @@ def class_match_rows(
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to search")
     names, wnids = vocabulary_classes(vocabulary)
     records, labels = ConceptCounter(vocabulary_for(vocabulary, rule), rule).matches(words)
-    note = str(naming(records, labels, len(words), len(names)))
+    named = np.bincount(records, minlength=len(words))
+    note = naming_note(np.sum(named == 1), np.sum(named > 1), len(words), len(names))
     others = np.setdiff1d(np.arange(len(words)), records) if unmatched == KEEP else records[:0]
     if unmatched_fraction < 1:
         drawn = np.random.default_rng((seed, 4)).permutation(len(others))
         others = others[drawn[: round(unmatched_fraction * len(others))]]
     if unique:
-        alone = np.bincount(records, minlength=len(words))[records] == 1
+        alone = named[records] == 1
         records, labels = records[alone], labels[alone]
     records, labels = np.concatenate([records, others]), np.concatenate([labels, np.full(len(others), -1)])
     order = np.argsort(records, kind="stable")

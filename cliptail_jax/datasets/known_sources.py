@@ -25,12 +25,18 @@ class Preset:
         fields: values of `config.data`; its `name` is the source's unless given.
         small: whether images have 32 or 64 pixels, for which config files choose small models.
         fill: the source, as 'name:split', that supplies the records that `match=` finds missing.
+        texts: the text fields that are captions unless `fields` names them.
+        records: the number of records of a set that is not in `PRESETS`.
+        side: of images for small networks, in pixels.
     """
 
     evaluation_sets: tuple[str, ...]
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     small: bool = False
     fill: str = ""
+    texts: tuple[str, ...] = ()
+    records: int = 0
+    side: int = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,8 +158,7 @@ KNOWN_SOURCES = (
             "icons": Preset(
                 ("icons:test",),
                 dict(
-                    captions=dict(words=("name",)),
-                    class_match=dict(vocabulary="icons", rule=LONGEST, unmatched="keep"),
+                    captions=dict(words=("name",)), class_match=dict(vocabulary="icons", rule=LONGEST, unmatched="keep")
                 ),
                 small=True,
             )

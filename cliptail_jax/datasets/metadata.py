@@ -54,8 +54,9 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
     info, features = records.dataset_info.splits[split], records.dataset_info.features
     shards = fingerprint(info.filepaths, info.shard_lengths)
     path = table_path(folder, split)
+    stored = columns and list(dict.fromkeys(SUPERCLASS if name == KIND_OF else name for name in columns))
     try:
-        table = read_table(path, features, columns and stored_columns(columns))
+        table = read_table(path, features, stored)
     except FileNotFoundError:
         table = None
     except DamagedTableError as damage:
@@ -85,11 +86,6 @@ def has_written_superclasses(features: tfds.features.FeaturesDict) -> bool:
     """Whether the coarse labels are those of CIFAR-100."""
     coarse = class_labels(features).get("coarse_label")
     return coarse is not None and set(map(clean_name, coarse.names)) <= WRITTEN.keys()
-
-
-def stored_columns(columns: Sequence[str]) -> list[str]:
-    """The columns of the table from which the given ones are made."""
-    return list(dict.fromkeys(SUPERCLASS if name == KIND_OF else name for name in columns))
 
 
 def check_labels(

@@ -8,14 +8,15 @@ import numpy as np
 from jaxtyping import Int
 
 from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import Concept, concepts_by_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import digest_of_json
-from cliptail_jax.runs import evaluation_directory, last_evaluation, read_run_frequency
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import FREQUENCY
+from cliptail_jax.runs.directory import FREQUENCY, read_run_frequency
+from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +44,12 @@ class CaptionCounts:
             folder, last = evaluation_directory(self.workdir, opened.name), last_evaluation(self.workdir, opened.name)
             if last and last["settings"].get(COUNTED) == digest and (folder / FREQUENCY).exists():
                 return read_run_frequency(folder)[1], digest
-            found = ConceptCounter(concepts, self.rule).naming(self.captions())
+            tally = count_chunks(ConceptCounter(concepts, self.rule), self.captions())
         except UserError as error:
             log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
             return None, ""
-        log_line(f"classes of {opened.name}: {found}")
-        return found.counts, digest
+        log_line(f"classes of {opened.name}: {naming_note(tally.one, tally.several, tally.captions, len(concepts))}")
+        return in_order(tally.counts, opened.variant.class_names)["count"].to_numpy(), digest
 
 
 def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:

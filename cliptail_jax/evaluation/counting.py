@@ -29,7 +29,7 @@ class ClassHead(NamedTuple):
     Attributes:
         logit_scale: the s that was learned with these embeddings: logits are exp(s) times the cosines. None for a
             linear layer, and for embeddings from elsewhere, which have no logits.
-        adjustment: the τ log π that is subtracted from the logits; None for none (see `evaluation.adjustment`).
+        adjustment: the τ log π that is subtracted from the logits; None for none.
         logit_bias: the b that was learned with the scale, for confidence σ(logit + b); None for softmax.
     """
 

@@ -16,7 +16,6 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_table
 from cliptail_jax.config.sections import evaluation_pixels
-from cliptail_jax.evaluation.adjustment import log_prior
 from cliptail_jax.evaluation.counting import (
     ClassHead,
     FeatureCollector,
@@ -37,12 +36,13 @@ from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import write_text
 from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
-from cliptail_jax.runs import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,9 @@ class Evaluator:
             if options.estimate_prior:
                 prior = estimate_log_prior(self._sum_probabilities, parts, head, batches(), unreadable, self._mesh)
             else:
-                prior = log_prior(task.frequency)
+                # A class without training images counts as one with a single image: log 0 would place it above all others.
+                prior = log_prior(np.maximum(task.frequency, 1))
+            # Menon et al. 2021, arXiv 2007.07314
             head = head._replace(adjustment=np.float32(options.logit_adjustment * prior))
         collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
         similarities = ClassSimilarities(head.embeddings) if options.similarity else None

@@ -55,7 +55,8 @@ def zero_shot_heads(
     def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
         model = nnx.merge(graphdef, *parts, copy=True)
         bias = learned_bias(model) if options.confidence == SIGMOID else None
-        heads = {name: zero_shot_head(embeddings, sizes[name]) for name, embeddings in embed(parts).items()}
+        # The mean of a class's unit-length prompt embeddings, at unit length (Radford et al., 2021).
+        heads = {name: unit(mean_by_class(embeddings, sizes[name])) for name, embeddings in embed(parts).items()}
         scale = gather(model.logit_scale[...])
         return {name: ClassHead(head, logit_scale=scale, logit_bias=bias) for name, head in heads.items()}
 
@@ -199,11 +200,3 @@ def make_encode_text(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable:
         return normalize(nnx.merge(graphdef, *parts, copy=True).encode_text(text))
 
     return jax.jit(encode_text, out_shardings=replicated(mesh))
-
-
-def zero_shot_head(embeddings: Float[np.ndarray, "prompt dim"], sizes: Sequence[int]) -> Float[np.ndarray, "class dim"]:
-    """Class embeddings: the mean of a class's unit-length prompt embeddings, at unit length (Radford et al., 2021).
-
-    Arguments as for `mean_by_class`.
-    """
-    return unit(mean_by_class(embeddings, sizes))

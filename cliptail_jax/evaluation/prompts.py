@@ -27,7 +27,8 @@ def set_prompts(opened: OpenedSet, chosen: str) -> Prompts:
     """
     if chosen.endswith(".json"):
         return prompts_by_class(work_path(chosen), opened)
-    return template_prompts(opened.prompt_names, templates(chosen) if chosen else opened.templates)
+    chosen_templates = templates(chosen) if chosen else opened.templates
+    return tuple(tuple(template.replace("{}", name) for template in chosen_templates) for name in opened.prompt_names)
 
 
 def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
@@ -49,11 +50,6 @@ def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
             f"{path} has prompts for '{next(iter(given))}', which is not a class of {opened.name}: leave it out"
         )
     return tuple(prompts)
-
-
-def template_prompts(names: Sequence[str], templates: Sequence[str]) -> Prompts:
-    """Every class name in every template."""
-    return tuple(tuple(template.replace("{}", name) for template in templates) for name in names)
 
 
 def check_distinct(

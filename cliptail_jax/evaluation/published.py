@@ -17,19 +17,17 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, validate
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import embed_texts, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, tsv, write_sheet
-from cliptail_jax.evaluation.results import evaluation_settings, head_mid_tail, recorded_settings
+from cliptail_jax.evaluation.results import check_adjustment, evaluation_settings, head_mid_tail, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
@@ -44,8 +42,9 @@ from cliptail_jax.pretrained.model import ModelName, find_model
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
-from cliptail_jax.runs import last_evaluations
 from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.directory import foreign_file, prepare_directory, read_config
+from cliptail_jax.runs.evaluations import read_summaries
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "table.tsv": b"model\tset", "models.tsv": b"run\tset"}  # with their beginnings
@@ -120,7 +119,7 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
         for model in models
         for name, set_tasks in tasks[model.name].items()
         if is_done(directories[model.name], set_tasks, model)
-        for summary in last_evaluations(directories[model.name], name, len(set_tasks))
+        for summary in read_summaries(directories[model.name], name)[-len(set_tasks) :]
     ]
     if summaries and jax.process_index() == 0:
         print(markdown(summaries), end="")
@@ -153,9 +152,9 @@ def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
             )
         name_of[directory] = name
     for directory, name in ({workdir: None} | name_of).items():
-        existing = runs.read_config(directory)
+        existing = read_config(directory)
         if existing is None:
-            if name is not None and (other := runs.foreign_file(directory)):
+            if name is not None and (other := foreign_file(directory)):
                 raise UserError(f"{directory} contains {other}, but no evaluation: give another --workdir")
             continue
         if existing["objective"] != MODE:
@@ -245,7 +244,7 @@ def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, readi
 
 def is_done(directory: Path, tasks: Sequence[Task | RetrievalTask], model: ModelName) -> bool:
     """Whether the last evaluations in `directory` have the settings of a set's `tasks`, and the model's current weights."""
-    last = last_evaluations(directory, tasks[0].opened.name, len(tasks))
+    last = read_summaries(directory, tasks[0].opened.name)[-len(tasks) :]
     if [recorded_settings(summary) for summary in last] != [task.settings for task in tasks]:
         return False
     try:
@@ -293,7 +292,7 @@ def evaluate_model(
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
-        runs.prepare_directory(directory, {**values, "eval.models": [model.name]}, replace=False)
+        prepare_directory(directory, {**values, "eval.models": [model.name]}, replace=False)
     evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, reading)
     about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}
     adjusted = options.logit_adjustment and not options.estimate_prior  # by each class frequency

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.pretrained.published import LISTS, PublishedModel, listed_models, published_models
+from cliptail_jax.pretrained.published import PublishedModel, published_models
 from cliptail_jax.runs.tables import UNDEFINED, format_number, pad_columns
 
 CHIP, BATCH_SIZE, CLASSES = "v5e-1", 256, 1000  # for which the memory is computed
@@ -24,11 +24,6 @@ def page(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
         rows = pad_columns([HEADER, *map(row, models)])
         lines += [heading, "", *("  ".join(cells).rstrip() for cells in rows), ""]
     return "\n".join([*lines, NOTE]) + "\n"
-
-
-def all_lists() -> dict[str, Sequence[PublishedModel]]:
-    """The lists by their config."""
-    return {f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}
 
 
 def listed(names: Sequence[str]) -> list[PublishedModel]:

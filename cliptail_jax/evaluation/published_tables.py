@@ -10,7 +10,7 @@ from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
-from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, markdown_table, pad_columns
 
 SHOWN = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
@@ -30,17 +30,12 @@ def markdown(summaries: Summaries) -> str:
     headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in shown]
     rows = [["model", "set", *headings, "class frequency"]]
     for summary in summaries:
-        cells = [cell(summary, measure) for measure in shown]
+        cells = [
+            format_interval(summary.get(m.key), interval(summary, m.key) if m.has_interval else None, m.format)
+            for m in shown
+        ]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
-
-
-def cell(summary: Mapping[str, Any], measure: Measure) -> str:
-    """A measure of an evaluation, with its interval if it has one."""
-    value = summary.get(measure.key)
-    if measure.has_interval:
-        return format_interval(value, interval(summary, measure.key), measure.format)
-    return format_number(value, measure.format)
 
 
 def tsv(summaries: Summaries) -> str:

@@ -18,7 +18,7 @@ from cliptail_jax.metrics import calibration, groups, per_class
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
-from cliptail_jax.runs import ARRAYS, evaluation_directory, last_evaluation
+from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, last_evaluation
 
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 # What evaluations by earlier versions have in their settings, where options that were removed were not used.
@@ -88,6 +88,21 @@ def head_mid_tail(
     if ranking is None:
         return None
     return groups.head_mid_tail(ranking, options.head_classes or None, options.tail_classes or None)
+
+
+def check_adjustment(options: ConfigDict, name: str, frequency: Int[np.ndarray, " class"] | None, remedy: str) -> None:
+    """Raise UserError if logits on the set `name` are to be adjusted for an unknown class frequency.
+
+    Args:
+        options: `config.eval`.
+        frequency: the frequency of the set's classes.
+        remedy: how to provide it, in the imperative.
+    """
+    if options.logit_adjustment and not options.estimate_prior and frequency is None:
+        raise UserError(
+            f"eval.logit_adjustment={options.logit_adjustment:g} needs the class frequency of '{name}', which is not known: "
+            f"{remedy}, or set eval.estimate_prior"
+        )
 
 
 def class_results(

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
 
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.pairs import PairSet
@@ -22,9 +23,9 @@ from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.parallel.sharding import batch_sharding
-from cliptail_jax.runs import ARRAYS, add_summary, evaluation_directory
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import WORD_FREQUENCY
+from cliptail_jax.runs.evaluations import ARRAYS, add_summary, evaluation_directory
 
 Captions = Iterable[Sequence[str]]  # in chunks
 
@@ -115,7 +116,7 @@ def rarest_words(
         except UserError as error:
             log_line(f"note: there are no word frequencies, and no slope of retrieval ({error})")
             return {}
-        counts = counter.total(captions).counts.sort_by([("count", "descending"), ("name", "ascending")])
+        counts = count_chunks(counter, captions).counts.sort_by([("count", "descending"), ("name", "ascending")])
         if counts.num_rows and jax.process_index() == 0:
             write_frequency(path, counts["name"].to_pylist(), counts["count"].to_numpy())
         names, frequency = counts["name"].to_pylist(), counts["count"].to_numpy()

@@ -17,12 +17,11 @@ from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.adjustment import check_adjustment
 from cliptail_jax.evaluation.captioned import CaptionCounts
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import ModelParts, embed_texts, head_rows, word_heads, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
-from cliptail_jax.evaluation.results import COUNTED, evaluation_settings, head_mid_tail
+from cliptail_jax.evaluation.results import COUNTED, check_adjustment, evaluation_settings, head_mid_tail
 from cliptail_jax.evaluation.retrieval import Captions, RetrievalTask, rarest_words, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, vocabulary_of, with_class_names
 from cliptail_jax.input.bag_of_words import BagOfWords

@@ -25,10 +25,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import DISTINCT, SHUFFLED
-from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
 from cliptail_jax.experiments.arguments import Arguments, choice, number, read_only, real
-from cliptail_jax.experiments.own_data import own_preset, small_epochs, small_size
+from cliptail_jax.experiments.own_data import find_preset
 from cliptail_jax.objectives import base_config
 
 BATCH = ("batch_size", "batch_classes", "batch_composition")
@@ -68,7 +67,7 @@ def start(given: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
     """
     name, config = given["data"], base_config()
     config.data.data_dir = given.get("data_dir", "")
-    preset = PRESETS[name] if name in PRESETS else own_preset(name, config.data.data_dir, retrieves)
+    preset = find_preset(name, config.data.data_dir, retrieves)
     is_small = choice({"recipe": SMALL if preset.small else PAPER} | given, "recipe", (SMALL, PAPER)) == SMALL
     config.eval.sets = preset.evaluation_sets
     if sets := given.get("sets"):
@@ -98,9 +97,11 @@ def start(given: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
 
 def small_images(given: Arguments, is_long_tailed: bool) -> dict[str, Any]:
     """The fields of the recipe for small images: 32 pixels, and a ResNet of 0.1 M parameters: minutes on two CPU cores."""
-    batch_size, data, data_dir = number(given, "batch_size", 128), given["data"], given.get("data_dir", "")
-    size = number(given, "size", small_size(data, data_dir))
-    epochs = 30 if is_long_tailed else small_epochs(data, data_dir, batch_size)
+    batch_size, preset = number(given, "batch_size", 128), find_preset(given["data"], given.get("data_dir", ""))
+    size = number(given, "size", preset.fields.get("image_size", preset.side))
+    epochs = 30 if is_long_tailed else 10
+    if preset.records:  # 1,000 steps
+        epochs = min(max(1000 * batch_size // preset.records, 10), 50)
     return dict(
         total_epochs=epochs,
         batch_size=batch_size,

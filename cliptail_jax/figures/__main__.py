@@ -2,7 +2,7 @@
 
 import sys
 
-from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.errors import command_line
 from cliptail_jax.figures import draw_figure, make_parser
 
 
@@ -11,11 +11,7 @@ def main(arguments: list[str]) -> None:
     """Draw the figure that the command line names."""
     if not arguments:
         return make_parser().print_help()
-    try:
-        written = draw_figure(arguments)
-    except OSError as error:
-        raise UserError(error) from error
-    print(f"wrote {', '.join(map(str, written))}")
+    print(f"wrote {', '.join(map(str, draw_figure(arguments)))}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,5 @@ from cliptail_jax.figures.parts import lines
 PAPER_FIGURE = 5
 COLUMNS = lines.COLUMNS
 
-add_arguments = functools.partial(
-    lines.add_arguments, measures=("top1", "corr_acc", "corr_pred", "slope_acc", "slope_pred")
-)
+add_arguments = lines.add_arguments
 draw = functools.partial(lines.draw_along, axis="similarity threshold", logarithmic=False)

@@ -21,7 +21,5 @@ from cliptail_jax.figures.parts import lines
 PAPER_FIGURE = 6
 COLUMNS = lines.COLUMNS
 
-add_arguments = functools.partial(
-    lines.add_arguments, measures=("top1", "corr_acc", "corr_pred", "slope_acc", "slope_pred")
-)
+add_arguments = lines.add_arguments
 draw = functools.partial(lines.draw_along, axis="concepts in training", logarithmic=False)

@@ -32,10 +32,5 @@ add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_a
 
 def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:
     if not any(entry["x"] for entry in entries):
-        entries = [with_images(entry) for entry in entries]
+        entries = [dataclasses.replace(e, cells={**e.cells, "x": str(e.images)}) for e in entries]
     return lines.draw_along(entries, measures, "training images", logarithmic=True)
-
-
-def with_images(entry: Entry) -> Entry:
-    """The entry with the run's number of training images as its x."""
-    return dataclasses.replace(entry, cells={**entry.cells, "x": str(entry.images)})

@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     """A column of panels for each number of shots: at the top the others, at the bottom the tail, in percent."""
-    cuts = [cut_of(entry) for entry in entries]
+    # Of each run, the number of classes that were trimmed, and the number of images that each of them has left.
+    cuts = [tuple(entry.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
     trimmed = sorted({classes for classes, _ in cuts if classes})
     shots = sorted({of_run for classes, of_run in cuts if classes}, reverse=True)
     if not trimmed:
@@ -92,11 +93,6 @@ def draw_part(
                 cuts, values = axes.get_xlim(), values * 2
             axes.plot(cuts, values, color=look["color"], linestyle="--", linewidth=1, label=f"{group}, untrimmed")
     add_grid(axes)
-
-
-def cut_of(entry: Entry) -> tuple[int, int]:
-    """The number of classes that were trimmed, and the number of images that each of them has left."""
-    return entry.config.get("data.tail.classes", 0), entry.config.get("data.tail.shots", 0)
 
 
 def accuracies(entry: Entry, untrimmed: Path | None, classes: int) -> dict[str, float]:

@@ -136,11 +136,14 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
                 content = marked(content, start)
             cleaner, strip_separator = options.get("clean", "whitespace"), options.get("strip_sep_token", False)
             content = configured(content, read_settings(path.with_name(SETTINGS)))
-            if not content.get("padding") and attends_to_padding(text_config):
+            # The features of open_clip's own transformers may depend on what follows a text.
+            sees_padding = text_config.get("no_causal_mask") or text_config.get("pool_type") == "last"
+            if not content.get("padding") and sees_padding and not text_config.get("hf_model_name"):
                 raise UserError(f"{path} does not name the token that pads texts: put its {SETTINGS} beside it")
             options = cleaner, strip_separator, text_config.get("vocab_size")
             tokenizer = HuggingFaceTokenizer(json.dumps(content), context_length, *options)
-            tokens = ordinary_tokens(content)
+            added = {token["content"] for token in content.get("added_tokens") or ()}  # such as T5's `<extra_id_0>`
+            tokens = 1 + max(id_ for token, id_ in token_ids(content).items() if token not in added)
     except UserError:
         raise
     except Exception as error:  # the library raises bare exceptions
@@ -186,18 +189,6 @@ def token_ids(content: Mapping[str, Any]) -> dict[str, int]:
     vocabulary = content["model"]["vocab"]  # of a unigram model, a list of tokens and their scores
     ids = vocabulary if isinstance(vocabulary, dict) else {token: id_ for id_, (token, _) in enumerate(vocabulary)}
     return ids | {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
-
-
-def ordinary_tokens(content: Mapping[str, Any]) -> int:
-    """The number of ids up to the last one of an ordinary token; added tokens, such as T5's `<extra_id_0>`, do not count."""
-    added = {token["content"] for token in content.get("added_tokens") or ()}
-    return 1 + max(id_ for token, id_ in token_ids(content).items() if token not in added)
-
-
-def attends_to_padding(text_config: Mapping[str, Any]) -> bool:
-    """Whether a transformer's features depend on what follows a text."""
-    is_own_transformer = not text_config.get("hf_model_name")
-    return is_own_transformer and bool(text_config.get("no_causal_mask") or text_config.get("pool_type") == "last")
 
 
 def clip_tokenizer(content: Mapping[str, Any], path: Path, context_length: int) -> Tokenizer:

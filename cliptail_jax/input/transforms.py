@@ -19,15 +19,7 @@ from cliptail_jax.config.sections import FAST
 from cliptail_jax.config.training import IN_STEP
 from cliptail_jax.images.decoding import RgbImage
 from cliptail_jax.images.resizing import resize
-from cliptail_jax.input.images import (
-    ASPECTS,
-    CROP_TRIES,
-    FLIP,
-    Purpose,
-    crop_boxes,
-    record_uniforms,
-    shift_and_flip,
-)
+from cliptail_jax.input.images import ASPECTS, CROP_TRIES, FLIP, Purpose, crop_boxes, record_uniforms, shift_and_flip
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 

@@ -109,12 +109,6 @@ def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resam
         yield rng.integers(0, max(classes, 1), (min(at_once, RESAMPLES - start), classes))
 
 
-def times_drawn(units: int) -> Iterator[Float[np.ndarray, "resample unit"]]:
-    """The number of times each unit is in each resample of `resamples_of`, in blocks, as weights of a regression."""
-    for block in resamples_of(units):
-        yield np.stack([np.bincount(drawn, minlength=units) for drawn in block]).astype(float)
-
-
 def _resample(
     statistic: Callable[..., Float[np.ndarray, "..."] | float],
     sample: Float[np.ndarray, "variable *run class"],

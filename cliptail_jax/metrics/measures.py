@@ -129,11 +129,6 @@ class Measure:
     def has_interval(self) -> bool:
         return self.value is None and self.statistic is not None
 
-    @property
-    def is_comparable(self) -> bool:
-        """Whether claims can use it."""
-        return self.statistic is not None or self.of_probes
-
     def is_known(self, results: Results) -> bool:
         """Whether an evaluation has the data that the measure needs."""
         return all(
@@ -218,10 +213,6 @@ def title_of(key: str) -> str:
 def label_of(key: str) -> str:
     """The label of a measure's axis; the key of a number that is not in the table."""
     return MEASURES[key].label if key in MEASURES else key
-
-
-def _share_of_predictions(results: ClassResults) -> Float[np.ndarray, " class"]:
-    return results.predictions / max(results.predictions.sum(), 1)
 
 
 def _right_by_decades(results: ClassResults) -> tuple[Num[np.ndarray, " class"], ...]:
@@ -318,7 +309,7 @@ def _table() -> tuple[Measure, ...]:
             key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
             unit="decades per decade", format=".2f",
             meaning="gain in decades of predictions with ten times as many images", margin=0.05, is_main=True,
-            variables=lambda results: (decades(results.frequency), decades(_share_of_predictions(results))),
+            variables=lambda of: (decades(of.frequency), decades(of.predictions / max(of.predictions.sum(), 1))),
             statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
         ),
         _of_group("head", "most frequent"),
@@ -363,8 +354,8 @@ def _table() -> tuple[Measure, ...]:
                 unit=POINTS,
                 format=".1f",
                 label=f"overconfidence\non the {name} (%)",
-                meaning=f"mean confidence minus accuracy on the {name} in points",
                 needs=("calibration", group),
+                meaning=f"mean confidence minus accuracy on the {name} in points",
                 value=lambda results, group=group: _overconfidence(results, group),
             )  # fmt: skip
         )

@@ -46,15 +46,12 @@ class ClassSimilarities:
             of_class = labels == label
             self._sum[label] += features[of_class].sum(axis=0)
             self._own[label] += np.sum(features[of_class] ** 2)
-            self._add_cosines(label, cosines[of_class])
-
-    def _add_cosines(self, label: np.integer, cosines: Float[np.ndarray, " sample"]) -> None:
-        """Update mean and sum of squared deviations (Chan, Golub & LeVeque, 1983)."""
-        before, new = self._images[label], len(cosines)
-        shift = cosines.mean() - self._mean[label]
-        self._images[label] += new
-        self._mean[label] += shift * new / (before + new)
-        self._squares[label] += np.sum((cosines - cosines.mean()) ** 2) + shift**2 * before * new / (before + new)
+            # Mean and sum of squared deviations are updated as by Chan, Golub & LeVeque (1983).
+            before, new, added = self._images[label], np.sum(of_class), cosines[of_class]
+            shift = added.mean() - self._mean[label]
+            self._images[label] += new
+            self._mean[label] += shift * new / (before + new)
+            self._squares[label] += np.sum((added - added.mean()) ** 2) + shift**2 * before * new / (before + new)
 
     def result(self) -> Similarities:
         n = self._images

@@ -32,15 +32,10 @@ def cosine_logits(
     return scale * cosines(normalize(features), normalize(class_embeddings))
 
 
-def clip_logit_scale(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
-    """The logit scale s clipped to [0, ln 100], as in CLIP after each step."""
-    return jnp.clip(logit_scale, 0, MAX_LOGIT_SCALE)
-
-
 def limit_logit_scale(params: nnx.State) -> nnx.State:
-    """The trained parameters of a model, with `logit_scale`, if trained, clipped to its limits."""
+    """The trained parameters of a model, with `logit_scale`, if trained, clipped to [0, ln 100] as in CLIP."""
     if "logit_scale" in params:
-        params["logit_scale"][...] = clip_logit_scale(params["logit_scale"][...])
+        params["logit_scale"][...] = jnp.clip(params["logit_scale"][...], 0, MAX_LOGIT_SCALE)
     return params
 
 

@@ -121,16 +121,12 @@ class LargeKernel(nnx.Module):
         options = {"feature_group_count": inputs, "group_size": group_size, **shared}
         self.large_conv = ConvNorm(inputs, outputs, 7, 2, **options)
         self.small_conv = ConvNorm(inputs, outputs, 3, 2, **options)
-        self.se = SqueezeExcite(outputs, divisible_by_eight(outputs / 4), **shared) if has_gates else None
+        width = max(8, int(outputs / 4 + 4) // 8 * 8)  # the multiple of 8 that is nearest to a quarter
+        self.se = SqueezeExcite(outputs, width, **shared) if has_gates else None
 
     def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         y = self.large_conv(x, train, mask) + self.small_conv(x, train, mask)
         return gelu(y if self.se is None else self.se(y))
-
-
-def divisible_by_eight(width: float) -> int:
-    """The multiple of 8 that is nearest to a width, and at least 8."""
-    return max(8, int(width + 4) // 8 * 8)
 
 
 class ConvMlp(nnx.Module):

@@ -75,9 +75,6 @@ class WordClassifier(Objective):
         text = self.config.model.text
         return rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
 
-    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
-        return {"image": model.encode_image(self.images(batch), train=True, mask=batch["mask"])}
-
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:

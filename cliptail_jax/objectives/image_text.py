@@ -1,6 +1,7 @@
 """The common part of the objectives that train an image tower and a text tower on pairs: everything but the loss."""
 
 import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,14 +10,14 @@ import jax
 import numpy as np
 from flax import nnx
 from jax import Array
+from jaxtyping import Int32
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import Incidental, NonNegative, Rule
-from cliptail_jax.curation.variant import distinct_captions
+from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
-from cliptail_jax.objectives.caption_length import CutTokenizer, longest_caption
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
@@ -24,6 +25,10 @@ from cliptail_jax.pretrained.tower_shapes import text_tower_shapes
 from cliptail_jax.pretrained.towers import Towers, open_text_tower
 from cliptail_jax.training.objective import RANDOM, Objective
 from cliptail_jax.training.state import DeviceBatch
+
+TILE = 16  # a TPU stores, and computes with, this number of bfloat16 tokens together
+AT_ONCE = 1024  # captions
+Tokenize = Callable[[Sequence[str]], Int32[np.ndarray, "batch context"]]
 
 
 @dataclass(frozen=True)
@@ -159,3 +164,30 @@ class ImageText(Objective):
             "image": model.encode_image(self.images(batch), train=True, mask=batch["mask"]),
             "text": model.encode_text(batch["text"], key if self.config.text.dropout else None),
         }
+
+
+@dataclass(frozen=True)
+class CutTokenizer:
+    """A tokenizer that returns only the first `length` ids of each text."""
+
+    tokenizer: Tokenize
+    length: int
+
+    def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch length"]:
+        return self.tokenizer(texts)[:, : self.length]
+
+
+def longest_caption(variant: Variant, tokenizer: Tokenize) -> int:
+    """The number of ids of the longest caption, rounded up to a multiple of 16; at most the tokenizer's context.
+
+    A caption ends at its highest id, as in text towers that may be cut. The search stops at a caption that fills the
+    context, so it is short for captions from the web.
+    """
+    longest, context = 0, tokenizer([""]).shape[1]
+    for captions in caption_chunks(variant):
+        for start in range(0, len(captions), AT_ONCE):
+            ids = tokenizer(list(dict.fromkeys(captions[start : start + AT_ONCE])))
+            longest = max(longest, int(ids.argmax(-1).max()) + 1)
+            if (cut := -(-longest // TILE) * TILE) >= context:
+                return context
+    return cut

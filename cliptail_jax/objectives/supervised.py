@@ -23,7 +23,6 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.models.cosine import limit_logit_scale
-from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.training.objective import EvaluatedRun, Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
@@ -164,9 +163,6 @@ class Supervised(Objective):
             batch = batch | {"weights": jnp.where(has_begun, jnp.asarray(self._class_weights)[batch["labels"]], 1.0)}
         return super().prepare(averaged, state, batch, key)
 
-    def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
-        return {"image": model.encode_image(self.images(batch), train=True, mask=batch["mask"])}
-
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
@@ -174,7 +170,8 @@ class Supervised(Objective):
         if self.config.loss.margin:
             # In early steps all cosines are below the margin, and a smaller scale would reduce the loss, down to its limit.
             scale = jax.lax.stop_gradient(jnp.exp(model.logit_scale[...]))
-            logits = subtract_margins(logits, labels, scale * self._margins)
+            is_own = jnp.arange(logits.shape[-1]) == labels[:, None]
+            logits = logits - jnp.where(is_own, scale * self._margins, 0.0)
         if self.config.loss.logit_adjustment:
             logits += self._adjustment
         if self.config.loss.count_in_batch:
@@ -229,13 +226,6 @@ def supervised_loss(
     return losses.sum() / jnp.maximum(mask.sum(), 1)
 
 
-def subtract_margins(
-    logits: Float[Array, "batch classes"], labels: Int[Array, " batch"], margins: Float[Array, " classes"]
-) -> Float[Array, "batch classes"]:
-    """The logits, with the margin of each example's own class subtracted from that class's logit."""
-    return logits - jnp.where(jnp.arange(len(margins)) == labels[:, None], margins, 0.0)
-
-
 def log_counts(
     labels: Int[Array, " batch"], mask: Bool[Array, " batch"], classes: int, group_size: int
 ) -> Float[Array, "batch classes"]:
@@ -279,3 +269,24 @@ def sampling_weights(frequency: Int[Array | np.ndarray, " classes"], sampling: s
     """Sampling weights: 1 ('uniform'), class frequency ('linear') or its square root ('sqrt')."""
     exponent = {"uniform": 0.0, "sqrt": 0.5, "linear": 1.0}[sampling]
     return jnp.asarray(frequency, jnp.float32) ** exponent
+
+
+def class_margins(frequency: Int[np.ndarray, " classes"], largest: float) -> Float[np.ndarray, " classes"]:
+    """Δ_c = C / n_c^(1/4), with the C for which the rarest class has the margin `largest`; 0 for a class without records.
+
+    Cao et al. (2019), "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv 1906.07413).
+    """
+    present = frequency > 0
+    return np.where(present, largest * (frequency[present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)
+
+
+def effective_number_weights(frequency: Int[np.ndarray, " classes"], beta: float) -> Float[np.ndarray, " classes"]:
+    """w_c ∝ (1 − β) / (1 − β^n_c), with mean 1 over the classes that have records; 0 for the others.
+
+    (1 − β^n) / (1 − β) is the effective number of n records: 1 for β = 0, which makes all weights 1, and n as β goes to 1,
+    which makes weights ∝ 1 / n. Cui et al. (2019), "Class-balanced loss based on effective number of samples" (arXiv
+    1901.05555).
+    """
+    present = frequency > 0
+    weights = np.where(present, (1 - beta) / (1 - beta ** np.maximum(frequency, 1)), 0.0)
+    return weights / weights[present].mean()

@@ -8,12 +8,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from cliptail_jax import runs
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.outputs import add_overwrite, check_writable_folder
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.save import is_export, open_clip_config, save
+from cliptail_jax.runs.directory import number_of_records, read_config
 
 
 def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
@@ -22,7 +22,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     Raises:
         UserError: open_clip cannot represent the model; or, without `overwrite`, the folder is not an earlier export.
     """
-    config = runs.read_config(workdir)
+    config = read_config(workdir)
     if config is None:
         raise UserError(f"{workdir} contains no run: give the --workdir in which it was trained")
     check_writable_folder(folder)
@@ -31,9 +31,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
-    steps_per_epoch = num_steps_per_epoch(
-        runs.number_of_records(workdir), config["batch_size"], config["data.drop_last"]
-    )
+    steps_per_epoch = num_steps_per_epoch(number_of_records(workdir), config["batch_size"], config["data.drop_last"])
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
     if opened.step < total_steps:
         print(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}", file=sys.stderr)

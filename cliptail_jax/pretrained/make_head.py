@@ -94,11 +94,7 @@ def main(arguments: list[str]) -> None:
         else [Concept(name) for name in vocabulary_names(options.vocabulary)]
     )
     embedder = load_text_embedder(options.model)
-    how = {
-        "synonyms": options.synonyms,
-        "average_unit": options.average == "unit",
-        "unit_norm": options.norm == "unit",
-    }
+    how = {"synonyms": options.synonyms, "average_unit": options.average == "unit", "unit_norm": options.norm == "unit"}
     head = class_head(embedder, concepts, options.template, **how)
     description = {
         "classes": [concept.name for concept in concepts],

@@ -10,7 +10,6 @@ from pathlib import Path
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from cliptail_jax import runs
 from cliptail_jax.config import zero_shot
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import work_path
@@ -21,6 +20,7 @@ from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, open_published
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.source import CONFIG, checked_digest, find
 from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
+from cliptail_jax.runs.directory import read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ def find_model(name: str) -> ModelName:
 
     Raises UserError if there is none, with similar names.
     """
-    config = None if name.startswith(hub.PREFIX) else runs.read_config(work_path(name))
+    config = None if name.startswith(hub.PREFIX) else read_config(work_path(name))
     if config is not None:
         if config["objective"] == zero_shot.MODE:
             raise UserError(f"{name} contains evaluations of a published model: give the name of that model")

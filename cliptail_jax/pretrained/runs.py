@@ -8,9 +8,8 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from cliptail_jax import runs
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_digests, work_path
+from cliptail_jax.files import check_digests, read_json, work_path, write_json
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
@@ -20,6 +19,7 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 from cliptail_jax.runs.checkpoints import newest_valid_step, no_checkpoint
+from cliptail_jax.runs.directory import DESCRIPTION, last_step, read_run_frequency
 
 
 def describe_run(
@@ -34,13 +34,13 @@ def describe_run(
             trained text tower, which also needs the merges if it comes without one.
     """
     document = {"model": model, "preprocess": dataclasses.asdict(preprocess), "dtype": dtype, "tokenizer": tokenizer}
-    runs.write_description(workdir, document)
+    write_json(workdir / DESCRIPTION, document)
 
 
 def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
     """The model of a run at its newest valid checkpoint. Raises UserError if there is none."""
     workdir = work_path(str(workdir))
-    document = runs.read_description(workdir)
+    document = read_json(workdir / DESCRIPTION)
     if document is None:
         raise UserError(
             f"{workdir} contains no run, or a run of an earlier version, without a description of its model: train it again"
@@ -49,13 +49,13 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
     step = broadcast_from_first(newest_valid_step(workdir / "checkpoints"))
     if step < 0:
         raise no_checkpoint(workdir / "checkpoints")
-    last = runs.last_step(workdir)
+    last = last_step(workdir)
     if last is not None and step < last:
         raise UserError(
             f"{workdir} was trained to step {last}, but its newest checkpoint that is not corrupt is step {step}: train it "
             "again with the same command, which trains what is missing"
         )
-    names, frequency = runs.read_run_frequency(workdir)
+    names, frequency = read_run_frequency(workdir)
     return OpenedModel(
         name=str(workdir),
         description=document["model"],

@@ -5,7 +5,6 @@ from pathlib import Path
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from cliptail_jax import runs
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_json, work_path
 from cliptail_jax.models.encoder_shapes import encoder_shape
@@ -14,6 +13,7 @@ from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names
 from cliptail_jax.pretrained.source import CONFIG, TOKENIZER, find
 from cliptail_jax.pretrained.tokenizers import encoder_tokenizer
+from cliptail_jax.runs.directory import read_config
 
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 
@@ -66,7 +66,7 @@ def is_encoder(name: str) -> bool:
     """Whether `name` is a text encoder: a folder or repository without open_clip's configuration, and not a run."""
     if not name.startswith(hub.PREFIX):
         path = Path(name)
-        return path.is_dir() and not (path / CONFIG).exists() and runs.read_config(work_path(name)) is None
+        return path.is_dir() and not (path / CONFIG).exists() and read_config(work_path(name)) is None
     repository, revision = hub.split(name)
     try:
         hub.fetch(repository, [CONFIG], revision)

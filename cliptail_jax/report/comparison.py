@@ -28,13 +28,7 @@ class ComparedGroup(RunGroup):
         shared: by seed, the evaluations of its runs on the classes that all groups share.
     """
 
-    def __init__(
-        self,
-        name: str,
-        runs: Sequence[Run],
-        look: Look,
-        shared: Mapping[str, Evaluation],
-    ):
+    def __init__(self, name: str, runs: Sequence[Run], look: Look, shared: Mapping[str, Evaluation]):
         is_mirrored = any(run.seed.endswith("_mirrored") for run in runs)
         super().__init__(name, in_replicates(runs), 2 if is_mirrored else 1)
         self.look, self.shared = look, shared

@@ -1,17 +1,16 @@
 """The layout of a forest plot of claims: a row for each, with its difference and interval on the axis of its unit.
 
-The page draws it as SVG, and `cliptail_jax.study.claims_figure` with Matplotlib.
+The page draws it as SVG, and `cliptail_jax.study.pictures` with Matplotlib.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.plotting.style import COLOURS
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import matches
-from cliptail_jax.runs.tables import UNDEFINED, format_interval
 
 WIDTH = 240  # of the axis in the units of its SVG,
 EDGE = 8  # with room for markers at both ends
@@ -37,17 +36,23 @@ class Row(NamedTuple):
     """A claim.
 
     Attributes:
-        interval: value, low and high of the difference, and `difference` as text; None and '–' for an untested claim.
-        seeds: the differences of seeds or pairs, if there are several.
         study: the name of its study, if there are several.
     """
 
     number: int
     claim: ClaimResult
-    difference: str
-    interval: tuple[float, float, float] | None
-    seeds: Sequence[float]
     study: str
+
+    @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """Value, low and high of the difference; None for an untested claim."""
+        return self.claim.difference and self.claim.difference[:3]
+
+    @property
+    def seeds(self) -> list[float]:
+        """The differences of seeds or pairs, if there are several."""
+        by_seed = self.claim.by_seed if self.interval and not self.claim.minus else ()
+        return [higher - lower for higher, lower in by_seed] if len(by_seed) > 1 else []
 
     @property
     def pair(self) -> list[str]:
@@ -84,7 +89,7 @@ def forest(claims: Mapping[str, Iterable[ClaimResult]], runs: Sequence[str] = ("
     every = [(study, claim) for study, of_study in claims.items() for claim in of_study]
     for number, (study, claim) in enumerate(every, 1):
         if all(matches(name, runs) for name in claim.runs):
-            by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(row_of(number, claim, study))
+            by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(Row(number, claim, study))
     return [Group(unit, *ends_of(rows), rows) for unit, rows in by_unit.items()]
 
 
@@ -95,46 +100,15 @@ def ends_of(rows: Sequence[Row]) -> tuple[float, float]:
     return min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1
 
 
-def row_of(number: int, claim: ClaimResult, study: str) -> Row:
-    found, interval, text, seeds = claim.difference, None, UNDEFINED, []
-    if found:
-        interval = found.value, found.low, found.high
-        text = format_interval(found.value, interval[1:], format_of(claim.statistic))
-        if len(claim.by_seed) > 1 and not claim.minus:
-            seeds = [higher - lower for higher, lower in claim.by_seed]
-    return Row(number, claim, text, interval, seeds, study)
-
-
 def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     """The claims as a header and rows for programs."""
-    header = [
-        "claim",
-        "study",
-        "text",
-        "higher",
-        "lower",
-        "minus",
-        "statistic",
-        "unit",
-        "difference",
-        "low",
-        "high",
-        "margin",
-    ]
+    header = "claim study text higher lower minus statistic unit difference low high margin".split()
     rows = []
     for group in groups:
         for row in group.rows:
             claim, interval = row.claim, row.interval or [None] * 3
-            about = [
-                row.number,
-                row.study,
-                claim.text,
-                claim.higher,
-                claim.lower,
-                " − ".join(claim.minus),
-                claim.measured,
-                group.unit,
-            ]
+            compared = [claim.higher, claim.lower, " − ".join(claim.minus)]
+            about = [row.number, row.study, claim.text, *compared, claim.measured, group.unit]
             tested = [*interval, claim.margin, claim.verdict, claim.corrected, claim.obstacle]
             rows.append([*about, *tested, *claim.change])
     return [*header, "verdict", "corrected", "obstacle", "mark", "change"], rows

@@ -128,7 +128,9 @@ def test_images(comparison: Comparison, each: int, notes: list[str], every: bool
         elif images := attempt(owner, lambda: open_images(run), problems):  # noqa: B023
             if not on:
                 on, first, names = evaluation.on, images, run.evaluation.class_names
-            predicted[owner] = values_at(first.records, images.records, evaluation.predicted)
+            places = np.searchsorted(images.records, first.records).clip(max=len(images.records) - 1)
+            is_there = images.records[places] == first.records
+            predicted[owner] = np.where(is_there, evaluation.predicted[places], UNKNOWN)
     notes += described("There are no predictions of test images", problems, list(runs))
     if not on:
         return None
@@ -189,12 +191,6 @@ def same_classes(names: Sequence[str], others: Sequence[str]) -> list[str | None
         keys, other_keys = join_keys(names), join_keys(others)
     by_key = dict(zip(other_keys, others))
     return [by_key.get(key) for key in keys]
-
-
-def values_at(wanted: np.ndarray, records: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The values of the wanted records; UNKNOWN for those that are not among the records, which are in ascending order."""
-    places = np.searchsorted(records, wanted).clip(max=len(records) - 1)
-    return np.where(records[places] == wanted, values[places], UNKNOWN)
 
 
 def shared_names(comparison: Comparison) -> tuple[str, ...]:

@@ -1,30 +1,31 @@
 """Notes on the classes without a logarithm, which slopes leave out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.measures import CLASSES, MEASURES
+from cliptail_jax.results.group import RunGroup
 
 MANY = 0.1  # of the classes
 
 
-def left_out_notes(
-    left_out: Mapping[str, Mapping[str, int]], classes: Mapping[str, int], several: bool, has_claims: bool
-) -> list[str]:
-    """Sentences on the slopes that leave out classes; none if no slope does.
+def left_out_note(groups: Iterable[RunGroup], has_claims: bool) -> list[str]:
+    """A paragraph on the slopes that leave out classes of these groups of runs; none if no slope does.
 
-    Args:
-        left_out: by slope and kind of runs, the number of classes that are left out.
-        classes: by kind of runs, the number of all its classes.
-        several: whether kinds have several runs; the note then gives their largest number.
-        has_claims: whether there are claims on them.
+    `has_claims` is whether there are claims on them.
     """
+    groups = [group for group in groups if group.evaluations]
+    classes = {group.name: max(len(e.class_names) for e in group.evaluations) for group in groups}
     notes, alike = [], {}  # slopes that leave out the same classes
-    for slope, numbers in left_out.items():
-        if numbers := tuple((kind, number) for kind, number in numbers.items() if number):
-            alike.setdefault((MEASURES[slope].left_out, numbers), []).append(slope)
+    for slope, measure in MEASURES.items():
+        if measure.left_out and measure.over == CLASSES:
+            left_out = tuple((group.name, number) for group in groups if (number := group.left_out(slope)))
+            alike.setdefault((measure.left_out, left_out), []).append(slope)
     for (why, numbers), slopes in alike.items():
+        if not numbers:
+            continue
         which = ", ".join(f"{kind} {number:,} of {classes[kind]:,}" for kind, number in numbers)
-        most = " (the largest number of any seed or pair)" if several else ""
+        # For several runs, the note gives their largest number.
+        most = " (the largest number of any seed or pair)" if any(len(group.runs) > 1 for group in groups) else ""
         names, ending = " and ".join(slopes), "" if len(slopes) > 1 else "s"
         notes.append(f"{names} leave{ending} out classes with {why}, which have no logarithm: {which}{most}.")
         if many := [kind for kind, number in numbers if number > MANY * classes[kind]]:
@@ -37,4 +38,4 @@ def left_out_notes(
             "A claim compares its two runs on the classes that have a logarithm in both, so that its slopes can differ from "
             "those of the table of runs."
         )
-    return notes
+    return [" ".join(notes)] if notes else []

@@ -124,10 +124,6 @@ def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
     return f"all but {listed}" if len(others) < len(owners) else listed
 
 
-def label(kind: ComparedGroup, run: Run) -> str:
-    return f"{kind.name} {run.seed}".strip()
-
-
 def data_of(run: Run) -> str:
     if not run.data:
         return ""

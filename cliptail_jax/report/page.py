@@ -16,13 +16,12 @@ from bokeh.resources import Resources
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
-from cliptail_jax.metrics.measures import CLASSES, MEASURES
 from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
 from cliptail_jax.report.findings import findings, verdict_counts
 from cliptail_jax.report.images import EACH, PageImages, page_images
-from cliptail_jax.report.left_out import left_out_notes
+from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, directory_name, matches, read_directory, select
@@ -156,7 +155,7 @@ def render(
             *comparison.notes,
             *without_frequency(comparison),
             *at_chance(comparison),
-            *left_out(comparison, bool(groups)),
+            *left_out_note(comparison.kinds, bool(groups)),
         ],
         claim_groups=groups,
         several_studies=any(row.study for row in rows),
@@ -224,16 +223,6 @@ def changes_marked(groups: Sequence[forest.Group], mark: str) -> list[str]:
     )
 
 
-def left_out(comparison: Comparison, has_claims: bool) -> list[str]:
-    """A note on the classes that slopes leave out, if there are any."""
-    kinds = [kind for kind in comparison.kinds if any(run.evaluation for run in kind.runs)]
-    classes = {k.name: max(len(run.evaluation.class_names) for run in k.runs if run.evaluation) for k in kinds}
-    leaving = [key for key, measure in MEASURES.items() if measure.left_out and measure.over == CLASSES]
-    numbers = {key: {kind.name: kind.left_out(key) for kind in kinds} for key in leaving}
-    notes = left_out_notes(numbers, classes, any(len(kind.runs) > 1 for kind in kinds), has_claims)
-    return [" ".join(notes)] if notes else []
-
-
 def without_frequency(comparison: Comparison) -> list[str]:
     """A note if the class frequency of published models is not known."""
     names = [
@@ -275,7 +264,7 @@ def warnings(comparison: Comparison) -> dict[str, str]:
             if not run.is_finished:
                 texts.append("its training has not ended")
             if texts:
-                found[origin.label(kind, run)] = "; ".join(texts)
+                found[f"{kind.name} {run.seed}".strip()] = "; ".join(texts)
     return found
 
 

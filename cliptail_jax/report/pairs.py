@@ -40,15 +40,12 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
 
 def finished_replicates(kinds: Sequence[ComparedGroup]) -> list[list[dict[str, Run]]]:
     """For each seed or mirrored pair, the finished runs of each of its directories by the name of their kind."""
-    directories: dict[str, dict[str, Run]] = {}
+    replicates: dict[str, dict[str, dict[str, Run]]] = {}
     for kind in kinds:
-        for run in kind.runs:
-            if run.is_finished:
-                directories.setdefault(run.seed, {})[kind.name] = run
-    replicates: dict[str, list[dict[str, Run]]] = {}
-    for seed, runs in directories.items():
-        replicates.setdefault(seed.removesuffix("_mirrored"), []).append(runs)
-    return list(replicates.values())
+        for run in filter(lambda run: run.is_finished, kind.runs):
+            directories = replicates.setdefault(run.seed.removesuffix("_mirrored"), {})
+            directories.setdefault(run.seed, {})[kind.name] = run
+    return [list(directories.values()) for directories in replicates.values()]
 
 
 def paired(measure: Measure, a: str, b: str, replicates: Sequence[Sequence[dict[str, Run]]]) -> list[Bootstrapped]:

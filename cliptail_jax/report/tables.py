@@ -63,7 +63,7 @@ def run_table(comparison: Comparison) -> Table:
         add(title, meaning, [with_interval(kind, measure) for kind in kinds])
     add("minutes", "the duration of a training", [number(kind.minutes, ".1f") for kind in kinds])
     add("images/s", "the median over steps", [number(kind.images_per_second, ",.0f") for kind in kinds])
-    return Table(list(columns), {kind.name: row for kind, row in zip(kinds, rows_of(columns, len(kinds)))})
+    return Table(list(columns), {kind.name: [cells[i] for cells in columns.values()] for i, kind in enumerate(kinds)})
 
 
 def set_table(comparison: Comparison) -> Table:
@@ -141,14 +141,10 @@ def number(value: float, form: str) -> Cell:
 
 
 def with_interval(group: RunGroup, measure: Measure) -> Cell:
-    value, bounds = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
+    value, bounds = group.value(measure.key), group.interval(measure.key)
     if bounds is None or not math.isfinite(value):
         return number(value, measure.format)
     return Cell(format_interval(value, bounds, measure.format), value, bounds)
-
-
-def rows_of(columns: Mapping[Any, Sequence[Cell]], number_of_rows: int) -> list[list[Cell]]:
-    return [[cells[row] for cells in columns.values()] for row in range(number_of_rows)]
 
 
 def frequency_names(comparison: Comparison) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """Hypotheses about statistics of runs, stated before the runs, and their verdicts."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.runs.tables import format_interval
 
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
@@ -95,6 +97,12 @@ class ClaimResult(Claim):
     at_chance: bool = False
     corrected: str = ""
     change: Change = Change()
+
+    @property
+    def shown_difference(self) -> str:
+        """The difference with its interval, as text; '–' for an untested claim."""
+        value, *bounds = (self.difference or Estimate(math.nan))[:3]
+        return format_interval(value, bounds, MEASURES[self.statistic].format)
 
     @property
     def verdict(self) -> str:

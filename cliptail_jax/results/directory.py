@@ -87,18 +87,11 @@ def read_directory(workdir: Path) -> Contents:
     short = short_names(run.name for run in runs if run.is_published and run.name.startswith(LOCAL))
     for run in runs:
         run.name = short.get(run.name, run.name)
-    if study:
-        add_transfers(runs, problems)
-    return Contents(workdir, runs, study, transfers, problems)
-
-
-def add_transfers(runs: Sequence[Run], problems: Problems) -> None:
-    """Add to the runs of a study the results of their transfer, which is beside them."""
-    for folder in dict.fromkeys(run.workdir.parent for run in runs):
+    for folder in dict.fromkeys(run.workdir.parent for run in runs) if study else ():  # their transfer is beside them
         results = attempt(lambda folder=folder: read_transfers(folder / "transfer"), [], problems)
-        for run in runs:
-            if run.workdir.parent == folder:
-                run.transfers = [result for result in results if Path(result["model"]).name == run.workdir.name]
+        for run in (run for run in runs if run.workdir.parent == folder):
+            run.transfers = [result for result in results if Path(result["model"]).name == run.workdir.name]
+    return Contents(workdir, runs, study, transfers, problems)
 
 
 def find_runs(workdir: Path) -> list[Run]:

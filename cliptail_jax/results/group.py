@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
-from cliptail_jax.results.chance import chance_note, twice_chance
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.run import Run
 
@@ -21,6 +20,28 @@ def mean_of(values: Sequence[float | None]) -> float:
     """The mean of the values that are defined; nan without any."""
     defined = [value for value in values if value is not None and not math.isnan(value)]
     return float(np.mean(defined)) if defined else math.nan
+
+
+def twice_chance(classes: int) -> float:
+    """The accuracy in percent with twice the odds of chance; for many classes about 200 / classes."""
+    return 200 / (classes + 1)
+
+
+def chance_note(replicates: Sequence[Sequence[ClassResults]]) -> str:
+    """The reason why runs count as at chance (the interval of their accuracy includes twice chance), else ''.
+
+    Args:
+        replicates: the results of the runs of each seed or mirrored pair, over the same classes.
+    """
+    classes = len(replicates[0][0].correct) if replicates else 0
+    if classes < 2:
+        return ""
+    accuracies = [MEASURES["top1"].compare(results)[0] for results in replicates]
+    estimate, bound = mean_over_seeds(accuracies), twice_chance(classes)
+    if not estimate.low <= bound:
+        return ""
+    interval = f"{estimate.value:.1f} % [{estimate.low:.1f}, {estimate.high:.1f}]"
+    return f"its top-1 of {interval} is not above twice chance, {bound:.1f} %"
 
 
 class RunGroup:
@@ -132,7 +153,7 @@ class RunGroup:
         """The interval of a measure: of all runs together, or of the only run; None if there is none."""
         if key in self.bias:
             bounds = self.bias[key].low, self.bias[key].high
-        elif len(self.runs) == 1:
+        elif len(self.runs) == 1 and MEASURES[key].has_interval:
             bounds = tuple(self.runs[0].summary.get(f"{key}_interval") or (None, None))
         else:
             return None

@@ -12,17 +12,10 @@ from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.results.evaluation import (
-    Evaluation,
-    RetrievalEvaluation,
-    is_retrieval,
-    read_course,
-    read_evaluation,
-)
+from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, is_retrieval, read_course, read_evaluation
 from cliptail_jax.results.transfers import Transfer, predictions_path
-from cliptail_jax.runs import read_run_frequency
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
-from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, read_document
+from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, read_document, read_run_frequency
 from cliptail_jax.runs.evaluations import read_summaries
 from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 
@@ -125,11 +118,8 @@ class Run:
     @functools.cached_property
     def sets(self) -> Mapping[str, Sequence[Summary]]:
         """The summaries of all evaluations, in order, by set, for sets with evaluations."""
-        found = {on: self._summaries(on) for on in dict.fromkeys(self.eval_sets)}
+        found = {on: read_summaries(self.workdir, on) for on in dict.fromkeys(self.eval_sets)}
         return {on: summaries for on, summaries in found.items() if summaries}
-
-    def _summaries(self, on: str) -> Sequence[Summary]:
-        return read_summaries(self.workdir, on)
 
     @property
     def main_set(self) -> str:

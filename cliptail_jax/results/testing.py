@@ -7,18 +7,12 @@ import numpy as np
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path
-from cliptail_jax.metrics.bootstrap import (
-    RESAMPLES,
-    Bootstrapped,
-    difference,
-    difference_of_estimates,
-    mean_over_seeds,
-)
+from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, difference_of_estimates, mean_over_seeds
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
 from cliptail_jax.metrics.measures import MEASURES, QUERIES, compare_probes
-from cliptail_jax.results.chance import chance_note
 from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number
 from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, read_course
+from cliptail_jax.results.group import chance_note
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Replicate, finished_runs, read_study
 

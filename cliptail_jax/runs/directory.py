@@ -222,13 +222,3 @@ def truncate_logs(workdir: Path, step: int) -> None:
         kept = [record for record in read_lines(path, LogLine) if record["step"] <= step]
         if path.exists():
             write_text(path, "".join(map(line_of, kept)))
-
-
-def write_description(workdir: Path, document: Mapping[str, Any]) -> None:
-    """Write the description of a run's model, for opening it."""
-    write_json(workdir / DESCRIPTION, document)
-
-
-def read_description(workdir: Path) -> dict[str, Any] | None:
-    """The description that `write_description` wrote; None if there is none."""
-    return read_json(workdir / DESCRIPTION)

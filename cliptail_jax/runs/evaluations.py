@@ -15,12 +15,7 @@ ARRAYS = "latest.npz"
 
 def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:
     """The summary of the run's last evaluation on the set 'name:split', None if there is none."""
-    return next(iter(last_evaluations(workdir, name, 1)), None)
-
-
-def last_evaluations(workdir: Path, name: str, number: int) -> list[dict[str, Any]]:
-    """The summaries of the last evaluations on the set 'name:split', oldest first; fewer if fewer exist."""
-    return read_summaries(workdir, name)[-number:]
+    return next(reversed(read_summaries(workdir, name)), None)
 
 
 def read_summaries(workdir: Path, name: str) -> list[dict[str, Any]]:

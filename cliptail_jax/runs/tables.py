@@ -30,8 +30,10 @@ def format_number(value: float | None, format_spec: str) -> str:
     return UNDEFINED if value is None or math.isnan(value) else format(value, format_spec)
 
 
-def format_interval(value: float | None, bounds: Sequence[float | None], format_spec: str) -> str:
-    """The number with the bounds of its interval, such as '0.42 [0.31, 0.55]', or '–' if it is undefined."""
+def format_interval(value: float | None, bounds: Sequence[float | None] | None, format_spec: str) -> str:
+    """The number with the bounds of its interval, if it has one: '0.42 [0.31, 0.55]', or '–' if it is undefined."""
     number = format_number(value, format_spec)
+    if bounds is None or number in (UNDEFINED, "<", ">"):
+        return number
     low, high = (format_number(bound, format_spec) for bound in bounds)
-    return number if number in (UNDEFINED, "<", ">") else f"{number} [{low}, {high}]"
+    return f"{number} [{low}, {high}]"

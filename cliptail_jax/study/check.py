@@ -101,7 +101,7 @@ def check_claims(
         known = [field.name for field in dataclasses.fields(Claim)]
         if unknown := [name for name in fields if name not in known]:
             raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
-        comparable = [name for name, measure in MEASURES.items() if measure.is_comparable]
+        comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.of_probes]
         if fields.statistic not in comparable:
             raise UserError(f"claims.{key}.statistic is '{fields.statistic}'; it is one of {', '.join(comparable)}")
         claim = Claim(**fields)

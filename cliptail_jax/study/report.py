@@ -8,16 +8,14 @@ from pathlib import Path
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, format_of, main_measures
 from cliptail_jax.plotting.style import save
-from cliptail_jax.report.left_out import left_out_notes
+from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
-from cliptail_jax.study.claims_figure import draw_claims
-from cliptail_jax.study.path_figure import draw_path
-from cliptail_jax.study.runs_figure import draw_runs
+from cliptail_jax.study.pictures import draw_claims, draw_path, draw_runs
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 Groups = Mapping[str, RunGroup]  # by name
@@ -98,14 +96,7 @@ def claim_numbers(claim: ClaimResult) -> dict:
     }
 
 
-def draw_pictures(
-    title: str,
-    groups: Groups,
-    claims: Claims,
-    path: Sequence[str],
-    several: bool,
-    folder: Path,
-) -> str:
+def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str], several: bool, folder: Path) -> str:
     """Draw the runs of a study, its path, if any, and its claims, if it has seeds.
 
     Returns the Markdown that shows the pictures.
@@ -134,7 +125,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         f"# {study.title}",
         "",
         *runs_table(groups, measures),
-        *left_out_line(groups, several, bool(claims)),
+        *(f"\n{note}" for note in left_out_note(groups.values(), bool(claims))),
         *(f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()),
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
         *transfer_section(groups, several),
@@ -187,15 +178,6 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
     return "\n".join([*lines, " ".join(notes)]) + "\n"
 
 
-def left_out_line(groups: Groups, several: bool, has_claims: bool) -> list[str]:
-    """A paragraph on classes that slopes leave out, if there are any."""
-    leaving = [key for key, measure in MEASURES.items() if measure.left_out and measure.over == CLASSES]
-    left_out = {key: {name: group.left_out(key) for name, group in groups.items()} for key in leaving}
-    classes = {name: len(group.evaluations[0].class_names) for name, group in groups.items() if group.evaluations}
-    notes = left_out_notes(left_out, classes, several, has_claims)
-    return ["", " ".join(notes)] if notes else []
-
-
 def shown_measures(groups: Groups) -> list[Measure]:
     """The main measures, without retrieval's if no run is evaluated by retrieval."""
     of_retrieval = any(not math.isnan(group.mean("text_to_image_r1")) for group in groups.values())
@@ -205,19 +187,11 @@ def shown_measures(groups: Groups) -> list[Measure]:
 def runs_table(groups: Groups, measures: Sequence[Measure]) -> list[str]:
     """A row for each group of runs, and a column for each measure."""
     titles = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
-    header = ["run", "images", *titles, "minutes"]
-    return markdown_table([header, *(run_row(group, measures) for group in groups.values())])
-
-
-def run_row(group: RunGroup, measures: Sequence[Measure]) -> list[str]:
-    """The cells of a group of runs."""
-    cells = []
-    for measure in measures:
-        value, interval = group.value(measure.key), group.interval(measure.key) if measure.has_interval else None
-        cells.append(
-            format_interval(value, interval, measure.format) if interval else format_number(value, measure.format)
-        )
-    return [group.title, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"]
+    rows = [["run", "images", *titles, "minutes"]]
+    for group in groups.values():
+        cells = (format_interval(group.value(m.key), group.interval(m.key), m.format) for m in measures)
+        rows.append([group.title, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"])
+    return markdown_table(rows)
 
 
 def claims_table(claims: Claims, several: bool) -> list[str]:
@@ -226,11 +200,9 @@ def claims_table(claims: Claims, several: bool) -> list[str]:
         ["claim", *(["means", "positive"] if several else []), "difference [95 %]", "margin", "verdict", "corrected"]
     ]
     for c in claims.values():
-        digits = format_of(c.statistic)
-        difference = c.obstacle
-        if c.difference:
-            difference = format_interval(c.difference.value, (c.difference.low, c.difference.high), digits)
-        means = [format_number(mean_of(values), digits) for values in zip(*c.by_seed)] or [UNDEFINED] * 2
+        difference = c.shown_difference if c.difference else c.obstacle
+        means = [format_number(mean_of(values), format_of(c.statistic)) for values in zip(*c.by_seed)]
+        means = means or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
         claim = f"{c.text}{c.change.mark} ({c.measured}: {c.compared})"
         cells = [" − ".join(means), positive] if several else []

@@ -3,11 +3,12 @@
 import textwrap
 from collections.abc import Sequence
 
-from cliptail_jax.metrics.measures import Measure, format_of
+from cliptail_jax.metrics.measures import Measure
+from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
-from cliptail_jax.runs.tables import format_interval, format_number, pad_columns, plain_table
-from cliptail_jax.study.report import Claims, Groups, left_out_line, shown_measures, transfer_rows
+from cliptail_jax.runs.tables import format_number, pad_columns, plain_table
+from cliptail_jax.study.report import Claims, Groups, shown_measures, transfer_rows
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
@@ -29,7 +30,7 @@ def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: i
     notes = [f"{means}The report explains the columns, and has their intervals."]
     notes += [f"{name} failed: {reason}" for name, reason in study.failures.items()]
     notes += [f"{name}: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings]
-    notes += left_out_line(groups, seeds > 1, bool(claims))[1:]
+    notes += left_out_note(groups.values(), bool(claims))
     for note in notes:
         lines += ["", *textwrap.wrap(note, columns)]
     return "\n".join(lines)
@@ -61,9 +62,12 @@ def table_of(groups: Groups, measures: Sequence[Measure]) -> list[str]:
 
 def claims_table(claims: Claims, columns: int) -> list[str]:
     """A row for each claim: the verdict, the difference, and the wrapped claim; then the footnotes."""
-    rows = [("verdict", "difference [95 %]"), *((verdict(c), difference_of(c)) for c in claims.values())]
+    rows = [("verdict", "difference [95 %]"), *((verdict(c), c.shown_difference) for c in claims.values())]
     left = ["  ".join(row) + "  " for row in pad_columns(rows)]
-    texts = [["claim"], *(wrapped_claim(c, max(columns - len(left[0]), 20)) for c in claims.values())]
+    texts, width = [["claim"]], max(columns - len(left[0]), 20)
+    for c in claims.values():
+        parts = (c.text + c.change.mark, f"{c.measured}: {c.compared}", c.obstacle)
+        texts.append([line for part in parts for line in textwrap.wrap(part, width)])
     lines = []
     for start, text in zip(left, texts):
         lines += [start + text[0], *(" " * len(start) + more for more in text[1:])]
@@ -75,17 +79,3 @@ def claims_table(claims: Claims, columns: int) -> list[str]:
 def verdict(claim: ClaimResult) -> str:
     """Its verdict, with a mark if the correction for the number of claims changes it."""
     return claim.verdict + (UNCORRECTED if claim.corrected != claim.verdict else "")
-
-
-def difference_of(claim: ClaimResult) -> str:
-    """The difference with its interval; '–' for an untested claim."""
-    if not claim.difference:
-        return format_number(None, "")
-    estimate = claim.difference
-    return format_interval(estimate.value, (estimate.low, estimate.high), format_of(claim.statistic))
-
-
-def wrapped_claim(claim: ClaimResult, columns: int) -> Sequence[str]:
-    """The claim, its comparison, and the reason why it was not tested, wrapped to a number of characters."""
-    parts = (claim.text + claim.change.mark, f"{claim.measured}: {claim.compared}", claim.obstacle)
-    return [line for part in parts for line in textwrap.wrap(part, columns)]

@@ -14,8 +14,8 @@ from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.interrupts import note_saved
 from cliptail_jax.objectives import FIELDS, OBJECTIVES
 from cliptail_jax.parallel.distributed import broadcast_from_first
-from cliptail_jax.runs import is_finished
 from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.directory import is_finished
 from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study.places import Place, are_chips, whole_machine
 from cliptail_jax.study.pool import call_at_places

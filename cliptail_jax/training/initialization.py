@@ -15,10 +15,9 @@ from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
 from cliptail_jax.pretrained.towers import Tower, Towers
-from cliptail_jax.runs import truncate_logs
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import METRICS
+from cliptail_jax.runs.directory import METRICS, truncate_logs
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
 
@@ -49,7 +48,9 @@ def first_state(
 
     def init(key):
         model = objective.build_model(nnx.Rngs(jax.random.fold_in(key, 0)))
-        freeze_batch_norms(model, frozen)
+        for path, module in nnx.iter_modules(model):
+            if isinstance(module, BatchNorm) and is_under(path, frozen):  # it uses its running statistics
+                module.frozen = True
         if objective.config.model.remat == "blocks":
             rematerialize(model)
         # A frozen part's parameters that no published weights fill are trained.
@@ -65,13 +66,6 @@ def first_state(
     shapes = jax.eval_shape(init, jax.random.key(0))
     check_frozen(frozen, shapes)
     return definition[0], shapes, init
-
-
-def freeze_batch_norms(model: nnx.Module, frozen: Sequence[str]) -> None:
-    """Batch norms at or below a frozen path use their running statistics."""
-    for path, module in nnx.iter_modules(model):
-        if isinstance(module, BatchNorm) and is_under(path, frozen):
-            module.frozen = True
 
 
 def load_towers(state: TrainState, towers: Towers, shardings: TrainState) -> TrainState:

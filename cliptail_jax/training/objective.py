@@ -216,12 +216,12 @@ class Objective(abc.ABC):
         """
         return batch, state.ema_batch_stats
 
-    @abc.abstractmethod
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         """Features [b, ...] of the examples of a batch, or of a micro-batch if gradients are accumulated.
 
-        `key` is for dropout, and differs between steps and micro-batches.
+        By default those of the images. `key` is for dropout, and differs between steps and micro-batches.
         """
+        return {"image": model.encode_image(self.images(batch), train=True, mask=batch["mask"])}
 
     @abc.abstractmethod
     def loss(

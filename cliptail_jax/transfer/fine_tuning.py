@@ -34,7 +34,7 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.runs import open_run
-from cliptail_jax.results.transfers import TransferKey, file_name
+from cliptail_jax.results.transfers import Settings, TransferKey, file_name
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.train import train
@@ -43,7 +43,6 @@ from cliptail_jax.transfer.features import all_images, encode_images, make_encod
 from cliptail_jax.transfer.linear_probe import Linear
 from cliptail_jax.transfer.methods import Measurement, check_classes, logits_of
 from cliptail_jax.transfer.models import TransferModel
-from cliptail_jax.transfer.results import Settings
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet
 
 CROP_SCALE = (0.08, 1.0)

@@ -3,7 +3,7 @@
 A work directory has
 
     report.md, report.html               the tables, for people
-    results.jsonl, predictions/          see `cliptail_jax.transfer.results`
+    results.jsonl, predictions/          see `cliptail_jax.results.transfers`
     features/                            see `cliptail_jax.transfer.features`
     fine_tuning/MODEL/SET.KEY/           see `cliptail_jax.transfer.fine_tuning`; the key is a digest of weights, data and
                                          settings, and when one of them changes the new runs replace the old ones
@@ -19,19 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
-from cliptail_jax import runs
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
-from cliptail_jax.files import append_line, read_lines, write_text
+from cliptail_jax.files import append_line, load_arrays, read_lines, save_arrays, write_text
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.report.page import PAGE, address, write_page
-from cliptail_jax.results.transfers import FILE, Transfer, TransferKey, predictions_path, read_transfers
+from cliptail_jax.results.transfers import FILE, Settings, Transfer, TransferKey, predictions_path, read_transfers
 from cliptail_jax.runs.console import last_lines, log_line
+from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import validate
@@ -39,7 +40,6 @@ from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.report import markdown
-from cliptail_jax.transfer.results import Settings, finished_result, name_of, write_predictions
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet, open_transfer_set
 
 Failures = dict[str, str]  # reasons, by what has failed
@@ -68,7 +68,7 @@ def transfer(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}
     validate(config)
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size, "batch_size")
-    if runs.read_config(workdir) is not None:
+    if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run or an evaluation: choose another --workdir")
     check_directory(workdir, ("report.md", PAGE), (FILE,))
     check_directories(config.models)
@@ -189,6 +189,23 @@ def result_of(
     return result
 
 
+def name_of(key: TransferKey) -> str:
+    return f"{key['model']} on {key['set']} by {key['method']}"
+
+
+def finished_result(workdir: Path, key: TransferKey, settings: Settings) -> Transfer | None:
+    """The last line of a key in results.jsonl, if it and the arrays have these settings; None otherwise."""
+    path = predictions_path(workdir, key)
+    try:
+        if not path.exists() or json.loads(str(load_arrays(path)["settings"])) != settings:
+            return None
+    except (UserError, KeyError, ValueError) as error:
+        log_line(f"note: {path} is damaged ({error}); its result is computed again")
+        return None
+    lines = [line for line in read_lines(workdir / FILE) if line | key == line]
+    return lines[-1] if lines and lines[-1]["settings"] == settings else None
+
+
 def method_settings(seed: int, few_shot: ConfigDict, finetune: ConfigDict) -> dict[str, Settings]:
     """The settings of each method besides model and set, as in JSON: with lists in place of tuples."""
     settings = {
@@ -222,6 +239,8 @@ def compute(
             measurement = methods.few_shot(opened, splits, config.few_shot, config.seed)
     seconds["seconds"] = time.perf_counter() - started
     if jax.process_index() == 0:
-        write_predictions(workdir, key, settings, measurement.arrays)
+        path = predictions_path(workdir, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_arrays(path, **measurement.arrays, settings=np.array(json.dumps(settings)))
     metric = "accuracy" if method == "few_shot" else opened.chosen.metric
     return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds, "origin": provenance()}

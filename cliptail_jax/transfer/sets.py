@@ -1,23 +1,20 @@
-"""Opens a transfer set: its splits, its class names, and its metric."""
+"""Opens a transfer set: its splits, its class names, and its metric.
+
+Metrics are accuracy, mean per-class accuracy, and VOC2007's mean average precision.
+"""
 
 import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS, KnownSource, TransferSet
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.prepared import VERSION
-from cliptail_jax.transfer.scores import accuracy, mean_average_precision, mean_per_class_accuracy
 
-METRICS = {
-    "accuracy": accuracy,
-    "mean per-class accuracy": mean_per_class_accuracy,
-    "11-point mAP": mean_average_precision,
-}
 HELD_OUT = 0.2  # share of the training images for validation, where a set has no validation split
 
 
@@ -95,3 +92,45 @@ def open_transfer_set(name: str, data_dir: str) -> OpenedTransferSet:
     if not class_names:
         raise UserError(f"transfer set '{name}' has no labels: give a set with classes")
     return OpenedTransferSet(chosen, sources, class_names)
+
+
+def accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
+    """Share of the correctly predicted examples, in 0..1."""
+    return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
+
+
+def mean_per_class_accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
+    """Mean over the classes that have examples of the share of their examples predicted right, in 0..1."""
+    labels = np.asarray(labels)
+    counts = np.bincount(labels)
+    right = np.bincount(labels[np.asarray(predictions) == labels], minlength=len(counts))
+    return float(np.mean(right[counts > 0] / counts[counts > 0]))
+
+
+def eleven_point_average_precision(
+    scores: Float[np.ndarray, " example"], positives: Bool[np.ndarray, " example"]
+) -> float:
+    """Average precision of VOC2007, in 0..1: the mean over recalls r = 0, 0.1, …, 1 of the best precision at recall ≥ r.
+
+    Examples of equal score keep their order. At least one must be positive.
+    Formula: Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010, section 4.2.
+    """
+    found = np.cumsum(np.asarray(positives)[np.argsort(-np.asarray(scores), kind="stable")])
+    precision = found / np.arange(1, len(found) + 1)
+    # Recall ≥ tenths/10 in whole numbers, which rounding cannot spoil.
+    return float(np.mean([precision[10 * found >= tenths * found[-1]].max() for tenths in range(11)]))
+
+
+def mean_average_precision(
+    scores: Float[np.ndarray, "example class"], positives: Bool[np.ndarray, "example class"]
+) -> float:
+    """Mean over classes of the 11-point average precision of one against the rest, in 0..1."""
+    columns = zip(np.asarray(scores).T, np.asarray(positives).T, strict=True)
+    return float(np.mean([eleven_point_average_precision(*column) for column in columns]))
+
+
+METRICS = {
+    "accuracy": accuracy,
+    "mean per-class accuracy": mean_per_class_accuracy,
+    "11-point mAP": mean_average_precision,
+}

@@ -2,7 +2,7 @@
 
 - torchvision_images.npz: a synthetic image; the outputs of CenterCrop, resized_crop and an evaluation transform
   for it; mean and standard deviation of the boxes (top, left, height, width) that RandomResizedCrop samples;
-- pretrained_images.npz: for tests/pretrained/test_preprocess.py, MODE_INTERPOLATION_SIZE_ORIENTATION of open_clip's
+- pretrained_images.npz: for tests/input/test_preprocess_forms.py, MODE_INTERPOLATION_SIZE_ORIENTATION of open_clip's
   evaluation transforms, bytes before normalization, of that image as it is (wide) and transposed (tall); `normalized` with
   CLIP's statistics, and `siglip`, squashed, with SigLIP's;
 - clip_token_ids.json: texts, which are written by hand, their ids by open_clip at context lengths 77 and 8, and the index

@@ -1,4 +1,4 @@
-"""References for tests/models/test_positions.py and test_other_sizes.py: positional embeddings for other grids.
+"""References for tests/models/test_positions.py and test_model_parity.py: positional embeddings for other grids.
 
 torch_positions.npz has embedding_SIDE [1 + SIDE², DIM] in float32, and for each case the embedding of another grid,
 computed in float64 and rounded to float32: dino/SIDE_to_HxW by DINO's rule, torch's bicubic interpolation with a scale

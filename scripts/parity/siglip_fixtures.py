@@ -1,4 +1,4 @@
-"""References for tests/models/test_siglip_members.py: the sizes of timm's SigLIP ViTs, read off the modules that it builds.
+"""References for tests/models/test_timm_towers.py: the sizes of timm's SigLIP ViTs, read off the modules that it builds.
 
 siglip_members.json has for each timm name in open_clip's configurations: side, patch_size, width, layers, heads, the inner
 width of the MLPs of a block and of the pooling head, the class of their activations, and the layer norms' epsilon.

@@ -6,7 +6,15 @@ import re
 import pytest
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.vocabulary import BUILT_IN, Concept, imagenet_wnids, load_vocabulary, normalized_name
+from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
+from cliptail_jax.concepts.vocabulary import (
+    BUILT_IN,
+    Concept,
+    imagenet_wnids,
+    load_vocabulary,
+    normalized_name,
+    vocabulary_names,
+)
 from cliptail_jax.errors import UserError
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
@@ -163,3 +171,50 @@ def test_an_unknown_name_lists_the_vocabularies_and_close_ones(name, hint):
     with pytest.raises(UserError, match=rf"no vocabulary file {name}.*did you mean .*{hint}.*\?") as error:
         load_vocabulary(name)
     assert str(error.value).endswith(", ".join(BUILT_IN))
+
+
+def test_a_text_file_has_a_class_a_line(tmp_path):
+    path = tmp_path / "classes.TXT"
+    path.write_bytes("\ufeffgreat auk\r\ncrème brûlée\n\n".encode())
+    assert load_vocabulary(str(path)) == (Concept("great auk"), Concept("crème brûlée"))
+    assert vocabulary_names(str(path)) == ("great auk", "crème brûlée")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\n \n", "has no class names, one a line"),
+        (b"ape\nbee\tbees\n", r"entry 2: name 'bee\\tbees' is not one line of text without tabs"),
+        (b"ape\nbee\nape\n", "has the class name 'ape' 2 times"),
+        (b"cr\xe8me\n", "is not UTF-8: "),
+    ],
+)
+def test_a_text_file_that_is_no_class_list_is_an_error(tmp_path, content, message):
+    (tmp_path / "classes.txt").write_bytes(content)
+    with pytest.raises(UserError, match=f"vocabulary file .*classes.txt.* {message}"):
+        load_vocabulary(str(tmp_path / "classes.txt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "caption"),
+    [("cname", "pickup truck"), ("a+cname", "a pickup truck"), ("photo", "a photo of a pickup truck.")],
+)
+def test_single_templates_give_their_caption(name, caption):
+    assert [template.format("pickup truck") for template in templates(name)] == [caption]
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "digest"),  # of the published list, one template a line
+    [
+        ("simple", 7, "6ef3883987d224b7949da69fe0b615af152e1560eaac4c5c38555e50c882d415"),
+        ("openai80", 80, "4f976686fb651bb5803d4689dcd849f75efe0ef19a3c801355bc9a6f03c8a5af"),
+    ],
+)
+def test_openai_sets_equal_the_published_ones(name, count, digest):
+    assert len(templates(name)) == count
+    assert hashlib.sha256("\n".join(templates(name)).encode()).hexdigest() == digest
+
+
+def test_every_template_has_one_place_for_the_name():
+    assert set(templates("simple")) < set(templates("openai80"))
+    assert all(template.count("{}") == 1 for name in TEMPLATE_SETS for template in templates(name))

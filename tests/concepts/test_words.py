@@ -1,13 +1,19 @@
 import itertools
+import re
 import string
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.stem import WordNetLemmatizer
 from nltk.tokenize import NLTKWordTokenizer, TreebankWordTokenizer
 
+from cliptail_jax.concepts.phrase_matcher import PhraseMatcher, word_characters
+from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.word_counter import NO_WORD, WordCounter
 from cliptail_jax.concepts.words import (
     CONTRACTIONS,
     cleaned_words,
@@ -15,6 +21,7 @@ from cliptail_jax.concepts.words import (
     forms_of,
     irregular_forms,
     lemma,
+    lemmas_of,
     phrases_of,
 )
 
@@ -87,3 +94,109 @@ def test_phrase_without_words_is_none():
 def test_any_word_of_an_excluded_phrase_excludes():
     assert excluded_by(Concept("ram", exclude=("random access", "chips", "!"))) == {"random", "access", "chip"}
     assert excluded_by(Concept("ram")) == set()
+
+
+TRAINING = ["two dogs", "A dog, a cat", "cats cannot see", "the dog"]
+
+
+@pytest.fixture(scope="module")
+def counter():
+    return WordCounter()
+
+
+def test_the_rarest_word_is_the_lemma_that_fewest_captions_have(counter):
+    counted = count_chunks(counter, [TRAINING[:2], TRAINING[2:]])
+    names, frequency = counted.counts["name"].to_pylist(), counted.counts["count"].to_numpy()
+    captions = ["dogs", "a dog and a cat", "Cats!", "cannot", "dog zebra", "", "123 你好", "the cat", *TRAINING]
+    found = counter.rarest(captions, names, frequency)
+    captions_of = lambda word: sum(word in lemmas_of(caption) for caption in TRAINING)  # noqa: E731
+    expected = [min(map(captions_of, lemmas_of(caption)), default=NO_WORD) for caption in captions]
+    assert found.tolist() == expected
+    assert found[:7].tolist() == [3, 0, 2, 1, 0, NO_WORD, NO_WORD]
+
+
+def test_without_training_words_every_word_is_unknown(counter):
+    empty = np.zeros(0, np.int64)
+    assert counter.rarest(["a dog", ""], [], empty).tolist() == [0, NO_WORD]
+    assert counter.rarest([], [], empty).tolist() == []
+
+
+def test_lemmas_of_a_list_are_found_once_in_each_caption_that_has_them(counter, monkeypatch):
+    monkeypatch.setattr("cliptail_jax.concepts.batches.MAX_CAPTIONS", 3)
+    captions = [*TRAINING, "dog dogs", "", None, "zebra"]
+    names = ["cat", "dog", "not", "emu"]
+    expected = [
+        (i, names.index(word)) for i, text in enumerate(captions) for word in {*lemmas_of(text or "")} & {*names}
+    ]
+    assert sorted(zip(*counter.find(captions, names).tolist())) == sorted(expected)
+    assert counter.find([], names).shape == counter.find(["zebra"], names).shape == (2, 0)
+
+
+LEMMAS = {"ai": [0], "great dane": [1], "dane": [2, 3], "jack-o'-lantern": [4], "a": [5], "crane": [6, 7], "été": [8]}
+LETTERS = ["ai", "great", "dane", "jack-o'-lantern", "crane", "été", *" -a_sé9.\tß中"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from(LETTERS), max_size=8).map("".join), max_size=6))
+def test_matches_are_those_of_one_regular_expression_a_lemma(texts):
+    expected = {
+        (row, c)
+        for row, text in enumerate(texts)
+        for lemma, classes in LEMMAS.items()
+        if re.search(rf"(?<!\w){re.escape(lemma)}(?!\w)", text)
+        for c in classes
+    }
+    rows, classes = PhraseMatcher(LEMMAS).matches(pa.array(texts, pa.string()))
+    assert list(zip(rows.tolist(), classes.tolist())) == sorted(expected)
+
+
+def test_blocks_are_joined(monkeypatch):
+    monkeypatch.setattr("cliptail_jax.concepts.phrase_matcher.BLOCK", 2)
+    rows, classes = PhraseMatcher({"x": [0]}).matches(pa.array(["x", "", "y x", "x", "z"]))
+    assert rows.tolist() == [0, 2, 3] and classes.tolist() == [0, 0, 0]
+
+
+def test_word_characters_are_those_of_regular_expressions():
+    some = [*range(0x3000), *np.random.default_rng(0).integers(0x110000, size=20000)]
+    assert all(word_characters()[c] == bool(re.match(r"\w", chr(c))) for c in some)
+
+
+NESTED = {"arrow": [0], "arrow down": [1], "down arrow": [1], "arrow down circle": [2], "circle": [3], "folder": [4]}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("arrow", 0),
+        ("arrow down", 1),
+        ("arrow down circle", 2),
+        ("big arrow down", 1),
+        ("arrow down down arrow", 1),  # two phrases of a class
+        ("arrow circle", None),  # two unrelated classes
+        ("arrow down folder", None),
+        ("arrow up arrow down", None),
+        ("down arrow down", 1),  # phrases that overlap
+        ("arrows down", None),
+        ("", None),
+    ],
+)
+def test_longest_phrase_is_the_class_and_several_classes_are_none(text, expected):
+    rows, classes = PhraseMatcher(NESTED, longest=True).matches(pa.array(["folder", text]))
+    assert list(zip(rows.tolist(), classes.tolist())) == [(0, 4), *([(1, expected)] if expected is not None else [])]
+
+
+def starts(phrase, text):
+    """Where a phrase begins in a text, also where it overlaps itself."""
+    return [match.start() for match in re.finditer(rf"(?=\b{phrase}\b)", text)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["arrow", "down", "circle", "folder"]), max_size=5).map(" ".join), max_size=6))
+def test_longest_phrases_are_those_inside_no_other(texts):
+    expected = []
+    for row, text in enumerate(texts):
+        places = [(start, start + len(phrase), c) for phrase, [c] in NESTED.items() for start in starts(phrase, text)]
+        named = {c for a, b, c in places if not any(x <= a and b <= y and (x, y) != (a, b) for x, y, _ in places)}
+        expected += [(row, *named)] if len(named) == 1 else []
+    rows, classes = PhraseMatcher(NESTED, longest=True).matches(pa.array(texts, pa.string()))
+    assert list(zip(rows.tolist(), classes.tolist())) == expected

@@ -8,8 +8,8 @@ import pytest
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.program import config_values, flag_error
 from cliptail_jax.config.training import check_batch_norm
+from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
-from cliptail_jax.experiments import training
 from cliptail_jax.objectives import FIELDS, base_config, validate
 from configs import clip, dino, sup, zero_shot
 from tests.forked_programs import run_forked
@@ -17,7 +17,7 @@ from tests.forked_programs import run_forked
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("preset", training.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_of_every_family_is_valid(preset):
     for family in (sup, clip, dino):
         validate(family.get_config(f"data={preset}"))

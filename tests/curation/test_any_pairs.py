@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.curation.describe import describe, table_of
 from cliptail_jax.errors import UserError
@@ -56,8 +57,9 @@ def test_as_many_records_train_as_are_counted(pairs, vocabulary, rule):
     variant = variant_of(pairs, class_match={"vocabulary": vocabulary, "rule": rule}, captions={"words": ("title",)})
     counter = ConceptCounter(load_vocabulary(vocabulary), rule)
     assert list(counter.count(TEXTS).values()) == variant.class_frequency.tolist()
-    named = counter.naming([TEXTS[:3], TEXTS[3:]])
-    assert named.counts.tolist() == variant.class_frequency.tolist() and variant.notes == (str(named),)
+    named = count_chunks(counter, [TEXTS[:3], TEXTS[3:]])
+    assert in_order(named.counts, counter.names)["count"].to_pylist() == variant.class_frequency.tolist()
+    assert variant.notes == (naming_note(named.one, named.several, named.captions, len(counter.names)),)
 
 
 def test_captions_that_are_no_utf8_or_missing_name_by_phrases_what_is_left():

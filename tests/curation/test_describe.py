@@ -1,17 +1,187 @@
-"""What `describe` says and writes."""
+"""What `describe` prints and writes; its Croissant metadata are valid for MLCommons' validator, and its reader reads them."""
 
 import json
+import logging
+import re
+import shutil
 
 import matplotlib.image
 import numpy as np
+import pytest
 from absl import flags
 from etils import epath
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.curation.describe import comparison, export, main
-from cliptail_jax.curation.variant import open_variant
-from configs import clip
+from cliptail_jax.config import fields
+from cliptail_jax.config.training import Data
+from cliptail_jax.curation.croissant import SELECTION, croissant, settings
+from cliptail_jax.curation.describe import comparison, main, table_of, write_croissant
+from cliptail_jax.curation.joined import open_splits
+from cliptail_jax.curation.variant import make_variant, open_variant
+from cliptail_jax.errors import UserError
+from configs import clip, sup
 from tests.curation.zoo import LABELS, NAMES, variant_of
+
+ODD = ["a\tb", "a\nb\r\nc", '"quoted" he said', "back\\slash", "NA", "null", "007", "Größe 漢字 \u2028"]
+COMPLETION = {
+    "creator": {"@type": "sc:Person", "name": "Ada Lovelace"},
+    "datePublished": "2026-11-27",
+    "url": "https://example.org/variant",
+    "license": "https://creativecommons.org/licenses/by/4.0/",
+    "citeAs": "@misc{variant}",
+}
+
+
+def odd_table(folder):
+    """A table with a caption of each odd kind."""
+    path = folder / "odd.jsonl"
+    rows = [{"filepath": f"glyphs/train/{i}", "label": i, "caption": caption} for i, caption in enumerate(ODD)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return {"data.table": str(path), "data.captions.template": ""}
+
+
+def odd_names(folder):
+    """Names of the 100 classes in other scripts and with quotes, in captions of text fields, too."""
+    names = ['"quoted"', "a 'b' & <c>", "漢字", "ελληνικά", "back\\slash", *(f"class {i}" for i in range(95))]
+    path = folder / "names.json"
+    path.write_text(json.dumps([{"name": name} for name in names]))
+    return {"data.class_names": str(path), "data.captions.words": ("tags",), "data.classes.random": 90}
+
+
+def two_splits(folder):
+    return {"data.split": "train+test", "data.classes.names": (7, 3, "digit five")}
+
+
+CASES = [(clip, odd_table), (clip, odd_names), (sup, two_splits)]
+
+
+@pytest.fixture(scope="module")
+def mlcroissant():
+    return pytest.importorskip("mlcroissant", reason="mlcroissant, of the extra dev, is not installed")
+
+
+@pytest.fixture
+def written(glyphs_dir):
+    """Makes a variant of the glyphs and writes its metadata to `path`: gives the variant and its section of a config."""
+
+    def write(family, overrides, path):
+        config = family.get_config("data=glyphs")
+        config.update_from_flattened_dict(overrides | {"data.data_dir": str(glyphs_dir)})
+        variant = open_variant(config.data)
+        write_croissant(variant, config.data, path)
+        return variant, config.data
+
+    return write
+
+
+def read(dataset, record_set):
+    """The rows that mlcroissant yields, with the names of columns for keys, and texts, which it yields as bytes."""
+    for row in dataset.records(record_set):
+        texts = {key: value.decode() for key, value in row.items() if isinstance(value, bytes)}
+        yield {key.removeprefix(f"{record_set}/"): value for key, value in (row | texts).items()}
+
+
+@pytest.mark.parametrize(("family", "overrides"), CASES, ids=[case.__name__ for _, case in CASES])
+def test_the_validator_misses_only_what_the_program_asks_for_and_the_reader_yields_the_variant(
+    family, overrides, written, mlcroissant, tmp_path, caplog, capsys
+):
+    path = tmp_path / "my variant.json"
+    variant, _ = written(family, overrides(tmp_path), path)
+    asked_for = value_of("note", capsys.readouterr().out).partition(": ")[2].split(", ")
+    dataset = mlcroissant.Dataset(path)
+    issues = dataset.metadata.ctx.issues
+    recommended = {re.search(r'/(\w+)" is recommended', warning)[1] for warning in issues.warnings}
+    assert not issues.errors and recommended == {"datePublished", "license", "citeAs"} <= set(asked_for)
+
+    columns = {
+        "filepath": [f"glyphs/{variant.source.split}/{record}" for record in variant.records],
+        "label": variant.original_labels.tolist(),
+    }
+    if variant.captions:
+        columns["caption"] = variant.captions(range(len(variant)), epoch=0)
+    assert list(read(dataset, "records")) == [dict(zip(columns, row)) for row in zip(*columns.values())]
+    classes = {row["label"]: (row["name"], row["frequency"]) for row in read(dataset, "classes")}
+    names = [variant.class_names[label] for label in variant.labels]
+    assert [classes[label][0] for label in columns["label"]] == names
+    assert sorted(classes.values()) == sorted((name, names.count(name)) for name in variant.class_names)
+
+    document = json.loads(path.read_text()) | {name: COMPLETION[name] for name in asked_for}
+    path.write_text(json.dumps(document))
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        issues = mlcroissant.Dataset(path).metadata.ctx.issues
+    assert not issues.errors and not issues.warnings and not caplog.records
+
+
+def test_citation_license_and_home_page_are_the_sources(glyphs_dir, tmp_path, mlcroissant):
+    prepared = shutil.copytree(glyphs_dir / "glyphs", tmp_path / "glyphs") / "1.2.0" / "dataset_info.json"
+    known = {"citation": "@misc{glyphs}", "redistributionInfo": {"license": "CC0-1.0"}}
+    prepared.write_text(json.dumps(json.loads(prepared.read_text()) | known))
+    data = clip.get_config("data=glyphs").data
+    variant = make_variant(open_splits("glyphs", str(tmp_path), "train+test"), data)
+    document = croissant(variant, data, "table.jsonl", b"")
+    assert (document["citeAs"], document["license"]) == ("@misc{glyphs}", ["CC0-1.0"])
+    (derived_from,) = document["prov:wasDerivedFrom"]
+    assert derived_from["name"] == "glyphs/1.2.0" and "url" not in derived_from  # TFDS's catalogue lacks the glyphs
+    assert [part.get("includes") for part in document["distribution"]] == [
+        None, "glyphs/1.2.0/glyphs-train.array_record-*", "glyphs/1.2.0/glyphs-test.array_record-*"
+    ]  # fmt: skip
+    metadata = mlcroissant.Dataset(document).metadata
+    assert (metadata.cite_as, metadata.license) == ("@misc{glyphs}", ["CC0-1.0"])
+
+
+def test_the_same_variant_gives_the_same_files_and_a_reader_of_the_table_its_fingerprint(written, tmp_path):
+    here, there = (tmp_path / place / "variant.json" for place in ("here", "there"))
+    (variant, data), _ = (written(clip, odd_names(tmp_path), path) for path in (here, there))
+    tables = [path.with_suffix(".jsonl") for path in (here, there)]
+    assert here.read_bytes() == there.read_bytes() and tables[0].read_bytes() == tables[1].read_bytes()
+    data.table = str(tables[0])
+    data.captions.update({"template": "", "words": ()})
+    assert make_variant(variant.source, data).fingerprint() == variant.fingerprint()
+
+
+def test_settings_are_the_fields_that_select_with_their_whole_sections_and_no_folders():
+    data = sup.get_config("data=cifar100_lt").data
+    data.update({"data_dir": "/home/me/tfds", "table": "/home/me/table.tsv", "fraction": 0.5})
+    assert list(settings(data)) == [
+        "data.name=cifar100", "data.split=train", "data.seed=0", "data.table=table.tsv", "data.profile.name=exponential",
+        "data.profile.ratio=100.0", "data.profile.exponent=1.0", "data.profile.largest=0", "data.profile.order=random",
+        "data.profile.mirrored=False", "data.fraction=0.5",
+    ]  # fmt: skip
+
+
+def test_a_variant_depends_on_no_field_that_is_not_among_the_settings():
+    chosen = {"captions": {"template": "photo", "words": ("tags",), "resample": True}, "fraction": 0.5}
+    expected = variant_of(**chosen).fingerprint()
+    others = [field for field in fields.fields_of(Data()) if field.key.partition(".")[0] not in SELECTION]
+    assert len(others) > 10
+    for field in others:
+        other = not field.default if isinstance(field.default, bool) else field.default * 2 or field.type(1)
+        section, _, name = field.key.rpartition(".")
+        changed = {section: {name: other}} if section else {name: other}
+        assert variant_of(**chosen, **changed).fingerprint() == expected, field.key
+
+
+def test_a_tab_separated_table_holds_no_tab_or_line_break(tmp_path, written):
+    variant, _ = written(clip, odd_table(tmp_path), tmp_path / "variant.json")
+    with pytest.raises(
+        UserError, match=r"^--export: the caption 'a\\tb' has a tab or a line break: export to a .*jsonl"
+    ):
+        table_of(variant, tmp_path / "table.tsv")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"filepath": "a"\n', "JSON parse error"),
+        (b'{"filepath": "\xff"}\n', "UTF8"),
+        (b'{"filepath": "zoo/train/0", "label": {"a": 1}}\n', "labels that are neither numbers nor names"),
+    ],
+)
+def test_a_table_in_json_lines_that_cannot_be_used_is_refused(content, problem, tmp_path):
+    (tmp_path / "table.jsonl").write_bytes(content)
+    with pytest.raises(UserError, match=problem):
+        variant_of(table=str(tmp_path / "table.jsonl"))
 
 
 def value_of(key, printed):
@@ -25,7 +195,7 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     captions = {"words": ("tags",), "max_words": 1, "distractors": 0.5}
     data.update({"data_dir": str(glyphs_dir), "tail": {"classes": 3, "shots": 1}, "captions": captions})
     variant, table, theirs = open_variant(data), tmp_path / "export.tsv", tmp_path / "theirs.tsv"
-    export(variant, table)
+    table.write_text(table_of(variant, table), encoding="utf-8")
     write_frequency(theirs, variant.class_names, variant.class_frequency)
 
     given = flags.FlagValues()

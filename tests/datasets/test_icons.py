@@ -285,7 +285,7 @@ def test_bad_input_is_an_error_in_one_line(tmp_path, raw, monkeypatch, damage, o
 
 def test_lists_keep_families_together_and_find_copies(tmp_path, lists, monkeypatch, capsys):
     pytest.importorskip("resvg_py", reason="resvg-py, which renders the drawings, is not installed")
-    monkeypatch.setattr(families, "LARGE", 1.0)
+    monkeypatch.setattr(make_icon_lists, "LARGE", 1.0)
     classes = tmp_path / "classes.txt"
     classes.write_text("# Classes.\nstar\nheart\n")
     monkeypatch.setattr(make_icon_lists, "CLASSES", classes)
@@ -325,8 +325,8 @@ def test_similar_drawings_are_those_with_a_cosine_above_the_threshold():
     pixels[100:150] = 3 * pixels[:50] + 7 + rng.normal(size=(50, 256)) * np.linspace(0.1, 0.6, 50)[:, None]
     unit = pixels - pixels.mean(1, keepdims=True)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    expected = np.argwhere(np.triu(unit @ unit.T > families.SIMILAR, 1))
-    found = np.sort(families.similar_pairs(pixels), axis=1)
+    expected = np.argwhere(np.triu(unit @ unit.T > make_icon_lists.SIMILAR, 1))
+    found = np.sort(make_icon_lists.similar_pairs(pixels), axis=1)
     assert 10 < len(expected) < 50
     np.testing.assert_array_equal(found[np.lexsort(found.T[::-1])], expected)
 
@@ -334,7 +334,7 @@ def test_similar_drawings_are_those_with_a_cosine_above_the_threshold():
 def test_copies_are_removed_from_validation_first_and_never_from_train():
     splits = ["train", "test", "validation", "test", "test"]
     twins = np.array([(0, 1), (3, 2), (3, 4)])
-    assert families.copied(splits, twins).tolist() == [False, True, True, False, False]
+    assert make_icon_lists.copies(splits, twins).tolist() == [False, True, True, False, False]
 
 
 @pytest.mark.parametrize(

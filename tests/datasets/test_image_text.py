@@ -59,13 +59,9 @@ def test_columns_may_have_any_names_and_images_lie_anywhere(tmp_path):
     write_images(tmp_path / "images")
     rows = [{"path": row["filepath"], "title": f"title {i}", "description": None} for i, row in enumerate(ROWS)]
     write_table(tmp_path / "t.jsonl", rows)
-    arguments = [
-        "image_text/my_set",
-        f"--data_dir={tmp_path}",
-        f"--raw={tmp_path}/t.jsonl",
-        f"--images={tmp_path}/images",
-    ]
-    assert main([*arguments, "--image_column=path", "--caption_columns=title,description"]) == 0
+    arguments = [f"--data_dir={tmp_path}", f"--raw={tmp_path}/t.jsonl", f"--images={tmp_path}/images"]
+    columns = ["--image_column=path", "--caption_columns=title,description"]
+    assert main(["image_text/my_set", *arguments, *columns]) == 0
     _, rows = open_rows(tmp_path, "image_text/my_set")
     assert [(row["title"], row["description"]) for row in rows] == [(f"title {i}", "") for i in range(3)]
 

@@ -10,12 +10,7 @@ import pytest
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate, table
-from cliptail_jax.evaluation.results import (
-    class_results,
-    evaluation_settings,
-    head_mid_tail,
-    is_evaluated,
-)
+from cliptail_jax.evaluation.results import class_results, evaluation_settings, head_mid_tail, is_evaluated
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.parallel.sharding import make_mesh

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.evaluation.results import class_results, write_arrays
 from cliptail_jax.files import save_array, write_json
@@ -15,7 +14,7 @@ from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
-from cliptail_jax.runs import add_summary
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 
 CLASSES, PER_CLASS, DIM = 24, 10, 8
 NAMES = tuple(f"{kind} {animal}" for kind, animal in itertools.product(
@@ -66,7 +65,7 @@ def write_evaluations(
     summary = {"step": 9, "epoch": 1.0, "settings": settings or {}}
     summary |= summarize(class_results(counts, frequency, parts, collapse, similarities))
     for name in sets:
-        directory = make(runs.evaluation_directory(workdir, name))
+        directory = make(evaluation_directory(workdir, name))
         write_arrays(directory, counts, {}, parts, collapse, similarities, predicted)
         add_summary(directory, summary)
 
@@ -88,7 +87,7 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     write_evaluations(workdir, sets, confusion, frequency, None, collapse, similarities.result(), calibration)
     for name in sets:
         for key, array in {"features": features, "labels": labels, "head": head}.items():
-            save_array(runs.evaluation_directory(workdir, name) / f"{key}.npy", array)
+            save_array(evaluation_directory(workdir, name) / f"{key}.npy", array)
 
 
 def make(directory):

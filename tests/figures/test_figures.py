@@ -5,27 +5,28 @@ import sys
 
 import numpy as np
 import pytest
-import sklearn.manifold  # noqa: F401  so that its threads can be limited
-from synthetic_runs import FREQUENCY, NAMES, write_run
+from matplotlib.figure import Figure
+from synthetic_runs import CLASSES, FREQUENCY, NAMES, write_run
 from threadpoolctl import threadpool_limits
 
 from cliptail_jax import figures
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.curation.selection import trim_tail
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures import (
-    calibration,
-    example_classes,
-    tail_similarity,
-)
+from cliptail_jax.figures import calibration, example_classes, tail_similarity, trimmed_tail
 from cliptail_jax.figures.__main__ import main
+from cliptail_jax.figures.captions_vocabulary import PLANES, draw
+from cliptail_jax.figures.class_frequency import labels
 from cliptail_jax.figures.feature_maps import tsne
 from cliptail_jax.figures.parts import lines
-from cliptail_jax.figures.parts.classes import class_centres, spread_classes
+from cliptail_jax.figures.parts.classes import class_centres, rarest, spread_classes
+from cliptail_jax.figures.parts.planes import draw_trend
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import line_of, read_lines
 from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.plotting.class_frequency import draw_class_frequency
 from cliptail_jax.results.evaluation import read_evaluation
-from cliptail_jax.runs import last_evaluation, read_arrays
+from cliptail_jax.runs.evaluations import last_evaluation, read_arrays
 
 SCALE = [
     ("run_0", "random text tower", "1,000"),
@@ -177,12 +178,7 @@ def test_lines_go_through_the_runs_numbers_and_the_mean_of_those_with_the_same_x
 
 
 def test_undefined_numbers_have_no_place_on_a_line():
-    points = [
-        (2.0, Estimate(np.nan)),
-        (1.0, Estimate(3.0)),
-        (3.0, Estimate(4.0)),
-        (3.0, Estimate(5.0)),
-    ]
+    points = [(2.0, Estimate(np.nan)), (1.0, Estimate(3.0)), (3.0, Estimate(4.0)), (3.0, Estimate(5.0))]
     assert lines.line_of(points) == ([1.0, 3.0], [3.0, 4.5])
 
 
@@ -278,3 +274,156 @@ def test_classes_that_do_not_fit_are_an_error(draw):
     )
     complaint = draw("example_classes", "run label", row, flags=["--classes", "great gul"])
     assert "has no class 'great gul' (did you mean great gull" in complaint
+
+
+@pytest.mark.parametrize("x, y", [([1, 2], [1, 2]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [1, np.nan, 3])])
+def test_too_few_points_have_no_trend(x, y):
+    assert not draw_trend(Figure().subplots(), x, y)
+
+
+def test_trend_lines_are_drawn_through_the_runs_of_a_group_and_head(birds):
+    rows = [(f"run_{i}", "SL" if i < 3 else "CLIP", "frozen" if i < 3 else "random") for i in range(6)]
+    (birds / "plane.tsv").write_text("\n".join("\t".join(row) for row in (("run", "group", "head"), *rows)))
+    figure = draw(read_sheet(birds / "plane.tsv", ("run", "group", "head")))
+    (x, y), axes = PLANES[1], figure.axes[1]
+    summaries = [last_evaluation(birds / f"run_{i}", "birds:test") for i in range(3)]
+    slope, intercept = np.polyfit([s[x] for s in summaries], [s[y] for s in summaries], 1)
+    drawn = [line for line in axes.lines if len(line.get_xdata())]
+    (solid,) = [line for line in drawn if line.get_linestyle() == "-"]
+    (xs, ys) = solid.get_data()
+    assert (min(xs), max(xs)) == (min(s[x] for s in summaries), max(s[x] for s in summaries))
+    np.testing.assert_allclose(ys, slope * np.array(xs) + intercept)
+    assert [line.get_linestyle() for line in drawn].count("--") == 1
+    handles = dict(zip(*axes.get_legend_handles_labels()[::-1]))
+    assert handles["trend, frozen"].get_linestyle() == "-" and handles["trend, random"].get_linestyle() == "--"
+
+
+def write_table(path, counts):
+    path.write_text("".join(f"{name}\t{count}\n" for name, count in counts.items()))
+    return str(path)
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Two corpora that agree but for the order of their tables, their names' form, and one empty class."""
+    rng = np.random.default_rng(0)
+    first = {f"big Cat {i}": int(1e6 / (i + 1) ** 2) + 1 for i in range(60)}
+    second = {name.lower().replace(" ", "_"): count // 7 for name, count in first.items()}
+    shuffled = dict(rng.permutation(list(second.items())).tolist())
+    return write_table(tmp_path / "freq_one_x.tsv", first), write_table(tmp_path / "freq_two_x.tsv", shuffled)
+
+
+def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
+    output = tmp_path / "pictures" / "frequency.png"
+    assert main(["class_frequency", "--frequencies", *tables, "--rank-by", tables[0], "--output", str(output)]) == 0
+    header, one, two, written = capsys.readouterr().out.splitlines()
+    assert header.split() == ["corpus", "hits", "empty", "max/min", "Gini", "ρ", "1", "ρ", "2"]
+    assert one.split()[:2] == ["1", "one"] and one.split()[3] == "0" and one.split()[-2:] == ["1.00", "1.00"]
+    assert two.split()[:2] == ["2", "two"]
+    assert written == f"wrote {output}"
+
+
+@pytest.mark.parametrize(
+    "content, complaint",
+    [("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"), ("no table", "is not a frequency table")],
+)
+def test_a_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
+    other = tmp_path / "other.tsv"
+    other.write_text(content)
+    arguments = ["--frequencies", tables[0], str(other), "--output", str(tmp_path / "f.png")]
+    assert main(["class_frequency", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_labels_are_what_tells_the_tables_apart(tmp_path):
+    paths = [tmp_path / f"class_frequency_{name}_ori.txt" for name in ("laion", "cc12m_cls")]
+    assert labels(paths) == ["laion", "cc12m_cls"]
+    assert labels(paths[:1]) == ["class_frequency_laion_ori"]
+    assert labels([tmp_path / "a.tsv", tmp_path / "a_b.tsv"]) == ["a", "a_b"]
+
+
+def test_linear_panel_has_each_corpuss_shares_in_falling_order():
+    frequency = {"one": np.array([1, 6, 3]), "two": np.array([0, 0, 5]), "none": np.array([0, 0, 0])}
+    figure = draw_class_frequency(frequency, ranking=frequency["one"])
+    linear = next(axes for axes in figure.axes if axes.get_ylabel() == "share of all hits (%)")
+    drawn = [line.get_ydata().tolist() for line in linear.lines]
+    assert drawn == [pytest.approx([60, 30, 10]), [100, 0, 0], [0, 0, 0]]
+
+
+def trim(frequency, classes, shots):
+    labels = np.repeat(np.arange(len(frequency)), frequency)
+    return np.bincount(labels[trim_tail(labels, len(NAMES), classes, shots, seed=0)], minlength=len(frequency))
+
+
+@pytest.fixture(scope="module")
+def trimmed(tmp_path_factory):
+    """A folder with the runs sl_CLASSES_SHOTS and clip_CLASSES_SHOTS, the untrimmed sl, and its table of frequencies."""
+    folder = tmp_path_factory.mktemp("trimmed")
+    for seed, (name, slope) in enumerate({"sl": 0.7, "clip": 0.2}.items()):
+        for classes in (3, 8):
+            for shots in (0, 1):
+                cut = {"data.tail.classes": classes, "data.tail.shots": shots}
+                workdir = folder / f"{name}_{classes}_{shots}"
+                write_run(workdir, slope, seed, frequency=trim(FREQUENCY, classes, shots), **cut)
+    write_run(folder / "sl", 0.7, 5)
+    write_frequency(folder / "frequency.tsv", NAMES[::-1], FREQUENCY[::-1])  # tables come in any order
+    return folder
+
+
+ROWS = [(f"{n}_{k}_{s}", n.upper()) for n in ("sl", "clip") for k in (3, 8) for s in (0, 1)] + [("sl", "SL")]
+
+
+def sheet(folder, rows=ROWS):
+    (folder / "sheet.tsv").write_text("\n".join("\t".join(row) for row in (("run", "group"), *rows)))
+    return read_sheet(folder / "sheet.tsv", ("run", "group"))
+
+
+@pytest.mark.parametrize("classes", [1, 5])
+def test_the_tail_is_the_empty_classes_and_those_that_were_trimmed_ties_included(classes):
+    frequency = np.random.default_rng(1).integers(2, 9, CLASSES)
+    frequency[[3, 11]] = 0
+    changed = np.flatnonzero(trim(frequency, classes, 1) != frequency)
+    tail = rarest(frequency, classes)
+    assert len(tail) == classes and list(tail[:2]) == [3, 11][:classes]
+    assert sorted(c for c in tail if frequency[c]) == changed.tolist()
+
+
+def test_panels_show_tail_and_others_by_shots_and_the_untrimmed_run_on_the_same_classes(trimmed):
+    figure = trimmed_tail.draw(sheet(trimmed), trimmed / "frequency.tsv")
+    one_shot, zero_shot = figure.axes[:2]
+    assert (one_shot.get_title(), zero_shot.get_title()) == ("1-shot", "0-shot")
+    tails = {k: np.argsort(FREQUENCY, kind="stable")[:k] for k in (3, 8)}
+    for axes, shots in zip(figure.axes[2:], (1, 0)):
+        assert list(dict.fromkeys(axes.get_legend_handles_labels()[1])) == ["SL", "SL, untrimmed", "CLIP"]
+        for name, label in (("sl_{}_{}", "SL"), ("clip_{}_{}", "CLIP"), ("sl", "SL, untrimmed")):
+            accuracy = {
+                k: read_evaluation(trimmed / name.format(k, shots), "birds:test").accuracy[tails[k]].mean()
+                for k in (3, 8)
+            }
+            assert has_line(axes, [[k, 100 * accuracy[k]] for k in (3, 8)], dashed="untrimmed" in label)
+    others = np.setdiff1d(np.arange(CLASSES), tails[3])
+    expected = read_evaluation(trimmed / "sl_3_0", "birds:test").accuracy[others].mean()
+    at_eight = read_evaluation(trimmed / "sl_8_0", "birds:test").accuracy[np.setdiff1d(np.arange(CLASSES), tails[8])]
+    assert has_line(zero_shot, [[3, 100 * expected], [8, 100 * at_eight.mean()]])
+
+
+def has_line(axes, points, dashed=False):
+    drawn = [line.get_xydata() for line in axes.lines if not dashed or line.get_linestyle() == "--"]
+    return any(len(xy) == len(points) and np.allclose(xy, points) for xy in drawn)
+
+
+def test_figure_is_drawn(trimmed, draw):
+    rows = [(trimmed / run, group) for run, group in ROWS]
+    assert draw("trimmed_tail", "run group", *rows, flags=["--untrimmed", trimmed / "frequency.tsv"]) == ""
+
+
+def test_runs_without_a_trimmed_tail_and_a_table_of_other_classes_are_errors(trimmed, draw, tmp_path):
+    flags = ["--untrimmed", trimmed / "frequency.tsv"]
+    assert "none of the runs was trained on a trimmed tail" in draw(
+        "trimmed_tail", "run group", ("run_0", "SL"), flags=flags
+    )
+    write_frequency(tmp_path / "other.tsv", NAMES[:5], FREQUENCY[:5])
+    row = (trimmed / "sl_3_0", "SL")
+    assert "lacks 19 of the classes" in draw(
+        "trimmed_tail", "run group", row, flags=["--untrimmed", tmp_path / "other.tsv"]
+    )

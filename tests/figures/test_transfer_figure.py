@@ -6,7 +6,7 @@ import pytest
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.figures.transfer import difference, results_by_set
 from cliptail_jax.files import append_line, save_arrays
-from cliptail_jax.transfer.results import predictions_path
+from cliptail_jax.results.transfers import predictions_path
 
 SETS = {"food101": "accuracy", "pets": "mean per-class accuracy", "voc2007": "11-point mAP"}
 IMAGES, CLASSES = 2000, 25

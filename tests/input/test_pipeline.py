@@ -3,7 +3,10 @@
 import functools
 import io
 import itertools
+import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -17,19 +20,24 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.images.resizing import resize
+from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import Purpose, record_uniforms, shift_and_flip
 from cliptail_jax.input.pipeline import (
     EMPTY,
     LoadBatch,
     UnreadableImages,
+    cache_for,
     evaluation_batches,
     num_steps_per_epoch,
     spread,
     training_batches,
 )
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.input.shared_images import SharedImages
 from cliptail_jax.input.tokenizer import train_tokenizer
-from cliptail_jax.input.transforms import random_crop
+from cliptail_jax.input.transforms import CanvasWithViews, crops_of, random_crop
+from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives import base_config
 
 BATCH, EPOCHS = 8, 3
@@ -350,3 +358,120 @@ def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():
         crop = random_resized_crop(image, record_rng(0, 0, 0, Purpose.CROP), (0.5, 1.0), 8, fast=True)
         np.testing.assert_array_equal(batch["images"][batch["mask"]][0], crop)
     assert image.shape[:2] == (20, 20)
+
+
+KEYS = ("images", "labels", "mask")
+
+
+@pytest.mark.parametrize("keep, starts", [(True, 2), (False, 4)])
+def test_processes_of_a_complete_pass_stay_for_the_next_one(keep, starts, monkeypatch):
+    started, iterate = [], pipeline.iterate
+    monkeypatch.setattr(pipeline, "iterate", lambda dataset, workers: started.append(workers) or iterate(dataset, 0))
+    variant, options = make_variant(noisy(20), make_data()), dict(batch_size=BATCH, workers=1, keep_workers=keep)
+    start = pipeline.evaluation_batches(variant, Preprocess(8), **options)
+    first, second = list(start()), list(start())
+    list(itertools.islice(start(), 1))  # given up
+    for batches in (second, list(start())):
+        assert len(batches) == len(first) > 1
+        assert all(np.array_equal(a[key], b[key]) for a, b in zip(first, batches) for key in KEYS)
+    assert started == [1] * starts
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="worker processes share images on Linux only")
+SHAPE = (3, 4, 3)
+
+
+def image(value, shape=SHAPE):
+    return np.full(shape, value, np.uint8)
+
+
+OTHER_PROCESS = """
+import pickle, sys
+images = pickle.loads(sys.stdin.buffer.read())
+assert 7 in images and (images[7] == 70).all() and images[8] is None and 8 in images
+assert 9 not in images and 6 not in images
+images.update([(6, images[7] + 1)])
+"""
+
+
+@on_linux
+def test_another_process_has_what_one_has_decoded_and_the_other_way_round():
+    images = SharedImages(10, SHAPE)
+    images.update([(7, image(70)), (8, None), (9, image(90, (5, 5, 3)))])
+    np.testing.assert_array_equal(images[9], image(90, (5, 5, 3)))  # of another shape: this process's own
+    subprocess.run([sys.executable, "-c", OTHER_PROCESS], input=pickle.dumps(images), check=True)
+    np.testing.assert_array_equal(images[6], image(71))
+
+
+@on_linux
+def test_images_are_shared_where_there_are_workers(monkeypatch):
+    variant = make_variant(plain(5), make_data())
+    monkeypatch.setattr(pipeline, "decode", lambda *_: iter([None, image(1)]))
+    assert cache_for(variant, workers=0, cache=False) is None
+    assert cache_for(variant, workers=0, cache=True) == {}
+    shared = cache_for(variant, workers=2, cache=True)
+    shared.update([(4, image(5))])
+    np.testing.assert_array_equal(shared[4], image(5))
+
+
+CANVAS = 16
+
+
+def dino_data(**changes):
+    data = make_data(image_size=12, crop_scale=(0.3, 1.0), **changes)
+    data.multi_crop.update({"num_local": 3, "local_size": 6, "local_scale": (0.1, 0.3), "max_blur": 1.0})
+    return data
+
+
+def dino_batches(source, data, **options):
+    return batches_of(source, data, transform=CanvasWithViews(0, crops_of(data), CANVAS), **options)
+
+
+def flat(batch):
+    return {name: value for name, value in batch.items() if name != "views"} | batch["views"]._asdict()
+
+
+@pytest.fixture(scope="module")
+def tall():
+    """Pictures of 20 × 10 pixels."""
+    return noisy(21, 20, 10)
+
+
+def test_batches_are_the_same_for_any_number_of_processes_and_after_a_resume(tall):
+    def batches(**options):
+        return [flat(batch) for batch in dino_batches(tall, dino_data(), **options)]
+
+    whole = batches()
+    assert_same(whole[1:], batches(start=1))
+    halves = [batches(slots=slots) for slots in (slice(0, 4), slice(4, 8))]
+    for batch, first, second in zip(whole, *halves, strict=True):
+        for name, value in batch.items():
+            # An empty slot may hold anything; its mask says so.
+            joined = np.concatenate([first[name], second[name]])
+            np.testing.assert_array_equal(joined, value)
+
+
+def test_for_the_step_images_are_whole_and_sides_longer_than_the_canvas_are_reduced_to_it(tall):
+    """The canvas has 16 pixels: of images of 20 x 10 pixels one axis is reduced, and with it the boxes of the views."""
+    batch = dino_batches(tall, dino_data())[0]
+    slot = int(np.flatnonzero(batch["mask"])[0])
+    pictures = [resize(decode_image(image), CANVAS, 10, fast=True) for image in tall.encoded_images(range(len(tall)))]
+    assert batch["images"].shape == (8, CANVAS, CANVAS, 3)
+    assert not batch["images"][:, :, 10:].any()
+    found = [record for record, p in enumerate(pictures) if np.array_equal(p, batch["images"][slot, :, :10])]
+    assert len(found) == 1
+    drawn = draw_views(0, 0, np.array(found), np.array([[20, 10]]), crops_of(dino_data()))
+    np.testing.assert_allclose(batch["views"].box[slot], drawn.box[0] * [CANVAS / 20, 1, CANVAS / 20, 1])
+    for field, value in drawn._replace(box=batch["views"].box[[slot]])._asdict().items():
+        np.testing.assert_array_equal(getattr(batch["views"], field)[slot], value[0])
+
+
+def test_every_epoch_has_views_of_its_own():
+    first, second = dino_batches(Pictures([png(np.zeros((16, 16, 3)))]), dino_data(), epochs=2)
+    assert not any(np.array_equal(*boxes) for boxes in zip(*(b["views"].box[b["mask"]] for b in (first, second))))
+
+
+def test_flips_are_left_out_where_the_config_has_none(tall):
+    """A mirrored character is another character."""
+    assert any(batch["views"].flip.any() for batch in dino_batches(tall, dino_data(flip=True)))
+    assert not any(batch["views"].flip.any() for batch in dino_batches(tall, dino_data(flip=False)))

@@ -38,9 +38,7 @@ def test_a_class_that_one_sample_lacks_is_left_out_of_all():
     a[3], c[5] = np.nan, np.nan
     samples, kept = np.stack([a, b, c])[:, None, None], ~np.isin(np.arange(30), (3, 5))
     for lacking, without in zip(
-        bootstrap(mean_over_classes, *samples),
-        bootstrap(mean_over_classes, *samples[..., kept]),
-        strict=True,
+        bootstrap(mean_over_classes, *samples), bootstrap(mean_over_classes, *samples[..., kept]), strict=True
     ):
         assert lacking.value == without.value
         np.testing.assert_array_equal(lacking.resampled, without.resampled)

@@ -7,13 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.metrics.bootstrap import bootstrap, difference, mean_over_seeds, percentiles
-from cliptail_jax.metrics.correlation import (
-    decades,
-    line_slope,
-    rank_correlation,
-    slope_within_classes,
-    spearman,
-)
+from cliptail_jax.metrics.correlation import decades, line_slope, rank_correlation, slope_within_classes, spearman
 
 pytestmark = pytest.mark.filterwarnings("error")  # nothing here may warn of empty means or divisions by zero
 

@@ -67,14 +67,7 @@ def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_featu
         np.testing.assert_allclose(ours, truth, atol=0.05 * np.abs(truth).max())
 
 
-@pytest.mark.parametrize(
-    "name, size",
-    [
-        ("ViTamin-tiny", 64),
-        ("MobileCLIP-tiny", 40),
-        ("ViT-B-32", 64),
-    ],
-)
+@pytest.mark.parametrize("name, size", [("ViTamin-tiny", 64), ("MobileCLIP-tiny", 40), ("ViT-B-32", 64)])
 def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes(name, size, tiny_members):
     published = named_architecture(name)
     ours = nnx.eval_shape(lambda: build_visual(describe(name, size)))

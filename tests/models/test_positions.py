@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.positions import (
-    EVERY_GRID,
-    OTHER_GRIDS,
-    resize_positions,
-    token_positions,
-)
+from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions, token_positions
 
 TORCH = np.load(Path(__file__).parents[1] / "data" / "torch_positions.npz")
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "dino_reference.npz"

@@ -1,6 +1,8 @@
 """timm's image towers where open_clip is no truth: gradients and precision."""
 
+import json
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from quick import QUICK, draw
 
 from cliptail_jax.models.image_towers import TIMM_DEFAULTS, build_image_tower, image_tower
 from cliptail_jax.models.remat import rematerialize
+from cliptail_jax.models.timm_members import SIGLIPS
 
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)), jnp.float32)
 # Between them, these have all kinds of blocks, pooling and stems.
@@ -50,3 +53,23 @@ def test_all_parameters_are_trained_also_with_rematerialization_and_in_bfloat16(
         np.testing.assert_allclose(y[...], x[...], atol=1e-5 * np.abs(x[...]).max(), err_msg=str(path))
     assert rough.dtype == jnp.float32 and not np.array_equal(rough, features)
     np.testing.assert_allclose(rough, features, atol=0.05 * np.abs(features).max())
+
+
+MEMBERS = json.loads((Path(__file__).parents[1] / "data" / "siglip_members.json").read_text())
+ACTIVATIONS = {"gelu": "GELU", "gelu_tanh": "GELUTanh"}
+
+
+def saved_name(name, side):
+    """open_clip's name of the tower `name` for images of another size."""
+    vision_cfg = {"timm_model_name": name, "image_size": side}
+    return image_tower(vision_cfg).for_open_clip(vision_cfg)["timm_model_name"]
+
+
+def test_all_members_in_open_clips_configurations_have_timms_sizes():
+    assert {name for name in SIGLIPS if name.startswith("vit_")} == MEMBERS.keys()
+    for name, sizes in MEMBERS.items():
+        member = SIGLIPS[name]
+        found = {key: getattr(member, key) for key in ("patch_size", "width", "layers", "heads", "epsilon")}
+        found |= {"side": member.image_size, "inner": [member.inner] * 2, "activation": ACTIVATIONS[member.activation]}
+        assert found == {key: sizes[key] for key in found}, name
+        assert saved_name(name, sizes["side"]) == name

@@ -11,8 +11,12 @@ from flax import nnx
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.objectives import validate
-from cliptail_jax.objectives.class_frequency_losses import class_margins, effective_number_weights
-from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
+from cliptail_jax.objectives.supervised import (
+    class_margins,
+    effective_number_weights,
+    sample_vocabulary,
+    sampling_weights,
+)
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.state import TrainState
 from tests.synthetic import mesh_of, synthetic_objective, train_steps

@@ -15,12 +15,7 @@ from tests.synthetic import CLASSES, mesh_of, synthetic_objective
 def convolution(stride=1, groups=1):
     def of(x, kernel):
         return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (stride, stride),
-            "VALID",
-            feature_group_count=groups,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            x, kernel, (stride, stride), "VALID", feature_group_count=groups, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
 
     return of

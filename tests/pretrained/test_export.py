@@ -6,18 +6,22 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
+from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.export import export, main
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import describe_run, open_run
 from cliptail_jax.pretrained.save import open_clip_config
+from cliptail_jax.pretrained.towers import open_image_tower
 from cliptail_jax.runs.checkpoints import Checkpoints
+from cliptail_jax.runs.directory import open_or_resume
+from cliptail_jax.training.initialization import no_export
+from tests.synthetic import mesh_of
 
 CLASSES = ("cat", "dog", "fox")
 VIT = {"image_size": 32, "layers": 1, "width": 8, "head_width": 4, "patch_size": 8}
@@ -26,7 +30,7 @@ CLASSIFIER = {"model_cfg": {"embed_dim": 16, "quick_gelu": False, "vision_cfg": 
 
 def write_run(workdir, config, description):
     """A run with one checkpoint, of a model with arbitrary weights; returns that."""
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     write_frequency(workdir / "class_frequency.tsv", CLASSES, np.ones(len(CLASSES), int))
     describe_run(workdir, description, Preprocess(32), "float32", {})
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0))))
@@ -93,3 +97,55 @@ def test_towers_with_different_activations_are_refused_where_both_have_one():
     resnet = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 4, "patch_size": None, "image_size": 32}
     described = {"model_cfg": config | {"vision_cfg": resnet}, "text_quick_gelu": True}
     assert open_clip_config(described)["quick_gelu"]
+
+
+SIZE, SIDE = 48, 6
+
+
+def resampling(rule):
+    """The description of a DINO run on a vision transformer."""
+    return {"model_cfg": CLASSIFIER["model_cfg"] | {"vision_cfg": VIT | {"cliptail_resampling": rule}}}
+
+
+def test_a_runs_positions_are_resized_when_it_is_read_on_eight_devices(sup_config, tmp_path):
+    stored = write_run(tmp_path / "run", sup_config, CLASSIFIER).visual.positional_embedding[...]
+    opened = open_run(tmp_path / "run", mesh=mesh_of(8, fsdp=2)).at_size(SIZE)
+    assert opened.preprocess.size == SIZE
+    found = opened.model.visual.positional_embedding[...]
+    np.testing.assert_allclose(found, resize_positions(stored, SIDE), rtol=1e-5, atol=1e-5)
+    assert (
+        found.shape == (1 + SIDE**2, VIT["width"])
+        and np.isfinite(opened.model.visual(np.ones((1, SIZE, SIZE, 3)))).all()
+    )
+
+
+def test_a_run_starts_from_a_tower_of_images_of_another_size(sup_config, tmp_path):
+    stored = write_run(tmp_path / "run", sup_config, CLASSIFIER).visual.positional_embedding[...]
+    tower = open_image_tower(str(tmp_path / "run"), output_dim=16, image_size=SIZE, partial=False)
+    assert not tower.missing and tower.resized == {("visual", "positional_embedding"): (4, SIDE)}
+    found = tower.load().positional_embedding[...]
+    np.testing.assert_allclose(found, resize_positions(stored, SIDE), rtol=1e-5, atol=1e-5)
+
+
+def test_that_a_run_on_a_tower_cannot_be_exported_is_said_beforehand(sup_config, tmp_path):
+    write_run(tmp_path / "run", sup_config, CLASSIFIER)
+    tower = open_image_tower(str(tmp_path / "run"), output_dim=16, image_size=32, partial=False)
+    eva = {"timm_model_name": "eva02_parity", "timm_pool": "token", "timm_proj": None, "image_size": 16}
+    reason = no_export(dataclasses.replace(tower, config=eva))
+    assert reason.startswith("; the run cannot be exported (open_clip has eva02_parity for images of 32 pixels, not 16")
+
+
+def test_a_dino_run_keeps_its_positions_and_resamples_them_in_each_pass(sup_config, tmp_path):
+    model = write_run(tmp_path / "run", sup_config, resampling(OTHER_GRIDS))
+    opened = open_run(tmp_path / "run").at_size(SIZE)
+    np.testing.assert_array_equal(opened.model.visual.positional_embedding[...], model.visual.positional_embedding[...])
+    images = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), np.float32)
+    assert nnx.eval_shape(lambda m, x: m.encode_image(x), opened.model, images).shape == (1, 16)
+    export(tmp_path / "run", tmp_path / "out")  # at its own size, open_clip computes the same
+
+
+def test_a_tower_that_resamples_its_own_grid_cannot_be_exported(sup_config, tmp_path):
+    write_run(tmp_path / "run", sup_config, resampling(EVERY_GRID))
+    with pytest.raises(UserError, match="dino.resample_own_grid: open_clip has no tower"):
+        export(tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

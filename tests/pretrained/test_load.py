@@ -1,3 +1,5 @@
+import collections
+import functools
 import hashlib
 import json
 import shutil
@@ -14,7 +16,18 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, read_preprocess
+from cliptail_jax.models.open_clip import architecture_names, image_size, named_architecture
 from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.published import (
+    CORPORA,
+    LISTS,
+    NOT_IN_FIGURES,
+    family_and_size,
+    listed_models,
+    listed_preprocess,
+    published_models,
+)
 from cliptail_jax.pretrained.published_clip import load, open_published
 from tests.hub_cache import COMMIT, put_in_cache
 
@@ -218,3 +231,122 @@ def test_a_cached_repository_loads_without_network_and_a_corrupt_file_in_it_is_a
     content[-1] ^= 1
     blob.write_bytes(content)
     assert "is corrupt" in message(lambda: load("hf-hub:owner/name"))
+
+
+def test_each_model_is_one_row_with_an_architecture_of_open_clips():
+    models = published_models()
+    assert len({model.name for model in models}) == len(models)
+    for model in models:
+        name = model.name.split("/")[0]
+        assert name in architecture_names() and model.repository.startswith("hf-hub:")
+        assert model.image_size == image_size(named_architecture(name)["vision_cfg"])
+        assert model.corpus is None or model.corpus in CORPORA and "study" in model.lists
+        assert set(model.lists) <= set(LISTS) and 60e6 < model.parameters < 6e9
+        assert read_preprocess(model.preprocess, model.image_size).size == model.image_size
+        # Parameters are float32.
+        assert model.memory in ("", "refused") or int(model.memory) > 4 * model.parameters
+
+
+def test_the_study_has_49_models_of_six_corpora():
+    models = listed_models("study")
+    corpora = {"cc12m": 2, "yfcc15m": 4, "laion400m": 12, "laion2b": 24, "metaclip_400m": 3, "metaclip_fullcc": 4}
+    assert list(collections.Counter(model.corpus for model in models).items()) == list(corpora.items())
+    assert [model.name for model in models if model.name.startswith("EVA")] == list(NOT_IN_FIGURES)
+    times = collections.Counter(model.repository for model in models)
+    assert len(times) == 44  # those that are there twice are there with both activations
+    other = [model for model in models if model.architecture]
+    assert {model.repository for model in other} == {repository for repository, count in times.items() if count == 2}
+    for model in other:
+        assert model.name.startswith(f"{model.architecture}/")
+        assert not named_architecture(model.architecture).get("quick_gelu")
+
+
+def test_today_has_one_model_of_each_family_and_size():
+    models = listed_models("today")
+    assert len({model.repository for model in models}) == len(models) == 61
+    families = collections.Counter(family_and_size(model.name) for model in models)
+    assert set(families.values()) == {1}
+    assert {family_and_size(model.name) for model in listed_models("study")} <= families.keys()
+    for model in models:
+        named = [corpus for corpus in CORPORA if f"/{corpus}_" in f"{model.name}_"]
+        assert named == [corpus for corpus in [model.corpus] if corpus], model.name
+
+
+HALVES, CLIPS = ((0.5,) * 3, (0.5,) * 3), (CLIP_MEAN, CLIP_STD)
+IMAGENETS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize(
+    "name, statistics, interpolation, resize_mode",
+    [
+        ("ViT-L-14", CLIPS, "bicubic", "shortest"),  # of its first weights, not those of laion2b
+        ("mt5-base-ViT-B-32", CLIPS, "bicubic", "shortest"),  # without published weights
+        ("nllb-clip-base-siglip", HALVES, "bicubic", "squash"),
+        ("ViT-L-14-CLIPA", IMAGENETS, "bilinear", "squash"),
+        ("MobileCLIP-S1", ((0.0,) * 3, (1.0,) * 3), "bilinear", "shortest"),
+    ],
+)
+def test_an_architecture_has_the_preprocessing_of_its_published_weights(name, statistics, interpolation, resize_mode):
+    expected = Preprocess(224, *statistics, interpolation, resize_mode)
+    assert read_preprocess(listed_preprocess(name), 224) == expected
+
+
+@pytest.fixture(scope="module")
+def to_edit(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("published"), "vit")
+
+
+def message_of(to_edit, content: str) -> str:
+    (to_edit / "open_clip_config.json").write_text(content)
+    with pytest.raises(UserError) as error:
+        _ = open_published(to_edit).model
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+    return str(error.value)
+
+
+def edited(to_edit, *path_and_value) -> str:
+    *path, key, value = path_and_value
+    document = json.loads((write_model(to_edit, "vit") / "open_clip_config.json").read_text())
+    functools.reduce(dict.__getitem__, path, document)[key] = value
+    return json.dumps(document)
+
+
+THREE = "or three, one for each channel"
+PIXELS = "it takes a number of pixels from 1 to 4096"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("preprocess_cfg", "mean", "abc"), f'preprocess_cfg.mean="abc"; it takes a number, {THREE}'),
+        (("preprocess_cfg", "mean", [1, 2]), f"preprocess_cfg.mean=[1, 2]; it takes a number, {THREE}"),
+        (("preprocess_cfg", "mean", [[1], [2], [3]]), "preprocess_cfg.mean=[[1], [2], [3]]"),
+        (("preprocess_cfg", "std", [-1, 1, 1]), f"std=[-1, 1, 1]; it takes a positive number, {THREE}"),
+        (("preprocess_cfg", "std", 1e-300), "preprocess_cfg.std=1e-300"),
+        (("preprocess_cfg", "size", [32, 32, 3]), f"preprocess_cfg.size=[32, 32, 3]; {PIXELS}, or a pair"),
+        (("preprocess_cfg", "interpolation", ["bicubic"]), 'preprocess_cfg.interpolation=["bicubic"]'),
+        (("preprocess_cfg", "mode", "L"), 'preprocess_cfg.mode="L"'),
+        (("preprocess_cfg", "short_side", -1), "preprocess_cfg.short_side=-1; it takes 0 or a number of pixels"),
+        (("preprocess_cfg", [1]), "open_clip_config.json is damaged (Expected `object | null`, got `array`"),
+        (("model_cfg", None), "open_clip_config.json is damaged (Expected `object`, got `null`"),
+        (("model_cfg", "vision_cfg", "image_size", 1_000_000), f"vision_cfg.image_size=1000000; {PIXELS}"),
+        (("model_cfg", "vision_cfg", "image_size", [32] * 1000), "vision_cfg.image_size=[32, 32, "),
+        (("model_cfg", "vision_cfg", "head_width", 1000), "the model's configuration: 0 heads do not divide 32"),
+        (("model_cfg", "text_cfg", "heads", 5), "the model's configuration: 5 heads do not divide 32 channels"),
+        (("model_cfg", "vision_cfg", "a\nb", 1), r"has 'vision_cfg.a\nb', which is not supported"),
+        (("model_cfg", "text_cfg", "cliptail_encoder", [1]), "text_cfg.cliptail_encoder=[1]; it takes an object"),
+    ],
+)
+def test_an_edited_value_is_named_in_one_line(to_edit, change, expected):
+    assert expected in message_of(to_edit, edited(to_edit, *change))
+
+
+@pytest.mark.parametrize("nested", ["[" * 200_000, '{"model_cfg": ' * 200_000])
+def test_deep_nesting_is_named_in_one_line(to_edit, nested):
+    assert "open_clip_config.json is damaged (maximum recursion depth" in message_of(to_edit, nested)
+
+
+def test_a_model_is_not_opened_for_images_that_are_too_large(to_edit):
+    write_model(to_edit, "vit")
+    with pytest.raises(UserError, match="image_size: 1000000 is not a number of pixels from 1 to 4096"):
+        open_published(to_edit).at_size(1_000_000)

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from test_towers import objective_of
 
-from cliptail_jax import runs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
@@ -19,6 +18,7 @@ from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preproces
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from configs import clip, dino
 
@@ -78,7 +78,7 @@ def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_r
     preprocess = Preprocess(SIDE, HALF, HALF, "bilinear", "squash", config.data.eval_resize)
     opened = open_run(workdir)
     assert opened.preprocess == preprocess and load(half).preprocess == dataclasses.replace(preprocess, short_side=0)
-    in_training = runs.last_evaluation(workdir, "glyphs:test")
+    in_training = last_evaluation(workdir, "glyphs:test")
     config.eval.save_features = True
     again = evaluate(config, workdir)["glyphs:test"]
     assert (again["top1"], again["ece"]) == pytest.approx((in_training["top1"], in_training["ece"]))
@@ -101,3 +101,20 @@ def test_dino_has_imagenets_pixel_statistics_or_those_of_its_tower(small_config,
         config.image.init = str(name)
         preprocess = objective_of(config).view_preprocess
         assert (preprocess.mean, preprocess.std) == (mean, std), name
+
+
+def test_similarity_of_an_own_image_and_texts_takes_six_lines(trained_run, tmp_path, capsys):
+    Image.new("L", (50, 40), 80).save(tmp_path / "cat.png")
+    lines = f"""
+import jax.numpy as jnp; from PIL import Image; from cliptail_jax.pretrained import open_model
+clip = open_model({str(trained_run("clip")[1])!r})
+image = clip.model.encode_image(clip.preprocess(Image.open({str(tmp_path / "cat.png")!r}))[None])
+texts = clip.model.encode_text(clip.tokenizer(["latin capital letter a", "digit one"]))
+image, texts = (features / jnp.linalg.norm(features, axis=-1, keepdims=True) for features in (image, texts))
+similarity = image @ texts.T
+"""
+    names = {}
+    exec(lines, names)
+    image, texts = (np.float64(names[name]) for name in ("image", "texts"))
+    np.testing.assert_allclose(names["similarity"], [[image[0] @ text for text in texts]], rtol=1e-5)
+    assert names["similarity"].shape == (1, 2) and np.all(np.abs(names["similarity"]) <= 1 + 1e-6)

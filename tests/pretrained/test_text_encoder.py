@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,10 +10,19 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, write_model
 
+from cliptail_jax.curation.joined import open_splits
+from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_lines
 from cliptail_jax.models.cosine import normalize
+from cliptail_jax.objectives import make_objective
+from cliptail_jax.pretrained import text_cache
 from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained.text_cache import cached_text
 from cliptail_jax.pretrained.text_encoder import open_encoder
+from cliptail_jax.pretrained.towers import open_text_tower
+from cliptail_jax.runs.evaluations import last_evaluation
+from cliptail_jax.train import train
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -98,3 +108,99 @@ def test_published_sentence_embeddings_are_met():
         jax.jit(lambda tower, tokens: tower(tokens))(encoder.model.text, encoder.tokenizer(truth["texts"]))
     )
     np.testing.assert_allclose(found[:, :48], truth["embeddings"], atol=2e-6)
+
+
+TEXTS = ["a cat", "two dogs in the park", "a", "cat a"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """The folder of each test's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "cliptail_jax" / "text_states"
+
+
+@pytest.fixture(scope="module")
+def towers(published, bert):
+    names = {"clip": published, "bert": bert}
+    return {kind: open_text_tower(str(names[kind]), output_dim=16, context_length=10, partial=False) for kind in names}
+
+
+def losses(workdir):
+    return [line["train/loss"] for line in read_lines(workdir / "metrics.jsonl")]
+
+
+def test_a_run_has_the_same_numbers_with_and_without_the_cache(bert_run, tmp_path):
+    config, cached = bert_run
+    folders = (cached.parent / "cache" / "cliptail_jax" / "text_states").iterdir()
+    assert len([path for path in folders if path.is_dir()]) == 1  # captions and prompts are the same texts here
+    config = config.copy_and_resolve_references()
+    config.text.cache = False
+    train(config, tmp_path / "uncached")
+    np.testing.assert_allclose(losses(cached), losses(tmp_path / "uncached"), rtol=1e-4)
+    with_cache, without = (last_evaluation(w, "glyphs:test") for w in (cached, tmp_path / "uncached"))
+    assert with_cache["top1"] == pytest.approx(without["top1"], abs=5)
+
+
+@pytest.mark.parametrize("kind", ["clip", "bert"])
+def test_outputs_are_those_of_the_tower_for_each_text_and_computed_once(kind, towers, monkeypatch):
+    cached, tower = cached_text(towers[kind], "float32", TEXTS), towers[kind].load()
+    expected = tower.state(towers[kind].tokenizer(TEXTS[::-1]))
+    np.testing.assert_allclose(cached(TEXTS[::-1]), expected, rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(text_cache, "compute", None)  # is not called
+    np.testing.assert_array_equal(cached_text(towers[kind], "float32", TEXTS)(TEXTS), cached(TEXTS))
+
+
+def test_an_interrupted_computation_is_continued(towers, monkeypatch, cache):
+    texts = [f"{i} cats" for i in range(20)]
+    monkeypatch.setattr(text_cache, "CHUNK", 8)
+    whole = np.array(cached_text(towers["bert"], "float32", texts)(texts))
+    (folder,) = (path for path in cache.iterdir() if path.is_dir())
+    partial = folder.rename(folder.with_suffix(".partial"))
+    (partial / text_cache.DONE).write_text("16")
+    np.lib.format.open_memmap(partial / text_cache.STATES, "r+")[16:] = 0
+    raw, seen = text_cache.TextEmbedder.raw, []
+    monkeypatch.setattr(text_cache.TextEmbedder, "raw", lambda self, t: seen.extend(t) or raw(self, t))
+    np.testing.assert_allclose(cached_text(towers["bert"], "float32", texts)(texts), whole, rtol=1e-5, atol=1e-6)
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("name", [text_cache.STATES, text_cache.HASHES, text_cache.DIGESTS])
+def test_damaged_outputs_are_computed_again(name, towers, cache, capsys):
+    whole = np.array(cached_text(towers["bert"], "float32", TEXTS)(TEXTS))
+    (folder,) = (path for path in cache.iterdir() if path.is_dir())
+    content = bytearray((folder / name).read_bytes())
+    content[-2] ^= 1
+    (folder / name).write_bytes(content)
+    np.testing.assert_array_equal(cached_text(towers["bert"], "float32", TEXTS)(TEXTS), whole)
+    assert f"{folder} is damaged; the text tower's outputs are computed again" in capsys.readouterr().err
+
+
+def test_other_captions_weights_and_dtypes_have_entries_of_their_own(towers):
+    hashes = text_cache.hashes_of(["a", "b"])
+    keys = {text_cache.key(tower, "float32", hashes) for tower in towers.values()}
+    keys.add(text_cache.key(towers["bert"], "float32", hashes[:1]))
+    keys.add(text_cache.key(towers["bert"], "bfloat16", hashes))
+    keys.add(text_cache.key(dataclasses.replace(towers["bert"], quick_gelu=True), "float32", hashes))
+    assert len(keys) == 5
+
+
+@pytest.mark.parametrize(
+    "change", [{"data.captions.resample": True}, {"text.dropout": 0.1}, {"text.cache": False}, {"text.freeze": False}]
+)
+def test_what_changes_from_epoch_to_epoch_is_not_cached(bert_run, change):
+    config = bert_run[0].copy_and_resolve_references()
+    variant = make_variant(open_splits("glyphs", config.data.data_dir, config.data.split), config.data)
+    assert make_objective(config, variant).can_cache()
+    config.update_from_flattened_dict(change)
+    assert not make_objective(config, variant).can_cache()
+
+
+def test_unknown_texts_and_folders_that_cannot_be_written_are_named(towers, tmp_path, monkeypatch):
+    cached = cached_text(towers["bert"], "float32", ["a cat"])
+    with pytest.raises(KeyError, match="zzz"):
+        cached(["a cat", "zzz"])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be written to .*text.cache=False"):
+        cached_text(towers["bert"], "float32", ["a cat"])

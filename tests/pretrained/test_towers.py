@@ -1,5 +1,7 @@
 """Training that starts from towers of other runs, of published models and of text encoders."""
 
+import copy
+import functools
 import json
 import shutil
 
@@ -7,23 +9,30 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from safetensors.numpy import save_file
+from seeded_weights import draw_all
+from test_pretrained_tokenizer import write_tokenizer
+from tiny_models import CASES
 
-from cliptail_jax import runs
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import read_lines, write_json
+from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained import model, open_model
-from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.pretrained import model, open_model, published_clip
+from cliptail_jax.pretrained.export import export
+from cliptail_jax.pretrained.published_clip import load, open_published
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
+from cliptail_jax.runs.directory import read_config
+from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from tests.saved_state import read_state
@@ -62,7 +71,7 @@ def without_last_step(workdir, copy):
     last = copy / "checkpoints" / str(newest_valid_step(copy / "checkpoints"))
     shutil.rmtree(last)
     manifest_of(last).unlink()
-    write_json(copy / "config.json", {"config": runs.read_config(copy)})
+    write_json(copy / "config.json", {"config": read_config(copy)})
     (copy / "sha256.json").unlink(missing_ok=True)
     return copy
 
@@ -138,7 +147,7 @@ def test_other_weights_than_those_a_run_began_with_are_an_error(linear_run, tmp_
     assert noted["visual"]["digest"] == open_model(noted["visual"]["name"]).digest
     noted["visual"]["digest"] = "0" * 64
     write_json(tmp_path / "run" / TOWERS, noted)
-    write_json(tmp_path / "run" / "config.json", {"config": runs.read_config(workdir)})
+    write_json(tmp_path / "run" / "config.json", {"config": read_config(workdir)})
     (tmp_path / "run" / "sha256.json").unlink(missing_ok=True)
     with pytest.raises(UserError, match="began with other weights of .* than are there now"):
         train(config, tmp_path / "run")
@@ -153,7 +162,7 @@ def test_another_checkpoint_has_another_digest(trained_run, tmp_path):
 
 def test_a_checkpoint_that_training_removes_meanwhile_is_named(trained_run, tmp_path):
     copy = shutil.copytree(trained_run("sup")[1], tmp_path / "copy")
-    write_json(copy / "config.json", {"config": runs.read_config(copy)})  # it is not finished
+    write_json(copy / "config.json", {"config": read_config(copy)})  # it is not finished
     (copy / "sha256.json").unlink(missing_ok=True)
     opened = open_run(copy)
     shutil.rmtree(copy / "checkpoints" / "2")
@@ -177,7 +186,7 @@ def test_every_parameter_is_reported(frozen_run, linear_run, published):
 
 def test_a_run_with_a_frozen_published_tower_is_evaluated_and_embeds_texts_as_that_does(frozen_run, published):
     config, workdir = frozen_run
-    in_training = runs.last_evaluation(workdir, "glyphs:test")["top1"]
+    in_training = last_evaluation(workdir, "glyphs:test")["top1"]
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == pytest.approx(in_training)
     theirs, ours = load(published), open_run(workdir)
     assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))
@@ -278,3 +287,65 @@ def test_weights_with_another_activation_keep_it_as_a_text_tower(published, monk
     open_text_tower("RN50/cc12m", **TEXT)
     ((name, options),) = opened
     assert name == ("hf-hub:timm/resnet50_clip.cc12m",) and options["architecture"] == "RN50"
+
+
+CONTEXT = 24
+TOKENS = 500  # of the larger of the two tokenizers
+TEXTS = ["A photo of two cats, sitting!", "a_photo of TWO cats sitting", "seven"]
+
+
+@pytest.fixture(scope="session")
+def make_siglip(tmp_path_factory):
+    """The folder of a published 'siglip' or 'siglip2' with its tokenizer; its pixel statistics are CLIP's."""
+
+    @functools.cache
+    def make(kind):
+        folder, config = tmp_path_factory.mktemp(kind), copy.deepcopy(CASES[kind]["config"])
+        text, shapes = config["text_cfg"], dict(CASES[kind]["shapes"])
+        text |= {"vocab_size": TOKENS, "context_length": CONTEXT}
+        text |= {"hf_tokenizer_name": "of the folder", "tokenizer_kwargs": {"clean": "canonicalize"}}
+        shapes["text.token_embedding.weight"] = [TOKENS, text["width"]]
+        shapes["text.positional_embedding"] = [CONTEXT, text["width"]]
+        save_file(draw_all(shapes), folder / "open_clip_model.safetensors")
+        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+        write_tokenizer(folder, kind)
+        return folder
+
+    return make
+
+
+def start_from(config, siglip):
+    config.image.init = config.text.init = str(siglip)
+    config.model.image.output_dim = 32
+    config.total_steps, config.eval.sets = 2, ()
+    config.data.captions.template = "a+cname"
+    return config
+
+
+def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(make_siglip, monkeypatch):
+    folder = make_siglip("siglip")
+    config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+    monkeypatch.setattr(published_clip, "named_architecture", lambda name: config)
+    opened = open_published(folder, architecture="ViT-B-16-SigLIP")
+    assert opened.preprocess == Preprocess(32, (0.5,) * 3, (0.5,) * 3, resize_mode="squash")
+
+
+def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_frozen(
+    make_siglip, clip_config, tmp_path, monkeypatch, capsys
+):
+    siglip = make_siglip("siglip2")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    config = start_from(clip_config, siglip)
+    config.text.freeze, config.eval.sets = True, ("glyphs:test",)
+    train(config, tmp_path / "run")
+    assert capsys.readouterr().err.count(f"{siglip} is a SigLIP: its logit bias is dropped") == 1
+    theirs, ours = load(siglip), open_run(tmp_path / "run")
+    assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))
+    tokens = theirs.tokenizer(TEXTS)
+    np.testing.assert_array_equal(ours.tokenizer(TEXTS), tokens)
+    np.testing.assert_array_equal(tokens[0], tokens[1])  # canonical text
+    assert not hasattr(ours.model, "logit_bias")
+    export(tmp_path / "run", tmp_path / "out")
+    again = load(tmp_path / "out")
+    assert_same(values(nnx.state(again.model)), values(nnx.state(ours.model)))
+    np.testing.assert_array_equal(again.tokenizer(TEXTS), tokens)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.run import evaluation_variant
 from cliptail_jax.objectives import FIELDS
+from cliptail_jax.runs.directory import finish, open_or_resume
 from configs import clip, sup
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import write_evaluations
@@ -46,12 +46,12 @@ def write_pictured_run(workdir: Path, config, predicted) -> None:
     variant = open_variant(config.data)
     labels = evaluation_variant(ON, config.data, variant.class_names).labels
     about = {"records": len(variant), "fingerprint": variant.fingerprint()}
-    runs.open_or_resume(workdir, plain(config), FIELDS, about, overwrite=True)
+    open_or_resume(workdir, plain(config), FIELDS, about, overwrite=True)
     frequency = variant.class_frequency
     write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
     confusion = count_confusion(labels, predicted(labels), len(frequency))
     write_evaluations(workdir, [ON], confusion, frequency, predicted=predicted(labels))
-    runs.finish(workdir, step=8, seconds=90.0)
+    finish(workdir, step=8, seconds=90.0)
 
 
 def write_pictured_study(workdir: Path, glyphs_dir: Path) -> None:

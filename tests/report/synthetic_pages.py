@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import Contents
+from cliptail_jax.runs.directory import is_finished
 from cliptail_jax.study import report, training
 from cliptail_jax.study import run as study
 from tests.figures.synthetic_runs import biased_confusion
@@ -36,7 +36,7 @@ def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
     """A study of SLOPES in mirrored pairs, as `study` writes it. The run `broken` fails."""
 
     def train(config, workdir, overwrite=False, label=""):
-        if runs.is_finished(workdir, plain(config), FIELDS):
+        if is_finished(workdir, plain(config), FIELDS):
             return
         if workdir.name == broken:
             raise UserError(f"the loss of {IMAGE} is nan at step 3")

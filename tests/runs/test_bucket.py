@@ -12,7 +12,7 @@ import pytest
 from etils import epath
 from etils.epath import testing
 
-from cliptail_jax import files, runs
+from cliptail_jax import files
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
@@ -23,6 +23,8 @@ from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.report.page import address, write_page
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
+from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, truncate_logs
+from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
 from tests.figures.synthetic_runs import write_run
@@ -61,24 +63,22 @@ def bucket(tmp_path):
 
 def test_a_run_keeps_its_files_in_a_bucket(bucket, tmp_path):
     config, workdir = sup.get_config("data=glyphs_lt"), bucket / "runs" / "sup"
-    runs.open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
-    assert not runs.difference_to(workdir, plain(config), FIELDS) and not runs.is_finished(
-        workdir, plain(config), FIELDS
-    )
+    open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    assert not difference_to(workdir, plain(config), FIELDS) and not is_finished(workdir, plain(config), FIELDS)
     for step in (1, 2, 3):
         append_line(workdir / "metrics.jsonl", {"step": step})
-        append_line(runs.evaluation_directory(workdir, "glyphs:test") / "summary.jsonl", {"step": step, "top1": 5.0})
-    runs.truncate_logs(workdir, 2)
+        append_line(evaluation_directory(workdir, "glyphs:test") / "summary.jsonl", {"step": step, "top1": 5.0})
+    truncate_logs(workdir, 2)
     assert [line["step"] for line in read_lines(workdir / "metrics.jsonl")] == [1, 2]
-    assert runs.last_evaluation(workdir, "glyphs:test") == {"step": 2, "top1": 5.0}
+    assert last_evaluation(workdir, "glyphs:test") == {"step": 2, "top1": 5.0}
     write_frequency(workdir / "class_frequency.tsv", ("a", "b"), np.array([3, 4]))
     assert read_frequency(workdir / "class_frequency.tsv")[0] == ("a", "b")
     arrays = dict(confusion=np.array([[2, 2], [0, 4]]), tail=np.array([1]))
-    files.save_arrays(runs.evaluation_directory(workdir, "glyphs:test") / "latest.npz", **arrays)
+    files.save_arrays(evaluation_directory(workdir, "glyphs:test") / "latest.npz", **arrays)
     finished = read_evaluation(workdir, "glyphs:test")
     assert finished.frequency.tolist() == [3, 4] and finished.accuracy.tolist() == [0.5, 1.0]
-    runs.finish(workdir, 3, 60.0, {"training": 60.0})
-    assert runs.is_finished(workdir, plain(config), FIELDS)
+    finish(workdir, 3, 60.0, {"training": 60.0})
+    assert is_finished(workdir, plain(config), FIELDS)
     finished = json.loads((tmp_path / "runs/sup/config.json").read_text())["finished"]
     assert finished == {"step": 3, "seconds": 60.0, "spent": {"training": 60.0}}
     assert not list(Path(tmp_path).rglob("*.partial"))

@@ -2,12 +2,18 @@
 
 import json
 import math
+import os
+import platform
 import re
+import signal
+import subprocess
+import sys
+import time
 
+import jax
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
@@ -15,6 +21,9 @@ from cliptail_jax.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs import directory, lock, provenance
+from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, read_config, truncate_logs
+from cliptail_jax.runs.lock import sole_writer
 from configs import sup
 
 DATA = {"records": 3, "fingerprint": "abc"}
@@ -26,7 +35,7 @@ def config():
 
 
 def begin(workdir, config, overwrite=False):
-    runs.open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
+    open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
 
 
 def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path):
@@ -45,7 +54,7 @@ def test_a_config_that_failed_before_its_first_checkpoint_leaves_no_run(config, 
     (tmp_path / "tokenizer.json").write_text("{}")
     config.seed = 7
     begin(tmp_path, config)
-    assert runs.read_config(tmp_path)["seed"] == 7
+    assert read_config(tmp_path)["seed"] == 7
     assert not (tmp_path / "tokenizer.json").exists()
 
 
@@ -55,13 +64,13 @@ def test_overwrite_removes_another_run_and_keeps_one_of_the_same_config(config, 
     append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": 3})
     append_line(tmp_path / "metrics.jsonl", {"step": 3})
     (tmp_path / "tokenizer.json").write_text("{}")
-    runs.finish(tmp_path, 3, 1.0)
+    finish(tmp_path, 3, 1.0)
     begin(tmp_path, config, overwrite=True)
     assert (tmp_path / "metrics.jsonl").exists() and (tmp_path / "checkpoints" / "3").exists()
     config.seed = 7
     begin(tmp_path, config, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "variant.json"}
-    assert runs.read_config(tmp_path)["seed"] == 7
+    assert read_config(tmp_path)["seed"] == 7
 
 
 def test_a_run_continues_with_other_values_of_what_does_not_train(config, tmp_path):
@@ -71,17 +80,17 @@ def test_a_run_continues_with_other_values_of_what_does_not_train(config, tmp_pa
     config.log_every_steps, config.checkpoint.keep, config.mesh.fsdp = 1, 9, 2
     (tmp_path / "checkpoints").mkdir()
     begin(tmp_path, config)
-    assert runs.read_config(tmp_path)["data.data_dir"] == "/elsewhere"
+    assert read_config(tmp_path)["data.data_dir"] == "/elsewhere"
 
 
 def test_a_run_is_finished_once_it_is_recorded_and_only_for_its_own_config(config, tmp_path):
-    assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert not is_finished(tmp_path, plain(config), FIELDS)
     begin(tmp_path, config)
-    assert not runs.is_finished(tmp_path, plain(config), FIELDS)
-    runs.finish(tmp_path, 3, 12.5)
-    assert runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert not is_finished(tmp_path, plain(config), FIELDS)
+    finish(tmp_path, 3, 12.5)
+    assert is_finished(tmp_path, plain(config), FIELDS)
     config.total_epochs += 1
-    assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert not is_finished(tmp_path, plain(config), FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +109,9 @@ def test_a_run_from_when_all_optimizers_had_one_section_is_that_of_its_config(co
     common = {key: value for key, value in plain(config).items() if not re.match(r"optimizer\.\w+\.", key)}
     values = common | {f"optimizer.{key}": value for key, value in (defaults | earlier).items()}
     write_json(tmp_path / "config.json", {"config": values})
-    assert runs.difference_to(tmp_path, plain(config), FIELDS) == ""
-    runs.finish(tmp_path, 3, 12.5)
-    assert runs.is_finished(tmp_path, plain(config), FIELDS)
+    assert difference_to(tmp_path, plain(config), FIELDS) == ""
+    finish(tmp_path, 3, 12.5)
+    assert is_finished(tmp_path, plain(config), FIELDS)
     assert Run(tmp_path).config["optimizer.adamw.b2"] == config.optimizer.adamw.b2
     (tmp_path / "checkpoints").mkdir()
     config.optimizer.sgd.momentum = 0.25
@@ -114,16 +123,16 @@ def test_a_run_from_when_all_optimizers_had_one_section_is_that_of_its_config(co
 def test_a_changed_or_missing_file_of_a_finished_run_is_named(config, tmp_path, name):
     begin(tmp_path, config)
     append_line(tmp_path / "metrics.jsonl", {"step": 3, "train/loss": 0.25})
-    runs.write_description(tmp_path, {})
+    write_json(tmp_path / "model.json", {})
     (tmp_path / "checkpoints").mkdir()
-    runs.finish(tmp_path, 3, 12.5)
+    finish(tmp_path, 3, 12.5)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content.replace(b"3", b"7"))  # still JSON
     for problem in ("damaged or was changed by hand", "missing"):
         for opens in (open_run, lambda workdir: begin(workdir, config)):
             with pytest.raises(UserError, match=f"{name} is {problem}: restore it from a copy"):
                 opens(tmp_path)
-        assert not runs.is_finished(tmp_path, plain(config), FIELDS)
+        assert not is_finished(tmp_path, plain(config), FIELDS)
         (tmp_path / name).unlink(missing_ok=True)
     (tmp_path / name).write_bytes(content)
     begin(tmp_path, config)
@@ -134,7 +143,7 @@ def test_log_lines_after_a_step_are_removed(tmp_path):
     for step in (1, 2, 3):
         append_line(tmp_path / "metrics.jsonl", {"step": step, "train/loss": math.nan})
         append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": step})
-    runs.truncate_logs(tmp_path, 2)
+    truncate_logs(tmp_path, 2)
     assert [line["step"] for line in read_lines(tmp_path / "metrics.jsonl")] == [1, 2]
     assert [line["step"] for line in read_lines(tmp_path / "eval" / "glyphs_test" / "summary.jsonl")] == [1, 2]
     assert not list(tmp_path.rglob("*.partial"))
@@ -149,7 +158,7 @@ def test_a_line_that_a_kill_has_cut_off_is_left_out_and_does_not_spoil_the_next(
         assert [line["step"] for line in read_lines(path)] == [1][: step - 1]
         append_line(path, {"step": step})
     path.open("a").write(rest)
-    runs.truncate_logs(tmp_path, 5)
+    truncate_logs(tmp_path, 5)
     assert path.read_text() == line_of({"step": 1}) + line_of({"step": 2})
 
 
@@ -174,3 +183,99 @@ def test_a_frequency_table_reads_back_in_order_with_names_that_come_twice(tmp_pa
     read_names, read_counts = read_frequency(tmp_path / "class_frequency.tsv")
     assert read_names == names
     np.testing.assert_array_equal(read_counts, counts)
+
+
+HOLD = """
+import pathlib, sys, time
+from cliptail_jax.runs.lock import sole_writer
+with sole_writer(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_second_is_told_who_holds_a_work_directory_until_that_process_ends(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    expected = f"{tmp_path} is in use by process {holder.pid} on {platform.node()}: wait"
+    with pytest.raises(UserError, match=expected), sole_writer(tmp_path):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    for _ in range(2):  # one after the other
+        with sole_writer(tmp_path):
+            assert (tmp_path / lock.FILE).read_text() == f"process {os.getpid()} on {platform.node()}"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.1)
+
+
+def test_a_buckets_lock_is_held_as_long_as_its_holder_writes_to_it(quick, tmp_path):
+    path = tmp_path / "lock"
+    with lock._object(path):
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()}"), lock._object(path):
+            pass
+    assert not path.exists()
+
+
+def test_a_buckets_lock_that_nobody_writes_to_is_taken(quick, tmp_path, capsys):
+    path = tmp_path / "lock"
+    path.write_text("process 7 on elsewhere\n3\n")
+    with lock._object(path):
+        assert "was left by process 7 on elsewhere" in capsys.readouterr().err
+        began = path.read_text()
+        for _ in range(100):
+            if path.read_text() not in ("", began):
+                break
+            time.sleep(0.05)
+        assert path.read_text().startswith(f"process {os.getpid()} on")
+    assert not path.exists()
+
+
+def test_config_json_has_the_hardware_and_the_command(tmp_path, monkeypatch):
+    module = ["-m", "cliptail_jax.train", "--config=configs/sup.py:data=glyphs_lt", "--workdir=my runs/sup"]
+    monkeypatch.setattr("sys.orig_argv", ["/some/where/python3", "-X", "importtime", *module])
+    open_or_resume(tmp_path, plain(sup.get_config("data=glyphs_lt")), FIELDS, DATA, overwrite=False)
+    noted = json.loads((tmp_path / "config.json").read_text())
+    assert noted["command"] == (
+        "python -m cliptail_jax.train --config=configs/sup.py:data=glyphs_lt '--workdir=my runs/sup'"
+    )
+    assert noted["hardware"] == {
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "processes": 1,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def test_a_run_on_other_hardware_is_the_same_run(tmp_path, monkeypatch):
+    values = plain(sup.get_config("data=glyphs_lt"))
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setattr(directory, "provenance", lambda: {"hardware": {"device": "TPU v5e"}})
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    assert json.loads((tmp_path / "config.json").read_text())["hardware"] == {"device": "TPU v5e"}
+
+
+def test_the_commit_is_that_of_a_clone_and_says_when_files_are_changed(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    git("init")
+    (inside / "file").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("tag", "v1")
+    sha = git("rev-parse", "HEAD").stdout.strip()
+    provenance.commit.cache_clear()
+    assert provenance.commit(tmp_path) == sha
+    assert provenance.commit(inside) == ""  # as a folder of installed packages in somebody's clone
+    (inside / "file").write_text("2")
+    provenance.commit.cache_clear()
+    assert provenance.commit(tmp_path) == f"{sha}-dirty"
+    provenance.commit.cache_clear()

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
 from cliptail_jax.config.fields import plain
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.transfers import predictions_path
+from cliptail_jax.runs.directory import is_finished
 from cliptail_jax.study import measure, report, study_page, training
 from tests.study.synthetic_studies import FREQUENCY, confusion_of, write_run
 
@@ -34,7 +34,7 @@ def trains(monkeypatch, pictures):
     slopes, trained = {}, []
 
     def train(config, workdir, overwrite=False, label=""):
-        if runs.is_finished(workdir, plain(config), FIELDS):
+        if is_finished(workdir, plain(config), FIELDS):
             return
         trained.append(workdir.name)
         slope = slopes[workdir.name]

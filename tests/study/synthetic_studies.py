@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict, FieldReference
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.profiles import profile_counts
@@ -18,6 +17,7 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.directory import finish, open_or_resume
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
@@ -33,14 +33,14 @@ def confusion_of(slope, seed, frequency=FREQUENCY):
 
 def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY):
     """The files of a finished run, as left by `train`."""
-    runs.open_or_resume(
+    open_or_resume(
         workdir, plain(config), FIELDS, {"records": int(np.sum(frequency)), "fingerprint": "abc"}, overwrite=True
     )
     write_frequency(workdir / "class_frequency.tsv", names, frequency)
     write_evaluations(
         workdir, config.eval.sets, confusion, frequency, evaluation_settings(config.eval, uses_prompts=False)
     )
-    runs.finish(workdir, step=8, seconds=90.0)
+    finish(workdir, step=8, seconds=90.0)
 
 
 def make_study(*names, **claims):

@@ -1,9 +1,10 @@
 """The studies of configs/study: families of the paper's runs, their small counterparts, and small studies.
 
-The values of their runs and claims are in the golden file of test_catalogue.py.
+The values of their runs and claims are in the golden file. Then the paper's runs: their number, and the values of all configs.
 """
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -14,14 +15,19 @@ from PIL import Image
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, vocabulary_names
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.experiments import catalogue
+from cliptail_jax.objectives import validate
+from cliptail_jax.study.__main__ import list_runs
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.replicates import replicates_of
+from configs import clip, sup
 from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart
+from tests import golden_configs
 from tests.golden_configs import STUDIES, what_trains
 
 
@@ -59,18 +65,6 @@ def test_small_counterparts_take_as_many_steps_for_a_part_of_the_data():
         assert not config.data.tail.classes or f"_{config.data.tail.classes}_classes" in name
 
 
-@pytest.mark.parametrize(
-    "arguments, complaint",
-    [
-        ("family=colour", "unknown family 'colour'; there are captions, vocabulary, .* and all"),
-        ("family=captions,small=cifar100_lt", "not available with small=cifar100_lt; there are captions on glyphs_lt"),
-    ],
-)
-def test_an_unknown_family_is_named(arguments, complaint):
-    with pytest.raises(UserError, match=complaint):
-        paper.get_config(arguments)
-
-
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(name):
     config = load_config(name)
@@ -78,13 +72,6 @@ def test_the_studies_are_valid_and_their_fields_are_those_of_all_runs(name):
     config.data_dir, config.seed = "/data", 3
     assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
     assert {run.seed for run in config.runs.values()} == {3}
-
-
-def test_a_wrong_argument_of_a_study_is_named():
-    with pytest.raises(UserError, match="unknown config argument 'seed'; there are none"):
-        quickstart.get_config("seed=3")
-    with pytest.raises(UserError, match="the config argument is data= with one or more of glyphs"):
-        claims_small.get_config("data=mnist")
 
 
 @pytest.mark.parametrize(
@@ -149,3 +136,124 @@ def test_the_template_for_ones_own_study_is_a_study(tmp_path):
     assert [list(replicate) for replicate in replicates_of(study)] == [
         [f"seed_{n}", f"seed_{n}_mirrored"] for n in (4, 5)
     ]
+
+
+@pytest.mark.parametrize(
+    "family, arguments, complaint",
+    [
+        (
+            clip,
+            "data=laionet,head=clip",
+            "unknown config argument 'head'; there are data, .*batch_composition, captions",
+        ),
+        (clip, "data=laionet,text=bert", "config argument text is 'bert'; it is one of random, init, frozen, roberta"),
+        (sup, "data=laionet,sampling=linear", "sampling is for a sampled vocabulary: give its size, as vocabulary=50"),
+        (sup, "data=laionet,tail_classes=0,tail_shots=1", "config argument tail_shots is for the tail_classes"),
+        (sup, "data=laionet,n=1,n=2", "config argument n is given twice"),
+        (sup, "data=laionet,n=²", "config argument n is '²'; it is a whole number"),
+        (sup, "data=laionet,fraction=1/0", "argument fraction is '1/0'; it is a number such as 0.25 or 1/4"),
+        (paper, "family=colour", "unknown family 'colour'; there are captions, vocabulary, .* and all"),
+        (paper, "family=captions,small=cifar100_lt", "with small=cifar100_lt; there are captions on glyphs_lt"),
+        (quickstart, "seed=3", "unknown config argument 'seed'; there are none"),
+        (claims_small, "data=mnist", "the config argument is data= with one or more of glyphs"),
+    ],
+)
+def test_a_wrong_argument_is_named(family, arguments, complaint):
+    with pytest.raises(UserError, match=complaint):
+        family.get_config(arguments)
+
+
+TEMPLATE = {"data.captions.template": "cname", "data.captions.words": ("text",)}
+SIZES = {"batch_size": 1024, "optimizer.learning_rate": 0.4, "batch_norm.group_size": 256, "vocabulary.group_size": 256}
+
+
+@pytest.mark.parametrize(
+    "family, arguments, expected",
+    [
+        (clip, "data=laionet,captions=cname+text", TEMPLATE),
+        (clip, "data=imagenet_captions,captions=openai80+synset+tags", {"data.captions.synset": True}),
+        (sup, "data=cifar100_lt,vocabulary=20", {"vocabulary.size": 20, "vocabulary.group_size": 0}),
+        (sup, "data=laionet,vocabulary=50,group=32", {"vocabulary.group_size": 32}),
+        (sup, "data=cifar100_lt,logit_adjustment=1,margin=0.3", {"loss.logit_adjustment": 1.0, "loss.margin": 0.3}),
+        (sup, "data=cifar100_lt,class_weights=0.9999,reweight_from=20", {"loss.reweight_from": 20}),
+        (clip, "data=glyphs_lt,batch_composition=distinct", {"data.batch_composition": "distinct"}),
+        (sup, "data=imagenet2012,batch_size=1024", SIZES),
+    ],
+)
+def test_an_argument_sets_its_fields(family, arguments, expected):
+    values = dict(flatten(family.get_config(arguments)))
+    assert values | expected == values
+
+
+ROOT = Path(__file__).parents[2]
+BASES = {"clip": "clip:data=imagenet_captions", "sl": "sup:data=imagenet_captions", "dino": "dino:data=laionet"}
+# The hyperparameters of the paper's appendix (arXiv 2405.21070).
+IMAGENET_CAPTIONS = {"data.name": "imagenet_captions", "eval.sets": ("imagenet", "imagenet_v2", "imagenet100")}
+RESNET50 = {"model.image.name": "modified_resnet", "model.image.layers": (3, 4, 6, 3), "model.image.width": 64}
+RECIPES = {
+    "sl": IMAGENET_CAPTIONS | RESNET50 | {
+        "total_epochs": 90, "batch_size": 256, "batch_norm.group_size": 64, "vocabulary.group_size": 64,
+        "optimizer.name": "sgd", "optimizer.learning_rate": 0.1, "optimizer.weight_decay": 1e-4,
+        "optimizer.sgd.momentum": 0.9, "optimizer.schedule": "cosine_epochs", "head.kind": "cosine",
+    },
+    "clip": IMAGENET_CAPTIONS | RESNET50 | {
+        "total_epochs": 32, "batch_size": 1024, "data.captions.template": "cname",
+        "data.captions.words": ("title", "tags", "description"), "optimizer.name": "adamw",
+        "optimizer.learning_rate": 1e-3, "optimizer.weight_decay": 0.2, "optimizer.schedule": "cosine_steps",
+        "optimizer.warmup_steps": 500, "model.text.width": 512, "model.text.layers": 12, "model.text.heads": 8,
+    },
+    "dino": RESNET50 | {
+        "total_epochs": 100, "batch_size": 1024, "data.name": "laionet", "data.min_similarity": 0.7,
+        "data.crop_scale": (0.14, 1.0), "data.multi_crop.num_local": 8, "data.multi_crop.local_size": 96,
+        "data.multi_crop.local_scale": (0.05, 0.14), "dino.prototypes": 65536, "dino.hidden": 2048,
+        "dino.bottleneck": 256, "dino.teacher_momentum": 0.996, "dino.freeze_last_layer": 1, "optimizer.name": "sgd",
+        "optimizer.learning_rate": 0.12, "optimizer.final_learning_rate": 1e-6, "optimizer.clip_each_norm": 3.0,
+        "optimizer.schedule": "cosine_steps", "optimizer.warmup_epochs": 10,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def configs():
+    return {run.name: load_config(run.config) for run in catalogue.EVERY}
+
+
+def test_the_paper_has_170_names_of_163_different_trainings(configs):
+    assert len(catalogue.RUNS) == 170 and len(catalogue.FURTHER_RUNS) == 7 and len(configs) == 177
+    assert {run.family for run in catalogue.EVERY} == set(catalogue.FAMILIES)
+    first = {}
+    same = {run.name: first.setdefault(repr(what_trains(configs[run.name])), run.name) for run in catalogue.RUNS}
+    assert len(first) == 163
+    assert same | {run.name: run.name for run in catalogue.FURTHER_RUNS} == catalogue.first_names()
+
+
+def test_every_run_is_valid_and_evaluated_each_epoch(configs):
+    for config in configs.values():
+        validate(config)
+        assert config.eval.every_epochs == 1 or not config.eval.sets
+        assert config.eval.templates == "openai80" and config.eval.neural_collapse == bool(config.eval.sets)
+
+
+@pytest.mark.parametrize("section", golden_configs.SECTIONS)
+def test_configs_are_those_of_the_golden_file(section):
+    """Deliberate changes are written by `python -m tests.golden_configs`."""
+    found, expected = dict(golden_configs.SECTIONS[section]()), json.loads(golden_configs.FILE.read_text())[section]
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert json.loads(json.dumps(found[name])) == values, name
+
+
+@pytest.mark.parametrize("method", BASES)
+def test_the_base_has_the_papers_hyperparameters(method):
+    values = dict(flatten(load_config(BASES[method])))
+    assert values | RECIPES[method] == values
+
+
+def test_the_program_prints_every_run_and_the_page_counts_them_by_family(capsys):
+    assert list_runs(["--list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"| {run.name} | `{run.config}` | {run.changes}" in printed for run in catalogue.EVERY)
+    page = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
+    for family, (title, section) in catalogue.FAMILIES.items():
+        number = sum(run.family == family for run in catalogue.EVERY)
+        assert f"| `{family}` | {title} | {number} | {section} |\n" in page

@@ -12,6 +12,7 @@ from test_train import losses
 from test_train_processes import STOPPED, finish, start, wait_until
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.study import pool
 from cliptail_jax.study.places import Place, with_cores
 from cliptail_jax.study.pool import call_at_places
 from tests.study.calls import end, meet, seen, stay
@@ -93,3 +94,30 @@ def test_a_chip_is_the_only_one_that_its_process_sees_and_cores_are_divided(monk
     assert {devices for devices, _ in results.values()} == {3, 5}
     if len(usable) > 1:
         assert sorted(core for _, cores in results.values() for core in cores) == sorted(usable)
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """The folder for temporary files of a machine whose scheduler gives this process the cores 3 and 5."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
+    monkeypatch.setattr(pool.tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_each_process_takes_a_core_that_fewest_have(machine, monkeypatch):
+    opened, open_file = [], os.open
+    monkeypatch.setattr(os, "open", lambda *arguments: opened.append(open_file(*arguments)) or opened[-1])
+    assert [pool.take_core() for _ in range(5)] == [{3}, {5}, {3}, {5}, {3}]
+    os.close(opened[1])  # as when the process ends that has the core 5
+    assert pool.take_core() == {5}
+    for descriptor in opened:
+        try:
+            os.close(descriptor)
+        except OSError:
+            pass
+
+
+def test_all_cores_are_taken_where_there_can_be_no_locks(machine, monkeypatch):
+    (machine / "file").touch()
+    monkeypatch.setattr(pool.tempfile, "tempdir", str(machine / "file"))
+    assert pool.take_core() == {3, 5}

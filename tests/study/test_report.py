@@ -1,17 +1,36 @@
 """The report of a study, of made-up runs."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
+from matplotlib.text import Annotation
+from ml_collections import ConfigDict
 
-from cliptail_jax.study.run import run_study
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.results import class_results
+from cliptail_jax.experiments import studies
+from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
+from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
+from cliptail_jax.report.page import write_page
+from cliptail_jax.results.claims import ClaimResult, correct_for_number
+from cliptail_jax.runs.log import Log
+from cliptail_jax.runs.tables import format_number
+from cliptail_jax.study.pictures import draw_path, draw_runs
+from cliptail_jax.study.run import check_study, run_study
+from cliptail_jax.study.sheets import draw_figures
+from cliptail_jax.study.summary import claims_table
 from tests.study.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     PER_CLASS,
+    a_group,
     claim,
     confusion_of,
     make_seeded_study,
     make_study,
+    make_transfer_study,
     read_report,
     write_run,
 )
@@ -114,3 +133,198 @@ def test_classes_that_slopes_leave_out_are_counted_under_the_table_of_runs(train
     assert report["bias"]["b"]["slope_pred"]["value"] == pytest.approx(slope("b", "b"))
     assert report["claims"][0]["by_seed"] == [pytest.approx([slope("a", "a"), slope("b", "a")])]
     assert abs(slope("b", "a") - slope("b", "b")) > 0.01
+
+
+TOY = Measure(
+    key="squared",
+    title="squared accuracy",
+    label="squared accuracy",
+    unit="squares",
+    format=".4f",
+    meaning="mean of the squared accuracy",
+    margin=0.001,
+    variables=lambda results: (results.accuracy**2,),
+    statistic=mean_over_classes,
+    is_main=True,
+)
+
+
+def test_a_measure_is_one_entry(trains, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(MEASURES, TOY.key, TOY)
+    trains[0].update(a=0.0, b=0.8)
+    run_study(make_study("a", "b", c=studies.claim("", "squared", "b", "a")), tmp_path)
+    report, text = json.loads((tmp_path / "report.json").read_text()), (tmp_path / "report.md").read_text()
+    accuracy = np.diagonal(confusion_of(0.8, 1)) / 50
+    a, b = (report["runs"][name]["squared"] for name in "ab")
+    found = report["claims"][0]["difference"]
+    assert found["value"] == pytest.approx(b - a) and report["claims"][0]["margin"] == TOY.margin
+    assert "squared accuracy [95 %]" in text and f"{b:.4f} [" in text and f"{found['value']:.4f} [" in text
+    page = write_page(tmp_path).read_text()
+    assert "mean of the squared accuracy" in page and f"{b:.4f} [" in page and "squares" in page
+    counts = {"confusion": confusion_of(0.8, 1), "top5": np.array(0)}
+    summary = summarize(class_results(counts, None, None, None))
+    assert summary["squared"] == pytest.approx(np.mean(accuracy**2))
+    with Log(tmp_path / "log", 8, 10, 0) as log:
+        log.evaluated(10, "set", {"epoch": 1.0, **summary})
+    assert f"squared {summary['squared']:.4f}" in capsys.readouterr().err
+
+
+FIGURES = {
+    "diversity": dict(columns=("group", "x"), rows=(("a", "SL", "0.7"), ("b", "SL", "0.8"), ("broken", "SL", "0.9"))),
+    "scale": dict(columns=("group",), rows=(("a", "SL"), ("b", "SL"))),
+}
+
+
+def test_figures_show_the_finished_runs_of_every_seed_or_the_report_says_why_not(trains, tmp_path):
+    trains[0].update(a=0.8, b=0.0, broken=UserError("the loss is nan"))
+    study = make_seeded_study(2, "a", "b", "broken")
+    study.figures = ConfigDict(FIGURES, sort_keys=False)
+    with pytest.raises(UserError, match="failed: seed_3/broken, seed_4/broken, figure scale"):
+        run_study(study, tmp_path)
+    rows = [line.split("\t") for line in (tmp_path / "diversity.tsv").read_text().splitlines()]
+    places = [[f"seed_{seed}/{run}", "SL", x] for run, x in (("a", "0.7"), ("b", "0.8")) for seed in (3, 4)]
+    assert rows == [["run", "group", "x"], *places]
+    assert (tmp_path / "figures/diversity.pdf").exists()
+    text, report = read_report(tmp_path)
+    assert "drawn from diversity.tsv](figures/diversity.png)" in text and "(figures/scale.png)" not in text
+    remedy = "has no nc1 on glyphs:test: evaluate it with --config.eval.neural_collapse"
+    assert remedy in report["failures"]["figure scale"]
+
+
+def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_path):
+    figures = ConfigDict({"transfer": dict(columns=("label",), rows=(("a", "A"),))})
+    drawn, obstacles = draw_figures(figures, {"seed_0": ["a"]}, tmp_path)
+    assert (tmp_path / "transfer.tsv").read_text() == "run\tmodel\tlabel\nseed_0/transfer\ta\tA\n"
+    assert drawn == [] and "has no results by probe" in obstacles["figure transfer"]
+    assert draw_figures(figures, {"seed_0": []}, tmp_path)[1] == {"figure transfer": "its baseline a failed"}
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        ({"scales": FIGURES["scale"]}, "figures.scales: there is no such figure; there are class_frequency, "),
+        ({"scale": dict(columns=("group",), rows=(("z", "SL"),))}, "figures.scale.rows names the run 'z'; .* has a, b"),
+    ],
+)
+def test_a_wrong_figure_is_named(figures, message):
+    study = make_study("a", "b")
+    study.figures = figures
+    with pytest.raises(UserError, match=message):
+        check_study(study)
+
+
+def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
+    kinds = {name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "batch", "names", "clip"))}
+    figure = draw_path(kinds, ("sl", "batch", "failed", "clip"), "From SL to CLIP")
+    for axes, key in zip(figure.axes, ("odds_acc", "slope_pred"), strict=True):
+        drawn = [child for child in axes.get_children() if isinstance(child, Annotation) and child.arrowprops]
+        arrows = [arrow for arrow in drawn if arrow.arrowprops["arrowstyle"] == "-|>"]
+        at = {line.get_label(): line for line in axes.lines if line.get_label() in kinds}
+        along = [(at[a].get_ydata()[0], at[b].get_ydata()[0]) for a, b in (("sl", "batch"), ("batch", "clip"))]
+        assert [(arrow.xyann[1], arrow.xy[1]) for arrow in arrows] == along
+        assert {name for name, line in at.items() if line.get_markerfacecolor() == "white"} == {"names"}
+        assert at["sl"].get_ydata()[0] == kinds["sl"].bias[key].value
+
+
+def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance():
+    """Its last point is the end of the runs. An evaluation at step 6 is of one run alone."""
+    group = a_group(mirrored=True)
+    for run in group.runs:
+        end = run.evaluation.results
+        half, chance = (dataclasses.replace(end, correct=end.correct // share) for share in (2, 100))
+        run.__dict__["course"] = {2: chance, 4: half, 8: end}
+    group.runs[0].course[6] = end
+    start, last = group.path("odds_acc")
+    assert last == pytest.approx((group.mean("top1"), group.value("odds_acc")))
+    halves = [run.course[4] for run in group.runs]
+    of_each = [100 * half.correct.sum() / half.examples.sum() for half in halves]
+    assert start == pytest.approx((np.mean(of_each), MEASURES["odds_acc"].point(halves)))
+    axes = draw_runs({"made": group}, "By hand").axes[0]
+    np.testing.assert_allclose(
+        np.transpose([line.get_data() for line in axes.lines if len(line.get_xdata()) == 2][0]), [start, last]
+    )
+
+
+@pytest.fixture
+def printed(capsys, monkeypatch):
+    """The lines that a call prints after the address of the page, to a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def lines_of(study, workdir):
+        try:
+            run_study(study, workdir)
+        except UserError:
+            pass
+        return capsys.readouterr().out.split("report.html\n", maxsplit=1)[1].splitlines()
+
+    return lines_of
+
+
+def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_the_report_is(trains, printed, tmp_path):
+    trains[0].update(biased=0.8, fair=0.0)
+    claims = dict(
+        tail=claim("tail", "fair", "biased", set="glyphs:test"),
+        long=claim("corr_acc", "biased", "fair") | {"text": "One leans " + "so very much " * 6 + "more than another"},
+        other=claim("corr_pred", "fair", "biased"),
+    )
+    lines = printed(make_seeded_study(2, "biased", "fair", **claims), tmp_path)
+    assert "|" not in "".join(lines) and "**" not in "".join(lines)
+    assert max(map(len, lines[:-2])) <= 80  # paths may be longer
+    assert lines[-2:] == [f"Results:      {tmp_path}/report.md", f"To see them:  file://{tmp_path}/report.html"]
+
+    report = read_report(tmp_path)[1]
+    start = lines.index("By hand")
+    above, below, *runs = lines[start + 2 : start + 6]
+    assert above.split() == ["top-1", "odds", "slope", "slope"]  # for more there is no space
+    assert below.split() == ["run", "images", "%", "acc", "f50", "pred", "head", "mid", "tail", "acc", "minutes"]
+    for name, row in zip(("biased", "fair"), runs, strict=True):
+        assert row.split()[0] == name and len(row) == len(below)
+        assert row.split()[3:6] == [
+            format_number(report["bias"][name][key]["value"], spec) for key, spec in SHOWN.items()
+        ]
+
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("verdict ")) :]
+    column = table[0].index("claim")
+    verdicts = [line for line in table[1 : table.index("")] if not line.startswith(" ")]
+    assert [line.split()[0] for line in verdicts] == [c["verdict"] for c in report["claims"]]
+    difference = report["claims"][0]["difference"]
+    shown = f"{difference['value']:.1f} [{difference['low']:.1f}, {difference['high']:.1f}]"
+    assert verdicts[0][:column].split(maxsplit=1)[1].rstrip() == shown
+    texts = " ".join(line[column:] for line in table[1 : table.index("")])
+    assert "tail on glyphs:test: fair − biased" in texts
+    assert "so very much more than another corr_acc: biased − fair" in texts
+
+
+SHOWN = {"odds_acc": ".2f", "f50": ",.1f", "slope_pred": ".2f"}
+
+
+def test_what_holds_only_in_part_is_marked_and_what_failed_is_named(trains, printed, tmp_path):
+    """A claim that was added after the first run; one that could not be tested."""
+    trains[0].update(a=0.5, b=0.1, broken=RuntimeError("out of memory"))
+    first = dict(one=claim("corr_acc", "a", "b"))
+    printed(make_study("a", "b", "broken", **first), tmp_path)
+    lines = printed(make_study("a", "b", "broken", late=claim("tail", "b", "broken"), **first), tmp_path)
+    text = "\n".join(line.strip() for line in lines)
+    assert "One leans more than the other†\ntail: b − broken\nbroken failed or is not trained\n" in text
+    assert "† added or changed after the first run" in lines
+    assert "broken failed: RuntimeError: out of memory" in lines
+
+
+def test_a_verdict_that_does_not_hold_with_all_others_is_marked():
+    """One interval of five barely excludes 0: corrected for their number, it would be half as long again."""
+    made = [
+        ClaimResult("One leans", "corr_acc", "a", "b", difference=Estimate(x, x - 1.0, x + 1.0))
+        for x in (1.1, 9, 0, 0, 0)
+    ]
+    lines = claims_table(dict(enumerate(correct_for_number(made))), 80)
+    verdicts = [line.split()[0] for line in lines[1:] if line.strip(" ") and line[0] != " "]
+    assert verdicts[:5] == ["supported*", "supported", *["inconclusive"] * 3]
+    assert lines[-1] == "* inconclusive when corrected for the number of claims"
+
+
+def test_the_transfer_of_the_runs_is_a_table_too(trains, probes, printed, tmp_path):
+    trains[0].update(a=0.5, b=0.1, dino=0.0)
+    probes[0].update(a=0.9, b=0.6, dino=0.7)
+    lines = printed(make_transfer_study("a", "b", "dino"), tmp_path)
+    header = next(i for i, line in enumerate(lines) if "cifar100: linear probe %" in line)
+    assert [line.split() for line in lines[header + 1 : header + 4]] == [["a", "90.0"], ["b", "60.0"], ["dino", "70.0"]]

@@ -36,22 +36,8 @@ echo "$number;cluster"
 
 
 def options(**given):
-    return SimpleNamespace(
-        FLAGS=SimpleNamespace(
-            **dict(
-                only=[],
-                report=False,
-                budget=0,
-                sbatch=[],
-                launch="here",
-                runner="here",
-                scheduler="",
-                jobs=None,
-                overwrite=False,
-            )
-            | given
-        )
-    )
+    defaults = dict(only=[], report=False, budget=0, sbatch=[], launch="here", runner="here", scheduler="")
+    return SimpleNamespace(FLAGS=SimpleNamespace(**defaults | dict(jobs=None, overwrite=False) | given))
 
 
 def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):

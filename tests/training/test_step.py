@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.special
 from flax import nnx
@@ -13,7 +14,8 @@ from cliptail_jax.input.device_crops import crops_of_boxes
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel import sharding
 from cliptail_jax.parallel.sharding import check_accumulation, make_mesh
-from cliptail_jax.training.initialization import init_state
+from cliptail_jax.planning.synthetic import random_batch
+from cliptail_jax.training.initialization import first_state, init_state
 from cliptail_jax.training.state import TrainState
 from configs import clip, sup
 from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, synthetic_objective, train_steps
@@ -257,3 +259,25 @@ def test_freezing_what_is_not_there_is_an_error(make_config):
     ):
         with pytest.raises(UserError, match=complaint):
             train(make_config("sup", freeze=freeze), steps=0)
+
+
+@pytest.mark.parametrize("tower", ["basic_resnet", "modified_resnet"])
+def test_bfloat16_activations_of_convolutions_are_never_kept_as_float32(tower, sup_config):
+    sup_config.model.dtype, sup_config.model.image.name = "bfloat16", tower
+    if tower == "modified_resnet":
+        sup_config.model.image.update({"layers": (1, 1, 1, 1), "heads": 4})
+    objective = synthetic_objective(sup_config)
+    graphdef, shapes, _ = first_state(objective, optax.identity())
+
+    def kept(params, frozen, batch_stats, batch):
+        def encode(params):
+            model = nnx.merge(graphdef, params, frozen, batch_stats, copy=True)
+            return objective.encode(model, batch, jax.random.key(0))
+
+        return jax.vjp(encode, params)[1]  # whose leaves are the residuals
+
+    batch = random_batch(objective, sup_config.batch_size, CLASSES)
+    residuals = jax.tree.leaves(jax.eval_shape(kept, shapes.trainable, shapes.frozen, shapes.batch_stats, batch))
+    activations = [x for x in residuals if x.ndim == 4 and x.shape[0] == sup_config.batch_size]
+    assert len(activations) > 10
+    assert {x.dtype for x in activations} <= {jnp.dtype("bfloat16"), jnp.dtype(bool)}

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cliptail_jax import runs
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.known_sources import KnownSource, TransferSet
@@ -17,6 +16,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.objectives import validate
 from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
 from cliptail_jax.transfer.configuration import base_config as transfer_base
@@ -200,7 +200,7 @@ def finished(tmp_path_factory, published, synthetic_dir):
 def test_a_published_clip_is_fine_tuned_and_measured_with_its_own_pixel_statistics(finished, tmp_path):
     config, workdir, result = finished
     (folder,) = workdir.glob("fine_tuning/*/colours_train_test.*")
-    run = runs.read_config(folder / "final")
+    run = read_config(folder / "final")
     assert run["data.split"] == "train"
     assert run["optimizer.weight_decay"] == pytest.approx(1e-5 / result["learning_rate"])
     model = open_run(folder / "final").model

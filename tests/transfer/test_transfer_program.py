@@ -16,8 +16,8 @@ from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
-from cliptail_jax.runs import read_config
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
+from cliptail_jax.runs.directory import read_config
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin

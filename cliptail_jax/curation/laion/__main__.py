@@ -13,9 +13,8 @@ import functools
 import sys
 from pathlib import Path
 
-from cliptail_jax.curation.laion.match import match
+from cliptail_jax.curation.laion.match import match, select
 from cliptail_jax.curation.laion.parts import run_stage
-from cliptail_jax.curation.laion.select import select
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.outputs import add_overwrite
 from cliptail_jax.parallel.host_cores import usable_cores

@@ -1,4 +1,4 @@
-"""Stage 1: rows whose text names exactly one ImageNet class.
+"""Stage 1, rows whose text names exactly one ImageNet class; and stage 3, those that match it and are safe.
 
 ASCII punctuation becomes spaces. A lemma of the class's synset then matches between spaces or the ends of the text, in
 its own case: 'paid' does not contain 'ai', 'Great Dane' matches only with capitals, and a lemma with a hyphen never
@@ -17,6 +17,7 @@ from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion.parts import with_columns
 
+SAFE = "UNLIKELY"  # LAION's tag: to be not safe for work
 PUNCTUATION = r"[!-/:-@\[-`{-~]"
 
 
@@ -40,3 +41,9 @@ def match(table: pa.Table, text: str) -> pa.Table:
     rows, labels = rows[alone], labels[alone]
     wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
     return with_columns(table.take(pa.array(rows)), wnid=wnids, label=pa.array(labels))
+
+
+def select(table: pa.Table, threshold: float, nsfw: str) -> pa.Table:
+    """The rows above the similarity threshold whose NSFW tag is UNLIKELY; rows without a tag are dropped."""
+    keep = pc.and_(pc.greater(table["similarity"], threshold), pc.equal(table[nsfw], SAFE))
+    return table.filter(pc.fill_null(keep, False))

@@ -26,7 +26,10 @@ NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
 LARGEST = 1e100  # number on an axis; limits beyond much larger ones overflow
 
 
-def add_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
+def add_arguments(
+    parser: argparse.ArgumentParser,
+    measures: Sequence[str] = ("top1", "corr_acc", "corr_pred", "slope_acc", "slope_pred"),
+) -> None:
     description = f"numbers of the evaluations, a panel each (default: {' '.join(measures)})"
     parser.add_argument("--measures", nargs="+", default=measures, help=description)
 

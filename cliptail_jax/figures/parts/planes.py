@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
@@ -28,21 +27,15 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
     add_grid(axes)
 
 
-def trend(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"]) -> Polynomial | None:
-    """The least-squares line; None for fewer than three defined points or a single x."""
+def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) -> bool:
+    """Draw the least-squares line over the range of x, and return whether there is one: for three defined points or more."""
+    x, y = np.array(x), np.array(y)
     known = ~(np.isnan(x) | np.isnan(y))
     if known.sum() < 3 or np.ptp(x[known]) == 0:
-        return None
-    return Polynomial.fit(x[known], y[known], 1)
-
-
-def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) -> bool:
-    """Draw the least-squares line over the range of x, and return whether there is one."""
-    x, y = np.array(x), np.array(y)
-    if line := trend(x, y):
-        ends = np.array([np.nanmin(x), np.nanmax(x)])
-        axes.plot(ends, line(ends), linewidth=1.3, alpha=0.8, zorder=1, **look)
-    return line is not None
+        return False
+    ends = np.array([np.nanmin(x), np.nanmax(x)])
+    axes.plot(ends, Polynomial.fit(x[known], y[known], 1)(ends), linewidth=1.3, alpha=0.8, zorder=1, **look)
+    return True
 
 
 def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: float = 7) -> None:

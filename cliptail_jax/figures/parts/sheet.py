@@ -26,7 +26,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation
 from cliptail_jax.results.run import Run
-from cliptail_jax.runs import evaluation_directory
+from cliptail_jax.runs.evaluations import evaluation_directory
 
 PLACES = ("x", "label")  # columns in which a run may not have two cells
 

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from cliptail_jax import runs
 from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.datasets.source import open_source
@@ -20,6 +19,7 @@ from cliptail_jax.metrics.correlation import spearman
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.pretrained.published_clip import open_published
+from cliptail_jax.runs.directory import prepare_directory
 from configs import zero_shot, zero_shot_all
 from tests.evaluation.zero_shot.conftest import FILES, SET
 
@@ -36,10 +36,10 @@ def test_models_that_would_share_a_directory_are_refused(config, tmp_path, make_
 
 
 def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_path, make_model):
-    runs.prepare_directory(tmp_path / "trained", plain(sup_config), replace=False)
+    prepare_directory(tmp_path / "trained", plain(sup_config), replace=False)
     with pytest.raises(UserError, match="contains a training run"):
         evaluate_published(config, tmp_path / "trained")
-    runs.prepare_directory(tmp_path / "zero", plain(config) | {"eval.models": list(config.eval.models)}, replace=False)
+    prepare_directory(tmp_path / "zero", plain(config) | {"eval.models": list(config.eval.models)}, replace=False)
     config.eval.models = (str(make_model(2)),)
     with pytest.raises(UserError, match="contains the evaluation of .*clip1, not of .*clip2"):
         evaluate_published(config, tmp_path / "zero")

@@ -1,13 +1,41 @@
-"""Logistic regression with several terms on resamples of the same rows. `odds` has one term and Firth's penalty."""
+"""What composition.py and noise_purity.py share: their command line, and logistic regression with several terms on resamples.
+
+`cliptail_jax.metrics.odds` has one term and Firth's penalty.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit, log_expit
 
+from cliptail_jax.metrics.bootstrap import resamples_of
 from cliptail_jax.metrics.odds import LARGEST_STEP
+from cliptail_jax.plotting.style import add_output, check_output
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.run import Run
 
 # Newton's method converges in about ten iterations, or grows by about 1 in each. The term of the matrix keeps it regular.
 ITERATIONS, TOLERANCE, REGULAR = 25, 1e-9, 1e-14
+
+
+def read_runs(description: str, arguments: Sequence[str]) -> tuple[Path, Iterator[tuple[str, Run]]]:
+    """The file to draw to, and the finished runs of the given directories, each with its directory."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=Path, action="append", required=True, help="of runs; several are allowed")
+    add_output(parser)
+    options = parser.parse_args(arguments)
+    check_output(options.output, options.overwrite)
+    runs = ((str(workdir), run) for workdir in options.workdir for run in read_directory(workdir).runs)
+    return options.output, ((workdir, run) for workdir, run in runs if run.is_finished)
+
+
+def times_drawn(units: int) -> Iterator[Float[np.ndarray, "resample unit"]]:
+    """The number of times each unit is in each resample of `resamples_of`, in blocks, as weights of a regression."""
+    for block in resamples_of(units):
+        yield np.stack([np.bincount(drawn, minlength=units) for drawn in block]).astype(float)
 
 
 def fit(
