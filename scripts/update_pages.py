@@ -63,6 +63,8 @@ class StoredGroup:
         return {None: math.nan, "<": -math.inf, ">": math.inf}.get(value, value)
 
     def interval(self, key: str) -> tuple[float, float] | None:
+        if key not in self.bias:
+            return None
         bounds = self.bias[key]["low"], self.bias[key]["high"]
         return None if None in bounds else bounds
 
