@@ -55,7 +55,8 @@ def main_of(monkeypatch, tmp_path):
         if name == "plan_all":
             (tmp_path / "README.md").write_text(script.PAGE.read_text())
             monkeypatch.setattr(script, "PAGE", tmp_path / "README.md")
-            monkeypatch.setattr(script, "PROGRAMS", {"SL": script.PROGRAMS["SL"]})  # which is planned: others may not be
+            # SL is planned; others may not be
+            monkeypatch.setattr(script, "PROGRAMS", {"SL": script.PROGRAMS["SL"]})
         return script.main
 
     return get
