@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 ITERATIONS = 200
 LARGEST_STEP = 5.0  # of the linear predictor, in an iteration
+SMALLEST_SLOPE = 1e-9  # a slope of 0 is of this size by rounding, differently on different processors
 TOLERANCE = 1e-9
 
 SHOWN = 0.005  # pictures show shares from this to 1 less this
@@ -37,7 +38,7 @@ def images_for_half(x: Resampled, correct: Resampled, examples: Resampled) -> Fl
     """
     a, b = firth_regression(x, correct, examples)
     with np.errstate(divide="ignore", invalid="ignore"):
-        half = np.where(np.asarray(b) > 0, -np.asarray(a) / b, np.nan)
+        half = np.where(np.asarray(b) > SMALLEST_SLOPE, -np.asarray(a) / b, np.nan)
     if not x.shape[-1]:
         return half
     low, high = x.min(axis=(0, -1)) - 1, x.max(axis=(0, -1)) + 1

@@ -29,6 +29,8 @@ def _of_equation(equation: JaxprEqn) -> int:
         return max(inner)
     if name == "shard_map":
         return sum(inner) * parameters["mesh"].size
+    if name == "pallas_call":
+        return sum(inner) * math.prod(parameters["grid_mapping"].grid)
     return sum(inner) * (parameters["length"] if name == "scan" else 1)
 
 

@@ -156,7 +156,7 @@ def test_training_evaluates_on_both_sets_and_prints_recalls(make_config, tmp_pat
 def test_words_are_counted_once_and_results_are_known_by_the_option_for_captions(copied, monkeypatch):
     config, workdir = copied
     assert is_evaluated(workdir, config.eval, uses_prompts=True)
-    monkeypatch.setattr(retrieval.WordCounter, "total", lambda *_: pytest.fail("counted again"))
+    monkeypatch.setattr(retrieval, "count_chunks", lambda *_: pytest.fail("counted again"))
     config.eval.sets, config.eval.captions = (SET,), ("caption",)
     assert not is_evaluated(workdir, config.eval, uses_prompts=True)
     before, _ = evaluated(workdir)
