@@ -109,7 +109,7 @@ def test_a_set_with_some_of_the_classes_is_scored_on_their_columns_alone(name, p
     assert read_frequency(directory / "class_frequency.tsv")[1].tolist() == frequency
     own = np.sum(unit_features * head[labels], axis=1)
     assert summary["image_text_similarity"] == pytest.approx(own.mean(), abs=1e-5)
-    np.testing.assert_allclose(np.load(directory / "features.npy"), features, atol=1e-5)
+    np.testing.assert_allclose(np.load(directory / "features.npy"), features, rtol=1e-6, atol=1e-5)
     np.testing.assert_array_equal(np.load(directory / "labels.npy"), labels)
     np.testing.assert_allclose(unit(np.load(directory / "head.npy")), head, atol=1e-5)
 
