@@ -198,8 +198,9 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
     value, (low, high) = float(values.mean()), percentiles(together)
     if len(seeds) == 1 or not np.isfinite([value, low, high]).all():
         return Estimate(value, float(low), float(high))
-    of_classes = np.nanvar(together)
-    of_both = np.nanmean(np.var(resampled - values[:, None], axis=0, ddof=1))
+    finite = np.isfinite(resampled).all(axis=0)  # f50 is infinite where accuracy does not depend on frequency
+    of_classes = np.var(together[finite])
+    of_both = np.mean(np.var(resampled[:, finite] - values[:, None], axis=0, ddof=1))
     excess = max(0.0, (np.var(values, ddof=1) - of_both) / len(seeds))
     degrees = (len(seeds) - 1) * ((of_classes + excess) / excess) ** 2 if excess else np.inf
     normal = quantile(LEVEL, np.inf)

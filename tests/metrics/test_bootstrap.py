@@ -76,6 +76,15 @@ def test_variance_of_the_interval_is_that_of_a_two_way_layout():
     np.testing.assert_allclose((result.value - result.low, result.high - result.value), half, rtol=0.05)
 
 
+def test_a_few_infinite_resamples_leave_the_variance_between_seeds():
+    """As those of f50 are, where the accuracy of a resample does not depend on frequency."""
+    effects = np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40))
+    seeds = [bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects]
+    infinite = np.where(np.arange(RESAMPLES) < 10, np.inf, seeds[0].resampled)
+    result = mean_over_seeds([Bootstrapped(seeds[0].value, infinite), *seeds[1:]])
+    np.testing.assert_allclose(result, mean_over_seeds(seeds), rtol=0.05)
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """60 classes, four seeds, effects of seeds, classes and both; scripts/benchmark/coverage.py has more."""
     rng = np.random.default_rng(0)
