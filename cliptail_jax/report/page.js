@@ -177,7 +177,7 @@ for (const button of document.querySelectorAll("button[data-copy]"))
 // The two runs that are compared. The address keeps them and the chosen classes, such as '#sl,clip/digit-four'.
 
 const MOST_IN_ADDRESS = 100;  // classes
-let pair = [[...kinds.keys()].at(-1), [...kinds.keys()][0]], isPairChosen = false;
+let {pair} = data, isPairChosen = false;
 let choose = () => {}, showPairOfClasses = () => {};
 const selects = ["kind-a", "kind-b"].map(byId).filter(Boolean);
 for (const select of selects) {

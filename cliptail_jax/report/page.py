@@ -19,7 +19,7 @@ from cliptail_jax.files import is_remote, write_text
 from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
-from cliptail_jax.report.findings import findings, verdict_counts
+from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.report.plots import Plots
@@ -129,6 +129,7 @@ def render(
     claims = {of: contents.claims.values() for contents, of in zip(directories, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
+    found = findings(rows)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -146,7 +147,7 @@ def render(
         title=" and ".join(titles),
         asked=sentence(comparison, configs),
         counts=verdict_counts(rows) if rows else "",
-        findings=findings(rows),
+        findings=found,
         missing=missing,
         failures=failures,
         problems=[problem for contents in directories for problem in contents.problems],
@@ -155,8 +156,8 @@ def render(
             *comparison.notes,
             *without_frequency(comparison),
             *at_chance(comparison),
-            *left_out_note(comparison.kinds, bool(groups)),
         ],
+        left_out=left_out_note(comparison.kinds, bool(groups)),
         claim_groups=groups,
         several_studies=any(row.study for row in rows),
         address_of=address_of,
@@ -183,7 +184,9 @@ def render(
         scripts=[
             (FOLDER / name).read_text(encoding="utf-8") for name in (*(["images.js"] if images.data else []), "page.js")
         ],
-        data=embedded(page_data(comparison, plots) | {"tables": {name: finite(of) for name, of in columns.items()}}),
+        data=embedded(
+            page_data(comparison, plots, found) | {"tables": {name: finite(of) for name, of in columns.items()}}
+        ),
         image_data=embedded(images.data),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
     )
@@ -280,8 +283,11 @@ def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[
     return found
 
 
-def page_data(comparison: Comparison, plots: Plots) -> dict[str, Any]:
-    """What the page's script needs: kinds, their looks and accuracies by class, and wrong predictions."""
+def page_data(comparison: Comparison, plots: Plots, found: Sequence[Finding]) -> dict[str, Any]:
+    """What the page's script needs: kinds, their looks and accuracies by class, and wrong predictions.
+
+    The page first compares the runs of the first claim on two of them, or else the last kind with the first.
+    """
     kinds = []
     for kind in comparison.kinds:
         of_kind: dict[str, Any] = {
@@ -296,8 +302,11 @@ def page_data(comparison: Comparison, plots: Plots) -> dict[str, Any]:
             of_kind["right"] = np.diagonal(kind.confusion).tolist()
             of_kind["examples"] = kind.confusion.sum(axis=1).tolist()
         kinds.append(of_kind)
+    names = [kind.name for kind in comparison.kinds]
+    pairs_of_claims = (list(finding.pair) for finding in found)
     return {
         "kinds": kinds,
+        "pair": next((p for p in pairs_of_claims if len(p) == 2 and set(p) <= set(names)), [*names[-1:], *names[:1]]),
         "labels": comparison.labels,
         "classes": comparison.classes,
         "frequencies": {name: frequency.tolist() for name, frequency in comparison.frequencies().items()},

@@ -139,7 +139,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
     if evaluated:
         notes.append(f"Evaluated on {', '.join(evaluated)}.")
     if several:
-        notes.append(f"Means over {len(seeds)} runs of each kind.")
+        notes.append(means_note(groups))
     if pairs:
         notes.append(
             f"They are {pairs} mirrored {'pair' if pairs == 1 else 'pairs'}: in the second run of a pair, the order of class "
@@ -208,6 +208,12 @@ def claims_table(claims: Claims, several: bool) -> list[str]:
         cells = [" − ".join(means), positive] if several else []
         rows.append([claim, *cells, difference, f"{c.margin:g}", f"**{c.verdict}**", c.corrected])
     return markdown_table(rows)
+
+
+def means_note(groups: Groups) -> str:
+    """The number of runs of each kind, which differs while a study is trained."""
+    numbers = sorted({len(group.runs) for group in groups.values()})
+    return f"Means over {' to '.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))} runs of each kind."
 
 
 def transfer_section(groups: Groups, several: bool) -> list[str]:

@@ -263,7 +263,7 @@ def write(
     asked = dataclasses.replace(asked, failures=failures | not_drawn)
     write_report(asked, seeds, groups, claims, opened.path, drawn, seconds, workdir)
     page.write_report(asked, claims)
-    return summary(asked, groups, len(seeds), claims, shutil.get_terminal_size().columns), not_drawn
+    return summary(asked, groups, claims, shutil.get_terminal_size().columns), not_drawn
 
 
 def trained_of(configs: Configs, workdir: Path) -> Configs:

@@ -8,7 +8,7 @@ from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs.tables import format_number, pad_columns, plain_table
-from cliptail_jax.study.report import Claims, Groups, shown_measures, transfer_rows
+from cliptail_jax.study.report import Claims, Groups, means_note, shown_measures, transfer_rows
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
@@ -19,14 +19,14 @@ FOOTNOTES = {
 }
 
 
-def summary(study: Study, groups: Groups, seeds: int, claims: Claims, columns: int) -> str:
-    """The results of a study with a number of seeds (1 if it has none), for a terminal with a number of columns."""
+def summary(study: Study, groups: Groups, claims: Claims, columns: int) -> str:
+    """The results of a study, for a terminal with a number of columns."""
     lines = [study.title, "", *runs_table(groups, columns)]
     if transferred := transfer_rows(groups):
         lines += ["", *plain_table(transferred)]
     if claims:
         lines += ["", *claims_table(claims, columns)]
-    means = f"Means over {seeds} runs of each kind. " if seeds > 1 else ""
+    means = f"{means_note(groups)} " if any(len(group.runs) > 1 for group in groups.values()) else ""
     notes = [f"{means}The report explains the columns, and has their intervals."]
     notes += [f"{name} failed: {reason}" for name, reason in study.failures.items()]
     notes += [f"{name}: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings]

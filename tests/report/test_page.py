@@ -50,6 +50,12 @@ def test_a_page_is_computed_from_the_runs_and_not_from_the_report(study, study_d
     assert first["tables"] == second["tables"] and first["tables"].keys() >= {"runs", "claims"}
 
 
+def test_the_page_first_compares_the_runs_of_the_first_claim_or_else_the_last_with_the_first(study, study_directory):
+    assert data_of(study_directory / "report.html")[1]["pair"] == ["sl", "sl_sampled"]
+    (study / "study.json").unlink()
+    assert data_of(write_page(study, images=0))[1]["pair"] == ["sl_sampled", "clip"]
+
+
 def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
     other = study.rename(study.with_name("other"))
     page = write_page(study_directory, [other], other / "both.html")
