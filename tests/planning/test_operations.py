@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 from flax import nnx
+from jax.experimental import pallas as pl
 
 from cliptail_jax.planning.operations import operations
 from cliptail_jax.planning.synthetic import random_batch
@@ -51,6 +52,18 @@ def test_loops_count_each_time_and_shards_on_each_device():
     rows = jax.P(("data", "fsdp"))
     shards = jax.shard_map(jnp.matmul, mesh=mesh_of(8), in_specs=(rows, jax.P()), out_specs=rows)
     assert counted(shards, (8, 16), (16, 16))[0] == product
+
+
+def test_kernels_count_for_each_cell_of_their_grid():
+    def product(a, b, out):
+        out[...] = a[...] @ b[...]
+
+    def kernel(a, b):
+        rows = pl.BlockSpec((8, 40), lambda i: (i, 0)), pl.BlockSpec((40, 16), lambda i: (0, 0))
+        shape, out = jax.ShapeDtypeStruct((32, 16), jnp.float32), pl.BlockSpec((8, 16), lambda i: (i, 0))
+        return pl.pallas_call(product, shape, grid=(4,), in_specs=rows, out_specs=out)(a, b)
+
+    assert counted(kernel, (32, 40), (40, 16))[0] == 2 * 32 * 40 * 16
 
 
 def test_recomputed_blocks_keep_less_for_one_more_forward_pass(sup_config):
