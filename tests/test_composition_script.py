@@ -15,6 +15,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
+from cliptail_jax.metrics import bootstrap
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import read_directory
@@ -29,9 +30,10 @@ SET = "glyphs:test@title"
 def composition():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
+        patch.setattr(bootstrap, "RESAMPLES", 200)  # enough for intervals of three digits
         import composition
 
-        return composition
+        yield composition
 
 
 def test_ranks_are_those_among_images_of_other_texts(composition):
