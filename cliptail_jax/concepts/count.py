@@ -45,9 +45,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a .json or .txt file")
     what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
     parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
-    parser.add_argument(
-        "--weights", action="store_true", help="the captions files are JSON objects from text to count, as MetaCLIP's"
-    )
     parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
     add_overwrite(parser)
     options = parser.parse_args(arguments)
@@ -69,9 +66,9 @@ def count(options: argparse.Namespace) -> None:
         check_output(path, is_counts, [*parts, options.vocabulary or ""], options.overwrite)
     vocabulary = None if options.words else vocabulary_for(options.vocabulary, options.rule)
     counter = WordCounter() if options.words else ConceptCounter(vocabulary, options.rule)
-    job = repr((VERSION, options.rule, vocabulary, options.column, options.weights))
+    job = repr((VERSION, options.rule, vocabulary, options.column))
     finished = FinishedParts(output, job, parts)
-    tally, damaged = count_corpus(counter, parts, finished, options.column, options.weights, options.processes)
+    tally, damaged = count_corpus(counter, parts, finished, options.column, options.processes)
     if len(damaged) < len(parts):
         counts = tally.counts.sort_by("name") if options.words else in_order(tally.counts, counter.names)
         write_counts(output, frequent_first(counts) if options.words else counts)
