@@ -20,7 +20,7 @@ from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
 from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint
-from cliptail_jax.datasets.reencoded import Change, read_reencoding, reencoded
+from cliptail_jax.datasets.reencoded import read_reencoding, reencoded
 from cliptail_jax.errors import UserError
 from cliptail_jax.prepared import table_path
 
@@ -126,13 +126,10 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
         table = TableWriter(table_path(folder, split), features)
         self.skipped.clear()
-        change = Change()
         with contextlib.closing(Shards(folder, split)) as shards:
-            for example in reencoded(examples, self.reencoding, change) if self.reencoding else examples:
+            for example in reencoded(examples, self.reencoding) if self.reencoding else examples:
                 shards.write(serializer.serialize_example(features.encode_example(example)))
                 table.add(example)
-        if change.images:
-            print(f"{self.name} {split}: {change.describe()}", file=sys.stderr)
         if not table.count:
             left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"
             raise UserError(
@@ -193,9 +190,8 @@ def decodes(image: bytes) -> bool:
 
 
 def read_if_exists(path: pathlib.Path) -> bytes | None:
-    return (
-        path.read_bytes() if os.path.isfile(path) else None
-    )  # Path.is_file raises an error for a name that is too long
+    # `Path.is_file` raises an error for a name that is too long.
+    return path.read_bytes() if os.path.isfile(path) else None
 
 
 def clean_text(value: object) -> str:
