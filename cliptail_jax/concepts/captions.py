@@ -8,9 +8,7 @@ import glob
 import gzip
 import os
 import pathlib
-import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
@@ -160,10 +158,6 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
             stream = stack.enter_context(open_file(path))
             if path.lower().endswith(".gz"):
                 stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
-                if suffix(path) == ".parquet":  # which is read from its end
-                    packed, stream = stream, stack.enter_context(tempfile.TemporaryFile())
-                    shutil.copyfileobj(packed, stream)
-                    stream.seek(0)
             yield stream
     except READ_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
