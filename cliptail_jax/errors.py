@@ -120,29 +120,32 @@ def exit_on_broken_pipe() -> Iterator[None]:
         sys.exit(1)
 
 
-def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
-    """Decorates a program that takes command-line arguments so that it returns its exit status.
+def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> int:
+    """Runs a program, and returns its exit status.
 
-    A `UserError` is printed to stderr as one line, `error: ...`, and gives status 2; Ctrl-C gives status 130.
+    A `UserError`, or an error of the machine, is printed to stderr as one line, `error: ...`, and gives status 2. Ctrl-C gives
+    status 130 and the line `interrupted`.
     """
+    raise_on_ctrl_c()
+    try:
+        run()
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not (line := str(error) if isinstance(error, UserError) else problem(error)):
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
+    """Decorates a program that takes command-line arguments so that it returns its `exit_status`."""
 
     @functools.wraps(main)
     @exit_on_broken_pipe()
     def with_exit_status(arguments: list[str]) -> int:
-        raise_on_ctrl_c()
-        try:
-            main(arguments)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-        except Exception as error:
-            if line := problem(error):
-                print(f"error: {line}", file=sys.stderr)
-                return 2
-            raise
-        return 0
+        return exit_status(functools.partial(main, arguments))
 
     return with_exit_status

@@ -31,8 +31,7 @@ def canonicalize(text: str) -> str:
 
 def marked(content: Mapping[str, Any], start: str, end: str = SEPARATORS[0]) -> dict[str, Any]:
     """A tokenizer.json whose post-processor puts the token `start` before each text and `end` after it."""
-    ids = content["model"]["vocab"] if isinstance(content["model"]["vocab"], dict) else {}
-    ids = ids | {token["content"]: token["id"] for token in content["added_tokens"]}
+    ids = token_ids(content)
     mark = lambda token: {"SpecialToken": {"id": token, "type_id": 0}}  # noqa: E731
     single = [mark(start), {"Sequence": {"id": "A", "type_id": 0}}, mark(end)]
     special = {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (start, end)}
@@ -195,9 +194,7 @@ def clip_tokenizer(content: Mapping[str, Any], path: Path, context_length: int) 
     """CLIP's tokenizer with the merges of a tokenizer.json. Raises UserError if its ids have another layout."""
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in content["model"]["merges"]]
     tokenizer = Tokenizer([tuple(pair) for pair in pairs], context_length)
-    vocabulary = content["model"]["vocab"] | {
-        token["content"]: token["id"] for token in content.get("added_tokens", ())
-    }
+    vocabulary = token_ids(content)
     for theirs, ours in zip(CLIP_MARKS, (START, END)):
         if theirs in vocabulary:
             vocabulary[ours] = vocabulary.pop(theirs)
