@@ -31,6 +31,7 @@ MISSING = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan",
 MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 END_OF_TABLE = "\0end of table\0"
+csv.field_size_limit(CHUNK_BYTES)  # 128 KiB by default, which a stray quotation mark may exceed
 
 Columns = dict[str, str]  # names, each with "text" or the name of another type
 
@@ -146,7 +147,7 @@ def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iter
 
 
 def json_columns(stream: BinaryIO) -> Columns:
-    return kinds_of(json_line(*line) for line in zip(itertools.islice(stream, FIRST_LINES), itertools.count(1)))
+    return kinds_of(itertools.islice(json_rows(stream, ()), FIRST_LINES))
 
 
 def kinds_of(objects: Iterable[dict]) -> Columns:
@@ -167,11 +168,7 @@ def json_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
 def json_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
     for number, line in enumerate(stream, start=1):
         if line.strip():
-            yield json_line(line, number)
-
-
-def json_line(line: bytes, number: int) -> dict:
-    return json_object(line, f"line {number}") if line.strip() else {}
+            yield json_object(line, f"line {number}")
 
 
 def json_object(text: bytes, what: str) -> dict:
