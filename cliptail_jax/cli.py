@@ -2,42 +2,71 @@
 
     cliptail train clip:data=glyphs_lt --workdir=runs/clip
 
-`cliptail NAME --help` explains a program, and `python -m cliptail_jax.NAME` runs it, too.
+`cliptail NAME --help` explains a program, and `python -m cliptail_jax.NAME` runs it, too. For shell completion, put
+`eval "$(register-python-argcomplete cliptail)"` into its start-up file.
 """
 
 import argparse
+import os
 import runpy
 import sys
+from collections.abc import Iterator
 
+from cliptail_jax.config.files import known_configs
 from cliptail_jax.interrupts import exit_on_signal
 from cliptail_jax.parallel.host_memory import keep_freed_memory
 
-# By name: the module, and what it does.
+# By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {
-    "train": ("train", "train one model"),
-    "evaluate": ("evaluate", "evaluate a run, or published models zero-shot"),
-    "transfer": ("transfer", "measure features by linear probes, few-shot episodes and fine-tuning"),
-    "study": ("study", "train the runs of a study, test its claims, and report"),
-    "report": ("report", "write the interactive page on a study or on runs"),
-    "figures": ("figures", "draw a figure of the paper"),
-    "plan": ("plan", "compile a training step for TPUs and GPUs: does it fit, how fast is it?"),
-    "build": ("datasets.build", "prepare a data set"),
-    "describe": ("curation.describe", "show which records and captions a config selects"),
-    "count": ("concepts.count", "count class frequencies in a caption corpus"),
-    "laion": ("curation.laion", "build LAIONet from LAION-400M"),
-    "make_head": ("pretrained.make_head", "compute class embeddings with a published text tower"),
-    "export": ("pretrained.export", "export a run to a folder that open_clip loads"),
+    "train": ("train", True, "train one model"),
+    "evaluate": ("evaluate", True, "evaluate a run, or published models zero-shot"),
+    "transfer": ("transfer", True, "measure features by linear probes, few-shot episodes and fine-tuning"),
+    "study": ("study", True, "train the runs of a study, test its claims, and report"),
+    "report": ("report", False, "write the interactive page on a study or on runs"),
+    "figures": ("figures", False, "draw a figure of the paper"),
+    "plan": ("plan", True, "compile a training step for TPUs and GPUs: does it fit, how fast is it?"),
+    "build": ("datasets.build", False, "prepare a data set"),
+    "describe": ("curation.describe", True, "show which records and captions a config selects"),
+    "count": ("concepts.count", False, "count class frequencies in a caption corpus"),
+    "laion": ("curation.laion", False, "build LAIONet from LAION-400M"),
+    "make_head": ("pretrained.make_head", False, "compute class embeddings with a published text tower"),
+    "export": ("pretrained.export", False, "export a run to a folder that open_clip loads"),
 }
 
 
 def main() -> None:
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
     options = argparse.ArgumentParser(
         "cliptail", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("program", choices=PROGRAMS, metavar="program", help="one of those below")
-    options.epilog = "\n".join(["programs:", *(f"  {name:<10} {what}" for name, (_, what) in PROGRAMS.items())])
+    options.epilog = "\n".join(["programs:", *(f"  {name:<10} {what}" for name, (_, _, what) in PROGRAMS.items())])
     name = options.parse_args(sys.argv[1:2]).program
     exit_on_signal()
     keep_freed_memory()
     sys.argv[:2] = [f"cliptail {name}"]
     runpy.run_module(f"cliptail_jax.{PROGRAMS[name][0]}", run_name="__main__", alter_sys=True)
+
+
+def complete() -> None:
+    """Print the shell's completions of the line with argcomplete, and exit."""
+    import argcomplete
+
+    parser = argparse.ArgumentParser("cliptail")
+    programs = parser.add_subparsers()
+    for name, (_, takes_config, what) in PROGRAMS.items():
+        program = programs.add_parser(name, help=what)
+        if takes_config:
+            configs = [c for c, file in known_configs().items() if (file.parent.name == "study") == (name == "study")]
+            program.add_argument("config").completer = argcomplete.completers.ChoicesCompleter(configs)
+            for flag in ("--config", "--workdir", *(config_flags() if "--config." in os.environ["COMP_LINE"] else ())):
+                program.add_argument(flag)
+    argcomplete.autocomplete(parser)
+
+
+def config_flags() -> Iterator[str]:
+    """A flag for each field of a training config."""
+    from cliptail_jax.objectives import FIELDS  # slow to import
+
+    return (f"--config.{field.key}" for field in FIELDS)

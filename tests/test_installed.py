@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -56,6 +57,23 @@ def test_a_file_comes_before_a_config_of_the_package_with_its_name(tmp_path, mon
     assert load_config("clip:x").objective == "supervised"
     assert with_config_path(argv) == ["train", "--config=clip.py:data=glyphs", "--workdir=clip"]
     assert "the config clip is clip.py in this folder, not the package's" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line, completions",
+    [
+        ("cliptail tra", ["train", "transfer"]),
+        ("cliptail train cli", ["clip"]),
+        ("cliptail study mech", ["mechanism"]),
+        ("cliptail train clip --config.vocabulary.s", ["--config.vocabulary.size", "--config.vocabulary.sampling"]),
+    ],
+)
+def test_the_shell_completes_programs_configs_and_fields(line, completions, tmp_path):
+    asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "found")}
+    asked |= {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+    main = [sys.executable, "-c", "from cliptail_jax.cli import main; main()"]
+    subprocess.run(main, env=os.environ | asked, check=True)
+    assert [text.strip() for text in (tmp_path / "found").read_text().splitlines()] == completions
 
 
 @pytest.fixture(scope="module")
