@@ -26,10 +26,17 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 # Errors of the file system that a user can fix.
-STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+STORAGE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENAMETOOLONG,
+)
 OTHER_KIND = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
-
-
 # Errors of the network. They end a program that writes to a bucket after its libraries have retried for a while.
 NETWORK = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
 BUCKET = re.compile(r"Error (?:reading|writing|deleting|listing) \S*gs://|gs://.*HTTP response code")  # TensorStore's
@@ -113,29 +120,32 @@ def exit_on_broken_pipe() -> Iterator[None]:
         sys.exit(1)
 
 
-def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
-    """Decorates a program that takes command-line arguments so that it returns its exit status.
+def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> int:
+    """Runs a program, and returns its exit status.
 
-    A `UserError` is printed to stderr as one line, `error: ...`, and gives status 2; Ctrl-C gives status 130.
+    A `UserError`, or an error of the machine, is printed to stderr as one line, `error: ...`, and gives status 2. Ctrl-C gives
+    status 130 and the line `interrupted`.
     """
+    raise_on_ctrl_c()
+    try:
+        run()
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not (line := str(error) if isinstance(error, UserError) else problem(error)):
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
+    """Decorates a program that takes command-line arguments so that it returns its `exit_status`."""
 
     @functools.wraps(main)
     @exit_on_broken_pipe()
     def with_exit_status(arguments: list[str]) -> int:
-        raise_on_ctrl_c()
-        try:
-            main(arguments)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-        except Exception as error:
-            if line := problem(error):
-                print(f"error: {line}", file=sys.stderr)
-                return 2
-            raise
-        return 0
+        return exit_status(functools.partial(main, arguments))
 
     return with_exit_status

@@ -113,28 +113,18 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
-def npy(array: np.ndarray) -> bytes:
-    """The content of an .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def npz(**arrays: np.ndarray | np.generic) -> bytes:
-    """The content of an .npz file."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
 def save_array(path: Path, array: np.ndarray) -> None:
     """Writes an .npy file atomically."""
-    write_bytes(path, npy(array))
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_bytes(path, buffer.getvalue())
 
 
 def save_arrays(path: Path, **arrays: np.ndarray | np.generic) -> None:
     """Writes an .npz file atomically."""
-    write_bytes(path, npz(**arrays))
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
 
 
 def load_array(path: Path) -> np.ndarray:
@@ -166,7 +156,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def file_size(path: Path | str) -> int:
     """The size of a file in bytes."""
-    return epath.Path(path).stat().length if is_remote(path) else os.path.getsize(path)
+    return epath.Path(path).stat().length
 
 
 def readable(path: Path) -> Path | io.IOBase:

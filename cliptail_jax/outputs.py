@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import is_remote, partial_of
+from cliptail_jax.files import is_remote
 
-LONGEST_NAME = 255  # bytes
 OVERWRITE = "replace files that this program did not write"
 
 
@@ -28,7 +27,6 @@ def check_output(
     """
     if not is_remote(path) and os.path.isdir(path):
         raise UserError(f"{path} cannot be written: it is a folder")
-    check_name(partial_of(path).name)
     check_writable_folder(path.parent)
     if any(is_same(path, other) for other in inputs):
         raise UserError(f"{path} is an output and an input: choose another file for the output")
@@ -87,19 +85,12 @@ def check_writable_folder(path: Path) -> None:
         return
     existing = Path(os.path.abspath(path))
     while not os.path.lexists(existing):
-        check_name(existing.name)
         existing = existing.parent
     try:
         with tempfile.TemporaryFile(dir=existing):  # permissions alone do not show every read-only place
             pass
     except OSError as error:
         raise UserError(f"{path} cannot be written: no file can be made in {existing} ({error.strerror})") from error
-
-
-def check_name(name: str) -> None:
-    """Raises UserError for a name with more bytes than local file systems allow."""
-    if len(os.fsencode(name)) > LONGEST_NAME:
-        raise UserError(f"the name '{name[:40]}...' has more than {LONGEST_NAME} bytes: choose a shorter one")
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import pytest
 from cliptail_jax.errors import UserError
 from cliptail_jax.outputs import check_output, check_writable_folder
 
-PLACES = ["file", "file/below", "dangling", "loop", "/proc/x/below", "missing/" + "é" * 128 + "/below"]
+PLACES = ["file", "file/below", "dangling", "loop", "/proc/x/below"]
 
 
 def is_own(path):
@@ -24,17 +24,10 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_place_that_cannot_be_made_or_written_to_is_an_error(folder, place):
-    message = "more than 255 bytes" if "é" in place else f"^{place} cannot be written"
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"^{place} cannot be written"):
         check_writable_folder(Path(place))
     with pytest.raises(UserError):
         check_output(Path(place, "out.tsv"), is_own)
-
-
-@pytest.mark.parametrize("name", ["n" * 250, "."])
-def test_a_file_that_cannot_be_written_is_an_error(folder, name):
-    with pytest.raises(UserError):
-        check_output(Path(name), is_own)
 
 
 @pytest.mark.parametrize("place", ["new/below", "linked/below", "."])

@@ -1,7 +1,6 @@
 """Captions of any kind as Arrow arrays of bounded size."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -13,38 +12,20 @@ MAX_CAPTIONS = 1 << 16
 MAX_BYTES = 1 << 23  # unless a single caption has more
 
 Captions = Iterable[str | bytes | None] | pa.Array | pa.ChunkedArray
-Weights = Sequence[int] | Int[np.ndarray, " caption"]
 
 
-class CaptionBatch(NamedTuple):
-    """Captions in UTF-8, and how many captions each of them represents (one without weights)."""
-
-    captions: pa.LargeBinaryArray
-    weights: Int[np.ndarray, " caption"] | None
-
-
-def batches_of(captions: Captions, weights: Weights | None = None) -> Iterator[CaptionBatch]:
-    """Splits captions into batches, in order.
+def batches_of(captions: Captions) -> Iterator[pa.LargeBinaryArray]:
+    """Splits captions into batches in UTF-8, in order.
 
     Args:
         captions: a list, an Arrow array or chunked array, or a NumPy, Pandas or Polars column; None, null and nan are
             missing captions.
-        weights: how many captions each represents.
 
     Raises:
-        UserError: The captions are not text, or the weights are not one whole number for each.
+        UserError: The captions are not text.
     """
-    chunks = [as_bytes(chunk) for chunk in arrow_chunks(captions)]
-    if weights is not None:
-        weights = np.asarray(weights)
-        if weights.shape != (sum(map(len, chunks)),) or not np.issubdtype(weights.dtype, np.integer) and len(weights):
-            raise UserError("weights must be one whole number for each caption")
-        weights = weights.astype(np.int64)
-    begin = 0
-    for chunk in chunks:
-        for batch in bounded(chunk):
-            yield CaptionBatch(batch, None if weights is None else weights[begin : begin + len(batch)])
-            begin += len(batch)
+    for chunk in arrow_chunks(captions):
+        yield from bounded(as_bytes(chunk))
 
 
 def arrow_chunks(captions: Captions) -> list[pa.Array]:

@@ -8,17 +8,15 @@ import glob
 import gzip
 import os
 import pathlib
-import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
 
-from cliptail_jax.concepts.batches import CaptionBatch, batches_of
-from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError, read_card
+from cliptail_jax.concepts.batches import batches_of
+from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError
 from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES
 from cliptail_jax.errors import UserError
 from cliptail_jax.prepared import find_tables, resolve_data_dir
@@ -100,23 +98,17 @@ def check_part(path: str, column: str | None, open_file: Open = open_local) -> N
         caption_column(path, FORMATS[suffix(path)].columns(stream), column)
 
 
-def read_part(
-    path: str, column: str | None = None, card: bool = False, open_file: Open = open_local
-) -> Iterator[CaptionBatch]:
-    """Reads the captions of a file in batches.
+def read_part(path: str, column: str | None = None, open_file: Open = open_local) -> Iterator[pa.LargeBinaryArray]:
+    """Reads the captions of a file in batches, in UTF-8.
 
     Args:
         column: the column of captions; by default the first of `USUAL_COLUMNS`, else the only text column.
-        card: whether the file is a data card of MetaCLIP, a JSON object from text to count.
 
     Raises:
         UserError: There is no such column, or it is not text.
         DamagedFileError: The file cannot be read to its end.
     """
     with opened(path, open_file) as stream:
-        if card:
-            yield from batches_of(*read_card(stream))
-            return
         column = caption_column(path, FORMATS[suffix(path)].columns(stream), column)
         stream.seek(0)
         for captions in FORMATS[suffix(path)].captions(stream, column):
@@ -166,10 +158,6 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
             stream = stack.enter_context(open_file(path))
             if path.lower().endswith(".gz"):
                 stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
-                if suffix(path) == ".parquet":  # which is read from its end
-                    packed, stream = stream, stack.enter_context(tempfile.TemporaryFile())
-                    shutil.copyfileobj(packed, stream)
-                    stream.seek(0)
             yield stream
     except READ_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -13,21 +13,25 @@ import pathlib
 import re
 import sys
 import time
+from collections.abc import Sequence
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from cliptail_jax.concepts.captions import add_arguments, find_parts
 from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.tally import Tally, in_order, naming_note
+from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import replacing
+from cliptail_jax.files import read_json, replacing
 from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
 from cliptail_jax.parallel.host_cores import usable_cores
 
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 VERSION = 2  # to be increased when a change of the code changes counts
 
 
@@ -46,13 +50,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
     parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
     parser.add_argument(
-        "--weights", action="store_true", help="the captions files are JSON objects from text to count, as MetaCLIP's"
+        "--weights", action="store_true", help="captions files are JSON objects from text to count, as MetaCLIP's"
     )
     parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
     add_overwrite(parser)
     options = parser.parse_args(arguments)
     if options.processes < 1:
         parser.error("--processes must be at least 1")
+    if options.weights and options.words:
+        parser.error("--weights needs a --vocabulary")
     return options
 
 
@@ -69,9 +75,12 @@ def count(options: argparse.Namespace) -> None:
         check_output(path, is_counts, [*parts, options.vocabulary or ""], options.overwrite)
     vocabulary = None if options.words else vocabulary_for(options.vocabulary, options.rule)
     counter = WordCounter() if options.words else ConceptCounter(vocabulary, options.rule)
-    job = repr((VERSION, options.rule, vocabulary, options.column, options.weights))
+    job = repr((VERSION, options.rule, vocabulary, options.column))
     finished = FinishedParts(output, job, parts)
-    tally, damaged = count_corpus(counter, parts, finished, options.column, options.weights, options.processes)
+    if options.weights:
+        tally, damaged = count_weighted(counter, parts), []
+    else:
+        tally, damaged = count_corpus(counter, parts, finished, options.column, options.processes)
     if len(damaged) < len(parts):
         counts = tally.counts.sort_by("name") if options.words else in_order(tally.counts, counter.names)
         write_counts(output, frequent_first(counts) if options.words else counts)
@@ -84,6 +93,19 @@ def count(options: argparse.Namespace) -> None:
         others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
         raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
     finished.remove()
+
+
+def count_weighted(counter: ConceptCounter, paths: Sequence[str]) -> Tally:
+    """Counts JSON objects from text to count, such as MetaCLIP's data cards: each text is so many captions."""
+    cards = [read_json(pathlib.Path(path), dict[str, Count]) for path in paths]
+    texts = [text for card in cards for text in card]
+    weights = np.array([count for card in cards for count in card.values()], np.int64)
+    rows, concepts = counter.matches(texts)
+    counts, named = np.zeros(len(counter.names), np.int64), np.bincount(rows, minlength=len(texts))
+    np.add.at(counts, concepts, weights[rows])
+    table = pa.table([counter.names, counts], schema=COUNTS).filter(counts > 0)
+    captions, one, several = (int(weights[of].sum()) for of in (slice(None), named == 1, named > 1))
+    return Tally(table, captions, 0, one, several)
 
 
 def is_counts(path: pathlib.Path) -> bool:

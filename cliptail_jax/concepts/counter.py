@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import CaptionBatch, Captions, Weights, batches_of
+from cliptail_jax.concepts.batches import Captions, batches_of
 from cliptail_jax.concepts.matching import ConceptIndex
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
-from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, sums_by, total
+from cliptail_jax.concepts.tally import COUNTS, Tally, count_chunks, in_order
 from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES, Concept, check_unique
 from cliptail_jax.concepts.words import excluded_by, phrases_of
 from cliptail_jax.errors import UserError
@@ -47,33 +47,33 @@ class ConceptCounter:
                 raise UserError(f"class {name!r} has no phrase with a word of letters a-z: give it a synonym that has")
         self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
 
-    def count(self, captions: Captions, weights: Weights | None = None) -> dict[str, int]:
-        """The number of captions that name each concept, or the sum of their weights, in the vocabulary's order.
+    def count(self, captions: Captions) -> dict[str, int]:
+        """The number of captions that name each concept, in the vocabulary's order.
 
         Raises:
-            UserError: The captions are not text, or the weights are not one whole number for each.
+            UserError: The captions are not text.
         """
-        tally = total(map(self.tally, batches_of(captions, weights)))
+        tally = count_chunks(self, [captions])
         return dict(zip(self.names, in_order(tally.counts, self.names)["count"].to_pylist()))
 
     def matches(self, captions: Captions) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it names, by index, ordered by caption, then by concept."""
         pairs, first = [np.zeros((0, 2), np.int64)], 0
         for batch in batches_of(captions):
-            rows, concepts = self._carried(batch.captions)
+            rows, concepts = self._carried(batch)
             order = np.argsort(rows, kind="stable")
             pairs.append(np.stack([first + rows[order].astype(np.int64), concepts[order]], axis=1))
-            first += len(batch.captions)
+            first += len(batch)
         return tuple(np.concatenate(pairs).T)
 
-    def tally(self, batch: CaptionBatch) -> Tally:
+    def tally(self, batch: pa.LargeBinaryArray) -> Tally:
         """Counts one batch; add up the results of many."""
-        rows, concepts = self._carried(batch.captions)
-        counts = sums_by(concepts, len(self.names), None if batch.weights is None else batch.weights[rows])
-        named, found = np.bincount(rows, minlength=len(batch.captions)), np.flatnonzero(counts)
+        rows, concepts = self._carried(batch)
+        counts = np.bincount(concepts, minlength=len(self.names))
+        named, found = np.bincount(rows, minlength=len(batch)), np.flatnonzero(counts)
         table = pa.table([[self.names[concept] for concept in found], counts[found]], schema=COUNTS)
         one, several = int(np.sum(named == 1)), int(np.sum(named > 1))
-        return Tally(table, len(batch.captions), count_undecodable(batch.captions), one, several)
+        return Tally(table, len(batch), count_undecodable(batch), one, several)
 
     def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it names; those of a concept are in the order of captions."""

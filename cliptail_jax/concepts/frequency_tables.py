@@ -11,8 +11,6 @@ from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 
-LARGEST_SUM = np.iinfo(np.int64).max  # of counts
-
 
 def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> None:
     """Writes a table, local or on Google Cloud Storage."""
@@ -32,26 +30,16 @@ def read_frequency(path: Path, may_be_empty: bool = False) -> tuple[tuple[str, .
     """
     try:
         rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        names, counts = tuple(name for name, _ in rows), [int(count) for _, count in rows]
+        names, counts = tuple(name for name, _ in rows), np.array([int(count) for _, count in rows], np.int64)
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(f"{path} is not a frequency table: each line is a class name, a tab, and a count") from None
     if not names and not may_be_empty:
         raise UserError(f"{path} is not a frequency table: it is empty")
-    if min(counts, default=0) < 0:
+    if counts.min(initial=0) < 0:
         raise UserError(f"{path} is not a frequency table: it has a negative count")
-    if problem := overflow(names, counts):
-        raise UserError(f"{path}: {problem}")
-    return names, np.array(counts, np.int64)
-
-
-def overflow(names: Sequence[str], counts: Sequence[int]) -> str:
-    """Describes the problem of counts that are too large to be added in int64; '' if there is none."""
-    if sum(counts) <= LARGEST_SUM:
-        return ""
-    largest = names[counts.index(max(counts))]
-    return f"the counts add up to more than {LARGEST_SUM}, the most that is allowed; the largest is that of {largest!r}"
+    return names, counts
 
 
 def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, " class"]:

@@ -1,6 +1,6 @@
 """Numbered lemmas, and their occurrences in a batch of captions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,21 @@ class Occurrences:
         return np.append(self._keys, no_key)[np.searchsorted(self._keys, keys)] == keys
 
 
+class NumberSets:
+    """Sets of numbers, of lemmas or classes: set i is `numbers[first[i] : first[i] + size[i]]`."""
+
+    def __init__(self, sets: Iterable[Iterable[int]]):
+        sets = [sorted(numbers) for numbers in sets]
+        self.numbers = np.array([number for numbers in sets for number in numbers], np.int32)
+        self.size = np.array([len(numbers) for numbers in sets], np.int64)
+        self.first = np.cumsum(self.size) - self.size
+
+    def members(self, sets: Int[np.ndarray, " set"]) -> tuple[Int[np.ndarray, " member"], Int[np.ndarray, " member"]]:
+        """All numbers of some sets, set by set: for each number the index in `sets`, and the number."""
+        size = self.size[sets]
+        return np.repeat(np.arange(len(sets)), size), self.numbers[ranges(self.first[sets], size)]
+
+
 class Lexicon:
     """Some lemmas, numbered in the given order, and all words that have one of them."""
 
@@ -50,23 +65,16 @@ class Lexicon:
         for contraction, parts in CONTRACTIONS.items():
             if known := [self.numbers[word] for word in map(lemma, parts) if word in self.numbers]:
                 lemmas_of_form[contraction] = known
-        forms = sorted(lemmas_of_form, key=lambda form: len(lemmas_of_form[form]))  # those of two words last
-        self._forms = pa.array(forms, pa.string())
-        self._lemma = np.array([lemmas_of_form[form][0] for form in forms], np.int32)
-        self._second_lemma = np.array(
-            [lemmas_of_form[form][1] for form in forms if len(lemmas_of_form[form]) == 2], np.int32
-        )
+        self._forms = pa.array(lemmas_of_form, pa.string())
+        self._lemmas_of_form = NumberSets(lemmas_of_form.values())
 
     def occurrences(self, words: Words) -> Occurrences:
         """Where these lemmas occur among the words of a batch."""
         found = pc.index_in(words.words, self._forms)
         known = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        forms, captions = np.frombuffer(found.buffers()[1], np.int32)[known], words.captions[known]
-        lemmas = self._lemma[forms]
-        num_single = len(self._forms) - len(self._second_lemma)
-        if len(split := np.flatnonzero(forms >= num_single)):
-            lemmas = np.append(lemmas, self._second_lemma[forms[split] - num_single])
-            captions = np.append(captions, captions[split])
+        forms = np.frombuffer(found.buffers()[1], np.int32)[known]
+        of_form, lemmas = self._lemmas_of_form.members(forms)
+        captions = words.captions[known[of_form]]
         return Occurrences(lemmas, captions, len(self.numbers), words.num_captions)
 
 
@@ -90,3 +98,9 @@ def distinct(keys: Int[np.ndarray, " key"]) -> Int[np.ndarray, " distinct"]:
     new = np.ones(len(keys), bool)
     np.not_equal(keys[1:], keys[:-1], out=new[1:])
     return keys[new]
+
+
+def ranges(starts: Int[np.ndarray, " range"], lengths: Int[np.ndarray, " range"]) -> Int[np.ndarray, " number"]:
+    """The numbers start, start + 1, ..., start + length - 1 of each range in turn."""
+    ends = np.cumsum(lengths)
+    return np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)

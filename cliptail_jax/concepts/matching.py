@@ -1,27 +1,12 @@
 """Finds the concepts that captions name. The cost grows with the number of matches, not with the vocabulary."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.lexicon import Lexicon, Occurrences, distinct, key_step, split_keys
+from cliptail_jax.concepts.lexicon import Lexicon, NumberSets, Occurrences, distinct, key_step, ranges, split_keys
 from cliptail_jax.concepts.splitting import Words
-
-
-class NumberSets:
-    """Sets of numbers, of lemmas or classes: set i is `numbers[first[i] : first[i] + size[i]]`."""
-
-    def __init__(self, sets: Iterable[Iterable[int]]):
-        sets = [sorted(numbers) for numbers in sets]
-        self.numbers = np.array([number for numbers in sets for number in numbers], np.int32)
-        self.size = np.array([len(numbers) for numbers in sets], np.int64)
-        self.first = np.cumsum(self.size) - self.size
-
-    def members(self, sets: Int[np.ndarray, " set"]) -> tuple[Int[np.ndarray, " member"], Int[np.ndarray, " member"]]:
-        """All numbers of some sets, set by set: for each number the index in `sets`, and the number."""
-        size = self.size[sets]
-        return np.repeat(np.arange(len(sets)), size), self.numbers[ranges(self.first[sets], size)]
 
 
 class ConceptIndex:
@@ -64,9 +49,3 @@ class ConceptIndex:
         included_all = np.ones(len(captions), bool)
         included_all[candidates[~included]] = False
         return np.repeat(phrases, frequency)[included_all], captions[included_all]
-
-
-def ranges(starts: Int[np.ndarray, " range"], lengths: Int[np.ndarray, " range"]) -> Int[np.ndarray, " number"]:
-    """The numbers start, start + 1, ..., start + length - 1 of each range in turn."""
-    ends = np.cumsum(lengths)
-    return np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
-from cliptail_jax.concepts.matching import NumberSets
+from cliptail_jax.concepts.lexicon import NumberSets
 
 BLOCK = 20_000  # texts to search at a time
 

@@ -1,8 +1,7 @@
 """The file formats of captions: parquet, TSV and CSV with a header, JSON lines, shards, text with one caption per line.
 
 A format reads the captions of an open file as Arrow arrays of text or of UTF-8, with nulls for missing ones. Bytes that
-are not UTF-8 are kept. Files with columns can also be read row by row. Files are read in chunks, except for MetaCLIP's
-data cards.
+are not UTF-8 are kept. Files with columns can also be read row by row. Files are read in chunks.
 """
 
 import collections
@@ -15,15 +14,10 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet
-from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import arrow_chunks, is_text
-from cliptail_jax.concepts.frequency_tables import overflow
 from cliptail_jax.concepts.shards import samples_in
 from cliptail_jax.errors import UserError
 
@@ -33,11 +27,11 @@ ROWS_AT_ONCE = 64  # of tables that may contain images
 FIRST_LINES = 100  # of JSON lines, or samples of a shard: their keys are the columns
 
 # The missing values of pandas, with which the paper read its tables.
-MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
-MISSING += ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+MISSING = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
+MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
-END_OF_TABLE = "end of table"
-UNENDED_QUOTE = """a '"' begins a quoted value that never ends"""
+END_OF_TABLE = "\0end of table\0"
+csv.field_size_limit(CHUNK_BYTES)  # 128 KiB by default, which a stray quotation mark may exceed
 
 Columns = dict[str, str]  # names, each with "text" or the name of another type
 
@@ -67,6 +61,17 @@ def check_distinct(columns: Sequence[str]) -> None:
         raise DamagedFileError(f"{times} of its columns have the name {name!r}: give each a name of its own")
 
 
+def captions_in(values: Iterable[object]) -> Iterator[pa.Array]:
+    """The captions of rows, in chunks."""
+    values, before = iter(values), 0
+    while chunk := list(itertools.islice(values, CHUNK_ROWS)):
+        for number, value in enumerate(chunk, start=before + 1):
+            if not isinstance(value, str | bytes | None):
+                raise DamagedFileError(f"the caption of row {number} is {type(value).__name__}, not text")
+        yield arrow_chunks(chunk)[0]
+        before += len(chunk)
+
+
 # Parquet
 
 
@@ -94,7 +99,7 @@ def parquet_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
 
 
 def table_text(stream: BinaryIO) -> io.TextIOWrapper:
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
@@ -107,82 +112,42 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
     return dict.fromkeys(header, "text")
 
 
-def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
-    """Reads a column as pandas does: '"' quotes, and rows may be shorter than the header, but not longer.
+def table_fields(stream: BinaryIO, header: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    """Reads rows as pandas does: '"' quotes, and rows may be shorter than the header, but not longer.
 
-    pyarrow.csv, which is 20 times as fast as Python's csv module, rejects short rows and accepts a quoted value that
-    never ends. Short rows are therefore read apart, and an appended row detects such a value, which would swallow it.
+    An appended row detects a quoted value that never ends, which swallows it.
     """
-    columns = list(table_columns(stream, delimiter))
-    place = columns.index(column)
-    last_row = delimiter.join(END_OF_TABLE if name == column else "" for name in columns)
-    short_rows = collections.deque()
-
-    def keep_short(row: pa.csv.InvalidRow) -> str:
-        if row.actual_columns > row.expected_columns:
-            return "error"
-        short_rows.append(row.text)
-        return "skip"
-
     stream.seek(0)
-    last = pa.array([], pa.large_binary())
-    try:
-        chunks = pa.csv.open_csv(
-            Extended(stream, f"\n{last_row}\n".encode()),
-            pa.csv.ReadOptions(use_threads=False, block_size=CHUNK_BYTES),
-            pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep_short),
-            pa.csv.ConvertOptions(
-                check_utf8=False,
-                include_columns=[column],
-                column_types={column: pa.large_binary()},
-                strings_can_be_null=True,
-                null_values=MISSING,
-            ),
-        )
-        for chunk in chunks:
-            if chunk.num_rows:
-                yield last
-                last = chunk.column(0)
-            rows = csv.reader([short_rows.popleft() for _ in range(len(short_rows))], delimiter=delimiter)
-            yield pa.array([row[place] for row in rows if place < len(row)], pa.large_string())
-    except pa.ArrowInvalid as error:
-        if str(error).startswith("straddling"):  # no row ends within a chunk
-            raise DamagedFileError(f"a row has more than {CHUNK_BYTES:,} bytes; perhaps {UNENDED_QUOTE}") from error
-        raise
-    if last[-1:].to_pylist() != [END_OF_TABLE.encode()]:
-        raise DamagedFileError(UNENDED_QUOTE)
-    yield last[:-1]
+    lines = itertools.chain(table_text(stream), [END_OF_TABLE])
+    rows = filter(None, csv.reader(lines, delimiter=delimiter))
+    next(rows)  # the header
+    for number, fields in enumerate(rows, start=1):
+        if fields == [END_OF_TABLE]:
+            return
+        if len(fields) > len(header):
+            raise DamagedFileError(f"row {number} has more fields than the header, {len(header)}")
+        yield fields
+    raise DamagedFileError("""a '"' begins a quoted value that never ends""")
 
 
-class Extended:
-    """A stream followed by some more bytes, with the methods that pyarrow uses."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO, end: bytes):
-        self.stream, self.end = stream, end
-
-    def read(self, size: int) -> bytes:
-        if content := self.stream.read(size):
-            return content
-        content, self.end = self.end, b""
-        return content
+def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa.Array]:
+    header = list(table_columns(stream, delimiter))
+    place, rows = header.index(column), table_fields(stream, header, delimiter)
+    captions = (fields[place] if place < len(fields) else "" for fields in rows)
+    return captions_in(None if caption in MISSING else caption for caption in captions)
 
 
 def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iterator[dict]:
-    header = table_columns(stream, delimiter)
-    stream.seek(0)
-    for number, row in enumerate(csv.DictReader(table_text(stream), delimiter=delimiter), start=1):
-        if None in row:  # where csv puts what is beyond the header
-            raise DamagedFileError(f"row {number} has more fields than the header, {len(header)}")
-        yield row
+    header = list(table_columns(stream, delimiter))
+    for fields in table_fields(stream, header, delimiter):
+        yield dict(itertools.zip_longest(header, fields))
 
 
 # JSON lines
 
 
 def json_columns(stream: BinaryIO) -> Columns:
-    return kinds_of(json_line(*line) for line in zip(itertools.islice(stream, FIRST_LINES), itertools.count(1)))
+    return kinds_of(itertools.islice(json_rows(stream, ()), FIRST_LINES))
 
 
 def kinds_of(objects: Iterable[dict]) -> Columns:
@@ -197,58 +162,23 @@ def kinds_of(objects: Iterable[dict]) -> Columns:
 
 def json_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
     """One object per line; an object without the column has no caption."""
-    schema = pa.schema([(column, pa.large_string())])
-    parsing = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    first = 1
-    while lines := stream.readlines(CHUNK_BYTES):
-        text = b"".join(lines)
-        options = pa.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
-        try:
-            yield from pa.json.read_json(pa.BufferReader(text), options, parsing)[column].chunks
-        except pa.ArrowInvalid:  # pyarrow is fast, but stricter than JSON, and does not name the line
-            captions = []
-            for number, line in enumerate(lines, start=first):
-                caption = json_line(line, number).get(column)
-                if not isinstance(caption, str | None):
-                    raise DamagedFileError(f"line {number}: {column} is {type(caption).__name__}, not text")
-                if line.strip():  # as pyarrow does, which skips blank lines
-                    captions.append(caption)
-            yield arrow_chunks(captions)[0]
-        first += len(lines)
+    return captions_in(row.get(column) for row in json_rows(stream, [column]))
 
 
 def json_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
     for number, line in enumerate(stream, start=1):
         if line.strip():
-            yield json_line(line, number, errors="replace")
+            yield json_object(line, f"line {number}")
 
 
-def json_line(line: bytes, number: int, errors: str = "surrogateescape") -> dict:
-    return json_object(line, f"line {number}", errors) if line.strip() else {}
-
-
-def json_object(text: bytes, what: str, errors: str = "surrogateescape") -> dict:
+def json_object(text: bytes, what: str) -> dict:
     try:
-        value = json.loads(text.decode("utf-8-sig", errors))
+        value = json.loads(text.decode("utf-8-sig", "surrogateescape"))
     except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
         raise DamagedFileError(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise DamagedFileError(f"{what} is not a JSON object")
     return value
-
-
-def read_card(stream: BinaryIO) -> tuple[pa.Array, Int[np.ndarray, " text"]]:
-    """The texts and counts of a MetaCLIP data card, a JSON object from text to count.
-
-    It is read as a whole: the published cards have half a million texts, 20 MB.
-    """
-    card = json_object(stream.read(), "it")
-    for text, count in card.items():
-        if type(count) is not int or count < 0:
-            raise DamagedFileError(f"the count of {text!r} is {count!r}, not a whole number")
-    if problem := overflow(list(card), list(card.values())):
-        raise DamagedFileError(problem)
-    return arrow_chunks(list(card))[0], np.array(list(card.values()), np.int64)
 
 
 # Shards
@@ -275,11 +205,7 @@ def shard_columns(stream: BinaryIO) -> Columns:
 
 def shard_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
     """One caption per sample; a sample without the field has no caption."""
-    samples = shard_fields(stream)
-    while captions := [fields.get(column) for fields in itertools.islice(samples, CHUNK_ROWS)]:
-        if wrong := [caption for caption in captions if not isinstance(caption, str | bytes | None)]:
-            raise DamagedFileError(f"a sample's {column} is {type(wrong[0]).__name__}, not text")
-        yield arrow_chunks(captions)[0]
+    return captions_in(fields.get(column) for fields in shard_fields(stream))
 
 
 # Text

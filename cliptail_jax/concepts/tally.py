@@ -4,14 +4,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import CaptionBatch, Captions, batches_of
-from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
-from cliptail_jax.errors import UserError
+from cliptail_jax.concepts.batches import Captions, batches_of
 
 COUNTS = pa.schema([("name", pa.string()), ("count", pa.int64())])
 
@@ -21,7 +16,7 @@ class Tally:
     """Counts of captions.
 
     Attributes:
-        counts: each name that occurs, and the number of captions in which it does, or the sum of their weights.
+        counts: each name that occurs, and the number of captions in which it does.
         captions: the number of captions.
         undecodable: how many of them have bytes that are not UTF-8.
         one, several: how many of them have one name of a vocabulary, and several.
@@ -38,19 +33,24 @@ class Tally:
 class Counter(Protocol):
     """An object that counts batches. It pickles."""
 
-    def tally(self, batch: CaptionBatch) -> Tally: ...
+    def tally(self, batch: pa.LargeBinaryArray) -> Tally: ...
 
 
 NOTHING = Tally(COUNTS.empty_table(), 0, 0)
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """The sum of tallies. Raises UserError if counts may be too large to be added."""
-    tallies = [NOTHING, *tallies]
-    if sum(pc.max(tally.counts["count"]).as_py() or 0 for tally in tallies) > LARGEST_SUM:
-        raise UserError(
-            f"the largest counts of the files add up to more than {LARGEST_SUM}, the most that is allowed: count them apart"
-        )
+    """The sum of tallies. Waiting tallies are added up when they become larger than their sum."""
+    waiting = [NOTHING]
+    for tally in tallies:
+        waiting.append(tally)
+        rows = [tally.counts.num_rows for tally in waiting]
+        if sum(rows[1:]) > max(100_000, rows[0]):
+            waiting = [_sum(waiting)]
+    return _sum(waiting)
+
+
+def _sum(tallies: Sequence[Tally]) -> Tally:
     counts = pa.concat_tables([tally.counts for tally in tallies]).group_by("name").aggregate([("count", "sum")])
     return Tally(
         pa.table([counts["name"], counts["count_sum"]], schema=COUNTS),
@@ -58,29 +58,9 @@ def total(tallies: Iterable[Tally]) -> Tally:
     )
 
 
-class RunningTotal:
-    """Sums tallies incrementally: waiting tallies are added up when they become larger than their sum."""
-
-    def __init__(self):
-        self._tallies = [NOTHING]
-
-    def add(self, tally: Tally) -> None:
-        self._tallies.append(tally)
-        waiting = sum(tally.counts.num_rows for tally in self._tallies[1:])
-        if waiting > max(100_000, self._tallies[0].counts.num_rows):
-            self._tallies = [total(self._tallies)]
-
-    def total(self) -> Tally:
-        return total(self._tallies)
-
-
 def count_chunks(counter: Counter, chunks: Iterable[Captions]) -> Tally:
     """Counts captions that come in chunks."""
-    running = RunningTotal()
-    for chunk in chunks:
-        for batch in batches_of(chunk):
-            running.add(counter.tally(batch))
-    return running.total()
+    return total(counter.tally(batch) for chunk in chunks for batch in batches_of(chunk))
 
 
 def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:
@@ -95,14 +75,3 @@ def naming_note(one: int, several: int, captions: int, classes: int) -> str:
         f"{one:,} of {captions:,} captions name one of {classes:,} classes, {several:,} several, "
         f"{captions - one - several:,} none"
     )
-
-
-def sums_by(
-    groups: Int[np.ndarray, " item"], num_groups: int, weights: Int[np.ndarray, " item"] | None
-) -> Int[np.ndarray, " group"]:
-    """The number of items in each group, or the exact sum of their weights."""
-    if weights is None:
-        return np.bincount(groups, minlength=num_groups)
-    sums = np.zeros(num_groups, np.int64)
-    np.add.at(sums, groups, weights)
-    return sums

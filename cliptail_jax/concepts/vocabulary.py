@@ -17,6 +17,9 @@ import json
 import pathlib
 import re
 from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
 
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.errors import UserError, did_you_mean
@@ -26,8 +29,8 @@ BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdi
 # The rules by which captions name classes (see `ConceptCounter`).
 LEMMAS, PHRASES, LONGEST = "lemmas", "phrases", "longest"
 IMAGENET = ("imagenet1k", "imagenet1k_eval", "imagenet100")
-KEYS = ("name", "synonyms", "exclude", "wnid")
 FORM = '{"name": ..., "synonyms": [...], "exclude": [...]}'
+Phrase = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,19 +159,22 @@ def check_unique(names: Sequence[str], where: str) -> None:
         raise UserError(f"{where} has the class name {name!r} {times} times")
 
 
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """A class in a vocabulary file."""
+
+    name: Phrase
+    synonyms: tuple[Phrase, ...] = ()
+    exclude: tuple[Phrase, ...] = ()
+    wnid: str = ""
+
+
 def concept(entry: object, where: str) -> Concept:
     """Checks one entry of a vocabulary file; `where` names it in error messages."""
-    if not isinstance(entry, dict) or "name" not in entry:
-        raise UserError(f"{where} is not of the form {FORM}")
-    if unknown := sorted(set(entry) - set(KEYS)):
-        raise UserError(f"{where} has an unknown key {unknown[0]!r}; there is {', '.join(KEYS)}")
-    name = entry["name"]
-    if not isinstance(name, str) or not name.strip() or name.splitlines() != [name] or "\t" in name:
-        raise UserError(f"{where}: name {name!r} is not one line of text without tabs")
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        raise UserError(f"{where}: name {name!r} has half of a surrogate pair, which UTF-8 cannot represent")
-    for key in ("synonyms", "exclude"):
-        phrases = entry.get(key, [])
-        if not isinstance(phrases, list) or not all(isinstance(phrase, str) and phrase.strip() for phrase in phrases):
-            raise UserError(f"{where} ({name!r}): {key} is not a list of texts")
-    return Concept(name, tuple(entry.get("synonyms", ())), tuple(entry.get("exclude", ())))
+    try:
+        found = msgspec.convert(entry, Entry)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where} is not of the form {FORM}: {error}") from error
+    is_half = any("\ud800" <= character <= "\udfff" for character in found.name)  # of a surrogate pair: it is not text
+    if found.name.splitlines() != [found.name] or "\t" in found.name or is_half:
+        raise UserError(f"{where}: name {found.name!r} is not one line of text without tabs")
+    return Concept(found.name, found.synonyms, found.exclude)

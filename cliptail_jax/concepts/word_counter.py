@@ -7,11 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import CaptionBatch, Captions, batches_of
-from cliptail_jax.concepts.frequency_tables import LARGEST_SUM
+from cliptail_jax.concepts.batches import Captions, batches_of
 from cliptail_jax.concepts.lexicon import Occurrences
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
-from cliptail_jax.concepts.tally import COUNTS, Tally, sums_by
+from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.concepts.words import CONTRACTIONS, changed_words, lemma
 
 NO_WORD = -1  # the frequency of the rarest word of a caption without words
@@ -30,12 +29,10 @@ class WordCounter:
         self._changed = pa.array(changed, pa.string())
         self._first, self._second = (pa.array(words, pa.string()) for words in zip(*changed.values()))
 
-    def tally(self, batch: CaptionBatch) -> Tally:
+    def tally(self, batch: pa.LargeBinaryArray) -> Tally:
         """Counts one batch; add up the results of many."""
-        lemmas, occurrences = self._occurrences(batch.captions)
-        weights = None if batch.weights is None else batch.weights[occurrences.captions]
-        counts = sums_by(occurrences.lemmas, len(lemmas), weights)
-        return Tally(pa.table([lemmas, counts], schema=COUNTS), len(batch.captions), count_undecodable(batch.captions))
+        lemmas, occurrences = self._occurrences(batch)
+        return Tally(pa.table([lemmas, occurrences.frequency], schema=COUNTS), len(batch), count_undecodable(batch))
 
     def rarest(
         self, captions: Captions, names: Sequence[str], frequency: Int[np.ndarray, " word"]
@@ -48,9 +45,9 @@ class WordCounter:
         """
         known, frequency, lowest = pa.array(names, pa.string()), np.append(frequency, 0), []
         for batch in batches_of(captions):
-            lemmas, occurrences = self._occurrences(batch.captions)
+            lemmas, occurrences = self._occurrences(batch)
             counted = frequency[pc.index_in(lemmas, known).fill_null(-1).to_numpy()]
-            of_batch = np.full(len(batch.captions), LARGEST_SUM)
+            of_batch = np.full(len(batch), np.iinfo(np.int64).max)
             np.minimum.at(of_batch, occurrences.captions, counted[occurrences.lemmas])
             lowest.append(np.where(np.bincount(occurrences.captions, minlength=len(of_batch)), of_batch, NO_WORD))
         return np.concatenate([np.zeros(0, np.int64), *lowest])
@@ -59,10 +56,10 @@ class WordCounter:
         """The indices in `captions` and `names` of each pair of a caption and a lemma in it."""
         known, found, before = pa.array(names, pa.string()), [np.zeros((2, 0), np.int64)], 0
         for batch in batches_of(captions):
-            lemmas, occurrences = self._occurrences(batch.captions)
+            lemmas, occurrences = self._occurrences(batch)
             places = pc.index_in(lemmas, known).fill_null(-1).to_numpy()[occurrences.lemmas]
             found.append(np.stack([occurrences.captions + before, places])[:, places >= 0])
-            before += len(batch.captions)
+            before += len(batch)
         return np.concatenate(found, axis=1)
 
     def _occurrences(self, captions: pa.LargeBinaryArray) -> tuple[pa.StringArray, Occurrences]:

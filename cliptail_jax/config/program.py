@@ -14,9 +14,9 @@ from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.config.files import find_config, known_configs, load_config
-from cliptail_jax.errors import UserError, exit_on_broken_pipe, is_shared_memory_gone, problem
+from cliptail_jax.errors import UserError, exit_on_broken_pipe, exit_status, is_shared_memory_gone
 from cliptail_jax.files import work_path
-from cliptail_jax.interrupts import exit_despite_threads, raise_on_ctrl_c
+from cliptail_jax.interrupts import exit_despite_threads
 from cliptail_jax.outputs import check_writable_folder
 
 CONFIG = re.compile(r"^--?config[=\n](.*)$", re.MULTILINE)  # in arguments that are joined by line feeds
@@ -73,18 +73,11 @@ def run_with_config(
             check_writable_folder(workdir)
         main(config_flag.value, workdir)
 
-    raise_on_ctrl_c()
-    try:
-        app.run(start, flags_parser=parse)
-    except UserError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command continues from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        if not (line := problem(error)):
-            raise
-        stop(line)
+    interrupted = "\ninterrupted; the same command continues from the last checkpoint"
+    status = exit_status(lambda: app.run(start, flags_parser=parse), interrupted)
+    if status == 2:
+        exit_despite_threads(status)
+    sys.exit(status)
 
 
 def define_runner() -> None:
@@ -114,11 +107,6 @@ def silence_copies() -> None:
             report_thread(args)
 
     sys.unraisablehook, threading.excepthook = unraisablehook, excepthook
-
-
-def stop(error: Exception | str) -> None:
-    print(f"error: {error}", file=sys.stderr)
-    exit_despite_threads(2)
 
 
 def help_text(config_files: Sequence[str], named: str) -> str:

@@ -1,15 +1,14 @@
 """Opens the folders of prepared data sets."""
 
 import contextlib
-import json
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_json
 from cliptail_jax.prepared import INFO, VERSION, find_prepared, prepared_names, resolve_data_dir, split_name
 
 
@@ -32,22 +31,11 @@ def require_prepared(name: str, data_dir: str) -> pathlib.Path:
             raise UserError(f"data set {name!r} in {damaged[-1]} lacks the file {INFO}; remove it, then {advice}")
         there = ", ".join(prepared_names(root)) or "no data set"
         raise UserError(f"data set {name!r} is not prepared below {root} (there: {there}); {advice}")
-    file_format = read_document(folder / INFO).get("fileFormat", "tfrecord")
+    file_format = read_json(folder / INFO).get("fileFormat", "tfrecord")
     if file_format != "array_record":
         needed = f"is prepared as {file_format!r}, and file_format='array_record' is needed"
         raise UserError(f"data set {name!r} in {folder} {needed}; remove it, then {advice}")
     return folder
-
-
-def read_document(path: pathlib.Path) -> dict[str, Any]:
-    """One of the JSON files that describe a prepared data set. Raises UserError if it is missing or damaged."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise ValueError("it is not a JSON object")
-        return document
-    except (OSError, ValueError) as error:
-        raise cannot_be_read(path, error) from error
 
 
 def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
@@ -56,8 +44,6 @@ def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     Raises:
         UserError: One of the files that describe the data set is missing or damaged.
     """
-    for name in (INFO, "features.json"):
-        read_document(folder / name)
     with naming_description(folder):
         builder = tfds.builder_from_directory(folder)
         for split in builder.info.splits.values():

@@ -4,10 +4,10 @@ Fang et al. (2022), "Data Determines Distributional Robustness in Contrastive La
 arXiv 2205.01397; the captions are from github.com/mlfoundations/imagenet-captions.
 """
 
-import json
 import pathlib
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypedDict
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, naming_damage, read_if_exists
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_json
 
 CAPTIONS = "imagenet_captions.json"
 IMAGES = ("train", "ILSVRC2012_img_train.tar")
@@ -22,6 +23,13 @@ TEXTS = ("title", "tags", "description")
 
 # Reads the images of a class with the given file names; None for a missing one.
 ReadClass = Callable[[str, Sequence[str]], Iterator[bytes | None]]
+
+
+class Entry(TypedDict):
+    """An image in the captions file; it may have texts, too."""
+
+    wnid: str
+    filename: str
 
 
 class ImagenetCaptions(StreamingBuilder):
@@ -56,7 +64,7 @@ class ImagenetCaptions(StreamingBuilder):
         """The file's entries, by WordNet id and file name."""
         captions = {wnid: {} for wnid in imagenet_wnids()}
         unknown = []
-        for entry in read_captions(path):
+        for entry in read_json(path, list[Entry]):
             if entry["wnid"] not in captions:
                 unknown.append(entry["wnid"])
             elif entry["filename"] in captions[entry["wnid"]]:
@@ -78,17 +86,6 @@ def find_raw(raw: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     if (raw.parent / CAPTIONS).is_file():
         return raw.parent / CAPTIONS, raw
     raise UserError(f"there is no {CAPTIONS} in --raw={raw}, nor beside it")
-
-
-def read_captions(path: pathlib.Path) -> list[dict]:
-    try:
-        entries = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
-    for entry in entries if isinstance(entries, list) else [None]:
-        if not isinstance(entry, dict) or not {"wnid", "filename"} <= set(entry):
-            raise UserError(f"{path} is not a list of objects with filename, wnid, title, tags and description")
-    return entries
 
 
 def extracted_images(folder: pathlib.Path) -> ReadClass:

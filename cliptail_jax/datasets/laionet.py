@@ -89,11 +89,11 @@ class Laionet(ShardsBuilder):
 
 
 class CuratedTable:
-    """The curated table by image-text pair. It keeps eight bytes of the URL and text of each row."""
+    """The curated table by image-text pair. It keeps a hash of the URL and text of each row."""
 
     def __init__(self, path: pathlib.Path, similarity_column: str):
         kept = {"wnid": pyarrow.string(), similarity_column: pyarrow.float32(), "NSFW": pyarrow.string()}
-        hashes, batches = [], []
+        pairs, batches = [], []
         with naming_damage(path):
             dataset = pyarrow.dataset.dataset(path, format="parquet")
             if lacking := [name for name in ("URL", "TEXT", *kept) if name not in dataset.schema.names]:
@@ -101,21 +101,16 @@ class CuratedTable:
                     f"--table={path} has no column {lacking[0]!r}; it has {', '.join(dataset.schema.names)}"
                 )
             for batch in dataset.to_batches(columns=["URL", "TEXT", *kept]):
-                hashes.extend(map(pair_hash, batch["URL"].to_pylist(), batch["TEXT"].to_pylist()))
+                pairs.extend(map(pair_hash, batch["URL"].to_pylist(), batch["TEXT"].to_pylist()))
                 batches.append(batch.select(list(kept)).cast(pyarrow.schema(kept)))
-        hashes = np.array(hashes, np.uint64)
-        self.order = np.argsort(hashes)
-        self.hashes = hashes[self.order]
+        self.row_of = {pair: row for row, pair in enumerate(pairs)}
         rows = pyarrow.Table.from_batches(batches, pyarrow.schema(kept))
         self.rows = rows.rename_columns([name.lower() for name in kept]).combine_chunks()
 
     def find(self, url: str | None, text: str | None) -> dict | None:
         """The wnid, similarity and nsfw of the pair's row, if there is one."""
-        wanted = pair_hash(url, text)
-        place = int(np.searchsorted(self.hashes, np.uint64(wanted)))
-        if place == len(self.hashes) or self.hashes[place] != wanted:
-            return None
-        return self.rows.slice(int(self.order[place]), 1).to_pylist()[0]
+        row = self.row_of.get(pair_hash(url, text))
+        return None if row is None else self.rows.slice(row, 1).to_pylist()[0]
 
 
 def pair_hash(url: str | None, text: str | None) -> int:

@@ -1,7 +1,6 @@
 """Encodes the images of a data set again while it is built."""
 
 import concurrent.futures
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 
@@ -24,34 +23,10 @@ def read_reencoding(short_side: str | int, quality: str | int) -> Reencoding | N
     return Reencoding(int(short_side), int(quality or 90))
 
 
-@dataclasses.dataclass
-class Change:
-    """Statistics of the re-encoded images of a split."""
-
-    images: int = 0
-    changed: int = 0
-    bytes_before: int = 0
-    bytes_after: int = 0
-
-    def add(self, before: bytes, after: bytes) -> None:
-        self.images += 1
-        self.changed += after is not before
-        self.bytes_before += len(before)
-        self.bytes_after += len(after)
-
-    def describe(self) -> str:
-        """A sentence with the number of smaller images, and the sizes before and after."""
-        return (
-            f"{self.changed:,} of {self.images:,} images encoded again: {self.bytes_before / self.images / 1000:,.0f} KB an "
-            f"image became {self.bytes_after / self.images / 1000:,.0f}"
-        )
-
-
-def reencoded(examples: Iterable[dict], reencoding: Reencoding, change: Change) -> Iterator[dict]:
+def reencoded(examples: Iterable[dict], reencoding: Reencoding) -> Iterator[dict]:
     """The examples, in order, with smaller images, encoded on all cores in chunks."""
     examples = iter(examples)
     with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
         while some := list(itertools.islice(examples, CHUNK)):
             for example, image in zip(some, pool.map(reencoding, [example["image"] for example in some])):
-                change.add(example["image"], image)
                 yield example | {"image": image}

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import dataclasses
-import io
 import lzma
 import os
 import pathlib
@@ -15,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
-from PIL import Image
 from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
 from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint
-from cliptail_jax.datasets.reencoded import Change, read_reencoding, reencoded
+from cliptail_jax.datasets.reencoded import read_reencoding, reencoded
 from cliptail_jax.errors import UserError
+from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.prepared import table_path
 
 SHARD_BYTES = 1 << 30
@@ -126,13 +125,10 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
         table = TableWriter(table_path(folder, split), features)
         self.skipped.clear()
-        change = Change()
         with contextlib.closing(Shards(folder, split)) as shards:
-            for example in reencoded(examples, self.reencoding, change) if self.reencoding else examples:
+            for example in reencoded(examples, self.reencoding) if self.reencoding else examples:
                 shards.write(serializer.serialize_example(features.encode_example(example)))
                 table.add(example)
-        if change.images:
-            print(f"{self.name} {split}: {change.describe()}", file=sys.stderr)
         if not table.count:
             left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"
             raise UserError(
@@ -182,20 +178,17 @@ class Shards:
 
 
 def decodes(image: bytes) -> bool:
-    """Whether Pillow can decode the image. A JPEG is decoded at an eighth of its size, which fails in the same cases."""
+    """Whether the image can be decoded. A JPEG is decoded at an eighth of its size, which fails in the same cases."""
     try:
-        with Image.open(io.BytesIO(image)) as opened:
-            opened.draft("RGB", (1, 1))
-            opened.load()
-    except Exception:  # Pillow's decoders raise exceptions of many kinds
+        decode_image(image, least_side=1)
+    except UnreadableImageError:
         return False
     return True
 
 
 def read_if_exists(path: pathlib.Path) -> bytes | None:
-    return (
-        path.read_bytes() if os.path.isfile(path) else None
-    )  # Path.is_file raises an error for a name that is too long
+    # `Path.is_file` raises an error for a name that is too long.
+    return path.read_bytes() if os.path.isfile(path) else None
 
 
 def clean_text(value: object) -> str:

@@ -13,7 +13,7 @@ from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.concepts.vocabulary import BUILT_IN
 from cliptail_jax.config.sections import SOFTMAX
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of_file, npy, npz, work_path, write_bytes
+from cliptail_jax.files import digest_of_file, save_array, save_arrays, work_path
 from cliptail_jax.metrics import calibration, groups, per_class
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
@@ -149,7 +149,7 @@ def write_arrays(
     """
     for name in SAVED:
         if name in saved:
-            write_bytes(directory / f"{name}.npy", npy(saved[name]))
+            save_array(directory / f"{name}.npy", saved[name])
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
     arrays = {
@@ -167,4 +167,4 @@ def write_arrays(
         arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
     if class_names is not None:
         arrays["class_names"] = np.array(class_names)
-    write_bytes(directory / ARRAYS, npz(**arrays))
+    save_arrays(directory / ARRAYS, **arrays)

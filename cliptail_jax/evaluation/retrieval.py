@@ -17,7 +17,7 @@ from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.pairs import PairSet
 from cliptail_jax.evaluation.ranks import Rank
-from cliptail_jax.files import npz, write_bytes
+from cliptail_jax.files import save_arrays
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
@@ -140,6 +140,6 @@ def write_retrieval(
         deciles = {"word_frequency": results.word_frequency, **by_decile(results)} if known else {}
         ranks = {"image_to_text": results.image_to_text, "text_to_image": results.text_to_image}
         arrays = {**ranks, "images": results.images, "captions": results.captions, **deciles}
-        write_bytes(directory / ARRAYS, npz(left_out=np.array(results.left_out), **arrays))
+        save_arrays(directory / ARRAYS, left_out=np.array(results.left_out), **arrays)
         add_summary(directory, summary)
     return summary

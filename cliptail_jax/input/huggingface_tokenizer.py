@@ -15,6 +15,7 @@ import tokenizers
 from jaxtyping import Int32
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_json
 from cliptail_jax.input.tokenizer import END, END_OF_WORD, START, Tokenizer, clean, mend
 
 SETTINGS = "tokenizer_config.json"
@@ -31,8 +32,7 @@ def canonicalize(text: str) -> str:
 
 def marked(content: Mapping[str, Any], start: str, end: str = SEPARATORS[0]) -> dict[str, Any]:
     """A tokenizer.json whose post-processor puts the token `start` before each text and `end` after it."""
-    ids = content["model"]["vocab"] if isinstance(content["model"]["vocab"], dict) else {}
-    ids = ids | {token["content"]: token["id"] for token in content["added_tokens"]}
+    ids = token_ids(content)
     mark = lambda token: {"SpecialToken": {"id": token, "type_id": 0}}  # noqa: E731
     single = [mark(start), {"Sequence": {"id": "A", "type_id": 0}}, mark(end)]
     special = {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (start, end)}
@@ -135,7 +135,7 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
             if start := text_config.get("start_token"):
                 content = marked(content, start)
             cleaner, strip_separator = options.get("clean", "whitespace"), options.get("strip_sep_token", False)
-            content = configured(content, read_settings(path.with_name(SETTINGS)))
+            content = configured(content, read_json(path.with_name(SETTINGS)) or {})
             # The features of open_clip's own transformers may depend on what follows a text.
             sees_padding = text_config.get("no_causal_mask") or text_config.get("pool_type") == "last"
             if not content.get("padding") and sees_padding and not text_config.get("hf_model_name"):
@@ -152,19 +152,6 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
     if size is not None and tokens > size:
         raise UserError(f"{path} has {tokens} tokens, but the model's vocabulary has {size}")
     return tokenizer
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """The content of a tokenizer_config.json; {} if there is none. Raises UserError if it is not a JSON object."""
-    if not path.is_file():
-        return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not a JSON file ({error}): fetch it again") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path} does not contain a JSON object: fetch it again")
-    return settings
 
 
 def configured(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,9 +182,7 @@ def clip_tokenizer(content: Mapping[str, Any], path: Path, context_length: int) 
     """CLIP's tokenizer with the merges of a tokenizer.json. Raises UserError if its ids have another layout."""
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in content["model"]["merges"]]
     tokenizer = Tokenizer([tuple(pair) for pair in pairs], context_length)
-    vocabulary = content["model"]["vocab"] | {
-        token["content"]: token["id"] for token in content.get("added_tokens", ())
-    }
+    vocabulary = token_ids(content)
     for theirs, ours in zip(CLIP_MARKS, (START, END)):
         if theirs in vocabulary:
             vocabulary[ours] = vocabulary.pop(theirs)

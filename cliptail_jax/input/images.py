@@ -14,10 +14,6 @@ ASPECTS = (3 / 4, 4 / 3)
 CROP_TRIES = 10
 FLIP = 0.5  # of the images, where they are flipped
 
-# Constants of Philox4x64-10 for its two words: Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
-_PHILOX_MULTIPLIERS = np.array([0xD2E7470EE14C6C93, 0xCA5A826395121157], np.uint64)[:, None, None]
-_PHILOX_KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
-
 
 class Purpose(IntEnum):
     """The use of a record's random numbers. Each has its own streams."""
@@ -81,30 +77,13 @@ def record_uniforms(
 ) -> Float64[np.ndarray, "batch count"]:
     """Random numbers in 0..1 for each of `indices`: by Philox with seed and purpose as key, epoch and record as counter.
 
-    Each record has the numbers of NumPy's generator with this key and counter. Streams do not overlap: a stream has 2^128
-    blocks before it reaches the next. All arguments are in 0..2^64-1. NumPy's Philox makes one stream per generator object,
-    and making one takes longer than all numbers of a record.
+    Streams do not overlap: a stream has 2^128 blocks before it reaches the next. All arguments are in 0..2^64-1.
     """
-    blocks = -(-count // 4)
-    even = np.empty((2, len(indices), blocks), np.uint64)
-    odd = np.zeros_like(even)
-    even[0] = np.arange(1, blocks + 1)  # NumPy's generator increments the counter before each block
-    even[1] = np.asarray(indices)[:, None]
-    odd[1] = epoch
-    key = [seed, int(purpose)]
-    for _ in range(10):
-        high, low = _high_word(even), even * _PHILOX_MULTIPLIERS
-        even = high[::-1] ^ odd ^ np.array(key, np.uint64)[:, None, None]
-        odd = low[::-1]
-        key = [(word + step) % 2**64 for word, step in zip(key, _PHILOX_KEY_STEPS)]
-    words = np.stack([even[0], odd[0], even[1], odd[1]], axis=-1).reshape(len(indices), 4 * blocks)
-    return (words[:, :count] >> np.uint64(11)) * 2.0**-53
-
-
-def _high_word(factor: np.ndarray) -> np.ndarray:
-    """The upper 64 of the 128 bits of `factor` times Philox's multipliers, by long multiplication in 32-bit digits."""
-    half, mask = np.uint64(32), np.uint64(2**32 - 1)
-    a_high, a_low = _PHILOX_MULTIPLIERS >> half, _PHILOX_MULTIPLIERS & mask
-    b_high, b_low = factor >> half, factor & mask
-    middle = a_high * b_low + (a_low * b_low >> half)
-    return a_high * b_high + (middle >> half) + (a_low * b_high + (middle & mask) >> half)
+    bits = np.random.Philox(key=np.array([seed, purpose], np.uint64))
+    generator, state = np.random.Generator(bits), bits.state  # to make them takes longer than a record's numbers
+    uniforms = np.empty((len(indices), count))
+    for row, index in zip(uniforms, indices):
+        state["state"]["counter"][:] = 0, 0, index, epoch
+        bits.state = state
+        generator.random(out=row)
+    return uniforms

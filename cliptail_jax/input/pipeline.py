@@ -24,7 +24,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.input.composition import Composer, Composition
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.input.shared_images import SharedImages
 from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
 
@@ -99,7 +98,7 @@ def training_batches(
         batch_size: of the global batch.
         total_steps: the number of steps of the whole run.
         workers: processes that load data; 0 for threads of this one.
-        cache: whether decoded images are kept in memory, which the workers share.
+        cache: whether each process that loads data keeps decoded images in memory.
     """
     # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
     order_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
@@ -111,7 +110,7 @@ def training_batches(
         rows = grain.MapDataset.range(len(examples)).shuffle(seed=order_seed)
         rows = rows.batch(batch_size, drop_remainder=drop_last, batch_fn=np.asarray)
         rows = rows.repeat(-(-total_steps // steps_per_epoch))
-    load = LoadBatch(examples, transform, read, batch_size, steps_per_epoch, slots, cache_for(examples, workers, cache))
+    load = LoadBatch(examples, transform, read, batch_size, steps_per_epoch, slots, {} if cache else None)
     return iterate(rows.map_with_index(load)[start:total_steps], workers)
 
 
@@ -136,7 +135,7 @@ def evaluation_batches(
     """
     rows = grain.MapDataset.range(len(examples)).batch(batch_size, drop_remainder=False, batch_fn=np.asarray)
     transform = CenterCrop(preprocess, fast, preprocess.least_side if scaled_decoding else 0)
-    load = LoadBatch(examples, transform, None, batch_size, len(rows), slots, cache_for(examples, workers, cache))
+    load = LoadBatch(examples, transform, None, batch_size, len(rows), slots, {} if cache else None)
     dataset = rows.map_with_index(load)
     idle: list[Iterator[Batch]] = []
 
@@ -167,7 +166,7 @@ class LoadBatch:
     batch_size: int
     steps_per_epoch: int
     slots: slice = dataclasses.field(default_factory=lambda: slice(None))
-    cached: dict[int, RgbImage | None] | SharedImages | None = None  # decoded images by record, if they are kept
+    cached: dict[int, RgbImage | None] | None = None  # decoded images by record, if they are kept
 
     def __call__(self, step: int, rows: Int[np.ndarray, " row"]) -> Batch:
         began, epoch = time.thread_time(), step // self.steps_per_epoch
@@ -211,16 +210,6 @@ class LoadBatch:
         return [self.cached[record] for record in records.tolist()]
 
 
-def cache_for(examples: Examples, workers: int, cache: bool) -> dict[int, RgbImage | None] | SharedImages | None:
-    """The mapping for decoded images; None without a cache."""
-    if not cache:
-        return None
-    if not workers or sys.platform != "linux":
-        return {}
-    first = next((image for image in decode(examples, examples.records[:100], 0) if image is not None), None)
-    return {} if first is None else SharedImages(int(examples.records.max()) + 1, first.shape)
-
-
 def decode(examples: Examples, records: Iterable[int | np.integer], least_side: int) -> Iterator[RgbImage | None]:
     """Yields decoded images, None for an unreadable one; one at a time, because a batch of photographs is large."""
     for encoded in examples.source.encoded_images(records):
@@ -248,17 +237,9 @@ class UnreadableImages:
         """Removes the batch's `unreadable` records from it and collects them."""
         for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
             self._seen.add(record)
-            what = f"the image of record {record} of {self._set()} is unreadable{self._reason(record)}"
+            what = f"the image of record {record} of {self._set()} is unreadable"
             file = self._examples.source.file_of(record)
             tqdm.write(f"warning: {what}; it is left out (file {file})", file=sys.stderr)
-
-    def _reason(self, record: int) -> str:
-        (encoded,) = self._examples.source.encoded_images([record])
-        try:
-            decode_image(encoded)
-        except UnreadableImageError as error:
-            return f" ({error})"
-        return ""
 
     def check(self) -> None:
         """Raises UserError if all processes together have seen too many. Every process calls this at the same step."""

@@ -39,16 +39,12 @@ def sole_writer(workdir: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         if jax.process_index() == 0:
             try:
-                held.enter_context(_lock(workdir / FILE))
+                held.enter_context((_object if is_remote(workdir) else _file)(workdir / FILE))
             except InUseError as error:
                 refusal, holder = str(error), error.holder
         if broadcast_from_first(bool(refusal)):
             raise InUseError(refusal or f"{workdir} is refused by the first process", holder)
         yield
-
-
-def _lock(path: Path) -> contextlib.AbstractContextManager[None]:
-    return _object(path) if is_remote(path) else _file(path)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ from tests.concepts import direct_concepts  # noqa: E402
 
 
 def captions_of(path: str, column: str | None) -> pa.Array:
-    batches = (batch.captions for part in find_parts(path) for batch in read_part(part, column))
+    batches = (batch for part in find_parts(path) for batch in read_part(part, column))
     return pa.concat_arrays(list(batches)).cast(pa.large_string())
 
 

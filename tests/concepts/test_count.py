@@ -68,21 +68,22 @@ def test_words_are_counted_by_caption_most_frequent_first(folder):
     assert lines() == ["a\t2", "dog\t2", "can\t1", "mouse\t1", "not\t1"]
 
 
-def test_texts_of_a_data_card_count_with_their_weights(folder):
+def test_texts_of_a_data_card_count_with_their_weights(folder, capsys):
     pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12, "puppies": 7, "tie": 3}), encoding="utf-8")
     assert run("--weights", captions="card.json") == 0
     assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12 + 7}", "bow\t0"]
-    assert run("--weights", "--words", captions="card.json", vocabulary=None) == 0
-    assert lines()[-2:] == ["puppy\t7", "tie\t3"]
+    assert (
+        "7 of 1,000,000,000,010 captions name one of 3 classes, 1,000,000,000,000 several, 3 none"
+        in capsys.readouterr().out
+    )
+    pathlib.Path("card.json").write_text('{"dog": 1.5}', encoding="utf-8")
+    assert run("--weights", captions="card.json") == 2
 
 
 def test_several_processes_count_the_same(folder, monkeypatch):
     monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
-    pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12}), encoding="utf-8")
     assert run("--processes=2") == 0
     assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
-    assert run("--processes=2", "--weights", captions="card.json") == 0
-    assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12}", "bow\t0"]
 
 
 def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cliptail_jax.concepts import batches
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.splitting import DOTTED_I, KELVIN, split_captions
-from cliptail_jax.concepts.tally import RunningTotal, total
+from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
@@ -66,13 +66,9 @@ def words_of(captions):
     return [
         (word, caption)
         for batch in batches.batches_of(captions)
-        for words in [split_captions(batch.captions)]
+        for words in [split_captions(batch)]
         for word, caption in zip(words.words.to_pylist(), words.captions.tolist())
     ]
-
-
-def counts_in(tally):
-    return dict(zip(*(column.to_pylist() for column in tally.counts.columns)))
 
 
 @settings(deadline=None, max_examples=50)
@@ -85,26 +81,12 @@ def test_concepts_of_captions_are_those_of_the_direct_implementation(vocabulary,
 
 
 @settings(deadline=None, max_examples=50)
-@given(VOCABULARIES, st.lists(st.tuples(st.none() | TEXTS, st.integers(0, 10**15)), max_size=8))
-def test_weights_are_summed_exactly(vocabulary, weighted):
-    captions, weights = [caption for caption, _ in weighted], [weight for _, weight in weighted]
-    expected = dict.fromkeys((concept.name for concept in vocabulary), 0)
-    for found, weight in zip(direct_concepts.carried(vocabulary, captions), weights):
-        for number in found:
-            expected[vocabulary[number].name] += weight
-    assert ConceptCounter(vocabulary).count(captions, weights) == expected
-
-
-@settings(deadline=None, max_examples=50)
 @given(CAPTIONS, st.integers(1, 4))
 def test_frequency_of_words_is_the_direct_one_and_adds_up_over_batches(captions, size):
-    sums = RunningTotal()
-    for begin in range(0, len(captions), size):
-        for batch in batches.batches_of(captions[begin : begin + size]):
-            sums.add(word_counter().tally(batch))
+    tally = count_chunks(word_counter(), (captions[begin : begin + size] for begin in range(0, len(captions), size)))
     expected = collections.Counter(word for caption in captions for word in direct_concepts.lemmas(caption))
-    assert counts_in(sums.total()) == expected
-    assert sums.total().captions == len(captions)
+    assert dict(zip(*(column.to_pylist() for column in tally.counts.columns))) == expected
+    assert tally.captions == len(captions)
 
 
 @settings(deadline=None)
@@ -150,13 +132,12 @@ def test_undecodable_bytes_are_spaces_and_their_captions_are_counted():
 @pytest.mark.parametrize(("captions", "bytes_"), [(3, 10), (1 << 16, 1)])
 def test_results_do_not_depend_on_the_size_of_batches(monkeypatch, captions, bytes_):
     texts = ["a dog", None, "cat and dog", "", "bow tie", "a dog of a size that no batch is made for"] * 3
-    expected, weights = ids(pets(), texts), list(range(len(texts)))
-    sums = pets().count(texts, weights)
+    expected, sums = ids(pets(), texts), pets().count(texts)
     monkeypatch.setattr(batches, "MAX_CAPTIONS", captions)
     monkeypatch.setattr(batches, "MAX_BYTES", bytes_)
     assert ids(pets(), texts) == expected
-    assert pets().count(texts, weights) == sums
-    assert total(map(pets().tally, batches.batches_of(texts, weights))).captions == len(texts)
+    assert pets().count(texts) == sums
+    assert count_chunks(pets(), [texts]).captions == len(texts)
 
 
 def test_counter_pickles_and_needs_no_nltk_to_count():
@@ -171,13 +152,6 @@ def test_counter_pickles_and_needs_no_nltk_to_count():
 def test_captions_that_are_no_texts_are_an_error(captions):
     with pytest.raises(UserError, match="captions must be"):
         pets().count(captions)
-
-
-@pytest.mark.parametrize("weights", [[1], [1.5, 2.0], [[1, 2]]])
-@pytest.mark.usefixtures("unchecked")
-def test_weights_that_do_not_fit_are_an_error(weights):
-    with pytest.raises(UserError, match="one whole number for each caption"):
-        pets().count(["dog", "cat"], weights)
 
 
 @pytest.mark.parametrize(

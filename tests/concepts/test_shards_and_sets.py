@@ -82,12 +82,6 @@ def test_a_split_of_a_set_and_a_field_of_shards_can_be_named(folder):
     assert lines() == EXPECTED
 
 
-def test_several_processes_count_shards_too(folder, monkeypatch):
-    monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
-    assert run("shards", "--processes=2") == 0
-    assert lines() == EXPECTED
-
-
 def test_no_cut_of_a_shard_goes_unnoticed_and_the_others_are_kept(folder, capsys):
     content = pathlib.Path("shards/1.tar").read_bytes()
     for size in (1000, 1536, 3500, len(content) // 2):
@@ -109,7 +103,7 @@ def test_a_sample_without_the_text_has_no_caption_and_its_bytes_are_kept(folder)
         pathlib.Path("x.tar"),
         {"1.txt": b"d\xffog", "1.json": b'{"caption": "no"}', "2.jpg": b"", "3.txt": b"cat", "x": b""},
     )
-    captions = [text for batch in read_part(str(path), "caption") for text in batch.captions.to_pylist()]
+    captions = [text for batch in read_part(str(path), "caption") for text in batch.to_pylist()]
     assert captions == [b"d\xffog", None, b"cat"]
 
 
@@ -118,7 +112,7 @@ def test_a_sample_without_the_text_has_no_caption_and_its_bytes_are_kept(folder)
     [
         ({"1.json": b'{"alt": "dog"}', "2.json": b"["}, "alt", "x.tar: 2.json is not JSON"),
         ({"1.json": b'{"alt": "dog"}', "2.json": b"[]"}, "alt", "x.tar: 2.json is not a JSON object"),
-        ({"1.json": b'{"alt": "dog"}', "2.json": b'{"alt": 7}'}, "alt", "x.tar: a sample's alt is int, not text"),
+        ({"1.json": b'{"alt": "dog"}', "2.json": b'{"alt": 7}'}, "alt", "x.tar: the caption of row 2 is int, not text"),
         (
             {"1.txt": b"dog", "1.json": b'{"alt": "dog", "n": 1}'},
             "text",

@@ -57,12 +57,6 @@ def test_record_keeps_its_template_in_a_smaller_variant(records, epoch):
     np.testing.assert_array_equal(part, whole[records])
 
 
-def test_words_follow_the_template_with_a_single_space():
-    words = pa.array(["in the fog", ""])
-    assert make_captions([0, 1], ("a {}",), words)([0, 1], 0) == ["a crane in the fog", "a pickup truck"]
-    assert make_captions([0, 1], (), words)([0, 1], 0) == ["in the fog", ""]
-
-
 def test_first_words_are_those_before_the_dose():
     texts = ["latin small  e\nacute", "red", "", " two words "]
     for kind in (pa.string(), pa.large_string()):

@@ -170,22 +170,6 @@ def test_sources_of_other_classes_do_not_fill_up(two_sources, tmp_path):
 # Class match
 
 
-def test_records_are_rows_of_each_class_that_their_words_name(tmp_path):
-    vocabulary = tmp_path / "v.json"
-    vocabulary.write_text(
-        '[{"name": "Great Dane", "synonyms": ["great dane", "dane"]}, {"name": "ai"}, {"name": "cat"}]'
-    )
-    texts = ["paid", "an AI and a great DANE", "cat,dane", "the Danes", "AI?", "concat"]
-    source = make_source([-1] * 6, (), title=texts, tags=[""] * 6)
-    match = {"vocabulary": str(vocabulary), "rule": "phrases"}
-    every = variant_of(source, class_match=match, captions={"words": ("title",)})
-    assert every.class_names == ("Great Dane", "ai", "cat")
-    assert list(zip(every.records.tolist(), every.labels.tolist())) == [(1, 0), (1, 1), (2, 0), (2, 2), (4, 1)]
-    assert every.captions(range(5), 0) == [texts[1], texts[1], texts[2], texts[2], texts[4]]
-    alone = variant_of(source, class_match=match | {"unique": True}, captions={"words": ("title",)})
-    assert list(zip(alone.records.tolist(), alone.labels.tolist())) == [(4, 1)]
-
-
 def test_imagenet_classes_are_matched_by_their_lemmas():
     source = make_source([-1] * 3, (), title=["a Tinca tinca", "tench", "mako"], tags=[""] * 3)
     variant = variant_of(

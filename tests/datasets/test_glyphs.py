@@ -16,7 +16,7 @@ from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, scri
 from cliptail_jax.datasets.glyphs.composed import COMPOSED
 from cliptail_jax.datasets.glyphs.drawing import Style
 from cliptail_jax.datasets.glyphs.faces import FACES, SLANTS, WEIGHTS, Face
-from cliptail_jax.datasets.glyphs.glyphs import EXTENT, SEED, make_composed_example, make_example
+from cliptail_jax.datasets.glyphs.glyphs import EXTENT, SEED, make_example
 from cliptail_jax.datasets.glyphs.words import description, tags
 from cliptail_jax.datasets.source import open_source
 
@@ -236,7 +236,7 @@ def test_built_composed_set_is_beside_glyphs_and_has_texts_of_the_parts(glyphs_d
     train = open_source("glyphs/composed", str(glyphs_dir), "train")
     assert train.class_names == tuple(map(class_name, COMPOSED))
     assert train.metadata["label"].to_pylist() == 3 * list(range(189))
-    assert train.encoded_images([189 + 7]) == [make_composed_example(SEED, "train", 7, 1)["image"]]
+    assert train.encoded_images([189 + 7]) == [make_example(SEED, "train", 7, 1, is_composed=True)["image"]]
     row = train.metadata.slice(COMPOSED.index("ý"), 1).to_pylist()[0]
     parts = {"codepoint": "U+00FD", "base": "small y", "mark": "acute", "script": "latin"}
     assert row.items() >= parts.items()

@@ -97,7 +97,7 @@ def test_what_is_no_image_is_skipped_and_counted_and_large_images_are_encoded_ag
         (["a/1.jpg", "c/1.jpg"], "--train=RAW --class_names=RAW/a.tsv", "'a' and 'c' have the same class name 'ape'"),
         (["a/1.jpg"], "--train=RAW --class_names=RAW/bad.tsv", "bad.tsv is not .* lines of folder <TAB> name: 'ape'"),
         (["a/1.jpg"], "--train=RAW --class_names=RAW/list.json", "list.json is not a JSON object"),
-        (["a/1.jpg"], "--train=RAW --class_names=RAW/number.json", "folder 'a': name 7 is not one line of text"),
+        (["a/1.jpg"], "--train=RAW --class_names=RAW/number.json", "folder 'a' is not of the form .* got `int`"),
         (["broken/1.jpg"], "--train=RAW", r"RAW gives no record of the split 'train' \(1 whose image cannot be read\)"),
     ],
 )

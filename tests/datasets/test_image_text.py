@@ -108,19 +108,6 @@ def test_label_that_is_no_class_is_an_error_that_names_it(tmp_path, label):
         )
 
 
-def test_missing_and_broken_images_are_skipped_and_counted(tmp_path):
-    write_images(tmp_path)
-    (tmp_path / "a" / "1.jpg").unlink()
-    (tmp_path / "a" / "2.jpg").write_bytes(b"<html>not found</html>")
-    write_table(tmp_path / "t.tsv")
-    build("image_text", str(tmp_path), raw=str(tmp_path / "t.tsv"))
-    assert [row["filename"] for row in open_rows(tmp_path)[1]] == ["3.jpg"]
-    assert skipped(tmp_path / "image_text" / "1.0.0", "train") == {
-        "without an image": 1,
-        "whose image cannot be read": 1,
-    }
-
-
 def test_shards_become_records_with_the_fields_asked_for(tmp_path):
     (tmp_path / "raw").mkdir()
     rows = [
@@ -156,22 +143,6 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
     (tmp_path / "one.tar").write_bytes(archive(files))
     build("image_text", str(tmp_path), raw=str(tmp_path / "one.tar"))
     assert [row["caption"] for row in open_rows(tmp_path)[1]] == ["one", "three"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"image_column": "path"}, "t.csv has no column 'path'; it has filepath, caption, label"),
-        ({"caption_columns": "caption,label"}, "--caption_columns=caption,label has 'label'"),
-        ({"label_column": "label"}, "--label_column=label needs --classes"),
-        ({"table": "x"}, "'image_text' takes --raw, .*, and not --table"),
-    ],
-)
-def test_bad_option_is_an_error_that_names_it(tmp_path, options, message):
-    write_images(tmp_path)
-    write_table(tmp_path / "t.csv")
-    with pytest.raises(UserError, match=message):
-        build("image_text", str(tmp_path / "tfds"), raw=str(tmp_path / "t.csv"), **options)
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,11 @@ def replace_captions(raw, content):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda raw: replace_captions(write_folder(raw), "{"), "imagenet_captions.json is not JSON"),
-        (lambda raw: replace_captions(write_folder(raw), '[{"wnid": "n01440764"}]'), "list of objects with filename"),
+        (lambda raw: replace_captions(write_folder(raw), "{"), "imagenet_captions.json is damaged"),
+        (
+            lambda raw: replace_captions(write_folder(raw), '[{"wnid": "n01440764"}]'),
+            "missing required field `filename`",
+        ),
         (lambda raw: replace_captions(write_folder(raw), "[]"), "gives no record of the split 'train'"),
         (lambda raw: (write_folder(raw) / "imagenet_captions.json").unlink(), "no imagenet_captions.json in --raw="),
         (lambda raw: raw.mkdir() or replace_captions(raw, "[]"), "neither train/ nor ILSVRC2012_img_train.tar"),

@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import tensorflow_datasets as tfds
 
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets import metadata, metadata_table
@@ -102,10 +101,6 @@ def test_label_of_no_class_is_an_error_that_names_the_record(copied_glyphs, monk
     [
         (lambda table: table.slice(0, 299), "it has 299 rows, and they 300 records"),
         (lambda table: table.take([1, 0, *range(2, 300)]), "its rows are not in the order of their records"),
-        (
-            lambda table: table.replace_schema_metadata(metadata_table.origin("0123", tfds.features.FeaturesDict({}))),
-            "its fingerprint is not theirs",
-        ),
     ],
 )
 def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copied_glyphs, corrupt, message):

@@ -60,7 +60,7 @@ UNKNOWN_PADDING = "does not name the token that pads texts: put its tokenizer_co
 @pytest.mark.parametrize(
     "files, config, message",
     [
-        ({"tokenizer_config.json": "{"}, {}, "is not a JSON file"),
+        ({"tokenizer_config.json": "{"}, {}, "tokenizer_config.json is damaged"),
         ({"tokenizer_config.json": '{"pad_token": "<none>"}'}, {}, "has pad_token='<none>', which is not in"),
         ({"tokenizer_config.json": None}, {}, UNKNOWN_PADDING),
         ({}, {"vocab_size": 182}, "183 tokens, but the model's vocabulary has 182"),

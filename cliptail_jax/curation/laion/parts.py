@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from cliptail_jax.concepts.batches import is_text
+from cliptail_jax.concepts.captions import find_parts
 from cliptail_jax.concepts.workers import completed
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import replacing
@@ -26,15 +26,6 @@ KINDS = {
     "a whole number": pa.types.is_integer,
 }
 Columns = Mapping[str, str]  # the columns that a stage needs, and their kinds
-
-
-def find_parts(pattern: str) -> list[Path]:
-    """The parquet files of a path, a folder or a glob, sorted by name. Raises UserError if there is none."""
-    paths = sorted(Path(pattern).glob("*.parquet")) if Path(pattern).is_dir() else map(Path, sorted(glob.glob(pattern)))
-    parts = [path for path in paths if path.is_file()]
-    if not parts:
-        raise UserError(f"no parquet file matches {pattern}")
-    return parts
 
 
 def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
@@ -91,7 +82,7 @@ def run_stage(
 ) -> None:
     """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=..."""
     check_writable_folder(output)
-    parts = find_parts(pattern)
+    parts = [Path(part) for part in find_parts(pattern)]
     if is_same(output, parts[0].parent):
         raise UserError(f"{output} is the folder of the input: choose another --output")
     output.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,9 @@ from jax import Array
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
+from cliptail_jax.concepts.captions import find_parts
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.curation.laion.parts import find_parts, run_on_beam, tables, with_columns
+from cliptail_jax.curation.laion.parts import run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, save_arrays
@@ -115,7 +116,7 @@ def retrieve(
     Raises:
         UserError: A table is damaged or lacks a column.
     """
-    parts = find_parts(corpus)
+    parts = [Path(part) for part in find_parts(corpus)]
     check_output(output, is_retrieved, [queries, *parts], overwrite)
     wanted = read_queries(queries)
     embedded = load_embedder()(wanted["caption"].to_pylist())

@@ -18,27 +18,23 @@ EXTENT = drawing.Extent(smallest=12.0, largest=25.0, most_shift=4.0)
 COMPOSED_EXTENT = drawing.Extent(smallest=20.0, largest=28.0, most_shift=2.0)  # a mark is a few pixels
 
 
-def make_example(seed: int, split: str, label: int, index: int) -> dict:
-    """One picture of a character with its texts, which depend on the arguments only."""
-    character = CHARACTERS[label]
+def make_example(seed: int, split: str, label: int, index: int, is_composed: bool = False) -> dict:
+    """One picture of a character with its texts, which depend on the arguments only.
+
+    A composed character also has texts about its parts.
+    """
+    character = (composed.COMPOSED if is_composed else CHARACTERS)[label]
+    extent, subject, parts = EXTENT, class_name(character), {}
+    if is_composed:
+        extent = COMPOSED_EXTENT
+        parts = {
+            "codepoint": composed.codepoint(character),
+            "base": composed.base_words(character),
+            "mark": composed.mark_words(character),
+            "script": script(character),
+        }
+        subject = "{script} {base} with {mark}".format(**parts)
     rng = drawing.picture_generator(seed, split, label, index)
-    return drawn_example(character, label, class_name(character), EXTENT, split, rng)
-
-
-def make_composed_example(seed: int, split: str, label: int, index: int) -> dict:
-    """One picture of a composed character, with texts about its parts, too."""
-    character = composed.COMPOSED[label]
-    base, mark = composed.base_words(character), composed.mark_words(character)
-    rng = drawing.picture_generator(seed, split, label, index)
-    example = drawn_example(character, label, f"{script(character)} {base} with {mark}", COMPOSED_EXTENT, split, rng)
-    parts = {"codepoint": composed.codepoint(character), "base": base, "mark": mark, "script": script(character)}
-    return example | parts
-
-
-def drawn_example(
-    character: str, label: int, subject: str, extent: drawing.Extent, split: str, rng: np.random.Generator
-) -> dict:
-    """A picture in a random style, with the texts of all sets; `subject` names it in the description."""
     style = drawing.draw_style(rng, split, extent)
     pixels = drawing.draw_picture(rng, character, style)
     png = io.BytesIO()
@@ -51,7 +47,7 @@ def drawn_example(
         "tags": words.tags(character, style, rng),
         "description": words.description(subject, style, extent, rng),
         "similarity": drawing.similarity(style, extent),
-    }
+    } | parts
 
 
 class Glyphs(StreamingBuilder):
@@ -81,8 +77,8 @@ class Glyphs(StreamingBuilder):
 
     def _generate_examples(self, split: str, images_per_class: int) -> Iterator[dict]:
         # Classes alternate, so that any range of consecutive records is balanced.
-        make, classes = (make_composed_example if self.is_composed else make_example), len(self.characters)
+        classes = len(self.characters)
         work = f"drawing {split} images, {classes} a step"
         for index in tqdm(range(images_per_class), desc=work, disable=None):
             for label in range(classes):
-                yield make(SEED, split, label, index)
+                yield make_example(SEED, split, label, index, self.is_composed)

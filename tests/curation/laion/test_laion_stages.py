@@ -153,7 +153,7 @@ def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp
 @pytest.mark.parametrize(
     ("arguments", "column", "values", "message"),
     [
-        (["match", "--input=/nowhere"], "", [], "no parquet file matches /nowhere"),
+        (["match", "--input=/nowhere"], "", [], "no captions file matches /nowhere"),
         (["select", "--nsfw=tag"], "", [], "part.parquet lacks the column 'tag'; it has TEXT, similarity, NSFW, label"),
         (["similarity"], "", [], "similarity needs --clip"),
         (["retrieve", "--clip=unread", "--queries=q"], "", [], "cannot read the table q"),
