@@ -15,7 +15,8 @@ from jax.nn.initializers import normal, zeros
 from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.timm_layers import QkvAttention, timm_linear
+from cliptail_jax.models.timm_blocks import Block, BlockShape
+from cliptail_jax.models.timm_layers import timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States
 
 DEPTHS = (2, 4)  # blocks of the two stages of convolutions
@@ -99,33 +100,21 @@ class ConvBlock(RematBlock):
 
 
 class GatedMlp(nnx.Module):
-    """Layer norm, and a linear layer gated by the GELU of another (GEGLU: Shazeer 2020, arXiv 2002.05202)."""
+    """Layer norm, and a linear layer gated by the GELU of another (GEGLU: Shazeer 2020, arXiv 2002.05202).
 
-    def __init__(self, width: int, *, dtype, rngs: nnx.Rngs):
+    In front of it, a block has a layer norm of its own.
+    """
+
+    def __init__(self, shape: BlockShape, *, output_scale: float, dtype, rngs: nnx.Rngs):
         shared = {"dtype": dtype, "rngs": rngs}
-        self.norm = layer_norm(width, epsilon=EPSILON, **shared)
-        self.w0 = timm_linear(width, MLP_RATIO * width, **shared)
-        self.w1 = timm_linear(width, MLP_RATIO * width, **shared)
-        self.w2 = timm_linear(MLP_RATIO * width, width, **shared)
+        self.norm = layer_norm(shape.width, epsilon=shape.epsilon, **shared)
+        self.w0 = timm_linear(shape.width, shape.inner, **shared)
+        self.w1 = timm_linear(shape.width, shape.inner, **shared)
+        self.w2 = timm_linear(shape.inner, shape.width, scale=output_scale, **shared)
 
     def __call__(self, x: States) -> States:
         x = self.norm(x)
         return self.w2(gelu(self.w0(x)) * self.w1(x))
-
-
-class Block(RematBlock):
-    """Attention and gated MLP, each preceded by layer norm (the MLP by two, the second its own) and added to its input."""
-
-    def __init__(self, width: int, heads: int, *, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        self.norm1 = layer_norm(width, epsilon=EPSILON, **shared)
-        self.attn = QkvAttention(width, heads, **shared)
-        self.norm2 = layer_norm(width, epsilon=EPSILON, **shared)
-        self.mlp = GatedMlp(width, **shared)
-
-    def forward(self, x: States) -> States:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
 
 
 def backbone(widths: tuple[int, int, int], *, dtype, rngs: nnx.Rngs) -> nnx.Dict:
@@ -176,10 +165,11 @@ class ViTamin(nnx.Module):
     ):
         shared = {"dtype": dtype, "rngs": rngs}
         width = widths[-1]
+        shape = BlockShape(width, heads, MLP_RATIO * width, EPSILON)
         self.dtype = dtype
         self.trunk = nnx.Dict(
             patch_embed=nnx.Dict(backbone=backbone(widths, **shared)),
-            blocks=nnx.List(Block(width, heads, **shared) for _ in range(layers)),
+            blocks=nnx.List(Block(shape, make_mlp=GatedMlp, **shared) for _ in range(layers)),
             fc_norm=layer_norm(width, epsilon=EPSILON, **shared),
         )
         self.has_positions = image_size is not None
@@ -203,5 +193,5 @@ class ViTamin(nnx.Module):
             check_grid(rows, columns, math.isqrt(positions.shape[1]))
             x = x + positions.astype(self.dtype)
         for block in self.trunk.blocks:
-            x = block(x)
+            x = block(x, positions=None)
         return self.head.proj(self.trunk.fc_norm(x.mean(1))).astype(jnp.float32)
