@@ -1,9 +1,9 @@
 """Image features of a model for the splits of transfer sets, computed once and cached on disk.
 
 `features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
-them, `labels`, `records` (the index of each image in the split; unreadable images are left out), `seconds` and `key`, a
-digest of the weights, the images' preprocessing and the split's files. When one of them changes, the features are
-computed again and replaced.
+them, `labels`, `records` (the index of each image in the split; unreadable images are left out) and `seconds`. KEY is a digest
+of the weights, the size of the images and the split's files. When one of them changes, the features are computed again and
+replaced.
 """
 
 import time
@@ -77,22 +77,18 @@ class FeatureExtractor:
         source = opened.sources[split]
         stem = file_name(f"{source.name}-{split}")
         changed = [name for name, is_set in evaluation_pixels(self._reading).items() if is_set]
-        key = digest_of_json(
-            [self.model.weights, self.image_size, *changed, *self.model.settings, split_fingerprint(source)]
-        )[:16]
+        key = digest_of_json([self.model.weights, self.image_size, *changed, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if broadcast_from_first(path.exists()):
             try:
                 arrays = load_arrays(path)
-                if str(arrays.pop("key", key)) != key:  # older files have none
-                    raise UserError(f"{path} belongs to other weights, images or data")
-                return SplitFeatures(**arrays)
-            except (UserError, TypeError) as error:
+                return SplitFeatures(*(arrays[name] for name in SplitFeatures._fields))
+            except UserError as error:
                 log_line(f"note: {error}; the features are computed again")
         computed = self._compute(opened, split)
         if jax.process_index() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_arrays(path, **computed._asdict(), key=np.array(key))
+            save_arrays(path, **computed._asdict())
             for other in self._folder.glob(f"{stem}.*.npz"):
                 if other != path:
                     other.unlink()
