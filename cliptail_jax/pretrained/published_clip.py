@@ -36,9 +36,9 @@ class Document(TypedDict, total=False):
 
 
 def load(name_or_path: str | Path, **options) -> OpenedModel:
-    """As `open_published`, but loads the weights and the tokenizer at once."""
+    """As `open_published`, but loads the weights at once."""
     opened = open_published(name_or_path, **options)
-    _ = opened.model, opened.has_tokenizer
+    _ = opened.model
     return opened
 
 

@@ -63,17 +63,13 @@ def check_kind(path: Path, tokenizer: Tokenizer | HuggingFaceTokenizer, name: st
 def published_tokenizer(
     text_cfg: Mapping[str, Any], encoder: Mapping[str, Any] | None, source: ModelFiles, merges: str | Path | None
 ) -> TextTokenizer | None:
-    """CLIP's tokenizer if its merges are given, or else the one in the weights' folder or repository, if any."""
-    hugging_face = text_cfg.get("hf_tokenizer_name")
-    if merges:
-        if hugging_face:
-            raise UserError(f"merges are for CLIP's tokenizer, but the model has the tokenizer of {hugging_face}")
-        return load_clip_tokenizer(merges, text_cfg.get("context_length", 77))
-    path = source.tokenizer
+    """The tokenizer in the weights' folder or repository, or else CLIP's, for a model that has it, from its merges."""
+    hugging_face, path = text_cfg.get("hf_tokenizer_name"), source.tokenizer
     if path is None and hugging_face and source.revision is not None:
         path = fetch_tokenizer(hugging_face, None)
     if path is None:
-        return None
+        given = merges and not hugging_face
+        return load_clip_tokenizer(merges, text_cfg.get("context_length", 77)) if given else None
     if encoder is not None:
         return encoder_tokenizer(path, text_cfg, encoder)
     tokenizer = load_tokenizer(path, text_cfg)

@@ -78,7 +78,7 @@ def hub(monkeypatch, tmp_path):
 
 def test_a_repository_is_fetched_once_and_pinned(hub):
     pretrained = load("hf-hub:owner/name")
-    assert pretrained.revision == COMMIT
+    assert pretrained.weights.revision == COMMIT
     assert ("GET", "open_clip_model.safetensors") in Hub.requests
     Hub.requests.clear()
     assert load("hf-hub:owner/name", revision=COMMIT).digest == pretrained.digest

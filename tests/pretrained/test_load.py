@@ -173,12 +173,12 @@ def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
     assert 'hidden_act="relu"' in message(lambda: load(folder))
 
 
-def test_clips_merges_are_given_by_path_and_not_for_another_tokenizers_model(folder):
+def test_clips_merges_are_for_a_model_that_comes_without_its_tokenizer(folder):
     merges = DATA / "clip_merges_subset.txt"
     assert load(folder, merges=merges).tokenizer(["a photo"]).shape == (1, 10)
     assert "comes without a tokenizer.json" in message(lambda: load(folder).tokenizer)
     change_config(folder, "text_cfg", hf_tokenizer_name="roberta-base")
-    assert "has the tokenizer of roberta-base" in message(lambda: load(folder, merges=merges))
+    assert "comes without a tokenizer.json" in message(lambda: load(folder, merges=merges).tokenizer)
 
 
 OTHER_ENCODER = "of another text encoder: its {} is {}, that of the encoder's config.json {}"
@@ -224,7 +224,7 @@ def test_a_cached_repository_loads_without_network_and_a_corrupt_file_in_it_is_a
     root = put_in_cache(hub, published, "owner/name")
     for revision in (None, COMMIT):
         pretrained = load("hf-hub:owner/name", revision=revision)
-        assert pretrained.revision == COMMIT
+        assert pretrained.weights.revision == COMMIT
         assert_equal_states(pretrained.model, load(published).model)
     blob = (root / "snapshots" / COMMIT / WEIGHTS).resolve()
     content = bytearray(blob.read_bytes())
@@ -243,8 +243,6 @@ def test_each_model_is_one_row_with_an_architecture_of_open_clips():
         assert model.corpus is None or model.corpus in CORPORA and "study" in model.lists
         assert set(model.lists) <= set(LISTS) and 60e6 < model.parameters < 6e9
         assert read_preprocess(model.preprocess, model.image_size).size == model.image_size
-        # Parameters are float32.
-        assert model.memory in ("", "refused") or int(model.memory) > 4 * model.parameters
 
 
 def test_the_study_has_49_models_of_six_corpora():

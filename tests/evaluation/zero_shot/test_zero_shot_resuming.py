@@ -10,11 +10,12 @@ from test_train_processes import finish, start_pair
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.published import evaluate_published, slug
+from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained import model as door
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published_clip import open_published
 from tests.evaluation.plain_evaluation import evaluation_files
