@@ -209,10 +209,8 @@ def _describe_stages(name: str, image: ConfigDict) -> dict[str, Any]:
 
 
 def _build_vitamin(vision_cfg: VisionCfg, output_dim: int, **options) -> ViTamin:
-    size = VITAMINS[vision_cfg["timm_model_name"]]
-    side = image_size(vision_cfg) if size.image_size else None
-    bias = bool(vision_cfg.get("timm_proj_bias"))
-    return ViTamin(size.widths, size.layers, size.heads, output_dim, side, projection_bias=bias, **options)
+    size, bias = VITAMINS[vision_cfg["timm_model_name"]], bool(vision_cfg.get("timm_proj_bias"))
+    return ViTamin(size, output_dim, image_size(vision_cfg), projection_bias=bias, **options)
 
 
 def _build_fastvit(vision_cfg: VisionCfg, output_dim: int, **options) -> FastViT:

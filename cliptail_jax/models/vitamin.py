@@ -141,38 +141,29 @@ def backbone(widths: tuple[int, int, int], *, dtype, rngs: nnx.Rngs) -> nnx.Dict
 class ViTamin(nnx.Module):
     """Convolutions, a transformer over their grid, the mean of its tokens, layer norm and a projection to the features.
 
-    The sides of the images are multiples of 16.
-
-    Args:
-      widths: of the two stages of convolutions and of the transformer.
-      layers, heads: of the transformer.
-      output_dim: the width of the features.
-      image_size: the side in pixels of the images for which it has positions; None for no positional embedding.
-      projection_bias: whether the projection has a bias.
+    The sides of the images are multiples of 16. `image_size` is that of the positional embedding, if `size` has one.
     """
 
     def __init__(
         self,
-        widths: tuple[int, int, int],
-        layers: int,
-        heads: int,
+        size: Size,
         output_dim: int,
-        image_size: int | None,
+        image_size: int,
         *,
         projection_bias: bool = False,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
         shared = {"dtype": dtype, "rngs": rngs}
-        width = widths[-1]
-        shape = BlockShape(width, heads, MLP_RATIO * width, EPSILON)
+        width = size.widths[-1]
+        shape = BlockShape(width, size.heads, MLP_RATIO * width, EPSILON)
         self.dtype = dtype
         self.trunk = nnx.Dict(
-            patch_embed=nnx.Dict(backbone=backbone(widths, **shared)),
-            blocks=nnx.List(Block(shape, make_mlp=GatedMlp, **shared) for _ in range(layers)),
+            patch_embed=nnx.Dict(backbone=backbone(size.widths, **shared)),
+            blocks=nnx.List(Block(shape, make_mlp=GatedMlp, **shared) for _ in range(size.layers)),
             fc_norm=layer_norm(width, epsilon=EPSILON, **shared),
         )
-        self.has_positions = image_size is not None
+        self.has_positions = size.image_size is not None
         if self.has_positions:
             self.trunk.pos_embed = nnx.Param(normal(0.02)(rngs.params(), (1, (image_size // STRIDE) ** 2, width)))
         self.head = nnx.Dict(proj=linear(width, output_dim, use_bias=projection_bias, **shared))

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from published_names import flat
 
-from cliptail_jax.models import fastvit, swin
+from cliptail_jax.models import fastvit, swin, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
@@ -124,7 +124,7 @@ def parameters():
         "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
         "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
         "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
-        "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
+        "vitamin": ViTamin(vitamin.Size((8, 12, 32), 2, 4, 32), 16, 32, rngs=rngs),
         "fastvit": FastViT(fastvit.Size((1, 0, 0, 1), 8, is_large=False), 16, rngs=rngs),
         "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
         "relpos": TimmViT(TIMM_VITS["relpos_parity"][1], 16, 32, rngs=rngs),
