@@ -1,7 +1,7 @@
 """Zero-shot evaluation of published CLIPs, and the correlation of their accuracies with class frequency.
 
-For one model, `--workdir` is a run directory. For several models, it contains a run directory for each, table.md,
-table.tsv and, if there are correlations, models.tsv, the sheet of the figures that compare corpora. A model that cannot
+For one model, `--workdir` is a run directory. For several models, it contains a run directory for each, table.md and,
+if there are correlations, models.tsv, the sheet of the figures that compare corpora. A model that cannot
 be loaded, or cannot embed the prompts, is reported and skipped. A set that cannot be read ends the command. The same
 command resumes an interrupted evaluation.
 """
@@ -25,7 +25,7 @@ from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import embed_texts, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
-from cliptail_jax.evaluation.published_tables import Summaries, markdown, tsv, write_sheet
+from cliptail_jax.evaluation.published_tables import Summaries, markdown, write_sheet
 from cliptail_jax.evaluation.results import check_adjustment, evaluation_settings, head_mid_tail, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
@@ -44,7 +44,7 @@ from cliptail_jax.runs.directory import foreign_file, prepare_directory, read_co
 from cliptail_jax.runs.evaluations import read_summaries
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
-TABLES = {"table.md": b"| model", "table.tsv": b"model\tset", "models.tsv": b"run\tset"}  # with their beginnings
+TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
 NAMED = 5  # skipped models, in the last line
 # By set, a task for each class frequency; or the one of a retrieval.
 Tasks = dict[str, tuple[Task, ...] | tuple[RetrievalTask]]
@@ -111,9 +111,8 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
     if summaries and jax.process_index() == 0:
         print(markdown(summaries), end="")
         if several:
-            table, lines, sheet = (workdir / name for name in TABLES)
+            table, sheet = (workdir / name for name in TABLES)
             write_text(table, markdown(summaries))
-            write_text(lines, tsv(summaries))
             write_sheet(models, summaries, sheet)
     if skipped:
         reason = "" if several else f": {skipped[names[0]]}"

@@ -64,7 +64,7 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
         for model in config.eval.models
     }
     assert list(names_of.values()) == [["cc12m", str(counted), str(table)], [str(counted), str(table)]]
-    assert len((tmp_path / "out" / "table.tsv").read_text().splitlines()) == 1 + 5
+    assert len((tmp_path / "out" / "table.md").read_text().splitlines()) == 2 + 5
     entry, *_ = read_sheet(tmp_path / "out" / "models.tsv", (*corpora.COLUMNS, *fine_grained.COLUMNS))
     assert (entry["run"], entry["set"], entry["backbone"]) == ("RN50_cc12m", SET, "RN50")
     assert np.isfinite(entry.measure("corr_acc").value)
