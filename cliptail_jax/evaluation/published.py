@@ -190,11 +190,6 @@ def make_task(frequency_name: str, opened: OpenedSet, config: ConfigDict) -> Tas
     `frequency_name` is a table or a corpus, or '' for none.
     """
     options = config.eval
-    if frequency_name in CORPORA and not options.frequency_dir:
-        raise UserError(
-            f"the class frequencies of {frequency_name} are published by the paper: set eval.frequency_dir to its folder "
-            "metadata/freqs (github.com/CVMI-Lab/clip-beyond-tail)"
-        )
     class_names, frequency = opened.variant.class_names, None
     if frequency_name:
         frequency = class_frequency(frequency_name, options.frequency_dir, opened.name, class_names)

@@ -240,11 +240,11 @@ def hub(monkeypatch, tmp_path):
 
 
 def test_a_cached_repository_loads_without_network_and_a_corrupt_file_in_it_is_an_error(hub, published):
-    found = message(lambda: load("hf-hub:owner/name", revision="v1"))
+    found = message(lambda: load("hf-hub:owner/name@v1"))
     assert "hf-hub:owner/name at revision v1: open_clip_config.json is not in the cache" in found
     root = put_in_cache(hub, published, "owner/name")
-    for revision in (None, COMMIT):
-        pretrained = load("hf-hub:owner/name", revision=revision)
+    for name in ("hf-hub:owner/name", f"hf-hub:owner/name@{COMMIT}"):
+        pretrained = load(name)
         assert pretrained.weights.revision == COMMIT
         assert_equal_states(pretrained.model, load(published).model)
     blob = (root / "snapshots" / COMMIT / WEIGHTS).resolve()
