@@ -8,7 +8,7 @@
                         because the paper did not publish the class frequency of their training data
     sets=, template=    as for configs/zero_shot.py
 
-The program writes a directory for each model, table.md, table.tsv, and models.tsv, the sheet of `cliptail_jax.figures
+The program writes a directory for each model, table.md, and models.tsv, the sheet of `cliptail_jax.figures
 corpora` and `fine_grained`. The three EVA-CLIPs are comments in that sheet, because the paper's figures leave them out.
 A model that cannot be fetched is reported and skipped; the exit status is then 2. `python -m cliptail_jax.evaluate
 --list` prints both lists, and with --config=configs/zero_shot_all.py:list=today only that one.

@@ -141,7 +141,7 @@ def test_evaluations_of_published_models_are_not_lost_to_a_run(tmp_path):
 
 
 def test_the_tables_of_published_models_do_not_replace_others(tmp_path):
-    (tmp_path / "table.tsv").write_text("model\tset\n", encoding="utf-8")
+    (tmp_path / "table.md").write_text("| model | set |\n", encoding="utf-8")
     check_tables(tmp_path)
     (tmp_path / "models.tsv").write_text(FOREIGN, encoding="utf-8")
     with pytest.raises(UserError, match="models.tsv exists, and this program did not write it"):

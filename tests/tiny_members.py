@@ -4,13 +4,23 @@ scripts/parity has the same: timm_vit_families.py, timm_members.py and pretraine
 """
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from cliptail_jax.models import fastvit, open_clip, relpos, swin, vitamin
 from cliptail_jax.models.convnext import CONVNEXTS
-from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, SIGLIPS, TOKEN_VITS
+from cliptail_jax.models.timm_members import (
+    EVAS,
+    GAP_VITS,
+    MOBILECLIP_VITS,
+    PE_CORES,
+    RELPOS,
+    SIGLIPS,
+    TOKEN_VITS,
+)
 
+RELPOS_BLOCK = RELPOS["vit_relpos_medium_patch16_cls_224"].block
 SIZES = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "heads": 4, "inner": 128}
 
 
@@ -35,6 +45,11 @@ TIMM_VITS = {
     "mobileclip_vit_parity": tiny(MOBILECLIP_VITS, "vit_base_mci_224", patch_size=16),
     "token_vit_parity": tiny(TOKEN_VITS, "vit_large_patch14_clip_224"),
     "gap_vit_parity": tiny(GAP_VITS, "vit_medium_patch16_gap_256"),
+    "relpos_parity": tiny(
+        RELPOS,
+        "vit_relpos_medium_patch16_cls_224",
+        block=partial(RELPOS_BLOCK, attention=partial(relpos.Attention, inner=12)),
+    ),
 }
 
 
@@ -52,7 +67,6 @@ TINY_CONVNEXTS = {
     "convnext_parity": ((1, 2, 1, 1), (8, 12, 16, 24), 1e-6),
     "convnext_parity_d": ((1, 2, 1, 1), (8, 12, 16, 24), 1e-5),
 }
-RELPOS = {"relpos_parity": relpos.Size(8, 32, 2, 4, inner=12, image_size=32)}
 # Image towers of configurations that have a name, as open_clip's have.
 ARCHITECTURES = {
     "ViTamin-tiny": {"vision_cfg": {"timm_model_name": "vitamin_parity", "timm_pool": "", "timm_proj": "linear"}},
@@ -64,7 +78,6 @@ TABLES = (
     (vitamin.VITAMINS, VITAMINS),
     (fastvit.FASTVITS, FASTVITS),
     (swin.SWINS, SWINS),
-    (relpos.RELPOS, RELPOS),
     (CONVNEXTS, TINY_CONVNEXTS),
     (open_clip._read_table("architectures.json"), ARCHITECTURES),
 )

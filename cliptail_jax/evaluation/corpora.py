@@ -36,10 +36,10 @@ def class_frequency(
                 f"no frequency table {spec}, and no corpus with this name{hint}: there are {', '.join(CORPORA)}"
             )
         return frequency_of(class_names, Path(spec))
-    folder = Path(folder)
-    if not folder.is_dir():
+    if not folder or not (folder := Path(folder)).is_dir():
         raise UserError(
-            f"no folder {folder} of published class frequencies: download clip-beyond-tail's metadata/freqs"
+            f"no folder '{folder}' of published class frequencies: set eval.frequency_dir to the folder metadata/freqs of "
+            "github.com/CVMI-Lab/clip-beyond-tail"
         )
     known = EVALUATION_SETS.get(set_name)
     stem = f"class_frequency_{spec}_{known and known.counted_as or set_name}"

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
@@ -17,7 +17,7 @@ from cliptail_jax.input.pipeline import EMPTY, Batch, Examples, UnreadableImages
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
-from cliptail_jax.models.cosine import cosine_logits
+from cliptail_jax.models.cosine import cosine_logits, normalize
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 
 UNKNOWN = -1  # the predicted class of an image that cannot be read
@@ -116,6 +116,18 @@ def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Prepr
         return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0, where=batch["mask"][:, None])
 
     return jax.jit(sum_probabilities, out_shardings=replicated(mesh))
+
+
+def make_encode_images(
+    graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess, unit_length: bool = False
+) -> Callable:
+    """The jitted function from a model's parts and uint8 images, which `preprocess` normalizes, to features."""
+
+    def encode_images(parts, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
+        features = nnx.merge(graphdef, *parts, copy=True).encode_image(preprocess.normalize(images))
+        return normalize(features) if unit_length else features
+
+    return jax.jit(encode_images, out_shardings=batch_sharding(mesh))
 
 
 def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterator[Batch]:

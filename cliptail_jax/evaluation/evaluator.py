@@ -23,6 +23,7 @@ from cliptail_jax.evaluation.counting import (
     count,
     estimate_log_prior,
     in_rows,
+    make_encode_images,
     make_evaluate_batch,
     make_sum_probabilities,
     pass_over,
@@ -31,7 +32,7 @@ from cliptail_jax.evaluation.counting import (
 from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.ranks import make_rank
 from cliptail_jax.evaluation.results import ClassGroups, class_results, write_arrays
-from cliptail_jax.evaluation.retrieval import RetrievalTask, make_encode_images, rank_pairs
+from cliptail_jax.evaluation.retrieval import RetrievalTask, rank_pairs
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import write_text
 from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, evaluation_batches
@@ -121,7 +122,8 @@ class Evaluator:
         self._reading, self._cache, self._keep_workers = reading, cache, keep_workers
         self._evaluate_batch = make_evaluate_batch(graphdef, mesh, preprocess)
         self._sum_probabilities = make_sum_probabilities(graphdef, mesh, preprocess)
-        self._encode_images, self._rank = make_encode_images(graphdef, mesh, preprocess), make_rank(mesh)
+        self._encode_images = make_encode_images(graphdef, mesh, preprocess, unit_length=True)
+        self._rank = make_rank(mesh)
         self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
 
     def measure(

@@ -1,13 +1,12 @@
 """Zero-shot evaluation of published CLIPs, and the correlation of their accuracies with class frequency.
 
-For one model, `--workdir` is a run directory. For several models, it contains a run directory for each, table.md,
-table.tsv and, if there are correlations, models.tsv, the sheet of the figures that compare corpora. A model that cannot
+For one model, `--workdir` is a run directory. For several models, it contains a run directory for each, table.md and,
+if there are correlations, models.tsv, the sheet of the figures that compare corpora. A model that cannot
 be loaded, or cannot embed the prompts, is reported and skipped. A set that cannot be read ends the command. The same
 command resumes an interrupted evaluation.
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,28 +25,26 @@ from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import embed_texts, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
-from cliptail_jax.evaluation.published_tables import Summaries, markdown, tsv, write_sheet
+from cliptail_jax.evaluation.published_tables import Summaries, markdown, write_sheet
 from cliptail_jax.evaluation.results import check_adjustment, evaluation_settings, head_mid_tail, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.files import digest_of_json, write_text
-from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.outputs import first_bytes
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
-from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.pretrained.hub import directories
 from cliptail_jax.pretrained.model import ModelName, find_model
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
-from cliptail_jax.pretrained.tokenizers import TextTokenizer
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import foreign_file, prepare_directory, read_config
 from cliptail_jax.runs.evaluations import read_summaries
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
-TABLES = {"table.md": b"| model", "table.tsv": b"model\tset", "models.tsv": b"run\tset"}  # with their beginnings
+TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
 NAMED = 5  # skipped models, in the last line
 # By set, a task for each class frequency; or the one of a retrieval.
 Tasks = dict[str, tuple[Task, ...] | tuple[RetrievalTask]]
@@ -63,7 +60,7 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
     images cannot be read; and at the end if models were skipped.
     """
     validate(config)
-    options, dtype = config.eval, config.model.dtype
+    options = config.eval
     mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "eval.batch_size")
     names = list(dict.fromkeys(options.models))
@@ -80,8 +77,8 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
             models.append(find_model(name))
         except UserError as error:
             skip(name, str(error))
-    directories = model_directories(names, workdir)
-    check_free(directories, workdir)
+    directory_of = model_directories(names, workdir)
+    check_free(directory_of, workdir)
     check_tables(workdir)
     folder = config.data.data_dir
     sets = [
@@ -89,19 +86,9 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
         for name in dict.fromkeys(options.sets)
     ]
     check_frequencies(models, options.class_frequency)
-    tasks = {model.name: make_tasks(model, sets, options, config.data, dtype) for model in models}
-
-    evaluate = functools.partial(
-        evaluate_model,
-        mesh=mesh,
-        options=options,
-        reading=config.data,
-        dtype=dtype,
-        merges=config.text.tokenizer,
-        values=plain(config),
-    )
+    tasks = {model.name: make_tasks(model, sets, config) for model in models}
     for number, model in enumerate(models, 1):
-        directory, model_tasks = directories[model.name], tasks[model.name]
+        directory, model_tasks = directory_of[model.name], tasks[model.name]
         done = {name: broadcast_from_first(is_done(directory, model_tasks[name], model)) for name in model_tasks}
         if all(done.values()):
             log_line(f"{model.name} is already evaluated")
@@ -111,22 +98,21 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
         try:
-            evaluate(model, {name: model_tasks[name] for name in model_tasks if not done[name]}, directory)
+            evaluate_model(model, {name: model_tasks[name] for name in done if not done[name]}, directory, config, mesh)
         except Skipped as error:
             skip(model.name, str(error).removeprefix(f"{model.source}: "))
     summaries = [
         {**summary, "model": model.name, "set": name}
         for model in models
         for name, set_tasks in tasks[model.name].items()
-        if is_done(directories[model.name], set_tasks, model)
-        for summary in read_summaries(directories[model.name], name)[-len(set_tasks) :]
+        if is_done(directory_of[model.name], set_tasks, model)
+        for summary in read_summaries(directory_of[model.name], name)[-len(set_tasks) :]
     ]
     if summaries and jax.process_index() == 0:
         print(markdown(summaries), end="")
         if several:
-            table, lines, sheet = (workdir / name for name in TABLES)
+            table, sheet = (workdir / name for name in TABLES)
             write_text(table, markdown(summaries))
-            write_text(lines, tsv(summaries))
             write_sheet(models, summaries, sheet)
     if skipped:
         reason = "" if several else f": {skipped[names[0]]}"
@@ -138,20 +124,12 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
 
 def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
     """The run directory of each model's evaluations: `workdir` is that of a single one."""
-    several = len(dict.fromkeys(names)) > 1
-    return {name: workdir / slug(name) if several else workdir for name in names}
+    return directories(names, workdir) if len(set(names)) > 1 else dict.fromkeys(names, workdir)
 
 
-def check_free(directories: Mapping[str, Path], workdir: Path) -> None:
-    """Raise UserError if two models have the same directory, or if a directory contains anything else."""
-    name_of = {}
-    for name, directory in directories.items():
-        if directory in name_of:
-            raise UserError(
-                f"{name_of[directory]} and {name} would both be written to {directory}: give each its own --workdir"
-            )
-        name_of[directory] = name
-    for directory, name in ({workdir: None} | name_of).items():
+def check_free(directory_of: Mapping[str, Path], workdir: Path) -> None:
+    """Raise UserError if a model's directory, or `workdir`, contains anything else than evaluations."""
+    for directory, name in ({workdir: None} | {directory: name for name, directory in directory_of.items()}).items():
         existing = read_config(directory)
         if existing is None:
             if name is not None and (other := foreign_file(directory)):
@@ -174,13 +152,7 @@ def check_tables(workdir: Path) -> None:
 
 
 def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
-    """Raise UserError if `tables` (eval.class_frequency) has a table twice, or only unknown corpora of the models."""
-    seen = {}
-    for name in filter(None, tables.split("+")):
-        path = Path(name).resolve()
-        if path in seen:
-            raise UserError(f"eval.class_frequency has {seen[path]} twice (as {name}): leave one out")
-        seen[path] = name
+    """Raise UserError if `tables` (eval.class_frequency) has only unknown corpora of the models."""
     if models and tables == TRAINED_ON and not any(model.corpus for model in models):
         raise UserError(
             f"eval.class_frequency='{TRAINED_ON}', but the corpus that {models[0].name} was trained on is not known: give "
@@ -188,52 +160,41 @@ def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
         )
 
 
-def make_tasks(
-    model: ModelName, sets: Sequence[OpenedSet | PairSet], options: ConfigDict, reading: ConfigDict, dtype: str
-) -> Tasks:
+def make_tasks(model: ModelName, sets: Sequence[OpenedSet | PairSet], config: ConfigDict) -> Tasks:
     """The evaluations of a model: one per set and table or corpus in eval.class_frequency, or one per set without.
 
     A set of pairs has one, by retrieval.
-
-    Args:
-        options: `config.eval`.
-        reading: `config.data`.
-        dtype: the type in which the model computes.
     """
-    named = [model.corpus if name == TRAINED_ON else name for name in options.class_frequency.split("+")]
+    named = [model.corpus if name == TRAINED_ON else name for name in config.eval.class_frequency.split("+")]
     frequency_names = list(dict.fromkeys(filter(None, named))) or [""]
     tasks: Tasks = {}
     for opened in sets:
         if isinstance(opened, PairSet):
-            settings = task_settings(opened.fingerprint(), options, reading, dtype)
+            settings = task_settings(opened.fingerprint(), config)
             tasks[opened.name] = (RetrievalTask(opened, settings | {"class_frequency": ""}),)
         else:
-            of_set = (make_task(name, opened, options, reading, dtype) for name in frequency_names)
-            tasks[opened.name] = tuple(of_set)
+            tasks[opened.name] = tuple(make_task(name, opened, config) for name in frequency_names)
     return tasks
 
 
-def task_settings(fingerprint: str, options: ConfigDict, reading: ConfigDict, dtype: str) -> dict[str, Any]:
-    """The settings of an evaluation on the data of a fingerprint; other arguments as for `make_tasks`."""
-    pixels = {name: is_set for name, is_set in evaluation_pixels(reading).items() if is_set}
-    return evaluation_settings(options, uses_prompts=True) | {"data": fingerprint, "dtype": dtype, **pixels}
+def task_settings(fingerprint: str, config: ConfigDict) -> dict[str, Any]:
+    """The settings of an evaluation on the data of a fingerprint."""
+    pixels = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
+    of_data = {"data": fingerprint, "dtype": config.model.dtype, **pixels}
+    return evaluation_settings(config.eval, uses_prompts=True) | of_data
 
 
-def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, reading: ConfigDict, dtype: str) -> Task:
-    """An evaluation on a set, with the settings that identify a finished one; arguments as for `make_tasks`.
+def make_task(frequency_name: str, opened: OpenedSet, config: ConfigDict) -> Task:
+    """An evaluation on a set, with the settings that identify a finished one.
 
     `frequency_name` is a table or a corpus, or '' for none.
     """
-    if frequency_name in CORPORA and not options.frequency_dir:
-        raise UserError(
-            f"the class frequencies of {frequency_name} are published by the paper: set eval.frequency_dir to its folder "
-            "metadata/freqs (github.com/CVMI-Lab/clip-beyond-tail)"
-        )
+    options = config.eval
     class_names, frequency = opened.variant.class_names, None
     if frequency_name:
         frequency = class_frequency(frequency_name, options.frequency_dir, opened.name, class_names)
     check_adjustment(options, opened.name, frequency, "give eval.class_frequency")
-    settings = task_settings(opened.variant.fingerprint(), options, reading, dtype) | {
+    settings = task_settings(opened.variant.fingerprint(), config) | {
         "prompts": digest_of_json(set_prompts(opened, options.templates))[:16],
         "class_frequency": frequency_name,
         "frequency": digest_of_json(frequency.tolist())[:16] if frequency_name else "",
@@ -253,38 +214,21 @@ def is_done(directory: Path, tasks: Sequence[Task | RetrievalTask], model: Model
         return False
 
 
-def evaluate_model(
-    model: ModelName,
-    tasks: Tasks,
-    directory: Path,
-    *,
-    mesh: Mesh,
-    options: ConfigDict,
-    reading: ConfigDict,
-    dtype: str,
-    merges: str,
-    values: Mapping[str, Any],
-) -> None:
+def evaluate_model(model: ModelName, tasks: Tasks, directory: Path, config: ConfigDict, mesh: Mesh) -> None:
     """Evaluate a model on each set, and write the results of each set before the next.
-
-    Args:
-        options: `config.eval`.
-        reading: `config.data`.
-        dtype: the type in which the model computes.
-        merges: CLIP's merges file, for a model without a tokenizer.
-        values: the config as config.json has it.
 
     Raises:
         Skipped: the model cannot be loaded, or cannot embed the prompts.
         UserError: a set's images cannot be read.
     """
-    opened = on_all_processes(lambda: load_clip(model, mesh, dtype))
+    options = config.eval
+    opened = on_all_processes(lambda: load_clip(model, config, mesh))
     sets = {name: set_tasks[0].opened for name, set_tasks in tasks.items()}
     pairs = {name: opened_set for name, opened_set in sets.items() if isinstance(opened_set, PairSet)}
     labelled = {name: opened_set for name, opened_set in sets.items() if name not in pairs}
     graphdef, state = nnx.split(opened.model)
 
-    read = on_all_processes(lambda: tokenizer_of(opened, merges))
+    read = on_all_processes(lambda: opened.tokenizer)
     class_heads = on_all_processes(lambda: zero_shot_heads(labelled, options, graphdef, mesh, read))
     captions, size = {name: opened_set.captions for name, opened_set in pairs.items()}, options.batch_size
     _, features = on_all_processes(lambda: embed_texts(captions, size, graphdef, mesh, read, "embedding captions"))
@@ -292,8 +236,8 @@ def evaluate_model(
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
-        prepare_directory(directory, {**values, "eval.models": [model.name]}, replace=False)
-    evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, reading)
+        prepare_directory(directory, {**plain(config), "eval.models": [model.name]}, replace=False)
+    evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, config.data)
     about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}
     adjusted = options.logit_adjustment and not options.estimate_prior  # by each class frequency
     for name, set_tasks in tasks.items():
@@ -308,23 +252,11 @@ def evaluate_model(
             write_evaluation(directory, task, about, measured)
 
 
-def load_clip(model: ModelName, mesh: Mesh, dtype: str) -> OpenedModel:
+def load_clip(model: ModelName, config: ConfigDict, mesh: Mesh) -> OpenedModel:
     """The model, laid out on the mesh. Raises UserError if it is not supported or has no text tower."""
-    opened = dataclasses.replace(model.open(dtype=DTYPES[dtype], mesh=mesh), name=model.name)
+    opened = model.open(merges=config.text.tokenizer, dtype=DTYPES[config.model.dtype], mesh=mesh)
+    opened = dataclasses.replace(opened, name=model.name)
     if not opened.has_text:
         raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
     _ = opened.model
     return opened
-
-
-def tokenizer_of(opened: OpenedModel, merges: str) -> TextTokenizer:
-    """The model's tokenizer, or CLIP's from the file `merges`. Raises UserError if there is neither."""
-    text_cfg = opened.config["text_cfg"]
-    if opened.has_tokenizer or text_cfg.get("hf_tokenizer_name"):
-        return opened.tokenizer
-    if merges:
-        return load_clip_tokenizer(merges, text_cfg.get("context_length", 77))
-    raise UserError(
-        f"{opened.name} comes without a tokenizer.json: put it in the folder of the weights, or set text.tokenizer to "
-        "CLIP's bpe_simple_vocab_16e6.txt.gz"
-    )

@@ -6,15 +6,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained.published import PublishedModel, published_models
 from cliptail_jax.runs.tables import UNDEFINED, format_number, pad_columns
 
-CHIP, BATCH_SIZE, CLASSES = "v5e-1", 256, 1000  # for which the memory is computed
-HEADER = ("model", "trained on", "parameters, millions", "image size", "memory, GB")
-NOT_COMPILED = "not compiled"
-NOTE = (
-    f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others. Memory "
-    "is that of a TPU v5e chip (it has 17.2 GB): float32 parameters, and the compiled step in bfloat16 on "
-    f"{BATCH_SIZE} images and {CLASSES:,} classes. '{NOT_COMPILED}': scripts/benchmark/published_sizes.py has not done it "
-    "yet; 'refused': by the TPU's compiler, which may take a smaller eval.batch_size."
-)
+HEADER = ("model", "trained on", "parameters, millions", "image size")
+NOTE = f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others."
 
 
 def page(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
@@ -37,6 +30,5 @@ def listed(names: Sequence[str]) -> list[PublishedModel]:
 
 def row(model: PublishedModel) -> tuple[str, ...]:
     """The cells of a model."""
-    memory = format_number(int(model.memory) / 1e9, ".1f") if model.memory.isdigit() else model.memory or NOT_COMPILED
     parameters = format_number(model.parameters / 1e6, ",.0f")
-    return model.name, model.corpus or UNDEFINED, parameters, str(model.image_size), memory
+    return model.name, model.corpus or UNDEFINED, parameters, str(model.image_size)

@@ -1,6 +1,6 @@
-"""The tables of an evaluation of several published models."""
+"""The table of an evaluation of several published models, and the sheet for figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +30,10 @@ def markdown(summaries: Summaries) -> str:
     headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in shown]
     rows = [["model", "set", *headings, "class frequency"]]
     for summary in summaries:
-        cells = [
-            format_interval(summary.get(m.key), interval(summary, m.key) if m.has_interval else None, m.format)
-            for m in shown
-        ]
+        bounds = {m.key: summary.get(f"{m.key}_interval", (None, None)) if m.has_interval else None for m in shown}
+        cells = [format_interval(summary.get(m.key), bounds[m.key], m.format) for m in shown]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
-
-
-def tsv(summaries: Summaries) -> str:
-    """The same with all digits, the bounds of intervals in columns of their own, and '' for undefined numbers."""
-    rows, shown = [["model", "set"]], columns(summaries)
-    for measure in shown:
-        rows[0] += [measure.key, *((f"{measure.key}_low", f"{measure.key}_high") if measure.has_interval else ())]
-    rows[0].append("class_frequency")
-    for summary in summaries:
-        values = []
-        for measure in shown:
-            values += [summary.get(measure.key), *(interval(summary, measure.key) if measure.has_interval else ())]
-        cells = ["" if value is None else repr(value) for value in values]
-        rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"]])
-    return "\n".join(map("\t".join, rows)) + "\n"
 
 
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:
@@ -66,8 +49,3 @@ def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -
             lines.append(("# " if model.name in NOT_IN_FIGURES else "") + "\t".join(cells))
     if lines:
         write_text(path, "\n".join(["\t".join(SHEET_COLUMNS), *lines]) + "\n")
-
-
-def interval(summary: Mapping[str, Any], key: str) -> Sequence[float | None]:
-    """The bounds of a number's 95 % interval."""
-    return summary.get(f"{key}_interval", (None, None))

@@ -21,8 +21,6 @@ from cliptail_jax.metrics.similarity import Similarities
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, last_evaluation
 
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
-# What evaluations by earlier versions have in their settings, where options that were removed were not used.
-REMOVED = {"descriptors": "", "waffle": 0, "waffle_kind": "words", "waffle_seed": 0}
 COUNTED = "counted"  # a setting: the digest of the phrases by which classes were counted in captions
 SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 
@@ -59,9 +57,7 @@ def file_digest(path: str) -> str:
 
 def recorded_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a finished evaluation, as `evaluation_settings` returns them; {} if there is none."""
-    return {
-        key: value for key, value in summary.get("settings", {}).items() if REMOVED.get(key) != value and key != COUNTED
-    }
+    return {key: value for key, value in summary.get("settings", {}).items() if key != COUNTED}
 
 
 def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: int | None = None) -> bool:

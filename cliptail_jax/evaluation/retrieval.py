@@ -7,9 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
-from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.concepts.tally import count_chunks
@@ -18,11 +16,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.pairs import PairSet
 from cliptail_jax.evaluation.ranks import Rank
 from cliptail_jax.files import save_arrays
-from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
-from cliptail_jax.models.cosine import normalize
-from cliptail_jax.parallel.sharding import batch_sharding
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import WORD_FREQUENCY
 from cliptail_jax.runs.evaluations import ARRAYS, add_summary, evaluation_directory
@@ -43,15 +38,6 @@ class RetrievalTask:
     opened: PairSet
     settings: Mapping[str, Any]
     word_frequency: Int[np.ndarray, " caption"] | None = None
-
-
-def make_encode_images(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
-    """The jitted function from a model's parts and images to unit-length features. `preprocess` normalizes the images."""
-
-    def encode_images(parts, images: Shaped[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
-        return normalize(nnx.merge(graphdef, *parts, copy=True).encode_image(preprocess.normalize(images)))
-
-    return jax.jit(encode_images, out_shardings=batch_sharding(mesh))
 
 
 def rank_pairs(

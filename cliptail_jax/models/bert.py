@@ -16,7 +16,7 @@ from jaxtyping import Float
 from cliptail_jax.models.dropout import Dropout, attend_dropping
 from cliptail_jax.models.layers import Tokens, Valid, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import ACTIVATIONS, CONFIGURATION, States, head_width, split_heads
+from cliptail_jax.models.transformer import ACTIVATIONS, CONFIGURATION, States, head_width
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,7 @@ class SelfAttention(nnx.Module):
         self.value = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
-        query, key, value = (split_heads(layer(x), self.heads) for layer in (self.query, self.key, self.value))
-        attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout)
-        return attended.reshape(x.shape)
+        return attend_dropping(self.query(x), self.key(x), self.value(x), self.heads, valid, dropout)
 
 
 class ResidualOutput(nnx.Module):

@@ -9,7 +9,7 @@ from functools import partial
 import jax.numpy as jnp
 from flax import nnx
 
-from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.timm_layers import Mlp
 
@@ -28,6 +28,7 @@ CONVNEXTS = {
 }
 
 _truncated = nnx.initializers.truncated_normal(0.02)
+CONVOLUTION = {"use_bias": True, "kernel_init": _truncated, "bias_init": nnx.initializers.zeros}
 
 
 def dense(inputs: int, outputs: int, **options) -> nnx.Linear:
@@ -35,10 +36,9 @@ def dense(inputs: int, outputs: int, **options) -> nnx.Linear:
     return linear(inputs, outputs, kernel_init=_truncated, bias_init=nnx.initializers.zeros, **options)
 
 
-def patches(inputs: int, outputs: int, size: int, *, dtype, rngs: nnx.Rngs) -> nnx.Conv:
+def patches(inputs: int, outputs: int, size: int, **options) -> nnx.Conv:
     """A convolution over patches that do not overlap, with bias."""
-    options = {"strides": size, "padding": "VALID", "kernel_init": _truncated, "dtype": dtype, "rngs": rngs}
-    return nnx.Conv(inputs, outputs, (size, size), **options)
+    return conv(inputs, outputs, size, stride=size, **CONVOLUTION, **options)
 
 
 class Block(RematBlock):
@@ -46,8 +46,8 @@ class Block(RematBlock):
 
     def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
         self.dtype = dtype
-        depthwise = {"padding": [(3, 3)] * 2, "feature_group_count": width, "kernel_init": _truncated}
-        self.conv_dw = nnx.Conv(width, width, (7, 7), **depthwise, dtype=dtype, rngs=rngs)
+        options = {"feature_group_count": width, **CONVOLUTION}
+        self.conv_dw = conv(width, width, 7, padding=3, **options, dtype=dtype, rngs=rngs)
         self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(width, MLP_RATIO * width, width, layer=dense, dtype=dtype, rngs=rngs)
         self.gamma = nnx.Param(jnp.full(width, INITIAL_GAMMA))

@@ -26,9 +26,9 @@ class DinoHead(nnx.Module):
         self,
         input_dim: int,
         *,
-        hidden: int = 2048,
-        bottleneck: int = 256,
-        prototypes: int = 65536,
+        hidden: int,
+        bottleneck: int,
+        prototypes: int,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+
+from cliptail_jax.models.layers import Valid
+from cliptail_jax.models.transformer import States, split_heads
 
 
 @dataclass(frozen=True)
@@ -32,28 +34,27 @@ class Dropout:
         return jnp.where(kept, x / (1 - self.rate), 0)
 
 
-Heads = Float[Array, "batch length heads head_width"]
-
-
 def attend_dropping(
-    query: Heads,
-    key: Heads,
-    value: Heads,
-    mask: Bool[Array | np.ndarray, "batch 1 1 length"],
+    query: States,
+    key: States,
+    value: States,
+    heads: int,
+    valid: Valid,
     dropout: Dropout,
     bias: Float[Array, "1 heads length length"] | None = None,
-) -> Heads:
-    """Scaled dot-product attention with dropout of the attention probabilities; `bias` is added to their logits."""
+) -> States:
+    """Multi-head scaled dot-product attention to the `valid` tokens, with dropout of the attention probabilities.
+
+    `bias` is added to their logits.
+    """
     dropping = dropout.key is not None
     attended = nnx.dot_product_attention(
-        query,
-        key,
-        value,
+        *(split_heads(x, heads) for x in (query, key, value)),
         bias,
-        mask,
+        valid[:, None, None, :],
         broadcast_dropout=False,  # published encoders use a mask for each example and head
         dropout_rng=dropout.key,
         dropout_rate=dropout.rate if dropping else 0.0,
         dtype=jnp.float32 if dropping else None,  # of the softmax, which nnx computes in this type under dropout
     )
-    return attended.astype(value.dtype)
+    return attended.astype(value.dtype).reshape(query.shape)

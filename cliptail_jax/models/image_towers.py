@@ -29,9 +29,16 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
-from cliptail_jax.models.relpos import RELPOS, RelPosViT
 from cliptail_jax.models.swin import SWINS, Swin
-from cliptail_jax.models.timm_members import EVAS, GAP_VITS, MOBILECLIP_VITS, PE_CORES, SIGLIPS, TOKEN_VITS
+from cliptail_jax.models.timm_members import (
+    EVAS,
+    GAP_VITS,
+    MOBILECLIP_VITS,
+    PE_CORES,
+    RELPOS,
+    SIGLIPS,
+    TOKEN_VITS,
+)
 from cliptail_jax.models.timm_vit import Member, TimmViT
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
@@ -202,10 +209,8 @@ def _describe_stages(name: str, image: ConfigDict) -> dict[str, Any]:
 
 
 def _build_vitamin(vision_cfg: VisionCfg, output_dim: int, **options) -> ViTamin:
-    size = VITAMINS[vision_cfg["timm_model_name"]]
-    side = image_size(vision_cfg) if size.image_size else None
-    bias = bool(vision_cfg.get("timm_proj_bias"))
-    return ViTamin(size.widths, size.layers, size.heads, output_dim, side, projection_bias=bias, **options)
+    size, bias = VITAMINS[vision_cfg["timm_model_name"]], bool(vision_cfg.get("timm_proj_bias"))
+    return ViTamin(size, output_dim, image_size(vision_cfg), projection_bias=bias, **options)
 
 
 def _build_fastvit(vision_cfg: VisionCfg, output_dim: int, **options) -> FastViT:
@@ -220,11 +225,6 @@ def _build_swin(vision_cfg: VisionCfg, output_dim: int, **options) -> Swin:
             f"data.image_size: {name} takes images of {size.image_size} pixels only, not {image_size(vision_cfg)}"
         )
     return Swin(size, output_dim, projection_bias=bool(vision_cfg.get("timm_proj_bias")), **options)
-
-
-def _build_relpos(vision_cfg: VisionCfg, output_dim: int, **options) -> RelPosViT:
-    bias = bool(vision_cfg.get("timm_proj_bias"))
-    return RelPosViT(RELPOS[vision_cfg["timm_model_name"]], output_dim, projection_bias=bias, **options)
 
 
 def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **options) -> VisionTransformer:
@@ -292,7 +292,7 @@ def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Con
     def build(vision_cfg: VisionCfg, output_dim: int, **options) -> TimmViT:
         name, bias = vision_cfg["timm_model_name"], vision_cfg.get("timm_proj_bias") or False
         member = members[name]
-        if not member.projects and output_dim != member.width:
+        if member.projection == "none" and output_dim != member.width:
             raise UserError(
                 f"{name} has features {member.width} wide, without a projection, not {output_dim}: set "
                 f"model.image.output_dim, or the configuration's embed_dim, to {member.width}"
@@ -345,6 +345,7 @@ IMAGE_TOWERS = {
     "mobileclip_vit": _timm_vits(MOBILECLIP_VITS, pools=("token",), projections=(None,), has_batch_norm=True),
     "token_vit": _timm_vits(TOKEN_VITS, pools=("token",), projections=(None,)),
     "gap_vit": _timm_vits(GAP_VITS, pools=("", "avg"), projections=("linear",)),
+    "relpos": _timm_vits(RELPOS, pools=("", "token"), projections=("linear",)),
     "vitamin": ImageTower(
         build=_build_vitamin,
         side_multiple=lambda _: vitamin.STRIDE,
@@ -364,12 +365,5 @@ IMAGE_TOWERS = {
         side_multiple=lambda _: 1,  # there is one size, which `_build_swin` checks
         timm_names=SWINS,
         values={"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
-    ),
-    "relpos": ImageTower(
-        build=_build_relpos,
-        side_multiple=lambda vision_cfg: RELPOS[vision_cfg["timm_model_name"]].patch_size,
-        timm_names=RELPOS,
-        for_open_clip=partial(_at_its_size, RELPOS),
-        values={"timm_pool": ("", "token"), "timm_proj": ("linear",)},
     ),
 }

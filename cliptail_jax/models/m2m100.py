@@ -19,7 +19,7 @@ from cliptail_jax.models.bert import dense
 from cliptail_jax.models.dropout import Dropout, attend_dropping
 from cliptail_jax.models.layers import Tokens, Valid, layer_norm
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import CONFIGURATION, States, head_width, split_heads
+from cliptail_jax.models.transformer import CONFIGURATION, States, head_width
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,8 @@ class SelfAttention(nnx.Module):
         self.out_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
-        query, key, value = (split_heads(layer(x), self.heads) for layer in (self.q_proj, self.k_proj, self.v_proj))
-        attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout)
-        return self.out_proj(attended.reshape(x.shape))
+        query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        return self.out_proj(attend_dropping(query, key, value, self.heads, valid, dropout))
 
 
 class Layer(RematBlock):

@@ -2,8 +2,7 @@
 
 A pre-norm transformer without biases and without position embeddings: the distance between two tokens adds a learned
 number to their attention logit, the same in all layers. MLPs are gated by GELU. Parameters have the names of the
-published state
-dicts: `embed_tokens`, `block.N.layer`, `final_layer_norm`. mT5-base has width 768, 12 layers and 12 heads.
+published state dicts: `embed_tokens`, `block.N.layer`, `final_layer_norm`. mT5-base has width 768, 12 layers and 12 heads.
 """
 
 import math
@@ -19,7 +18,7 @@ from jaxtyping import Float, Int
 from cliptail_jax.models.dropout import Dropout, attend_dropping
 from cliptail_jax.models.layers import Tokens, Valid, linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import ACTIVATIONS, States, split_heads
+from cliptail_jax.models.transformer import ACTIVATIONS, States
 
 Bias = Float[Array, "1 heads length length"]
 
@@ -93,10 +92,8 @@ class SelfAttention(nnx.Module):
             self.relative_attention_bias = table
 
     def __call__(self, x: States, bias: Bias, valid: Valid, dropout: Dropout) -> States:
-        query, key, value = (split_heads(layer(x), self.heads) for layer in (self.q, self.k, self.v))
-        query = query * math.sqrt(self.head_width)  # attention divides by this
-        attended = attend_dropping(query, key, value, valid[:, None, None, :], dropout, bias)
-        return self.o(attended.reshape(*x.shape[:2], -1))
+        query = self.q(x) * math.sqrt(self.head_width)  # attention divides by this
+        return self.o(attend_dropping(query, self.k(x), self.v(x), self.heads, valid, dropout, bias))
 
 
 class AttentionLayer(nnx.Module):

@@ -2,7 +2,7 @@
 
 A configuration (`model_cfg`) has `embed_dim`, `quick_gelu`, `vision_cfg` and `text_cfg`
 (github.com/mlfoundations/open_clip). Keys that start with `cliptail_` are additions that open_clip cannot express;
-`for_open_clip` removes or refuses them.
+`cliptail_jax.pretrained.save` removes or refuses them.
 """
 
 import dataclasses
@@ -190,19 +190,3 @@ def epsilon(section: str, config: Mapping[str, Any]) -> float:
         )
     check_keys(f"{section}.norm_kwargs.", given, {"eps": POSITIVE})
     return given.get("eps", EPSILON)
-
-
-def for_open_clip(model_cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration as open_clip reads it. Raises UserError for a tower that open_clip does not have."""
-    vision, text = dict(model_cfg["vision_cfg"]), dict(model_cfg["text_cfg"])
-    vision.pop("cliptail_initialization", None)  # affects new weights only
-    if vision.pop("cliptail_resampling", "") == EVERY_GRID:
-        raise UserError("dino.resample_own_grid: open_clip has no tower that resamples the positions of its own grid")
-    if name := vision.get("cliptail_model_name"):
-        raise UserError(f"model.image.name: open_clip has no {name}; modified_resnet and vit can be saved for it")
-    if "cliptail_encoder" in text:
-        raise UserError(
-            f"model.text.name: open_clip has no {text['hf_model_name']} with this run's vocabulary; a transformer can "
-            "be saved for it"
-        )
-    return {**model_cfg, "vision_cfg": vision, "text_cfg": text}

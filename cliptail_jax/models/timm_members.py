@@ -1,8 +1,9 @@
 """Sizes of timm's vision transformers, by name (github.com/huggingface/pytorch-image-models 1.0.31, eva.py,
-vision_transformer.py and vision_transformer_hybrid.py)."""
+vision_transformer.py, vision_transformer_hybrid.py and vision_transformer_relpos.py)."""
 
 from functools import partial
 
+from cliptail_jax.models import relpos
 from cliptail_jax.models.eva_blocks import KeysWithoutBias, NormedAttention, NormedSwiGlu, PostNormBlock
 from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import Attention, Block
@@ -19,13 +20,20 @@ _GAP = partial(
     block=partial(Block, attention=partial(Attention, use_bias=False), layer_scale=1e-6),
     class_token=False,
     pool="avg",
+    projection="behind",
 )
 _MOBILECLIP = partial(Member, conv_stem=True, token_has_position=False)
+_RELPOS = partial(
+    Member,
+    block=partial(Block, attention=partial(relpos.Attention, inner=256), make_mlp=relpos.mlp, layer_scale=1e-6),
+    relative=True,
+    projection="behind",
+)
 
 
 def _siglips(start: str, sides: tuple[int, ...], *sizes: int, **options) -> dict[str, Member]:
     """SigLIP's members that differ in the size of the images alone. `start` is that of their names."""
-    shared = {"class_token": False, "pool": "map", "projects": False, **options}
+    shared = {"class_token": False, "pool": "map", "projection": "none", **options}
     return {f"{start}_{side}": Member(side, *sizes, **shared) for side in sides}
 
 
@@ -65,3 +73,4 @@ TOKEN_VITS = {
 }
 GAP_VITS = {"vit_medium_patch16_gap_256": _GAP(256, 16, 512, 12, 8, 2048)}
 MOBILECLIP_VITS = {"vit_base_mci_224": _MOBILECLIP(224, 16, 768, 12, 12, 3072)}
+RELPOS = {"vit_relpos_medium_patch16_cls_224": _RELPOS(224, 16, 512, 12, 8, 2048)}

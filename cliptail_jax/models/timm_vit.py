@@ -2,7 +2,8 @@
 
 timm's class `Eva` has EVA-01 (Fang et al. 2022, arXiv 2211.07636), EVA-02 (arXiv 2303.11331, 2303.15389) and PE-Core
 (Bolya et al. 2025, arXiv 2504.13181); its class `VisionTransformer` has the others, such as SigLIP's (Zhai et al. 2023, arXiv
-2303.15343) and MobileCLIP's (Vasu et al. 2024, arXiv 2311.17049). Stochastic depth (timm_drop_path) is not implemented.
+2303.15343) and MobileCLIP's (Vasu et al. 2024, arXiv 2311.17049); the one with relative positions is in `relpos`. Stochastic
+depth (timm_drop_path) is not implemented.
 """
 
 import math
@@ -40,9 +41,10 @@ class Member:
       conv_stem: whether patches are embedded by `ConvStem`.
       norm_before: whether layer norm precedes the blocks.
       rotary: rotary positions, in addition to the embedding; None for none.
+      relative: whether the blocks compute relative positions from the grid, and there is no embedding.
       pool: 'token' is the class token, 'avg' the mean of the patches, 'map' attention pooling.
       pool_heads, pool_inner: of attention pooling; None for those of the blocks.
-      projects: whether a projection to the features follows.
+      projection: 'last' is the trunk's last layer, with bias; 'behind' follows the trunk; 'none' leaves the pooled state.
       eva_init: whether weights are initialized as in timm's `Eva`: those of projections into the residual stream are
         divided by √(2 i) in block i = 1, 2, ..., and the class token has the standard deviation 0.02, not 1e-6.
     """
@@ -61,10 +63,11 @@ class Member:
     conv_stem: bool = False
     norm_before: bool = False
     rotary: Rotary | None = None
+    relative: bool = False
     pool: str = "token"
     pool_heads: int | None = None
     pool_inner: int | None = None
-    projects: bool = True
+    projection: str = "last"
     eva_init: bool = False
 
 
@@ -106,8 +109,11 @@ class Trunk(nnx.Module):
             self.patch_embed = PatchEmbed(width, member.patch_size, use_bias=not member.norm_before, **options)
         token_std = STD if member.eva_init else 1e-6
         self.cls_token = nnx.Param(normal(token_std)(rngs.params(), (1, 1, width))) if member.class_token else None
-        positions = (image_size // member.patch_size) ** 2 + (member.class_token and member.token_has_position)
-        self.pos_embed = nnx.Param(normal(STD)(rngs.params(), (1, positions, width)))
+        if member.relative:
+            self.pos_embed = None
+        else:
+            positions = (image_size // member.patch_size) ** 2 + (member.class_token and member.token_has_position)
+            self.pos_embed = nnx.Param(normal(STD)(rngs.params(), (1, positions, width)))
         self.norm_pre = layer_norm(width, epsilon=epsilon, **options) if member.norm_before else None
         shape = BlockShape(width, member.heads, member.inner, epsilon, member.activation)
         scales = [(2 * i) ** -0.5 if member.eva_init else 1.0 for i in range(1, member.layers + 1)]
@@ -123,21 +129,24 @@ class Trunk(nnx.Module):
         x = self._with_positions(patches)
         if self.norm_pre is not None:
             x = self.norm_pre(x)
-        rotary = self.member.rotary
-        angles = rotary.angles(rows, columns, width // self.member.heads) if rotary else None
+        rotary, positions = self.member.rotary, (rows, columns) if self.member.relative else None
+        if rotary:
+            positions = rotary.angles(rows, columns, width // self.member.heads)
         for block in self.blocks:
-            x = block(x, positions=angles)
+            x = block(x, positions=positions)
         pooled = self._pooled(self.norm(x))
         return pooled if self.head is None else self.head(pooled)
 
     def _with_positions(self, patches: Grid) -> States:
         batch, rows, columns, width = patches.shape
-        positions = self.pos_embed[...].astype(self.dtype)
-        check_grid(rows, columns, math.isqrt(positions.shape[1]))
-        x = patches.reshape(batch, rows * columns, width)
-        if self.cls_token is None:
+        x, token, positions = patches.reshape(batch, rows * columns, width), None, 0
+        if self.cls_token is not None:
+            token = jnp.broadcast_to(self.cls_token[...].astype(self.dtype), (batch, 1, width))
+        if self.pos_embed is not None:
+            positions = self.pos_embed[...].astype(self.dtype)
+            check_grid(rows, columns, math.isqrt(positions.shape[1]))
+        if token is None:
             return x + positions
-        token = jnp.broadcast_to(self.cls_token[...].astype(self.dtype), (batch, 1, width))
         if self.member.token_has_position:
             return jnp.concatenate([token, x], 1) + positions
         return jnp.concatenate([token, x + positions], 1)
@@ -151,8 +160,7 @@ class Trunk(nnx.Module):
 class TimmViT(nnx.Module):
     """A transformer of timm's and a projection to features of width `output_dim`.
 
-    Unless the member pools by the mean, the projection is the trunk's last layer, with bias. EVA's is here initialized as
-    other layers: timm multiplies it by 0.001, for a classifier's logits.
+    EVA's projection is here initialized as other layers: timm multiplies it by 0.001, for a classifier's logits.
 
     Args:
       member: timm's model.
@@ -173,12 +181,12 @@ class TimmViT(nnx.Module):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        behind = member.pool == "avg"
         options = {"dtype": dtype, "rngs": rngs}
-        last = output_dim if member.projects and not behind else None
+        last = output_dim if member.projection == "last" else None
         self.trunk = Trunk(member, image_size, last, group_size=group_size, **options)
-        projection = {"proj": linear(member.width, output_dim, use_bias=projection_bias, **options)} if behind else {}
-        self.head = nnx.Dict(projection)
+        self.head = nnx.Dict()
+        if member.projection == "behind":
+            self.head.proj = linear(member.width, output_dim, use_bias=projection_bias, **options)
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""

@@ -15,7 +15,8 @@ from jax.nn.initializers import normal, zeros
 from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.timm_layers import QkvAttention, timm_linear
+from cliptail_jax.models.timm_blocks import Block, BlockShape
+from cliptail_jax.models.timm_layers import timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States
 
 DEPTHS = (2, 4)  # blocks of the two stages of convolutions
@@ -99,33 +100,21 @@ class ConvBlock(RematBlock):
 
 
 class GatedMlp(nnx.Module):
-    """Layer norm, and a linear layer gated by the GELU of another (GEGLU: Shazeer 2020, arXiv 2002.05202)."""
+    """Layer norm, and a linear layer gated by the GELU of another (GEGLU: Shazeer 2020, arXiv 2002.05202).
 
-    def __init__(self, width: int, *, dtype, rngs: nnx.Rngs):
+    In front of it, a block has a layer norm of its own.
+    """
+
+    def __init__(self, shape: BlockShape, *, output_scale: float, dtype, rngs: nnx.Rngs):
         shared = {"dtype": dtype, "rngs": rngs}
-        self.norm = layer_norm(width, epsilon=EPSILON, **shared)
-        self.w0 = timm_linear(width, MLP_RATIO * width, **shared)
-        self.w1 = timm_linear(width, MLP_RATIO * width, **shared)
-        self.w2 = timm_linear(MLP_RATIO * width, width, **shared)
+        self.norm = layer_norm(shape.width, epsilon=shape.epsilon, **shared)
+        self.w0 = timm_linear(shape.width, shape.inner, **shared)
+        self.w1 = timm_linear(shape.width, shape.inner, **shared)
+        self.w2 = timm_linear(shape.inner, shape.width, scale=output_scale, **shared)
 
     def __call__(self, x: States) -> States:
         x = self.norm(x)
         return self.w2(gelu(self.w0(x)) * self.w1(x))
-
-
-class Block(RematBlock):
-    """Attention and gated MLP, each preceded by layer norm (the MLP by two, the second its own) and added to its input."""
-
-    def __init__(self, width: int, heads: int, *, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        self.norm1 = layer_norm(width, epsilon=EPSILON, **shared)
-        self.attn = QkvAttention(width, heads, **shared)
-        self.norm2 = layer_norm(width, epsilon=EPSILON, **shared)
-        self.mlp = GatedMlp(width, **shared)
-
-    def forward(self, x: States) -> States:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
 
 
 def backbone(widths: tuple[int, int, int], *, dtype, rngs: nnx.Rngs) -> nnx.Dict:
@@ -152,37 +141,29 @@ def backbone(widths: tuple[int, int, int], *, dtype, rngs: nnx.Rngs) -> nnx.Dict
 class ViTamin(nnx.Module):
     """Convolutions, a transformer over their grid, the mean of its tokens, layer norm and a projection to the features.
 
-    The sides of the images are multiples of 16.
-
-    Args:
-      widths: of the two stages of convolutions and of the transformer.
-      layers, heads: of the transformer.
-      output_dim: the width of the features.
-      image_size: the side in pixels of the images for which it has positions; None for no positional embedding.
-      projection_bias: whether the projection has a bias.
+    The sides of the images are multiples of 16. `image_size` is that of the positional embedding, if `size` has one.
     """
 
     def __init__(
         self,
-        widths: tuple[int, int, int],
-        layers: int,
-        heads: int,
+        size: Size,
         output_dim: int,
-        image_size: int | None,
+        image_size: int,
         *,
         projection_bias: bool = False,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
         shared = {"dtype": dtype, "rngs": rngs}
-        width = widths[-1]
+        width = size.widths[-1]
+        shape = BlockShape(width, size.heads, MLP_RATIO * width, EPSILON)
         self.dtype = dtype
         self.trunk = nnx.Dict(
-            patch_embed=nnx.Dict(backbone=backbone(widths, **shared)),
-            blocks=nnx.List(Block(width, heads, **shared) for _ in range(layers)),
+            patch_embed=nnx.Dict(backbone=backbone(size.widths, **shared)),
+            blocks=nnx.List(Block(shape, make_mlp=GatedMlp, **shared) for _ in range(size.layers)),
             fc_norm=layer_norm(width, epsilon=EPSILON, **shared),
         )
-        self.has_positions = image_size is not None
+        self.has_positions = size.image_size is not None
         if self.has_positions:
             self.trunk.pos_embed = nnx.Param(normal(0.02)(rngs.params(), (1, (image_size // STRIDE) ** 2, width)))
         self.head = nnx.Dict(proj=linear(width, output_dim, use_bias=projection_bias, **shared))
@@ -203,5 +184,5 @@ class ViTamin(nnx.Module):
             check_grid(rows, columns, math.isqrt(positions.shape[1]))
             x = x + positions.astype(self.dtype)
         for block in self.trunk.blocks:
-            x = block(x)
+            x = block(x, positions=None)
         return self.head.proj(self.trunk.fc_norm(x.mean(1))).astype(jnp.float32)

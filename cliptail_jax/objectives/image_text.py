@@ -98,7 +98,7 @@ class ImageText(Objective):
             self.read = cached_text(tower, dtype, distinct_captions(self.variant))
             self.read_prompts = lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts)
         elif self.can_cut():
-            self.read = CutTokenizer(tokenizer, longest_caption(self.variant, tokenizer))
+            self.read = functools.partial(cut_ids, tokenizer, longest_caption(self.variant, tokenizer))
 
     def _open_tokenizer(self, saved: Path) -> TextTokenizer:
         """The tokenizer of the trained text tower, CLIP's if its merges are given, or the run's own in the file `saved`."""
@@ -166,15 +166,9 @@ class ImageText(Objective):
         }
 
 
-@dataclass(frozen=True)
-class CutTokenizer:
-    """A tokenizer that returns only the first `length` ids of each text."""
-
-    tokenizer: Tokenize
-    length: int
-
-    def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "batch length"]:
-        return self.tokenizer(texts)[:, : self.length]
+def cut_ids(tokenizer: Tokenize, length: int, texts: Sequence[str]) -> Int32[np.ndarray, "batch length"]:
+    """Only the first `length` ids of each text."""
+    return tokenizer(texts)[:, :length]
 
 
 def longest_caption(variant: Variant, tokenizer: Tokenize) -> int:

@@ -8,12 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.evaluation.counting import ClassHead, count_shapes, make_evaluate_batch
-from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.sharding import batch_sharding, check_accumulation, check_batch, make_mesh, replicated
 from cliptail_jax.planning.operations import operations
 from cliptail_jax.planning.program import Program, compiled_program
@@ -91,33 +89,18 @@ def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[
     parts = jax.tree.map(laid_out, shapes, state_shardings(mesh, shapes, False)).parts()
     learned = {"logit_scale": ()} if objective.uses_prompts else {"bias": (classes,)}
     head = {"embeddings": (classes, config.model.image.output_dim), **learned}
-    images = {"batch_size": config.eval.batch_size, "side": config.data.image_size}
-    traced = trace_evaluation(mesh, graphdef, parts, objective.preprocess, head, **images)
-    sizes = {"parameters": bytes_of_device(parts), "optimizer": 0}
-    steps = {"total_steps": 0, "batch_size": config.eval.batch_size}
-    return _plan(objective, traced, topology, versions, has_batch_norm=_is_filled(shapes.batch_stats), **sizes, **steps)
-
-
-def trace_evaluation(
-    mesh: Mesh,
-    graphdef: nnx.GraphDef,
-    parts: tuple,
-    preprocess: Preprocess,
-    head: Mapping[str, tuple[int, ...]],
-    *,
-    batch_size: int,
-    side: int,
-) -> jax.stages.Traced:
-    """The step from images of `side` pixels to counts of predictions. `head` has the shapes of a `ClassHead`'s arrays."""
     on_each = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))  # noqa: E731
+    side, batch_size = config.data.image_size, config.eval.batch_size
     batch = {"images": ((side, side, 3), np.uint8), "labels": ((), np.int32), "mask": ((), bool)}
-    counts = count_shapes(head["embeddings"][0])
-    return make_evaluate_batch(graphdef, mesh, preprocess).trace(
+    traced = make_evaluate_batch(graphdef, mesh, objective.preprocess).trace(
         parts,
         ClassHead(**{name: on_each(shape, np.float32) for name, shape in head.items()}),
-        {name: on_each(shape, np.int32) for name, shape in counts.items()},
+        {name: on_each(shape, np.int32) for name, shape in count_shapes(classes).items()},
         {name: on_all_chips(mesh, (batch_size, *shape), dtype) for name, (shape, dtype) in batch.items()},
     )
+    sizes = {"parameters": bytes_of_device(parts), "optimizer": 0}
+    steps = {"total_steps": 0, "batch_size": batch_size}
+    return _plan(objective, traced, topology, versions, has_batch_norm=_is_filled(shapes.batch_stats), **sizes, **steps)
 
 
 def _plan(

@@ -9,15 +9,13 @@ import dataclasses
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, digest_of_json, read_json, user_cache, write_json
+from cliptail_jax.files import digest_of, read_json, user_cache, write_json
 from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
 # Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
@@ -27,7 +25,7 @@ OUT_OF_MEMORY = re.compile(
 )
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
 CACHE = "plans"  # in the user's cache
-FORMAT = 4  # to be incremented when other things are read from programs
+FORMAT = 5  # to be incremented when other things are read from programs
 LARGEST = 20  # the number of operations of a program that are kept, those that move most bytes
 
 
@@ -80,37 +78,15 @@ def compiled_program(
     about = [FORMAT, name, dict(options), dict(versions), os.environ.get("XLA_FLAGS", "")]
     text = lowered.as_text() + json.dumps(about)
     path = user_cache(CACHE) / f"{digest_of([text.encode()])[:32]}.json"
-    found = _read(path)
+    found = None
+    with contextlib.suppress(OSError, UserError):  # a damaged file is replaced
+        found = read_json(path, Program)
     if found is None:
         found = _compile(lowered, name, options, cache)
         with contextlib.suppress(OSError):  # it is compiled again next time
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"program": dataclasses.asdict(found), "sha256": _digest(found)})
+            write_json(path, dataclasses.asdict(found))
     return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Cached:
-    """A file of the cache: a program with its digest."""
-
-    program: Program
-    sha256: str
-
-
-def _digest(program: Program) -> str:
-    return digest_of_json(dataclasses.asdict(program))
-
-
-def _read(path: Path) -> Program | None:
-    """The program in a file of the cache; None if the file is missing, unreadable or changed."""
-    try:
-        found = read_json(path, _Cached)
-    except (OSError, UserError):
-        found = _Cached(Program(0), "")
-    if found is None or found.sha256 == _digest(found.program):
-        return found and found.program
-    print(f"note: {path} is damaged; the program is compiled again", file=sys.stderr)
-    return None
 
 
 def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], cache: int) -> Program:

@@ -18,7 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute
 from cliptail_jax.models.positions import resize_positions
-from cliptail_jax.pretrained.names import is_resized, resized_grid
+from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.runs import checkpoints
 
 
@@ -44,26 +44,21 @@ class CheckpointWeights:
         """SHA-256 of the checkpoint's manifest, and so of its files."""
         return checkpoints.digest(self.step)
 
+    def shapes(self, state: nnx.State) -> dict[tuple, tuple[int, ...]]:
+        """The stored shapes of the parameters and statistics of `state` that the checkpoint has."""
+        names = {path: tuple(map(str, path)) for path, _ in nnx.to_flat_state(state)}
+        return {path: self._stored[name].shape for path, name in names.items() if name in self._stored}
+
     def problems(self, state: nnx.State) -> dict[tuple, str]:
         """The parameters and statistics of `state` that are missing or misshapen in the checkpoint, with the reason."""
-        found = {}
+        shapes, found = self.shapes(state), {}
         for path, variable in nnx.to_flat_state(state):
-            stored, name = self._stored.get(tuple(map(str, path))), ".".join(map(str, path))
-            if stored is None:
+            name, shape = ".".join(map(str, path)), tuple(variable.shape)
+            if path not in shapes:
                 found[path] = f"it has no {name}"
-            elif stored.shape != tuple(variable.shape) and not is_resized(path, stored.shape, tuple(variable.shape)):
-                found[path] = f"{name} has shape {list(stored.shape)}, but the model needs {list(variable.shape)}"
+            elif shapes[path] != shape and not is_resized(path, shapes[path], shape):
+                found[path] = f"{name} has shape {list(shapes[path])}, but the model needs {list(shape)}"
         return found
-
-    def resized(self, state: nnx.State) -> dict[tuple, tuple[int, int]]:
-        """The positional embeddings of `state` that `read` resizes, with the sides of both grids."""
-        stored = {path: self._stored.get(tuple(map(str, path))) for path, _ in nnx.to_flat_state(state)}
-        grids = {
-            path: resized_grid(path, stored[path].shape, tuple(x.shape))
-            for path, x in nnx.to_flat_state(state)
-            if stored[path] is not None
-        }
-        return {path: grid for path, grid in grids.items() if grid}
 
     def check(self, state: nnx.State) -> None:
         """Raise UserError unless the checkpoint has the parameters and statistics of `state`."""

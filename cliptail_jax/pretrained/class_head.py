@@ -4,10 +4,10 @@ FILE.npy may be accompanied by FILE.json, as `cliptail_jax.pretrained.make_head`
 rows, and "digest" the SHA-256 of the array's bytes.
 """
 
-import json
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from typing import Required, TypedDict
 
 import numpy as np
 from etils import epath
@@ -15,7 +15,7 @@ from jaxtyping import Float32, Shaped
 
 from cliptail_jax.concepts.vocabulary import imagenet_names, normalized_name
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, load_array, work_path
+from cliptail_jax.files import digest_of, load_array, read_json, work_path
 
 
 def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]) -> Float32[np.ndarray, "classes dim"]:
@@ -77,18 +77,17 @@ def _read_array(path: str) -> Shaped[np.ndarray, "rows dim"]:
     return array
 
 
+class Sidecar(TypedDict, total=False):
+    """FILE.json: the names of the array's rows, and its digest. What else `make_head` writes is not read."""
+
+    classes: Required[list[str]]
+    digest: str
+
+
 def _read_classes(sidecar: epath.Path, array: Shaped[np.ndarray, "rows dim"]) -> list[str]:
-    """The names of the array's rows. The "digest" is optional, as is everything else that `make_head` writes."""
-    try:
-        document = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"head.init: cannot read '{sidecar}', which names the head's rows ({error})") from None
-    classes = document.get("classes") if isinstance(document, dict) else None
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise UserError(
-            f"head.init: '{sidecar}', which should name the head's rows, has no \"classes\", a list of names: add it, or "
-            "move the file"
-        )
+    """The names of the array's rows."""
+    document = read_json(sidecar, Sidecar)
+    classes = document["classes"]
     if len(classes) != len(array):
         raise UserError(
             f"head.init: '{sidecar}' names {len(classes)} classes, but its head has {len(array)} rows: make the head "

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cliptail_jax.errors import UserError
@@ -52,6 +53,19 @@ def split(name: str) -> tuple[str, str | None]:
 def slug(name: str) -> str:
     """A model's name as the name of a directory."""
     return re.sub(r"[^\w.+-]+", "_", name.removeprefix(PREFIX)).strip("_")
+
+
+def directories(names: Iterable[str], folder: Path) -> dict[str, Path]:
+    """A directory in `folder` for each model. Raises UserError if two models would share one."""
+    found: dict[str, Path] = {}
+    for name in dict.fromkeys(names):
+        directory = folder / slug(name)
+        if other := next((other for other, taken in found.items() if taken == directory), None):
+            raise UserError(
+                f"{other} and {name} would share the directory {directory}: give each a --workdir of its own"
+            )
+        found[name] = directory
+    return found
 
 
 def fetch(repository: str, files: list[str], revision: str | None) -> Path:

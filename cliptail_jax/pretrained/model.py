@@ -49,11 +49,7 @@ class ModelName:
         """
         if self.is_run:
             return open_run(self.source).digest
-        return (
-            None
-            if self.source.startswith(hub.PREFIX)
-            else checked_digest(find(self.source, CONFIG, WEIGHTS_FILES, None))
-        )
+        return None if self.source.startswith(hub.PREFIX) else checked_digest(find(self.source, CONFIG, WEIGHTS_FILES))
 
     def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
         """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""
@@ -88,13 +84,13 @@ def find_model(name: str) -> ModelName:
     )
 
 
-def open_model(name: str, *, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
+def open_model(name: str) -> OpenedModel:
     """The model called `name`: a run's work directory, a published name, 'hf-hub:OWNER/NAME', or a folder.
 
-    A run computes in the type that it was trained in, a published model in `dtype`. Raises UserError if there is no such
+    A run computes in the type that it was trained in, a published model in float32. Raises UserError if there is no such
     model.
     """
-    return find_model(name).open(dtype=dtype, mesh=mesh)
+    return find_model(name).open()
 
 
 def open_text_model(name: str, context_length: int = 77, merges: str | None = None) -> OpenedModel:

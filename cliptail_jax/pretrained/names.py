@@ -4,8 +4,6 @@ The attribute paths in our models are the published names, except for the last p
 differs.
 """
 
-import math
-
 import numpy as np
 
 from cliptail_jax.models.positions import leading_tokens
@@ -58,8 +56,3 @@ def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> 
         and leading is not None
         and leading == leading_tokens(stored_rows)
     )
-
-
-def resized_grid(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """The sides of the stored grid and of the model's, if a positional embedding is resized; else None."""
-    return (math.isqrt(stored[-2]), math.isqrt(shape[-2])) if is_resized(path, stored, shape) else None

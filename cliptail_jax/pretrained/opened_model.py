@@ -68,19 +68,9 @@ class OpenedModel:
         return self.weights.digest
 
     @property
-    def revision(self) -> str | None:
-        """The version of weights that may change: a commit of the Hub, or a step of a run."""
-        return self.weights.revision
-
-    @property
     def embed_dim(self) -> int:
         """The width of the features."""
         return self.config["embed_dim"]
-
-    @property
-    def is_run(self) -> bool:
-        """Whether the model was trained by this project's training loop."""
-        return self.step is not None
 
     @property
     def has_text(self) -> bool:
@@ -91,11 +81,6 @@ class OpenedModel:
     def has_words(self) -> bool:
         """Whether the model classifies words; its tokenizer is then a `BagOfWords`."""
         return classifies_words(self.description)
-
-    @property
-    def has_tokenizer(self) -> bool:
-        """Whether the model comes with a tokenizer, or merges were given for it."""
-        return self._tokenizer is not None
 
     def at_size(self, size: int, key: str = "image_size") -> "OpenedModel":
         """The model for images of `size` × `size` pixels.
@@ -124,16 +109,13 @@ class OpenedModel:
         self.weights.check(state)
         return nnx.merge(graphdef, self.weights.read(state, shardings))
 
-    @property
+    @functools.cached_property
     def tokenizer(self) -> TextTokenizer | BagOfWords:
         """From texts to int32 tokens [n, context]. Raises UserError if the model comes without one."""
-        if not self.has_tokenizer:
+        tokenizer = self.open_tokenizer()
+        if tokenizer is None:
             raise UserError(
                 f"{self.name} comes without a {TOKENIZER}: put it in the folder of the weights, or give CLIP's "
-                "bpe_simple_vocab_16e6.txt.gz as merges"
+                "bpe_simple_vocab_16e6.txt.gz, as text.tokenizer in a config, or as merges"
             )
-        return self._tokenizer
-
-    @functools.cached_property
-    def _tokenizer(self) -> TextTokenizer | BagOfWords | None:
-        return self.open_tokenizer()
+        return tokenizer

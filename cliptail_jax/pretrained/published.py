@@ -12,8 +12,7 @@ left out: open_clip lists its weights as pytorch_model.bin, which `load` does no
 
 Models outside the lists are in the table for the preprocessing of their architectures. Repositories and preprocessing
 are those of open_clip 3.3 (src/open_clip/pretrained.py), except that ViT-B-16-plus-240's laion400m_e32 has a repository
-of its own in timm (timm/models/vision_transformer.py). `scripts/benchmark/published_sizes.py` fills in parameters and
-memory.
+of its own in timm (timm/models/vision_transformer.py). `scripts/benchmark/published_sizes.py` fills in parameters.
 """
 
 import csv
@@ -46,7 +45,6 @@ class PublishedModel:
         preprocess: open_clip's preprocess_cfg.
         image_size: the side of the images in pixels.
         parameters: their number.
-        memory: bytes that the evaluation needs on a TPU v5e chip; 'refused' by the compiler, or '' if not compiled.
     """
 
     name: str
@@ -57,7 +55,6 @@ class PublishedModel:
     preprocess: dict[str, Any]
     image_size: int
     parameters: int
-    memory: str
 
 
 @functools.cache
@@ -98,5 +95,4 @@ def _model(row: dict[str, str]) -> PublishedModel:
         preprocess=preprocess,
         image_size=int(row["image_size"]),
         parameters=int(row["parameters"]),
-        memory=row["memory"],
     )

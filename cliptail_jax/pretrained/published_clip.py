@@ -36,9 +36,9 @@ class Document(TypedDict, total=False):
 
 
 def load(name_or_path: str | Path, **options) -> OpenedModel:
-    """As `open_published`, but loads the weights and the tokenizer at once."""
+    """As `open_published`, but loads the weights at once."""
     opened = open_published(name_or_path, **options)
-    _ = opened.model, opened.has_tokenizer
+    _ = opened.model
     return opened
 
 
@@ -46,7 +46,6 @@ def open_published(
     name_or_path: str | Path,
     *,
     architecture: str | None = None,
-    revision: str | None = None,
     merges: str | Path | None = None,
     dtype=jnp.float32,
     mesh: Mesh | None = None,
@@ -54,10 +53,9 @@ def open_published(
     """A published CLIP, or a classifier that `cliptail_jax.pretrained.save` has written.
 
     Args:
-        name_or_path: 'hf-hub:OWNER/NAME', a folder with open_clip_config.json and weights, that configuration, or a
+        name_or_path: 'hf-hub:OWNER/NAME', perhaps with '@REVISION', a folder with open_clip_config.json and weights, that configuration, or a
             .safetensors file in the same folder.
         architecture: open_clip's name of the architecture, instead of the configuration.
-        revision: a branch, tag or commit of the Hub.
         merges: CLIP's merges file, for weights that come without a tokenizer.
         dtype: the type in which the model computes. Its parameters are float32.
         mesh: the devices on which the parameters are laid out; None for one device.
@@ -66,7 +64,7 @@ def open_published(
         UserError: something is missing, corrupt, unknown or does not fit.
     """
     name = str(name_or_path)
-    source = find(name, CONFIG, WEIGHTS_FILES, revision)
+    source = find(name, CONFIG, WEIGHTS_FILES)
     document = _read_document(name, source.config, architecture)
     config = document["model_cfg"]
     check_model(config)

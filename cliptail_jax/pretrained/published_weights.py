@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.positions import resize_positions
-from cliptail_jax.pretrained.names import from_published, is_resized, published_name, published_shape, resized_grid
+from cliptail_jax.pretrained.names import from_published, is_resized, published_name, published_shape
 from cliptail_jax.pretrained.source import ModelFiles, checked_digest
 
 NameOf = Callable[[tuple], str]  # from a parameter's path in the model to its name in the file
@@ -78,16 +78,12 @@ class PublishedWeights:
             found = {path: misfit(path, x, file, self.name_of) for path, x in nnx.to_flat_state(state)}
         return {path: reason for path, reason in found.items() if reason}
 
-    def resized(self, state: nnx.State) -> dict[tuple, tuple[int, int]]:
-        """The positional embeddings of `state` that `read` resizes, with the sides of both grids."""
+    def shapes(self, state: nnx.State) -> dict[tuple, tuple[int, ...]]:
+        """The stored shapes, in PyTorch's layout, of the parameters of `state` that the file has."""
         with open_weights(self.source.weights) as file:
-            names = set(file.keys())
-            grids = {
-                path: resized_grid(path, tuple(file.get_slice(name).get_shape()), published_shape(path, x.shape))
-                for path, x in nnx.to_flat_state(state)
-                if (name := self.name_of(path)) in names
-            }
-        return {path: grid for path, grid in grids.items() if grid}
+            names = {path: self.name_of(path) for path, _ in nnx.to_flat_state(state)}
+            stored = set(file.keys())
+            return {at: tuple(file.get_slice(name).get_shape()) for at, name in names.items() if name in stored}
 
     def check(self, state: nnx.State) -> None:
         """Raise UserError unless the file is intact and has the tensors of a whole model's `state`, and no other."""

@@ -21,7 +21,7 @@ from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import image_tower
-from cliptail_jax.models.open_clip import for_open_clip
+from cliptail_jax.models.positions import EVERY_GRID
 from cliptail_jax.models.text_towers import build_text_tower
 from cliptail_jax.pretrained.names import published_name, to_published
 from cliptail_jax.pretrained.published_clip import HEAD, WEIGHTS_FILES
@@ -122,12 +122,22 @@ def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:
     if classifies_words(description):
         raise UserError("the run classifies words, which open_clip's models do not: use the run's checkpoints")
     config = dict(description["model_cfg"])
-    vision_cfg, text_cfg = config["vision_cfg"], config.setdefault("text_cfg", NO_TEXT)
-    if "text_quick_gelu" in description and not text_cfg.get("hf_model_name"):
-        if image_tower(vision_cfg).has_activation:
+    vision, text = dict(config["vision_cfg"]), config.get("text_cfg", NO_TEXT)
+    vision.pop("cliptail_initialization", None)  # affects new weights only
+    if vision.pop("cliptail_resampling", "") == EVERY_GRID:
+        raise UserError("dino.resample_own_grid: open_clip has no tower that resamples the positions of its own grid")
+    if name := vision.get("cliptail_model_name"):
+        raise UserError(f"model.image.name: open_clip has no {name}; modified_resnet and vit can be saved for it")
+    if "cliptail_encoder" in text:
+        raise UserError(
+            f"model.text.name: open_clip has no {text['hf_model_name']} with this run's vocabulary; a transformer can "
+            "be saved for it"
+        )
+    if "text_quick_gelu" in description and not text.get("hf_model_name"):
+        if image_tower(vision).has_activation:
             raise UserError(
                 "model.activation: open_clip has one activation per model, but one tower of this run has GELU and the other "
                 "QuickGELU"
             )
         config["quick_gelu"] = description["text_quick_gelu"]
-    return for_open_clip(config)
+    return {**config, "vision_cfg": vision, "text_cfg": text}

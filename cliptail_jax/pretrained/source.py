@@ -22,21 +22,19 @@ class ModelFiles:
     revision: str | None = None
 
 
-def find(name: str, config_file: str, weights_files: list[str], revision: str | None) -> ModelFiles:
+def find(name: str, config_file: str, weights_files: list[str]) -> ModelFiles:
     """The files of the model `name`.
 
     Args:
         name: 'hf-hub:OWNER/NAME', perhaps with '@REVISION', or the path of a folder, its configuration or a weights file.
         config_file: the name of the configuration.
         weights_files: names of weights files; the first that exists is used.
-        revision: a branch, tag or commit of the Hub.
 
     Raises:
         UserError: there are no weights, or a file does not match the `sha256.json` beside it.
     """
     if name.startswith(hub.PREFIX):
-        repository, pinned = hub.split(name)
-        revision = revision or pinned
+        repository, revision = hub.split(name)
         config = hub.fetch(repository, [config_file], revision)
         commit = hub.commit(config)
         weights = hub.fetch(repository, weights_files, commit)

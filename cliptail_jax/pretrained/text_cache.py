@@ -25,7 +25,6 @@ from cliptail_jax.pretrained.towers import Tower
 from cliptail_jax.runs.console import log_line
 
 CHUNK = 16384  # texts between two points from which an interrupted computation can be continued
-LARGE = 1e8  # bytes of which the user is informed
 FORMAT = 1  # to be incremented when a tower's forward pass changes
 STATES, HASHES, DONE, DIGESTS = "states.npy", "hashes.npy", "done.txt", "sha256.json"
 
@@ -60,7 +59,7 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     """
     hashes = hashes_of(texts)
     order = np.argsort(hashes, kind="stable")
-    folder = cache_folder() / key(tower, dtype, hashes[order])
+    folder = user_cache("text_states") / key(tower, dtype, hashes[order])
     try:
         with locked(folder.with_suffix(".lock")):
             if folder.exists() and not is_whole(folder):
@@ -98,9 +97,6 @@ def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> Non
     states = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float32, shape)
     with open(path, "r+b") as file:  # a full disk is an error here, where a later write to memory would be a crash
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    if states.nbytes > LARGE:
-        size = states.nbytes / 1e9
-        log_line(f"  the text tower's outputs for {len(texts):,} captions, {size:.1f} GB, are saved in {folder.parent}")
     shown = f"embedding captions by {tower.name}"
     with tqdm(total=len(texts), initial=done, unit=" texts", unit_scale=True, desc=shown, disable=None) as progress:
         for start in range(done, len(texts), CHUNK):
@@ -128,7 +124,3 @@ def hashes_of(texts: Iterable[str]) -> UInt64[np.ndarray, " text"]:
     """64 bits of BLAKE2 per text. The chance that two of three million texts share them is one in four million."""
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, np.uint64)
-
-
-def cache_folder() -> Path:
-    return user_cache("text_states")

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import jax.numpy as jnp
-from jax.sharding import Mesh
-
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_json, work_path
 from cliptail_jax.models.encoder_shapes import encoder_shape
@@ -18,28 +15,19 @@ from cliptail_jax.runs.directory import read_config
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 
 
-def open_encoder(
-    name_or_path: str | Path,
-    *,
-    pooler: str = "mean_pooler",
-    context_length: int = 77,
-    revision: str | None = None,
-    dtype=jnp.float32,
-    mesh: Mesh | None = None,
-) -> OpenedModel:
-    """A Hugging Face text encoder, whose features are its pooled outputs.
+def open_encoder(name_or_path: str | Path, context_length: int = 77) -> OpenedModel:
+    """A Hugging Face text encoder, whose features are the means of its outputs.
 
     Args:
-        name_or_path: 'hf-hub:OWNER/NAME', or a folder with config.json, model.safetensors and tokenizer.json.
-        pooler: one of `cliptail_jax.models.encoder_text.POOLERS`.
+        name_or_path: 'hf-hub:OWNER/NAME', perhaps with '@REVISION', or a folder with config.json, model.safetensors and
+            tokenizer.json.
         context_length: the number of tokens to which texts are truncated.
-        revision, dtype, mesh: as for `open_published`.
 
     Raises:
         UserError: something is missing, corrupt or does not fit.
     """
     name = str(name_or_path)
-    source = find(name, ENCODER_CONFIG, ENCODER_WEIGHTS, revision)
+    source = find(name, ENCODER_CONFIG, ENCODER_WEIGHTS)
     for file, path in ((ENCODER_CONFIG, source.config), (TOKENIZER, source.tokenizer)):
         if path is None:
             raise UserError(f"{name} has weights but no {file}: add it to the folder")
@@ -49,15 +37,13 @@ def open_encoder(
         raise UserError(f"context_length={context_length} is more than the {shape.max_context} positions of {name}")
     repository, _ = hub.split(name)
     text_cfg = {"hf_model_name": repository, "hf_tokenizer_name": repository, "context_length": context_length}
-    text_cfg |= {"hf_proj_type": None, "hf_pooler_type": pooler}
+    text_cfg |= {"hf_proj_type": None, "hf_pooler_type": "mean_pooler"}
     name_of, unused = encoder_names(source.weights)
     return OpenedModel(
         name=name,
         description={"model_cfg": {"embed_dim": shape.width, "text_cfg": text_cfg}, "encoder": encoder},
         weights=PublishedWeights(source, lambda path: name_of(path[1:]), unused),
         preprocess=None,
-        dtype=dtype,
-        mesh=mesh,
         open_tokenizer=lambda: encoder_tokenizer(source.tokenizer, text_cfg, encoder),
     )
 

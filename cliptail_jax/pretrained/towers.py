@@ -8,6 +8,7 @@ are initialized as in any run.
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,8 +23,8 @@ from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.text_towers import CLIP_TEXT, build_text_tower
 from cliptail_jax.pretrained.model import open_model, open_text_model
+from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.pretrained.opened_model import Weights
-from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
 PROJECTIONS = ("proj", "text_projection")  # what text towers have after the pooled output
@@ -79,7 +80,11 @@ class Tower:
     @functools.cached_property
     def resized(self) -> dict[tuple, tuple[int, int]]:
         """The sides of the two grids of each positional embedding that is resized, by its path in the whole model."""
-        return self.weights.resized(self._abstract_state())
+        state = self._abstract_state()
+        stored, shapes = self.weights.shapes(state), {path: tuple(x.shape) for path, x in nnx.to_flat_state(state)}
+        sides = lambda shape: math.isqrt(shape[-2])  # noqa: E731
+        resized = [path for path in stored if is_resized(path, stored[path], shapes[path])]
+        return {path: (sides(stored[path]), sides(shapes[path])) for path in resized}
 
     def _abstract_state(self) -> nnx.State:
         """The shapes of the tower's arrays, by their paths in the whole model."""
@@ -143,7 +148,7 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
     options = {"has_bias": has_bias, "preprocess": opened.preprocess}
     tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, quick_gelu, **options)
     if not partial:
-        _check_filled("image", name, tower.missing, {"model.image.output_dim": (opened.embed_dim, output_dim)})
+        _check_filled("image", name, tower.missing, opened.embed_dim if opened.embed_dim != output_dim else None)
     return tower
 
 
@@ -162,19 +167,17 @@ def open_text_tower(name: str, *, output_dim: int, context_length: int, partial:
     """
     with _naming("text.init"):
         opened = open_text_model(name, context_length, merges or None)
-        if not opened.has_tokenizer:
-            raise UserError(f"{name} comes without a {TOKENIZER}: give CLIP's merges file as text.tokenizer")
+        tokenizer = opened.tokenizer
     is_encoder = "vision_cfg" not in opened.config
     text_cfg = dict(opened.config["text_cfg"]) | ({"hf_proj_type": "mlp"} if is_encoder else {})
     quick_gelu = bool(opened.description.get("text_quick_gelu", opened.config.get("quick_gelu")))
     encoder = opened.description.get("encoder")
     has_bias = opened.config.get("init_logit_bias") is not None
-    tower = Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, encoder, opened.tokenizer, has_bias)
+    tower = Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, encoder, tokenizer, has_bias)
     if not partial:
         # The MLP is not part of an encoder.
         missing = {path: reason for path, reason in tower.missing.items() if not (is_encoder and path[1] == "proj")}
-        fixed = {} if is_encoder else {"model.image.output_dim": (opened.embed_dim, output_dim)}
-        _check_filled("text", name, missing, fixed)
+        _check_filled("text", name, missing, None if is_encoder or opened.embed_dim == output_dim else opened.embed_dim)
     return tower
 
 
@@ -187,17 +190,12 @@ def _naming(field: str) -> Iterator[None]:
         raise UserError(f"{field}: {error}") from None
 
 
-def _check_filled(key: str, name: str, missing: Mapping[tuple, str], fixed: Mapping[str, tuple[int, int]]) -> None:
-    """Raise UserError if weights leave parameters unfilled.
-
-    For each config field that the weights determine, `fixed` has the needed and the given value.
-    """
-    if not missing:
-        return
-    wrong = [f"{field}={needed}" for field, (needed, given) in fixed.items() if needed != given]
-    more = f" (and {len(missing) - 1} more parameters)" if len(missing) > 1 else ""
-    remedy = f"set {' and '.join(wrong)}, or {key}.partial=True to" if wrong else f"set {key}.partial=True to"
-    raise UserError(
-        f"{key}.init: {name} does not fill the tower: {next(iter(missing.values()))}{more}; {remedy} initialize and train "
-        "what is missing"
-    )
+def _check_filled(key: str, name: str, missing: Mapping[tuple, str], width: int | None) -> None:
+    """Raise UserError if weights leave parameters unfilled. `width` is that of the model's features, if the run has another."""
+    if missing:
+        more = f" (and {len(missing) - 1} more parameters)" if len(missing) > 1 else ""
+        instead = f"model.image.output_dim={width}, or " if width else ""
+        raise UserError(
+            f"{key}.init: {name} does not fill the tower: {next(iter(missing.values()))}{more}; set {instead}{key}.partial=True "
+            "to initialize and train what is missing"
+        )

@@ -21,7 +21,7 @@ from cliptail_jax.transfer.configuration import Transfer
 def main(config: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
-    from cliptail_jax.pretrained.hub import slug
+    from cliptail_jax.pretrained.hub import directories
     from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.runs.on_dask import run_models_on_dask
     from cliptail_jax.transfer.program import TransferFailed, add_results, print_report, transfer
@@ -32,9 +32,9 @@ def main(config: ConfigDict, workdir: Path) -> None:
     failures = {}
     with sole_writer(workdir):
         if flags.FLAGS.runner == "dask":
-            directories = {name: workdir / "models" / slug(name) for name in config.models}
-            failures = run_models_on_dask(directories, "models", workdir, flags.FLAGS.scheduler)
-            for of_model in directories.values():
+            directory_of = directories(config.models, workdir / "models")
+            failures = run_models_on_dask(directory_of, "models", workdir, flags.FLAGS.scheduler)
+            for of_model in directory_of.values():
                 add_results(workdir, of_model)
         try:
             transfer(config, workdir, failures)

@@ -1,9 +1,9 @@
 """Image features of a model for the splits of transfer sets, computed once and cached on disk.
 
 `features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
-them, `labels`, `records` (the index of each image in the split; unreadable images are left out), `seconds` and `key`, a
-digest of the weights, the images' preprocessing and the split's files. When one of them changes, the features are
-computed again and replaced.
+them, `labels`, `records` (the index of each image in the split; unreadable images are left out) and `seconds`. KEY is a digest
+of the weights, the size of the images and the split's files. When one of them changes, the features are computed again and
+replaced.
 """
 
 import time
@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -26,13 +24,13 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
+from cliptail_jax.evaluation.counting import FeatureCollector, make_encode_images, pass_over
 from cliptail_jax.evaluation.skipping import on_all_processes
 from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
 from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import broadcast_from_first
-from cliptail_jax.parallel.sharding import batch_sharding, local_rows
+from cliptail_jax.parallel.sharding import local_rows
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.results.transfers import file_name
 from cliptail_jax.runs.console import log_line
@@ -77,22 +75,18 @@ class FeatureExtractor:
         source = opened.sources[split]
         stem = file_name(f"{source.name}-{split}")
         changed = [name for name, is_set in evaluation_pixels(self._reading).items() if is_set]
-        key = digest_of_json(
-            [self.model.weights, self.image_size, *changed, *self.model.settings, split_fingerprint(source)]
-        )[:16]
+        key = digest_of_json([self.model.weights, self.image_size, *changed, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if broadcast_from_first(path.exists()):
             try:
                 arrays = load_arrays(path)
-                if str(arrays.pop("key", key)) != key:  # older files have none
-                    raise UserError(f"{path} belongs to other weights, images or data")
-                return SplitFeatures(**arrays)
-            except (UserError, TypeError) as error:
+                return SplitFeatures(*(arrays[name] for name in SplitFeatures._fields))
+            except UserError as error:
                 log_line(f"note: {error}; the features are computed again")
         computed = self._compute(opened, split)
         if jax.process_index() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_arrays(path, **computed._asdict(), key=np.array(key))
+            save_arrays(path, **computed._asdict())
             for other in self._folder.glob(f"{stem}.*.npz"):
                 if other != path:
                     other.unlink()
@@ -101,7 +95,7 @@ class FeatureExtractor:
     def _compute(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
         if self._loaded is None:
             graphdef, state, preprocess = on_all_processes(lambda: self.model.load(self._mesh, self.image_size))
-            self._loaded = make_encode(graphdef, state, self._mesh, preprocess), preprocess
+            self._loaded = partial(make_encode_images(graphdef, self._mesh, preprocess), (state,)), preprocess
         encode, preprocess = self._loaded
         source, labels = opened.sources[split], opened.labels(split)
         start = time.perf_counter()
@@ -128,24 +122,13 @@ def all_images(source: Source, labels: Int[np.ndarray, " image"]) -> Variant:
     return Variant(source, np.arange(len(source)), labels, source.class_names, labels, captions=None)
 
 
-def make_encode(graphdef: nnx.GraphDef, state: nnx.State, mesh: Mesh, preprocess: Preprocess) -> Callable:
-    """The function from uint8 images, which are normalized as `preprocess` does, to a tower's features."""
-
-    @partial(jax.jit, out_shardings=batch_sharding(mesh))
-    def encode(state, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
-        model = nnx.merge(graphdef, state, copy=True)
-        return model.encode_image(preprocess.normalize(images)).astype(jnp.float32)
-
-    return partial(encode, state)
-
-
 def encode_images(
     encode: Callable, images: Variant, preprocess: Preprocess, mesh: Mesh, batch_size: int, reading: ConfigDict
 ) -> dict[str, np.ndarray]:
     """`features`, `labels` and `records` of the images that can be read.
 
-    `encode` is the result of `make_encode` for the same `preprocess`. Raises UserError if no image can be read, or more
-    than the share `reading.max_unreadable` are unreadable.
+    `encode` is the function from uint8 images to features, for the same `preprocess`. Raises UserError if no image can be
+    read, or more than the share `reading.max_unreadable` are unreadable.
     """
     unreadable, kept = UnreadableImages(images, reading.max_unreadable), FeatureCollector(images)
     batches = evaluation_batches(

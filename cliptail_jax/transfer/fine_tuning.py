@@ -11,6 +11,7 @@ A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, and 
 """
 
 import dataclasses
+import functools
 import itertools
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import gather
+from cliptail_jax.evaluation.counting import gather, make_encode_images
 from cliptail_jax.files import digest_of_json, read_json, write_json
 from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.distributed import broadcast_from_first
@@ -39,7 +40,7 @@ from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
-from cliptail_jax.transfer.features import all_images, encode_images, make_encode
+from cliptail_jax.transfer.features import all_images, encode_images
 from cliptail_jax.transfer.linear_probe import Linear
 from cliptail_jax.transfer.methods import Measurement, check_classes, logits_of
 from cliptail_jax.transfer.models import TransferModel
@@ -190,7 +191,8 @@ def predict(
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
     head = Linear(gather(opened.model.head[...]).T, gather(opened.model.bias[...]))
-    encode = make_encode(*nnx.split(opened.model), mesh, opened.preprocess)
+    graphdef, state = nnx.split(opened.model)
+    encode = functools.partial(make_encode_images(graphdef, mesh, opened.preprocess), (state,))
     arrays = encode_images(encode, images, opened.preprocess, mesh, batch_size, reading)
     return {"predictions": logits_of(head, arrays.pop("features")).argmax(1), **arrays}
 

@@ -35,11 +35,6 @@ class TransferModel:
         return self.model.name
 
     @property
-    def settings(self) -> dict[str, str]:
-        """The settings of results besides the weights. Earlier versions used CLIP's pixel statistics."""
-        return {} if self.run else {"preprocess": "own"}
-
-    @property
     def initial(self) -> str:
         """The name of the model for `image.init`. Raises UserError if its activation is not that of its weights."""
         if self.model.architecture:

@@ -28,7 +28,7 @@ from cliptail_jax.files import append_line, load_arrays, read_lines, save_arrays
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
-from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.pretrained.hub import directories
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.results.transfers import FILE, Settings, Transfer, TransferKey, predictions_path, read_transfers
 from cliptail_jax.runs.console import last_lines, log_line
@@ -71,7 +71,7 @@ def transfer(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}
     if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run or an evaluation: choose another --workdir")
     check_directory(workdir, ("report.md", PAGE), (FILE,))
-    check_directories(config.models)
+    directories(config.models, workdir)  # raises UserError if two models would share one
     failures = dict(failures)
     models = open_all(open_transfer_model, config.models, failures)
     sets = open_all(lambda name: open_transfer_set(name, config.data.data_dir), config.sets, failures)
@@ -111,16 +111,6 @@ def print_report(workdir: Path) -> None:
     if jax.process_index() == 0:
         text = (workdir / "report.md").read_text(encoding="utf-8")
         print(f"{text}\n{last_lines(workdir / 'report.md', address(workdir / PAGE))}")
-
-
-def check_directories(names: Sequence[str]) -> None:
-    """Raises UserError if two models would share a directory."""
-    name_of = {}
-    for name in dict.fromkeys(names):
-        if (other := name_of.setdefault(slug(name), name)) != name:
-            raise UserError(
-                f"{other} and {name} would share the directory {slug(name)}: give each a --workdir of its own"
-            )
 
 
 def open_all(open_one: Callable[[str], Any], names: Sequence[str], failures: Failures) -> list[Any]:
@@ -164,7 +154,6 @@ def result_of(
     key = {"model": model.name, "set": opened.chosen.name, "method": method}
     settings = {
         "weights": model.weights,
-        **model.settings,
         "image_size": extract.image_size,
         "data": {split: split_fingerprint(source) for split, source in opened.sources.items()},
         **of_method,

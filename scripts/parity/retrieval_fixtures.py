@@ -1,9 +1,8 @@
-"""References for tests/evaluation/test_retrieval_parity.py: recalls by open_clip and CLIP_benchmark for stored features.
+"""References for tests/evaluation/test_retrieval.py: recalls by open_clip and CLIP_benchmark for stored features.
 
 retrieval.npz has `pair_images` and `pair_captions` [pair, dim], among which are equal ones, and open_clip's numbers of them;
 and `images` [image, dim], `captions` [caption, dim] and `image_of` [caption], of which none are equal, with CLIP_benchmark's
-recalls; `tied_*` are the same with equal ones, of which CLIP_benchmark leaves the order to torch.topk. All features are
-multiples of 1/8, so that scores that are not normalized are exact.
+recalls. All features are multiples of 1/8, so that scores that are not normalized are exact.
 
 `open_clip_train.metrics` is later than open_clip 3.3 (made with commit 89fb801), whose ranks leave the order of equal ones to
 torch.argsort.
@@ -52,13 +51,10 @@ def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     images = with_equals(rng, features(rng, np.zeros((64, DIM)), 8))
     captions = with_equals(rng, features(rng, images, 8))
     arrays = {"pair_images": images, "pair_captions": captions, **of_open_clip(images, captions)}
-    for prefix in ("", "tied_"):
-        images = features(rng, np.zeros((48, DIM)), 8)
-        image_of = np.sort(np.append(np.arange(48), rng.integers(0, 48, 100)))
-        captions = features(rng, images[image_of], 8)
-        if prefix:
-            images, captions = with_equals(rng, images), with_equals(rng, captions)
-        recalls = of_clip_benchmark(images, captions, image_of)
-        found = {"images": images, "captions": captions, "image_of": image_of, **recalls}
-        arrays |= {prefix + name.replace("@", "_"): value for name, value in found.items()}
+    images = features(rng, np.zeros((48, DIM)), 8)
+    image_of = np.sort(np.append(np.arange(48), rng.integers(0, 48, 100)))
+    captions = features(rng, images[image_of], 8)
+    recalls = of_clip_benchmark(images, captions, image_of)
+    found = {"images": images, "captions": captions, "image_of": image_of, **recalls}
+    arrays |= {name.replace("@", "_"): value for name, value in found.items()}
     return {"retrieval.npz": {name: np.asarray(value) for name, value in arrays.items()}}

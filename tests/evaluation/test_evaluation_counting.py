@@ -193,5 +193,5 @@ def test_counts_that_cannot_be_added_are_refused(tmp_path, counts):
 def test_what_is_missing_is_named(spec, set_name, message, folder):
     with pytest.raises(UserError, match=message):
         class_frequency(spec, folder, set_name, ("mouse",))
-    with pytest.raises(UserError, match="no folder .*absent of published class frequencies"):
+    with pytest.raises(UserError, match="no folder '.*absent' of published class frequencies"):
         class_frequency("cc12m", folder / "absent", set_name, ("cat",))

@@ -58,9 +58,3 @@ def test_initialisation_follows_dino():
         assert abs(values.std() / std - 1) < 5 / (2 * values.size) ** 0.5
         assert abs(values).max() > 2.5 * std
     assert not any(np.any(layer.bias[...]) for layer in head.mlp)
-
-
-def test_the_default_sizes_are_the_study_s():
-    head = nnx.eval_shape(lambda: DinoHead(1024, rngs=nnx.Rngs(0)))
-    assert [layer.kernel.shape for layer in head.mlp] == [(1024, 2048), (2048, 2048), (2048, 256)]
-    assert head.prototypes.shape == (65536, 256)

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from published_names import flat
 
-from cliptail_jax.models import fastvit, relpos, swin
+from cliptail_jax.models import fastvit, swin, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
@@ -17,7 +17,6 @@ from cliptail_jax.models.fastvit import FastViT
 from cliptail_jax.models.m2m100 import M2M100, M2M100Shape
 from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.mt5 import MT5, MT5Shape
-from cliptail_jax.models.relpos import RelPosViT
 from cliptail_jax.models.swin import Swin
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.timm_vit import TimmViT
@@ -125,10 +124,10 @@ def parameters():
         "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
         "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
         "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
-        "vitamin": ViTamin((8, 12, 32), 2, 4, 16, 32, rngs=rngs),
+        "vitamin": ViTamin(vitamin.Size((8, 12, 32), 2, 4, 32), 16, 32, rngs=rngs),
         "fastvit": FastViT(fastvit.Size((1, 0, 0, 1), 8, is_large=False), 16, rngs=rngs),
         "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
-        "relpos": RelPosViT(relpos.Size(8, 32, 2, 4, inner=12, image_size=32), 16, rngs=rngs),
+        "relpos": TimmViT(TIMM_VITS["relpos_parity"][1], 16, 32, rngs=rngs),
         "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
         "eva": TimmViT(TIMM_VITS["eva02_parity"][1], 16, 32, rngs=rngs),
         "siglip": TimmViT(TIMM_VITS["siglip_parity_32"][1], 32, 32, rngs=rngs),

@@ -10,7 +10,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions, token_positions
 
 TORCH = np.load(Path(__file__).parents[1] / "data" / "torch_positions.npz")
-REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "dino_reference.npz"
 
 
 @pytest.mark.parametrize("case", [name for name in TORCH if name.startswith("dino/")])
@@ -27,15 +26,6 @@ def test_a_model_for_another_size_has_open_clips_positions(case):
     side, new = map(int, case.removeprefix("open_clip/").split("_to_"))
     resized = resize_positions(jnp.asarray(TORCH[f"embedding_{side}"]), new)
     np.testing.assert_allclose(resized, TORCH[case], rtol=0, atol=3e-6)
-
-
-@pytest.mark.skipif(not REFERENCE.exists(), reason="the study's positions are not here")
-@pytest.mark.parametrize("side", [2, 3, 4, 5, 7, 9])
-def test_positions_are_those_of_the_studys_dino(side):
-    with np.load(REFERENCE) as stored:
-        embedding, expected = stored["positions/embedding"], stored[f"positions/{side}"]
-    found = token_positions(jnp.asarray(embedding), side, side, EVERY_GRID if side == 7 else OTHER_GRIDS)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_towers_own_grid_is_left_alone_unless_every_grid_is_resampled():

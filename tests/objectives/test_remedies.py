@@ -93,8 +93,8 @@ LOGITS = np.random.default_rng(1).normal(size=(BATCH, len(FREQUENCY))).astype(np
 DIRECT = {"logit_adjustment": "tau", "margin": "margin", "class_weights": "beta"}
 
 
-@pytest.mark.parametrize("names, size", [*(((name,), 0) for name in REMEDIES), (tuple(REMEDIES), 3)])
-def test_each_remedy_and_all_together_equal_the_formula(config, names, size):
+@pytest.mark.parametrize("names, size", [((), 0), ((), 3), *(((name,), 0) for name in REMEDIES), (tuple(REMEDIES), 3)])
+def test_loss_with_no_remedy_each_and_all_together_equals_the_formula(config, names, size):
     """Over all classes, and over the vocabularies of two groups."""
     changes = {f"loss__{name}": REMEDIES[name] for name in names}
     objective = objective_with(config, vocabulary__size=size, vocabulary__group_size=BATCH // 2, **changes)

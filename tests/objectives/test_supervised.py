@@ -17,28 +17,6 @@ sample = jax.jit(sample_vocabulary, static_argnames=("size", "group_size"))
 ALL = np.ones(8, bool)
 
 
-def direct_loss(logits, labels, mask, vocabularies):
-    """The definition in float64, example by example."""
-    losses = []
-    for i in np.flatnonzero(mask):
-        classes = np.flatnonzero(vocabularies[i * len(vocabularies) // len(labels)])
-        row = logits[i].astype(np.float64)
-        losses.append(np.log(np.exp(row[classes]).sum()) - row[labels[i]])
-    return np.mean(losses)
-
-
-@pytest.mark.parametrize("groups", [0, 1, 4])
-def test_loss_equals_the_definition_over_all_classes_and_over_sampled_vocabularies(groups):
-    rng = np.random.default_rng(groups)
-    logits, labels = rng.normal(size=(8, 6)).astype(np.float32) * 10, rng.integers(0, 6, 8)
-    mask, vocabulary = rng.random(8) < 0.7, None
-    if groups:
-        vocabulary = sample(jax.random.key(0), labels, mask, jnp.ones(6), size=3, group_size=8 // groups)
-    loss = supervised_loss(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(mask), vocabulary)
-    every = np.ones((1, 6), bool) if vocabulary is None else np.array(vocabulary)
-    np.testing.assert_allclose(loss, direct_loss(logits, labels, mask, every), rtol=1e-5)
-
-
 @given(
     labels=st.lists(st.integers(0, 9), min_size=8, max_size=8),
     mask=st.lists(st.booleans(), min_size=8, max_size=8),

@@ -8,12 +8,18 @@ import pytest
 from cliptail_jax.plan import note_missing_cache
 from cliptail_jax.planning import compiling, program
 from cliptail_jax.planning.compiling import plan_step
+from cliptail_jax.planning.hlo import Traffic
 from cliptail_jax.planning.report import table
 from cliptail_jax.planning.topologies import Topology, find_topology
 from tests.synthetic import synthetic_objective
 
 FOUND = program.Program(
-    peak=5, hbm=7, hbm_uncached=8, exchanged=(("all-reduce", "f32[8]"),), largest=(("fusion f32[8]", "dot", 64, 80),)
+    peak=5,
+    hbm=7,
+    hbm_uncached=8,
+    collectives={"all-reduce": Traffic(2, 30)},
+    exchanged=(("all-reduce", "f32[8]"),),
+    largest=(("fusion f32[8]", "dot", 64, 80),),
 )
 
 
@@ -43,26 +49,30 @@ def test_what_a_program_needs_is_known_however_much_it_is(message, needs):
 
 @pytest.fixture
 def compiled(monkeypatch, tmp_path):
-    """A function that plans a program, and says how many times it was compiled so far."""
+    """A function that plans a program of a text, and says how many were compiled so far."""
     times = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(program, "_compile", lambda *_: times.append(1) or FOUND)
 
-    def plan():
-        lowered = types.SimpleNamespace(as_text=lambda: "text")
-        assert program.compiled_program(lowered, "v5e-4", {}, {}, 0) == FOUND
+    def plan(text="text", **versions):
+        lowered = types.SimpleNamespace(as_text=lambda: text)
+        assert program.compiled_program(lowered, "v5e-4", {}, versions, 0) == FOUND
         return len(times)
 
     return plan
 
 
-@pytest.mark.parametrize("before, after", [('"peak": 5', '"peak": 4'), ("64", '"many"'), ("}", ""), ("{", "[" * 10**5)])
-def test_a_cached_plan_that_was_changed_is_made_again(before, after, compiled, tmp_path, capsys):
+def test_a_program_is_compiled_once_for_the_same_versions(compiled):
+    assert (compiled("a"), compiled("a"), compiled("b"), compiled("b")) == (1, 1, 2, 2)
+    assert (compiled("a", libtpu="2"), compiled("a")) == (3, 3)
+
+
+@pytest.mark.parametrize("before, after", [("64", '"many"'), ("}", ""), ("{", "[" * 10**5)])
+def test_a_cached_plan_that_is_damaged_is_made_again(before, after, compiled, tmp_path):
     assert (compiled(), compiled()) == (1, 1)
     (file,) = (tmp_path / "cliptail_jax" / "plans").iterdir()
     file.write_text(file.read_text().replace(before, after, 1))
     assert (compiled(), compiled()) == (2, 2)
-    assert capsys.readouterr().err == f"note: {file} is damaged; the program is compiled again\n"
 
 
 def test_without_a_writable_cache_there_are_plans_and_a_note(compiled, tmp_path, capsys):

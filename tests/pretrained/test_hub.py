@@ -78,10 +78,10 @@ def hub(monkeypatch, tmp_path):
 
 def test_a_repository_is_fetched_once_and_pinned(hub):
     pretrained = load("hf-hub:owner/name")
-    assert pretrained.revision == COMMIT
+    assert pretrained.weights.revision == COMMIT
     assert ("GET", "open_clip_model.safetensors") in Hub.requests
     Hub.requests.clear()
-    assert load("hf-hub:owner/name", revision=COMMIT).digest == pretrained.digest
+    assert load(f"hf-hub:owner/name@{COMMIT}").digest == pretrained.digest
     assert not [request for request in Hub.requests if request[0] == "GET"]
 
 
@@ -99,19 +99,19 @@ def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
 
 
 @pytest.mark.parametrize(
-    "name, revision, expected",
+    "name, expected",
     [
-        ("owner/other", None, "hf-hub:owner/other: the Hub has no such repository"),
-        ("not a name", None, "hf-hub:not a name: the Hub was not asked, since it names its repositories OWNER/NAME"),
-        ("../x", None, "hf-hub:../x: the Hub was not asked"),
-        ("owner/name", "v2", "hf-hub:owner/name at revision v2: the repository has no such revision"),
-        ("owner/name", None, "has no open_clip_model.safetensors or .*model.safetensors$"),
+        ("owner/other", "hf-hub:owner/other: the Hub has no such repository"),
+        ("not a name", "hf-hub:not a name: the Hub was not asked, since it names its repositories OWNER/NAME"),
+        ("../x", "hf-hub:../x: the Hub was not asked"),
+        ("owner/name@v2", "hf-hub:owner/name at revision v2: the repository has no such revision"),
+        ("owner/name", "has no open_clip_model.safetensors or .*model.safetensors$"),
     ],
 )
-def test_what_the_hub_has_not_is_named(hub, name, revision, expected):
+def test_what_the_hub_has_not_is_named(hub, name, expected):
     (Hub.folder / "open_clip_model.safetensors").unlink()
     with pytest.raises(UserError, match=expected):
-        load(f"hf-hub:{name}", revision=revision)
+        load(f"hf-hub:{name}")
 
 
 def test_a_hub_that_does_not_answer_is_asked_once_for_all_models(hub, monkeypatch, capsys):

@@ -53,10 +53,9 @@ def change_tensors(folder, change):
     save_file(tensors, folder / WEIGHTS)
 
 
-def change_config(folder, section, **changes):
+def change_config(folder, *sections, **changes):
     document = json.loads((folder / CONFIG).read_text())
-    config = document["model_cfg"]
-    (config[section] if section else config).update(changes)
+    functools.reduce(dict.__getitem__, sections, document).update(changes)
     (folder / CONFIG).write_text(json.dumps(document))
 
 
@@ -67,7 +66,7 @@ def assert_equal_states(model, other):
 def message(action) -> str:
     with pytest.raises(UserError) as error:
         action()
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
     return str(error.value)
 
 
@@ -103,8 +102,16 @@ def tensor(name, value):
     return lambda folder: change_tensors(folder, lambda t: t.pop(name) if value is None else t.update({name: value}))
 
 
-def config(section, **changes):
-    return lambda folder: change_config(folder, section, **changes)
+def config(*sections, **changes):
+    return lambda folder: change_config(folder, *sections, **changes)
+
+
+def model(section, **changes):
+    return config("model_cfg", section, **changes)
+
+
+def pixels(**changes):
+    return config("preprocess_cfg", **changes)
 
 
 def weights_of(name):
@@ -123,12 +130,14 @@ def content(file, change):
 
 
 def timm(name, **changes):
-    return config("vision_cfg", timm_model_name=name, **changes)
+    return model("vision_cfg", timm_model_name=name, **changes)
 
 
 EXTRA = ", which the architecture does not have; these are not the weights of this configuration"
 MISSING = ", which the architecture has with shape [32]"
 NOT_WHOLE = "is not a complete safetensors file"
+THREE = "or three, one for each channel"
+SIZES = "it takes a number of pixels from 1 to 4096"
 SPOILED = [
     (tensor("visual.proj", np.full((32, 16), np.nan, np.float16)), "the tensor visual.proj has NaN or infinite values"),
     (
@@ -145,13 +154,31 @@ SPOILED = [
     (content(CONFIG, lambda _: b"{"), "open_clip_config.json is damaged (Expecting"),
     (content(CONFIG, lambda _: b"[]"), "open_clip_config.json is damaged (Expected `object`, got `array`)"),
     (content(CONFIG, lambda _: b"{}"), "is not a configuration of open_clip"),
-    (config("", loss="siglip"), "'loss', which is not supported"),
-    (config("vision_cfg", pool_type="map"), 'pool_type="map", which is not supported; "tok", "avg" are'),
-    (config("vision_cfg", image_size=[32, 64]), "only square images"),
+    (content(CONFIG, lambda _: b"[" * 200_000), "open_clip_config.json is damaged (maximum recursion depth"),
+    (config("model_cfg", loss="siglip"), "'loss', which is not supported"),
+    (model("vision_cfg", pool_type="map"), 'pool_type="map", which is not supported; "tok", "avg" are'),
+    (model("vision_cfg", image_size=[32, 64]), "only square images"),
     (timm("eva02_base_patch16_clip_225"), "is not supported (did you mean eva02_base_patch16_clip_224"),
     (timm("swin_base_patch4_window7_224"), "data.image_size: swin_base_patch4_window7_224 takes images of 224 pixels"),
-    (config("text_cfg", norm_kwargs={"elementwise": 1}), "text_cfg.norm_kwargs"),
-    (config("text_cfg", hf_model_name="roberta-base", hf_pooler_type="max_pooler"), "hf_pooler_type"),
+    (model("text_cfg", norm_kwargs={"elementwise": 1}), "text_cfg.norm_kwargs"),
+    (model("text_cfg", hf_model_name="roberta-base", hf_pooler_type="max_pooler"), "hf_pooler_type"),
+    (pixels(mean="abc"), f'preprocess_cfg.mean="abc"; it takes a number, {THREE}'),
+    (pixels(mean=[1, 2]), f"preprocess_cfg.mean=[1, 2]; it takes a number, {THREE}"),
+    (pixels(mean=[[1], [2], [3]]), "preprocess_cfg.mean=[[1], [2], [3]]"),
+    (pixels(std=[-1, 1, 1]), f"std=[-1, 1, 1]; it takes a positive number, {THREE}"),
+    (pixels(std=1e-300), "preprocess_cfg.std=1e-300"),
+    (pixels(size=[32, 32, 3]), f"preprocess_cfg.size=[32, 32, 3]; {SIZES}, or a pair"),
+    (pixels(interpolation=["bicubic"]), 'preprocess_cfg.interpolation=["bicubic"]'),
+    (pixels(mode="L"), 'preprocess_cfg.mode="L"'),
+    (pixels(short_side=-1), "preprocess_cfg.short_side=-1; it takes 0 or a number of pixels"),
+    (config(preprocess_cfg=[1]), "open_clip_config.json is damaged (Expected `object | null`, got `array`"),
+    (config(model_cfg=None), "open_clip_config.json is damaged (Expected `object`, got `null`"),
+    (model("vision_cfg", image_size=1_000_000), f"vision_cfg.image_size=1000000; {SIZES}"),
+    (model("vision_cfg", image_size=[32] * 1000), "vision_cfg.image_size=[32, 32, "),
+    (model("vision_cfg", head_width=1000), "the model's configuration: 0 heads do not divide 32"),
+    (model("text_cfg", heads=5), "the model's configuration: 5 heads do not divide 32 channels"),
+    (model("vision_cfg", **{"a\nb": 1}), r"has 'vision_cfg.a\nb', which is not supported"),
+    (model("text_cfg", cliptail_encoder=[1]), "text_cfg.cliptail_encoder=[1]; it takes an object"),
 ]
 
 
@@ -173,12 +200,12 @@ def test_an_encoder_of_another_kind_is_refused_by_the_key(tmp_path):
     assert 'hidden_act="relu"' in message(lambda: load(folder))
 
 
-def test_clips_merges_are_given_by_path_and_not_for_another_tokenizers_model(folder):
+def test_clips_merges_are_for_a_model_that_comes_without_its_tokenizer(folder):
     merges = DATA / "clip_merges_subset.txt"
     assert load(folder, merges=merges).tokenizer(["a photo"]).shape == (1, 10)
     assert "comes without a tokenizer.json" in message(lambda: load(folder).tokenizer)
-    change_config(folder, "text_cfg", hf_tokenizer_name="roberta-base")
-    assert "has the tokenizer of roberta-base" in message(lambda: load(folder, merges=merges))
+    change_config(folder, "model_cfg", "text_cfg", hf_tokenizer_name="roberta-base")
+    assert "comes without a tokenizer.json" in message(lambda: load(folder, merges=merges).tokenizer)
 
 
 OTHER_ENCODER = "of another text encoder: its {} is {}, that of the encoder's config.json {}"
@@ -189,12 +216,6 @@ OTHER_ENCODER = "of another text encoder: its {} is {}, that of the encoder's co
     [
         ("vit", "bert", {}, "is not CLIP's tokenizer, which the model's text tower needs"),
         ("vit", "bert", {"hf_tokenizer_name": "bert-base-uncased", "vocab_size": 50}, "the model's vocabulary has 50"),
-        (
-            "vit",
-            "bert",
-            {"hf_tokenizer_name": "timm/ViT-B-16-SigLIP"},
-            "is not the tokenizer that the model needs, timm/ViT-B-16-SigLIP: it is WordPiece",
-        ),
         ("roberta-mean", "bert", {}, OTHER_ENCODER.format("pad_token_id", 0, 1)),
         ("roberta-mean", "xlm", {"eos_token_id": 5}, OTHER_ENCODER.format("eos_token_id", 2, 5)),
     ],
@@ -205,7 +226,7 @@ def test_the_tokenizer_of_another_family_is_refused(model, tokenizer, changes, e
     if encoder := CASES[model]["encoder"]:
         (folder / "config.json").write_text(json.dumps({**encoder, "vocab_size": 1000, **changes}))
     else:
-        change_config(folder, "text_cfg", **{"vocab_size": 1000} | changes)
+        change_config(folder, "model_cfg", "text_cfg", **{"vocab_size": 1000} | changes)
     assert expected in message(lambda: open_published(folder).tokenizer)
 
 
@@ -219,12 +240,12 @@ def hub(monkeypatch, tmp_path):
 
 
 def test_a_cached_repository_loads_without_network_and_a_corrupt_file_in_it_is_an_error(hub, published):
-    found = message(lambda: load("hf-hub:owner/name", revision="v1"))
+    found = message(lambda: load("hf-hub:owner/name@v1"))
     assert "hf-hub:owner/name at revision v1: open_clip_config.json is not in the cache" in found
     root = put_in_cache(hub, published, "owner/name")
-    for revision in (None, COMMIT):
-        pretrained = load("hf-hub:owner/name", revision=revision)
-        assert pretrained.revision == COMMIT
+    for name in ("hf-hub:owner/name", f"hf-hub:owner/name@{COMMIT}"):
+        pretrained = load(name)
+        assert pretrained.weights.revision == COMMIT
         assert_equal_states(pretrained.model, load(published).model)
     blob = (root / "snapshots" / COMMIT / WEIGHTS).resolve()
     content = bytearray(blob.read_bytes())
@@ -243,8 +264,6 @@ def test_each_model_is_one_row_with_an_architecture_of_open_clips():
         assert model.corpus is None or model.corpus in CORPORA and "study" in model.lists
         assert set(model.lists) <= set(LISTS) and 60e6 < model.parameters < 6e9
         assert read_preprocess(model.preprocess, model.image_size).size == model.image_size
-        # Parameters are float32.
-        assert model.memory in ("", "refused") or int(model.memory) > 4 * model.parameters
 
 
 def test_the_study_has_49_models_of_six_corpora():
@@ -291,62 +310,6 @@ def test_an_architecture_has_the_preprocessing_of_its_published_weights(name, st
     assert read_preprocess(listed_preprocess(name), 224) == expected
 
 
-@pytest.fixture(scope="module")
-def to_edit(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("published"), "vit")
-
-
-def message_of(to_edit, content: str) -> str:
-    (to_edit / "open_clip_config.json").write_text(content)
-    with pytest.raises(UserError) as error:
-        _ = open_published(to_edit).model
-    assert "\n" not in str(error.value) and len(str(error.value)) < 400
-    return str(error.value)
-
-
-def edited(to_edit, *path_and_value) -> str:
-    *path, key, value = path_and_value
-    document = json.loads((write_model(to_edit, "vit") / "open_clip_config.json").read_text())
-    functools.reduce(dict.__getitem__, path, document)[key] = value
-    return json.dumps(document)
-
-
-THREE = "or three, one for each channel"
-PIXELS = "it takes a number of pixels from 1 to 4096"
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        (("preprocess_cfg", "mean", "abc"), f'preprocess_cfg.mean="abc"; it takes a number, {THREE}'),
-        (("preprocess_cfg", "mean", [1, 2]), f"preprocess_cfg.mean=[1, 2]; it takes a number, {THREE}"),
-        (("preprocess_cfg", "mean", [[1], [2], [3]]), "preprocess_cfg.mean=[[1], [2], [3]]"),
-        (("preprocess_cfg", "std", [-1, 1, 1]), f"std=[-1, 1, 1]; it takes a positive number, {THREE}"),
-        (("preprocess_cfg", "std", 1e-300), "preprocess_cfg.std=1e-300"),
-        (("preprocess_cfg", "size", [32, 32, 3]), f"preprocess_cfg.size=[32, 32, 3]; {PIXELS}, or a pair"),
-        (("preprocess_cfg", "interpolation", ["bicubic"]), 'preprocess_cfg.interpolation=["bicubic"]'),
-        (("preprocess_cfg", "mode", "L"), 'preprocess_cfg.mode="L"'),
-        (("preprocess_cfg", "short_side", -1), "preprocess_cfg.short_side=-1; it takes 0 or a number of pixels"),
-        (("preprocess_cfg", [1]), "open_clip_config.json is damaged (Expected `object | null`, got `array`"),
-        (("model_cfg", None), "open_clip_config.json is damaged (Expected `object`, got `null`"),
-        (("model_cfg", "vision_cfg", "image_size", 1_000_000), f"vision_cfg.image_size=1000000; {PIXELS}"),
-        (("model_cfg", "vision_cfg", "image_size", [32] * 1000), "vision_cfg.image_size=[32, 32, "),
-        (("model_cfg", "vision_cfg", "head_width", 1000), "the model's configuration: 0 heads do not divide 32"),
-        (("model_cfg", "text_cfg", "heads", 5), "the model's configuration: 5 heads do not divide 32 channels"),
-        (("model_cfg", "vision_cfg", "a\nb", 1), r"has 'vision_cfg.a\nb', which is not supported"),
-        (("model_cfg", "text_cfg", "cliptail_encoder", [1]), "text_cfg.cliptail_encoder=[1]; it takes an object"),
-    ],
-)
-def test_an_edited_value_is_named_in_one_line(to_edit, change, expected):
-    assert expected in message_of(to_edit, edited(to_edit, *change))
-
-
-@pytest.mark.parametrize("nested", ["[" * 200_000, '{"model_cfg": ' * 200_000])
-def test_deep_nesting_is_named_in_one_line(to_edit, nested):
-    assert "open_clip_config.json is damaged (maximum recursion depth" in message_of(to_edit, nested)
-
-
-def test_a_model_is_not_opened_for_images_that_are_too_large(to_edit):
-    write_model(to_edit, "vit")
+def test_a_model_is_not_opened_for_images_that_are_too_large(published):
     with pytest.raises(UserError, match="image_size: 1000000 is not a number of pixels from 1 to 4096"):
-        open_published(to_edit).at_size(1_000_000)
+        open_published(published).at_size(1_000_000)

@@ -9,8 +9,6 @@ import pytest
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
-from cliptail_jax.models.open_clip import architecture_names, named_architecture
-from cliptail_jax.pretrained.tokenizers import check_kind, kind_of
 
 DATA = Path(__file__).parents[1] / "data"
 TRUTH = json.loads((DATA / "pretrained_token_ids.json").read_text())
@@ -116,46 +114,3 @@ def test_a_token_is_put_before_texts_in_place_of_what_was_around_them(tmp_path):
     (before,), (ids,) = plain(["a photo of a cat"]), marked(["a photo of a cat"])
     assert ids.tolist() == [language, *before[1:]] and before[0] != language and plain.end_id in before
     assert marked.pad_id == plain.pad_id == ids[-1]
-
-
-# Whose tokenizer the tests' own are small copies of.
-NAMES = {
-    "bert": "bert-base-uncased",
-    "roberta": "roberta-base",
-    "xlm": "facebook/xlm-v-base",
-    "siglip": "timm/ViT-B-16-SigLIP-i18n-256",
-    "siglip2": "timm/ViT-B-16-SigLIP2-256",
-}
-
-
-@pytest.mark.parametrize("kind", [*NAMES, "clip"])
-def test_a_tokenizer_is_taken_for_its_own_kind_alone(kind, tmp_path):
-    if kind == "clip":
-        path, tokenizer = MERGES, load_clip_tokenizer(MERGES)
-    else:
-        path = write_tokenizer(tmp_path, kind)
-        tokenizer = load_tokenizer(path, {"context_length": 8})
-    for other, name in NAMES.items():
-        if other == kind:
-            check_kind(path, tokenizer, name)
-            continue
-        with pytest.raises(UserError, match=f" is not the tokenizer that the model needs, {name}: it is "):
-            check_kind(path, tokenizer, name)
-    check_kind(path, tokenizer, "someone/else")
-
-
-def test_mt5s_and_siglips_differ_in_what_pads(tmp_path):
-    path = write_tokenizer(tmp_path, "siglip")
-    (tmp_path / "tokenizer_config.json").write_text('{"pad_token": "<pad>"}')
-    tokenizer = load_tokenizer(path, {"context_length": 8})
-    check_kind(path, tokenizer, "google/mt5-base")
-    with pytest.raises(
-        UserError, match="it is Unigram, which pads texts with 0 and ends them with 1, and .* with 1 and"
-    ):
-        check_kind(path, tokenizer, "timm/ViT-B-16-SigLIP")
-
-
-def test_the_kind_of_each_tokenizer_that_open_clip_names_is_known():
-    text_cfgs = [named_architecture(name).get("text_cfg", {}) for name in architecture_names()]
-    named = {text_cfg["hf_tokenizer_name"] for text_cfg in text_cfgs if "hf_tokenizer_name" in text_cfg}
-    assert len(named) > 20 and all(map(kind_of, named))

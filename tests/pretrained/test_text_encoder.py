@@ -53,7 +53,7 @@ def write_encoder(folder, prefix="", old_names=False):
 @pytest.mark.parametrize("prefix, old_names", [("", False), ("bert.", True)])
 def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old_names):
     expected = write_encoder(tmp_path / "encoder", prefix, old_names)
-    encoder = open_encoder(tmp_path / "encoder", pooler="last_token_pooler", context_length=20)
+    encoder = open_encoder(tmp_path / "encoder", context_length=20)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder.model.text.transformer), nnx.state(expected))
     assert encoder.model.text.projection_type is None
     assert encoder.tokenizer(["a photo"]).shape == (1, 20)

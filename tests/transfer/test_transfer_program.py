@@ -14,6 +14,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input import pipeline
+from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
@@ -68,7 +69,7 @@ def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finish
     assert images.shape[1] == opened.preprocess.size
     model = opened.model
     direct = jax.jit(lambda images: model.encode_image(opened.preprocess.normalize(images)))(images)
-    (path,) = (workdir / "features" / program.slug(str(sup_run))).glob("colours-test.*.npz")
+    (path,) = (workdir / "features" / slug(str(sup_run))).glob("colours-test.*.npz")
     kept = np.load(path)
     assert kept["features"].dtype == np.float32
     np.testing.assert_allclose(kept["features"], direct, rtol=1e-4, atol=1e-5)
@@ -116,14 +117,14 @@ def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, 
 def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
     config, workdir, results = finished
     result = next(r for r in results if r["model"] == str(sup_run) and r["method"] == "few_shot")
-    folder = workdir / "features" / program.slug(str(sup_run))
+    folder = workdir / "features" / slug(str(sup_run))
     parts = [np.load(next(folder.glob(f"colours-{split}.*.npz"))) for split in ("train", "test")]
     pooled = [np.concatenate([part[key] for part in parts]) for key in ("features", "labels")]
     direct = few_shot_accuracies(*pooled, config.few_shot, seed=0)
     mean, margin = mean_and_margin(direct)
     assert (result["score"], result["margin"]) == pytest.approx((100 * mean, 100 * margin))
     assert result["sizes"] == {"images": 150, "classes": CLASSES, "dim": 16}
-    written = np.load(workdir / "predictions" / program.slug(str(sup_run)) / "colours_train_test-few_shot.npz")
+    written = np.load(workdir / "predictions" / slug(str(sup_run)) / "colours_train_test-few_shot.npz")
     np.testing.assert_allclose(written["accuracies"], direct)
 
 
@@ -333,7 +334,7 @@ def test_a_directory_of_a_run_is_left_alone(config, sup_run):
 
 def test_models_that_would_share_a_directory_are_refused(config, tmp_path):
     config.models = ("a/b", "a_b")
-    with pytest.raises(UserError, match="a/b and a_b would share the directory a_b"):
+    with pytest.raises(UserError, match="a/b and a_b would share the directory .*a_b"):
         transfer(config, tmp_path)
 
 
