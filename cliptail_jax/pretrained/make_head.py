@@ -4,8 +4,9 @@
         --template=a+cname --output=heads/rn50.npy
 
 Writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
-SHA-256 of its weights as "weights", and the digest of the array. As in the paper's heads, it averages raw embeddings and
-does not normalize the averages.
+SHA-256 of its weights as "weights", and the digest of the array. By default, as in the paper's heads, it averages raw
+embeddings and does not normalize the averages. Zero-shot classifiers average unit-length embeddings (--average=unit
+--norm=unit).
 """
 
 import argparse
@@ -22,7 +23,7 @@ from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabular
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import digest_of, read_json, save_array, write_json
 from cliptail_jax.outputs import add_overwrite, check_output
-from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, mean_by_class
+from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, mean_by_class, unit
 
 
 def class_head(
@@ -30,6 +31,8 @@ def class_head(
     concepts: Sequence[Concept],
     template_set: str,
     synonyms: bool = False,
+    average_unit: bool = False,
+    unit_norm: bool = False,
 ) -> Float[np.ndarray, "classes dim"]:
     """One row per class: the mean embedding of its name, or of all its synonyms, in each template."""
     phrases = [concept.synonyms if synonyms and concept.synonyms else (concept.name,) for concept in concepts]
@@ -37,7 +40,9 @@ def class_head(
         [t.format(phrase) for phrase in class_phrases for t in templates(template_set)] for class_phrases in phrases
     ]
     flat = [prompt for class_prompts in prompts for prompt in class_prompts]
-    return mean_by_class(embedder.raw(flat), [len(class_prompts) for class_prompts in prompts])
+    features = embedder(flat) if average_unit else embedder.raw(flat)
+    head = mean_by_class(features, [len(class_prompts) for class_prompts in prompts])
+    return unit(head) if unit_norm else head
 
 
 def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: dict[str, Any]) -> None:
@@ -69,6 +74,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--synonyms", action="store_true", help="average over a class's synonyms instead of using only its name"
     )
+    parser.add_argument(
+        "--average",
+        default="raw",
+        choices=["raw", "unit"],
+        help="which embeddings are averaged: raw ones or unit-length ones",
+    )
+    parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they are, or at length 1")
     parser.add_argument("--output", required=True, type=Path, help="the .npy file")
     add_overwrite(parser)
     options = parser.parse_args(arguments)
@@ -82,15 +94,15 @@ def main(arguments: list[str]) -> None:
         else [Concept(name) for name in vocabulary_names(options.vocabulary)]
     )
     embedder = load_text_embedder(options.model)
-    head = class_head(embedder, concepts, options.template, options.synonyms)
+    how = {"synonyms": options.synonyms, "average_unit": options.average == "unit", "unit_norm": options.norm == "unit"}
+    head = class_head(embedder, concepts, options.template, **how)
     description = {
         "classes": [concept.name for concept in concepts],
         "template": options.template,
-        "synonyms": options.synonyms,
         "model": options.model,
         "weights": embedder.weights_digest,
     }
-    write_head(options.output, head, description)
+    write_head(options.output, head, description | how)
     norm = np.linalg.norm(head, axis=1).mean()
     print(f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {norm:.2f}")
 

@@ -187,21 +187,32 @@ class Lengths(text_embedder.TextEmbedder):
     def raw(self, texts):
         return np.array([[len(text), text.count("o") + 1] for text in texts], np.float32)
 
+    def __call__(self, texts):
+        raw = self.raw(texts)
+        return raw / np.linalg.norm(raw, axis=1, keepdims=True)
 
-@pytest.mark.parametrize("synonyms, phrases", [(False, [["dog"], ["cat"]]), (True, [["hound", "dog"], ["cat"]])])
-def test_head_is_the_mean_over_templates_and_synonyms(synonyms, phrases):
+
+@pytest.mark.parametrize(
+    "average_unit, synonyms, phrases", [(False, False, [["dog"], ["cat"]]), (True, True, [["hound", "dog"], ["cat"]])]
+)
+def test_head_is_the_mean_over_templates_and_synonyms(average_unit, synonyms, phrases):
+    embed = Lengths() if average_unit else Lengths().raw
     prompts = [[t.format(p) for p in of_class for t in templates("simple")] for of_class in phrases]
-    expected = np.array([Lengths().raw(of_class).mean(0) for of_class in prompts])
-    np.testing.assert_allclose(class_head(Lengths(), CONCEPTS, "simple", synonyms), expected, rtol=1e-6)
+    expected = np.array([embed(of_class).mean(0) for of_class in prompts])
+    head = class_head(Lengths(), CONCEPTS, "simple", synonyms, average_unit)
+    np.testing.assert_allclose(head, expected, rtol=1e-6)
+    at_one = class_head(Lengths(), CONCEPTS, "simple", synonyms, average_unit, unit_norm=True)
+    np.testing.assert_allclose(at_one, expected / np.linalg.norm(expected, axis=1, keepdims=True), rtol=1e-6)
 
 
 def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(make_head, "load_text_embedder", lambda model: Lengths())
     output = tmp_path / "heads" / "cifar10.npy"
-    assert main(["--model=m", "--vocabulary=cifar10", "--template=openai80", f"--output={output}"]) == 0
+    assert main(["--model=m", "--vocabulary=cifar10", "--template=openai80", "--norm=unit", f"--output={output}"]) == 0
     head, description = np.load(output), json.loads(output.with_suffix(".json").read_text())
     assert head.shape == (10, 2) and head.dtype == np.float32
-    expected = {"template": "openai80", "model": "m", "synonyms": False}
+    np.testing.assert_allclose(np.linalg.norm(head, axis=1), 1, rtol=1e-6)
+    expected = {"template": "openai80", "model": "m", "unit_norm": True}
     assert description | expected == description and len(description["classes"]) == 10
     assert description["weights"] == "5a" and description["digest"] == hashlib.sha256(head.tobytes()).hexdigest()
     np.testing.assert_array_equal(head_for(str(output), ("Truck", "airplane"), ()), head[[9, 0]])
