@@ -48,7 +48,7 @@ class HuggingFaceTokenizer:
 
     `strip_separator` writes 0 for the token that ends a text (CLIPA). `vocab_size` is the model's number of tokens; the
     definition may have more. `pad_id` and `end_id` are the ids of the tokens that pad and end texts, None if there is
-    none. `kind` is the type of the model in the definition, such as "BPE".
+    none.
     """
 
     def __init__(
@@ -67,7 +67,6 @@ class HuggingFaceTokenizer:
         self._separator = self._first_id(SEPARATORS) if strip_separator else None
         padding = self._encoder.padding or {}
         self.pad_id = self._first_id([padding["pad_token"]] if padding else PADS)
-        self.kind = type(self._encoder.model).__name__
         self._encoder.no_padding()
         self.end_id = next(reversed(self._encoder.encode("").ids), None)
         self._encoder.enable_truncation(context_length)

@@ -53,7 +53,7 @@ class Tokenizer:
         UserError: The context has no room for the start and end tokens.
     """
 
-    kind, pad_id = "BPE", 0  # as a `HuggingFaceTokenizer` has them
+    pad_id = 0  # as a `HuggingFaceTokenizer` has it
 
     def __init__(self, merges: Sequence[Sequence[str]], context_length: int):
         if context_length < 2:
