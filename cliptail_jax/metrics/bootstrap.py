@@ -207,3 +207,15 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
     wider = quantile(LEVEL, degrees) / normal
     below, above = (float(wider * np.hypot(side, normal * np.sqrt(excess))) for side in (value - low, high - value))
     return Estimate(value, value - below, value + above, float(degrees))
+
+
+def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
+    """As `mean_over_seeds`, on the logarithms of positive numbers. -inf, for below every scale, stays -inf."""
+
+    def logarithm(values: np.ndarray | float) -> np.ndarray:
+        positive = np.asarray(values) > 0
+        return np.log(np.where(positive, values, 1), where=positive, out=np.full(np.shape(values), -np.inf))[()]
+
+    mean = mean_over_seeds([Bootstrapped(*map(logarithm, of_seed)) for of_seed in seeds])
+    value, low, high = (bound if bound == -np.inf else float(np.exp(bound)) for bound in mean[:3])
+    return Estimate(value, low, high, mean.degrees)

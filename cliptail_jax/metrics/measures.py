@@ -103,6 +103,7 @@ class Measure:
         option: the field of `config.eval` that an evaluation needs to compute it.
         left_out: why a class has no variable, if slopes leave such classes out.
         must_be_defined: whether it is undefined if more than 2.5 % of its resamples are.
+        is_logarithmic: whether its mean over seeds is a geometric mean.
         over: what its statistic is over: 'classes', or 'queries' of retrieval.
     """
 
@@ -123,6 +124,7 @@ class Measure:
     option: str = ""
     left_out: str = ""
     must_be_defined: bool = False
+    is_logarithmic: bool = False
     over: str = CLASSES
 
     @property
@@ -304,6 +306,7 @@ def _table() -> tuple[Measure, ...]:
             key="f50", title="f50", label="images for an accuracy of 50 %", unit="images", format=",.1f",
             meaning="the number of images with which a class is recognized half of the time", is_main=True,
             variables=_right_by_decades, statistic=images_for_half, needs=("frequency",), must_be_defined=True,
+            is_logarithmic=True,
         ),
         Measure(
             key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.metrics.bootstrap import Estimate, Interval, mean_over_seeds
+from cliptail_jax.metrics.bootstrap import Estimate, Interval, geometric_mean_over_seeds, mean_over_seeds
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
 from cliptail_jax.results.evaluation import Evaluation
@@ -84,7 +84,8 @@ class RunGroup:
             return Estimate(*(math.nan if number is None else number for number in numbers))
         found = [MEASURES[key].compare(results)[0] for results in self._complete if _has(key, results)]
         defined = [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
-        return mean_over_seeds(defined) if defined else UNDEFINED
+        mean = geometric_mean_over_seeds if MEASURES[key].is_logarithmic else mean_over_seeds
+        return mean(defined) if defined else UNDEFINED
 
     @property
     def by_class(self) -> tuple[Int[np.ndarray, " class"], Float[np.ndarray, " class"]]:

@@ -126,7 +126,11 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
             config.eval.every_epochs = 2 if kind == "clip_all" else 20
         text = "In natural order, {} is more biased than in {}, as frequent concepts are easier"
         for other in ("random", "reversed"):
-            easier[f"{kind}_{other}"] = (text.format(kind, f"{other} order"), f"{kind}_natural", f"{kind}_{other}")
+            easier[f"{kind}_easier_{other}"] = (
+                text.format(kind, f"{other} order"),
+                f"{kind}_natural",
+                f"{kind}_{other}",
+            )
     for name in ORDERS:
         robust[f"clip_{name}"] = (
             f"In {name} order, SL is more biased than CLIP on captions",

@@ -10,6 +10,7 @@ from cliptail_jax.metrics.bootstrap import (
     Estimate,
     bootstrap,
     difference,
+    geometric_mean_over_seeds,
     mean_over_classes,
     mean_over_seeds,
 )
@@ -83,6 +84,15 @@ def test_a_few_infinite_resamples_leave_the_variance_between_seeds():
     infinite = np.where(np.arange(RESAMPLES) < 10, np.inf, seeds[0].resampled)
     result = mean_over_seeds([Bootstrapped(seeds[0].value, infinite), *seeds[1:]])
     np.testing.assert_allclose(result, mean_over_seeds(seeds), rtol=0.05)
+
+
+def test_a_geometric_mean_is_positive_and_that_of_logarithms():
+    effects = np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40))
+    seeds = [bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects]
+    of_powers = geometric_mean_over_seeds([Bootstrapped(*map(np.exp, of_seed)) for of_seed in seeds])
+    np.testing.assert_allclose(np.log(of_powers[:3]), mean_over_seeds(seeds)[:3])
+    beyond = Bootstrapped(-np.inf, np.where(np.arange(RESAMPLES) % 2, 3.0, -np.inf))
+    assert geometric_mean_over_seeds([beyond])[:2] == (-np.inf, -np.inf)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
