@@ -86,7 +86,9 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
         for name in dict.fromkeys(options.sets)
     ]
     check_frequencies(models, options.class_frequency)
-    tasks = {model.name: make_tasks(model, sets, config) for model in models}
+    pixels = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
+    settings = evaluation_settings(options, uses_prompts=True) | {"dtype": config.model.dtype, **pixels}
+    tasks = {model.name: make_tasks(model, sets, options, settings) for model in models}
     for number, model in enumerate(models, 1):
         directory, model_tasks = directory_of[model.name], tasks[model.name]
         done = {name: broadcast_from_first(is_done(directory, model_tasks[name], model)) for name in model_tasks}
@@ -97,8 +99,10 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
             skip(model.name, failures[model.name])
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
+        to_do, values = {name: model_tasks[name] for name in done if not done[name]}, plain(config)
         try:
-            evaluate_model(model, {name: model_tasks[name] for name in done if not done[name]}, directory, config, mesh)
+            opened = on_all_processes(lambda: load_clip(model, config.text.tokenizer, config.model.dtype, mesh))
+            evaluate_model(opened, to_do, directory, values, options, config.data, mesh)
         except Skipped as error:
             skip(model.name, str(error).removeprefix(f"{model.source}: "))
     summaries = [
@@ -160,47 +164,44 @@ def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
         )
 
 
-def make_tasks(model: ModelName, sets: Sequence[OpenedSet | PairSet], config: ConfigDict) -> Tasks:
+def make_tasks(
+    model: ModelName, sets: Sequence[OpenedSet | PairSet], options: ConfigDict, settings: Mapping[str, Any]
+) -> Tasks:
     """The evaluations of a model: one per set and table or corpus in eval.class_frequency, or one per set without.
 
     A set of pairs has one, by retrieval.
+
+    Args:
+        options: `config.eval`.
+        settings: those that identify a finished evaluation, but for its data.
     """
-    named = [model.corpus if name == TRAINED_ON else name for name in config.eval.class_frequency.split("+")]
+    named = [model.corpus if name == TRAINED_ON else name for name in options.class_frequency.split("+")]
     frequency_names = list(dict.fromkeys(filter(None, named))) or [""]
     tasks: Tasks = {}
     for opened in sets:
         if isinstance(opened, PairSet):
-            settings = task_settings(opened.fingerprint(), config)
-            tasks[opened.name] = (RetrievalTask(opened, settings | {"class_frequency": ""}),)
+            of_set = {**settings, "data": opened.fingerprint(), "class_frequency": ""}
+            tasks[opened.name] = (RetrievalTask(opened, of_set),)
         else:
-            tasks[opened.name] = tuple(make_task(name, opened, config) for name in frequency_names)
+            tasks[opened.name] = tuple(make_task(name, opened, options, settings) for name in frequency_names)
     return tasks
 
 
-def task_settings(fingerprint: str, config: ConfigDict) -> dict[str, Any]:
-    """The settings of an evaluation on the data of a fingerprint."""
-    pixels = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
-    of_data = {"data": fingerprint, "dtype": config.model.dtype, **pixels}
-    return evaluation_settings(config.eval, uses_prompts=True) | of_data
-
-
-def make_task(frequency_name: str, opened: OpenedSet, config: ConfigDict) -> Task:
-    """An evaluation on a set, with the settings that identify a finished one.
-
-    `frequency_name` is a table or a corpus, or '' for none.
-    """
-    options = config.eval
+def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, settings: Mapping[str, Any]) -> Task:
+    """An evaluation on a set; arguments as for `make_tasks`. `frequency_name` is a table or a corpus, or '' for none."""
     class_names, frequency = opened.variant.class_names, None
     if frequency_name:
         frequency = class_frequency(frequency_name, options.frequency_dir, opened.name, class_names)
     check_adjustment(options, opened.name, frequency, "give eval.class_frequency")
-    settings = task_settings(opened.variant.fingerprint(), config) | {
+    of_set = {
+        **settings,
+        "data": opened.variant.fingerprint(),
         "prompts": digest_of_json(set_prompts(opened, options.templates))[:16],
         "class_frequency": frequency_name,
         "frequency": digest_of_json(frequency.tolist())[:16] if frequency_name else "",
     }
     class_groups = head_mid_tail(options, class_names, frequency)
-    return Task(opened, frequency, class_groups, settings, writes_frequency=frequency is not None)
+    return Task(opened, frequency, class_groups, of_set, writes_frequency=frequency is not None)
 
 
 def is_done(directory: Path, tasks: Sequence[Task | RetrievalTask], model: ModelName) -> bool:
@@ -214,15 +215,26 @@ def is_done(directory: Path, tasks: Sequence[Task | RetrievalTask], model: Model
         return False
 
 
-def evaluate_model(model: ModelName, tasks: Tasks, directory: Path, config: ConfigDict, mesh: Mesh) -> None:
+def evaluate_model(
+    opened: OpenedModel,
+    tasks: Tasks,
+    directory: Path,
+    values: Mapping[str, Any],
+    options: ConfigDict,
+    reading: ConfigDict,
+    mesh: Mesh,
+) -> None:
     """Evaluate a model on each set, and write the results of each set before the next.
 
+    Args:
+        values: the config as config.json has it.
+        options: `config.eval`.
+        reading: `config.data`.
+
     Raises:
-        Skipped: the model cannot be loaded, or cannot embed the prompts.
+        Skipped: the model cannot embed the prompts.
         UserError: a set's images cannot be read.
     """
-    options = config.eval
-    opened = on_all_processes(lambda: load_clip(model, config, mesh))
     sets = {name: set_tasks[0].opened for name, set_tasks in tasks.items()}
     pairs = {name: opened_set for name, opened_set in sets.items() if isinstance(opened_set, PairSet)}
     labelled = {name: opened_set for name, opened_set in sets.items() if name not in pairs}
@@ -236,9 +248,9 @@ def evaluate_model(model: ModelName, tasks: Tasks, directory: Path, config: Conf
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
-        prepare_directory(directory, {**plain(config), "eval.models": [model.name]}, replace=False)
-    evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, config.data)
-    about = {"step": 0, "epoch": 0.0, "model": model.name, "weights": opened.digest}
+        prepare_directory(directory, {**values, "eval.models": [opened.name]}, replace=False)
+    evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, reading)
+    about = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
     adjusted = options.logit_adjustment and not options.estimate_prior  # by each class frequency
     for name, set_tasks in tasks.items():
         if name in pairs:
@@ -252,9 +264,12 @@ def evaluate_model(model: ModelName, tasks: Tasks, directory: Path, config: Conf
             write_evaluation(directory, task, about, measured)
 
 
-def load_clip(model: ModelName, config: ConfigDict, mesh: Mesh) -> OpenedModel:
-    """The model, laid out on the mesh. Raises UserError if it is not supported or has no text tower."""
-    opened = model.open(merges=config.text.tokenizer, dtype=DTYPES[config.model.dtype], mesh=mesh)
+def load_clip(model: ModelName, merges: str, dtype: str, mesh: Mesh) -> OpenedModel:
+    """The model, laid out on the mesh. Raises UserError if it is not supported or has no text tower.
+
+    `merges` is CLIP's merges file, for a model without a tokenizer.
+    """
+    opened = model.open(merges=merges, dtype=DTYPES[dtype], mesh=mesh)
     opened = dataclasses.replace(opened, name=model.name)
     if not opened.has_text:
         raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
