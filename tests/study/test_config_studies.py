@@ -3,6 +3,7 @@
 The values of their runs and claims are in the golden file. Then the paper's runs: their number, and the values of all configs.
 """
 
+import collections
 import io
 import json
 import re
@@ -20,7 +21,7 @@ from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.run import open_run_set
-from cliptail_jax.experiments import catalogue
+from cliptail_jax.experiments import catalogue, studies
 from cliptail_jax.objectives import validate
 from cliptail_jax.study.__main__ import list_runs
 from cliptail_jax.study.check import check_study
@@ -29,6 +30,20 @@ from configs import clip, sup
 from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart
 from tests import golden_configs
 from tests.golden_configs import STUDIES, what_trains
+
+
+@pytest.mark.parametrize("string", STUDIES)
+def test_no_claim_takes_the_key_of_another(string, monkeypatch):
+    keys, claims_on = collections.Counter(), studies.claims_on
+
+    def noting_keys(*arguments, **more):
+        claims = claims_on(*arguments, **more)
+        keys.update(claims.keys())
+        return claims
+
+    monkeypatch.setattr(studies, "claims_on", noting_keys)
+    load_config(string)
+    assert max(keys.values(), default=1) == 1
 
 
 @pytest.mark.parametrize("family, number", [("figures", 7), ("distribution+imbalance", 9), ("all+figures", 170)])
