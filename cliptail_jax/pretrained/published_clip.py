@@ -53,8 +53,8 @@ def open_published(
     """A published CLIP, or a classifier that `cliptail_jax.pretrained.save` has written.
 
     Args:
-        name_or_path: 'hf-hub:OWNER/NAME', perhaps with '@REVISION', a folder with open_clip_config.json and weights, that configuration, or a
-            .safetensors file in the same folder.
+        name_or_path: 'hf-hub:OWNER/NAME', perhaps with '@REVISION', a folder with open_clip_config.json and weights, that
+            configuration, or a .safetensors file in the same folder.
         architecture: open_clip's name of the architecture, instead of the configuration.
         merges: CLIP's merges file, for weights that come without a tokenizer.
         dtype: the type in which the model computes. Its parameters are float32.
