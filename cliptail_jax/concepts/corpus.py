@@ -25,7 +25,8 @@ BYTES_PER_PROCESS = 1 << 24  # starting a process takes longer than counting les
 class FinishedParts:
     """The tallies of finished parts, in one file each, in a folder beside the output until all parts are counted.
 
-    A part with a damaged file counts as unfinished. A file is named by the part's path, size and time of change, and by `job`, which describes what is counted and how.
+    A part with a damaged file counts as unfinished. A file is named by the part's path, size and time of change, and by
+    `job`, which describes what is counted and how.
     """
 
     def __init__(self, output: pathlib.Path, job: str, parts: list[str]):

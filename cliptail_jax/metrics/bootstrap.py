@@ -210,11 +210,11 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
 
 
 def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
-    """As `mean_over_seeds`, on the logarithms of positive numbers. -inf, for below every scale, stays -inf."""
+    """As `mean_over_seeds`, on the logarithms of positive numbers. -inf, for below every scale, stays -inf, and nan undefined."""
 
     def logarithm(values: np.ndarray | float) -> np.ndarray:
-        positive = np.asarray(values) > 0
-        return np.log(np.where(positive, values, 1), where=positive, out=np.full(np.shape(values), -np.inf))[()]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(np.asarray(values) < 0, -np.inf, np.log(values))[()]  # nan stays nan
 
     mean = mean_over_seeds([Bootstrapped(*map(logarithm, of_seed)) for of_seed in seeds])
     value, low, high = (bound if bound == -np.inf else float(np.exp(bound)) for bound in mean[:3])

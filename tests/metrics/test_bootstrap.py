@@ -91,6 +91,9 @@ def test_a_geometric_mean_is_positive_and_that_of_logarithms():
     seeds = [bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects]
     of_powers = geometric_mean_over_seeds([Bootstrapped(*map(np.exp, of_seed)) for of_seed in seeds])
     np.testing.assert_allclose(np.log(of_powers[:3]), mean_over_seeds(seeds)[:3])
+    undefined = [Bootstrapped(v, np.where(np.arange(RESAMPLES) < 90, np.nan, r)) for v, r in seeds]  # as f50 may be
+    of_powers = geometric_mean_over_seeds([Bootstrapped(*map(np.exp, of_seed)) for of_seed in undefined])
+    np.testing.assert_allclose(np.log(of_powers[:3]), mean_over_seeds(undefined)[:3])
     beyond = Bootstrapped(-np.inf, np.where(np.arange(RESAMPLES) % 2, 3.0, -np.inf))
     assert geometric_mean_over_seeds([beyond])[:2] == (-np.inf, -np.inf)
 
