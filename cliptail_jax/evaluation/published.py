@@ -99,10 +99,10 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
             skip(model.name, failures[model.name])
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
-        to_do, values = {name: model_tasks[name] for name in done if not done[name]}, plain(config)
+        to_do = {name: model_tasks[name] for name in done if not done[name]}
         try:
             opened = on_all_processes(lambda: load_clip(model, config.text.tokenizer, config.model.dtype, mesh))
-            evaluate_model(opened, to_do, directory, values, options, config.data, mesh)
+            evaluate_model(opened, to_do, directory, plain(config), options, config.data, mesh)
         except Skipped as error:
             skip(model.name, str(error).removeprefix(f"{model.source}: "))
     summaries = [
