@@ -22,9 +22,9 @@ from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.concepts import vocabulary
 from cliptail_jax.datasets.icons import families, marks
-from cliptail_jax.datasets.icons.drawings import render, svg
+from cliptail_jax.datasets.icons.drawings import render
 from cliptail_jax.datasets.icons.icons import whole_names
-from cliptail_jax.datasets.icons.sets import Info, read_sets
+from cliptail_jax.datasets.icons.sets import Info, read_sets, svg
 from cliptail_jax.datasets.icons.words import captions_of, distinct
 
 SIDE = 16  # pixels of the drawings that are compared

@@ -1,8 +1,9 @@
 """Work on many items in several processes."""
 
-import concurrent.futures
+import contextlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -12,10 +13,30 @@ from cliptail_jax.interrupts import end_with_parent
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
+@contextlib.contextmanager
+def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block, at once if it raises, or with this process. Work and results are pickled for them.
+
+    Raises:
+        UserError: A process was killed.
+    """
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in an undefined state
+    workers = ProcessPoolExecutor(count, context, end_with_parent)
+    try:
+        yield workers
+    except BaseException as error:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()  # its work may take long
+        if isinstance(error, BrokenProcessPool):
+            raise UserError("a worker process was killed, perhaps for its memory: try again with fewer processes") from error
+        raise
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
 def completed(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Item, Result]]:
     """Yields each item with the result of `work` upon completion, from this process or from `processes` > 1 others.
-
-    Work, items and results are pickled for other processes. These end with this iterator or with this process.
 
     Raises:
         UserError: A process was killed.
@@ -23,20 +44,7 @@ def completed(work: Callable[[Item], Result], items: Sequence[Item], processes: 
     if processes == 1:
         yield from ((item, work(item)) for item in items)
         return
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in an undefined state
-    workers = concurrent.futures.ProcessPoolExecutor(processes, context, end_with_parent)
-    try:
+    with worker_processes(processes) as workers:
         futures = {workers.submit(work, item): item for item in items}
-        for future in concurrent.futures.as_completed(futures):
+        for future in as_completed(futures):
             yield futures[future], future.result()
-    except BaseException as error:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # an item may take long
-        if isinstance(error, BrokenProcessPool):
-            raise UserError(
-                "a worker process was killed, perhaps for its memory: try again with fewer --processes"
-            ) from error
-        raise
-    finally:
-        workers.shutdown(cancel_futures=True)

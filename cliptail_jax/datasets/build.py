@@ -5,6 +5,7 @@ cliptail_jax/datasets/README.md describes them.
 """
 
 import argparse
+import collections
 import contextlib
 import dataclasses
 import os
@@ -163,8 +164,9 @@ def report(folder: pathlib.Path) -> str:
     splits = open_builder(folder).info.splits
     records = " + ".join(f"{info.num_examples:,} {split}" for split, info in splits.items())
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-    left_out = [f"{count:,} {reason}" for split in splits for reason, count in skipped(folder, split).items()]
-    return f"{records} records, {megabytes:,.0f} MB" + "".join(f", skipped {some}" for some in left_out)
+    left_out = sum((collections.Counter(skipped(folder, split)) for split in splits), collections.Counter())
+    some = "".join(f", skipped {count:,} {reason}" for reason, count in left_out.items())
+    return f"{records} records, {megabytes:,.0f} MB{some}"
 
 
 @command_line

@@ -12,20 +12,14 @@ from pathlib import Path
 
 from common import print_report, rates
 
-from cliptail_jax.datasets.icons.drawings import encoded, render, svg
-from cliptail_jax.datasets.icons.sets import read_sets
+from cliptail_jax.datasets.icons.drawings import png
+from cliptail_jax.datasets.icons.sets import read_sets, svg
 
 
 def drawings(raw: Path, size: int, every: int) -> list[str]:
     """SVG documents of every n-th drawing of all sets."""
     sets = read_sets(raw, lambda prefix: True, lambda reason, example: None)
     return [svg(icon, of, size) for of in sets for icon in list(of.icons.values())[::every]]
-
-
-def ours(document: str) -> None:
-    pixels = render(document)
-    if pixels is not None:
-        encoded(pixels)
 
 
 def cairosvg_of(failures: set[str]) -> Callable[[str], None]:
@@ -53,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def per_core_second(work: Callable[[str], None]) -> float:
         return rates(lambda: [work(document) for document in documents], len(documents), options.seconds)[1]
 
-    report = {"drawings": len(documents), "drawings_per_core_second": per_core_second(ours)}
+    report = {"drawings": len(documents), "drawings_per_core_second": per_core_second(png)}
     if options.cairosvg:
         failures = set()
         report["cairosvg_drawings_per_core_second"] = per_core_second(cairosvg_of(failures))

@@ -14,8 +14,8 @@ from cliptail_jax.concepts.vocabulary import load_vocabulary, vocabulary_names
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.icons import families, marks
-from cliptail_jax.datasets.icons.drawings import render, svg
-from cliptail_jax.datasets.icons.sets import Icon, IconSet, Info
+from cliptail_jax.datasets.icons.drawings import render
+from cliptail_jax.datasets.icons.sets import Icon, IconSet, Info, svg
 from cliptail_jax.datasets.icons.words import captions_of, distinct
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source

@@ -14,16 +14,19 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.counter import ConceptCounter, concepts_by_phrase
 from cliptail_jax.concepts.vocabulary import LONGEST, load_vocabulary, vocabulary_names
-from cliptail_jax.datasets.icons.drawings import check_renderer, encoded, render, svg
+from cliptail_jax.concepts.workers import worker_processes
+from cliptail_jax.datasets.icons.drawings import check_renderer, png
 from cliptail_jax.datasets.icons.families import MARKS, Member, read_copies, read_families
 from cliptail_jax.datasets.icons.marks import is_mark
-from cliptail_jax.datasets.icons.sets import IconSet, read_sets
+from cliptail_jax.datasets.icons.sets import IconSet, read_sets, svg
 from cliptail_jax.datasets.icons.words import captions_of, distinct
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text
 from cliptail_jax.errors import UserError
+from cliptail_jax.parallel.host_cores import usable_cores
 
 VOCABULARY = "icons"
 LARGEST = 1024
+CHUNK = 64  # drawings that a worker renders at a time
 SPLITS = ("train", "validation", "test", MARKS)
 TEXTS = ("name", "style", "set", "title", "license", "author", "palette", "filename")
 
@@ -62,6 +65,10 @@ class Icons(StreamingBuilder):
         super().check_raw()
         check_renderer()
 
+    def _generate_splits(self, *arguments) -> list[tfds.core.SplitInfo]:
+        with worker_processes(usable_cores()) as self.workers:
+            return super()._generate_splits(*arguments)
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         splits = dict.fromkeys(member.split for member in self.members.values())
         return {split: self._generate_examples(split) for split in sorted(splits, key=SPLITS.index)}
@@ -72,16 +79,17 @@ class Icons(StreamingBuilder):
             for found in read_sets(self.raw, lambda prefix: self._is_of(prefix, split), self.skip):
                 names = self._names(found, split, copies.get(found.prefix, set()))
                 labels = self._labels([words for words, _ in names.values()], split)
-                for (name, (words, style)), label in zip(names.items(), labels, strict=True):
+                documents = (svg(found.icons[name], found, self.size) for name in names)
+                images = self.workers.map(png, documents, chunksize=CHUNK)
+                for (name, (words, style)), label, image in zip(names.items(), labels, images, strict=True):
                     progress.update()
-                    pixels = render(svg(found.icons[name], found, self.size))
-                    if pixels is None:
+                    if image is None:
                         self.skip(
                             "drawings that cannot be rendered, or show nothing", f"{found.prefix}:{name} shows nothing"
                         )
                     else:
                         texts = {"name": words, "style": style} | texts_of(found, name)
-                        yield {"image": encoded(pixels), "label": label} | texts
+                        yield {"image": image, "label": label} | texts
 
     def _is_of(self, prefix: str, split: str) -> bool:
         """Whether a split may have drawings of a set. Marks are in all sets."""

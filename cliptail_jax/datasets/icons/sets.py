@@ -57,6 +57,21 @@ class IconSet(msgspec.Struct):
     height: float = 16
 
 
+def svg(icon: Icon, of: IconSet, size: int) -> str:
+    """The SVG document of a drawing, in the middle of a square of `size` pixels.
+
+    The bounds are those of the drawing, or else of its set. The current colour is black.
+    """
+    left, top, width, height = (
+        getattr(of, side) if getattr(icon, side) is None else getattr(icon, side)
+        for side in ("left", "top", "width", "height")
+    )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" color="black" '
+        f'width="{size}" height="{size}" viewBox="{left:.9g} {top:.9g} {width:.9g} {height:.9g}">{icon.body}</svg>'
+    )
+
+
 def read_sets(
     raw: pathlib.Path, is_wanted: Callable[[str], bool], skip: Callable[[str, str], None]
 ) -> Iterator[IconSet]:
