@@ -14,6 +14,8 @@ import threading
 from types import FrameType
 from typing import Any, NoReturn
 
+# A filter for `sys.warnoptions`: Python removes semaphores and memory that killed processes shared, and would warn of it.
+LEFT_BEHIND = "ignore::UserWarning:multiprocessing.resource_tracker"
 _saved = ""
 
 

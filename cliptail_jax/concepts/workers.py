@@ -2,13 +2,14 @@
 
 import contextlib
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.interrupts import end_with_parent
+from cliptail_jax.interrupts import LEFT_BEHIND, end_with_parent
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -20,6 +21,7 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         UserError: A process was killed.
     """
+    sys.warnoptions.append(LEFT_BEHIND)
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in an undefined state
     workers = ProcessPoolExecutor(count, context, end_with_parent)
@@ -29,7 +31,9 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()  # its work may take long
         if isinstance(error, BrokenProcessPool):
-            raise UserError("a worker process was killed, perhaps for its memory: try again with fewer processes") from error
+            raise UserError(
+                "a worker process was killed, perhaps for its memory: try again with fewer processes"
+            ) from error
         raise
     finally:
         workers.shutdown(cancel_futures=True)

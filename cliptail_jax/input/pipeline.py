@@ -26,12 +26,11 @@ from cliptail_jax.input.composition import Composer, Composition
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
+from cliptail_jax.interrupts import LEFT_BEHIND
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
 PASS = 2**40  # more than any number of records: each use of a record in an epoch has its own random numbers
 THREADS = 2  # where there are no worker processes
-# Python removes shared memory that a killed worker has left, and would warn of it.
-QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
 Batch = dict[str, np.ndarray | Views]
 # From captions to the input of a text tower: a tokenizer's ids, or a frozen tower's states.
 ReadText = Callable[[Sequence[str]], np.ndarray]
@@ -151,7 +150,7 @@ def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)
     batches = dataset.to_iter_dataset(options)
     if workers:
-        sys.warnoptions.append(QUIET)
+        sys.warnoptions.append(LEFT_BEHIND)
         batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
     return iter(batches)
 
