@@ -337,6 +337,11 @@ def _table() -> tuple[Measure, ...]:
         ),
     )  # fmt: skip
     more = [
+        Measure(
+            key="mean_per_class", title="mean per class %", label="mean accuracy\nof a class (%)", unit=POINTS, format=".1f",
+            meaning="accuracy in percent if each class had as many test images", margin=2.0, needs=("correct",),
+            variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
+        ),
         _correlation(
             "corr_acc_pred", "correlation of predictions\nand accuracy",
             "Spearman's correlation of predictions with accuracy",

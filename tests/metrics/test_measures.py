@@ -109,6 +109,7 @@ def test_accuracy_is_over_the_examples_of_classes_of_any_size():
     runs = [[ClassResults(np.array(correct), examples, examples)] for correct in ([1, 0, 50, 0], [0, 10, 20, 0])]
     assert values("top1", *runs) == pytest.approx([100 * 51 / 111, 100 * 30 / 111])
     assert values("top1", *runs) == pytest.approx([MEASURES["top1"].value(run) for (run,) in runs])
+    assert values("mean_per_class", *runs) == pytest.approx([100 * (1 + 0 + 0.5) / 3, 100 * (0 + 1 + 0.2) / 3])
 
 
 CAPTIONS = 400
