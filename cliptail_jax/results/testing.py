@@ -102,7 +102,7 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
         UserError: a run failed, or there is nothing to compare, or the measure is undefined.
     """
     if failed := [name for name in claim.runs if not all(name in runs for runs in replicate)]:
-        raise UserError(f"{' and '.join(dict.fromkeys(failed))} failed or is not trained")
+        raise UserError(f"there is no trained run of {' and '.join(dict.fromkeys(failed))}")
     measure, groups = MEASURES[claim.statistic], [[runs[name] for runs in replicate] for name in claim.runs]
     if measure.of_probes:
         found = compare_probes(*probes_of(groups, claim.set))

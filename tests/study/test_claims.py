@@ -144,7 +144,7 @@ def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
     np.testing.assert_allclose(evaluated(four, "a", "b", **there).difference[:3], [0, -twice, twice])
     assert (
         evaluated(four, "a", "b", **there | {"minus": ("a", "e")}).obstacle
-        == f"in {tmp_path}, e failed or is not trained"
+        == f"in {tmp_path}, there is no trained run of e"
     )
     assert evaluated(four, "a", "b", minus=("a", "b"), study="/nowhere").obstacle == "there is no study in /nowhere"
 

@@ -305,7 +305,7 @@ def test_what_holds_only_in_part_is_marked_and_what_failed_is_named(trains, prin
     printed(make_study("a", "b", "broken", **first), tmp_path)
     lines = printed(make_study("a", "b", "broken", late=claim("tail", "b", "broken"), **first), tmp_path)
     text = "\n".join(line.strip() for line in lines)
-    assert "One leans more than the other†\ntail: b − broken\nbroken failed or is not trained\n" in text
+    assert "One leans more than the other†\ntail: b − broken\nthere is no trained run of broken\n" in text
     assert "† added or changed after the first run" in lines
     assert "broken failed: RuntimeError: out of memory" in lines
 
