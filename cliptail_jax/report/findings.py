@@ -22,6 +22,10 @@ class Finding(NamedTuple):
     pair: Sequence[str]
     verdicts: Sequence[tuple[str, str]]
 
+    @property
+    def is_tested(self) -> bool:
+        return any(verdict != NOT_TESTED for verdict, _ in self.verdicts)
+
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
     """A sentence for each set of runs that claims compare, in the order of the claims, by corrected verdicts."""
