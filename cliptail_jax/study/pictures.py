@@ -80,7 +80,7 @@ def draw_path(groups: Mapping[str, RunGroup], path: Sequence[str], title: str) -
         places = {name: (group.mean("top1"), group.value(key)) for name, group in groups.items() if group.evaluations}
         for number, name in enumerate(places):
             draw_group(axes, groups[name], key, places[name], number, name, name in path)
-        steps = [places[name] for name in path if name in places]
+        steps = [places[name] for name in path if name in places and np.isfinite(places[name]).all()]
         for start, end in zip(steps, steps[1:]):
             look = dict(arrowstyle="-|>", color="grey", shrinkA=6, shrinkB=6, alpha=0.8)
             axes.annotate("", end, start, arrowprops=look, annotation_clip=False)
@@ -89,7 +89,7 @@ def draw_path(groups: Mapping[str, RunGroup], path: Sequence[str], title: str) -
         axes.set_ylabel(f"{MEASURES[key].unit} ({key})")
         axes.margins(0.1)
         add_grid(axes)
-        labels[axes] = [(*at, name) for name, at in places.items()]
+        labels[axes] = [(*at, name) for name, at in places.items() if np.isfinite(at).all()]
     figure.suptitle(title, fontsize=12)
     legend_below(figure, columns=6)
     figure.draw_without_rendering()  # labels are placed in the final layout

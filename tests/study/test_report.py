@@ -226,6 +226,22 @@ def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
         assert at["sl"].get_ydata()[0] == kinds["sl"].bias[key].value
 
 
+def test_pictures_leave_out_undefined_slopes_and_an_f50_beyond_all_numbers(tmp_path):
+    kinds = {name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "batch", "clip"))}
+    kinds["batch"].__dict__["bias"] = kinds["batch"].bias | {"slope_pred": Estimate(np.nan)}
+    kinds["clip"].__dict__["odds_line"] = (-5.0, 1e-3)
+    path = draw_path(kinds, tuple(kinds), "From SL to CLIP")
+    path.savefig(tmp_path / "path.png")
+    arrows = [
+        sum(isinstance(child, Annotation) and bool(child.arrowprops) for child in axes.texts) for axes in path.axes
+    ]
+    assert arrows == [2, 1]
+    runs = draw_runs(kinds, "By hand")
+    runs.savefig(tmp_path / "runs.png")
+    marks = [line for axes in runs.axes for line in axes.lines if line.get_marker() == "|"]
+    assert len(marks) == 2
+
+
 def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance():
     """Its last point is the end of the runs. An evaluation at step 6 is of one run alone."""
     group = a_group(mirrored=True)
