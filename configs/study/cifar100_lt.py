@@ -1,4 +1,4 @@
-"""The paper's main finding on photographs, CIFAR-100-LT (10,847 images, ratio 100), in a quarter of an hour on two
+"""The paper's main finding on photographs, CIFAR-100-LT (10,847 images, ratio 100), in 40 minutes on two
 cores:
 
     python -m cliptail_jax.study --config=configs/study/cifar100_lt.py --workdir=runs/cifar100_lt \\

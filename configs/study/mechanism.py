@@ -4,7 +4,7 @@
     python -m cliptail_jax.study --config=configs/study/mechanism.py:data=cifar100 --workdir=runs/mechanism_cifar100 \\
         --config.data_dir=DIR --config.glyphs=runs/mechanism
 
-Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 2.5 hours (DIR as in
+Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 4 hours (DIR as in
 configs/study/cifar100_lt.py). All runs of a study have the same images, epochs and batch size. Except for `sl_linear`,
 `sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's accuracy. SL by
 AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the results and what

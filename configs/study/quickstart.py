@@ -1,4 +1,4 @@
-"""The paper's main finding on long-tailed glyphs, in about five minutes on two CPU cores:
+"""The paper's main finding on long-tailed glyphs, in four to eight minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
@@ -15,5 +15,5 @@ def get_config(arg: str = ""):
     arguments.read_only(arg)
     study = studies.main_finding("Long-tailed glyphs (ratio 100)", "glyphs_lt", epochs=5)
     study.runs.clip.optimizer.learning_rate = 3e-3
-    study.runs.clip.total_epochs = 7  # as in the paper, CLIP trains for longer than SL
+    study.runs.clip.total_epochs = 7
     return study
