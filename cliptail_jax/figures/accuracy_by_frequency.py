@@ -1,4 +1,4 @@
-"""Accuracy by class frequency in log-odds, with test images of a frequent, a middle and a rare class.
+"""Accuracy by class frequency in log-odds, with test images of the median class of the head, the middle and the tail.
 
     python -m cliptail_jax.figures accuracy_by_frequency --runs runs.tsv --output accuracy_by_frequency
 
@@ -22,7 +22,6 @@ from PIL import Image
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.example_classes import class_ids
-from cliptail_jax.figures.parts.classes import spread_classes
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.plotting.odds import draw_odds, label_odds
@@ -60,7 +59,7 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
     add_grid(axes)
     if images:
         names, frequency = evaluations[0].class_names, evaluations[0].frequency
-        chosen = class_ids(classes, names, entries[0]) if classes else spread_classes(frequency, CLASSES)
+        chosen = class_ids(classes, names, entries[0]) if classes else median_classes(frequency)
         titles = [f"{names[c]}: {frequency[c]:,} training images; right: " for c in chosen]
         for i, c in enumerate(chosen):  # in a mirrored pair, the class has another frequency in the second run
             same = {
@@ -71,6 +70,12 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
         draw_images(pictures[0], next(iter(runs.values()))[0], chosen, titles, images)
     legend_below(figure, [axes])
     return figure
+
+
+def median_classes(frequency: Int[np.ndarray, " class"]) -> Int[np.ndarray, " chosen"]:
+    """The ids of the classes in the middle of the most frequent third, of the next and of the rarest."""
+    order = np.argsort(-frequency, kind="stable")
+    return order[np.unique((2 * np.arange(CLASSES) + 1) * len(order) // (2 * CLASSES))]
 
 
 def draw_images(
