@@ -170,7 +170,7 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
         found = {of for of in directories if fnmatch.fnmatch(of, name) or fnmatch.fnmatch(Path(of).name, name)}
         if not found:
             hint = did_you_mean(name, [*directories, *(Path(of).name for of in directories)])
-            raise UserError(f"--only={name} is not a run of this study{hint}: they are {', '.join(directories)}")
+            raise UserError(f"--only={name} is not a run of this study{hint}: --launch=print lists them")
         chosen |= found
     return [of for of in directories if of in chosen]
 
