@@ -38,17 +38,6 @@ def begin(workdir, config, overwrite=False):
     open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
 
 
-def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path):
-    begin(tmp_path, config)
-    (tmp_path / "checkpoints").mkdir()
-    kept = (tmp_path / "config.json").read_bytes()
-    config.update_from_flattened_dict({"seed": 7, "data.profile.ratio": 10.0})
-    message = r"\(data.profile.ratio=100.0 not 10.0, seed=0 not 7\); .* --overwrite"
-    with pytest.raises(UserError, match=message):
-        begin(tmp_path, config)
-    assert (tmp_path / "config.json").read_bytes() == kept
-
-
 def test_a_config_that_failed_before_its_first_checkpoint_leaves_no_run(config, tmp_path):
     begin(tmp_path, config)
     (tmp_path / "tokenizer.json").write_text("{}")
