@@ -207,9 +207,8 @@ def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_confi
     objective = make_objective(make_config(), synthetic_variant(320, CLASSES))
     same, mask = jnp.ones((32, 4)), jnp.ones(32, bool)
     loss = jax.jit(lambda bias: sigmoid_loss(same, same, jnp.float32(0), bias, mask, mesh_of(1)))
-    assert min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301)) == pytest.approx(
-        objective.chance_loss, rel=1e-4
-    )
+    least = min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301))
+    assert least == pytest.approx(objective.chance_loss, rel=1e-4)
 
 
 # A run
@@ -217,8 +216,9 @@ def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_confi
 
 @pytest.fixture(scope="module")
 def run(make_config, tmp_path_factory):
+    steps = {"total_steps": 4, "checkpoint__every_steps": 2}
     config, workdir = (
-        make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2, model__text__context_length=77),
+        make_config(batch_size=16, model__text__context_length=77, **steps),
         tmp_path_factory.mktemp("run"),
     )
     config.optimizer.update({"name": "adamw", "learning_rate": 1e-3})
