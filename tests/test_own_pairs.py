@@ -21,6 +21,7 @@ from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.evaluations import read_arrays, read_summaries
 from cliptail_jax.train import train
 from configs import clip, sup
+from tests.synthetic import trained_anew
 
 ON, CLASSES = "glyphs:test", ("house", "tilde", "infinity", "ampersand")
 
@@ -48,9 +49,7 @@ def tiny(family, data_dir, *arguments):
 
 @pytest.fixture(scope="module")
 def run(data_dir, tmp_path_factory):
-    config, workdir = tiny(clip, data_dir), tmp_path_factory.mktemp("run") / "clip"
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(tiny(clip, data_dir), tmp_path_factory)
 
 
 def test_unlabelled_pairs_have_slopes_on_a_labelled_set(run):

@@ -23,10 +23,9 @@ from cliptail_jax.parallel.sharding import batch_sharding, replicated
 from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.runs import open_run
-from cliptail_jax.train import train
 from configs import clip
 from tests.evaluation.plain_evaluation import plain_features
-from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps
+from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps, trained_anew
 
 BATCH, VOCABULARY, MOST = 16, 30, 6
 
@@ -117,10 +116,8 @@ def test_a_class_has_the_mean_target_of_its_prompts_and_an_unknown_one_is_never_
 @pytest.fixture(scope="module")
 def run(make_config, tmp_path_factory):
     config = make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2)
-    workdir = tmp_path_factory.mktemp("run")
     config.optimizer.update({"name": "adamw", "learning_rate": 1e-3})
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 def test_a_continued_run_has_the_words_that_it_began_with(run):

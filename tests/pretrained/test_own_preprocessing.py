@@ -19,8 +19,8 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.evaluations import last_evaluation
-from cliptail_jax.train import train
 from configs import clip, dino
+from tests.synthetic import trained_anew
 
 HALF = (0.5, 0.5, 0.5)
 OWN = {"mean": HALF, "std": HALF, "interpolation": "bilinear", "resize_mode": "squash"}
@@ -44,9 +44,7 @@ def half_run(half, small_config, tmp_path_factory):
     config.image.update({"init": str(half), "freeze": True})
     config.model.activation = "quick_gelu"  # as the tower has it, so that open_clip can have both
     config.total_steps, config.checkpoint.every_steps = 3, 1
-    workdir = tmp_path_factory.mktemp("half_run") / "run"
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 def glyphs(config):

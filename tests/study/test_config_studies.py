@@ -160,23 +160,19 @@ def test_a_wrong_argument_is_named(family, arguments, complaint):
 
 
 TEMPLATE = {"data.captions.template": "cname", "data.captions.words": ("text",)}
-SIZES = {"batch_size": 1024, "optimizer.learning_rate": 0.4, "batch_norm.group_size": 256, "vocabulary.group_size": 256}
 
 
 @pytest.mark.parametrize(
     "family, arguments, expected",
     [
         (clip, "data=laionet,captions=cname+text", TEMPLATE),
-        (clip, "data=imagenet_captions,captions=openai80+synset+tags", {"data.captions.synset": True}),
         (sup, "data=cifar100_lt,vocabulary=20", {"vocabulary.size": 20, "vocabulary.group_size": 0}),
         (sup, "data=laionet,vocabulary=50,group=32", {"vocabulary.group_size": 32}),
-        (sup, "data=cifar100_lt,logit_adjustment=1,margin=0.3", {"loss.logit_adjustment": 1.0, "loss.margin": 0.3}),
-        (sup, "data=cifar100_lt,class_weights=0.9999,reweight_from=20", {"loss.reweight_from": 20}),
-        (clip, "data=glyphs_lt,batch_composition=distinct", {"data.batch_composition": "distinct"}),
-        (sup, "data=imagenet2012,batch_size=1024", SIZES),
+        (sup, "data=cifar100_lt,margin=0.3", {"loss.margin": 0.3}),
     ],
 )
 def test_an_argument_sets_its_fields(family, arguments, expected):
+    """The golden file has configs with the other arguments."""
     values = dict(flatten(family.get_config(arguments)))
     assert values | expected == values
 
