@@ -154,8 +154,9 @@ def test_a_run_has_the_recalls_of_a_direct_computation_and_the_frequency_of_the_
 
 
 def test_training_evaluates_on_both_sets_and_prints_recalls(trained):
-    lines = [line for line in trained[2].splitlines() if "epoch" in line and ":t" in line]
-    assert "text_to_image_r1" in lines[-2] and "retrieval_slope" in lines[-2] and "top1" in lines[-1]
+    lines = [line for line in trained[2].splitlines() if "epoch" in line]
+    of_pairs, of_labels = ([line for line in lines if on in line][-1] for on in (SET, "glyphs:test"))
+    assert "text_to_image_r1" in of_pairs and "retrieval_slope" in of_pairs and "top1" in of_labels
 
 
 def test_words_are_counted_once_and_results_are_known_by_the_option_for_captions(copied, monkeypatch):

@@ -128,16 +128,6 @@ def test_a_changed_or_missing_file_of_a_finished_run_is_named(config, tmp_path, 
     assert not (tmp_path / "sha256.json").exists()  # a run that continues has none, for its files change
 
 
-def test_log_lines_after_a_step_are_removed(tmp_path):
-    for step in (1, 2, 3):
-        append_line(tmp_path / "metrics.jsonl", {"step": step, "train/loss": math.nan})
-        append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": step})
-    truncate_logs(tmp_path, 2)
-    assert [line["step"] for line in read_lines(tmp_path / "metrics.jsonl")] == [1, 2]
-    assert [line["step"] for line in read_lines(tmp_path / "eval" / "glyphs_test" / "summary.jsonl")] == [1, 2]
-    assert not list(tmp_path.rglob("*.partial"))
-
-
 @pytest.mark.parametrize("rest", ['{"step": 2, "train/lo', "x" * 5000])
 def test_a_line_that_a_kill_has_cut_off_is_left_out_and_does_not_spoil_the_next(tmp_path, rest):
     path = tmp_path / "metrics.jsonl"
