@@ -187,11 +187,15 @@ def read_model(example, folder: Path) -> None:
     check_model(config)
 
 
+def write_samples(path: Path, samples: dict, change: tuple[str, int, int] | None) -> None:
+    content = archive({f"{key}.{kind}": each for key, files in samples.items() for kind, each in files.items()})
+    path.write_bytes(flipped(content, change) if change else content)
+
+
 def read_shards(example, folder: Path) -> None:
     """Every sample of an archive, and every row of the parquet file beside it, becomes a record or is counted."""
     samples, columns, change = example
-    files = {f"{key}.{kind}": content for key, of_key in samples.items() for kind, content in of_key.items()}
-    (folder / "0.tar").write_bytes(flipped(archive(files), change) if change else archive(files))
+    write_samples(folder / "0.tar", samples, change)
     if columns is not None:
         pyarrow.parquet.write_table(pyarrow.table(columns), folder / "0.parquet")
     options = {"caption_columns": "caption,url", "label_column": "y", "classes": "cifar10"}
@@ -207,8 +211,7 @@ def read_shards(example, folder: Path) -> None:
 def read_shard_captions(example, folder: Path) -> None:
     """Every sample of a shard is a caption, perhaps a missing one."""
     samples, _, change = example
-    files = {f"{key}.{kind}": content for key, of_key in samples.items() for kind, content in of_key.items()}
-    (folder / "0.tar").write_bytes(flipped(archive(files), change) if change else archive(files))
+    write_samples(folder / "0.tar", samples, change)
     captions = sum(map(len, read_part(str(folder / "0.tar"))))
     assert change or captions == sum(map(bool, samples.values()))
 

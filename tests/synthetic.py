@@ -14,6 +14,7 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 from cliptail_jax.planning.synthetic import synthetic_variant
+from cliptail_jax.train import train
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState
@@ -60,6 +61,13 @@ def synthetic_objective(
         labels, names = np.repeat(np.arange(len(frequency)), frequency), variant.class_names
         variant = Variant(variant.source, variant.records, labels, names, labels, variant.captions)
     return make_objective(config, variant)
+
+
+def trained_anew(config: ConfigDict, tmp_path_factory) -> tuple[ConfigDict, Path]:
+    """Trains a run in a new directory; returns the config and the directory."""
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    train(config, workdir)
+    return config, workdir
 
 
 def mesh_of(devices: int, fsdp: int = 1) -> Mesh:

@@ -24,6 +24,11 @@ def caused(error, cause):
     [
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.npy"), "No space left on device: a.npy"),
         (caused(ValueError("a save failed"), OSError(errno.EIO, os.strerror(errno.EIO))), "Input/output error"),
+        (IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), "run/lock"), "Is a directory: run/lock"),
+        (NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), "run/checkpoints"), "Not a directory: run/ch"),
+        (FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), "run/eval"), "File exists: run/eval"),
+        (FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "run/lock"), ""),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/psm_1f"), "another program has removed the shared memory"),
         (RuntimeError("tensorstore: Error: No space left on device [x]"), "No space left on device"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed"), "the bucket cannot be reached: "),
         (HttpError("Service unavailable, 503\nand more"), "the bucket answers with an error: Service unavailable, 503"),

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tarfile
 import textwrap
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from cliptail_jax.config.program import with_config_flag, with_config_path
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.provenance import command
+from tests.datasets.raw_data import archive
 from tests.forked_programs import run_forked
 
 ROOT = Path(__file__).parents[1]
@@ -98,12 +98,10 @@ def own_data(tmp_path_factory):
                 (folder / "photos" / split / colour / f"{i}.png").write_bytes(png(number))
         for kind in ("shards", "hub"):
             (folder / kind).mkdir(exist_ok=True)
-        with tarfile.open(folder / "shards" / f"{split}-00000.tar", "w") as shard:
-            for i, (image, caption) in enumerate(pairs(16 * each)):
-                for suffix, content in (("png", image), ("txt", caption.encode())):
-                    member = tarfile.TarInfo(f"{i:05}.{suffix}")
-                    member.size = len(content)
-                    shard.addfile(member, io.BytesIO(content))
+        files = {}
+        for i, (image, caption) in enumerate(pairs(16 * each)):
+            files |= {f"{i:05}.png": image, f"{i:05}.txt": caption.encode()}
+        (folder / "shards" / f"{split}-00000.tar").write_bytes(archive(files))
         rows = [
             {"image": {"bytes": image, "path": f"{i}.png"}, "caption": text}
             for i, (image, text) in enumerate(pairs(128))

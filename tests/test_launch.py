@@ -179,6 +179,25 @@ def requests(folder):
     return (folder / "asked").read_text().count("compute tpus queued-resources create")
 
 
+def start_launch(log, *arguments, **environment):
+    """A launch in the background, which Ctrl-C interrupts; its own messages go to the file `log`."""
+    interruptible = ["env", "--default-signal=INT"]  # it is ignored if the tests are in the background
+    command = [*interruptible, SCRIPTS / "launch_tpu.sh", *arguments]
+    with log.open("wb") as stderr:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+
+
+def interrupt(launched):
+    os.killpg(launched.pid, signal.SIGINT)
+    assert launched.wait(timeout=60) == 130
+
+
 def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up(cloud, tmp_path):
     command = ["bash", "-c", 'echo "$1, $PWD"; pwd >>"$CLOUD/ran"', "-", "it's $HOME"]
     done = launch("tpu", *SLICE, "--delete", "--", *command, **cloud)
@@ -259,25 +278,18 @@ def wait_until(is_so, seconds=60):
 
 def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_command(cloud, tmp_path):
     saves = 'trap "echo saved >$HOME/saved; exit 143" TERM; echo started >>$HOME/started'
-    command = [SCRIPTS / "launch_tpu.sh", *SLICE, "--", "bash", "-c", f"{saves}; while true; do sleep 0.1; done"]
+    command = ["bash", "-c", f"{saves}; while true; do sleep 0.1; done"]
     started = [tmp_path / worker / "started" for worker in "01"]
 
     def attach(log):
-        """A launch that follows the command's log; its own messages are in the file `log`."""
-        with log.open("wb") as stderr:
-            attached = subprocess.Popen(
-                ["env", "--default-signal=INT", *command],  # it is ignored if the tests are in the background
-                env={**os.environ, **cloud},
-                start_new_session=True,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-            )
+        """A launch that follows the command's log."""
+        attached = start_launch(log, *SLICE, "--", *command, **cloud)
         wait_until(lambda: all(path.exists() for path in started) and "following" in log.read_text())
         return attached
 
     first = attach(tmp_path / "first")
-    os.killpg(first.pid, signal.SIGINT)
-    assert first.wait(timeout=60) == 130 and "slice stays, at its cost" in (tmp_path / "first").read_text()
+    interrupt(first)
+    assert "slice stays, at its cost" in (tmp_path / "first").read_text()
     other = launch("tpu", *SLICE, "--", "true", **cloud)
     assert other.returncode == 2 and "runs another command; --stop ends it" in other.stderr
     second = attach(tmp_path / "second")
@@ -290,24 +302,18 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 
 
 @pytest.mark.parametrize(
-    "state, message",
+    "files, message",
     [
-        ("FAILED", "slice FAILED: see gcloud compute tpus queued-resources describe slice"),
-        ("ACTIVE", "slice is ACTIVE, but its slice is gone: start that"),
+        ({"request": "FAILED", "slice": ""}, "slice FAILED: see gcloud compute tpus queued-resources describe slice"),
+        ({"request": "ACTIVE", "slice": ""}, "slice is ACTIVE, but its slice is gone: start that"),
+        ({"refusals": "1\n2\n"}, "error: gcloud has no answer on slice: ERROR: PERMISSION_DENIED"),
     ],
 )
-def test_a_request_that_fails_or_has_lost_its_slice_is_named(cloud, tmp_path, state, message):
-    (tmp_path / "request").write_text(state)
-    (tmp_path / "slice").touch()
+def test_a_request_that_fails_has_lost_its_slice_or_is_not_answered_is_named(cloud, tmp_path, files, message):
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
     done = launch("tpu", *SLICE, "--", "true", **cloud | {"LAUNCH_POLL_SECONDS": "0"})
-    assert done.returncode == 2 and message in done.stderr
-
-
-def test_a_slice_on_which_gcloud_gives_no_answer_is_not_requested(cloud, tmp_path):
-    (tmp_path / "refusals").write_text("1\n2\n")
-    done = launch("tpu", *SLICE, "--", "true", **cloud)
-    assert done.returncode == 2 and requests(tmp_path) == 0
-    assert done.stderr == "error: gcloud has no answer on slice: ERROR: PERMISSION_DENIED\n"
+    assert done.returncode == 2 and message in done.stderr and requests(tmp_path) == 0
 
 
 def test_no_host_runs_old_code_where_one_cannot_be_given_the_new(cloud, tmp_path):
@@ -404,9 +410,14 @@ def test_a_slice_that_does_not_answer_for_a_while_keeps_its_run(clouds, tmp_path
     assert trained(tmp_path) == ([*"112", "report"], 1) and requests(tmp_path / "pool-1") == 1
 
 
+def queue(folder, name, state):
+    """A request for the slice will stay in this state."""
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "queue").write_text(f"{state}\n")
+
+
 def test_a_run_waits_for_no_slice_and_a_request_that_no_run_needs_is_cancelled(clouds, tmp_path):
-    (tmp_path / "pool-2").mkdir()
-    (tmp_path / "pool-2/queue").write_text("WAITING_FOR_RESOURCES\n")
+    queue(tmp_path, "pool-2", "WAITING_FOR_RESOURCES")
     done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
     assert done.returncode == 0, done.stderr
     assert trained(tmp_path) == ([*"12", "report"], 1)
@@ -426,81 +437,51 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(clouds, tmp_path):
 
 
 def test_a_request_that_fails_leaves_the_runs_to_the_other_slices(clouds, tmp_path):
-    (tmp_path / "pool-1").mkdir()
-    (tmp_path / "pool-1/queue").write_text("FAILED\n")
+    queue(tmp_path, "pool-1", "FAILED")
     done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
     assert done.returncode == 0 and trained(tmp_path) == ([*"12", "report"], 1), done.stderr
     assert "error: pool-1 FAILED: see gcloud compute tpus queued-resources describe pool-1" in done.stderr
-    everywhere = {"pool-1", "pool-2"}
-    for name in everywhere:
-        (tmp_path / name / "queue").write_text("FAILED\n")
+    queue(tmp_path, "pool-2", "FAILED")
     done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
     assert done.returncode == 2 and "error: not done: seed_0/1, seed_0/2" in done.stderr
     assert done.stderr.endswith("0 of 2 runs are done\n")
 
 
 def test_ctrl_c_names_what_costs_money_and_the_same_command_line_goes_on_with_the_runs(clouds, tmp_path):
-    (tmp_path / "pool-2").mkdir()
-    (tmp_path / "pool-2/queue").write_text("WAITING_FOR_RESOURCES\n")
-    command = [SCRIPTS / "launch_tpu.sh", *POOL, "--slices=2", "--price=1.20", "--", *STUDY]
-    waits = {"RUN": 'while [ ! -e "$CLOUD/../go" ]; do sleep 0.1; done'}
-    with (tmp_path / "log").open("wb") as log:
-        first = subprocess.Popen(
-            ["env", "--default-signal=INT", *command],
-            env={**os.environ, **clouds, **waits},
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        )
-        wait_until(lambda: (tmp_path / "trained").exists() and "pool-2: WAITING" in (tmp_path / "log").read_text())
-        os.killpg(first.pid, signal.SIGINT)
-        assert first.wait(timeout=60) == 130
-    *_, said, there, requested = (tmp_path / "log").read_text().splitlines()
+    queue(tmp_path, "pool-2", "WAITING_FOR_RESOURCES")
+    arguments, log = [*POOL, "--slices=2", "--price=1.20", "--", *STUDY], tmp_path / "log"
+    waits = clouds | {"RUN": 'while [ ! -e "$CLOUD/../go" ]; do sleep 0.1; done'}
+    first = start_launch(log, *arguments, **waits)
+    wait_until(lambda: (tmp_path / "trained").exists() and "pool-2: WAITING" in log.read_text())
+    interrupt(first)
+    *_, said, there, requested = log.read_text().splitlines()
     assert re.fullmatch(r"interrupted; what runs .* goes on, and the same command line .*; \$0\.\d\d so far", said)
     delete = "gcloud compute tpus queued-resources delete {} --zone=b --force".format
     assert there == f"pool-1 stays, at its cost; this deletes it: {delete('pool-1')}"
     assert requested == f"pool-2 stays requested, and costs money once it is there; this cancels it: {delete('pool-2')}"
-    again = subprocess.Popen(command, env={**os.environ, **clouds, **waits}, stderr=subprocess.PIPE, text=True)
+    again = start_launch(log, *arguments, **waits)
     wait_until(lambda: (tmp_path / "pool-1/asked").read_text().count("host.sh follow") == 2)
     (tmp_path / "go").touch()
-    assert again.wait(timeout=120) == 0, again.stderr.read()
+    assert again.wait(timeout=120) == 0, log.read_text()
     assert trained(tmp_path) == ([*"12", "report"], 1)  # the first one is not started again
 
 
 def test_stop_ends_the_runs_of_all_slices_and_the_launch_leaves_them(clouds, tmp_path):
-    saves = {"RUN": 'trap "exit 143" TERM; while true; do sleep 0.1; done'}
-    command = [SCRIPTS / "launch_tpu.sh", *POOL, "--slices=2", "--", *STUDY]
-    pool = subprocess.Popen(command, env={**os.environ, **clouds, **saves}, stderr=subprocess.PIPE, text=True)
+    saves = clouds | {"RUN": 'trap "exit 143" TERM; while true; do sleep 0.1; done'}
+    pool = start_launch(tmp_path / "log", *POOL, "--slices=2", "--", *STUDY, **saves)
     wait_until(lambda: (tmp_path / "trained").exists() and trained(tmp_path)[1] == 2)
     assert launch("tpu", *POOL, "--slices=2", "--stop", **clouds).returncode == 0
-    _, stderr = pool.communicate(timeout=60)
-    assert pool.returncode == 2 and "error: not done: seed_0/1, seed_0/2" in stderr
-    assert all(
-        f"{name} stays, at its cost" in stderr and (tmp_path / name / "slice").exists() for name in ("pool-1", "pool-2")
-    )
-
-
-def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(clouds):
-    done = launch("tpu", "--dry_run", *POOL, "--slices=2", "--spot", "--", *STUDY, **clouds)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    commands = [shlex.split(line) for line in lines if not line.startswith("#")]
-    create = ["gcloud", "compute", "tpus", "queued-resources", "create", "pool-1"]
-    assert sum(words[:6] == create for words in commands) == 1
-    start = "--command=bash cliptail_jax/scripts/launch/host.sh start tpu python -m cliptail_jax.study --only=seed_0/1"
-    assert sum(words[-1] == start for words in commands) == 1
-    assert "# on each of the slices pool-1 pool-2, as here on the first" in lines
-    second = lines.index("#   python -m cliptail_jax.study --only=seed_0/2")
-    assert lines[second + 1] == "#   python -m cliptail_jax.study --report"
+    assert pool.wait(timeout=60) == 2
+    said = (tmp_path / "log").read_text()
+    assert "error: not done: seed_0/1, seed_0/2" in said
+    for name in ("pool-1", "pool-2"):
+        assert f"{name} stays, at its cost" in said and (tmp_path / name / "slice").exists()
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (
-            ["--slices=2", "--", *COMMAND],
-            "--slices=2 is for the runs of a study: .* -- python -m cliptail_jax.study .*",
-        ),
+        (["--slices=2", "--", *COMMAND], "--slices=2 is for the runs of a study: .*"),
         (["--slices=x", "--", *STUDY], "--slices=x is no number: give one, as --slices=8"),
         (["--slices=2", "--", *STUDY[:-1], "--workdir=a"], "--slices=2 needs .* as --workdir=gs://BUCKET/runs/x"),
         (["--slices=2", "--fetch=runs/x", "--", *STUDY], "--fetch=runs/x: with --slices, give it as gs://BUCKET/x"),
@@ -512,15 +493,23 @@ def test_what_a_pool_cannot_do_is_named(clouds, arguments, message):
     assert done.returncode == 2 and re.fullmatch(f"error: {message}\n", done.stderr), done.stderr
 
 
+def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(cloud):
+    """As the study itself lists them."""
+    done = launch("tpu", "--dry_run", *POOL, "--slices=2", "--", *STUDY, **cloud)
+    assert done.returncode == 0, done.stderr
+    lines, study = done.stdout.splitlines(), shlex.join(STUDY)
+    commands = [shlex.split(line) for line in lines if not line.startswith("#")]
+    create = ["gcloud", "compute", "tpus", "queued-resources", "create", "pool-1"]
+    assert sum(words[:6] == create for words in commands) == 1
+    (start,) = [words[-1] for words in commands if "host.sh start" in words[-1]]
+    assert start.startswith(f"--command=bash cliptail_jax/scripts/launch/host.sh start tpu {study} --only=seed_")
+    assert "# on each of the slices pool-1 pool-2, as here on the first" in lines
+    *others, report = [line for line in lines if line.startswith(f"#   {study}")]
+    assert len(others) == 5 and all("--only=seed_" in line for line in others) and report == f"#   {study} --report"
+
+
 def test_the_studys_own_mistakes_are_found_before_a_slice_is_requested(cloud, tmp_path):
     command = [*STUDY[:3], "--config=configs/study/nix.py", STUDY[-1]]
     done = launch("tpu", *POOL, "--slices=2", "--", *command, **cloud)
     assert done.returncode == 2 and not (tmp_path / "asked").exists()
     assert re.fullmatch("error: config file 'configs/study/nix.py' does not exist; .*\n", done.stderr), done.stderr
-
-
-def test_the_runs_of_a_study_are_listed_by_the_study_itself(cloud):
-    done = launch("tpu", "--dry_run", *POOL, "--slices=2", "--", *STUDY, **cloud)
-    assert done.returncode == 0, done.stderr
-    assert f"#   {shlex.join(STUDY)} --report" in done.stdout.splitlines()
-    assert f"{shlex.join(STUDY)} --only=" in done.stdout

@@ -11,26 +11,11 @@ import pytest
 from absl.logging import get_absl_handler
 
 from cliptail_jax.config.program import silence_copies
-from cliptail_jax.errors import problem
 from cliptail_jax.runs import stopping
 from cliptail_jax.runs.stopping import StopRequest
-from cliptail_jax.study import study_page, training
+from cliptail_jax.study import training
 from cliptail_jax.training.initialization import begin_or_resume
 from configs import sup
-
-
-@pytest.mark.parametrize(
-    "error, line",
-    [
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/psm_1f"), "removed the shared memory"),
-        (IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), "run/lock"), "Is a directory: run/lock"),
-        (NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), "run/checkpoints"), "Not a directory: run/ch"),
-        (FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), "run/eval"), "File exists: run/eval"),
-        (FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "run/lock"), ""),
-    ],
-)
-def test_faults_that_a_user_can_mend_are_a_line(error, line):
-    assert line in problem(error) and bool(line) == bool(problem(error))
 
 
 @pytest.fixture
@@ -85,20 +70,6 @@ def test_a_program_that_waits_for_data_in_vain_ends_soon_after_sigterm(monkeypat
     with pytest.raises(Ended, match="stopped by SIGTERM while no data came for 0.05 s.*143"):
         came.extend(stop.watch(batches()))
     assert came == ["batch", "a later batch"]
-
-
-def test_why_the_page_is_not_written_is_said_once(monkeypatch, tmp_path, capsys, unchecked):
-    reasons = ["full", "full", "read-only"]
-
-    def write_page(*_, **__):
-        raise OSError(reasons.pop(0))
-
-    monkeypatch.setattr(study_page, "write_page", write_page)
-    page = study_page.StudyPage(None, tmp_path)
-    for _ in range(3):
-        page.after_run({})
-    said = capsys.readouterr().out.splitlines()
-    assert [line.rpartition(": ")[2] for line in said] == ["full", "read-only"]
 
 
 @pytest.mark.parametrize("every, warns", [(3, True), (100, False)])

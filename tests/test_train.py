@@ -21,22 +21,13 @@ from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
 from cliptail_jax.train import train
 from configs import sup
-from tests.saved_state import read_state
+from tests.saved_state import read_state, unfinish
 
 STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
 
 
 def losses(workdir):
     return [(line["step"], line["train/loss"]) for line in read_lines(workdir / "metrics.jsonl")]
-
-
-def copy_interrupted(workdir, copy):
-    """Copy a run as if it had been interrupted before its end."""
-    shutil.copytree(workdir, copy)
-    document = read_json(copy / "config.json")
-    del document["finished"]
-    write_json(copy / "config.json", document)
-    (copy / "sha256.json").unlink()
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +42,8 @@ def sup_run(tmp_path_factory, small_config):
 
 def test_the_time_of_a_run_is_that_of_its_parts(sup_run):
     finished = json.loads((sup_run[0] / "config.json").read_text())["finished"]
-    parts = (
-        "preparing",
-        "loading the first images",
-        "compiling",
-        "evaluating",
-        "saving",
-        "training",
-        "waiting for images",
-    )
-    assert finished["spent"].keys() == set(parts) and min(finished["spent"].values()) >= 0
+    parts = {"preparing", "loading the first images", "compiling", "evaluating", "saving", "training"}
+    assert finished["spent"].keys() == parts | {"waiting for images"} and min(finished["spent"].values()) >= 0
     assert finished["spent"]["compiling"] > 0.1
     assert sum(finished["spent"].values()) >= finished["seconds"] - 1.0  # which begin after what is prepared
 
@@ -87,33 +70,30 @@ def test_a_run_leaves_the_files_that_the_design_lists(sup_run):
     assert list((workdir / "tensorboard").iterdir())
 
 
-def test_a_work_directory_of_another_config_is_refused_without_overwrite(sup_run, tmp_path):
+def test_a_work_directory_of_another_config_is_refused_without_overwrite(sup_run):
     workdir, config = sup_run
-    other = config.copy_and_resolve_references()
-    other.optimizer.learning_rate = 0.05
-    with pytest.raises(UserError, match="optimizer.learning_rate=0.1 not 0.05.*--overwrite"):
+    kept, other = (workdir / "config.json").read_bytes(), config.copy_and_resolve_references()
+    other.seed, other.optimizer.learning_rate = 7, 0.05
+    with pytest.raises(UserError, match=r"\(optimizer.learning_rate=0.1 not 0.05, seed=0 not 7\); .* --overwrite"):
         train(other, workdir)
+    assert (workdir / "config.json").read_bytes() == kept
 
 
 def test_changed_data_is_refused_before_anything_is_written(sup_run, tmp_path):
     workdir, config = sup_run
-    copy = tmp_path / "copy"
-    copy_interrupted(workdir, copy)
+    copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     data = read_json(copy / "variant.json")
     write_json(copy / "variant.json", data | {"records": 50, "fingerprint": "0123456789abcdef"})
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != "lock"}
-    message = (
-        f"50 records of fingerprint 0123456789ab, .* now selects 48 records of fingerprint {data['fingerprint'][:12]}"
-    )
-    with pytest.raises(UserError, match=message):
+    selected = f"now selects 48 records of fingerprint {data['fingerprint'][:12]}"
+    with pytest.raises(UserError, match=f"50 records of fingerprint 0123456789ab, .* {selected}"):
         train(config, copy)
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_checkpoints_without_a_readable_config_are_refused(sup_run, tmp_path):
     workdir, config = sup_run
-    copy = tmp_path / "copy"
-    copy_interrupted(workdir, copy)
+    copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     for spoil in (Path.unlink, lambda path: path.write_text("{"), lambda path: path.write_text("[]")):
         spoil(copy / "config.json")
         with pytest.raises(UserError, match="config.json.*choose another --workdir or pass --overwrite"):
@@ -128,9 +108,7 @@ def test_a_finished_run_with_a_corrupt_end_is_evaluated_once_it_is_trained_again
     copy = shutil.copytree(workdir, tmp_path / "copy")
     damage(copy / "checkpoints" / "6")
     summaries = (copy / "eval/glyphs_test/summary.jsonl").read_text()
-    with pytest.raises(
-        UserError, match="was trained to step 6, but .* is step 3: train it again with the same command"
-    ):
+    with pytest.raises(UserError, match="was trained to step 6, but .* is step 3: train it again with the same"):
         evaluate(config, copy)
     assert (copy / "eval/glyphs_test/summary.jsonl").read_text() == summaries
     train(config, copy)
@@ -161,8 +139,7 @@ def test_a_finished_run_is_not_repeated_and_its_checkpoints_may_be_removed(sup_r
 
 def test_a_run_goes_on_with_another_number_of_devices(sup_run, tmp_path, monkeypatch):
     workdir, config = sup_run
-    copy = tmp_path / "copy"
-    copy_interrupted(workdir, copy)
+    copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     shutil.rmtree(copy / "checkpoints" / "6")
     meshes = []
     on_four = lambda axes: meshes.append(make_mesh(axes, jax.devices()[:4])) or meshes[-1]  # noqa: E731
@@ -187,8 +164,7 @@ def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_numbers(sup_
     Its duration is that of all sessions.
     """
     workdir, config = sup_run
-    copy = tmp_path / "copy"
-    copy_interrupted(workdir, copy)
+    copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     damage(copy / "checkpoints" / "6")
     (copy / "checkpoints" / "7").mkdir()
     lines = read_lines(copy / "metrics.jsonl")
@@ -287,8 +263,7 @@ def test_unreadable_images_are_left_out_up_to_a_share_and_then_stop_the_run(tmp_
 @pytest.mark.filterwarnings("ignore:Sharding info not provided")
 def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_student_and_teacher(trained_run, tmp_path):
     config, workdir = trained_run("dino")
-    copy = tmp_path / "copy"
-    copy_interrupted(workdir, copy)
+    copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     damage(copy / "checkpoints" / "2")
     train(config, copy)
     assert losses(copy) == losses(workdir) and len(losses(copy)) == 2
@@ -308,23 +283,3 @@ def test_a_run_has_no_evaluation_and_says_where_to_go(trained_run):
     config.eval.sets = ("glyphs:test",)
     with pytest.raises(UserError, match="measure it with cliptail_jax.transfer"):
         evaluate(config, workdir)
-
-
-@pytest.mark.parametrize(
-    "changes, complaint",
-    [
-        ({"vocabulary.size": 41}, "vocabulary.size=41 is larger than dino.prototypes=40"),
-        ({"accumulate_steps": 2}, "accumulate_steps is 1 with objective='dino'"),
-        ({"data.shift": 2}, "data.shift is not supported with objective='dino': set it to 0"),
-        ({"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
-        ({"optimizer.warmup_steps": 5, "optimizer.warmup_epochs": 1}, "or optimizer.warmup_epochs, not both"),
-        ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
-        ({"data.multi_crop.local_size": 48}, "local_size=48 is larger than data.image_size=32"),
-    ],
-)
-def test_what_dino_cannot_do_is_refused(trained_run, tmp_path, changes, complaint):
-    config = trained_run("dino")[0].copy_and_resolve_references()
-    config.update_from_flattened_dict(changes)
-    with pytest.raises(UserError, match=complaint):
-        train(config, tmp_path)
-    assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from configs import clip, dino, sup, zero_shot
 from tests.forked_programs import run_forked
 
 ROOT = Path(__file__).parents[2]
+DINO = {"objective": "dino", "data.resize": "step"}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -64,6 +65,13 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"objective": "sigmoid", "batch_size": 1}, "batch_size=1 has no other pair"),
         ({"objective": "dino", "vocabulary.size": 100_000}, "vocabulary.size=100000 is larger than dino.prototypes"),
         ({"objective": "dino", "data.shift": 4}, "data.shift is not supported with objective='dino'"),
+        (DINO | {"accumulate_steps": 2}, "accumulate_steps is 1 with objective='dino'"),
+        (DINO | {"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
+        ({"optimizer.warmup_steps": 5, "optimizer.warmup_epochs": 1}, "or optimizer.warmup_epochs, not both"),
+        ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
+        (DINO | {"data.multi_crop.local_size": 256}, "local_size=256 is larger than data.image_size=224"),
+        ({"eval.logit_adjustment": float("nan")}, "'eval.logit_adjustment' is nan; it must be finite"),
+        ({"eval.estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adj"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_key(changes, complaint):
@@ -73,16 +81,11 @@ def test_a_wrong_value_is_named_with_its_key(changes, complaint):
         validate(config)
 
 
-@pytest.mark.parametrize(
-    "steps, group_size, complaint",
-    [
-        (1, 100, "batch_norm.group_size=100 does not divide batch_size=256"),
-        (2, 0, "set batch_norm.group_size to 128 or a divisor"),
-    ],
-)
-def test_groups_that_share_batch_statistics_lie_within_a_micro_batch(steps, group_size, complaint):
-    with pytest.raises(UserError, match=complaint):
-        check_batch_norm(256, steps, group_size)
+def test_groups_that_share_batch_statistics_lie_within_a_micro_batch():
+    with pytest.raises(UserError, match="batch_norm.group_size=100 does not divide batch_size=256"):
+        check_batch_norm(256, 1, group_size=100)
+    with pytest.raises(UserError, match="set batch_norm.group_size to 128 or a divisor"):
+        check_batch_norm(256, 2, group_size=0)
 
 
 def test_published_models_are_not_trained():
@@ -121,19 +124,13 @@ def test_how_often_and_where_a_run_writes_is_incidental():
     "arguments, complaint",
     [
         (["--config=configs/none.py"], "config file 'configs/none.py' does not exist"),
-        (
-            ["--config=configs/sup.py:data=imagenette"],
-            "unknown data preset 'imagenette' (did you mean imagenet64 or imagenet32 or imagenet2012?): choose one of glyphs",
-        ),
+        (["--config=configs/sup.py:data=imagenette"], "unknown data preset 'imagenette' (did you mean imagenet64 or"),
         (["--config=configs/sup.py:dat=glyphs"], "unknown config argument 'dat'"),
         (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),
         (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean batch_size"),
         (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean optimizer.learning_rate"),
         (["--config=configs/sup.py", "--config.optimizer.momentum=0.5"], "did you mean optimizer.sgd.momentum or"),
-        (
-            ["--config=configs/sup.py", "--config.optimizer.b2=0.5"],
-            "did you mean optimizer.lion.b2 or optimizer.adamw.b2?",
-        ),
+        (["--config=configs/sup.py", "--config.optimizer.b2=0.5"], "did you mean optimizer.lion.b2 or optimizer.ad"),
         (["--config=configs/sup.py", "--config.optimizer.eps=0.5"], "did you mean optimizer.adamw.eps?"),
         (["--config=configs/sup.py", "--noconfig.data.flop"], "did you mean data.flip"),
     ],

@@ -118,3 +118,5 @@ def test_one_class_cannot_be_mistaken():
         variant_of(classes={"names": ("ant",)}, labels={"noise": 0.1})
     with pytest.raises(UserError, match="data.labels.noise names another class, and .* one class with records"):
         variant_of(classes={"names": ("ant", "eel")}, labels={"noise": 0.1, "noise_sampling": "frequency"})
+    with pytest.raises(UserError, match="data.captions.distractors names another class, and the variant has one cl"):
+        variant_of(classes={"names": ("ant",)}, captions={"template": "cname", "distractors": 0.5})

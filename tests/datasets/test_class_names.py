@@ -1,4 +1,3 @@
-import io
 import json
 
 import pyarrow.parquet
@@ -13,34 +12,19 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import choose_class_names, open_source
 from cliptail_jax.datasets.superclasses import WRITTEN, kind_of
 from cliptail_jax.errors import UserError
+from tests.tfds_sets import prepare
 
 WNIDS = imagenet_wnids()
 
 
-class ImagenetV2(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Two images, as the builder of TFDS has them."""
-
-    VERSION = "3.0.0"
-    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="matched-frequency")]
-
-    def _info(self):
-        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=list(WNIDS))}
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
-
-    def _split_generators(self, dl_manager):
-        return {"test": self._generate_examples()}
-
-    def _generate_examples(self):
-        for label in (0, 999):
-            yield label, {"image": io.BytesIO(jpeg(label % 256)), "label": label}
-
-
 def test_evaluation_sets_open_by_tfds_name_with_clips_class_names(tmp_path):
-    ImagenetV2(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    labels = {"label": tfds.features.ClassLabel(names=list(WNIDS))}
+    images = [{"image": jpeg(label % 256), "label": label} for label in (0, 999)]
+    prepare(tmp_path, "imagenet_v2", labels, {"test": images}, "3.0.0", "matched-frequency")
     source = open_source("imagenet_v2/matched-frequency", str(tmp_path), "test")
     assert (len(source), source.wnids) == (2, WNIDS)
     assert source.class_names == tuple(name for _, name in class_lines("imagenet1k"))
-    assert sorted(source.metadata["label"].to_pylist()) == [0, 999]
+    assert source.metadata["label"].to_pylist() == [0, 999]
 
 
 @pytest.mark.parametrize("vocabulary", ["", "imagenet1k"])
@@ -94,34 +78,14 @@ COARSE_LABELS = (
 CLASSES = {"train": 18, "pickup_truck": 18, "tank": 19, "girl": 14}  # with their coarse labels
 
 
-class SmallCifar(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """An image a class, with CIFAR-100's labels."""
-
-    VERSION = "1.0.0"
-
-    def _info(self):
-        features = {
-            "image": tfds.features.Image(),
-            "label": tfds.features.ClassLabel(names=list(CLASSES)),
-            "coarse_label": tfds.features.ClassLabel(names=COARSE_LABELS),
-        }
-        return tfds.core.DatasetInfo(
-            builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self):
-        for label, coarse_label in enumerate(CLASSES.values()):
-            yield label, {"image": io.BytesIO(jpeg(label)), "label": label, "coarse_label": coarse_label}
-
-
 @pytest.fixture(scope="module")
 def small_cifar(tmp_path_factory):
-    """The set, opened."""
+    """An image a class, with CIFAR-100's labels."""
     data_dir = tmp_path_factory.mktemp("tfds")
-    SmallCifar(data_dir=data_dir, file_format="array_record").download_and_prepare()
+    names = {"label": list(CLASSES), "coarse_label": COARSE_LABELS}
+    images = [{"image": jpeg(i), "label": i, "coarse_label": coarse} for i, coarse in enumerate(CLASSES.values())]
+    labels = {name: tfds.features.ClassLabel(names=of_label) for name, of_label in names.items()}
+    prepare(data_dir, "small_cifar", labels, {"train": images})
     return open_source("small_cifar", str(data_dir), "train")
 
 

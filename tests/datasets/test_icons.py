@@ -1,10 +1,10 @@
 """Icons, built from a small file in Iconify's form, whose drawings are rectangles."""
 
+import gzip
 import io
 import itertools
 import json
 import sys
-import tarfile
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from scripts import make_icon_lists
+from tests.datasets.raw_data import archive
 
-BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (255, 0, 0)
+BLACK, RED = (0, 0, 0), (255, 0, 0)
 
 
 def rectangle(left, top, width, height, colour="currentColor"):
@@ -40,11 +41,7 @@ def icon_set(prefix, icons, author="", license="MIT", category="", **more):
 def write_iconify(path, *sets, **files):
     """Writes the sets, and files by name, as the npm package has them."""
     contents = {f"json/{each['prefix']}.json": json.dumps(each) for each in sets} | files
-    with tarfile.open(path, "w:gz") as archive:
-        for name, text in contents.items():
-            member = tarfile.TarInfo(f"package/{name}")
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
+    path.write_bytes(gzip.compress(archive({f"package/{name}": text.encode() for name, text in contents.items()})))
     return path
 
 

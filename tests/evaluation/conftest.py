@@ -12,8 +12,8 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
 from cliptail_jax.models.timm_members import SIGLIPS
 from cliptail_jax.pretrained.save import save
-from cliptail_jax.train import train
 from configs import clip, sup
+from tests.synthetic import trained_anew
 from tests.tiny_clip import add_noise, save_tiny_clip
 
 DATA = Path(__file__).parents[1] / "data"
@@ -34,9 +34,7 @@ def trained(config, tmp_path_factory, **options):
     config.data.profile.ratio, config.data.max_unreadable = 16.0, 0.1
     config.total_epochs, config.batch_size, config.checkpoint.every_steps = 1, 8, 1
     config.eval.update(options)
-    workdir = tmp_path_factory.mktemp("runs") / "run"
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

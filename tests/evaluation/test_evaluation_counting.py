@@ -15,12 +15,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.run import evaluation_variant, open_run_set
-from cliptail_jax.files import write_json
 from cliptail_jax.images.decoding import UnreadableImageError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
-from cliptail_jax.runs.directory import read_config
 from tests.evaluation.plain_evaluation import (
     CLASSES,
     EXAMPLES,
@@ -30,6 +28,7 @@ from tests.evaluation.plain_evaluation import (
     evaluation_files,
     plain_features,
 )
+from tests.saved_state import unfinish
 
 
 @pytest.mark.parametrize("name", ["sl_run", "clip_run"])
@@ -72,8 +71,7 @@ def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
 def test_a_damaged_checkpoint_is_passed_over_but_left_where_it_is(sl_run, tmp_path):
     """A training may be at work there."""
     config, workdir = copied(sl_run, tmp_path)
-    write_json(workdir / "config.json", {"config": read_config(workdir)})  # it is not finished
-    (workdir / "sha256.json").unlink(missing_ok=True)
+    unfinish(workdir)
     damage(workdir / "checkpoints" / "4")
     unfinished = workdir / "checkpoints" / "5.orbax-checkpoint-tmp"
     unfinished.mkdir()

@@ -96,20 +96,6 @@ def test_training_warns_of_logits_that_are_adjusted_twice(sup_config, tmp_path, 
     assert re.search(TWICE, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"logit_adjustment": float("nan")}, "'eval.logit_adjustment' is nan; it must be finite"),
-        ({"estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment"),
-    ],
-)
-def test_an_adjustment_that_makes_no_sense_is_an_error(options, message, sl_run):
-    config = sl_run[0].copy_and_resolve_references()
-    config.eval.update(options)
-    with pytest.raises(UserError, match=message):
-        evaluate(config, sl_run[1])
-
-
 KEYS = {"ece", "overconfidence_head", "overconfidence_mid", "overconfidence_tail"}
 
 

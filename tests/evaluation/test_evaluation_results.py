@@ -47,18 +47,6 @@ def test_run_files_hold_what_the_design_lists(name, request):
     assert frequency[arrays["mid"]].min() >= frequency[arrays["tail"]].max()
 
 
-def test_slopes_are_of_the_classes_that_have_logarithms(sl_run):
-    _, workdir = sl_run
-    _, frequency = read_frequency(workdir / "class_frequency.tsv")
-    (line,), arrays = evaluation_files(workdir)
-    trained = frequency > 0
-    points = 100 * arrays["per_class_accuracy"][trained]
-    assert line["slope_acc"] == pytest.approx(np.polyfit(np.log10(frequency[trained]), points, 1)[0])
-    assert line["slope_acc_left_out"] == 3
-    predictions = arrays["per_class_predictions"]
-    assert line["slope_pred_left_out"] == np.sum(~trained | (predictions == 0)) >= 3
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

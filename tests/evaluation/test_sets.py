@@ -2,23 +2,21 @@
 
 import ast
 import importlib.util
-import json
 import pathlib
 import shutil
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
+import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, normalized_name, vocabulary_names
-from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.metadata import clean_name
-from cliptail_jax.datasets.metadata_table import fingerprint, origin
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import EVALUATION_SETS, evaluation_set, names_of_labels, open_set
+from tests import tfds_sets
+from tests.datasets.raw_data import jpeg
 
 TFDS = pathlib.Path(importlib.util.find_spec("tensorflow_datasets").origin).parent
 # Where TFDS's package has a set's labels, in label order: a text file, or a list in a builder's code.
@@ -50,34 +48,17 @@ def tfds_labels(set_name):
 
 
 @pytest.fixture
-def prepare(glyphs_dir, tmp_path):
-    """Makes a prepared set with the given labels: the small glyphs set's shard, its records' labels going round."""
+def prepare(tmp_path):
+    """Makes a prepared set of 200 records with the given labels, which go round, and texts by label."""
 
     def make(source, split, labels, **columns):
-        folder = tmp_path / source / "1.0.0"
-        folder.mkdir(parents=True)
-        for file in ("dataset_info.json", "features.json"):
-            shutil.copy(glyphs_dir / "glyphs" / Glyphs.VERSION / file, folder)
-        info = json.loads((folder / "dataset_info.json").read_text())
-        (described,) = (each for each in info["splits"] if each["name"] == "test")
-        info["splits"] = [described | {"name": split}]
-        (folder / "dataset_info.json").write_text(json.dumps(info))
-        features = json.loads((folder / "features.json").read_text())
-        described_features = features["featuresDict"]["features"]
-        described_features["label"]["classLabel"]["numClasses"] = str(len(labels))
-        kept = {name: described_features[name] for name in ("image", "label")}
-        features["featuresDict"]["features"] = kept | {name: described_features["title"] for name in columns}
-        (folder / "features.json").write_text(json.dumps(features))
-        (folder / "label.labels.txt").write_text("".join(f"{label}\n" for label in labels))
-        shard = folder / f"glyphs-{split}.array_record-00000-of-00001"
-        shutil.copy(glyphs_dir / "glyphs" / Glyphs.VERSION / "glyphs-test.array_record-00000-of-00001", shard)
-        records = np.arange(int(described["shardLengths"][0]))
-        numbers = records % len(labels)
-        texts = {name: [values[label] for label in numbers] for name, values in columns.items()}
-        table = pyarrow.table({"record": records, "label": numbers, **texts})
-        described = origin(fingerprint([shard], [len(records)]), open_builder(folder).info.features)
-        table = table.replace_schema_metadata(described)
-        pyarrow.parquet.write_table(table, folder / f"metadata-{split}.parquet")
+        features = {"label": tfds.features.ClassLabel(names=list(map(str, labels)))}
+        features |= {name: tfds.features.Text() for name in columns}
+        numbers = [number % len(labels) for number in range(200)]
+        texts = [{name: values[label] for name, values in columns.items()} for label in numbers]
+        examples = [{"image": jpeg(0), "label": label, **more} for label, more in zip(numbers, texts)]
+        dataset, _, config = source.partition("/")
+        tfds_sets.prepare(tmp_path, dataset, features, {split: examples}, config=config)
         return str(tmp_path)
 
     return make

@@ -1,7 +1,7 @@
 """What the tests of figures share: a folder of runs, and a command that draws a sheet's figure and looks at the picture."""
 
+import matplotlib.image
 import pytest
-from pictures import check_picture
 from synthetic_runs import write_run
 
 from cliptail_jax.figures.__main__ import main
@@ -15,6 +15,15 @@ def birds(tmp_path_factory):
         write_run(folder / f"run_{i}", slope=0.1 + 0.12 * i, seed=i, sets=("birds:test", "birds_v2"))
     write_run(folder / "twin", slope=0.7, seed=9)
     return folder
+
+
+def check_picture(path):
+    """Nothing reaches the edges of the .png."""
+    assert path.with_name(path.name + ".pdf").read_bytes().startswith(b"%PDF")
+    image = matplotlib.image.imread(path.with_name(path.name + ".png"))[..., :3]
+    assert image.shape[1] > 700 and image.min() < 0.2
+    for edge in (image[:1], image[-1:], image[:, :1], image[:, -1:]):
+        assert edge.min() == 1
 
 
 @pytest.fixture

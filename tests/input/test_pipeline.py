@@ -295,14 +295,6 @@ def unreadable_of(source, allowed):
     return unreadable
 
 
-def test_unreadable_images_are_named_and_counted_once(capsys):
-    unreadable_of(with_broken(), allowed=0.1).check()
-    warnings = capsys.readouterr().err.splitlines()
-    assert len(warnings) == 3
-    assert all("of pictures (train) is unreadable; it is left out (file pictures-0)" in w for w in warnings)
-    assert {record for record in range(40) for w in warnings if f"record {record} " in w} == set(BROKEN)
-
-
 def test_more_unreadable_images_than_allowed_are_an_error():
     with pytest.raises(UserError, match=r"3 of 40 images .*\(records 3, 11, 17\).*max_unreadable=0.05.* pictures-0"):
         unreadable_of(with_broken(), allowed=0.05).check()

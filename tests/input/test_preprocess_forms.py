@@ -95,7 +95,23 @@ def test_a_configuration_comes_back():
     assert read_preprocess({}, 32) == Preprocess(32)
 
 
-@pytest.mark.parametrize("key, value", [("interpolation", "lanczos"), ("resize_mode", "crop"), ("fill_color", 127)])
-def test_what_is_not_supported_is_refused_by_name(key, value):
-    with pytest.raises(UserError, match=f"preprocess_cfg.{key}={json.dumps(value)}"):
+@pytest.mark.parametrize(
+    "key, value, takes",
+    [
+        ("interpolation", "lanczos", ""),
+        ("interpolation", ["bicubic"], ""),
+        ("resize_mode", "crop", ""),
+        ("fill_color", 127, ""),
+        ("mode", "L", ""),
+        ("mean", [1, 2], "a number, or three, one for each channel"),
+        ("mean", [[1], [2], [3]], "a number, or three"),
+        ("std", [-1, 1, 1], "a positive number, or three"),
+        ("std", 1e-300, "a positive number"),
+        ("size", [32, 32, 3], "a number of pixels from 1 to 4096, or a pair"),
+        ("short_side", -1, "0 or a number of pixels"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(key, value, takes):
+    with pytest.raises(UserError) as error:
         read_preprocess({key: value}, 32)
+    assert f"preprocess_cfg.{key}={json.dumps(value)}" in str(error.value) and takes in str(error.value)

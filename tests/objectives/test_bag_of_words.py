@@ -23,10 +23,9 @@ from cliptail_jax.parallel.sharding import batch_sharding, replicated
 from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.runs import open_run
-from cliptail_jax.train import train
 from configs import clip
 from tests.evaluation.plain_evaluation import plain_features
-from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps
+from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps, trained_anew
 
 BATCH, VOCABULARY, MOST = 16, 30, 6
 
@@ -105,9 +104,8 @@ def test_a_class_has_the_mean_target_of_its_prompts_and_an_unknown_one_is_never_
     q = np.float64(class_words((*((name, f"a {name}") for name in names), ("owl",)), bag))
     for name, row in zip(names, q, strict=False):
         np.testing.assert_allclose(row, np.float64(bag.targets([name, f"a {name}"])).mean(0), rtol=1e-5)
-    exact = np.log(q[:5] + 1e-9) @ q.T + entropy(
-        q
-    )  # where words are as probable as a class's name has them, it is that
+    # Where words are as probable as a class's name has them, it is that.
+    exact = np.log(q[:5] + 1e-9) @ q.T + entropy(q)
     np.testing.assert_array_equal(exact.argmax(1), np.arange(len(names)))
     assert not q[5].any() and entropy(q)[5] < -1e8
 
@@ -117,22 +115,17 @@ def test_a_class_has_the_mean_target_of_its_prompts_and_an_unknown_one_is_never_
 
 @pytest.fixture(scope="module")
 def run(make_config, tmp_path_factory):
-    config, workdir = (
-        make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2),
-        tmp_path_factory.mktemp("run"),
-    )
+    config = make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2)
     config.optimizer.update({"name": "adamw", "learning_rate": 1e-3})
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 def test_a_continued_run_has_the_words_that_it_began_with(run):
     config, workdir = run
     again = make_objective(config, synthetic_variant(320, 3))
     again.open_text(workdir)
-    assert len(again.read) == len(open_run(workdir).tokenizer) and again.describe_model()["head"]["classes"] == len(
-        again.read
-    )
+    words = len(open_run(workdir).tokenizer)
+    assert len(again.read) == again.describe_model()["head"]["classes"] == words
     np.testing.assert_array_equal(again.read.weights, open_run(workdir).tokenizer.weights)
     (*_, summary) = read_lines(workdir / "eval/glyphs_test/summary.jsonl")
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == summary["top1"]

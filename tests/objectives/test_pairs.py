@@ -22,9 +22,8 @@ from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.pretrained.published_clip import load
-from cliptail_jax.train import train
 from configs import clip, zero_shot
-from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps
+from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps, trained_anew
 
 BATCH, DIM = 24, 5
 ALL = np.ones(BATCH, bool)
@@ -207,9 +206,8 @@ def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_confi
     objective = make_objective(make_config(), synthetic_variant(320, CLASSES))
     same, mask = jnp.ones((32, 4)), jnp.ones(32, bool)
     loss = jax.jit(lambda bias: sigmoid_loss(same, same, jnp.float32(0), bias, mask, mesh_of(1)))
-    assert min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301)) == pytest.approx(
-        objective.chance_loss, rel=1e-4
-    )
+    least = min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301))
+    assert least == pytest.approx(objective.chance_loss, rel=1e-4)
 
 
 # A run
@@ -217,13 +215,10 @@ def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_confi
 
 @pytest.fixture(scope="module")
 def run(make_config, tmp_path_factory):
-    config, workdir = (
-        make_config(batch_size=16, total_steps=4, checkpoint__every_steps=2, model__text__context_length=77),
-        tmp_path_factory.mktemp("run"),
-    )
+    steps = {"total_steps": 4, "checkpoint__every_steps": 2}
+    config = make_config(batch_size=16, model__text__context_length=77, **steps)
     config.optimizer.update({"name": "adamw", "learning_rate": 1e-3})
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 def test_a_run_opens_and_is_exported_with_its_bias_as_open_clip_names_it(run, tmp_path):

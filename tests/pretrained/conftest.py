@@ -9,6 +9,7 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.train import train
 from configs import clip, sup
 from tests import tiny_members
+from tests.synthetic import trained_anew
 
 WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
 
@@ -46,9 +47,7 @@ def linear_run(tmp_path_factory, trained_run, small_config):
     config = small_config(sup)
     config.image.init, config.head.kind = str(trained_run("dino")[1]), "linear"
     config.total_steps, config.checkpoint.every_steps = 3, 1
-    workdir = tmp_path_factory.mktemp("linear") / "run"
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +57,7 @@ def frozen_run(tmp_path_factory, published, small_config):
     config.image.init = str(published)
     config.text.update({"init": str(published), "freeze": True, "cache": False})
     config.total_epochs = 1
-    workdir = tmp_path_factory.mktemp("frozen") / "run"
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from tiny_models import write_model
 from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained import hub as hub_module
 from cliptail_jax.pretrained.published_clip import load, open_published
+from tests.hub_cache import COMMIT
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -88,12 +88,8 @@ def test_a_repository_is_fetched_once_and_pinned(hub):
 def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
     write_tokenizer(Hub.folder, "siglip")
     document = json.loads((Hub.folder / "open_clip_config.json").read_text())
-    document["model_cfg"]["text_cfg"] |= {
-        "vocab_size": 183,
-        "context_length": 8,
-        "no_causal_mask": True,
-        "pool_type": "last",
-    }
+    document["model_cfg"]["text_cfg"] |= {"vocab_size": 183, "context_length": 8, "pool_type": "last"}
+    document["model_cfg"]["text_cfg"]["no_causal_mask"] = True
     (Hub.folder / "open_clip_config.json").write_text(json.dumps(document))
     assert open_published("hf-hub:owner/name").tokenizer([""]).tolist() == [[1] * 8]
 

@@ -110,10 +110,6 @@ def model(section, **changes):
     return config("model_cfg", section, **changes)
 
 
-def pixels(**changes):
-    return config("preprocess_cfg", **changes)
-
-
 def weights_of(name):
     """The weights of another family."""
     return lambda folder: shutil.copy(write_model(folder.parent / "other", name) / WEIGHTS, folder / WEIGHTS)
@@ -136,8 +132,6 @@ def timm(name, **changes):
 EXTRA = ", which the architecture does not have; these are not the weights of this configuration"
 MISSING = ", which the architecture has with shape [32]"
 NOT_WHOLE = "is not a complete safetensors file"
-THREE = "or three, one for each channel"
-SIZES = "it takes a number of pixels from 1 to 4096"
 SPOILED = [
     (tensor("visual.proj", np.full((32, 16), np.nan, np.float16)), "the tensor visual.proj has NaN or infinite values"),
     (
@@ -162,18 +156,13 @@ SPOILED = [
     (timm("swin_base_patch4_window7_224"), "data.image_size: swin_base_patch4_window7_224 takes images of 224 pixels"),
     (model("text_cfg", norm_kwargs={"elementwise": 1}), "text_cfg.norm_kwargs"),
     (model("text_cfg", hf_model_name="roberta-base", hf_pooler_type="max_pooler"), "hf_pooler_type"),
-    (pixels(mean="abc"), f'preprocess_cfg.mean="abc"; it takes a number, {THREE}'),
-    (pixels(mean=[1, 2]), f"preprocess_cfg.mean=[1, 2]; it takes a number, {THREE}"),
-    (pixels(mean=[[1], [2], [3]]), "preprocess_cfg.mean=[[1], [2], [3]]"),
-    (pixels(std=[-1, 1, 1]), f"std=[-1, 1, 1]; it takes a positive number, {THREE}"),
-    (pixels(std=1e-300), "preprocess_cfg.std=1e-300"),
-    (pixels(size=[32, 32, 3]), f"preprocess_cfg.size=[32, 32, 3]; {SIZES}, or a pair"),
-    (pixels(interpolation=["bicubic"]), 'preprocess_cfg.interpolation=["bicubic"]'),
-    (pixels(mode="L"), 'preprocess_cfg.mode="L"'),
-    (pixels(short_side=-1), "preprocess_cfg.short_side=-1; it takes 0 or a number of pixels"),
+    (config("preprocess_cfg", mean="abc"), 'preprocess_cfg.mean="abc"; it takes a number, or three'),
     (config(preprocess_cfg=[1]), "open_clip_config.json is damaged (Expected `object | null`, got `array`"),
     (config(model_cfg=None), "open_clip_config.json is damaged (Expected `object`, got `null`"),
-    (model("vision_cfg", image_size=1_000_000), f"vision_cfg.image_size=1000000; {SIZES}"),
+    (
+        model("vision_cfg", image_size=1_000_000),
+        "vision_cfg.image_size=1000000; it takes a number of pixels from 1 to 4096",
+    ),
     (model("vision_cfg", image_size=[32] * 1000), "vision_cfg.image_size=[32, 32, "),
     (model("vision_cfg", head_width=1000), "the model's configuration: 0 heads do not divide 32"),
     (model("text_cfg", heads=5), "the model's configuration: 5 heads do not divide 32 channels"),

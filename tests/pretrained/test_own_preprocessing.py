@@ -19,8 +19,8 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.evaluations import last_evaluation
-from cliptail_jax.train import train
 from configs import clip, dino
+from tests.synthetic import trained_anew
 
 HALF = (0.5, 0.5, 0.5)
 OWN = {"mean": HALF, "std": HALF, "interpolation": "bilinear", "resize_mode": "squash"}
@@ -44,9 +44,7 @@ def half_run(half, small_config, tmp_path_factory):
     config.image.update({"init": str(half), "freeze": True})
     config.model.activation = "quick_gelu"  # as the tower has it, so that open_clip can have both
     config.total_steps, config.checkpoint.every_steps = 3, 1
-    workdir = tmp_path_factory.mktemp("half_run") / "run"
-    train(config, workdir)
-    return config, workdir
+    return trained_anew(config, tmp_path_factory)
 
 
 def glyphs(config):
@@ -101,20 +99,3 @@ def test_dino_has_imagenets_pixel_statistics_or_those_of_its_tower(small_config,
         config.image.init = str(name)
         preprocess = objective_of(config).view_preprocess
         assert (preprocess.mean, preprocess.std) == (mean, std), name
-
-
-def test_similarity_of_an_own_image_and_texts_takes_six_lines(trained_run, tmp_path, capsys):
-    Image.new("L", (50, 40), 80).save(tmp_path / "cat.png")
-    lines = f"""
-import jax.numpy as jnp; from PIL import Image; from cliptail_jax.pretrained import open_model
-clip = open_model({str(trained_run("clip")[1])!r})
-image = clip.model.encode_image(clip.preprocess(Image.open({str(tmp_path / "cat.png")!r}))[None])
-texts = clip.model.encode_text(clip.tokenizer(["latin capital letter a", "digit one"]))
-image, texts = (features / jnp.linalg.norm(features, axis=-1, keepdims=True) for features in (image, texts))
-similarity = image @ texts.T
-"""
-    names = {}
-    exec(lines, names)
-    image, texts = (np.float64(names[name]) for name in ("image", "texts"))
-    np.testing.assert_allclose(names["similarity"], [[image[0] @ text for text in texts]], rtol=1e-5)
-    assert names["similarity"].shape == (1, 2) and np.all(np.abs(names["similarity"]) <= 1 + 1e-6)

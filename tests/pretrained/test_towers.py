@@ -30,12 +30,11 @@ from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
-from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
-from cliptail_jax.runs.directory import read_config
+from cliptail_jax.runs.checkpoints import manifest_of
 from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
-from tests.saved_state import read_state
+from tests.saved_state import read_state, unfinish, without_last_step
 
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
 TEXT = {"output_dim": 16, "context_length": 10, "partial": False}
@@ -63,17 +62,6 @@ def assert_same(a, b):
 
 def losses(workdir):
     return [line["train/loss"] for line in read_lines(workdir / "metrics.jsonl")]
-
-
-def without_last_step(workdir, copy):
-    """A copy of a run as it was before its last step."""
-    shutil.copytree(workdir, copy)
-    last = copy / "checkpoints" / str(newest_valid_step(copy / "checkpoints"))
-    shutil.rmtree(last)
-    manifest_of(last).unlink()
-    write_json(copy / "config.json", {"config": read_config(copy)})
-    (copy / "sha256.json").unlink(missing_ok=True)
-    return copy
 
 
 @pytest.mark.parametrize("name, fsdp, freeze", [("sup", 1, False), ("dino", 4, True)])
@@ -134,7 +122,7 @@ def test_towers_may_be_of_runs_of_published_models_and_of_runs_that_started_from
 
 def test_a_run_resumes_with_the_same_numbers(linear_run, tmp_path):
     config, workdir = linear_run
-    copy = without_last_step(workdir, tmp_path / "copy")
+    copy = without_last_step(shutil.copytree(workdir, tmp_path / "copy"))
     train(config, copy)
     assert losses(copy) == losses(workdir) and len(losses(copy)) == 3
     assert_same(*(values(nnx.state(open_run(w).model)) for w in (workdir, copy)))
@@ -142,28 +130,24 @@ def test_a_run_resumes_with_the_same_numbers(linear_run, tmp_path):
 
 def test_other_weights_than_those_a_run_began_with_are_an_error(linear_run, tmp_path):
     config, workdir = linear_run
-    shutil.copytree(workdir, tmp_path / "run")
+    unfinish(shutil.copytree(workdir, tmp_path / "run"))
     noted = json.loads((tmp_path / "run" / TOWERS).read_text())
     assert noted["visual"]["digest"] == open_model(noted["visual"]["name"]).digest
     noted["visual"]["digest"] = "0" * 64
     write_json(tmp_path / "run" / TOWERS, noted)
-    write_json(tmp_path / "run" / "config.json", {"config": read_config(workdir)})
-    (tmp_path / "run" / "sha256.json").unlink(missing_ok=True)
     with pytest.raises(UserError, match="began with other weights of .* than are there now"):
         train(config, tmp_path / "run")
 
 
 def test_another_checkpoint_has_another_digest(trained_run, tmp_path):
     workdir = trained_run("sup")[1]
-    copy = without_last_step(workdir, tmp_path / "copy")
+    copy = without_last_step(shutil.copytree(workdir, tmp_path / "copy"))
     assert open_run(copy).step == 1 and open_run(workdir).step == 2
     assert open_run(copy).digest != open_run(workdir).digest
 
 
 def test_a_checkpoint_that_training_removes_meanwhile_is_named(trained_run, tmp_path):
-    copy = shutil.copytree(trained_run("sup")[1], tmp_path / "copy")
-    write_json(copy / "config.json", {"config": read_config(copy)})  # it is not finished
-    (copy / "sha256.json").unlink(missing_ok=True)
+    copy = unfinish(shutil.copytree(trained_run("sup")[1], tmp_path / "copy"))
     opened = open_run(copy)
     shutil.rmtree(copy / "checkpoints" / "2")
     manifest_of(copy / "checkpoints" / "2").unlink()
@@ -197,7 +181,8 @@ def test_a_run_with_a_frozen_published_tower_is_evaluated_and_embeds_texts_as_th
 
 
 def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
-    after, before = (open_run(w).model.text for w in (bert_run[1], without_last_step(bert_run[1], tmp_path / "before")))
+    earlier = without_last_step(shutil.copytree(bert_run[1], tmp_path / "before"))
+    after, before = (open_run(workdir).model.text for workdir in (bert_run[1], earlier))
     encoder = open_encoder(bert, context_length=10).model.text.transformer
     assert_same(values(nnx.state(after.transformer)), values(nnx.state(encoder)))
     width, dim = encoder.embeddings.LayerNorm.scale.shape[0], 16
@@ -211,9 +196,7 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
 def test_what_the_weights_do_not_fill_is_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
     clip_config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
     clip_config.text.init, clip_config.model.image.output_dim = str(published), 24
-    complaint = (
-        r"text_projection has shape \[16, 16\], .* \[16, 24\]; set model.image.output_dim=16, or text.partial=True"
-    )
+    complaint = r"text_projection has shape \[16, 16\], .* \[16, 24\]; set model.image.output_dim=16, or text.partial"
     with pytest.raises(UserError, match=complaint):
         train(clip_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -314,14 +297,6 @@ def make_siglip(tmp_path_factory):
     return make
 
 
-def start_from(config, siglip):
-    config.image.init = config.text.init = str(siglip)
-    config.model.image.output_dim = 32
-    config.total_steps, config.eval.sets = 2, ()
-    config.data.captions.template = "a+cname"
-    return config
-
-
 def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(make_siglip, monkeypatch):
     folder = make_siglip("siglip")
     config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
@@ -335,9 +310,10 @@ def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_froz
 ):
     siglip = make_siglip("siglip2")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    config = start_from(clip_config, siglip)
-    config.text.freeze, config.eval.sets = True, ("glyphs:test",)
-    train(config, tmp_path / "run")
+    clip_config.image.init = clip_config.text.init = str(siglip)
+    clip_config.text.freeze, clip_config.model.image.output_dim, clip_config.total_steps = True, 32, 2
+    clip_config.data.captions.template = "a+cname"
+    train(clip_config, tmp_path / "run")
     assert capsys.readouterr().err.count(f"{siglip} is a SigLIP: its logit bias is dropped") == 1
     theirs, ours = load(siglip), open_run(tmp_path / "run")
     assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))

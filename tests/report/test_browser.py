@@ -55,12 +55,6 @@ def column(page, table: str, title: str) -> list[str]:
     return page.locator(f"#{table} tbody tr > :nth-child({place})").all_inner_texts()
 
 
-def test_nothing_is_requested_and_nothing_goes_wrong(opened):
-    assert [kind for kind, _ in opened.said if kind in ("error", "warning")] == []
-    # Bokeh makes the markers' code a module of the page's own.
-    assert [url for url in opened.requested[1:] if not url.startswith(("blob:null/", "data:"))] == []
-
-
 def test_names_with_html_are_shown_and_do_nothing(opened):
     assert opened.evaluate("window.hacked") is None
     assert listed(opened)[:2] == [SCRIPT, IMAGE]
@@ -226,13 +220,11 @@ def axe(tmp_path_factory) -> str:
     return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme, width", [("light", 390), ("dark", 1440)])
 def test_there_is_no_serious_violation(scheme, width, axe, open_page, pictured_study):
     viewport = {"width": width, "height": 900}
-    page = open_page(
-        pictured_study / "report.html", "#sl/digit-three", color_scheme=scheme, viewport=viewport, bypass_csp=True
-    )
+    options = {"color_scheme": scheme, "viewport": viewport, "bypass_csp": True}
+    page = open_page(pictured_study / "report.html", "#sl/digit-three", **options)
     assert page.locator("#class-images img").count() and page.locator("tr.off").count()
     page.evaluate(axe)
     violations = page.evaluate("axe.run()")["violations"]
@@ -287,11 +279,6 @@ def test_captions_and_names_with_html_are_shown_and_do_nothing(pictured):
     assert pictured.evaluate("window.hacked") is None
 
 
-def test_with_images_nothing_is_requested_and_nothing_goes_wrong(pictured):
-    assert [kind for kind, _ in pictured.said if kind in ("error", "warning")] == []
-    assert [url for url in pictured.requested[1:] if not url.startswith(("blob:null/", "data:"))] == []
-
-
 def test_all_wrong_images_of_a_class_are_shown_in_pages(open_page, pictured_study, tmp_path, capsys):
     output = tmp_path / "all.html"
     assert main([f"--workdir={pictured_study}", "--images=all", f"--output={output}"]) == 0
@@ -317,3 +304,12 @@ def test_all_wrong_images_of_a_class_are_shown_in_pages(open_page, pictured_stud
 
 def images_shown(page):
     return [image.get_attribute("aria-label") for image in page.locator("#class-images .sprite").all()]
+
+
+@pytest.mark.parametrize("name", ["opened", "pictured"])
+def test_nothing_is_requested_and_nothing_goes_wrong(name, request):
+    """After all that the tests above have done with the pages."""
+    page = request.getfixturevalue(name)
+    assert [kind for kind, _ in page.said if kind in ("error", "warning")] == []
+    # Bokeh makes the markers' code a module of the page's own.
+    assert [url for url in page.requested[1:] if not url.startswith(("blob:null/", "data:"))] == []

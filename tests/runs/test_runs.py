@@ -38,17 +38,6 @@ def begin(workdir, config, overwrite=False):
     open_or_resume(workdir, plain(config), FIELDS, DATA, overwrite)
 
 
-def test_another_configs_run_is_refused_and_the_keys_are_named(config, tmp_path):
-    begin(tmp_path, config)
-    (tmp_path / "checkpoints").mkdir()
-    kept = (tmp_path / "config.json").read_bytes()
-    config.update_from_flattened_dict({"seed": 7, "data.profile.ratio": 10.0})
-    message = r"\(data.profile.ratio=100.0 not 10.0, seed=0 not 7\); .* --overwrite"
-    with pytest.raises(UserError, match=message):
-        begin(tmp_path, config)
-    assert (tmp_path / "config.json").read_bytes() == kept
-
-
 def test_a_config_that_failed_before_its_first_checkpoint_leaves_no_run(config, tmp_path):
     begin(tmp_path, config)
     (tmp_path / "tokenizer.json").write_text("{}")
@@ -137,16 +126,6 @@ def test_a_changed_or_missing_file_of_a_finished_run_is_named(config, tmp_path, 
     (tmp_path / name).write_bytes(content)
     begin(tmp_path, config)
     assert not (tmp_path / "sha256.json").exists()  # a run that continues has none, for its files change
-
-
-def test_log_lines_after_a_step_are_removed(tmp_path):
-    for step in (1, 2, 3):
-        append_line(tmp_path / "metrics.jsonl", {"step": step, "train/loss": math.nan})
-        append_line(tmp_path / "eval" / "glyphs_test" / "summary.jsonl", {"step": step})
-    truncate_logs(tmp_path, 2)
-    assert [line["step"] for line in read_lines(tmp_path / "metrics.jsonl")] == [1, 2]
-    assert [line["step"] for line in read_lines(tmp_path / "eval" / "glyphs_test" / "summary.jsonl")] == [1, 2]
-    assert not list(tmp_path.rglob("*.partial"))
 
 
 @pytest.mark.parametrize("rest", ['{"step": 2, "train/lo', "x" * 5000])

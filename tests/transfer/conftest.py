@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.vocabulary import class_lines
 from configs import transfer
+from tests.tfds_sets import prepare
 from tests.tiny_clip import save_tiny_clip
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "pink": (1, 0, 1)}
@@ -48,25 +49,13 @@ def png(pixels):
     return buffer.getvalue()
 
 
-class Colours(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+def colours(count):
     """Images of 32 pixels, each of a colour that varies so much that no model tells all of them."""
-
-    VERSION = "1.0.0"
-    pkg_dir_path = None
-
-    def _info(self):
-        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=list(COLOURS))}
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
-
-    def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(count) for split, count in COLOUR_SPLITS.items()}
-
-    def _generate_examples(self, count):
-        rng = np.random.default_rng(count)
-        for number in range(count):
-            label = number % len(COLOURS)
-            colour = 90 + 60 * np.array(list(COLOURS.values())[label]) + rng.normal(0, 25, 3)
-            yield number, {"image": png(colour + rng.normal(0, 10, (32, 32, 3))), "label": label}
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        label = number % len(COLOURS)
+        colour = 90 + 60 * np.array(list(COLOURS.values())[label]) + rng.normal(0, 25, 3)
+        yield {"image": png(colour + rng.normal(0, 10, (32, 32, 3))), "label": label}
 
 
 def objects_of(number, rng):
@@ -77,32 +66,21 @@ def objects_of(number, rng):
     return [{"label": int(label), "is_difficult": bool(hard)} for label, hard in zip(labels, difficult)]
 
 
-class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A VOC2007 whose records have the fields that are read of TFDS's."""
-
-    VERSION = "5.0.0"
-    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="2007")]
-    pkg_dir_path = None
-
-    def _info(self):
-        names = [name for name, _ in class_lines("voc2007")]
-        of_objects = {"label": tfds.features.ClassLabel(names=names), "is_difficult": np.bool_}
-        features = {"image": tfds.features.Image(), "objects": tfds.features.Sequence(of_objects)}
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
-
-    def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(count) for split, count in VOC_SPLITS.items()}
-
-    def _generate_examples(self, count):
-        rng = np.random.default_rng(count)
-        for number in range(count):
-            yield number, {"image": png(rng.integers(0, 256, (20, 24, 3))), "objects": objects_of(number, rng)}
+def photographs(count):
+    """Records with the fields that are read of TFDS's VOC2007."""
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        yield {"image": png(rng.integers(0, 256, (20, 24, 3))), "objects": objects_of(number, rng)}
 
 
 @pytest.fixture(scope="session")
 def synthetic_dir(tmp_path_factory):
     """A folder of prepared data sets with `colours` and a tiny `voc/2007`."""
     directory = tmp_path_factory.mktemp("synthetic")
-    Colours(data_dir=directory, file_format="array_record").download_and_prepare()
-    Voc(data_dir=directory, config="2007", file_format="array_record").download_and_prepare()
+    labels = {"label": tfds.features.ClassLabel(names=list(COLOURS))}
+    prepare(directory, "colours", labels, {split: list(colours(count)) for split, count in COLOUR_SPLITS.items()})
+    names = [name for name, _ in class_lines("voc2007")]
+    objects = tfds.features.Sequence({"label": tfds.features.ClassLabel(names=names), "is_difficult": np.bool_})
+    splits = {split: list(photographs(count)) for split, count in VOC_SPLITS.items()}
+    prepare(directory, "voc", {"objects": objects}, splits, "5.0.0", "2007")
     return directory

@@ -173,13 +173,6 @@ def test_where_all_runs_diverge_it_is_told(config, model, opened, tmp_path, seen
         fine_tune(model, opened, tmp_path, config)
 
 
-@pytest.mark.parametrize("key, values", [("learning_rates", (0.1, 0.0)), ("weight_decays", ())])
-def test_a_grid_that_makes_no_sense_is_refused(config, tmp_path, key, values):
-    config.finetune[key] = values
-    with pytest.raises(UserError, match=f"'finetune.{key}' is .* each"):
-        transfer(config, tmp_path)
-
-
 def test_images_of_several_classes_are_left_out(config, tmp_path):
     config.sets = ("voc2007",)
     assert transfer(config, tmp_path) == []

@@ -11,20 +11,20 @@ import pytest
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_lines, write_json
+from cliptail_jax.files import read_lines
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
-from cliptail_jax.runs.directory import read_config
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import Linear, fit_binary_path, fit_path, predict
 from cliptail_jax.transfer.program import print_report, transfer
 from configs import transfer as config_file
+from tests.saved_state import unfinish
 from tests.tiny_clip import PREPROCESS
 
 CLASSES = 5
@@ -50,6 +50,13 @@ def finished(tmp_path_factory, sup_run, clip_run, published, synthetic_dir):
     config.few_shot.update({"ways": 4, "shots": 3, "queries": 4, "episodes": 20})
     workdir = tmp_path_factory.mktemp("transfer") / "out"
     return config, workdir, transfer(config, workdir)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same in a directory of its own: the config and the work directory."""
+    config, workdir, _ = finished
+    return config.copy_and_resolve_references(), shutil.copytree(workdir, tmp_path / "copy")
 
 
 @pytest.fixture
@@ -160,29 +167,27 @@ def test_results_of_models_that_other_processes_transfer_become_those_of_the_who
     assert len((tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()) == len(results)
 
 
-def test_a_killed_command_goes_on_from_the_kept_features(config, tmp_path, monkeypatch):
-    (result,) = transfer(config, tmp_path)
-    (tmp_path / "results.jsonl").write_text(json.dumps(result))  # a line that was cut off
+def test_a_killed_command_goes_on_from_the_kept_features(config, copied, finished, monkeypatch):
+    _, workdir = copied
+    result = next(r for r in finished[2] if r["model"] == config.models[0] and r["method"] == "probe")
+    (workdir / "results.jsonl").write_text(json.dumps(result))  # a line that was cut off
     monkeypatch.setattr(features, "encode_images", None)
-    (again,) = transfer(config, tmp_path)
+    (again,) = transfer(config, workdir)
     assert again | {"seconds": 0} == result | {"seconds": 0}
-    assert transfer(config, tmp_path) == [again]
+    assert transfer(config, workdir) == [again]
 
 
-def test_other_settings_repeat_the_results_of_their_method_alone(config, tmp_path, monkeypatch):
-    config.methods = ("probe", "few_shot")
-    measured = []
-    compute = program.compute
+def test_other_settings_repeat_the_results_of_their_method_alone(copied, monkeypatch):
+    config, workdir = copied
+    measured, compute = [], program.compute
     monkeypatch.setattr(program, "compute", lambda key, *rest: measured.append(key["method"]) or compute(key, *rest))
-    transfer(config, tmp_path)
     config.few_shot.episodes = 21
-    transfer(config, tmp_path)
-    assert measured == ["probe", "few_shot", "few_shot"]
+    transfer(config, workdir)
+    assert measured == ["few_shot"] * 3
 
 
-def test_damaged_features_and_predictions_are_computed_again(finished, tmp_path, capsys):
-    config, workdir, results = finished
-    copy = shutil.copytree(workdir, tmp_path / "copy")
+def test_damaged_features_and_predictions_are_computed_again(copied, finished, capsys):
+    (config, copy), results = copied, finished[2]
     for path in (next(copy.glob("features/*/*.npz")), next(copy.glob("predictions/*/*-probe.npz"))):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
@@ -193,10 +198,7 @@ def test_damaged_features_and_predictions_are_computed_again(finished, tmp_path,
 
 
 def test_another_checkpoint_is_measured_anew_and_its_features_take_the_others_place(config, sup_run, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(sup_run, run)
-    write_json(run / "config.json", {"config": read_config(run)})  # it is not finished
-    (run / "sha256.json").unlink(missing_ok=True)
+    run = unfinish(shutil.copytree(sup_run, tmp_path / "run"))
     config.models = (str(run),)
     (newest,) = transfer(config, tmp_path / "out")
     first = {path.name for path in (tmp_path / "out" / "features").glob("*/*.npz")}
@@ -210,12 +212,13 @@ def test_another_checkpoint_is_measured_anew_and_its_features_take_the_others_pl
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2
 
 
-def test_the_batch_size_and_the_mesh_change_no_number(config, tmp_path):
-    (wide,) = transfer(config, tmp_path / "wide")
+def test_the_batch_size_and_the_mesh_change_no_number(finished, config, sup_run, tmp_path):
     config.batch_size, config.mesh.data, config.mesh.fsdp = 16, 2, 4
-    (narrow,) = transfer(config, tmp_path / "narrow")
-    one, other = (kept_features(tmp_path / name, "colours-train")["features"] for name in ("wide", "narrow"))
-    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    (narrow,) = transfer(config, tmp_path)
+    wide = next(r for r in finished[2] if r["model"] == str(sup_run) and r["method"] == "probe")
+    (path,) = (finished[1] / "features" / slug(str(sup_run))).glob("colours-train.*.npz")
+    found = kept_features(tmp_path, "colours-train")["features"]
+    np.testing.assert_allclose(found, np.load(path)["features"], rtol=1e-4, atol=1e-5)
     assert narrow["score"] == pytest.approx(wide["score"], abs=1)
 
 

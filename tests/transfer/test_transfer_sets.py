@@ -25,9 +25,8 @@ from tests.saved_state import read_state
 
 def test_the_studys_sets_have_its_metrics_validation_splits_and_episodes():
     """Those of the paper; other sets may join them."""
-    assert set("birdsnap caltech101 cars cifar10 cifar100 dtd flowers102 food101 pets sun397".split()) <= set(
-        TRANSFER_SETS
-    )
+    names = "birdsnap caltech101 cars cifar10 cifar100 dtd flowers102 food101 pets sun397".split()
+    assert set(names) <= set(TRANSFER_SETS)
     assert TRANSFER_SETS["aircraft"].metric == TRANSFER_SETS["pets"].metric == "mean per-class accuracy"
     assert TRANSFER_SETS["dtd"].validation and not TRANSFER_SETS["cars"].validation
     assert TRANSFER_SETS["food101"].splits == ("train", "validation")  # TFDS's name of its test images
@@ -78,6 +77,8 @@ def test_voc_shows_classes_by_the_objects_that_are_not_difficult(synthetic_dir):
         ("models", (), "models is empty"),
         ("sets", (10,), r"'sets' is \(10,\); each of its elements is a str"),
         ("few_shot.shots", 0, "'few_shot.shots' is 0; it must be positive"),
+        ("finetune.learning_rates", (0.1, 0.0), "'finetune.learning_rates' is .* each"),
+        ("finetune.weight_decays", (), "'finetune.weight_decays' is .* each"),
     ],
 )
 def test_a_value_that_a_field_cannot_have_is_an_error(key, value, message):
