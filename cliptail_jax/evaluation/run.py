@@ -27,7 +27,7 @@ from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, voca
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.pretrained.class_head import join_keys
+from cliptail_jax.pretrained.class_head import places_of
 
 # From a model's parts, the step, the epoch, and whether to give up, to the summaries by set.
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
@@ -217,9 +217,6 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
 
 
 def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:
-    """The indices of a set's classes among the run's; None if one is missing. ImageNet's classes have two names."""
-    keys, run_keys = names, class_names
-    if not set(names) <= set(class_names):
-        keys, run_keys = join_keys(names), join_keys(class_names)
-    column_of = {key: column for column, key in enumerate(run_keys)}
-    return np.array([column_of[key] for key in keys]) if set(keys) <= column_of.keys() else None
+    """The indices of a set's classes among the run's; None if one is missing."""
+    places = places_of(names, class_names)
+    return None if None in places else np.array(places)
