@@ -35,7 +35,7 @@ from cliptail_jax.config.program import config_values, define_runner, run_with_c
 from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
-from cliptail_jax.evaluation.published_list import listed, page
+from cliptail_jax.evaluation.published_tables import listed, model_lists
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
@@ -168,7 +168,7 @@ def list_models(arguments: list[str]) -> None:
     """Print all lists of published models, or with --config the models that it evaluates."""
     others = [argument for argument in arguments if argument != "--list"]
     if not others:
-        print(page({f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}), end="")
+        print(model_lists({f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}), end="")
         return
     given = re.fullmatch(r"--?config[=\n]([^\n]+)", "\n".join(others))
     if given is None:
@@ -176,7 +176,7 @@ def list_models(arguments: list[str]) -> None:
     values = config_values(["", *others])
     if values.get("objective") != zero_shot.MODE:
         raise UserError(f"--list prints lists of published models: {given[1]} does not evaluate any")
-    print(page({given[1]: listed(values["eval.models"])}), end="")
+    print(model_lists({given[1]: listed(values["eval.models"])}), end="")
 
 
 if __name__ == "__main__":

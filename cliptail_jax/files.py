@@ -59,18 +59,13 @@ def absolute(path: Path) -> epath.Path:
     return epath.Path(path) if is_remote(path) else epath.Path(path).absolute()
 
 
-def partial_of(path: Path) -> Path:
-    """The path at which a file is written until it is complete."""
-    return path.with_name(f"{path.name}.{os.getpid()}-{platform.node()}.partial")
-
-
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside the local `path`, and renames it to `path` if the block ends without an error.
 
     A reader sees the old file or the complete new one, and an error leaves no trace.
     """
-    partial = partial_of(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{platform.node()}.partial")
     try:
         yield partial
         os.replace(partial, path)
@@ -91,16 +86,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically, in UTF-8."""
     write_bytes(path, text.encode())
-
-
-def append_text(path: Path, text: str) -> None:
-    """Appends to a text file. An object cannot grow and is rewritten, which suits logs of a few megabytes."""
-    with _naming(path):
-        if is_remote(path):
-            path.write_text((path.read_text(encoding="utf-8") if path.exists() else "") + text, encoding="utf-8")
-        else:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(text)
 
 
 @contextlib.contextmanager
@@ -237,10 +222,19 @@ def _refuse(constant: str) -> None:
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Appends a record to a JSON-lines file, which is created with its folder if needed."""
+    """Appends a record to a JSON-lines file, which is created with its folder if needed.
+
+    An object cannot grow and is rewritten, which suits logs of a few megabytes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_incomplete_line(path)
-    append_text(path, line_of(record))
+    with _naming(path):
+        if is_remote(path):
+            before = path.read_text(encoding="utf-8") if path.exists() else ""
+            path.write_text(before + line_of(record), encoding="utf-8")
+        else:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line_of(record))
 
 
 def line_of(record: Mapping[str, Any]) -> str:

@@ -60,10 +60,10 @@ def files_in(values: Any) -> list[str]:
     return [name for item in items for name in files_in(item)]
 
 
-def first_bytes(path: Path, size: int = 4096) -> bytes:
+def first_bytes(path: Path) -> bytes:
     """The beginning of a file."""
     with path.open("rb") as file:
-        return file.read(size)
+        return file.read(4096)
 
 
 def check_directory(workdir: Path, writes: Iterable[str], marks: Iterable[str], overwrite: bool = False) -> None:

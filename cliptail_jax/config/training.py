@@ -18,7 +18,6 @@ from cliptail_jax.config.sections import (
     MeshAxes,
     Names,
     Precision,
-    Prompts,
     Reading,
     Templates,
     check_evaluation,
@@ -49,12 +48,6 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class RunEvaluation(Evaluation):
-    templates: Annotated[
-        str,
-        "Prompt templates of contrastive models: a template set, a .txt file with one per line, or a .json file from class to "
-        "prompts; '': each set's own.",
-        Prompts,
-    ] = "openai80"
     every_epochs: Annotated[int, "Epochs between two evaluations; there is always one at the end.", Positive] = 1
     random_classes: Annotated[
         int, "Number of random classes in sets NAME:SPLIT, as in data.classes.random; 0: all.", NonNegative
@@ -409,7 +402,7 @@ class Training:
     log_every_steps: Annotated[int, "Steps between two lines of metrics.jsonl.", Positive, Incidental] = 50
     checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
     profile: Annotated[Profile, Incidental] = Profile()
-    eval: Annotated[RunEvaluation, Incidental] = RunEvaluation()
+    eval: Annotated[RunEvaluation, Incidental] = RunEvaluation(templates="openai80")
     data: Data = Data()
     mesh: Annotated[MeshAxes, Incidental] = MeshAxes()
     model: Model = Model()

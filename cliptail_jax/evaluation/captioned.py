@@ -1,7 +1,7 @@
 """Class frequency of evaluation sets, counted in a run's own captions."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import Concept, concepts_by_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
+from cliptail_jax.evaluation.retrieval import Captions
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import digest_of_json
 from cliptail_jax.runs.console import log_line
@@ -19,37 +20,30 @@ from cliptail_jax.runs.directory import FREQUENCY, read_run_frequency
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
 
 
-@dataclasses.dataclass(frozen=True)
-class CaptionCounts:
-    """Counts, once, how many of a run's captions name each class of an evaluation set.
+def caption_frequency(
+    opened: OpenedSet, workdir: Path, rule: str, captions: Callable[[], Captions]
+) -> tuple[Int[np.ndarray, " class"] | None, str]:
+    """The number of a run's captions that name each class of a set, and the digest of the counted phrases.
 
-    Attributes:
+    They are counted once. If the training data or WordNet are missing, the number is None, and a note gives the reason.
+
+    Args:
         workdir: the run's directory, where the class frequency is kept in eval/<set>/.
         rule: how captions name classes: `data.class_match.rule`.
         captions: gives the run's captions of the first epoch, in chunks.
     """
-
-    workdir: Path
-    rule: str
-    captions: Callable[[], Iterable[Sequence[str]]]
-
-    def frequency(self, opened: OpenedSet) -> tuple[Int[np.ndarray, " class"] | None, str]:
-        """The number of captions that name each class of a set, and the digest of the counted phrases.
-
-        If the training data or WordNet are missing, it is None, and a note gives the reason.
-        """
-        try:
-            concepts = class_concepts(opened, self.rule)
-            digest = digest_of_json([self.rule, *map(dataclasses.asdict, concepts)])[:16]
-            folder, last = evaluation_directory(self.workdir, opened.name), last_evaluation(self.workdir, opened.name)
-            if last and last["settings"].get(COUNTED) == digest and (folder / FREQUENCY).exists():
-                return read_run_frequency(folder)[1], digest
-            tally = count_chunks(ConceptCounter(concepts, self.rule), self.captions())
-        except UserError as error:
-            log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
-            return None, ""
-        log_line(f"classes of {opened.name}: {naming_note(tally.one, tally.several, tally.captions, len(concepts))}")
-        return in_order(tally.counts, opened.variant.class_names)["count"].to_numpy(), digest
+    try:
+        concepts = class_concepts(opened, rule)
+        digest = digest_of_json([rule, *map(dataclasses.asdict, concepts)])[:16]
+        folder, last = evaluation_directory(workdir, opened.name), last_evaluation(workdir, opened.name)
+        if last and last["settings"].get(COUNTED) == digest and (folder / FREQUENCY).exists():
+            return read_run_frequency(folder)[1], digest
+        tally = count_chunks(ConceptCounter(concepts, rule), captions())
+    except UserError as error:
+        log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
+        return None, ""
+    log_line(f"classes of {opened.name}: {naming_note(tally.one, tally.several, tally.captions, len(concepts))}")
+    return in_order(tally.counts, opened.variant.class_names)["count"].to_numpy(), digest
 
 
 def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:

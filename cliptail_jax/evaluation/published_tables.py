@@ -1,21 +1,48 @@
-"""The table of an evaluation of several published models, and the sheet for figures."""
+"""The tables of published models: the lists of them, an evaluation of several, and the sheet for figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
-from cliptail_jax.pretrained.published import NOT_IN_FIGURES, family_and_size
-from cliptail_jax.runs.tables import UNDEFINED, format_interval, markdown_table, pad_columns
+from cliptail_jax.pretrained.published import NOT_IN_FIGURES, PublishedModel, family_and_size, published_models
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
 
 SHOWN = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
 SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
+LISTED = ("model", "trained on", "parameters, millions", "image size")
+NOTE = f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others."
 Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
+
+
+def model_lists(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
+    """Each list as a table under its heading."""
+    lines = []
+    for heading, models in lists.items():
+        rows = pad_columns([LISTED, *map(row, models)])
+        lines += [heading, "", *("  ".join(cells).rstrip() for cells in rows), ""]
+    return "\n".join([*lines, NOTE]) + "\n"
+
+
+def listed(names: Sequence[str]) -> list[PublishedModel]:
+    """The models with these names. Raises UserError if one is not in the table."""
+    known = {model.name: model for model in published_models()}
+    for name in names:
+        if name not in known:
+            raise UserError(f"--list prints models of the published lists: {name} is in none")
+    return [known[name] for name in names]
+
+
+def row(model: PublishedModel) -> tuple[str, ...]:
+    """The cells of a model."""
+    parameters = format_number(model.parameters / 1e6, ",.0f")
+    return model.name, model.corpus or UNDEFINED, parameters, str(model.image_size)
 
 
 def columns(summaries: Summaries) -> list[Measure]:

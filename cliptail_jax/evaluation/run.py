@@ -17,7 +17,7 @@ from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.captioned import CaptionCounts
+from cliptail_jax.evaluation.captioned import caption_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
 from cliptail_jax.evaluation.heads import ModelParts, embed_texts, head_rows, word_heads, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
@@ -27,31 +27,33 @@ from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, voca
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.pretrained.class_head import join_keys
+from cliptail_jax.pretrained.class_head import places_of
 
 # From a model's parts, the step, the epoch, and whether to give up, to the summaries by set.
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
 
 
 def run_tasks(
+    workdir: Path,
     names: Sequence[str],
     options: ConfigDict,
     data: ConfigDict,
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, " class"],
     settings: Mapping[str, Any],
-    counts: CaptionCounts | None,
+    training_captions: Callable[[], Captions],
     uses_prompts: bool,
 ) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " _"] | None]]:
     """By set, a run's tasks, and the indices of the set's classes among the run's (None for a set with other classes).
 
     Args:
+        workdir: the run's directory.
         names: of the sets.
         options: `config.eval`.
         data: `config.data`.
         frequency: the class frequency of the training variant, in the order of `class_names`.
         settings: the result of `evaluation_settings`.
-        counts: counts a set's other classes in the run's captions; None for a run without captions.
+        training_captions: returns the run's captions, if any, in which a set's other classes are counted.
         uses_prompts: whether the run can be evaluated on other classes than its own.
     """
     tasks, columns = {}, {}
@@ -61,8 +63,8 @@ def run_tasks(
         set_classes = opened.variant.class_names
         columns[name] = columns_of(set_classes, class_names)
         known = None if columns[name] is None else frequency[columns[name]]
-        if known is None and counts:
-            known, digest = counts.frequency(opened)
+        if known is None and (data.captions.words or data.table):
+            known, digest = caption_frequency(opened, workdir, data.class_match.rule, training_captions)
         check_adjustment(options, name, known, "give a set with the run's classes, such as 'name:split'")
         class_groups = head_mid_tail(options, set_classes, known)
         own = settings | ({COUNTED: digest} if digest else {})
@@ -111,9 +113,10 @@ def make_evaluate(
     words = rarest_words(workdir, pairs, training_captions)
     retrievals = {name: RetrievalTask(opened, settings, words.get(name)) for name, opened in pairs.items()}
     labelled = [name for name in options.sets if name not in pairs]
-    has_own_captions, uses_prompts = bool(data.captions.words or data.table), read_prompts is not None
-    counts = CaptionCounts(workdir, data.class_match.rule, training_captions) if has_own_captions else None
-    tasks, columns = run_tasks(labelled, options, data, class_names, frequency, settings, counts, uses_prompts)
+    uses_prompts = read_prompts is not None
+    tasks, columns = run_tasks(
+        workdir, labelled, options, data, class_names, frequency, settings, training_captions, uses_prompts
+    )
     sets = {name: task.opened for name, task in tasks.items()}
     captions = {name: opened.captions for name, opened in pairs.items()}
     _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read_prompts, "embedding captions")
@@ -217,9 +220,6 @@ def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]
 
 
 def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:
-    """The indices of a set's classes among the run's; None if one is missing. ImageNet's classes have two names."""
-    keys, run_keys = names, class_names
-    if not set(names) <= set(class_names):
-        keys, run_keys = join_keys(names), join_keys(class_names)
-    column_of = {key: column for column, key in enumerate(run_keys)}
-    return np.array([column_of[key] for key in keys]) if set(keys) <= column_of.keys() else None
+    """The indices of a set's classes among the run's; None if one is missing."""
+    places = places_of(names, class_names)
+    return None if None in places else np.array(places)

@@ -30,9 +30,9 @@ def canonicalize(text: str) -> str:
     return " ".join(without.lower().split())
 
 
-def marked(content: Mapping[str, Any], start: str, end: str = SEPARATORS[0]) -> dict[str, Any]:
-    """A tokenizer.json whose post-processor puts the token `start` before each text and `end` after it."""
-    ids = token_ids(content)
+def marked(content: Mapping[str, Any], start: str) -> dict[str, Any]:
+    """A tokenizer.json whose post-processor puts the token `start` before each text and a separator after it."""
+    ids, end = token_ids(content), SEPARATORS[0]
     mark = lambda token: {"SpecialToken": {"id": token, "type_id": 0}}  # noqa: E731
     single = [mark(start), {"Sequence": {"id": "A", "type_id": 0}}, mark(end)]
     special = {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (start, end)}

@@ -65,6 +65,15 @@ def join_keys(names: Sequence[str]) -> list[str]:
     return [key if key in in_captions else renamed.get(key, key) for key in keys]
 
 
+def places_of(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
+    """For each name, the index of the same class among the others. ImageNet's classes may have either of two names."""
+    keys, other_keys = names, others
+    if not set(names) <= set(others):
+        keys, other_keys = join_keys(names), join_keys(others)
+    place = {key: number for number, key in enumerate(other_keys)}
+    return [place.get(key) for key in keys]
+
+
 def _read_array(path: str) -> Shaped[np.ndarray, "rows dim"]:
     try:
         array = load_array(work_path(path))

@@ -18,6 +18,7 @@ from cliptail_jax.results.run import Run
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
 MOST_FREQUENCIES = 4  # columns
+Owner = tuple[str, str]  # a run, by its kind and seed
 
 
 class ComparedGroup(RunGroup):
@@ -69,7 +70,7 @@ class Comparison:
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
         """The different class frequencies, by a name of the runs that have them; of many, the extremes."""
-        owners: dict[bytes, list[tuple[str, str]]] = {}
+        owners: dict[bytes, list[Owner]] = {}
         vectors = {}
         for kind in self.evaluated:
             for seed, evaluation in kind.shared.items():
@@ -82,21 +83,22 @@ class Comparison:
                 "fewest images": np.min(list(vectors.values()), 0),
                 "most images": np.max(list(vectors.values()), 0),
             }
-        every = {owner for of_vector in owners.values() for owner in of_vector}
-        return {label_of(of_vector, every): vectors[key] for key, of_vector in owners.items()}
+        every = [owner for of_vector in owners.values() for owner in of_vector]
+        return {f"images {named(of_vector, every)}".rstrip(): vectors[key] for key, of_vector in owners.items()}
 
 
-def label_of(owners: Sequence[tuple[str, str]], every: set[tuple[str, str]]) -> str:
-    """A label that distinguishes these runs, by kind and seed, from the others."""
-    if len(every) == len(owners):
-        return "images"
-    kinds, seeds = dict.fromkeys(kind for kind, _ in owners), dict.fromkeys(seed for _, seed in owners)
-    parts = ["images"]
-    if len(kinds) < len({kind for kind, _ in every}):
-        parts.append(", ".join(kinds))
-    if len(seeds) < len({seed for _, seed in every}):
-        parts.append(", ".join(seeds))
-    return " ".join(parts)
+def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
+    """A short name for some of the runs, by kind and seed; '' for all of them."""
+    if len(owners) == len(every):
+        return ""
+    kinds, seeds = ({owner[part] for owner in owners} for part in (0, 1))
+    if len(owners) == sum(kind in kinds for kind, _ in every):
+        return ", ".join(dict.fromkeys(kind for kind, _ in owners))
+    if len(owners) == sum(seed in seeds for _, seed in every):
+        return ", ".join(dict.fromkeys(seed for _, seed in owners))
+    others = [owner for owner in every if owner not in set(owners)]
+    listed = ", ".join(" ".join(filter(None, owner)) for owner in min(owners, others, key=len))
+    return f"all but {listed}" if len(others) < len(owners) else listed
 
 
 def compare(directories: Sequence[Contents]) -> Comparison:

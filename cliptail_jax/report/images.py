@@ -9,10 +9,9 @@ from jaxtyping import Int
 
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.counting import UNKNOWN
-from cliptail_jax.pretrained.class_head import join_keys
-from cliptail_jax.report.comparison import Comparison
+from cliptail_jax.pretrained.class_head import places_of
+from cliptail_jax.report.comparison import Comparison, Owner, named
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images
-from cliptail_jax.report.origin import Owner, named
 from cliptail_jax.report.thumbnails import sprite
 from cliptail_jax.report.training_images import (
     choose_images,
@@ -102,9 +101,10 @@ def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part
     def with_captions(name: str) -> list[Any]:
         return [[image.thumbnail, captions_of((name, image.record), captions)] for image in chosen.of_class[name]]
 
-    names = same_classes(shared_names(comparison), tuple(chosen.of_class))
+    names = tuple(chosen.of_class)
+    places = places_of(shared_names(comparison), names)
     notes += described("There are no training images or captions", problems, list(runs))
-    classes = [with_captions(name) if name else [] for name in names]
+    classes = [[] if place is None else with_captions(names[place]) for place in places]
     return {"of": " ".join(filter(None, owner)), "from": source, "classes": classes}
 
 
@@ -182,15 +182,6 @@ def captions_of(image: tuple[str, int], captions: Mapping[str, Any]) -> list[tup
         if of_kind and (text := of_kind.of_image.get(image)):
             kinds.setdefault(text, []).append(kind)
     return list(kinds.items())
-
-
-def same_classes(names: Sequence[str], others: Sequence[str]) -> list[str | None]:
-    """For each name, the name of the same class among the others. ImageNet's classes may have either of two names."""
-    keys, other_keys = names, others
-    if not set(names) <= set(others):
-        keys, other_keys = join_keys(names), join_keys(others)
-    by_key = dict(zip(other_keys, others))
-    return [by_key.get(key) for key in keys]
 
 
 def shared_names(comparison: Comparison) -> tuple[str, ...]:

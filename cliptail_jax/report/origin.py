@@ -4,12 +4,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.report.comparison import ComparedGroup, Comparison
+from cliptail_jax.report.comparison import ComparedGroup, Comparison, Owner, named
 from cliptail_jax.results.directory import Contents, directory_name
 from cliptail_jax.results.run import Run
 
 ABSENT = "–"
-Owner = tuple[str, str]  # a run, by its kind and seed
 
 
 class Configs(NamedTuple):
@@ -108,20 +107,6 @@ def collected(
         if owners:
             result[name] = [Fact(text, named(of, every)) for text, of in owners.items()]
     return result
-
-
-def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
-    """A short name for some of the runs, by kind and seed; '' for all of them."""
-    if len(owners) == len(every):
-        return ""
-    kinds, seeds = ({owner[part] for owner in owners} for part in (0, 1))
-    if len(owners) == sum(kind in kinds for kind, _ in every):
-        return ", ".join(dict.fromkeys(kind for kind, _ in owners))
-    if len(owners) == sum(seed in seeds for _, seed in every):
-        return ", ".join(dict.fromkeys(seed for _, seed in owners))
-    others = [owner for owner in every if owner not in set(owners)]
-    listed = ", ".join(" ".join(filter(None, owner)) for owner in min(owners, others, key=len))
-    return f"all but {listed}" if len(others) < len(owners) else listed
 
 
 def data_of(run: Run) -> str:

@@ -102,9 +102,15 @@ class Plots:
         self.figures[name], self.about[name] = plot, about
         return plot
 
-    def _shows(self, kind: ComparedGroup, renderer: Model, *colours: str) -> None:
-        """Note that a renderer shows a kind, in these properties' colour."""
-        self.of_kind[kind.name].append((renderer, list(colours)))
+    def _shows(self, kind: ComparedGroup, renderer: Model) -> None:
+        """Note that a renderer and its glyph show a kind, in its colour."""
+        self.of_kind[kind.name].append((renderer, []))
+        self._has_colour(kind, renderer.glyph)
+
+    def _has_colour(self, kind: ComparedGroup, glyph: Model) -> None:
+        """Note that a glyph has the colour of a kind."""
+        colours = [name for name in ("fill_color", "line_color") if name in glyph.properties()]
+        self.of_kind[kind.name].append((glyph, colours))
 
     def _marker(self, kind: ComparedGroup) -> dict:
         """The marker of a kind as options of a scatter plot: its path, scaled to the marker's size."""
@@ -178,9 +184,9 @@ class Plots:
                 **self._marker(kind),
             )  # fmt: skip
             markers.append(renderer)
-            for glyph in (renderer.glyph, renderer.nonselection_glyph, renderer.selection_glyph):
-                self._shows(kind, glyph, "fill_color", "line_color")
             self._shows(kind, renderer)
+            for glyph in (renderer.nonselection_glyph, renderer.selection_glyph):
+                self._has_colour(kind, glyph)
             frequency = np.concatenate([evaluation.frequency for evaluation in known])
             value = np.concatenate([getattr(e, "share" if name == "predictions" else "accuracy") for e in known])
             means = group_means(frequency, value)
@@ -196,9 +202,8 @@ class Plots:
                 lines.append(
                     plot.scatter([half], [0], size=16, line_width=3, line_color=kind.look.colour, marker="cross")
                 )
-            for drawn, colours in zip(lines, (["line_color"], ["fill_color", "line_color"], ["line_color"])):
+            for drawn in lines:
                 self._shows(kind, drawn)
-                self._shows(kind, drawn.glyph, *colours)
         plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
         plot.xaxis.formatter = PrintfTickFormatter(format="%g")
         if name == "accuracy":
@@ -250,16 +255,13 @@ class Plots:
             for ends in (("left", "y", "right", "y"), ("x", "low", "x", "high")):
                 bar = plot.segment(*ends, source=source, color=kind.look.colour, line_width=1.5)
                 self._shows(kind, bar)
-                self._shows(kind, bar.glyph, "line_color")
             drawn = plot.scatter("x", "y", source=source, size=13, color=kind.look.colour, **self._marker(kind))
             self._shows(kind, drawn)
-            self._shows(kind, drawn.glyph, "fill_color", "line_color")
             markers.append(drawn)
             if paths[kind.name]:
                 look = dict(line_color=kind.look.colour, line_dash=kind.look.dash, line_width=1.5, line_alpha=0.6)
                 line = plot.line(*zip(*paths[kind.name]), **look)
                 self._shows(kind, line)
-                self._shows(kind, line.glyph, "line_color")
         plot.x_range.only_visible = plot.y_range.only_visible = True
         if y != "top1":
             plot.add_layout(Span(location=0, dimension="width", line_width=1))
@@ -284,11 +286,11 @@ class Plots:
             values = {group: kind.mean(group) for group in GROUPS}
             ends = [min(values.values())], [max(values.values())]
             line = plot.segment(ends[0], [kind.name], ends[1], [kind.name], color=kind.look.colour, line_width=2)
-            self._shows(kind, line.glyph, "line_color")
+            self._has_colour(kind, line.glyph)
             for group, shape in GROUPS.items():
                 source = ColumnDataSource(dict(x=[values[group]], kind=[kind.name], group=[group]))
                 drawn = plot.scatter("x", "kind", source=source, marker=shape, size=11, color=kind.look.colour)
-                self._shows(kind, drawn.glyph, "fill_color", "line_color")
+                self._has_colour(kind, drawn.glyph)
                 first.setdefault(group, drawn)
         plot.add_layout(
             Legend(
@@ -327,9 +329,8 @@ class Plots:
                 **self._marker(kind),
             )  # fmt: skip
             lines.append(line if len(points) > 1 else drawn)
-            for renderer, colours in ((line, ["line_color"]), (drawn, ["fill_color", "line_color"])):
+            for renderer in (line, drawn):
                 self._shows(kind, renderer)
-                self._shows(kind, renderer.glyph, *colours)
         plot.xaxis.axis_label, plot.yaxis.axis_label = over, label
         plot.x_range.only_visible = plot.y_range.only_visible = True
         tooltips = [("run", "$name"), (over, "@step{0,0}"), (label, "@value{0.000}")]
@@ -361,9 +362,8 @@ class Plots:
             line = plot.line("x", "y", source=source, color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
             drawn = plot.scatter("x", "y", source=source, size=8, color=kind.look.colour, **self._marker(kind))
             markers.append(drawn)
-            for renderer, colours in ((line, ["line_color"]), (drawn, ["fill_color", "line_color"])):
+            for renderer in (line, drawn):
                 self._shows(kind, renderer)
-                self._shows(kind, renderer.glyph, *colours)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "confidence (%)", "accuracy (%)"
         tooltips = [("runs", "@kind"), ("confidence", "@x{0.0} %"), ("accuracy", "@y{0.0} %")]
         plot.add_tools(HoverTool(renderers=markers, tooltips=[*tooltips, ("examples", "@examples{0,0}")]))

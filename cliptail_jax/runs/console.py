@@ -19,8 +19,8 @@ def is_installed_command() -> bool:
     return [Path(argument).name for argument in sys.orig_argv[1:2]] == ["cliptail"]
 
 
-def last_lines(results: str | Path, page: str = "", workdir: str | Path = "") -> str:
+def last_lines(results: str | Path, page: str = "") -> str:
     """The last lines of a program: its results, and the page that shows them or the command that writes it."""
     program = "cliptail report" if is_installed_command() else "python -m cliptail_jax.report"
-    command = f"{program} --workdir={shlex.quote(str(workdir or results))}"
+    command = f"{program} --workdir={shlex.quote(str(results))}"
     return f"Results:      {results}\nTo see them:  {page or command}"

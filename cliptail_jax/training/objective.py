@@ -111,14 +111,10 @@ class Objective(abc.ABC):
 
     def open_towers(self) -> Towers:
         """The trained towers that the config names: an image tower for every objective."""
-        section, output_dim, image_size = (
-            self.config.image,
-            self.config.model.image.output_dim,
-            self.config.data.image_size,
-        )
+        section = self.config.image
         if section.init == RANDOM:
             return Towers()
-        sizes = {"output_dim": output_dim, "image_size": image_size}
+        sizes = {"output_dim": self.config.model.image.output_dim, "image_size": self.config.data.image_size}
         tower = image_tower_shapes(section.init, **sizes) if self.shapes_only else None
         return Towers(tower or open_image_tower(section.init, partial=section.partial, **sizes))
 

@@ -9,8 +9,7 @@ from cliptail_jax.config import fields
 from cliptail_jax.config.fields import Incidental, NonNegative, Positive, Rule
 from cliptail_jax.config.sections import MeshAxes, Reading
 from cliptail_jax.errors import UserError, did_you_mean
-
-METHODS = ("probe", "few_shot", "finetune")
+from cliptail_jax.results.transfers import METHODS
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) 
     return True
 
 
-def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: float = 7) -> None:
+def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]]) -> None:
     """Put labels next to their points, within the axes and without covering points or other labels.
 
     Points closest to others choose first. Unlike in the package adjustText, a label without such a place is left out. The
@@ -51,7 +51,7 @@ def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]], size: f
     np.fill_diagonal(distances, np.inf)
     for number in np.argsort(distances.min(axis=1, initial=np.inf), kind="stable"):
         x, y, label = points[number]
-        text = axes.annotate(label, (x, y), (0, 0), textcoords="offset points", fontsize=size, zorder=4)
+        text = axes.annotate(label, (x, y), (0, 0), textcoords="offset points", fontsize=7, zorder=4)
         text.set_in_layout(False)
         text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
         for dx, dy in OFFSETS:

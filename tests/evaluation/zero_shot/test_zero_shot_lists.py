@@ -12,7 +12,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import list_models
 from cliptail_jax.evaluation.published import evaluate_published
-from cliptail_jax.evaluation.published_list import row
+from cliptail_jax.evaluation.published_tables import row
 from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.metrics.correlation import spearman
