@@ -16,7 +16,20 @@ from cliptail_jax.pretrained import open_model
 
 CLASSES, EXAMPLES = 12, 24
 NUMBERS = {
-    *("step", "epoch", "top1", "top5", "head", "mid", "tail", "corr_acc", "corr_pred", "corr_acc_pred", "examples"),
+    *(
+        "step",
+        "epoch",
+        "top1",
+        "top5",
+        "mean_per_class",
+        "head",
+        "mid",
+        "tail",
+        "corr_acc",
+        "corr_pred",
+        "corr_acc_pred",
+        "examples",
+    ),
     *("odds_acc", "odds_acc_left_out", "f50", "slope_acc", "slope_acc_left_out", "slope_pred", "slope_pred_left_out"),
     *("ece", "overconfidence_head", "overconfidence_mid", "overconfidence_tail"),
 }

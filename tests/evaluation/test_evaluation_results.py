@@ -18,7 +18,16 @@ from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, copied, 
 
 INTERVALS = {
     f"{name}_interval"
-    for name in ("corr_acc", "corr_pred", "corr_acc_pred", "odds_acc", "f50", "slope_acc", "slope_pred")
+    for name in (
+        "mean_per_class",
+        "corr_acc",
+        "corr_pred",
+        "corr_acc_pred",
+        "odds_acc",
+        "f50",
+        "slope_acc",
+        "slope_pred",
+    )
 }
 COLLAPSE = {
     "within_class_similarity", "nc1", "nc2_mean", "nc2_nearest", "nc2_head_mean", "nc2_head_nearest"
