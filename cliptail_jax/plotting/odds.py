@@ -37,9 +37,9 @@ def draw_odds(
     x = np.geomspace(max(frequency.min(), 1), frequency.max())
     share = 1 / (1 + np.exp(-at_one - per_decade * np.log10(x)))
     axes.plot(x, log_odds(share), **style(number) | {"marker": ""})
-    half = -at_one / per_decade if per_decade > 0 else np.nan  # its log10, since a small slope can put it beyond all numbers
-    if np.log10(x[0]) - 1 <= half <= np.log10(x[-1]) + 1:
-        axes.plot(10**half, 0, "|", color=style(number)["color"], markersize=16, markeredgewidth=2)
+    log_half = -at_one / per_decade if per_decade > 0 else np.nan  # a small slope puts f50 itself beyond all numbers
+    if np.log10(x[0]) - 1 <= log_half <= np.log10(x[-1]) + 1:
+        axes.plot(10**log_half, 0, "|", color=style(number)["color"], markersize=16, markeredgewidth=2)
 
 
 def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:
