@@ -30,7 +30,6 @@ from configs import transfer as transfer_config
 
 FOREIGN = "something that somebody else wrote\n"
 NOT_OURS = "exists, and this program did not write it: choose another file, or pass --overwrite"
-RETRIEVE = "retrieve --input=parts --queries=queries.jsonl --clip=m"
 INPUT = "is an output and an input: choose another file for the output"
 
 
@@ -66,8 +65,16 @@ def folder(tmp_path, monkeypatch):
         (figures, "class_frequency --frequencies frequency.tsv --output=notes.png", f"notes.png {NOT_OURS}"),
         (export, "--workdir=run --output=run", "run is not an earlier export"),
         (laion, "match --input=parts --output=parts", "parts is the folder of the input"),
-        (laion, f"{RETRIEVE} --output=parts/0.parquet", f"parts/0.parquet {INPUT}"),
-        (laion, f"{RETRIEVE} --output=notes.parquet", f"notes.parquet {NOT_OURS}"),
+        (
+            laion,
+            "retrieve --input=parts --queries=queries.jsonl --clip=m --output=parts/0.parquet",
+            f"parts/0.parquet {INPUT}",
+        ),
+        (
+            laion,
+            "retrieve --input=parts --queries=queries.jsonl --clip=m --output=notes.parquet",
+            f"notes.parquet {NOT_OURS}",
+        ),
     ],
 )
 def test_what_a_program_did_not_write_is_left(folder, program, arguments, complaint, capsys):

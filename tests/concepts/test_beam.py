@@ -6,7 +6,6 @@ import pytest
 from cliptail_jax.concepts import beam, count
 
 needs_beam = pytest.mark.skipif(beam.beam is None, reason="Apache Beam is not installed (extra beam)")
-PORTABLE = ["--runner=PortableRunner", "--job_endpoint=localhost:1"]
 COUNTS = "cat\t2\ndog or puppy\t3\nemu\t0\n"  # of `corpus`
 
 
@@ -36,8 +35,14 @@ def test_beams_counts_are_those_of_one_machine(corpus, tmp_path):
         (["--captions=TMP/*.gz"], "bad.txt.gz: Not a gzipped file"),  # which the pipeline finds
         (["--runner=DirctRunner"], "--runner=DirctRunner: Unexpected pipeline runner: DirctRunner. Valid values are "),
         (["--runner=nowhere.Runner"], "--runner=nowhere.Runner: No module named 'nowhere'"),
-        ([*PORTABLE, "--job_server_timeout=1"], "--runner=PortableRunner: nobody answers at its --job_endpoint"),
-        (["--runner=FlinkRunner", "--flink_job_server_jar=no.jar"], "--runner=FlinkRunner: Unable to parse jar URL"),
+        (
+            ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--job_server_timeout=1"],
+            "--runner=PortableRunner: nobody answers at its --job_endpoint",
+        ),
+        (
+            ["--runner=FlinkRunner", "--flink_job_server_jar=no.jar"],
+            '--runner=FlinkRunner: Unable to parse jar URL "no',
+        ),
     ],
 )
 def test_a_mistake_is_one_line(corpus, tmp_path, capsys, arguments, message):

@@ -72,8 +72,10 @@ def test_texts_of_a_data_card_count_with_their_weights(folder, capsys):
     pathlib.Path("card.json").write_text(json.dumps({"dog and cat": 10**12, "puppies": 7, "tie": 3}), encoding="utf-8")
     assert run("--weights", captions="card.json") == 0
     assert lines() == [f"cat\t{10**12}", f"Dog or puppy\t{10**12 + 7}", "bow\t0"]
-    naming = "7 of 1,000,000,000,010 captions name one of 3 classes, 1,000,000,000,000 several, 3 none"
-    assert naming in capsys.readouterr().out
+    assert (
+        "7 of 1,000,000,000,010 captions name one of 3 classes, 1,000,000,000,000 several, 3 none"
+        in capsys.readouterr().out
+    )
     pathlib.Path("card.json").write_text('{"dog": 1.5}', encoding="utf-8")
     assert run("--weights", captions="card.json") == 2
 

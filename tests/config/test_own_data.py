@@ -68,5 +68,7 @@ def test_few_images_are_seen_more_often(data_dir):
 
 @pytest.mark.parametrize("name", ["image_folder/gone", "glypsh", "a b"])
 def test_an_unknown_set_is_one_line(name, data_dir):
-    with pytest.raises(UserError, match=f"unknown data preset '{name}'.* that is prepared below {data_dir}"):
+    with pytest.raises(
+        UserError, match=f"unknown data preset '{name}'.* or a data set that is prepared below {data_dir}"
+    ):
         load_config(f"sup:data={name},data_dir={data_dir}")

@@ -108,7 +108,10 @@ def test_an_exported_table_gives_the_same_pairs(pairs, tmp_path):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        (dict(captions={"template": "cname"}), "data.captions.template needs the class .*, which zoo lacks: set"),
+        (
+            dict(captions={"template": "cname"}),
+            "data.captions.template needs the class .*, which zoo lacks: set data.cap",
+        ),
         (dict(batch_classes=3), "data.batch_classes needs the class of each record"),
         (dict(batch_composition="distinct"), "data.batch_composition needs the class of each record"),
         (dict(balanced_sampling=True), "data.balanced_sampling needs the class of each record"),

@@ -107,10 +107,20 @@ def test_variants_are_built_unless_a_config_is_named(tmp_path, aircraft, capsys)
     assert builder.info.splits["test"].num_examples == 2
 
 
-def test_unknown_class_or_missing_list_is_an_error_that_names_it(tmp_path, aircraft):
-    (aircraft / "data" / "images_variant_val.txt").write_text("0056978 Airship\n")
-    with pytest.raises(UserError, match="images_variant_val.txt has the class 'Airship'"):
-        build("fgvc_aircraft", str(tmp_path), raw=str(aircraft))
-    (aircraft / "data" / "images_family_test.txt").unlink()
-    with pytest.raises(UserError, match="has no data/images_family_test.txt"):
-        build("fgvc_aircraft/family", str(tmp_path), raw=str(aircraft))
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            *("fgvc_aircraft", lambda data: (data / "images_variant_val.txt").write_text("0056978 Airship\n")),
+            "images_variant_val.txt has the class 'Airship'",
+        ),
+        (
+            *("fgvc_aircraft/family", lambda data: (data / "images_family_test.txt").unlink()),
+            "has no data/images_family_test.txt",
+        ),
+    ],
+)
+def test_unknown_class_or_missing_list_is_an_error_that_names_it(tmp_path, aircraft, name, change, message):
+    change(aircraft / "data")
+    with pytest.raises(UserError, match=message):
+        build(name, str(tmp_path), raw=str(aircraft))

@@ -126,7 +126,11 @@ TABLE = {"image": pa.array(NAMED, STRUCT), "caption": list("abc"), "label": [0, 
         (TABLE, {"caption_columns": ""}, "images without texts need labels, by --label_column=NAME"),
         (TABLE, {"caption_columns": "record"}, "has 'record', which cannot be a text's name"),
         (TABLE, {"classes": "cifar10"}, "--classes=cifar10 needs --label_column=NAME"),
-        (TABLE, {"label_column": "label"}, "needs --classes, the vocabulary .*t.parquet has no class names"),
+        (
+            TABLE,
+            {"label_column": "label"},
+            "needs --classes, the vocabulary of the labels: .*t.parquet has no class names",
+        ),
         ({"caption": ["a"]}, {}, "which column of .* has the images. it has caption: name it with --image_column"),
         ({"a": [b"x"], "b": [b"y"], "caption": ["a"]}, {}, "which column of .* has the images. it has a, b, caption"),
         ({"image": [b"x"], "caption": ["a"]}, {}, r"no record of the split 'train' \(1 whose image cannot be read\)"),
@@ -151,7 +155,11 @@ def test_every_file_is_checked_before_any_is_read(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        (["train-0-of-1.parquet", "test-0-of-1.parquet"], {}, "of the splits test, train: name those of each by"),
+        (
+            ["train-0-of-1.parquet", "test-0-of-1.parquet"],
+            {},
+            "of the splits test, train: name those of each by a glob",
+        ),
         (["notes.md"], {}, "has neither shards .* nor parquet files"),
         (["x.tar", "x.tsv"], {"raw": "*"}, "has shards .* and tables: name either by a glob"),
         (["x.tar"], {"caption_columns": "title"}, "x.tar has no samples with the field 'title'; they have caption"),

@@ -107,18 +107,22 @@ def test_what_cannot_be_used_is_skipped_and_counted(tmp_path, capsys):
         assert reason in line
 
 
-def write_captions(raw, content):
-    (write_folder(raw) / "imagenet_captions.json").write_text(content)
+def replace_captions(raw, content):
+    (raw / "imagenet_captions.json").write_text(content)
+    return raw
 
 
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda raw: write_captions(raw, "{"), "imagenet_captions.json is damaged"),
-        (lambda raw: write_captions(raw, '[{"wnid": "n01440764"}]'), "missing required field `filename`"),
-        (lambda raw: write_captions(raw, "[]"), "gives no record of the split 'train'"),
+        (lambda raw: replace_captions(write_folder(raw), "{"), "imagenet_captions.json is damaged"),
+        (
+            lambda raw: replace_captions(write_folder(raw), '[{"wnid": "n01440764"}]'),
+            "missing required field `filename`",
+        ),
+        (lambda raw: replace_captions(write_folder(raw), "[]"), "gives no record of the split 'train'"),
         (lambda raw: (write_folder(raw) / "imagenet_captions.json").unlink(), "no imagenet_captions.json in --raw="),
-        (lambda raw: (write_folder(raw) / "train").rename(raw / "x"), "neither train/ nor ILSVRC2012_img_train.tar"),
+        (lambda raw: raw.mkdir() or replace_captions(raw, "[]"), "neither train/ nor ILSVRC2012_img_train.tar"),
         (lambda raw: os.truncate(write_archive(raw) / "ILSVRC2012_img_train.tar", 3000), "train.tar is damaged"),
     ],
 )

@@ -62,7 +62,9 @@ def test_interrupted_build_leaves_nothing_that_loads_and_does_not_hinder_the_nex
         patch.setattr(streaming, "decodes", check)
         build("image_text", str(tmp_path), raw=raw)
     assert prepared_names(tmp_path) == []
-    with pytest.raises(UserError, match="'image_text' is not prepared.*build image_text --data_dir=.* --raw=PATH"):
+    with pytest.raises(
+        UserError, match="'image_text' is not prepared.*datasets.build image_text --data_dir=.* --raw=PATH"
+    ):
         open_source("image_text", str(tmp_path), "train")
     build("image_text", str(tmp_path), raw=raw)
     assert len(texts(tmp_path)) == 20

@@ -43,21 +43,22 @@ def with_link(kind):
 
 
 SOUND = {"0.jpg": jpeg(0), "0.txt": b"zero"}
-
-
-def with_json(content):
-    return archive(SOUND | {"1.jpg": jpeg(1), "1.json": content})
-
-
-NO_OBJECT = {"whose .json is not an object": 1}, "0.tar: '1.json' is not a JSON object"
-LINK = {"files that are links": 1}, "0.tar: '2.jpg' is a link"
+NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links": 1}
 
 
 @pytest.mark.parametrize(
     ("content", "counts", "example"),
     [
-        *((with_json(content), *NO_OBJECT) for content in (b"{", b"null", b'["y"]', b"[" * 200_000)),
-        *((with_link(kind), *LINK) for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE)),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"{"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"null"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b'["y"]'}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
+        (
+            archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"[" * 200_000}),
+            NO_OBJECT,
+            "0.tar: '1.json' is not a JSON object",
+        ),
+        (with_link(tarfile.LNKTYPE), LINKS, "0.tar: '2.jpg' is a link"),
+        (with_link(tarfile.SYMTYPE), LINKS, "0.tar: '2.jpg' is a link"),
     ],
 )
 def test_what_is_left_out_of_a_shard_is_counted_with_an_example(tmp_path, capsys, content, counts, example):

@@ -121,7 +121,9 @@ def test_classes_that_the_run_was_not_trained_on_have_prompts_but_no_frequency(s
     summary = evaluate(config, workdir)["part"]
     assert summary["examples"] == 6 and not {"corr_acc", "corr_pred", *GROUPS} & summary.keys()
     config.eval.logit_adjustment = 1.0
-    with pytest.raises(UserError, match="needs the class frequency of 'part', .* or set eval.estimate_prior"):
+    with pytest.raises(
+        UserError, match="needs the class frequency of 'part', .*'name:split', or set eval.estimate_prior"
+    ):
         evaluate(config, workdir)
     config.eval.estimate_prior = True
     assert evaluate(config, workdir)["part"]["examples"] == 6

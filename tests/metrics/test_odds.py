@@ -74,8 +74,9 @@ def test_without_a_spread_of_frequencies_there_is_no_slope():
 def test_an_evaluation_has_log_odds_and_the_images_for_half():
     summary = summarize(results_of([2, 9, 14, 24, 38, 46, 49]))
     a, b = directly(np.log10(FREQUENCY), np.array([2, 9, 14, 24, 38, 46, 49.0]), np.full(7, 50.0))
-    assert summary["odds_acc"] == pytest.approx(b, abs=1e-4)
-    assert summary["f50"] == pytest.approx(10 ** (-a / b), rel=1e-4)
+    assert summary["odds_acc"] == pytest.approx(b, abs=1e-4) and summary["f50"] == pytest.approx(
+        10 ** (-a / b), rel=1e-4
+    )
     low, high = summary["odds_acc_interval"]
     assert low < b < high and summary["odds_acc_left_out"] == 0 and "f50_beyond" not in summary
 

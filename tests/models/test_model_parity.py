@@ -110,5 +110,7 @@ def test_features_of_other_sizes_equal_the_reference(name):
 
 @pytest.mark.parametrize("name, size", [("modified_resnet", 16), ("vit", 7)])
 def test_an_image_too_small_for_a_single_cell_is_an_error(name, size):
-    with pytest.raises(UserError, match="images too small for this image tower, which get a grid of 0 × 0"):
+    with pytest.raises(
+        UserError, match="images too small for this image tower, which get a grid of 0 × 0: give larger"
+    ):
         nnx.eval_shape(lambda: RESIZED[name]()(jnp.zeros((1, size, size, 3))))

@@ -104,8 +104,9 @@ def test_a_class_has_the_mean_target_of_its_prompts_and_an_unknown_one_is_never_
     q = np.float64(class_words((*((name, f"a {name}") for name in names), ("owl",)), bag))
     for name, row in zip(names, q, strict=False):
         np.testing.assert_allclose(row, np.float64(bag.targets([name, f"a {name}"])).mean(0), rtol=1e-5)
-    # Where words are as probable as a class's name has them, it is that.
-    exact = np.log(q[:5] + 1e-9) @ q.T + entropy(q)
+    exact = np.log(q[:5] + 1e-9) @ q.T + entropy(
+        q
+    )  # where words are as probable as a class's name has them, it is that
     np.testing.assert_array_equal(exact.argmax(1), np.arange(len(names)))
     assert not q[5].any() and entropy(q)[5] < -1e8
 
@@ -124,8 +125,9 @@ def test_a_continued_run_has_the_words_that_it_began_with(run):
     config, workdir = run
     again = make_objective(config, synthetic_variant(320, 3))
     again.open_text(workdir)
-    words = len(open_run(workdir).tokenizer)
-    assert len(again.read) == again.describe_model()["head"]["classes"] == words
+    assert len(again.read) == len(open_run(workdir).tokenizer) and again.describe_model()["head"]["classes"] == len(
+        again.read
+    )
     np.testing.assert_array_equal(again.read.weights, open_run(workdir).tokenizer.weights)
     (*_, summary) = read_lines(workdir / "eval/glyphs_test/summary.jsonl")
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == summary["top1"]

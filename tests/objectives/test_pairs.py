@@ -206,8 +206,9 @@ def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_confi
     objective = make_objective(make_config(), synthetic_variant(320, CLASSES))
     same, mask = jnp.ones((32, 4)), jnp.ones(32, bool)
     loss = jax.jit(lambda bias: sigmoid_loss(same, same, jnp.float32(0), bias, mask, mesh_of(1)))
-    least = min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301))
-    assert least == pytest.approx(objective.chance_loss, rel=1e-4)
+    assert min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301)) == pytest.approx(
+        objective.chance_loss, rel=1e-4
+    )
 
 
 # A run

@@ -31,7 +31,11 @@ MISTAKES = {
     (SUP, "--records=5000000000000", CLASSES): "5000000000000 is not an integer in the range [0, 1000000000000]",
     (SUP, "--on=v5e-4", "--evaluation", "--search"): "error: --evaluation plans a step of evaluation",
     (SUP, "--on=v5e-4", "--records=1280", CLASSES, "--config.accumulate_steps=2"): "normalizes over the whole batch",
-    (SUP, "--on=v5e-4", "--config.data.data_dir=/nowhere"): "or give --records and --classes to plan without",
+    (
+        SUP,
+        "--on=v5e-4",
+        "--config.data.data_dir=/nowhere",
+    ): "or give --records and --classes to plan without the data set",
     (SUP, "--on=v5e-256", "--records=1000", CLASSES): "is not divisible by the 256 devices",
 }
 COMMANDS = {name: (*config, *FLAGS) for name, config in CONFIGS.items()} | {

@@ -92,7 +92,10 @@ def test_named_rows_are_found_by_name_whatever_their_order(tmp_path):
 @pytest.mark.parametrize(
     "wanted, message",
     [
-        (("cow", "hen", "dog", "fish"), "no row for 2 of the run's 4 classes, the first of them 'hen'.*make_head"),
+        (
+            ("cow", "hen", "dog", "fish"),
+            "no row for 2 of the run's 4 classes, the first of them 'hen'.*json.*make_head",
+        ),
         (("cow", "a_cat"), "head.json' has the class 'a_cat' 2 times"),
     ],
 )

@@ -113,8 +113,10 @@ def test_a_runs_positions_are_resized_when_it_is_read_on_eight_devices(sup_confi
     assert opened.preprocess.size == SIZE
     found = opened.model.visual.positional_embedding[...]
     np.testing.assert_allclose(found, resize_positions(stored, SIDE), rtol=1e-5, atol=1e-5)
-    assert found.shape == (1 + SIDE**2, VIT["width"])
-    assert np.isfinite(opened.model.visual(np.ones((1, SIZE, SIZE, 3)))).all()
+    assert (
+        found.shape == (1 + SIDE**2, VIT["width"])
+        and np.isfinite(opened.model.visual(np.ones((1, SIZE, SIZE, 3)))).all()
+    )
 
 
 def test_a_run_starts_from_a_tower_of_images_of_another_size(sup_config, tmp_path):

@@ -93,8 +93,10 @@ def test_a_checkpoint_in_a_bucket_is_only_picked_up_whole(bucket):
     assert sorted(steps_in(bucket / "checkpoints")) == [3, 6, 12]
     assert newest_valid_step(bucket / "checkpoints") == 6
     files.write_bytes(bucket / "checkpoints" / "6" / "default" / "weights", b"weight5")
-    differs = "is corrupt: the sha256 of default/weights differs from its manifest"
-    assert corruption(bucket / "checkpoints" / "6") == differs
+    assert (
+        corruption(bucket / "checkpoints" / "6")
+        == "is corrupt: the sha256 of default/weights differs from its manifest"
+    )
     (bucket / "checkpoints" / "3" / "default" / "weights").unlink()
     assert corruption(bucket / "checkpoints" / "3") == "lacks default/weights"
 

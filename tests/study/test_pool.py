@@ -68,7 +68,9 @@ def test_calls_run_at_the_same_time_each_on_its_core(tmp_path, capsys):
 
 
 def test_a_killed_process_is_a_line_with_the_remedy():
-    with pytest.raises(UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets"):
+    with pytest.raises(
+        UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
+    ):
         dict(call_at_places(end, dict(one=(signal.SIGKILL,)), TWO[:1]))
 
 

@@ -22,14 +22,16 @@ def predictions(count=400, classes=5, sharpness=3.0, seed=0):
 
 def test_the_error_equals_a_loop_over_bins():
     logits, labels = predictions()
-    expected = error_by_a_loop(softmax(logits), labels)
-    assert expected_calibration_error(logits, labels) == pytest.approx(expected, rel=1e-12)
+    assert expected_calibration_error(logits, labels) == pytest.approx(
+        error_by_a_loop(softmax(logits), labels), rel=1e-12
+    )
 
 
 def test_the_temperature_of_two_classes_has_a_closed_form():
     # Logits (a, 0), right 3 times in 4: the likelihood is greatest where sigmoid(a / T) = 3/4, T = a / log 3.
-    found = fit_temperature(np.tile([5.0, 0.0], (4, 1)), np.array([0, 0, 0, 1]))
-    assert found == pytest.approx(5 / np.log(3), rel=1e-4)
+    assert fit_temperature(np.tile([5.0, 0.0], (4, 1)), np.array([0, 0, 0, 1])) == pytest.approx(
+        5 / np.log(3), rel=1e-4
+    )
 
 
 def test_faultless_predictions_have_a_finite_temperature():
