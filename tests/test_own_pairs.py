@@ -67,9 +67,9 @@ def test_unlabelled_pairs_have_slopes_on_a_labelled_set(run):
     assert summary["slope_pred_left_out"] == np.sum(~present | (predictions == 0))
 
 
-def test_the_loss_on_words_trains_without_labels(data_dir, tmp_path):
-    """That of SigLIP is of the same objective as CLIP's, which the run above has."""
-    train(tiny(clip, data_dir, "loss=words"), tmp_path / "run")
+@pytest.mark.parametrize("loss", ["sigmoid", "words"])
+def test_other_losses_on_captions_train_without_labels(loss, data_dir, tmp_path):
+    train(tiny(clip, data_dir, f"loss={loss}"), tmp_path / "run")
     (summary,) = read_summaries(tmp_path / "run", ON)
     assert summary["slope_acc_left_out"] == 97
 
