@@ -83,8 +83,10 @@ leave_all() { # that exist
 }
 
 interrupted() {
-  local group
-  for group in $(jobs -p); do kill -- "-$group" 2>/dev/null || true; done
+  local group groups
+  groups="$(jobs -p)"
+  disown -a # bash prints a line for each job, and each command of a job, that a signal ends
+  for group in $groups; do kill -KILL -- "-$group" 2>/dev/null || true; done
   echo "interrupted; what runs on TPUs goes on, and the same command line goes on from there$(spent)" >&2
   leave_all
   exit 130
