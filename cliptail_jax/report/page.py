@@ -129,6 +129,8 @@ def render(
     claims = {of: contents.claims.values() for contents, of in zip(directories, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
+    untested = [row for row in rows if not row.interval]
+    tested = [group._replace(rows=own) for group in groups if (own := [row for row in group.rows if row.interval])]
     found = findings(rows)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -148,6 +150,7 @@ def render(
         asked=sentence(comparison, configs),
         counts=verdict_counts(rows) if rows else "",
         findings=found,
+        untested=untested,
         missing=missing,
         failures=failures,
         problems=[problem for contents in directories for problem in contents.problems],
@@ -158,7 +161,7 @@ def render(
             *at_chance(comparison),
         ],
         left_out=left_out_note(comparison.kinds, bool(groups)),
-        claim_groups=groups,
+        claim_groups=tested,
         several_studies=any(row.study for row in rows),
         address_of=address_of,
         has_differences=bool(differences),
