@@ -3,6 +3,8 @@
 Unlike points of accuracy, log-odds do not depend on how near a model is to 0 or 100 %.
 """
 
+import functools
+
 import numpy as np
 from jaxtyping import Float
 
@@ -56,15 +58,25 @@ def firth_regression(
     halves steps that do not increase the penalized likelihood. Each resample is a separate regression, over the first
     and the last axis.
     """
-    shape, rows = x.shape[1:-1], x.shape[0] * x.shape[-1]
+    data = np.stack([x, correct, examples]).astype(np.float64)
+    return _regression(data.tobytes(), data.shape)
+
+
+# `images_for_half` has the resamples of `odds_slope`, in as many blocks for 1,000 classes.
+@functools.lru_cache(maxsize=8)
+def _regression(
+    content: bytes, shape: tuple[int, ...]
+) -> tuple[Float[np.ndarray, "..."] | float, Float[np.ndarray, "..."] | float]:
+    data = np.frombuffer(content).reshape(shape)
+    shape, rows = data.shape[2:-1], data.shape[1] * data.shape[-1]
     if not rows:
         return np.full(shape, np.nan), np.full(shape, np.nan)
-    x, k, n = (np.moveaxis(side, 0, -2).reshape(-1, rows) for side in (x, correct, examples))
+    x, k, n = np.moveaxis(data, 1, -2).reshape(3, -1, rows)
     centre = x.mean(axis=-1, keepdims=True)
     constant = np.ptp(x, axis=-1) < 1e-9
-    data = np.stack([np.where(constant[:, None], np.linspace(-1, 1, x.shape[-1]), x - centre), k, n])
-    a, b = _maximize(data)
+    a, b = _maximize(np.stack([np.where(constant[:, None], np.linspace(-1, 1, rows), x - centre), k, n]))
     a, b = np.where(constant, np.nan, a - b * centre[:, 0]), np.where(constant, np.nan, b)
+    a.flags.writeable = b.flags.writeable = False
     return (a.reshape(shape), b.reshape(shape)) if shape else (float(a[0]), float(b[0]))
 
 
