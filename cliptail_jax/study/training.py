@@ -1,5 +1,6 @@
 """Trains the runs of a study, one after the other or several at the same time."""
 
+import itertools
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,10 +41,11 @@ def train_runs(
     which a chip is too small follow one by one on all chips. Failures are added to `failures`, and `after_run` is called
     with it after each run. `queue` has the names of all runs of the study, for their numbers; by default, these are all.
     """
-    number_of = {name: number for number, name in enumerate(queue or configs, 1)}
+    queue = order_of_starting(queue or list(configs), len(places) or 1)
     calls = {
-        name: (config, workdir / name, overwrite, f"run {number_of[name]} of {len(number_of)}, {name}")
-        for name, config in configs.items()
+        name: (configs[name], workdir / name, overwrite, f"run {number} of {len(queue)}, {name}")
+        for number, name in enumerate(queue, 1)
+        if name in configs
     }
     if places and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
         note_saved("the same command continues from what is saved")
@@ -57,6 +59,16 @@ def train_runs(
                 failures[name] = failure
                 tqdm.write(f"error: {name}: {failure}")
             after_run(failures)
+
+
+def order_of_starting(queue: Sequence[str], places: int) -> list[str]:
+    """The runs of a kind, which are neighbours in `queue`, one after the other, beside those of other kinds.
+
+    A run then finds in JAX's cache of programs what an earlier one of its kind has compiled.
+    """
+    kinds = [list(runs) for _, runs in itertools.groupby(queue, lambda name: Path(name).name)]
+    chunks = (kinds[start : start + places] for start in range(0, len(kinds), places))
+    return [name for chunk in chunks for runs in itertools.zip_longest(*chunk) for name in runs if name]
 
 
 def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> Iterator[tuple[str, str]]:

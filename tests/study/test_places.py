@@ -129,6 +129,18 @@ def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_
     assert "large does not fit one chip: it follows on all of them" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "places, order",
+    [
+        (1, "0/a 1/a 0/b 1/b 0/c 1/c"),
+        (2, "0/a 0/b 1/a 1/b 0/c 1/c"),
+        (8, "0/a 0/b 0/c 1/a 1/b 1/c"),
+    ],
+)
+def test_runs_of_a_kind_start_one_after_the_other_since_they_share_programs(places, order):
+    assert " ".join(training.order_of_starting("0/a 1/a 0/b 1/b 0/c 1/c".split(), places)) == order
+
+
 def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp_path):
     called = []
 
