@@ -9,6 +9,7 @@ it.
 import gzip
 import html
 import json
+import math
 import os
 import zlib
 from collections.abc import Iterable, Sequence
@@ -49,13 +50,16 @@ _WORD = regex.compile(
 class Tokenizer:
     """Byte-pair encoding with CLIP's vocabulary layout. It pickles as its merges, for spawned workers.
 
+    Attributes:
+        vocab_size: the model's number of tokens; by default that of the symbols, of which the start and end tokens are last.
+
     Raises:
         UserError: The context has no room for the start and end tokens.
     """
 
     pad_id = 0  # as a `HuggingFaceTokenizer` has it
 
-    def __init__(self, merges: Sequence[Sequence[str]], context_length: int):
+    def __init__(self, merges: Sequence[Sequence[str]], context_length: int, vocab_size: int | None = None):
         if context_length < 2:
             raise UserError(f"context_length is {context_length}; the start and end tokens alone need 2")
         self.context_length = context_length
@@ -63,7 +67,7 @@ class Tokenizer:
         # Two merges may make the same symbol, which has one id.
         symbols = dict.fromkeys([*BYTE_SYMBOLS, *("".join(merge) for merge in self._merges), START, END])
         ids = {symbol: id_ for id_, symbol in enumerate(symbols)}
-        self.vocab_size = len(ids)
+        self.vocab_size = vocab_size or len(ids)
         self.start_id, self.end_id = ids[START], ids[END]
         self._encoder = tokenizers.Tokenizer(BPE(ids, self._merges, end_of_word_suffix=END_OF_WORD))
         self._encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
@@ -87,7 +91,7 @@ class Tokenizer:
         return row
 
     def __reduce__(self):
-        return Tokenizer, (self._merges, self.context_length)
+        return Tokenizer, (self._merges, self.context_length, self.vocab_size)
 
     def vocabulary(self) -> dict[str, int]:
         """All symbols with their ids."""
@@ -103,8 +107,8 @@ class Tokenizer:
         return standalone.to_str(pretty=True)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the merges and the context length as JSON, for `load`."""
-        content = {"context_length": self.context_length, "merges": self._merges}
+        """Writes the merges and the sizes as JSON, for `load`."""
+        content = {"context_length": self.context_length, "vocab_size": self.vocab_size, "merges": self._merges}
         write_text(epath.Path(path), json.dumps(content, ensure_ascii=False))
 
     @classmethod
@@ -114,7 +118,7 @@ class Tokenizer:
         if content is None:
             raise UserError(f"no tokenizer at {path}: it is saved when the run that owns it starts")
         try:
-            return cls(content["merges"], content["context_length"])
+            return cls(content["merges"], content["context_length"], content.get("vocab_size"))
         except Exception as error:  # `tokenizers` raises Exception itself, and what is wrong may be of any type
             raise UserError(f"{path} is not a saved tokenizer ({error!r}): restore it from a copy") from None
 
@@ -141,11 +145,12 @@ def load_clip_tokenizer(merges_path: str | os.PathLike, context_length: int = 77
     return Tokenizer(merges, context_length)
 
 
-def train_tokenizer(captions: Iterable[str], vocab_size: int, context_length: int) -> Tokenizer:
+def train_tokenizer(captions: Iterable[str], vocab_size: int, context_length: int, multiple: int = 1) -> Tokenizer:
     """Trains a tokenizer on captions; the result is the same in every process.
 
     Args:
         vocab_size: the number of bytes, merges, and start and end tokens; captions with little text give fewer.
+        multiple: if there are fewer, tokens that no text has make their number a multiple of this.
 
     Raises:
         UserError: `vocab_size` is below 514, the number without merges.
@@ -164,8 +169,9 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int, context_length: in
     learner = tokenizers.Tokenizer(BPE())
     learner.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
     learner.train_from_iterator((word for caption in captions for word in words(caption)), trainer)
-    merges = json.loads(learner.to_str())["model"]["merges"]
-    return Tokenizer(merges, context_length)
+    tokenizer = Tokenizer(json.loads(learner.to_str())["model"]["merges"], context_length)
+    tokenizer.vocab_size = min(vocab_size, math.ceil(tokenizer.vocab_size / multiple) * multiple)
+    return tokenizer
 
 
 def words(text: str) -> list[str]:

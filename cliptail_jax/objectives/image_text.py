@@ -113,7 +113,8 @@ class ImageText(Objective):
         if saved.exists():
             return Tokenizer.load(saved)
         captions = self.variant.captions(range(len(self.variant)), epoch=0)
-        tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length)
+        # Runs on nearly the same captions then have the same program, which is compiled once.
+        tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length, multiple=64)
         if jax.process_index() == 0:
             tokenizer.save(saved)
         return tokenizer

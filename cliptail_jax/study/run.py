@@ -89,7 +89,7 @@ def run_study(
         page, failures = StudyPage(opened.asked, workdir), {}
         page.start()
         for part in in_budget(opened.replicates, workdir, budget, len(places)) if budget else [queue]:
-            train_runs(part, workdir, overwrite, places, failures, page.after_run, list(queue))
+            train_runs(part, workdir, overwrite, places, failures, page.after_run, queue)
         report(opened, failures, workdir, page, started, places)
 
 
@@ -103,7 +103,7 @@ def train_parts(
     """
     queue, failures = opened.queue, {}
     chosen = matching(names, queue)
-    train_runs({name: queue[name] for name in chosen}, workdir, overwrite, places, failures, queue=list(queue))
+    train_runs({name: queue[name] for name in chosen}, workdir, overwrite, places, failures, queue=queue)
     if len(chosen) == 1 and failures:  # the last line is all that another program may show
         raise UserError(*failures.values())
     raise_failures(failures, chosen)

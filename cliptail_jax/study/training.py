@@ -33,18 +33,18 @@ def train_runs(
     places: Sequence[Place],
     failures: Failures,
     after_run: Callable[[Failures], None] = lambda failures: None,
-    queue: Sequence[str] = (),
+    queue: Configs | None = None,
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
     A run that another process trains is left to it. With `places`, a run trains at each of them at the same time; runs for
     which a chip is too small follow one by one on all chips. Failures are added to `failures`, and `after_run` is called
-    with it after each run. `queue` has the names of all runs of the study, for their numbers; by default, these are all.
+    with it after each run. `queue` has all runs of the study, for their numbers; by default, these are all.
     """
-    queue = order_of_starting(queue or list(configs), len(places) or 1)
+    order = order_of_starting(queue or configs, len(places) or 1)
     calls = {
-        name: (configs[name], workdir / name, overwrite, f"run {number} of {len(queue)}, {name}")
-        for number, name in enumerate(queue, 1)
+        name: (configs[name], workdir / name, overwrite, f"run {number} of {len(order)}, {name}")
+        for number, name in enumerate(order, 1)
         if name in configs
     }
     if places and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
@@ -61,14 +61,18 @@ def train_runs(
             after_run(failures)
 
 
-def order_of_starting(queue: Sequence[str], places: int) -> list[str]:
-    """The runs of a kind, which are neighbours in `queue`, one after the other, beside those of other kinds.
+def order_of_starting(queue: Configs, places: int) -> list[str]:
+    """The runs of a kind, which are neighbours in `queue`, one after the other, beside as many other kinds as there are places.
 
-    A run then finds in JAX's cache of programs what an earlier one of its kind has compiled.
+    A run then finds in JAX's cache of programs what an earlier one of its kind has compiled. Kinds side by side have the same
+    objective, so they take about equally long, and no place waits for another one at the end.
     """
-    kinds = [list(runs) for _, runs in itertools.groupby(queue, lambda name: Path(name).name)]
-    chunks = (kinds[start : start + places] for start in range(0, len(kinds), places))
-    return [name for chunk in chunks for runs in itertools.zip_longest(*chunk) for name in runs if name]
+    order = []
+    for _, names in itertools.groupby(queue, lambda name: queue[name].objective):
+        kinds = [list(runs) for _, runs in itertools.groupby(names, lambda name: Path(name).name)]
+        for start in range(0, len(kinds), places):
+            order += [name for runs in itertools.zip_longest(*kinds[start : start + places]) for name in runs if name]
+    return order
 
 
 def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> Iterator[tuple[str, str]]:

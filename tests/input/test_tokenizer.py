@@ -113,6 +113,20 @@ def test_saved_and_pickled_tokenizers_give_the_same_ids(trained, tmp_path):
         np.testing.assert_array_equal(copy(CLIP_IDS["texts"]), trained(CLIP_IDS["texts"]))
 
 
+def test_a_vocabulary_is_padded_up_to_the_given_size(trained, tmp_path):
+    few = train_tokenizer(CAPTIONS[:1], 800, 24)
+    padded = train_tokenizer(CAPTIONS[:1], 800, 24, multiple=64)
+    assert few.vocab_size % 64 and padded.vocab_size == few.vocab_size // 64 * 64 + 64
+    np.testing.assert_array_equal(padded(CAPTIONS), few(CAPTIONS))
+    assert train_tokenizer(CAPTIONS, 540, 24, multiple=64).vocab_size == trained.vocab_size == 540
+    padded.save(tmp_path / "tokenizer.json")
+    assert Tokenizer.load(tmp_path / "tokenizer.json").vocab_size == padded.vocab_size
+    content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    del content["vocab_size"]  # a file of an earlier version
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    assert Tokenizer.load(tmp_path / "tokenizer.json").vocab_size == few.vocab_size
+
+
 def test_merges_that_build_the_same_symbol_share_an_id():
     tokenizer = Tokenizer([("a", "b"), ("b", "c</w>"), ("ab", "c</w>"), ("a", "bc</w>")], 8)
     assert tokenizer.vocab_size == 514 + 3

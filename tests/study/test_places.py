@@ -119,7 +119,9 @@ def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_
 
     monkeypatch.setattr(training, "call_at_places", call_at_places)
     monkeypatch.setattr(training, "is_finished", lambda *arguments: False)
-    configs = {name: ConfigDict(dict(mesh=dict(data=-1, fsdp=1))) for name in ("small", "large", "sharded")}
+    configs = {
+        name: ConfigDict(dict(objective="", mesh=dict(data=-1, fsdp=1))) for name in ("small", "large", "sharded")
+    }
     configs["sharded"].mesh.fsdp = 2
     failures = {}
     training.train_runs(configs, tmp_path, False, CHIPS, failures)
@@ -132,13 +134,14 @@ def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_
 @pytest.mark.parametrize(
     "places, order",
     [
-        (1, "0/a 1/a 0/b 1/b 0/c 1/c"),
-        (2, "0/a 0/b 1/a 1/b 0/c 1/c"),
-        (8, "0/a 0/b 0/c 1/a 1/b 1/c"),
+        (1, "0/a 1/a 0/b 1/b 0/c 1/c 0/d 1/d"),
+        (2, "0/a 0/b 1/a 1/b 0/c 1/c 0/d 1/d"),
+        (8, "0/a 0/b 0/c 1/a 1/b 1/c 0/d 1/d"),
     ],
 )
 def test_runs_of_a_kind_start_one_after_the_other_since_they_share_programs(places, order):
-    assert " ".join(training.order_of_starting("0/a 1/a 0/b 1/b 0/c 1/c".split(), places)) == order
+    runs = {f"{seed}/{kind}": ConfigDict(dict(objective=kind == "d")) for kind in "abcd" for seed in (0, 1)}
+    assert " ".join(training.order_of_starting(runs, places)) == order
 
 
 def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp_path):
