@@ -10,24 +10,22 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from cliptail_jax.models.fast_conv import fast_conv
 from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, conv, linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.strided_conv import conv_of_stride_2
 
 
 class BasicBlock(RematBlock):
     """Two 3×3 convolutions and a shortcut, which is projected if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, group_size: int, dtype, rngs: nnx.Rngs):
-        options = {"dtype": dtype, "rngs": rngs}
-        if stride == 2:
-            options["conv_general_dilated"] = lambda x, kernel, *_, **__: conv_of_stride_2(x, kernel)
+        options = {"conv_general_dilated": fast_conv, "dtype": dtype, "rngs": rngs}
         self.conv1 = conv(inputs, outputs, 3, stride=stride, padding=1, **options)
         self.bn1 = BatchNorm(outputs, group_size, dtype=dtype)
-        self.conv2 = conv(outputs, outputs, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.conv2 = conv(outputs, outputs, 3, padding=1, **options)
         self.bn2 = BatchNorm(outputs, group_size, dtype=dtype)
         if stride > 1 or inputs != outputs:
-            projection = conv(inputs, outputs, 1, stride=stride, dtype=dtype, rngs=rngs)
+            projection = conv(inputs, outputs, 1, stride=stride, **options)
             self.downsample = nnx.List([projection, BatchNorm(outputs, group_size, dtype=dtype)])
         else:
             self.downsample = None
@@ -59,7 +57,7 @@ class BasicResNet(nnx.Module):
             shape = [(inputs, outputs, 2)] + [(outputs, outputs, 1)] * (blocks - 1)
             return nnx.List([BasicBlock(*s, group_size=group_size, dtype=dtype, rngs=rngs) for s in shape])
 
-        self.conv1 = conv(3, width, 3, padding=1, dtype=dtype, rngs=rngs)
+        self.conv1 = conv(3, width, 3, padding=1, conv_general_dilated=fast_conv, dtype=dtype, rngs=rngs)
         self.bn1 = BatchNorm(width, group_size, dtype=dtype)
         self.layer1 = stage(width, width, layers[0])
         self.layer2 = stage(width, 2 * width, layers[1])

@@ -1,0 +1,129 @@
+"""Convolutions of few channels that are fast on CPUs, with the same output and gradients but for rounding."""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from cliptail_jax.models.layers import Grid, Pixels
+
+Kernel = Float[jax.Array, "size size channels new_channels"]
+Rows = list[Float[Array, "pixels row"]]
+NUMBERS = ("NHWC", "HWIO", "NHWC")
+EXAMPLES = 8  # at a time, which stay in the processor's cache
+
+
+def fast_conv(x: Pixels, kernel: Kernel, strides: Sequence[int], padding: Sequence[tuple[int, int]], **options) -> Grid:
+    """`lax.conv_general_dilated` for a kernel of 1×1 or 3×3 pixels that is centred, which `nnx.Conv` calls with `options`.
+
+    XLA's CPU backend computes some of a convolution's parts by ways that are slow for few channels. On one CPU, these
+    have others:
+
+    - the output from fewer than four channels: products of the kernel's rows with the pixels that they meet;
+    - the kernel's gradient: as before, instead of a convolution whose kernel is as large as the image, of transposed inputs;
+    - the gradient of a 3×3 kernel's input with stride 2: a convolution for each of the four parities of rows and columns,
+      instead of one of the output's gradient with three zeros for each of its pixels.
+
+    Other devices, and several CPUs, which share a batch, compute the convolution by its definition.
+    """
+    height, width = x.shape[1:3]
+    is_divided = jax.sharding.get_abstract_mesh().size > 1
+    if is_divided or x.dtype != jnp.float32 or height % strides[0] or width % strides[1]:
+        return lax.conv_general_dilated(x, kernel, strides, padding, **options)
+    return _conv(x, kernel, strides[0])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x: Pixels, kernel: Kernel, stride: int) -> Grid:
+    if x.shape[-1] >= 4:
+        return _plain(x, kernel, stride)
+    by_definition = functools.partial(_plain, stride=stride)
+    return lax.platform_dependent(x, kernel, cpu=functools.partial(_by_rows, stride=stride), default=by_definition)
+
+
+def _plain(x: Pixels, kernel: Kernel, stride: int) -> Grid:
+    padding = [(len(kernel) // 2,) * 2] * 2
+    return lax.conv_general_dilated(x, kernel, (stride,) * 2, padding, dimension_numbers=NUMBERS)
+
+
+def _forward(x: Pixels, kernel: Kernel, stride: int) -> tuple[Grid, tuple[Pixels, Kernel]]:
+    return _conv(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride: int, kept: tuple[Pixels, Kernel], gradient: Grid) -> tuple[Pixels, Kernel]:
+    x, kernel = kept
+
+    def of_x(kernel: Kernel, gradient: Grid) -> Pixels:
+        return jax.linear_transpose(lambda x: _plain(x, kernel, stride), x)(gradient)[0]
+
+    def of_kernel(x: Pixels, gradient: Grid) -> Kernel:
+        return jax.linear_transpose(lambda kernel: _plain(x, kernel, stride), kernel)(gradient)[0]
+
+    of_x_on_cpu = _by_parity if stride == 2 and len(kernel) == 3 else of_x
+    of_kernel_on_cpu = functools.partial(_of_kernel, size=len(kernel), stride=stride)
+    return (
+        lax.platform_dependent(kernel, gradient, cpu=of_x_on_cpu, default=of_x),
+        lax.platform_dependent(x, gradient, cpu=of_kernel_on_cpu, default=of_kernel),
+    )
+
+
+_conv.defvjp(_forward, _backward)
+
+
+def _in_parts(x: Pixels) -> Float[Array, "part example height width channels"]:
+    return x.reshape(-1, math.gcd(len(x), EXAMPLES), *x.shape[1:])
+
+
+def _rows(x: Pixels, size: int, stride: int) -> Rows:
+    """For each row of the kernel, what it meets at each pixel of the output."""
+    _, height, width, channels = x.shape
+    around = size // 2
+    padded = jnp.pad(x, [(0, 0), (around, around), (around, around), (0, 0)])
+    met = [
+        [padded[:, row : row + height : stride, column : column + width : stride] for column in range(size)]
+        for row in range(size)
+    ]
+    return [jnp.concatenate(row, axis=-1).reshape(-1, size * channels) for row in met]
+
+
+def _by_rows(x: Pixels, kernel: Kernel, stride: int) -> Grid:
+    size, *_, channels = kernel.shape
+    matrices = kernel.reshape(size, -1, channels)
+
+    def of_part(x: Pixels) -> Grid:
+        total = sum(row @ matrix for row, matrix in zip(_rows(x, size, stride), matrices))
+        return total.reshape(len(x), x.shape[1] // stride, x.shape[2] // stride, channels)
+
+    return jnp.concatenate(lax.map(of_part, _in_parts(x)))
+
+
+def _of_kernel(x: Pixels, gradient: Grid, size: int, stride: int) -> Kernel:
+    channels = gradient.shape[-1]
+
+    def add(total: Array, part: tuple[Pixels, Grid]) -> tuple[Array, None]:
+        x, gradient = part
+        return total + jnp.stack([row.T @ gradient.reshape(-1, channels) for row in _rows(x, size, stride)]), None
+
+    zeros = jnp.zeros((size, size * x.shape[-1], channels))
+    return lax.scan(add, zeros, (_in_parts(x), _in_parts(gradient)))[0].reshape(size, size, -1, channels)
+
+
+def _by_parity(kernel: Kernel, gradient: Grid) -> Pixels:
+    """The gradient with respect to the input of a 3×3 kernel with stride 2, from that of the output [b, h, w, c]."""
+    # Output row i is of the input rows 2i-1, 2i and 2i+1: even rows 2i meet the kernel's row 1, and odd rows 2i+1 its row 2 in
+    # output row i and its row 0 in the next one.
+    taps = [1], [2, 0]
+    turned = kernel.swapaxes(2, 3)
+
+    def of(rows: list[int], columns: list[int]) -> Pixels:
+        part = turned[jnp.array(rows)][:, jnp.array(columns)]
+        padding = [(0, len(rows) - 1), (0, len(columns) - 1)]
+        return lax.conv_general_dilated(gradient, part, (1, 1), padding, dimension_numbers=NUMBERS)
+
+    parts = jnp.stack([jnp.stack([of(rows, columns) for columns in taps], axis=3) for rows in taps], axis=2)
+    batch, height, width, _ = gradient.shape
+    return parts.reshape(batch, 2 * height, 2 * width, -1)

@@ -1,0 +1,60 @@
+"""Convolutions for CPUs and their gradients, against sums over the kernel in float64."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh
+
+from cliptail_jax.models.fast_conv import NUMBERS, fast_conv
+
+
+def convolve(x, kernel, stride):
+    padding = [(len(kernel) // 2,) * 2] * 2
+    return fast_conv(x, kernel, (stride, stride), padding, dimension_numbers=NUMBERS)
+
+
+def directly(x, kernel, stride, gradient):
+    """The output, and the gradients with respect to input and kernel, term by term."""
+    around = len(kernel) // 2
+    padded = np.pad(x, [(0, 0), (around, around), (around, around), (0, 0)])
+    out, of_padded, of_kernel = np.zeros_like(gradient), np.zeros_like(padded), np.zeros_like(kernel)
+    for i, j in np.ndindex(gradient.shape[1:3]):
+        for row, column in np.ndindex(kernel.shape[:2]):
+            at = np.s_[:, stride * i + row, stride * j + column]
+            out[:, i, j] += padded[at] @ kernel[row, column]
+            of_padded[at] += gradient[:, i, j] @ kernel[row, column].T
+            of_kernel[row, column] += padded[at].T @ gradient[:, i, j]
+    return out, of_padded[:, around : around + x.shape[1], around : around + x.shape[2]], of_kernel
+
+
+@pytest.mark.parametrize("size, stride, channels", [(3, 1, 3), (3, 1, 4), (3, 2, 4), (1, 1, 3), (1, 2, 4)])
+@pytest.mark.parametrize("examples, height, width", [(16, 8, 6), (3, 7, 6)])
+def test_output_and_gradients_are_the_sums_over_the_kernel(examples, height, width, size, stride, channels):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(examples, height, width, channels)), rng.normal(size=(size, size, channels, 5))
+    gradient = rng.normal(size=(examples, -(-height // stride), -(-width // stride), 5))
+    out, pull = jax.vjp(jax.jit(functools.partial(convolve, stride=stride)), np.float32(x), np.float32(kernel))
+    for got, expected in zip([out, *pull(np.float32(gradient))], directly(x, kernel, stride, gradient)):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5)
+
+
+def lowered(platform, channels, devices=1):
+    """The program of the gradients with respect to input and kernel."""
+    shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((16, 8, 8, channels), (3, 3, channels, 5))]
+    gradient = jax.jit(jax.grad(lambda x, kernel: convolve(x, kernel, 2).sum(), (0, 1)))
+    with jax.sharding.use_abstract_mesh(AbstractMesh((devices,), ("data",))):
+        return gradient.trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
+
+
+@pytest.mark.parametrize("platform, devices", [("tpu", 1), ("cuda", 1), ("cpu", 8)])
+def test_accelerators_and_several_cpus_convolve_by_definition(platform, devices):
+    """Parts of a batch would have to be gathered from other devices."""
+    text = lowered(platform, 4, devices)
+    assert text.count("stablehlo.convolution") == 3 - 1 and "stablehlo.while" not in text  # the output is not needed
+
+
+def test_one_cpu_has_a_convolution_for_each_parity_and_products_for_the_kernel():
+    text = lowered("cpu", 4)
+    assert text.count("stablehlo.convolution") == 4 and text.count("stablehlo.while") == 1
