@@ -12,27 +12,26 @@ from jaxtyping import Array, Float
 from cliptail_jax.models.layers import Grid, Pixels
 
 Kernel = Float[jax.Array, "size size channels new_channels"]
-Rows = list[Float[Array, "pixels row"]]
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 EXAMPLES = 8  # at a time, which stay in the processor's cache
 
 
 def fast_conv(x: Pixels, kernel: Kernel, strides: Sequence[int], padding: Sequence[tuple[int, int]], **options) -> Grid:
-    """`lax.conv_general_dilated` for a kernel of 1×1 or 3×3 pixels that is centred, which `nnx.Conv` calls with `options`.
+    """`lax.conv_general_dilated` for a centred kernel of 1×1 or 3×3 pixels, as `nnx.Conv` calls it with `options`.
 
-    XLA's CPU backend computes some of a convolution's parts by ways that are slow for few channels. On one CPU, these
-    have others:
+    XLA's CPU backend is slow at some parts of a convolution of few channels. A step of one CPU, which states so by its mesh,
+    computes them in other ways:
 
-    - the output from fewer than four channels: products of the kernel's rows with the pixels that they meet;
-    - the kernel's gradient: as before, instead of a convolution whose kernel is as large as the image, of transposed inputs;
-    - the gradient of a 3×3 kernel's input with stride 2: a convolution for each of the four parities of rows and columns,
-      instead of one of the output's gradient with three zeros for each of its pixels.
+    - The output from fewer than four channels is a sum of matrix products, one for each row of the kernel.
+    - So is the kernel's gradient, which XLA computes as a convolution of transposed images with a kernel of the image's size.
+    - The gradient of a 3×3 kernel's input with stride 2 is a convolution for each of the four parities of rows and columns. By
+      its definition, it is one convolution of the output's gradient with three zeros for each of its pixels.
 
-    Other devices, and several CPUs, which share a batch, compute the convolution by its definition.
+    All others compute all parts by their definition: in these ways, each of several CPUs would need the whole batch.
     """
     height, width = x.shape[1:3]
-    is_divided = jax.sharding.get_abstract_mesh().size > 1
-    if is_divided or x.dtype != jnp.float32 or height % strides[0] or width % strides[1]:
+    is_alone = jax.sharding.get_abstract_mesh().size == 1
+    if not is_alone or x.dtype != jnp.float32 or height % strides[0] or width % strides[1]:
         return lax.conv_general_dilated(x, kernel, strides, padding, **options)
     return _conv(x, kernel, strides[0])
 
@@ -78,7 +77,7 @@ def _in_parts(x: Pixels) -> Float[Array, "part example height width channels"]:
     return x.reshape(-1, math.gcd(len(x), EXAMPLES), *x.shape[1:])
 
 
-def _rows(x: Pixels, size: int, stride: int) -> Rows:
+def _rows(x: Pixels, size: int, stride: int) -> list[Float[Array, "pixels row"]]:
     """For each row of the kernel, what it meets at each pixel of the output."""
     _, height, width, channels = x.shape
     around = size // 2

@@ -10,9 +10,10 @@ from jax.sharding import AbstractMesh
 from cliptail_jax.models.fast_conv import NUMBERS, fast_conv
 
 
-def convolve(x, kernel, stride):
+def convolve(x, kernel, stride, devices=1):
     padding = [(len(kernel) // 2,) * 2] * 2
-    return fast_conv(x, kernel, (stride, stride), padding, dimension_numbers=NUMBERS)
+    with jax.sharding.use_abstract_mesh(AbstractMesh((devices,), ("data",))):
+        return fast_conv(x, kernel, (stride, stride), padding, dimension_numbers=NUMBERS)
 
 
 def directly(x, kernel, stride, gradient):
@@ -43,9 +44,8 @@ def test_output_and_gradients_are_the_sums_over_the_kernel(examples, height, wid
 def lowered(platform, channels, devices=1):
     """The program of the gradients with respect to input and kernel."""
     shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((16, 8, 8, channels), (3, 3, channels, 5))]
-    gradient = jax.jit(jax.grad(lambda x, kernel: convolve(x, kernel, 2).sum(), (0, 1)))
-    with jax.sharding.use_abstract_mesh(AbstractMesh((devices,), ("data",))):
-        return gradient.trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
+    gradient = jax.jit(jax.grad(lambda x, kernel: convolve(x, kernel, 2, devices).sum(), (0, 1)))
+    return gradient.trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
 
 
 @pytest.mark.parametrize("platform, devices", [("tpu", 1), ("cuda", 1), ("cpu", 8)])
