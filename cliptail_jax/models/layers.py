@@ -98,11 +98,11 @@ class BatchNorm(nnx.Module):
         size = self.group_size or batch
         grouped = x.astype(jnp.float32).reshape(batch // size, size, height, width, channels)
         valid = jnp.ones(batch) if mask is None else mask.astype(jnp.float32)
-        weights = valid.reshape(-1, size, 1, 1, 1)
-        count = weights.sum((1, 2, 3, 4)) * height * width
+        weights = valid.reshape(-1, size, 1)
+        count = weights.sum((1, 2)) * height * width
 
         def total(values: Array) -> Array:
-            return (values if mask is None else values * weights).sum((1, 2, 3))
+            return values.sum((1, 2, 3)) if mask is None else (values.sum((2, 3)) * weights).sum(1)
 
         # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, and so the mean's
         # square far below the variance, which would otherwise lose digits.
