@@ -18,7 +18,7 @@ def test_tables_of_pages_are_made_from_the_committed_results(page):
 
 # Intervals that come from other programs, or from runs without committed results, such as those of claims_small.
 OTHER_INTERVALS = {"noise.md": 4, "paper.md": 23, "mechanism.md": 3, "natural.md": 18}
-OTHER_INTERVALS |= {"claims_small.md": 125, "dino_cifar100_lt.md": 1}
+OTHER_INTERVALS |= {"claims_small.md": 126, "dino_cifar100_lt.md": 1}
 INTERVAL = re.compile(r"-?[\d,.]*\d \[-?[\d,.]+, -?[\d,.]+\]")
 
 
