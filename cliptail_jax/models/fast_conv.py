@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from cliptail_jax.models.layers import Grid, Pixels
 
-Kernel = Float[jax.Array, "size size channels new_channels"]
+Kernel = Float[Array, "size size channels new_channels"]
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 EXAMPLES = 8  # at a time, which stay in the processor's cache
 

@@ -66,19 +66,17 @@ def test_columns_may_have_any_names_and_images_lie_anywhere(tmp_path):
     assert [(row["title"], row["description"]) for row in rows] == [(f"title {i}", "") for i in range(3)]
 
 
+def build_labelled(tmp_path, classes):
+    build("image_text", str(tmp_path), raw=str(tmp_path / "t.csv"), label_column="label", classes=str(classes))
+
+
 def test_labels_may_be_numbers_or_names_of_a_vocabulary(tmp_path):
     write_images(tmp_path)
     write_table(tmp_path / "t.csv")
     (tmp_path / "fish.json").write_text(
         json.dumps([{"name": "tench"}, {"name": "great white shark"}, {"name": "goldfish"}])
     )
-    build(
-        "image_text",
-        str(tmp_path),
-        raw=str(tmp_path / "t.csv"),
-        label_column="label",
-        classes=str(tmp_path / "fish.json"),
-    )
+    build_labelled(tmp_path, tmp_path / "fish.json")
     source, rows = open_rows(tmp_path)
     assert source.class_names == ("tench", "great white shark", "goldfish")
     assert [row["label"] for row in rows] == [1, -1, 2]
@@ -87,7 +85,7 @@ def test_labels_may_be_numbers_or_names_of_a_vocabulary(tmp_path):
 def test_labels_of_imagenet_may_be_wnids(tmp_path):
     write_images(tmp_path)
     write_table(tmp_path / "t.csv", [row | {"label": wnid} for row, wnid in zip(ROWS, imagenet_wnids()[7:10])])
-    build("image_text", str(tmp_path), raw=str(tmp_path / "t.csv"), label_column="label", classes="imagenet1k")
+    build_labelled(tmp_path, "imagenet1k")
     source, rows = open_rows(tmp_path)
     assert source.wnids == imagenet_wnids() and source.class_names[0] == "tench"
     assert [row["label"] for row in rows] == [7, 8, 9]
@@ -99,13 +97,7 @@ def test_label_that_is_no_class_is_an_error_that_names_it(tmp_path, label):
     write_table(tmp_path / "t.csv", [ROWS[0] | {"label": label}])
     (tmp_path / "two.json").write_text('[{"name": "a"}, {"name": "b"}]')
     with pytest.raises(UserError, match=f"t.csv has the label '{label[:50]}', which is not a class"):
-        build(
-            "image_text",
-            str(tmp_path),
-            raw=str(tmp_path / "t.csv"),
-            label_column="label",
-            classes=str(tmp_path / "two.json"),
-        )
+        build_labelled(tmp_path, tmp_path / "two.json")
 
 
 def test_shards_become_records_with_the_fields_asked_for(tmp_path):

@@ -49,16 +49,11 @@ NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links":
 @pytest.mark.parametrize(
     ("content", "counts", "example"),
     [
-        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"{"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
-        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"null"}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
-        (archive(SOUND | {"1.jpg": jpeg(1), "1.json": b'["y"]'}), NO_OBJECT, "0.tar: '1.json' is not a JSON object"),
-        (
-            archive(SOUND | {"1.jpg": jpeg(1), "1.json": b"[" * 200_000}),
-            NO_OBJECT,
-            "0.tar: '1.json' is not a JSON object",
+        *(
+            (archive(SOUND | {"1.jpg": jpeg(1), "1.json": text}), NO_OBJECT, "0.tar: '1.json' is not a JSON object")
+            for text in (b"{", b"null", b'["y"]', b"[" * 200_000)
         ),
-        (with_link(tarfile.LNKTYPE), LINKS, "0.tar: '2.jpg' is a link"),
-        (with_link(tarfile.SYMTYPE), LINKS, "0.tar: '2.jpg' is a link"),
+        *((with_link(kind), LINKS, "0.tar: '2.jpg' is a link") for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE)),
     ],
 )
 def test_what_is_left_out_of_a_shard_is_counted_with_an_example(tmp_path, capsys, content, counts, example):

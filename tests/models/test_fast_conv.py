@@ -30,15 +30,15 @@ def directly(x, kernel, stride, gradient):
     return out, of_padded[:, around : around + x.shape[1], around : around + x.shape[2]], of_kernel
 
 
-@pytest.mark.parametrize("size, stride, channels", [(3, 1, 3), (3, 1, 4), (3, 2, 4), (1, 1, 3), (1, 2, 4)])
-@pytest.mark.parametrize("examples, height, width", [(16, 8, 6), (3, 7, 6)])
+@pytest.mark.parametrize("size, stride, channels", [(3, 1, 3), (3, 1, 4), (3, 2, 3), (3, 2, 4), (1, 1, 3), (1, 2, 4)])
+@pytest.mark.parametrize("examples, height, width", [(16, 8, 6), (3, 7, 6), (2, 2, 2)])
 def test_output_and_gradients_are_the_sums_over_the_kernel(examples, height, width, size, stride, channels):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(examples, height, width, channels)), rng.normal(size=(size, size, channels, 5))
     gradient = rng.normal(size=(examples, -(-height // stride), -(-width // stride), 5))
     out, pull = jax.vjp(jax.jit(functools.partial(convolve, stride=stride)), np.float32(x), np.float32(kernel))
     for got, expected in zip([out, *pull(np.float32(gradient))], directly(x, kernel, stride, gradient)):
-        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def lowered(platform, channels, devices=1):
