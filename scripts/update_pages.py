@@ -10,7 +10,12 @@ pages from there. A table is between two comments. The first one defines it:
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
     <!-- end -->
 
-In a line, `<!-- verdicts: quickstart -->...<!-- end -->` counts the verdicts on the claims of a study.
+In a line, `<!-- verdicts: quickstart -->...<!-- end -->` counts the verdicts on the claims of a study. A comment after a
+number defines it; the number keeps its digits after the point, and its interval if it has one:
+
+    0.90 [0.76, 1.07]<!-- mechanism batch_odds_acc -->         the difference of a claim, by its key; with -, the opposite one
+    1.05<!-- mechanism counts.odds_acc -->                     a measure of a run
+    1.8<!-- quickstart sl.odds_acc/clip.odds_acc -->           a ratio
 """
 
 import argparse
@@ -35,6 +40,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
 VERDICTS = re.compile(r"(<!-- verdicts: (\w+) -->).*?<!-- end -->")
+VALUE = re.compile(r"-?[\d,]*\d(\.\d+)?( \[[^\]\n]*\])?(<!-- (\w+) ([\w./-]+) -->)")
 KEPT = ("title", "means", "bias", "claims")  # of report.json
 
 
@@ -84,9 +90,30 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def with_tables(text: str) -> str:
-    """A page with its tables and verdicts written anew."""
+    """A page with its tables, verdicts and numbers written anew."""
     text = TABLE.sub(lambda found: "\n".join([found[1], *table(*found[2].split()), "", "<!-- end -->"]), text)
-    return VERDICTS.sub(lambda found: f"{found[1]}{verdicts(found[2])}<!-- end -->", text)
+    text = VERDICTS.sub(lambda found: f"{found[1]}{verdicts(found[2])}<!-- end -->", text)
+    return VALUE.sub(lambda found: f"{number(*found.groups())}{found[3]}", text)
+
+
+def number(decimals: str | None, interval: str | None, comment: str, study: str, reference: str) -> str:
+    """The number that a comment defines, with as many decimals as the page shows, and with an interval where it has one."""
+    numerator, _, denominator = reference.partition("/")
+    value, bounds = estimate(study, numerator)
+    if denominator:
+        value /= estimate(study, denominator)[0]
+    return format_interval(value, bounds if interval else None, f",.{len(decimals or '.') - 1}f")
+
+
+def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | None]:
+    """The value and interval of RUN.MEASURE, of CLAIM, or of -CLAIM, the opposite difference."""
+    run, _, measure = reference.partition(".")
+    if measure:
+        group = groups_of(study)[run]
+        return group.value(measure), group.interval(measure)
+    differences = {claim["key"]: claim["difference"] for claim in stored(study)["claims"]}
+    value, low, high = (differences[reference.lstrip("-")][part] for part in ("value", "low", "high"))
+    return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
 
 
 def verdicts(name: str) -> str:
