@@ -8,6 +8,7 @@ pages from there. A table is between two comments. The first one defines it:
     <!-- table: runs quickstart -->                        the runs of a study
     <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
+    <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
     <!-- end -->
 
 In a line, `<!-- verdicts: quickstart -->...<!-- end -->` counts the verdicts on the claims of a study. A comment after a
@@ -34,7 +35,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, main_measures
 from cliptail_jax.results.claims import Change, ClaimResult
 from cliptail_jax.runs.tables import format_interval, format_number, markdown_table
-from cliptail_jax.study.report import claims_table, runs_table
+from cliptail_jax.study.report import claims_table, runs_table, transfer_rows
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
@@ -84,9 +85,21 @@ def main(arguments: Sequence[str]) -> None:
         report = json.loads((Path(workdir) / "report.json").read_text())
         for claim in report["claims"]:
             claim["study"] = Path(claim["study"]).name  # not where it is on this machine
-        write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT})
+        write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT} | {"transfers": transfers(report)})
     for page in PAGES:
         write_text(page, with_tables(page.read_text()))
+
+
+def transfers(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The scores of transfer of each group of runs."""
+    runs = report["runs"]
+    seeds = [runs] if runs.keys() <= report["means"].keys() else runs.values()
+    found = {
+        name: [line for seed in seeds if name in seed for line in seed[name]["transfer"]] for name in report["means"]
+    }
+    return {
+        name: [{key: line[key] for key in ("set", "method", "score")} for line in own] for name, own in found.items()
+    }
 
 
 def with_tables(text: str) -> str:
@@ -132,8 +145,10 @@ def table(kind: str, *names: str) -> list[str]:
             claim_of(claim) for claim in stored(names[0])["claims"] if claim["statistic"] in (names[1:] or MEASURES)
         ]
         return claims_table(dict(enumerate(claims)), several=True)
+    if kind == "transfers":
+        return markdown_table(transfer_rows(stored(names[0])["transfers"]))
     if kind != "odds":
-        raise SystemExit(f"there is no table '{kind}': it is runs, claims or odds")
+        raise SystemExit(f"there is no table '{kind}': it is runs, claims, odds or transfers")
     studies = {name: groups_of(name) for name in names}
     rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
     for run in dict.fromkeys(run for groups in studies.values() for run in groups):

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from test_train_processes import with_devices
 
 from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.config.files import find_config, known_configs, load_config
@@ -141,7 +142,11 @@ def examples(installed, own_data, tmp_path_factory):
     ]
     commands = [shlex.split(line) for line in lines]
     assert all(name == "cliptail" for name, *_ in commands)
-    environment = {"PYTHONPATH": f"{folder}:{installed}", "TFDS_DATA_DIR": str(folder / "tfds"), "XLA_FLAGS": ""}
+    environment = {
+        "PYTHONPATH": f"{folder}:{installed}",
+        "TFDS_DATA_DIR": str(folder / "tfds"),
+        "XLA_FLAGS": with_devices(1),
+    }
     outcomes = run_forked("program", [rest for _, *rest in commands], environment, cwd=own_data)
     return dict(zip(lines, outcomes)), python, folder / "tfds"
 

@@ -217,20 +217,22 @@ def means_note(groups: Groups) -> str:
 
 
 def transfer_section(groups: Groups, several: bool) -> list[str]:
-    rows = transfer_rows(groups)
+    rows = transfer_rows(transfers_of(groups))
     where = "transfer/report.md of each seed" if several else "[transfer/report.md](transfer/report.md)"
     return ["", *markdown_table(rows), "", f"More of the transfer: {where}"] if rows else []
 
 
-def transfer_rows(groups: Groups) -> list[list[str]]:
+def transfers_of(groups: Groups) -> dict[str, list[Transfer]]:
+    return {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}
+
+
+def transfer_rows(transfers: Mapping[str, Sequence[Transfer]]) -> list[list[str]]:
     """A row for each group of runs, and a column for each set and method; empty without transfer results."""
-    by_name = {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}
-    results = [result for of_name in by_name.values() for result in of_name]
-    columns = list(dict.fromkeys((result["set"], result["method"]) for result in results))
+    columns = list(dict.fromkeys((result["set"], result["method"]) for own in transfers.values() for result in own))
     if not columns:
         return []
     rows = [["run", *(f"{on}: {METHODS[method].lower()} %" for on, method in columns)]]
-    for name, own in by_name.items():
+    for name, own in transfers.items():
         if own:
             cells = ([r for r in own if (r["set"], r["method"]) == column] for column in columns)
             rows.append([name, *map(score, cells)])

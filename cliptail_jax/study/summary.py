@@ -8,7 +8,7 @@ from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs.tables import format_number, pad_columns, plain_table
-from cliptail_jax.study.report import Claims, Groups, means_note, shown_measures, transfer_rows
+from cliptail_jax.study.report import Claims, Groups, means_note, shown_measures, transfer_rows, transfers_of
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
@@ -22,7 +22,7 @@ FOOTNOTES = {
 def summary(study: Study, groups: Groups, claims: Claims, columns: int) -> str:
     """The results of a study, for a terminal with a number of columns."""
     lines = [study.title, "", *runs_table(groups, columns)]
-    if transferred := transfer_rows(groups):
+    if transferred := transfer_rows(transfers_of(groups)):
         lines += ["", *plain_table(transferred)]
     if claims:
         lines += ["", *claims_table(claims, columns)]
