@@ -18,7 +18,7 @@ def test_tables_of_pages_are_made_from_the_committed_results(page):
 
 # Intervals that come from other programs, or from runs without committed results.
 OTHER_INTERVALS = {"noise.md": 4, "paper.md": 3, "mechanism.md": 4, "natural.md": 18, "dino_cifar100_lt.md": 1}
-TYPED = re.compile(r"-?[\d,.]*\d\s\[-?[\d,.]+,\s-?[\d,.]+\](?!<!-- )")
+TYPED = re.compile(r"-?[\d,.]*\d\s+\[-?[\d,.]+,\s+-?[\d,.]+\](?!<!-- )")
 
 
 @pytest.mark.parametrize("page", update_pages.PAGES, ids=lambda page: str(page.relative_to(update_pages.ROOT)))
