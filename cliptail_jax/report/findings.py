@@ -28,13 +28,21 @@ class Finding(NamedTuple):
 
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
-    """A sentence for each set of runs that claims compare, in the order of the claims, by corrected verdicts."""
+    """A sentence for each set of runs that claims compare, in the order of the claims, by corrected verdicts.
+
+    The same claim on several sets of runs is followed by the runs.
+    """
     by_runs: dict[tuple, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.number):
         claim = row.claim
         runs = frozenset((claim.higher, claim.lower)), frozenset(claim.minus), claim.study
         by_runs.setdefault((row.study, *runs), []).append(row)
-    return [finding(of_runs) for of_runs in by_runs.values()]
+    found = [finding(of_runs) for of_runs in by_runs.values()]
+    subjects = [one.subject for one in found]
+    return [
+        one._replace(subject=f"{one.subject} ({of_runs[0].claim.compared})") if subjects.count(one.subject) > 1 else one
+        for one, of_runs in zip(found, by_runs.values())
+    ]
 
 
 def finding(rows: Sequence[Row]) -> Finding:
@@ -60,10 +68,15 @@ def verdict_counts(rows: Sequence[Row]) -> str:
     """How many of the claims have which verdict, such as 'Of 3 claims, corrected for their number, 2 are supported.'"""
     verdicts = [row.claim.corrected for row in rows]
     if len(verdicts) == 1:
-        return f"The only claim is {verdicts[0]}."
+        return f"The only claim {verb(verdicts[0], 1)} {verdicts[0]}."
     numbers = [(verdicts.count(verdict), verdict) for verdict in ORDER if verdict in verdicts]
-    counts = [f"{number} {'is ' if number == 1 else 'are '}{verdict}" for number, verdict in numbers]
+    counts = [f"{number} {verb(verdict, number)} {verdict}" for number, verdict in numbers]
     return f"Of {len(verdicts)} claims, corrected for their number, {listed(counts)}."
+
+
+def verb(verdict: str, claims: int) -> str:
+    singular, plural = ("has", "have") if verdict == NO_EFFECT else ("is", "are")
+    return singular if claims == 1 else plural
 
 
 def listed(names: Sequence[str]) -> str:

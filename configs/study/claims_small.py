@@ -122,7 +122,7 @@ def get_config(arg: str = ""):
             higher, lower = f"{data}_{higher}", f"{data}_{lower}"
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
                 claims[f"{data}_{number}_{statistic}"] = studies.claim(text, statistic, higher, lower)
-    title = f"The study's claims on long-tailed {' and '.join(sources)}"
+    title = f"All claims at small scale: {', '.join(sources)}"
     study = dict(title=title, seeds=4, counterbalanced=True, **shared)
     study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims))
     study["figures"] = {

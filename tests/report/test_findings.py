@@ -1,0 +1,47 @@
+"""Findings: a sentence for the claims on the same runs."""
+
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.report.findings import findings, verdict_counts
+from cliptail_jax.report.forest import Row
+from cliptail_jax.results.claims import ClaimResult
+
+
+def row(number, text, statistic, higher, lower, verdict):
+    difference = Estimate(1.0, 0.5, 1.5, 10.0)
+    claim = ClaimResult(
+        text,
+        statistic,
+        higher,
+        lower,
+        by_seed=[(2, 1)],
+        difference=difference,
+        corrected=verdict,
+        change=Change("", ""),
+    )
+    return Row(number, claim, "")
+
+
+ROWS = [
+    row(1, "SL is more biased", "odds_acc", "a_sl", "a_clip", "supported"),
+    row(2, "SL is more biased", "slope_pred", "a_sl", "a_clip", "no effect"),
+    row(3, "SL is more biased", "odds_acc", "b_sl", "b_clip", "supported"),
+    row(4, "A sample helps", "tail", "a_sampled", "a_sl", "supported"),
+    row(5, "A sample leaves less bias", "odds_acc", "a_sl", "a_sampled", "inconclusive"),
+]
+
+
+def test_claims_on_the_same_runs_are_one_sentence_and_a_repeated_claim_names_its_runs():
+    first, other, two = findings(ROWS)
+    assert first.subject == "SL is more biased (a_sl − a_clip)" and first.pair == ["a_sl", "a_clip"]
+    assert first.verdicts == [("supported", "in odds_acc"), ("no effect", "in slope_pred")]
+    assert other.subject == "SL is more biased (b_sl − b_clip)"
+    assert two.subject == "a_sampled and a_sl"
+    assert two.verdicts == [("supported", "A sample helps"), ("inconclusive", "A sample leaves less bias")]
+    assert findings(ROWS[:2])[0].subject == "SL is more biased"
+
+
+def test_verdicts_are_counted_in_a_sentence():
+    assert verdict_counts(ROWS) == (
+        "Of 5 claims, corrected for their number, 3 are supported, 1 has no effect and 1 is inconclusive."
+    )
+    assert verdict_counts(ROWS[1:2]) == "The only claim has no effect."
