@@ -7,17 +7,8 @@ from cliptail_jax.results.claims import ClaimResult
 
 
 def row(number, text, statistic, higher, lower, verdict):
-    difference = Estimate(1.0, 0.5, 1.5, 10.0)
-    claim = ClaimResult(
-        text,
-        statistic,
-        higher,
-        lower,
-        by_seed=[(2, 1)],
-        difference=difference,
-        corrected=verdict,
-        change=Change("", ""),
-    )
+    compared = dict(text=text, statistic=statistic, higher=higher, lower=lower, by_seed=[(2, 1)])
+    claim = ClaimResult(**compared, difference=Estimate(1.0, 0.5, 1.5, 10.0), corrected=verdict)
     return Row(number, claim, "")
 
 
