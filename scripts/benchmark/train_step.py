@@ -26,6 +26,7 @@ from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.devices import peak_flops
+from cliptail_jax.parallel.host_memory import keep_freed_memory
 from cliptail_jax.parallel.sharding import to_devices
 from cliptail_jax.planning.measuring import start
 from cliptail_jax.planning.synthetic import random_batch, synthetic_variant
@@ -34,6 +35,7 @@ STEPS_PER_EPOCH = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    keep_freed_memory()  # as programs do
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
