@@ -41,7 +41,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
 VERDICTS = re.compile(r"(<!-- verdicts: (\w+) -->).*?<!-- end -->")
-VALUE = re.compile(r"-?[\d,]*\d(\.\d+)?( \[[^\]\n]*\])?(<!-- (\w+) ([\w./-]+) -->)")
+VALUE = re.compile(
+    r"-?[\d,]*\d(?P<decimals>\.\d+)?(?P<interval> \[[^\]\n]*\])?(?=<!-- (?P<study>\w+) (?P<reference>[\w./-]+) -->)"
+)
 KEPT = ("title", "means", "bias", "claims")  # of report.json
 
 
@@ -94,11 +96,14 @@ def transfers(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The scores of transfer of each group of runs."""
     runs = report["runs"]
     seeds = [runs] if runs.keys() <= report["means"].keys() else runs.values()
-    found = {
-        name: [line for seed in seeds if name in seed for line in seed[name]["transfer"]] for name in report["means"]
-    }
     return {
-        name: [{key: line[key] for key in ("set", "method", "score")} for line in own] for name, own in found.items()
+        name: [
+            {key: line[key] for key in ("set", "method", "score")}
+            for seed in seeds
+            if name in seed
+            for line in seed[name]["transfer"]
+        ]
+        for name in report["means"]
     }
 
 
@@ -106,10 +111,10 @@ def with_tables(text: str) -> str:
     """A page with its tables, verdicts and numbers written anew."""
     text = TABLE.sub(lambda found: "\n".join([found[1], *table(*found[2].split()), "", "<!-- end -->"]), text)
     text = VERDICTS.sub(lambda found: f"{found[1]}{verdicts(found[2])}<!-- end -->", text)
-    return VALUE.sub(lambda found: f"{number(*found.groups())}{found[3]}", text)
+    return VALUE.sub(lambda found: number(**found.groupdict()), text)
 
 
-def number(decimals: str | None, interval: str | None, comment: str, study: str, reference: str) -> str:
+def number(decimals: str | None, interval: str | None, study: str, reference: str) -> str:
     """The number that a comment defines, with as many decimals as the page shows, and with an interval where it has one."""
     numerator, _, denominator = reference.partition("/")
     value, bounds = estimate(study, numerator)
