@@ -23,16 +23,16 @@ def left_out_note(groups: Iterable[RunGroup], has_claims: bool) -> list[str]:
     for (why, numbers), slopes in alike.items():
         if not numbers:
             continue
-        which = ", ".join(f"{kind} {number:,} of {classes[kind]:,}" for kind, number in numbers)
-        # For several runs, the note gives their largest number.
-        most = " (the largest number of any seed or pair)" if any(len(group.runs) > 1 for group in groups) else ""
-        names, ending = " and ".join(slopes), "" if len(slopes) > 1 else "s"
-        notes.append(f"{names} leave{ending} out classes with {why}, which have no logarithm: {which}{most}.")
-        if many := [kind for kind, number in numbers if number > MANY * classes[kind]]:
-            do = "do not" if len(slopes) > 1 else "does not"
-            notes.append(
-                f"These are more than a tenth of the classes of {', '.join(many)}, and {names} {do} describe them."
-            )
+        names, (leave, do) = " and ".join(slopes), ("leave", "do") if len(slopes) > 1 else ("leaves", "does")
+        many = {kind: number for kind, number in numbers if number > MANY * classes[kind]}
+        few = [number for kind, number in numbers if kind not in many]
+        where = []
+        if many:
+            which = ", ".join(f"{kind} ({number:,} of {classes[kind]:,})" for kind, number in many.items())
+            where.append(f"more than a tenth in {which}, which {names} {do} not describe")
+        if few:
+            where.append(f"at most {max(few):,} in {'others' if many else 'each kind of runs'}")
+        notes.append(f"{names} {leave} out classes with {why}, which have no logarithm: {'; '.join(where)}.")
     if notes and has_claims:
         notes.append(
             "A claim compares its two runs on the classes that have a logarithm in both, so that its slopes can differ from "
