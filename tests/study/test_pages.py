@@ -25,6 +25,9 @@ TYPED = re.compile(r"-?[\d,.]*\d\s+\[-?[\d,.]+,\s+-?[\d,.]+\](?!<!-- )")
 def test_intervals_outside_of_generated_tables_name_their_result(page):
     text = update_pages.TABLE.sub("", page.read_text(encoding="utf-8"))
     assert len(TYPED.findall(text)) == OTHER_INTERVALS.get(page.name, 0)
+    assert not re.search(r"^ *(- )?<!-- ", text, re.MULTILINE), (
+        "links in a line that starts with a comment are not shown"
+    )
 
 
 def test_a_number_on_a_page_is_that_of_the_result_its_comment_names(tmp_path, monkeypatch):
