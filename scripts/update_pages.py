@@ -22,6 +22,7 @@ number defines it; the number keeps its digits after the point, and its interval
 import argparse
 import collections
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -129,8 +130,8 @@ def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | N
     if measure:
         group = groups_of(study)[run]
         return group.value(measure), group.interval(measure)
-    differences = {claim["key"]: claim["difference"] for claim in stored(study)["claims"]}
-    value, low, high = (differences[reference.lstrip("-")][part] for part in ("value", "low", "high"))
+    differences = {claim["key"]: difference_of(claim) for claim in stored(study)["claims"]}
+    value, low, high, *_ = differences[reference.lstrip("-")]
     return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
 
 
@@ -177,16 +178,24 @@ def groups_of(name: str) -> dict[str, StoredGroup]:
 def claim_of(fields: Mapping[str, Any]) -> ClaimResult:
     """A claim from report.json."""
     known = {field.name: fields[field.name] for field in dataclasses.fields(ClaimResult)}
-    difference = known["difference"] and Estimate(
-        **{k: math.inf if v is None else v for k, v in known["difference"].items()}
-    )
-    return ClaimResult(**known | {"difference": difference, "change": Change(**known["change"])})
+    return ClaimResult(**known | {"difference": difference_of(fields), "change": Change(**known["change"])})
+
+
+def difference_of(claim: Mapping[str, Any]) -> Estimate | None:
+    """The difference of a claim from report.json, where an infinite number is null; None for an untested claim."""
+    found = claim["difference"]
+    return found and Estimate(**{part: math.inf if number is None else number for part, number in found.items()})
 
 
 def stored(name: str) -> dict[str, Any]:
     path = RESULTS / f"{name}.json"
     if not path.exists():
         raise SystemExit(f"{path} is missing: give the study's work directory as {name}=DIR")
+    return read(path)
+
+
+@functools.cache  # a page has dozens of numbers
+def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 

@@ -223,6 +223,7 @@ def transfer_section(groups: Groups, several: bool) -> list[str]:
 
 
 def transfers_of(groups: Groups) -> dict[str, list[Transfer]]:
+    """The results of transfer of each group's runs."""
     return {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}
 
 

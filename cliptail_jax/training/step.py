@@ -112,9 +112,8 @@ def jit_train_step(step: Callable, mesh: Mesh, shardings: TrainState) -> Callabl
 
     @functools.wraps(step)
     def on_mesh(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, dict[str, Array]]:
-        with jax.sharding.use_abstract_mesh(
-            mesh.abstract_mesh
-        ):  # from which attention and convolutions know the devices
+        # Attention and convolutions know the devices from this mesh.
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
             return step(state, batch)
 
     return jax.jit(
