@@ -85,12 +85,12 @@ def main(arguments: Sequence[str]) -> None:
     for study in parser.parse_args(arguments).studies:
         name, _, workdir = study.partition("=")
         RESULTS.mkdir(exist_ok=True)
-        report = json.loads((Path(workdir) / "report.json").read_text())
+        report = read(Path(workdir) / "report.json")
         for claim in report["claims"]:
             claim["study"] = Path(claim["study"]).name  # not where it is on this machine
         write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT} | {"transfers": transfers(report)})
     for page in PAGES:
-        write_text(page, with_tables(page.read_text()))
+        write_text(page, with_tables(page.read_text(encoding="utf-8")))
 
 
 def transfers(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -196,7 +196,7 @@ def stored(name: str) -> dict[str, Any]:
 
 @functools.cache  # a page has dozens of numbers
 def read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
