@@ -9,6 +9,7 @@ pages from there. A table is between two comments. The first one defines it:
     <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
+    <!-- table: printed composition -->                    what a script printed to results/composition.md
     <!-- end -->
 
 In a line, `<!-- verdicts: quickstart -->...<!-- end -->` counts the verdicts on the claims of a study. A comment after a
@@ -153,8 +154,10 @@ def table(kind: str, *names: str) -> list[str]:
         return claims_table(dict(enumerate(claims)), several=True)
     if kind == "transfers":
         return markdown_table(transfer_rows(stored(names[0])["transfers"]))
+    if kind == "printed":
+        return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind != "odds":
-        raise SystemExit(f"there is no table '{kind}': it is runs, claims, odds or transfers")
+        raise SystemExit(f"there is no table '{kind}': it is runs, claims, odds, transfers or printed")
     studies = {name: groups_of(name) for name in names}
     rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
     for run in dict.fromkeys(run for groups in studies.values() for run in groups):
