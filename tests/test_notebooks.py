@@ -158,8 +158,8 @@ def test_captions_are_counted_and_a_clip_is_trained_on_them(executed):
     assert list(edited) == list(truth) != list(by_name)
     last = last_evaluation(workdir / "clip", "glyphs:test")
     row = next(row for row in outputs(notebook, "accuracy")["text/markdown"].split("\n") if row.startswith("| truth"))
-    assert row.startswith(f"| truth | {last['slope_acc']:.1f} [{last['slope_acc_interval'][0]:.1f}, ")
-    assert f"| {last['corr_acc']:.2f} [{last['corr_acc_interval'][0]:.2f}, " in row
+    assert row.startswith(f"| truth | {last['odds_acc']:.2f} [{last['odds_acc_interval'][0]:.2f}, ")
+    assert f"| {last['slope_acc']:.1f} [{last['slope_acc_interval'][0]:.1f}, " in row
     assert all("image/png" in outputs(notebook, cell) for cell in ("curves", "scatter"))
 
 
