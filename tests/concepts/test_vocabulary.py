@@ -44,6 +44,7 @@ def digest(name):
 def test_built_in_vocabularies_have_every_class_once_in_clean_text_and_phrases_with_a_word():
     for name in BUILT_IN:
         vocabulary = load_vocabulary(name)
+        assert vocabulary_names(name) == tuple(concept.name for concept in vocabulary)
         distinct = {normalized_name(concept.name) for concept in vocabulary}
         assert len(distinct) == len(vocabulary) - (2 if name == "imagenet1k_eval" else 0)  # as published
         for concept in vocabulary:
