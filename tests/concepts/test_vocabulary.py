@@ -197,14 +197,6 @@ def test_a_text_file_that_is_no_class_list_is_an_error(tmp_path, content, messag
 
 
 @pytest.mark.parametrize(
-    ("name", "caption"),
-    [("cname", "pickup truck"), ("a+cname", "a pickup truck"), ("photo", "a photo of a pickup truck.")],
-)
-def test_single_templates_give_their_caption(name, caption):
-    assert [template.format("pickup truck") for template in templates(name)] == [caption]
-
-
-@pytest.mark.parametrize(
     ("name", "count", "digest"),  # of the published list, one template a line
     [
         ("simple", 7, "6ef3883987d224b7949da69fe0b615af152e1560eaac4c5c38555e50c882d415"),
