@@ -27,7 +27,8 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     """A builder from raw data on disk that writes records in the order of their generation.
 
     TFDS's writer first sorts a split, in memory up to 1 GB and else in temporary files, which needs TensorFlow. This
-    builder writes one shard after the other, with the metadata table beside them. TFDS renames the complete folder.
+    builder writes one shard after the other, always in ArrayRecord, with the metadata table beside them. TFDS renames the
+    complete folder.
 
     `OPTIONS` are the constructor's further arguments, each with its explanation on the command line. A set without
     options needs no raw data. Unlike in TFDS, `_generate_examples` yields records without keys.
@@ -43,18 +44,11 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     FURTHER_SETS: tuple[str, ...] = ()  # names after a slash of the sets beside the one without
     raws: Mapping[str, pathlib.Path] = {}  # the raw data of a split, where each split has its own
 
-    def __init__(
-        self,
-        *,
-        raw: str | os.PathLike = "",
-        short_side: str | int = "",
-        quality: str | int = "",
-        **kwargs,
-    ):
+    def __init__(self, *, raw: str | os.PathLike = "", short_side: str | int = "", quality: str | int = "", **kwargs):
         self.raw = pathlib.Path(raw).expanduser() if raw else None
         self.reencoding = read_reencoding(short_side, quality)
         self.skipped = collections.Counter()  # number of records of the current split, by reason
-        super().__init__(file_format="array_record", **kwargs)
+        super().__init__(**kwargs | {"file_format": "array_record"})
 
     def dataset_info(
         self, description: str, label_names: Iterable[str], /, *texts: str, **features
