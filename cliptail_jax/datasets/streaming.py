@@ -113,7 +113,8 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         self.skipped.clear()
         with contextlib.closing(Shards(folder, split)) as shards:
             for example in reencoded(examples, self.reencoding) if self.reencoding else examples:
-                shards.write(serializer.serialize_example(features.encode_example(example)))
+                encoded = serializer.get_tf_example(features.encode_example(example))
+                shards.write(encoded.SerializeToString(deterministic=True))  # else with fields in any order
                 table.add(example)
         if not table.count:
             left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"

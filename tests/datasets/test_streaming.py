@@ -2,7 +2,9 @@ import json
 
 import pytest
 import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordReader
 from raw_data import jpeg, write_shard
+from tensorflow_datasets.proto.tf_example_generated_pb2 import Example
 
 from cliptail_jax.datasets import streaming
 from cliptail_jax.datasets.build import build, main
@@ -38,6 +40,12 @@ def test_large_split_is_cut_into_shards_in_order(tmp_path, raw, monkeypatch):
     assert tfds.builder_from_directory(folder).info.splits["train"].shard_lengths == 5 * [4]
     assert source.encoded_images(range(20)) == [jpeg(number) for number in range(20)]
     assert texts(tmp_path) == [f"text {number}" for number in range(20)]
+
+
+def test_records_have_their_fields_in_one_order_whatever_the_process(tmp_path, raw):
+    folder = build("image_text", str(tmp_path), raw=raw)
+    for record in ArrayRecordReader(str(next(folder.glob("*array_record*")))).read_all():
+        assert Example.FromString(record).SerializeToString(deterministic=True) == record
 
 
 def test_table_written_on_the_way_is_what_a_scan_of_the_records_finds(tmp_path, raw):
