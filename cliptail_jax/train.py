@@ -17,14 +17,13 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.frequency_tables import frequency_table
+from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import Evaluate, make_evaluate
-from cliptail_jax.files import write_text
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
@@ -147,7 +146,7 @@ def open_directory(workdir: Path, values: Mapping[str, Any], objective: Objectiv
 def describe_data(variant: Variant, fingerprint: str, workdir: Path) -> None:
     """Write the class frequency of the training data, and print their size and the first captions."""
     frequency = variant.class_frequency
-    write_text(workdir / "class_frequency.tsv", frequency_table(variant.class_names, frequency))
+    write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
     text = f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes"
     if len(frequency):
         text += f", {frequency.max():,} to {frequency.min():,} each"

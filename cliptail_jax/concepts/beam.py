@@ -44,12 +44,10 @@ def main(arguments: list[str]) -> None:
     add_arguments(parser)
     parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a .json or .txt file")
     options, beam_options = parser.parse_known_args(arguments)
-    if beam is None:
-        raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
+    pipeline = open_pipeline(beam_options)
     parts = match(options.captions, options.data_dir)
     counter = ConceptCounter(vocabulary_for(options.vocabulary, options.rule), options.rule)
     check_part(parts[0], options.column, open_any)
-    pipeline = open_pipeline(beam_options)
     unfinished = f"{options.output}.unfinished"
     try:
         write_counts({}, (), unfinished)  # to fail now and not after hours
@@ -75,8 +73,10 @@ def main(arguments: list[str]) -> None:
 def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
     """Makes a pipeline from Beam's command-line arguments; --runner=dask is short for the path of the class.
 
-    Raises UserError if Beam has no such runner, or if the runner lacks a package or a flag.
+    Raises UserError if Beam is not installed or has no such runner, or if the runner lacks a package or a flag.
     """
+    if beam is None:
+        raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'")
     arguments = [DASK if argument == "--runner=dask" else argument for argument in arguments]
     options = PipelineOptions(arguments)
     runner = options.view_as(StandardOptions).runner

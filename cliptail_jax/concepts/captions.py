@@ -2,37 +2,24 @@
 
 import argparse
 import contextlib
-import csv
 import functools
 import glob
 import gzip
 import os
 import pathlib
-import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from cliptail_jax.concepts.batches import batches_of
-from cliptail_jax.concepts.readers import FORMATS, Columns, DamagedFileError
+from cliptail_jax.concepts.readers import DAMAGE, FORMATS, Columns, DamagedFileError
 from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES
 from cliptail_jax.errors import UserError
 from cliptail_jax.prepared import find_tables, resolve_data_dir
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
 KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
-READ_ERRORS = (
-    DamagedFileError,
-    OSError,
-    EOFError,
-    zlib.error,
-    pa.ArrowException,
-    csv.Error,
-    UnicodeEncodeError,
-    tarfile.TarError,
-)
 
 Open = Callable[[str], BinaryIO]
 open_local: Open = functools.partial(open, mode="rb")
@@ -159,7 +146,7 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
             if path.lower().endswith(".gz"):
                 stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
             yield stream
-    except READ_ERRORS as error:
+    except (*DAMAGE, DamagedFileError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedFileError(f"{path}: {' '.join(reason.split())[:200]}") from error
 

@@ -14,12 +14,7 @@ from cliptail_jax.files import write_text
 
 def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> None:
     """Writes a table, local or on Google Cloud Storage."""
-    write_text(path, frequency_table(names, frequency))
-
-
-def frequency_table(names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> str:
-    """The text of a table."""
-    return "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency))
+    write_text(path, "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
 
 
 def read_frequency(path: Path, may_be_empty: bool = False) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:

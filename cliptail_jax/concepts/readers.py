@@ -10,7 +10,9 @@ import functools
 import io
 import itertools
 import json
+import lzma
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
@@ -32,6 +34,9 @@ MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 END_OF_TABLE = "\0end of table\0"
 csv.field_size_limit(CHUNK_BYTES)  # 128 KiB by default, which a stray quotation mark may exceed
+
+# What the readers of archives, compressed ones among them, and of tables raise.
+DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError, pa.ArrowException, csv.Error)
 
 Columns = dict[str, str]  # names, each with "text" or the name of another type
 
@@ -186,14 +191,11 @@ def json_object(text: bytes, what: str) -> dict:
 
 def shard_fields(stream: BinaryIO) -> Iterator[dict]:
     """The fields of each sample: those of its .json, and 'caption' from its .txt."""
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for key, files in samples_in(archive):
-                contents = {kind: archive.extractfile(files[kind]).read() for kind in ("json", "txt") if kind in files}
-                fields = json_object(contents["json"], f"{key}.json") if "json" in contents else {}
-                yield fields | ({"caption": contents["txt"]} if "txt" in contents else {})
-    except ValueError as error:  # in a header
-        raise DamagedFileError(str(error)) from error
+    with tarfile.open(fileobj=stream, mode="r:") as archive:
+        for key, files in samples_in(archive):
+            contents = {kind: archive.extractfile(files[kind]).read() for kind in ("json", "txt") if kind in files}
+            fields = json_object(contents["json"], f"{key}.json") if "json" in contents else {}
+            yield fields | ({"caption": contents["txt"]} if "txt" in contents else {})
 
 
 def shard_columns(stream: BinaryIO) -> Columns:

@@ -10,7 +10,6 @@ ImageNet's lines are a WordNet id, a tab and a name; `imagenet1k_eval` lists onl
 """
 
 import collections
-import dataclasses
 import importlib.resources
 import itertools
 import json
@@ -33,8 +32,7 @@ FORM = '{"name": ..., "synonyms": [...], "exclude": [...]}'
 Phrase = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
 
-@dataclasses.dataclass(frozen=True)
-class Concept:
+class Concept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A class, and the words that captions use for it.
 
     Attributes:
@@ -43,9 +41,9 @@ class Concept:
         exclude: phrases; a caption with any of their words does not name the class.
     """
 
-    name: str
-    synonyms: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    name: Phrase
+    synonyms: tuple[Phrase, ...] = ()
+    exclude: tuple[Phrase, ...] = ()
 
 
 def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
@@ -159,22 +157,15 @@ def check_unique(names: Sequence[str], where: str) -> None:
         raise UserError(f"{where} has the class name {name!r} {times} times")
 
 
-class Entry(msgspec.Struct, forbid_unknown_fields=True):
-    """A class in a vocabulary file."""
-
-    name: Phrase
-    synonyms: tuple[Phrase, ...] = ()
-    exclude: tuple[Phrase, ...] = ()
-    wnid: str = ""
-
-
 def concept(entry: object, where: str) -> Concept:
     """Checks one entry of a vocabulary file; `where` names it in error messages."""
+    if isinstance(entry, dict):
+        entry = {key: value for key, value in entry.items() if key != "wnid"}
     try:
-        found = msgspec.convert(entry, Entry)
+        found = msgspec.convert(entry, Concept)
     except msgspec.ValidationError as error:
         raise UserError(f"{where} is not of the form {FORM}: {error}") from error
     is_half = any("\ud800" <= character <= "\udfff" for character in found.name)  # of a surrogate pair: it is not text
     if found.name.splitlines() != [found.name] or "\t" in found.name or is_half:
         raise UserError(f"{where}: name {found.name!r} is not one line of text without tabs")
-    return Concept(found.name, found.synonyms, found.exclude)
+    return found

@@ -210,8 +210,9 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
 
 def check_classless(data: ConfigDict, name: str, classes: int) -> None:
     """Raises UserError if the `data` section of a config needs classes that rows of the source `name` lack."""
-    asked = {"captions.template": data.captions.template, "batch_classes": data.batch_classes}
-    asked |= {
+    asked = {
+        "captions.template": data.captions.template,
+        "batch_classes": data.batch_classes,
         "labels.noise": data.labels.noise,
         "batch_composition": data.batch_composition != SHUFFLED,
         "balanced_sampling": data.balanced_sampling,

@@ -27,7 +27,7 @@ class Birdsnap(StreamingBuilder):
     }
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info(__doc__, vocabulary_names("birdsnap"), filename=tfds.features.Text())
+        return self.dataset_info(__doc__, vocabulary_names("birdsnap"), "filename")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         species, images, tests = (read_list(self.raw / name) for name in FILES)

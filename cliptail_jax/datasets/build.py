@@ -139,7 +139,7 @@ def build_into(name: str, folder: pathlib.Path, options: dict[str, str | bool]) 
     if config and not builder_of(name).BUILDER_CONFIGS:
         config = tfds.core.BuilderConfig(name=config)
     with quiet_tfds():
-        builder = builder_of(name)(data_dir=unfinished, file_format="array_record", config=config or None, **options)
+        builder = builder_of(name)(data_dir=unfinished, config=config or None, **options)
         builder.download_and_prepare()
     os.rename(builder.data_dir, folder)
     shutil.rmtree(unfinished)

@@ -24,7 +24,7 @@ class FgvcAircraft(StreamingBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         names = vocabulary_names(VOCABULARIES[self.builder_config.name])
-        return self.dataset_info(__doc__, names, filename=tfds.features.Text())
+        return self.dataset_info(__doc__, names, "filename")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         return {split: self._generate_examples(split) for split in SPLITS}

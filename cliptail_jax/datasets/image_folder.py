@@ -40,7 +40,7 @@ class ImageFolder(OwnSplits):
 
     def _info(self) -> tfds.core.DatasetInfo:
         names = names_of(self._classes(), self.names_file)
-        return self.dataset_info(__doc__, names, filename=tfds.features.Text())
+        return self.dataset_info(__doc__, names, "filename")
 
     def _classes(self) -> list[str]:
         return class_folders(next(iter(self.raws.values()))) if self.raws else []

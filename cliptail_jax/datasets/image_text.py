@@ -69,8 +69,7 @@ class ImageText(OwnSplits, ShardsBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         self.class_names = self._class_names() if self.label_column and self.raws else ()
-        texts = {column: tfds.features.Text() for column in ("filename", *self.caption_columns)}
-        return self.dataset_info(__doc__, self.class_names, **texts)
+        return self.dataset_info(__doc__, self.class_names, "filename", *self.caption_columns)
 
     def _class_names(self) -> Sequence[str]:
         if self.classes == "imagenet1k":

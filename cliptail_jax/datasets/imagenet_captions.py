@@ -42,8 +42,7 @@ class ImagenetCaptions(StreamingBuilder):
     }
 
     def _info(self) -> tfds.core.DatasetInfo:
-        texts = {name: tfds.features.Text() for name in ("wnid", "filename", *TEXTS)}
-        return self.dataset_info(__doc__, imagenet_wnids(), **texts)
+        return self.dataset_info(__doc__, imagenet_wnids(), "wnid", "filename", *TEXTS)
 
     def _generate_examples(self) -> Iterator[dict]:
         captions_file, images_path = find_raw(self.raw)

@@ -39,9 +39,8 @@ class Laionet(ShardsBuilder):
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        text, number = tfds.features.Text(), tfds.features.Scalar(dtype=np.float32)
-        features = dict(wnid=text, text=text, url=text, similarity=number, nsfw=text)
-        return self.dataset_info(__doc__, imagenet_wnids(), **features)
+        similarity = tfds.features.Scalar(dtype=np.float32)
+        return self.dataset_info(__doc__, imagenet_wnids(), "wnid", "text", "url", "nsfw", similarity=similarity)
 
     def _generate_examples(self) -> Iterator[dict]:
         curated = CuratedTable(self.table, self.similarity_column) if self.table else None

@@ -54,6 +54,3 @@ class OwnSplits(StreamingBuilder):
             raise UserError(
                 f"data set {self.name!r} needs --train=PATH, --val=PATH or --test=PATH: {self.OPTIONS['train']}"
             )
-
-    def raw_of(self, split: str) -> pathlib.Path:
-        return self.raws[split]

@@ -3,20 +3,17 @@
 import collections
 import contextlib
 import dataclasses
-import lzma
 import os
 import pathlib
 import sys
-import tarfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
-import pyarrow
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
+from cliptail_jax.concepts.readers import DAMAGE
 from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint
 from cliptail_jax.datasets.reencoded import read_reencoding, reencoded
 from cliptail_jax.errors import UserError
@@ -24,15 +21,14 @@ from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.prepared import table_path
 
 SHARD_BYTES = 1 << 30
-# What the readers of archives, compressed ones among them, and of tables raise.
-DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError, pyarrow.ArrowException)
 
 
 class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     """A builder from raw data on disk that writes records in the order of their generation.
 
     TFDS's writer first sorts a split, in memory up to 1 GB and else in temporary files, which needs TensorFlow. This
-    builder writes one shard after the other, with the metadata table beside them. TFDS renames the complete folder.
+    builder writes one shard after the other, always in ArrayRecord, with the metadata table beside them. TFDS renames the
+    complete folder.
 
     `OPTIONS` are the constructor's further arguments, each with its explanation on the command line. A set without
     options needs no raw data. Unlike in TFDS, `_generate_examples` yields records without keys.
@@ -46,24 +42,20 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     ANY_CONFIG = False  # whether a set may have any name after a slash
     CITATION, LICENSE = "", ""  # whom to cite, and what the data may be used for
     FURTHER_SETS: tuple[str, ...] = ()  # names after a slash of the sets beside the one without
+    raws: Mapping[str, pathlib.Path] = {}  # the raw data of a split, where each split has its own
 
-    def __init__(
-        self,
-        *,
-        raw: str | os.PathLike = "",
-        short_side: str | int = "",
-        quality: str | int = "",
-        file_format: str = "array_record",
-        **kwargs,
-    ):
+    def __init__(self, *, raw: str | os.PathLike = "", short_side: str | int = "", quality: str | int = "", **kwargs):
         self.raw = pathlib.Path(raw).expanduser() if raw else None
         self.reencoding = read_reencoding(short_side, quality)
         self.skipped = collections.Counter()  # number of records of the current split, by reason
-        super().__init__(file_format=file_format, **kwargs)
+        super().__init__(**kwargs | {"file_format": "array_record"})
 
-    def dataset_info(self, description: str, label_names: Iterable[str], /, **features) -> tfds.core.DatasetInfo:
-        """TFDS's description of records with an image, a label if there are names of labels, and `features`."""
+    def dataset_info(
+        self, description: str, label_names: Iterable[str], /, *texts: str, **features
+    ) -> tfds.core.DatasetInfo:
+        """TFDS's description of records with an image, a label if there are names of labels, `features`, and `texts`."""
         label = {"label": tfds.features.ClassLabel(names=list(label_names))} if label_names else {}
+        features |= {name: tfds.features.Text() for name in texts}
         return tfds.core.DatasetInfo(
             builder=self,
             description=description,
@@ -108,14 +100,8 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         if self.raw and not self.raw.exists():
             raise UserError(f"data set {self.name!r}: there is no {self.raw}; --raw names {self.OPTIONS['raw']}")
 
-    def raw_of(self, split: str) -> pathlib.Path | None:
-        """The raw data of a split."""
-        return self.raw
-
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
         self.check_raw()
-        if self.info.file_format.value != "array_record":
-            raise UserError(f"data set {self.name!r} is written as file_format='array_record' only")
         return [self._write_split(*split) for split in self._split_generators(dl_manager).items()]
 
     def _write_split(self, split: str, examples: Iterable[dict]) -> tfds.core.SplitInfo:
@@ -127,12 +113,13 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         self.skipped.clear()
         with contextlib.closing(Shards(folder, split)) as shards:
             for example in reencoded(examples, self.reencoding) if self.reencoding else examples:
-                shards.write(serializer.serialize_example(features.encode_example(example)))
+                encoded = serializer.get_tf_example(features.encode_example(example))
+                shards.write(encoded.SerializeToString(deterministic=True))  # else with fields in any order
                 table.add(example)
         if not table.count:
             left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"
             raise UserError(
-                f"data set {self.name!r}: {self.raw_of(split)} gives no record of the split {split!r} ({left_out})"
+                f"data set {self.name!r}: {self.raws.get(split, self.raw)} gives no record of the split {split!r} ({left_out})"
             )
         table.finish(fingerprint(shards.rename(template), shards.counts), self.skipped)
         return tfds.core.SplitInfo(

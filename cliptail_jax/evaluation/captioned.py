@@ -1,9 +1,9 @@
 """Class frequency of evaluation sets, counted in a run's own captions."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from jaxtyping import Int
 
@@ -34,7 +34,7 @@ def caption_frequency(
     """
     try:
         concepts = class_concepts(opened, rule)
-        digest = digest_of_json([rule, *map(dataclasses.asdict, concepts)])[:16]
+        digest = digest_of_json([rule, *map(msgspec.structs.asdict, concepts)])[:16]
         folder, last = evaluation_directory(workdir, opened.name), last_evaluation(workdir, opened.name)
         if last and last["settings"].get(COUNTED) == digest and (folder / FREQUENCY).exists():
             return read_run_frequency(folder)[1], digest
@@ -54,5 +54,5 @@ def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:
     known, concepts = concepts_by_name(opened.vocabulary, rule), []
     for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
         concept = known.get(in_prompts) or known.get(name) or Concept(in_prompts)
-        concepts.append(dataclasses.replace(concept, name=name, synonyms=concept.synonyms or (concept.name,)))
+        concepts.append(msgspec.structs.replace(concept, name=name, synonyms=concept.synonyms or (concept.name,)))
     return concepts

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.frequency_tables import frequency_table
+from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.evaluation.counting import (
     ClassHead,
@@ -34,7 +34,6 @@ from cliptail_jax.evaluation.ranks import make_rank
 from cliptail_jax.evaluation.results import ClassGroups, class_results, write_arrays
 from cliptail_jax.evaluation.retrieval import RetrievalTask, rank_pairs
 from cliptail_jax.evaluation.sets import OpenedSet
-from cliptail_jax.files import write_text
 from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.imbalance import log_prior
@@ -220,7 +219,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
         directory.mkdir(parents=True, exist_ok=True)
         table = directory / "class_frequency.tsv"
         if task.writes_frequency:
-            write_text(table, frequency_table(task.opened.variant.class_names, task.frequency))
+            write_frequency(table, task.opened.variant.class_names, task.frequency)
         else:  # left from an earlier evaluation on other classes
             table.unlink(missing_ok=True)
         write_arrays(

@@ -46,8 +46,10 @@ def left_behind():
     return sorted(path.name for path in pathlib.Path().iterdir() if path.name not in ("pets.json", "parts"))
 
 
-def test_counts_come_in_the_order_of_the_vocabulary(folder, capsys):
-    assert run() == 0
+@pytest.mark.parametrize("processes", [1, 2])
+def test_counts_come_in_the_order_of_the_vocabulary(folder, capsys, monkeypatch, processes):
+    monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
+    assert run(f"--processes={processes}") == 0
     assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
     assert left_behind() == ["out.tsv"]
     assert capsys.readouterr().out.startswith("out.tsv: 9 captions in ")
@@ -78,12 +80,6 @@ def test_texts_of_a_data_card_count_with_their_weights(folder, capsys):
     )
     pathlib.Path("card.json").write_text('{"dog": 1.5}', encoding="utf-8")
     assert run("--weights", captions="card.json") == 2
-
-
-def test_several_processes_count_the_same(folder, monkeypatch):
-    monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
-    assert run("--processes=2") == 0
-    assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
 
 
 def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):

@@ -163,15 +163,6 @@ def test_concepts_of_labelled_records_are_removed_by_label():
     assert variant_of(source, removed={"classes": ("bee",)}, captions={"words": ("title",)}).records.tolist() == [3]
 
 
-@pytest.mark.parametrize("fields, message", [
-    (dict(classes=("circel",)), "has 'circel', which is not a class of the source.*circle"),
-    (dict(classes=("ant",), words=True), "data.removed.words looks for words in data.captions.words"),
-])  # fmt: skip
-def test_what_cannot_be_removed_is_one_line(shapes, fields, message):
-    with pytest.raises(UserError, match=message):
-        removed(shapes, **fields) if "ant" not in fields["classes"] else variant_of(removed=fields)
-
-
 def test_a_share_of_the_records_without_a_class_is_kept(pairs, vocabulary):
     match = {"vocabulary": vocabulary, "rule": "phrases", "unmatched": "keep"}
     kept = {

@@ -170,20 +170,6 @@ def test_a_tab_separated_table_holds_no_tab_or_line_break(tmp_path, written):
         table_of(variant, tmp_path / "table.tsv")
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b'{"filepath": "a"\n', "JSON parse error"),
-        (b'{"filepath": "\xff"}\n', "UTF8"),
-        (b'{"filepath": "zoo/train/0", "label": {"a": 1}}\n', "labels that are neither numbers nor names"),
-    ],
-)
-def test_a_table_in_json_lines_that_cannot_be_used_is_refused(content, problem, tmp_path):
-    (tmp_path / "table.jsonl").write_bytes(content)
-    with pytest.raises(UserError, match=problem):
-        variant_of(table=str(tmp_path / "table.jsonl"))
-
-
 def value_of(key, printed):
     (line,) = (line for line in printed.splitlines() if line.startswith(key))
     return line.removeprefix(key).strip()

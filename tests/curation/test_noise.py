@@ -10,7 +10,6 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.captions import Captions
 from cliptail_jax.curation.describe import describe
 from cliptail_jax.curation.noise import describe_mistakes, right_and_wrong, with_mistakes
-from cliptail_jax.errors import UserError
 from tests.curation.zoo import NAMES, variant_of
 
 LABELS = np.random.default_rng(0).choice(10, 20_000, p=np.arange(10, 0, -1) / 55)
@@ -111,12 +110,3 @@ def test_note_has_the_purity_of_head_mid_and_tail():
     given = np.where(np.arange(10) == 0, 2, labels)
     expected = "x: 1 of 10 name another class (10.0%); of those that name a class of head, mid and tail, 100.0%, 100.0% and 50.0%"
     assert describe_mistakes(labels, given, 3, "x").startswith(expected)
-
-
-def test_one_class_cannot_be_mistaken():
-    with pytest.raises(UserError, match="data.labels.noise names another class, and the variant has one class only"):
-        variant_of(classes={"names": ("ant",)}, labels={"noise": 0.1})
-    with pytest.raises(UserError, match="data.labels.noise names another class, and .* one class with records"):
-        variant_of(classes={"names": ("ant", "eel")}, labels={"noise": 0.1, "noise_sampling": "frequency"})
-    with pytest.raises(UserError, match="data.captions.distractors names another class, and the variant has one cl"):
-        variant_of(classes={"names": ("ant",)}, captions={"template": "cname", "distractors": 0.5})

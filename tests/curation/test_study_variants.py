@@ -39,22 +39,6 @@ def test_synset_draws_a_lemma_once_a_record_by_the_seed():
     assert resampled.captions(range(200), 0) == texts != resampled.captions(range(200), 1)
 
 
-@pytest.mark.parametrize(
-    "fields, complaint",
-    [
-        (dict(captions={"template": "cname", "synset": True}), "needs a source whose classes have WordNet ids"),
-        (dict(n=3, keep_all_classes=True), "data.n=3 is too small for a record of each of 5 classes"),
-        (dict(tail={"classes": 7, "shots": 1}), "data.tail.classes=7, but there are only 6 classes"),
-        (dict(min_similarity=0.7), "needs a source with 'similarity'; zoo has label, size, title, tags"),
-        (dict(balance={"cap": 30}), "looks for entries in data.captions.words"),
-        (dict(class_match={"vocabulary": "imagenet1k"}), "looks for classes in data.captions.words"),
-    ],
-)
-def test_what_a_source_cannot_have_is_an_error(fields, complaint):
-    with pytest.raises(UserError, match=complaint):
-        variant_of(**fields)
-
-
 # Classes
 
 
@@ -234,16 +218,19 @@ def test_whole_paths_tell_files_of_one_name_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, complaint",
+    "name, content, complaint",
     [
-        ("path\tlabel\nx\t1\n", "has no column 'filepath'; it has path, label"),
-        ("filepath\tlabel\nzoo/train/3\t6\n", "labels beyond the 6 classes"),
-        ("filepath\tlabel\nzoo/train/3\tgnu\n", "has the label 'gnu', which is not a class"),
-        ("filepath\nzoo/train/200\nfarm/train/3\n", "names 2 records that zoo lacks, such as 'zoo/train/200'"),
-        ("filepath\tlabel\nzoo/train/3\t1\nzoo/train/4\t\n", "1 rows without a label"),
+        ("t.tsv", b"path\tlabel\nx\t1\n", "has no column 'filepath'; it has path, label"),
+        ("t.tsv", b"filepath\tlabel\nzoo/train/3\t6\n", "labels beyond the 6 classes"),
+        ("t.tsv", b"filepath\tlabel\nzoo/train/3\tgnu\n", "has the label 'gnu', which is not a class"),
+        ("t.tsv", b"filepath\nzoo/train/200\nfarm/train/3\n", "2 records that zoo lacks, such as 'zoo/train/200'"),
+        ("t.tsv", b"filepath\tlabel\nzoo/train/3\t1\nzoo/train/4\t\n", "1 rows without a label"),
+        ("t.jsonl", b'{"filepath": "a"\n', "JSON parse error"),
+        ("t.jsonl", b'{"filepath": "\xff"}\n', "UTF8"),
+        ("t.jsonl", b'{"filepath": "zoo/train/0", "label": {"a": 1}}\n', "labels that are neither numbers nor names"),
     ],
 )
-def test_a_table_that_does_not_fit_is_an_error(content, complaint, tmp_path):
-    (tmp_path / "t.tsv").write_text(content)
+def test_a_table_that_does_not_fit_is_an_error(name, content, complaint, tmp_path):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=complaint):
-        variant_of(table=str(tmp_path / "t.tsv"))
+        variant_of(table=str(tmp_path / name))

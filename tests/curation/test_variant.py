@@ -236,6 +236,22 @@ def test_empty_class_counts_as_frequency_0_and_breaks_nothing():
         ({"captions": {"words": ("size",)}}, "'size', which the source lacks"),  # there, but no text
         ({"captions": {"template": "openai8"}}, "unknown template set 'openai8'"),
         ({"classes": {"names": ("eel",)}}, "variant of 'zoo' has no record"),
+        ({"captions": {"template": "cname", "synset": True}}, "needs a source whose classes have WordNet ids"),
+        ({"n": 3, "keep_all_classes": True}, "data.n=3 is too small for a record of each of 5 classes"),
+        ({"tail": {"classes": 7, "shots": 1}}, "data.tail.classes=7, but there are only 6 classes"),
+        ({"min_similarity": 0.7}, "needs a source with 'similarity'; zoo has label, size, title, tags"),
+        ({"balance": {"cap": 30}}, "looks for entries in data.captions.words"),
+        ({"class_match": {"vocabulary": "imagenet1k"}}, "looks for classes in data.captions.words"),
+        (
+            {"classes": {"names": ("ant",)}, "labels": {"noise": 0.1}},
+            "data.labels.noise names another class, and the variant has one class only",
+        ),
+        (
+            {"classes": {"names": ("ant", "eel")}, "labels": {"noise": 0.1, "noise_sampling": "frequency"}},
+            "data.labels.noise names another class, and .* one class with records",
+        ),
+        ({"removed": {"classes": ("ent",)}}, "has 'ent', which is not a class of the source .did you mean ant"),
+        ({"removed": {"classes": ("ant",), "words": True}}, "looks for words in data.captions.words"),
     ],
 )
 def test_selections_that_cannot_be_made_are_an_error(fields, message):

@@ -42,20 +42,20 @@ def normalized_view(mask: Image.Image, angle: float) -> Float[np.ndarray, " pixe
     return view / np.linalg.norm(view)
 
 
-def views(character: str, angles: tuple[float, ...]) -> Float[np.ndarray, "views pixels"]:
-    """A character's normalized views in every face and at every angle."""
-    return np.stack([normalized_view(glyph_mask(face, character), angle) for face in FACES for angle in angles])
+def views(character: str) -> Float[np.ndarray, "angles faces pixels"]:
+    """A character's normalized views at every angle and in every face."""
+    return np.array([[normalized_view(glyph_mask(face, character), angle) for face in FACES] for angle in ANGLES])
 
 
 def choose_characters(count: int) -> str:
     """The first `count` candidates of which no two are more similar than `MAX_SIMILARITY`, selected greedily."""
     chosen, chosen_views = "", []
     for candidate in CANDIDATES:
-        turned = views(candidate, ANGLES)
+        turned = views(candidate)
         # It is enough to rotate one of the two: only the angle between them matters.
         if all((turned @ kept.T).max() <= MAX_SIMILARITY for kept in chosen_views):
             chosen += candidate
-            chosen_views.append(views(candidate, (0,)))
+            chosen_views.append(turned[ANGLES.index(0)])
         if len(chosen) == count:
             break
     return chosen

@@ -10,6 +10,7 @@ from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.prepared import prepared_names
 
 pytestmark = pytest.mark.usefixtures("few_glyphs")
 
@@ -22,19 +23,26 @@ def test_command_leaves_a_built_set_alone(glyphs_dir, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "folder", "message"),
+    ("arguments", "message"),
     [
-        ("glyps", "", "no data set 'glyps' to build; there is .*glyphs"),
-        ("glyphs/compsed", "", "data set 'glyphs' has no config 'compsed'; it has composed"),
-        ("glyphs", "file", "file"),
+        (["glyps"], "no data set 'glyps' to build; there is .*glyphs"),
+        (["glyphs/compsed"], "data set 'glyphs' has no config 'compsed'; it has composed"),
+        (["glyphs", "--data_dir=TMP/file"], "file"),
+        (["glyphs", "--raw=TMP"], "data set 'glyphs' takes no options, and not --raw"),
+        (["laionet"], "data set 'laionet' needs --raw=PATH: a folder of img2dataset's shards"),
+        (["birdsnap", "--raw=TMP/nowhere"], "/nowhere; --raw names the extracted folder"),
+        (["image_text/../x", "--raw=TMP"], "data set 'image_text' has no config '../x'"),
+        (["image_text/new", "--raw=TMP", "--short_side=0"], "--short_side=0 is not a whole number from 1"),
+        (["image_text/new", "--raw=TMP", "--quality=90"], "--short_side: give that, too"),
     ],
 )
-def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, name, folder, message):
+def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, arguments, message):
     (tmp_path / "file").write_text("")
-    assert main([name, f"--data_dir={tmp_path / folder}"]) == 2
+    arguments = [argument.replace("TMP", str(tmp_path)) for argument in arguments]
+    assert main([f"--data_dir={tmp_path}", *arguments]) == 2
     error = capsys.readouterr().err
     assert re.search(message, error) and error.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert prepared_names(tmp_path) == []
 
 
 def test_glyphs_build_themselves_when_first_asked_for(tmp_path):

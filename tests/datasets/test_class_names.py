@@ -5,7 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 from raw_data import jpeg
 
-from cliptail_jax.concepts.vocabulary import BUILT_IN, class_lines, imagenet_wnids, load_vocabulary, vocabulary_names
+from cliptail_jax.concepts.vocabulary import class_lines, imagenet_wnids, vocabulary_names
 from cliptail_jax.config.fields import to_config
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import make_variant
@@ -39,11 +39,6 @@ def test_labels_of_unknown_wnids_and_of_none_keep_their_names():
     assert choose_class_names(labels, "") == labels
     assert choose_class_names((), "imagenet1k") == ()
     assert len(set(choose_class_names(WNIDS, ""))) == 1000
-
-
-def test_vocabulary_names_are_those_of_its_concepts():
-    for vocabulary in BUILT_IN:
-        assert vocabulary_names(vocabulary) == tuple(concept.name for concept in load_vocabulary(vocabulary))
 
 
 def test_names_of_imagenet_need_no_wordnet(monkeypatch):

@@ -5,10 +5,8 @@ import pytest
 from raw_data import jpeg
 
 from cliptail_jax.datasets.build import build, main
-from cliptail_jax.datasets.image_text import find_files
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
 from cliptail_jax.prepared import prepared_names
 
 
@@ -62,16 +60,13 @@ def test_a_file_gives_folders_their_class_names(tmp_path, name):
     assert rows(tmp_path, "train")[0].class_names == ("crème", "great auk")
 
 
-def test_what_is_no_image_is_skipped_and_counted_and_large_images_are_encoded_again(tmp_path):
+def test_what_is_no_image_is_skipped_and_counted(tmp_path):
     train = write(tmp_path / "raw", "a/1.jpg", "a/2.jpg", "b/1.jpg")
     (train / "a" / "1.jpg").write_text("<html>", encoding="utf-8")
     (train / "b" / "gone.jpg").symlink_to("nowhere")
-    folder = build("image_folder/mine", str(tmp_path), train=str(train), short_side="8", quality="80")
-    source, found = rows(tmp_path, "train")
-    assert found == [("a/2.jpg", 0), ("b/1.jpg", 1)]
+    folder = build("image_folder/mine", str(tmp_path), train=str(train))
+    assert rows(tmp_path, "train")[1] == [("a/2.jpg", 0), ("b/1.jpg", 1)]
     assert skipped(folder, "train") == {"whose image cannot be read": 1, "without an image": 1}
-    assert source.encoding == {"short_side": 8, "quality": 80}
-    assert len(source.encoded_images([0])[0]) < len(jpeg(1, (40, 30)))
 
 
 @pytest.mark.parametrize(
@@ -177,13 +172,3 @@ def test_a_split_cannot_be_added_to_a_built_set(raw, capsys):
     error = capsys.readouterr().err
     assert "a data set is built as a whole: to add the split 'val' to train, remove the folder and" in error
     assert captions(raw) == {"train": ["one"]}
-
-
-def test_shards_of_several_splits_in_a_folder_are_refused(tmp_path):
-    for name in ("train-00000.tar", "train-00001.tar", "val-00000.tar"):
-        (tmp_path / name).write_bytes(b"")
-    with pytest.raises(
-        UserError, match=r"has files of the splits train, val: name those of each by a glob, such as --train="
-    ):
-        find_files(tmp_path)
-    assert [file.name for file in find_files(tmp_path / "train-*")] == ["train-00000.tar", "train-00001.tar"]

@@ -8,7 +8,6 @@ import pytest
 from raw_data import archive, jpeg
 
 from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 
@@ -61,14 +60,6 @@ def test_a_folder_of_parquet_files_is_read_in_order(tmp_path):
         path = tmp_path / "data" / f"train-0000{number}-of-00003.parquet"
         write(path, {"image": pa.array([NAMED[number]], STRUCT), "caption": [str(number)]})
     assert [row["caption"] for row in built(tmp_path, tmp_path / "data")[1]] == ["0", "1", "2"]
-
-
-def test_what_is_no_image_is_skipped_and_counted(tmp_path):
-    images = pa.array([IMAGES[0], b"GIF8 no more", None, b""], pa.binary())
-    raw = write(tmp_path / "t.parquet", {"image": images, "caption": list("abcd")})
-    assert [row["caption"] for row in built(tmp_path, raw)[1]] == ["a"]
-    folder = tmp_path / "tfds/image_text/mine/1.0.0"
-    assert skipped(folder, "train") == {"whose image cannot be read": 2, "without an image": 1}
 
 
 def test_each_caption_of_a_list_is_a_record_of_the_same_image(tmp_path):
@@ -155,11 +146,8 @@ def test_every_file_is_checked_before_any_is_read(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        (
-            ["train-0-of-1.parquet", "test-0-of-1.parquet"],
-            {},
-            "of the splits test, train: name those of each by a glob",
-        ),
+        (["train-0-of-1.parquet", "test-0-of-1.parquet"], {}, "splits test, train: name those of each by a glob"),
+        (["train-00000.tar", "val-00000.tar"], {}, "splits train, val: name those of each by a glob, such as --train="),
         (["notes.md"], {}, "has neither shards .* nor parquet files"),
         (["x.tar", "x.tsv"], {"raw": "*"}, "has shards .* and tables: name either by a glob"),
         (["x.tar"], {"caption_columns": "title"}, "x.tar has no samples with the field 'title'; they have caption"),

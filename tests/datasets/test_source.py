@@ -101,52 +101,46 @@ def feature_of(folder, name):
 
 
 @pytest.mark.parametrize(
-    ("change", "name", "split", "message"),
+    ("name", "split", "message"),
     [
-        (None, "letters:2.0.0", "train", r"'letters:2\.0\.0' is not prepared.*letters:1\.0\.0"),
-        (None, "letters", "validation", "no split 'validation'; it has test, train"),
-        *((None, name, "train", "not of the form") for name in ("", "../letters", "letters:latest")),
-        (
-            lambda d: edit_json(d / "dataset_info.json", fileFormat="tfrecord"),
-            "letters",
-            "train",
-            "'tfrecord'.*'array_record'",
-        ),
-        (
-            lambda d: next(d.glob("*train*array_record*")).unlink(),
-            "letters",
-            "train",
-            "lacks the file .*train.array_record",
-        ),
-        # Damaged descriptions
-        (lambda d: (d / "dataset_info.json").unlink(), "letters", "train", "dataset_info.json.*remove .*prepare"),
-        (lambda d: (d / "features.json").write_bytes(b"\xff"), "letters", "train", "features.json.*remove .*prepare"),
-        (lambda d: (d / "features.json").write_text("[]"), "letters", "train", "features.json.*remove .*prepare"),
-        (
-            lambda d: edit_json(d / "dataset_info.json", splits=[{"name": "train", "shardLengths": ["0"]}]),
-            *("letters", "train", "dataset_info.json or features.json is damaged: .*; remove"),
-        ),
-        # Features that cannot be used
-        (lambda d: edit_feature(d, "image", None), "letters", "train", "'letters' needs a feature 'image'"),
-        (lambda d: edit_feature(d, "label", feature_of(d, "title")), "letters", "train", "'label' of type ClassLabel"),
-        (
-            lambda d: edit_feature(d, "label", feature_of(d, "label") | {"classLabel": {}}),
-            *("letters", "train", "features.json cannot be read: it has no number of classes for 'label'"),
-        ),
-        (
-            lambda d: (d / "label.labels.txt").write_text("a\nb\n"),
-            "letters",
-            "train",
-            "label.labels.txt.* 2 names, .* 100",
-        ),
+        ("letters:2.0.0", "train", r"'letters:2\.0\.0' is not prepared.*letters:1\.0\.0"),
+        ("letters", "validation", "no split 'validation'; it has test, train"),
+        *((name, "train", "not of the form") for name in ("", "../letters", "letters:latest")),
     ],
 )
-def test_a_set_that_cannot_be_opened_is_an_error_that_names_the_file(copied_glyphs, change, name, split, message):
-    data_dir, folder = copied_glyphs
-    if change:
-        change(folder)
+def test_a_name_of_no_set_or_split_is_an_error(copied_glyphs, name, split, message):
     with pytest.raises(UserError, match=message):
-        open_source(name, str(data_dir), split)
+        open_source(name, str(copied_glyphs[0]), split)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: edit_json(d / "dataset_info.json", fileFormat="tfrecord"), "'tfrecord'.*'array_record'"),
+        (lambda d: next(d.glob("*train*array_record*")).unlink(), "lacks the file .*train.array_record"),
+        # Damaged descriptions
+        (lambda d: (d / "dataset_info.json").unlink(), "dataset_info.json.*remove .*prepare"),
+        (lambda d: (d / "features.json").write_bytes(b"\xff"), "features.json.*remove .*prepare"),
+        (lambda d: (d / "features.json").write_text("[]"), "features.json.*remove .*prepare"),
+        (
+            lambda d: edit_json(d / "dataset_info.json", splits=[{"name": "train", "shardLengths": ["0"]}]),
+            "dataset_info.json or features.json is damaged: .*; remove",
+        ),
+        # Features that cannot be used
+        (lambda d: edit_feature(d, "image", None), "'letters' needs a feature 'image'"),
+        (lambda d: edit_feature(d, "label", feature_of(d, "title")), "'label' of type ClassLabel"),
+        (
+            lambda d: edit_feature(d, "label", feature_of(d, "label") | {"classLabel": {}}),
+            "features.json cannot be read: it has no number of classes for 'label'",
+        ),
+        (lambda d: (d / "label.labels.txt").write_text("a\nb\n"), "label.labels.txt.* 2 names, .* 100"),
+    ],
+)
+def test_a_set_that_cannot_be_opened_is_an_error_that_names_the_file(copied_glyphs, change, message):
+    data_dir, folder = copied_glyphs
+    change(folder)
+    with pytest.raises(UserError, match=message):
+        open_source("letters", str(data_dir), "train")
 
 
 def test_set_without_labels_has_no_classes_and_label_minus_one(copied_glyphs):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_pipeline import assert_same, batches_of, make_data, noisy, plain, varied_data
+from test_pipeline import assert_same, batches_of, joined, make_data, noisy, plain, varied_data
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.composition import Composer, Composition, check_composition
@@ -55,13 +55,13 @@ def test_balanced_sampling_uses_rows_as_often_as_their_class_is_rare_and_puts_th
     """In expectation N / (C n_c) times, in each batch and slot alike."""
     labels = np.repeat([0, 1, 3], [20, 3, 1])
     compose = composed(labels, BALANCED, 6)
-    epochs = [compose.epoch(epoch) for epoch in range(1500)]
+    epochs = [compose.epoch(epoch) for epoch in range(500)]
     images = np.array(epochs) % len(labels)  # epoch, step, slot
     expected = 24 / (3 * np.bincount(labels))[labels]
     uses = np.array([np.bincount(epoch.ravel(), minlength=24) for epoch in images])
-    np.testing.assert_allclose(uses.mean(0), expected, atol=0.06)
+    np.testing.assert_allclose(uses.mean(0), expected, atol=0.08)
     shares = np.mean(labels[images] == 3, axis=0)
-    np.testing.assert_allclose(shares, np.full((4, 6), 1 / 3), atol=0.05)
+    np.testing.assert_allclose(shares, np.full((4, 6), 1 / 3), atol=0.08)
 
 
 # The classes of a batch
@@ -124,10 +124,10 @@ def test_long_tailed_classes_come_in_batches_of_so_many(k, unused):
 def test_an_image_is_as_likely_in_every_batch_and_slot(rule):
     labels = np.repeat([0, 1, 2, 4], [12, 6, 4, 2])
     compose = composed(labels, rule, 6)
-    images = np.array([compose.epoch(epoch) for epoch in range(1000)])  # epoch, step, slot
-    np.testing.assert_array_equal(np.sort(images.reshape(1000, -1)), np.tile(np.arange(24), (1000, 1)))
+    images = np.array([compose.epoch(epoch) for epoch in range(300)])  # epoch, step, slot
+    np.testing.assert_array_equal(np.sort(images.reshape(300, -1)), np.tile(np.arange(24), (300, 1)))
     shares = (images[..., None] == np.arange(24)).mean(0)
-    np.testing.assert_allclose(shares, np.full((4, 6, 24), 1 / 24), atol=5 * np.sqrt(1 / 24 / 1000))
+    np.testing.assert_allclose(shares, np.full((4, 6, 24), 1 / 24), atol=5 * np.sqrt(1 / 24 / 300))
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,7 @@ def test_composed_batches_are_the_same_resumed_and_in_several_processes(rule):
     for start in (1, 4, 8):
         assert_same(loaded(rule, start=start), whole[start:])
     parts = [loaded(rule, slots=slice(first, first + 4)) for first in (0, 4)]
-    joined = [{name: np.concatenate([part[name] for part in step]) for name in step[0]} for step in zip(*parts)]
-    assert_same(joined, whole)
+    assert_same(joined(parts), whole)
     other = loaded(rule, seed=1)
     assert any(not np.array_equal(a["labels"], b["labels"]) for a, b in zip(other, whole))
 

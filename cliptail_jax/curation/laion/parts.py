@@ -4,7 +4,6 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +33,7 @@ def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.T
     return pa.table(kept | columns)
 
 
-def tables(part: Path, columns: Columns = MappingProxyType({})) -> Iterator[pa.Table]:
+def tables(part: Path, columns: Columns) -> Iterator[pa.Table]:
     """The rows of a part in tables of at most `ROWS`; an empty part gives one empty table.
 
     Text among `columns` becomes strings, whether the part has bytes, categories or strings.
@@ -101,12 +100,7 @@ def run_stage(
 
 def run_on_beam(work: Callable[[Path], object], parts: Sequence[Path], options: Sequence[str]) -> None:
     """Calls `work` for every part on the runner's workers, which must be able to read the same files."""
-    try:
-        import apache_beam as beam
-    except ImportError:
-        raise UserError("Apache Beam is not installed: pip install 'cliptail_jax[beam]'") from None
-
-    from cliptail_jax.concepts.beam import open_pipeline, running
+    from cliptail_jax.concepts.beam import beam, open_pipeline, running  # which load slowly
 
     with running(open_pipeline(options)) as pipeline:
         paths = pipeline | beam.Create([str(part) for part in parts]) | beam.Reshuffle()

@@ -27,7 +27,6 @@ from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, sa
 from cliptail_jax.outputs import check_output
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
-NEIGHBOURS = 50
 QUERIES, BLOCK = 8192, 32768  # compared at a time, with scores of 1 GiB
 NO_ROW = -1
 
@@ -53,7 +52,7 @@ def merge_block(
 class Search:
     """Keeps the best rows of every query. Of equally similar rows, the first in the corpus is better."""
 
-    def __init__(self, queries: Float[np.ndarray, "query dim"], neighbours: int = NEIGHBOURS):
+    def __init__(self, queries: Float[np.ndarray, "query dim"], neighbours: int):
         chunks = range(0, len(queries), QUERIES)
         self._queries = [jnp.asarray(queries[start : start + QUERIES]) for start in chunks]
         self._scores = [jnp.full((len(q), neighbours), -jnp.inf) for q in self._queries]
@@ -95,7 +94,7 @@ def retrieve(
     text: str,
     load_embedder: Callable[[], TextEmbedder],
     output: Path,
-    neighbours: int = NEIGHBOURS,
+    neighbours: int,
     beam_options: Sequence[str] = (),
     overwrite: bool = False,
 ) -> None:
@@ -204,7 +203,7 @@ def write_chosen(
     order = np.argsort(chosen, kind="stable")[np.sum(chosen == NO_ROW) :]  # NO_ROW comes first
     picked, first = [], 0
     for part in parts:
-        for table in tables(part):
+        for table in tables(part, {}):
             inside = order[(chosen[order] >= first) & (chosen[order] < first + len(table))]
             picked.append(table.take(pa.array(chosen[inside] - first)))
             first += len(table)

@@ -68,9 +68,9 @@ class Glyphs(StreamingBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         image = tfds.features.Image(shape=(drawing.SIDE, drawing.SIDE, 3), encoding_format="png")
         parts = ("codepoint", "base", "mark", "script") if self.is_composed else ()
-        texts = {name: tfds.features.Text() for name in ("title", "tags", "description", *parts)}
         names = [class_name(character) for character in self.characters]
-        return self.dataset_info(__doc__, names, image=image, similarity=tfds.features.Scalar(np.float32), **texts)
+        texts, similarity = ("title", "tags", "description", *parts), tfds.features.Scalar(np.float32)
+        return self.dataset_info(__doc__, names, *texts, image=image, similarity=similarity)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         return {split: self._generate_examples(split, count) for split, count in self.IMAGES_PER_CLASS.items()}

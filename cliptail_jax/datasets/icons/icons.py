@@ -58,8 +58,7 @@ class Icons(StreamingBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         image = tfds.features.Image(shape=(self.size, self.size, 3), encoding_format="png")
-        texts = {name: tfds.features.Text() for name in TEXTS}
-        return self.dataset_info(__doc__, vocabulary_names(VOCABULARY), image=image, **texts)
+        return self.dataset_info(__doc__, vocabulary_names(VOCABULARY), *TEXTS, image=image)
 
     def check_raw(self) -> None:
         super().check_raw()
