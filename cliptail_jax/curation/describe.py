@@ -113,6 +113,11 @@ def table_of(variant: Variant, path: Path) -> str:
     return tsv(columns, rows)
 
 
+def export(variant: Variant, path: Path) -> None:
+    """Writes the table of a variant's rows to a file."""
+    write(path, table_of(variant, path))
+
+
 def write(path: Path, text: str) -> None:
     """Writes a text file, whose folder may not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,7 +195,7 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
         write_text(folder / BALANCE, tsv(("entry", "before", "after"), zip(*variant.balance)))
         print(f"written      {folder}/{BALANCE}, how often each entry occurs before and after")
     if table:
-        write(table, table_of(variant, table))
+        export(variant, table)
         print(f"written      {table}")
     if metadata:
         write_croissant(variant, data, metadata)
