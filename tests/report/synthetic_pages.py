@@ -60,12 +60,11 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
         confusion = biased_confusion(frequency, 0.5 / (1 + number), rng, per_class=50, noise=0.1)
         log = [{"step": step, "train/loss": 5 / (1 + step), "images_per_second": 900.0} for step in range(steps)]
         calibration = Calibration(*rng.integers(100, 200, (3, classes, 15)))
-        run = run_in_memory(confusion, frequency, names, name=f"kind {number}", on="imagenet2012:validation", log=log)
-        evaluation = dataclasses.replace(
-            run.evaluation, results=dataclasses.replace(run.evaluation.results, calibration=calibration)
-        )
         summary = {"step": steps, "top1": 60.0, "head": 70.0, "mid": 60.0, "tail": 50.0, "settings": {}}
         summary |= {key: 0.5 for key in ("odds_acc", "f50", "slope_acc", "slope_pred", "corr_acc", "corr_pred")}
-        run.__dict__ |= {"sets": {evaluation.on: [summary]}, "latest": evaluation}
+        about = dict(name=f"kind {number}", on="imagenet2012:validation", summary=summary, log=log)
+        run = run_in_memory(confusion, frequency, names, **about)
+        results = dataclasses.replace(run.evaluation.results, calibration=calibration)
+        run.__dict__["latest"] = dataclasses.replace(run.evaluation, results=results)
         made.append(run)
     return Contents(Path("synthetic"), made, None, [], [])

@@ -98,14 +98,15 @@ def read_report(workdir):
     return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)
 
 
-def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyphs:test", **files):
-    """A run with an evaluation, whose files are not there."""
+def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyphs:test", summary=None, **files):
+    """A run with an evaluation, whose files are not there. Without a `summary`, that of the evaluation is computed."""
     results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups or {})
-    evaluation = Evaluation(on, names, summarize(results), results, confusion, results.predictions / confusion.sum())
+    summary = summary or summarize(results)
+    evaluation = Evaluation(on, names, summary, results, confusion, results.predictions / confusion.sum())
     run = Run(Path(name))
     noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
     run.__dict__ |= dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
-    run.__dict__ |= {"sets": {on: [evaluation.summary]}, **files}
+    run.__dict__ |= {"sets": {on: [summary]}, **files}
     return run
 
 
