@@ -46,7 +46,7 @@ VERDICTS = re.compile(r"(<!-- verdicts: (\w+) -->).*?<!-- end -->")
 VALUE = re.compile(
     r"-?[\d,]*\d(?P<decimals>\.\d+)?(?P<interval> \[[^\]\n]*\])?(?=<!-- (?P<study>\w+) (?P<reference>[\w./-]+) -->)"
 )
-KEPT = ("title", "means", "bias", "claims")  # of report.json
+KEPT = ("title", "means", "bias", "claims", "transfers")  # of report.json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,24 +89,9 @@ def main(arguments: Sequence[str]) -> None:
         report = read(Path(workdir) / "report.json")
         for claim in report["claims"]:
             claim["study"] = Path(claim["study"]).name  # not where it is on this machine
-        write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT} | {"transfers": transfers(report)})
+        write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT})
     for page in PAGES:
         write_text(page, with_tables(page.read_text(encoding="utf-8")))
-
-
-def transfers(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The scores of transfer of each group of runs."""
-    runs = report["runs"]
-    seeds = [runs] if runs.keys() <= report["means"].keys() else runs.values()
-    return {
-        name: [
-            {key: line[key] for key in ("set", "method", "score")}
-            for seed in seeds
-            if name in seed
-            for line in seed[name]["transfer"]
-        ]
-        for name in report["means"]
-    }
 
 
 def with_tables(text: str) -> str:

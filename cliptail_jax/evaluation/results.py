@@ -14,7 +14,7 @@ from cliptail_jax.concepts.vocabulary import BUILT_IN
 from cliptail_jax.config.sections import SOFTMAX
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file, save_array, save_arrays, work_path
-from cliptail_jax.metrics import calibration, groups, per_class
+from cliptail_jax.metrics import calibration, groups
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse
 from cliptail_jax.metrics.similarity import Similarities
@@ -148,10 +148,11 @@ def write_arrays(
             save_array(directory / f"{name}.npy", saved[name])
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
+    by_class = ClassResults.from_confusion(counts["confusion"])
     arrays = {
         "confusion": counts["confusion"],
-        "per_class_accuracy": per_class.per_class_accuracy(counts["confusion"]),
-        "per_class_predictions": per_class.per_class_predictions(counts["confusion"]),
+        "per_class_accuracy": by_class.accuracy,
+        "per_class_predictions": by_class.predictions,
         **dict(zip(GROUPS, class_groups or ())),
     }
     if "calibration" in counts:

@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.metrics.measures import GROUPS
 from cliptail_jax.plotting.style import add_grid, legend_below, style
 
 COLUMNS = ("run", "label")
-GROUPS = {"head": "head", "mid": "middle", "tail": "tail"}
 PANELS_PER_ROW = 4
 
 

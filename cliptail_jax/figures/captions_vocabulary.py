@@ -40,7 +40,7 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     """A panel for each of the PLANES."""
     planes = PLANES[:-1] if plain else PLANES
     for entry in entries:
-        entry.one_of("head", TREND_LINES)
+        entry.check_one_of("head", TREND_LINES)
     figure = Figure(figsize=(4.8 * len(planes), 5.2), layout="constrained")
     panels = figure.subplots(1, len(planes), squeeze=False)[0]
     labels = [draw_plane(axes, entries, x, y) for axes, (x, y) in zip(panels, planes)]

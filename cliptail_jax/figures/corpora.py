@@ -53,7 +53,7 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     measures = PLAIN if plain else MEASURES
     sets: dict[str, list[Entry]] = {}
     for entry in entries:
-        entry.one_of("kind", KINDS)
+        entry.check_one_of("kind", KINDS)
         sets.setdefault(entry.set_name, []).append(entry)
     colours = distinct("corpus", entries, COLOURS)
     markers = distinct("backbone", entries, MARKERS)

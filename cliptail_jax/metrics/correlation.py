@@ -26,18 +26,6 @@ def _complete(*arrays: PerClass) -> Float[np.ndarray, "array kept"]:
     return stacked[:, ~np.isnan(stacked).any(axis=0)]
 
 
-def line_slope(
-    x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]
-) -> Float[np.ndarray, "..."] | float:
-    """The slope of the least-squares line of y over x; nan if x is constant or there are fewer than 3 classes."""
-    if x.shape[-1] < 3:
-        return np.full(x.shape[:-1], np.nan)
-    x, y = (side - side.mean(axis=-1, keepdims=True) for side in (x, y))
-    spread = np.sum(x * x, axis=-1)
-    constant = np.ptp(x, axis=-1) < 1e-9  # but for rounding
-    return np.where(constant, np.nan, np.sum(x * y, axis=-1) / np.where(constant, 1, spread))
-
-
 def rank_correlation(
     x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]
 ) -> Float[np.ndarray, "..."] | float:
@@ -68,13 +56,12 @@ def slope_within_classes(
 
     With means over the runs of a class, the within estimator is Σ (y − ȳ_class)(x − x̄_class) / Σ (x − x̄_class)², summed
     over runs and classes (Wooldridge, Econometric Analysis of Cross Section and Panel Data, section 10.5). The
-    difficulty of a class thus has no influence. For a single run, it is the slope of the least-squares line.
+    difficulty of a class thus has no influence. For a single run, the means are over classes, so that it is the slope of
+    the least-squares line. It is nan if x does not vary about its means, or if there are fewer than 3 classes.
     """
-    if len(x) == 1:
-        return line_slope(x[0], y[0])
     if x.shape[-1] < 3:
         return np.full(x.shape[1:-1], np.nan)
-    x, y = (side - side.mean(axis=0) for side in (x, y))
+    x, y = (side - side.mean(axis=-1 if len(x) == 1 else 0, keepdims=True) for side in (x, y))
+    constant = (np.abs(x) < 1e-9).all(axis=(0, -1))  # but for rounding
     spread = np.sum(x * x, axis=(0, -1))
-    constant = (np.ptp(x, axis=0) < 1e-9).all(axis=-1)  # in each class
     return np.where(constant, np.nan, np.sum(x * y, axis=(0, -1)) / np.where(constant, 1, spread))

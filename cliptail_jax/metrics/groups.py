@@ -5,6 +5,8 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.errors import UserError
 
+PLOTTED_GROUPS = 10  # of classes of similar frequency
+
 
 def head_mid_tail(
     frequency: Int[np.ndarray, " class"], head: int | None = None, tail: int | None = None
@@ -33,9 +35,9 @@ def group_accuracy(per_class_accuracy: Float[np.ndarray, " class"], ids: Int[np.
 
 
 def group_means(
-    frequency: Int[np.ndarray, " class"], accuracy: Float[np.ndarray, " class"], groups: int = 10
+    frequency: Int[np.ndarray, " class"], accuracy: Float[np.ndarray, " class"]
 ) -> tuple[Float[np.ndarray, " group"], Float[np.ndarray, " group"]]:
-    """Means of frequency and accuracy over groups of classes of similar frequency, from rare to frequent.
+    """Means of frequency and accuracy over PLOTTED_GROUPS groups of classes of similar frequency, from rare to frequent.
 
     Classes of frequency 0 are a group of their own; classes without test examples are left out.
     """
@@ -43,5 +45,10 @@ def group_means(
     frequency, accuracy = frequency[known], accuracy[known]
     order = np.argsort(frequency, kind="stable")
     unseen, seen = order[frequency[order] == 0], order[frequency[order] > 0]
-    of_groups = [group for group in (unseen, *np.array_split(seen, groups)) if len(group)]
+    of_groups = [group for group in (unseen, *np.array_split(seen, PLOTTED_GROUPS)) if len(group)]
     return np.array([frequency[g].mean() for g in of_groups]), np.array([accuracy[g].mean() for g in of_groups])
+
+
+def evenly(length: int, number: int) -> Int[np.ndarray, " place"]:
+    """`number` of the places 0 to length − 1, evenly spread, with the first and the last; all if there are no more."""
+    return np.linspace(0, length - 1, min(number, length)).round().astype(int)

@@ -23,13 +23,12 @@ from cliptail_jax.metrics.calibration import Calibration, expected_calibration_e
 from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slope_within_classes
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.odds import images_for_half, odds_slope
-from cliptail_jax.metrics.per_class import share_correct
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, found
 
-GROUPS = ("head", "mid", "tail")
+GROUPS = {"head": "head", "mid": "middle", "tail": "tail"}  # of classes by frequency, with their names in texts
 POINTS = "accuracies (points)"
 UNSEEN = "no training or test image"
-CLASSES, QUERIES = "classes", "queries"
+CLASSES, QUERIES, PROBES = "classes", "queries", "probes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +65,7 @@ class ClassResults:
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
         """The share of each class's examples that are predicted correctly, in 0..1; nan without examples."""
-        return share_correct(self.correct, self.examples)
+        return np.where(self.examples > 0, self.correct / np.maximum(self.examples, 1), np.nan)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -99,12 +98,12 @@ class Measure:
         group: 'head', 'mid' or 'tail', if it is a statistic over these classes of the first run that is compared.
         needs: the attributes and values of an evaluation without which it is unknown.
         is_main: whether it is in log lines and in the tables of runs, not only in the table of all measures.
-        of_probes: whether claims compare linear probes instead of evaluations.
         option: the field of `config.eval` that an evaluation needs to compute it.
         left_out: why a class has no variable, if slopes leave such classes out.
         must_be_defined: whether it is undefined if more than 2.5 % of its resamples are.
         is_logarithmic: whether its mean over seeds is a geometric mean.
-        over: what its statistic is over: 'classes', or 'queries' of retrieval.
+        over: what its statistic is over: 'classes', 'queries' of retrieval, or 'probes', the classes of linear probes,
+            which claims compare instead of evaluations.
     """
 
     key: str
@@ -120,7 +119,6 @@ class Measure:
     group: str = ""
     needs: Sequence[str] = ()
     is_main: bool = False
-    of_probes: bool = False
     option: str = ""
     left_out: str = ""
     must_be_defined: bool = False
@@ -183,7 +181,7 @@ def summarize(results: Results) -> dict[str, float | int | list[float]]:
     """
     summary = {}
     for key, measure in MEASURES.items():
-        if not measure.is_known(results) or measure.of_probes:
+        if not measure.is_known(results) or measure.over == PROBES:
             continue
         if measure.has_interval:
             (found,) = measure.compare([results])
@@ -240,7 +238,7 @@ def _overconfidence(results: ClassResults, group: str) -> float:
 
 def _of_group(group: str, meaning: str) -> Measure:
     return Measure(
-        key=group, title=group, label=f"accuracy of the {'middle' if group == 'mid' else group} (%)", unit=POINTS,
+        key=group, title=group, label=f"accuracy of the {GROUPS[group]} (%)", unit=POINTS,
         format=".1f", meaning=f"accuracy on the {meaning} classes in percent", margin=2.0,
         variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
         value=lambda results: group_accuracy(results.accuracy, results.groups[group]),
@@ -353,8 +351,7 @@ def _table() -> tuple[Measure, ...]:
             value=lambda results: 100 * expected_calibration_error(results.calibration),
         ),
     ]  # fmt: skip
-    for group in GROUPS:
-        name = "middle" if group == "mid" else group
+    for group, name in GROUPS.items():
         more.append(
             Measure(
                 key=f"overconfidence_{group}",
@@ -384,7 +381,7 @@ def _table() -> tuple[Measure, ...]:
     more += [_mean_of(key, label, meaning, "similarity") for key, (label, meaning) in SIMILARITIES.items()]
     probe = Measure(
         key="probe", title="linear probe %", label="accuracy of linear probes (%)", unit=POINTS, format=".1f",
-        meaning="mean accuracy over classes of linear probes in percent", margin=1.0, of_probes=True,
+        meaning="mean accuracy over classes of linear probes in percent", margin=1.0, over=PROBES,
     )  # fmt: skip
     return (*main, *more, *_retrieval(), probe)
 

@@ -1,7 +1,6 @@
 """Counts correct and wrong predictions by class on the device, for the host."""
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
@@ -28,25 +27,3 @@ def top_k_correct(
     earlier = jnp.arange(logits.shape[1]) < labels[:, None]
     ahead = ~(logits <= own) | ((logits == own) & earlier)
     return jnp.sum((ahead.sum(axis=1) < k) & mask)
-
-
-def per_class_accuracy(confusion: Int[Array | np.ndarray, "class class"]) -> Float[np.ndarray, " class"]:
-    """The share of the examples of each class that are predicted correctly, in 0..1; nan for a class without examples.
-
-    `confusion` counts examples, rows by true class, columns by predicted class.
-    """
-    confusion = np.asarray(confusion, np.int64)
-    examples = confusion.sum(axis=1)
-    return share_correct(np.diagonal(confusion), examples)
-
-
-def share_correct(
-    correct: Int[np.ndarray, " class"], examples: Int[np.ndarray, " class"]
-) -> Float[np.ndarray, " class"]:
-    """The share of each class's examples that are correct, in 0..1; nan for a class without examples."""
-    return np.where(examples > 0, correct / np.maximum(examples, 1), np.nan)
-
-
-def per_class_predictions(confusion: Int[Array | np.ndarray, "class class"]) -> Int[np.ndarray, " class"]:
-    """The number of examples that are predicted as each class, correctly or not."""
-    return np.asarray(confusion, np.int64).sum(axis=0)

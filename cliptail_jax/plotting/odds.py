@@ -5,11 +5,9 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from cliptail_jax.metrics.groups import group_means
+from cliptail_jax.metrics.groups import PLOTTED_GROUPS, group_means
 from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.plotting.style import style
-
-GROUPS = 10  # of classes of similar frequency
 
 
 def draw_odds(
@@ -20,7 +18,7 @@ def draw_odds(
     number: int,
     label: str,
 ) -> None:
-    """Draws the mean accuracy of `GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
+    """Draws the mean accuracy of `PLOTTED_GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
 
     The mark is left out more than a decade beyond all frequencies.
 
@@ -29,22 +27,30 @@ def draw_odds(
         line: log-odds at one image and per decade; nan if they are unknown.
         number: of the style.
     """
-    places, means = group_means(frequency, accuracy, GROUPS)
+    places, means = group_means(frequency, accuracy)
     axes.plot(places, log_odds(means), **style(number) | {"linestyle": ""}, markersize=6, label=label)
     at_one, per_decade = line
     if np.isnan(per_decade):
         return
-    x = np.geomspace(max(frequency.min(), 1), frequency.max())
-    share = 1 / (1 + np.exp(-at_one - per_decade * np.log10(x)))
-    axes.plot(x, log_odds(share), **style(number) | {"marker": ""})
+    x, y = odds_curve(frequency, line)
+    axes.plot(x, y, **style(number) | {"marker": ""})
     log_half = -at_one / per_decade if per_decade > 0 else np.nan  # a small slope puts f50 itself beyond all numbers
     if np.log10(x[0]) - 1 <= log_half <= np.log10(x[-1]) + 1:
         axes.plot(10**log_half, 0, "|", color=style(number)["color"], markersize=16, markeredgewidth=2)
 
 
+def odds_curve(
+    frequency: Int[np.ndarray, " class"], line: tuple[float, float]
+) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
+    """Points of a regression of log-odds over the range of the frequencies. `line` is as in `draw_odds`."""
+    at_one, per_decade = line
+    x = np.geomspace(max(frequency.min(), 1), frequency.max())
+    return x, log_odds(1 / (1 + np.exp(-at_one - per_decade * np.log10(x))))
+
+
 def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:
     """Adds ticks in percent, and of class frequency over the range of `frequency`, to axes with all their data."""
-    axes.set_title(f"accuracy of {GROUPS} groups of classes; | is f50", fontsize=10)
+    axes.set_title(f"accuracy of {PLOTTED_GROUPS} groups of classes; | is f50", fontsize=10)
     bounds = axes.get_ylim()  # which ticks would widen
     axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
     axes.set_ylim(bounds)

@@ -11,10 +11,10 @@ from jaxtyping import Float, Int, Integer
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.report.looks import Look, look
-from cliptail_jax.results.directory import Contents, directory_name
+from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.evaluation import Evaluation
-from cliptail_jax.results.group import RunGroup, in_replicates
-from cliptail_jax.results.run import Run
+from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.run import Run, directory_name
 
 MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
 MOST_FREQUENCIES = 4  # columns
@@ -31,7 +31,10 @@ class ComparedGroup(RunGroup):
 
     def __init__(self, name: str, runs: Sequence[Run], look: Look, shared: Mapping[str, Evaluation]):
         is_mirrored = any(run.seed.endswith("_mirrored") for run in runs)
-        super().__init__(name, in_replicates(runs), 2 if is_mirrored else 1)
+        replicates: dict[str, list[Run]] = {}
+        for run in runs:
+            replicates.setdefault(run.seed.removesuffix("_mirrored"), []).append(run)
+        super().__init__(name, list(replicates.values()), 2 if is_mirrored else 1)
         self.look, self.shared = look, shared
 
     @functools.cached_property
@@ -67,6 +70,10 @@ class Comparison:
     def evaluated(self) -> list[ComparedGroup]:
         """The kinds that have an evaluation on the shared classes."""
         return [kind for kind in self.kinds if kind.shared]
+
+    @property
+    def runs(self) -> list[tuple[Owner, Run]]:
+        return [((kind.name, run.seed), run) for kind in self.kinds for run in kind.runs]
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
         """The different class frequencies, by a name of the runs that have them; of many, the extremes."""
@@ -112,16 +119,11 @@ def compare(directories: Sequence[Contents]) -> Comparison:
             found.setdefault(name, []).append(run)
     evaluations = [run.evaluation for runs in found.values() for run in runs if run.evaluation]
     shared, notes = shared_classes(evaluations)
-    labels, union = list(shared), {}
-    for evaluation in evaluations:
-        union |= dict.fromkeys(evaluation.class_names)
-    labels += [name for name in union if name not in set(shared)]
-    kinds = []
+    known = set(shared)
+    others = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in known)
+    labels, kinds = [*shared, *others], []
     for number, (name, runs) in enumerate(found.items()):
-        restricted = {}
-        for run in runs:
-            if run.evaluation and shared:
-                restricted[run.seed] = restrict(run.evaluation, shared, labels)
+        restricted = {run.seed: restrict(run.evaluation, shared, labels) for run in runs if run.evaluation and shared}
         kinds.append(ComparedGroup(name, runs, look(number), restricted))
     return Comparison(kinds, distinct(labels), len(shared), notes)
 

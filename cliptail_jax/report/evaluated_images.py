@@ -1,23 +1,22 @@
 """The most informative test images of each class, with the prediction of each run."""
 
 import functools
+import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from cliptail_jax.config.fields import to_config
-from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import evaluation_set, open_set
 from cliptail_jax.report.thumbnails import check_built, thumbnails
+from cliptail_jax.report.training_images import data_section
 from cliptail_jax.results.run import Run
 
-READ_BY_EVALUATION = ("name", "data_dir", "class_names", "seed")
+READ_BY_EVALUATION = ("data.name", "data.data_dir", "data.class_names", "data.seed")
 
 
 class EvaluationImages:
@@ -52,9 +51,8 @@ def open_images(run: Run) -> EvaluationImages:
     if run.is_published:
         images = open_published_images(evaluation.on, config.get("data.data_dir", ""))
     else:
-        fields = {name: config.get(f"data.{name}", getattr(Data, name)) for name in READ_BY_EVALUATION}
-        random_classes = config.get("eval.random_classes", 0)
-        images = open_run_images(evaluation.on, tuple(fields.items()), random_classes, run.class_names)
+        values = json.dumps({key: config[key] for key in READ_BY_EVALUATION if key in config})
+        images = open_run_images(evaluation.on, values, config.get("eval.random_classes", 0), run.class_names)
     counted = np.zeros(evaluation.confusion.shape, np.int64)
     if len(images.labels) == len(evaluation.predicted) and images.labels.max() < len(counted):
         known = evaluation.predicted != UNKNOWN
@@ -71,12 +69,9 @@ def open_published_images(on: str, data_dir: str) -> EvaluationImages:
 
 
 @functools.lru_cache(maxsize=8)
-def open_run_images(
-    on: str, fields: tuple[tuple[str, Any], ...], random_classes: int, class_names: tuple[str, ...]
-) -> EvaluationImages:
-    """`fields` are those of the section `data` in READ_BY_EVALUATION."""
-    data = to_config(Data())
-    data.update(dict(fields))
+def open_run_images(on: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
+    """`values` are those of the fields in READ_BY_EVALUATION, as JSON."""
+    data = data_section(values)
     check_built(evaluation_set(on).source.name, data.data_dir)
     return EvaluationImages(open_run_set(on, random_classes, data, class_names, uses_prompts=True).variant)
 

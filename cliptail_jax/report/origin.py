@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.report.comparison import ComparedGroup, Comparison, Owner, named
-from cliptail_jax.results.directory import Contents, directory_name
-from cliptail_jax.results.run import Run
+from cliptail_jax.results.directory import Contents
+from cliptail_jax.results.run import Run, directory_name
 
 ABSENT = "–"
 
@@ -62,7 +62,6 @@ class Fact(NamedTuple):
 
 def facts(comparison: Comparison) -> dict[str, list[Fact]]:
     """Data, templates, software, hardware, commit and checkpoints: each distinct value, with its runs."""
-    runs = [((kind.name, run.seed), run) for kind in comparison.kinds for run in kind.runs]
     describe = {
         "data set": data_of,
         "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
@@ -75,7 +74,7 @@ def facts(comparison: Comparison) -> dict[str, list[Fact]]:
         "commit": lambda run: run.noted.get("commit") or "",
         "checkpoint": lambda run: run.checkpoint,
     }
-    return collected(runs, describe)
+    return collected(comparison.runs, describe)
 
 
 def transfer_facts(transfer: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Fact]]:
@@ -97,16 +96,16 @@ def collected(
     described: Sequence[tuple[Owner, Any]], describe: Mapping[str, Callable[[Any], str]]
 ) -> dict[str, list[Fact]]:
     """By name, the distinct texts of what is described, with their owners."""
-    every = [owner for owner, _ in described]
-    result = {}
-    for name, of in describe.items():
-        owners: dict[str, list[Owner]] = {}
-        for owner, value in described:
-            if text := of(value):
-                owners.setdefault(text, []).append(owner)
-        if owners:
-            result[name] = [Fact(text, named(of, every)) for text, of in owners.items()]
-    return result
+    return {name: found for name, of in describe.items() if (found := distinct_texts(described, of))}
+
+
+def distinct_texts(described: Sequence[tuple[Owner, Any]], describe: Callable[[Any], str]) -> list[Fact]:
+    """The distinct texts of what is described, but for the empty one, with their owners."""
+    owners: dict[str, list[Owner]] = {}
+    for owner, value in described:
+        if text := describe(value):
+            owners.setdefault(text, []).append(owner)
+    return [Fact(text, named(of, [owner for owner, _ in described])) for text, of in owners.items()]
 
 
 def data_of(run: Run) -> str:
@@ -137,20 +136,16 @@ def hardware_of(noted: Mapping[str, Any]) -> str:
 
 def class_lists(comparison: Comparison) -> dict[str, str]:
     """The class names of runs as one text, with their runs."""
-    owners: dict[tuple[str, ...], list[Owner]] = {}
-    every = []
-    for kind in comparison.kinds:
-        for run in kind.runs:
-            every.append((kind.name, run.seed))
-            if names := run.class_names or (run.evaluation.class_names if run.evaluation else ()):
-                owners.setdefault(names, []).append(every[-1])
-    return {named(of, every) or "all runs": ", ".join(names) for names, of in owners.items()}
+
+    def names_of(run: Run) -> str:
+        return ", ".join(run.class_names or (run.evaluation.class_names if run.evaluation else ()))
+
+    return {fact.of or "all runs": fact.text for fact in distinct_texts(comparison.runs, names_of)}
 
 
 def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[str, str]:
     """The commands that repeat the numbers, by their results."""
     found: dict[str, list[str]] = {}
-    of_runs: dict[str, list[Owner]] = {}
     for contents in directories:
         if contents.study:
             if command := contents.study.command:
@@ -160,13 +155,8 @@ def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[st
         for command in dict.fromkeys(result.get("origin", {}).get("command") for result in contents.transfers):
             if command:
                 found.setdefault(command, []).append(f"the transfer {directory_name(contents.workdir)}")
-    for kind in comparison.kinds:
-        for run in kind.runs:
-            if command := run.noted.get("command"):
-                of_runs.setdefault(command, []).append((kind.name, run.seed))
-    every = [(kind.name, run.seed) for kind in comparison.kinds for run in kind.runs]
-    for command, owners in of_runs.items():
+    for command, of in distinct_texts(comparison.runs, lambda run: run.noted.get("command")):
         # A command of a whole study is not among those found, as in the page of one of its runs.
         of_study = " -m cliptail_jax.study " in command and " --only=" not in command and command not in found
-        found.setdefault(command, []).append("the whole study" if of_study else named(owners, every) or "all runs")
+        found.setdefault(command, []).append("the whole study" if of_study else of or "all runs")
     return {", ".join(of): command for command, of in found.items()}

@@ -24,7 +24,8 @@ from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.results.claims import ClaimResult
-from cliptail_jax.results.directory import Contents, directory_name, matches, read_directory, select
+from cliptail_jax.results.directory import Contents, matches, read_directory, select
+from cliptail_jax.results.run import directory_name
 from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
@@ -119,8 +120,8 @@ def render(
     title: str,
     missing: Sequence[str],
     failures: Mapping[str, str],
-    images: PageImages = PageImages(None, ()),
-    runs: Sequence[str] = EVERY,
+    images: PageImages,
+    runs: Sequence[str],
 ) -> str:
     """The text of the page."""
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
@@ -200,8 +201,8 @@ def sentence(comparison: Comparison, configs: origin.Configs) -> str:
     kinds = comparison.kinds
     if not kinds:
         return ""
-    number = sum(len(kind.runs) for kind in kinds)
-    pairs = any(run.seed.endswith("_mirrored") for kind in kinds for run in kind.runs)
+    number = len(comparison.runs)
+    pairs = any(run.seed.endswith("_mirrored") for _, run in comparison.runs)
     what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
     parts = [f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name]
     if number > len(kinds):
@@ -247,9 +248,9 @@ def without_frequency(comparison: Comparison) -> list[str]:
 def at_chance(comparison: Comparison) -> list[str]:
     """Notes on kinds of runs that are no better than chance."""
     return [
-        f"{kind.name} is at chance, where a small slope is no robustness: {kind.chance_note}. Claims on it are not tested."
+        f"{kind.name} is at chance, where a small slope is no robustness: {note}. Claims on it are not tested."
         for kind in comparison.kinds
-        if kind.chance_note
+        if (note := kind.chance_note())
     ]
 
 
@@ -264,13 +265,10 @@ def missing_runs(contents: Contents) -> list[str]:
 def warnings(comparison: Comparison) -> dict[str, str]:
     """The warnings of each run's training."""
     found = {}
-    for kind in comparison.kinds:
-        for run in kind.runs:
-            texts = list(run.warnings)
-            if not run.is_finished:
-                texts.append("its training has not ended")
-            if texts:
-                found[f"{kind.name} {run.seed}".strip()] = "; ".join(texts)
+    for owner, run in comparison.runs:
+        texts = [*run.warnings, *([] if run.is_finished else ["its training has not ended"])]
+        if texts:
+            found[" ".join(owner).strip()] = "; ".join(texts)
     return found
 
 

@@ -23,12 +23,12 @@ from bokeh.models import (
     Span,
 )
 from bokeh.plotting import figure
-from jaxtyping import Float, Int
 
-from cliptail_jax.metrics.groups import group_means
+from cliptail_jax.metrics.groups import evenly, group_means
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.metrics.retrieval import by_decile
+from cliptail_jax.plotting.odds import odds_curve
 from cliptail_jax.report.comparison import ComparedGroup, Comparison, wrong_predictions
 from cliptail_jax.results.run import Run
 
@@ -69,8 +69,8 @@ class Plots:
         self._shapes: dict[str, CustomJS] = {}
         if any(e.frequency is not None for kind in comparison.evaluated for e in kind.shared.values()):
             self.points = self._class_source()
-            self._by_frequency("accuracy", "accuracy (%)", "accuracy")
-            self._by_frequency("predictions", "share of predictions (%)", "share of predictions")
+            self._by_frequency("accuracy", "accuracy")
+            self._by_frequency("predictions", "share of predictions")
         self._plane("slopes", "top1", "odds_acc")
         self._plane("correlations", "corr_acc", "corr_pred")
         self._groups()
@@ -102,10 +102,11 @@ class Plots:
         self.figures[name], self.about[name] = plot, about
         return plot
 
-    def _shows(self, kind: ComparedGroup, renderer: Model) -> None:
-        """Note that a renderer and its glyph show a kind, in its colour."""
-        self.of_kind[kind.name].append((renderer, []))
-        self._has_colour(kind, renderer.glyph)
+    def _shows(self, kind: ComparedGroup, *renderers: Model) -> None:
+        """Note that renderers and their glyphs show a kind, in its colour."""
+        for renderer in renderers:
+            self.of_kind[kind.name].append((renderer, []))
+            self._has_colour(kind, renderer.glyph)
 
     def _has_colour(self, kind: ComparedGroup, glyph: Model) -> None:
         """Note that a glyph has the colour of a kind."""
@@ -152,7 +153,7 @@ class Plots:
         data = {key: value if key in strings else np.concatenate(value) for key, value in columns.items()}
         return ColumnDataSource(data, name="points")
 
-    def _by_frequency(self, name: str, label: str, what: str) -> None:
+    def _by_frequency(self, name: str, what: str) -> None:
         """A marker for each class and run, the means of groups of classes of similar frequency, and a line.
 
         Accuracy is on an axis of log-odds, and its line is the regression of `odds_acc`, with a cross at f50; the line of
@@ -191,7 +192,7 @@ class Plots:
             value = np.concatenate([getattr(e, "share" if name == "predictions" else "accuracy") for e in known])
             means = group_means(frequency, value)
             x, of_groups = np.maximum(means[0], UNSEEN), 100 * means[1] if name == "predictions" else log_odds(means[1])
-            line = (x, of_groups) if name == "predictions" else odds_curve(kind, frequency)
+            line = (x, of_groups) if name == "predictions" else odds_curve(frequency, kind.odds_line)
             lines = [
                 plot.line(*line, color=kind.look.colour, line_width=2.5, line_dash=kind.look.dash),
                 plot.scatter(x, of_groups, size=9, color=kind.look.colour, **self._marker(kind)),
@@ -202,8 +203,7 @@ class Plots:
                 lines.append(
                     plot.scatter([half], [0], size=16, line_width=3, line_color=kind.look.colour, marker="cross")
                 )
-            for drawn in lines:
-                self._shows(kind, drawn)
+            self._shows(kind, *lines)
         plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
         plot.xaxis.formatter = PrintfTickFormatter(format="%g")
         if name == "accuracy":
@@ -215,10 +215,13 @@ class Plots:
             plot.yaxis.formatter = PrintfTickFormatter(format="%g")
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
             plot.add_layout(even)
-        plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", label
-        seed = [("run", "@kind @seed")]
-        tooltips = [("class", "@name"), *seed, ("images", "@images{0,0}"), ("accuracy", "@accuracy{0.0} %")]
-        tooltips += [("predicted", "@share{0.00} % of all"), ("mostly taken for", "@wrong")]
+        plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", f"{what} (%)"
+        tooltips = [("class", "@name"), ("run", "@kind @seed"), ("images", "@images{0,0}")]
+        tooltips += [
+            ("accuracy", "@accuracy{0.0} %"),
+            ("predicted", "@share{0.00} % of all"),
+            ("mostly taken for", "@wrong"),
+        ]
         formatters = {}
         if self._shows_images:
             tooltips.append(("trained on", "".join(f'<img {TOOLTIP_IMAGE} src="@class{{{n}}}">' for n in range(3))))
@@ -253,18 +256,14 @@ class Plots:
                 )
             )  # fmt: skip
             for ends in (("left", "y", "right", "y"), ("x", "low", "x", "high")):
-                bar = plot.segment(*ends, source=source, color=kind.look.colour, line_width=1.5)
-                self._shows(kind, bar)
-            drawn = plot.scatter("x", "y", source=source, size=13, color=kind.look.colour, **self._marker(kind))
-            self._shows(kind, drawn)
-            markers.append(drawn)
+                self._shows(kind, plot.segment(*ends, source=source, color=kind.look.colour, line_width=1.5))
+            markers.append(plot.scatter("x", "y", source=source, size=13, color=kind.look.colour, **self._marker(kind)))
+            self._shows(kind, markers[-1])
             if paths[kind.name]:
                 look = dict(line_color=kind.look.colour, line_dash=kind.look.dash, line_width=1.5, line_alpha=0.6)
-                line = plot.line(*zip(*paths[kind.name]), **look)
-                self._shows(kind, line)
+                self._shows(kind, plot.line(*zip(*paths[kind.name]), **look))
         plot.x_range.only_visible = plot.y_range.only_visible = True
-        if y != "top1":
-            plot.add_layout(Span(location=0, dimension="width", line_width=1))
+        plot.add_layout(Span(location=0, dimension="width", line_width=1))
         tooltips = [("runs", "@kind"), ("top-1", "@top1{0.0} %"), (x, "@x{0.00} [@left{0.00}, @right{0.00}]")]
         tooltips.append((y, "@y{0.00} [@low{0.00}, @high{0.00}]"))
         if x == "top1":
@@ -311,7 +310,7 @@ class Plots:
             for run in kind.runs:
                 points = [(x, y) for x, y in points_of(run) if y is not None and math.isfinite(y)]
                 if points:
-                    curves.append((number, kind, run, thinned(points)))
+                    curves.append((number, kind, run, [points[i] for i in evenly(len(points), LONGEST)]))
         if not curves:
             return
         plot = self._figure(name, f"{label} by {over}, a line with markers for each run.", height=340)
@@ -329,8 +328,7 @@ class Plots:
                 **self._marker(kind),
             )  # fmt: skip
             lines.append(line if len(points) > 1 else drawn)
-            for renderer in (line, drawn):
-                self._shows(kind, renderer)
+            self._shows(kind, line, drawn)
         plot.xaxis.axis_label, plot.yaxis.axis_label = over, label
         plot.x_range.only_visible = plot.y_range.only_visible = True
         tooltips = [("run", "$name"), (over, "@step{0,0}"), (label, "@value{0.000}")]
@@ -362,8 +360,7 @@ class Plots:
             line = plot.line("x", "y", source=source, color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
             drawn = plot.scatter("x", "y", source=source, size=8, color=kind.look.colour, **self._marker(kind))
             markers.append(drawn)
-            for renderer in (line, drawn):
-                self._shows(kind, renderer)
+            self._shows(kind, line, drawn)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "confidence (%)", "accuracy (%)"
         tooltips = [("runs", "@kind"), ("confidence", "@x{0.0} %"), ("accuracy", "@y{0.0} %")]
         plot.add_tools(HoverTool(renderers=markers, tooltips=[*tooltips, ("examples", "@examples{0,0}")]))
@@ -403,19 +400,3 @@ def recall_by_decile(run: Run) -> list[Point]:
     if run.retrieval is None or run.retrieval.results.word_frequency is None:
         return []
     return list(enumerate(by_decile(run.retrieval.results)["decile_r5"].tolist(), 1))
-
-
-def thinned(points: Sequence[Point]) -> list[Point]:
-    """At most LONGEST of the points, evenly spread, with the first and the last."""
-    if len(points) <= LONGEST:
-        return list(points)
-    return [points[round(place)] for place in np.linspace(0, len(points) - 1, LONGEST)]
-
-
-def odds_curve(
-    kind: ComparedGroup, frequency: Int[np.ndarray, " class"]
-) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
-    """The regression of a kind's log-odds of being right, over the range of its class frequencies."""
-    at_one, per_decade = kind.odds_line
-    x = np.geomspace(max(frequency.min(), 1), frequency.max())
-    return x, log_odds(1 / (1 + np.exp(-at_one - per_decade * np.log10(x))))

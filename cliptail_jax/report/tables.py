@@ -1,14 +1,14 @@
 """The tables of the page: numbers as text, and as values to sort and download."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.metrics.measures import MEASURES, QUERIES, Measure, main_measures
 from cliptail_jax.report.comparison import Comparison
 from cliptail_jax.results.directory import short_names
 from cliptail_jax.results.group import RunGroup, mean_of
-from cliptail_jax.results.transfers import METHODS
+from cliptail_jax.results.transfers import by_column
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
 
 
@@ -40,30 +40,31 @@ def run_measures() -> list[Measure]:
 def run_table(comparison: Comparison) -> Table:
     """A row for each kind; columns that no kind has are left out."""
     columns: dict[tuple[str, str], list[Cell]] = {}
-
-    def add(title: str, meaning: str, cells: list[Cell]) -> None:
-        if any(cell.text != UNDEFINED for cell in cells):
-            columns[title, meaning] = cells
-
     kinds = comparison.kinds
     if any(kind.runs[0].is_published for kind in kinds):
         short = frequency_names(comparison)
         corpora = [
             short.get(kind.runs[0].summary.get("settings", {}).get("class_frequency"), UNDEFINED) for kind in kinds
         ]
-        add("class frequency", "the corpus or table that classes are counted in", [Cell(corpus) for corpus in corpora])
+        columns["class frequency", "the corpus or table that classes are counted in"] = [*map(Cell, corpora)]
     if any(len(kind.runs) > 1 for kind in kinds):
         finished = [sum(run.is_finished for run in kind.runs) for kind in kinds]
-        add("n", "the number of finished runs, over which the others are means", [number(n, "d") for n in finished])
-    add("images", "the number of training images", [number(kind.images, ",.0f") for kind in kinds])
+        columns["n", "the number of finished runs, over which the others are means"] = [
+            number(n, "d") for n in finished
+        ]
+    columns["images", "the number of training images"] = [number(kind.images, ",.0f") for kind in kinds]
     for measure in run_measures():
-        title, meaning = measure.title, measure.meaning
-        if measure.has_interval:
-            title = f"{title} [95 %]"
-        add(title, meaning, [with_interval(kind, measure) for kind in kinds])
-    add("minutes", "the duration of a training", [number(kind.minutes, ".1f") for kind in kinds])
-    add("images/s", "the median over steps", [number(kind.images_per_second, ",.0f") for kind in kinds])
-    return Table(list(columns), {kind.name: [cells[i] for cells in columns.values()] for i, kind in enumerate(kinds)})
+        title = f"{measure.title} [95 %]" if measure.has_interval else measure.title
+        columns[title, measure.meaning] = [with_interval(kind, measure) for kind in kinds]
+    columns["minutes", "the duration of a training"] = [number(kind.minutes, ".1f") for kind in kinds]
+    columns["images/s", "the median over steps"] = [number(kind.images_per_second, ",.0f") for kind in kinds]
+    return without_empty([kind.name for kind in kinds], columns)
+
+
+def without_empty(rows: Iterable[str], columns: Mapping[tuple[str, str], Sequence[Cell]]) -> Table:
+    """A table of columns by title and meaning, without those that are undefined in all rows."""
+    known = {title: cells for title, cells in columns.items() if any(cell.text != UNDEFINED for cell in cells)}
+    return Table(list(known), {name: [cells[i] for cells in known.values()] for i, name in enumerate(rows)})
 
 
 def set_table(comparison: Comparison) -> Table:
@@ -73,8 +74,11 @@ def set_table(comparison: Comparison) -> Table:
     """
     measures = [*run_measures(), *(m for m in MEASURES.values() if m.over == QUERIES and not m.is_main)]
     rows, of = {}, {}
-    runs = [run for kind in comparison.kinds for run in kind.runs]
-    if all(len(run.sets) < 2 and len(run.last_evaluations()) < 2 and run.latest is run.evaluation for run in runs):
+    single = (
+        len(run.sets) < 2 and len(run.last_evaluations()) < 2 and run.latest is run.evaluation
+        for _, run in comparison.runs
+    )
+    if all(single):
         return Table([], rows, of)
     short = frequency_names(comparison)
     for kind in comparison.kinds:
@@ -87,29 +91,26 @@ def set_table(comparison: Comparison) -> Table:
                 row = f"{kind.name} on {on}" + (f", by {short[frequency]}" if len(found) > 1 else "")
                 rows[row] = [number(mean_of([line.get(m.key) for line in lines]), m.format) for m in measures]
                 of[row] = kind.name
-    shown = [i for i, _ in enumerate(measures) if any(row[i].text != UNDEFINED for row in rows.values())]
-    header = [(measures[i].title, measures[i].meaning) for i in shown]
-    return Table(header, {name: [row[i] for i in shown] for name, row in rows.items()}, of)
+    columns = zip(((measure.title, measure.meaning) for measure in measures), zip(*rows.values()))
+    return without_empty(rows, dict(columns))._replace(of=of)
 
 
 def measure_table(comparison: Comparison) -> Table:
     """The other measures, if they were computed: overconfidence, neural collapse, similarities."""
-    kinds = [kind for kind in comparison.kinds if kind.shared]
-    others = [measure for measure in MEASURES.values() if measure not in run_measures()]
-    known = [measure for measure in others if any(not math.isnan(kind.mean(measure.key)) for kind in kinds)]
-    rows = {kind.name: [number(kind.mean(m.key), m.format) for m in known] for kind in kinds}
-    return Table([(measure.title, measure.meaning) for measure in known], rows if known else {})
+    kinds, others = comparison.evaluated, [measure for measure in MEASURES.values() if measure not in run_measures()]
+    columns = {(m.title, m.meaning): [number(kind.mean(m.key), m.format) for kind in kinds] for m in others}
+    table = without_empty([kind.name for kind in kinds], columns)
+    return table if table.header else Table([], {})
 
 
 def transfer_table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """Scores by kind or model, and a column for each set and method."""
-    columns = list(dict.fromkeys((r["set"], r["method"]) for of_kind in results.values() for r in of_kind))
-    rows = {}
-    for name, of_kind in results.items():
-        scores = ([r.get("score") for r in of_kind if (r["set"], r["method"]) == column] for column in columns)
-        rows[name] = [number(mean_of(of_column), ".1f") for of_column in scores]
-    header = [(f"{on}: {METHODS[method].lower()} %", "") for on, method in columns]
-    return Table(header, rows, first="model")
+    titles, rows = by_column(results)
+    scores = {
+        name: [number(mean_of([result["score"] for result in cell]), ".1f") for cell in cells]
+        for name, cells in rows.items()
+    }
+    return Table([(title, "") for title in titles], scores, first="model")
 
 
 def columns_of(table: Table) -> tuple[list[str], list[list[Any]]]:
@@ -149,7 +150,7 @@ def with_interval(group: RunGroup, measure: Measure) -> Cell:
 
 def frequency_names(comparison: Comparison) -> dict[str, str]:
     """Short names of the corpora and tables whose class frequencies published models are compared with."""
-    runs = [run for kind in comparison.kinds for run in kind.runs if run.is_published]
+    runs = [run for _, run in comparison.runs if run.is_published]
     return short_names(
         dict.fromkeys(name for run in runs for on in run.sets for name in run.last_evaluations(on) if name)
     )

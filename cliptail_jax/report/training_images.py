@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import fields_of, to_config
@@ -14,6 +13,7 @@ from cliptail_jax.config.training import Data
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.groups import evenly
 from cliptail_jax.report.thumbnails import check_built, thumbnails
 from cliptail_jax.results.run import Run
 
@@ -78,7 +78,8 @@ def choose_images(values: str, each: int) -> TrainingImages:
     variant = open_variant(data_section(values))
     order = np.argsort(variant.labels, kind="stable")
     ends = variant.unlabelled + np.cumsum(variant.class_frequency)  # rows without a class come first
-    rows = [evenly(order[start:end], each) for start, end in zip([variant.unlabelled, *ends], ends)]
+    classes = (order[start:end] for start, end in zip([variant.unlabelled, *ends], ends))
+    rows = [of_class[evenly(len(of_class), each)] for of_class in classes]
     chosen = np.concatenate([order[:0], *rows])
     small = dict(zip(chosen.tolist(), thumbnails(variant.source, variant.records[chosen])))
     of_class = {
@@ -135,10 +136,3 @@ def source_of(values: str) -> str:
 
 def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def evenly(rows: Int[np.ndarray, " row"], number: int) -> Int[np.ndarray, " some"]:
-    """The given number of rows, evenly spread, including the first and the last; all rows if there are no more."""
-    if len(rows) <= number:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, number).round().astype(int)]

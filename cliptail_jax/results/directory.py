@@ -2,22 +2,18 @@
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import is_remote
 from cliptail_jax.results.claims import ClaimResult
-from cliptail_jax.results.run import Run
-from cliptail_jax.results.study import Study, read_study
+from cliptail_jax.results.run import Run, find_runs
+from cliptail_jax.results.study import Study, by_replicate, read_study
 from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.results.transfers import Transfer, read_transfers
-from cliptail_jax.runs.directory import CONFIG
 
-SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder
 # What a run has in place of files that are damaged.
 WITHOUT = {
@@ -55,12 +51,7 @@ class Contents:
         """The claims of its study, tested on the runs that have finished."""
         if self.study is None:
             return {}
-        finished = {f"{run.seed}/{run.name}": run for run in self.runs if run.is_finished}
-        replicates = [
-            [{name: run for name in self.study.runs if (run := finished.get(f"{seed}/{name}"))} for seed in replicate]
-            for replicate in filter(None, self.study.replicates)
-        ]
-        return evaluate_claims(self.study.claims, replicates, self.study.changes)
+        return evaluate_claims(self.study.claims, by_replicate(self.study, self.runs), self.study.changes)
 
     @property
     def names(self) -> list[str]:
@@ -92,19 +83,6 @@ def read_directory(workdir: Path) -> Contents:
         for run in (run for run in runs if run.workdir.parent == folder):
             run.transfers = [result for result in results if Path(result["model"]).name == run.workdir.name]
     return Contents(workdir, runs, study, transfers, problems)
-
-
-def find_runs(workdir: Path) -> list[Run]:
-    """The runs in a directory, which may be a run itself."""
-    if (workdir / CONFIG).exists():
-        return [Run(workdir, directory_name(workdir))]
-    found = []
-    for child in sorted(workdir.iterdir()):
-        if (child / CONFIG).exists():
-            found.append(Run(child))
-        elif SEED.fullmatch(child.name) and child.is_dir():
-            found += [Run(run, seed=child.name) for run in sorted(child.iterdir()) if (run / CONFIG).exists()]
-    return found
 
 
 def is_readable(run: Run, problems: Problems) -> bool:
@@ -157,8 +135,3 @@ def attempt(read: Callable[[], Value], default: Value, problems: Problems) -> Va
     except OSError as error:
         problems.append(f"{error.filename} cannot be read: {error.strerror}")
     return default
-
-
-def directory_name(path: Path) -> str:
-    """The name of a directory, also for '.' and '..'."""
-    return path.name if is_remote(path) else Path(path).resolve().name

@@ -27,23 +27,6 @@ def twice_chance(classes: int) -> float:
     return 200 / (classes + 1)
 
 
-def chance_note(replicates: Sequence[Sequence[ClassResults]]) -> str:
-    """The reason why runs count as at chance (the interval of their accuracy includes twice chance), else ''.
-
-    Args:
-        replicates: the results of the runs of each seed or mirrored pair, over the same classes.
-    """
-    classes = len(replicates[0][0].correct) if replicates else 0
-    if classes < 2:
-        return ""
-    accuracies = [MEASURES["top1"].compare(results)[0] for results in replicates]
-    estimate, bound = mean_over_seeds(accuracies), twice_chance(classes)
-    if not estimate.low <= bound:
-        return ""
-    interval = f"{estimate.value:.1f} % [{estimate.low:.1f}, {estimate.high:.1f}]"
-    return f"its top-1 of {interval} is not above twice chance, {bound:.1f} %"
-
-
 class RunGroup:
     """Runs of one name that differ only in seed, or in the order of class frequencies.
 
@@ -82,7 +65,7 @@ class RunGroup:
                 return Estimate(-math.inf if beyond == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
             return Estimate(*(math.nan if number is None else number for number in numbers))
-        found = [MEASURES[key].compare(results)[0] for results in self._complete if _has(key, results)]
+        found = [MEASURES[key].compare(results)[0] for results in self._complete() if _has(key, results)]
         defined = [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
         mean = geometric_mean_over_seeds if MEASURES[key].is_logarithmic else mean_over_seeds
         return mean(defined) if defined else UNDEFINED
@@ -106,27 +89,37 @@ class RunGroup:
         """The number of classes that a measure leaves out: the largest of any replicate."""
         if len(self.runs) == self.size == 1 and f"{key}_left_out" in self.runs[0].summary:
             return self.runs[0].summary[f"{key}_left_out"]
-        return max((MEASURES[key].classes_left_out(runs) for runs in self._complete if _has(key, runs)), default=0)
+        return max((MEASURES[key].classes_left_out(runs) for runs in self._complete() if _has(key, runs)), default=0)
 
-    @functools.cached_property
-    def _complete(self) -> list[list[Results]]:
-        """The results of the complete replicates, over the same classes."""
+    def _complete(self, on: str = "") -> list[list[Results]]:
+        """The results of the complete replicates on a set, by default the main one, over the same classes."""
         complete = []
         for replicate in self.replicates:
-            evaluations = [run.latest for run in replicate if run.latest]
+            evaluations = [run.evaluated_on(on) if on else run.latest for run in replicate if on or run.latest]
             if len(evaluations) == self.size and len({e.class_names for e in evaluations}) == 1:
                 complete.append([evaluation.results for evaluation in evaluations])
         return complete
 
-    @functools.cached_property
-    def chance_note(self) -> str:
-        """The reason why its runs count as at chance; '' if they do not."""
-        return chance_note([results for results in self._complete if isinstance(results[0], ClassResults)])
+    def chance_note(self, on: str = "") -> str:
+        """The reason why its runs count as at chance on a set, by default the main one; '' if they do not.
+
+        They do if the interval of their accuracy includes twice chance.
+        """
+        replicates = [results for results in self._complete(on) if isinstance(results[0], ClassResults)]
+        classes = len(replicates[0][0].correct) if replicates else 0
+        if classes < 2:
+            return ""
+        accuracy = mean_over_seeds([MEASURES["top1"].compare(results)[0] for results in replicates])
+        bound = twice_chance(classes)
+        if not accuracy.low <= bound:
+            return ""
+        interval = f"{accuracy.value:.1f} % [{accuracy.low:.1f}, {accuracy.high:.1f}]"
+        return f"its top-1 of {interval} is not above twice chance, {bound:.1f} %"
 
     @property
     def title(self) -> str:
         """Its name, with a mark if its runs are at chance."""
-        return f"{self.name} (at chance)" if self.chance_note else self.name
+        return f"{self.name} (at chance)" if self.chance_note() else self.name
 
     def path(self, key: str) -> list[tuple[float, float]]:
         """Top-1 in percent and a measure at the shared evaluations during training, in order.
@@ -151,14 +144,9 @@ class RunGroup:
         return self.bias[key].value if key in self.bias else self.mean(key)
 
     def interval(self, key: str) -> Interval | None:
-        """The interval of a measure: of all runs together, or of the only run; None if there is none."""
-        if key in self.bias:
-            bounds = self.bias[key].low, self.bias[key].high
-        elif len(self.runs) == 1 and MEASURES[key].has_interval:
-            bounds = tuple(self.runs[0].summary.get(f"{key}_interval") or (None, None))
-        else:
-            return None
-        return None if any(bound is None or math.isnan(bound) for bound in bounds) else Interval(*bounds)
+        """The interval of a main measure of all runs together; None if there is none."""
+        _, *bounds = self.bias.get(key, UNDEFINED)[:3]
+        return None if any(map(math.isnan, bounds)) else Interval(*bounds)
 
     @property
     def images(self) -> float:
@@ -177,14 +165,6 @@ class RunGroup:
 
 def _has(key: str, results: Sequence[Results]) -> bool:
     return all(MEASURES[key].is_known(of_run) for of_run in results)
-
-
-def in_replicates(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs of one name by the seeds of their directories, those of a mirrored pair together."""
-    replicates: dict[str, list[Run]] = {}
-    for run in runs:
-        replicates.setdefault(run.seed.removesuffix("_mirrored"), []).append(run)
-    return list(replicates.values())
 
 
 def groups_of(replicates: Sequence[Sequence[Mapping[str, Run]]]) -> dict[str, RunGroup]:

@@ -1,6 +1,7 @@
 """A run, read from its files."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_digests, load_arrays, read_json, read_lines
+from cliptail_jax.files import check_digests, is_remote, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, is_retrieval, read_course, read_evaluation
 from cliptail_jax.results.transfers import Transfer, predictions_path
@@ -21,6 +22,7 @@ from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
+SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 
 
 class Run:
@@ -207,3 +209,21 @@ def last_pass(lines: Sequence[Summary]) -> dict[str, Summary]:
             break
         found[frequency] = line
     return dict(reversed(found.items()))
+
+
+def find_runs(workdir: Path) -> list[Run]:
+    """The runs in a directory, which may be a run itself."""
+    if (workdir / CONFIG).exists():
+        return [Run(workdir, directory_name(workdir))]
+    found = []
+    for child in sorted(workdir.iterdir()):
+        if (child / CONFIG).exists():
+            found.append(Run(child))
+        elif SEED.fullmatch(child.name) and child.is_dir():
+            found += [Run(run, seed=child.name) for run in sorted(child.iterdir()) if (run / CONFIG).exists()]
+    return found
+
+
+def directory_name(path: Path) -> str:
+    """The name of a directory, also for '.' and '..'."""
+    return path.name if is_remote(path) else Path(path).resolve().name

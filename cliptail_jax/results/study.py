@@ -1,13 +1,12 @@
 """The questions of a study: `study.json`, which the page reads together with the files of the runs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cliptail_jax.files import read_json, write_json
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.run import Run
-from cliptail_jax.runs.directory import CONFIG
 
 Runs = Mapping[str, Run]  # by name
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
@@ -38,14 +37,13 @@ class Study:
     failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def finished_runs(study: Study, workdir: Path) -> list[list[Runs]]:
-    """The finished runs of a study in `workdir`, by replicate and directory. Raises UserError for a damaged one."""
-
-    def runs_in(seed: str) -> dict[str, Run]:
-        found = {name: Run(workdir / seed / name, name, seed) for name in study.runs}
-        return {name: run for name, run in found.items() if (run.workdir / CONFIG).exists() and run.is_finished}
-
-    return [[runs_in(seed) for seed in replicate or [""]] for replicate in study.replicates]
+def by_replicate(study: Study, runs: Iterable[Run]) -> list[list[Runs]]:
+    """The finished ones of a study's runs, by replicate and directory. Raises UserError for a damaged one."""
+    finished = {(run.seed, run.name): run for run in runs if run.name in study.runs and run.is_finished}
+    return [
+        [{name: finished[seed, name] for name in study.runs if (seed, name) in finished} for seed in replicate or [""]]
+        for replicate in study.replicates
+    ]
 
 
 def write_study(workdir: Path, study: Study) -> None:

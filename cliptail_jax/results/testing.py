@@ -9,12 +9,12 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path
 from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, difference_of_estimates, mean_over_seeds
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
-from cliptail_jax.metrics.measures import MEASURES, QUERIES, compare_probes
+from cliptail_jax.metrics.measures import CLASSES, MEASURES, PROBES, QUERIES, compare_probes
 from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number
 from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, read_course
-from cliptail_jax.results.group import chance_note
-from cliptail_jax.results.run import Run
-from cliptail_jax.results.study import Replicate, finished_runs, read_study
+from cliptail_jax.results.group import groups_of
+from cliptail_jax.results.run import Run, find_runs
+from cliptail_jax.results.study import Replicate, by_replicate, read_study
 
 
 def evaluate_claims(
@@ -39,8 +39,8 @@ def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult
     result = ClaimResult(**vars(claim), by_seed=[(higher.value, lower.value) for higher, lower, *_ in compared])
     if not compared:
         return dataclasses.replace(result, obstacle=next(iter(obstacles), "no run has finished"))
-    for name in dict.fromkeys(claim.runs):
-        if note := run_at_chance(claim, name, replicates):
+    for name in dict.fromkeys(claim.runs if MEASURES[claim.statistic].over == CLASSES else ()):
+        if note := groups_of(replicates)[name].chance_note(claim.set):
             return dataclasses.replace(result, obstacle=f"{name} is at chance: {note}", at_chance=True)
     contrasts = [difference(*found[:2]) for found in compared]
     if claim.minus and not claim.study:
@@ -65,23 +65,7 @@ def evaluate_in(claim: Claim) -> ClaimResult:
         raise UserError(f"there is no study in {claim.study}")
     higher, lower = claim.minus
     other = dataclasses.replace(claim, higher=higher, lower=lower, minus=(), study="")
-    return evaluate_claim(other, finished_runs(study, workdir))
-
-
-def run_at_chance(claim: Claim, name: str, replicates: Sequence[Replicate]) -> str:
-    """The reason why the runs of a name count as at chance; '' if they do not, or if the claim is not about classes."""
-    measure = MEASURES[claim.statistic]
-    if measure.of_probes or measure.over == QUERIES:
-        return ""
-    complete = [
-        [runs[name] for runs in replicate] for replicate in replicates if all(name in runs for runs in replicate)
-    ]
-    return chance_note([[evaluation_of(run, claim.set).results for run in runs] for runs in complete])
-
-
-def evaluation_of(run: Run, on: str, kind: str = "evaluation") -> Evaluation | RetrievalEvaluation | None:
-    """The latest evaluation of a run on a set, or of a kind."""
-    return run.evaluated_on(on) if on else getattr(run, kind)
+    return evaluate_claim(other, by_replicate(study, find_runs(workdir)))
 
 
 def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation | RetrievalEvaluation]) -> bool:
@@ -104,11 +88,13 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
     if failed := [name for name in claim.runs if not all(name in runs for runs in replicate)]:
         raise UserError(f"there is no trained run of {' and '.join(dict.fromkeys(failed))}")
     measure, groups = MEASURES[claim.statistic], [[runs[name] for runs in replicate] for name in claim.runs]
-    if measure.of_probes:
+    if measure.over == PROBES:
         found = compare_probes(*probes_of(groups, claim.set))
     else:
         kind = "retrieval" if measure.over == QUERIES else "evaluation"
-        evaluations = [[evaluation_of(run, claim.set, kind) for run in runs] for runs in groups]
+        evaluations = [
+            [run.evaluated_on(claim.set) if claim.set else getattr(run, kind) for run in runs] for runs in groups
+        ]
         every = [evaluation for of_group in evaluations for evaluation in of_group]
         if not all(every):
             raise UserError("not both have an evaluation set")

@@ -1,13 +1,13 @@
 """Checks a study's config before anything is trained."""
 
 import dataclasses
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.measures import MEASURES, PROBES
 from cliptail_jax.objectives import validate
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.study.sheets import check_figures
@@ -41,13 +41,7 @@ def check_study(study: ConfigDict) -> None:
         check_transfer(transfer, tuple(study.runs))
     if unknown := [name for name in study.get("path", ()) if name not in study.runs]:
         raise UserError(f"path names the run '{unknown[0]}'; the study has {', '.join(study.runs)}")
-    eval_sets = {name: config.eval.sets for name, config in study.runs.items()}
-    once = [
-        name
-        for name, config in study.runs.items()
-        if not config.total_steps and config.eval.every_epochs >= config.total_epochs
-    ]
-    check_claims(study.claims, eval_sets, once, transfer)
+    check_claims(study.claims, study.runs, transfer)
     check_figures(study.get("figures", {}), tuple(study.runs))
 
 
@@ -81,27 +75,15 @@ def check_transfer(transfer: ConfigDict, runs: tuple[str, ...]) -> None:
         raise UserError(f"transfer: {error}") from None
 
 
-def check_claims(
-    claims: ConfigDict,
-    eval_sets: Mapping[str, Sequence[str]],
-    evaluated_once: Container[str],
-    transfer: ConfigDict | None,
-) -> None:
-    """Raise UserError if a claim is incomplete or cannot be tested.
-
-    Args:
-        claims: the claims by key.
-        eval_sets: the evaluation sets of each run of the study.
-        evaluated_once: the runs that are known to be evaluated only at their end.
-        transfer: the study's transfer config, if it has one.
-    """
+def check_claims(claims: ConfigDict, runs: Mapping[str, ConfigDict], transfer: ConfigDict | None) -> None:
+    """Raise UserError if a claim on these runs, and on their transfer if there is one, is incomplete or cannot be tested."""
     for key, fields in claims.items():
         if missing := {"text", "statistic", "higher", "lower"} - set(fields):
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
         known = [field.name for field in dataclasses.fields(Claim)]
         if unknown := [name for name in fields if name not in known]:
             raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
-        comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.of_probes]
+        comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
         if fields.statistic not in comparable:
             raise UserError(f"claims.{key}.statistic is '{fields.statistic}'; it is one of {', '.join(comparable)}")
         claim = Claim(**fields)
@@ -111,30 +93,31 @@ def check_claims(
             )
         if len(claim.minus) not in (0, 2):
             raise UserError(f"claims.{key}.minus is {claim.minus!r}; it names two runs, whose difference is subtracted")
-        of_probes = MEASURES[claim.statistic].of_probes
+        of_probes = MEASURES[claim.statistic].over == PROBES
         for run in claim.runs:
-            if run not in eval_sets:
-                raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(eval_sets)}")
-            if not of_probes and claim.set not in ("", *eval_sets[run]):
+            if run not in runs:
+                raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(runs)}")
+            if not of_probes and claim.set not in ("", *runs[run].eval.sets):
                 raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
         if of_probes:
-            check_probes(key, claim, tuple(eval_sets), transfer)
+            check_probes(key, claim, tuple(runs), transfer)
         if claim.at:
-            check_at(key, claim, evaluated_once)
+            check_at(key, claim, runs)
 
 
-def check_at(key: str, claim: Claim, evaluated_once: Container[str]) -> None:
+def check_at(key: str, claim: Claim, runs: Mapping[str, ConfigDict]) -> None:
     """Raise UserError if the runs of a claim cannot be compared at its `at`."""
     if claim.at != EQUAL_ACCURACY:
         raise UserError(f"claims.{key}.at is '{claim.at}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs")
     able = [name for name, measure in MEASURES.items() if tuple(measure.needs) == ("frequency",)]
     if claim.statistic not in able:
         raise UserError(f"claims.{key}: '{claim.statistic}' is not compared at equal accuracy; {', '.join(able)} are")
-    if once := [run for run in claim.runs if run in evaluated_once]:
-        raise UserError(
-            f"claims.{key} compares runs at equal accuracy, which needs several evaluations, and run '{once[0]}' has one: set "
-            "its eval.every_epochs to 1"
-        )
+    for name in claim.runs:
+        if not runs[name].total_steps and runs[name].eval.every_epochs >= runs[name].total_epochs:
+            raise UserError(
+                f"claims.{key} compares runs at equal accuracy, which needs several evaluations, and run '{name}' has one: set "
+                "its eval.every_epochs to 1"
+            )
 
 
 def check_probes(key: str, claim: Claim, runs: Sequence[str], transfer: ConfigDict | None) -> None:

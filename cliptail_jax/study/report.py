@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cliptail_jax.files import write_json, write_text
-from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, format_of, main_measures
+from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, main_measures
 from cliptail_jax.plotting.style import save
 from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study
-from cliptail_jax.results.transfers import METHODS, Transfer
+from cliptail_jax.results.transfers import Transfer, by_column
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number, markdown_table
 from cliptail_jax.study.pictures import draw_claims, draw_path, draw_runs
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
@@ -53,6 +53,10 @@ def write_report(
         "bias": {name: bias_numbers(group) for name, group in groups.items()},
         "failures": study.failures,
         "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
+        "transfers": {
+            name: [{key: result[key] for key in ("set", "method", "score")} for result in own]
+            for name, own in transfers_of(groups).items()
+        },
         "seconds": seconds,
         "command": study.command,
         "commands": study.commands,
@@ -69,7 +73,7 @@ def run_numbers(run: Run) -> dict:
 def mean_numbers(group: RunGroup) -> dict[str, float | str]:
     """The means over a group's runs of numbers without interval, and the reason why the group is at chance."""
     means = {measure.key: group.mean(measure.key) for measure in main_measures() if not measure.has_interval}
-    return means | {"images": group.images, "minutes": group.minutes, "chance_note": group.chance_note}
+    return means | {"images": group.images, "minutes": group.minutes, "chance_note": group.chance_note()}
 
 
 def bias_numbers(group: RunGroup) -> dict[str, dict]:
@@ -201,7 +205,7 @@ def claims_table(claims: Claims, several: bool) -> list[str]:
     ]
     for c in claims.values():
         difference = c.shown_difference if c.difference else c.obstacle
-        means = [format_number(mean_of(values), format_of(c.statistic)) for values in zip(*c.by_seed)]
+        means = [format_number(mean_of(values), MEASURES[c.statistic].format) for values in zip(*c.by_seed)]
         means = means or [UNDEFINED] * 2
         positive = f"{sum(a > b for a, b in c.by_seed)} of {len(c.by_seed)}"
         claim = f"{c.text}{c.change.mark} ({c.measured}: {c.compared})"
@@ -229,15 +233,8 @@ def transfers_of(groups: Groups) -> dict[str, list[Transfer]]:
 
 def transfer_rows(transfers: Mapping[str, Sequence[Transfer]]) -> list[list[str]]:
     """A row for each group of runs, and a column for each set and method; empty without transfer results."""
-    columns = list(dict.fromkeys((result["set"], result["method"]) for own in transfers.values() for result in own))
-    if not columns:
-        return []
-    rows = [["run", *(f"{on}: {METHODS[method].lower()} %" for on, method in columns)]]
-    for name, own in transfers.items():
-        if own:
-            cells = ([r for r in own if (r["set"], r["method"]) == column] for column in columns)
-            rows.append([name, *map(score, cells)])
-    return rows
+    titles, rows = by_column(transfers)
+    return [["run", *titles], *([name, *map(score, cells)] for name, cells in rows.items())] if rows else []
 
 
 def score(results: Sequence[Transfer]) -> str:

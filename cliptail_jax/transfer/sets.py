@@ -96,14 +96,13 @@ def open_transfer_set(name: str, data_dir: str) -> OpenedTransferSet:
 
 def accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
     """Share of the correctly predicted examples, in 0..1."""
-    return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
+    return float(np.mean(predictions == labels))
 
 
 def mean_per_class_accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
     """Mean over the classes that have examples of the share of their examples predicted right, in 0..1."""
-    labels = np.asarray(labels)
     counts = np.bincount(labels)
-    right = np.bincount(labels[np.asarray(predictions) == labels], minlength=len(counts))
+    right = np.bincount(labels[predictions == labels], minlength=len(counts))
     return float(np.mean(right[counts > 0] / counts[counts > 0]))
 
 
@@ -115,7 +114,7 @@ def eleven_point_average_precision(
     Examples of equal score keep their order. At least one must be positive.
     Formula: Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010, section 4.2.
     """
-    found = np.cumsum(np.asarray(positives)[np.argsort(-np.asarray(scores), kind="stable")])
+    found = np.cumsum(positives[np.argsort(-scores, kind="stable")])
     precision = found / np.arange(1, len(found) + 1)
     # Recall ≥ tenths/10 in whole numbers, which rounding cannot spoil.
     return float(np.mean([precision[10 * found >= tenths * found[-1]].max() for tenths in range(11)]))
@@ -125,8 +124,9 @@ def mean_average_precision(
     scores: Float[np.ndarray, "example class"], positives: Bool[np.ndarray, "example class"]
 ) -> float:
     """Mean over classes of the 11-point average precision of one against the rest, in 0..1."""
-    columns = zip(np.asarray(scores).T, np.asarray(positives).T, strict=True)
-    return float(np.mean([eleven_point_average_precision(*column) for column in columns]))
+    return float(
+        np.mean([eleven_point_average_precision(*column) for column in zip(scores.T, positives.T, strict=True)])
+    )
 
 
 METRICS = {

@@ -8,6 +8,7 @@ import numpy as np
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.evaluation.results import class_results, write_arrays
+from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import save_array, write_json
 from cliptail_jax.metrics.calibration import count_calibration
 from cliptail_jax.metrics.groups import head_mid_tail
@@ -88,6 +89,16 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     for name in sets:
         for key, array in {"features": features, "labels": labels, "head": head}.items():
             save_array(evaluation_directory(workdir, name) / f"{key}.npy", array)
+
+
+def write_sheet(path, columns, *rows):
+    path.write_text("\n".join("\t".join(map(str, row)) for row in (columns.split(), *rows)))
+    return path
+
+
+def entries(folder, columns, *rows):
+    """The entries of a sheet in a folder, which must have the first two of its columns."""
+    return read_sheet(write_sheet(folder / "sheet.tsv", columns, *rows), columns.split()[:2])
 
 
 def make(directory):

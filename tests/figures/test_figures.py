@@ -6,14 +6,14 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from synthetic_runs import CLASSES, FREQUENCY, NAMES, write_run
+from synthetic_runs import CLASSES, FREQUENCY, NAMES, entries, write_run
 from threadpoolctl import threadpool_limits
 
 from cliptail_jax import figures
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.selection import trim_tail
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures import calibration, example_classes, tail_similarity, trimmed_tail
+from cliptail_jax.figures import calibration, example_classes, feature_maps, tail_similarity, trimmed_tail
 from cliptail_jax.figures.__main__ import main
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw
 from cliptail_jax.figures.class_frequency import labels
@@ -98,7 +98,8 @@ HEADS = [(f"run_{i}", "SL" if i % 2 else "CLIP", ("random", "frozen")[i // 3], f
         ("accuracy_by_frequency", "run label", [("run_0", "CLIP"), ("run_5", "SL"), ("twin", "SL")], ["--images", 0]),
     ],
 )
-def test_each_figure_is_drawn_from_its_sheet(draw, figure, columns, rows, flags):
+def test_each_figure_is_drawn_from_its_sheet(draw, figure, columns, rows, flags, monkeypatch):
+    monkeypatch.setattr(feature_maps, "tsne", lambda x: x[:, :2])  # t-SNE, which is slow, has its own test
     assert draw(figure, columns, *rows, flags=flags) == ""
 
 
@@ -113,7 +114,7 @@ def test_a_missing_package_is_named(draw, monkeypatch):
 
 
 def test_reliability_is_that_of_the_classes_of_each_group(birds):
-    (axes,) = calibration.draw(entries(birds, "reliable", "run label", ("run_3", "CLIP"))).axes
+    (axes,) = calibration.draw(entries(birds, "run label", ("run_3", "CLIP"))).axes
     arrays = read_arrays(birds / "run_3", "birds:test")
     summary = last_evaluation(birds / "run_3", "birds:test")
     for name, line in zip(("head", "mid", "tail"), axes.lines[1:], strict=True):
@@ -158,17 +159,10 @@ def test_class_centres_are_the_means_of_the_classes_with_images():
 
 def test_spread_classes_are_from_the_most_frequent_to_the_rarest():
     assert spread_classes(np.array([5, 9, 1, 7, 3]), 3).tolist() == [1, 0, 2]
-    assert spread_classes(np.array([5, 9]), 3).tolist() == [1, 0]
-
-
-def entries(birds, name, columns, *rows):
-    path = birds / f"{name}.tsv"
-    path.write_text("\n".join("\t".join(row) for row in (columns.split(), *rows)))
-    return read_sheet(path, columns.split()[:2])
 
 
 def test_lines_go_through_the_runs_numbers_and_the_mean_of_those_with_the_same_x(birds):
-    figure = lines.draw_along(entries(birds, "along", "run group x", *SCALE), ["top1", "corr_acc"], "images", True)
+    figure = lines.draw_along(entries(birds, "run group x", *SCALE), ["top1", "corr_acc"], "images", True)
     for axes, measure in zip(figure.axes, ("top1", "corr_acc")):
         of_run = {run: last_evaluation(birds / run, "birds:test")[measure] for run, *_ in SCALE}
         drawn = [line.get_xydata() for line in axes.lines]
@@ -183,7 +177,7 @@ def test_undefined_numbers_have_no_place_on_a_line():
 
 
 def test_bars_of_the_rarest_classes_are_the_runs_accuracies_from_frequent_to_rare(birds):
-    of_runs = entries(birds, "rare", "run label", ("run_0", "CLIP"), ("run_5", "SL"))
+    of_runs = entries(birds, "run label", ("run_0", "CLIP"), ("run_5", "SL"))
     figure = tail_similarity.draw(of_runs, 4, None)
     bars = next(axes for axes in figure.axes if axes.get_ylabel() == "accuracy (%)")
     rarest = np.argsort(FREQUENCY, kind="stable")[:4][::-1]
@@ -200,7 +194,7 @@ def test_similarity_of_the_tail_is_cosines_without_the_diagonal():
 
 
 def test_example_classes_stand_from_frequent_to_rare_with_the_first_runs_frequencies(birds):
-    of_runs = entries(birds, "examples", "run label", ("run_0", "CLIP"), ("run_5", "SL"))
+    of_runs = entries(birds, "run label", ("run_0", "CLIP"), ("run_5", "SL"))
     wanted = [NAMES[c] for c in (7, 2, 11)]
     bars, accuracy = example_classes.draw(of_runs, wanted).axes
     order = sorted((7, 2, 11), key=lambda c: -FREQUENCY[c])
@@ -283,8 +277,7 @@ def test_too_few_points_have_no_trend(x, y):
 
 def test_trend_lines_are_drawn_through_the_runs_of_a_group_and_head(birds):
     rows = [(f"run_{i}", "SL" if i < 3 else "CLIP", "frozen" if i < 3 else "random") for i in range(6)]
-    (birds / "plane.tsv").write_text("\n".join("\t".join(row) for row in (("run", "group", "head"), *rows)))
-    figure = draw(read_sheet(birds / "plane.tsv", ("run", "group", "head")))
+    figure = draw(entries(birds, "run group head", *rows))
     (x, y), axes = PLANES[1], figure.axes[1]
     summaries = [last_evaluation(birds / f"run_{i}", "birds:test") for i in range(3)]
     slope, intercept = np.polyfit([s[x] for s in summaries], [s[y] for s in summaries], 1)
@@ -373,11 +366,6 @@ def trimmed(tmp_path_factory):
 ROWS = [(f"{n}_{k}_{s}", n.upper()) for n in ("sl", "clip") for k in (3, 8) for s in (0, 1)] + [("sl", "SL")]
 
 
-def sheet(folder, rows=ROWS):
-    (folder / "sheet.tsv").write_text("\n".join("\t".join(row) for row in (("run", "group"), *rows)))
-    return read_sheet(folder / "sheet.tsv", ("run", "group"))
-
-
 @pytest.mark.parametrize("classes", [1, 5])
 def test_the_tail_is_the_empty_classes_and_those_that_were_trimmed_ties_included(classes):
     frequency = np.random.default_rng(1).integers(2, 9, CLASSES)
@@ -389,7 +377,7 @@ def test_the_tail_is_the_empty_classes_and_those_that_were_trimmed_ties_included
 
 
 def test_panels_show_tail_and_others_by_shots_and_the_untrimmed_run_on_the_same_classes(trimmed):
-    figure = trimmed_tail.draw(sheet(trimmed), trimmed / "frequency.tsv")
+    figure = trimmed_tail.draw(entries(trimmed, "run group", *ROWS), trimmed / "frequency.tsv")
     one_shot, zero_shot = figure.axes[:2]
     assert (one_shot.get_title(), zero_shot.get_title()) == ("1-shot", "0-shot")
     tails = {k: np.argsort(FREQUENCY, kind="stable")[:k] for k in (3, 8)}
@@ -417,13 +405,6 @@ def test_figure_is_drawn(trimmed, draw):
     assert draw("trimmed_tail", "run group", *rows, flags=["--untrimmed", trimmed / "frequency.tsv"]) == ""
 
 
-def test_runs_without_a_trimmed_tail_and_a_table_of_other_classes_are_errors(trimmed, draw, tmp_path):
-    flags = ["--untrimmed", trimmed / "frequency.tsv"]
-    assert "none of the runs was trained on a trimmed tail" in draw(
-        "trimmed_tail", "run group", ("run_0", "SL"), flags=flags
-    )
-    write_frequency(tmp_path / "other.tsv", NAMES[:5], FREQUENCY[:5])
-    row = (trimmed / "sl_3_0", "SL")
-    assert "lacks 19 of the classes" in draw(
-        "trimmed_tail", "run group", row, flags=["--untrimmed", tmp_path / "other.tsv"]
-    )
+def test_runs_without_a_trimmed_tail_are_an_error(draw):
+    complaint = draw("trimmed_tail", "run group", ("run_0", "SL"))
+    assert "none of the runs was trained on a trimmed tail" in complaint

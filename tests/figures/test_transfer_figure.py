@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from synthetic_runs import entries
 
-from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.figures.transfer import difference, results_by_set
 from cliptail_jax.files import append_line, save_arrays
 from cliptail_jax.results.transfers import predictions_path
@@ -43,23 +43,17 @@ def measured(tmp_path_factory):
     return folder
 
 
-ROWS = [("dino", "DINO"), ("dino_256", "256 sampled"), ("dino_1024", "1,024 sampled")]
-
-
-def sheet(folder, rows=ROWS):
-    lines = [("run", "model", "label"), *(("transfer", *row) for row in rows)]
-    (folder / "sheet.tsv").write_text("\n".join("\t".join(line) for line in lines))
-    return read_sheet(folder / "sheet.tsv", ("run", "model", "label"))
+ROWS = [("transfer", "dino", "DINO"), ("transfer", "dino_256", "256"), ("transfer", "dino_1024", "1,024 sampled")]
 
 
 def test_figure_is_drawn(measured, draw):
-    rows = [(measured / "transfer", model, label) for model, label in ROWS]
+    rows = [(measured / run, *cells) for run, *cells in ROWS]
     assert draw("transfer", "run model label", *rows, flags=["--method", "few_shot"]) == ""
 
 
 @pytest.mark.parametrize("of_set, method", [("food101", "probe"), ("pets", "probe"), ("food101", "few_shot")])
 def test_interval_is_around_the_difference_of_the_scores(measured, of_set, method):
-    base, entry, _ = sheet(measured)
+    base, entry, _ = entries(measured, "run model label", *ROWS)
     found = difference(entry, results_by_set(entry, method)[of_set], base, results_by_set(base, method)[of_set])
     scores = [results_by_set(e, method)[of_set]["score"] for e in (entry, base)]
     assert found.value == pytest.approx(scores[0] - scores[1]) == pytest.approx((found.low + found.high) / 2)
@@ -82,7 +76,7 @@ def test_interval_is_around_the_difference_of_the_scores(measured, of_set, metho
 
 
 def test_mean_average_precision_and_other_episodes_have_no_interval(measured):
-    base, entry, _ = sheet(measured)
+    base, entry, _ = entries(measured, "run model label", *ROWS)
     found = difference(entry, results_by_set(entry, "probe")["voc2007"], base, results_by_set(base, "probe")["voc2007"])
     assert found.value == 1 and np.isnan(found.low) and np.isnan(found.high)
     cell, base_cell = (results_by_set(e, "few_shot")["food101"] for e in (entry, base))

@@ -6,11 +6,18 @@ import scipy.stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.metrics.bootstrap import bootstrap, difference, mean_over_seeds, percentiles
-from cliptail_jax.metrics.correlation import decades, line_slope, rank_correlation, slope_within_classes, spearman
+from cliptail_jax.metrics.bootstrap import bootstrap, difference, percentiles
+from cliptail_jax.metrics.correlation import (
+    decades,
+    mean_rank_correlation,
+    rank_correlation,
+    slope_within_classes,
+    spearman,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")  # nothing here may warn of empty means or divisions by zero
 
+DIRECT = 30  # resamples that are computed one by one
 few_values = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12)  # many ties, zeros and constants
 
 
@@ -20,19 +27,11 @@ def random_classes(seed, classes=40):
     return frequency, np.clip(frequency / 20 + rng.normal(0, 0.2, classes), 0, 1)
 
 
-def slope(x, y):
-    return bootstrap(line_slope, np.stack([x, y]))[0].value
+def bootstrap_interval(x, y):
+    return percentiles(bootstrap(rank_correlation, np.stack([x, y]))[0].resampled)
 
 
-def bootstrap_interval(x, y, statistic=rank_correlation):
-    return percentiles(bootstrap(statistic, np.stack([x, y]))[0].resampled)
-
-
-def paired_difference(x_a, y_a, x_b, y_b):
-    return mean_over_seeds([difference(*bootstrap(rank_correlation, np.stack([x_a, y_a]), np.stack([x_b, y_b])))])[:3]
-
-
-def reference(x, y):
+def scipys(x, y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return scipy.stats.spearmanr(x, y).statistic
@@ -43,8 +42,7 @@ def reference(x, y):
 def test_spearman_is_scipys_where_it_is_defined_and_else_nan(pairs):
     x, y = np.array(pairs, float).reshape(-1, 2).T
     defined = len(x) >= 3 and len(set(x)) > 1 and len(set(y)) > 1
-    expected = reference(x, y) if defined else np.nan
-
+    expected = scipys(x, y) if defined else np.nan
     np.testing.assert_allclose(spearman(x, y), expected, atol=1e-12)
 
 
@@ -57,12 +55,19 @@ def test_classes_without_accuracy_are_left_out():
     assert bootstrap_interval(x, holes) == bootstrap_interval(x[kept], y[kept])
 
 
-def test_interval_is_the_percentiles_of_scipys_correlations_over_resampled_classes():
-    x, y = random_classes(1)
-    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))
-    expected = np.percentile([reference(x[row], y[row]) for row in drawn], [2.5, 97.5])
+def polyfit_slope(x, y):
+    return np.polyfit(x, y, 1)[0]
 
-    np.testing.assert_allclose(bootstrap_interval(x, y), expected, atol=1e-12)
+
+@pytest.mark.parametrize(
+    ("statistic", "reference"), [(mean_rank_correlation, scipys), (slope_within_classes, polyfit_slope)]
+)
+def test_an_interval_is_the_percentiles_of_the_statistic_over_resampled_classes(statistic, reference):
+    x, y = random_classes(1)
+    (found,) = bootstrap(statistic, np.stack([x, y])[:, None])
+    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
+    np.testing.assert_allclose(found.resampled[:DIRECT], [reference(x[row], y[row]) for row in drawn], rtol=1e-9)
+    np.testing.assert_allclose(percentiles(found.resampled), np.percentile(found.resampled, [2.5, 97.5]))
 
 
 def test_resamples_in_which_a_side_is_constant_are_ignored():
@@ -80,44 +85,25 @@ def test_where_no_correlation_is_defined_everything_is_nan(x, y):
     x, y = np.array(x), np.array(y)
     assert np.isnan(spearman(x, y))
     assert np.isnan(bootstrap_interval(x, y)).all()
-    assert np.isnan(paired_difference(x, y, x, y)).all()
 
 
 def test_paired_difference_resamples_both_runs_together():
-    (x_a, y_a), (x_b, y_b) = random_classes(3), random_classes(4)
-    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))
-    differences = [reference(x_a[row], y_a[row]) - reference(x_b[row], y_b[row]) for row in drawn]
-    value, *interval = paired_difference(x_a, y_a, x_b, y_b)
-
-    assert value == pytest.approx(spearman(x_a, y_a) - spearman(x_b, y_b))
-    np.testing.assert_allclose(interval, np.percentile(differences, [2.5, 97.5]), atol=1e-12)
-
-
-# Slopes
+    runs = [random_classes(seed) for seed in (3, 4)]
+    found = difference(*bootstrap(rank_correlation, *map(np.stack, runs)))
+    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
+    a, b = (np.array([scipys(x[row], y[row]) for row in drawn]) for x, y in runs)
+    np.testing.assert_allclose(found.resampled[:DIRECT], a - b, atol=1e-12)
+    assert found.value == pytest.approx(np.subtract(*(scipys(x, y) for x, y in runs)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 100)), min_size=3, max_size=30))
 def test_slope_equals_numpys_polynomial_fit(classes):
     frequency, accuracy = np.array(classes).T
     assume(len(set(frequency)) > 1 and np.ptp(np.log10(frequency)) > 1e-3)
     expected = np.polyfit(np.log10(frequency), accuracy, 1)[0]
-    assert slope(decades(frequency), accuracy) == pytest.approx(expected, rel=1e-6, abs=1e-6)
-
-
-def test_interval_of_a_slope_is_the_percentiles_of_fits_over_resampled_classes():
-    x, y = random_classes(1)
-    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))
-    expected = np.percentile([np.polyfit(x[row], y[row], 1)[0] for row in drawn], [2.5, 97.5])
-    np.testing.assert_allclose(bootstrap_interval(x, y, line_slope), expected, rtol=1e-9)
-
-
-@pytest.mark.parametrize(("x", "y"), [([], []), ([1, 2], [3, 4]), ([7.3] * 5, range(5)), ([np.nan] * 4, range(4))])
-def test_a_slope_over_a_constant_or_two_classes_is_undefined(x, y):
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    assert np.isnan(slope(x, y)) and np.isnan(bootstrap_interval(x, y, line_slope)).all()
-
-
-# Slopes of mirrored pairs
+    slope = slope_within_classes(decades(frequency)[None], accuracy[None])
+    assert slope == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def dummy_regression(x, y):
@@ -134,8 +120,12 @@ def test_slope_within_classes_is_the_regression_on_an_indicator_of_each_class(se
     assert slope_within_classes(x, y) == pytest.approx(dummy_regression(x, y), rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.parametrize("classes", [0, 2, 5])
-def test_slope_within_classes_is_undefined_where_no_class_changes_or_there_are_two(classes):
-    x = np.tile(np.arange(classes, dtype=float), (2, 1))
-    assert np.isnan(slope_within_classes(x, x))
-    assert np.isnan(bootstrap(slope_within_classes, np.stack([x, x]))[0].resampled).all()
+@pytest.mark.parametrize(
+    "x", [[[]], [[1, 2]], [[7.3] * 5], [[np.nan] * 4], [[], []], [[0, 1]] * 2, [[0, 1, 2, 3, 4]] * 2], ids=str
+)
+def test_a_slope_is_undefined_where_x_is_constant_or_there_are_two_classes(x):
+    """That of a pair is undefined where x does not change within any class."""
+    x = np.array(x, float)
+    y = np.arange(float(x.size)).reshape(x.shape)
+    (found,) = bootstrap(slope_within_classes, np.stack([x, y]))
+    assert np.isnan(found.value) and np.isnan(found.resampled).all()

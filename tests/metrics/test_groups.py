@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.groups import group_accuracy, group_means, head_mid_tail
+from cliptail_jax.metrics.groups import evenly, group_accuracy, group_means, head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
-from cliptail_jax.metrics.per_class import count_confusion, per_class_accuracy, per_class_predictions, top_k_correct
+from cliptail_jax.metrics.measures import ClassResults
+from cliptail_jax.metrics.per_class import count_confusion, top_k_correct
 
 
 def test_thirds_go_from_frequent_to_rare():
@@ -52,6 +53,12 @@ def test_groups_hold_neighbouring_classes_and_the_unseen_are_one_of_them():
     np.testing.assert_allclose(y, [0.2, 0.2, 0.4, 0.9])
 
 
+@pytest.mark.parametrize("length, number, places", [(5, 3, [0, 2, 4]), (7, 3, [0, 3, 6]), (2, 3, [0, 1]), (0, 3, [])])
+def test_places_are_evenly_spread_with_the_first_and_the_last(length, number, places):
+    assert evenly(length, number).tolist() == places
+
+
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=30).filter(any))
 def test_gini_is_half_the_relative_mean_difference(counts):
     x = np.array(counts)
@@ -77,7 +84,7 @@ def batch(seed):
     rng = np.random.default_rng(seed)
     labels, predictions = rng.integers(0, CLASSES, (2, BATCH))
     mask = rng.random(BATCH) < 0.7
-    return np.where(mask, labels, -1), predictions, mask
+    return np.where(mask, labels, rng.integers(-1, CLASSES, BATCH)), predictions, mask
 
 
 @settings(deadline=None, max_examples=30)
@@ -92,24 +99,17 @@ def test_confusion_counts_every_unmasked_example_once(seed):
     np.testing.assert_array_equal(count(labels, predictions, mask, CLASSES), expected)
 
 
-def test_padding_is_not_counted_even_with_a_valid_label():
-    confusion = count(np.zeros(BATCH, int), np.zeros(BATCH, int), np.arange(BATCH) < 3, CLASSES)
-
-    assert confusion.sum() == confusion[0, 0] == 3
-
-
-def test_rows_are_true_classes_and_columns_predicted_ones():
-    confusion = np.array([[3, 1, 0], [0, 0, 0], [2, 0, 4]])
-
-    np.testing.assert_allclose(per_class_accuracy(confusion), [0.75, np.nan, 4 / 6])
-    np.testing.assert_array_equal(per_class_predictions(confusion), [5, 1, 4])
-
-
-def test_counts_beyond_int32_are_exact():
-    confusion = np.full((2, 2), 2**31 - 1, np.int32)
-
-    np.testing.assert_array_equal(per_class_predictions(confusion), [2**32 - 2] * 2)
-    np.testing.assert_array_equal(per_class_accuracy(confusion), [0.5, 0.5])
+@pytest.mark.parametrize(
+    "confusion, predictions, accuracy",
+    [
+        ([[3, 1, 0], [0, 0, 0], [2, 0, 4]], [5, 1, 4], [0.75, np.nan, 4 / 6]),
+        ([[2**31 - 1] * 2] * 2, [2**32 - 2] * 2, [0.5, 0.5]),  # sums beyond int32
+    ],
+)
+def test_rows_are_true_classes_and_columns_predicted_ones(confusion, predictions, accuracy):
+    results = ClassResults.from_confusion(np.array(confusion, np.int32))
+    np.testing.assert_array_equal(results.predictions, predictions)
+    np.testing.assert_allclose(results.accuracy, accuracy)
 
 
 @pytest.mark.parametrize("k", [1, 2, 7])

@@ -6,25 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.calibration import Calibration
-from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import Contents
-from cliptail_jax.runs.directory import is_finished
 from cliptail_jax.study import report, training
 from cliptail_jax.study import run as study
 from tests.figures.synthetic_runs import biased_confusion
-from tests.study.synthetic_studies import (
-    CLASSES,
-    FREQUENCY,
-    claim,
-    confusion_of,
-    make_seeded_study,
-    run_in_memory,
-    write_run,
-)
+from tests.study.synthetic_studies import CLASSES, claim, make_seeded_study, run_in_memory, train_by_slope
 
 COMMAND = ["python", "-m", "cliptail_jax.study", "--config=configs/study/synthetic.py", "--workdir=runs/made up"]
 SCRIPT, IMAGE = "</script><script>window.hacked = true</script>", '<img src="x" onerror="window.hacked = true">'
@@ -35,13 +24,11 @@ SLOPES = {"sl": 0.5, "sl_sampled": 0.3, "clip": 0.1}
 def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
     """A study of SLOPES in mirrored pairs, as `study` writes it. The run `broken` fails."""
 
-    def train(config, workdir, overwrite=False, label=""):
-        if is_finished(workdir, plain(config), FIELDS):
-            return
-        if workdir.name == broken:
-            raise UserError(f"the loss of {IMAGE} is nan at step 3")
-        frequency = FREQUENCY[::-1] if config.data.profile.mirrored else FREQUENCY
-        write_run(config, workdir, confusion_of(SLOPES[workdir.name], config.seed, frequency), NAMES, frequency)
+    slopes = SLOPES | ({broken: UserError(f"the loss of {IMAGE} is nan at step 3")} if broken else {})
+    write = train_by_slope(slopes, [], NAMES)
+
+    def train(config, workdir, *options):
+        write(config, workdir)
         for step in (2, 4, 6, 8):
             append_line(workdir / "metrics.jsonl", {"step": step, "train/loss": 3 / step, "images_per_second": 90.0})
 
@@ -73,12 +60,11 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
         confusion = biased_confusion(frequency, 0.5 / (1 + number), rng, per_class=50, noise=0.1)
         log = [{"step": step, "train/loss": 5 / (1 + step), "images_per_second": 900.0} for step in range(steps)]
         calibration = Calibration(*rng.integers(100, 200, (3, classes, 15)))
-        run = run_in_memory(confusion, frequency, names, name=f"kind {number}", on="imagenet2012:validation", log=log)
-        evaluation = dataclasses.replace(
-            run.evaluation, results=dataclasses.replace(run.evaluation.results, calibration=calibration)
-        )
         summary = {"step": steps, "top1": 60.0, "head": 70.0, "mid": 60.0, "tail": 50.0, "settings": {}}
-        summary |= {key: 0.5 for key in ("slope_acc", "slope_pred", "corr_acc", "corr_pred")}
-        run.__dict__ |= {"sets": {evaluation.on: [summary]}, "latest": evaluation}
+        summary |= {key: 0.5 for key in ("odds_acc", "f50", "slope_acc", "slope_pred", "corr_acc", "corr_pred")}
+        about = dict(name=f"kind {number}", on="imagenet2012:validation", summary=summary, log=log)
+        run = run_in_memory(confusion, frequency, names, **about)
+        results = dataclasses.replace(run.evaluation.results, calibration=calibration)
+        run.__dict__["latest"] = dataclasses.replace(run.evaluation, results=results)
         made.append(run)
     return Contents(Path("synthetic"), made, None, [], [])

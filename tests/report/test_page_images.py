@@ -16,7 +16,6 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.sets import open_set
 from cliptail_jax.figures import accuracy_by_frequency
-from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import write_json
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.report import evaluated_images, images, training_images
@@ -27,7 +26,7 @@ from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results.directory import read_directory
 from tests.evaluation.plain_evaluation import count_confusion
-from tests.figures.synthetic_runs import make, write_evaluations
+from tests.figures.synthetic_runs import entries, make, write_evaluations
 from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT
 
@@ -102,10 +101,8 @@ def test_test_images_have_the_prediction_of_each_run(pictured_study, glyphs_dir)
 
 
 def test_figure_shows_images_of_its_classes_and_the_share_that_runs_get_right(pictured_study, glyphs_dir, tmp_path):
-    sheet = tmp_path / "runs.tsv"
-    lines = [f"{pictured_study}/seed_{seed}/{kind}\t{kind.upper()}\n" for kind in ("sl", "clip") for seed in (0, 1)]
-    sheet.write_text("run\tlabel\n" + "".join(lines))
-    figure = accuracy_by_frequency.draw(read_sheet(sheet, accuracy_by_frequency.COLUMNS), images=2)
+    runs = [(f"{pictured_study}/seed_{seed}/{kind}", kind.upper()) for kind in ("sl", "clip") for seed in (0, 1)]
+    figure = accuracy_by_frequency.draw(entries(tmp_path, "run label", *runs), images=2)
     rows = figure.subfigs[1].axes
     names = read_directory(pictured_study).runs[0].class_names
     every = originals(glyphs_dir, "test")

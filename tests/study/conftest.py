@@ -5,12 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from cliptail_jax.config.fields import plain
-from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.transfers import predictions_path
-from cliptail_jax.runs.directory import is_finished
 from cliptail_jax.study import measure, report, study_page, training
-from tests.study.synthetic_studies import FREQUENCY, confusion_of, write_run
+from tests.study.synthetic_studies import train_by_slope
 
 
 @pytest.fixture
@@ -32,18 +29,7 @@ def trains(monkeypatch, pictures):
     Yields the slopes by name, and the list of names that were trained.
     """
     slopes, trained = {}, []
-
-    def train(config, workdir, overwrite=False, label=""):
-        if is_finished(workdir, plain(config), FIELDS):
-            return
-        trained.append(workdir.name)
-        slope = slopes[workdir.name]
-        if isinstance(slope, Exception):
-            raise slope
-        frequency = FREQUENCY[::-1] if config.data.profile.mirrored else FREQUENCY
-        write_run(config, workdir, confusion_of(slope, config.seed, frequency), frequency=frequency)
-
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(training, "train", train_by_slope(slopes, trained))
     return slopes, trained
 
 

@@ -17,7 +17,7 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
-from cliptail_jax.runs.directory import finish, open_or_resume
+from cliptail_jax.runs.directory import finish, is_finished, open_or_resume
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
@@ -41,6 +41,22 @@ def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY):
         workdir, config.eval.sets, confusion, frequency, evaluation_settings(config.eval, uses_prompts=False)
     )
     finish(workdir, step=8, seconds=90.0)
+
+
+def train_by_slope(slopes, trained, names=NAMES):
+    """A stand-in for `train`, which writes a run of the slope given for its name, or raises the error given instead."""
+
+    def train(config, workdir, overwrite=False, label=""):
+        if is_finished(workdir, plain(config), FIELDS):
+            return
+        trained.append(workdir.name)
+        slope = slopes[workdir.name]
+        if isinstance(slope, Exception):
+            raise slope
+        frequency = FREQUENCY[::-1] if config.data.profile.mirrored else FREQUENCY
+        write_run(config, workdir, confusion_of(slope, config.seed, frequency), names, frequency)
+
+    return train
 
 
 def make_study(*names, **claims):
@@ -82,27 +98,25 @@ def read_report(workdir):
     return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)
 
 
-def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyphs:test", **files):
-    """A run with an evaluation, whose files are not there."""
+def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyphs:test", summary=None, **files):
+    """A run with an evaluation, whose files are not there. Without a `summary`, that of the evaluation is computed."""
     results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups or {})
-    evaluation = Evaluation(on, names, summarize(results), results, confusion, results.predictions / confusion.sum())
+    summary = summary or summarize(results)
+    evaluation = Evaluation(on, names, summary, results, confusion, results.predictions / confusion.sum())
     run = Run(Path(name))
     noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
     run.__dict__ |= dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
-    run.__dict__ |= {"sets": {on: [evaluation.summary]}, **files}
+    run.__dict__ |= {"sets": {on: [summary]}, **files}
     return run
 
 
-def a_group(seed=0, classes=100, least=5, mirrored=False, slope=0.1):
-    """Of one run, or of a mirrored pair."""
+def a_mirrored_group(seed=0, classes=40):
+    """Of one mirrored pair."""
     rng = np.random.default_rng(seed)
-    frequency = rng.permutation(np.geomspace(least or 1, 500, classes).astype(int))
-    if not least:
-        frequency[:7] = 0
+    frequency = rng.permutation(np.geomspace(5, 500, classes).astype(int))
     runs = []
-    for _ in range(1 + mirrored):
-        confusion = biased_confusion(frequency, slope, rng, PER_CLASS, noise=0.1)
-        groups = dict(zip(("head", "mid", "tail"), head_mid_tail(frequency)))
-        runs.append(run_in_memory(confusion, frequency, tuple(map(str, range(classes))), groups))
-        frequency = 505 - frequency
-    return RunGroup("run", [runs], 1 + mirrored)
+    for of_run in (frequency, 505 - frequency):
+        confusion = biased_confusion(of_run, 0.1, rng, PER_CLASS, noise=0.1)
+        groups = dict(zip(("head", "mid", "tail"), head_mid_tail(of_run)))
+        runs.append(run_in_memory(confusion, of_run, tuple(map(str, range(classes))), groups))
+    return RunGroup("run", [runs], 2)

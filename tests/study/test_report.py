@@ -25,7 +25,7 @@ from tests.study.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     PER_CLASS,
-    a_group,
+    a_mirrored_group,
     claim,
     confusion_of,
     make_seeded_study,
@@ -185,7 +185,8 @@ def test_figures_show_the_finished_runs_of_every_seed_or_the_report_says_why_not
     rows = [line.split("\t") for line in (tmp_path / "diversity.tsv").read_text().splitlines()]
     places = [[f"seed_{seed}/{run}", "SL", x] for run, x in (("a", "0.7"), ("b", "0.8")) for seed in (3, 4)]
     assert rows == [["run", "group", "x"], *places]
-    assert (tmp_path / "figures/diversity.pdf").exists()
+    assert (tmp_path / "figures/diversity.png").exists()  # the default is both formats
+    assert (tmp_path / "figures/diversity.pdf").read_bytes().startswith(b"%PDF")
     text, report = read_report(tmp_path)
     assert "drawn from diversity.tsv](figures/diversity.png)" in text and "(figures/scale.png)" not in text
     remedy = "has no nc1 on glyphs:test: evaluate it with --config.eval.neural_collapse"
@@ -215,7 +216,7 @@ def test_a_wrong_figure_is_named(figures, message):
 
 
 def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
-    kinds = {name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "batch", "names", "clip"))}
+    kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "batch", "names", "clip"))}
     figure = draw_path(kinds, ("sl", "batch", "failed", "clip"), "From SL to CLIP")
     for axes, key in zip(figure.axes, ("odds_acc", "slope_pred"), strict=True):
         drawn = [child for child in axes.get_children() if isinstance(child, Annotation) and child.arrowprops]
@@ -228,7 +229,7 @@ def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
 
 
 def test_pictures_leave_out_undefined_slopes_and_an_f50_beyond_all_numbers(tmp_path):
-    kinds = {name: a_group(i, mirrored=True) for i, name in enumerate(("sl", "batch", "clip"))}
+    kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "batch", "clip"))}
     kinds["batch"].__dict__["bias"] = kinds["batch"].bias | {"slope_pred": Estimate(np.nan)}
     kinds["clip"].__dict__["odds_line"] = (-5.0, 1e-3)
     path = draw_path(kinds, tuple(kinds), "From SL to CLIP")
@@ -245,7 +246,7 @@ def test_pictures_leave_out_undefined_slopes_and_an_f50_beyond_all_numbers(tmp_p
 
 def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance():
     """Its last point is the end of the runs. An evaluation at step 6 is of one run alone."""
-    group = a_group(mirrored=True)
+    group = a_mirrored_group()
     for run in group.runs:
         end = run.evaluation.results
         half, chance = (dataclasses.replace(end, correct=end.correct // share) for share in (2, 100))

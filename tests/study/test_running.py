@@ -23,18 +23,6 @@ from tests.study.synthetic_studies import (
 )
 
 
-def test_finished_runs_are_not_trained_again_and_the_report_stays_the_same(trains, tmp_path):
-    slopes, trained = trains
-    slopes.update(a=0.5, b=0.1)
-    made = make_study("a", "b", c=claim("corr_acc", "a", "b"))
-    reports = []
-    for _ in range(2):
-        study.run_study(made, tmp_path)
-        reports.append(read_report(tmp_path)[1])
-        assert reports[-1].pop("seconds") > 0
-    assert trained == ["a", "b"] and reports[0] == reports[1]
-
-
 def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path):
     slopes, trained = trains
     reason = "RuntimeError: out of memory"
@@ -180,6 +168,7 @@ def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkey
         ({"claims.c.statistic": "corr_accuracy"}, "claims.c.statistic is 'corr_accuracy'; it is one of top1, odds_"),
         ({"claims.c.statistic": "probe"}, "claims.c is on linear probes: the study needs a transfer"),
         ({"claims.c.higher": "z"}, "claims.c names the run 'z'; the study has a, b"),
+        ({"claims.c.marign": 3.0}, "claims.c.marign: a claim has text, statistic, higher, lower, margin, set"),
         ({"claims.c.margin": -0.1}, "claims.c.margin is -0.1; it is the largest difference that counts as none"),
         ({"claims.c.set": "dtd"}, "claims.c.set is 'dtd', which run 'a' is not evaluated on"),
         ({"claims.c.at": "the start"}, "claims.c.at is 'the start'; it is 'equal accuracy', or '' for the end"),
@@ -263,6 +252,7 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
     assert "|run|cifar100:linearprobe%|" in table and "|a|20.0|" in table and "|self|60.0|" in table
     assert f"|self|{FREQUENCY.sum():,}|{UNKNOWN}|1.5|" in table
     assert report["runs"]["self"]["transfer"][0]["score"] == pytest.approx(60)
+    assert report["transfers"]["self"] == [dict(set="cifar100", method="probe", score=pytest.approx(60))]
 
 
 def test_the_results_of_a_partly_failed_transfer_are_kept(trains, probes, monkeypatch, tmp_path):

@@ -184,7 +184,7 @@ def finished(tmp_path_factory, published, synthetic_dir):
     config = transfer_base()
     config.models, config.sets, config.methods = (str(published),), (SET,), ("finetune",)
     config.data.data_dir, config.batch_size = str(synthetic_dir), 32
-    config.finetune.update({"steps": 30, "batch_size": 32, "learning_rates": (0.01, 1e-6), "weight_decays": (1e-5,)})
+    config.finetune.update({"steps": 4, "batch_size": 32, "learning_rates": (0.01, 1e-6), "weight_decays": (1e-5,)})
     workdir = tmp_path_factory.mktemp("fine_tuning")
     (result,) = transfer(config, workdir)
     return config, workdir, result

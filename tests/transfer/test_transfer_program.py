@@ -30,16 +30,14 @@ from tests.tiny_clip import PREPROCESS
 CLASSES = 5
 
 
-def kept_features(workdir, name):
-    (path,) = (workdir / "features").glob(f"*/{name}.*.npz")
+def arrays_of(workdir, pattern):
+    (path,) = workdir.glob(pattern)
     with np.load(path) as arrays:
         return dict(arrays)
 
 
-def predictions(workdir, name):
-    (path,) = (workdir / "predictions").glob(f"*/{name}.npz")
-    with np.load(path) as arrays:
-        return dict(arrays)
+def kept_features(workdir, name, folder="*"):
+    return arrays_of(workdir, f"features/{folder}/{name}.*.npz")
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +74,7 @@ def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finish
     assert images.shape[1] == opened.preprocess.size
     model = opened.model
     direct = jax.jit(lambda images: model.encode_image(opened.preprocess.normalize(images)))(images)
-    (path,) = (workdir / "features" / slug(str(sup_run))).glob("colours-test.*.npz")
-    kept = np.load(path)
+    kept = kept_features(workdir, "colours-test", slug(str(sup_run)))
     assert kept["features"].dtype == np.float32
     np.testing.assert_allclose(kept["features"], direct, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(kept["labels"], source.metadata["label"])
@@ -109,7 +106,7 @@ def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, 
     assert result["weight_decay"] == grid[np.argmax(scores)]
     (weights,), (bias,) = fit_path(x, labels, CLASSES, [result["weight_decay"]])
     direct = test["features"] @ np.float64(weights) + np.float64(bias)
-    written = predictions(tmp_path, "colours_train_test-probe")
+    written = arrays_of(tmp_path, "predictions/*/colours_train_test-probe.npz")
     assert np.mean(written["predictions"] == direct.argmax(1)) > 0.98
     assert result["score"] == 100 * np.mean(written["predictions"] == test["labels"]) > 40
     np.testing.assert_array_equal(written["labels"], test["labels"])
@@ -124,14 +121,13 @@ def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, 
 def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
     config, workdir, results = finished
     result = next(r for r in results if r["model"] == str(sup_run) and r["method"] == "few_shot")
-    folder = workdir / "features" / slug(str(sup_run))
-    parts = [np.load(next(folder.glob(f"colours-{split}.*.npz"))) for split in ("train", "test")]
+    parts = [kept_features(workdir, f"colours-{split}", slug(str(sup_run))) for split in ("train", "test")]
     pooled = [np.concatenate([part[key] for part in parts]) for key in ("features", "labels")]
     direct = few_shot_accuracies(*pooled, config.few_shot, seed=0)
     mean, margin = mean_and_margin(direct)
     assert (result["score"], result["margin"]) == pytest.approx((100 * mean, 100 * margin))
     assert result["sizes"] == {"images": 150, "classes": CLASSES, "dim": 16}
-    written = np.load(workdir / "predictions" / slug(str(sup_run)) / "colours_train_test-few_shot.npz")
+    written = arrays_of(workdir, f"predictions/{slug(str(sup_run))}/colours_train_test-few_shot.npz")
     np.testing.assert_allclose(written["accuracies"], direct)
 
 
@@ -216,9 +212,11 @@ def test_the_batch_size_and_the_mesh_change_no_number(finished, config, sup_run,
     config.batch_size, config.mesh.data, config.mesh.fsdp = 16, 2, 4
     (narrow,) = transfer(config, tmp_path)
     wide = next(r for r in finished[2] if r["model"] == str(sup_run) and r["method"] == "probe")
-    (path,) = (finished[1] / "features" / slug(str(sup_run))).glob("colours-train.*.npz")
-    found = kept_features(tmp_path, "colours-train")["features"]
-    np.testing.assert_allclose(found, np.load(path)["features"], rtol=1e-4, atol=1e-5)
+    found, expected = (
+        kept_features(tmp_path, "colours-train"),
+        kept_features(finished[1], "colours-train", slug(str(sup_run))),
+    )
+    np.testing.assert_allclose(found["features"], expected["features"], rtol=1e-4, atol=1e-5)
     assert narrow["score"] == pytest.approx(wide["score"], abs=1)
 
 
@@ -232,10 +230,9 @@ def test_voc_is_twenty_probes_against_the_rest_with_difficult_objects_negative(
     assert result["sizes"] == {"train": 60, "validation": 40, "test": 50, "classes": 20, "dim": 16}
     opened = sets.open_transfer_set("voc2007", str(synthetic_dir))
     source = opened.sources["test"]
-    shown = [
-        {int(o["label"]) for o in objects_of_record(source.records[record]) if not o["is_difficult"]}
-        for record in range(len(source))
-    ]
+    objects = [objects_of_record(source.records[record]) for record in range(len(source))]
+    shown = [{int(o["label"]) for o in of_image if not o["is_difficult"]} for of_image in objects]
+    assert opened.class_names[6] == "car" and any(o["is_difficult"] for of_image in objects for o in of_image)
     kept = {split: kept_features(tmp_path, f"voc_2007-{split}") for split in opened.sources}
     np.testing.assert_array_equal(kept["test"]["labels"], [[c in of_image for c in range(20)] for of_image in shown])
     x, shows = (
@@ -243,7 +240,7 @@ def test_voc_is_twenty_probes_against_the_rest_with_difficult_objects_negative(
     )
     (weights,), (bias,) = fit_binary_path(x, shows, [result["weight_decay"]])
     direct = kept["test"]["features"] @ np.float64(weights) + np.float64(bias)
-    written = predictions(tmp_path, "voc2007-probe")
+    written = arrays_of(tmp_path, "predictions/*/voc2007-probe.npz")
     np.testing.assert_allclose(written["scores"], direct, atol=0.01 * abs(direct).max())
     assert result["score"] == 100 * sets.mean_average_precision(written["scores"], written["labels"])
     assert "voc2007" in (tmp_path / "report.md").read_text()

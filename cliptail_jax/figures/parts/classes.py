@@ -3,11 +3,13 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.metrics.groups import evenly
+
 
 def spread_classes(frequency: Int[np.ndarray, " class"], count: int) -> Int[np.ndarray, " chosen"]:
     """The ids of `count` classes, or of all if there are fewer, evenly spaced from the most frequent to the rarest."""
     order = np.argsort(-frequency, kind="stable")
-    return order[np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)]
+    return order[evenly(len(order), count)]
 
 
 def rarest(frequency: Int[np.ndarray, " class"], count: int) -> Int[np.ndarray, " tail"]:

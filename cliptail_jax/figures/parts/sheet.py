@@ -43,11 +43,10 @@ class Entry:
         """The cell in a column; '' if the sheet has no such column."""
         return self.cells.get(column, "")
 
-    def one_of(self, column: str, names: Collection[str]) -> str:
-        """The cell in a column. Raises UserError if it is not one of `names`."""
+    def check_one_of(self, column: str, names: Collection[str]) -> None:
+        """Raise UserError if the cell in a column is not one of `names`."""
         if self[column] not in names:
             raise UserError(f"{self.where}: {column} is '{self[column]}'; it is one of {', '.join(names)}")
-        return self[column]
 
     def path(self, column: str) -> Path:
         cell = self[column]
