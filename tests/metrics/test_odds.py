@@ -1,4 +1,7 @@
-"""Log-odds of being right by class frequency, against direct maximization."""
+"""Log-odds of being right by class frequency, against direct maximization and stored regressions."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.measures import MEASURES, ClassResults, summarize
 from cliptail_jax.metrics.odds import firth_regression, images_for_half, log_odds, odds_slope
 
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "odds_reference.json"
 FREQUENCY = np.array([1, 3, 5, 10, 30, 100, 200])
 
 
@@ -39,6 +43,18 @@ def results_of(correct, frequency=FREQUENCY, examples=50):
 def test_the_regression_is_that_of_direct_maximization(correct):
     x, k, n = np.log10(FREQUENCY), np.array(correct, float), np.full(7, 50.0)
     np.testing.assert_allclose(firth_regression(x[None], k[None], n[None]), directly(x, k, n), atol=2e-5)
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
+@pytest.mark.parametrize("case", ["sl", "clip", "separated", "never_right"])
+def test_stored_regressions_are_reproduced(case):
+    stored = json.loads(REFERENCE.read_text())[case]
+    x, k, n = (np.array(stored[key], float)[None] for key in ("frequency", "correct", "examples"))
+    intercept, slope = firth_regression(np.log10(x), k, n)
+    assert intercept == pytest.approx(stored["intercept"], rel=1e-5)
+    assert slope == pytest.approx(stored["odds_acc"], rel=1e-5, abs=1e-6)
+    half = images_for_half(np.log10(x), k, n)
+    assert np.isnan(half) if stored["f50"] is None else half == pytest.approx(stored["f50"], rel=1e-5)
 
 
 def test_a_pair_is_one_regression_and_resamples_are_independent():
