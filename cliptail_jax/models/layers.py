@@ -45,8 +45,8 @@ def linear(inputs: int, outputs: int, **options) -> nnx.Linear:
 def normal_linear(inputs: int, outputs: int, std: float = 0.02, **options) -> nnx.Linear:
     """A linear layer with weights from a normal distribution with standard deviation `std`, and biases 0.
 
-    The default is that of BERT, DINO's head and timm's towers. These truncate the distribution at ±2, which is 100 standard
-    deviations.
+    The default is that of BERT, DINO's head and timm's towers. The last two truncate the distribution at ±2, 100 standard
+    deviations, which has no effect.
     """
     return linear(inputs, outputs, kernel_init=normal(std), bias_init=nnx.initializers.zeros, **options)
 
