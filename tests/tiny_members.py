@@ -8,47 +8,35 @@ from functools import partial
 
 import pytest
 
-from cliptail_jax.models import fastvit, open_clip, relpos, swin, vitamin
+from cliptail_jax.models import fastvit, open_clip, relpos, swin, timm_members, vitamin
 from cliptail_jax.models.convnext import CONVNEXTS
-from cliptail_jax.models.timm_members import (
-    EVAS,
-    GAP_VITS,
-    MOBILECLIP_VITS,
-    PE_CORES,
-    RELPOS,
-    SIGLIPS,
-    TOKEN_VITS,
-)
 
-RELPOS_BLOCK = RELPOS["vit_relpos_medium_patch16_cls_224"].block
+RELPOS = timm_members.TIMM_VITS["vit_relpos_medium_patch16_cls_224"]
 SIZES = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "heads": 4, "inner": 128}
 
 
-def tiny(table: dict, name: str, *, rotary_side: int = 0, **changes):
+def tiny(name: str, *, table: dict = timm_members.TIMM_VITS, rotary_side: int = 0, **changes):
     """The table, and its member `name` with `SIZES`, `changes` and rotary positions for another grid."""
     member = replace(table[name], **SIZES | changes)
     return table, replace(member, rotary=replace(member.rotary, side=rotary_side)) if rotary_side else member
 
 
 TIMM_VITS = {
-    "eva01_parity": tiny(EVAS, "eva_giant_patch14_224", inner=112),
-    "eva02_parity": tiny(EVAS, "eva02_base_patch16_clip_224", inner=85, rotary_side=3),
-    "eva02_parity_post_norm": tiny(EVAS, "eva02_enormous_patch14_clip_224", inner=80),
-    "pe_core_parity": tiny(PE_CORES, "vit_pe_core_base_patch16_224", rotary_side=3),
-    "pe_core_parity_without_token": tiny(
-        PE_CORES, "vit_pe_core_gigantic_patch14_448", inner=80, pool_inner=128, rotary_side=4
-    ),
-    "siglip_parity_32": tiny(SIGLIPS, "vit_base_patch16_siglip_224"),
-    "siglip_parity_40": tiny(SIGLIPS, "vit_base_patch16_siglip_224", image_size=40),
-    "siglip_parity_tanh_32": tiny(SIGLIPS, "vit_so400m_patch16_siglip_256", inner=119),
-    "siglip_parity_tanh_36": tiny(SIGLIPS, "vit_so400m_patch16_siglip_256", inner=119, image_size=36),
-    "mobileclip_vit_parity": tiny(MOBILECLIP_VITS, "vit_base_mci_224", patch_size=16),
-    "token_vit_parity": tiny(TOKEN_VITS, "vit_large_patch14_clip_224"),
-    "gap_vit_parity": tiny(GAP_VITS, "vit_medium_patch16_gap_256"),
+    "eva01_parity": tiny("eva_giant_patch14_224", inner=112),
+    "eva02_parity": tiny("eva02_base_patch16_clip_224", inner=85, rotary_side=3),
+    "eva02_parity_post_norm": tiny("eva02_enormous_patch14_clip_224", inner=80),
+    "pe_core_parity": tiny("vit_pe_core_base_patch16_224", rotary_side=3),
+    "pe_core_parity_without_token": tiny("vit_pe_core_gigantic_patch14_448", inner=80, pool_inner=128, rotary_side=4),
+    "siglip_parity_32": tiny("vit_base_patch16_siglip_224"),
+    "siglip_parity_40": tiny("vit_base_patch16_siglip_224", image_size=40),
+    "siglip_parity_tanh_32": tiny("vit_so400m_patch16_siglip_256", inner=119),
+    "siglip_parity_tanh_36": tiny("vit_so400m_patch16_siglip_256", inner=119, image_size=36),
+    "mobileclip_vit_parity": tiny("vit_base_mci_224", table=timm_members.MOBILECLIP_VITS, patch_size=16),
+    "token_vit_parity": tiny("vit_large_patch14_clip_224"),
+    "gap_vit_parity": tiny("vit_medium_patch16_gap_256"),
     "relpos_parity": tiny(
-        RELPOS,
         "vit_relpos_medium_patch16_cls_224",
-        block=partial(RELPOS_BLOCK, attention=partial(relpos.Attention, inner=12)),
+        block=partial(RELPOS.block, attention=partial(relpos.Attention, inner=12)),
     ),
 }
 

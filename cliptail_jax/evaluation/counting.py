@@ -17,7 +17,7 @@ from cliptail_jax.input.pipeline import EMPTY, Batch, Examples, UnreadableImages
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
-from cliptail_jax.models.cosine import cosine_logits, normalize
+from cliptail_jax.models.cosine import cosines, normalize
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 
 UNKNOWN = -1  # the predicted class of an image that cannot be read
@@ -53,7 +53,7 @@ class ClassHead(NamedTuple):
         if self.bias is not None:
             scores = logits = linear_logits(features, self.embeddings, self.bias)
         else:
-            scores = cosine_logits(features, self.embeddings, jnp.zeros(()))
+            scores = cosines(normalize(features), normalize(self.embeddings))
             logits = None if self.logit_scale is None else jnp.exp(self.logit_scale) * scores
         if self.adjustment is not None:
             scores = logits = logits - self.adjustment

@@ -38,7 +38,7 @@ from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, evalu
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.metrics.measures import summarize
-from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
+from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
 from cliptail_jax.parallel.sharding import local_rows
@@ -85,11 +85,13 @@ class Measured:
     options: ConfigDict
 
     @functools.cached_property
-    def collapse(self) -> NeuralCollapse | None:
-        """Computed on first use, since it is not used if a later pass is interrupted."""
+    def values(self) -> dict[str, Float[np.ndarray, " class"]]:
+        """Other measures of each class. Computed on first use, since they are not used if a later pass is interrupted."""
+        values = self.similarities._asdict() if self.similarities else {}
         if not self.options.neural_collapse:
-            return None
-        return neural_collapse(self.features["features"], self.features["labels"], len(self.head), self.head)
+            return values
+        features, labels = self.features["features"], self.features["labels"]
+        return neural_collapse(features, labels, len(self.head), self.head)._asdict() | values
 
     def saved(self) -> dict[str, np.ndarray]:
         """The arrays that are written to .npy files."""
@@ -210,9 +212,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
 
     The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
     """
-    results = class_results(
-        measured.counts, task.frequency, task.class_groups, measured.collapse, measured.similarities
-    )
+    results = class_results(measured.counts, task.frequency, task.class_groups, measured.values)
     summary = {**about, "settings": dict(task.settings), **summarize(results)}
     if jax.process_index() == 0:
         directory = evaluation_directory(workdir, task.opened.name)
@@ -227,8 +227,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
             measured.counts,
             measured.saved(),
             task.class_groups,
-            measured.collapse,
-            measured.similarities,
+            measured.values,
             measured.predicted,
             task.opened.variant.class_names if task.frequency is None else None,
         )

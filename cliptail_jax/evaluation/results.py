@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
@@ -16,8 +16,6 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file, save_array, save_arrays, work_path
 from cliptail_jax.metrics import calibration, groups
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
-from cliptail_jax.metrics.neural_collapse import NeuralCollapse
-from cliptail_jax.metrics.similarity import Similarities
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, last_evaluation
 
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
@@ -105,8 +103,7 @@ def class_results(
     counts: Mapping[str, np.ndarray],
     frequency: Int[np.ndarray, " class"] | None,
     class_groups: ClassGroups | None,
-    collapse: NeuralCollapse | None,
-    similarities: Similarities | None = None,
+    values: Mapping[str, Float[np.ndarray, " class"]],
 ) -> ClassResults:
     """The counts and values of one evaluation, the input of `cliptail_jax.metrics.measures`.
 
@@ -114,10 +111,8 @@ def class_results(
         counts: as `counting.count_shapes` lists them.
         frequency: the class frequency of the training data; None if it is unknown.
         class_groups: the result of `head_mid_tail`.
+        values: other measures of each class.
     """
-    values = {}
-    for computed in (collapse, similarities):
-        values |= computed._asdict() if computed else {}
     return ClassResults.from_confusion(
         counts["confusion"],
         frequency=frequency,
@@ -133,15 +128,14 @@ def write_arrays(
     counts: Mapping[str, np.ndarray],
     saved: Mapping[str, np.ndarray],
     class_groups: ClassGroups | None,
-    collapse: NeuralCollapse | None,
-    similarities: Similarities | None = None,
+    values: Mapping[str, Float[np.ndarray, " class"]],
     predicted: Int[np.ndarray, " row"] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> None:
     """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.
 
-    Other .npy files of an earlier evaluation are removed, since they belong to other weights. `class_names` are given
-    if no table of class frequencies contains them.
+    Counts, groups and values are as for `class_results`. Other .npy files of an earlier evaluation are removed, since they
+    belong to other weights. `class_names` are given if no table of class frequencies contains them.
     """
     for name in SAVED:
         if name in saved:
@@ -158,8 +152,7 @@ def write_arrays(
     if "calibration" in counts:
         sums = calibration.calibration(counts["calibration"])
         arrays |= {f"calibration_{name}": array for name, array in sums._asdict().items()}
-    for computed in (collapse, similarities):
-        arrays |= computed._asdict() if computed else {}
+    arrays |= values
     if predicted is not None:  # in the smallest type that can represent the classes and -1
         arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
     if class_names is not None:

@@ -14,7 +14,7 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.fields import to_config
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.classes import random_classes
-from cliptail_jax.curation.variant import Variant, make_variant
+from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.captioned import caption_frequency
@@ -188,35 +188,17 @@ def open_run_set(
         if num_classes > len(class_names):
             raise UserError(f"eval.random_classes={num_classes}, but the run has {len(class_names)} classes")
         class_names = tuple(class_names[c] for c in random_classes(len(class_names), num_classes, data.seed))
-    try:
-        variant = evaluation_variant(name, data, class_names)
-    except OtherClassesError:
-        if uses_prompts and not num_classes:
-            return open_set(name, data.data_dir)
-        raise
-    vocabulary = data.class_names if variant.source.name == data.name else ""
-    return OpenedSet(
-        name, variant, prompt_names(variant), templates("photo"), vocabulary or vocabulary_of(variant.source)
-    )
-
-
-class OtherClassesError(UserError):
-    """A set lacks classes of a run."""
-
-
-def evaluation_variant(name: str, data: ConfigDict, class_names: tuple[str, ...]) -> Variant:
-    """All records of the set 'name:split' in one of the training classes, with the training labels."""
     source_name, _, split = name.rpartition(":")
     names_file = data.class_names if source_name == data.name else ""
     source = open_source(source_name, data.data_dir, split, names_file)
-    absent = [c for c in class_names if c not in source.class_names]
-    if absent:
-        raise OtherClassesError(
-            f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'"
-        )
+    if absent := [c for c in class_names if c not in source.class_names]:
+        if uses_prompts and not num_classes:
+            return open_set(name, data.data_dir)
+        raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
     everything = to_config(Data())  # all records, no captions
     everything.classes.names = () if class_names == source.class_names else class_names
-    return make_variant(source, everything)
+    variant = make_variant(source, everything)
+    return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or vocabulary_of(source))
 
 
 def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:

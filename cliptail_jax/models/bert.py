@@ -14,7 +14,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.models.dropout import Dropout, attend_dropping
-from cliptail_jax.models.layers import Tokens, Valid, layer_norm, linear
+from cliptail_jax.models.layers import Tokens, Valid, layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import ACTIVATIONS, CONFIGURATION, States, head_width
 
@@ -47,12 +47,6 @@ class BertShape:
         return Bert(self, **options)
 
 
-def dense(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
-    """A linear layer initialized as in BERT: weights normal with standard deviation 0.02, biases zero."""
-    zeros = nnx.initializers.zeros
-    return linear(inputs, outputs, kernel_init=normal(0.02), bias_init=zeros, dtype=dtype, rngs=rngs)
-
-
 class Embeddings(nnx.Module):
     """The sum of word, position and (the first) type embeddings, then layer norm and dropout."""
 
@@ -83,9 +77,9 @@ class SelfAttention(nnx.Module):
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         head_width(CONFIGURATION, shape.heads, shape.width)
         self.heads = shape.heads
-        self.query = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
-        self.key = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
-        self.value = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.query = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.key = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.value = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
         return attend_dropping(self.query(x), self.key(x), self.value(x), self.heads, valid, dropout)
@@ -95,7 +89,7 @@ class ResidualOutput(nnx.Module):
     """A linear layer and dropout, whose result is added to the residual stream, then layer norm."""
 
     def __init__(self, inputs: int, shape: BertShape, *, dtype, rngs: nnx.Rngs):
-        self.dense = dense(inputs, shape.width, dtype=dtype, rngs=rngs)
+        self.dense = normal_linear(inputs, shape.width, dtype=dtype, rngs=rngs)
         self.LayerNorm = layer_norm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch length inputs"], residual: States, dropout: Dropout) -> States:
@@ -109,7 +103,7 @@ class Layer(RematBlock):
         options = {"dtype": dtype, "rngs": rngs}
         attention = SelfAttention(shape, **options)
         self.attention = nnx.Dict({"self": attention, "output": ResidualOutput(shape.width, shape, **options)})
-        self.intermediate = nnx.Dict(dense=dense(shape.width, shape.inner, **options))
+        self.intermediate = nnx.Dict(dense=normal_linear(shape.width, shape.inner, **options))
         self.output = ResidualOutput(shape.inner, shape, **options)
 
     def forward(self, x: States, *, valid: Valid, dropout: Dropout) -> States:
@@ -126,7 +120,7 @@ class Bert(nnx.Module):
         options = {"dtype": dtype, "rngs": rngs}
         self.embeddings = Embeddings(shape, **options)
         self.encoder = nnx.Dict(layer=nnx.List(Layer(shape, **options) for _ in range(shape.layers)))
-        self.pooler = nnx.Dict(dense=dense(shape.width, shape.width, **options)) if with_pooler else None
+        self.pooler = nnx.Dict(dense=normal_linear(shape.width, shape.width, **options)) if with_pooler else None
 
     def __call__(self, tokens: Tokens, valid: Valid, dropout: Dropout = Dropout()) -> States:
         x, layer_dropout = self.embeddings(tokens, dropout.at(0)), dropout.at(1)

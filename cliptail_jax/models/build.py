@@ -19,11 +19,9 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
-from cliptail_jax.models.dino import Dino
-from cliptail_jax.models.dino_head import DinoHead
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import build_image_tower
-from cliptail_jax.models.initializers import uniform_fan_in
+from cliptail_jax.models.layers import uniform_fan_in
 from cliptail_jax.models.text import TextModel
 from cliptail_jax.models.text_towers import build_text_tower
 
@@ -142,12 +140,3 @@ def build_classifier(
             f"head: its rows are {head.shape[1]} wide: set model.image.output_dim to that, the width of the features"
         )
     return Classifier(visual(rngs), head, bias)
-
-
-def build_dino(visual: BuildTower, output_dim: int, *, rngs: nnx.Rngs, **options) -> Dino:
-    """DINO's student on the image tower that `visual` builds, whose features have width `output_dim`.
-
-    `options` are the sizes and the dtype of `DinoHead`.
-    """
-    tower = visual(rngs)
-    return Dino(tower, DinoHead(output_dim, **options, rngs=rngs))

@@ -7,7 +7,6 @@ from cliptail_jax.models.layers import BatchNorm, Grid, Images, Mask, conv
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 STRIDES = (4, 2, 2)  # and kernel sizes
-STRIDE = 16  # of all three
 NARROW = 4  # width per channel between the convolutions
 
 

@@ -5,10 +5,51 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jax.nn.initializers import normal
+from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.models.dino_head import DinoHead
+from cliptail_jax.models.cosine import cosines, normalize
 from cliptail_jax.models.image_model import ImageModel
+from cliptail_jax.models.layers import normal_linear
+from cliptail_jax.models.transformer import ACTIVATIONS
+
+
+class DinoHead(nnx.Module):
+    """An MLP of three layers from features to a bottleneck of unit length, and prototypes in that space.
+
+    The parameter `prototypes` is initialized with standard deviation prototypes^-0.5; its rows are normalized to unit
+    length where they are used.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        *,
+        hidden: int,
+        bottleneck: int,
+        prototypes: int,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        widths = (input_dim, hidden, hidden, bottleneck)
+        self.mlp = nnx.List(normal_linear(*sizes, dtype=dtype, rngs=rngs) for sizes in zip(widths, widths[1:]))
+        self.prototypes = nnx.Param(normal(prototypes**-0.5)(rngs.params(), (prototypes, bottleneck)))
+
+    def __call__(self, x: Float[Array, "batch input_dim"]) -> Float[Array, "batch bottleneck"]:
+        """The MLP's output, normalized to unit length, in float32."""
+        first, second, last = self.mlp
+        gelu = ACTIVATIONS["gelu"]
+        return normalize(last(gelu(second(gelu(first(x))))))
+
+    def logits(
+        self, z: Float[Array, "batch bottleneck"], rows: Int[Array, " sampled"] | None = None
+    ) -> Float[Array, "batch sampled"]:
+        """Cosine similarities of `z` to the prototypes in `rows` (None: to all), in float32.
+
+        Only those rows are read, normalized and multiplied; the gradient of all others is zero.
+        """
+        prototypes = self.prototypes[...] if rows is None else self.prototypes[...][rows]
+        return cosines(normalize(z), normalize(prototypes))
 
 
 class Dino(ImageModel):

@@ -5,20 +5,14 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.models.dropout import Dropout
-from cliptail_jax.models.layers import Tokens, Valid, linear
+from cliptail_jax.models.layers import Tokens, Valid, normal_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States
 
 POOLERS = ("mean_pooler", "cls_pooler", "cls_last_hidden_state_pooler", "last_token_pooler")
 PROJECTIONS = (None, "linear", "mlp")
-
-
-def projection(inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
-    """A linear layer without bias."""
-    return linear(inputs, outputs, kernel_init=normal(inputs**-0.5), use_bias=False, dtype=dtype, rngs=rngs)
 
 
 class EncoderText(nnx.Module):
@@ -51,13 +45,14 @@ class EncoderText(nnx.Module):
         self.dropout = dropout
         self.transformer = shape.encoder(with_pooler=pooler == "cls_pooler", dtype=dtype, rngs=rngs)
         self.projection_type = projection_type
+        options = {"use_bias": False, "dtype": dtype, "rngs": rngs}
         if projection_type == "mlp":
             inner = (shape.width + output_dim) // 2
-            first = projection(shape.width, inner, dtype=dtype, rngs=rngs)
-            second = projection(inner, output_dim, dtype=dtype, rngs=rngs)
+            first = normal_linear(shape.width, inner, shape.width**-0.5, **options)
+            second = normal_linear(inner, output_dim, inner**-0.5, **options)
             self.proj = nnx.Dict({"0": first, "2": second})  # their published names, indices in a torch.nn.Sequential
         elif projection_type == "linear":
-            self.proj = projection(shape.width, output_dim, dtype=dtype, rngs=rngs)
+            self.proj = normal_linear(shape.width, output_dim, shape.width**-0.5, **options)
 
     def __call__(self, tokens: Tokens, dropout_key: Array | None = None) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of tokens, which may be truncated to the longest text; with dropout if given a key."""

@@ -7,23 +7,22 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cliptail_jax.models.layers import layer_norm
+from cliptail_jax.models.layers import layer_norm, normal_linear
 from cliptail_jax.models.timm_blocks import Angles, Block, BlockShape, rotary_attend
-from cliptail_jax.models.timm_layers import timm_linear
 from cliptail_jax.models.transformer import States
 
 
 class KeysWithoutBias(nnx.Module):
     """Self-attention with one projection, in which queries and values have a bias."""
 
-    def __init__(self, shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
+    def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):
         width, options = shape.width, {"dtype": dtype, "rngs": rngs}
         self.heads = shape.heads
         self.dtype = dtype
-        self.qkv = timm_linear(width, 3 * width, use_bias=False, **options)
+        self.qkv = normal_linear(width, 3 * width, use_bias=False, **options)
         self.q_bias = nnx.Param(jnp.zeros(width))
         self.v_bias = nnx.Param(jnp.zeros(width))
-        self.proj = timm_linear(width, width, scale=output_scale, **options)
+        self.proj = normal_linear(width, width, shape.output_std, **options)
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
         query, key, value = jnp.split(self.qkv(x), 3, axis=-1)
@@ -34,14 +33,14 @@ class KeysWithoutBias(nnx.Module):
 class NormedAttention(nnx.Module):
     """Self-attention with three projections, that of keys without bias, and layer norm before the output projection."""
 
-    def __init__(self, shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
+    def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):
         width, options = shape.width, {"dtype": dtype, "rngs": rngs}
         self.heads = shape.heads
-        self.q_proj = timm_linear(width, width, **options)
-        self.k_proj = timm_linear(width, width, use_bias=False, **options)
-        self.v_proj = timm_linear(width, width, **options)
+        self.q_proj = normal_linear(width, width, **options)
+        self.k_proj = normal_linear(width, width, use_bias=False, **options)
+        self.v_proj = normal_linear(width, width, **options)
         self.norm = layer_norm(width, epsilon=shape.epsilon, **options)
-        self.proj = timm_linear(width, width, scale=output_scale, **options)
+        self.proj = normal_linear(width, width, shape.output_std, **options)
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
         attended = rotary_attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, angles)
@@ -51,12 +50,12 @@ class NormedAttention(nnx.Module):
 class NormedSwiGlu(nnx.Module):
     """A gated MLP (SwiGLU, Shazeer 2020, arXiv 2002.05202) with layer norm before its last layer."""
 
-    def __init__(self, shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
+    def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
-        self.fc1_g = timm_linear(shape.width, shape.inner, **options)
-        self.fc1_x = timm_linear(shape.width, shape.inner, **options)
+        self.fc1_g = normal_linear(shape.width, shape.inner, **options)
+        self.fc1_x = normal_linear(shape.width, shape.inner, **options)
         self.norm = layer_norm(shape.inner, epsilon=shape.epsilon, **options)
-        self.fc2 = timm_linear(shape.inner, shape.width, scale=output_scale, **options)
+        self.fc2 = normal_linear(shape.inner, shape.width, shape.output_std, **options)
 
     def __call__(self, x: States) -> States:
         return self.fc2(self.norm(jax.nn.silu(self.fc1_g(x)) * self.fc1_x(x)))

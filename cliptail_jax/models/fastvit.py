@@ -12,9 +12,20 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import normal, zeros
 
-from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, conv, layer_norm
+from cliptail_jax.models.layers import (
+    BatchNorm,
+    Features,
+    Grid,
+    Images,
+    LayerScale,
+    Mask,
+    Pixels,
+    conv,
+    layer_norm,
+    normal_linear,
+)
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.timm_layers import QkvAttention, timm_linear
+from cliptail_jax.models.timm_layers import QkvAttention
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 HEAD_WIDTH = 32
@@ -104,12 +115,11 @@ class MobileOneBlock(nnx.Module):
         self.conv_kxk = nnx.List([ConvNorm(inputs, outputs, size, stride, **options)])
         self.conv_scale = ConvNorm(inputs, outputs, 1, stride, **options) if has_scale and size > 1 else None
         self.identity = BatchNorm(inputs, group_size, dtype=dtype) if inputs == outputs and stride == 1 else None
-        self.se = SqueezeExcite(outputs, outputs // 16, **shared) if has_gates else None
+        self.se = SqueezeExcite(outputs, outputs // 16, **shared) if has_gates else nnx.identity
 
     def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         branches = (*self.conv_kxk, self.conv_scale, self.identity)
-        y = sum(branch(x, train, mask) for branch in branches if branch is not None)
-        y = y if self.se is None else self.se(y)
+        y = self.se(sum(branch(x, train, mask) for branch in branches if branch is not None))
         return y if self.is_linear else gelu(y)
 
 
@@ -122,11 +132,10 @@ class LargeKernel(nnx.Module):
         self.large_conv = ConvNorm(inputs, outputs, 7, 2, **options)
         self.small_conv = ConvNorm(inputs, outputs, 3, 2, **options)
         width = max(8, int(outputs / 4 + 4) // 8 * 8)  # the multiple of 8 that is nearest to a quarter
-        self.se = SqueezeExcite(outputs, width, **shared) if has_gates else None
+        self.se = SqueezeExcite(outputs, width, **shared) if has_gates else nnx.identity
 
     def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
-        y = self.large_conv(x, train, mask) + self.small_conv(x, train, mask)
-        return gelu(y if self.se is None else self.se(y))
+        return gelu(self.se(self.large_conv(x, train, mask) + self.small_conv(x, train, mask)))
 
 
 class ConvMlp(nnx.Module):
@@ -142,15 +151,9 @@ class ConvMlp(nnx.Module):
         return self.fc2(gelu(self.fc1(self.conv(x, train, mask))))
 
 
-class LayerScale(nnx.Module):
-    """A factor per channel, initially 1e-5."""
-
-    def __init__(self, width: int, *, dtype):
-        self.gamma = nnx.Param(jnp.full((width, 1, 1), INITIAL_GAMMA))
-        self.dtype = dtype
-
-    def __call__(self, x: Pixels) -> Pixels:
-        return self.gamma[...][:, 0, 0].astype(self.dtype) * x
+def layer_scale(width: int, *, dtype) -> LayerScale:
+    """A factor per channel, initially 1e-5, in the shape in which timm has it."""
+    return LayerScale((width, 1, 1), INITIAL_GAMMA, dtype=dtype)
 
 
 class RepMixer(nnx.Module):
@@ -160,7 +163,7 @@ class RepMixer(nnx.Module):
         options = {"depthwise": True, "is_linear": True, "group_size": group_size, "dtype": dtype, "rngs": rngs}
         self.mixer = MobileOneBlock(width, width, 3, **options)
         self.norm = nnx.Dict(identity=BatchNorm(width, group_size, dtype=dtype))
-        self.layer_scale = LayerScale(width, dtype=dtype)
+        self.layer_scale = layer_scale(width, dtype=dtype)
 
     def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
         return x + self.layer_scale(self.mixer(x, train, mask) - self.norm.identity(x, train, mask))
@@ -173,7 +176,7 @@ class ConvBlock(RematBlock):
         options = {"group_size": group_size, "dtype": dtype, "rngs": rngs}
         self.token_mixer = RepMixer(width, **options)
         self.mlp = ConvMlp(width, inner, **options)
-        self.layer_scale = LayerScale(width, dtype=dtype)
+        self.layer_scale = layer_scale(width, dtype=dtype)
 
     def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
         x = self.token_mixer(x, train, mask)
@@ -187,9 +190,9 @@ class AttentionBlock(RematBlock):
         shared = {"dtype": dtype, "rngs": rngs}
         self.norm = layer_norm(width, **shared) if is_large else BatchNorm(width, group_size, dtype=dtype)
         self.token_mixer = QkvAttention(width, width // HEAD_WIDTH, qkv_bias=False, **shared)
-        self.layer_scale_1 = LayerScale(width, dtype=dtype)
+        self.layer_scale_1 = layer_scale(width, dtype=dtype)
         self.mlp = ConvMlp(width, inner, group_size=group_size, **shared)
-        self.layer_scale_2 = LayerScale(width, dtype=dtype)
+        self.layer_scale_2 = layer_scale(width, dtype=dtype)
 
     def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
         batch, height, width, channels = x.shape
@@ -261,7 +264,7 @@ class FastViT(nnx.Module):
             stem=nnx.List(stem),
             stages=nnx.List(Stage(index, size, **options) for index in range(len(size.depths))),
             final_conv=MobileOneBlock(last, 2 * last, 3, depthwise=True, has_gates=True, **options),
-            head=nnx.Dict(fc=timm_linear(2 * last, output_dim, **shared)),
+            head=nnx.Dict(fc=normal_linear(2 * last, output_dim, **shared)),
         )
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:

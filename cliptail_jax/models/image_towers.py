@@ -6,7 +6,7 @@ table.
 """
 
 from collections.abc import Callable, Collection, Container, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,15 +30,7 @@ from cliptail_jax.models.open_clip import (
     named_architecture,
 )
 from cliptail_jax.models.swin import SWINS, Swin
-from cliptail_jax.models.timm_members import (
-    EVAS,
-    GAP_VITS,
-    MOBILECLIP_VITS,
-    PE_CORES,
-    RELPOS,
-    SIGLIPS,
-    TOKEN_VITS,
-)
+from cliptail_jax.models.timm_members import MOBILECLIP_VITS, TIMM_VITS
 from cliptail_jax.models.timm_vit import Member, TimmViT
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
@@ -46,6 +38,7 @@ from cliptail_jax.models.vitamin import VITAMINS, ViTamin
 
 VisionCfg = Mapping[str, Any]
 TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for a `vision_cfg` without them
+TIMM_PROJECTIONS = {"last": None, "behind": "linear", "none": "none"}  # the `timm_proj` of a `Member.projection`
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ class ImageTower:
       timm_names: timm's names of the members of the kind.
       for_open_clip: a `vision_cfg` with open_clip's name of the tower for its image size. Raises UserError
         if there is none.
-      values: the values of a `vision_cfg` that the kind supports, by key, where kinds differ.
+      values: from a `vision_cfg` to the values that its tower supports, by key, where towers differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
     """
@@ -73,7 +66,7 @@ class ImageTower:
     stages: int = 0
     timm_names: Collection[str] = ()
     for_open_clip: Callable[[VisionCfg], VisionCfg] = lambda vision_cfg: vision_cfg
-    values: Mapping[str, Container] = field(default_factory=dict)
+    values: Callable[[VisionCfg], Mapping[str, Container]] = lambda vision_cfg: {}
     has_batch_norm: bool = False
     has_activation: bool = False
 
@@ -113,8 +106,8 @@ def build_image_tower(
     `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
     """
     tower = image_tower(vision_cfg)
-    given = TIMM_DEFAULTS | vision_cfg
-    check_keys("vision_cfg.", {key: given[key] for key in tower.values if key in given}, tower.values)
+    given, values = TIMM_DEFAULTS | vision_cfg, tower.values(vision_cfg)
+    check_keys("vision_cfg.", {key: given[key] for key in values}, values)
     options = {"dtype": dtype, "rngs": rngs}
     if tower.has_batch_norm:
         options["group_size"] = group_size
@@ -286,8 +279,13 @@ def _at_its_size(members: Mapping[str, Any], vision_cfg: VisionCfg) -> VisionCfg
     return {**vision_cfg, "timm_model_name": sides[side]}
 
 
-def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Container, **options) -> ImageTower:
+def _timm_vits(members: Mapping[str, Member], has_batch_norm: bool) -> ImageTower:
     """The kind of timm's vision transformers with the names and sizes in `members`."""
+
+    def values(vision_cfg: VisionCfg) -> dict[str, Container]:
+        member = members[vision_cfg["timm_model_name"]]
+        pools = ("", member.pool) if member.projection == "behind" else (member.pool,)
+        return {"timm_pool": pools, "timm_proj": (TIMM_PROJECTIONS[member.projection],)}
 
     def build(vision_cfg: VisionCfg, output_dim: int, **options) -> TimmViT:
         name, bias = vision_cfg["timm_model_name"], vision_cfg.get("timm_proj_bias") or False
@@ -303,9 +301,9 @@ def _timm_vits(members: Mapping[str, Member], pools: Container, projections: Con
         build=build,
         side_multiple=lambda vision_cfg: members[vision_cfg["timm_model_name"]].patch_size,
         timm_names=members,
-        values={"timm_pool": pools, "timm_proj": projections},
+        values=values,
         for_open_clip=partial(_at_its_size, members),
-        **options,
+        has_batch_norm=has_batch_norm,
     )
 
 
@@ -337,33 +335,28 @@ IMAGE_TOWERS = {
         stages=4,
         side_multiple=lambda _: convnext.STRIDE,
         timm_names=CONVNEXTS,
-        values={"timm_pool": ("", "avg"), "timm_proj": ("linear", "mlp")},
+        values=lambda _: {"timm_pool": ("", "avg"), "timm_proj": ("linear", "mlp")},
     ),
-    "eva": _timm_vits(EVAS, pools=("token",), projections=(None,)),
-    "siglip": _timm_vits(SIGLIPS, pools=("map",), projections=("none",)),
-    "pe_core": _timm_vits(PE_CORES, pools=("map",), projections=(None,)),
-    "mobileclip_vit": _timm_vits(MOBILECLIP_VITS, pools=("token",), projections=(None,), has_batch_norm=True),
-    "token_vit": _timm_vits(TOKEN_VITS, pools=("token",), projections=(None,)),
-    "gap_vit": _timm_vits(GAP_VITS, pools=("", "avg"), projections=("linear",)),
-    "relpos": _timm_vits(RELPOS, pools=("", "token"), projections=("linear",)),
+    "timm_vit": _timm_vits(TIMM_VITS, has_batch_norm=False),
+    "mobileclip_vit": _timm_vits(MOBILECLIP_VITS, has_batch_norm=True),
     "vitamin": ImageTower(
         build=_build_vitamin,
         side_multiple=lambda _: vitamin.STRIDE,
         timm_names=VITAMINS,
         for_open_clip=partial(_at_its_size, VITAMINS),
-        values={"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
+        values=lambda _: {"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
     ),
     "fastvit": ImageTower(
         build=_build_fastvit,
         side_multiple=lambda _: 1,
         timm_names=FASTVITS,
-        values={"timm_pool": ("avg",), "timm_proj": (None,)},
+        values=lambda _: {"timm_pool": ("avg",), "timm_proj": (None,)},
         has_batch_norm=True,
     ),
     "swin": ImageTower(
         build=_build_swin,
         side_multiple=lambda _: 1,  # there is one size, which `_build_swin` checks
         timm_names=SWINS,
-        values={"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
+        values=lambda _: {"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
     ),
 }

@@ -1,13 +1,15 @@
 """Layers that the towers share: linear, convolution, layer norm, average pooling, batch norm."""
 
+import math
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
+from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Int
-
-from cliptail_jax.models.initializers import uniform_fan_in
 
 Images = Float[Array | np.ndarray, "batch height width 3"]
 Pixels = Float[Array | np.ndarray, "batch height width channels"]
@@ -17,14 +19,36 @@ Features = Float[Array, "batch output_dim"]
 Tokens = Int[Array | np.ndarray, "batch length"]
 Valid = Bool[Array | np.ndarray, "batch length"]  # the tokens that are attended to
 
+Initializer = Callable[..., Array]
+
 EPSILON = 1e-5
 MOMENTUM = 0.9  # decay of the running statistics in one step
+
+
+def uniform_fan_in(fan_in: int) -> Initializer:
+    """Uniform in ±fan_in^-0.5, PyTorch's default for weights and biases of linear and convolution layers."""
+    bound = 1 / math.sqrt(fan_in)
+
+    def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32, out_sharding=None) -> Array:
+        del out_sharding  # flax passes it on meshes with explicit axes, which this project does not use
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
 
 
 def linear(inputs: int, outputs: int, **options) -> nnx.Linear:
     """A linear layer, with PyTorch's default initialization unless `options`, those of `nnx.Linear`, have another."""
     inits = {"kernel_init": uniform_fan_in(inputs), "bias_init": uniform_fan_in(inputs)}
     return nnx.Linear(inputs, outputs, **inits | options)
+
+
+def normal_linear(inputs: int, outputs: int, std: float = 0.02, **options) -> nnx.Linear:
+    """A linear layer with weights from a normal distribution with standard deviation `std`, and biases 0.
+
+    The default is that of BERT, DINO's head and timm's towers. The last two truncate the distribution at ±2, 100 standard
+    deviations, which has no effect.
+    """
+    return linear(inputs, outputs, kernel_init=normal(std), bias_init=nnx.initializers.zeros, **options)
 
 
 def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 0, **options) -> nnx.Conv:
@@ -45,14 +69,14 @@ def layer_norm(width: int, *, epsilon: float = EPSILON, dtype, rngs: nnx.Rngs) -
 
 
 class LayerScale(nnx.Module):
-    """Each channel multiplied by a learned `gamma` (Touvron et al. 2021, arXiv 2103.17239, section 2)."""
+    """Each channel multiplied by a learned `gamma` of shape `shape` (Touvron et al. 2021, arXiv 2103.17239, section 2)."""
 
-    def __init__(self, width: int, initial: float, *, dtype):
-        self.gamma = nnx.Param(jnp.full(width, initial, jnp.float32))
+    def __init__(self, shape: int | tuple[int, ...], initial: float, *, dtype):
+        self.gamma = nnx.Param(jnp.full(shape, initial, jnp.float32))
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
-        return x * self.gamma[...].astype(self.dtype)
+        return x * self.gamma[...].ravel().astype(self.dtype)
 
 
 def average_pool(x: Pixels, size: int) -> Float[Array, "batch pooled_height pooled_width channels"]:

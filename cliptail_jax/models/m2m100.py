@@ -15,9 +15,8 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
-from cliptail_jax.models.bert import dense
 from cliptail_jax.models.dropout import Dropout, attend_dropping
-from cliptail_jax.models.layers import Tokens, Valid, layer_norm
+from cliptail_jax.models.layers import Tokens, Valid, layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import CONFIGURATION, States, head_width
 
@@ -58,10 +57,10 @@ class SelfAttention(nnx.Module):
     def __init__(self, shape: M2M100Shape, *, dtype, rngs: nnx.Rngs):
         head_width(CONFIGURATION, shape.heads, shape.width)
         self.heads = shape.heads
-        self.k_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
-        self.v_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
-        self.q_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
-        self.out_proj = dense(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.k_proj = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.v_proj = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.q_proj = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
+        self.out_proj = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
         query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
@@ -75,8 +74,8 @@ class Layer(RematBlock):
         options = {"dtype": dtype, "rngs": rngs}
         self.self_attn = SelfAttention(shape, **options)
         self.self_attn_layer_norm = layer_norm(shape.width, **options)
-        self.fc1 = dense(shape.width, shape.inner, **options)
-        self.fc2 = dense(shape.inner, shape.width, **options)
+        self.fc1 = normal_linear(shape.width, shape.inner, **options)
+        self.fc2 = normal_linear(shape.inner, shape.width, **options)
         self.final_layer_norm = layer_norm(shape.width, **options)
 
     def forward(self, x: States, *, valid: Valid, dropout: Dropout) -> States:

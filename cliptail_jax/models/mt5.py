@@ -16,7 +16,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
 from cliptail_jax.models.dropout import Dropout, attend_dropping
-from cliptail_jax.models.layers import Tokens, Valid, linear
+from cliptail_jax.models.layers import Tokens, Valid, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import ACTIVATIONS, States
 
@@ -71,25 +71,20 @@ def rms_norm(shape: MT5Shape, *, dtype, rngs: nnx.Rngs) -> nnx.RMSNorm:
     return nnx.RMSNorm(shape.width, epsilon=shape.epsilon, dtype=dtype, rngs=rngs)
 
 
-def project(inputs: int, outputs: int, deviation: float, *, dtype, rngs: nnx.Rngs) -> nnx.Linear:
-    """A linear layer without bias, initialized from a normal distribution as in T5."""
-    return linear(inputs, outputs, kernel_init=normal(deviation), use_bias=False, dtype=dtype, rngs=rngs)
-
-
 class SelfAttention(nnx.Module):
     """Multi-head attention with logits that are not divided by the root of the head's width."""
 
     def __init__(self, shape: MT5Shape, *, with_bias: bool, dtype, rngs: nnx.Rngs):
-        options = {"dtype": dtype, "rngs": rngs}
+        options = {"use_bias": False, "dtype": dtype, "rngs": rngs}
         inner = shape.heads * shape.head_width
         self.heads, self.head_width = shape.heads, shape.head_width
-        self.q = project(shape.width, inner, (shape.width * shape.head_width) ** -0.5, **options)
-        self.k = project(shape.width, inner, shape.width**-0.5, **options)
-        self.v = project(shape.width, inner, shape.width**-0.5, **options)
-        self.o = project(inner, shape.width, inner**-0.5, **options)
+        self.q = normal_linear(shape.width, inner, (shape.width * shape.head_width) ** -0.5, **options)
+        self.k = normal_linear(shape.width, inner, shape.width**-0.5, **options)
+        self.v = normal_linear(shape.width, inner, shape.width**-0.5, **options)
+        self.o = normal_linear(inner, shape.width, inner**-0.5, **options)
         if with_bias:
-            table = nnx.Embed(shape.buckets, shape.heads, embedding_init=normal(shape.width**-0.5), **options)
-            self.relative_attention_bias = table
+            options = {"embedding_init": normal(shape.width**-0.5), "dtype": dtype, "rngs": rngs}
+            self.relative_attention_bias = nnx.Embed(shape.buckets, shape.heads, **options)
 
     def __call__(self, x: States, bias: Bias, valid: Valid, dropout: Dropout) -> States:
         query = self.q(x) * math.sqrt(self.head_width)  # attention divides by this
@@ -112,13 +107,13 @@ class MlpLayer(nnx.Module):
     """wo(GELU(wi_0 x) · wi_1 x), added to its input (Shazeer 2020, arXiv 2002.05202)."""
 
     def __init__(self, shape: MT5Shape, *, dtype, rngs: nnx.Rngs):
-        options = {"dtype": dtype, "rngs": rngs}
+        options = {"use_bias": False, "dtype": dtype, "rngs": rngs}
         self.DenseReluDense = nnx.Dict(
-            wi_0=project(shape.width, shape.inner, shape.width**-0.5, **options),
-            wi_1=project(shape.width, shape.inner, shape.width**-0.5, **options),
-            wo=project(shape.inner, shape.width, shape.inner**-0.5, **options),
+            wi_0=normal_linear(shape.width, shape.inner, shape.width**-0.5, **options),
+            wi_1=normal_linear(shape.width, shape.inner, shape.width**-0.5, **options),
+            wo=normal_linear(shape.inner, shape.width, shape.inner**-0.5, **options),
         )
-        self.layer_norm = rms_norm(shape, **options)
+        self.layer_norm = rms_norm(shape, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, dropout: Dropout) -> States:
         mlp, normed = self.DenseReluDense, self.layer_norm(x)

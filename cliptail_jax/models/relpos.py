@@ -1,7 +1,8 @@
 """The parts of timm's vision transformer with relative positions that differ from those of others (names as in timm).
 
 Attention adds a bias that an MLP computes from the logarithm of the distance of two patches (Liu et al. 2021, arXiv 2111.09883,
-section 3.3), so that images may have any size. The dropout that timm has in training within that MLP is not implemented.
+section 3.3), so that images may have any size. The dropout that timm has in training within that MLP is not implemented. All
+projections have PyTorch's initialization.
 """
 
 import jax
@@ -29,8 +30,7 @@ class Attention(QkvAttention):
     `inner` is the inner width of the MLP of the biases.
     """
 
-    def __init__(self, shape: BlockShape, inner: int, *, output_scale: float, dtype, rngs: nnx.Rngs):
-        del output_scale  # all projections have PyTorch's initialization
+    def __init__(self, shape: BlockShape, inner: int, *, dtype, rngs: nnx.Rngs):
         options = {"layer": linear, "dtype": dtype, "rngs": rngs}
         super().__init__(shape.width, shape.heads, qkv_bias=False, **options)
         self.rel_pos = nnx.Dict(mlp=Mlp(2, inner, shape.heads, activation=jax.nn.relu, **options))
@@ -41,7 +41,6 @@ class Attention(QkvAttention):
         return super().__call__(x, bias=jnp.pad(bias, ((0, 0), (1, 0), (1, 0)))[None])
 
 
-def mlp(shape: BlockShape, *, output_scale: float, **options) -> Mlp:
+def mlp(shape: BlockShape, **options) -> Mlp:
     """The MLP of a block."""
-    del output_scale
     return Mlp(shape.width, shape.inner, shape.width, layer=linear, **options)

@@ -13,9 +13,9 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Num
 
-from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear, normal_linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.timm_layers import Mlp, QkvAttention, relative_index, timm_linear
+from cliptail_jax.models.timm_layers import Mlp, QkvAttention, relative_index
 
 PATCH = 4
 MLP_RATIO = 4  # an MLP's inner width per outer width
@@ -115,7 +115,7 @@ class Merging(nnx.Module):
 
     def __init__(self, width: int, *, dtype, rngs: nnx.Rngs):
         self.norm = layer_norm(4 * width, dtype=dtype, rngs=rngs)
-        self.reduction = timm_linear(4 * width, 2 * width, use_bias=False, dtype=dtype, rngs=rngs)
+        self.reduction = normal_linear(4 * width, 2 * width, use_bias=False, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Pixels) -> Grid:
         batch, height, width, channels = x.shape

@@ -7,7 +7,7 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.models.layers import EPSILON, Tokens, layer_norm, linear
+from cliptail_jax.models.layers import EPSILON, Tokens, layer_norm, normal_linear
 from cliptail_jax.models.transformer import MLP_RATIO, Transformer, clip_text_init
 
 
@@ -61,13 +61,12 @@ class TextTransformer(nnx.Module):
             width, layers, heads, activation, causal=causal, **options, dtype=dtype, rngs=rngs
         )
         self.ln_final = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-        init = normal(width**-0.5)
         if projection == "biased":
-            options = {"kernel_init": init, "bias_init": nnx.initializers.zeros, "dtype": dtype, "rngs": rngs}
-            self.text_projection = linear(width, output_dim, **options)
+            self.text_projection = normal_linear(width, output_dim, width**-0.5, dtype=dtype, rngs=rngs)
+        elif projection == "linear":
+            self.text_projection = nnx.Param(normal(width**-0.5)(rngs.params(), (width, output_dim)))
         else:
-            none = projection == "none"
-            self.text_projection = None if none else nnx.Param(init(rngs.params(), (width, output_dim)))
+            self.text_projection = None
 
     def __call__(self, tokens: Tokens) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of tokens, which may be truncated to the longest caption if `may_be_cut`."""

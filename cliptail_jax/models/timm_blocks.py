@@ -1,7 +1,6 @@
 """Blocks of timm's vision transformers, EVA's among them (names as in timm).
 
-Initial weights are timm's, as `timm_layers.timm_linear` has them. `output_scale` multiplies those of projections into the
-residual stream.
+Initial weights are timm's.
 """
 
 from collections.abc import Callable
@@ -15,10 +14,10 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float64
 
-from cliptail_jax.models.layers import LayerScale, layer_norm
+from cliptail_jax.models.layers import LayerScale, layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.rotary import rotate
-from cliptail_jax.models.timm_layers import Mlp, QkvAttention, timm_linear
+from cliptail_jax.models.timm_layers import Mlp, QkvAttention
 from cliptail_jax.models.transformer import ACTIVATIONS, States, attend, split_heads
 
 Angles = Float64[np.ndarray, "cells half_head_width"]
@@ -33,21 +32,25 @@ def rotary_attend(query: States, key: States, value: States, heads: int, angles:
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Sizes of a block: its width, attention heads, the MLP's inner width, the layer norms' epsilon, and the activation of a
-    plain MLP, a name in `transformer.ACTIVATIONS`."""
+    """Sizes of a block: its width, attention heads, the MLP's inner width and the layer norms' epsilon.
+
+    `activation` is that of a plain MLP, a name in `transformer.ACTIVATIONS`. `output_std` is the standard deviation of the
+    initial weights of projections into the residual stream.
+    """
 
     width: int
     heads: int
     inner: int
     epsilon: float
     activation: str = "gelu"
+    output_std: float = 0.02
 
 
 class Attention(QkvAttention):
     """Self-attention with one projection for queries, keys and values, which may have rotary positions."""
 
-    def __init__(self, shape: BlockShape, *, use_bias: bool = True, output_scale: float = 1.0, dtype, rngs: nnx.Rngs):
-        options = {"last": partial(timm_linear, scale=output_scale), "dtype": dtype, "rngs": rngs}
+    def __init__(self, shape: BlockShape, *, use_bias: bool = True, dtype, rngs: nnx.Rngs):
+        options = {"last": partial(normal_linear, std=shape.output_std), "dtype": dtype, "rngs": rngs}
         super().__init__(shape.width, shape.heads, qkv_bias=use_bias, **options)
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
@@ -57,9 +60,9 @@ class Attention(QkvAttention):
         return self.proj(rotary_attend(*jnp.split(self.qkv(x), 3, axis=-1), self.heads, angles))
 
 
-def mlp(shape: BlockShape, *, output_scale: float = 1.0, dtype, rngs: nnx.Rngs) -> Mlp:
+def mlp(shape: BlockShape, *, dtype, rngs: nnx.Rngs) -> Mlp:
     """The MLP of a block."""
-    options = {"activation": ACTIVATIONS[shape.activation], "last": partial(timm_linear, scale=output_scale)}
+    options = {"activation": ACTIVATIONS[shape.activation], "last": partial(normal_linear, std=shape.output_std)}
     return Mlp(shape.width, shape.inner, shape.width, **options, dtype=dtype, rngs=rngs)
 
 
@@ -77,24 +80,21 @@ class Block(RematBlock):
         attention: Callable[..., nnx.Module] = Attention,
         make_mlp: Callable[..., nnx.Module] = mlp,
         layer_scale: float | None = None,
-        output_scale: float = 1.0,
         dtype,
         rngs: nnx.Rngs,
     ):
         options = {"dtype": dtype, "rngs": rngs}
         self.norm1 = layer_norm(shape.width, epsilon=shape.epsilon, **options)
-        self.attn = attention(shape, output_scale=output_scale, **options)
+        self.attn = attention(shape, **options)
         self.norm2 = layer_norm(shape.width, epsilon=shape.epsilon, **options)
-        self.mlp = make_mlp(shape, output_scale=output_scale, **options)
+        self.mlp = make_mlp(shape, **options)
         scaled = layer_scale is not None
-        self.ls1 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
-        self.ls2 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else None
+        self.ls1 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else nnx.identity
+        self.ls2 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else nnx.identity
 
     def forward(self, x: States, *, positions: Angles | tuple[int, int] | None) -> States:
-        attended = self.attn(self.norm1(x), positions)
-        x = x + (self.ls1(attended) if self.ls1 else attended)
-        changed = self.mlp(self.norm2(x))
-        return x + (self.ls2(changed) if self.ls2 else changed)
+        x = x + self.ls1(self.attn(self.norm1(x), positions))
+        return x + self.ls2(self.mlp(self.norm2(x)))
 
 
 class AttentionPool(nnx.Module):
@@ -105,9 +105,9 @@ class AttentionPool(nnx.Module):
         self.heads = shape.heads
         self.dtype = dtype
         self.latent = nnx.Param(jax.nn.initializers.truncated_normal(width**-0.5)(rngs.params(), (1, 1, width)))
-        self.q = timm_linear(width, width, **options)
-        self.kv = timm_linear(width, 2 * width, **options)
-        self.proj = timm_linear(width, width, **options)
+        self.q = normal_linear(width, width, **options)
+        self.kv = normal_linear(width, 2 * width, **options)
+        self.proj = normal_linear(width, width, **options)
         self.norm = layer_norm(width, epsilon=shape.epsilon, **options)
         self.mlp = mlp(shape, **options)
 

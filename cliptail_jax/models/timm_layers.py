@@ -1,26 +1,16 @@
-"""Layers that timm's image towers share: linear layers, attention and MLPs (names as in timm)."""
+"""Layers that timm's image towers share: attention and MLPs (names as in timm)."""
 
 from collections.abc import Callable
 
 import numpy as np
 from flax import nnx
 from jax import Array
-from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
-from cliptail_jax.models.layers import linear
+from cliptail_jax.models.layers import normal_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States, self_attend
 
-STD = 0.02  # of new weights
-MakeLinear = Callable[..., nnx.Linear]  # as `layers.linear`
-
-
-def timm_linear(inputs: int, outputs: int, *, scale: float = 1.0, **options) -> nnx.Linear:
-    """A linear layer with timm's initialization: normal with standard deviation 0.02 times `scale`, and biases 0.
-
-    timm truncates the distribution at ±2, which is 100 standard deviations.
-    """
-    return linear(inputs, outputs, kernel_init=normal(STD * scale), bias_init=nnx.initializers.zeros, **options)
+MakeLinear = Callable[..., nnx.Linear]  # as `layers.normal_linear`
 
 
 class QkvAttention(nnx.Module):
@@ -35,7 +25,7 @@ class QkvAttention(nnx.Module):
         heads: int,
         *,
         qkv_bias: bool = True,
-        layer: MakeLinear = timm_linear,
+        layer: MakeLinear = normal_linear,
         last: MakeLinear | None = None,
         dtype,
         rngs: nnx.Rngs,
@@ -62,7 +52,7 @@ class Mlp(nnx.Module):
         outputs: int,
         *,
         activation: Callable[[Array], Array] = ACTIVATIONS["gelu"],
-        layer: MakeLinear = timm_linear,
+        layer: MakeLinear = normal_linear,
         last: MakeLinear | None = None,
         dtype,
         rngs: nnx.Rngs,

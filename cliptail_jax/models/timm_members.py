@@ -22,7 +22,6 @@ _GAP = partial(
     pool="avg",
     projection="behind",
 )
-_MOBILECLIP = partial(Member, conv_stem=True, token_has_position=False)
 _RELPOS = partial(
     Member,
     block=partial(Block, attention=partial(relpos.Attention, inner=256), make_mlp=relpos.mlp, layer_scale=1e-6),
@@ -43,14 +42,12 @@ def _rotary_with_token(side: int) -> Rotary:
 
 
 # The arguments are image_size, patch_size, width, layers, heads and inner.
-EVAS = {
+TIMM_VITS = {
     "eva_giant_patch14_224": _EVA01(224, 14, 1408, 40, 16, 6144),
     "eva02_base_patch16_clip_224": _EVA02(224, 16, 768, 12, 12, 2048),
     "eva02_large_patch14_clip_224": _EVA02(224, 14, 1024, 24, 16, 2730),
     "eva02_large_patch14_clip_336": _EVA02(336, 14, 1024, 24, 16, 2730),
     "eva02_enormous_patch14_clip_224": _EVA02_POST_NORM(224, 14, 1792, 64, 16, 15360),
-}
-PE_CORES = {
     "vit_pe_core_tiny_patch16_384": _PE_CORE(384, 16, 192, 12, 3, 768, rotary=_rotary_with_token(24)),
     "vit_pe_core_small_patch16_384": _PE_CORE(384, 16, 384, 12, 6, 1536, rotary=_rotary_with_token(24)),
     "vit_pe_core_base_patch16_224": _PE_CORE(224, 16, 768, 12, 12, 3072, rotary=_rotary_with_token(14)),
@@ -58,8 +55,6 @@ PE_CORES = {
     "vit_pe_core_gigantic_patch14_448": _PE_CORE(
         448, 14, 1536, 50, 16, 8960, class_token=False, rotary=Rotary(32, columns_first=True), pool_inner=6144
     ),
-}
-SIGLIPS = {
     **_siglips("vit_base_patch32_siglip", (256,), 32, 768, 12, 12, 3072, activation="gelu_tanh"),
     **_siglips("vit_base_patch16_siglip", (224, 256, 384, 512), 16, 768, 12, 12, 3072),
     **_siglips("vit_large_patch16_siglip", (256, 384), 16, 1024, 24, 16, 4096),
@@ -67,10 +62,11 @@ SIGLIPS = {
     **_siglips("vit_so400m_patch14_siglip", (224, 378, 384), 14, 1152, 27, 16, 4304),
     **_siglips("vit_so400m_patch16_siglip", (256, 384, 512), 16, 1152, 27, 16, 4304, activation="gelu_tanh"),
     **_siglips("vit_giantopt_patch16_siglip", (256, 384), 16, 1536, 40, 16, 6144, activation="gelu_tanh"),
-}
-TOKEN_VITS = {
     "vit_large_patch14_clip_224": Member(224, 14, 1024, 24, 16, 4096, epsilon=1e-5, norm_before=True),
+    "vit_medium_patch16_gap_256": _GAP(256, 16, 512, 12, 8, 2048),
+    "vit_relpos_medium_patch16_cls_224": _RELPOS(224, 16, 512, 12, 8, 2048),
 }
-GAP_VITS = {"vit_medium_patch16_gap_256": _GAP(256, 16, 512, 12, 8, 2048)}
-MOBILECLIP_VITS = {"vit_base_mci_224": _MOBILECLIP(224, 16, 768, 12, 12, 3072)}
-RELPOS = {"vit_relpos_medium_patch16_cls_224": _RELPOS(224, 16, 512, 12, 8, 2048)}
+# Those with batch norm, in the stem.
+MOBILECLIP_VITS = {
+    "vit_base_mci_224": Member(224, 16, 768, 12, 12, 3072, conv_stem=True, token_has_position=False),
+}

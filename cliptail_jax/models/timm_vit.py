@@ -17,11 +17,10 @@ from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.models.conv_stem import ConvStem
-from cliptail_jax.models.layers import Features, Grid, Images, Mask, conv, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, conv, layer_norm, linear, normal_linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import AttentionPool, Block, BlockShape
-from cliptail_jax.models.timm_layers import STD, timm_linear
 from cliptail_jax.models.transformer import States
 
 
@@ -107,35 +106,34 @@ class Trunk(nnx.Module):
             self.patch_embed = ConvStem(width, group_size=group_size, **options)
         else:
             self.patch_embed = PatchEmbed(width, member.patch_size, use_bias=not member.norm_before, **options)
-        token_std = STD if member.eva_init else 1e-6
+        token_std = 0.02 if member.eva_init else 1e-6
         self.cls_token = nnx.Param(normal(token_std)(rngs.params(), (1, 1, width))) if member.class_token else None
         if member.relative:
             self.pos_embed = None
         else:
             positions = (image_size // member.patch_size) ** 2 + (member.class_token and member.token_has_position)
-            self.pos_embed = nnx.Param(normal(STD)(rngs.params(), (1, positions, width)))
-        self.norm_pre = layer_norm(width, epsilon=epsilon, **options) if member.norm_before else None
+            self.pos_embed = nnx.Param(normal(0.02)(rngs.params(), (1, positions, width)))
+        self.norm_pre = layer_norm(width, epsilon=epsilon, **options) if member.norm_before else nnx.identity
         shape = BlockShape(width, member.heads, member.inner, epsilon, member.activation)
-        scales = [(2 * i) ** -0.5 if member.eva_init else 1.0 for i in range(1, member.layers + 1)]
-        self.blocks = nnx.List(member.block(shape, output_scale=scale, **options) for scale in scales)
+        shapes = [shape] * member.layers
+        if member.eva_init:
+            shapes = [replace(shape, output_std=0.02 * (2 * i) ** -0.5) for i in range(1, member.layers + 1)]
+        self.blocks = nnx.List(member.block(shape, **options) for shape in shapes)
         self.norm = layer_norm(width, epsilon=epsilon, **options)
         pool_shape = replace(shape, heads=member.pool_heads or shape.heads, inner=member.pool_inner or shape.inner)
         self.attn_pool = AttentionPool(pool_shape, **options) if member.pool == "map" else None
-        self.head = timm_linear(width, output_dim, **options) if output_dim else None
+        self.head = normal_linear(width, output_dim, **options) if output_dim else nnx.identity
 
     def __call__(self, images: Images, train: bool, mask: Mask | None) -> Float[Array, "batch output"]:
         patches = self.patch_embed(images, train, mask)
         _, rows, columns, width = patches.shape
-        x = self._with_positions(patches)
-        if self.norm_pre is not None:
-            x = self.norm_pre(x)
+        x = self.norm_pre(self._with_positions(patches))
         rotary, positions = self.member.rotary, (rows, columns) if self.member.relative else None
         if rotary:
             positions = rotary.angles(rows, columns, width // self.member.heads)
         for block in self.blocks:
             x = block(x, positions=positions)
-        pooled = self._pooled(self.norm(x))
-        return pooled if self.head is None else self.head(pooled)
+        return self.head(self._pooled(self.norm(x)))
 
     def _with_positions(self, patches: Grid) -> States:
         batch, rows, columns, width = patches.shape

@@ -12,8 +12,7 @@ from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.attention_kernel import Projections, attend_on_chip, runs_here
-from cliptail_jax.models.initializers import Initializer, uniform_fan_in
-from cliptail_jax.models.layers import EPSILON, LayerScale, Valid, layer_norm, linear
+from cliptail_jax.models.layers import EPSILON, Initializer, LayerScale, Valid, layer_norm, linear, uniform_fan_in
 from cliptail_jax.models.remat import RematBlock
 
 States = Float[Array, "batch length width"]
@@ -138,14 +137,12 @@ class ResidualAttentionBlock(RematBlock):
         self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
         scaled = layer_scale is not None
-        self.ls_1 = LayerScale(width, layer_scale, dtype=dtype) if scaled else None
-        self.ls_2 = LayerScale(width, layer_scale, dtype=dtype) if scaled else None
+        self.ls_1 = LayerScale(width, layer_scale, dtype=dtype) if scaled else nnx.identity
+        self.ls_2 = LayerScale(width, layer_scale, dtype=dtype) if scaled else nnx.identity
 
     def forward(self, x: States, *, visible: Valid | None) -> States:
-        attended = self.attn(self.ln_1(x), visible)
-        x = x + (self.ls_1(attended) if self.ls_1 else attended)
-        changed = self.mlp(self.ln_2(x))
-        return x + (self.ls_2(changed) if self.ls_2 else changed)
+        x = x + self.ls_1(self.attn(self.ln_1(x), visible))
+        return x + self.ls_2(self.mlp(self.ln_2(x)))
 
 
 class Transformer(nnx.Module):

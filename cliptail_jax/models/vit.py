@@ -100,7 +100,7 @@ class VisionTransformer(nnx.Module):
         self.conv1 = conv(3, width, patch_size, stride=patch_size, **shared)
         self.class_embedding = nnx.Param(init(rngs.params(), (width,)))
         self.positional_embedding = nnx.Param(init(rngs.params(), (tokens, width)))
-        self.ln_pre = layer_norm(width, epsilon=epsilon, **shared) if norm_before else None
+        self.ln_pre = layer_norm(width, epsilon=epsilon, **shared) if norm_before else nnx.identity
         options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "layer_scale": layer_scale, **shared}
         options["init"] = pytorch_init(width, mlp_ratio)
         self.transformer = Transformer(width, layers, heads, activation, causal=False, **options)
@@ -117,9 +117,7 @@ class VisionTransformer(nnx.Module):
         class_token = jnp.broadcast_to(self.class_embedding[...].astype(self.dtype), (batch, 1, width))
         x = jnp.concatenate([class_token, patches.reshape(batch, -1, width)], 1)
         positions = token_positions(self.positional_embedding[...], rows, columns, self.resampling)
-        x = x + positions.astype(self.dtype)
-        if self.ln_pre is not None:
-            x = self.ln_pre(x)
+        x = self.ln_pre(x + positions.astype(self.dtype))
         x = self._pooled(self.transformer(x))
         return (x @ self.proj[...].astype(self.dtype)).astype(jnp.float32)
 

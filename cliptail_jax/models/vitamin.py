@@ -12,11 +12,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import normal, zeros
 
-from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear, normal_linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.timm_blocks import Block, BlockShape
-from cliptail_jax.models.timm_layers import timm_linear
 from cliptail_jax.models.transformer import ACTIVATIONS, States
 
 DEPTHS = (2, 4)  # blocks of the two stages of convolutions
@@ -73,12 +72,11 @@ class Downsample(nnx.Module):
     """Mean over the pixels within 3×3, with stride 2, and a 1×1 convolution if the width changes."""
 
     def __init__(self, inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs):
-        self.expand = None if inputs == outputs else convolution(inputs, outputs, dtype=dtype, rngs=rngs)
+        self.expand = nnx.identity if inputs == outputs else convolution(inputs, outputs, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Pixels) -> Grid:
         window = {"padding": [(1, 1)] * 2, "count_include_pad": False}
-        x = nnx.avg_pool(x.astype(jnp.float32), (3, 3), (2, 2), **window).astype(x.dtype)
-        return x if self.expand is None else self.expand(x)
+        return self.expand(nnx.avg_pool(x.astype(jnp.float32), (3, 3), (2, 2), **window).astype(x.dtype))
 
 
 class ConvBlock(RematBlock):
@@ -87,16 +85,15 @@ class ConvBlock(RematBlock):
     def __init__(self, inputs: int, width: int, stride: int, *, dtype, rngs: nnx.Rngs):
         shared = {"dtype": dtype, "rngs": rngs}
         inner = EXPANSION * width
-        self.shortcut = Downsample(inputs, width, **shared) if stride == 2 else None
+        self.shortcut = Downsample(inputs, width, **shared) if stride == 2 else nnx.identity
         self.pre_norm = layer_norm(inputs, epsilon=EPSILON, **shared)
         self.conv1_1x1 = convolution(inputs, inner, **shared)
         self.conv2_kxk = convolution(inner, inner, 3, stride=stride, groups=inner, **shared)
         self.conv3_1x1 = convolution(inner, width, **shared)
 
     def forward(self, x: Pixels) -> Grid:
-        shortcut = x if self.shortcut is None else self.shortcut(x)
-        x = gelu(self.conv1_1x1(self.pre_norm(x)))
-        return self.conv3_1x1(gelu(self.conv2_kxk(x))) + shortcut
+        y = gelu(self.conv1_1x1(self.pre_norm(x)))
+        return self.conv3_1x1(gelu(self.conv2_kxk(y))) + self.shortcut(x)
 
 
 class GatedMlp(nnx.Module):
@@ -105,12 +102,12 @@ class GatedMlp(nnx.Module):
     In front of it, a block has a layer norm of its own.
     """
 
-    def __init__(self, shape: BlockShape, *, output_scale: float, dtype, rngs: nnx.Rngs):
+    def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):
         shared = {"dtype": dtype, "rngs": rngs}
         self.norm = layer_norm(shape.width, epsilon=shape.epsilon, **shared)
-        self.w0 = timm_linear(shape.width, shape.inner, **shared)
-        self.w1 = timm_linear(shape.width, shape.inner, **shared)
-        self.w2 = timm_linear(shape.inner, shape.width, scale=output_scale, **shared)
+        self.w0 = normal_linear(shape.width, shape.inner, **shared)
+        self.w1 = normal_linear(shape.width, shape.inner, **shared)
+        self.w2 = normal_linear(shape.inner, shape.width, shape.output_std, **shared)
 
     def __call__(self, x: States) -> States:
         x = self.norm(x)

@@ -26,7 +26,7 @@ from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from cliptail_jax.input.transforms import Transform, multi_crop
 from cliptail_jax.input.views import NUM_GLOBAL
-from cliptail_jax.models.build import build_dino
+from cliptail_jax.models import dino
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
 from cliptail_jax.training.objective import Objective
@@ -103,13 +103,10 @@ class Dino(Objective):
 
     def build_model(self, rngs: nnx.Rngs) -> nnx.Module:
         config, options = self.describe_model()["model_cfg"], self.build_options
-
-        def visual(rngs: nnx.Rngs) -> nnx.Module:
-            towers = {"quick_gelu": config["quick_gelu"], "rngs": rngs}
-            return build_image_tower(config["vision_cfg"], config["embed_dim"], **towers, **options)
-
+        dim, quick_gelu = config["embed_dim"], config["quick_gelu"]
+        visual = build_image_tower(config["vision_cfg"], dim, quick_gelu=quick_gelu, rngs=rngs, **options)
         sizes = {key: self.config.dino[key] for key in ("hidden", "bottleneck", "prototypes")}
-        return build_dino(visual, config["embed_dim"], **sizes, dtype=options["dtype"], rngs=rngs)
+        return dino.Dino(visual, dino.DinoHead(dim, **sizes, dtype=options["dtype"], rngs=rngs))
 
     @property
     def held(self) -> FrozenUntil | None:

@@ -20,17 +20,16 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     """Write the model of the run in `workdir` to `folder`.
 
     Raises:
-        UserError: open_clip cannot represent the model; or, without `overwrite`, the folder is not an earlier export.
+        UserError: there is no run in `workdir`; open_clip cannot represent the model; or, without `overwrite`, the folder
+            is not an earlier export.
     """
-    config = read_config(workdir)
-    if config is None:
-        raise UserError(f"{workdir} contains no run: give the --workdir in which it was trained")
+    opened = open_run(workdir)
     check_writable_folder(folder)
     if folder.exists() and not overwrite and not is_export(folder):
         raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
-    opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
+    config = read_config(workdir)
     steps_per_epoch = num_steps_per_epoch(number_of_records(workdir), config["batch_size"], config["data.drop_last"])
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
     if opened.step < total_steps:

@@ -72,11 +72,9 @@ def find_model(name: str) -> ModelName:
     for model in published:
         if name == model.name:
             return ModelName(name, model.repository, False, model.architecture, model.corpus)
-    for model in published:  # with the architecture in the repository
-        if name == model.repository:
-            return ModelName(name, name, False, None, model.corpus)
-    if name.startswith(hub.PREFIX) or Path(name).exists():
-        return ModelName(name, name)
+    if name.startswith(hub.PREFIX) or Path(name).exists():  # with the architecture in the repository
+        corpus = next((model.corpus for model in published if name == model.repository), None)
+        return ModelName(name, name, corpus=corpus)
     hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
     raise UserError(
         f"unknown model '{name}'{hint}: give a name of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or a folder "

@@ -7,7 +7,6 @@ share them, and an interrupted computation continues.
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from jaxtyping import Float32, UInt64
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, digest_of_file, digest_of_json, locked, user_cache, write_json, write_text
+from cliptail_jax.files import check_digests, digest_of, digest_of_json, locked, user_cache, write_digests, write_text
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 from cliptail_jax.pretrained.towers import Tower
@@ -26,7 +25,7 @@ from cliptail_jax.runs.console import log_line
 
 CHUNK = 16384  # texts between two points from which an interrupted computation can be continued
 FORMAT = 1  # to be incremented when a tower's forward pass changes
-STATES, HASHES, DONE, DIGESTS = "states.npy", "hashes.npy", "done.txt", "sha256.json"
+STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +61,9 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     folder = user_cache("text_states") / key(tower, dtype, hashes[order])
     try:
         with locked(folder.with_suffix(".lock")):
-            if folder.exists() and not is_whole(folder):
+            try:
+                check_digests(folder)
+            except UserError:
                 log_line(f"note: {folder} is damaged; the text tower's outputs are computed again")
                 shutil.rmtree(folder)
             if not folder.exists():
@@ -70,7 +71,7 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
                 partial.mkdir(exist_ok=True)
                 np.save(partial / HASHES, hashes[order])
                 compute(partial, tower, dtype, [texts[i] for i in order])
-                write_json(partial / DIGESTS, {name: digest_of_file(partial / name) for name in (STATES, HASHES)})
+                write_digests(partial, (STATES, HASHES))
                 partial.rename(folder)
     except OSError as error:
         raise UserError(
@@ -78,15 +79,6 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
             f"({error.strerror}): free some space, set XDG_CACHE_HOME to another disk, or text.cache=False"
         ) from None
     return CachedText(folder)
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether the files of a cache are as they were written."""
-    try:
-        digests = json.loads((folder / DIGESTS).read_bytes())
-        return digests == {name: digest_of_file(folder / name) for name in (STATES, HASHES)}
-    except (OSError, ValueError):
-        return False
 
 
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from flax import nnx
 from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer, configured
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
-from cliptail_jax.models.timm_members import SIGLIPS
+from cliptail_jax.models.timm_members import TIMM_VITS
 from cliptail_jax.pretrained.save import save
 from configs import clip, sup
 from tests.synthetic import trained_anew
@@ -50,7 +50,7 @@ def siglip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("siglip") / "model"
     with pytest.MonkeyPatch.context() as patch:
         sizes = {"image_size": 16, "patch_size": 4, "width": 16, "layers": 1, "heads": 2, "inner": 64}
-        patch.setitem(SIGLIPS, "siglip_tiny_16", replace(SIGLIPS["vit_base_patch16_siglip_224"], **sizes))
+        patch.setitem(TIMM_VITS, "siglip_tiny_16", replace(TIMM_VITS["vit_base_patch16_siglip_224"], **sizes))
         model = nnx.jit(lambda: build_model({"model_cfg": config}, rngs=nnx.Rngs(0)))()
         add_noise(model, 0.5, seed=0)
         save(model, folder, config, preprocess, tokenizer)

@@ -111,7 +111,7 @@ def test_what_is_undefined_is_null_in_the_files(tmp_path):
     """A model that predicts one class, evaluated on a set that lacks examples of another."""
     confusion = np.array([[2, 0, 0], [2, 0, 0], [0, 0, 0]])
     parts = (np.array([0]), np.array([1]), np.array([2]))
-    summary = summarize(class_results({"confusion": confusion, "top5": np.array(4)}, np.array([0, 0, 0]), parts, None))
+    summary = summarize(class_results({"confusion": confusion, "top5": np.array(4)}, np.array([0, 0, 0]), parts, {}))
     assert np.isnan(summary["corr_acc"]) and np.isnan(summary["tail"]) and summary["head"] == 100
     append_line(tmp_path / "summary.jsonl", summary)
     line = json.loads((tmp_path / "summary.jsonl").read_text(), parse_constant=pytest.fail)

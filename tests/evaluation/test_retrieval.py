@@ -294,29 +294,29 @@ def with_nan(features):
 
 
 @pytest.mark.parametrize(
-    ("family", "options", "reason"),
+    ("name", "captions", "reason"),
     [
-        (clip, {"sets": ("image_text/one:train",)}, "has 1 image with captions .caption., and retrieval needs two or"),
-        (clip, {"sets": ("image_text/nothing:train",)}, "has 0 images with captions .caption., and"),
-        (clip, {"sets": ("image_text/texts:train",)}, "has the texts caption, title: name those .* with eval.captions"),
-        (clip, {"sets": (SET,), "captions": ("text",)}, "eval.captions names 'text', but the texts of .* are caption"),
-        (clip, {"sets": ("glyphs:test@name",)}, "names 'name', but the texts of 'glyphs:test' are description, tags"),
-        (clip, {"sets": ("glyphs:test@",)}, "'glyphs:test@' names '', but the texts"),
-        (clip, {"sets": ("glyphs:test@title+",)}, "'glyphs:test@title.' names '', but the texts"),
-        (clip, {"sets": ("cifar100@name",)}, "unknown evaluation set 'cifar100@name'"),
-        (sup, {"sets": (SET,)}, "by retrieval, for which the run has no text tower: name a set with labels"),
-        (sup, {"sets": ("glyphs:test@title",)}, "'glyphs:test@title' is evaluated by retrieval, for which"),
-        ("loss=words", {"sets": (SET,)}, "is evaluated by retrieval, for which the run has no text tower"),
+        ("image_text/one:train", (), "has 1 image with captions .caption., and retrieval needs two or"),
+        ("image_text/nothing:train", (), "has 0 images with captions .caption., and"),
+        ("image_text/texts:train", (), "has the texts caption, title: name those .* with eval.captions"),
+        (SET, ("text",), "eval.captions names 'text', but the texts of .* are caption"),
+        ("glyphs:test@name", (), "names 'name', but the texts of 'glyphs:test' are description, tags"),
+        ("glyphs:test@", (), "'glyphs:test@' names '', but the texts"),
+        ("glyphs:test@title+", (), "'glyphs:test@title.' names '', but the texts"),
     ],
 )
-def test_what_cannot_be_evaluated_is_one_line(family, options, reason, make_config, tmp_path):
-    config = make_config(sup if family is sup else clip, *options["sets"])
-    if family == "loss=words":
-        config = tiny(clip, config.data.data_dir, "loss=words")
-    config.eval.update(options)
+def test_sets_and_captions_that_do_not_fit_are_named_in_one_line(name, captions, reason, data_dir):
     with pytest.raises(UserError, match=reason) as error:
-        train(config, tmp_path / "run")
+        pairs.open_pairs(name, str(data_dir), captions)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("family, arguments", [(sup, ""), (clip, "loss=words")])
+def test_retrieval_without_a_text_tower_is_refused_before_training(family, arguments, data_dir, tmp_path):
+    config = tiny(family, data_dir, arguments)
+    config.eval.sets = (SET,)
+    with pytest.raises(UserError, match="by retrieval, for which the run has no text tower: name a set with labels"):
+        train(config, tmp_path / "run")
 
 
 def test_a_set_without_labels_and_texts_is_refused(data_dir, monkeypatch):

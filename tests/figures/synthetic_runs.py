@@ -54,8 +54,7 @@ def write_evaluations(
     confusion,
     frequency,
     settings=None,
-    collapse=None,
-    similarities=None,
+    values=None,
     calibration=None,
     predicted=None,
 ):
@@ -64,10 +63,10 @@ def write_evaluations(
     counts |= {} if calibration is None else {"calibration": calibration}
     parts = head_mid_tail(frequency)
     summary = {"step": 9, "epoch": 1.0, "settings": settings or {}}
-    summary |= summarize(class_results(counts, frequency, parts, collapse, similarities))
+    summary |= summarize(class_results(counts, frequency, parts, values or {}))
     for name in sets:
         directory = make(evaluation_directory(workdir, name))
-        write_arrays(directory, counts, {}, parts, collapse, similarities, predicted)
+        write_arrays(directory, counts, {}, parts, values or {}, predicted)
         add_summary(directory, summary)
 
 
@@ -83,9 +82,9 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
     similarities = ClassSimilarities(head)
     similarities.add(features, labels, np.ones(len(labels), bool))
-    collapse = neural_collapse(features, labels, CLASSES, head)
+    values = neural_collapse(features, labels, CLASSES, head)._asdict() | similarities.result()._asdict()
     calibration = synthetic_calibration(confusion, rng)
-    write_evaluations(workdir, sets, confusion, frequency, None, collapse, similarities.result(), calibration)
+    write_evaluations(workdir, sets, confusion, frequency, None, values, calibration)
     for name in sets:
         for key, array in {"features": features, "labels": labels, "head": head}.items():
             save_array(evaluation_directory(workdir, name) / f"{key}.npy", array)

@@ -11,7 +11,7 @@ from published_names import flat
 from quick import QUICK, draw
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.build import DTYPES, build_model
+from cliptail_jax.models.build import DTYPES, OneKey, build_model
 from cliptail_jax.models.image_towers import build_image_tower, describe_image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.open_clip import named_architecture
@@ -43,7 +43,7 @@ def describe(image: str = "basic_resnet", size: int = 32, **changes) -> dict:
 
 
 def build_visual(description: dict, output_dim: int = 8, **options) -> nnx.Module:
-    return build_image_tower(description["model_cfg"]["vision_cfg"], output_dim, rngs=nnx.Rngs(0), **options)
+    return build_image_tower(description["model_cfg"]["vision_cfg"], output_dim, rngs=OneKey(), **options)
 
 
 @pytest.mark.usefixtures("tiny_members")
@@ -52,7 +52,7 @@ def build_visual(description: dict, output_dim: int = 8, **options) -> nnx.Modul
 def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_features(image, text):
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
     description = describe(image, text__name=text)
-    models = [draw(lambda d=d: build_model(description, dtype=d, rngs=nnx.Rngs(0))) for d in DTYPES.values()]
+    models = [draw(lambda d=d: build_model(description, dtype=d, rngs=OneKey())) for d in DTYPES.values()]
 
     @partial(jax.jit, compiler_options=QUICK)
     def encode(models):
@@ -71,7 +71,7 @@ def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_featu
 def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes(name, size, tiny_members):
     published = named_architecture(name)
     ours = nnx.eval_shape(lambda: build_visual(describe(name, size)))
-    theirs = nnx.eval_shape(lambda: build_image_tower(published["vision_cfg"], 8, rngs=nnx.Rngs(0)))
+    theirs = nnx.eval_shape(lambda: build_image_tower(published["vision_cfg"], 8, rngs=OneKey()))
     shapes, expected = ({p: v.shape for p, v in flat(nnx.state(m)).items()} for m in (ours, theirs))
     assert shapes.keys() == expected.keys()
     assert {path[-1] for path in shapes if shapes[path] != expected[path]} <= {"positional_embedding", "pos_embed"}
@@ -81,7 +81,7 @@ def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes
 
 def test_a_text_tower_by_the_name_of_an_encoder_has_its_sizes_and_the_runs_vocabulary():
     description = describe(text__name="roberta-base")
-    shapes = flat(nnx.state(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0)))))
+    shapes = flat(nnx.state(nnx.eval_shape(lambda: build_model(description, rngs=OneKey()))))
     assert shapes["text", "transformer", "embeddings", "word_embeddings", "embedding"].shape == (20, 768)
     assert ("text", "transformer", "encoder", "layer", 11, "output", "dense", "kernel") in shapes
 
@@ -104,7 +104,7 @@ def test_initialization_reaches_the_modified_resnet():
 
 
 def test_activation_reaches_both_towers():
-    model = nnx.eval_shape(lambda: build_model(describe("vit", quick_gelu=True), rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: build_model(describe("vit", quick_gelu=True), rngs=OneKey()))
     for tower in (model.visual, model.text):
         assert tower.transformer.resblocks[0].mlp.activation == "quick_gelu"
 
@@ -117,7 +117,7 @@ def classifier(num_classes: int, head=None, output_dim: int = 8) -> nnx.Module:
 
 @pytest.mark.parametrize("image, text", [("modified_resnet", "bert"), ("convnext", "transformer")])
 def test_blocks_of_each_tower_can_be_computed_again(image, text):
-    model = draw(lambda: build_model(describe(image, text__name=text), rngs=nnx.Rngs(0)))
+    model = draw(lambda: build_model(describe(image, text__name=text), rngs=OneKey()))
     for tower, inputs in ((model.visual, jnp.zeros((1, 32, 32, 3))), (model.text, TOKENS)):
         recomputed = lambda tower: str(jax.make_jaxpr(lambda t: t(inputs))(tower)).count("prevent_cse")  # noqa: E731
         before = recomputed(tower)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax.models.dino_head import DinoHead
+from cliptail_jax.models.dino import DinoHead
 
 PROTOTYPES, BATCH = 96, 6
 

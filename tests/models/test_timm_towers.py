@@ -11,9 +11,10 @@ import pytest
 from flax import nnx
 from quick import QUICK, draw
 
+from cliptail_jax.models.build import OneKey
 from cliptail_jax.models.image_towers import TIMM_DEFAULTS, build_image_tower, image_tower
 from cliptail_jax.models.remat import rematerialize
-from cliptail_jax.models.timm_members import SIGLIPS
+from cliptail_jax.models.timm_members import TIMM_VITS
 
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)), jnp.float32)
 # Between them, these have all kinds of blocks, pooling and stems.
@@ -22,35 +23,31 @@ NAMES += ("vitamin_parity", "swin_parity", "relpos_parity")
 
 
 def build(name, dtype=jnp.float32):
-    own = image_tower({"timm_model_name": name}).values
+    own = image_tower({"timm_model_name": name}).values({"timm_model_name": name})
     values = {key: default if default in own[key] else own[key][0] for key, default in TIMM_DEFAULTS.items()}
-    return build_image_tower({"timm_model_name": name, "image_size": 32} | values, 32, dtype=dtype, rngs=nnx.Rngs(0))
+    return build_image_tower({"timm_model_name": name, "image_size": 32} | values, 32, dtype=dtype, rngs=OneKey())
+
+
+def loss(model):
+    features = model(IMAGES, train=True)
+    return (features * jnp.arange(features.shape[1])).mean(), features
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_parameters_are_trained_also_with_rematerialization_and_in_bfloat16(name, tiny_members):
-    graphdefs = {"float32": nnx.graphdef(nnx.eval_shape(lambda: build(name)))}
-    graphdefs["bfloat16"] = nnx.graphdef(nnx.eval_shape(lambda: build(name, jnp.bfloat16)))
-    model = draw(lambda: build(name))
-    params, rest = nnx.state(model, nnx.Param), nnx.state(model, nnx.BatchStat)
+def test_all_parameters_are_trained_and_features_in_bfloat16_are_close(name, tiny_members):
+    """With rematerialization, whose gradients tests/models/test_encoders.py compares with those without."""
+    model, half = draw(lambda: build(name)), draw(lambda: build(name, jnp.bfloat16))
     rematerialize(model)
-    graphdefs["remat"] = nnx.graphdef(model)
 
     @partial(jax.jit, compiler_options=QUICK)
-    def gradients(params, rest):
-        def loss(params, graphdef):
-            features = nnx.merge(graphdef, params, rest, copy=True)(IMAGES, train=True)
-            return (features * jnp.arange(features.shape[1])).mean(), features
+    def compute(model, half):
+        return nnx.grad(loss, has_aux=True)(model), loss(half)[1]
 
-        return {key: jax.grad(loss, has_aux=True)(params, graphdef) for key, graphdef in graphdefs.items()}
-
-    found = gradients(params, rest)
-    (whole, features), (again, _), (rounded, rough) = (found[key] for key in ("float32", "remat", "bfloat16"))
-    for (path, x), (_, y), (_, z) in zip(*(nnx.to_flat_state(each) for each in (whole, again, rounded)), strict=True):
+    (gradients, features), rough = compute(model, half)
+    for path, x in nnx.to_flat_state(gradients):
         # Of vit_relpos's last block, only the class token is used, which has no relative positions.
         unused = name == "relpos_parity" and path[1:5] == ("blocks", 1, "attn", "rel_pos")
-        assert x.dtype == z.dtype == jnp.float32 and (np.abs(x[...]).max() > 0) != unused, path
-        np.testing.assert_allclose(y[...], x[...], atol=1e-5 * np.abs(x[...]).max(), err_msg=str(path))
+        assert x.dtype == jnp.float32 and (np.abs(x[...]).max() > 0) != unused, path
     assert rough.dtype == jnp.float32 and not np.array_equal(rough, features)
     np.testing.assert_allclose(rough, features, atol=0.05 * np.abs(features).max())
 
@@ -66,9 +63,9 @@ def saved_name(name, side):
 
 
 def test_all_members_in_open_clips_configurations_have_timms_sizes():
-    assert {name for name in SIGLIPS if name.startswith("vit_")} == MEMBERS.keys()
+    assert {name for name in TIMM_VITS if name.startswith("vit_") and "_siglip_" in name} == MEMBERS.keys()
     for name, sizes in MEMBERS.items():
-        member = SIGLIPS[name]
+        member = TIMM_VITS[name]
         found = {key: getattr(member, key) for key in ("patch_size", "width", "layers", "heads", "epsilon")}
         found |= {"side": member.image_size, "inner": [member.inner] * 2, "activation": ACTIVATIONS[member.activation]}
         assert found == {key: sizes[key] for key in found}, name

@@ -13,7 +13,7 @@ from tiny_models import CASES, write_model
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_lines
+from cliptail_jax.files import DIGESTS, read_lines
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.pretrained import text_cache
@@ -27,59 +27,49 @@ from cliptail_jax.train import train
 DATA = Path(__file__).parents[1] / "data"
 
 
+def encoder_of(folder, name):
+    """The tensors of the text encoder of the family `name`, whose published CLIP is written to folder/clip."""
+    published, start = write_model(folder / "clip", name), "text.transformer."
+    tensors = load_file(published / "open_clip_model.safetensors").items()
+    return {key.removeprefix(start): tensor for key, tensor in tensors if key.startswith(start)}
+
+
+def save_encoder(folder, name, tensors, tokenizer):
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(CASES[name]["encoder"]))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
 def write_encoder(folder, prefix="", old_names=False):
     """The encoder of the family bert-class-token as it is published on its own, with a head beside it."""
-    folder.mkdir()
-    published = write_model(folder / "clip", "bert-class-token")
-    start = "text.transformer."
-    tensors = {
-        prefix + k.removeprefix(start): v
-        for k, v in load_file(published / "open_clip_model.safetensors").items()
-        if k.startswith(start)
-    }
+    tensors = {prefix + key: tensor for key, tensor in encoder_of(folder, "bert-class-token").items()}
     if old_names:
         renamed = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
         for new, old in renamed:
             tensors = {key.replace(new, old): value for key, value in tensors.items()}
     tensors["cls.predictions.bias"] = np.zeros(50, np.float16)
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(CASES["bert-class-token"]["encoder"]))
     tokenizer = json.loads((DATA / "tokenizer_bert.json").read_text())
     tokenizer["model"]["vocab"] = {k: v for k, v in tokenizer["model"]["vocab"].items() if v < 50}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    return load(published).model.text.transformer
+    save_encoder(folder, "bert-class-token", tensors, tokenizer)
 
 
 @pytest.mark.parametrize("prefix, old_names", [("", False), ("bert.", True)])
 def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old_names):
-    expected = write_encoder(tmp_path / "encoder", prefix, old_names)
+    write_encoder(tmp_path / "encoder", prefix, old_names)
+    expected = load(tmp_path / "encoder" / "clip").model.text.transformer
     encoder = open_encoder(tmp_path / "encoder", context_length=20)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder.model.text.transformer), nnx.state(expected))
     assert encoder.model.text.projection_type is None
     assert encoder.tokenizer(["a photo"]).shape == (1, 20)
 
 
-def write_encoder_with_decoder(root, name, prefix=""):
-    """The folder of an encoder as it is published with a decoder, from that of the family `name`."""
-    published = write_model(root / "clip", name)
-    start, tensors = "text.transformer.", {}
-    for key, value in load_file(published / "open_clip_model.safetensors").items():
-        if key.startswith(start):
-            own = key.removeprefix(start)
-            tensors[prefix + ("shared.weight" if own == "embed_tokens.weight" else f"encoder.{own}")] = value
-    tensors |= {f"{prefix}decoder.layers.0.fc1.bias": np.zeros(3), "lm_head.weight": np.zeros((3, 3))}
-    folder = root / "encoder"
-    folder.mkdir()
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(CASES[name]["encoder"]))
-    (folder / "tokenizer.json").write_text("{}")
-    return folder
-
-
 @pytest.mark.parametrize("name, prefix", [("mt5-mean", ""), ("nllb-mean", "model.")])
 def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path, name, prefix):
-    folder = write_encoder_with_decoder(tmp_path, name, prefix)
-    encoder = open_encoder(folder, context_length=10).model.text.transformer
+    tensors = {f"{prefix}encoder.{key}": tensor for key, tensor in encoder_of(tmp_path, name).items()}
+    tensors[f"{prefix}shared.weight"] = tensors.pop(f"{prefix}encoder.embed_tokens.weight")
+    tensors |= {f"{prefix}decoder.layers.0.fc1.bias": np.zeros(3), "lm_head.weight": np.zeros((3, 3))}
+    save_encoder(tmp_path, name, tensors, {})
+    encoder = open_encoder(tmp_path, context_length=10).model.text.transformer
     expected = load(tmp_path / "clip").model.text.transformer
     jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder), nnx.state(expected))
 
@@ -165,7 +155,7 @@ def test_an_interrupted_computation_is_continued(towers, monkeypatch, cache):
     assert len(seen) == 4
 
 
-@pytest.mark.parametrize("name", [text_cache.STATES, text_cache.HASHES, text_cache.DIGESTS])
+@pytest.mark.parametrize("name", [text_cache.STATES, text_cache.HASHES, DIGESTS])
 def test_damaged_outputs_are_computed_again(name, towers, cache, capsys):
     whole = np.array(cached_text(towers["bert"], "float32", TEXTS)(TEXTS))
     (folder,) = (path for path in cache.iterdir() if path.is_dir())

@@ -1,7 +1,6 @@
 """Training that starts from towers of other runs, of published models and of text encoders."""
 
 import copy
-import functools
 import json
 import shutil
 
@@ -277,28 +276,23 @@ TOKENS = 500  # of the larger of the two tokenizers
 TEXTS = ["A photo of two cats, sitting!", "a_photo of TWO cats sitting", "seven"]
 
 
-@pytest.fixture(scope="session")
-def make_siglip(tmp_path_factory):
+def write_siglip(folder, kind):
     """The folder of a published 'siglip' or 'siglip2' with its tokenizer; its pixel statistics are CLIP's."""
-
-    @functools.cache
-    def make(kind):
-        folder, config = tmp_path_factory.mktemp(kind), copy.deepcopy(CASES[kind]["config"])
-        text, shapes = config["text_cfg"], dict(CASES[kind]["shapes"])
-        text |= {"vocab_size": TOKENS, "context_length": CONTEXT}
-        text |= {"hf_tokenizer_name": "of the folder", "tokenizer_kwargs": {"clean": "canonicalize"}}
-        shapes["text.token_embedding.weight"] = [TOKENS, text["width"]]
-        shapes["text.positional_embedding"] = [CONTEXT, text["width"]]
-        save_file(draw_all(shapes), folder / "open_clip_model.safetensors")
-        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
-        write_tokenizer(folder, kind)
-        return folder
-
-    return make
+    config, shapes = copy.deepcopy(CASES[kind]["config"]), dict(CASES[kind]["shapes"])
+    text = config["text_cfg"]
+    text |= {"vocab_size": TOKENS, "context_length": CONTEXT}
+    text |= {"hf_tokenizer_name": "of the folder", "tokenizer_kwargs": {"clean": "canonicalize"}}
+    shapes["text.token_embedding.weight"] = [TOKENS, text["width"]]
+    shapes["text.positional_embedding"] = [CONTEXT, text["width"]]
+    folder.mkdir()
+    save_file(draw_all(shapes), folder / "open_clip_model.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    write_tokenizer(folder, kind)
+    return folder
 
 
-def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(make_siglip, monkeypatch):
-    folder = make_siglip("siglip")
+def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(tmp_path, monkeypatch):
+    folder = write_siglip(tmp_path / "siglip", "siglip")
     config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
     monkeypatch.setattr(published_clip, "named_architecture", lambda name: config)
     opened = open_published(folder, architecture="ViT-B-16-SigLIP")
@@ -306,9 +300,9 @@ def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(make_si
 
 
 def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_frozen(
-    make_siglip, clip_config, tmp_path, monkeypatch, capsys
+    clip_config, tmp_path, monkeypatch, capsys
 ):
-    siglip = make_siglip("siglip2")
+    siglip = write_siglip(tmp_path / "siglip2", "siglip2")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     clip_config.image.init = clip_config.text.init = str(siglip)
     clip_config.text.freeze, clip_config.model.image.output_dim, clip_config.total_steps = True, 32, 2

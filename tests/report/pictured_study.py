@@ -9,7 +9,7 @@ from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluation.run import evaluation_variant
+from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.runs.directory import finish, open_or_resume
 from configs import clip, sup
@@ -44,7 +44,7 @@ def predictions(kind: str, seed: int, labels: np.ndarray) -> np.ndarray:
 def write_pictured_run(workdir: Path, config, predicted) -> None:
     """The files of a finished run; `predicted` makes predictions from labels."""
     variant = open_variant(config.data)
-    labels = evaluation_variant(ON, config.data, variant.class_names).labels
+    labels = open_run_set(ON, 0, config.data, variant.class_names).variant.labels
     about = {"records": len(variant), "fingerprint": variant.fingerprint()}
     open_or_resume(workdir, plain(config), FIELDS, about, overwrite=True)
     frequency = variant.class_frequency

@@ -232,8 +232,8 @@ def write_published(workdir, model, frequencies):
     for name, frequency in frequencies.items():
         counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
         summary = {"step": 0, "epoch": 0.0, "model": model, "weights": "abc", "settings": {"class_frequency": name}}
-        summaries.append(summary | summarize(class_results(counts, frequency, None, None)))
-        write_arrays(directory, counts, {}, None, None, class_names=NAMES)
+        summaries.append(summary | summarize(class_results(counts, frequency, None, {})))
+        write_arrays(directory, counts, {}, None, {}, class_names=NAMES)
         add_summary(directory, summaries[-1])
     return summaries
 

@@ -163,7 +163,7 @@ def test_a_measure_is_one_entry(trains, tmp_path, monkeypatch, capsys):
     page = write_page(tmp_path).read_text()
     assert "mean of the squared accuracy" in page and f"{b:.4f} [" in page and "squares" in page
     counts = {"confusion": confusion_of(0.8, 1), "top5": np.array(0)}
-    summary = summarize(class_results(counts, None, None, None))
+    summary = summarize(class_results(counts, None, None, {}))
     assert summary["squared"] == pytest.approx(np.mean(accuracy**2))
     with Log(tmp_path / "log", 8, 10, 0) as log:
         log.evaluated(10, "set", {"epoch": 1.0, **summary})
