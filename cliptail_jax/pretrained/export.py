@@ -23,10 +23,10 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
         UserError: there is no run in `workdir`; open_clip cannot represent the model; or, without `overwrite`, the folder
             is not an earlier export.
     """
-    opened = open_run(workdir)
     check_writable_folder(folder)
     if folder.exists() and not overwrite and not is_export(folder):
         raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
+    opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
     config = read_config(workdir)
