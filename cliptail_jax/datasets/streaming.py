@@ -27,8 +27,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     """A builder from raw data on disk that writes records in the order of their generation.
 
     TFDS's writer first sorts a split, in memory up to 1 GB and else in temporary files, which needs TensorFlow. This
-    builder writes one shard after the other, always in ArrayRecord, with the metadata table beside them. TFDS renames the
-    complete folder.
+    builder writes one shard after the other, with the metadata table beside them. TFDS renames the complete folder.
 
     `OPTIONS` are the constructor's further arguments, each with its explanation on the command line. A set without
     options needs no raw data. Unlike in TFDS, `_generate_examples` yields records without keys.
@@ -44,11 +43,19 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     FURTHER_SETS: tuple[str, ...] = ()  # names after a slash of the sets beside the one without
     raws: Mapping[str, pathlib.Path] = {}  # the raw data of a split, where each split has its own
 
-    def __init__(self, *, raw: str | os.PathLike = "", short_side: str | int = "", quality: str | int = "", **kwargs):
+    def __init__(
+        self,
+        *,
+        raw: str | os.PathLike = "",
+        short_side: str | int = "",
+        quality: str | int = "",
+        file_format: str = "array_record",
+        **kwargs,
+    ):
         self.raw = pathlib.Path(raw).expanduser() if raw else None
         self.reencoding = read_reencoding(short_side, quality)
         self.skipped = collections.Counter()  # number of records of the current split, by reason
-        super().__init__(**kwargs | {"file_format": "array_record"})
+        super().__init__(file_format=file_format, **kwargs)
 
     def dataset_info(
         self, description: str, label_names: Iterable[str], /, *texts: str, **features
@@ -102,6 +109,8 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
         self.check_raw()
+        if self.info.file_format.value != "array_record":
+            raise UserError(f"data set {self.name!r} is written as file_format='array_record' only")
         return [self._write_split(*split) for split in self._split_generators(dl_manager).items()]
 
     def _write_split(self, split: str, examples: Iterable[dict]) -> tfds.core.SplitInfo:

@@ -61,7 +61,8 @@ def slope_within_classes(
     """
     if x.shape[-1] < 3:
         return np.full(x.shape[1:-1], np.nan)
-    x, y = (side - side.mean(axis=-1 if len(x) == 1 else 0, keepdims=True) for side in (x, y))
-    constant = (np.abs(x) < 1e-9).all(axis=(0, -1))  # but for rounding
+    axis = -1 if len(x) == 1 else 0
+    constant = (np.ptp(x, axis=axis, keepdims=True) < 1e-9).all(axis=(0, -1))  # but for rounding
+    x, y = (side - side.mean(axis=axis, keepdims=True) for side in (x, y))
     spread = np.sum(x * x, axis=(0, -1))
     return np.where(constant, np.nan, np.sum(x * y, axis=(0, -1)) / np.where(constant, 1, spread))

@@ -17,7 +17,16 @@ from jaxtyping import Float32, UInt64
 from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_digests, digest_of, digest_of_json, locked, user_cache, write_digests, write_text
+from cliptail_jax.files import (
+    DIGESTS,
+    check_digests,
+    digest_of,
+    digest_of_json,
+    locked,
+    user_cache,
+    write_digests,
+    write_text,
+)
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 from cliptail_jax.pretrained.towers import Tower
@@ -61,9 +70,7 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
     folder = user_cache("text_states") / key(tower, dtype, hashes[order])
     try:
         with locked(folder.with_suffix(".lock")):
-            try:
-                check_digests(folder)
-            except UserError:
+            if folder.exists() and not is_whole(folder):
                 log_line(f"note: {folder} is damaged; the text tower's outputs are computed again")
                 shutil.rmtree(folder)
             if not folder.exists():
@@ -79,6 +86,15 @@ def cached_text(tower: Tower, dtype: str, texts: Sequence[str]) -> CachedText:
             f"({error.strerror}): free some space, set XDG_CACHE_HOME to another disk, or text.cache=False"
         ) from None
     return CachedText(folder)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the files of a cache are as they were written."""
+    try:
+        check_digests(folder)
+    except UserError:
+        return False
+    return (folder / DIGESTS).exists()
 
 
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:

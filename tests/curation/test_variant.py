@@ -250,6 +250,10 @@ def test_empty_class_counts_as_frequency_0_and_breaks_nothing():
             {"classes": {"names": ("ant", "eel")}, "labels": {"noise": 0.1, "noise_sampling": "frequency"}},
             "data.labels.noise names another class, and .* one class with records",
         ),
+        (
+            {"classes": {"names": ("ant",)}, "captions": {"template": "cname", "distractors": 0.5}},
+            "data.captions.distractors names another class, and the variant has one cl",
+        ),
         ({"removed": {"classes": ("ent",)}}, "has 'ent', which is not a class of the source .did you mean ant"),
         ({"removed": {"classes": ("ant",), "words": True}}, "looks for words in data.captions.words"),
     ],

@@ -128,6 +128,9 @@ def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copie
     for read in (lambda: source.metadata, lambda: source.columns("label")):
         with pytest.raises(UserError, match=f"{path} disagrees with the shards beside it: .*{message}.*remove it"):
             read()
+    if corrupt is not add_to_the_shard:
+        path.unlink()
+        assert source.metadata.num_rows == 300
 
 
 @pytest.mark.parametrize(("where", "message"), [("chunk", r"is damaged at record \d+"), ("end", "cannot be read: ")])

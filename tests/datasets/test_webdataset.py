@@ -25,7 +25,7 @@ def test_no_cut_of_a_shard_goes_unnoticed(tmp_path):
     shard = tmp_path / "0.tar"
     write_shard(shard, ROWS)
     content, right = shard.read_bytes(), samples_of(shard)
-    for size in range(0, len(content), 250):
+    for size in range(0, len(content), 100):
         shard.write_bytes(content[:size])
         try:  # of the zeros at the end, not all are needed
             assert samples_of(shard) == right and not content[size:].strip(b"\0")

@@ -35,10 +35,10 @@ def draw(birds, tmp_path, capsys):
     def draw(figure, columns, *rows, flags=()):
         path, picture = write_sheet(birds / f"{figure}.tsv", columns, *rows), tmp_path / "pictures" / f"{figure}.png"
         status = main([figure, "--runs", str(path), *map(str, flags), "--output", str(picture)])
-        told, complaint = capsys.readouterr()
+        printed, complaint = capsys.readouterr()
         assert status == (2 if complaint else 0) and complaint.count("\n") <= 1
         if not complaint:
-            assert told == f"wrote {picture}\n"
+            assert printed == f"wrote {picture}\n"
             check_picture(picture)
         return complaint
 

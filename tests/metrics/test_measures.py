@@ -115,8 +115,8 @@ def test_accuracy_is_over_the_examples_of_classes_of_any_size():
 CAPTIONS = 400
 
 
-def retrieval(frequency=None):
-    rng = np.random.default_rng(0)
+def retrieval(frequency=None, seed=0):
+    rng = np.random.default_rng(seed)
     rows = np.arange(CAPTIONS)
     return RetrievalResults(
         rng.geometric(0.1, 100) - 1, rng.geometric(0.1, CAPTIONS) - 1, rows[:100], rows, frequency, 3
@@ -167,6 +167,12 @@ def test_recall_by_decile_is_that_of_its_captions():
         assert arrays["decile_frequency"][decile].tolist() == [own.min(), own.max()]
     empty = by_decile(retrieval(np.zeros(CAPTIONS, int)))
     assert np.isnan(empty["decile_r1"]).sum() == np.isnan(empty["decile_frequency"][:, 0]).sum() == 9
+
+
+def test_slopes_of_two_runs_are_compared_over_the_same_captions():
+    runs = [retrieval(FREQUENCY, seed) for seed in (0, 0)]
+    a, b = MEASURES["retrieval_slope"].compare([runs[0]], [runs[1]])
+    np.testing.assert_array_equal(a.resampled, b.resampled)
 
 
 def test_resamples_in_parts_are_those_of_one_call(monkeypatch):

@@ -46,3 +46,12 @@ def test_timms_positions_are_resized_with_or_without_a_leading_token():
     resized = resize_positions(embedding, 6)
     np.testing.assert_array_equal(resize_positions(embedding[None], 6), resized[None])
     np.testing.assert_array_equal(resize_positions(grid, 6), resized[None, 1:])
+
+
+@pytest.mark.parametrize("rows", [1, 51])
+def test_an_embedding_whose_grid_is_not_square_is_refused(rows):
+    complaint = f"a positional embedding of {rows} rows is not one of a leading token and a square grid"
+    with pytest.raises(UserError, match=complaint):
+        token_positions(jnp.zeros((rows, 2)), 2, 2, OTHER_GRIDS)
+    with pytest.raises(UserError, match=complaint):
+        resize_positions(jnp.zeros((rows, 2)), 2)

@@ -23,6 +23,18 @@ from tests.study.synthetic_studies import (
 )
 
 
+def test_finished_runs_are_not_trained_again_and_the_report_stays_the_same(trains, tmp_path):
+    slopes, trained = trains
+    slopes.update(a=0.5, b=0.1)
+    made = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    reports = []
+    for _ in range(2):
+        study.run_study(made, tmp_path)
+        reports.append(read_report(tmp_path)[1])
+        assert reports[-1].pop("seconds") > 0
+    assert trained == ["a", "b"] and reports[0] == reports[1]
+
+
 def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path):
     slopes, trained = trains
     reason = "RuntimeError: out of memory"
