@@ -1,4 +1,4 @@
-"""Calls of a function at the same time, in processes with a core of the CPU or a chip each.
+"""Calls a function several times at once, in processes with a core of the CPU or a chip each.
 
 A second core is of little use to the step of a small model: two runs at the same time, on one core each, take three quarters
 of the time that they take one after the other on both. Their numbers, which depend on the number of cores to rounding, are
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import jax
 from absl import flags
+from tqdm import tqdm
 
 from cliptail_jax.config.program import silence_copies
 from cliptail_jax.errors import UserError
@@ -53,7 +54,7 @@ def call_at_places(
     for place in places:
         free.put(place)
     lines, stderr = context.Pipe(duplex=False)
-    reader = threading.Thread(target=say_lines, args=(lines,), daemon=True)
+    reader = threading.Thread(target=show_lines, args=(lines,), daemon=True)
     reader.start()
     pool = ProcessPoolExecutor(len(places), context, begin, (free, stderr, jax.config.jax_compilation_cache_dir))
     stopped, others = threading.Event(), set(multiprocessing.active_children())
@@ -88,11 +89,12 @@ def call_at_places(
 
 
 def begin(free: SimpleQueue, stderr: Connection, cache: str | None) -> None:
-    """Makes a new process what the program is, at a place that is free."""
+    """Initializes a worker process at a free place."""
     place = free.get()
     os.environ |= place.environment  # JAX has not yet started its devices
     os.sched_setaffinity(0, place.cores or take_core())
     os.dup2(stderr.fileno(), 2)
+    tqdm.set_lock(threading.RLock())  # its default is a semaphore, which would outlive a process that is stopped
     send_progress()
     end_with_parent()
     keep_freed_memory()
@@ -133,7 +135,7 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
         os._exit(stopped.code)
 
 
-def say_lines(lines: Connection) -> None:
+def show_lines(lines: Connection) -> None:
     with open(os.dup(lines.fileno()), encoding="utf-8", errors="replace") as text:
         for line in text:
             show_or_print(line.rstrip("\n"))
