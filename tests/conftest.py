@@ -1,5 +1,6 @@
-"""Eight virtual CPU devices for every test, and absl flags as a main program would have left them."""
+"""Eight virtual CPU devices, of which runs use one unless a module asks for more, and absl flags as a main program would have left them."""
 
+import contextlib
 import importlib.metadata
 import os
 import random
@@ -57,6 +58,25 @@ def arrays_are_saved_whole():
     ocp.type_handlers.get_type_handler(jax.Array)._use_replica_parallel = False
 
 
+@contextlib.contextmanager
+def devices(number):
+    """In the block, runs have this many devices. `jax.devices("cpu")` are still all of them."""
+    import jax
+
+    every = jax.devices("cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("devices", "local_devices"):
+            patch.setattr(jax, name, lambda platform=None: every if platform else every[:number])
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def devices_of_runs(request):
+    """Runs have one device, for which they compile in two thirds of the time; in a module of tests, its `DEVICES`."""
+    with devices(getattr(request.module, "DEVICES", 1)):
+        yield
+
+
 @pytest.fixture
 def unchecked():
     """Annotations are not checked: for tests of what functions themselves say to arguments of a wrong type."""
@@ -109,6 +129,7 @@ def clip_config(small_config):
 def trained_run(tmp_path_factory, small_config):
     """Gives the config and work directory of a run of two steps, each saved: 'sup' with averages, 'clip' or 'dino'."""
     from cliptail_jax.train import train
+    from tests.synthetic import RESNET
 
     folder, families, trained = tmp_path_factory.mktemp("trained"), {"sup": sup, "clip": clip, "dino": dino}, {}
 
@@ -118,14 +139,16 @@ def trained_run(tmp_path_factory, small_config):
             config.total_steps, config.checkpoint.every_steps, config.eval.sets = 2, 1, ()
             if name == "sup":
                 config.optimizer.ema_decay = 0.5
-            if name == "clip":
-                config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
+            if name != "clip":
+                config.model.image.update(RESNET)
+            else:
                 config.model.activation, config.model.text.context_length = "quick_gelu", 12
             if name == "dino":
                 config.data.multi_crop.num_local = 1
                 config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8, "freeze_last_layer": 1})
                 config.vocabulary.size, config.optimizer.warmup_epochs = 10, 0
-            train(config, folder / name)
+            with devices(1):
+                train(config, folder / name)
             trained[name] = config, folder / name
         return trained[name]
 

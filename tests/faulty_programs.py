@@ -108,10 +108,8 @@ class Start:
     folder: Path
 
     def run(self, family: str) -> Path:
-        """The directory of a finished run; that of 'clip' has an image tower that can be exported."""
+        """The directory of a finished run."""
         workdir, config = self.folder / family, self.config(family)
-        if family == "clip":
-            config.model.image.update({"name": "vit", "layers": (1,), "patch_size": 8, "heads": 2, "width": 8})
         if not workdir.exists():
             train(config, workdir)
         return workdir

@@ -52,7 +52,6 @@ def folders(small_config, tmp_path_factory):
         for number in (0, 1):
             config = small_config(clip)
             config.seed, config.total_steps = number, 2
-            config.model.image.update({"name": "vit", "layers": (1,), "patch_size": 8, "heads": 2, "width": 8})
             train(config, root / "run" / str(number))
             export(root / "run" / str(number), root / "export" / str(number))
             patch.setattr(Glyphs, "IMAGES_PER_CLASS", {"train": 2 + number, "test": 1})

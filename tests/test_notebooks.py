@@ -19,6 +19,7 @@ from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.icons.families import read_families
 from cliptail_jax.runs.evaluations import last_evaluation
 from tests.datasets.test_icons import icon_set, rectangle, write_iconify
+from tests.synthetic import VIT
 from tests.tiny_clip import save_tiny_clip
 
 COLAB = Path(__file__).parents[1] / "colab"
@@ -103,18 +104,18 @@ def executed(glyphs_dir, tmp_path_factory):
         captions = tmp_path_factory.mktemp("captions") / "captions.txt"
         captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
         own = {"CAPTIONS": str(captions), "MODEL": str(save_tiny_clip(captions.parent / "clip", seed=1))}
-        narrow, one_view = "config.model.image.width = 4", "config.data.multi_crop.num_local = 1"
-        small = f"{narrow}; config.total_steps, config.data.profile.ratio = 2, 4.0"
+        tower, one_view = f"config.model.image.update({VIT})", "config.data.multi_crop.num_local = 1"
+        small = f"{tower}; config.total_steps, config.data.profile.ratio = 2, 4.0"
         study = (
             ("study", "config.total_epochs = EPOCHS or config.total_epochs", small),
             ("study", "places=find_places()", "places=()"),
         )
-        train = ("train", "config.total_epochs = EPOCHS", f"config.total_epochs = EPOCHS; {narrow}; {one_view}")
-        clip = ("clip", 'config.eval.templates = "a+cname"', f'config.eval.templates = "a+cname"; {narrow}')
+        train = ("train", "config.total_epochs = EPOCHS", f"config.total_epochs = EPOCHS; {tower}; {one_view}")
+        clip = ("clip", 'config.eval.templates = "a+cname"', f'config.eval.templates = "a+cname"; {tower}')
         icons = tmp_path_factory.mktemp("icons")
         few = [
             ("words", "batch_size=256", "batch_size=4"),
-            ("train", "config.total_epochs,", f"{narrow}; config.total_epochs,"),
+            ("train", "config.total_epochs,", f"{tower}; config.total_epochs,"),
         ]
         raw = {"RAW": str(small_iconify(icons / "icons.tgz")), "DATA_DIR": str(icons), "EPOCHS": 1}
         yield {

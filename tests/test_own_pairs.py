@@ -21,7 +21,7 @@ from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.evaluations import read_arrays, read_summaries
 from cliptail_jax.train import train
 from configs import clip, sup
-from tests.synthetic import trained_anew
+from tests.synthetic import VIT, trained_anew
 
 ON, CLASSES = "glyphs:test", ("house", "tilde", "infinity", "ampersand")
 
@@ -42,7 +42,7 @@ def data_dir(glyphs_dir, tmp_path_factory):
 def tiny(family, data_dir, *arguments):
     config = family.get_config(",".join(["data=image_text/pairs", f"data_dir={data_dir}", "batch_size=8", *arguments]))
     config.eval.sets, config.eval.batch_size, config.total_steps = (ON,), 16, 2
-    config.model.image.update({"width": 4, "output_dim": 16})
+    config.model.image.update(VIT | {"output_dim": 16})
     config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 64, "vocab_size": 800})
     return config
 

@@ -30,6 +30,8 @@ from tests.evaluation.plain_evaluation import (
 )
 from tests.saved_state import unfinish
 
+DEVICES = 8
+
 
 @pytest.mark.parametrize("name", ["sl_run", "clip_run"])
 def test_counts_equal_a_plain_evaluation_of_the_saved_weights(name, request):

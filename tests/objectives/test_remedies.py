@@ -150,7 +150,6 @@ def test_the_step_has_all_remedies_on_eight_devices(config):
     for name, value in REMEDIES.items():
         config.loss[name] = value
     config.loss.reweight_from, config.optimizer.learning_rate = 1, 1e-3
-    config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 16})
     config.vocabulary.update({"size": 3, "group_size": 16})
     batch = synthetic_batch()
     trained = train_steps(config, batch, steps=2, steps_per_epoch=1, frequency=FREQUENCY, devices=8)

@@ -10,10 +10,9 @@ from tests.synthetic import synthetic_objective
 
 
 def test_steps_are_timed_without_a_data_set(sup_config):
-    sup_config.model.image.update({"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 16})
     measured = measure_step(synthetic_objective(sup_config))
     assert measured.seconds > 0 and measured.batch_size == 16
-    assert measured.devices == f"{jax.device_count()} × cpu"
+    assert measured.devices == f"{len(jax.devices())} × cpu"
 
 
 def test_without_an_accelerator_a_line_says_so():

@@ -67,8 +67,7 @@ def test_kernels_count_for_each_cell_of_their_grid():
 
 
 def test_recomputed_blocks_keep_less_for_one_more_forward_pass(sup_config):
-    image = {"name": "vit", "layers": (3,), "width": 16, "heads": 2, "patch_size": 8}
-    sup_config.model.image.update(image)
+    sup_config.model.image.update({"layers": (3,), "patch_size": 8})
 
     def needs(remat):
         """Bytes that the forward pass keeps for the backward pass, and operations of both."""

@@ -31,6 +31,7 @@ from cliptail_jax.pretrained.published import (
 from cliptail_jax.pretrained.published_clip import load, open_published
 from tests.hub_cache import COMMIT, put_in_cache
 
+DEVICES = 8
 DATA = Path(__file__).parents[1] / "data"
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"

@@ -35,6 +35,7 @@ from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from tests.saved_state import read_state, unfinish, without_last_step
 
+DEVICES = 8
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
 TEXT = {"output_dim": 16, "context_length": 10, "partial": False}
 
@@ -193,7 +194,6 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
 
 
 def test_what_the_weights_do_not_fill_is_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
-    clip_config.model.image.update({"name": "vit", "layers": (1,), "heads": 2, "width": 16, "patch_size": 8})
     clip_config.text.init, clip_config.model.image.output_dim = str(published), 24
     complaint = r"text_projection has shape \[16, 16\], .* \[16, 24\]; set model.image.output_dim=16, or text.partial"
     with pytest.raises(UserError, match=complaint):

@@ -13,7 +13,7 @@ from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_crops import crops_of_boxes
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel import sharding
-from cliptail_jax.parallel.sharding import check_accumulation, make_mesh
+from cliptail_jax.parallel.sharding import check_accumulation
 from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.training.initialization import first_state, init_state
 from cliptail_jax.training.state import TrainState
@@ -133,9 +133,9 @@ def test_accumulated_micro_batches_compute_what_one_batch_does_on_any_number_of_
     assert_close(train(grouped_config, devices=2), grouped)
 
 
-def test_groups_that_a_micro_batch_would_tear_are_refused(make_config):
+def test_groups_that_a_micro_batch_would_tear_are_refused():
     with pytest.raises(UserError, match="group_size=4 does not divide the 2 examples that each of 8 devices"):
-        check_accumulation(make_mesh(make_config("sup").mesh), batch_size=32, accumulate_steps=2, group_size=4)
+        check_accumulation(mesh_of(8), batch_size=32, accumulate_steps=2, group_size=4)
 
 
 # What a step does
@@ -264,8 +264,7 @@ def test_freezing_what_is_not_there_is_an_error(make_config):
 @pytest.mark.parametrize("tower", ["basic_resnet", "modified_resnet"])
 def test_bfloat16_activations_of_convolutions_are_never_kept_as_float32(tower, sup_config):
     sup_config.model.dtype, sup_config.model.image.name = "bfloat16", tower
-    if tower == "modified_resnet":
-        sup_config.model.image.update({"layers": (1, 1, 1, 1), "heads": 4})
+    sup_config.model.image.update({"layers": (1,) * (3 if tower == "basic_resnet" else 4), "heads": 4, "width": 4})
     objective = synthetic_objective(sup_config)
     graphdef, shapes, _ = first_state(objective, optax.identity())
 

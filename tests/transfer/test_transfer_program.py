@@ -27,6 +27,7 @@ from configs import transfer as config_file
 from tests.saved_state import unfinish
 from tests.tiny_clip import PREPROCESS
 
+DEVICES = 8
 CLASSES = 5
 
 

@@ -20,6 +20,8 @@ from tests.evaluation.plain_evaluation import (
 )
 from tests.evaluation.zero_shot.conftest import FILES
 
+DEVICES = 8
+
 CLASSES, IMAGES = 100, 200
 
 
