@@ -33,9 +33,9 @@ INTERRUPTED = 128 + signal.SIGINT
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, glyphs_dir):
-    """An uninterrupted run in a terminal, and what that shows. Others reuse what the run has compiled."""
+    """An uninterrupted run in a terminal, and what that shows, with a trace. Others reuse what the run has compiled."""
     workdir, terminal = tmp_path_factory.mktemp("whole"), Terminal()
-    finish(start(command(workdir, glyphs_dir, **STEPS), stderr=terminal.end))
+    finish(start(command(workdir, glyphs_dir, **STEPS, profile__steps=2), stderr=terminal.end))
     return workdir, terminal.text()
 
 
@@ -53,6 +53,12 @@ def test_a_terminal_shows_a_bar_from_the_start_and_at_the_end_where_the_results_
     assert at == sorted(at) and re.search(r"\| step \d+/60, loss \d\.\d{3}, \d+ images/s, 00:\d\d left", shown)
     assert results == f"Results:      {workdir}"
     assert see == f"To see them:  python -m cliptail_jax.report --workdir={workdir}"
+
+
+def test_a_trace_has_the_parts_of_a_step(uninterrupted):
+    (trace,) = (uninterrupted[0] / "profile").glob("plugins/profile/*/*.xplane.pb")
+    written = trace.read_bytes()
+    assert all(part in written for part in (b"preprocessing", b"towers", b"loss", b"update"))
 
 
 def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninterrupted_one(whole, tmp_path, glyphs_dir):

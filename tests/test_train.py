@@ -35,10 +35,9 @@ def losses(workdir):
 def sup_run(tmp_path_factory, small_config):
     """A finished run, and its config."""
     config = small_config(sup)
-    config.vocabulary.size, config.profile.steps = 6, 2
+    config.vocabulary.size = 6
     workdir = tmp_path_factory.mktemp("sup")
     train(config, workdir)
-    config.profile.steps = 0  # what follows is not traced: a profiler that is started often may crash
     return workdir, config
 
 
@@ -48,12 +47,6 @@ def test_the_time_of_a_run_is_that_of_its_parts(sup_run):
     assert finished["spent"].keys() == parts | {"waiting for images"} and min(finished["spent"].values()) >= 0
     assert finished["spent"]["compiling"] > 0.1
     assert sum(finished["spent"].values()) >= finished["seconds"] - 1.0  # which begin after what is prepared
-
-
-def test_a_trace_has_the_parts_of_a_step(sup_run):
-    (trace,) = (sup_run[0] / "profile").glob("plugins/profile/*/*.xplane.pb")
-    written = trace.read_bytes()
-    assert all(part in written for part in (b"preprocessing", b"towers", b"loss", b"update"))
 
 
 def test_a_run_leaves_the_files_that_the_design_lists(sup_run):
