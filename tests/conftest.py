@@ -1,6 +1,5 @@
 """Eight virtual CPU devices, of which runs use one unless a module asks for more, and absl flags as a main program would have left them."""
 
-import contextlib
 import importlib.metadata
 import os
 import random
@@ -58,21 +57,11 @@ def arrays_are_saved_whole():
     ocp.type_handlers.get_type_handler(jax.Array)._use_replica_parallel = False
 
 
-@contextlib.contextmanager
-def devices(number):
-    """In the block, runs have this many devices. `jax.devices("cpu")` are still all of them."""
-    import jax
-
-    every = jax.devices("cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("devices", "local_devices"):
-            patch.setattr(jax, name, lambda platform=None: every if platform else every[:number])
-        yield
-
-
 @pytest.fixture(scope="module", autouse=True)
 def devices_of_runs(request):
     """Runs have one device, for which they compile in two thirds of the time; in a module of tests, its `DEVICES`."""
+    from tests.synthetic import devices
+
     with devices(getattr(request.module, "DEVICES", 1)):
         yield
 
@@ -129,7 +118,7 @@ def clip_config(small_config):
 def trained_run(tmp_path_factory, small_config):
     """Gives the config and work directory of a run of two steps, each saved: 'sup' with averages, 'clip' or 'dino'."""
     from cliptail_jax.train import train
-    from tests.synthetic import RESNET
+    from tests.synthetic import RESNET, devices
 
     folder, families, trained = tmp_path_factory.mktemp("trained"), {"sup": sup, "clip": clip, "dino": dino}, {}
 

@@ -1,12 +1,14 @@
 """Objectives on made-up records, and a few of their training steps on one batch."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import jax
 import numpy as np
+import pytest
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -70,6 +72,16 @@ def trained_anew(config: ConfigDict, tmp_path_factory) -> tuple[ConfigDict, Path
     workdir = tmp_path_factory.mktemp("runs") / "run"
     train(config, workdir)
     return config, workdir
+
+
+@contextlib.contextmanager
+def devices(number: int) -> Iterator[None]:
+    """In the block, runs have this many devices. `jax.devices("cpu")` are still all of them."""
+    every = jax.devices("cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("devices", "local_devices"):
+            patch.setattr(jax, name, lambda platform=None: every if platform else every[:number])
+        yield
 
 
 def mesh_of(devices: int, fsdp: int = 1) -> Mesh:

@@ -22,6 +22,7 @@ from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_m
 from cliptail_jax.train import train
 from configs import sup
 from tests.saved_state import read_state, unfinish
+from tests.synthetic import devices
 
 DEVICES = 8
 STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
@@ -260,7 +261,8 @@ def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_student_and_
     config, workdir = trained_run("dino")
     copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     damage(copy / "checkpoints" / "2")
-    train(config, copy)
+    with devices(1):  # as `trained_run` has
+        train(config, copy)
     assert losses(copy) == losses(workdir) and len(losses(copy)) == 2
     whole, resumed = read_state(workdir), read_state(copy)
     assert whole.pop("rng") == resumed.pop("rng")
