@@ -67,13 +67,6 @@ def synthetic_objective(
     return make_objective(config, variant)
 
 
-def trained_anew(config: ConfigDict, tmp_path_factory) -> tuple[ConfigDict, Path]:
-    """Trains a run in a new directory; returns the config and the directory."""
-    workdir = tmp_path_factory.mktemp("runs") / "run"
-    train(config, workdir)
-    return config, workdir
-
-
 @contextlib.contextmanager
 def devices(number: int) -> Iterator[None]:
     """In the block, runs have this many devices. `jax.devices("cpu")` are still all of them."""
@@ -82,6 +75,14 @@ def devices(number: int) -> Iterator[None]:
         for name in ("devices", "local_devices"):
             patch.setattr(jax, name, lambda platform=None: every if platform else every[:number])
         yield
+
+
+def trained_anew(config: ConfigDict, tmp_path_factory, number: int = 1) -> tuple[ConfigDict, Path]:
+    """Trains a run on a number of devices in a new directory; returns the config and the directory."""
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    with devices(number):
+        train(config, workdir)
+    return config, workdir
 
 
 def mesh_of(devices: int, fsdp: int = 1) -> Mesh:

@@ -15,7 +15,7 @@ from tests.datasets.test_icons import icon_set, rectangle, write_iconify
 from tests.synthetic import VIT
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-TINY = [*(f"--config.model.image.{name}={value}" for name, value in VIT.items())]
+TINY = [f"--config.model.image.{name}={value}" for name, value in VIT.items()]
 TINY += ["--config.batch_size=8", "--classes=5", "--seconds=0.01"]
 QUICK = ["--seconds=0.01", "--rounds=1"]
 # A command as its page and docstring have it, with what makes it small; IMAGES is a folder of JPEGs, DATA that of glyphs.

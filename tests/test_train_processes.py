@@ -9,15 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 from test_train import losses
 
 from cliptail_jax.files import read_lines
-from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.train import train
 from configs import clip
+from tests.synthetic import devices
 
 ROOT = Path(__file__).parents[1]
 STOPPED = 128 + signal.SIGTERM
@@ -131,7 +130,7 @@ def ends_with_a_line(survivor):
     return True
 
 
-def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tmp_path, glyphs_dir, monkeypatch):
+def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
     """Two processes of one device each, against one process of two: a SIGTERM, a SIGKILL of each, and one process to the end."""
     vit = {"name": "vit", "width": 16, "layers": (1,), "heads": 2, "patch_size": 16}
     options = {f"model__image__{key}": value for key, value in vit.items()}
@@ -155,9 +154,9 @@ def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tm
 
     config = clip.get_config("data=glyphs_lt")
     config.update_from_flattened_dict(overrides(glyphs_dir, **options))
-    monkeypatch.setattr("cliptail_jax.train.make_mesh", lambda axes: make_mesh(axes, jax.devices("cpu")[:2]))
-    for workdir in (one, two):
-        train(config, workdir)
+    with devices(2):
+        for workdir in (one, two):
+            train(config, workdir)
     assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)] == list(range(1, 91))
     np.testing.assert_allclose([x for _, x in losses(two)], [x for _, x in losses(one)], rtol=1e-5)
     evaluations = [read_lines(workdir / "eval/glyphs_test/summary.jsonl") for workdir in (one, two)]

@@ -30,11 +30,11 @@ def clip_run(small_config, tmp_path_factory):
 
 
 def trained(config, tmp_path_factory, **options):
-    """Four steps of training (three of CLIP); the rarest three of the classes have no training image."""
+    """Four steps of training (three of CLIP) on eight devices; the rarest three of the classes have no training image."""
     config.data.profile.ratio, config.data.max_unreadable = 16.0, 0.1
     config.total_epochs, config.batch_size, config.checkpoint.every_steps = 1, 8, 1
     config.eval.update(options)
-    return trained_anew(config, tmp_path_factory)
+    return trained_anew(config, tmp_path_factory, number=8)
 
 
 @pytest.fixture(scope="session")

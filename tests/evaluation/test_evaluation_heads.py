@@ -27,6 +27,8 @@ from tests.evaluation.plain_evaluation import (
     unit,
 )
 
+DEVICES = 8
+
 
 def test_other_templates_and_another_ranking(clip_run, tmp_path):
     config, workdir = copied(clip_run, tmp_path)

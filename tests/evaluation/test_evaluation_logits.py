@@ -25,6 +25,8 @@ from tests.evaluation.plain_evaluation import (
     softmax,
 )
 
+DEVICES = 8
+
 
 def own_logits(config, workdir):
     features, labels, head = plain_features(config, workdir)

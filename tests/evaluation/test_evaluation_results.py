@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
 
@@ -13,8 +12,10 @@ from cliptail_jax.evaluate import evaluate, table
 from cliptail_jax.evaluation.results import class_results, evaluation_settings, head_mid_tail, is_evaluated
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.measures import summarize
-from cliptail_jax.parallel.sharding import make_mesh
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, copied, evaluation_files
+from tests.synthetic import devices
+
+DEVICES = 8
 
 INTERVALS = {
     f"{name}_interval"
@@ -118,13 +119,13 @@ def test_what_is_undefined_is_null_in_the_files(tmp_path):
     assert line["corr_acc"] is None and line["corr_acc_interval"] == [None, None] and line["tail"] is None
 
 
-def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_path, capsys, monkeypatch):
+def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_path, capsys):
     """Also: on one device, in other batches."""
-    monkeypatch.setattr("cliptail_jax.evaluate.make_mesh", lambda axes: make_mesh(axes, jax.devices()[:1]))
     config, workdir = copied(sl_run, tmp_path)
     (before,), arrays_before = evaluation_files(workdir)
     config.eval.batch_size = 7
-    summary = evaluate(config, workdir)["glyphs:test"]
+    with devices(1):
+        summary = evaluate(config, workdir)["glyphs:test"]
     (unchanged, line), arrays = evaluation_files(workdir)
     assert unchanged == before and line.keys() == before.keys()
     for key in NUMBERS:

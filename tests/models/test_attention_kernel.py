@@ -13,6 +13,7 @@ from cliptail_jax.models.transformer import attend
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh
 from configs import clip
 
+DEVICES = 8
 HEADS, WIDTH, LENGTH = 3, 24, 13
 
 

@@ -261,10 +261,10 @@ def test_freezing_what_is_not_there_is_an_error(make_config):
             train(make_config("sup", freeze=freeze), steps=0)
 
 
-@pytest.mark.parametrize("tower", ["basic_resnet", "modified_resnet"])
-def test_bfloat16_activations_of_convolutions_are_never_kept_as_float32(tower, sup_config):
-    sup_config.model.dtype, sup_config.model.image.name = "bfloat16", tower
-    sup_config.model.image.update({"layers": (1,) * (3 if tower == "basic_resnet" else 4), "heads": 4, "width": 4})
+@pytest.mark.parametrize(("tower", "stages"), [("basic_resnet", 3), ("modified_resnet", 4)])
+def test_bfloat16_activations_of_convolutions_are_never_kept_as_float32(tower, stages, sup_config):
+    sup_config.model.dtype = "bfloat16"
+    sup_config.model.image.update({"name": tower, "layers": (1,) * stages, "heads": 4, "width": 4})
     objective = synthetic_objective(sup_config)
     graphdef, shapes, _ = first_state(objective, optax.identity())
 
