@@ -47,7 +47,7 @@ def linear_run(tmp_path_factory, trained_run, small_config):
     config = small_config(sup)
     config.image.init, config.head.kind = str(trained_run("dino")[1]), "linear"
     config.total_steps, config.checkpoint.every_steps = 3, 1
-    return trained_anew(config, tmp_path_factory)
+    return trained_anew(config, tmp_path_factory, number=8)
 
 
 @pytest.fixture(scope="session")
