@@ -24,18 +24,16 @@ import argparse
 import collections
 import dataclasses
 import functools
-import json
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.files import write_json, write_text
-from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.files import read_json, write_json, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, main_measures
-from cliptail_jax.results.claims import Change, ClaimResult
+from cliptail_jax.results.claims import ClaimResult, read_claims
 from cliptail_jax.runs.tables import format_interval, format_number, markdown_table
 from cliptail_jax.study.report import claims_table, runs_table, transfer_rows
 
@@ -86,9 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     for study in parser.parse_args(arguments).studies:
         name, _, workdir = study.partition("=")
         RESULTS.mkdir(exist_ok=True)
-        report = read(Path(workdir) / "report.json")
-        for claim in report["claims"]:
-            claim["study"] = Path(claim["study"]).name  # not where it is on this machine
+        report = cached(read_json, Path(workdir) / "report.json")
         write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT})
     for page in PAGES:
         write_text(page, with_tables(page.read_text(encoding="utf-8")))
@@ -116,14 +112,14 @@ def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | N
     if measure:
         group = groups_of(study)[run]
         return group.value(measure), group.interval(measure)
-    differences = {claim["key"]: difference_of(claim) for claim in stored(study)["claims"]}
-    value, low, high, *_ = differences[reference.lstrip("-")]
+    keys = [claim["key"] for claim in stored(study)["claims"]]
+    value, low, high, *_ = claims_of(study)[keys.index(reference.lstrip("-"))].difference
     return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
 
 
 def verdicts(name: str) -> str:
     """The number of claims of a study by verdict, the most frequent first."""
-    counts = collections.Counter(claim_of(claim).verdict for claim in stored(name)["claims"])
+    counts = collections.Counter(claim.verdict for claim in claims_of(name))
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
 
 
@@ -133,9 +129,7 @@ def table(kind: str, *names: str) -> list[str]:
         measures = [measure for measure in main_measures() if measure.over == CLASSES]
         return runs_table(groups_of(names[0]), measures)
     if kind == "claims":
-        claims = [
-            claim_of(claim) for claim in stored(names[0])["claims"] if claim["statistic"] in (names[1:] or MEASURES)
-        ]
+        claims = [claim for claim in claims_of(names[0]) if claim.statistic in (names[1:] or MEASURES)]
         return claims_table(dict(enumerate(claims)), several=True)
     if kind == "transfers":
         return markdown_table(transfer_rows(stored(names[0])["transfers"]))
@@ -163,28 +157,20 @@ def groups_of(name: str) -> dict[str, StoredGroup]:
     return {run: StoredGroup(run, means, study["bias"][run]) for run, means in study["means"].items()}
 
 
-def claim_of(fields: Mapping[str, Any]) -> ClaimResult:
-    """A claim from report.json."""
-    known = {field.name: fields[field.name] for field in dataclasses.fields(ClaimResult)}
-    return ClaimResult(**known | {"difference": difference_of(fields), "change": Change(**known["change"])})
-
-
-def difference_of(claim: Mapping[str, Any]) -> Estimate | None:
-    """The difference of a claim from report.json, where an infinite number is null; None for an untested claim."""
-    found = claim["difference"]
-    return found and Estimate(**{part: math.inf if number is None else number for part, number in found.items()})
+def claims_of(name: str) -> Sequence[ClaimResult]:
+    return cached(read_claims, RESULTS / f"{name}.json")
 
 
 def stored(name: str) -> dict[str, Any]:
     path = RESULTS / f"{name}.json"
     if not path.exists():
         raise SystemExit(f"{path} is missing: give the study's work directory as {name}=DIR")
-    return read(path)
+    return cached(read_json, path)
 
 
 @functools.cache  # a page has dozens of numbers
-def read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def cached(read: Callable[[Path], Any], path: Path) -> Any:
+    return read(path)
 
 
 if __name__ == "__main__":

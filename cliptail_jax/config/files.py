@@ -1,4 +1,4 @@
-"""Config files: the package's by short names, and others by path."""
+"""Config files and results of studies: the package's by short names, and others by path."""
 
 import importlib.util
 from pathlib import Path
@@ -7,15 +7,21 @@ from ml_collections import ConfigDict
 
 import cliptail_jax
 from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.files import work_path
 
 PACKAGE = Path(cliptail_jax.__file__).parent
 
 
 def known_configs() -> dict[str, Path]:
-    """The package's config files by their short names: 'clip', 'quickstart'. A clone has them in configs/."""
+    """The package's config files by their short names: 'clip', 'quickstart'."""
+    return known_files("*.py") | known_files("study/*.py")
+
+
+def known_files(pattern: str) -> dict[str, Path]:
+    """The package's files by their short names. A clone has them in configs/."""
     installed = PACKAGE / "configs"
     folder = installed if installed.is_dir() else PACKAGE.parent / "configs"
-    return {file.stem: file for pattern in ("*.py", "study/*.py") for file in sorted(folder.glob(pattern))}
+    return {file.stem: file for file in sorted(folder.glob(pattern))}
 
 
 def find_config(name: str) -> Path:
@@ -31,6 +37,22 @@ def find_config(name: str) -> Path:
         return known[name]
     hint = f" (did you mean {path.stem}?)" if path.stem in known else did_you_mean(path.stem, known)
     raise UserError(f"config file '{name}' does not exist{hint}; the package's configs are {', '.join(known)}")
+
+
+def find_results(name: str) -> Path:
+    """The report.json of a study at a path that ends in .json or, for a short name, the results in the package.
+
+    Raises UserError if there is none.
+    """
+    path, known = work_path(name), known_files("study/results/*.json")
+    if path.suffix == ".json" and path.exists():
+        return path
+    if name in known:
+        return known[name]
+    raise UserError(
+        f"there are no results '{name}'{did_you_mean(name, known)}: give the path of a study's report.json, or one of "
+        f"{', '.join(known)}"
+    )
 
 
 def load_config(string: str) -> ConfigDict:

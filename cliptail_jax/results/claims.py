@@ -3,8 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
 
+from cliptail_jax.files import read_json
 from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.runs.tables import format_interval
@@ -27,7 +29,8 @@ class Claim:
         equal: whether it is claimed that the difference lies within ± the margin.
         at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" at their ends.
         minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
-        study: the directory of another study with the runs of `minus`; "" for this one.
+        study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
+            in configs/study/results; "" for this study.
     """
 
     text: str
@@ -137,6 +140,26 @@ class ClaimResult(Claim):
         if self.equal or self.verdict == NO_EFFECT:
             return max(by_bound)
         return self.difference.p_value()
+
+
+class Report(TypedDict):
+    """What report.json contains of claims."""
+
+    claims: list[dict[str, Any]]
+
+
+def read_claims(report: Path) -> list[ClaimResult]:
+    """The tests of claims in a study's report.json. Raises UserError if it is damaged."""
+    known = [field.name for field in dataclasses.fields(ClaimResult)]
+    claims = [{name: fields[name] for name in known} for fields in read_json(report, Report)["claims"]]
+    return [
+        ClaimResult(**c | {"difference": _estimate(c["difference"]), "change": Change(**c["change"])}) for c in claims
+    ]
+
+
+def _estimate(numbers: dict[str, float | None] | None) -> Estimate | None:
+    """An estimate from JSON, where an infinite number is null."""
+    return numbers and Estimate(**{part: math.inf if number is None else number for part, number in numbers.items()})
 
 
 def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:

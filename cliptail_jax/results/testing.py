@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path
 from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, difference_of_estimates, mean_over_seeds
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, PROBES, QUERIES, compare_probes
-from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number
+from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number, read_claims
 from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, read_course
 from cliptail_jax.results.group import groups_of
-from cliptail_jax.results.run import Run, find_runs
-from cliptail_jax.results.study import Replicate, by_replicate, read_study
+from cliptail_jax.results.run import Run
+from cliptail_jax.results.study import Replicate
 
 
 def evaluate_claims(
@@ -48,7 +48,7 @@ def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult
     tested = mean_over_seeds(contrasts)
     if claim.study:
         try:
-            other = evaluate_in(claim)
+            other = subtracted(claim)
         except UserError as error:
             return dataclasses.replace(result, obstacle=str(error))
         if other.difference is None:
@@ -58,14 +58,13 @@ def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult
     return dataclasses.replace(result, difference=tested)
 
 
-def evaluate_in(claim: Claim) -> ClaimResult:
-    """The test, in the claim's other study, of the difference that it subtracts. Raises UserError without one."""
-    workdir = work_path(claim.study)
-    if (study := read_study(workdir)) is None:
-        raise UserError(f"there is no study in {claim.study}")
+def subtracted(claim: Claim) -> ClaimResult:
+    """The test, in the results of another study, of the difference that a claim subtracts. Raises UserError without one."""
     higher, lower = claim.minus
-    other = dataclasses.replace(claim, higher=higher, lower=lower, minus=(), study="")
-    return evaluate_claim(other, by_replicate(study, find_runs(workdir)))
+    for other in read_claims(find_results(claim.study)):
+        if (other.higher, other.lower, other.measured) == (higher, lower, claim.measured) and not other.minus:
+            return other
+    raise UserError(f"{claim.study} tests no claim on {higher} − {lower} in {claim.measured}")
 
 
 def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation | RetrievalEvaluation]) -> bool:

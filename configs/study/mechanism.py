@@ -2,10 +2,11 @@
 
     python -m cliptail_jax.study --config=configs/study/mechanism.py --workdir=runs/mechanism
     python -m cliptail_jax.study --config=configs/study/mechanism.py:data=cifar100 --workdir=runs/mechanism_cifar100 \\
-        --config.data_dir=DIR --config.glyphs=runs/mechanism
+        --config.data_dir=DIR
 
-Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 4 hours (DIR as in
-configs/study/cifar100_lt.py). All runs of a study have the same images, epochs and batch size. Except for `sl_linear`,
+Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 2 to 4 hours (DIR as in
+configs/study/cifar100_lt.py). The latter are compared with the results on glyphs in configs/study/results, or with those
+of `--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except for `sl_linear`,
 `sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's accuracy. SL by
 AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the results and what
 you may conclude.
@@ -64,7 +65,7 @@ def get_config(arg: str = ""):
     data = arguments.choice(given, "data", tuple(DATA))
     source, claims, more = studies.LONG_TAILED[data] | DATA[data], stated_claims(), {}
     if data != "glyphs":
-        more["glyphs"] = FieldReference("runs/mechanism")  # the directory of the study on glyphs
+        more["glyphs"] = FieldReference("mechanism")  # the results of the study on glyphs
         claims |= claims_across(more["glyphs"])
     title = f"From SL to CLIP on long-tailed {data}"
     return studies.equal_training(title, source, runs_on(source), claims, seeds=source["seeds"], path=PATH, **more)
@@ -79,7 +80,7 @@ def stated_claims() -> dict[str, studies.Stated]:
 
 
 def claims_across(glyphs: FieldReference) -> dict[str, studies.Stated]:
-    """Claims that each step of the path changes as much as on glyphs, whose study is in a directory."""
+    """Claims that each step of the path changes as much as on glyphs, whose results have a name or path."""
     claims = {}
     for before, after in itertools.pairwise(PATH):
         steps = {f"same_{after}": (f"From {before} to {after}, bias changes as on glyphs", before, after)}

@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number
 from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study, write_study
-from cliptail_jax.results.testing import evaluate_claim
+from cliptail_jax.results.testing import evaluate_claim, evaluate_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from cliptail_jax.study.report import claim_numbers
 from cliptail_jax.study.run import run_study
 from cliptail_jax.study.stated_claims import changes_of_claims
 from tests.study.synthetic_studies import (
@@ -143,14 +146,33 @@ def test_a_difference_of_differences_is_compared_over_the_same_classes(four):
     assert found.compared == "(a − b) − (c − d)"
 
 
-def test_a_difference_in_another_study_has_its_own_uncertainty(four, four_directory):
-    there = dict(minus=("a", "b"), study=str(four_directory))
+def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
+    report = tmp_path / "report.json"
+    claims = {name: Claim("", "odds_acc", "a", name, margin=0.2) for name in "be"}
+    write_json(report, {"claims": [claim_numbers(found) for found in evaluate_claims(claims, four, {}).values()]})
+    there = dict(minus=("a", "b"), study=str(report))
     value, low, high, _ = evaluated(four, "a", "b").difference
     twice = np.hypot(value - low, high - value)
     np.testing.assert_allclose(evaluated(four, "a", "b", **there).difference[:3], [0, -twice, twice])
     absent = evaluated(four, "a", "b", **there | {"minus": ("a", "e")})
-    assert absent.obstacle == f"in {four_directory}, there is no trained run of e"
-    assert evaluated(four, "a", "b", minus=("a", "b"), study="/nowhere").obstacle == "there is no study in /nowhere"
+    assert absent.obstacle == f"in {report}, there is no trained run of e"
+    absent = evaluated(four, "a", "b", **there | {"minus": ("b", "a")})
+    assert absent.obstacle == f"{report} tests no claim on b − a in odds_acc"
+    assert evaluated(four, "a", "b", minus=("a", "b"), study="machanism").obstacle.startswith(
+        "there are no results 'machanism' (did you mean mechanism?): give the path of a study's report.json, or one of "
+    )
+
+
+def test_published_results_are_another_study_by_their_name(four):
+    """By the numbers of configs/study/results/mechanism.json, and MOVER's formula for independent estimates."""
+    claims = json.loads(find_results("mechanism").read_text())["claims"]
+    theirs = next(claim for claim in claims if claim["key"] == "batch_odds_acc")["difference"]
+    ours = evaluated(four, "a", "b").difference
+    found = evaluated(four, "a", "b", minus=("sl_adamw", "batch"), study="mechanism").difference
+    low = np.hypot(ours.value - ours.low, theirs["high"] - theirs["value"])
+    high = np.hypot(ours.high - ours.value, theirs["value"] - theirs["low"])
+    value = ours.value - theirs["value"]
+    np.testing.assert_allclose(found[:3], [value, value - low, value + high], rtol=1e-12)
 
 
 def test_a_run_is_compared_with_a_number(four):

@@ -6,7 +6,10 @@ import shutil
 
 import pytest
 
-from cliptail_jax.study.report import transfer_rows
+from cliptail_jax.files import write_json
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.study.report import claim_numbers, transfer_rows
 from scripts import update_pages
 from tests.study.synthetic_studies import claim, make_seeded_study
 
@@ -32,10 +35,11 @@ def test_intervals_outside_of_generated_tables_name_their_result(page):
 
 
 def test_a_number_on_a_page_is_that_of_the_result_its_comment_names(tmp_path, monkeypatch):
-    claims = [{"key": "lower", "difference": {"value": 1.25, "low": 0.5, "high": 2.0}}]
+    tested = ClaimResult("", "odds_acc", "a", "b", difference=Estimate(1.25, 0.5, 2.0))
+    claims = [claim_numbers(tested) | {"key": "lower"}]
     bias = {"a": {"odds_acc": {"value": 3.0, "low": 2.0, "high": 4.0}}, "b": {}}
     report = {"means": {"a": {"top1": 71.26}, "b": {"top1": 35.63, "images": 10847}}, "bias": bias, "claims": claims}
-    (tmp_path / "made.json").write_text(json.dumps(report))
+    write_json(tmp_path / "made.json", report)
     monkeypatch.setattr(update_pages, "RESULTS", tmp_path)
     for reference, typed, written in [
         ("lower", "9.99 [1.00, 2.00]", "1.25 [0.50, 2.00]"),
