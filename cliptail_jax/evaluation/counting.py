@@ -18,7 +18,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosines, normalize
-from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
+from cliptail_jax.parallel.sharding import batch_sharding, on_mesh, replicated, to_devices
 
 UNKNOWN = -1  # the predicted class of an image that cannot be read
 
@@ -100,7 +100,7 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preproce
         return jax.tree.map(jnp.add, counts, new), known, features.astype(jnp.float32)
 
     shardings = replicated(mesh), batch_sharding(mesh), batch_sharding(mesh)
-    return jax.jit(evaluate_batch, out_shardings=shardings, donate_argnums=2)
+    return jax.jit(on_mesh(mesh, evaluate_batch), out_shardings=shardings, donate_argnums=2)
 
 
 def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
@@ -115,7 +115,7 @@ def make_sum_probabilities(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Prepr
         _, logits = head.scores_and_logits(features)
         return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0, where=batch["mask"][:, None])
 
-    return jax.jit(sum_probabilities, out_shardings=replicated(mesh))
+    return jax.jit(on_mesh(mesh, sum_probabilities), out_shardings=replicated(mesh))
 
 
 def make_encode_images(
@@ -127,7 +127,7 @@ def make_encode_images(
         features = nnx.merge(graphdef, *parts, copy=True).encode_image(preprocess.normalize(images))
         return normalize(features) if unit_length else features
 
-    return jax.jit(encode_images, out_shardings=batch_sharding(mesh))
+    return jax.jit(on_mesh(mesh, encode_images), out_shardings=batch_sharding(mesh))
 
 
 def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterator[Batch]:

@@ -25,7 +25,7 @@ Projections = Float[Array, "batch length three_widths"]  # queries, keys and val
 
 
 def runs_here(length: int) -> bool:
-    """Whether this step is compiled for TPUs, which it states by its mesh, and the kernel has room for so many tokens."""
+    """Whether this function is compiled for TPUs, which it states by its mesh, and the kernel has room for so many tokens."""
     device = jax.sharding.get_abstract_mesh().abstract_device
     return device is not None and device.platform == "tpu" and length <= LONGEST
 

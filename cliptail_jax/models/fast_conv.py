@@ -19,8 +19,8 @@ EXAMPLES = 8  # at a time, which stay in the processor's cache
 def fast_conv(x: Pixels, kernel: Kernel, strides: Sequence[int], padding: Sequence[tuple[int, int]], **options) -> Grid:
     """`lax.conv_general_dilated` for a centred kernel of 1×1 or 3×3 pixels, as `nnx.Conv` calls it with `options`.
 
-    XLA's CPU backend is slow at some parts of a convolution of few channels. A step of one CPU, which states so by its mesh,
-    computes them in other ways:
+    XLA's CPU backend is slow at some parts of a convolution of few channels. A function of one CPU, which states so by its
+    mesh (`cliptail_jax.parallel.sharding.on_mesh`), computes them in other ways:
 
     - The output from fewer than four channels is a sum of matrix products, one for each row of the kernel.
     - So is the kernel's gradient, which XLA computes as a convolution of transposed images with a kernel of the image's size.

@@ -1,7 +1,8 @@
 """One mesh with the axes `data` and `fsdp`: batches are split over both, parameters over `fsdp`."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -34,6 +35,17 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
+
+
+def on_mesh(mesh: Mesh, function: Callable) -> Callable:
+    """The function, in which attention and convolutions know the devices: they choose by them how they compute."""
+
+    @functools.wraps(function)
+    def call(*arguments):
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return function(*arguments)
+
+    return call
 
 
 def parameter_shardings(mesh: Mesh, arrays):

@@ -1,6 +1,5 @@
 """One training step: a pure function from state and batch to the next state and its metrics."""
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -10,7 +9,7 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 
-from cliptail_jax.parallel.sharding import batch_sharding, parameter_shardings, replicated, update_shardings
+from cliptail_jax.parallel.sharding import batch_sharding, on_mesh, parameter_shardings, replicated, update_shardings
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
@@ -109,15 +108,8 @@ def make_train_step(
 
 def jit_train_step(step: Callable, mesh: Mesh, shardings: TrainState) -> Callable:
     """The jitted step for a mesh and a state with these shardings; it reuses the memory of the state that it receives."""
-
-    @functools.wraps(step)
-    def on_mesh(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, dict[str, Array]]:
-        # Attention and convolutions know the devices from this mesh.
-        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return step(state, batch)
-
     return jax.jit(
-        on_mesh,
+        on_mesh(mesh, step),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,

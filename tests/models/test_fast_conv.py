@@ -5,9 +5,15 @@ import functools
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from jax.sharding import AbstractMesh
 
+from cliptail_jax.evaluation.counting import make_encode_images
+from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.fast_conv import NUMBERS, fast_conv
+from cliptail_jax.models.image_model import ImageModel
+from tests.synthetic import mesh_of
 
 
 def convolve(x, kernel, stride, devices=1):
@@ -58,3 +64,12 @@ def test_accelerators_and_several_cpus_convolve_by_definition(platform, devices)
 def test_one_cpu_has_a_convolution_for_each_parity_and_products_for_the_kernel():
     text = lowered("cpu", 4)
     assert text.count("stablehlo.convolution") == 4 and text.count("stablehlo.while") == 1
+
+
+@pytest.mark.parametrize("devices, convolutions", [(1, 9), (8, 10)])
+def test_an_evaluation_on_one_cpu_has_products_for_the_first_convolution(devices, convolutions):
+    """The three blocks have three convolutions each."""
+    graphdef, state = nnx.split(ImageModel(BasicResNet([1, 1, 1], 4, 8, rngs=nnx.Rngs(0))))
+    encode = make_encode_images(graphdef, mesh_of(devices), Preprocess(8))
+    text = encode.lower((state,), np.zeros((8, 8, 8, 3), np.uint8)).as_text()
+    assert text.count("stablehlo.convolution") == convolutions
