@@ -18,11 +18,10 @@ Planes = Float32[Array, "3 height width"]
 
 def cropped(
     batch: Mapping[str, Array | np.ndarray | Views], size: int
-) -> UInt8[Array | np.ndarray, "batch {size} {size} 3"] | Float32[Array, "batch {size} {size} 3"]:
-    """The images of a batch [batch, size, size, 3], with values in 0..255.
+) -> UInt8[Array | np.ndarray, "batch {size} {size} 3"]:
+    """The images of a batch, or crops of its canvases if it has `boxes` and `flips`.
 
-    They are the batch's own, uint8, or crops of its canvases, float32, if it has `boxes` and `flips`
-    (`cliptail_jax.input.transforms.CanvasWithBox`).
+    `cliptail_jax.input.transforms.CanvasWithBox` makes the latter.
     """
     if "boxes" not in batch:
         return batch["images"]
@@ -34,15 +33,15 @@ def crops_of_boxes(
     boxes: Float32[Array | np.ndarray, "batch 4"],
     flips: Bool[Array | np.ndarray, " batch"],
     size: int,
-) -> Float32[Array, "batch {size} {size} 3"]:
-    """A box of each canvas, resized to a square, with whole grey levels in 0..255.
+) -> UInt8[Array, "batch {size} {size} 3"]:
+    """A box of each canvas, resized to a square.
 
     Args:
         boxes: top, left, height, width in pixels.
         flips: whether a crop is mirrored.
     """
     crops = jax.vmap(crop, in_axes=(0, 0, 0, None))(to_planes(canvases), boxes, flips, size)
-    return jnp.moveaxis(crops, 1, -1)
+    return jnp.moveaxis(crops, 1, -1).astype(jnp.uint8)
 
 
 def to_planes(images: UInt8[Array | np.ndarray, "batch side side 3"]) -> Float32[Array, "batch 3 side side"]:

@@ -20,8 +20,8 @@ _BLUR_REACH = 2  # pixels on each side that a pass of the largest radius reaches
 
 def device_views(
     images: UInt8[Array, "batch side side 3"], views: Views, size: int, blur: bool = True
-) -> Float32[Array, "batch view {size} {size} 3"]:
-    """The views of one size, with values in 0..255.
+) -> UInt8[Array, "batch view {size} {size} 3"]:
+    """The views of one size.
 
     Args:
         images: whole images on canvases.
@@ -37,12 +37,12 @@ def device_views(
     return jnp.moveaxis(made, (0, 2), (1, -1))
 
 
-def _view(image: Planes, view: Views, size: int, blur: bool) -> Float32[Array, "3 {size} {size}"]:
+def _view(image: Planes, view: Views, size: int, blur: bool) -> UInt8[Array, "3 {size} {size}"]:
     result = crop(image, view.box, view.flip, size)
     result = _jitter(result, view)
     result = jnp.where(view.grey, _grey(result), result)
     result = _blur(result, view.blur) if blur else result
-    return jnp.where(view.solarize & (result >= 128), 255 - result, result)
+    return jnp.where(view.solarize & (result >= 128), 255 - result, result).astype(jnp.uint8)
 
 
 # Colour

@@ -51,8 +51,8 @@ def test_what_is_not_in_the_box_changes_nothing(make, batch, crops):
     np.testing.assert_array_equal(changed[:8], crops[:8])
 
 
-def test_a_slot_without_an_image_is_finite(crops):
-    assert np.isfinite(crops).all() and not crops[8:].any()
+def test_a_slot_without_an_image_is_black(crops):
+    assert not crops[8:].any()
 
 
 def test_sides_longer_than_the_canvas_are_reduced_to_it(make):
@@ -62,4 +62,4 @@ def test_sides_longer_than_the_canvas_are_reduced_to_it(make):
     host = random_resized_crop(picture, record_rng(0, 0, 0, Purpose.CROP), (1.0, 1.0), SIZE)
     assert batch["boxes"][0].tolist() == [0, 0, 60, 70]
     crop = np.asarray(make(batch["images"], batch["boxes"], batch["flips"], SIZE))[0]
-    assert np.abs(crop - host).mean() < 2
+    assert np.abs(crop - np.float32(host)).mean() < 2

@@ -38,7 +38,7 @@ def random_batch(config, on_device=False):
     sizes = {"global_crops": (views.global_views(), crops.global_size)}
     sizes["local_crops"] = views.local_views(), crops.local_size
     make = jax.jit(device_views, static_argnums=2)
-    return batch | {name: np.asarray(make(images, *of)).astype(np.uint8) for name, of in sizes.items()}
+    return batch | {name: np.asarray(make(images, *of)) for name, of in sizes.items()}
 
 
 def train(config, **options):
