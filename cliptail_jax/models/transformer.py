@@ -1,5 +1,6 @@
 """The pre-norm transformer of CLIP's image and text towers (names as in openai/CLIP)."""
 
+import contextlib
 from functools import partial
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.attention_kernel import Projections, attend_on_chip, runs_here
+from cliptail_jax.models import attention_kernel, cudnn_attention
+from cliptail_jax.models.attention_kernel import Projections
 from cliptail_jax.models.layers import EPSILON, Initializer, LayerScale, Valid, layer_norm, linear, uniform_fan_in
 from cliptail_jax.models.remat import RematBlock
 
@@ -56,9 +58,12 @@ def attend(
 
 
 def self_attend(projections: Projections, heads: int, *, causal: bool = False, **options) -> States:
-    """`attend` of tokens to each other, or with `causal` to no later ones; on TPUs, in one kernel if it can."""
-    if not options and runs_here(projections.shape[1]):
-        return attend_on_chip(projections, heads, causal)
+    """`attend` of tokens to each other, or with `causal` to no later ones; on TPUs and GPUs, in one kernel if it can."""
+    if not options and attention_kernel.runs_here(projections.shape[1]):
+        return attention_kernel.attend_on_chip(projections, heads, causal)
+    if not options and cudnn_attention.runs_here(projections, heads):
+        with contextlib.suppress(RuntimeError):  # cuDNN is missing
+            return cudnn_attention.attend_by_cudnn(projections, heads, causal)
     return attend(*jnp.split(projections, 3, axis=-1), heads, is_causal=causal, **options)
 
 

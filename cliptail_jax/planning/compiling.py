@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.evaluation.counting import ClassHead, count_shapes, make_evaluate_batch
 from cliptail_jax.parallel.sharding import batch_sharding, check_accumulation, check_batch, make_mesh, replicated
+from cliptail_jax.planning.gpus import with_cudnn
 from cliptail_jax.planning.operations import operations
 from cliptail_jax.planning.program import Program, compiled_program
 from cliptail_jax.planning.synthetic import random_batch
@@ -73,7 +74,8 @@ def plan_step(objective: Objective, topology: Topology, versions: Mapping[str, s
     sample = random_batch(objective, 1, classes)  # its arrays have the shapes of a record
     batch = jax.tree.map(lambda x: on_all_chips(mesh, (config.batch_size, *x.shape[1:]), x.dtype), sample)
     step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
-    traced = step.trace(state, batch)
+    with with_cudnn():
+        traced = step.trace(state, batch)
     parameters = bytes_of_device((state.trainable, state.frozen, state.batch_stats))
     sizes = {"parameters": parameters, "optimizer": bytes_of_device(state) - parameters}
     steps = {"total_steps": objective.total_steps, "batch_size": config.batch_size}
@@ -92,12 +94,13 @@ def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[
     on_each = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))  # noqa: E731
     side, batch_size = config.data.image_size, config.eval.batch_size
     batch = {"images": ((side, side, 3), np.uint8), "labels": ((), np.int32), "mask": ((), bool)}
-    traced = make_evaluate_batch(graphdef, mesh, objective.preprocess).trace(
-        parts,
-        ClassHead(**{name: on_each(shape, np.float32) for name, shape in head.items()}),
-        {name: on_each(shape, np.int32) for name, shape in count_shapes(classes).items()},
-        {name: on_all_chips(mesh, (batch_size, *shape), dtype) for name, (shape, dtype) in batch.items()},
-    )
+    with with_cudnn():
+        traced = make_evaluate_batch(graphdef, mesh, objective.preprocess).trace(
+            parts,
+            ClassHead(**{name: on_each(shape, np.float32) for name, shape in head.items()}),
+            {name: on_each(shape, np.int32) for name, shape in count_shapes(classes).items()},
+            {name: on_all_chips(mesh, (batch_size, *shape), dtype) for name, (shape, dtype) in batch.items()},
+        )
     sizes = {"parameters": bytes_of_device(parts), "optimizer": 0}
     steps = {"total_steps": 0, "batch_size": batch_size}
     return _plan(objective, traced, topology, versions, has_batch_norm=_is_filled(shapes.batch_stats), **sizes, **steps)

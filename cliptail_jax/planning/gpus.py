@@ -1,5 +1,11 @@
 """Descriptions of GPUs, with which XLA compiles without a GPU: the text form of its GpuTargetConfigProto."""
 
+import contextlib
+from collections.abc import Iterator
+from unittest import mock
+
+from jax._src.cudnn import fused_attention_stablehlo
+
 # Of the SXM modules. Sources: NVIDIA's architecture white papers of A100 (GA100) and H100 (GH100), the CUDA C++ Programming
 # Guide's table of compute capabilities, and the data sheet of H200, which differs from H100 in its memory alone.
 H100 = {
@@ -40,12 +46,20 @@ GPUS = {
     "h100": (H100, "NVIDIA H100 80GB HBM3", 9),
     "h200": (H200, "NVIDIA H200", 9),
 }
-CUDNN = "major: 9 minor: 8 patch: 0"
+CUDNN = 9, 8, 0  # version
 
 
 def l2_cache(kind: str) -> int:
     """The bytes of the L2 cache of an 'a100', 'h100' or 'h200'."""
     return GPUS[kind][0]["l2_cache_size"]
+
+
+@contextlib.contextmanager
+def with_cudnn() -> Iterator[None]:
+    """In the block, JAX traces cuDNN's attention without the library on this machine."""
+    version = 10000 * CUDNN[0] + 100 * CUDNN[1] + CUDNN[2]
+    with mock.patch.object(fused_attention_stablehlo, "check_cudnn_version", lambda: version):
+        yield
 
 
 def gpu_target(kind: str) -> str:
@@ -58,6 +72,6 @@ gpu_device_info {{
   cuda_compute_capability {{ major: {capability} minor: 0 }}
 }}
 platform_name: "CUDA"
-dnn_version_info {{ {CUDNN} }}
+dnn_version_info {{ major: {CUDNN[0]} minor: {CUDNN[1]} patch: {CUDNN[2]} }}
 device_description_str: "{name}"
 """

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
+# Matrix products of [length, head width] and [head width, length] in cuDNN's attention, whose backward pass recomputes one.
+ATTENTION = {"dot_product_attention_fwd_wrapper": 2, "dot_product_attention_bwd_wrapper": 5}
+
 
 def operations(jaxpr: Jaxpr) -> int:
     """The number of multiplications and additions in matrix products and convolutions, over all devices."""
@@ -24,6 +27,9 @@ def _of_equation(equation: JaxprEqn) -> int:
         taps = kernel.size // kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
         # The zeros that a dilation inserts between inputs are not multiplied.
         return 2 * outputs * taps // math.prod(parameters["lhs_dilation"])
+    if name in ATTENTION:
+        query, key = (x.aval for x in equation.invars[:2])  # [batch, length, head, width]
+        return ATTENTION[name] * 2 * query.size * key.shape[1]
     inner = [operations(jaxpr) for jaxpr in _jaxprs(parameters)]
     if name == "cond":
         return max(inner)

@@ -1,0 +1,42 @@
+"""Self-attention on GPUs by cuDNN, which keeps scores on the chip and computes them again in the backward pass."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from cliptail_jax.models.attention_kernel import Projections
+
+AMPERE = 8.0  # the lowest compute capability that cuDNN's attention supports
+WIDEST = 128  # channels of a head on all such GPUs
+
+
+def runs_here(projections: Projections, heads: int) -> bool:
+    """Whether this function is compiled for GPUs, which it states by its mesh, and cuDNN supports these arrays and the GPUs."""
+    device, width = jax.sharding.get_abstract_mesh().abstract_device, projections.shape[2] // (3 * heads)
+    if device is None or device.platform != "gpu" or projections.dtype not in (jnp.bfloat16, jnp.float16):
+        return False
+    # There are none where a plan is made.
+    capabilities = [gpu.compute_capability for gpu in jax.local_devices() if gpu.platform == "gpu"]
+    recent = all(of[:1].isdigit() and float(of) >= AMPERE for of in capabilities)  # AMD's are names such as gfx90a
+    return recent and width <= WIDEST and width % 8 == 0
+
+
+def attend_by_cudnn(
+    projections: Projections, heads: int, causal: bool, implementation: str = "cudnn"
+) -> Float[jax.Array, "batch length width"]:
+    """Multi-head scaled dot-product self-attention; with `causal`, tokens do not attend to later ones.
+
+    JAX refuses an odd number of tokens in training, so one is added, to which no token attends.
+
+    Raises:
+        RuntimeError: cuDNN is missing.
+    """
+    batch, length, _ = projections.shape
+    odd = length % 2
+    padded = jnp.pad(projections, [(0, 0), (0, odd), (0, 0)])
+    query, key, value = (x.reshape(*x.shape[:2], heads, -1) for x in jnp.split(padded, 3, axis=-1))
+    lengths = {"key_value_seq_lengths": jnp.full(batch, length, jnp.int32)} if odd and not causal else {}
+    attended = jax.nn.dot_product_attention(
+        query, key, value, is_causal=causal, implementation=implementation, **lengths
+    )
+    return attended.reshape(batch, length + odd, -1)[:, :length]
