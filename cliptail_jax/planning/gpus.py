@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from unittest import mock
 
-from jax._src.cudnn import fused_attention_stablehlo
-
 # Of the SXM modules. Sources: NVIDIA's architecture white papers of A100 (GA100) and H100 (GH100), the CUDA C++ Programming
 # Guide's table of compute capabilities, and the data sheet of H200, which differs from H100 in its memory alone.
 H100 = {
@@ -58,7 +56,7 @@ def l2_cache(kind: str) -> int:
 def with_cudnn() -> Iterator[None]:
     """In the block, JAX traces cuDNN's attention without the library on this machine."""
     version = 10000 * CUDNN[0] + 100 * CUDNN[1] + CUDNN[2]
-    with mock.patch.object(fused_attention_stablehlo, "check_cudnn_version", lambda: version):
+    with mock.patch("jax._src.cudnn.fused_attention_stablehlo.check_cudnn_version", lambda: version):
         yield
 
 
