@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_json
 from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
 from cliptail_jax.metrics.measures import MEASURES
@@ -149,9 +150,12 @@ class Report(TypedDict):
 
 
 def read_claims(report: Path) -> list[ClaimResult]:
-    """The tests of claims in a study's report.json. Raises UserError if it is damaged."""
+    """The tests of claims in a study's report.json. Raises UserError if it is not that of a study, or damaged."""
     known = [field.name for field in dataclasses.fields(ClaimResult)]
-    claims = [{name: fields[name] for name in known} for fields in read_json(report, Report)["claims"]]
+    try:
+        claims = [{name: fields[name] for name in known} for fields in read_json(report, Report)["claims"]]
+    except KeyError as missing:
+        raise UserError(f"a claim in {report} has no field {missing}: write the report again with --report") from None
     return [
         ClaimResult(**c | {"difference": _estimate(c["difference"]), "change": Change(**c["change"])}) for c in claims
     ]

@@ -158,6 +158,9 @@ def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
     assert absent.obstacle == f"in {report}, there is no trained run of e"
     absent = evaluated(four, "a", "b", **there | {"minus": ("b", "a")})
     assert absent.obstacle == f"{report} tests no claim on b − a in odds_acc"
+    write_json(report, {"claims": [{"key": "one"}]})
+    earlier = evaluated(four, "a", "b", **there).obstacle
+    assert earlier == f"a claim in {report} has no field 'text': write the report again with --report"
     assert evaluated(four, "a", "b", minus=("a", "b"), study="machanism").obstacle.startswith(
         "there are no results 'machanism' (did you mean mechanism?): give the path of a study's report.json, or one of "
     )
