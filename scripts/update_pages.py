@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     for study in parser.parse_args(arguments).studies:
         name, _, workdir = study.partition("=")
         RESULTS.mkdir(exist_ok=True)
-        report = cached(read_json, Path(workdir) / "report.json")
+        report = read_json(Path(workdir) / "report.json")
         write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT})
     for page in PAGES:
         write_text(page, with_tables(page.read_text(encoding="utf-8")))
@@ -158,14 +158,14 @@ def groups_of(name: str) -> dict[str, StoredGroup]:
 
 
 def claims_of(name: str) -> Sequence[ClaimResult]:
-    return cached(read_claims, RESULTS / f"{name}.json")
+    return stored(name, read_claims)
 
 
-def stored(name: str) -> dict[str, Any]:
+def stored(name: str, read: Callable[[Path], Any] = read_json) -> Any:
     path = RESULTS / f"{name}.json"
     if not path.exists():
         raise SystemExit(f"{path} is missing: give the study's work directory as {name}=DIR")
-    return cached(read_json, path)
+    return cached(read, path)
 
 
 @functools.cache  # a page has dozens of numbers

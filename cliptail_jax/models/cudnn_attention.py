@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
 
+from cliptail_jax.models.attention import States, attend
 from cliptail_jax.models.attention_kernel import Projections
 
 AMPERE = 8.0  # the lowest compute capability that cuDNN's attention supports
@@ -21,9 +21,7 @@ def runs_here(projections: Projections, heads: int) -> bool:
     return recent and width <= WIDEST and width % 8 == 0
 
 
-def attend_by_cudnn(
-    projections: Projections, heads: int, causal: bool, implementation: str = "cudnn"
-) -> Float[jax.Array, "batch length width"]:
+def attend_by_cudnn(projections: Projections, heads: int, causal: bool, implementation: str = "cudnn") -> States:
     """Multi-head scaled dot-product self-attention; with `causal`, tokens do not attend to later ones.
 
     JAX refuses an odd number of tokens in training, so one is added, to which no token attends.
@@ -34,9 +32,6 @@ def attend_by_cudnn(
     batch, length, _ = projections.shape
     odd = length % 2
     padded = jnp.pad(projections, [(0, 0), (0, odd), (0, 0)])
-    query, key, value = (x.reshape(*x.shape[:2], heads, -1) for x in jnp.split(padded, 3, axis=-1))
     lengths = {"key_value_seq_lengths": jnp.full(batch, length, jnp.int32)} if odd and not causal else {}
-    attended = jax.nn.dot_product_attention(
-        query, key, value, is_causal=causal, implementation=implementation, **lengths
-    )
-    return attended.reshape(batch, length + odd, -1)[:, :length]
+    options = {"is_causal": causal, "implementation": implementation, **lengths}
+    return attend(*jnp.split(padded, 3, axis=-1), heads, **options)[:, :length]

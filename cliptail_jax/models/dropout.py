@@ -8,8 +8,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from cliptail_jax.models.attention import States, split_heads
 from cliptail_jax.models.layers import Valid
-from cliptail_jax.models.transformer import States, split_heads
 
 
 @dataclass(frozen=True)

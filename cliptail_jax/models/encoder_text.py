@@ -7,9 +7,10 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.dropout import Dropout
 from cliptail_jax.models.layers import Tokens, Valid, normal_linear
-from cliptail_jax.models.transformer import ACTIVATIONS, States
+from cliptail_jax.models.transformer import ACTIVATIONS
 
 POOLERS = ("mean_pooler", "cls_pooler", "cls_last_hidden_state_pooler", "last_token_pooler")
 PROJECTIONS = (None, "linear", "mlp")

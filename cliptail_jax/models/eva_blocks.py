@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import layer_norm, normal_linear
 from cliptail_jax.models.timm_blocks import Angles, Block, BlockShape, rotary_attend
-from cliptail_jax.models.transformer import States
 
 
 class KeysWithoutBias(nnx.Module):

@@ -15,10 +15,11 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.dropout import Dropout, attend_dropping
 from cliptail_jax.models.layers import Tokens, Valid, layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import CONFIGURATION, States, head_width
+from cliptail_jax.models.transformer import CONFIGURATION, head_width
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import normal
 
+from cliptail_jax.models.attention import attend
 from cliptail_jax.models.layers import BatchNorm, Features, Grid, Images, Mask, Pixels, average_pool, conv, linear
 from cliptail_jax.models.positions import token_positions
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import CONFIGURATION, attend, head_width
+from cliptail_jax.models.transformer import CONFIGURATION, head_width
 
 EXPANSION = 4  # a bottleneck's output channels per inner channel
 STRIDE = 32  # of the last stage

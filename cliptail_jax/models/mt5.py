@@ -15,10 +15,11 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.dropout import Dropout, attend_dropping
 from cliptail_jax.models.layers import Tokens, Valid, normal_linear
 from cliptail_jax.models.remat import RematBlock
-from cliptail_jax.models.transformer import ACTIVATIONS, States
+from cliptail_jax.models.transformer import ACTIVATIONS
 
 Bias = Float[Array, "1 heads length length"]
 

@@ -11,10 +11,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float32
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import linear
 from cliptail_jax.models.timm_blocks import BlockShape
 from cliptail_jax.models.timm_layers import Mlp, QkvAttention, relative_index
-from cliptail_jax.models.transformer import States
 
 
 def log_differences(height: int, width: int) -> Float32[np.ndarray, "differences 2"]:

@@ -14,11 +14,12 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float64
 
+from cliptail_jax.models.attention import States, attend, split_heads
 from cliptail_jax.models.layers import LayerScale, layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.rotary import rotate
 from cliptail_jax.models.timm_layers import Mlp, QkvAttention
-from cliptail_jax.models.transformer import ACTIVATIONS, States, attend, split_heads
+from cliptail_jax.models.transformer import ACTIVATIONS
 
 Angles = Float64[np.ndarray, "cells half_head_width"]
 

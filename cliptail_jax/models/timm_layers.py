@@ -7,8 +7,9 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Int
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import normal_linear
-from cliptail_jax.models.transformer import ACTIVATIONS, States, self_attend
+from cliptail_jax.models.transformer import ACTIVATIONS, self_attend
 
 MakeLinear = Callable[..., nnx.Linear]  # as `layers.normal_linear`
 

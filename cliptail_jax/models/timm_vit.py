@@ -16,12 +16,12 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.conv_stem import ConvStem
 from cliptail_jax.models.layers import Features, Grid, Images, Mask, conv, layer_norm, linear, normal_linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import AttentionPool, Block, BlockShape
-from cliptail_jax.models.transformer import States
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models import attention_kernel, cudnn_attention
+from cliptail_jax.models.attention import States, attend
 from cliptail_jax.models.attention_kernel import Projections
 from cliptail_jax.models.layers import EPSILON, Initializer, LayerScale, Valid, layer_norm, linear, uniform_fan_in
 from cliptail_jax.models.remat import RematBlock
-
-States = Float[Array, "batch length width"]
 
 MLP_RATIO = 4.0  # an MLP's inner width per outer width
 
@@ -42,19 +41,6 @@ def head_width(key: str, heads: int, width: int) -> int:
     if not heads or width % heads:
         raise UserError(f"{key}: {heads} heads do not divide {width} channels; choose a divisor.")
     return width // heads
-
-
-def split_heads(x: States, heads: int) -> Float[Array, "batch length heads head_width"]:
-    """The part of each attention head."""
-    return x.reshape(*x.shape[:2], heads, -1)
-
-
-def attend(
-    query: Float[Array, "batch queries width"], key: States, value: States, heads: int, **options
-) -> Float[Array, "batch queries width"]:
-    """Multi-head scaled dot-product attention; `options` are those of `jax.nn.dot_product_attention`."""
-    attended = jax.nn.dot_product_attention(*(split_heads(x, heads) for x in (query, key, value)), **options)
-    return attended.reshape(query.shape)
 
 
 def self_attend(projections: Projections, heads: int, *, causal: bool = False, **options) -> States:

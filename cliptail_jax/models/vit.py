@@ -11,9 +11,10 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float
 
+from cliptail_jax.models.attention import attend
 from cliptail_jax.models.layers import EPSILON, Features, Images, Mask, conv, layer_norm, linear
 from cliptail_jax.models.positions import token_positions
-from cliptail_jax.models.transformer import CONFIGURATION, MLP_RATIO, Transformer, attend, head_width, pytorch_init
+from cliptail_jax.models.transformer import CONFIGURATION, MLP_RATIO, Transformer, head_width, pytorch_init
 
 
 class CrossAttention(nnx.Module):

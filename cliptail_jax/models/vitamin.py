@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import normal, zeros
 
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import Features, Grid, Images, Mask, Pixels, conv, layer_norm, linear, normal_linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.timm_blocks import Block, BlockShape
-from cliptail_jax.models.transformer import ACTIVATIONS, States
+from cliptail_jax.models.transformer import ACTIVATIONS
 
 DEPTHS = (2, 4)  # blocks of the two stages of convolutions
 EXPANSION = 4  # inner channels of a block of convolutions per outer channel

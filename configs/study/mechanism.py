@@ -6,10 +6,10 @@
 
 Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 2 to 4 hours (DIR as in
 configs/study/cifar100_lt.py). The latter are compared with the results on glyphs in configs/study/results, or with those
-of `--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except for `sl_linear`,
-`sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's accuracy. SL by
-AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the results and what
-you may conclude.
+of `--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except
+for `sl_linear`, `sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's
+accuracy. SL by AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the
+results and what you may conclude.
 
 Earlier runs, with seeds 0 to 3, suggested four hypotheses on log-odds per decade, which new seeds test: SL with counted
 classes is as biased as CLIP; so is a sigmoid; a step of the path changes as much on both data sets; and adjusted logits

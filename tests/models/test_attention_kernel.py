@@ -8,8 +8,8 @@ import pytest
 from jax.sharding import AbstractDevice, AbstractMesh
 
 from cliptail_jax.models import attention_kernel
+from cliptail_jax.models.attention import attend
 from cliptail_jax.models.attention_kernel import attend_on_chip, runs_here
-from cliptail_jax.models.transformer import attend
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh
 from configs import clip
 
