@@ -1,5 +1,6 @@
 """Eight virtual CPU devices, of which runs use one unless a module asks for more, and absl flags as a main program would have left them."""
 
+import gc
 import importlib.metadata
 import os
 import random
@@ -35,6 +36,12 @@ import tests.typechecking  # noqa: E402, F401
 jaxtyping.install_import_hook(tests.typechecking.modules_with_shapes(), "tests.typechecking.check")
 
 from configs import clip, dino, sup  # noqa: E402
+
+
+def pytest_collection_finish():
+    """Full garbage collections, which visit all that was imported and compiled, would take a twentieth of the time."""
+    gc.freeze()
+    gc.set_threshold(700, 10, 100)
 
 
 def pytest_collection_modifyitems(items):

@@ -80,5 +80,5 @@ def bounded(captions: pa.LargeBinaryArray) -> Iterator[pa.LargeBinaryArray]:
 
 
 def offsets_of(captions: pa.LargeBinaryArray) -> Int[np.ndarray, " {len(captions)+1}"]:
-    """Where each caption of a non-empty array begins in its buffer, and where the last one ends."""
+    """The positions in the buffer of a non-empty array at which its captions begin, and the end of the last one."""
     return np.frombuffer(captions.buffers()[1], np.int64, len(captions) + 1, 8 * captions.offset)

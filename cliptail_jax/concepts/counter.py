@@ -76,7 +76,7 @@ class ConceptCounter:
         return Tally(table, len(batch), count_undecodable(batch), one, several)
 
     def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
-        """The pairs of a caption and a concept that it names; those of a concept are in the order of captions."""
+        """The pairs of a caption and a concept that it names, for each concept in the order of captions."""
         if self._phrases:
             return self._phrases.matches(decoded(captions), lower_case=True)
         concepts, rows = self._index.matches(split_captions(captions))

@@ -69,7 +69,7 @@ class Lexicon:
         self._lemmas_of_form = NumberSets(lemmas_of_form.values())
 
     def occurrences(self, words: Words) -> Occurrences:
-        """Where these lemmas occur among the words of a batch."""
+        """The occurrences of these lemmas among the words of a batch."""
         found = pc.index_in(words.words, self._forms)
         known = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
         forms = np.frombuffer(found.buffers()[1], np.int32)[known]

@@ -75,7 +75,7 @@ class PhraseMatcher:
 
 @functools.cache
 def word_characters() -> Bool[np.ndarray, " codepoint"]:
-    """Which code points are word characters: letters, digits and the underscore."""
+    """Marks the code points that are word characters: letters, digits and the underscore."""
     table = np.array([chr(c).isalnum() for c in range(0x110000)])
     table[ord("_")] = True
     return table

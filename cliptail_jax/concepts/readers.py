@@ -46,7 +46,7 @@ class DamagedFileError(UserError):
 
 
 class Format(NamedTuple):
-    """How to read a kind of file.
+    """The functions that read a kind of file.
 
     Attributes:
         columns: gives a file's columns; {} for a file without columns.
@@ -190,7 +190,7 @@ def json_object(text: bytes, what: str) -> dict:
 
 
 def shard_fields(stream: BinaryIO) -> Iterator[dict]:
-    """The fields of each sample: those of its .json, and 'caption' from its .txt."""
+    """The fields of each sample: the keys of its .json, and 'caption' from its .txt."""
     with tarfile.open(fileobj=stream, mode="r:") as archive:
         for key, files in samples_in(archive):
             contents = {kind: archive.extractfile(files[kind]).read() for kind in ("json", "txt") if kind in files}

@@ -70,7 +70,7 @@ def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def naming_note(one: int, several: int, captions: int, classes: int) -> str:
-    """How many of some captions name one, several and none of a number of classes."""
+    """States how many captions name one, several and none of a number of classes."""
     return (
         f"{one:,} of {captions:,} captions name one of {classes:,} classes, {several:,} several, "
         f"{captions - one - several:,} none"

@@ -129,7 +129,7 @@ def tsv(header: Iterable[str], rows: Iterable[Sequence]) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Whether the beginning of a file is that of a table of a variant's rows."""
+    """Whether a file begins as a table of a variant's rows does."""
     return first_bytes(path).startswith((b"filepath\tlabel", b'{"filepath": '))
 
 

@@ -57,6 +57,6 @@ class JoinedSource:
 
 
 def open_splits(name: str, data_dir: str, split: str, class_names: str = "") -> Source | JoinedSource:
-    """As `open_source`; several splits, as 'train+validation', give one source with their records in that order."""
+    """The source of a split, as `open_source`, or of several, as 'train+validation', with their records in that order."""
     sources = [open_source(name, data_dir, one, class_names) for one in split.split("+")]
     return functools.reduce(JoinedSource, sources)

@@ -194,7 +194,7 @@ def count(
 
 
 def in_rows(slots: Int[np.ndarray, " slot"], rows: int, batch_size: int) -> Int[np.ndarray, " row"]:
-    """The values of rows, from those of the slots of their batches. The last batch may be partial."""
+    """The values of rows, given the values of the slots of their batches. The last batch may be partial."""
     whole = rows - rows % batch_size
     filled = spread(np.arange(whole, rows), batch_size) != EMPTY
     return np.concatenate([slots[:whole], slots[whole:][filled[: len(slots) - whole]]])

@@ -127,7 +127,7 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
 
 
 def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
-    """The run directory of each model's evaluations: `workdir` is that of a single one."""
+    """The run directory of each model's evaluations: `workdir` itself for a single one."""
     return directories(names, workdir) if len(set(names)) > 1 else dict.fromkeys(names, workdir)
 
 

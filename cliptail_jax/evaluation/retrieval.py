@@ -88,7 +88,7 @@ def rank_pairs(
 def rarest_words(
     workdir: Path, sets: Mapping[str, PairSet], training_captions: Callable[[], Captions]
 ) -> dict[str, Int[np.ndarray, " caption"]]:
-    """By set, the number of a run's training captions with each caption's rarest word.
+    """The number of a run's training captions with each caption's rarest word, by set.
 
     The words are those of `cliptail_jax.concepts.word_counter`. They are counted once, and kept in the run's directory.
     If the training data are missing, there are none, and a note gives the reason.

@@ -44,7 +44,7 @@ def run_tasks(
     training_captions: Callable[[], Captions],
     uses_prompts: bool,
 ) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " _"] | None]]:
-    """By set, a run's tasks, and the indices of the set's classes among the run's (None for a set with other classes).
+    """A run's tasks by set, and the indices of the set's classes among the run's (None for a set with other classes).
 
     Args:
         workdir: the run's directory.
@@ -154,7 +154,7 @@ def make_evaluate(
 def open_run_pairs(
     options: ConfigDict, data: ConfigDict, read_prompts: ReadText | BagOfWords | None
 ) -> dict[str, PairSet]:
-    """By name, the sets for retrieval. Raises UserError if there is one and the run has no text tower.
+    """The sets for retrieval by name. Raises UserError if there is one and the run has no text tower.
 
     Arguments as for `make_evaluate`.
     """

@@ -76,7 +76,7 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
 
 
 def vocabulary_of(source: Source) -> str:
-    """The vocabulary of ImageNet's classes, if they are those of a source; else ''."""
+    """The vocabulary of ImageNet's classes, if a source has them; else ''."""
     is_imagenet = source.wnids and set(source.wnids) <= set(imagenet_names("imagenet1k"))
     return "imagenet1k" if is_imagenet else ""
 

@@ -192,7 +192,7 @@ EVERY = (*RUNS, *FURTHER_RUNS)
 
 
 def first_names() -> dict[str, str]:
-    """For each run's name, the first name of the same training. Equal trainings have equal config strings."""
+    """The first name of the same training for each run's name. Equal trainings have equal config strings."""
     first: dict[str, str] = {}
     return {run.name: first.setdefault(run.config, run.name) for run in EVERY}
 

@@ -87,7 +87,7 @@ def distinct(column: str, entries: Sequence[Entry], looks: Sequence[Marker]) -> 
 
 
 def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
-    """For each corpus and kind a dot for each run, and a bar for their mean."""
+    """Draws a dot for each run of a corpus and kind, and a bar for their mean."""
     corpora = list(dict.fromkeys(entry["corpus"] for entry in entries))
     for place, corpus in enumerate(corpora):
         of_corpus = [entry for entry in entries if entry["corpus"] == corpus]

@@ -122,7 +122,7 @@ def averaged(workdir: Path, result: Transfer) -> tuple[Float[np.ndarray, " part"
 def study_lines(
     columns: Sequence[str], rows: Sequence[Sequence[str]], seeds: Mapping[str, Collection[str]]
 ) -> list[tuple[str, ...]]:
-    """As `parts.sheet.study_lines`: runs are models of the transfer of their seed. Raises UserError without a baseline."""
+    """The lines of a study's sheet, whose runs are models of the transfer of their seed. Raises UserError without a baseline."""
     baseline, *_ = rows[0]
     if not any(baseline in finished for finished in seeds.values()):
         raise UserError(f"its baseline {baseline} failed")

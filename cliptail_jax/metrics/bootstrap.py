@@ -210,7 +210,7 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
 
 
 def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
-    """As `mean_over_seeds`, on the logarithms of positive numbers. -inf, for below every scale, stays -inf, and nan undefined."""
+    """The geometric mean over seeds of positive numbers. -inf (below every scale) stays -inf, and nan stays nan."""
 
     def logarithm(values: np.ndarray | float) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):

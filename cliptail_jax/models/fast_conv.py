@@ -78,7 +78,7 @@ def _in_parts(x: Pixels) -> Float[Array, "part example height width channels"]:
 
 
 def _rows(x: Pixels, size: int, stride: int) -> list[Float[Array, "pixels row"]]:
-    """For each row of the kernel, what it meets at each pixel of the output."""
+    """The inputs that each row of the kernel meets at each pixel of the output."""
     _, height, width, channels = x.shape
     around = size // 2
     padded = jnp.pad(x, [(0, 0), (around, around), (around, around), (0, 0)])

@@ -61,7 +61,7 @@ def from_windows(x: Float[Array, "batch windows cells channels"], side: int, win
 
 
 def same_part(side: int, window: int, shift: int) -> Bool[np.ndarray, "windows cells cells"]:
-    """Which cells of a shifted window were in one part of the image, before others wrapped around its border."""
+    """Marks the pairs of cells of a shifted window that were in one part of the image before parts wrapped around its border."""
     part = np.searchsorted([side - window, side - shift], np.arange(side), side="right")
     parts = to_windows((3 * part[:, None] + part)[None, :, :, None], window)[0, :, :, 0]
     return parts[:, :, None] == parts[:, None, :]

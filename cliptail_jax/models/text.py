@@ -90,7 +90,7 @@ class TextTransformer(nnx.Module):
         return (state.astype(self.dtype) @ self.text_projection[...].astype(self.dtype)).astype(jnp.float32)
 
     def _visible(self, tokens: Tokens) -> Bool[Array, "batch length_and_class"] | None:
-        """Which tokens are attended to; None for all.
+        """Marks the tokens that are attended to; None for all.
 
         Published CoCas were trained with a padding mask that is shifted by one token, as if the class token came first
         and not last; their weights require it.

@@ -67,7 +67,7 @@ class Mlp(nnx.Module):
 
 
 def relative_index(height: int, width: int) -> Int[np.ndarray, "cells cells"]:
-    """For two cells of a grid, the row of their difference in a table of all 2 height - 1 × 2 width - 1 of them."""
+    """The row of the difference of two cells of a grid in a table of all 2 height - 1 × 2 width - 1 differences."""
     rows, columns = np.divmod(np.arange(height * width), width)
     down, right = (x[:, None] - x + side - 1 for x, side in ((rows, height), (columns, width)))
     return down * (2 * width - 1) + right

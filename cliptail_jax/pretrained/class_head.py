@@ -66,7 +66,7 @@ def join_keys(names: Sequence[str]) -> list[str]:
 
 
 def places_of(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
-    """For each name, the index of the same class among the others. ImageNet's classes may have either of two names."""
+    """The index of each name's class among the others. ImageNet's classes may have either of two names."""
     keys, other_keys = names, others
     if not set(names) <= set(others):
         keys, other_keys = join_keys(names), join_keys(others)

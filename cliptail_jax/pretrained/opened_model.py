@@ -111,7 +111,7 @@ class OpenedModel:
 
     @functools.cached_property
     def tokenizer(self) -> TextTokenizer | BagOfWords:
-        """From texts to int32 tokens [n, context]. Raises UserError if the model comes without one."""
+        """Maps texts to int32 tokens [n, context]. Raises UserError if the model comes without one."""
         tokenizer = self.open_tokenizer()
         if tokenizer is None:
             raise UserError(

@@ -36,7 +36,7 @@ class Document(TypedDict, total=False):
 
 
 def load(name_or_path: str | Path, **options) -> OpenedModel:
-    """As `open_published`, but loads the weights at once."""
+    """Opens a published model as `open_published` does, and loads its weights at once."""
     opened = open_published(name_or_path, **options)
     _ = opened.model
     return opened
@@ -114,7 +114,7 @@ def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _text_names(weights: Path) -> Callable[[tuple], str]:
-    """How the file names parameters: open_clip omits the prefix `text.` for its own text transformers."""
+    """The file's names of parameters: open_clip omits the prefix `text.` for its own text transformers."""
     with open_weights(weights) as file:
         prefixed = any(name.startswith("text.") for name in file.keys())
     return published_name if prefixed else lambda path: published_name(path).removeprefix("text.")

@@ -12,7 +12,7 @@ from cliptail_jax.pretrained.towers import Tower
 
 
 def image_tower_shapes(name: str, *, output_dim: int, image_size: int) -> Tower | None:
-    """As `open_image_tower`, without weights; None if the model's shapes are not known."""
+    """The shapes of `open_image_tower`'s result; None if they are not known."""
     architecture = _architecture(name)
     if architecture is None:
         return None
@@ -21,7 +21,7 @@ def image_tower_shapes(name: str, *, output_dim: int, image_size: int) -> Tower 
 
 
 def text_tower_shapes(name: str, *, output_dim: int, context_length: int) -> Tower | None:
-    """As `open_text_tower`, without weights and tokenizer; None if the model's shapes are not known."""
+    """The shapes of `open_text_tower`'s result; None if they are not known."""
     if encoder := named_encoder(name):
         text_cfg = {"hf_model_name": name, "context_length": context_length, "hf_proj_type": "mlp"}
         return Tower("text", name, _Absent("proj"), text_cfg, output_dim, False, encoder)

@@ -109,7 +109,7 @@ def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
 
 
 def compare(directories: Sequence[Contents]) -> Comparison:
-    """The kinds of all directories; with several, a kind's name begins with that of its directory."""
+    """The kinds of all directories. If there are several, a kind's name begins with its directory's."""
     found: dict[str, list[Run]] = {}
     for contents, prefix in zip(directories, prefixes(directories)):
         for run in contents.runs:
@@ -129,7 +129,7 @@ def compare(directories: Sequence[Contents]) -> Comparison:
 
 
 def prefixes(directories: Sequence[Contents]) -> list[str]:
-    """What the names of each directory's kinds begin with: nothing if it is the only one, or else its name or path."""
+    """The prefix of the names of each directory's kinds: '' for the only directory, or else its name or path."""
     if len(directories) == 1:
         return [""]
     names = [directory_name(contents.workdir) for contents in directories]
@@ -187,7 +187,7 @@ def restrict(evaluation: Evaluation, shared: Sequence[str], labels: Sequence[str
 
 
 def wrong_predictions(confusion: Integer[np.ndarray, "class label"]) -> list[list[tuple[int, int]]]:
-    """Of each class, its most frequent wrong predictions and how often each was made, most frequent first."""
+    """The most frequent wrong predictions of each class and their numbers, most frequent first."""
     wrong = confusion.astype(np.int64)
     np.fill_diagonal(wrong, 0)
     most = np.argsort(-wrong, axis=1, kind="stable")[:, :MOST_FREQUENT]

@@ -1,4 +1,4 @@
-"""What was found, in words: a sentence for each group of claims, and their number by verdict."""
+"""States the findings in words: a sentence for each group of claims, and their number by verdict."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -65,7 +65,7 @@ def finding(rows: Sequence[Row]) -> Finding:
 
 
 def verdict_counts(rows: Sequence[Row]) -> str:
-    """How many of the claims have which verdict, such as 'Of 3 claims, corrected for their number, 2 are supported.'"""
+    """The number of claims with each verdict, such as 'Of 3 claims, corrected for their number, 2 are supported.'"""
     verdicts = [row.claim.corrected for row in rows]
     if len(verdicts) == 1:
         return f"The only claim {verb(verdicts[0], 1)} {verdicts[0]}."

@@ -95,7 +95,7 @@ def transfer_facts(transfer: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[
 def collected(
     described: Sequence[tuple[Owner, Any]], describe: Mapping[str, Callable[[Any], str]]
 ) -> dict[str, list[Fact]]:
-    """By name, the distinct texts of what is described, with their owners."""
+    """The distinct texts of what is described by name, with their owners."""
     return {name: found for name, of in describe.items() if (found := distinct_texts(described, of))}
 
 

@@ -110,7 +110,7 @@ def is_page(path: Path) -> bool:
 
 
 def address(page: Path) -> str:
-    """What a browser opens the page by; its path in a bucket."""
+    """The address at which a browser opens the page, or its path in a bucket."""
     return str(page) if is_remote(page) else Path(page).absolute().as_uri()
 
 
@@ -197,7 +197,7 @@ def render(
 
 
 def sentence(comparison: Comparison, configs: origin.Configs) -> str:
-    """What was asked: which kinds of runs, and in what they differ."""
+    """A sentence that names the compared kinds of runs and the fields in which they differ."""
     kinds = comparison.kinds
     if not kinds:
         return ""
@@ -273,7 +273,7 @@ def warnings(comparison: Comparison) -> dict[str, str]:
 
 
 def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[str, Any]]]:
-    """The transfer results of a study by kind, or those of a transfer by model; the names begin as those of `compare`."""
+    """The transfer results of a study by kind, or of a transfer by model. Names begin as in `compare`."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for contents, prefix in zip(directories, prefixes(directories)):
         by_name = [(result["model"], [result]) for result in contents.transfers]
@@ -285,7 +285,7 @@ def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[
 
 
 def page_data(comparison: Comparison, plots: Plots, found: Sequence[Finding]) -> dict[str, Any]:
-    """What the page's script needs: kinds, their looks and accuracies by class, and wrong predictions.
+    """The data of the page's script: kinds, their looks and accuracies by class, and wrong predictions.
 
     The page first compares the runs of the first claim on two of them, or else the last kind with the first.
     """
@@ -326,7 +326,7 @@ def digits_of(form: str) -> int:
 
 
 def finite(table: tuple[list[str], list[list[Any]]]) -> tuple[list[str], list[list[Any]]]:
-    """A header and rows as JSON has them: '<' or '>' for a number far outside of the data, None for an undefined one."""
+    """A header and rows for JSON: '<' or '>' for a number far outside of the data, None for an undefined one."""
 
     def plain(value: Any) -> Any:
         if not isinstance(value, float) or math.isfinite(value):

@@ -39,7 +39,7 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
 
 
 def finished_replicates(kinds: Sequence[ComparedGroup]) -> list[list[dict[str, Run]]]:
-    """For each seed or mirrored pair, the finished runs of each of its directories by the name of their kind."""
+    """The finished runs of each seed or mirrored pair: for each of its directories, by the name of their kind."""
     replicates: dict[str, dict[str, dict[str, Run]]] = {}
     for kind in kinds:
         for run in filter(lambda run: run.is_finished, kind.runs):

@@ -1,4 +1,4 @@
-"""The plots of the page, by Bokeh. What shows a kind of runs is listed in `Plots.of_kind`, by which the page hides it."""
+"""The plots of the page, by Bokeh. `Plots.of_kind` lists what the page hides with a kind of runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -389,7 +389,7 @@ class Plots:
 
 
 def marked(length: int, offset: float) -> list[int]:
-    """MARKED of the places 0 to length - 1, evenly spread; those of another offset in [0, 1) lie between them."""
+    """MARKED of the places 0 to length - 1, evenly spread. Another offset in [0, 1) gives places between them."""
     if length <= MARKED:
         return list(range(length))
     return [int((number + offset) * length / MARKED) for number in range(MARKED)]

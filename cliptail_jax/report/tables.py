@@ -33,7 +33,7 @@ class Table(NamedTuple):
 
 
 def run_measures() -> list[Measure]:
-    """The measures in the table of runs; all others are in that of measures."""
+    """The measures in the table of runs. The table of measures has the others."""
     return [*main_measures(), MEASURES["ece"]]
 
 

@@ -91,7 +91,7 @@ def choose_images(values: str, each: int) -> TrainingImages:
 
 @functools.lru_cache(maxsize=64)
 def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> Captions:
-    """A run's captions of those of the `images` that it is trained on.
+    """A run's captions of the `images` that are in its training data.
 
     Args:
         values: the result of `data_values`.

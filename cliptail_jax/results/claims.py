@@ -144,13 +144,13 @@ class ClaimResult(Claim):
 
 
 class Report(TypedDict):
-    """What report.json contains of claims."""
+    """The claims in report.json."""
 
     claims: list[dict[str, Any]]
 
 
 def read_claims(report: Path) -> list[ClaimResult]:
-    """The tests of claims in a study's report.json. Raises UserError if it is not that of a study, or damaged."""
+    """The tests of claims in a study's report.json. Raises UserError if it is damaged or from another program."""
     known = [field.name for field in dataclasses.fields(ClaimResult)]
     try:
         claims = [{name: fields[name] for name in known} for fields in read_json(report, Report)["claims"]]

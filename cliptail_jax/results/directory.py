@@ -101,7 +101,7 @@ def is_readable(run: Run, problems: Problems) -> bool:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """For each path, the shortest end that distinguishes it from the others."""
+    """The shortest end of each path that distinguishes it from the others."""
     parts = {path: path.strip("/").split("/") for path in paths}
     short = {}
     for path, own in parts.items():

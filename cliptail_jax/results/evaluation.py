@@ -112,7 +112,7 @@ def read_evaluation(workdir: Path, on: str) -> Evaluation | RetrievalEvaluation:
 
 
 def read_course(workdir: Path, evaluation: Evaluation) -> dict[int, ClassResults]:
-    """By step, the results of all evaluations with the latest one's set and settings; {} for earlier versions.
+    """The results of all evaluations with the latest one's set and settings, by step; {} for earlier versions.
 
     They have the class frequency and the groups of the latest one.
     """

@@ -167,7 +167,7 @@ class Run:
 
     @functools.cached_property
     def course(self) -> Mapping[int, ClassResults]:
-        """By step, results by class of all evaluations on the main set; {} for earlier versions, or without labels."""
+        """The results by class of all evaluations on the main set, by step; {} for earlier versions, or without labels."""
         return read_course(self.workdir, self.evaluation) if self.evaluation else {}
 
     def names_and_selection(self) -> tuple[str, dict[str, Any]]:
@@ -179,7 +179,7 @@ class Run:
         return self.config.get("data.class_names", ""), selection
 
     def probe_accuracies(self) -> dict[str, Float[np.ndarray, " _"]]:
-        """For each set with one class per image, the accuracy of the linear probe on each class, in 0..1."""
+        """The accuracy of the linear probe on each class, in 0..1, for each set with one class per image."""
         accuracies = {}
         for result in self.transfers:
             if result["method"] == "probe":

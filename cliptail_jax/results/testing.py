@@ -143,7 +143,7 @@ def courses_of(runs: Sequence[Run], on: str) -> list[list]:
 
 
 def probes_of(groups: Sequence[Sequence[Run]], on: str) -> list[list[list[np.ndarray]]]:
-    """For each run of each group, the accuracies of its linear probe on each set that all runs have, or on one set."""
+    """The accuracies of the linear probe of each run of each group, on each set that all runs have, or on one set."""
     accuracies = [[run.probe_accuracies() for run in runs] for runs in groups]
     first, *others = (of_run for of_group in accuracies for of_run in of_group)
     sets = [name for name in first if all(name in other for other in others) and on in ("", name)]

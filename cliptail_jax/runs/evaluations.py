@@ -29,7 +29,7 @@ def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def read_class_counts(workdir: Path, name: str) -> list[ClassCounts]:
-    """By step, the counts by class of the run's evaluations on the set 'name:split' with the last one's settings.
+    """The counts by class of the run's evaluations on the set 'name:split' with the last one's settings, by step.
 
     Evaluations by earlier versions have none. Raises UserError if a line is damaged.
     """

@@ -115,7 +115,7 @@ def check_options(names: list[str]) -> None:
 
 @contextlib.contextmanager
 def compile_once() -> Iterator[None]:
-    """What a run has compiled is not compiled again for the same run with another seed.
+    """Compiles the programs of a run once for all of its seeds.
 
     JAX's own cache of programs on disk serves it, in a temporary folder unless the user has given one.
     """

@@ -1,4 +1,4 @@
-"""Where runs train at the same time: each on a core of the CPU, or on a chip of the accelerators."""
+"""Finds the places where runs train at the same time: a core of the CPU, or a chip of the accelerators, for each."""
 
 import contextlib
 import glob
@@ -20,7 +20,7 @@ TPU_PORT = 8476  # the first of libtpu's ports, one a process
 
 
 class Place(NamedTuple):
-    """What a process has of this machine.
+    """The part of this machine that a process uses.
 
     Attributes:
         environment: variables that make its chip the only one that it sees; none for all chips, or without any.

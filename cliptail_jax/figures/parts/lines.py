@@ -63,7 +63,7 @@ def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, log
 def draw_lines(
     axes: Axes, values: Sequence[tuple[Entry, Estimate]], looks: Mapping[str, Mapping[str, Any]], logarithmic: bool
 ) -> None:
-    """For each group points with their intervals, and a line through the means of the points with the same x."""
+    """Draws each group's points with their intervals, and a line through the means of the points with the same x."""
     placed = [(entry, measure) for entry, measure in values if entry["x"]]
     x_of, words = places([entry for entry, _ in placed], logarithmic)
     for number, (group, look) in enumerate(looks.items()):
