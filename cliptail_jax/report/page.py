@@ -23,7 +23,7 @@ from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.results.claims import ClaimResult, one_replicate_note
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.runs.tables import format_number
@@ -160,6 +160,7 @@ def render(
             *comparison.notes,
             *without_frequency(comparison),
             *at_chance(comparison),
+            *one_replicate_note(row.claim for row in rows),
         ],
         left_out=left_out_note(comparison.kinds, bool(groups)),
         claim_groups=tested,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -180,3 +180,16 @@ def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
             break
         verdicts[i] = verdict
     return [dataclasses.replace(result, corrected=verdicts.get(i, result.verdict)) for i, result in enumerate(results)]
+
+
+def one_replicate_note(claims: Iterable[ClaimResult]) -> list[str]:
+    """A note if claims are tested on one seed or pair, whose intervals leave out how much repeated trainings differ."""
+    numbers = [len(claim.by_seed) for claim in claims if claim.difference]
+    if 1 not in numbers:
+        return []
+    which = "" if set(numbers) == {1} else f" of {numbers.count(1)} of the {len(numbers)} tested claims"
+    return [
+        f"The intervals{which} come from one seed or pair, and cover the choice of classes or queries, but not how much "
+        "repeated trainings differ: another seed, or another processor, which rounds differently, can change a verdict. "
+        "Several seeds or pairs cover both."
+    ]

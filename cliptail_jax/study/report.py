@@ -9,7 +9,7 @@ from cliptail_jax.files import write_json, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, main_measures
 from cliptail_jax.plotting.style import save
 from cliptail_jax.report.left_out import left_out_note
-from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.results.claims import ClaimResult, one_replicate_note
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study
@@ -157,6 +157,7 @@ def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims,
         f"frequency with accuracy and with predictions. Intervals are bootstrap intervals over classes"
         f"{', widened by the variance between seeds' if several and pairs != 1 else ''}."
     )
+    notes += one_replicate_note(claims.values())
     if claims:
         notes.append(
             "A claim is supported if the interval of the paired difference lies above 0, contradicted if it lies below, has no "

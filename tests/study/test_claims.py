@@ -1,5 +1,6 @@
 """What claims compare, which are refused, and which are marked as changed."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,7 +13,7 @@ from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number
+from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number, one_replicate_note
 from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study, write_study
 from cliptail_jax.results.testing import evaluate_claim, evaluate_claims
@@ -213,6 +214,15 @@ def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
     found = evaluated(runs, "a", "chance")
     assert found.verdict == "not tested (at chance)" and correct_for_number([found])[0].corrected == found.verdict
     assert found.obstacle == "chance is at chance: its top-1 of 1.7 % [1.7, 1.7] is not above twice chance, 3.3 %"
+
+
+@pytest.mark.parametrize(
+    "pairs, begins", [((1, 1), "The intervals come"), ((2, 1), "The intervals of 1 of the 2 tested"), ((2, 0), "")]
+)
+def test_a_note_says_that_one_pair_does_not_show_how_much_trainings_differ(pairs, begins):
+    claims = [dataclasses.replace(result(1, 0.5), by_seed=[(2.0, 1.0)] * number) for number in pairs if number]
+    note = "".join(one_replicate_note([*claims, ClaimResult("untested", "tail", "a", "b")]))
+    assert note.startswith(begins) and bool(note) == bool(begins)
 
 
 def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains, tmp_path):
