@@ -152,7 +152,7 @@ def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iter
 
 
 def json_columns(stream: BinaryIO) -> Columns:
-    return kinds_of(itertools.islice(json_rows(stream, ()), FIRST_LINES))
+    return kinds_of(itertools.islice(json_rows(stream), FIRST_LINES))
 
 
 def kinds_of(objects: Iterable[dict]) -> Columns:
@@ -165,15 +165,15 @@ def kinds_of(objects: Iterable[dict]) -> Columns:
     return columns
 
 
-def json_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
-    """One object per line; an object without the column has no caption."""
-    return captions_in(row.get(column) for row in json_rows(stream, [column]))
-
-
-def json_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
+def json_rows(stream: BinaryIO, columns: Sequence[str] = ()) -> Iterator[dict]:
     for number, line in enumerate(stream, start=1):
         if line.strip():
             yield json_object(line, f"line {number}")
+
+
+def captions_of(rows: Callable[[BinaryIO], Iterator[dict]], stream: BinaryIO, column: str) -> Iterator[pa.Array]:
+    """The captions of objects; one without the column has no caption."""
+    return captions_in(row.get(column) for row in rows(stream))
 
 
 def json_object(text: bytes, what: str) -> dict:
@@ -205,11 +205,6 @@ def shard_columns(stream: BinaryIO) -> Columns:
     return kinds_of(samples)
 
 
-def shard_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
-    """One caption per sample; a sample without the field has no caption."""
-    return captions_in(fields.get(column) for fields in shard_fields(stream))
-
-
 # Text
 
 
@@ -223,7 +218,7 @@ def table(delimiter: str) -> Format:
     return Format(*(functools.partial(f, delimiter=delimiter) for f in (table_columns, table_captions, table_rows)))
 
 
-JSON_LINES = Format(json_columns, json_captions, json_rows)
+JSON_LINES = Format(json_columns, functools.partial(captions_of, json_rows), json_rows)
 FORMATS = {
     ".parquet": Format(parquet_columns, parquet_captions, parquet_rows),
     ".tsv": table("\t"),
@@ -231,6 +226,6 @@ FORMATS = {
     ".jsonl": JSON_LINES,
     ".ndjson": JSON_LINES,
     ".json": JSON_LINES,
-    ".tar": Format(shard_columns, shard_captions, None),
+    ".tar": Format(shard_columns, functools.partial(captions_of, shard_fields), None),
     ".txt": Format(lambda stream: {}, text_captions, None),
 }
