@@ -83,9 +83,10 @@ def count(options: argparse.Namespace) -> None:
         tally, damaged = count_corpus(counter, parts, finished, options.column, options.processes)
     if len(damaged) < len(parts):
         counts = tally.counts.sort_by("name") if options.words else in_order(tally.counts, counter.names)
-        write_counts(output, frequent_first(counts) if options.words else counts)
+        by_count = counts.sort_by([("count", "descending")])  # equal counts keep their order
+        write_counts(output, by_count if options.words else counts)
         if options.sorted:
-            write_counts(outputs[1], frequent_first(counts))
+            write_counts(outputs[1], by_count)
         report(tally, output, time.monotonic() - start)
         if vocabulary:
             print(naming_note(tally.one, tally.several, tally.captions, len(vocabulary)))
@@ -111,11 +112,6 @@ def count_weighted(counter: ConceptCounter, paths: Sequence[str]) -> Tally:
 def is_counts(path: pathlib.Path) -> bool:
     """Whether a file has lines of name <TAB> count."""
     return re.match(rb"[^\t\n]*\t\d+\n", first_bytes(path)) is not None
-
-
-def frequent_first(counts: pa.Table) -> pa.Table:
-    """Sorted by decreasing count; equal counts keep their order."""
-    return counts.take(np.argsort(-counts["count"].to_numpy(), kind="stable"))
 
 
 def write_counts(path: pathlib.Path, counts: pa.Table) -> None:
