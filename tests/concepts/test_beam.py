@@ -1,4 +1,5 @@
 import json
+import re
 import urllib.error
 
 import pytest
@@ -43,27 +44,24 @@ def test_beams_counts_are_those_of_one_machine(corpus, tmp_path):
             ["--runner=FlinkRunner", "--flink_job_server_jar=no.jar"],
             '--runner=FlinkRunner: Unable to parse jar URL "no',
         ),
+        (
+            ["--runner=SparkRunner"],
+            "--runner=SparkRunner: Unable to fetch remote job server jar at .* Name or service not known",
+        ),
     ],
 )
-def test_a_mistake_is_one_line(corpus, tmp_path, capsys, arguments, message):
-    (tmp_path / "bad.txt.gz").write_text("no gzip")
-    assert beam.main([*corpus, *(argument.replace("TMP", str(tmp_path)) for argument in arguments)]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1 and message in error
-    assert not list(tmp_path.glob("out.tsv*"))
+def test_a_mistake_is_one_line(corpus, tmp_path, capsys, monkeypatch, arguments, message):
+    """There is no network."""
 
-
-@needs_beam
-def test_a_runner_that_finds_no_network_is_one_line(corpus, tmp_path, capsys, monkeypatch):
     def unreachable(*_, **__):
         raise urllib.error.URLError("Name or service not known")
 
     monkeypatch.setattr("apache_beam.utils.subprocess_server.urlopen", unreachable)
     monkeypatch.setattr("apache_beam.utils.subprocess_server.JavaJarServer.JAR_CACHE", str(tmp_path / "jars"))
-    assert beam.main([*corpus, "--runner=SparkRunner"]) == 2
+    (tmp_path / "bad.txt.gz").write_text("no gzip")
+    assert beam.main([*corpus, *(argument.replace("TMP", str(tmp_path)) for argument in arguments)]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: --runner=SparkRunner: Unable to fetch remote job server jar at")
-    assert error.count("\n") == 1 and "Name or service not known" in error
+    assert re.match(f"error: .*{message}", error) and error.count("\n") == 1
     assert not list(tmp_path.glob("out.tsv*"))
 
 
