@@ -14,27 +14,27 @@ NESTED = '{"TEXT": "cat", "x": ' + "[" * 100_000 + "]" * 100_000 + "}\n"
 ROWS = [("1", "a dog"), ("2", 'two "cats",\nand a\ttab'), ("3", ""), ("4", "zwölf 日本"), ("5", None)]
 
 
-def write_parquet(path, rows=ROWS, **options):
+def write_parquet(path, rows=ROWS):
     ids, captions = zip(*rows)
-    pa.parquet.write_table(pa.table({"id": pa.array(ids).cast(pa.int64()), "TEXT": captions}), path, **options)
+    pa.parquet.write_table(pa.table({"id": pa.array(ids).cast(pa.int64()), "TEXT": captions}), path)
 
 
-def write_table(path, delimiter):
+def write_table(path, rows=ROWS):
     def quoted(field):
         return '"' + field.replace('"', '""') + '"' if field and set(field) & set('",\n\t') else field or ""
 
-    lines = [("id", "TEXT"), *ROWS]
+    lines, delimiter = [("id", "TEXT"), *rows], "," if path.suffix == ".csv" else "\t"
     path.write_text("".join(delimiter.join(map(quoted, line)) + "\n" for line in lines))
 
 
-def write_json_lines(path):
-    path.write_text("".join(json.dumps({"id": int(number), "TEXT": caption}) + "\n" for number, caption in ROWS))
+def write_json_lines(path, rows=ROWS):
+    path.write_text("".join(json.dumps({"id": int(number), "TEXT": caption}) + "\n" for number, caption in rows))
 
 
 WRITERS = {
     ".parquet": write_parquet,
-    ".tsv": lambda path: write_table(path, "\t"),
-    ".csv": lambda path: write_table(path, ","),
+    ".tsv": write_table,
+    ".csv": write_table,
     ".jsonl": write_json_lines,
     ".ndjson": write_json_lines,
     ".json": write_json_lines,
@@ -82,14 +82,10 @@ def test_text_has_a_caption_a_line(tmp_path, ending):
 def test_long_files_are_read_in_pieces(tmp_path, monkeypatch, kind):
     path = tmp_path / f"captions{kind}"
     captions = [f"caption {number} x{'x' * (number % 50)}" for number in range(2000)]
-    if kind == ".parquet":
-        write_parquet(path, [(str(number), caption) for number, caption in enumerate(captions)])
-    elif kind == ".txt":
+    if kind == ".txt":
         path.write_text("\n".join(captions))
-    elif kind == ".jsonl":
-        path.write_text("\n".join(json.dumps({"TEXT": caption}) for caption in captions))
     else:
-        path.write_text("TEXT\n" + "\n".join(captions))
+        WRITERS[kind](path, [(str(number), caption) for number, caption in enumerate(captions)])
     monkeypatch.setattr(readers, "CHUNK_BYTES", 1000)
     monkeypatch.setattr(readers, "CHUNK_ROWS", 30)
     batches = list(read_part(str(path)))
@@ -150,7 +146,7 @@ def test_the_column_is_the_usual_one_or_the_only_one_of_text(tmp_path):
     assert read(path) == ["dog"]
     pa.parquet.write_table(pa.table({"n": [1], "title": ["dog"]}), path)
     assert read(path) == ["dog"]
-    for columns in ({"n": [1]}, {"title": ["dog"], "alt": ["cat"]}):
+    for columns in ({"n": [1]}, {"title": ["dog"], "alt": ["cat"]}, {"label": [1], "filename": ["dog.jpg"]}):
         pa.parquet.write_table(pa.table(columns), path)
         with pytest.raises(UserError, match=f"it has {', '.join(columns)}: name it with --column"):
             read(path)

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 from PIL import Image
 
-from cliptail_jax.concepts.captions import caption_column, find_parts, read_part
+from cliptail_jax.concepts.captions import find_parts, read_part
 from cliptail_jax.concepts.count import main
 from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.datasets.build import build
@@ -142,8 +142,3 @@ def test_a_path_goes_before_a_data_set_of_the_same_name(folder):
     assert len(find_parts("image_text/mine", "tfds")) == 2  # the folder has no captions
     pathlib.Path("image_text/mine/x.txt").write_text("dog", encoding="utf-8")
     assert find_parts("image_text/mine", "tfds") == ["image_text/mine/x.txt"]
-
-
-def test_file_names_are_no_captions():
-    with pytest.raises(UserError, match="which column of a.parquet has the captions. it has label, filename"):
-        caption_column("a.parquet", {"label": "int64", "filename": "text"}, None)
