@@ -125,36 +125,24 @@ def test_a_damaged_file_is_named_and_the_others_are_counted_and_kept(folder, cap
     assert left_behind() == ["out.tsv"]
 
 
-def parts_read(monkeypatch, *arguments):
-    """Which parts a run reads, after those of the runs before it."""
+def parts_read(monkeypatch, *arguments, stop_before=None):
+    """Which parts a run reads, after those of the runs before it. It is interrupted when it comes to `stop_before`."""
     read, read_part = [], corpus.read_part
 
     def noted(part, *rest):
+        if part == stop_before:
+            raise KeyboardInterrupt
         read.append(part)
         return read_part(part, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(corpus, "read_part", noted)
-        assert run(*arguments) == 0
+        assert run(*arguments) == (130 if stop_before else 0)
     return read
 
 
-def stop_before(monkeypatch, part):
-    """A run that is interrupted when it comes to a part."""
-    read_part = corpus.read_part
-
-    def interrupted(path, *rest):
-        if path == part:
-            raise KeyboardInterrupt
-        return read_part(path, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(corpus, "read_part", interrupted)
-        assert run() == 130
-
-
 def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder, monkeypatch, capsys):
-    stop_before(monkeypatch, "parts/c.txt.gz")
+    parts_read(monkeypatch, stop_before="parts/c.txt.gz")
     assert capsys.readouterr().err.startswith("interrupted")
     assert left_behind() == ["out.tsv.parts"]
     assert parts_read(monkeypatch) == ["parts/c.txt.gz"]
@@ -164,7 +152,7 @@ def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder,
 
 @pytest.mark.parametrize("change", ["a part", "the vocabulary", "the column", "a damaged tally"])
 def test_what_has_changed_is_counted_again(folder, monkeypatch, change):
-    stop_before(monkeypatch, "parts/c.txt.gz")
+    parts_read(monkeypatch, stop_before="parts/c.txt.gz")
     arguments, again = [], ["parts/a.tsv", "parts/b.jsonl", "parts/c.txt.gz"]
     if change == "a part":
         pathlib.Path("parts/a.tsv").write_text("TEXT\ncat\n", encoding="utf-8")
