@@ -123,10 +123,7 @@ def test_real_wordnet_has_the_synsets_of_imagenet_ids():
     assert lemmas("n01440764") == ("tench", "tinca tinca")
     assert lemmas("n03126707") == ("crane",)
     assert synset("n02110185").name() == "siberian_husky.n.01"
-
-
-def test_an_id_that_wordnet_lacks_is_the_siberian_husky():
-    assert synset("n02112837") == wordnet().synsets("siberian_husky")[0]
+    assert synset("n02112837") == synset("n02110185")  # WordNet 3.0 lacks the former, one of ImageNet's ids
 
 
 @pytest.mark.parametrize("wnid", ["n99999999", "n00000000"])
