@@ -17,19 +17,13 @@ from cliptail_jax.concepts.word_counter import NO_WORD, WordCounter
 from cliptail_jax.concepts.words import (
     CONTRACTIONS,
     cleaned_words,
-    excluded_by,
     forms_of,
     irregular_forms,
-    lemma,
     lemmas_of,
     phrases_of,
 )
 
 PIECES = [*CONTRACTIONS, *itertools.chain(*CONTRACTIONS.values()), "t", "d", "ye", "is", "was", "more", "n", "whaddya"]
-
-
-def phrase_texts(name, *synonyms):
-    return {" ".join(sorted(phrase)) for phrase in phrases_of(Concept(name, synonyms))}
 
 
 @pytest.mark.parametrize("tokenizer", [TreebankWordTokenizer(), NLTKWordTokenizer()])
@@ -38,11 +32,6 @@ def phrase_texts(name, *synonyms):
 def test_words_are_those_of_the_treebank_tokenizers_in_the_cleaned_text(tokenizer, text):
     cleaned = "".join(c if c in string.ascii_lowercase + " " else " " for c in text.lower())
     assert cleaned_words(text) == tokenizer.tokenize(cleaned)
-
-
-def test_lemma_is_the_shortest_noun_of_wordnet_or_the_word_itself():
-    lemmas = {"dogs": "dog", "mice": "mouse", "us": "u", "glasses": "glass", "running": "running", "flickrs": "flickrs"}
-    assert {word: lemma(word) for word in lemmas} == lemmas
 
 
 def test_forms_are_all_words_with_that_lemma():
@@ -64,29 +53,21 @@ def test_word_that_lemmatising_leaves_alone_is_its_only_form():
     assert forms_of("gonna") == set()  # the tokeniser leaves no such word
 
 
-def test_name_is_split_at_or_and_slash_outside_parentheses():
-    assert phrase_texts("Mountain Bikes or all-terrain bike (off/on road or trail)") == {
-        "bike mountain",
-        "all bike terrain",
-    }
-    assert phrase_texts("lake / sea/ocean") == {"lake", "ocean sea"}
-    assert phrase_texts("color orange") == {"color orange"}
-    assert phrase_texts("ram (adult (male) sheep)") == {"ram"}
-
-
-def test_synonyms_stand_for_the_name():
-    assert phrase_texts("crane", "crane birds", "Crane (bird)") == {"bird crane", "crane"}
-    assert phrase_texts("either", "this or that") == {"or that this"}
-
-
-def test_phrase_without_words_is_none():
-    assert phrase_texts("747 or 日本 or jet") == {"jet"}
-    assert phrase_texts("707-320") == set()
-
-
-def test_any_word_of_an_excluded_phrase_excludes():
-    assert excluded_by(Concept("ram", exclude=("random access", "chips", "!"))) == {"random", "access", "chip"}
-    assert excluded_by(Concept("ram")) == set()
+@pytest.mark.parametrize(
+    ("concept", "phrases"),
+    [
+        (Concept("Mountain Bikes or all-terrain bike (off/on road or trail)"), {"bike mountain", "all bike terrain"}),
+        (Concept("lake / sea/ocean"), {"lake", "ocean sea"}),
+        (Concept("color orange"), {"color orange"}),
+        (Concept("ram (adult (male) sheep)"), {"ram"}),
+        (Concept("crane", ("crane birds", "Crane (bird)")), {"bird crane", "crane"}),
+        (Concept("either", ("this or that",)), {"or that this"}),
+        (Concept("747 or 日本 or jet"), {"jet"}),
+        (Concept("707-320"), set()),
+    ],
+)
+def test_phrases_are_the_synonyms_or_else_the_parts_of_the_name_without_parentheses(concept, phrases):
+    assert {" ".join(sorted(phrase)) for phrase in phrases_of(concept)} == phrases
 
 
 TRAINING = ["two dogs", "A dog, a cat", "cats cannot see", "the dog"]
