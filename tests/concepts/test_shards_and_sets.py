@@ -1,7 +1,6 @@
 """Counting in shards and in prepared data sets: the counts are those of the same captions in a table."""
 
 import gzip
-import io
 import json
 import pathlib
 
@@ -14,6 +13,7 @@ from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.datasets.build import build
 from cliptail_jax.errors import UserError
 from tests.datasets.raw_data import archive
+from tests.images.plain_resizing import encoded
 
 CAPTIONS = ["two dogs", "a cat, and a dog", "", "kittens\nin a tabby row", "nothing", "the dog's bow", "zwölf cats"]
 EXPECTED = ["cat\t3", "dog\t3", "bow\t1"]
@@ -27,11 +27,10 @@ def tar(path, files):
 
 def samples(captions, first=0, kind="txt"):
     """Files of samples whose texts are in their .txt, or in the field 'alt' of their .json."""
-    image, files = io.BytesIO(), {}
-    Image.new("RGB", (8, 8)).save(image, "PNG")
+    image, files = encoded(Image.new("RGB", (8, 8)), "PNG"), {}
     for number, caption in enumerate(captions, first):
         fields = {"alt": caption, "url": "x", "width": 8}
-        files[f"a/{number:04d}.png"] = image.getvalue()
+        files[f"a/{number:04d}.png"] = image
         files[f"a/{number:04d}.{kind}"] = (caption if kind == "txt" else json.dumps(fields)).encode()
     return files
 

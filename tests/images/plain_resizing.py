@@ -1,5 +1,7 @@
 """Pictures, and a direct version of resizing them."""
 
+import io
+
 import numpy as np
 from PIL import Image
 
@@ -12,6 +14,13 @@ def pictures(count: int = 12):
         sides = (height, width) if number % 2 else (height // 9 + 2, width // 9 + 2)
         picture = Image.fromarray(random.integers(0, 256, (*sides, 3), np.uint8))
         yield np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def encoded(image: Image.Image, format: str, **options) -> bytes:
+    """The content of a picture's file, written with Pillow's options of the format."""
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
 
 
 def resampled(image: np.ndarray, height: int, width: int, filter: str) -> np.ndarray:

@@ -12,14 +12,9 @@ from cliptail_jax.images import decoding
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.images.reencoding import Reencoding
 from tests.fuzz_cases import JPEGS
+from tests.images.plain_resizing import encoded
 
 WIDE = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")["image"]
-
-
-def encoded(image: Image.Image, format: str, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
 
 
 def by_pillow(data: bytes) -> np.ndarray:

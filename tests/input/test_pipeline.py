@@ -1,7 +1,6 @@
 """Batches of pictures whose colour tells which record they are of."""
 
 import functools
-import io
 import itertools
 
 import jax
@@ -34,6 +33,7 @@ from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.input.transforms import CanvasWithViews, crops_of, random_crop
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives import base_config
+from tests.images.plain_resizing import encoded
 
 BATCH, EPOCHS = 8, 3
 
@@ -62,20 +62,14 @@ class Pictures(Source):
         return f"pictures-{record // 20}"
 
 
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(np.asarray(pixels, np.uint8)).save(file, "PNG")
-    return file.getvalue()
-
-
 def plain(number):
     """`number` pictures of one colour each."""
-    return Pictures([png(np.full((8, 8, 3), (record, 255 - record, 7))) for record in range(number)])
+    return Pictures([encoded(Image.new("RGB", (8, 8), (record, 255 - record, 7)), "PNG") for record in range(number)])
 
 
 def noisy(number, height=8, width=8):
     pixels = np.random.default_rng(0).integers(0, 256, (number, height, width, 3))
-    return Pictures([png(p) for p in pixels])
+    return Pictures([encoded(Image.fromarray(image), "PNG") for image in pixels.astype(np.uint8)])
 
 
 def make_data(**changes):
@@ -230,7 +224,7 @@ def test_augmentation_is_what_the_config_asks_for_by_seed_epoch_and_record_alone
     data = make_data(**augmentation)
     source = noisy(60)
     for record, image in images_by_record(data, 2).items():
-        expected = np.asarray(Image.open(io.BytesIO(source.encoded_images([record])[0])))
+        expected = decode_image(source.encoded_images([record])[0])
         if "crop_scale" in augmentation:
             rng = record_rng(0, 2, record, Purpose.CROP)
             expected = random_resized_crop(expected, rng, (0.3, 0.8), 8, fast=data.resize == "fast")
@@ -320,10 +314,9 @@ def test_evaluation_goes_through_the_records_in_order_and_masks_the_padding():
 def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():
     """Crops of 8 pixels that keep half of the area need sides of 14 pixels; a half of 40 has them."""
     pixels = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 40)).save(file, "JPEG", quality=95)
-    source, whole = Pictures([file.getvalue()]), decode_image(file.getvalue())
-    for scaled_decoding, image in ((False, whole), (True, decode_image(file.getvalue(), 14))):
+    jpeg = encoded(Image.fromarray(pixels).resize((40, 40)), "JPEG", quality=95)
+    source = Pictures([jpeg])
+    for scaled_decoding, image in ((False, decode_image(jpeg)), (True, decode_image(jpeg, 14))):
         data = make_data(crop_scale=(0.5, 1.0), scaled_decoding=scaled_decoding)
         (batch,) = batches_of(source, data, epochs=1)
         crop = random_resized_crop(image, record_rng(0, 0, 0, Purpose.CROP), (0.5, 1.0), 8, fast=True)

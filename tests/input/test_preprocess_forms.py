@@ -15,6 +15,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.pretrained.published import listed_preprocess
+from tests.images.plain_resizing import encoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 20, 4), np.uint8)
 PREPROCESS = Preprocess(16)
@@ -34,9 +35,7 @@ def test_an_image_of_any_mode_is_the_one_that_its_file_has(tmp_path, mode):
 
 
 def cut_off():
-    stream = io.BytesIO()
-    Image.fromarray(PIXELS).save(stream, "PNG")
-    return Image.open(io.BytesIO(stream.getvalue()[:-400]))
+    return Image.open(io.BytesIO(encoded(Image.fromarray(PIXELS), "PNG")[:-400]))
 
 
 @pytest.mark.parametrize(
