@@ -30,7 +30,7 @@ SET = "glyphs:test@title"
 def composition():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
-        patch.setattr(bootstrap, "RESAMPLES", 200)  # enough for intervals of three digits
+        patch.setattr(bootstrap, "RESAMPLES", 100)  # enough for intervals of two digits
         import composition
 
         yield composition
@@ -52,7 +52,7 @@ def test_ranks_are_those_among_images_of_other_texts(composition):
     np.testing.assert_array_equal(found, np.array(expected)[shuffled])
 
 
-def simulated(composition, rng, true, pairs=1500):
+def simulated(composition, rng, true, pairs=1200):
     """Counts of pairs of words, some of which were never together, two runs each, and what a model with `true` terms finds."""
     larger, smaller = np.sort(np.round(10 ** rng.uniform(0, 4, (pairs, 2))).astype(int), axis=1)[:, ::-1].T
     together = rng.binomial(smaller, rng.choice([0, 0.01, 0.3], pairs))
