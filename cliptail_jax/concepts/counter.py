@@ -79,8 +79,7 @@ class ConceptCounter:
         """The pairs of a caption and a concept that it names, for each concept in the order of captions."""
         if self._phrases:
             return self._phrases.matches(decoded(captions), lower_case=True)
-        concepts, rows = self._index.matches(split_captions(captions))
-        return rows, concepts
+        return self._index.matches(split_captions(captions))
 
 
 def concepts_by_phrase(vocabulary: Sequence[Concept]) -> dict[str, list[int]]:

@@ -21,7 +21,7 @@ class ConceptIndex:
         self._excluded = NumberSets(map(number, lemmas) for lemmas in excluded)
 
     def matches(self, words: Words) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
-        """The pairs of a concept and a caption that names it, ascending by concept, then by caption."""
+        """The pairs of a caption and a concept that it names, ascending by concept, then by caption."""
         occurrences = self._lexicon.occurrences(words)
         phrases, captions = self._phrase_matches(occurrences)
         step = key_step(self._num_concepts, words.num_captions)
@@ -30,7 +30,7 @@ class ConceptIndex:
         match, lemmas = self._excluded.members(concepts)
         carried = np.ones(len(concepts), bool)
         carried[match[occurrences.include(lemmas, captions[match])]] = False
-        return concepts[carried], captions[carried]
+        return captions[carried], concepts[carried]
 
     def _phrase_matches(self, occurrences: Occurrences) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
         """The pairs of a phrase and a caption with it, ascending by phrase."""
