@@ -44,10 +44,6 @@ class MultiCrop:
     flip: bool = True
     max_blur: float = MAX_BLUR
 
-    @property
-    def num_views(self) -> int:
-        return NUM_GLOBAL + self.num_local
-
 
 class Views(NamedTuple):
     """The parameters of the views of a batch of records: two global ones, then the local ones."""
@@ -75,13 +71,13 @@ def draw_views(
 
     They do not depend on the other records of the batch. A negative record is an empty slot and has arbitrary views.
     """
-    count = sum(_UNIFORMS.values())
+    count, num_views = sum(_UNIFORMS.values()), NUM_GLOBAL + multi_crop.num_local
     records, sizes = np.maximum(records, 0), np.maximum(sizes, 1)
-    uniforms = record_uniforms(seed, epoch, records, Purpose.VIEWS, count * multi_crop.num_views)
-    uniforms = uniforms.reshape(len(records), multi_crop.num_views, count)
+    uniforms = record_uniforms(seed, epoch, records, Purpose.VIEWS, count * num_views)
+    uniforms = uniforms.reshape(len(records), num_views, count)
     ends = np.cumsum(list(_UNIFORMS.values()))
     uniform = dict(zip(_UNIFORMS, np.split(uniforms, ends[:-1], axis=-1)))
-    kind = np.minimum(np.arange(multi_crop.num_views), NUM_GLOBAL)  # first, second, small
+    kind = np.minimum(np.arange(num_views), NUM_GLOBAL)  # first, second, small
 
     scale = np.array([multi_crop.global_scale, multi_crop.global_scale, multi_crop.local_scale])[kind]
     tries = uniform["box"].reshape(*uniforms.shape[:2], CROP_TRIES, 4)
