@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -29,7 +29,6 @@ class Tally:
     several: int = 0
 
 
-@runtime_checkable
 class Counter(Protocol):
     """An object that counts batches. It pickles."""
 

@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import grain
 import jax
@@ -36,7 +36,6 @@ Batch = dict[str, np.ndarray | Views]
 ReadText = Callable[[Sequence[str]], np.ndarray]
 
 
-@runtime_checkable
 class ImageSource(Protocol):
     """A source of encoded images, such as `cliptail_jax.datasets.source.Source`."""
 
@@ -50,7 +49,6 @@ class ImageSource(Protocol):
         """The file that contains a record."""
 
 
-@runtime_checkable
 class Examples(Protocol):
     """The rows for batches, each a record of a source with a label and a caption, such as a variant."""
 

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -29,7 +29,6 @@ SlotImages = Iterable[tuple[int | np.integer, UInt8[np.ndarray, "_ _ 3"]]]
 DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
 
 
-@runtime_checkable
 class Transform(Protocol):
     """Maps the images of a batch, by slot, to the batch's image arrays, each [slot, ...]."""
 
