@@ -4,6 +4,8 @@ import shutil
 import subprocess
 import threading
 import time
+import types
+from unittest.mock import Mock
 
 import nltk
 import pytest
@@ -23,17 +25,8 @@ TENCH = f"n{len(HEADER):08}"
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine without WordNet or network, whose NLTK has loaded nothing yet; its `downloads` are counted."""
-
-    class Machine:
-        nltk_data = tmp_path / "nltk_data"
-        downloads = 0
-
-        def download(self, *arguments, **options):
-            self.downloads += 1
-            return False
-
-    machine = Machine()
+    """A machine without WordNet or network, whose NLTK has loaded nothing yet; `download` takes the place of NLTK's."""
+    machine = types.SimpleNamespace(nltk_data=tmp_path / "nltk_data", download=Mock(return_value=False))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(nltk, "download", machine.download)
@@ -78,30 +71,30 @@ def test_without_wordnet_one_line_says_the_two_ways_to_get_it(machine):
         with pytest.raises(UserError, match="nltk.downloader wordnet.*scripts/wordnet.sh") as error:
             wordnet()
     assert "\n" not in str(error.value)
-    assert machine.downloads == 1  # a failed download is not tried again
+    machine.download.assert_called_once()  # a failed download is not tried again
 
 
 def test_nltk_data_come_before_the_cache_and_need_no_download(machine):
     write_corpus(machine.nltk_data / "corpora" / "wordnet")
     (cache_folder() / "corpora" / "wordnet").mkdir(parents=True)
     assert lemmas(TENCH) == ("tench", "tinca tinca")
-    assert machine.downloads == 0
+    machine.download.assert_not_called()
 
 
-def test_nltk_downloads_it_where_nothing_else_has_it(machine, monkeypatch):
+def test_nltk_downloads_it_where_nothing_else_has_it(machine):
     def download(*arguments, **options):
         assert arguments == ("wordnet",)
         assert options["quiet"]
         write_corpus(machine.nltk_data / "corpora" / "wordnet")
         return True
 
-    monkeypatch.setattr(nltk, "download", download)
+    machine.download.side_effect = download
     assert [synset.name() for synset in wordnet().synsets("tench")] == ["tench.n.01"]
 
 
 def test_a_silent_network_does_not_hang(machine, monkeypatch):
     answer = threading.Event()
-    monkeypatch.setattr(nltk, "download", lambda *arguments, **options: answer.wait(60))
+    machine.download.side_effect = lambda *arguments, **options: answer.wait(60)
     monkeypatch.setattr(module, "DOWNLOAD_SECONDS", 0.1)
     start = time.monotonic()
     with pytest.raises(UserError, match="could not be downloaded"):
@@ -143,7 +136,7 @@ def test_debians_files_load_from_the_cache_whatever_the_umask(machine, tmp_path)
     assert lemmas(TENCH) == ("tench", "tinca tinca")
     assert synset(TENCH).lexname() == "noun.animal"
     assert WordNetLemmatizer().lemmatize("tenches") == "tench"
-    assert machine.downloads == 0
+    machine.download.assert_not_called()
 
 
 def run_script(tmp_path, **programs):
