@@ -122,7 +122,7 @@ def assert_same_resumed_and_in_several_processes(load):
     """`load` gives the nine batches of eight slots of a run, from step `start` or the `slots` of a process."""
     whole = load()
     assert len(whole) == 9
-    for start in (0, 1, 2, 3, 5, 8, 9):
+    for start in (0, 1, 3, 8, 9):  # within epochs, at the border of two, and at the end
         assert_same(load(start=start), whole[start:])
     assert_same(joined([load(slots=slice(first, first + 2)) for first in (0, 2, 4, 6)]), whole)
 
