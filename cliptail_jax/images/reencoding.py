@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import numpy as np
 import simplejpeg
 
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
@@ -26,5 +25,5 @@ class Reencoding:
         if shortest <= self.short_side:
             return encoded
         height, width = (self.short_side * side // shortest for side in image.shape[:2])
-        reduced = np.ascontiguousarray(resize(image, height, width, fast=True))
+        reduced = resize(image, height, width, fast=True)
         return simplejpeg.encode_jpeg(reduced, self.quality, "RGB", "420", fastdct=False)
