@@ -69,10 +69,9 @@ def draw_views(
 ) -> Views:
     """The views of each record in an epoch, given the height and width of its image.
 
-    They do not depend on the other records of the batch. A negative record is an empty slot and has arbitrary views.
+    They do not depend on the other records of the batch.
     """
     count, num_views = sum(_UNIFORMS.values()), NUM_GLOBAL + multi_crop.num_local
-    records, sizes = np.maximum(records, 0), np.maximum(sizes, 1)
     uniforms = record_uniforms(seed, epoch, records, Purpose.VIEWS, count * num_views)
     uniforms = uniforms.reshape(len(records), num_views, count)
     ends = np.cumsum(list(_UNIFORMS.values()))

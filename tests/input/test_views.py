@@ -80,8 +80,3 @@ def test_views_depend_on_their_record_alone(drawn):
     some = np.array([17, 5, 3999])
     for one, other in zip(draw_views(3, 1, some, SIZES[some], MULTI_CROP), drawn):
         np.testing.assert_array_equal(one, other[some])
-
-
-def test_an_empty_slot_gets_some_views():
-    views = draw_views(0, 0, np.array([-1, 5]), np.array([[0, 0], [30, 40]]), MULTI_CROP)
-    assert all(np.isfinite(field).all() for field in views)
