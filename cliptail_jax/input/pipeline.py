@@ -63,8 +63,7 @@ class Examples(Protocol):
 
 def num_steps_per_epoch(records: int, batch_size: int, drop_last: bool) -> int:
     """The number of batches in an epoch of `records` records."""
-    whole, rest = divmod(records, batch_size)
-    return whole + (1 if rest and not drop_last else 0)
+    return records // batch_size if drop_last else -(-records // batch_size)
 
 
 def training_batches(
