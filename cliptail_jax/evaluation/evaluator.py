@@ -91,7 +91,7 @@ class Measured:
         if not self.options.neural_collapse:
             return values
         features, labels = self.features["features"], self.features["labels"]
-        return neural_collapse(features, labels, len(self.head), self.head)._asdict() | values
+        return neural_collapse(features, labels, self.head)._asdict() | values
 
     def saved(self) -> dict[str, np.ndarray]:
         """The arrays that are written to .npy files."""

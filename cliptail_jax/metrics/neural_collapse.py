@@ -15,10 +15,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jax import Array
 from jaxtyping import Float, Int
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.similarity import unit
 
 BLOCK = 1024  # samples converted to float64 at a time
@@ -26,7 +24,7 @@ Blocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"
 
 
 class NeuralCollapse(NamedTuple):
-    """Measures of each class; nan for classes without samples, and in nc2_head_* without a head."""
+    """Measures of each class; nan for classes without samples, except in nc2_head_*."""
 
     within_class_similarity: Float[np.ndarray, " class"]
     nc1: Float[np.ndarray, " class"]
@@ -37,47 +35,37 @@ class NeuralCollapse(NamedTuple):
 
 
 def neural_collapse(
-    features: Float[Array | np.ndarray, "sample dim"],
-    labels: Int[Array | np.ndarray, " sample"],
-    num_classes: int,
-    head: Float[Array | np.ndarray, "class head_dim"] | None = None,
+    features: Float[np.ndarray, "sample dim"],
+    labels: Int[np.ndarray, " sample"],
+    head: Float[np.ndarray, "class head_dim"],
 ) -> NeuralCollapse:
-    """Neural-collapse measures of raw, unnormalized features.
+    """Neural-collapse measures of raw, unnormalized features, which must be finite.
 
     `within_class_similarity` is the mean cosine between two different samples of a class (nan for a single sample);
     a zero vector has cosine 0 with every other. N, C, μ and Σ_B are over the samples and classes present. `nc2_head_*`
-    is NC2 of the uncentred rows of the head, over all `num_classes` rows, because all compete in training.
+    is NC2 of the uncentred rows of the head, over all of them, because all compete in training.
 
     Everything is computed on the host in float64, because Σ_B⁺ magnifies rounding errors. Singular values of Σ_B up to
     dim · eps(float64) of the largest count as 0.
 
     Args:
-        features: one row for each sample.
-        labels: the classes; samples with a negative label (padding) are ignored.
-        num_classes: the number of classes.
+        features: one row for each sample, of which there is at least one.
+        labels: the classes.
         head: the weights of the classifier, or the class embeddings.
-
-    Raises:
-        UserError: the features are not finite.
     """
-    features, labels = np.asarray(features), np.asarray(labels)
-    samples = np.flatnonzero(labels >= 0)
-    present, classes, sizes = np.unique(labels[samples], return_inverse=True, return_counts=True)
+    present, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
 
     def blocks() -> Blocks:
-        for start in range(0, len(samples), BLOCK):
+        for start in range(0, len(labels), BLOCK):
             block = slice(start, start + BLOCK)
-            yield features[samples[block]].astype(np.float64), classes[block]
+            yield features[block].astype(np.float64), classes[block]
 
     means, similarity = _means_and_similarity(blocks(), sizes, features.shape[1])
-    centred = means - means.sum(axis=0) / max(len(present), 1)
-    nc1 = _nc1(blocks(), means, centred) / max(len(samples), 1)
-    measures = [similarity, nc1, *_etf_deviation(centred)]
-
-    result = np.full((6, num_classes), np.nan)
-    result[:4, present] = measures
-    if head is not None:
-        result[4:] = _etf_deviation(head)
+    centred = means - means.sum(axis=0) / len(present)
+    nc1 = _nc1(blocks(), means, centred) / len(labels)
+    result = np.full((6, len(head)), np.nan)
+    result[:4, present] = [similarity, nc1, *_etf_deviation(centred)]
+    result[4:] = _etf_deviation(head)
     return NeuralCollapse(*result)
 
 
@@ -91,8 +79,6 @@ def _means_and_similarity(
     own = np.zeros(len(sizes))  # each sample's cosine with itself: 1, or 0 for a zero vector
     for rows, row_classes in blocks:
         norms = np.linalg.norm(rows, axis=1)
-        if not np.isfinite(norms).all():
-            raise UserError("features contain nan or inf: the model has diverged; evaluate an earlier checkpoint")
         shape, places = (len(sizes), len(rows)), (row_classes, np.arange(len(rows)))
         sums += csr_array((np.ones(len(rows)), places), shape) @ rows
         unit_sums += csr_array((1 / np.where(norms > 0, norms, 1), places), shape) @ rows
@@ -108,7 +94,7 @@ def _nc1(
 ) -> Float[np.ndarray, " present"]:
     """NC1 of each class times the number of samples."""
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-    cutoff = means.shape[1] * np.finfo(np.float64).eps * singular.max(initial=0) ** 2
+    cutoff = means.shape[1] * np.finfo(np.float64).eps * singular.max() ** 2
     kept = singular**2 > cutoff
     whiten = directions[kept].T * (np.sqrt(len(means)) / singular[kept])
 
@@ -119,7 +105,7 @@ def _nc1(
     return traces
 
 
-def _etf_deviation(vectors: Float[Array | np.ndarray, "row dim"]) -> Float[np.ndarray, "2 row"]:
+def _etf_deviation(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "2 row"]:
     """Mean and largest |cosine + 1/(C-1)| of each vector with the C-1 others: 0 for a simplex equiangular tight frame."""
     others = len(vectors) - 1
     if others < 1:

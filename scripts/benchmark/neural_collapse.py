@@ -32,9 +32,9 @@ def make_features(classes: int, samples: int, dim: int) -> tuple[np.ndarray, np.
     return features, labels, rng.standard_normal((classes, dim), np.float32)
 
 
-def direct(features: np.ndarray, labels: np.ndarray, classes: int, head: np.ndarray) -> dict[str, np.ndarray]:
+def direct(features: np.ndarray, labels: np.ndarray, head: np.ndarray) -> dict[str, np.ndarray]:
     """The definitions, one [dim, dim] covariance per class, in the dtype of the features."""
-    dim, dtype = features.shape[1], features.dtype
+    classes, dim, dtype = len(head), features.shape[1], features.dtype
     groups = [features[labels == label] for label in range(classes)]
     means = np.stack([group.mean(axis=0) for group in groups])
     centred = means - means.mean(axis=0)
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     compute, before, seconds = direct if options.direct else neural_collapse, peak_gib(), []
     while len(seconds) < 3 or sum(seconds) < options.seconds:
         start = time.perf_counter()
-        compute(features, labels, options.classes, head)
+        compute(features, labels, head)
         seconds.append(time.perf_counter() - start)
     sizes = {"classes": options.classes, "dim": options.dim, "samples": options.samples, "blas_threads": 1}
     times = {"seconds": round(min(seconds), 4), "first_call_seconds": round(seconds[0], 4)}

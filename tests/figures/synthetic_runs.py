@@ -82,7 +82,7 @@ def write_run(workdir, slope=0.3, seed=0, sets=("birds:test",), frequency=FREQUE
     write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
     similarities = ClassSimilarities(head)
     similarities.add(features, labels, np.ones(len(labels), bool))
-    values = neural_collapse(features, labels, CLASSES, head)._asdict() | similarities.result()._asdict()
+    values = neural_collapse(features, labels, head)._asdict() | similarities.result()._asdict()
     calibration = synthetic_calibration(confusion, rng)
     write_evaluations(workdir, sets, confusion, frequency, None, values, calibration)
     for name in sets:
