@@ -29,7 +29,7 @@ from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
 from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_json, work_path, write_text
-from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 from cliptail_jax.outputs import OVERWRITE, check_directory, check_output, check_writable_folder, files_in, first_bytes
@@ -83,8 +83,8 @@ def comparison(variant: Variant, table: Path) -> str:
     ours, theirs = variant.class_frequency, frequency_of(variant.class_names, table)
     largest = np.argsort(-np.abs(ours - theirs), kind="stable")[:DIFFERENCES]
     lines = [
-        f"compared with {table}: {ours.sum():,} against {theirs.sum():,} in all, Spearman {spearman(ours, theirs):.4f}, "
-        f"{np.sum(ours == theirs):,} of {len(ours):,} classes equal",
+        f"compared with {table}: {ours.sum():,} against {theirs.sum():,} in all, "
+        f"Spearman {rank_correlation(ours, theirs):.4f}, {np.sum(ours == theirs):,} of {len(ours):,} classes equal",
         *(f"  {ours[c]:>10,} {theirs[c]:>10,}  {variant.class_names[c]}" for c in largest if ours[c] != theirs[c]),
     ]
     return "\n".join(lines)

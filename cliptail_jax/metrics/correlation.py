@@ -1,17 +1,10 @@
-"""Rank correlations and slopes over classes. Classes with nan are left out; a frequency of 0 is a value like any other."""
+"""Rank correlations and slopes over classes without nan; for a correlation, a frequency of 0 is a value like any other."""
 
 import numpy as np
 from jaxtyping import Float, Num
 
-PerClass = Num[np.ndarray, " class"]
 
-
-def spearman(x: PerClass, y: PerClass) -> float:
-    """Spearman's rank correlation, ties averaged; nan if a side is constant or fewer than 3 classes are left."""
-    return float(rank_correlation(*_complete(x, y)))
-
-
-def decades(values: PerClass) -> Float[np.ndarray, " class"]:
+def decades(values: Num[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
     """log10 of numbers, and nan for 0, which slopes leave out.
 
     The slope of accuracy in percent over the decades of class frequency is *points per decade*, the line that Udandarao et
@@ -21,15 +14,13 @@ def decades(values: PerClass) -> Float[np.ndarray, " class"]:
     return np.log10(np.where(values > 0, values, np.nan))
 
 
-def _complete(*arrays: PerClass) -> Float[np.ndarray, "array kept"]:
-    stacked = np.stack([np.asarray(array, np.float64) for array in arrays])
-    return stacked[:, ~np.isnan(stacked).any(axis=0)]
-
-
 def rank_correlation(
-    x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"]
+    x: Num[np.ndarray, "... class"], y: Num[np.ndarray, "... class"]
 ) -> Float[np.ndarray, "..."] | float:
-    """Spearman's correlation, vectorized over resamples, unlike scipy.stats.spearmanr."""
+    """Spearman's correlation, vectorized over resamples, unlike scipy.stats.spearmanr.
+
+    Ties are averaged. It is nan if a side is constant, or if there are fewer than 3 classes.
+    """
     classes = x.shape[-1]
     if classes < 3:
         return np.full(x.shape[:-1], np.nan)

@@ -7,7 +7,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.metrics.correlation import spearman
+from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 from cliptail_jax.plotting.style import add_grid, legend_below, line_style
 
@@ -23,7 +23,7 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> list[list[st
     for number, (name, frequency) in enumerate(corpora.items(), 1):
         present = frequency[frequency > 0]
         ratio = imbalance_ratio(present) if len(present) else float("nan")
-        correlations = [f"{spearman(frequency, other):.2f}" for other in corpora.values()]
+        correlations = [f"{rank_correlation(frequency, other):.2f}" for other in corpora.values()]
         empty = f"{len(frequency) - len(present):,}"
         imbalance = [empty, f"{ratio:,.0f}", f"{gini(frequency):.2f}"]
         rows.append([f"{number} {name}", f"{frequency.sum():,}", *imbalance, *correlations])
