@@ -19,7 +19,7 @@ from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.parallel.sharding import local_rows, replicated, to_devices
-from cliptail_jax.pretrained.class_head import head_for
+from cliptail_jax.pretrained.class_head import head_for, places_of
 from cliptail_jax.pretrained.text_embedder import cut_lengths, embed_by_length, mean_by_class, unit
 from cliptail_jax.runs.console import log_line
 
@@ -106,15 +106,11 @@ def learned_bias(model: nnx.Module) -> Float[np.ndarray, ""]:
 
 
 def head_rows(
-    sets: Mapping[str, OpenedSet],
-    columns: Mapping[str, Int[np.ndarray, " _"] | None],
-    graphdef: nnx.GraphDef,
-    other_head: str,
+    sets: Mapping[str, OpenedSet], class_names: tuple[str, ...], graphdef: nnx.GraphDef, other_head: str
 ) -> ClassHeads:
     """The rows of a model's own head, or of the head in the file `other_head`, for the classes of each set.
 
-    Args:
-        columns: the set's classes among the model's, or None if it has others.
+    `class_names` are the classes of the model.
 
     Raises:
         UserError: a set has a class that is not one of the model's, or `other_head` does not fit.
@@ -125,6 +121,7 @@ def head_rows(
             for name, opened in sets.items()
         }
     else:
+        columns = {name: columns_of(opened.variant.class_names, class_names) for name, opened in sets.items()}
         for name, rows in columns.items():
             if rows is None:
                 raise UserError(
@@ -149,6 +146,12 @@ def head_rows(
         return {name: ClassHead(head) for name, head in heads.items()}  # no scale was learned with it
 
     return class_heads
+
+
+def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:
+    """The indices of a set's classes among the model's; None if one is missing."""
+    places = places_of(names, class_names)
+    return None if None in places else np.array(places)
 
 
 def word_heads(

@@ -1,6 +1,6 @@
 """The evaluations of a run, during training and afterwards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.captioned import caption_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
-from cliptail_jax.evaluation.heads import ModelParts, embed_texts, head_rows, word_heads, zero_shot_heads
+from cliptail_jax.evaluation.heads import ModelParts, columns_of, embed_texts, head_rows, word_heads, zero_shot_heads
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.results import COUNTED, check_adjustment, evaluation_settings, head_mid_tail
 from cliptail_jax.evaluation.retrieval import Captions, RetrievalTask, rarest_words, write_retrieval
@@ -27,49 +27,9 @@ from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, voca
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.pretrained.class_head import places_of
 
 # From a model's parts, the step, the epoch, and whether to give up, to the summaries by set.
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
-
-
-def run_tasks(
-    workdir: Path,
-    names: Sequence[str],
-    options: ConfigDict,
-    data: ConfigDict,
-    class_names: tuple[str, ...],
-    frequency: Int[np.ndarray, " class"],
-    settings: Mapping[str, Any],
-    training_captions: Callable[[], Captions],
-    uses_prompts: bool,
-) -> tuple[dict[str, Task], dict[str, Int[np.ndarray, " _"] | None]]:
-    """A run's tasks by set, and the indices of the set's classes among the run's (None for a set with other classes).
-
-    Args:
-        workdir: the run's directory.
-        names: of the sets.
-        options: `config.eval`.
-        data: `config.data`.
-        frequency: the class frequency of the training variant, in the order of `class_names`.
-        settings: the result of `evaluation_settings`.
-        training_captions: returns the run's captions, if any, in which a set's other classes are counted.
-        uses_prompts: whether the run can be evaluated on other classes than its own.
-    """
-    tasks, columns = {}, {}
-    for name in names:
-        opened = open_run_set(name, options.random_classes, data, class_names, uses_prompts)
-        opened, digest = with_class_names(opened, options.class_names), ""
-        set_classes = opened.variant.class_names
-        columns[name] = columns_of(set_classes, class_names)
-        known = None if columns[name] is None else frequency[columns[name]]
-        if known is None and (data.captions.words or data.table):
-            known, digest = caption_frequency(opened, workdir, data.class_match.rule, training_captions)
-        check_adjustment(options, name, known, "give a set with the run's classes, such as 'name:split'")
-        class_groups = head_mid_tail(options, set_classes, known)
-        own = settings | ({COUNTED: digest} if digest else {})
-        tasks[name] = Task(opened, known, class_groups, own, set_classes != class_names and known is not None)
-    return tasks, columns
 
 
 def make_evaluate(
@@ -108,15 +68,27 @@ def make_evaluate(
             f"eval.logit_adjustment={options.logit_adjustment:g} needs logits, but head.init replaces the head that the run's "
             "logit scale was learned with: set it to 0, or evaluate the run's own head"
         )
-    settings = evaluation_settings(options, read_prompts is not None) | ({"head": other_head} if other_head else {})
+    uses_prompts = read_prompts is not None
+    settings = evaluation_settings(options, uses_prompts) | ({"head": other_head} if other_head else {})
+
+    def task_of(name: str) -> Task:
+        """The evaluation on a labelled set, with the class frequency in the run's training data, if it is known."""
+        opened = open_run_set(name, options.random_classes, data, class_names, uses_prompts)
+        opened, digest = with_class_names(opened, options.class_names), ""
+        set_classes = opened.variant.class_names
+        columns = columns_of(set_classes, class_names)
+        known = None if columns is None else frequency[columns]
+        if known is None and (data.captions.words or data.table):
+            known, digest = caption_frequency(opened, workdir, data.class_match.rule, training_captions)
+        check_adjustment(options, name, known, "give a set with the run's classes, such as 'name:split'")
+        class_groups = head_mid_tail(options, set_classes, known)
+        own = settings | ({COUNTED: digest} if digest else {})
+        return Task(opened, known, class_groups, own, set_classes != class_names and known is not None)
+
     pairs = open_run_pairs(options, data, read_prompts)
     words = rarest_words(workdir, pairs, training_captions)
     retrievals = {name: RetrievalTask(opened, settings, words.get(name)) for name, opened in pairs.items()}
-    labelled = [name for name in options.sets if name not in pairs]
-    uses_prompts = read_prompts is not None
-    tasks, columns = run_tasks(
-        workdir, labelled, options, data, class_names, frequency, settings, training_captions, uses_prompts
-    )
+    tasks = {name: task_of(name) for name in options.sets if name not in pairs}
     sets = {name: task.opened for name, task in tasks.items()}
     captions = {name: opened.captions for name, opened in pairs.items()}
     _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read_prompts, "embedding captions")
@@ -125,7 +97,7 @@ def make_evaluate(
     elif read_prompts:
         class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
     else:
-        class_heads = head_rows(sets, columns, graphdef, other_head)
+        class_heads = head_rows(sets, class_names, graphdef, other_head)
     keep_workers = len(tasks) + len(pairs) == 1  # those of several sets would be many
     evaluator = Evaluator(graphdef, mesh, preprocess, options, data, data.cache, keep_workers)
 
@@ -199,9 +171,3 @@ def open_run_set(
     everything.classes.names = () if class_names == source.class_names else class_names
     variant = make_variant(source, everything)
     return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or vocabulary_of(source))
-
-
-def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.ndarray, " class"] | None:
-    """The indices of a set's classes among the run's; None if one is missing."""
-    places = places_of(names, class_names)
-    return None if None in places else np.array(places)

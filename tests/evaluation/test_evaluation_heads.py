@@ -12,9 +12,9 @@ from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.heads import columns_of
 from cliptail_jax.evaluation.prompts import check_distinct
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
-from cliptail_jax.evaluation.run import columns_of
 from cliptail_jax.results.evaluation import read_evaluation
 from tests.evaluation.plain_evaluation import (
     ARRAYS,
