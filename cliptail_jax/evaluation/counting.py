@@ -1,6 +1,6 @@
 """A pass over the images of a set: counts of predictions by class, and features for consumers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,7 +10,6 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, UInt8
-from tqdm import tqdm
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.pipeline import EMPTY, Batch, Examples, UnreadableImages, spread
@@ -128,12 +127,6 @@ def make_encode_images(
         return normalize(features) if unit_length else features
 
     return jax.jit(on_mesh(mesh, encode_images), out_shardings=batch_sharding(mesh))
-
-
-def with_progress(batches: Iterable[Batch], examples: Examples, batch_size: int) -> Iterator[Batch]:
-    """The batches of a pass over a set, shown on a progress bar."""
-    steps = -(-len(examples) // batch_size)
-    return iter(tqdm(batches, total=steps, desc=f"evaluating {examples.source.name}", disable=None, leave=False))
 
 
 class FeatureCollector:

@@ -13,6 +13,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
+from tqdm import tqdm
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.sections import evaluation_pixels
@@ -27,7 +28,6 @@ from cliptail_jax.evaluation.counting import (
     make_evaluate_batch,
     make_sum_probabilities,
     pass_over,
-    with_progress,
 )
 from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.ranks import make_rank
@@ -201,7 +201,8 @@ class Evaluator:
         start_pass, unreadable = self._passes[name]
 
         def started() -> Iterable[Batch]:
-            batches = with_progress(start_pass(), examples, batch_size)
+            steps, title = -(-len(examples) // batch_size), f"evaluating {examples.source.name}"
+            batches = tqdm(start_pass(), title, steps, disable=None, leave=False)
             return itertools.takewhile(lambda _: not give_up(), batches)
 
         return started, unreadable
