@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.curation.captions import joined_words
+from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of
@@ -18,28 +19,12 @@ IMAGE = "filename"  # records with the same one are captions of the same image
 
 
 @dataclasses.dataclass(frozen=True)
-class SourceImages:
-    """The images of some records, as `cliptail_jax.input.pipeline.Examples`. Labels are row numbers."""
-
-    source: Source
-    records: Int[np.ndarray, " row"]
-    captions: None = None
-
-    @property
-    def labels(self) -> Int[np.ndarray, " row"]:
-        return np.arange(len(self.records))
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-
-@dataclasses.dataclass(frozen=True)
 class PairSet:
     """Images and their captions.
 
     Attributes:
         name: 'source:split' or 'source:split@field'.
-        images: each image once, in the order of the records.
+        images: each image once, in the order of the records, without labels.
         captions: in the order of the records.
         caption_records: the record of each caption.
         image_of: the row in `images` of each caption's image.
@@ -47,7 +32,7 @@ class PairSet:
     """
 
     name: str
-    images: SourceImages
+    images: Variant
     captions: Sequence[str]
     caption_records: Int[np.ndarray, " caption"]
     image_of: Int[np.ndarray, " caption"]
@@ -100,7 +85,8 @@ def open_pairs(
         number = f"{len(first)} image{'' if len(first) == 1 else 's'} with captions ({', '.join(fields)})"
         raise UserError(f"eval.sets: '{name}' has {number}, and retrieval needs two or more: leave it out")
     captions = texts.take(records).to_pylist()
-    found = SourceImages(source, records[first[order]])
+    unlabelled = np.full(len(first), -1)
+    found = Variant(source, records[first[order]], unlabelled, (), unlabelled, captions=None)
     return PairSet(name, found, captions, records, place[image_of], len(source) - len(records))
 
 

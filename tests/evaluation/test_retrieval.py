@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cliptail_jax.concepts.words import lemmas_of
-from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -269,8 +269,9 @@ def test_images_that_cannot_be_read_and_their_captions_are_left_out():
     rng = np.random.default_rng(0)
     images, captions = (rng.normal(size=(n, 4)).astype(np.float32) for n in (5, 12))
     image_of = np.append(np.arange(5), rng.integers(0, 5, 7))
-    source_images = pairs.SourceImages(source=None, records=np.array([0, 2, 3, 7, 8]))
-    opened = pairs.PairSet("x", source_images, ["a"] * 12, np.arange(100, 112), image_of, without_caption=3)
+    unlabelled = np.full(5, -1)
+    variant = Variant(None, np.array([0, 2, 3, 7, 8]), unlabelled, (), unlabelled, captions=None)
+    opened = pairs.PairSet("x", variant, ["a"] * 12, np.arange(100, 112), image_of, without_caption=3)
     task = retrieval.RetrievalTask(opened, {}, np.arange(12))
     rank = make_rank(mesh_of(1), side=128)
     read = np.array([0, 3, 8])  # all but rows 1 and 3
