@@ -103,9 +103,9 @@ def rarest_words(
             log_line(f"note: there are no word frequencies, and no slope of retrieval ({error})")
             return {}
         counts = count_chunks(counter, captions).counts.sort_by([("count", "descending"), ("name", "ascending")])
-        if counts.num_rows and jax.process_index() == 0:
-            write_frequency(path, counts["name"].to_pylist(), counts["count"].to_numpy())
         names, frequency = counts["name"].to_pylist(), counts["count"].to_numpy()
+        if names and jax.process_index() == 0:
+            write_frequency(path, names, frequency)
     else:
         names, frequency = read_frequency(path)
     return {name: counter.rarest(opened.captions, names, frequency) for name, opened in sets.items()}

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
+
+from cliptail_jax.metrics.bootstrap import mean_over_classes
 
 CUTOFFS = (1, 5, 10)  # k of recall at k
 DECILES = 10
@@ -68,18 +70,11 @@ def by_decile(results: RetrievalResults) -> dict[str, np.ndarray]:
     `decile_r1`, `decile_r5` and `decile_r10` [decile], the text-to-image recalls in percent. An empty decile has nan.
     """
     decile = deciles(results.word_frequency)
-    members: list[Bool[np.ndarray, " caption"]] = [decile == number for number in range(DECILES)]
+    members = [decile == number for number in range(DECILES)]
     frequencies = [results.word_frequency[rows] for rows in members]
-    recalls = {
-        f"decile_r{k}": np.array([mean(found(results.text_to_image[rows], k)) for rows in members]) for k in CUTOFFS
-    }
+    ranks = [results.text_to_image[rows] for rows in members]
     return {
-        "decile_captions": np.array([rows.sum() for rows in members]),
+        "decile_captions": np.array([len(of_decile) for of_decile in ranks]),
         "decile_frequency": np.array([(f.min(), f.max()) if len(f) else (np.nan, np.nan) for f in frequencies]),
-        **recalls,
+        **{f"decile_r{k}": np.array([mean_over_classes(found(r, k)[None]) for r in ranks]) for k in CUTOFFS},
     }
-
-
-def mean(values: Float[np.ndarray, " some"]) -> float:
-    """The mean of values; nan without any."""
-    return float(values.mean()) if len(values) else np.nan
