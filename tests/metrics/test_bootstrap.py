@@ -9,7 +9,6 @@ from cliptail_jax.metrics.bootstrap import (
     Bootstrapped,
     Estimate,
     bootstrap,
-    difference,
     geometric_mean_over_seeds,
     mean_over_classes,
     mean_over_seeds,
@@ -18,20 +17,13 @@ from cliptail_jax.metrics.bootstrap import (
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def mean_difference(a, b):
-    return mean_over_seeds([difference(*bootstrap(mean_over_classes, *np.stack([a, b])[:, None, None]))])
+def seeds_of(effects):
+    """Of effects [seed, class]."""
+    return [bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects]
 
 
 def estimate_of(effects):
-    """Of effects [seed, class]."""
-    return mean_over_seeds([bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects])
-
-
-def test_mean_difference_has_the_normal_interval_for_many_classes():
-    a, b = np.random.default_rng(8).normal(0.5, 0.1, (2, 400))
-    half_width = 1.96 * np.std(a - b) / np.sqrt(400)
-    result = mean_difference(a, b)
-    np.testing.assert_allclose([result.value - result.low, result.high - result.value], half_width, rtol=0.1)
+    return mean_over_seeds(seeds_of(effects))
 
 
 def test_a_class_that_one_sample_lacks_is_left_out_of_all():
@@ -79,16 +71,14 @@ def test_variance_of_the_interval_is_that_of_a_two_way_layout():
 
 def test_a_few_infinite_resamples_leave_the_variance_between_seeds():
     """As those of f50 are, where the accuracy of a resample does not depend on frequency."""
-    effects = np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40))
-    seeds = [bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects]
+    seeds = seeds_of(np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40)))
     infinite = np.where(np.arange(RESAMPLES) < 10, np.inf, seeds[0].resampled)
     result = mean_over_seeds([Bootstrapped(seeds[0].value, infinite), *seeds[1:]])
     np.testing.assert_allclose(result, mean_over_seeds(seeds), rtol=0.05)
 
 
 def test_a_geometric_mean_is_positive_and_that_of_logarithms():
-    effects = np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40))
-    seeds = [bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects]
+    seeds = seeds_of(np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40)))
     of_powers = geometric_mean_over_seeds([Bootstrapped(*map(np.exp, of_seed)) for of_seed in seeds])
     np.testing.assert_allclose(np.log(of_powers[:3]), mean_over_seeds(seeds)[:3])
     undefined = [Bootstrapped(v, np.where(np.arange(RESAMPLES) < 90, np.nan, r)) for v, r in seeds]  # as f50 may be

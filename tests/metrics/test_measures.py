@@ -169,12 +169,6 @@ def test_recall_by_decile_is_that_of_its_captions():
     assert np.isnan(empty["decile_r1"]).sum() == np.isnan(empty["decile_frequency"][:, 0]).sum() == 9
 
 
-def test_slopes_of_two_runs_are_compared_over_the_same_captions():
-    runs = [retrieval(FREQUENCY, seed) for seed in (0, 0)]
-    a, b = MEASURES["retrieval_slope"].compare([runs[0]], [runs[1]])
-    np.testing.assert_array_equal(a.resampled, b.resampled)
-
-
 def test_resamples_in_parts_are_those_of_one_call(monkeypatch):
     sample = np.random.default_rng(0).normal(size=(2, 1, 50))
     (whole,) = bootstrap.bootstrap(slope_within_classes, sample)

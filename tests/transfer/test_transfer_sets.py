@@ -16,7 +16,6 @@ from cliptail_jax.transfer.sets import (
     eleven_point_average_precision,
     mean_average_precision,
     mean_per_class_accuracy,
-    open_transfer_set,
     transfer_set,
 )
 from configs import transfer
@@ -57,17 +56,6 @@ def test_any_other_set_is_named_with_its_splits(name, source, splits):
 def test_what_is_no_set_is_an_error(name, message):
     with pytest.raises(UserError, match=message):
         transfer_set(name)
-
-
-def test_voc_shows_classes_by_the_objects_that_are_not_difficult(synthetic_dir):
-    opened = open_transfer_set("voc2007", str(synthetic_dir))
-    labels = opened.labels("train")
-    assert labels.shape == (60, 20) and opened.class_names[6] == "car"
-    for record, shows in enumerate(labels):
-        objects = opened.sources["train"].records[record]["objects"]
-        easy = np.asarray(objects["label"])[~np.asarray(objects["is_difficult"])]
-        assert set(np.flatnonzero(shows)) == set(easy.tolist())
-    assert any(np.any(opened.sources["train"].records[record]["objects"]["is_difficult"]) for record in range(60))
 
 
 @pytest.mark.parametrize(
