@@ -15,24 +15,12 @@ from cliptail_jax.metrics.calibration import BINS
 from cliptail_jax.pretrained import open_model
 
 CLASSES, EXAMPLES = 12, 24
-NUMBERS = {
-    *(
-        "step",
-        "epoch",
-        "top1",
-        "top5",
-        "mean_per_class",
-        "head",
-        "mid",
-        "tail",
-        "corr_acc",
-        "corr_pred",
-        "corr_acc_pred",
-        "examples",
-    ),
-    *("odds_acc", "odds_acc_left_out", "f50", "slope_acc", "slope_acc_left_out", "slope_pred", "slope_pred_left_out"),
-    *("ece", "overconfidence_head", "overconfidence_mid", "overconfidence_tail"),
-}
+SLOPES = ("odds_acc", "slope_acc", "slope_pred")
+CORRELATIONS = ("corr_acc", "corr_pred", "corr_acc_pred")
+NUMBERS = {"step", "epoch", "examples", "top1", "top5", "mean_per_class", "head", "mid", "tail", "f50", "ece"}
+NUMBERS |= {*SLOPES, *(f"{slope}_left_out" for slope in SLOPES), *CORRELATIONS}
+NUMBERS |= {f"overconfidence_{group}" for group in ("head", "mid", "tail")}
+INTERVALS = {f"{name}_interval" for name in ("mean_per_class", "f50", *SLOPES, *CORRELATIONS)}
 CALIBRATION = {"calibration_examples", "calibration_confidence", "calibration_correct"}
 ARRAYS = {"confusion", "per_class_accuracy", "per_class_predictions", "head", "mid", "tail", "predicted"} | CALIBRATION
 

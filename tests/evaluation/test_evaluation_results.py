@@ -12,24 +12,10 @@ from cliptail_jax.evaluate import evaluate, table
 from cliptail_jax.evaluation.results import class_results, evaluation_settings, head_mid_tail, is_evaluated
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.measures import summarize
-from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, NUMBERS, copied, evaluation_files
+from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, INTERVALS, NUMBERS, copied, evaluation_files
 from tests.synthetic import devices
 
 DEVICES = 8
-
-INTERVALS = {
-    f"{name}_interval"
-    for name in (
-        "mean_per_class",
-        "corr_acc",
-        "corr_pred",
-        "corr_acc_pred",
-        "odds_acc",
-        "f50",
-        "slope_acc",
-        "slope_pred",
-    )
-}
 COLLAPSE = {
     "within_class_similarity", "nc1", "nc2_mean", "nc2_nearest", "nc2_head_mean", "nc2_head_nearest"
 }  # fmt: skip
