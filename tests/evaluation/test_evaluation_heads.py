@@ -1,6 +1,7 @@
 """Class heads: from templates, from another head, and from some rows of the run's own."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -135,7 +136,8 @@ def test_classes_that_the_run_was_not_trained_on_have_prompts_but_no_frequency(s
         evaluate(config, workdir)
 
 
-def test_a_supervised_run_under_another_head(sl_run, part_set, tmp_path):
+def test_a_supervised_run_under_another_head_has_no_logits_to_calibrate_or_to_adjust(sl_run, tmp_path):
+    """The scale was learned with the run's own head, and says nothing about how sure another one is."""
     config, workdir = copied(sl_run, tmp_path)
     features, labels, _ = plain_features(config, workdir)
     other = np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32)
@@ -145,10 +147,16 @@ def test_a_supervised_run_under_another_head(sl_run, part_set, tmp_path):
     summary = evaluate(config, workdir)["glyphs:test"]
     assert summary["top1"] == pytest.approx(100 * np.mean(cosines(features, other).argmax(1) == labels))
     assert summary["settings"]["head"] == str(path)
+    assert not [
+        key for key in (*summary, *evaluation_files(workdir)[1]) if re.match("ece|overconfidence|calibration", key)
+    ]
     assert not is_evaluated(workdir, sl_run[0].eval, uses_prompts=False), "its own head's evaluation is another"
 
     np.save(path, other[:, :8])
     with pytest.raises(UserError, match="other.npy' is 8 wide, but the run's features are 16 wide"):
+        evaluate(config, workdir)
+    config.eval.logit_adjustment = 1.0
+    with pytest.raises(UserError, match="eval.logit_adjustment=1 needs logits, but head.init replaces the head"):
         evaluate(config, workdir)
 
 

@@ -98,9 +98,6 @@ def test_training_warns_of_logits_that_are_adjusted_twice(sup_config, tmp_path, 
     assert re.search(TWICE, capsys.readouterr().err)
 
 
-KEYS = {"ece", "overconfidence_head", "overconfidence_mid", "overconfidence_tail"}
-
-
 @pytest.mark.parametrize("name", ["sl_run", "clip_run"])
 def test_a_runs_calibration_is_that_of_its_cosines_times_its_learned_scale(name, request):
     config, workdir = request.getfixturevalue(name)
@@ -117,16 +114,3 @@ def test_a_runs_calibration_is_that_of_its_cosines_times_its_learned_scale(name,
     np.testing.assert_array_equal(examples.sum(1), arrays["confusion"].sum(1))
     np.testing.assert_array_equal(correct.sum(1), np.diag(arrays["confusion"]))
     assert confidence.sum() == pytest.approx(probabilities.max(1).sum(), abs=1e-3)
-
-
-def test_a_head_that_replaces_the_runs_own_has_no_logits_to_calibrate_or_to_adjust(sl_run, tmp_path):
-    """The scale was learned with the run's own, and says nothing about how sure another one is."""
-    config, workdir = copied(sl_run, tmp_path)
-    path = tmp_path / "other.npy"
-    np.save(path, np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32))
-    config.head.update({"init": str(path), "freeze": True})
-    assert not KEYS & evaluate(config, workdir)["glyphs:test"].keys()
-    assert not [name for name in evaluation_files(workdir)[1] if "calibration" in name]
-    config.eval.logit_adjustment = 1.0
-    with pytest.raises(UserError, match="eval.logit_adjustment=1 needs logits, but head.init replaces the head"):
-        evaluate(config, workdir)
