@@ -1,8 +1,6 @@
 """Evaluation by retrieval of runs and published models, from a set without labels to its files, tables and page."""
 
-import contextlib
 import csv
-import io
 import json
 import shutil
 from pathlib import Path
@@ -35,7 +33,9 @@ from cliptail_jax.results.run import Run
 from cliptail_jax.results.testing import evaluate_claim
 from cliptail_jax.train import train
 from configs import clip, sup, zero_shot
-from tests.synthetic import mesh_of, tiny
+from tests.evaluation import plain_evaluation
+from tests.evaluation.plain_evaluation import unit
+from tests.synthetic import mesh_of, tiny, trained_anew
 
 SET, FOLDER = "image_text/pairs:train", "image_text_pairs_train"
 IMAGES, CAPTIONS = 24, 60
@@ -73,35 +73,16 @@ def data_dir(glyphs_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def make_config(data_dir, small_config):
-    def make(family, *sets):
-        config = small_config(family)
-        config.data.data_dir, config.eval.sets, config.total_epochs = str(data_dir), sets, 1
-        config.eval.batch_size = 16
-        return config
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def trained(make_config, tmp_path_factory):
-    """A run that is evaluated on labels and by retrieval, at the end of its training; and what that prints."""
-    config = make_config(clip, SET, "glyphs:test")
-    workdir = tmp_path_factory.mktemp("runs") / "run"
-    with contextlib.redirect_stderr(io.StringIO()) as printed:
-        train(config, workdir)
-    return config, workdir, printed.getvalue()
-
-
-@pytest.fixture(scope="module")
-def run(trained):
-    return trained[:2]
+def run(data_dir, small_config, tmp_path_factory):
+    """A run that is evaluated on labels and by retrieval, at the end of its training."""
+    config = small_config(clip)
+    config.data.data_dir, config.eval.sets, config.total_epochs = str(data_dir), (SET, "glyphs:test"), 1
+    return trained_anew(config, tmp_path_factory)
 
 
 @pytest.fixture
 def copied(run, tmp_path):
-    config, workdir = run
-    return config.copy_and_resolve_references(), shutil.copytree(workdir, tmp_path / "run")
+    return plain_evaluation.copied(run, tmp_path)
 
 
 def evaluated(workdir):
@@ -151,12 +132,6 @@ def test_a_run_has_the_recalls_of_a_direct_computation_and_the_frequency_of_the_
     assert line["retrieval_slope_left_out"] == sum(count == 0 for count in counts) > 0
     assert arrays["decile_captions"].sum() == len(captions)
     assert len(line["retrieval_slope_interval"]) == 2
-
-
-def test_training_evaluates_on_both_sets_and_prints_recalls(trained):
-    lines = [line for line in trained[2].splitlines() if "epoch" in line]
-    of_pairs, of_labels = ([line for line in lines if on in line][-1] for on in (SET, "glyphs:test"))
-    assert "text_to_image_r1" in of_pairs and "retrieval_slope" in of_pairs and "top1" in of_labels
 
 
 def test_words_are_counted_once_and_results_are_known_by_the_option_for_captions(copied, monkeypatch):
@@ -345,10 +320,6 @@ def sorted_ranks(queries, query_images, candidates, candidate_images):
     """The place of the first own candidate, where all are sorted by score, and equal ones stay in order."""
     order = np.argsort(-(np.float64(queries) @ np.float64(candidates).T), axis=1, kind="stable")
     return (candidate_images[order] == query_images[:, None]).argmax(1)
-
-
-def unit(features):
-    return features / np.linalg.norm(features, axis=1, keepdims=True)
 
 
 def results(images, captions, image_of, rank=RANK):
