@@ -32,7 +32,7 @@ def plain(config):
 
 def test_numbers_equal_a_plain_evaluation(config, frequency_table, tmp_path, make_model):
     table, counts = frequency_table
-    config.eval.update({"class_frequency": str(table), "similarity": True, "save_features": True})
+    config.eval.class_frequency = str(table)
     evaluate_published(config, tmp_path / "run")
     features, labels, head = plain(config)
     cosines = unit(features) @ head.T
@@ -47,21 +47,13 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, tmp_path, mak
     in_five = [label in np.argsort(-row)[:5] for label, row in zip(labels, cosines)]
     assert line["top5"] == pytest.approx(100 * np.mean(in_five))
     assert line["corr_acc"] == pytest.approx(spearmanr(counts, accuracy).statistic)
-    logits = np.exp(float(load(make_model(1)).model.logit_scale[...])) * cosines
-    confidence, tail = softmax(logits).max(1), np.argsort(-counts, kind="stable")[-33:]
-    of_class = np.array([confidence[labels == c].mean() for c in range(CLASSES)])
-    assert line["overconfidence_tail"] == pytest.approx(100 * (of_class - accuracy)[tail].mean(), abs=0.01)
     assert line["corr_pred"] == pytest.approx(spearmanr(counts, confusion.sum(0)).statistic)
     assert line["tail"] == pytest.approx(100 * accuracy[np.argsort(-counts, kind="stable")[-33:]].mean())
-    assert line["image_text_similarity"] == pytest.approx(cosines[np.arange(IMAGES), labels].mean(), abs=1e-5)
 
     directory = tmp_path / "run" / "eval" / FILES
     written = read_frequency(directory / "class_frequency.tsv")
     np.testing.assert_array_equal(written[1], counts)
     assert len(written[0]) == CLASSES
-    np.testing.assert_allclose(np.load(directory / "features.npy"), features, atol=1e-5)
-    np.testing.assert_array_equal(np.load(directory / "labels.npy"), labels)
-    np.testing.assert_allclose(np.load(directory / "head.npy"), head, atol=1e-5)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["eval.models"] == [str(make_model(1))]
 
 
