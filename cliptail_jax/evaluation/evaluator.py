@@ -1,11 +1,10 @@
 """Evaluates a model on sets, with the same pass, numbers and files for every kind of model."""
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -40,7 +39,7 @@ from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.retrieval import RetrievalResults
-from cliptail_jax.metrics.similarity import ClassSimilarities, Similarities
+from cliptail_jax.metrics.similarity import ClassSimilarities
 from cliptail_jax.parallel.sharding import local_rows
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 
@@ -64,38 +63,20 @@ class Task:
     writes_frequency: bool
 
 
-@dataclasses.dataclass
-class Measured:
+class Measured(NamedTuple):
     """The result of a pass over a set.
 
     Attributes:
         counts: as `counting.count_shapes` lists them.
         predicted: of each row of the set; UNKNOWN for unreadable images.
-        head: the class embeddings.
-        features: the result of `FeatureCollector`; None if no option needs it.
-        similarities: None if no option needs them.
-        options: `config.eval`.
+        values: other measures of each class.
+        saved: the arrays that are written to .npy files.
     """
 
     counts: Mapping[str, np.ndarray]
     predicted: Int[np.ndarray, " row"]
-    head: Float[np.ndarray, "class dim"]
-    features: Mapping[str, np.ndarray] | None
-    similarities: Similarities | None
-    options: ConfigDict
-
-    @functools.cached_property
-    def values(self) -> dict[str, Float[np.ndarray, " class"]]:
-        """Other measures of each class. Computed on first use, since they are not used if a later pass is interrupted."""
-        values = self.similarities._asdict() if self.similarities else {}
-        if not self.options.neural_collapse:
-            return values
-        features, labels = self.features["features"], self.features["labels"]
-        return neural_collapse(features, labels, self.head)._asdict() | values
-
-    def saved(self) -> dict[str, np.ndarray]:
-        """The arrays that are written to .npy files."""
-        return {**self.features, "head": self.head} if self.options.save_features else {}
+    values: Mapping[str, Float[np.ndarray, " class"]]
+    saved: Mapping[str, np.ndarray]
 
 
 class Evaluator:
@@ -151,14 +132,12 @@ class Evaluator:
         if give_up():
             return None
         check_counts(counts, opened.name)
-        return Measured(
-            counts,
-            in_rows(slots, len(variant), options.batch_size),
-            head.embeddings,
-            collector.result() if collector else None,
-            similarities.result() if similarities else None,
-            options,
-        )
+        found = collector.result() if collector else {}
+        values = similarities.result()._asdict() if similarities else {}
+        if options.neural_collapse:
+            values = neural_collapse(found["features"], found["labels"], head.embeddings)._asdict() | values
+        saved = {**found, "head": head.embeddings} if options.save_features else {}
+        return Measured(counts, in_rows(slots, len(variant), options.batch_size), values, saved)
 
     def retrieve(
         self,
@@ -226,7 +205,7 @@ def write_evaluation(workdir: Path, task: Task, about: Mapping[str, Any], measur
         write_arrays(
             directory,
             measured.counts,
-            measured.saved(),
+            measured.saved,
             task.class_groups,
             measured.values,
             measured.predicted,
