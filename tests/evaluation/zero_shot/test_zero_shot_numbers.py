@@ -91,11 +91,11 @@ def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_pr
 
 
 def test_weights_that_are_split_over_devices_give_the_same_numbers(config, tmp_path):
-    for fsdp in (1, 4):
-        config.mesh.fsdp = fsdp
-        evaluate_published(config, tmp_path / str(fsdp))
-    (_, whole), (_, split) = (evaluation_files(tmp_path / str(fsdp)) for fsdp in (1, 4))
-    np.testing.assert_array_equal(split["confusion"], whole["confusion"])
+    config.mesh.fsdp = 4
+    evaluate_published(config, tmp_path)
+    features, _, head = plain(config)
+    predicted = (unit(features) @ head.T).argmax(1)
+    np.testing.assert_array_equal(evaluation_files(tmp_path)[1]["predicted"], predicted)
 
 
 def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
@@ -123,6 +123,3 @@ def test_names_in_templates_and_the_same_prompts_by_class_give_the_same_numbers(
     assert named["settings"]["prompts"] == by_class["settings"]["prompts"]
     confusion = [np.load(tmp_path / run / "eval/glyphs_test/latest.npz")["confusion"] for run in ("named", "by_class")]
     np.testing.assert_array_equal(*confusion)
-    config.eval.templates = "photo"
-    (builtin,) = evaluate_published(config, tmp_path / "builtin")
-    assert builtin["settings"]["prompts"] != named["settings"]["prompts"]
