@@ -94,12 +94,14 @@ def bootstrap(
 @functools.lru_cache(maxsize=2048)  # a study compares each run with several others, and reports it alone
 def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], seed: int) -> Bootstrapped:
     sample = np.frombuffer(content).reshape(shape)
-    parts: list[np.ndarray] = []
+    value, parts = statistic(*sample), []
     for chosen in resamples_of(shape[-1], seed):
-        parts.append(_resample(statistic, sample, chosen, check=not parts))
+        parts.append(statistic(*sample[..., chosen]))
+        if len(parts) == 1:
+            _check_axes(statistic, sample, chosen, value, parts[0])
     resampled = np.concatenate(parts)
     resampled.setflags(write=False)
-    return Bootstrapped(float(statistic(*sample)), resampled)
+    return Bootstrapped(float(value), resampled)
 
 
 def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resample class"]]:
@@ -109,16 +111,14 @@ def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resam
         yield rng.integers(0, max(classes, 1), (min(at_once, RESAMPLES - start), classes))
 
 
-def _resample(
-    statistic: Callable[..., Float[np.ndarray, "..."] | float],
+def _check_axes(
+    statistic: Callable,
     sample: Float[np.ndarray, "variable *run class"],
     chosen: Int[np.ndarray, "resample class"],
-    check: bool,
-) -> Float[np.ndarray, " resample"]:
-    resampled = statistic(*sample[..., chosen])
-    if not check:
-        return resampled
-    value = statistic(*sample)
+    value: Float[np.ndarray, "..."] | float,
+    resampled: Float[np.ndarray, "..."] | float,
+) -> None:
+    """Raise ValueError unless the statistic of the sample and of resamples of its classes are over runs and classes."""
     if np.shape(value) or np.shape(resampled) != chosen.shape[:1]:
         raise ValueError(
             f"the statistic {statistic.__name__} returns {np.shape(value)} for variables [*run, class] and "
@@ -128,7 +128,6 @@ def _resample(
     # With as many classes as resamples, shapes alone do not distinguish the axes.
     if not np.isclose(resampled[0], statistic(*sample[..., chosen[0]]), equal_nan=True):
         raise ValueError(f"the statistic {statistic.__name__} of a resample depends on the other resamples")
-    return resampled
 
 
 def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:

@@ -62,8 +62,9 @@ def firth_regression(
     return _regression(data.tobytes(), data.shape)
 
 
-# `images_for_half` has the resamples of `odds_slope`, in as many blocks for 1,000 classes.
-@functools.lru_cache(maxsize=8)
+# `images_for_half` has the regressions of `odds_slope`: for 1,000 classes, those of the sample, of eight blocks of resamples
+# and of the resample by which `bootstrap` checks the statistic.
+@functools.lru_cache(maxsize=10)
 def _regression(
     content: bytes, shape: tuple[int, ...]
 ) -> tuple[Float[np.ndarray, "..."] | float, Float[np.ndarray, "..."] | float]:
