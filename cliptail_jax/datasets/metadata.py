@@ -36,15 +36,12 @@ def clean_name(name: str) -> str:
     return " ".join(name.replace("_", " ").split())
 
 
-def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
+def load_metadata(folder: pathlib.Path, split: str) -> pyarrow.Table:
     """The scalar numbers and texts of each record, in record order, and 'superclass', the name of a 'coarse_label'.
 
     'label' is -1 in a set without labels. With CIFAR-100's superclasses, 'kind_of' is derived from 'superclass', as
     people write it. The table is beside the shards. If it is missing or damaged, it is made again from the records and
     saved, unless the folder is read-only.
-
-    Args:
-        columns: the columns to read, in this order; all by default.
 
     Raises:
         UserError: The table belongs to other shards or other class names, a label is not that of a class, or a file cannot
@@ -54,9 +51,8 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
     info, features = records.dataset_info.splits[split], records.dataset_info.features
     shards = fingerprint(info.filepaths, info.shard_lengths)
     path = table_path(folder, split)
-    stored = columns and list(dict.fromkeys(SUPERCLASS if name == KIND_OF else name for name in columns))
     try:
-        table = read_table(path, features, stored)
+        table = read_table(path, features)
     except FileNotFoundError:
         table = None
     except DamagedTableError as damage:
@@ -74,12 +70,12 @@ def load_metadata(folder: pathlib.Path, split: str, columns: Sequence[str] | Non
             f"the change is yours, remove the tables metadata-*.parquet beside them"
         )
     check_labels(dict(zip(table.column_names, table.columns)), features, lambda record: path, "remove it")
-    if "label" not in table.column_names and (columns is None or "label" in columns):
+    if "label" not in table.column_names:
         table = table.append_column("label", pyarrow.array(np.full(len(table), -1)))
     if SUPERCLASS in table.column_names and has_written_superclasses(features):
         written = map(kind_of, table[SUPERCLASS].to_pylist())
         table = table.append_column(KIND_OF, pyarrow.array(written, pyarrow.string()))
-    return table.drop_columns("record") if columns is None else table.select(list(columns))
+    return table.drop_columns("record")
 
 
 def has_written_superclasses(features: tfds.features.FeaturesDict) -> bool:
@@ -96,14 +92,13 @@ def check_labels(
 ) -> None:
     """Raises UserError if a label is neither that of a class nor -1, for none; `file_of` gives a record's file."""
     for name, label in class_labels(features).items():
-        if name in columns:
-            labels, classes = np.asarray(columns[name], float), label.num_classes  # nan where there is nothing
-            if len(wrong := np.flatnonzero(~((labels >= -1) & (labels < classes)))):
-                record = int(wrong[0])
-                raise UserError(
-                    f"{file_of(record)}: record {record} has the {name} {columns[name][record]}, and there are {classes} "
-                    f"classes; {remedy}"
-                )
+        labels, classes = np.asarray(columns[name], float), label.num_classes  # nan where there is nothing
+        if len(wrong := np.flatnonzero(~((labels >= -1) & (labels < classes)))):
+            record = int(wrong[0])
+            raise UserError(
+                f"{file_of(record)}: record {record} has the {name} {columns[name][record]}, and there are {classes} "
+                f"classes; {remedy}"
+            )
 
 
 def scan(records: ArrayRecordDataSource) -> pyarrow.Table:

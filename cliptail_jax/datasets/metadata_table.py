@@ -63,10 +63,8 @@ class DamagedTableError(Exception):
     """A table is damaged. The message continues a sentence that begins with the table's name."""
 
 
-def read_table(
-    path: pathlib.Path, features: tfds.features.FeaturesDict, columns: Sequence[str] | None = None
-) -> pyarrow.Table:
-    """Reads the column 'record' and the given columns, by default all.
+def read_table(path: pathlib.Path, features: tfds.features.FeaturesDict) -> pyarrow.Table:
+    """Reads the table of a set with these features.
 
     Raises:
         FileNotFoundError: There is no table.
@@ -79,7 +77,7 @@ def read_table(
         # The pages' checksums do not cover the schema.
         if b"shards" not in (file.schema_arrow.metadata or {}) or not file.schema_arrow.equals(table_schema(features)):
             raise DamagedTableError("is damaged: its schema is not that of the data set")
-        return file.read(None if columns is None else ["record", *columns])
+        return file.read()
     except FileNotFoundError:
         raise
     except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:  # ValueError: a name is not UTF-8
@@ -94,7 +92,7 @@ def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
         return f"it has {len(table):,} rows, and they {count:,} records"
     if table.schema.metadata[b"shards"].decode() != shards:
         return "it was made for shards of other names or sizes (its fingerprint is not theirs)"
-    if "record" not in table.column_names or not np.array_equal(table["record"].to_numpy(), np.arange(count)):
+    if not np.array_equal(table["record"].to_numpy(), np.arange(count)):
         return "its rows are not in the order of their records"
     return ""
 

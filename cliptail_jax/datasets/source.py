@@ -53,10 +53,6 @@ class Source:
         """The re-encoding of its images when it was built: `short_side` and `quality`; {} for none."""
         return encoding(self.folder)
 
-    def columns(self, *names: str) -> pyarrow.Table:
-        """Some columns of the metadata, without reading the others."""
-        return load_metadata(self.folder, self.split, names)
-
     def encoded_images(self, indices: Iterable[int | np.integer]) -> list[bytes]:
         """The records' encoded images (PNG or JPEG); b"" if the shard is damaged there."""
         indices = [int(index) for index in indices]

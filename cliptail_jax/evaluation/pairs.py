@@ -74,7 +74,7 @@ def open_pairs(
     if source.class_names and not at:
         return None
     fields = caption_fields(name, source, tuple(own_fields.split("+")) if at else fields, default_fields)
-    texts = joined_words(source.columns(*fields), fields)
+    texts = joined_words(source.metadata, fields)
     records = np.flatnonzero(pc.not_equal(texts, "").to_numpy())
     images = images_of(source)[records]
     first, image_of = np.unique(images, return_index=True, return_inverse=True)[1:]

@@ -113,8 +113,8 @@ def builder_labels(source: Source) -> tuple[str, ...]:
         return source.class_names
     labels = list(source.class_names)
     if "label_name" in source.metadata.column_names:
-        table = source.columns("label", "label_name")
-        for label, name in set(zip(table["label"].to_pylist(), table["label_name"].to_pylist())):
+        of_record = (source.metadata[column].to_pylist() for column in ("label", "label_name"))
+        for label, name in set(zip(*of_record)):
             labels[label] = name
     return tuple(labels)
 

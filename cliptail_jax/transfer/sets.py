@@ -33,7 +33,7 @@ class OpenedTransferSet:
         """
         source = self.sources[split]
         if not self.chosen.has_objects:
-            labels = source.columns("label")["label"].to_numpy()
+            labels = source.metadata["label"].to_numpy()
             if len(without := np.flatnonzero(labels < 0)):
                 raise UserError(
                     f"{len(without):,} records of {source.name}:{split} have no label, such as record {without[0]}: choose a "

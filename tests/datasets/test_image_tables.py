@@ -86,10 +86,10 @@ def test_lists_are_read_from_json_and_from_shards_too(tmp_path):
     fields = json.dumps({"texts": ["a dog", "a hound"], "more": ["b"]}).encode()
     (tmp_path / "s.tar").write_bytes(archive({"7.jpg": IMAGES[0], "7.json": fields}))
     build("image_text/shards", str(tmp_path / "tfds"), raw=str(tmp_path / "s.tar"), caption_columns="texts,more")
-    table = open_source("image_text/shards", str(tmp_path / "tfds"), "train").columns("filename", "texts", "more")
+    table = open_source("image_text/shards", str(tmp_path / "tfds"), "train").metadata
     assert table.to_pylist() == [
-        {"filename": "s/7", "texts": "a dog", "more": "b"},
-        {"filename": "s/7", "texts": "a hound", "more": ""},
+        {"filename": "s/7", "more": "b", "texts": "a dog", "label": -1},
+        {"filename": "s/7", "more": "", "texts": "a hound", "label": -1},
     ]
 
 

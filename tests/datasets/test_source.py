@@ -149,8 +149,7 @@ def test_set_without_labels_has_no_classes_and_label_minus_one(copied_glyphs):
     (folder / "metadata-train.parquet").unlink()
     source = open_source("letters", str(data_dir), "train")
     assert (source.class_names, source.wnids) == ((), None)
-    assert source.metadata["label"].to_pylist() == source.columns("label")["label"].to_pylist() == 300 * [-1]
-    assert source.columns("title").column_names == ["title"]
+    assert source.metadata["label"].to_pylist() == 300 * [-1]
 
 
 def test_latest_version_is_opened_unless_one_is_named(copied_glyphs):
