@@ -6,7 +6,7 @@ is built. The queries then choose in order.
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import jax
@@ -49,30 +49,26 @@ def merge_block(
     return best_of(scores, rows, best, first + places)
 
 
-class Search:
-    """Keeps the best rows of every query. Of equally similar rows, the first in the corpus is better."""
+def best_rows(
+    queries: Float[np.ndarray, "query dim"], corpus: Iterable[Float[np.ndarray, "_ dim"]], neighbours: int
+) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"], int]:
+    """Each query's best similarities and corpus rows, best first, and the number of rows of the corpus.
 
-    def __init__(self, queries: Float[np.ndarray, "query dim"], neighbours: int):
-        chunks = range(0, len(queries), QUERIES)
-        self._queries = [jnp.asarray(queries[start : start + QUERIES]) for start in chunks]
-        self._scores = [jnp.full((len(q), neighbours), -jnp.inf) for q in self._queries]
-        self._rows = [jnp.full((len(q), neighbours), NO_ROW, jnp.int32) for q in self._queries]
-        self.seen = 0
-
-    def add(self, rows: Float[np.ndarray, "row dim"]) -> None:
-        """Compares the next rows of the corpus."""
+    Of equally similar rows, the first in the corpus is better. If the corpus is too small, the rest is -inf and -1.
+    """
+    chunks = [jnp.asarray(queries[start : start + QUERIES]) for start in range(0, len(queries), QUERIES)]
+    shapes = [(len(chunk), neighbours) for chunk in chunks]
+    best = [(jnp.full(shape, -jnp.inf), jnp.full(shape, NO_ROW, jnp.int32)) for shape in shapes]
+    seen = 0
+    for rows in corpus:
         for start in range(0, len(rows), BLOCK):
             size = min(BLOCK, len(rows) - start)
             block = jnp.asarray(np.resize(rows[start : start + size], (BLOCK, rows.shape[1])))  # one compiled shape
-            for i, queries in enumerate(self._queries):
-                self._scores[i], self._rows[i] = merge_block(
-                    self._scores[i], self._rows[i], queries, block, jnp.int32(self.seen), jnp.int32(size)
-                )
-            self.seen += size
-
-    def result(self) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:
-        """Each query's best similarities and corpus rows, best first; -inf and -1 if the corpus is too small."""
-        return tuple(np.concatenate([np.asarray(part) for part in parts]) for parts in (self._scores, self._rows))
+            place = jnp.int32(seen), jnp.int32(size)
+            best = [merge_block(*found, chunk, block, *place) for found, chunk in zip(best, chunks)]
+            seen += size
+    scores, rows = (np.concatenate(parts) for parts in zip(*best))
+    return scores, rows, seen
 
 
 def assign(rows: Int[np.ndarray, "query k"]) -> Int[np.ndarray, " query"]:
@@ -149,12 +145,10 @@ def search_part(part: Path, folder: Path, text: str, load_embedder: Callable[[],
     done = folder / f"{part.name}.npz"
     if done.exists():
         return 0
-    search = Search(np.load(folder / "queries.npy"), neighbours)
-    for table in tables(part, {text: "text"}):
-        search.add(load_embedder()(table[text].to_pylist()))
-    scores, rows = search.result()
-    save_arrays(done, scores=scores, rows=rows, seen=np.int64(search.seen))
-    return search.seen
+    corpus = (load_embedder()(table[text].to_pylist()) for table in tables(part, {text: "text"}))
+    scores, rows, seen = best_rows(np.load(folder / "queries.npy"), corpus, neighbours)
+    save_arrays(done, scores=scores, rows=rows, seen=np.int64(seen))
+    return seen
 
 
 def merged(folder: Path, parts: Sequence[Path]) -> tuple[Float[np.ndarray, "query k"], Int[np.ndarray, "query k"]]:

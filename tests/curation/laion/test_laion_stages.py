@@ -95,10 +95,8 @@ def test_search_finds_the_best_rows_of_a_corpus_that_comes_in_blocks(monkeypatch
     rng = np.random.default_rng(0)
     queries, corpus = rng.normal(size=(20, 8)).astype(np.float32), rng.normal(size=(130, 8)).astype(np.float32)
     corpus[100] = corpus[3]  # a tie
-    search = retrieval.Search(queries, neighbours=10)
-    search.add(corpus[:50])
-    search.add(corpus[50:])
-    scores, rows = search.result()
+    scores, rows, seen = retrieval.best_rows(queries, [corpus[:50], corpus[50:]], neighbours=10)
+    assert seen == len(corpus)
     direct = queries.astype(np.float64) @ corpus.T.astype(np.float64)
     expected = np.argsort(-np.round(direct, 5), axis=1, kind="stable")[:, :10]
     np.testing.assert_array_equal(rows, expected)
