@@ -99,12 +99,6 @@ def test_wrong_labels_are_the_classes_that_distractors_name_and_leave_the_truth_
     ]
 
 
-def test_fingerprint_covers_wrong_labels():
-    noises = [{}, {"noise": 0.1}, {"noise": 0.2}, {"noise": 0.2, "noise_sampling": "frequency"}]
-    assert len({variant_of(labels=noise).fingerprint() for noise in noises}) == 4
-    assert variant_of(labels=noises[1]).fingerprint() == variant_of(labels=noises[1]).fingerprint()
-
-
 def test_note_has_the_purity_of_head_mid_and_tail():
     labels = np.repeat([0, 1, 2], [6, 3, 1])
     given = np.where(np.arange(10) == 0, 2, labels)
