@@ -165,10 +165,8 @@ def test_built_records_are_the_pictures_in_balanced_order(glyphs_dir):
     train, test = (open_source("glyphs", str(glyphs_dir), split) for split in ("train", "test"))
     assert (len(train), len(test)) == (300, 100)
     assert train.metadata["label"].to_pylist() == 3 * list(range(100))
-    assert train.encoded_images([107, 0]) == [
-        make_example(SEED, "train", 7, 1)["image"],
-        make_example(SEED, "train", 0, 0)["image"],
-    ]
+    first, other = (make_example(SEED, "train", label, index)["image"] for label, index in ((0, 0), (7, 1)))
+    assert train.encoded_images([107, 0, 107]) == [other, first, other] and train.encoded_images([]) == []
     assert test.encoded_images([42]) == [make_example(SEED, "test", 42, 0)["image"]]
     assert all(np.asarray(Image.open(io.BytesIO(png))).shape == (32, 32, 3) for png in test.encoded_images(range(100)))
 

@@ -151,11 +151,15 @@ def test_every_file_is_checked_before_any_is_read(tmp_path, monkeypatch):
         (["notes.md"], {}, "has neither shards .* nor parquet files"),
         (["x.tar", "x.tsv"], {"raw": "*"}, "has shards .* and tables: name either by a glob"),
         (["x.tar"], {"caption_columns": "title"}, "x.tar has no samples with the field 'title'; they have caption"),
+        (["t.txt"], {"raw": "t.txt"}, "t.txt is not a table"),
+        (["t.parquet"], {"raw": "t.parquet"}, "t.parquet: .*size is 0"),
+        (["t.jsonl"], {"raw": "t.jsonl"}, "t.jsonl gives no record of the split .train. .it is empty"),
     ],
 )
-def test_files_that_do_not_belong_together_are_refused_in_one_line(tmp_path, files, options, message):
+def test_files_that_are_no_tables_or_not_of_one_kind_are_refused_in_one_line(tmp_path, files, options, message):
     for name in files:
         (tmp_path / name).write_bytes(archive({"1.jpg": IMAGES[0], "1.txt": b"one"}) if name.endswith("tar") else b"")
     options = dict(options)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as error:
         built(tmp_path, tmp_path / options.pop("raw", ""), **options)
+    assert "\n" not in str(error.value)

@@ -135,18 +135,3 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
     (tmp_path / "one.tar").write_bytes(archive(files))
     build("image_text", str(tmp_path), raw=str(tmp_path / "one.tar"))
     assert [row["caption"] for row in open_rows(tmp_path)[1]] == ["one", "three"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("t.txt", b"a caption", "t.txt is not a table"),
-        ("t.parquet", b"PAR1", "t.parquet: .*footer"),
-        ("t.csv", b"filepath,caption\n", "gives no record"),
-    ],
-)
-def test_bad_table_is_an_error_that_names_it(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=message) as error:
-        build("image_text", str(tmp_path / "tfds"), raw=str(tmp_path / name))
-    assert "\n" not in str(error.value)

@@ -103,8 +103,6 @@ def test_what_cannot_be_used_is_skipped_and_counted(tmp_path, capsys):
         "of unknown WordNet ids such as 'n99999999'": 2,
     }
     assert line.startswith(f"imagenet_captions: {folder} (3 train records, 0 MB, skipped ") and line.count("\n") == 1
-    for reason in ("1 without an image", "2 of unknown WordNet ids such as 'n99999999'"):
-        assert reason in line
 
 
 def replace_captions(raw, content):

@@ -14,37 +14,21 @@ from configs import sup
 from tests.datasets.prepared_files import damage, flip_bit
 
 
-def count_scans(monkeypatch):
-    scans = []
-    scan = metadata.scan
-    monkeypatch.setattr(metadata, "scan", lambda records: scans.append(len(records)) or scan(records))
-    return scans
-
-
 def rewritten(change):
     """Changes the table in a file."""
     return lambda path: pyarrow.parquet.write_table(change(pyarrow.parquet.read_table(path)), path)
 
 
-def test_metadata_is_scanned_once_and_saved_beside_the_shards(copied_glyphs, monkeypatch):
-    data_dir, folder = copied_glyphs
-    (folder / "metadata-train.parquet").unlink()
-    scans = count_scans(monkeypatch)
-    scanned = open_source("letters", str(data_dir), "train").metadata
-    assert open_source("letters", str(data_dir), "train").metadata.equals(scanned)
-    assert scans == [300]
-    assert sorted(file.name for file in folder.glob("metadata*")) == ["metadata-test.parquet", "metadata-train.parquet"]
-
-
 @pytest.mark.parametrize(
     "corrupt",
     [
+        lambda path: path.unlink(),
         lambda path: path.write_bytes(b""),
         lambda path: flip_bit(path, path.read_bytes().rindex(b"schema") + 20),
         rewritten(lambda table: table.replace_schema_metadata({})),
     ],
 )
-def test_metadata_that_is_damaged_is_scanned_again(copied_glyphs, monkeypatch, capsys, corrupt):
+def test_metadata_that_is_missing_or_damaged_is_scanned_once_and_saved(copied_glyphs, monkeypatch, capsys, corrupt):
     data_dir, folder = copied_glyphs
     path = folder / "metadata-train.parquet"
     right = pyarrow.parquet.read_table(path)

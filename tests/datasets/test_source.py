@@ -41,13 +41,6 @@ def test_cifar100_opens_with_cleaned_names_and_superclasses(tmp_path):
     assert set(source.metadata["label"].value_counts().field("counts").to_pylist()) == {100}
 
 
-def test_images_come_in_the_order_asked_for_repeats_included(glyphs_dir):
-    source = open_source("glyphs", str(glyphs_dir), "train")
-    a, b, c = (source.encoded_images([index])[0] for index in (5, 299, 0))
-    assert source.encoded_images([5, 299, 0, 5]) == [a, b, c, a]
-    assert source.encoded_images([]) == []
-
-
 def test_source_pickles_small_and_works_on_the_other_side(glyphs_dir):
     source = open_source("glyphs", str(glyphs_dir), "train")
     images, table = source.encoded_images([3, 1]), source.metadata
@@ -77,13 +70,6 @@ def test_shard_that_cannot_be_read_at_all_is_an_error_that_names_it(copied_glyph
     shard = damage(folder, "end")
     with pytest.raises(UserError, match=f"{shard} cannot be read: .*; remove the data set and prepare it again"):
         open_source("letters", str(data_dir), "train").encoded_images([3])
-
-
-def test_class_names_come_from_a_vocabulary_file(glyphs_dir, tmp_path):
-    names = [f"letter_{number}" for number in range(100)]
-    (tmp_path / "names.json").write_text(json.dumps([{"name": name, "synonyms": []} for name in names]))
-    source = open_source("glyphs", str(glyphs_dir), "test", str(tmp_path / "names.json"))
-    assert source.class_names == tuple(names)
 
 
 def test_missing_set_is_an_error_that_says_what_is_there_and_how_to_prepare_it(glyphs_dir):
