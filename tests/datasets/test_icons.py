@@ -5,12 +5,14 @@ import io
 import itertools
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cliptail_jax.concepts.vocabulary import load_vocabulary, vocabulary_names
+from cliptail_jax.concepts.workers import worker_processes
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.icons import families, icons, marks
@@ -102,7 +104,7 @@ def lists(tmp_path, monkeypatch):
 @pytest.fixture
 def raw(tmp_path, lists, monkeypatch):
     pytest.importorskip("resvg_py", reason="resvg-py, which renders the drawings, is not installed")
-    monkeypatch.setattr(icons, "usable_cores", lambda: 1)  # processes that render, which take longer to start
+    monkeypatch.setattr(icons, "worker_processes", ThreadPoolExecutor)  # processes take longer to start
     return write_iconify(tmp_path / "iconify.tgz", *SETS)
 
 
@@ -219,8 +221,10 @@ def test_records_have_images_labels_and_texts(tmp_path, raw, capsys):
     assert info.redistribution_info.license == "Apache-2.0, CC-BY-4.0, MIT"
 
 
-def test_the_same_file_gives_the_same_bytes(tmp_path, raw):
-    first, second = (build("icons", str(tmp_path / name), raw=str(raw)) for name in ("a", "b"))
+def test_the_same_file_gives_the_same_bytes_also_in_processes(tmp_path, raw, monkeypatch):
+    first = build("icons", str(tmp_path / "a"), raw=str(raw))
+    monkeypatch.setattr(icons, "worker_processes", lambda _: worker_processes(1))
+    second = build("icons", str(tmp_path / "b"), raw=str(raw))
     files = sorted(path.name for path in first.iterdir())
     assert any(name.startswith("icons-test") for name in files)
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files if "array_record" in name)
