@@ -34,19 +34,22 @@ TEXTS = [
 ]
 
 
-def direct_match(text):
-    """The rule, lemma by lemma."""
+def direct_matches(texts):
+    """The rule, text by text and lemma by lemma: the class of each text, None if it names none or several."""
     lemmas = [(n.replace("_", " "), c) for c, w in enumerate(imagenet_wnids()) for n in set(synset(w).lemma_names())]
     times = Counter(lemma for lemma, _ in lemmas)
-    spaced = "".join(" " if c in string.punctuation else c for c in text)
-    found = {c for lemma, c in lemmas if times[lemma] == 1 and re.search(rf"(?:^| ){re.escape(lemma)}(?: |$)", spaced)}
-    return found.pop() if len(found) == 1 else None
+    of_one = [(re.compile(rf"(?:^| ){re.escape(lemma)}(?: |$)"), c) for lemma, c in lemmas if times[lemma] == 1]
+    for text in texts:
+        spaced = "".join(" " if c in string.punctuation else c for c in text)
+        found = {c for pattern, c in of_one if pattern.search(spaced)}
+        yield found.pop() if len(found) == 1 else None
 
 
 def test_match_is_the_rule():
     table = match(pa.table({"URL": [f"u{i}" for i in range(len(TEXTS))], "TEXT": TEXTS}), "TEXT")
     got = dict(zip(table["URL"].to_pylist(), table["label"].to_pylist()))
-    expected = {f"u{i}": label for i, text in enumerate(TEXTS) if (label := direct_match(text or "")) is not None}
+    direct = direct_matches(text or "" for text in TEXTS)
+    expected = {f"u{i}": label for i, label in enumerate(direct) if label is not None}
     assert got == expected
     assert set(expected) == {"u0", "u3", "u4", "u9"}
     assert table["wnid"].to_pylist() == [imagenet_wnids()[label] for label in table["label"].to_pylist()]
