@@ -48,20 +48,6 @@ def test_splits_and_labels_are_the_published_ones(tmp_path, raw, capsys):
     assert skipped(tmp_path / "birdsnap" / "1.0.0", "test") == {}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda raw: (raw / "download" / "images").rename(raw / "x"), "neither download/images/ nor images/: run"),
-        (lambda raw: (raw / "test_images.txt").unlink(), "has no test_images.txt"),
-        (lambda raw: (raw / "species.txt").write_text(SPECIES + "9\tDodo\tR\tDodo\n"), "has the species 'Dodo'"),
-    ],
-)
-def test_raw_data_that_lack_something_are_an_error(tmp_path, raw, change, message):
-    change(raw)
-    with pytest.raises(UserError, match=message):
-        build("birdsnap", str(tmp_path), raw=str(raw))
-
-
 LISTS = {
     "variant_train": "1025794 707-320\n1340192 F-16A/B\n",
     "variant_val": "0056978 DC-10\n",
@@ -108,19 +94,19 @@ def test_variants_are_built_unless_a_config_is_named(tmp_path, aircraft, capsys)
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "message"),
+    ("name", "file", "content", "message"),
     [
-        (
-            *("fgvc_aircraft", lambda data: (data / "images_variant_val.txt").write_text("0056978 Airship\n")),
-            "images_variant_val.txt has the class 'Airship'",
-        ),
-        (
-            *("fgvc_aircraft/family", lambda data: (data / "images_family_test.txt").unlink()),
-            "has no data/images_family_test.txt",
-        ),
+        ("birdsnap", "test_images.txt", None, "has no test_images.txt"),
+        ("birdsnap", "species.txt", SPECIES + "9\tDodo\tR\tDodo\n", "species.txt has the species 'Dodo'"),
+        ("birdsnap", "download", None, "neither download/images/ nor images/: run"),
+        ("fgvc_aircraft", "data/images_variant_val.txt", "005 Airship\n", "_val.txt has the class 'Airship'"),
+        ("fgvc_aircraft/family", "data/images_family_test.txt", None, "has no data/images_family_test.txt"),
     ],
 )
-def test_unknown_class_or_missing_list_is_an_error_that_names_it(tmp_path, aircraft, name, change, message):
-    change(aircraft / "data")
+def test_unknown_class_or_missing_file_is_an_error_that_names_it(tmp_path, request, name, file, content, message):
+    raw = request.getfixturevalue("raw" if name == "birdsnap" else "aircraft")
+    (raw / file).rename(tmp_path / "as it was")
+    if content:
+        (raw / file).write_text(content)
     with pytest.raises(UserError, match=message):
-        build(name, str(tmp_path), raw=str(aircraft))
+        build(name, str(tmp_path), raw=str(raw))
