@@ -52,9 +52,7 @@ def load_metadata(folder: pathlib.Path, split: str) -> pyarrow.Table:
     shards = fingerprint(info.filepaths, info.shard_lengths)
     path = table_path(folder, split)
     try:
-        table = read_table(path, features)
-    except FileNotFoundError:
-        table = None
+        table = read_table(path, features) if path.exists() else None
     except DamagedTableError as damage:
         print(f"note: {path} {damage}; it is made again from the shards", file=sys.stderr)
         table = None

@@ -67,7 +67,6 @@ def read_table(path: pathlib.Path, features: tfds.features.FeaturesDict) -> pyar
     """Reads the table of a set with these features.
 
     Raises:
-        FileNotFoundError: There is no table.
         DamagedTableError: It is damaged.
         UserError: The file cannot be read.
     """
@@ -78,8 +77,6 @@ def read_table(path: pathlib.Path, features: tfds.features.FeaturesDict) -> pyar
         if b"shards" not in (file.schema_arrow.metadata or {}) or not file.schema_arrow.equals(table_schema(features)):
             raise DamagedTableError("is damaged: its schema is not that of the data set")
         return file.read()
-    except FileNotFoundError:
-        raise
     except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:  # ValueError: a name is not UTF-8
         if getattr(error, "errno", None):
             raise UserError(f"metadata table {path} cannot be read: {error.strerror}") from error
