@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cliptail_jax.concepts import vocabulary
 from cliptail_jax.datasets.icons import families, marks
@@ -32,7 +34,7 @@ SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}  # of the pairs
 LARGE = 0.02  # share of all pairs
 SIMILAR = 0.99
 SHARED = 1 / 3
-DIMENSIONS = 32  # of the projection by which candidates for similar drawings are found
+ROWS = 256  # drawings that are compared with all others at a time
 LOGO_DESIGNERS, EMOJI_SETS = 6, 3
 TEST_IMAGES, TEST_FAMILIES, TRAIN_FAMILIES = 8, 4, 5
 WORDS = """
@@ -147,27 +149,13 @@ def path_data(body: str) -> str:
 
 
 def similar_pairs(pixels: Float[np.ndarray, "drawing 256"]) -> Int[np.ndarray, "pair 2"]:
-    """The pairs of drawings, 16 × 16 grey levels less their mean, with a cosine above 0.99.
-
-    The distance of such unit vectors is below √0.02, and so is that of their projections on the principal components.
-    Drawings are sorted by the first component, so that each is compared with a window only.
-    """
+    """The pairs of drawings, 16 × 16 grey levels less their mean, with a cosine above 0.99."""
     unit = pixels - pixels.mean(1, keepdims=True)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
-    _, axes = np.linalg.eigh(unit.T @ unit)
-    projected = unit @ axes[:, : -DIMENSIONS - 1 : -1]
-    order = np.argsort(projected[:, 0], kind="stable")
-    unit, projected = unit[order], projected[order]
-    farthest, block, found = np.sqrt(2 - 2 * SIMILAR), 1024, []
-    for start in range(0, len(unit), block):
-        rows = slice(start, start + block)
-        end = np.searchsorted(projected[:, 0], projected[rows, 0][-1] + farthest)
-        norms = np.square(projected[start:end]).sum(1)
-        near = norms[: len(projected[rows]), None] + norms - 2 * projected[rows] @ projected[start:end].T < farthest**2
-        first, second = np.nonzero(np.triu(near, 1))
-        cosines = np.einsum("pd,pd->p", unit[start + first], unit[start + second])
-        pairs = np.stack([start + first, start + second], 1)[cosines > SIMILAR]
-        found.append(order[pairs])
+    found = []
+    for start in range(0, len(unit), ROWS):
+        cosines = unit[start : start + ROWS] @ unit[start:].T
+        found.append(start + np.argwhere(np.triu(cosines > SIMILAR, 1)))
     return np.concatenate(found)
 
 
@@ -221,17 +209,12 @@ def repository(url: str) -> str:
 
 def connected(items: Sequence[str], groups: Iterable[Sequence[str]]) -> dict[str, str]:
     """Names each item by the first item that groups connect it with."""
-    rank, name = {item: place for place, item in enumerate(items)}, {item: item for item in items}
-    groups = list(groups)
-    changed = True
-    while changed:
-        changed = False
-        for group in groups:
-            first = min((name[item] for item in group), key=rank.get)
-            for item in group:
-                changed |= name[item] != first
-                name[item] = first
-    return name
+    place = {item: number for number, item in enumerate(items)}
+    pairs = [(place[a], place[b]) for group in groups for a, b in itertools.pairwise(group)]
+    rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
+    edges = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(items), len(items)))
+    first = {}
+    return {item: first.setdefault(part, item) for item, part in zip(items, connected_components(edges)[1])}
 
 
 def splits(sizes: Mapping[str, int]) -> dict[str, str]:

@@ -18,7 +18,6 @@ class Author(msgspec.Struct):
 
 
 class License(msgspec.Struct):
-    title: str = ""
     spdx: str = ""
 
 
