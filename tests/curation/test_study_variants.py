@@ -18,14 +18,6 @@ DOG_WNIDS = ("n02109047", "n01440764", "n02085620", "n02084071", "n02121808", "n
 # Captions
 
 
-def test_records_without_own_words_stay_where_a_template_speaks_for_them():
-    variant = variant_of(captions={"words": ("tags",), "template": "a+cname"})
-    assert variant.dropped_without_caption == 0 and len(variant) == 200
-    assert variant.captions([0, 1], 0) == ["a ant", "a bee tag1"]
-    names_alone = variant_of(captions={"template": "a+cname"})
-    np.testing.assert_array_equal(variant.records, names_alone.records)
-
-
 def test_synset_draws_a_lemma_once_a_record_by_the_seed():
     source = make_source()
     source.wnids = DOG_WNIDS
@@ -37,17 +29,6 @@ def test_synset_draws_a_lemma_once_a_record_by_the_seed():
     assert variant_of(source, captions={"template": "a+cname", "synset": True}, seed=1).captions(range(200), 0) != texts
     resampled = variant_of(source, captions={"template": "a+cname", "synset": True, "resample": True})
     assert resampled.captions(range(200), 0) == texts != resampled.captions(range(200), 1)
-
-
-# Classes
-
-
-def test_classes_of_a_vocabulary_are_joined_by_name(tmp_path):
-    vocabulary = tmp_path / "some.json"
-    vocabulary.write_text('[{"name": "fox"}, {"name": "bee"}]')
-    variant = variant_of(classes={"vocabulary": str(vocabulary)})
-    assert variant.class_names == ("fox", "bee")
-    np.testing.assert_array_equal(variant.original_labels, np.array([5, 1])[variant.labels])
 
 
 # Scale

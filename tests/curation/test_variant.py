@@ -15,11 +15,16 @@ from tests.curation.zoo import LABELS, NAMES, make_source, variant_of
 # Classes
 
 
-def test_listed_classes_are_labelled_in_the_order_of_the_list():
-    variant = variant_of(classes={"names": ("fox", 0, "cat")})
+@pytest.mark.parametrize("field", ["names", "vocabulary"])
+def test_listed_classes_are_labelled_in_the_order_of_the_list(field, tmp_path):
+    (tmp_path / "some.txt").write_text("fox\nant\ncat\n")
+    variant = variant_of(
+        classes={"names": ("fox", 0, "cat")} if field == "names" else {field: str(tmp_path / "some.txt")}
+    )
     assert variant.class_names == ("fox", "ant", "cat")
     np.testing.assert_array_equal(variant.records, np.flatnonzero(np.isin(LABELS, [5, 0, 2])))
     np.testing.assert_array_equal(np.array([5, 0, 2])[variant.labels], LABELS[variant.records])
+    np.testing.assert_array_equal(variant.original_labels, LABELS[variant.records])
 
 
 def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
@@ -107,16 +112,17 @@ def test_kept_records_are_drawn_from_the_whole_class():
 # Captions
 
 
-def test_caption_is_the_template_around_the_class_name_then_the_words():
-    data = {"template": "photo", "words": ("title", "tags")}
-    variant = variant_of(classes={"names": ("fox", "ant")}, captions=data)
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [(("title", "tags"), [" title 14 tag14", " title 8", " title 5 tag5"]), (("tags",), [" tag14", "", " tag5"])],
+)
+def test_caption_is_the_template_around_the_class_name_then_the_words_if_there_are_any(words, texts):
+    variant = variant_of(classes={"names": ("fox", "ant")}, captions={"template": "photo", "words": words})
     rows = [variant.records.tolist().index(record) for record in (14, 8, 5)]
-    assert variant.captions(rows, epoch=0) == [
-        "a photo of a fox. title 14 tag14",
-        "a photo of a ant. title 8",  # no tags
-        "a photo of a ant. title 5 tag5",
-    ]
+    names = ("fox", "ant", "ant")
+    assert variant.captions(rows, epoch=0) == [f"a photo of a {name}.{text}" for name, text in zip(names, texts)]
     assert variant.dropped_without_caption == 0
+    np.testing.assert_array_equal(variant.records, np.flatnonzero(np.isin(LABELS, [5, 0])))
 
 
 def test_records_without_a_caption_are_dropped_and_counted_before_the_scale_is_imposed():
