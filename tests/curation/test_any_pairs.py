@@ -13,6 +13,7 @@ from cliptail_jax.errors import UserError
 from tests.curation.zoo import make_source, variant_of
 
 TEXTS = ["two clocks", "a Clock and a dog", "clock", "nothing here", "clock towers", "hot dogs", "cat", ""]
+TITLES = {"words": ("title",)}
 VOCABULARY = [{"name": "clock"}, {"name": "dog", "exclude": ["hot"]}, {"name": "clock tower"}]
 
 
@@ -34,27 +35,27 @@ def rows_of(variant):
 
 
 def test_pairs_without_labels_are_a_variant_without_classes(pairs):
-    variant = variant_of(pairs, captions={"words": ("title",)})
+    variant = variant_of(pairs, captions=TITLES)
     assert rows_of(variant) == [(record, -1) for record in range(7)] and variant.dropped_without_caption == 1
     assert variant.class_names == () and len(variant.class_frequency) == 0 and variant.unlabelled == 7
     assert variant.captions(range(7), epoch=0) == TEXTS[:7] and variant.notes == ()
-    assert len(variant_of(pairs, captions={"words": ("title",)}, fraction=0.5)) == 4
+    assert len(variant_of(pairs, captions=TITLES, fraction=0.5)) == 4
     assert "records      7; 1 dropped without text; 7 without a class" in describe(variant)
 
 
 def test_both_rules_find_what_a_direct_search_finds(pairs, vocabulary):
     match = {"vocabulary": vocabulary}
-    lemmas = variant_of(pairs, class_match=match, captions={"words": ("title",)})
+    lemmas = variant_of(pairs, class_match=match, captions=TITLES)
     assert rows_of(lemmas) == [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0), (4, 2)]
     assert lemmas.notes == ("2 of 8 captions name one of 3 classes, 2 several, 4 none",)
-    phrases = variant_of(pairs, class_match=match | {"rule": "phrases"}, captions={"words": ("title",)})
+    phrases = variant_of(pairs, class_match=match | {"rule": "phrases"}, captions=TITLES)
     assert rows_of(phrases) == [(1, 0), (1, 1), (2, 0), (4, 0)]
     assert phrases.notes == ("2 of 8 captions name one of 3 classes, 1 several, 5 none",)
 
 
 @pytest.mark.parametrize("rule", ["lemmas", "phrases"])
 def test_as_many_records_train_as_are_counted(pairs, vocabulary, rule):
-    variant = variant_of(pairs, class_match={"vocabulary": vocabulary, "rule": rule}, captions={"words": ("title",)})
+    variant = variant_of(pairs, class_match={"vocabulary": vocabulary, "rule": rule}, captions=TITLES)
     counter = ConceptCounter(load_vocabulary(vocabulary), rule)
     assert list(counter.count(TEXTS).values()) == variant.class_frequency.tolist()
     named = count_chunks(counter, [TEXTS[:3], TEXTS[3:]])
@@ -69,37 +70,30 @@ def test_captions_that_are_no_utf8_or_missing_name_by_phrases_what_is_left():
 
 def test_pairs_that_name_no_class_are_kept_beside_those_that_do(pairs, vocabulary):
     match = {"vocabulary": vocabulary, "unmatched": "keep"}
-    variant = variant_of(pairs, class_match=match, captions={"words": ("title",)})
+    variant = variant_of(pairs, class_match=match, captions=TITLES)
     assert rows_of(variant) == [(0, 0), (1, 0), (1, 1), (2, 0), (3, -1), (4, 0), (4, 2), (5, -1), (6, -1)]
     assert variant.class_frequency.tolist() == [4, 1, 1] and variant.unlabelled == 3
     assert variant.captions([4, 5], epoch=0) == ["nothing here", "clock towers"]
-    alone = variant_of(pairs, class_match=match | {"unique": True}, captions={"words": ("title",)})
+    alone = variant_of(pairs, class_match=match | {"unique": True}, captions=TITLES)
     assert rows_of(alone) == [(0, 0), (2, 0), (3, -1), (5, -1), (6, -1)]
 
 
 def test_classes_that_are_not_selected_are_not_kept(pairs, vocabulary):
     match = {"vocabulary": vocabulary, "unmatched": "keep"}
-    variant = variant_of(pairs, class_match=match, classes={"names": ("dog",)}, captions={"words": ("title",)})
+    variant = variant_of(pairs, class_match=match, classes={"names": ("dog",)}, captions=TITLES)
     assert rows_of(variant) == [(1, 0), (3, -1), (5, -1), (6, -1)]
 
 
 def test_class_frequencies_are_imposed_on_the_classes_alone(pairs, vocabulary):
     for selection in (dict(profile={"name": "zipf", "exponent": 2.0}), dict(tail={"classes": 2, "shots": 0})):
-        kept, dropped = (
-            variant_of(
-                pairs,
-                class_match={"vocabulary": vocabulary, "unmatched": unmatched},
-                captions={"words": ("title",)},
-                **selection,
-            )
-            for unmatched in ("keep", "drop")
-        )
+        matches = ({"vocabulary": vocabulary, "unmatched": unmatched} for unmatched in ("keep", "drop"))
+        kept, dropped = (variant_of(pairs, class_match=match, captions=TITLES, **selection) for match in matches)
         assert sorted(rows_of(kept)) == sorted([*rows_of(dropped), (3, -1), (5, -1), (6, -1)])
         assert np.all(np.diff(kept.records) >= 0) and dropped.class_frequency.tolist() != [4, 1, 1]
 
 
 def test_an_exported_table_gives_the_same_pairs(pairs, tmp_path):
-    variant = variant_of(pairs, captions={"words": ("title",)})
+    variant = variant_of(pairs, captions=TITLES)
     path = tmp_path / "pairs.tsv"
     path.write_text(table_of(variant, path))
     assert variant_of(pairs, table=str(path)).fingerprint() == variant.fingerprint()
@@ -121,7 +115,7 @@ def test_an_exported_table_gives_the_same_pairs(pairs, tmp_path):
 )
 def test_what_needs_classes_is_refused_without_them(pairs, fields, message):
     with pytest.raises(UserError, match=message):
-        variant_of(pairs, **{"captions": {"words": ("title",)}} | fields)
+        variant_of(pairs, **{"captions": TITLES} | fields)
 
 
 # Removed concepts
@@ -132,7 +126,7 @@ SHAPES = ["arrow up", "arrow", "up circle", "circle", "star", "arrows", "sun"]
 def removed(vocabulary="", rule="phrases", **fields):
     source = make_source([0, -1, -1, 1, 2, -1, 2], ("arrow up", "circle", "star"), title=SHAPES, tags=[""] * 7)
     match = {"vocabulary": vocabulary, "rule": rule, "unmatched": "keep"}
-    variant = variant_of(source, removed=fields, class_match=match, captions={"words": ("title",)})
+    variant = variant_of(source, removed=fields, class_match=match, captions=TITLES)
     return [SHAPES[record] for record in variant.records], variant
 
 
@@ -160,15 +154,13 @@ def test_pairs_of_a_removed_concept_are_those_that_name_it_or_have_a_word_of_its
 def test_concepts_of_labelled_records_are_removed_by_label():
     source = make_source([0, 1, 1, 2], ("ant", "bee", "cat"), title=["a bee", "an ant", "x", "y"], tags=[""] * 4)
     assert variant_of(source, removed={"classes": ("bee",)}).records.tolist() == [0, 3]
-    assert variant_of(source, removed={"classes": ("bee",)}, captions={"words": ("title",)}).records.tolist() == [3]
+    assert variant_of(source, removed={"classes": ("bee",)}, captions=TITLES).records.tolist() == [3]
 
 
 def test_a_share_of_the_records_without_a_class_is_kept(pairs, vocabulary):
     match = {"vocabulary": vocabulary, "rule": "phrases", "unmatched": "keep"}
     kept = {
-        share: set(
-            variant_of(pairs, class_match=match | {"unmatched_fraction": share}, captions={"words": ("title",)}).records
-        )
+        share: set(variant_of(pairs, class_match=match | {"unmatched_fraction": share}, captions=TITLES).records)
         for share in (0.0, 0.5, 1.0)
     }
     assert kept[0.0] < kept[0.5] < kept[1.0] and [len(rows) for rows in kept.values()] == [3, 5, 7]
