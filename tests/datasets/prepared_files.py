@@ -1,6 +1,15 @@
-"""What the tests of prepared data sets do to their files."""
+"""Builds data sets; and what the tests of prepared ones do to their files."""
 
 import json
+
+from cliptail_jax.datasets.build import build
+from cliptail_jax.datasets.source import open_source
+
+
+def built(name, data_dir, **options):
+    """Builds a data set from raw data at paths, and opens its training split."""
+    build(name, str(data_dir), **{option: str(value) for option, value in options.items()})
+    return open_source(name, str(data_dir), "train")
 
 
 def edit_json(path, **changes):

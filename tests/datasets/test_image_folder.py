@@ -8,6 +8,7 @@ from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.prepared import prepared_names
+from tests.datasets.prepared_files import built
 
 
 def write(folder, *names):
@@ -46,8 +47,8 @@ def test_splits_have_their_names_and_the_classes_of_the_first(tmp_path):
 
 
 def test_folders_of_wordnet_ids_have_the_names_of_their_classes(tmp_path):
-    build("image_folder/mine", str(tmp_path), train=str(write(tmp_path / "raw", "n01443537/1.jpg", "n01440764/1.jpg")))
-    source = rows(tmp_path, "train")[0]
+    train = write(tmp_path / "raw", "n01443537/1.jpg", "n01440764/1.jpg")
+    source = built("image_folder/mine", tmp_path, train=train)
     assert source.class_names == ("tench", "goldfish") and source.wnids == ("n01440764", "n01443537")
 
 
@@ -56,8 +57,8 @@ def test_a_file_gives_folders_their_class_names(tmp_path, name):
     train, names = write(tmp_path / "raw", "01/1.jpg", "02/1.jpg"), {"02": "great auk", "01": "crème", "03": "unused"}
     lines = "".join(f"{folder}\t{name}\n" for folder, name in names.items())
     (tmp_path / name).write_text(json.dumps(names) if name.endswith("json") else lines, encoding="utf-8")
-    build("image_folder/mine", str(tmp_path), train=str(train), class_names=str(tmp_path / name))
-    assert rows(tmp_path, "train")[0].class_names == ("crème", "great auk")
+    source = built("image_folder/mine", tmp_path, train=train, class_names=tmp_path / name)
+    assert source.class_names == ("crème", "great auk")
 
 
 def test_what_is_no_image_is_skipped_and_counted(tmp_path):

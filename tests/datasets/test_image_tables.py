@@ -7,9 +7,8 @@ import pyarrow.parquet
 import pytest
 from raw_data import archive, jpeg
 
-from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from tests.datasets.prepared_files import built
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 IMAGES = [jpeg(number) for number in range(3)]
@@ -25,9 +24,8 @@ def write(path, columns, class_names=None):
     return path
 
 
-def built(tmp_path, raw, **options):
-    build("image_text/mine", str(tmp_path / "tfds"), raw=str(raw), **options)
-    source = open_source("image_text/mine", str(tmp_path / "tfds"), "train")
+def read(tmp_path, raw, **options):
+    source = built("image_text/mine", tmp_path / "tfds", raw=raw, **options)
     return source, source.metadata.to_pylist()
 
 
@@ -42,7 +40,7 @@ def built(tmp_path, raw, **options):
 )
 def test_encoded_images_are_found_in_their_column(tmp_path, name, images, filenames):
     raw = write(tmp_path / "t.parquet", {"id": [7, 8, 9], "caption": ["a", None, "c"], name: images})
-    source, rows = built(tmp_path, raw)
+    source, rows = read(tmp_path, raw)
     assert source.encoded_images(range(3)) == IMAGES
     assert [row["filename"] for row in rows] == filenames
     assert [row["caption"] for row in rows] == ["a", "", "c"]
@@ -51,7 +49,7 @@ def test_encoded_images_are_found_in_their_column(tmp_path, name, images, filena
 def test_a_struct_without_bytes_names_a_file(tmp_path):
     raw = write(tmp_path / "t.parquet", {"image": pa.array([{"path": "0.jpg"}], STRUCT), "caption": ["a"]})
     (tmp_path / "0.jpg").write_bytes(IMAGES[0])
-    source, rows = built(tmp_path, raw)
+    source, rows = read(tmp_path, raw)
     assert source.encoded_images([0]) == IMAGES[:1] and rows[0]["filename"] == "0.jpg"
 
 
@@ -59,7 +57,7 @@ def test_a_folder_of_parquet_files_is_read_in_order(tmp_path):
     for number in (1, 0, 2):
         path = tmp_path / "data" / f"train-0000{number}-of-00003.parquet"
         write(path, {"image": pa.array([NAMED[number]], STRUCT), "caption": [str(number)]})
-    assert [row["caption"] for row in built(tmp_path, tmp_path / "data")[1]] == ["0", "1", "2"]
+    assert [row["caption"] for row in read(tmp_path, tmp_path / "data")[1]] == ["0", "1", "2"]
 
 
 def test_each_caption_of_a_list_is_a_record_of_the_same_image(tmp_path):
@@ -67,7 +65,7 @@ def test_each_caption_of_a_list_is_a_record_of_the_same_image(tmp_path):
     raw = write(
         tmp_path / "t.parquet", {"image": pa.array(NAMED, STRUCT), "caption": captions, "title": ["x", "y", "z"]}
     )
-    source, rows = built(tmp_path, raw, caption_columns="caption,title")
+    source, rows = read(tmp_path, raw, caption_columns="caption,title")
     assert [tuple(row.values())[:3] for row in rows] == [
         ("a dog", "0.jpg", "x"),
         ("a hound", "0.jpg", "x"),
@@ -81,13 +79,12 @@ def test_lists_are_read_from_json_and_from_shards_too(tmp_path):
     sentences = [{"raw": "a dog", "tokens": ["a", "dog"]}, {"raw": "a hound", "tokens": ["a", "hound"]}]  # COCO's form
     (tmp_path / "0.jpg").write_bytes(IMAGES[0])
     (tmp_path / "t.jsonl").write_text(json.dumps({"filepath": "0.jpg", "sentences": sentences}), encoding="utf-8")
-    rows = built(tmp_path, tmp_path / "t.jsonl", caption_columns="sentences")[1]
+    rows = read(tmp_path, tmp_path / "t.jsonl", caption_columns="sentences")[1]
     assert [(row["filename"], row["sentences"]) for row in rows] == [("0.jpg", "a dog"), ("0.jpg", "a hound")]
     fields = json.dumps({"texts": ["a dog", "a hound"], "more": ["b"]}).encode()
     (tmp_path / "s.tar").write_bytes(archive({"7.jpg": IMAGES[0], "7.json": fields}))
-    build("image_text/shards", str(tmp_path / "tfds"), raw=str(tmp_path / "s.tar"), caption_columns="texts,more")
-    table = open_source("image_text/shards", str(tmp_path / "tfds"), "train").metadata
-    assert table.to_pylist() == [
+    shards = built("image_text/shards", tmp_path / "tfds", raw=tmp_path / "s.tar", caption_columns="texts,more")
+    assert shards.metadata.to_pylist() == [
         {"filename": "s/7", "more": "b", "texts": "a dog", "label": -1},
         {"filename": "s/7", "more": "", "texts": "a hound", "label": -1},
     ]
@@ -99,7 +96,7 @@ def test_labels_need_no_captions_and_their_names_are_those_of_the_file_or_of_a_l
     columns = {"img": pa.array(UNNAMED, STRUCT), "label": pa.array([1, -1, 0])}
     raw = write(tmp_path / "t.parquet", columns, ["plane", "bird"])
     classes = classes.replace("CLASSES", str(tmp_path / "classes.txt"))
-    source, rows = built(tmp_path, raw, caption_columns="", label_column="label", classes=classes)
+    source, rows = read(tmp_path, raw, caption_columns="", label_column="label", classes=classes)
     assert source.class_names == ("airplane" if classes else "plane", "bird")
     assert rows == [{"filename": f"t/{row}", "label": label} for row, label in enumerate((1, -1, 0))]
 
@@ -130,7 +127,7 @@ TABLE = {"image": pa.array(NAMED, STRUCT), "caption": list("abc"), "label": [0, 
 def test_a_table_that_does_not_fit_is_refused_in_one_line(tmp_path, columns, options, message):
     raw = write(tmp_path / "t.parquet", columns)
     with pytest.raises(UserError, match=message) as error:
-        built(tmp_path, raw, **options)
+        read(tmp_path, raw, **options)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "tfds/image_text/mine/1.0.0").exists()
 
@@ -140,7 +137,7 @@ def test_every_file_is_checked_before_any_is_read(tmp_path, monkeypatch):
     write(tmp_path / "data" / "b.parquet", {"image": pa.array(NAMED, STRUCT)})
     monkeypatch.setattr("cliptail_jax.datasets.image_text.read_table", None)
     with pytest.raises(UserError, match="b.parquet has no column 'caption'; it has image"):
-        built(tmp_path, tmp_path / "data")
+        read(tmp_path, tmp_path / "data")
 
 
 @pytest.mark.parametrize(
@@ -161,5 +158,5 @@ def test_files_that_are_no_tables_or_not_of_one_kind_are_refused_in_one_line(tmp
         (tmp_path / name).write_bytes(archive({"1.jpg": IMAGES[0], "1.txt": b"one"}) if name.endswith("tar") else b"")
     options = dict(options)
     with pytest.raises(UserError, match=message) as error:
-        built(tmp_path, tmp_path / options.pop("raw", ""), **options)
+        read(tmp_path, tmp_path / options.pop("raw", ""), **options)
     assert "\n" not in str(error.value)

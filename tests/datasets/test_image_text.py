@@ -8,10 +8,11 @@ import pytest
 from raw_data import archive, jpeg, write_shard
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from tests.datasets.prepared_files import built
 
 ROWS = [
     {"filepath": "a/1.jpg", "caption": 'two\nlines, a "quote"\tand é', "label": "1"},
@@ -38,19 +39,15 @@ def write_table(path, rows=ROWS):
             table.writerows(rows)
 
 
-def open_rows(data_dir, name="image_text"):
-    source = open_source(name, str(data_dir), "train")
-    return source, source.metadata.to_pylist()
-
-
 @pytest.mark.parametrize("name", ["t.tsv", "t.parquet", "t.jsonl.gz"])
 def test_table_of_paths_and_captions_becomes_records_without_labels(tmp_path, name):
     write_images(tmp_path / "raw")
     write_table(tmp_path / "raw" / name)
-    build("image_text", str(tmp_path), raw=str(tmp_path / "raw" / name))
-    source, rows = open_rows(tmp_path)
+    source = built("image_text", tmp_path, raw=tmp_path / "raw" / name)
     assert (source.class_names, source.wnids) == ((), None)
-    assert rows == [{"filename": row["filepath"], "caption": row["caption"], "label": -1} for row in ROWS]
+    assert source.metadata.to_pylist() == [
+        {"filename": row["filepath"], "caption": row["caption"], "label": -1} for row in ROWS
+    ]
     assert source.metadata["label"].type == pyarrow.int64()
     assert source.encoded_images(range(3)) == [jpeg(number, (9, 9)) for number in (1, 2, 3)]
 
@@ -62,12 +59,13 @@ def test_columns_may_have_any_names_and_images_lie_anywhere(tmp_path):
     arguments = [f"--data_dir={tmp_path}", f"--raw={tmp_path}/t.jsonl", f"--images={tmp_path}/images"]
     columns = ["--image_column=path", "--caption_columns=title,description"]
     assert main(["image_text/my_set", *arguments, *columns]) == 0
-    _, rows = open_rows(tmp_path, "image_text/my_set")
-    assert [(row["title"], row["description"]) for row in rows] == [(f"title {i}", "") for i in range(3)]
+    metadata = open_source("image_text/my_set", str(tmp_path), "train").metadata
+    assert metadata["title"].to_pylist() == [f"title {i}" for i in range(3)]
+    assert metadata["description"].to_pylist() == [""] * 3
 
 
 def build_labelled(tmp_path, classes):
-    build("image_text", str(tmp_path), raw=str(tmp_path / "t.csv"), label_column="label", classes=str(classes))
+    return built("image_text", tmp_path, raw=tmp_path / "t.csv", label_column="label", classes=classes)
 
 
 def test_labels_may_be_numbers_or_names_of_a_vocabulary(tmp_path):
@@ -76,19 +74,17 @@ def test_labels_may_be_numbers_or_names_of_a_vocabulary(tmp_path):
     (tmp_path / "fish.json").write_text(
         json.dumps([{"name": "tench"}, {"name": "great white shark"}, {"name": "goldfish"}])
     )
-    build_labelled(tmp_path, tmp_path / "fish.json")
-    source, rows = open_rows(tmp_path)
+    source = build_labelled(tmp_path, tmp_path / "fish.json")
     assert source.class_names == ("tench", "great white shark", "goldfish")
-    assert [row["label"] for row in rows] == [1, -1, 2]
+    assert source.metadata["label"].to_pylist() == [1, -1, 2]
 
 
 def test_labels_of_imagenet_may_be_wnids(tmp_path):
     write_images(tmp_path)
     write_table(tmp_path / "t.csv", [row | {"label": wnid} for row, wnid in zip(ROWS, imagenet_wnids()[7:10])])
-    build_labelled(tmp_path, "imagenet1k")
-    source, rows = open_rows(tmp_path)
+    source = build_labelled(tmp_path, "imagenet1k")
     assert source.wnids == imagenet_wnids() and source.class_names[0] == "tench"
-    assert [row["label"] for row in rows] == [7, 8, 9]
+    assert source.metadata["label"].to_pylist() == [7, 8, 9]
 
 
 @pytest.mark.parametrize("label", ["shark", "2", "1.5", "²", "9" * 5000])
@@ -113,12 +109,11 @@ def test_shards_become_records_with_the_fields_asked_for(tmp_path):
     ]
     write_shard(tmp_path / "raw" / "00000.tar", rows[:2])
     write_shard(tmp_path / "raw" / "00001.tar", rows[2:])
-    build("image_text", str(tmp_path), raw=str(tmp_path / "raw"), caption_columns="caption,Alt")
-    source, rows = open_rows(tmp_path)
-    assert [(row["filename"], row["caption"], row["Alt"]) for row in rows] == [
-        ("00000/0", "text 0", "alt 0"),
-        ("00000/1", "text 1", "alt 1"),
-        ("00001/3", "text 3", "alt 3"),
+    source = built("image_text", tmp_path, raw=tmp_path / "raw", caption_columns="caption,Alt")
+    assert source.metadata.select(["filename", "caption", "Alt"]).to_pylist() == [
+        {"filename": "00000/0", "caption": "text 0", "Alt": "alt 0"},
+        {"filename": "00000/1", "caption": "text 1", "Alt": "alt 1"},
+        {"filename": "00001/3", "caption": "text 3", "Alt": "alt 3"},
     ]
     assert source.encoded_images([2]) == [jpeg(3)]
     assert skipped(tmp_path / "image_text" / "1.0.0", "train") == {"without an image": 1}
@@ -133,5 +128,5 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
         "x.y/3.txt": b"three",
     }
     (tmp_path / "one.tar").write_bytes(archive(files))
-    build("image_text", str(tmp_path), raw=str(tmp_path / "one.tar"))
-    assert [row["caption"] for row in open_rows(tmp_path)[1]] == ["one", "three"]
+    source = built("image_text", tmp_path, raw=tmp_path / "one.tar")
+    assert source.metadata["caption"].to_pylist() == ["one", "three"]

@@ -7,8 +7,8 @@ from raw_data import archive, jpeg
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from tests.datasets.prepared_files import built
 
 TENCH, GOLDFISH, TISSUE = "n01440764", "n01443537", "n15075141"
 
@@ -59,8 +59,7 @@ def write_archive(raw, images=IMAGES):
 
 def test_records_come_in_the_order_of_class_and_file_name_with_their_texts_as_they_are(tmp_path):
     raw = write_folder(tmp_path / "raw")
-    build("imagenet_captions", str(tmp_path), raw=str(raw))
-    source = open_source("imagenet_captions", str(tmp_path), "train")
+    source = built("imagenet_captions", tmp_path, raw=raw)
     rows = source.metadata.to_pylist()
     assert [row["filename"] for row in rows] == [
         f"{TENCH}_10.JPEG",

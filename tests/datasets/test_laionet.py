@@ -6,8 +6,8 @@ from raw_data import archive, jpeg, write_shard
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from tests.datasets.prepared_files import built
 
 TENCH, GOLDFISH = "n01440764", "n01443537"
 
@@ -40,15 +40,10 @@ def raw(tmp_path):
     return tmp_path / "raw"
 
 
-def rows_of(data_dir):
-    return open_source("laionet", str(data_dir), "train").metadata.to_pylist()
-
-
 def test_records_are_the_shards_samples_in_order_with_what_img2dataset_kept(tmp_path, raw):
     write_shard(raw / "00001.tar", [pair(30), pair(10, GOLDFISH, caption="a\nfish é", NSFW=None)])
     write_shard(raw / "00000.tar", [pair(20)])
-    build("laionet", str(tmp_path), raw=str(raw))
-    source = open_source("laionet", str(tmp_path), "train")
+    source = built("laionet", tmp_path, raw=raw)
     rows = source.metadata.to_pylist()
     assert [row["url"].rsplit("/")[-1] for row in rows] == ["20", "30", "10"]
     assert rows[2] == {
@@ -89,8 +84,8 @@ def test_sample_without_an_image_counts_once_though_both_files_tell_of_it(tmp_pa
 
 def test_what_the_json_lacks_comes_from_the_parquet_beside_the_shard(tmp_path, raw):
     write_shard(raw / "00000.tar", [pair(1), pair(2, GOLDFISH)], keep_metadata=False)
-    build("laionet", str(tmp_path), raw=str(raw))
-    assert [(row["wnid"], row["text"], row["url"]) for row in rows_of(tmp_path)] == [
+    rows = built("laionet", tmp_path, raw=raw).metadata.to_pylist()
+    assert [(row["wnid"], row["text"], row["url"]) for row in rows] == [
         (TENCH, "picture 1", "http://example.org/1"),
         (GOLDFISH, "picture 2", "http://example.org/2"),
     ]
@@ -103,8 +98,8 @@ def test_curated_table_is_joined_by_url_and_text(tmp_path, raw):
     downloaded = [without(row, "wnid", "NSFW") | {"similarity": 0.3} for row in (curated[5], curated[4], same_url)]
     absent = without(pair(77), "wnid")
     write_shard(raw / "00000.tar", [*downloaded, absent])
-    build("laionet", str(tmp_path), raw=str(raw), table=str(tmp_path / "curated.parquet"))
-    assert [(row["label"], row["text"], row["similarity"], row["nsfw"]) for row in rows_of(tmp_path)] == [
+    rows = built("laionet", tmp_path, raw=raw, table=tmp_path / "curated.parquet").metadata.to_pylist()
+    assert [(row["label"], row["text"], row["similarity"], row["nsfw"]) for row in rows] == [
         (1, "picture 5", pytest.approx(0.55), "UNLIKELY"),
         (0, "picture 4", pytest.approx(0.54), "UNLIKELY"),
         (1, "picture 30", pytest.approx(0.9), "UNLIKELY"),
@@ -136,4 +131,4 @@ def test_curated_table_without_a_column_is_an_error_that_names_it(tmp_path, raw)
     write_shard(raw / "00000.tar", [pair(1)])
     write_curated(tmp_path / "curated.parquet", [pair(1)], TEXT="caption")
     with pytest.raises(UserError, match="curated.parquet has no column 'TEXT'; it has URL, caption"):
-        build("laionet", str(tmp_path), raw=str(raw), table=str(tmp_path / "curated.parquet"))
+        built("laionet", tmp_path, raw=raw, table=tmp_path / "curated.parquet")

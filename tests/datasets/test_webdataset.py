@@ -7,11 +7,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import main
 from cliptail_jax.datasets.metadata_table import skipped
-from cliptail_jax.datasets.source import open_source
 from cliptail_jax.datasets.webdataset import read_shard
 from cliptail_jax.errors import UserError
+from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import archive, jpeg, write_shard
 
 ROWS = [{"key": f"{number}", "image": jpeg(number), "caption": f"text {number}", "y": number} for number in range(3)]
@@ -58,8 +58,7 @@ NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links":
 )
 def test_what_is_left_out_of_a_shard_is_counted_with_an_example(tmp_path, capsys, content, counts, example):
     (tmp_path / "0.tar").write_bytes(content)
-    build("image_text", str(tmp_path), raw=str(tmp_path / "0.tar"))
-    assert len(open_source("image_text", str(tmp_path), "train")) == 1
+    assert len(built("image_text", tmp_path, raw=tmp_path / "0.tar")) == 1
     assert skipped(tmp_path / "image_text" / "1.0.0", "train") == counts
     assert f"{example}; it is skipped, and others like it are counted" in capsys.readouterr().err
 
