@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
-from cliptail_jax.errors import UserError
 
 
 def test_the_smallest_class_is_exactly_the_largest_over_the_ratio():
@@ -61,8 +59,3 @@ def test_a_mirrored_profile_gives_each_class_the_frequency_of_the_opposite_rank(
     )
     ranked = np.sort(plain)  # the sizes differ from class to class
     np.testing.assert_array_equal(np.searchsorted(ranked, plain) + np.searchsorted(ranked, mirrored), classes - 1)
-
-
-def test_ratio_below_one_is_refused():
-    with pytest.raises(UserError, match="ratio is 0.01"):
-        exponential(10, 100, 0.01)

@@ -217,6 +217,8 @@ def test_fingerprint_changes_with_whatever_changes_the_variant():
         ({"classes": {"vocabulary": "cifar10"}}, "vocabulary=cifar10 has 'airplane', which is not a class"),
         ({"classes": {"names": ("bee", 0, "ant")}}, "lists class 'ant' twice"),
         ({"classes": {"first": 7}}, "data.classes.first=7, but the source has 6 classes"),
+        ({"classes": {"at_least": 81}}, "data.classes.at_least=81, but the largest class has 80 records"),
+        ({"profile": {"name": "exponential", "ratio": 0.01}}, "a profile's ratio is 0.01"),
         ({"n": 81, "classes": {"names": ("ant",)}}, "data.n=81 is larger than the 80 records"),
         ({"captions": {"words": ("title", "breed")}}, "'breed', which the source lacks; it has title, tags$"),
         ({"captions": {"words": ("size",)}}, "'size', which the source lacks"),  # there, but no text

@@ -149,24 +149,6 @@ def test_options_name_the_splits(raw, options, splits):
     assert captions(raw) == splits
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--raw=RAW/one.tsv", "--train=RAW/two.tsv"], "the split train is given twice: by --raw and by --train"),
-        (["--train=RAW/one.tsv", "--split=val"], "--split=val names the split of --raw=PATH: give that"),
-        (["--raw=RAW/one.tsv", "--split=my split"], "--split=my split is not a name such as train, val"),
-        (["--raw=RAW/one.tsv", "--split=all"], "--split=all is not a name"),
-        (["--val=RAW/none.tsv"], "none.tsv: needed is a folder of shards"),
-        ([], "'image_text' needs --train=PATH, --val=PATH or --test=PATH"),
-    ],
-)
-def test_impossible_splits_are_refused_in_one_line(raw, capsys, options, message):
-    assert run(raw, *options) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    assert captions(raw) == {}
-
-
 def test_a_split_cannot_be_added_to_a_built_set(raw, capsys):
     assert run(raw, "--raw=RAW/one.tsv") == 0 and run(raw, "--train=RAW/one.tsv") == 0
     assert run(raw, "--raw=RAW/two.tsv", "--split=val") == 2
