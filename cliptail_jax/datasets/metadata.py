@@ -23,7 +23,7 @@ from cliptail_jax.datasets.metadata_table import (
     save_table,
     table_schema,
 )
-from cliptail_jax.datasets.records import open_records, read_records, shard_of
+from cliptail_jax.datasets.records import read_records, shard_of
 from cliptail_jax.datasets.superclasses import KIND_OF, WRITTEN, kind_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.prepared import table_path
@@ -36,8 +36,8 @@ def clean_name(name: str) -> str:
     return " ".join(name.replace("_", " ").split())
 
 
-def load_metadata(folder: pathlib.Path, split: str) -> pyarrow.Table:
-    """The scalar numbers and texts of each record, in record order, and 'superclass', the name of a 'coarse_label'.
+def load_metadata(folder: pathlib.Path, records: ArrayRecordDataSource) -> pyarrow.Table:
+    """The scalar numbers and texts of a split's records, in their order, and 'superclass', the name of a 'coarse_label'.
 
     'label' is -1 in a set without labels. With CIFAR-100's superclasses, 'kind_of' is derived from 'superclass', as
     people write it. The table is beside the shards. If it is missing or damaged, it is made again from the records and
@@ -47,10 +47,9 @@ def load_metadata(folder: pathlib.Path, split: str) -> pyarrow.Table:
         UserError: The table belongs to other shards or other class names, a label is not that of a class, or a file cannot
             be read.
     """
-    records = open_records(folder, split)
-    info, features = records.dataset_info.splits[split], records.dataset_info.features
+    info, features = records.dataset_info.splits[records.split], records.dataset_info.features
     shards = fingerprint(info.filepaths, info.shard_lengths)
-    path = table_path(folder, split)
+    path = table_path(folder, records.split)
     try:
         table = read_table(path, features) if path.exists() else None
     except DamagedTableError as damage:

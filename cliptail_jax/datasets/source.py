@@ -46,7 +46,7 @@ class Source:
         Texts are strings, and records without a label have -1. A set with 'coarse_label' also has its cleaned name as
         'superclass', and CIFAR-100 'kind_of', as people write it: 'a kind of vehicle'.
         """
-        return load_metadata(self.folder, self.split)
+        return load_metadata(self.folder, self.records)
 
     @property
     def encoding(self) -> dict[str, int]:

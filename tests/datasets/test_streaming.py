@@ -8,7 +8,6 @@ from tensorflow_datasets.proto.tf_example_generated_pb2 import Example
 
 from cliptail_jax.datasets import streaming
 from cliptail_jax.datasets.build import build, main
-from cliptail_jax.datasets.metadata import load_metadata
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.errors import UserError
@@ -49,9 +48,9 @@ def test_records_have_their_fields_in_one_order_whatever_the_process(tmp_path, r
 
 def test_table_written_on_the_way_is_what_a_scan_of_the_records_finds(tmp_path, raw):
     folder = build("image_text", str(tmp_path), raw=raw)
-    written = load_metadata(folder, "train")
+    written = open_source("image_text", str(tmp_path), "train").metadata
     (folder / "metadata-train.parquet").unlink()
-    assert load_metadata(folder, "train").equals(written)
+    assert open_source("image_text", str(tmp_path), "train").metadata.equals(written)
 
 
 def test_interrupted_build_leaves_nothing_that_loads_and_does_not_hinder_the_next(tmp_path, raw, monkeypatch):
