@@ -18,7 +18,6 @@ from cliptail_jax.config.training import Data
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import vocabulary_classes
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.files import digest_of
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
@@ -68,7 +67,7 @@ def croissant(variant: Variant, data: ConfigDict, file: str, content: bytes) -> 
         content: the content of the table.
     """
     fingerprint, source = variant.fingerprint(), variant.source
-    splits = [(part.split, open_builder(part.folder).info) for part in parts_of(source)]
+    splits = [(part.split, part.records.dataset_info) for part in parts_of(source)]
     sources = list({info.full_name: info for _, info in splits}.values())
     citations = dict.fromkeys(info.citation for info in sources if info.citation)
     licenses = dict.fromkeys(info.redistribution_info.license for info in sources if info.redistribution_info.license)

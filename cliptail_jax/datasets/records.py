@@ -8,17 +8,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 
-from cliptail_jax.datasets.folder import naming_description, open_builder
 from cliptail_jax.errors import UserError
 
 DAMAGED_CHUNK = re.compile("Corrupted (?!.*Failed to read RiegeliPostscript)")  # without that, no record can be read
-
-
-def open_records(folder: pathlib.Path, split: str) -> ArrayRecordDataSource:
-    """The split's records, their images still encoded."""
-    builder = open_builder(folder)
-    with naming_description(folder):
-        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
 
 
 def read_record(records: ArrayRecordDataSource, index: int) -> dict | None:

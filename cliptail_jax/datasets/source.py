@@ -13,9 +13,9 @@ from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSo
 
 from cliptail_jax.concepts.vocabulary import check_unique, imagenet_names, vocabulary_names
 from cliptail_jax.datasets.build import build, needs_no_raw_data
-from cliptail_jax.datasets.folder import encoding, open_builder, require_prepared
+from cliptail_jax.datasets.folder import encoding, naming_description, open_builder, require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata
-from cliptail_jax.datasets.records import open_records, read_record, shard_of
+from cliptail_jax.datasets.records import read_record, shard_of
 from cliptail_jax.errors import UserError
 
 
@@ -31,7 +31,7 @@ class Source:
     class_names: tuple[str, ...]  # in label order; () where the records have no labels
     wnids: tuple[str, ...] | None  # the classes' WordNet ids in label order, where the builder's labels are such ids
     folder: pathlib.Path
-    records: ArrayRecordDataSource = dataclasses.field(repr=False)
+    records: ArrayRecordDataSource = dataclasses.field(repr=False)  # their images still encoded
 
     def __len__(self) -> int:
         return len(self.records)
@@ -86,7 +86,8 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
             are not classes, or the class names do not fit it.
     """
     folder = build(name, data_dir) if needs_no_raw_data(name) else require_prepared(name, data_dir)
-    info = open_builder(folder).info
+    builder = open_builder(folder)
+    info = builder.info
     if split not in info.splits:
         raise UserError(f"data set {name!r} has no split {split!r}; it has {', '.join(sorted(info.splits))}")
     for shard in info.splits[split].filepaths:
@@ -96,7 +97,9 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
             )
     labels = label_names(info, name)
     wnids = labels if labels and all(re.fullmatch("n[0-9]{8}", label) for label in labels) else None
-    return Source(name, split, choose_class_names(labels, class_names), wnids, folder, open_records(folder, split))
+    with naming_description(folder):
+        records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    return Source(name, split, choose_class_names(labels, class_names), wnids, folder, records)
 
 
 def label_names(info: tfds.core.DatasetInfo, name: str) -> tuple[str, ...]:
