@@ -12,6 +12,7 @@ that are computed in float64. Arrays have PyTorch's names:
     cotangent
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,12 @@ import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
 from torchvision.models.resnet import BasicBlock, conv1x1
+
+SIZES = {"width": 32, "layers": 2, "heads": 4, "output_dim": 16}  # of transformers
+TOWERS = {
+    "modified_resnet": partial(ModifiedResNet, [2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4),
+    "vit": partial(VisionTransformer, image_size=32, patch_size=8, mlp_ratio=4.0, **SIZES),
+}
 
 
 class BasicResNet(torch.nn.Module):
@@ -82,17 +89,14 @@ def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     files = {}
     watched = ("conv1.weight", "bn1.weight", "layer1.1.bn3.bias", "layer3.0.downsample.0.weight")
     watched += ("attnpool.positional_embedding", "attnpool.q_proj.bias")
-    resnet = ModifiedResNet([2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4)
-    files["models_modified_resnet.npz"] = record(resnet, "images", images(4, 64), watched)
+    files["models_modified_resnet.npz"] = record(TOWERS["modified_resnet"](), "images", images(4, 64), watched)
     watched = ("conv1.weight", "bn1.weight", "layer2.1.conv2.weight", "layer3.0.downsample.1.bias", "fc.weight")
     basic = BasicResNet((1, 2, 1), width=4, output_dim=8)
     files["models_basic_resnet.npz"] = record(basic, "images", images(6, 16), watched)
-    tower = {"width": 32, "layers": 2, "heads": 4, "output_dim": 16}
     watched = ("class_embedding", "conv1.weight", "transformer.resblocks.0.attn.in_proj_weight", "ln_post.bias")
-    vit = VisionTransformer(image_size=32, patch_size=8, mlp_ratio=4.0, **tower)
-    files["models_vit.npz"] = record(vit, "images", images(3, 32), watched)
+    files["models_vit.npz"] = record(TOWERS["vit"](), "images", images(3, 32), watched)
     watched = ("positional_embedding", "token_embedding.weight", "transformer.resblocks.1.mlp.c_fc.bias")
-    text = TextTransformer(context_length=10, vocab_size=50, act_layer=QuickGELU, **tower)
+    text = TextTransformer(context_length=10, vocab_size=50, act_layer=QuickGELU, **SIZES)
     tokens = random.integers(1, 48, (3, 10))
     tokens[:, 0] = 48
     for row, end in enumerate((3, 9, 6)):

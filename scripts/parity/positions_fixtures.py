@@ -15,8 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from open_clip.model import resize_pos_embed
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.transformer import VisionTransformer
+from parity.model_fixtures import TOWERS
 
 DIM = 5
 # From the grids of 224 px to those of 96 px and 288 px (ResNet: 32 px a cell, ViT: 16), and odd cases.
@@ -47,15 +46,6 @@ def resized(embedding: torch.Tensor, side: int) -> torch.Tensor:
     return weights["visual.positional_embedding"]
 
 
-def tower(name: str, weights: dict[str, torch.Tensor]) -> torch.nn.Module:
-    if name == "vit":
-        made = VisionTransformer(32, 8, width=32, layers=2, heads=4, mlp_ratio=4.0, output_dim=16)
-    else:
-        made = ModifiedResNet([2, 1, 1, 1], output_dim=16, heads=4, image_size=64, width=4)
-    made.double().eval().load_state_dict(weights)
-    return made
-
-
 def embeddings() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     sides = sorted({side for side, *_ in DINO_CASES + OPEN_CLIP_CASES})
@@ -74,7 +64,8 @@ def other_sizes(folder: Path) -> dict[str, np.ndarray]:
     for name, grids in GRIDS.items():
         stored = np.load(folder / f"models_{name}.npz")
         weights = {k.removeprefix("weight/"): torch.from_numpy(stored[k]) for k in stored if k.startswith("weight/")}
-        model = tower(name, weights)
+        model = TOWERS[name]().double().eval()
+        model.load_state_dict(weights)
         module, _, attribute = POSITIONS[name].rpartition(".")
         for size, grid in grids.items():
             images = random.integers(0, 256, (1, *size, 3), dtype=np.uint8)
