@@ -49,9 +49,12 @@ esac
 """
 
 
-def launch(script, *arguments, **environment):
-    command = [SCRIPTS / f"launch_{script}.sh", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+def launch(script, *arguments, status=0, **environment):
+    """What a launch prints, which must end with this status."""
+    command, environment = [SCRIPTS / f"launch_{script}.sh", *arguments], {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == status, done.stderr
+    return done
 
 
 def stub(path, script):

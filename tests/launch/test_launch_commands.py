@@ -14,9 +14,8 @@ from tests.launch.hosts import COMMAND, POOL, SLICE, STUDY, launch, stub
 
 def dry_run(script, *arguments):
     """The commands that would run, each as the list of its words."""
-    done = launch(script, "--dry_run", *arguments)
-    assert done.returncode == 0, done.stderr
-    return [shlex.split(line) for line in done.stdout.splitlines() if not line.startswith("#")]
+    printed = launch(script, "--dry_run", *arguments).stdout
+    return [shlex.split(line) for line in printed.splitlines() if not line.startswith("#")]
 
 
 ON_TPUS = """
@@ -65,11 +64,10 @@ def test_project_image_and_a_bucket_to_fetch_are_passed_on():
     ],
 )
 def test_a_slice_is_requested_by_the_name_and_with_the_image_that_gcloud_has_for_it(name, requested, image):
-    request = dry_run("tpu", "--name=a", "--zone=b", f"--type={name}", "--", "true")[3]
-    assert {f"--accelerator-type={requested}", f"--runtime-version={image}"} < set(request)
+    printed = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
+    assert f" --accelerator-type={requested} --runtime-version={image}\n" in printed
     topology = find_topology(name)
     assert topology == find_topology(requested)
-    printed = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
     assert f"# a: REQUESTED as {requested} in b (chips: {math.prod(topology.shape)})\n" in printed
 
 
@@ -115,15 +113,14 @@ def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_s
     ],
 )
 def test_what_cannot_be_launched_is_named(script, arguments, message):
-    done = launch(script, *arguments, PATH="/usr/bin:/bin")
-    assert done.returncode == 2 and re.fullmatch(f"error: .*{message}.*\n", done.stderr), done.stderr
+    done = launch(script, *arguments, status=2, PATH="/usr/bin:/bin")
+    assert re.fullmatch(f"error: .*{message}.*\n", done.stderr), done.stderr
 
 
 def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(cloud):
     """As the study itself lists them."""
-    done = launch("tpu", "--dry_run", *POOL, "--slices=2", "--", *STUDY, **cloud)
-    assert done.returncode == 0, done.stderr
-    lines, study = done.stdout.splitlines(), shlex.join(STUDY)
+    printed = launch("tpu", "--dry_run", *POOL, "--slices=2", "--", *STUDY, **cloud).stdout
+    lines, study = printed.splitlines(), shlex.join(STUDY)
     commands = [shlex.split(line) for line in lines if not line.startswith("#")]
     create = ["gcloud", "compute", "tpus", "queued-resources", "create", "pool-1"]
     assert sum(words[:6] == create for words in commands) == 1
@@ -136,6 +133,6 @@ def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(cloud):
 
 def test_the_studys_own_mistakes_are_found_before_a_slice_is_requested(cloud, tmp_path):
     command = [*STUDY[:3], "--config=configs/study/nix.py", STUDY[-1]]
-    done = launch("tpu", *POOL, "--slices=2", "--", *command, **cloud)
-    assert done.returncode == 2 and not (tmp_path / "asked").exists()
+    done = launch("tpu", *POOL, "--slices=2", "--", *command, status=2, **cloud)
+    assert not (tmp_path / "asked").exists()
     assert re.fullmatch("error: config file 'configs/study/nix.py' does not exist; .*\n", done.stderr), done.stderr

@@ -15,7 +15,6 @@ def trained(folder):
 def test_slices_share_the_runs_of_a_study_write_the_report_once_and_are_deleted(clouds, tmp_path):
     environment = clouds | {"RUNS": "5", "RUN": "echo $job; sleep 0.5"}
     done = launch("tpu", *POOL, "--slices=2", "--price=36000", "--", *STUDY, **environment)
-    assert done.returncode == 0, done.stderr
     jobs, slices = trained(tmp_path)
     assert sorted(jobs[:-1]) == list("12345") and jobs[-1] == "report" and slices == 2
     lines = done.stderr.splitlines()
@@ -30,12 +29,6 @@ def test_slices_share_the_runs_of_a_study_write_the_report_once_and_are_deleted(
     assert re.search(r"^pool-\d: 3$", done.stdout, re.MULTILINE)  # the runs' logs
 
 
-def test_more_slices_than_runs_are_not_requested(clouds, tmp_path):
-    done = launch("tpu", *POOL, "--slices=3", "--", *STUDY, **clouds)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "pool-2").exists() and not (tmp_path / "pool-3").exists()
-
-
 def test_the_run_of_a_preempted_slice_goes_on_and_the_slice_is_requested_again(clouds, tmp_path):
     # The slice that has the second run is lost; the other one is busy until that is there again.
     preempted = """
@@ -45,7 +38,6 @@ def test_the_run_of_a_preempted_slice_goes_on_and_the_slice_is_requested_again(c
       until [ $(cat "$CLOUD"/../*/asked | grep -c "resources create") = 3 ]; do sleep 0.1; done
     """
     done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds | {"RUN": preempted})
-    assert done.returncode == 0, done.stderr
     lost = Path((tmp_path / "lost").read_text().strip())
     assert requests(lost) == 2 and f"{lost.name}: SUSPENDED (the slice is lost, and is requested again)" in done.stderr
     jobs, _ = trained(tmp_path)
@@ -56,7 +48,7 @@ def test_a_slice_that_does_not_answer_for_a_while_keeps_its_run(clouds, tmp_path
     silent = 'seq 5 >"$CLOUD/../refusals.$job"; mv "$CLOUD/../refusals.$job" "$CLOUD/refusals"'
     once = f'[ "$job" != 1 ] || [ -e "$CLOUD/refusals" ] || {{ {silent}; }}'
     done = launch("tpu", *POOL, "--slices=1", "--", *STUDY, **clouds | {"RUN": once})
-    assert done.returncode == 0 and "pool-1: is lost or does not answer" in done.stderr, done.stderr
+    assert "pool-1: is lost or does not answer" in done.stderr
     assert trained(tmp_path) == ([*"112", "report"], 1) and requests(tmp_path / "pool-1") == 1
 
 
@@ -66,19 +58,19 @@ def queue(folder, name, state):
     (folder / name / "queue").write_text(f"{state}\n")
 
 
-def test_a_run_waits_for_no_slice_and_a_request_that_no_run_needs_is_cancelled(clouds, tmp_path):
+def test_a_run_waits_for_no_slice_and_a_request_that_no_run_needs_is_cancelled_or_not_made(clouds, tmp_path):
     queue(tmp_path, "pool-2", "WAITING_FOR_RESOURCES")
-    done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
-    assert done.returncode == 0, done.stderr
+    done = launch("tpu", *POOL, "--slices=3", "--", *STUDY, **clouds)
     assert trained(tmp_path) == ([*"12", "report"], 1)
     waiting = "pool-2: WAITING_FOR_RESOURCES (in the queue until there are free chips)"
     assert done.stderr.count(waiting) == 1 and not (tmp_path / "pool-2/request").exists()
+    assert not (tmp_path / "pool-3").exists()  # there are two runs
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_done(clouds, tmp_path):
     fails = '[ "$job" != 2 ] || { echo "error: no such head" >&2; exit 2; }'
-    done = launch("tpu", *POOL, "--slices=2", "--fetch=gs://bucket/runs/study", "--", *STUDY, **clouds | {"RUN": fails})
-    assert done.returncode == 2
+    arguments = [*POOL, "--slices=2", "--fetch=gs://bucket/runs/study", "--", *STUDY]
+    done = launch("tpu", *arguments, status=2, **clouds | {"RUN": fails})
     jobs, _ = trained(tmp_path)
     assert sorted(jobs[:-1]) == list("12") and jobs[-1] == "report"
     assert "seed_0/2 failed with status 2: no such head\n" in done.stderr
@@ -89,11 +81,11 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(clouds, tmp_path):
 def test_a_request_that_fails_leaves_the_runs_to_the_other_slices(clouds, tmp_path):
     queue(tmp_path, "pool-1", "FAILED")
     done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
-    assert done.returncode == 0 and trained(tmp_path) == ([*"12", "report"], 1), done.stderr
+    assert trained(tmp_path) == ([*"12", "report"], 1)
     assert "error: pool-1 FAILED: see gcloud compute tpus queued-resources describe pool-1" in done.stderr
     queue(tmp_path, "pool-2", "FAILED")
-    done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, **clouds)
-    assert done.returncode == 2 and "error: not done: seed_0/1, seed_0/2" in done.stderr
+    done = launch("tpu", *POOL, "--slices=2", "--", *STUDY, status=2, **clouds)
+    assert "error: not done: seed_0/1, seed_0/2" in done.stderr
     assert done.stderr.endswith("0 of 2 runs are done\n")
 
 
@@ -120,7 +112,7 @@ def test_stop_ends_the_runs_of_all_slices_and_the_launch_leaves_them(clouds, tmp
     saves = clouds | {"RUN": 'trap "exit 143" TERM; while true; do sleep 0.1; done'}
     pool = start_launch(tmp_path / "log", *POOL, "--slices=2", "--", *STUDY, **saves)
     wait_until(lambda: (tmp_path / "trained").exists() and trained(tmp_path)[1] == 2)
-    assert launch("tpu", *POOL, "--slices=2", "--stop", **clouds).returncode == 0
+    launch("tpu", *POOL, "--slices=2", "--stop", **clouds)
     assert pool.wait(timeout=60) == 2
     said = (tmp_path / "log").read_text()
     assert "error: not done: seed_0/1, seed_0/2" in said
