@@ -1,37 +1,66 @@
-"""Images per second, compile time and FLOPs of a config's training step, on a random batch: no data set is needed.
+"""Images per second and compile time of a config's training step, on a random batch: no data set is needed.
 
     python scripts/benchmark/train_step.py --config=configs/sup.py:data=cifar100_lt
     python scripts/benchmark/train_step.py --config=configs/clip.py:data=laionet --config.model.dtype=bfloat16 --classes=1000
     python scripts/benchmark/train_step.py --config=configs/clip.py:data=cifar100_lt --frozen_text=all-MiniLM-L6-v2
+    taskset -c 0 python scripts/benchmark/train_step.py --config=configs/sup.py:data=cifar100_lt --pytorch
 
-Prints one JSON line. FLOPs are those that XLA counts in the compiled step: forward, backward and update. With
-accumulate_steps > 1 there are none, since XLA counts the body of a loop once. `utilization` is their share of the devices'
-peak in bfloat16 where that is known; a float32 step cannot come close to it.
+Prints one JSON line. A step is forward, backward and update.
 
 With --frozen_text, the text tower is a randomly initialized published encoder that is frozen, with a trained MLP behind it.
 The texts are random tokens that fill the config's context. `cached_images_per_second` is the speed with the encoder's
 outputs in the batch, as a run caches them, instead of the tokens.
+
+With --pytorch, which needs the extra `parity`, `milliseconds_of_a_core` has the CPU time of a step and of one with the same
+network in PyTorch (channels last, SGD with momentum and weight decay), medians of `ROUNDS` turns each. The config must be one
+of SL with a `basic_resnet`.
 """
 
 import argparse
+import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from common import ROOT, print_report, rates, read_config
+from ml_collections import ConfigDict
 
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
 from cliptail_jax.objectives import make_objective, validate
-from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.parallel.host_memory import keep_freed_memory
 from cliptail_jax.parallel.sharding import to_devices
 from cliptail_jax.planning.measuring import start
 from cliptail_jax.planning.synthetic import random_batch, synthetic_variant
 
 STEPS_PER_EPOCH = 1000
+STEPS, ROUNDS = 4, 20
+
+
+def pytorch_steps(batch: dict[str, np.ndarray], tower: ConfigDict, classes: int) -> tuple[Callable[[], None], int]:
+    """`STEPS` steps of PyTorch on the batch, and the number of parameters."""
+    import torch
+
+    from scripts.parity.model_fixtures import BasicResNet
+
+    torch.set_num_threads(1)
+    resnet = BasicResNet(tower.layers, tower.width, tower.output_dim)
+    model = torch.nn.Sequential(resnet, torch.nn.Linear(tower.output_dim, classes, bias=False))
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
+    images, labels = torch.from_numpy(batch["images"]), torch.from_numpy(batch["labels"]).long()
+
+    def several_steps() -> None:
+        for _ in range(STEPS):
+            x = (images.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+            loss = torch.nn.functional.cross_entropy(model(x), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return several_steps, sum(parameter.numel() for parameter in model.parameters())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,8 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--classes", type=int, default=100, help="number of classes of the random labels")
-    parser.add_argument("--seconds", type=float, default=10, help="approximate duration of the measurement")
+    parser.add_argument("--seconds", type=float, default=10, help="approximate duration of each measurement")
     parser.add_argument("--frozen_text", default="", help="a published text encoder whose sizes are known")
+    parser.add_argument("--pytorch", action="store_true", help="also measure the same network in PyTorch")
     options, config_arguments = parser.parse_known_args(arguments)
     config = read_config(config_arguments)
     encoder = named_encoder(options.frozen_text)
@@ -61,19 +91,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     compiled = train_step.lower(state, to_devices(mesh, batch)).compile()
     compile_seconds = time.perf_counter() - began
 
-    def images_per_second(step, arrays: dict[str, np.ndarray]) -> float:
-        nonlocal state
+    def steps_on(arrays: dict[str, np.ndarray], step: Callable) -> Callable[[], None]:
+        """`STEPS` steps on a batch."""
         placed = to_devices(mesh, arrays)
 
         def several_steps() -> None:
             nonlocal state
-            for _ in range(4):
+            for _ in range(STEPS):
                 state, _ = step(state, placed)
             jax.block_until_ready(state.step)
 
-        return rates(several_steps, 4 * config.batch_size, options.seconds)[0]
+        return several_steps
 
-    speed = images_per_second(compiled, batch)
+    ours, images = steps_on(batch, compiled), STEPS * config.batch_size
+    speed, per_core = rates(ours, images, options.seconds)
     report = {
         "objective": config.objective,
         "model": config.model.image.name,
@@ -83,21 +114,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "batch_size": config.batch_size,
         "accumulate_steps": config.accumulate_steps,
         "images_per_second": speed,
+        "images_per_second_per_core": per_core,
         "milliseconds_per_step": round(1000 * config.batch_size / speed, 2),
         "compile_seconds": round(compile_seconds, 2),
     }
     if encoder:
         shape = (config.batch_size, encoder["hidden_size"])
         outputs = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        cached = images_per_second(train_step, batch | {"text": outputs})
+        cached, _ = rates(steps_on(batch | {"text": outputs}, train_step), images, options.seconds)
         report |= {"encoder": options.frozen_text, "context_length": config.model.text.context_length}
         report |= {"cached_images_per_second": cached, "ratio": round(cached / speed, 2)}
-    if config.accumulate_steps == 1:
-        flops_per_image = compiled.cost_analysis()["flops"] * mesh.size / config.batch_size  # XLA counts one device's
-        report["flops_per_image"] = round(flops_per_image)
-        report["tflops_per_second"] = round(flops_per_image * speed / 1e12, 4)
-        if peak := peak_flops():
-            report["utilization"] = round(flops_per_image * speed / (peak * mesh.size), 4)
+    if options.pytorch:
+        theirs, report["pytorch_parameters"] = pytorch_steps(batch, config.model.image, options.classes)
+        sides = {"cliptail_jax": ours, "pytorch": theirs}
+        found = {name: [] for name in sides}
+        for _ in range(ROUNDS):
+            for name, side in sides.items():
+                found[name].append(rates(side, images, options.seconds / ROUNDS)[1])
+        times = {name: round(1000 * config.batch_size / statistics.median(of), 1) for name, of in found.items()}
+        report |= {"milliseconds_of_a_core": times, "ratio": round(times["pytorch"] / times["cliptail_jax"], 2)}
     print_report("train_step", **report, device=jax.devices()[0].device_kind, devices=mesh.size, jax=jax.__version__)
 
 
