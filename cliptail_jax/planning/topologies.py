@@ -13,10 +13,9 @@ import jax
 from jax.experimental import topologies
 
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.parallel.devices import peak_flops
 from cliptail_jax.planning.gpus import gpu_target, l2_cache
 
-GB = 1e9
+GB, TERA = 1e9, 1e12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Chip:
 
     Attributes:
         memory: bytes of HBM.
+        flops: dense bfloat16 operations per second.
         hbm: bytes per second of HBM.
         link: bytes per second that it sends over all its links to other chips of a slice or host.
         network: bytes per second that its share of the host's network sends to other slices or hosts.
@@ -33,15 +33,11 @@ class Chip:
 
     name: str
     memory: float
+    flops: float
     hbm: float
     link: float
     network: float
     devices: int = 1
-
-    @property
-    def flops(self) -> float:
-        """Dense bfloat16 operations per second."""
-        return self.devices * peak_flops(self.name)
 
 
 # TPUs: docs.cloud.google.com/tpu/docs, the pages "TPU v4", "TPU v5e", "TPU v5p", "TPU v6e" and "TPU7x". `link` is the
@@ -49,14 +45,14 @@ class Chip:
 # the SXM modules of A100 (80 GB), H100 and H200, without sparsity; `link` is NVLink in one direction, `network` one 400 Gb/s
 # card per GPU (200 Gb/s for A100), as in DGX systems.
 CHIPS = {
-    "v4": Chip("TPU v4", 32 * 2**30, 1228 * GB, 300 * GB, 6.25 * GB),
-    "v5e": Chip("TPU v5e", 16 * 2**30, 819 * GB, 200 * GB, 3.125 * GB),
-    "v5p": Chip("TPU v5p", 95 * 2**30, 2765 * GB, 600 * GB, 6.25 * GB),
-    "v6e": Chip("TPU v6e", 32 * 2**30, 1638 * GB, 400 * GB, 12.5 * GB),
-    "tpu7x": Chip("TPU7x", 192 * 2**30, 7380 * GB, 600 * GB, 12.5 * GB, devices=2),
-    "a100": Chip("NVIDIA A100 80GB", 80 * 2**30, 2039 * GB, 300 * GB, 25 * GB),
-    "h100": Chip("NVIDIA H100", 80 * 2**30, 3350 * GB, 450 * GB, 50 * GB),
-    "h200": Chip("NVIDIA H200", 141 * GB, 4800 * GB, 450 * GB, 50 * GB),
+    "v4": Chip("TPU v4", 32 * 2**30, 275 * TERA, 1228 * GB, 300 * GB, 6.25 * GB),
+    "v5e": Chip("TPU v5e", 16 * 2**30, 197 * TERA, 819 * GB, 200 * GB, 3.125 * GB),
+    "v5p": Chip("TPU v5p", 95 * 2**30, 459 * TERA, 2765 * GB, 600 * GB, 6.25 * GB),
+    "v6e": Chip("TPU v6e", 32 * 2**30, 918 * TERA, 1638 * GB, 400 * GB, 12.5 * GB),
+    "tpu7x": Chip("TPU7x", 192 * 2**30, 2307 * TERA, 7380 * GB, 600 * GB, 12.5 * GB, devices=2),
+    "a100": Chip("NVIDIA A100 80GB", 80 * 2**30, 312 * TERA, 2039 * GB, 300 * GB, 25 * GB),
+    "h100": Chip("NVIDIA H100", 80 * 2**30, 989 * TERA, 3350 * GB, 450 * GB, 50 * GB),
+    "h200": Chip("NVIDIA H200", 141 * GB, 989 * TERA, 4800 * GB, 450 * GB, 50 * GB),
 }
 
 # Chips along each axis of a slice, by the number in its name.
