@@ -11,7 +11,6 @@ from PIL import Image
 
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.models import open_clip
-from tests.datasets.test_icons import icon_set, rectangle, write_iconify
 from tests.synthetic import VIT
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -29,7 +28,6 @@ COMMANDS = {
     "linear_probe": ["--samples=40", "--dim=2", "--classes=3"],
     "concepts": ["--captions=CAPTIONS", "--rows=100", "--seconds=0.0001"],
     "coverage": ["--studies=1"],
-    "icons": ["--raw=ICONS", "--every=1", "--seconds=0.01"],
     "plan_all": ["--on=v5e-16"],
     "faults": ["--programs=count", "--every=20"],
     "fuzz": ["--examples=5", "--kinds=models"],
@@ -72,9 +70,7 @@ def places(glyphs_dir, tmp_path_factory):
         pixels = np.random.default_rng(number).integers(0, 256, (240, 300, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.jpeg")
     (folder / "captions.txt").write_text("a tench\na photo of a goldfish\n")
-    icons = write_iconify(folder / "icons.tgz", icon_set("mdi", {"square": rectangle(1, 1, 2, 6)}))
-    captions = str(folder / "captions.txt")
-    return {"IMAGES": str(folder), "CAPTIONS": captions, "DATA": str(glyphs_dir), "ICONS": str(icons)}
+    return {"IMAGES": str(folder), "CAPTIONS": str(folder / "captions.txt"), "DATA": str(glyphs_dir)}
 
 
 def numbers(report, key=""):
