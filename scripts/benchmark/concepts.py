@@ -3,19 +3,17 @@
     python scripts/benchmark/concepts.py --captions=FILE    # repeated, or cut, to 2,000,000 rows
 
 Prints one JSON line. `per_core` and the direct implementation's rate divide by CPU time, which is repeatable on a busy
-machine. Both count imagenet1k in captions in memory, the direct one in some of them. `file_per_second` is wall-clock
-speed of one process that reads parquet files. `speed_up_of_2_processes` is the gain of two, including their start.
-`cost_of_10000_classes` is the CPU time of 10,000 concepts, WordNet's nouns in a random order, divided by that of the
-first 1,000 of them. `peak_gib` is the peak memory of the command line for the same file.
+machine. Both count imagenet1k in captions in memory, the direct one in some of them. `file_per_second` is the wall-clock
+speed of reading and counting a parquet file in one process. `cost_of_10000_classes` is the CPU time of 10,000 concepts,
+WordNet's nouns in a random order, divided by that of the first 1,000 of them. `peak_gib` is the peak memory of the command
+line for the same file.
 """
 
 import argparse
-import functools
 import itertools
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +26,6 @@ from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.concepts.wordnet import wordnet
-from cliptail_jax.concepts.workers import completed
 
 sys.path.insert(0, str(ROOT))
 from tests.concepts import direct_concepts  # noqa: E402
@@ -53,14 +50,6 @@ def nouns(number: int) -> list[Concept]:
 
 def captions_per_core(counter: ConceptCounter, captions: pa.Array, seconds: float) -> float:
     return rates(lambda: counter.count(captions), len(captions), seconds)[1]
-
-
-def file_rate(counter: ConceptCounter, path: str, processes: int, passes: int) -> float:
-    """Captions per second from a file that is read several times over."""
-    start = time.perf_counter()
-    tallies = completed(functools.partial(count_part, counter=counter), [path] * passes, processes)
-    done = sum(tally.captions for _, tally in tallies)
-    return done / (time.perf_counter() - start)
 
 
 def peak_of_program(path: str) -> float:
@@ -92,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/captions.parquet"
         pa.parquet.write_table(pa.table({"TEXT": captions}), path)
-        passes = 3 + round(800_000 * options.seconds) // options.rows
-        one, two = (file_rate(counter, path, processes, passes) for processes in (1, 2))
+        of_file = rates(lambda: count_part(path, counter=counter), len(captions), options.seconds)[0]
         peak = peak_of_program(path)
     print_report(
         "concepts",
@@ -102,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         per_core=round(per_core),
         direct_per_core=direct,
         ratio=round(per_core / direct),
-        file_per_second=round(one),
-        speed_up_of_2_processes=round(two / one, 2),
+        file_per_second=round(of_file),
         cost_of_10000_classes=round(few / many, 2),
         peak_gib=round(peak, 2),
     )
