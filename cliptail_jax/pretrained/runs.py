@@ -18,7 +18,7 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
-from cliptail_jax.runs.checkpoints import newest_valid_step, no_checkpoint
+from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.runs.directory import DESCRIPTION, last_step, read_run_frequency
 
 
@@ -48,7 +48,9 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
     check_digests(workdir)
     step = broadcast_from_first(newest_valid_step(workdir / "checkpoints"))
     if step < 0:
-        raise no_checkpoint(workdir / "checkpoints")
+        raise UserError(
+            f"there is no valid checkpoint in {workdir / 'checkpoints'}: train until the first one is saved"
+        )
     last = last_step(workdir)
     if last is not None and step < last:
         raise UserError(

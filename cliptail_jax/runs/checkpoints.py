@@ -9,7 +9,6 @@ import jax
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute, digest_of_file, files_below, write_text
 from cliptail_jax.interrupts import note_saved
 from cliptail_jax.parallel.distributed import broadcast_from_first
@@ -133,10 +132,6 @@ def corruption(step: Path) -> str | None:
 
 def steps_in(directory: Path) -> list[int]:
     return [int(path.name) for path in directory.iterdir() if path.name.isdigit() and path.is_dir()]
-
-
-def no_checkpoint(directory: Path) -> UserError:
-    return UserError(f"there is no valid checkpoint in {directory}: train until the first one is saved")
 
 
 def digest(step: Path) -> str:
