@@ -99,7 +99,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
             Hook(each_step, lambda info: stop.after_step()),
             Hook(lambda step: evaluated(step) and not stop.requested, evaluate_and_log),
             Hook(lambda step: saved(step) or stop.requested, lambda info: save(info, log, checkpoints, progress)),
-            Hook(lambda step: stop.requested, lambda info: leave(info.step, checkpoints)),
+            Hook(lambda step: stop.requested, lambda info: leave(checkpoints)),
         ]
         with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, exit_if_peer_lost():
             progress.begin(start)
@@ -107,7 +107,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
             if evaluated(start) and not broadcast_from_first(is_evaluated(*evaluation)):  # a stop has left it out
                 evaluate_and_log(StepInfo(start, state, {}))
                 if stop.requested:
-                    leave(start, checkpoints)
+                    leave(checkpoints)
             for step, batch in zip(range(start + 1, total_steps + 1), input_monitor.watch(stop.watch(batches))):
                 unreadable.take_from(batch)
                 batch = to_devices(mesh, batch)
@@ -227,10 +227,10 @@ def save(info: StepInfo, log: Log, checkpoints: Checkpoints, progress: RunProgre
         checkpoints.save(info.step, info.state)
 
 
-def leave(step: int, checkpoints: Checkpoints) -> None:
-    """End the program with the exit status of SIGTERM, once `step` is saved."""
+def leave(checkpoints: Checkpoints) -> None:
+    """End the program with the exit status of SIGTERM, once the last step is saved."""
     checkpoints.wait()
-    log_line(f"stopped by SIGTERM; step {step} is saved, and the same command continues from there")
+    log_line(f"stopped by SIGTERM; {checkpoints.saved}")
     sys.exit(128 + signal.SIGTERM)
 
 
