@@ -69,7 +69,8 @@ running() {
 }
 
 follow() {
-  tail --lines=+1 --pid="$(cat "$state/pid")" --follow=name "$state/log"
+  local every="${LAUNCH_POLL_SECONDS:-1}" # in tests a fraction of a second, after which the end is noticed
+  tail --lines=+1 --pid="$(cat "$state/pid")" --sleep-interval="$every" --follow=name "$state/log"
 }
 
 last() {
