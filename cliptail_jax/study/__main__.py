@@ -87,11 +87,11 @@ def main(study: ConfigDict, workdir: Path) -> None:
     # Parts are locked one by one.
     with leave_chips(places), contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
         if options.runner == "dask":
-            train_on_dask(open_study(study, workdir), workdir, names, options.scheduler)
+            train_on_dask(open_study(study, workdir), names, options.scheduler)
         elif names:
-            train_parts(open_study(study, workdir, options.overwrite), workdir, names, options.overwrite, places)
+            train_parts(open_study(study, workdir, options.overwrite), names, options.overwrite, places)
         elif options.report:
-            report_study(open_study(study, workdir), workdir)
+            report_study(open_study(study, workdir))
         else:
             run_study(study, workdir, options.overwrite, options.budget, places)
 

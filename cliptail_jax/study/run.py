@@ -48,16 +48,22 @@ class OpenedStudy(NamedTuple):
     """A checked study in its own directory.
 
     Attributes:
+        workdir: its directory.
         replicates: the configs of its runs.
         asked: its questions.
         figures: sheets of the paper's figures, by the figure's name.
         path: names of runs that are steps of a path.
+        page: its page.
+        started: when it was opened, by `time.perf_counter`.
     """
 
+    workdir: Path
     replicates: Sequence[Replicate]
     asked: Study
     figures: Mapping[str, ConfigDict]
     path: Sequence[str]
+    page: StudyPage
+    started: float
 
     @property
     def queue(self) -> Configs:
@@ -80,21 +86,19 @@ def run_study(
     Raises:
         UserError: the study has a mistake; or, after everything else, a part of it has failed.
     """
-    started = time.perf_counter()
     with leave_chips(places):
         opened = open_study(study, workdir, overwrite)
         if budget and "seeds" not in study:
             raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
-        queue = opened.queue
-        page, failures = StudyPage(opened.asked, workdir), {}
-        page.start()
+        queue, failures = opened.queue, {}
+        opened.page.start()
         for part in in_budget(opened.replicates, workdir, budget, len(places)) if budget else [queue]:
-            train_runs(part, workdir, overwrite, places, failures, page.after_run, queue)
-        report(opened, failures, workdir, page, started, places)
+            train_runs(part, workdir, overwrite, places, failures, opened.page.after_run, queue)
+        report_study(opened, failures, places)
 
 
 def train_parts(
-    opened: OpenedStudy, workdir: Path, names: Sequence[str], overwrite: bool = False, places: Sequence[Place] = ()
+    opened: OpenedStudy, names: Sequence[str], overwrite: bool = False, places: Sequence[Place] = ()
 ) -> None:
     """Train some runs of a study without writing a report. Any number of processes can do so at the same time.
 
@@ -103,29 +107,23 @@ def train_parts(
     """
     queue, failures = opened.queue, {}
     chosen = matching(names, queue)
-    train_runs({name: queue[name] for name in chosen}, workdir, overwrite, places, failures, queue=queue)
+    train_runs({name: queue[name] for name in chosen}, opened.workdir, overwrite, places, failures, queue=queue)
     if len(chosen) == 1 and failures:  # the last line is all that another program may show
         raise UserError(*failures.values())
     raise_failures(failures, chosen)
 
 
-def train_on_dask(opened: OpenedStudy, workdir: Path, names: Sequence[str], scheduler: str) -> None:
+def train_on_dask(opened: OpenedStudy, names: Sequence[str], scheduler: str) -> None:
     """Train the runs of a study, or those that names and patterns choose, on a Dask cluster; then report, unless only parts were trained.
 
     Raises UserError as `run_study` and `run_on_dask`.
     """
     chosen = matching(names, opened.queue)
-    failures = run_on_dask(part_commands(command(), chosen), workdir, scheduler)
+    failures = run_on_dask(part_commands(command(), chosen), opened.workdir, scheduler)
     if names:
         raise_failures(failures, chosen)
     else:
-        report_study(opened, workdir, failures)
-
-
-def report_study(opened: OpenedStudy, workdir: Path, failures: Failures | None = None) -> None:
-    """Write a study's report and page from the trained runs, and print which runs are missing or why they failed."""
-    page = StudyPage(opened.asked, workdir)
-    report(opened, failures or {}, workdir, page, time.perf_counter())
+        report_study(opened, failures)
 
 
 def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> OpenedStudy:
@@ -133,21 +131,24 @@ def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> Ope
 
     Raises UserError for a mistake, or if `workdir` contains anything else.
     """
+    started = time.perf_counter()
     check_study(study)
     replicates = replicates_of(study)
+    queue = queue_of(replicates)
     check_directory(workdir, ("report.md", "report.json", PAGE, COMMANDS), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
-        check_unchanged(replicates, workdir)
+        check_unchanged(queue, workdir)
     asked = Study(
         study.title,
         tuple(study.runs),
         [list(replicate) for replicate in replicates],
         {key: Claim(**claim) for key, claim in study.claims.items()},
-        changes_of_claims(study, next(iter(replicates[0].values())).runs, workdir, queue_of(replicates)),
+        changes_of_claims(study, next(iter(replicates[0].values())).runs, workdir, queue),
         without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), study.runs),
     )
-    return OpenedStudy(replicates, asked, study.get("figures", {}), study.get("path", ()))
+    page = StudyPage(asked, workdir)
+    return OpenedStudy(workdir, replicates, asked, study.get("figures", {}), study.get("path", ()), page, started)
 
 
 def queue_of(replicates: Sequence[Replicate]) -> Configs:
@@ -175,9 +176,9 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
     return [of for of in directories if of in chosen]
 
 
-def check_unchanged(replicates: Sequence[Replicate], workdir: Path) -> None:
+def check_unchanged(queue: Configs, workdir: Path) -> None:
     """Raise UserError for the first run in `workdir` with another config. The study does not change."""
-    for name, config in queue_of(replicates).items():
+    for name, config in queue.items():
         if difference := difference_to(workdir / name, plain(config), FIELDS):
             raise UserError(
                 f"{workdir / name} contains the run of another config ({difference}): choose another --workdir, go back to "
@@ -202,18 +203,13 @@ def in_budget(replicates: Sequence[Replicate], workdir: Path, minutes: float, jo
         longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - began)
 
 
-def report(
-    opened: OpenedStudy,
-    failures: Failures,
-    workdir: Path,
-    page: StudyPage,
-    started: float,
-    places: Sequence[Place] = (),
-) -> None:
-    """Measure the runs so far, test the claims, write report and page, and print a summary.
+def report_study(opened: OpenedStudy, failures: Mapping[str, str] = {}, places: Sequence[Place] = ()) -> None:
+    """Measure the trained runs, test the claims, write report and page, and print a summary and which runs are missing.
 
-    Raises UserError if a part of the study failed, after everything else.
+    `failures` are the reasons why runs were not trained. Raises UserError if a part of the study failed, after everything
+    else.
     """
+    workdir, failures = opened.workdir, dict(failures)
     measured: list[dict[str, Runs]] = []  # by replicate and seed
     missing: list[str] = []
     for replicate in opened.replicates:
@@ -230,12 +226,11 @@ def report(
     if len(missing) == len(queue):
         raise UserError(f"no run of this study is trained in {workdir}: there is nothing to report")
     if jax.process_index() == 0 and (any(map(any, map(dict.values, measured))) or not (workdir / "report.md").exists()):
-        seconds = time.perf_counter() - started
         if missing:
             done = sum(len(runs) for seeds in measured for runs in seeds.values())
             asked = dataclasses.replace(asked, title=f"{asked.title}, {done} of {len(queue)} runs")
-        text, not_drawn = write(opened._replace(asked=asked), measured, failures, seconds, workdir, page)
-        tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', page.address)}")
+        text, not_drawn = write(opened._replace(asked=asked), measured, failures)
+        tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', opened.page.address)}")
         failures |= not_drawn
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
@@ -243,31 +238,25 @@ def report(
     raise_failures(failures, queue)
 
 
-def write(
-    opened: OpenedStudy,
-    measured: Sequence[Mapping[str, Runs]],
-    failures: Failures,
-    seconds: float,
-    workdir: Path,
-    page: StudyPage,
-) -> tuple[str, Failures]:
+def write(opened: OpenedStudy, measured: Sequence[Mapping[str, Runs]], failures: Failures) -> tuple[str, Failures]:
     """Test the claims, draw the figures and write the report and the page on the runs so far, by replicate and seed.
 
     Returns a summary for a terminal, and the reasons why figures could not be drawn.
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
-    asked, groups = opened.asked, groups_of(by_replicate)
+    asked, workdir, groups = opened.asked, opened.workdir, groups_of(by_replicate)
+    seconds = time.perf_counter() - opened.started
     claims = evaluate_claims(asked.claims, by_replicate, asked.changes)
     drawn, not_drawn = draw_figures(opened.figures, seeds, workdir)
     asked = dataclasses.replace(asked, failures=failures | not_drawn)
     write_report(asked, seeds, groups, claims, opened.path, drawn, seconds, workdir)
-    page.write_report(asked, claims)
+    opened.page.write_report(asked, claims)
     return summary(asked, groups, claims, shutil.get_terminal_size().columns), not_drawn
 
 
 def trained_of(configs: Configs, workdir: Path) -> Configs:
-    """The replicates whose runs are trained."""
+    """The configs of the trained runs."""
     return {name: config for name, config in configs.items() if is_finished(workdir / name, plain(config), FIELDS)}
 
 

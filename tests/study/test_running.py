@@ -94,16 +94,16 @@ def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, 
     study.run_study(made, tmp_path / "whole")
     trains[1].clear()
     with pytest.raises(UserError, match="no run of this study is trained in .*: there is nothing to report"):
-        study.report_study(study.open_study(made, tmp_path / "parts"), tmp_path / "parts")
-    study.train_parts(study.open_study(made, tmp_path / "parts"), tmp_path / "parts", ["seed_3/*"])
+        study.report_study(study.open_study(made, tmp_path / "parts"))
+    study.train_parts(study.open_study(made, tmp_path / "parts"), ["seed_3/*"])
     assert trains[1] == ["a", "b"] and not (tmp_path / "parts/report.md").exists()
-    study.report_study(study.open_study(made, tmp_path / "parts"), tmp_path / "parts")
+    study.report_study(study.open_study(made, tmp_path / "parts"))
     text, report = read_report(tmp_path / "parts")
     assert ", 2 of 4 runs\n" in text and list(report["runs"]) == ["seed_3"]
     assert "2 of 4 runs are not trained: seed_4/a, seed_4/b" in capsys.readouterr().out
-    study.train_parts(study.open_study(made, tmp_path / "parts"), tmp_path / "parts", ["a", "seed_4/b"])
+    study.train_parts(study.open_study(made, tmp_path / "parts"), ["a", "seed_4/b"])
     assert trains[1] == ["a", "b", "a", "b"]
-    study.report_study(study.open_study(made, tmp_path / "parts"), tmp_path / "parts")
+    study.report_study(study.open_study(made, tmp_path / "parts"))
     whole, parts = (read_report(tmp_path / name)[1] for name in ("whole", "parts"))
     del whole["seconds"], parts["seconds"]
     assert parts == whole
@@ -112,7 +112,7 @@ def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, 
 def test_a_run_that_another_process_trains_is_left_to_it(trains, tmp_path, capsys):
     trains[0].update(a=InUseError("a is in use by process 12", "process 12"), b=0.1)
     made = make_study("a", "b")
-    study.train_parts(study.open_study(made, tmp_path), tmp_path, ["*"])
+    study.train_parts(study.open_study(made, tmp_path), ["*"])
     assert "run 1 of 2, a is skipped: process 12 trains it" in capsys.readouterr().err
     study.run_study(made, tmp_path)
     assert "1 of 2 runs are not trained: a" in capsys.readouterr().out
@@ -123,9 +123,9 @@ def test_a_broken_part_says_why_in_its_last_line(trains, tmp_path):
     trains[0].update(a=UserError("out of luck"), b=UserError("no space"))
     opened = study.open_study(make_study("a", "b"), tmp_path)
     with pytest.raises(UserError, match="^out of luck$"):
-        study.train_parts(opened, tmp_path, ["a"])
+        study.train_parts(opened, ["a"])
     with pytest.raises(UserError, match="2 of 2 runs failed: a, b"):
-        study.train_parts(opened, tmp_path, ["*"])
+        study.train_parts(opened, ["*"])
 
 
 def counterbalanced(**claims):
