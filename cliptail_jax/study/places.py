@@ -82,12 +82,12 @@ def environment_of(kind: str, chip: int) -> dict[str, str]:
 
     Sources: JAX's documentation of GPUs, and libtpu's of several processes on a host, which do not communicate.
     """
+    variable = {"gpu": "CUDA_VISIBLE_DEVICES", "tpu": "TPU_VISIBLE_CHIPS"}[kind]
+    visible, port = os.environ.get(variable), str(TPU_PORT + chip)
+    own = {variable: visible.split(",")[chip] if visible else str(chip)}
     if kind == "gpu":
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        return {"CUDA_VISIBLE_DEVICES": visible.split(",")[chip] if visible else str(chip)}
-    visible, port = os.environ.get("TPU_VISIBLE_CHIPS"), str(TPU_PORT + chip)
-    return {
-        "TPU_VISIBLE_CHIPS": visible.split(",")[chip] if visible else str(chip),
+        return own
+    return own | {
         "TPU_PROCESS_BOUNDS": "1,1,1",
         "TPU_CHIPS_PER_PROCESS_BOUNDS": "1,1,1",
         "TPU_MESH_CONTROLLER_ADDRESS": f"localhost:{port}",
