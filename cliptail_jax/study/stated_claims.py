@@ -39,7 +39,7 @@ class Stated(TypedDict, total=False):
 def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directories: Iterable[str]) -> dict[str, Change]:
     """The changes of claims since the first run, by key. An empty directory starts a new study.
 
-    Files of earlier versions have no recipes.
+    A file of an earlier version, which has claims alone, says nothing about the first run: all claims are added.
 
     Args:
         study: its config.
@@ -64,9 +64,7 @@ def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directori
         if jax.process_index() == 0:
             workdir.mkdir(parents=True, exist_ok=True)
             write_json(workdir / FILE, before)
-    elif "recipes" not in before:
-        before = {"claims": {key: {k: v for k, v in claim.items() if k != "runs"} for key, claim in before.items()}}
-    before = now | before
+    before = now | {"claims": {}} | before
     changes = {}
     for key, claim in now["claims"].items():
         stated = before["claims"].get(key, {})
