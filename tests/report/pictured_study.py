@@ -5,17 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.run import open_run_set
-from cliptail_jax.objectives import FIELDS
-from cliptail_jax.runs.directory import finish, open_or_resume
 from configs import clip, sup
 from tests.evaluation.plain_evaluation import count_confusion
-from tests.figures.synthetic_runs import write_evaluations
 from tests.report.synthetic_pages import IMAGE, SCRIPT
+from tests.study.synthetic_studies import write_run
 
 CLASSES = 12
 ON = "glyphs:test"
@@ -45,13 +41,9 @@ def write_pictured_run(workdir: Path, config, predicted) -> None:
     """The files of a finished run; `predicted` makes predictions from labels."""
     variant = open_variant(config.data)
     labels = open_run_set(ON, 0, config.data, variant.class_names).variant.labels
-    about = {"records": len(variant), "fingerprint": variant.fingerprint()}
-    open_or_resume(workdir, plain(config), FIELDS, about, overwrite=True)
-    frequency = variant.class_frequency
-    write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
-    confusion = count_confusion(labels, predicted(labels), len(frequency))
-    write_evaluations(workdir, [ON], confusion, frequency, predicted=predicted(labels))
-    finish(workdir, step=8, seconds=90.0)
+    confusion = count_confusion(labels, predicted(labels), len(variant.class_frequency))
+    of_data = (variant.class_names, variant.class_frequency, variant.fingerprint())
+    write_run(config, workdir, confusion, *of_data, predicted(labels))
 
 
 def write_pictured_study(workdir: Path, glyphs_dir: Path) -> None:

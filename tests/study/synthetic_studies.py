@@ -31,15 +31,13 @@ def confusion_of(slope, seed, frequency=FREQUENCY):
     return biased_confusion(frequency, slope, np.random.default_rng(seed), PER_CLASS, noise=0.05)
 
 
-def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY):
-    """The files of a finished run, as left by `train`."""
-    open_or_resume(
-        workdir, plain(config), FIELDS, {"records": int(np.sum(frequency)), "fingerprint": "abc"}, overwrite=True
-    )
+def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY, fingerprint="abc", predicted=None):
+    """The files of a finished run, as left by `train`; `predicted` are its predictions, if they are kept."""
+    about = {"records": int(np.sum(frequency)), "fingerprint": fingerprint}
+    open_or_resume(workdir, plain(config), FIELDS, about, overwrite=True)
     write_frequency(workdir / "class_frequency.tsv", names, frequency)
-    write_evaluations(
-        workdir, config.eval.sets, confusion, frequency, evaluation_settings(config.eval, uses_prompts=False)
-    )
+    settings = evaluation_settings(config.eval, uses_prompts=False)
+    write_evaluations(workdir, config.eval.sets, confusion, frequency, settings, predicted=predicted)
     finish(workdir, step=8, seconds=90.0)
 
 
