@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.errors import DEVICE_MEMORY, UserError
 from cliptail_jax.parallel import host_cores
 from cliptail_jax.study import measure, places, run, training
-from cliptail_jax.study.places import Place, environment_of, find_places, leave_chips, local_chips
+from cliptail_jax.study.places import Place, environment_of, find_places, local_chips
 from cliptail_jax.transfer.program import TransferFailed
 
 CHIPS = [Place({"CUDA_VISIBLE_DEVICES": str(chip)}, frozenset({chip})) for chip in range(2)]
@@ -19,7 +19,10 @@ CHIPS = [Place({"CUDA_VISIBLE_DEVICES": str(chip)}, frozenset({chip})) for chip 
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """Makes this a machine of six cores and of so many chips of a kind, as JAX counts them in a process of its own."""
+    """Makes this a machine of six cores and of so many chips of a kind, as JAX counts them in a process of its own.
+
+    Without chips, there is nothing to count.
+    """
 
     def make(kind="cpu", chips=0):
         (tmp_path / "device0").touch()
@@ -27,7 +30,7 @@ def machine(monkeypatch, tmp_path):
         monkeypatch.setattr(host_cores, "CPU_MAX", tmp_path / "no quota")
         monkeypatch.setattr(places, "DEVICE_FILES", [str(tmp_path / "device*")] if chips else [])
         counted = subprocess.CompletedProcess([], 0, f"a warning\n{kind} {chips}\n")
-        monkeypatch.setattr(places.subprocess, "run", lambda *arguments, **options: counted)
+        monkeypatch.setattr(places.subprocess, "run", (lambda *arguments, **options: counted) if chips else None)
         monkeypatch.setattr(jax, "device_count", lambda: 1)
         jax.config.update("jax_platforms", None if chips else "cpu")
 
@@ -82,31 +85,18 @@ def test_chips_are_those_that_the_program_sees(kind, variable, visible, expected
     assert ("TPU_PROCESS_BOUNDS" in environment_of(kind, 0)) == (kind == "tpu")
 
 
-def test_without_devices_nothing_is_asked(machine, monkeypatch):
-    machine()
-    monkeypatch.setattr(places.subprocess, "run", None)
-    assert local_chips() == []
-
-
-def test_this_process_leaves_chips_to_others(machine):
+def test_a_study_leaves_chips_to_the_processes_of_its_runs(machine, monkeypatch, tmp_path):
     machine("gpu", 2)
     jax.config.update("jax_platforms", "cuda,cpu")
-    with leave_chips([Place()]):
-        assert jax.config.jax_platforms == "cuda,cpu"
-    with leave_chips(CHIPS):
-        assert jax.config.jax_platforms == "cpu"
-    assert jax.config.jax_platforms == "cuda,cpu"
-
-
-def test_a_study_that_a_notebook_starts_leaves_the_chips_too(machine, monkeypatch, tmp_path):
-    machine("gpu", 2)
 
     def open_study(*arguments):
         raise UserError(f"platforms: {jax.config.jax_platforms}")
 
     monkeypatch.setattr(run, "open_study", open_study)
-    with pytest.raises(UserError, match="platforms: cpu$"):
-        run.run_study(ConfigDict(), tmp_path, places=CHIPS)
+    for at, platforms in ((CHIPS, "cpu"), ([Place()], "cuda,cpu")):
+        with pytest.raises(UserError, match=f"platforms: {platforms}$"):
+            run.run_study(ConfigDict(), tmp_path, places=at)
+        assert jax.config.jax_platforms == "cuda,cpu"
 
 
 def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_path, capsys):
