@@ -225,7 +225,7 @@ def test_a_note_says_that_one_pair_does_not_show_how_much_trainings_differ(pairs
     assert note.startswith(begins) and bool(note) == bool(begins)
 
 
-def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains, tmp_path):
+def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains, tmp_path, capsys):
     trains[0].update(a=0.0, b=0.8)
     first = claim("corr_acc", "b", "a", margin=0.1)
     run_study(make_study("a", "b", c=first), tmp_path)
@@ -235,6 +235,8 @@ def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains
     text, report = read_report(tmp_path)
     assert [claimed["change"]["mark"] for claimed in report["claims"]] == ["", "†"]
     assert "1 of the claims, marked †," in text and "more than the other† (corr_pred" in text
+    printed = capsys.readouterr().out
+    assert "more than the other†\n" in printed and "\n† added or changed after the first run\n" in printed
     run_study(make_study("a", "b", c=first | dict(margin=0.2)), tmp_path)
     assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
     assert "‡" not in read_report(tmp_path)[0]
@@ -243,42 +245,18 @@ def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains
     assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
 
 
-@pytest.fixture
-def changed(trains, tmp_path):
-    """Of a study that has been run, with claims on a and b and on b and c: how are they marked when run b is changed?"""
+def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(trains, tmp_path):
     trains[0].update(a=0.0, b=0.8, c=0.4)
-    claims = dict(one=claim("corr_acc", "b", "a"), other=claim("corr_acc", "c", "a"))
-    run_study(make_study("a", "b", "c", **claims), tmp_path)
+    made = make_study("a", "b", "c", one=claim("corr_acc", "b", "a"), other=claim("corr_acc", "c", "a"))
+    run_study(made, tmp_path)
     shutil.rmtree(tmp_path / "b")  # made-up runs are not replaced
-
-    def run_again(**values):
-        made = make_study("a", "b", "c", **claims)
-        made.runs.b.update_from_flattened_dict(values)
-        run_study(made, tmp_path)
-        text, report = read_report(tmp_path)
-        assert "†" not in text
-        return text, [claimed["change"]["text"] for claimed in report["claims"]]
-
-    return run_again
-
-
-@pytest.mark.parametrize(
-    ("field", "change"),
-    [
-        ({"optimizer.learning_rate": 0.3}, "b: optimizer.learning_rate=0.1 not 0.3"),
-        ({"eval.tail_classes": 3}, "b: eval.tail_classes=0 not 3"),
-    ],
-)
-def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(field, change, changed):
-    text, changes = changed(**field)
-    assert changes == [change, ""] and text.count("more than the other‡ (corr_acc: b − a)") == 1
+    made.runs.b.optimizer.learning_rate = 0.3
+    run_study(made, tmp_path)
+    text, report = read_report(tmp_path)
+    change = "b: optimizer.learning_rate=0.1 not 0.3"
+    assert [claimed["change"]["text"] for claimed in report["claims"]] == [change, ""] and "†" not in text
+    assert text.count("more than the other‡ (corr_acc: b − a)") == 1
     assert f"marked ‡, compare runs whose recipes were changed after the first run ({change})." in text
-
-
-def test_where_data_are_and_what_changes_no_number_may_change(changed):
-    values = {"data.data_dir": "elsewhere", "data.workers": 3, "eval.neural_collapse": True, "checkpoint.keep": 5}
-    text, changes = changed(**values)
-    assert changes == ["", ""] and "‡" not in text
 
 
 def test_a_study_with_another_recipe_leaves_everything_as_it_is(trains, tmp_path):
@@ -310,35 +288,45 @@ def test_a_report_is_not_replaced_by_one_of_no_run(trains, tmp_path):
     assert (tmp_path / "report.md").read_text() == before
 
 
-@pytest.mark.parametrize("of", ["seeds", "transfer"])
-def test_seeds_and_transfer_belong_to_what_was_stated(of, tmp_path):
-    """The transfer to that of claims on probes alone."""
-    claims = dict(bias=claim("slope_acc", "a", "b"), probe=claim("probe", "a", "b"))
-    study = make_seeded_study(2, "a", "b", **claims) if of == "seeds" else make_transfer_study("a", "b", **claims)
-    (tmp_path / "a").mkdir()
-
-    def changes():
-        return changes_of_claims(study, study.runs, tmp_path / "study", ["a"])
-
-    assert changes() == {}
-    if of == "seeds":
-        study.seeds = 4
-        assert changes() == dict.fromkeys(claims, ("‡", "seeds=2 not 4"))
-    else:
-        study.transfer.data.data_dir, study.transfer.batch_size = "elsewhere", 7  # which change no number
-        assert changes() == {}
-        study.transfer.sets = ("dtd",)
-        assert changes() == {"probe": ("‡", "transfer.sets=['cifar100'] not ['dtd']")}
+INCIDENTAL = {"data.data_dir": "elsewhere", "data.workers": 3, "eval.neural_collapse": True, "checkpoint.keep": 5}
 
 
-def test_recipes_that_name_fields_as_earlier_versions_did_are_the_same(tmp_path):
+@pytest.mark.parametrize(
+    ("values", "changes"),
+    [
+        ({"runs.b.eval.tail_classes": 3}, dict.fromkeys(("bias", "probe"), "b: eval.tail_classes=0 not 3")),
+        ({f"runs.b.{key}": value for key, value in INCIDENTAL.items()}, {}),
+        ({"seeds": 4}, dict.fromkeys(("bias", "probe", "other"), "seeds=2 not 4")),
+        ({"transfer.sets": ("dtd",)}, {"probe": "transfer.sets=['cifar100'] not ['dtd']"}),
+        ({"transfer.data.data_dir": "elsewhere", "transfer.batch_size": 7}, {}),
+    ],
+)
+def test_a_claim_is_changed_by_what_can_change_its_numbers(values, changes, tmp_path):
+    """The recipes of its runs, the seeds and, of a claim on probes, the transfer."""
+    claims = dict(bias=claim("slope_acc", "a", "b"), probe=claim("probe", "a", "b"), other=claim("slope_acc", "a", "c"))
+    study = make_transfer_study("a", "b", "c", **claims)
+    study.seeds = 2
+    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
+    study.update_from_flattened_dict(values)
+    found = changes_of_claims(study, study.runs, tmp_path, [])
+    assert found == {key: ("‡", change) for key, change in changes.items()}
+
+
+@pytest.mark.parametrize(
+    "as_written",
+    [
+        lambda text: text.replace("optimizer.sgd.nesterov", "optimizer.nesterov"),
+        lambda text: json.dumps({key: json.loads(text)[key] for key in ("claims", "recipes")}),
+    ],
+    ids=["other names of fields", "no design and no transfer"],
+)
+def test_claims_that_an_earlier_version_noted_are_unchanged(as_written, tmp_path):
     study = make_study("a", "b", c=claim("corr_acc", "a", "b"))
     study.runs.a.optimizer.sgd.nesterov = True
-    (tmp_path / "a").mkdir()
-    changes_of_claims(study, study.runs, tmp_path / "study", [])
-    file = tmp_path / "study" / "claims.json"
-    file.write_text(file.read_text().replace("optimizer.sgd.nesterov", "optimizer.nesterov"))
-    assert changes_of_claims(study, study.runs, tmp_path / "study", ["a"]) == {}
+    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
+    file = tmp_path / "claims.json"
+    file.write_text(as_written(file.read_text(encoding="utf-8")), encoding="utf-8")
+    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
 
 
 DAMAGED = ([1], {"claims": 3, "recipes": {}}, {"claims": {"c": []}, "recipes": {}}, {"claims": {}, "recipes": {"a": 5}})
@@ -350,12 +338,3 @@ def test_what_is_not_of_claims_is_named(content, tmp_path):
     study = make_study("a", "b", c=claim("tail", "a", "b"))
     with pytest.raises(UserError, match=f"^{tmp_path}/claims.json is damaged"):
         changes_of_claims(study, study.runs, tmp_path, [])
-
-
-def test_parts_of_claims_that_a_file_lacks_are_as_they_are_now(tmp_path):
-    study = make_study("a", "b", c=claim("tail", "a", "b"))
-    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
-    file = tmp_path / "claims.json"
-    document = json.loads(file.read_bytes())
-    file.write_text(json.dumps({key: document[key] for key in ("claims", "recipes")}), encoding="utf-8")
-    assert changes_of_claims(study, study.runs, tmp_path, []) == {}

@@ -18,7 +18,7 @@ from cliptail_jax.results.claims import ClaimResult, correct_for_number
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.tables import format_number
 from cliptail_jax.study.pictures import draw_path, draw_runs
-from cliptail_jax.study.run import check_study, run_study
+from cliptail_jax.study.run import run_study
 from cliptail_jax.study.sheets import draw_figures
 from cliptail_jax.study.summary import claims_table
 from tests.study.synthetic_studies import (
@@ -30,7 +30,6 @@ from tests.study.synthetic_studies import (
     confusion_of,
     make_seeded_study,
     make_study,
-    make_transfer_study,
     read_report,
     write_run,
 )
@@ -201,20 +200,6 @@ def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_pa
     assert draw_figures(figures, {"seed_0": []}, tmp_path)[1] == {"figure transfer": "its baseline a failed"}
 
 
-@pytest.mark.parametrize(
-    ("figures", "message"),
-    [
-        ({"scales": FIGURES["scale"]}, "figures.scales: there is no such figure; there are class_frequency, "),
-        ({"scale": dict(columns=("group",), rows=(("z", "SL"),))}, "figures.scale.rows names the run 'z'; .* has a, b"),
-    ],
-)
-def test_a_wrong_figure_is_named(figures, message):
-    study = make_study("a", "b")
-    study.figures = figures
-    with pytest.raises(UserError, match=message):
-        check_study(study)
-
-
 def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
     kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "batch", "names", "clip"))}
     figure = draw_path(kinds, ("sl", "batch", "failed", "clip"), "From SL to CLIP")
@@ -263,29 +248,19 @@ def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance
     )
 
 
-@pytest.fixture
-def printed(capsys, monkeypatch):
-    """The lines that a call prints after the address of the page, to a terminal of 80 columns."""
+def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_the_report_is(
+    trains, tmp_path, capsys, monkeypatch
+):
+    """In a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
-
-    def lines_of(study, workdir):
-        try:
-            run_study(study, workdir)
-        except UserError:
-            pass
-        return capsys.readouterr().out.split("report.html\n", maxsplit=1)[1].splitlines()
-
-    return lines_of
-
-
-def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_the_report_is(trains, printed, tmp_path):
     trains[0].update(biased=0.8, fair=0.0)
     claims = dict(
         tail=claim("tail", "fair", "biased", set="glyphs:test"),
         long=claim("corr_acc", "biased", "fair") | {"text": "One leans " + "so very much " * 6 + "more than another"},
         other=claim("corr_pred", "fair", "biased"),
     )
-    lines = printed(make_seeded_study(2, "biased", "fair", **claims), tmp_path)
+    run_study(make_seeded_study(2, "biased", "fair", **claims), tmp_path)
+    lines = capsys.readouterr().out.split("report.html\n", maxsplit=1)[1].splitlines()
     assert "|" not in "".join(lines) and "**" not in "".join(lines)
     assert max(map(len, lines[:-2])) <= 80  # paths may be longer
     assert lines[-2:] == [f"Results:      {tmp_path}/report.md", f"To see them:  file://{tmp_path}/report.html"]
@@ -316,18 +291,6 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
 SHOWN = {"odds_acc": ".2f", "f50": ",.1f", "slope_pred": ".2f"}
 
 
-def test_what_holds_only_in_part_is_marked_and_what_failed_is_named(trains, printed, tmp_path):
-    """A claim that was added after the first run; one that could not be tested."""
-    trains[0].update(a=0.5, b=0.1, broken=RuntimeError("out of memory"))
-    first = dict(one=claim("corr_acc", "a", "b"))
-    printed(make_study("a", "b", "broken", **first), tmp_path)
-    lines = printed(make_study("a", "b", "broken", late=claim("tail", "b", "broken"), **first), tmp_path)
-    text = "\n".join(line.strip() for line in lines)
-    assert "One leans more than the other†\ntail: b − broken\nthere is no trained run of broken\n" in text
-    assert "† added or changed after the first run" in lines
-    assert "broken failed: RuntimeError: out of memory" in lines
-
-
 def test_a_verdict_that_does_not_hold_with_all_others_is_marked():
     """One interval of five barely excludes 0: corrected for their number, it would be half as long again."""
     made = [
@@ -338,11 +301,3 @@ def test_a_verdict_that_does_not_hold_with_all_others_is_marked():
     verdicts = [line.split()[0] for line in lines[1:] if line.strip(" ") and line[0] != " "]
     assert verdicts[:5] == ["supported*", "supported", *["inconclusive"] * 3]
     assert lines[-1] == "* inconclusive when corrected for the number of claims"
-
-
-def test_the_transfer_of_the_runs_is_a_table_too(trains, probes, printed, tmp_path):
-    trains[0].update(a=0.5, b=0.1, dino=0.0)
-    probes[0].update(a=0.9, b=0.6, dino=0.7)
-    lines = printed(make_transfer_study("a", "b", "dino"), tmp_path)
-    header = next(i for i, line in enumerate(lines) if "cifar100: linear probe %" in line)
-    assert [line.split() for line in lines[header + 1 : header + 4]] == [["a", "90.0"], ["b", "60.0"], ["dino", "70.0"]]

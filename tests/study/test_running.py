@@ -23,19 +23,7 @@ from tests.study.synthetic_studies import (
 )
 
 
-def test_finished_runs_are_not_trained_again_and_the_report_stays_the_same(trains, tmp_path):
-    slopes, trained = trains
-    slopes.update(a=0.5, b=0.1)
-    made = make_study("a", "b", c=claim("corr_acc", "a", "b"))
-    reports = []
-    for _ in range(2):
-        study.run_study(made, tmp_path)
-        reports.append(read_report(tmp_path)[1])
-        assert reports[-1].pop("seconds") > 0
-    assert trained == ["a", "b"] and reports[0] == reports[1]
-
-
-def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path):
+def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path, capsys):
     slopes, trained = trains
     reason = "RuntimeError: out of memory"
     slopes.update(a=0.5, broken=RuntimeError("out of memory\nand more"), b=0.1)
@@ -49,6 +37,8 @@ def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path):
     assert [c["verdict"] for c in report["claims"]] == ["not tested", "supported"]
     assert report["claims"][0]["difference"] is None
     assert "| there is no trained run of broken | 0 | **not tested** | not tested |" in text
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert f"broken failed: {reason}" in printed and "there is no trained run of broken" in printed
 
 
 def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, monkeypatch):
@@ -93,15 +83,16 @@ def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, 
     made = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b"))
     study.run_study(made, tmp_path / "whole")
     trains[1].clear()
+    opened = study.open_study(made, tmp_path / "parts")
     with pytest.raises(UserError, match="no run of this study is trained in .*: there is nothing to report"):
-        study.report_study(study.open_study(made, tmp_path / "parts"))
-    study.train_parts(study.open_study(made, tmp_path / "parts"), ["seed_3/*"])
+        study.report_study(opened)
+    study.train_parts(opened, ["seed_3/*"])
     assert trains[1] == ["a", "b"] and not (tmp_path / "parts/report.md").exists()
-    study.report_study(study.open_study(made, tmp_path / "parts"))
+    study.report_study(opened)
     text, report = read_report(tmp_path / "parts")
     assert ", 2 of 4 runs\n" in text and list(report["runs"]) == ["seed_3"]
     assert "2 of 4 runs are not trained: seed_4/a, seed_4/b" in capsys.readouterr().out
-    study.train_parts(study.open_study(made, tmp_path / "parts"), ["a", "seed_4/b"])
+    study.train_parts(opened, ["a", "seed_4/b"])
     assert trains[1] == ["a", "b", "a", "b"]
     study.report_study(study.open_study(made, tmp_path / "parts"))
     whole, parts = (read_report(tmp_path / name)[1] for name in ("whole", "parts"))
@@ -167,6 +158,9 @@ def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkey
     assert len(report["claims"][0]["by_seed"]) == 1 and "Means over 3 to 4 runs of each kind" in text
 
 
+SHEET = dict(columns=("group",), rows=(("z", "SL"),))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -188,11 +182,13 @@ def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkey
         ({"claims.c.at": "equal accuracy", "runs.b.eval.every_epochs": 99}, "run 'b' has one: set its eval.every_ep"),
         ({"claims.c.minus": ("a",)}, "claims.c.minus is .*; it names two runs, whose difference is subtracted"),
         ({"claims.c.minus": ("a", "z")}, "claims.c names the run 'z'; the study has a, b"),
+        ({"figures.scales": SHEET}, "figures.scales: there is no such figure; there are class_frequency, "),
+        ({"figures.scale": SHEET}, "figures.scale.rows names the run 'z'; the study has a, b"),
     ],
 )
 def test_a_mistake_is_named_before_anything_is_trained(changes, message, trains, tmp_path):
     made = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b", margin=0.1, set="glyphs:test"))
-    made.counterbalanced, made.path = False, ()
+    made.counterbalanced, made.path, made.figures = False, (), {}
     made.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=message):
         study.run_study(made, tmp_path)
@@ -249,7 +245,7 @@ def test_a_page_that_cannot_be_written_now_does_not_stop_the_training(trains, tm
 UNKNOWN = "|".join("–" * 10)
 
 
-def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_own(trains, probes, tmp_path):
+def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_own(trains, probes, tmp_path, capsys):
     trains[0].update(a=0.5, self=0.5)
     accuracies, called = probes
     accuracies.update(a=0.2, self=0.6)
@@ -262,6 +258,9 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
     assert "not both have an evaluation set" in text
     table = [line.replace(" ", "") for line in text.splitlines()]
     assert "|run|cifar100:linearprobe%|" in table and "|a|20.0|" in table and "|self|60.0|" in table
+    printed = capsys.readouterr().out.splitlines()
+    header = next(i for i, line in enumerate(printed) if "cifar100: linear probe %" in line)
+    assert [line.split() for line in printed[header + 1 : header + 3]] == [["a", "20.0"], ["self", "60.0"]]
     assert f"|self|{FREQUENCY.sum():,}|{UNKNOWN}|1.5|" in table
     assert report["runs"]["self"]["transfer"][0]["score"] == pytest.approx(60)
     assert report["transfers"]["self"] == [dict(set="cifar100", method="probe", score=pytest.approx(60))]
