@@ -22,9 +22,7 @@ number defines it; the number keeps its digits after the point, and its interval
 
 import argparse
 import collections
-import dataclasses
 import functools
-import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +33,7 @@ from cliptail_jax.files import read_json, write_json, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, main_measures
 from cliptail_jax.results.claims import ClaimResult, read_claims
 from cliptail_jax.runs.tables import format_interval, format_number, markdown_table
-from cliptail_jax.study.report import claims_table, runs_table, transfer_rows
+from cliptail_jax.study.report import claims_table, estimate_of, runs_table, transfer_rows
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
@@ -45,37 +43,6 @@ VALUE = re.compile(
     r"-?[\d,]*\d(?P<decimals>\.\d+)?(?P<interval> \[[^\]\n]*\])?(?=<!-- (?P<study>\w+) (?P<reference>[\w./-]+) -->)"
 )
 KEPT = ("title", "means", "bias", "claims", "transfers")  # of report.json
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredGroup:
-    """The numbers of a group of runs in report.json, as tables take them from a `RunGroup`."""
-
-    name: str
-    means: Mapping[str, Any]
-    bias: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def title(self) -> str:
-        return f"{self.name} (at chance)" if self.means["chance_note"] else self.name
-
-    @property
-    def images(self) -> float:
-        return self.means["images"]
-
-    @property
-    def minutes(self) -> float:
-        return self.means["minutes"]
-
-    def value(self, key: str) -> float:
-        value = self.bias[key].get("beyond", self.bias[key]["value"]) if key in self.bias else self.means.get(key)
-        return {None: math.nan, "<": -math.inf, ">": math.inf}.get(value, value)
-
-    def interval(self, key: str) -> tuple[float, float] | None:
-        if key not in self.bias:
-            return None
-        bounds = self.bias[key]["low"], self.bias[key]["high"]
-        return None if None in bounds else bounds
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -110,8 +77,7 @@ def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | N
     """The value and interval of RUN.MEASURE, of CLAIM, or of -CLAIM, the opposite difference."""
     run, _, measure = reference.partition(".")
     if measure:
-        group = groups_of(study)[run]
-        return group.value(measure), group.interval(measure)
+        return estimate_of(stored(study), run, measure)
     keys = [claim["key"] for claim in stored(study)["claims"]]
     value, low, high, *_ = claims_of(study)[keys.index(reference.lstrip("-"))].difference
     return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
@@ -127,7 +93,7 @@ def table(kind: str, *names: str) -> list[str]:
     """The lines of a table."""
     if kind == "runs":
         measures = [measure for measure in main_measures() if measure.over == CLASSES]
-        return runs_table(groups_of(names[0]), measures)
+        return runs_table(stored(names[0]), measures)
     if kind == "claims":
         claims = [claim for claim in claims_of(names[0]) if claim.statistic in (names[1:] or MEASURES)]
         return claims_table(dict(enumerate(claims)), several=True)
@@ -137,24 +103,18 @@ def table(kind: str, *names: str) -> list[str]:
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind != "odds":
         raise SystemExit(f"there is no table '{kind}': it is runs, claims, odds, transfers or printed")
-    studies = {name: groups_of(name) for name in names}
+    studies = [stored(name) for name in names]
     rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
-    for run in dict.fromkeys(run for groups in studies.values() for run in groups):
-        rows.append([run, *(cell for groups in studies.values() for cell in odds_cells(groups.get(run)))])
+    for run in dict.fromkeys(run for study in studies for run in study["means"]):
+        rows.append([run, *(cell for study in studies for cell in odds_cells(study, run))])
     return markdown_table(rows)
 
 
-def odds_cells(group: StoredGroup | None) -> list[str]:
-    if group is None:
+def odds_cells(study: Mapping[str, Any], run: str) -> list[str]:
+    if run not in study["means"]:
         return ["", "", ""]
-    cells = [format_number(group.value("top1"), ".1f")]
-    cells.append(format_interval(group.value("odds_acc"), group.interval("odds_acc"), ".2f"))
-    return [*cells, format_number(group.value("f50"), ".1f")]
-
-
-def groups_of(name: str) -> dict[str, StoredGroup]:
-    study = stored(name)
-    return {run: StoredGroup(run, means, study["bias"][run]) for run, means in study["means"].items()}
+    (top1, _), odds, (f50, _) = (estimate_of(study, run, key) for key in ("top1", "odds_acc", "f50"))
+    return [format_number(top1, ".1f"), format_interval(*odds, ".2f"), format_number(f50, ".1f")]
 
 
 def claims_of(name: str) -> Sequence[ClaimResult]:

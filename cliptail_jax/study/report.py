@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, Measure, main_measures
@@ -20,6 +21,7 @@ from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 Groups = Mapping[str, RunGroup]  # by name
 Claims = Mapping[str, ClaimResult]  # by key
+Numbers = Mapping[str, Mapping[str, Any]]  # of groups of runs in report.json: `means` and `bias`, by the group's name
 
 
 def write_report(
@@ -42,15 +44,18 @@ def write_report(
         workdir: the study's directory.
     """
     pictures = draw_pictures(study.title, groups, claims, path, "" not in seeds, workdir / "figures")
-    text = markdown(study, groups, list(seeds), claims, seconds) + pictures
+    numbers = {
+        "means": {name: mean_numbers(group) for name, group in groups.items()},
+        "bias": {name: bias_numbers(group) for name, group in groups.items()},
+    }
+    text = markdown(study, groups, numbers, list(seeds), claims, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     write_text(workdir / "report.md", text)
     by_seed = {seed: {name: run_numbers(run) for name, run in runs.items()} for seed, runs in seeds.items()}
     content = {
         "title": study.title,
         "runs": by_seed.get("", by_seed),
-        "means": {name: mean_numbers(group) for name, group in groups.items()},
-        "bias": {name: bias_numbers(group) for name, group in groups.items()},
+        **numbers,
         "failures": study.failures,
         "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
         "transfers": {
@@ -121,14 +126,15 @@ def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str
     return "".join(pictures)
 
 
-def markdown(study: Study, groups: Groups, seeds: Sequence[str], claims: Claims, seconds: float) -> str:
+def markdown(
+    study: Study, groups: Groups, numbers: Numbers, seeds: Sequence[str], claims: Claims, seconds: float
+) -> str:
     """The text of the report, without pictures."""
     several, pairs = len(seeds) > 1, sum(f"{name}_mirrored" in seeds for name in seeds)
-    measures = shown_measures(groups)
     lines = [
         f"# {study.title}",
         "",
-        *runs_table(groups, measures),
+        *runs_table(numbers, shown_measures(groups)),
         *(f"\n{note}" for note in left_out_note(groups.values(), bool(claims))),
         *(f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()),
         *(f"\n**{name}**: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings),
@@ -189,14 +195,26 @@ def shown_measures(groups: Groups) -> list[Measure]:
     return [measure for measure in main_measures() if of_retrieval or measure.over == CLASSES]
 
 
-def runs_table(groups: Groups, measures: Sequence[Measure]) -> list[str]:
+def runs_table(numbers: Numbers, measures: Sequence[Measure]) -> list[str]:
     """A row for each group of runs, and a column for each measure."""
     titles = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
     rows = [["run", "images", *titles, "minutes"]]
-    for group in groups.values():
-        cells = (format_interval(group.value(m.key), group.interval(m.key), m.format) for m in measures)
-        rows.append([group.title, f"{group.images:,.0f}", *cells, f"{group.minutes:.1f}"])
+    for name, means in numbers["means"].items():
+        title = f"{name} (at chance)" if means["chance_note"] else name
+        cells = (format_interval(*estimate_of(numbers, name, m.key), m.format) for m in measures)
+        rows.append([title, f"{means['images']:,.0f}", *cells, f"{means['minutes']:.1f}"])
     return markdown_table(rows)
+
+
+def estimate_of(numbers: Numbers, name: str, key: str) -> tuple[float | None, tuple[float, float] | None]:
+    """A measure of a group, and its interval if it has one. Read from JSON, undefined numbers are None."""
+    if key not in numbers["bias"][name]:
+        return numbers["means"][name].get(key), None
+    found = numbers["bias"][name][key]
+    value, bounds = found["value"], (found["low"], found["high"])
+    if any(bound is None or math.isnan(bound) for bound in bounds):
+        bounds = None
+    return {"<": -math.inf, ">": math.inf}.get(found.get("beyond"), value), bounds
 
 
 def claims_table(claims: Claims, several: bool) -> list[str]:
