@@ -8,9 +8,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.report.page import missing_runs
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.lock import InUseError
-from cliptail_jax.study import measure, study_page, training
 from cliptail_jax.study import run as study
-from cliptail_jax.transfer.program import TransferFailed
+from cliptail_jax.study import study_page, training
 from tests.study.synthetic_studies import (
     FREQUENCY,
     claim,
@@ -264,22 +263,6 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
     assert f"|self|{FREQUENCY.sum():,}|{UNKNOWN}|1.5|" in table
     assert report["runs"]["self"]["transfer"][0]["score"] == pytest.approx(60)
     assert report["transfers"]["self"] == [dict(set="cifar100", method="probe", score=pytest.approx(60))]
-
-
-def test_the_results_of_a_partly_failed_transfer_are_kept(trains, probes, monkeypatch, tmp_path):
-    trains[0].update(a=0.5, b=0.5)
-    probes[0].update(a=0.2, b=0.6)
-    whole = measure.transfer
-
-    def transfer(config, workdir):
-        raise TransferFailed({"b on pets by probe": "pets is not prepared"}, whole(config, workdir))
-
-    monkeypatch.setattr(measure, "transfer", transfer)
-    with pytest.raises(UserError, match="failed: transfer: b on pets by probe"):
-        study.run_study(make_transfer_study("a", "b", better=claim("probe", "b", "a")), tmp_path)
-    _, report = read_report(tmp_path)
-    assert report["claims"][0]["verdict"] == "supported"
-    assert report["failures"] == {"transfer: b on pets by probe": "pets is not prepared"}
 
 
 def test_only_the_models_of_a_transfer_are_measured_and_a_claim_may_name_its_set(trains, probes, tmp_path):
