@@ -78,14 +78,13 @@ def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | N
     run, _, measure = reference.partition(".")
     if measure:
         return estimate_of(stored(study), run, measure)
-    keys = [claim["key"] for claim in stored(study)["claims"]]
-    value, low, high, *_ = claims_of(study)[keys.index(reference.lstrip("-"))].difference
+    value, low, high, *_ = claims_of(study)[reference.lstrip("-")].difference
     return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
 
 
 def verdicts(name: str) -> str:
     """The number of claims of a study by verdict, the most frequent first."""
-    counts = collections.Counter(claim.verdict for claim in claims_of(name))
+    counts = collections.Counter(claim.verdict for claim in claims_of(name).values())
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
 
 
@@ -95,8 +94,8 @@ def table(kind: str, *names: str) -> list[str]:
         measures = [measure for measure in main_measures() if measure.over == CLASSES]
         return runs_table(stored(names[0]), measures)
     if kind == "claims":
-        claims = [claim for claim in claims_of(names[0]) if claim.statistic in (names[1:] or MEASURES)]
-        return claims_table(dict(enumerate(claims)), several=True)
+        chosen = {key: c for key, c in claims_of(names[0]).items() if c.statistic in (names[1:] or MEASURES)}
+        return claims_table(chosen, several=True)
     if kind == "transfers":
         return markdown_table(transfer_rows(stored(names[0])["transfers"]))
     if kind == "printed":
@@ -117,7 +116,7 @@ def odds_cells(study: Mapping[str, Any], run: str) -> list[str]:
     return [format_number(top1, ".1f"), format_interval(*odds, ".2f"), format_number(f50, ".1f")]
 
 
-def claims_of(name: str) -> Sequence[ClaimResult]:
+def claims_of(name: str) -> Mapping[str, ClaimResult]:
     return stored(name, read_claims)
 
 

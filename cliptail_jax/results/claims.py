@@ -149,16 +149,17 @@ class Report(TypedDict):
     claims: list[dict[str, Any]]
 
 
-def read_claims(report: Path) -> list[ClaimResult]:
-    """The tests of claims in a study's report.json. Raises UserError if it is damaged or from another program."""
+def read_claims(report: Path) -> dict[str, ClaimResult]:
+    """The tests of claims in a study's report.json, by key. Raises UserError if it is damaged or from another program."""
     known = [field.name for field in dataclasses.fields(ClaimResult)]
     try:
-        claims = [{name: fields[name] for name in known} for fields in read_json(report, Report)["claims"]]
+        claims = {c["key"]: {name: c[name] for name in known} for c in read_json(report, Report)["claims"]}
     except KeyError as missing:
         raise UserError(f"a claim in {report} has no field {missing}: write the report again with --report") from None
-    return [
-        ClaimResult(**c | {"difference": _estimate(c["difference"]), "change": Change(**c["change"])}) for c in claims
-    ]
+    return {
+        key: ClaimResult(**c | {"difference": _estimate(c["difference"]), "change": Change(**c["change"])})
+        for key, c in claims.items()
+    }
 
 
 def _estimate(numbers: dict[str, float | None] | None) -> Estimate | None:

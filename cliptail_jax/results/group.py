@@ -116,11 +116,6 @@ class RunGroup:
         interval = f"{accuracy.value:.1f} % [{accuracy.low:.1f}, {accuracy.high:.1f}]"
         return f"its top-1 of {interval} is not above twice chance, {bound:.1f} %"
 
-    @property
-    def title(self) -> str:
-        """Its name, with a mark if its runs are at chance."""
-        return f"{self.name} (at chance)" if self.chance_note() else self.name
-
     def path(self, key: str) -> list[tuple[float, float]]:
         """Top-1 in percent and a measure at the shared evaluations during training, in order.
 

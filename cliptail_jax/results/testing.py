@@ -61,7 +61,7 @@ def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult
 def subtracted(claim: Claim) -> ClaimResult:
     """The test, in the results of another study, of the difference that a claim subtracts. Raises UserError without one."""
     higher, lower = claim.minus
-    for other in read_claims(find_results(claim.study)):
+    for other in read_claims(find_results(claim.study)).values():
         if (other.higher, other.lower, other.measured) == (higher, lower, claim.measured) and not other.minus:
             return other
     raise UserError(f"{claim.study} tests no claim on {higher} − {lower} in {claim.measured}")

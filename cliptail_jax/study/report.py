@@ -200,10 +200,16 @@ def runs_table(numbers: Numbers, measures: Sequence[Measure]) -> list[str]:
     titles = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
     rows = [["run", "images", *titles, "minutes"]]
     for name, means in numbers["means"].items():
-        title = f"{name} (at chance)" if means["chance_note"] else name
         cells = (format_interval(*estimate_of(numbers, name, m.key), m.format) for m in measures)
-        rows.append([title, f"{means['images']:,.0f}", *cells, f"{means['minutes']:.1f}"])
+        rows.append(
+            [title_of(name, means["chance_note"]), f"{means['images']:,.0f}", *cells, f"{means['minutes']:.1f}"]
+        )
     return markdown_table(rows)
+
+
+def title_of(name: str, chance_note: str) -> str:
+    """The name of a group of runs, with a mark if there is a reason why they count as at chance."""
+    return f"{name} (at chance)" if chance_note else name
 
 
 def estimate_of(numbers: Numbers, name: str, key: str) -> tuple[float | None, tuple[float, float] | None]:

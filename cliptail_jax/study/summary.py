@@ -8,7 +8,7 @@ from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs.tables import format_number, pad_columns, plain_table
-from cliptail_jax.study.report import Claims, Groups, means_note, shown_measures, transfer_rows, transfers_of
+from cliptail_jax.study.report import Claims, Groups, means_note, shown_measures, title_of, transfer_rows, transfers_of
 from cliptail_jax.study.stated_claims import CLAIM, RECIPE
 
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
@@ -50,7 +50,7 @@ def table_of(groups: Groups, measures: Sequence[Measure]) -> list[str]:
     above, below = zip(*(title.rpartition(" ")[::2] for title in titles))
     rows = [
         [
-            group.title,
+            title_of(group.name, group.chance_note()),
             f"{group.images:,.0f}",
             *(format_number(group.value(measure.key), measure.format) for measure in measures),
             f"{group.minutes:.1f}",

@@ -150,7 +150,8 @@ def test_a_difference_of_differences_is_compared_over_the_same_classes(four):
 def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
     report = tmp_path / "report.json"
     claims = {name: Claim("", "odds_acc", "a", name, margin=0.2) for name in "be"}
-    write_json(report, {"claims": [claim_numbers(found) for found in evaluate_claims(claims, four, {}).values()]})
+    tested = [{"key": key} | claim_numbers(found) for key, found in evaluate_claims(claims, four, {}).items()]
+    write_json(report, {"claims": tested})
     there = dict(minus=("a", "b"), study=str(report))
     value, low, high, _ = evaluated(four, "a", "b").difference
     twice = np.hypot(value - low, high - value)
