@@ -1,7 +1,6 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
 import dataclasses
-import fnmatch
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.report.page import PAGE
 from cliptail_jax.results.claims import Claim
+from cliptail_jax.results.directory import matches
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import FILE as STUDY
@@ -50,6 +50,7 @@ class OpenedStudy(NamedTuple):
     Attributes:
         workdir: its directory.
         replicates: the configs of its runs.
+        queue: the same by directory, in the order of training.
         asked: its questions.
         figures: sheets of the paper's figures, by the figure's name.
         path: names of runs that are steps of a path.
@@ -59,15 +60,12 @@ class OpenedStudy(NamedTuple):
 
     workdir: Path
     replicates: Sequence[Replicate]
+    queue: Configs
     asked: Study
     figures: Mapping[str, ConfigDict]
     path: Sequence[str]
     page: StudyPage
     started: float
-
-    @property
-    def queue(self) -> Configs:
-        return queue_of(self.replicates)
 
 
 def run_study(
@@ -147,8 +145,8 @@ def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> Ope
         without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), study.runs),
     )
-    page = StudyPage(asked, workdir)
-    return OpenedStudy(workdir, replicates, asked, study.get("figures", {}), study.get("path", ()), page, started)
+    figures, path, page = study.get("figures", {}), study.get("path", ()), StudyPage(asked, workdir)
+    return OpenedStudy(workdir, replicates, queue, asked, figures, path, page, started)
 
 
 def queue_of(replicates: Sequence[Replicate]) -> Configs:
@@ -168,7 +166,7 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
     """
     chosen: set[str] = set() if names else set(directories)
     for name in names:
-        found = {of for of in directories if fnmatch.fnmatch(of, name) or fnmatch.fnmatch(Path(of).name, name)}
+        found = {of for of in directories if matches(of, [name]) or matches(Path(of).name, [name])}
         if not found:
             hint = did_you_mean(name, [*directories, *(Path(of).name for of in directories)])
             raise UserError(f"--only={name} is not a run of this study{hint}: --launch=print lists them")
