@@ -41,7 +41,7 @@ def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
     made.title, made.counterbalanced = "Made up <em>study</em>", True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train", train)
-        patch.setattr(report, "save", lambda figure, path: None)
+        patch.setattr(report, "draw_pictures", lambda *drawn: "")
         patch.setattr("sys.orig_argv", COMMAND)
         if broken:
             with pytest.raises(UserError, match=broken):
