@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from cliptail_jax.report.comparison import ComparedGroup, Comparison, Owner, named
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.run import Run, directory_name
-
-ABSENT = "–"
+from cliptail_jax.runs.tables import UNDEFINED
 
 
 class Configs(NamedTuple):
@@ -40,7 +39,7 @@ def configs_of(kinds: Sequence[ComparedGroup]) -> Configs:
         ]
         known = [values for values in by_kind if values]
         if any(values != known[0] for values in known):
-            different[key] = [", ".join(values) or ABSENT for values in by_kind]
+            different[key] = [", ".join(values) or UNDEFINED for values in by_kind]
         elif known and len(known[0]) > 1:
             varied[key] = ", ".join(known[0])
         elif known:

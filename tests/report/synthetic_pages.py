@@ -21,8 +21,8 @@ NAMES = (SCRIPT, IMAGE, *(f"class {label}" for label in range(2, CLASSES)))
 SLOPES = {"sl": 0.5, "sl_sampled": 0.3, "clip": 0.1}
 
 
-def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
-    """A study of SLOPES in mirrored pairs, as `study` writes it. The run `broken` fails."""
+def write_study(workdir: Path, broken: str = "") -> None:
+    """A study of SLOPES in a mirrored pair, as `study` writes it. The run `broken` fails."""
 
     slopes = SLOPES | ({broken: UserError(f"the loss of {IMAGE} is nan at step 3")} if broken else {})
     write = train_by_slope(slopes, [], NAMES)
@@ -37,7 +37,7 @@ def write_study(workdir: Path, pairs: int = 1, broken: str = "") -> None:
         "clip": claim("slope_acc", "sl", "clip", margin=3.0),
         "tail": claim("tail", "clip", "sl", margin=2.0),
     }
-    made = make_seeded_study(2 * pairs, *SLOPES, **claims)
+    made = make_seeded_study(2, *SLOPES, **claims)
     made.title, made.counterbalanced = "Made up <em>study</em>", True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train", train)
