@@ -322,8 +322,7 @@ def page_data(comparison: Comparison, plots: Plots, found: Sequence[Finding]) ->
 
 def digits_of(form: str) -> int:
     """The digits after the decimal point of a format such as ',.1f'."""
-    found = re.search(r"\.(\d+)f$", form)
-    return int(found[1]) if found else 3
+    return int(re.search(r"\.(\d+)", form)[1])
 
 
 def finite(table: tuple[list[str], list[list[Any]]]) -> tuple[list[str], list[list[Any]]]:

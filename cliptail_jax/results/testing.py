@@ -116,12 +116,9 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
             )
         raise UserError("it is undefined for one of them, like a correlation of equal values")
     of_runs, names = iter(found), (claim.higher, claim.lower, *(() if claim.study else claim.minus))
-    return [next(of_runs) if isinstance(name, str) else constant(name) for name in names]
-
-
-def constant(number: float) -> Bootstrapped:
-    """A number as a statistic that does not vary."""
-    return Bootstrapped(number, np.full(RESAMPLES, number))
+    return [  # a number does not vary
+        next(of_runs) if isinstance(name, str) else Bootstrapped(name, np.full(RESAMPLES, name)) for name in names
+    ]
 
 
 def courses_of(runs: Sequence[Run], on: str) -> list[list]:
