@@ -34,10 +34,9 @@ def token_positions(
         if its own is, too, with the gradient that PyTorch has for it.
 
     Raises:
-      UserError: the grid is empty because the images are too small, or is not the tower's own and `resampling` is ''; or
-        the embedding's grid is not square.
+      UserError: the grid is empty because the images are too small, or is not the tower's own and `resampling` is ''.
     """
-    side = grid_side(len(embedding))
+    side = math.isqrt(len(embedding) - 1)
     check_grid(height, width, side, own_only=not resampling)
     if (height, width) == (side, side) and resampling != EVERY_GRID:
         return embedding
@@ -69,32 +68,16 @@ def leading_tokens(tokens: int) -> int | None:
     return None
 
 
-def grid_side(tokens: int) -> int:
-    """The side of the square grid of an embedding of a leading token and the grid. Raises UserError if it has none."""
-    side = math.isqrt(max(tokens - 1, 0))
-    if not side or side**2 != tokens - 1:
-        raise no_grid(tokens)
-    return side
-
-
-def no_grid(tokens: int) -> UserError:
-    """The error about an embedding of `tokens` rows without the expected grid."""
-    return UserError(f"a positional embedding of {tokens} rows is not one of a leading token and a square grid")
-
-
 def resize_positions(
     embedding: Float[Array | np.ndarray, "*one tokens dim"], side: int
 ) -> Float[Array, "*one new_tokens dim"]:
     """The embedding for images with a grid of `side` × `side`, as open_clip and timm resize it.
 
     Equals torch.nn.functional.interpolate with mode="bicubic", size=(side, side) and antialias=True, whose kernel is that
-    of `jax.image.resize`. The row of a leading token, which timm's towers may lack, is not changed. Raises UserError if
-    the embedding's grid is not square.
+    of `jax.image.resize`. The embedding is of a square grid, perhaps after a leading token, whose row is not changed.
     """
     *one, tokens, dim = embedding.shape
     leading = leading_tokens(tokens)
-    if leading is None:
-        raise no_grid(tokens)
     rows, old = jnp.asarray(embedding, jnp.float32).reshape(tokens, dim), math.isqrt(tokens)
     grid = rows[leading:].reshape(old, old, dim)
     resized = jax.image.resize(grid, (side, side, dim), "cubic", precision=jax.lax.Precision.HIGHEST)

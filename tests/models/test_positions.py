@@ -38,20 +38,3 @@ def test_a_towers_own_grid_is_left_alone_unless_every_grid_is_resampled():
 def test_a_tower_without_dinos_rule_refuses_other_grids_than_its_own():
     with pytest.raises(UserError, match=r"images of 2 × 8 cells, but this image tower has positions for 4 × 4"):
         token_positions(jnp.asarray(TORCH["embedding_4"]), 2, 8)
-
-
-def test_timms_positions_are_resized_with_or_without_a_leading_token():
-    embedding = jnp.asarray(TORCH["embedding_4"])
-    grid = embedding[None, 1:]
-    resized = resize_positions(embedding, 6)
-    np.testing.assert_array_equal(resize_positions(embedding[None], 6), resized[None])
-    np.testing.assert_array_equal(resize_positions(grid, 6), resized[None, 1:])
-
-
-@pytest.mark.parametrize("rows", [1, 51])
-def test_an_embedding_whose_grid_is_not_square_is_refused(rows):
-    complaint = f"a positional embedding of {rows} rows is not one of a leading token and a square grid"
-    with pytest.raises(UserError, match=complaint):
-        token_positions(jnp.zeros((rows, 2)), 2, 2, OTHER_GRIDS)
-    with pytest.raises(UserError, match=complaint):
-        resize_positions(jnp.zeros((rows, 2)), 2)
