@@ -4,7 +4,7 @@ Call the builders under `jax.jit` or `nnx.eval_shape`: initializing weights eage
 only if the order in which they consume random numbers does not change.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -26,7 +26,6 @@ from cliptail_jax.models.text import TextModel
 from cliptail_jax.models.text_towers import build_text_tower
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-BuildTower = Callable[[nnx.Rngs], nnx.Module]
 
 
 def build_model(
@@ -59,24 +58,25 @@ def build_model(
     config = description["model_cfg"]
     dim, quick_gelu = config["embed_dim"], bool(config.get("quick_gelu"))
 
-    def visual(rngs: nnx.Rngs) -> nnx.Module:
+    def visual() -> nnx.Module:
         options = {"quick_gelu": quick_gelu, "group_size": group_size, "dtype": dtype, "rngs": rngs}
         return build_image_tower(config["vision_cfg"], dim, **options)
 
-    def text(rngs: nnx.Rngs) -> nnx.Module:
+    def text() -> nnx.Module:
         options = {"quick_gelu": description.get("text_quick_gelu", quick_gelu), "dropout": dropout}
         options |= {"encoder": description.get("encoder"), "dtype": dtype, "rngs": rngs}
         return build_text_tower(config["text_cfg"], dim, **options)
 
     if "head" in description:
-        section = description["head"]
-        return build_classifier(visual, section["classes"], dim, section["kind"], head, rngs)
+        # The head takes its random numbers before the tower.
+        embeddings, bias = initial_head(description["head"], dim, head, rngs)
+        return Classifier(visual(), embeddings, bias)
     if "vision_cfg" not in config:
-        return TextModel(text(rngs))
+        return TextModel(text())
     if "text_cfg" not in config:
-        return ImageModel(visual(rngs))
+        return ImageModel(visual())
     scale, bias = config.get("init_logit_scale"), config.get("init_logit_bias")
-    return CLIP(visual(rngs), text(rngs), INITIAL_LOGIT_SCALE if scale is None else scale, bias)
+    return CLIP(visual(), text(), INITIAL_LOGIT_SCALE if scale is None else scale, bias)
 
 
 class OneKey:
@@ -108,35 +108,28 @@ def classifies_words(description: Mapping[str, Any]) -> bool:
     return description.get("head", {}).get("kind") == "words"
 
 
-def build_classifier(
-    visual: BuildTower,
-    num_classes: int,
+def initial_head(
+    section: Mapping[str, Any],
     output_dim: int,
-    kind: str,
-    head: Float[Array | np.ndarray, "classes dim"] | None,
+    head: Float[Array | np.ndarray, "classes output_dim"] | None,
     rngs: nnx.Rngs,
-) -> Classifier:
-    """A classifier on the image tower that `visual` builds, whose features have width `output_dim`.
+) -> tuple[Float[Array | np.ndarray, "classes output_dim"], Float[Array, " classes"] | None]:
+    """The initial class embeddings and biases of a classifier on features of width `output_dim`; no biases for a cosine head.
 
-    A head of `kind` 'cosine' is the given `head`, or else initialized from a normal distribution with standard deviation
-    output_dim^-0.5. A head of kind 'linear', or 'words' (whose classes are words), is initialized as PyTorch's linear
-    layers, as in the paper's fine-tuning (github.com/linusericsson/ssl-transfer). The head takes its random numbers
-    before the tower.
+    `section` is the `head` of a description. Class embeddings of the kind 'cosine' are the given `head`, or else initialized
+    from a normal distribution with standard deviation output_dim^-0.5. A head of kind 'linear', or 'words' (whose classes are
+    words), is initialized as PyTorch's linear layers, as in the paper's fine-tuning (github.com/linusericsson/ssl-transfer).
 
-    Raises UserError if the given head does not have one row for each class, or is not as wide as the features.
+    Raises UserError if the given head is not as wide as the features.
     """
-    bias = None
-    if kind in ("linear", "words"):
+    shape = (section["classes"], output_dim)
+    if section["kind"] in ("linear", "words"):
         init = uniform_fan_in(output_dim)
-        head, bias = init(rngs.params(), (num_classes, output_dim)), init(rngs.params(), (num_classes,))
-    elif head is None:
-        head = normal(output_dim**-0.5)(rngs.params(), (num_classes, output_dim))
-    elif np.ndim(head) != 2 or len(head) != num_classes:
-        raise UserError(
-            f"head: its shape is {np.shape(head)}, but there are {num_classes} classes; it needs one row for each."
-        )
-    elif head.shape[1] != output_dim:
+        return init(rngs.params(), shape), init(rngs.params(), shape[:1])
+    if head is None:
+        return normal(output_dim**-0.5)(rngs.params(), shape), None
+    if head.shape[1] != output_dim:
         raise UserError(
             f"head: its rows are {head.shape[1]} wide: set model.image.output_dim to that, the width of the features"
         )
-    return Classifier(visual(rngs), head, bias)
+    return head, None

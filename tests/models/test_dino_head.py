@@ -47,14 +47,3 @@ def test_only_the_sampled_rows_are_computed(head):
     shapes = [variable.aval.shape for equation in traced.jaxpr.eqns for variable in equation.outvars]
     assert (BATCH, 3) in shapes
     assert not any(PROTOTYPES in shape for shape in shapes)
-
-
-def test_initialisation_follows_dino():
-    """Kernels normal 0.02 (PyTorch's truncation at ±2 cuts nothing), biases zero, prototypes normal K^-0.5."""
-    head = DinoHead(100, hidden=128, bottleneck=64, prototypes=400, rngs=nnx.Rngs(1))
-    drawn = [(layer.kernel[...], 0.02) for layer in head.mlp] + [(head.prototypes[...], 400**-0.5)]
-    for values, std in drawn:
-        assert abs(values.mean()) < 5 * std / values.size**0.5
-        assert abs(values.std() / std - 1) < 5 / (2 * values.size) ** 0.5
-        assert abs(values).max() > 2.5 * std
-    assert not any(np.any(layer.bias[...]) for layer in head.mlp)

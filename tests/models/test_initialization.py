@@ -11,8 +11,10 @@ from published_names import flat
 
 from cliptail_jax.models import fastvit, swin, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
+from cliptail_jax.models.build import initial_head
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.dino import DinoHead
 from cliptail_jax.models.fastvit import FastViT
 from cliptail_jax.models.m2m100 import M2M100, M2M100Shape
 from cliptail_jax.models.modified_resnet import ModifiedResNet
@@ -54,6 +56,9 @@ NORMAL = {
     r"mt5/.*/DenseReluDense/wi_\d/kernel": WIDTH**-0.5,
     r"mt5/.*/DenseReluDense/wo/kernel": 64**-0.5,
     r"nllb/.*(embedding|kernel)": 0.02,
+    r"dino/mlp/\d/kernel": 0.02,
+    r"dino/prototypes": 400**-0.5,
+    r"cosine/head": 16**-0.5,
 }
 CONSTANT = {
     r"vitamin/.*/(conv\w*|expand|qkv|attn/proj|w\d|fc_norm|norm\d?|pre_norm)/bias": 0,
@@ -73,7 +78,8 @@ CONSTANT = {
     r".*/var": 1,
     r".*/mean": 0,
     r"(mt5|nllb)/.*/scale": 1,
-    r"nllb/.*/bias": 0,
+    r"(nllb|dino)/.*/bias": 0,
+    r"(clip|cosine)/logit_scale": np.float32(np.log(1 / 0.07)),
 }
 NORMAL |= {  # timm's towers
     r"vitamin/trunk/(pos_embed|blocks/\d/(attn/(qkv|proj)|mlp/w\d)/kernel)": 0.02,
@@ -111,8 +117,8 @@ UNIFORM = {  # half the width of the interval
     r"fastvit/trunk/stages/2/downsample/proj/0/se/fc1/bias": 32**-0.5,
     r"fastvit/trunk/stages/3/downsample/proj/0/se/fc1/bias": 64**-0.5,
     r"fastvit/trunk/stages/3/downsample/proj/0/se/fc2/bias": 16**-0.5,
-    r".*/kernel": None,  # by its own fan-in
-}
+    r"linear/(head|bias)": 16**-0.5,
+}  # other kernels by their own fan-in
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +140,10 @@ def parameters():
         "conv_stem": TimmViT(replace(TIMM_VITS["mobileclip_vit_parity"][1], layers=1), 16, 32, rngs=rngs),
         "mt5": MT5(MT5Shape(300, WIDTH, 1, 4, 20, 64), dtype=jnp.float32, rngs=rngs),
         "nllb": M2M100(M2M100Shape(300, WIDTH, 1, 4, 64, 12), dtype=jnp.float32, rngs=rngs),
+        "dino": DinoHead(100, hidden=128, bottleneck=64, prototypes=400, rngs=rngs),
+        "clip": CLIP(nnx.Module(), nnx.Module()),
+        "cosine": Classifier(nnx.Module(), *initial_head({"kind": "cosine", "classes": 100}, 16, None, rngs)),
+        "linear": Classifier(nnx.Module(), *initial_head({"kind": "linear", "classes": 100}, 16, None, rngs)),
     }
     return {
         "/".join(map(str, (name, *path))): np.asarray(value)
@@ -142,38 +152,24 @@ def parameters():
     }
 
 
-def rule(rules: dict, path: str):
-    """The first rule whose pattern is the whole path, as (found, value)."""
-    return next(((True, value) for pattern, value in rules.items() if re.fullmatch(pattern, path)), (False, None))
+def rule(rules: dict, path: str) -> float | None:
+    """The value of the first rule whose pattern is the whole path."""
+    return next((value for pattern, value in rules.items() if re.fullmatch(pattern, path)), None)
 
 
 def test_every_parameter_follows_its_published_distribution(parameters):
-    seen = set()
     for path, value in parameters.items():
-        n = value.size
-        constant, level = rule(CONSTANT, path)
-        is_normal, std = rule(NORMAL, path)
-        is_uniform, bound = rule(UNIFORM, path)
-        if constant:
-            seen.add("constant")
+        n, level, std, bound = value.size, *(rule(rules, path) for rules in (CONSTANT, NORMAL, UNIFORM))
+        if level is not None:
             np.testing.assert_array_equal(value, level, err_msg=path)
             continue
-        if is_normal:
-            seen.add("normal")
+        if std is not None:
             assert n < 1000 or np.abs(value).max() > 2.5 * std, f"{path} is truncated or uniform"
         else:
-            assert is_uniform, path
-            seen.add("uniform")
+            assert bound or path.endswith("/kernel"), path
             bound = bound or np.prod(value.shape[:-1]) ** -0.5
             std = bound / 3**0.5
             assert np.abs(value).max() <= bound, path
             assert np.abs(value).max() > bound * (1 - 10 / n), path
         assert abs(value.std() / std - 1) < 5 / (2 * n) ** 0.5, path
         assert abs(value.mean()) < 5 * std / n**0.5, path
-    assert seen == {"constant", "normal", "uniform"}
-
-
-def test_logit_scale_starts_at_ln_of_one_over_seven_hundredths():
-    for model in (CLIP(nnx.Module(), nnx.Module()), Classifier(nnx.Module(), jnp.ones((2, 3)))):
-        assert model.logit_scale.shape == ()
-        np.testing.assert_allclose(model.logit_scale[...], 2.6592600369327783, rtol=1e-6)
