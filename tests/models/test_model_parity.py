@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from published_names import convert, flat, load
+from published_names import load, published
 from quick import QUICK
 
 from cliptail_jax.errors import UserError
@@ -33,8 +33,7 @@ WITH_BATCH_NORM = ("modified_resnet", "basic_resnet")
 def case(request):
     """Name, truth and, computed once: evaluation features, training features, gradients, running statistics."""
     stored = dict(np.load(DATA / f"models_{request.param}.npz"))
-    weights = {k.removeprefix("weight/"): v for k, v in stored.items() if k.startswith("weight/")}
-    model = load(partial(MODELS[request.param], rngs=OneKey()), weights)
+    model = load(partial(MODELS[request.param], rngs=OneKey()), pick(stored, "weight/"))
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
     inputs = stored["tokens"] if "tokens" in stored else stored["images"].astype(np.float32) / 64 - 2
 
@@ -47,12 +46,12 @@ def case(request):
         return loss(params, False)[1][0], *jax.value_and_grad(loss, has_aux=True)(params, True)
 
     evaluated, (_, (features, running)), gradients = jax.jit(run, compiler_options=QUICK)(params)
-    return request.param, stored, evaluated, features, flat(gradients), flat(running)
+    return request.param, stored, evaluated, features, published(gradients), published(running)
 
 
 def pick(stored: dict, kind: str) -> dict:
-    """The entries `kind`/NAME, by our paths; there must be some."""
-    picked = convert({k.removeprefix(kind): v for k, v in stored.items() if k.startswith(kind)})
+    """The entries `kind`NAME by their names; there must be some."""
+    picked = {name.removeprefix(kind): value for name, value in stored.items() if name.startswith(kind)}
     assert picked
     return picked
 
@@ -70,10 +69,9 @@ def test_training_features_equal_the_reference(case):
 
 def test_gradients_equal_the_reference(case):
     _, stored, _, _, gradients, _ = case
-    for path, expected in pick(stored, "gradient/").items():
-        np.testing.assert_allclose(
-            gradients[path], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max(), err_msg=str(path)
-        )
+    for name, expected in pick(stored, "gradient/").items():
+        tolerance = {"rtol": 1e-4, "atol": 1e-4 * np.abs(expected).max()}
+        np.testing.assert_allclose(gradients[name], expected, **tolerance, err_msg=name)
 
 
 def test_running_statistics_after_a_training_pass_equal_the_reference(case):
@@ -83,8 +81,8 @@ def test_running_statistics_after_a_training_pass_equal_the_reference(case):
         return
     expected = pick(stored, "running/")
     assert set(expected) == set(running)
-    for path, value in expected.items():
-        np.testing.assert_allclose(running[path], value, rtol=2e-5, atol=1e-6, err_msg=str(path))
+    for name, value in expected.items():
+        np.testing.assert_allclose(running[name], value, rtol=2e-5, atol=1e-6, err_msg=name)
 
 
 TRUTH = np.load(DATA / "models_other_sizes.npz")
@@ -92,8 +90,7 @@ TRUTH = np.load(DATA / "models_other_sizes.npz")
 
 @pytest.mark.parametrize("name", ["modified_resnet", "vit"])
 def test_features_of_other_sizes_equal_the_reference(name):
-    with np.load(DATA / f"models_{name}.npz") as stored:
-        weights = {k.removeprefix("weight/"): stored[k] for k in stored if k.startswith("weight/")}
+    weights = pick(dict(np.load(DATA / f"models_{name}.npz")), "weight/")
     cases = [key.removesuffix("/images") for key in TRUTH if key.startswith(name) and key.endswith("/images")]
     images = [TRUTH[f"{case}/images"].astype(np.float32) / 64 - 2 for case in cases]
     model = load(partial(MODELS[name], resampling=OTHER_GRIDS, rngs=OneKey()), weights)

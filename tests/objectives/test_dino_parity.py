@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from configs import dino
 from tests import dino_case as case
-from tests.models.published_names import convert, flat
+from tests.models.published_names import filled, published
 from tests.pretrained.seeded_weights import draw_all
 from tests.synthetic import train_steps
 
@@ -49,13 +47,8 @@ def weights_of(part):
 
 def start_from(weights):
     """Puts the weights in the places of a state's parameters and statistics, the teacher's too."""
-    values = convert(weights)
-
-    def fill(state):
-        return nnx.from_flat_state([(p, v.replace(jnp.asarray(values[p]))) for p, v in nnx.to_flat_state(state)])
-
     parts = ("trainable", "batch_stats", "ema", "ema_batch_stats")
-    return lambda state: state.replace(**{part: fill(getattr(state, part)) for part in parts})
+    return lambda state: state.replace(**{part: filled(getattr(state, part), weights) for part in parts})
 
 
 def test_six_steps_are_those_of_torch(small_config):
@@ -68,15 +61,15 @@ def test_six_steps_are_those_of_torch(small_config):
 
     losses = [float(metrics["train/loss"]) for metrics in trained.metrics]
     np.testing.assert_allclose(losses, TORCH["losses"], rtol=TOLERANCE)
-    end, started = trained.states[-1], convert(first)
+    end = trained.states[-1]
     for part, params, statistics in (
         ("student", end.trainable, end.batch_stats),
         ("teacher", end.ema, end.ema_batch_stats),
     ):
-        found, expected = flat(params) | flat(statistics), convert(weights_of(part))
+        found, expected = published(params) | published(statistics), weights_of(part)
         assert found.keys() == expected.keys()
-        moved = {path: np.abs(expected[path] - started[path]).max() for path in expected}
-        for path, value in expected.items():
-            largest = max(np.abs(value).max(), np.abs(started[path]).max())
-            np.testing.assert_allclose(found[path], value, rtol=0, atol=TOLERANCE * largest, err_msg=str(path))
-        assert moved["head", "prototypes"] > 10 * TOLERANCE and moved["visual", "conv1", "kernel"] > 10 * TOLERANCE
+        moved = {name: np.abs(expected[name] - first[name]).max() for name in expected}
+        for name, value in expected.items():
+            largest = max(np.abs(value).max(), np.abs(first[name]).max())
+            np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE * largest, err_msg=name)
+        assert moved["head.prototypes"] > 10 * TOLERANCE and moved["visual.conv1.weight"] > 10 * TOLERANCE
