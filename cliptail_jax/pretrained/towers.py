@@ -18,10 +18,11 @@ from flax import nnx
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.models.build import OneKey
+from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.encoder_shapes import encoder_shape
-from cliptail_jax.models.image_towers import build_image_tower
-from cliptail_jax.models.text_towers import CLIP_TEXT, build_text_tower
+from cliptail_jax.models.image_model import ImageModel
+from cliptail_jax.models.text import TextModel
+from cliptail_jax.models.text_towers import CLIP_TEXT
 from cliptail_jax.pretrained.model import open_model, open_text_model
 from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.pretrained.opened_model import Weights
@@ -58,14 +59,11 @@ class Tower:
     has_bias: bool = False
     preprocess: Preprocess | None = None
 
-    def abstract(self, dtype=jnp.float32) -> nnx.Module:
-        """The tower, which computes in `dtype`, with the shapes of its arrays instead of the arrays."""
-        options = {"quick_gelu": self.quick_gelu, "dtype": dtype}
-        if self.part == "visual":
-            build = build_image_tower
-        else:
-            build, options["encoder"] = build_text_tower, self.encoder
-        return nnx.eval_shape(lambda: build(self.config, self.output_dim, **options, rngs=OneKey()))
+    def abstract(self, dtype=jnp.float32) -> ImageModel | TextModel:
+        """A model of this tower alone, which computes in `dtype`, with the shapes of its arrays instead of the arrays."""
+        section = "vision_cfg" if self.part == "visual" else "text_cfg"
+        model_cfg = {"embed_dim": self.output_dim, "quick_gelu": self.quick_gelu, section: self.config}
+        return abstract_model({"model_cfg": model_cfg, "encoder": self.encoder}, dtype=dtype)
 
     @property
     def pooled_width(self) -> int:
@@ -75,21 +73,16 @@ class Tower:
     @functools.cached_property
     def missing(self) -> dict[tuple, str]:
         """The parameters of the tower that the weights do not fill, by their path in the whole model, with the reason."""
-        return self.weights.problems(self._abstract_state())
+        return self.weights.problems(nnx.state(self.abstract()))
 
     @functools.cached_property
     def resized(self) -> dict[tuple, tuple[int, int]]:
         """The sides of the two grids of each positional embedding that is resized, by its path in the whole model."""
-        state = self._abstract_state()
+        state = nnx.state(self.abstract())
         stored, shapes = self.weights.shapes(state), {path: tuple(x.shape) for path, x in nnx.to_flat_state(state)}
         sides = lambda shape: math.isqrt(shape[-2])  # noqa: E731
         resized = [path for path in stored if is_resized(path, stored[path], shapes[path])]
         return {path: (sides(stored[path]), sides(shapes[path])) for path in resized}
-
-    def _abstract_state(self) -> nnx.State:
-        """The shapes of the tower's arrays, by their paths in the whole model."""
-        state = nnx.to_flat_state(nnx.state(self.abstract()))
-        return nnx.from_flat_state([((self.part, *path), value) for path, value in state])
 
     def has_published_outputs(self) -> bool:
         """Whether a text tower's pooled outputs, before the projection, are those of its model."""
@@ -107,8 +100,8 @@ class Tower:
     def load(self, dtype=jnp.float32) -> nnx.Module:
         """The tower, which computes in `dtype`, with its weights. Parameters that they do not fill are zeros."""
         graphdef, shapes = nnx.split(self.abstract(dtype))
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), nnx.State({self.part: shapes}))
-        return nnx.merge(graphdef, self.fill(zeros)[self.part])
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return getattr(nnx.merge(graphdef, self.fill(zeros)), self.part)
 
 
 @dataclasses.dataclass(frozen=True)
