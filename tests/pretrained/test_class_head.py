@@ -187,10 +187,6 @@ class Lengths(text_embedder.TextEmbedder):
     def raw(self, texts):
         return np.array([[len(text), text.count("o") + 1] for text in texts], np.float32)
 
-    def __call__(self, texts):
-        raw = self.raw(texts)
-        return raw / np.linalg.norm(raw, axis=1, keepdims=True)
-
 
 @pytest.mark.parametrize(
     "average_unit, synonyms, phrases", [(False, False, [["dog"], ["cat"]]), (True, True, [["hound", "dog"], ["cat"]])]
