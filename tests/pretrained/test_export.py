@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from tiny_models import assert_same
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
@@ -38,10 +39,6 @@ def write_run(workdir, config, description):
     with Checkpoints(workdir / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(1, {"trainable": state})
     return nnx.merge(graphdef, state)
-
-
-def assert_same(ours, theirs):
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(ours), nnx.state(theirs))
 
 
 def test_a_clip_run_is_exported_with_its_tokenizer(trained_run, tmp_path, capsys):

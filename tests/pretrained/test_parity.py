@@ -8,10 +8,9 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file
 from seeded_weights import draw_images
-from tiny_models import CASES, write_model
+from tiny_models import CASES, assert_same, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.save import save
 from tests.models.quick import QUICK
@@ -72,7 +71,7 @@ def test_weights_come_back_bit_for_bit(name, tmp_path):
         np.testing.assert_array_equal(value, published[key], err_msg=key)
         assert value.shape == published[key].shape
     again = load(tmp_path / "ours")
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(again.model), nnx.state(pretrained.model))
+    assert_same(again.model, pretrained.model)
 
 
 def test_a_siglip_keeps_its_scale_and_bias_and_is_named_for_the_size_of_its_images(tmp_path):
@@ -89,13 +88,3 @@ def test_a_siglip_keeps_its_scale_and_bias_and_is_named_for_the_size_of_its_imag
     with pytest.raises(UserError, match="open_clip has siglip_parity_32 for images of 32, 40 pixels, not 48"):
         save(other.model, tmp_path / "other", other.config, other.preprocess)
     assert not (tmp_path / "other").exists()
-
-
-def test_a_classifier_comes_back_with_its_head(tmp_path):
-    pretrained = load(write_model(tmp_path / "published", "vit"))
-    head = np.random.default_rng(0).normal(size=(7, 16)).astype(np.float32)
-    classifier = Classifier(pretrained.model.visual, head)
-    save(classifier, tmp_path / "ours", pretrained.config, pretrained.preprocess)
-    again = load(tmp_path / "ours").model
-    assert isinstance(again, Classifier)
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(again), nnx.state(classifier))

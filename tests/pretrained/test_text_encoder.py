@@ -6,9 +6,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from safetensors.numpy import load_file, save_file
-from tiny_models import CASES, write_model
+from tiny_models import CASES, assert_same, write_model
 
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
@@ -58,7 +57,7 @@ def test_an_encoder_on_its_own_has_the_weights_of_its_file(tmp_path, prefix, old
     write_encoder(tmp_path / "encoder", prefix, old_names)
     expected = load(tmp_path / "encoder" / "clip").model.text.transformer
     encoder = open_encoder(tmp_path / "encoder", context_length=20)
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder.model.text.transformer), nnx.state(expected))
+    assert_same(encoder.model.text.transformer, expected)
     assert encoder.model.text.projection_type is None
     assert encoder.tokenizer(["a photo"]).shape == (1, 20)
 
@@ -71,7 +70,7 @@ def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path, name, 
     save_encoder(tmp_path, name, tensors, {})
     encoder = open_encoder(tmp_path, context_length=10).model.text.transformer
     expected = load(tmp_path / "clip").model.text.transformer
-    jax.tree.map(np.testing.assert_array_equal, nnx.state(encoder), nnx.state(expected))
+    assert_same(encoder, expected)
 
 
 @pytest.mark.parametrize(

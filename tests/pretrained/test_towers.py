@@ -11,13 +11,14 @@ from flax import nnx
 from safetensors.numpy import save_file
 from seeded_weights import draw_all
 from test_pretrained_tokenizer import write_tokenizer
-from tiny_models import CASES
+from test_text_encoder import losses
+from tiny_models import CASES, assert_same
 
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import read_lines, write_json
+from cliptail_jax.files import write_json
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.objectives import make_objective, validate
@@ -52,18 +53,6 @@ def first_states(config):
     return state, load_towers(state, objective.towers, shardings)
 
 
-def values(state):
-    return {".".join(map(str, path)): np.asarray(v[...]) for path, v in nnx.to_flat_state(state)}
-
-
-def assert_same(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
-def losses(workdir):
-    return [line["train/loss"] for line in read_lines(workdir / "metrics.jsonl")]
-
-
 @pytest.mark.parametrize("name, fsdp, freeze", [("sup", 1, False), ("dino", 4, True)])
 def test_a_tower_starts_with_what_evaluation_of_its_run_uses(sup_config, trained_run, name, fsdp, freeze):
     _, workdir = trained_run(name)
@@ -72,8 +61,8 @@ def test_a_tower_starts_with_what_evaluation_of_its_run_uses(sup_config, trained
     _, first = first_states(sup_config)
     tower = open_model(str(workdir)).model.visual
     loaded = first.frozen if freeze else first.trainable
-    assert_same(values(loaded["visual"]), values(nnx.state(tower, nnx.Param)))
-    assert_same(values(first.batch_stats["visual"]), values(nnx.state(tower, nnx.BatchStat)))
+    for found, kind in ((loaded, nnx.Param), (first.batch_stats, nnx.BatchStat)):
+        jax.tree.map(np.testing.assert_array_equal, found["visual"], nnx.state(tower, kind))
     kernel = loaded["visual"]["fc"]["kernel"][...]
     assert kernel.addressable_shards[0].data.size * fsdp == kernel.size
 
@@ -112,11 +101,11 @@ def test_towers_may_be_of_runs_of_published_models_and_of_runs_that_started_from
         ours = open_image_tower(str(name), **IMAGE).load(), open_text_tower(str(name), **TEXT).load()
         theirs = open_run(workdir).model
         for tower, expected in zip(ours, (theirs.visual, theirs.text), strict=True):
-            assert_same(values(nnx.state(tower)), values(nnx.state(expected)))
+            assert_same(tower, expected)
     tower = open_image_tower(str(linear_run[1]), **IMAGE).load()
-    assert_same(values(nnx.state(tower)), values(nnx.state(open_run(linear_run[1]).model.visual)))
+    assert_same(tower, open_run(linear_run[1]).model.visual)
     again = open_text_tower(str(bert_run[1]), **TEXT)
-    assert_same(values(nnx.state(again.load())), values(nnx.state(open_run(bert_run[1]).model.text)))
+    assert_same(again.load(), open_run(bert_run[1]).model.text)
     np.testing.assert_array_equal(again.tokenizer(["two cats"]), open_run(bert_run[1]).tokenizer(["two cats"]))
 
 
@@ -125,7 +114,7 @@ def test_a_run_resumes_with_the_same_numbers(linear_run, tmp_path):
     copy = without_last_step(shutil.copytree(workdir, tmp_path / "copy"))
     train(config, copy)
     assert losses(copy) == losses(workdir) and len(losses(copy)) == 3
-    assert_same(*(values(nnx.state(open_run(w).model)) for w in (workdir, copy)))
+    assert_same(open_run(workdir).model, open_run(copy).model)
 
 
 def test_other_weights_than_those_a_run_began_with_are_an_error(linear_run, tmp_path):
@@ -173,7 +162,7 @@ def test_a_run_with_a_frozen_published_tower_is_evaluated_and_embeds_texts_as_th
     in_training = last_evaluation(workdir, "glyphs:test")["top1"]
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == pytest.approx(in_training)
     theirs, ours = load(published), open_run(workdir)
-    assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))
+    assert_same(ours.model.text, theirs.model.text)
     texts = ["a photo of a cat", "seven"]
     features = load_text_embedder(str(workdir)).raw(texts)
     np.testing.assert_allclose(features, theirs.model.encode_text(theirs.tokenizer(texts)), rtol=1e-4, atol=1e-5)
@@ -184,13 +173,11 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
     earlier = without_last_step(shutil.copytree(bert_run[1], tmp_path / "before"))
     after, before = (open_run(workdir).model.text for workdir in (bert_run[1], earlier))
     encoder = open_encoder(bert, context_length=10).model.text.transformer
-    assert_same(values(nnx.state(after.transformer)), values(nnx.state(encoder)))
+    assert_same(after.transformer, encoder)
     width, dim = encoder.embeddings.LayerNorm.scale.shape[0], 16
-    mlp = values(nnx.state(after.proj))
-    shapes = {"0.kernel": (width, (width + dim) // 2), "2.kernel": ((width + dim) // 2, dim)}
-    assert {name: value.shape for name, value in mlp.items()} == shapes
-    for name, value in values(nnx.state(before.proj)).items():
-        assert np.abs(mlp[name] - value).max() > 1e-6
+    for name, shape in {"0": (width, (width + dim) // 2), "2": ((width + dim) // 2, dim)}.items():
+        trained, earlier = after.proj[name].kernel[...], before.proj[name].kernel[...]
+        assert trained.shape == shape and np.abs(trained - earlier).max() > 1e-6
 
 
 def test_what_the_weights_do_not_fill_is_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
@@ -310,12 +297,12 @@ def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_froz
     train(clip_config, tmp_path / "run")
     assert capsys.readouterr().err.count(f"{siglip} is a SigLIP: its logit bias is dropped") == 1
     theirs, ours = load(siglip), open_run(tmp_path / "run")
-    assert_same(values(nnx.state(ours.model.text)), values(nnx.state(theirs.model.text)))
+    assert_same(ours.model.text, theirs.model.text)
     tokens = theirs.tokenizer(TEXTS)
     np.testing.assert_array_equal(ours.tokenizer(TEXTS), tokens)
     np.testing.assert_array_equal(tokens[0], tokens[1])  # canonical text
     assert not hasattr(ours.model, "logit_bias")
     export(tmp_path / "run", tmp_path / "out")
     again = load(tmp_path / "out")
-    assert_same(values(nnx.state(again.model)), values(nnx.state(ours.model)))
+    assert_same(again.model, ours.model)
     np.testing.assert_array_equal(again.tokenizer(TEXTS), tokens)

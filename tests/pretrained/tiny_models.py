@@ -1,8 +1,11 @@
-"""The tiny members of open_clip's families whose truth is stored, written as published models are."""
+"""The tiny members of open_clip's families whose truth is stored, written as published models are; equality of models."""
 
 import json
 from pathlib import Path
 
+import jax
+import numpy as np
+from flax import nnx
 from safetensors.numpy import save_file
 from seeded_weights import draw_all
 
@@ -20,3 +23,8 @@ def write_model(folder: Path, name: str) -> Path:
     save_file(draw_all(case["shapes"]), folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
     return folder
+
+
+def assert_same(ours: nnx.Module, theirs: nnx.Module) -> None:
+    """All parameters and statistics of two models are equal, bit for bit."""
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(ours), nnx.state(theirs))
