@@ -1,10 +1,13 @@
-"""Fast compilation, and initialization without compilation."""
+"""Fast compilation, and initialization and inspection without compilation."""
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+
+from cliptail_jax.models.remat import rematerialize
 
 # Compiler options for functions that run once, on tiny inputs.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -19,3 +22,11 @@ def draw(make_model: Callable[[], nnx.Module]) -> nnx.Module:
         value = 0.2 * random.normal(size=variable.shape) + (path[-1] in ("scale", "var"))
         drawn.append((path, variable.replace(jnp.asarray(value, jnp.float32))))
     return nnx.merge(graphdef, nnx.from_flat_state(drawn))
+
+
+def can_be_computed_again(tower: nnx.Module, inputs: np.ndarray) -> bool:
+    """Whether `rematerialize`, which it calls, has the backward pass compute blocks of the tower again."""
+    checkpoints = lambda: str(jax.make_jaxpr(lambda tower: tower(inputs))(tower)).count("prevent_cse")  # noqa: E731
+    before = checkpoints()
+    rematerialize(tower)
+    return checkpoints() > before
