@@ -29,7 +29,7 @@ TIMM_VITS = {
     "pe_core_parity_without_token": tiny("vit_pe_core_gigantic_patch14_448", inner=80, pool_inner=128, rotary_side=4),
     "siglip_parity_32": tiny("vit_base_patch16_siglip_224"),
     "siglip_parity_40": tiny("vit_base_patch16_siglip_224", image_size=40),
-    "siglip_parity_tanh_32": tiny("vit_so400m_patch16_siglip_256", inner=119),
+    "siglip_parity_tanh_32": tiny("vit_so400m_patch16_siglip_256", inner=119),  # the name in exports of runs on siglip2
     "siglip_parity_tanh_36": tiny("vit_so400m_patch16_siglip_256", inner=119, image_size=36),
     "mobileclip_vit_parity": tiny("vit_base_mci_224", table=timm_members.MOBILECLIP_VITS, patch_size=16),
     "token_vit_parity": tiny("vit_large_patch14_clip_224"),
@@ -58,8 +58,6 @@ TINY_CONVNEXTS = {
 # Image towers of configurations that have a name, as open_clip's have.
 ARCHITECTURES = {
     "ViTamin-tiny": {"vision_cfg": {"timm_model_name": "vitamin_parity", "timm_pool": "", "timm_proj": "linear"}},
-    "swin-tiny": {"vision_cfg": {"timm_model_name": "swin_parity", "timm_pool": "", "timm_proj": "linear"}},
-    "relpos-tiny": {"vision_cfg": {"timm_model_name": "relpos_parity", "timm_pool": "", "timm_proj": "linear"}},
     "MobileCLIP-tiny": {"vision_cfg": {"timm_model_name": "fastvit_parity", "timm_pool": "avg", "timm_proj": None}},
 }
 TABLES = (

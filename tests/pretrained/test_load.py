@@ -25,7 +25,6 @@ from cliptail_jax.pretrained.published import (
     NOT_IN_FIGURES,
     family_and_size,
     listed_models,
-    listed_preprocess,
     published_models,
 )
 from cliptail_jax.pretrained.published_clip import load, open_published
@@ -122,8 +121,8 @@ def content(file, change):
     return spoil
 
 
-def timm(name, **changes):
-    return model("vision_cfg", timm_model_name=name, **changes)
+def timm(name):
+    return model("vision_cfg", timm_model_name=name)
 
 
 EXTRA = ", which the architecture does not have; these are not the weights of this configuration"
@@ -285,9 +284,12 @@ IMAGENETS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
         ("MobileCLIP-S1", ((0.0,) * 3, (1.0,) * 3), "bilinear", "shortest"),
     ],
 )
-def test_an_architecture_has_the_preprocessing_of_its_published_weights(name, statistics, interpolation, resize_mode):
-    expected = Preprocess(224, *statistics, interpolation, resize_mode)
-    assert read_preprocess(listed_preprocess(name), 224) == expected
+def test_an_architecture_has_the_preprocessing_of_its_published_weights(
+    name, statistics, interpolation, resize_mode, published
+):
+    side = image_size(named_architecture(name)["vision_cfg"])
+    found = open_published(published, architecture=name).preprocess
+    assert found == Preprocess(side, *statistics, interpolation, resize_mode)
 
 
 def test_a_model_is_not_opened_for_images_that_are_too_large(published):

@@ -19,13 +19,12 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
-from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.pretrained import model, open_model, published_clip
+from cliptail_jax.pretrained import model, open_model
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.published_clip import load, open_published
+from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.text_encoder import open_encoder
@@ -276,14 +275,6 @@ def write_siglip(folder, kind):
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
     write_tokenizer(folder, kind)
     return folder
-
-
-def test_weights_of_a_named_architecture_are_given_images_as_siglips_are(tmp_path, monkeypatch):
-    folder = write_siglip(tmp_path / "siglip", "siglip")
-    config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
-    monkeypatch.setattr(published_clip, "named_architecture", lambda name: config)
-    opened = open_published(folder, architecture="ViT-B-16-SigLIP")
-    assert opened.preprocess == Preprocess(32, (0.5,) * 3, (0.5,) * 3, resize_mode="squash")
 
 
 def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_frozen(
