@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from flax import nnx
 from published_names import flat
 
@@ -121,8 +120,7 @@ UNIFORM = {  # half the width of the interval
 }  # other kernels by their own fan-in
 
 
-@pytest.fixture(scope="module")
-def parameters():
+def parameters() -> dict[str, np.ndarray]:
     """Of all models, by their paths; drawn one by one, as to compile them together takes several times as long."""
     rngs = nnx.Rngs(0)
     models = {
@@ -157,8 +155,8 @@ def rule(rules: dict, path: str) -> float | None:
     return next((value for pattern, value in rules.items() if re.fullmatch(pattern, path)), None)
 
 
-def test_every_parameter_follows_its_published_distribution(parameters):
-    for path, value in parameters.items():
+def test_every_parameter_follows_its_published_distribution():
+    for path, value in parameters().items():
         n, level, std, bound = value.size, *(rule(rules, path) for rules in (CONSTANT, NORMAL, UNIFORM))
         if level is not None:
             np.testing.assert_array_equal(value, level, err_msg=path)
