@@ -13,11 +13,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jax.sharding import NamedSharding, Sharding, SingleDeviceSharding
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute
 from cliptail_jax.models.positions import resize_positions
+from cliptail_jax.parallel.sharding import replicated
 from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.runs import checkpoints
 
@@ -126,7 +127,7 @@ class CheckpointWeights:
 
 def whole(sharding: Sharding) -> Sharding:
     """The same devices, each with the whole array."""
-    return NamedSharding(sharding.mesh, PartitionSpec()) if isinstance(sharding, NamedSharding) else sharding
+    return replicated(sharding.mesh) if isinstance(sharding, NamedSharding) else sharding
 
 
 def _restore(step: Path, wanted: dict) -> dict:
@@ -134,9 +135,7 @@ def _restore(step: Path, wanted: dict) -> dict:
 
     Orbax's checkpointer would wait for all processes of the program, although some may have nothing to read.
     """
-    restore_args = jax.tree.map(
-        lambda x: ocp.ArrayRestoreArgs(sharding=x.sharding, global_shape=x.shape, dtype=x.dtype), wanted
-    )
+    restore_args = ocp.checkpoint_utils.construct_restore_args(wanted)
     arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=restore_args, partial_restore=True)
     return ocp.PyTreeCheckpointHandler().restore(_item(step), args=arguments)
 
