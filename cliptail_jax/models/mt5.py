@@ -92,46 +92,33 @@ class SelfAttention(nnx.Module):
         return self.o(attend_dropping(query, self.k(x), self.v(x), self.heads, valid, dropout, bias))
 
 
-class AttentionLayer(nnx.Module):
-    """Attention, added to its input."""
+class Block(RematBlock):
+    """Attention and MLP, each preceded by a norm and added to its input.
+
+    The MLP is wo(GELU(wi_0 x) · wi_1 x) (Shazeer 2020, arXiv 2002.05202).
+    """
 
     def __init__(self, shape: MT5Shape, *, with_bias: bool, dtype, rngs: nnx.Rngs):
-        self.SelfAttention = SelfAttention(shape, with_bias=with_bias, dtype=dtype, rngs=rngs)
-        self.layer_norm = rms_norm(shape, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: States, bias: Bias, valid: Valid, dropout: Dropout) -> States:
-        attended = self.SelfAttention(self.layer_norm(x), bias, valid, dropout.at(0))
-        return x + dropout.at(1)(attended)
-
-
-class MlpLayer(nnx.Module):
-    """wo(GELU(wi_0 x) · wi_1 x), added to its input (Shazeer 2020, arXiv 2002.05202)."""
-
-    def __init__(self, shape: MT5Shape, *, dtype, rngs: nnx.Rngs):
-        options = {"use_bias": False, "dtype": dtype, "rngs": rngs}
-        self.DenseReluDense = nnx.Dict(
+        shared = {"dtype": dtype, "rngs": rngs}
+        options = {"use_bias": False, **shared}
+        attention = SelfAttention(shape, with_bias=with_bias, **shared)
+        # Norms take keys as well, so that the first one precedes the MLP.
+        first = nnx.Dict(SelfAttention=attention, layer_norm=rms_norm(shape, **shared))
+        mlp = nnx.Dict(
             wi_0=normal_linear(shape.width, shape.inner, shape.width**-0.5, **options),
             wi_1=normal_linear(shape.width, shape.inner, shape.width**-0.5, **options),
             wo=normal_linear(shape.inner, shape.width, shape.inner**-0.5, **options),
         )
-        self.layer_norm = rms_norm(shape, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: States, dropout: Dropout) -> States:
-        mlp, normed = self.DenseReluDense, self.layer_norm(x)
-        hidden = ACTIVATIONS["gelu_tanh"](mlp.wi_0(normed)) * mlp.wi_1(normed)
-        return x + dropout.at(1)(mlp.wo(dropout.at(0)(hidden)))
-
-
-class Block(RematBlock):
-    """Attention and MLP."""
-
-    def __init__(self, shape: MT5Shape, *, with_bias: bool, dtype, rngs: nnx.Rngs):
-        attention = AttentionLayer(shape, with_bias=with_bias, dtype=dtype, rngs=rngs)
-        self.layer = nnx.List([attention, MlpLayer(shape, dtype=dtype, rngs=rngs)])
+        self.layer = nnx.List([first, nnx.Dict(DenseReluDense=mlp, layer_norm=rms_norm(shape, **shared))])
 
     def forward(self, x: States, bias: Bias, *, valid: Valid, dropout: Dropout) -> States:
-        attention, mlp = self.layer
-        return mlp(attention(x, bias, valid, dropout.at(0)), dropout.at(1))
+        first, second = self.layer
+        attention_dropout = dropout.at(0)
+        attended = first.SelfAttention(first.layer_norm(x), bias, valid, attention_dropout.at(0))
+        x = x + attention_dropout.at(1)(attended)
+        mlp, mlp_dropout, normed = second.DenseReluDense, dropout.at(1), second.layer_norm(x)
+        hidden = ACTIVATIONS["gelu_tanh"](mlp.wi_0(normed)) * mlp.wi_1(normed)
+        return x + mlp_dropout.at(1)(mlp.wo(mlp_dropout.at(0)(hidden)))
 
 
 class MT5(nnx.Module):
