@@ -70,18 +70,6 @@ class Member:
     eva_init: bool = False
 
 
-class PatchEmbed(nnx.Module):
-    """A linear function of each patch."""
-
-    def __init__(self, width: int, size: int, *, use_bias: bool, dtype, rngs: nnx.Rngs):
-        self.proj = conv(3, width, size, stride=size, use_bias=use_bias, dtype=dtype, rngs=rngs)
-
-    def __call__(self, images: Images, train: bool, mask: Mask | None) -> Grid:
-        """One token per patch. `train` and `mask`, which `ConvStem` needs, have no effect."""
-        del train, mask
-        return self.proj(images)
-
-
 class Trunk(nnx.Module):
     """A transformer over patches, with positions that are embedded, and pooling; the last layer norm precedes pooling.
 
@@ -105,7 +93,8 @@ class Trunk(nnx.Module):
         if member.conv_stem:
             self.patch_embed = ConvStem(width, group_size=group_size, **options)
         else:
-            self.patch_embed = PatchEmbed(width, member.patch_size, use_bias=not member.norm_before, **options)
+            size, has_bias = member.patch_size, not member.norm_before
+            self.patch_embed = nnx.Dict(proj=conv(3, width, size, stride=size, use_bias=has_bias, **options))
         token_std = 0.02 if member.eva_init else 1e-6
         self.cls_token = nnx.Param(normal(token_std)(rngs.params(), (1, 1, width))) if member.class_token else None
         if member.relative:
@@ -125,7 +114,8 @@ class Trunk(nnx.Module):
         self.head = normal_linear(width, output_dim, **options) if output_dim else nnx.identity
 
     def __call__(self, images: Images, train: bool, mask: Mask | None) -> Float[Array, "batch output"]:
-        patches = self.patch_embed(images, train, mask)
+        embed = self.patch_embed
+        patches = embed(images, train, mask) if self.member.conv_stem else embed.proj(images)
         _, rows, columns, width = patches.shape
         x = self.norm_pre(self._with_positions(patches))
         rotary, positions = self.member.rotary, (rows, columns) if self.member.relative else None
