@@ -1,7 +1,5 @@
 """Tiny trained models, which tests share: a published CLIP, a text encoder, and runs that start from them."""
 
-import json
-
 import pytest
 from test_text_encoder import write_encoder
 
@@ -10,8 +8,6 @@ from cliptail_jax.train import train
 from configs import clip, sup
 from tests import tiny_members
 from tests.synthetic import trained_anew
-
-WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,13 +27,9 @@ def published(trained_run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory):
-    """The folder of a text encoder whose tokenizer has the words of glyphs' captions."""
+    """The folder of a text encoder."""
     folder = tmp_path_factory.mktemp("bert") / "encoder"
     write_encoder(folder)
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    special = {token: i for token, i in tokenizer["model"]["vocab"].items() if token.startswith("[") and i < 10}
-    tokenizer["model"]["vocab"] = special | {word: 10 + i for i, word in enumerate(WORDS.split())}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     return folder
 
 

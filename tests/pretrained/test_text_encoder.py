@@ -24,6 +24,7 @@ from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 
 DATA = Path(__file__).parents[1] / "data"
+WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"  # of glyphs' captions
 
 
 def encoder_of(folder, name):
@@ -40,7 +41,7 @@ def save_encoder(folder, name, tensors, tokenizer):
 
 
 def write_encoder(folder, prefix="", old_names=False):
-    """The encoder of the family bert-class-token as it is published on its own, with a head beside it."""
+    """The encoder of the family bert-class-token as it is published on its own, with a head beside it; it knows `WORDS`."""
     tensors = {prefix + key: tensor for key, tensor in encoder_of(folder, "bert-class-token").items()}
     if old_names:
         renamed = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
@@ -48,7 +49,8 @@ def write_encoder(folder, prefix="", old_names=False):
             tensors = {key.replace(new, old): value for key, value in tensors.items()}
     tensors["cls.predictions.bias"] = np.zeros(50, np.float16)
     tokenizer = json.loads((DATA / "tokenizer_bert.json").read_text())
-    tokenizer["model"]["vocab"] = {k: v for k, v in tokenizer["model"]["vocab"].items() if v < 50}
+    special = {token: i for token, i in tokenizer["model"]["vocab"].items() if token.startswith("[") and i < 10}
+    tokenizer["model"]["vocab"] = special | {word: 10 + i for i, word in enumerate(WORDS.split())}
     save_encoder(folder, "bert-class-token", tensors, tokenizer)
 
 
