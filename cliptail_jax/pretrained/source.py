@@ -38,10 +38,9 @@ def find(name: str, config_file: str, weights_files: list[str]) -> ModelFiles:
         config = hub.fetch(repository, [config_file], revision)
         commit = hub.commit(config)
         weights = hub.fetch(repository, weights_files, commit)
-        try:
+        tokenizer = None
+        with contextlib.suppress(UserError):  # some repositories have none
             tokenizer = fetch_tokenizer(repository, commit)
-        except UserError:  # some repositories have none
-            tokenizer = None
         return ModelFiles(weights, config, tokenizer, commit)
     path = Path(name)
     if path.is_dir() or path.name == config_file:

@@ -106,12 +106,10 @@ def cut_lengths(
 
     Pooled outputs in place of tokens are not truncated, and neither are texts for a tower that attends to padding.
     """
-    width = text.shape[1]
-    if not np.issubdtype(text.dtype, np.integer):
-        return np.full(len(text), width)
-    if isinstance(tower, EncoderText):
+    width, is_tokens = text.shape[1], np.issubdtype(text.dtype, np.integer)
+    if is_tokens and isinstance(tower, EncoderText):
         used = width - (text != tower.pad_id)[:, ::-1].argmax(-1)  # the pad token may also stand within a text
-    elif tower.may_be_cut:
+    elif is_tokens and tower.may_be_cut:
         used = text.argmax(-1) + 1
     else:
         return np.full(len(text), width)
