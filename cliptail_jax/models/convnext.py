@@ -27,13 +27,8 @@ CONVNEXTS = {
     "convnext_xxlarge": ((3, 4, 30, 3), (384, 768, 1536, 3072), 1e-5),
 }
 
-_truncated = nnx.initializers.truncated_normal(0.02)
-CONVOLUTION = {"use_bias": True, "kernel_init": _truncated, "bias_init": nnx.initializers.zeros}
-
-
-def dense(inputs: int, outputs: int, **options) -> nnx.Linear:
-    """A linear layer, initialized as the convolutions are."""
-    return linear(inputs, outputs, kernel_init=_truncated, bias_init=nnx.initializers.zeros, **options)
+# Initialized as `normal_linear`, as all of timm's trunk is.
+CONVOLUTION = {"use_bias": True, "kernel_init": nnx.initializers.normal(0.02), "bias_init": nnx.initializers.zeros}
 
 
 def patches(inputs: int, outputs: int, size: int, **options) -> nnx.Conv:
@@ -49,7 +44,7 @@ class Block(RematBlock):
         options = {"feature_group_count": width, **CONVOLUTION}
         self.conv_dw = conv(width, width, 7, padding=3, **options, dtype=dtype, rngs=rngs)
         self.norm = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-        self.mlp = Mlp(width, MLP_RATIO * width, width, layer=dense, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(width, MLP_RATIO * width, width, dtype=dtype, rngs=rngs)
         self.gamma = nnx.Param(jnp.full(width, INITIAL_GAMMA))
 
     def forward(self, x: Pixels) -> Pixels:
@@ -110,7 +105,7 @@ class ConvNeXt(nnx.Module):
         pooled_norm = layer_norm(widths[-1], epsilon=epsilon, **options)
         self.trunk = nnx.Dict(stem=stem, stages=stages, head=nnx.Dict(norm=pooled_norm))
         if projection == "mlp":
-            layers = {"layer": dense, "last": partial(dense, use_bias=projection_bias)}
+            layers = {"layer": linear, "last": partial(linear, use_bias=projection_bias)}
             self.head = nnx.Dict(mlp=Mlp(widths[-1], 2 * output_dim, output_dim, **layers, **options))
         else:
             self.head = nnx.Dict(proj=linear(widths[-1], output_dim, use_bias=projection_bias, **options))

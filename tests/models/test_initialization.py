@@ -13,6 +13,7 @@ from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.build import initial_head
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
+from cliptail_jax.models.convnext import ConvNeXt
 from cliptail_jax.models.dino import DinoHead
 from cliptail_jax.models.fastvit import FastViT
 from cliptail_jax.models.m2m100 import M2M100, M2M100Shape
@@ -65,7 +66,9 @@ CONSTANT = {
     r"swin/.*/(qkv|attn/proj|fc\d)/bias": 0,
     r"(swin|relpos)/.*/norm\d?/bias": 0,
     r"(vitamin|fastvit|swin|relpos)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
-    r"relpos/.*/gamma": np.float32(1e-6),
+    r"(relpos|convnext)/.*/gamma": np.float32(1e-6),
+    r"convnext/trunk/.*bias": 0,
+    r"convnext/.*/scale": 1,
     r"fastvit/.*/gamma": np.float32(1e-5),
     r".*attn/(in|out)_proj/bias": 0,
     r"resnet/layer\d/\d/bn3/scale": 0,  # last norm of each bottleneck
@@ -87,6 +90,7 @@ NORMAL |= {  # timm's towers
     r"swin/trunk/layers/\d/(blocks/\d/(attn/(qkv|proj)|mlp/fc\d)|downsample/reduction)/kernel": 0.02,
     r"swin/trunk/layers/\d/blocks/\d/attn/relative_position_bias_table": 0.02,
     r"relpos/trunk/cls_token": 1e-6,
+    r"convnext/trunk/.*kernel": 0.02,
     # convolutions, by the square root of 2 / (kernel's pixels × outputs of a group)
     r"vitamin/trunk/patch_embed/backbone/stem/conv\d/kernel": (2 / (9 * 8)) ** 0.5,
     r"vitamin/trunk/patch_embed/backbone/stages/\d/\d/conv2_kxk/kernel": (2 / 9) ** 0.5,
@@ -117,6 +121,8 @@ UNIFORM = {  # half the width of the interval
     r"fastvit/trunk/stages/3/downsample/proj/0/se/fc1/bias": 64**-0.5,
     r"fastvit/trunk/stages/3/downsample/proj/0/se/fc2/bias": 16**-0.5,
     r"linear/(head|bias)": 16**-0.5,
+    r"convnext/head/mlp/fc1/bias": 48**-0.5,
+    r"convnext/head/mlp/fc2/bias": 32**-0.5,
 }  # other kernels by their own fan-in
 
 
@@ -128,6 +134,7 @@ def parameters() -> dict[str, np.ndarray]:
         "resnet_pytorch": ModifiedResNet((1, 1, 1, 1), 8, 4, 16, 32, pytorch_init=True, rngs=rngs),
         "basic": BasicResNet((1, 1, 1), 8, 16, rngs=rngs),
         "vit": VisionTransformer(8, WIDTH, LAYERS, 4, 16, 32, rngs=rngs),
+        "convnext": ConvNeXt((1, 1), (8, 48), 16, projection="mlp", projection_bias=True, rngs=rngs),
         "vitamin": ViTamin(vitamin.Size((8, 12, 32), 2, 4, 32), 16, 32, rngs=rngs),
         "fastvit": FastViT(fastvit.Size((1, 0, 0, 1), 8, is_large=False), 16, rngs=rngs),
         "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
