@@ -17,7 +17,9 @@ FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after
 ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+|f8e\w+|c64|c128)\[([\d,]*)\](?:\{([^}]*)\})?")
 ON_CHIP = re.compile(r"S\([1-9]\d*\)")  # a layout's memory space other than HBM
 SCRATCH = re.compile(r"\bs8\[\d+\]|\bu8\[\d+\]")
-TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+TRIPS = r'"known_trip_count":\{"n":"(\d+)"'
+CHANNEL = r"channel_id=(\d+)"  # of a collective
+CALLS = r"calls=%?([\w.-]+)"  # of a fusion
 
 
 class Traffic(NamedTuple):
@@ -33,6 +35,11 @@ class Instruction(NamedTuple):
     op: str
     operands: tuple[str, ...]  # names
     line: str
+
+    def attribute(self, pattern: str) -> str:
+        """What the group of a pattern matches in the line; '' without a match."""
+        found = re.search(pattern, self.line)
+        return found.group(1) if found else ""
 
 
 class Module(NamedTuple):
@@ -59,8 +66,7 @@ def collectives(program: Module) -> dict[str, Traffic]:
         operands, result = sum(map(bytes_of, types)), bytes_of(instruction.type)
         if instruction.op.endswith("-start") and kind != "all-reduce":
             result -= operands  # its result is a tuple of both
-        origin = re.search(r'op_name="([^"]*)"', instruction.line)
-        key = kind, _channel(instruction), origin.group(1) if origin else "", max(operands, result)
+        key = kind, instruction.attribute(CHANNEL), instruction.attribute(r'op_name="([^"]*)"'), max(operands, result)
         found[key] = trips.get(computation, 1)
     return {
         kind: Traffic(sum(of_kind.values()), sum(size * times for (*_, size), times in of_kind.items()))
@@ -85,14 +91,8 @@ def _exchanges(program: Module) -> Iterator[tuple[str, str, Instruction, list[st
     for computation, lines in program.computations.items():
         for i in lines:
             kind = i.op.removesuffix("-start")
-            if kind in COLLECTIVES and _channel(i):
+            if kind in COLLECTIVES and i.attribute(CHANNEL):
                 yield computation, kind, i, [types[name] for name in i.operands if name in types]
-
-
-def _channel(instruction: Instruction) -> str:
-    """The number of a collective's channel; '' if it has none."""
-    found = re.search(r"channel_id=(\d+)", instruction.line)
-    return found.group(1) if found else ""
 
 
 def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int = 1) -> dict[str, int]:
@@ -101,8 +101,8 @@ def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int
     for i in computations[start]:
         for called in re.findall(r"(?:body|to_apply|calls)=%?([\w.-]+)", i.line):
             if called in computations:
-                trips = TRIPS.search(i.line) if i.op == "while" else None
-                found |= _trips(computations, called, times * (int(trips.group(1)) if trips else 1))
+                trips = int(i.attribute(TRIPS) or 1) if i.op == "while" else 1
+                found |= _trips(computations, called, times * trips)
     return found
 
 
@@ -142,10 +142,9 @@ def _moved(
         if i.op in FREE or i.op.endswith("-done"):
             continue
         if i.op in ("while", "call"):
-            called = re.search(r"(?:body|to_apply)=%?([\w.-]+)", i.line).group(1)
-            trips = TRIPS.search(i.line)
+            called = i.attribute(r"(?:body|to_apply)=%?([\w.-]+)")
             inside = sum(moved for _, moved in _moved(computations[called], computations, cache))
-            yield i, (int(trips.group(1)) if trips else 1) * inside
+            yield i, int(i.attribute(TRIPS) or 1) * inside
         elif i.op == "slice-start":  # reads only the slice of its operand
             yield i, min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
         else:
@@ -160,8 +159,7 @@ def _moved(
 
 def _parts(fusion: Instruction, computations: Mapping[str, list[Instruction]]) -> dict[str, int]:
     """The operands of which a fusion reads only parts, such as the rows of an embedding, and the bytes of these."""
-    called = re.search(r"calls=%?([\w.-]+)", fusion.line)
-    inside = computations.get(called.group(1), []) if called else []
+    inside = computations.get(fusion.attribute(CALLS), [])
     readers_of = lambda name: [i for i in inside if name in i.operands]  # noqa: E731
     found = {}
     for parameter in (i for i in inside if i.op == "parameter"):
@@ -169,7 +167,7 @@ def _parts(fusion: Instruction, computations: Mapping[str, list[Instruction]]) -
         while [i.op for i in readers] == ["convert"]:
             name, readers = readers[0].name, readers_of(readers[0].name)
         if readers and all(i.op in PARTS and i.operands[0] == name for i in readers):
-            number = int(re.search(r"parameter\((\d+)\)", parameter.line).group(1))
+            number = int(parameter.attribute(r"parameter\((\d+)\)"))
             found[fusion.operands[number]] = sum(bytes_of(i.type) for i in readers)
     return found
 
@@ -181,13 +179,12 @@ def _carried_again(
 
     The buffers of a hidden collective are operands and results of each fusion that hides it.
     """
-    called = re.search(r"calls=%?([\w.-]+)", fusion.line)
-    inside = computations.get(called.group(1), []) if called else []
+    inside = computations.get(fusion.attribute(CALLS), [])
     again: list[str] = []
     for i in inside:
         if i.op not in COLLECTIVES:
             continue
-        key = re.sub(r"\.\d+$", "", i.name) + _channel(i) + _shapes(i.type)[0]
+        key = re.sub(r"\.\d+$", "", i.name) + i.attribute(CHANNEL) + _shapes(i.type)[0]
         if key in hidden:
             own = {*_shapes(i.type), *(s for x in inside if x.name in i.operands for s in _shapes(x.type))}
             listed = [*(types[name] for name in fusion.operands if name in types), fusion.type]

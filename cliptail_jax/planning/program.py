@@ -124,8 +124,7 @@ def _by_operation(traffic: list[tuple[Instruction, int]]) -> dict[tuple[str, str
     """Bytes by the kind and result of operations, and by their origin."""
     added: dict[tuple[str, str], int] = {}
     for i, moved in traffic:
-        origin = re.search(r'op_name="(?:jit\(\w+\)/)?([^"]*)"', i.line)
         result = max(arrays(i.type), key=len, default="").split("{")[0]
-        key = f"{i.op} {result}", origin.group(1) if origin else ""
+        key = f"{i.op} {result}", i.attribute(r'op_name="(?:jit\(\w+\)/)?([^"]*)"')
         added[key] = added.get(key, 0) + moved
     return added
