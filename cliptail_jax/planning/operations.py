@@ -4,9 +4,8 @@ Compilers count the body of a loop once, however often it runs, and XLA's for GP
 """
 
 import math
-from collections.abc import Iterator
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 # Matrix products of [length, head width] and [head width, length] in cuDNN's attention, whose backward pass recomputes one.
 ATTENTION = {"dot_product_attention_fwd_wrapper": 2, "dot_product_attention_bwd_wrapper": 5}
@@ -30,7 +29,7 @@ def _of_equation(equation: JaxprEqn) -> int:
     if name in ATTENTION:
         query, key = (x.aval for x in equation.invars[:2])  # [batch, length, head, width]
         return ATTENTION[name] * 2 * query.size * key.shape[1]
-    inner = [operations(jaxpr) for jaxpr in _jaxprs(parameters)]
+    inner = [operations(jaxpr) for jaxpr in jaxprs_in_params(parameters)]
     if name == "cond":
         return max(inner)
     if name == "shard_map":
@@ -38,10 +37,3 @@ def _of_equation(equation: JaxprEqn) -> int:
     if name == "pallas_call":
         return sum(inner) * math.prod(parameters["grid_mapping"].grid)
     return sum(inner) * (parameters["length"] if name == "scan" else 1)
-
-
-def _jaxprs(parameters: dict) -> Iterator[Jaxpr]:
-    for value in parameters.values():
-        for found in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(found, ClosedJaxpr | Jaxpr):
-                yield found.jaxpr if isinstance(found, ClosedJaxpr) else found
