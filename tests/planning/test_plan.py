@@ -14,11 +14,13 @@ from tests.forked_programs import run_forked
 
 needs_libtpu = pytest.mark.skipif(not importlib.util.find_spec("libtpu"), reason="the TPU compiler is not installed")
 SUP, CLASSES = "--config=configs/sup.py:data=cifar100_lt", "--classes=10"
-# The same small ViT where the loss is what matters, which compiles in a third of the ResNet's time.
+# A ResNet of images of 16 pixels, which compiles in less than half of the time that 32 pixels take.
+RESNET = (SUP, "--config.data.image_size=16", "--config.data.eval_resize=16")
+# The same small ViT where the loss is what matters.
 ONE_LAYER = ("--config.model.image.name=vit", "--config.model.image.heads=2", "--config.model.image.layers=(1,)")
 ONE_LAYER += ("--config.model.image.patch_size=8",)
 CONFIGS = {
-    "supervised": (SUP, "--on=v5e-4"),
+    "supervised": (*RESNET, "--on=v5e-4"),
     "contrastive": ("--config=configs/clip.py:data=cifar100_lt", "--on=v5e-4", *ONE_LAYER),
     "dino": ("--config=configs/dino.py:data=cifar100_lt", "--on=v4-16", *ONE_LAYER),
 }
@@ -39,10 +41,10 @@ MISTAKES = {
     (SUP, "--on=v5e-256", "--records=1000", CLASSES): "is not divisible by the 256 devices",
 }
 COMMANDS = {name: (*config, *FLAGS) for name, config in CONFIGS.items()} | {
-    "evaluation": (SUP, "--on=v5e-4", *FLAGS, "--evaluation"),
+    "evaluation": (*RESNET, "--on=v5e-4", *FLAGS, "--evaluation"),
     # These have the program of "supervised", which is in the cache, on v5e-4.
-    "table": (SUP, "--on=v5e-4", *FLAGS, "--nojson", "--notraffic", "--price=3"),
-    "crash": (SUP, "--on=v6e-8,v5e-4", *FLAGS),
+    "table": (*RESNET, "--on=v5e-4", *FLAGS, "--nojson", "--notraffic", "--price=3"),
+    "crash": (*RESNET, "--on=v6e-8,v5e-4", *FLAGS),
     "too large": (SUP, "--on=v5e-1", "--records=1280000", CLASSES, "--config.batch_size=1280000", "--json", *ONE_LAYER),
     "no compiler": (SUP, "--on=h100x8", "--records=1000", CLASSES),
 }
@@ -86,13 +88,13 @@ def plans(outcomes):
 
 
 def forward_operations_of_the_small_resnet():
-    """Of an image of 32 pixels: 2 · pixels · kernel · inputs · outputs for each convolution, 2 · inputs · outputs for a matrix.
+    """Of an image of 16 pixels: 2 · pixels · kernel · inputs · outputs for each convolution, 2 · inputs · outputs for a matrix.
 
     Returns those of the first convolution, and of all others.
     """
-    first = 2 * 32**2 * 9 * 3 * 16
+    first = 2 * 16**2 * 9 * 3 * 16
     others = 0
-    for inputs, outputs, side in ((16, 16, 16), (16, 32, 8), (32, 64, 4)):
+    for inputs, outputs, side in ((16, 16, 8), (16, 32, 4), (32, 64, 2)):
         others += 2 * side**2 * outputs * (9 * inputs + 9 * outputs + inputs)  # both convolutions and the shortcut
     return first, others + 2 * 64 * WIDTH + 2 * WIDTH * 100  # projection and head
 
@@ -120,7 +122,7 @@ def test_programs_keep_to_their_memory_and_collectives(plans):
     """The budgets are what the compiler needs today, and a tenth more in bytes."""
     budgets = {
         # Batch norm: one a layer and direction.
-        "supervised": (18.8e6, {"all-reduce": (16, 233e3)}),
+        "supervised": (15.6e6, {"all-reduce": (16, 233e3)}),
         # Texts are gathered once, their gradients reduced and scattered.
         "contrastive": (15.2e6, {"all-reduce": (6, 291e3), "all-gather": (1, 54.1e3), "reduce-scatter": (1, 54.1e3)}),
         "dino": (18.5e6, {"all-reduce": (10, 411e3)}),
