@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from flax import nnx
 from jax.sharding import Mesh
 
 from cliptail_jax.config.fields import flatten
@@ -76,10 +77,8 @@ def plan_step(objective: Objective, topology: Topology, versions: Mapping[str, s
     step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
     with with_cudnn():
         traced = step.trace(state, batch)
-    parameters = bytes_of_device((state.trainable, state.frozen, state.batch_stats))
-    sizes = {"parameters": parameters, "optimizer": bytes_of_device(state) - parameters}
-    steps = {"total_steps": objective.total_steps, "batch_size": config.batch_size}
-    return _plan(objective, traced, topology, versions, has_batch_norm=_is_filled(state.batch_stats), **sizes, **steps)
+    parts = state.trainable, state.frozen, state.batch_stats
+    return _plan(objective, traced, topology, versions, state, parts, objective.total_steps, config.batch_size)
 
 
 def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[str, str]) -> Plan:
@@ -101,9 +100,7 @@ def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[
             {name: on_each(shape, np.int32) for name, shape in count_shapes(classes).items()},
             {name: on_all_chips(mesh, (batch_size, *shape), dtype) for name, (shape, dtype) in batch.items()},
         )
-    sizes = {"parameters": bytes_of_device(parts), "optimizer": 0}
-    steps = {"total_steps": 0, "batch_size": batch_size}
-    return _plan(objective, traced, topology, versions, has_batch_norm=_is_filled(shapes.batch_stats), **sizes, **steps)
+    return _plan(objective, traced, topology, versions, parts, parts, total_steps=0, batch_size=batch_size)
 
 
 def _plan(
@@ -111,35 +108,34 @@ def _plan(
     traced: jax.stages.Traced,
     topology: Topology,
     versions: Mapping[str, str],
-    *,
-    parameters: int,
-    optimizer: int,
-    **about: Any,
+    state: Any,
+    parts: tuple[nnx.State, nnx.State, nnx.State],
+    total_steps: int,
+    batch_size: int,
 ) -> Plan:
-    """The plan of a traced step; `parameters` and `optimizer` are bytes of a device.
+    """The plan of a traced step of a `state` with the model's `parts`: trained and frozen parameters, batch statistics.
 
-    If these alone do not fit, it skips compiling, which could take minutes.
+    If the state alone does not fit, it skips compiling, which could take minutes.
     """
     name, values = f"{topology.name} × {topology.slices}", dict(flatten(objective.config))
-    devices, state = topology.chip.devices, parameters + optimizer
+    parameters, given = bytes_of_device(parts), bytes_of_device(state)
+    devices = topology.chip.devices
     available = int(topology.chip.memory / devices)
-    if state > available:
-        needs = Program(state, available)
+    if given > available:
+        needs = Program(given, available)
     else:
         needs = compiled_program(traced.lower(), name, topology.compiler_options, versions, topology.cache)
     return Plan(
         topology=topology,
         fields={key: values[key] for key in MEMORY_FIELDS},
+        total_steps=total_steps,
+        batch_size=batch_size,
+        has_batch_norm=bool(jax.tree.leaves(parts[2])),
         parameters=devices * parameters,
-        optimizer=devices * optimizer,
+        optimizer=devices * (given - parameters),
         flops=operations(traced.jaxpr.jaxpr) / topology.chips,
         program=needs.times(devices),
-        **about,
     )
-
-
-def _is_filled(tree: Any) -> bool:
-    return bool(jax.tree.leaves(tree))
 
 
 def on_all_chips(mesh: Mesh, shape: tuple[int, ...], dtype: np.dtype) -> jax.ShapeDtypeStruct:

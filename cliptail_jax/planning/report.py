@@ -57,9 +57,10 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
     `price` is the price of a chip-hour in dollars; 0 for none.
     """
     topology, chip, program = plan.topology, plan.topology.chip, plan.program
+    hosts = f"{topology.hosts} host{'s' if topology.hosts > 1 else ''}"
     state = plan.parameters + plan.optimizer
     rows = [
-        [topology.name, f"{topology.chips} × {chip.name}, {count(topology.hosts, 'host')}"],
+        [topology.name, f"{topology.chips} × {chip.name}, {hosts}"],
         ["batch", f"{plan.batch_size:,}, {plan.batch_size / topology.chips:,.10g} a chip"],
         ["memory of a chip: parameters", size(plan.parameters)],
         ["optimizer and averages", size(plan.optimizer)],
@@ -117,7 +118,3 @@ def size(bytes: float) -> str:
         if bytes >= one:
             return f"{bytes / one:.3g} {unit}"
     return f"{bytes:.0f} B"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number > 1 else ''}"
