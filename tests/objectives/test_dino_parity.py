@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from configs import dino
@@ -47,8 +48,12 @@ def weights_of(part):
 
 def start_from(weights):
     """Puts the weights in the places of a state's parameters and statistics, the teacher's too."""
+
+    def fill(state):  # on the same devices: elsewhere, the step would be compiled twice
+        return jax.tree.map(lambda old, new: jax.device_put(new, old.sharding), state, filled(state, weights))
+
     parts = ("trainable", "batch_stats", "ema", "ema_batch_stats")
-    return lambda state: state.replace(**{part: filled(getattr(state, part), weights) for part in parts})
+    return lambda state: state.replace(**{part: fill(getattr(state, part)) for part in parts})
 
 
 def test_six_steps_are_those_of_torch(small_config):
