@@ -143,7 +143,7 @@ class Dino(Objective):
         if size:
             prototypes = sample_prototypes(key, self.config.dino.prototypes, size)
         logits = view_logits(averaged, crops[:1], batch["mask"], prototypes)
-        targets = sinkhorn_knopp(logits.reshape(-1, logits.shape[-1]), mask=jnp.repeat(batch["mask"], NUM_GLOBAL))
+        targets = sinkhorn_knopp(logits.reshape(-1, logits.shape[-1]), jnp.repeat(batch["mask"], NUM_GLOBAL))
         targets = targets.reshape(logits.shape).swapaxes(0, 1)
         prepared = {"crops": crops, "prototypes": prototypes, "targets": targets, "mask": batch["mask"]}
         return prepared, nnx.state(averaged, nnx.BatchStat)
@@ -154,7 +154,7 @@ class Dino(Objective):
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
-        return dino_loss(features["logits"].swapaxes(0, 1), batch["targets"], mask=batch["mask"])
+        return dino_loss(features["logits"].swapaxes(0, 1), batch["targets"], batch["mask"])
 
     @property
     def chance_loss(self) -> float:
@@ -192,9 +192,9 @@ def view_logits(
 
 def sinkhorn_knopp(
     logits: Float[Array, "batch prototypes"],
+    mask: Bool[Array, " batch"],
     temperature: float = 0.04,
     iterations: int = 3,
-    mask: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, "batch prototypes"]:
     """The teacher's targets: exp(logits / temperature), balanced so that the batch uses all prototypes equally.
 
@@ -207,7 +207,7 @@ def sinkhorn_knopp(
     """
     log_share = jax.lax.stop_gradient(logits).astype(jnp.float32) / temperature
     # If all examples are padding, all are counted, so that the targets, which nobody uses, are finite.
-    counted = None if mask is None else (mask | ~mask.any())[:, None]
+    counted = (mask | ~mask.any())[:, None]
     for _ in range(iterations):
         # The factors 1/K and 1/B are left out: they shift all logarithms alike, which normalizing the samples undoes.
         log_share -= jax.nn.logsumexp(log_share, axis=0, keepdims=True, where=counted)
@@ -223,13 +223,13 @@ def sample_prototypes(key: Array, total: int, size: int) -> Int[Array, " size"]:
 def dino_loss(
     student_logits: Float[Array, "views batch prototypes"],
     targets: Float[Array, "globals batch prototypes"],
+    mask: Bool[Array, " batch"],
     temperature: float = 0.1,
-    mask: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, ""]:
     """Cross-entropy of the student's softmax(logits / temperature) with the teacher's targets, in nats.
 
-    The mean over the examples whose `mask` is True (None: all) and over all pairs of a view v and a global view g ≠ v;
-    the student's first views are the global ones, in the order of `targets`. No gradient flows into the targets.
+    The mean over the examples whose `mask` is True and over all pairs of a view v and a global view g ≠ v; the student's
+    first views are the global ones, in the order of `targets`. No gradient flows into the targets.
     """
     log_probabilities = jax.nn.log_softmax(student_logits.astype(jnp.float32) / temperature, axis=-1)
     fixed = jax.lax.stop_gradient(targets).astype(jnp.float32)
@@ -237,6 +237,4 @@ def dino_loss(
     losses = -jnp.einsum("gbk,vbk->bgv", fixed, log_probabilities, precision=jax.lax.Precision.HIGHEST)
     different = ~jnp.eye(len(targets), len(student_logits), dtype=bool)
     example_losses = jnp.where(different, losses, 0.0).sum((1, 2)) / different.sum()
-    if mask is None:
-        return example_losses.mean()
     return jnp.where(mask, example_losses, 0.0).sum() / jnp.maximum(mask.sum(), 1)
