@@ -71,10 +71,6 @@ class WordClassifier(Objective):
         head = {"kind": "words", "classes": len(self._weights)}
         return {"model_cfg": {"embed_dim": dim, **self.describe_image_tower()}, "head": head}
 
-    def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
-        text = self.config.model.text
-        return rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
-
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:

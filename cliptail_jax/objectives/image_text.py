@@ -136,8 +136,7 @@ class ImageText(Objective):
     def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
         if self.can_cache():
             return rng.normal(size=(batch_size, self.towers.text.pooled_width)).astype(np.float32)
-        text = self.config.model.text
-        return rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
+        return super().random_text(rng, batch_size)
 
     @property
     def frozen(self) -> tuple[str, ...]:

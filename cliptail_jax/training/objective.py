@@ -166,8 +166,11 @@ class Objective(abc.ABC):
     # The data
 
     def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray | None:
-        """Noise with the shape and type of what `read` returns; None for a run that reads no captions."""
-        return None
+        """Noise with the shape and type of what `read` returns, by default ids; None for a run that reads no captions."""
+        if not self.uses_prompts:
+            return None
+        text = self.config.model.text
+        return rng.integers(0, text.vocab_size, (batch_size, text.context_length), np.int32)
 
     @property
     def preprocess(self) -> Preprocess:
