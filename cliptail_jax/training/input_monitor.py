@@ -41,9 +41,7 @@ class InputMonitor:
                 jax.block_until_ready(loss)
                 self._step_seconds.append(time.perf_counter() - began)
             began = time.perf_counter()
-            try:
-                batch = next(batches)
-            except StopIteration:
+            if (batch := next(batches, None)) is None:
                 return
             arrived = time.perf_counter()
             loading = batch.pop("loading")
