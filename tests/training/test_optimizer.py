@@ -59,19 +59,15 @@ def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_ste
 def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
     """d = g + wd p; v = m v + d; p = p - lr v, and of Nesterov p - lr (d + m v)."""
     config.optimizer.update({"weight_decay": 0.01, "sgd": {"momentum": 0.9, "nesterov": nesterov}})
-    optimizer = synthetic_objective(config).make_optimizer()
-    p, v, params = np.array([1.0, -2.0]), np.zeros(2), {"bias": jnp.array([1.0, -2.0])}
-    state = optimizer.init(params)
-    for g in ([0.5, 0.5], [-1.0, 2.0], [0.3, 0.0]):
-        updates, state = optimizer.update({"bias": jnp.array(g)}, state, params)
-        params = optax.apply_updates(params, updates)
-        d = np.array(g) + 0.01 * p
+    p, v, gradients = np.array([1.0, -2.0]), 0, np.array([[0.5, 0.5], [-1.0, 2.0], [0.3, 0.0]])
+    updates = updates_of(config, {"bias": jnp.array(p)}, [{"bias": jnp.array(g)} for g in gradients])
+    for g in gradients:
+        d = g + 0.01 * p
         v = 0.9 * v + d
-        p = p - 0.1 * (d + 0.9 * v if nesterov else v)
-    np.testing.assert_allclose(params["bias"], p, rtol=1e-6)
+    np.testing.assert_allclose(updates["bias"], -0.1 * (d + 0.9 * v if nesterov else v), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adamw", "lion", "muon"])
+@pytest.mark.parametrize("name", ["adamw", "lion"])
 def test_decoupled_decay_is_of_matrices_alone(name, config):
     """With no gradient, a matrix shrinks by lr · wd, and a gain, a bias and the logit scale stay."""
     config.optimizer.update({"name": name, "weight_decay": 0.2})
@@ -140,17 +136,12 @@ def test_lion_moves_by_the_sign_of_its_momentum(config):
     """u = sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g; p = p - lr (u + wd p) (Chen et al., 2023, algorithm 2)."""
     b1, b2 = 0.5, 0.75
     config.optimizer.update({"name": "lion", "weight_decay": 0.5, "lion": {"b1": b1, "b2": b2}})
-    optimizer, random = synthetic_objective(config).make_optimizer(), np.random.default_rng(0)
-    p, m = random.normal(size=(2, 3)), np.zeros((2, 3))
-    params = {"kernel": jnp.asarray(p)}
-    state = optimizer.init(params)
-    for _ in range(3):
-        g = random.normal(size=p.shape)
-        updates, state = optimizer.update({"kernel": jnp.asarray(g)}, state, params)
-        params = optax.apply_updates(params, updates)
-        p = p - 0.1 * (np.sign(b1 * m + (1 - b1) * g) + 0.5 * p)
-        m = b2 * m + (1 - b2) * g
-    np.testing.assert_allclose(params["kernel"], p, rtol=1e-5)
+    p, *gradients = np.random.default_rng(0).normal(size=(4, 2, 3))
+    updates = updates_of(config, {"kernel": jnp.asarray(p)}, [{"kernel": jnp.asarray(g)} for g in gradients])
+    m = 0
+    for g in gradients:
+        u, m = np.sign(b1 * m + (1 - b1) * g), b2 * m + (1 - b2) * g
+    np.testing.assert_allclose(updates["kernel"], -0.1 * (u + 0.5 * p), rtol=1e-5)
 
 
 def newton_schulz(x):
@@ -161,33 +152,17 @@ def newton_schulz(x):
     return u * s @ v
 
 
-@pytest.mark.parametrize("shape", [(8, 12), (12, 8), (3, 3, 4, 8)])
-def test_muons_first_update_is_roughly_the_gradients_orthogonal_factor(shape, config):
-    """U Vᵀ of g = U S Vᵀ, a convolution's kernel as a matrix [height width in, out]; with AdamW's root mean square of 0.2."""
-    config.optimizer.update({"name": "muon"})
-    gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    matrix = gradient.reshape(-1, shape[-1])
-    update = updates_of(config, {"kernel": jnp.ones(shape)}, [{"kernel": jnp.asarray(gradient)}])["kernel"]
-    found = np.asarray(update).reshape(matrix.shape) / (-0.1 * 0.2 * np.sqrt(max(matrix.shape)))
-    u, _, v = np.linalg.svd(matrix, full_matrices=False)
-    singular = u.T @ found @ v.T  # diagonal, as the singular vectors are the same
-    np.testing.assert_allclose(np.diag(singular), 1, atol=0.35)
-    np.testing.assert_allclose(singular, np.diag(np.diag(singular)), atol=1e-4)
-    np.testing.assert_allclose(found, newton_schulz(matrix), atol=1e-4)
-    assert np.sqrt(np.mean(np.square(update))) == pytest.approx(0.1 * 0.2, rel=0.25)
-
-
 @pytest.mark.parametrize("held", [0, 2])
 def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
     """m = b m + (1 - b) g; M = b m / (1 - b^(t+1)) + (1 - b) g / (1 - b^t); p = p - lr (0.2 √max(n, k) NS(M) + wd p).
 
-    A head that is held for two steps has none of them.
+    A convolution's kernel is a matrix [n = height width in, k = out]. A head that is held for two steps has none of them.
     """
     b, b1, b2, eps, decay = 0.75, 0.5, 0.9, 1e-3, 0.5
     config.optimizer.update({"name": "muon", "weight_decay": decay, "muon": {"momentum": b}})
     config.optimizer.adamw.update({"b1": b1, "b2": b2, "eps": eps})
     shapes = {"stem.kernel": (2, 2, 3, 4), "conv.kernel": (2, 2, 4, 6), "norm.scale": (5,), "tokens.embedding": (6, 4)}
-    shapes["head.weight"] = (4, 6)
+    shapes |= {"fc.kernel": (8, 12), "head.weight": (4, 6)}
     random = np.random.default_rng(0)
     direct = {path: [random.normal(size=shape), 0.0, 0.0, 0] for path, shape in shapes.items()}
 
@@ -207,10 +182,10 @@ def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
             if path == "head.weight" and step < held:
                 continue
             g, t = gradients[path], t + 1
-            if path == "conv.kernel":
+            if path in ("conv.kernel", "fc.kernel"):
                 m = b * m + (1 - b) * g
-                nesterov = b * m / (1 - b ** (t + 1)) + (1 - b) * g / (1 - b**t)
-                moved = 0.2 * np.sqrt(16) * newton_schulz(nesterov.reshape(16, 6)).reshape(p.shape)
+                nesterov = (b * m / (1 - b ** (t + 1)) + (1 - b) * g / (1 - b**t)).reshape(-1, p.shape[-1])
+                moved = 0.2 * np.sqrt(max(nesterov.shape)) * newton_schulz(nesterov).reshape(p.shape)
             else:
                 m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
                 moved = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
@@ -235,11 +210,3 @@ def paths_of(tree, after=""):
     """The paths of a tree's leaves, behind the attribute `after` of those that have it."""
     paths = (jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree))
     return {path.partition(after)[2] if after else path for path in paths} - {""}
-
-
-def test_the_same_gradients_give_the_same_bits(config):
-    gradients = [{"kernel": jnp.asarray(g)} for g in np.random.default_rng(0).normal(size=(3, 3, 3, 4, 8))]
-    for name in ("lion", "muon"):
-        config.optimizer.name = name
-        first, again = (updates_of(config, {"kernel": jnp.ones((3, 3, 4, 8))}, gradients) for _ in range(2))
-        np.testing.assert_array_equal(first["kernel"], again["kernel"])
