@@ -152,14 +152,6 @@ def test_a_run_is_not_for_open_clip(run, tmp_path):
         export(run[1], tmp_path / "out")
 
 
-@pytest.mark.parametrize("objective", ["bag_of_words", "contrastive"])
-def test_a_run_without_captions_is_refused(objective, make_config):
-    variant = synthetic_variant(320, CLASSES)
-    object.__setattr__(variant, "captions", None)
-    with pytest.raises(UserError, match=f"objective='{objective}' needs captions: set data.captions.template"):
-        make_objective(make_config(objective=objective), variant)
-
-
 def test_captions_that_are_all_the_same_are_refused(make_config, tmp_path):
     objective = make_objective(make_config(), synthetic_variant(320, 1))
     with pytest.raises(UserError, match="all 320 captions have the same words.*words.idf=False"):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.extend.core import jaxprs_in_params
 
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.published import evaluate_published
@@ -95,7 +96,7 @@ def sizes(jaxpr, on_device=False):
         inside = on_device or equation.primitive.name == "shard_map"
         if on_device:
             yield from (math.prod(variable.aval.shape) for variable in equation.outvars)
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jaxprs_in_params(equation.params):
             yield from sizes(inner, inside)
 
 
@@ -117,26 +118,21 @@ def test_blocks_are_equal_and_no_larger_than_asked(rows, batch, block, blocks):
     assert number_of_blocks(rows, batch, block) == blocks
 
 
-class Counted:
-    """A tokenizer of one id a letter, and 99 at the end, that knows how many texts it was given."""
-
-    def __init__(self, context):
-        self.context, self.texts = context, 0
-
-    def __call__(self, texts):
-        self.texts += len(texts)
-        ids = np.zeros((len(texts), self.context), np.int32)
-        for row, text in zip(ids, texts):
-            kept = [1] * min(len(text), self.context - 1) + [99]
-            row[: len(kept)] = kept
-        return ids
+def letters(context, texts):
+    """One id a letter, and 99 at the end, as a tokenizer of this context has them."""
+    ids = np.zeros((len(texts), context), np.int32)
+    for row, text in zip(ids, texts):
+        kept = [1] * min(len(text), context - 1) + [99]
+        row[: len(kept)] = kept
+    return ids
 
 
 @pytest.mark.parametrize("context, cut", [(77, 16), (16, 16), (12, 12), (8, 8)])
 def test_the_longest_caption_is_rounded_up_to_a_tile(context, cut):
     variant = synthetic_variant(3000, 1000)  # 'class 999' and the end: 10 ids
-    assert longest_caption(variant, Counted(context)) == cut
-    np.testing.assert_array_equal(cut_ids(Counted(77), 16, ["class 999"]), Counted(16)(["class 999"]))
+    tokenizer = functools.partial(letters, context)
+    assert longest_caption(variant, tokenizer) == cut
+    np.testing.assert_array_equal(cut_ids(tokenizer, cut, ["class 999"]), letters(cut, ["class 999"]))
 
 
 @pytest.fixture
