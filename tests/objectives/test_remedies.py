@@ -17,7 +17,7 @@ from cliptail_jax.objectives.supervised import (
     sample_vocabulary,
     sampling_weights,
 )
-from cliptail_jax.training.initialization import init_state
+from cliptail_jax.training.initialization import first_state
 from cliptail_jax.training.state import TrainState
 from tests.synthetic import mesh_of, synthetic_objective, train_steps
 
@@ -156,7 +156,7 @@ def test_the_step_has_all_remedies_on_eight_devices(config):
     assert trained.step._cache_size() == 1
 
     objective, given = synthetic_objective(config, frequency=FREQUENCY), jax.tree.map(jnp.asarray, batch)
-    graphdef, *_ = init_state(objective, objective.make_optimizer(), mesh_of(1), config.seed)
+    graphdef, *_ = first_state(objective, objective.make_optimizer())
     for step, beta in ((0, 0.0), (1, REMEDIES["class_weights"])):
         state = trained.states[step]
         parts = jax.device_put((state.trainable, state.frozen, state.batch_stats, state.rng), jax.devices()[0])

@@ -15,7 +15,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel import sharding
 from cliptail_jax.parallel.sharding import check_accumulation
 from cliptail_jax.planning.synthetic import random_batch
-from cliptail_jax.training.initialization import first_state, init_state
+from cliptail_jax.training.initialization import first_state
 from cliptail_jax.training.state import TrainState
 from configs import clip, sup
 from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, synthetic_objective, train_steps
@@ -74,11 +74,12 @@ def batch_of_pictures(config):
 
 
 def test_crops_made_in_the_step_are_trained_on_as_images_are(make_config):
-    """On eight devices in two micro-batches; compiled in a step, some pixel may round otherwise."""
+    """On eight devices in two micro-batches; compiled with a step, some pixel may round otherwise."""
     data = {"data__resize": "step", "data__canvas": 64, "data__crop_scale": (0.3, 1.0), "data__shift": 0}
     config = make_config("clip", data__flip=True, **data)
     batch = batch_of_pictures(config)
-    crops = np.asarray(crops_of_boxes(batch["images"], batch["boxes"], batch["flips"], 32))
+    make = jax.jit(crops_of_boxes, static_argnums=3)
+    crops = np.asarray(make(batch["images"], batch["boxes"], batch["flips"], 32))
     images = {name: array for name, array in batch.items() if name not in ("boxes", "flips")}
     expected = train_steps(config, images | {"images": crops}, steps=1)
     config.accumulate_steps = 2
@@ -210,7 +211,7 @@ def test_a_linear_head_has_the_cross_entropy_of_its_logits_and_no_logit_scale(ma
         assert np.abs(initial).max() <= bound and np.std(initial) == pytest.approx(bound / 3**0.5, rel=0.35)
 
     objective = synthetic_objective(config)
-    graphdef, *_ = init_state(objective, objective.make_optimizer(), mesh_of(1), config.seed)
+    graphdef, *_ = first_state(objective, objective.make_optimizer())
     model, batch = nnx.merge(graphdef, start.trainable, start.frozen, start.batch_stats), masked_noise(config)
     images = jnp.asarray(batch["images"][batch["mask"]])
     features = np.asarray(jax.jit(lambda x: model.encode_image(Preprocess(32).normalize(x)))(images), np.float64)
