@@ -32,5 +32,5 @@ add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_a
 
 def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:
     if not any(entry["x"] for entry in entries):
-        entries = [dataclasses.replace(e, cells={**e.cells, "x": str(e.images)}) for e in entries]
+        entries = [dataclasses.replace(e, cells={**e.cells, "x": str(e.opened.images)}) for e in entries]
     return lines.draw_along(entries, measures, "training images", logarithmic=True)

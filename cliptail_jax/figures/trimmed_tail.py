@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     """A column of panels for each number of shots: at the top the others, at the bottom the tail, in percent."""
     # Of each run, the number of classes that were trimmed, and the number of images that each of them has left.
-    cuts = [tuple(entry.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
+    cuts = [tuple(entry.opened.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
     trimmed = sorted({classes for classes, _ in cuts if classes})
     shots = sorted({of_run for classes, of_run in cuts if classes}, reverse=True)
     if not trimmed:

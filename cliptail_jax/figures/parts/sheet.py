@@ -16,7 +16,6 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,25 +56,16 @@ class Entry:
         return self.path("run")
 
     @functools.cached_property
-    def _run(self) -> Run:
+    def opened(self) -> Run:
+        """The run. Raises UserError if there is none."""
         if not (self.run / "config.json").exists():
             raise UserError(f"{self.where}: there is no run in {self.run}")
         return Run(self.run)
 
     @property
-    def config(self) -> Mapping[str, Any]:
-        """The flat config of the run. Raises UserError if there is no run."""
-        return self._run.config
-
-    @property
-    def images(self) -> int | None:
-        """The number of the run's training images."""
-        return self._run.images
-
-    @property
     def set_name(self) -> str:
         """The evaluation set. Raises UserError if there is no run, or it was not evaluated on the set."""
-        name = self["set"] or next(iter(self._run.eval_sets), "")
+        name = self["set"] or next(iter(self.opened.eval_sets), "")
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
             on = f"on {name}" if name else "on any set"
             raise UserError(f"{self.where}: {self.run} was not evaluated {on}: run cliptail_jax.evaluate on it")
@@ -84,7 +74,7 @@ class Entry:
     @property
     def evaluation(self) -> Evaluation | RetrievalEvaluation:
         """The latest evaluation on the set."""
-        return self._run.evaluated_on(self.set_name)
+        return self.opened.evaluated_on(self.set_name)
 
     def evaluated(self) -> Evaluation:
         """The latest evaluation on the set. Raises UserError if it has no class frequencies."""
