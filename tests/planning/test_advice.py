@@ -121,17 +121,11 @@ def test_sizes_of_the_studys_sets_are_known_unless_only_the_set_tells(arguments,
     assert known_size(sup.get_config(arguments).data) == size
 
 
-@pytest.fixture
-def no_files(monkeypatch):
-    """Nothing can be downloaded."""
-
+def test_published_towers_that_are_not_there_have_their_published_shapes(monkeypatch):
     def fetch(name, *_):
         raise UserError(f"{name} is not there")
 
     monkeypatch.setattr(hub, "fetch", fetch)
-
-
-def test_published_towers_that_are_not_there_have_their_published_shapes(no_files):
     make = lambda config: make_objective(config, synthetic_variant(4096, 1000), shapes_only=True)  # noqa: E731
     frozen = make(clip.get_config("data=imagenet_captions,text=frozen"))
     assert random_batch(frozen, 2, 1000)["text"].shape == (2, 512)  # the pooled outputs of OpenAI's RN50

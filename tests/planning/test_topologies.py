@@ -40,6 +40,8 @@ def test_an_unknown_name_is_told_with_the_nearest(name, complaint):
         find_topology(name)
 
 
-def test_peaks_are_those_of_the_data_sheets():
+def test_peaks_and_caches_are_those_of_the_data_sheets():
     tflops = {"v4": 275, "v5e": 197, "v5p": 459, "v6e": 918, "tpu7x": 2307, "a100": 312, "h100": 989, "h200": 989}
     assert {kind: chip.flops / 1e12 for kind, chip in CHIPS.items()} == tflops
+    sizes = {"a100x8": 40, "h100x8": 50, "h200x1": 50, "v5e-8": 0, "v4-32": 0}
+    assert {name: find_topology(name).cache / 2**20 for name in sizes} == sizes
