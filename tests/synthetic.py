@@ -19,7 +19,7 @@ from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
-from cliptail_jax.training.state import TrainState
+from cliptail_jax.training.state import TrainState, state_shardings
 from cliptail_jax.training.step import make_train_step
 
 CLASSES, STEPS_PER_EPOCH = 12, 10
@@ -138,8 +138,9 @@ def train_steps(
     """A few steps on one batch, on the first devices, from the initial state as `change` returns it."""
     mesh, objective = mesh_of(devices, fsdp), synthetic_objective(config, steps_per_epoch, frequency)
     optimizer = objective.make_optimizer()
-    graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
-    state = change(state)
+    graphdef, state, _ = init_state(objective, optimizer, mesh_of(1), config.seed)  # compiled once for all meshes
+    shardings = state_shardings(mesh, state, config.optimizer.shard)
+    state = change(jax.device_put(state, shardings))
     step = jax.jit(
         make_train_step(objective, graphdef, optimizer, mesh),
         in_shardings=(shardings, batch_sharding(mesh)),

@@ -15,7 +15,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel import sharding
 from cliptail_jax.parallel.sharding import check_accumulation
 from cliptail_jax.planning.synthetic import random_batch
-from cliptail_jax.training.initialization import first_state
+from cliptail_jax.training.initialization import first_state, init_state
 from cliptail_jax.training.state import TrainState
 from configs import clip, sup
 from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, synthetic_objective, train_steps
@@ -89,6 +89,12 @@ def test_crops_made_in_the_step_are_trained_on_as_images_are(make_config):
 
 
 # On other meshes
+
+
+def test_the_first_state_is_the_same_on_any_devices(make_config, plain):
+    objective = synthetic_objective(make_config("clip"))
+    _, state, _ = init_state(objective, objective.make_optimizer(), mesh_of(8, 4), objective.config.seed)
+    jax.tree.map(np.testing.assert_array_equal, by_path(state.trainable), by_path(plain["clip"].states[0].trainable))
 
 
 def test_groups_over_devices_compute_what_they_do_on_one(grouped, grouped_config):
