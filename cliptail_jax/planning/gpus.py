@@ -38,18 +38,13 @@ COMMON = {
     "registers_per_block_limit": 2**16,
     "shared_memory_per_block": 48 * 2**10,
 }
-# Name and compute capability.
+# The description of each kind, its name and its compute capability.
 GPUS = {
     "a100": (A100, "NVIDIA A100-SXM4-80GB", 8),
     "h100": (H100, "NVIDIA H100 80GB HBM3", 9),
     "h200": (H200, "NVIDIA H200", 9),
 }
 CUDNN = 9, 8, 0  # version
-
-
-def l2_cache(kind: str) -> int:
-    """The bytes of the L2 cache of an 'a100', 'h100' or 'h200'."""
-    return GPUS[kind][0]["l2_cache_size"]
 
 
 @contextlib.contextmanager

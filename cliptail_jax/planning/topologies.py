@@ -13,7 +13,7 @@ import jax
 from jax.experimental import topologies
 
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.planning.gpus import gpu_target, l2_cache
+from cliptail_jax.planning.gpus import GPUS, gpu_target
 
 GB, TERA = 1e9, 1e12
 
@@ -60,7 +60,6 @@ FLAT = {1: (1, 1), 4: (2, 2), 8: (2, 4), 16: (4, 4), 32: (4, 8), 64: (8, 8), 128
 CUBIC = {8: (2, 2, 1), 16: (2, 2, 2), 32: (2, 2, 4), 64: (2, 4, 4), 128: (4, 4, 4), 256: (4, 4, 8), 512: (4, 8, 8)}
 SHAPES = {"v4": CUBIC, "v5e": FLAT, "v5p": CUBIC, "v6e": FLAT, "tpu7x": CUBIC}
 GCLOUD = {"v5litepod": "v5e"}  # gcloud's names of kinds that it does not call as the documentation does
-GPUS = ("a100", "h100", "h200")
 GPUS_OF_A_HOST = 8
 EXTRAS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # with the compilers
 
@@ -106,7 +105,7 @@ class Topology:
     @property
     def cache(self) -> int:
         """Bytes of the cache in front of the HBM of a GPU; 0 for TPUs, whose compiler itself places arrays on the chip."""
-        return 0 if self.is_tpu else l2_cache(self._gpu)
+        return 0 if self.is_tpu else GPUS[self._gpu][0]["l2_cache_size"]
 
     @property
     def _gpu(self) -> str:

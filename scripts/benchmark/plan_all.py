@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.planning.bounds import binding
+from cliptail_jax.planning.gpus import GPUS
 from cliptail_jax.planning.report import size
-from cliptail_jax.planning.topologies import GPUS, find_topology
+from cliptail_jax.planning.topologies import find_topology
 from cliptail_jax.runs.tables import markdown_table
 
 SCRIPTS = Path(__file__).parents[1]
@@ -87,7 +88,7 @@ def row(program: str, found: dict) -> list[str]:
 
 def compiler_of(found: dict) -> str:
     """The package of the compiler, which need not be the same version for all rows."""
-    return COMPILERS[found["topology"].startswith(GPUS)]
+    return COMPILERS[found["topology"].startswith(tuple(GPUS))]
 
 
 HEADER = [
