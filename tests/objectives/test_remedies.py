@@ -46,7 +46,7 @@ def direct_loss(logits, labels, mask, scale=1.0, tau=0.0, margin=0.0, beta=0.0, 
     return total / sum_of_weights
 
 
-def synthetic_batch(config=None):
+def synthetic_batch():
     """Labels of classes that have records, a seventh of the examples masked; an empty slot's label is 0."""
     rng = np.random.default_rng(0)
     mask = np.arange(BATCH) % 7 > 0
@@ -157,15 +157,18 @@ def test_the_step_has_all_remedies_on_eight_devices(config):
 
     objective, given = synthetic_objective(config, frequency=FREQUENCY), jax.tree.map(jnp.asarray, batch)
     graphdef, *_ = first_state(objective, objective.make_optimizer())
+
+    @jax.jit
+    def logits_of(state):
+        model = nnx.merge(graphdef, state.trainable, state.frozen, state.batch_stats, copy=True)
+        return model.logits(objective.encode(model, given, jax.random.key(0))["image"])
+
     for step, beta in ((0, 0.0), (1, REMEDIES["class_weights"])):
-        state = trained.states[step]
-        parts = jax.device_put((state.trainable, state.frozen, state.batch_stats, state.rng), jax.devices()[0])
-        model = nnx.merge(graphdef, *parts[:3], copy=True)
-        logits = model.logits(objective.encode(model, given, jax.random.key(0))["image"])
-        key = jax.random.fold_in(parts[3], step)
+        state = jax.device_put(trained.states[step], jax.devices()[0])
+        key, logits = jax.random.fold_in(state.rng, step), logits_of(state)
         drawn = sampling_weights(np.minimum(FREQUENCY, 1), "linear")
         vocabulary = np.asarray(sample(key, batch["labels"], batch["mask"], drawn, 3, 16))
-        scale, others = math.exp(model.logit_scale[...]), dict(vocabulary=vocabulary, beta=beta)
+        scale, others = math.exp(state.trainable["logit_scale"][...]), dict(vocabulary=vocabulary, beta=beta)
         expected = direct_loss(np.asarray(logits), batch["labels"], batch["mask"], scale, 0.7, 0.5, **others)
         np.testing.assert_allclose(trained.metrics[step]["train/loss"], expected, rtol=1e-4)
 
