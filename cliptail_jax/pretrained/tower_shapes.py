@@ -28,7 +28,9 @@ def text_tower_shapes(name: str, *, output_dim: int, context_length: int) -> Tow
     architecture = _architecture(name)
     if architecture is None:
         return None
-    return Tower("text", name, _Absent(), architecture["text_cfg"], output_dim, bool(architecture.get("quick_gelu")))
+    text_cfg, quick_gelu = architecture["text_cfg"], bool(architecture.get("quick_gelu"))
+    encoder = named_encoder(text_cfg.get("hf_model_name", ""))
+    return Tower("text", name, _Absent(), text_cfg, output_dim, quick_gelu, encoder)
 
 
 def _architecture(repository: str) -> dict[str, Any] | None:

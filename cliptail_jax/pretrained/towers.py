@@ -68,7 +68,8 @@ class Tower:
     @property
     def pooled_width(self) -> int:
         """The width of a text tower's pooled outputs, before the projection."""
-        return encoder_shape(self.encoder).width if self.encoder else (CLIP_TEXT | self.config)["width"]
+        encoder = self.config.get("cliptail_encoder", self.encoder)
+        return encoder_shape(encoder).width if encoder else (CLIP_TEXT | self.config)["width"]
 
     @functools.cached_property
     def missing(self) -> dict[tuple, str]:

@@ -133,9 +133,11 @@ def test_published_towers_that_are_not_there_have_their_published_shapes(monkeyp
     dropping = make(clip.get_config("data=imagenet_captions,text=roberta"))
     assert random_batch(dropping, 2, 1000)["text"].shape == (2, 77)  # dropout differs from step to step
     assert {path[1] for path in dropping.towers.text.missing} == {"proj"}
+    config = clip.get_config("data=imagenet_captions,text=frozen")
+    config.text.init = "hf-hub:laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k"
+    assert random_batch(make(config), 2, 1000)["text"].shape == (2, 768)  # of RoBERTa
     head = make(sup.get_config("data=imagenet_captions,head=clip")).head
     assert head.shape == (1000, 1024) and head.dtype == np.float32
-    config = clip.get_config("data=imagenet_captions,text=frozen")
     config.text.init = "hf-hub:nobody/nothing"
     with pytest.raises(UserError, match="text.init"):
         make(config)

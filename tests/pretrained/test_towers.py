@@ -20,6 +20,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
+from cliptail_jax.models.text_towers import describe_text_tower
 from cliptail_jax.objectives import make_objective, validate
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import model, open_model
@@ -28,11 +29,12 @@ from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.text_encoder import open_encoder
-from cliptail_jax.pretrained.towers import open_image_tower, open_text_tower
+from cliptail_jax.pretrained.towers import Tower, open_image_tower, open_text_tower
 from cliptail_jax.runs.checkpoints import manifest_of
 from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
+from configs import clip
 from tests.saved_state import read_state, unfinish, without_last_step
 
 DEVICES = 8
@@ -106,6 +108,14 @@ def test_towers_may_be_of_runs_of_published_models_and_of_runs_that_started_from
     again = open_text_tower(str(bert_run[1]), **TEXT)
     assert_same(again.load(), open_run(bert_run[1]).model.text)
     np.testing.assert_array_equal(again.tokenizer(["two cats"]), open_run(bert_run[1]).tokenizer(["two cats"]))
+
+
+@pytest.mark.parametrize("name, width", [("transformer", 32), ("bert", 32), ("roberta-base", 768)])
+def test_the_pooled_outputs_of_a_runs_text_tower_are_as_wide_as_the_tower(name, width):
+    text = clip.get_config("data=glyphs").model.text
+    text.update({"name": name, "width": 32, "heads": 4})
+    tower = Tower("text", "a run", None, describe_text_tower(text), output_dim=16, quick_gelu=False)
+    assert tower.pooled_width == width
 
 
 def test_a_run_resumes_with_the_same_numbers(linear_run, tmp_path):
