@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 
 class Terminal:
-    """A terminal of 24 lines. Programs write to the descriptor `end`."""
+    """A terminal of 24 lines. Programs write to the descriptor `end`, or open `path`."""
 
     def __init__(self, columns: int = 100):
         self._ours, self.end = os.openpty()
+        self.path = os.ttyname(self.end)
         fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self._shown = b""
         self._reader = threading.Thread(target=self._read, daemon=True)

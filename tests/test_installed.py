@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from test_train_processes import with_devices
 
 from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.config.files import find_config, known_configs, load_config
@@ -24,7 +23,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.provenance import command
 from tests.datasets.raw_data import archive
-from tests.forked_programs import run_forked
+from tests.forked_programs import run_forked, with_devices
 
 ROOT = Path(__file__).parents[1]
 

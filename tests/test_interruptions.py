@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 from test_train import losses
 from test_train_processes import (
-    ROOT,
     STOPPED,
     command,
     finish,
-    kill,
     start,
     terminate,
     wait_for_checkpoint,
@@ -25,9 +23,10 @@ from test_train_processes import (
 )
 
 from cliptail_jax.runs.checkpoints import newest_valid_step
+from tests.forked_programs import ROOT, with_devices
 from tests.terminal import Terminal
 
-STEPS = {"total_epochs": 20, "checkpoint__every_steps": 10, "eval__sets": "()"}  # 60
+STEPS = {"total_epochs": 30, "checkpoint__every_steps": 10, "eval__every_epochs": 30, "eval__sets": ()}  # 90
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -35,7 +34,7 @@ INTERRUPTED = 128 + signal.SIGINT
 def uninterrupted(tmp_path_factory, glyphs_dir):
     """An uninterrupted run in a terminal, and what that shows, with a trace. Others reuse what the run has compiled."""
     workdir, terminal = tmp_path_factory.mktemp("whole"), Terminal()
-    finish(start(command(workdir, glyphs_dir, **STEPS, profile__steps=2), stderr=terminal.end))
+    finish(start(command(workdir, glyphs_dir, **STEPS, profile__steps=2), stderr=terminal.path))
     return workdir, terminal.text()
 
 
@@ -48,9 +47,9 @@ def whole(uninterrupted):
 def test_a_terminal_shows_a_bar_from_the_start_and_at_the_end_where_the_results_are(uninterrupted):
     workdir, shown = uninterrupted
     *bars, results, see = [line for line in shown.splitlines() if line.strip()]
-    stages = ("preparing", "step 0/60, loading the first images", "step 0/60, compiling")
+    stages = ("preparing", "step 0/90, loading the first images", "step 0/90, compiling")
     at = [next(i for i, line in enumerate(bars) if re.search(rf"\|.*\| {stage}$", line.rstrip())) for stage in stages]
-    assert at == sorted(at) and re.search(r"\| step \d+/60, loss \d\.\d{3}, \d+ images/s, 00:\d\d left", shown)
+    assert at == sorted(at) and re.search(r"\| step \d+/90, loss \d\.\d{3}, \d+ images/s, 00:\d\d left", shown)
     assert results == f"Results:      {workdir}"
     assert see == f"To see them:  python -m cliptail_jax.report --workdir={workdir}"
 
@@ -65,22 +64,27 @@ def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninter
     stopped, arguments = tmp_path, command(tmp_path, glyphs_dir, **STEPS)
     process = start(arguments)
     wait_for_checkpoint(stopped, process)
-    kill(process)
+    process.kill()
     saved = newest_valid_step(stopped / "checkpoints")
-    assert saved < 60
+    assert saved < 90
 
     process = start(arguments)
     wait_until(lambda: len(losses(stopped)) <= saved, process)  # lines after the checkpoint are dropped
     wait_for_step(saved + 2, stopped, process)
     (errors,) = terminate(process)
-    assert f"resuming from step {saved} of 60" in errors and "Traceback" not in errors
+    assert f"resuming from step {saved} of 90" in errors and "Traceback" not in errors
     assert "stopped by SIGTERM; step " in errors and "is saved, and the same command continues from there" in errors
     last = losses(stopped)[-1][0]
-    assert newest_valid_step(stopped / "checkpoints") == last < 60
+    assert newest_valid_step(stopped / "checkpoints") == last < 90
 
     (errors,) = finish(start(arguments))
-    assert f"resuming from step {last} of 60" in errors
-    assert losses(stopped) == whole and len(whole) == 60
+    assert f"resuming from step {last} of 90" in errors
+    assert losses(stopped) == whole and len(whole) == 90
+
+
+def program(arguments, **streams):
+    """A program with one device that is no fork: it imports the package."""
+    return subprocess.Popen(arguments, cwd=ROOT, env=os.environ | {"XLA_FLAGS": with_devices(1)}, **streams)
 
 
 def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole, tmp_path, glyphs_dir):
@@ -94,7 +98,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
     assert "no step is saved yet, and the same command starts again" in errors
     reader, writer = os.pipe()
     os.close(reader)
-    process = start(["sh", "-c", 'exec "$@" >&- <&-', "sh", *arguments], stderr=writer)
+    process = program(["sh", "-c", 'exec "$@" >&- <&-', "sh", *arguments], stderr=writer)
     os.close(writer)
     assert process.wait(timeout=120) == 0
     assert losses(tmp_path / "run") == whole
@@ -123,24 +127,29 @@ def test_output_to_a_closed_stream_is_discarded(redirection, tmp_path):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, STOPPED)])
 def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, status, tmp_path, glyphs_dir):
-    """During imports; and Ctrl-C during training, where the line names the step that is saved."""
-    forever = STEPS | {"total_epochs": 10_000, "checkpoint__every_steps": 1}
-    moments = [0.3, 1.5, *[None] * (number == signal.SIGINT)]
-    processes = [start(command(tmp_path / str(moment), glyphs_dir, **forever)) for moment in moments]
-    began = time.monotonic()
-    for moment, process in zip(moments, processes):
-        if moment:
-            time.sleep(max(0.0, began + moment - time.monotonic()))
-        else:
-            wait_for_checkpoint(tmp_path / str(moment), process)
+    """During imports."""
+    interruptible = ["env", "--default-signal=INT"]  # it is ignored if the tests are in the background
+    arguments = [*interruptible, *command(tmp_path / "new", glyphs_dir)]
+    for moment in (0.3, 1.5):
+        process = program(arguments, stderr=subprocess.PIPE, text=True)
+        time.sleep(moment)
         process.send_signal(number)
-    for moment, process, errors in zip(moments, processes, finish(*processes, code=status)):
+        (errors,) = finish(process, code=status)
         assert "Traceback" not in errors and ("interrupted" in errors or "stopped by SIGTERM" in errors), errors
-        assert moment or "is saved, and the same command continues from there" in errors
+
+
+def test_ctrl_c_in_training_names_the_step_that_is_saved(tmp_path, glyphs_dir):
+    forever = STEPS | {"total_epochs": 10_000, "checkpoint__every_steps": 1}
+    process = start(command(tmp_path, glyphs_dir, **forever))
+    wait_for_checkpoint(tmp_path, process)
+    process.send_signal(signal.SIGINT)
+    (errors,) = finish(process, code=INTERRUPTED)
+    assert "Traceback" not in errors and "interrupted" in errors, errors
+    assert "is saved, and the same command continues from there" in errors
 
 
 def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_there(whole, tmp_path, glyphs_dir):
-    arguments = command(tmp_path / "run", glyphs_dir, **STEPS, data__workers=2)
+    arguments = command(tmp_path / "run", glyphs_dir, **STEPS, data__workers=1)
     process = start(arguments)
     wait_for_step(1, tmp_path / "run", process)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)

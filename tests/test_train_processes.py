@@ -1,60 +1,44 @@
 """Runs as commands, and how two processes together stop, resume, and end with an uninterrupted run's numbers."""
 
-import os
-import resource
 import signal
 import socket
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from test_train import losses
 
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.files import read_lines
 from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.train import train
-from configs import clip
-from tests.synthetic import devices
+from configs import clip, sup
+from tests.forked_programs import training_programs, with_devices
+from tests.synthetic import devices, tiny
 
-ROOT = Path(__file__).parents[1]
 STOPPED = 128 + signal.SIGTERM
 
 
-def overrides(glyphs_dir, **more):
-    """The fields of a small run of three steps an epoch."""
-    return {
-        "data.data_dir": str(glyphs_dir), "data.classes.first": 12, "data.profile.ratio": 4.0, "batch_size": 16,
-        "eval.batch_size": 16, "eval.every_epochs": 50, "log_every_steps": 1, "model.image.width": 4,
-        "model.image.output_dim": 16, "model.text.width": 16, "model.text.vocab_size": 800, "optimizer.warmup_steps": 0,
-    } | {key.replace("__", "."): value for key, value in more.items()}  # fmt: skip
+def run_config(family, glyphs_dir, **more):
+    """The config of a small run of three steps an epoch, with `more` fields, whose names have __ for a dot."""
+    config = tiny(family, glyphs_dir)
+    config.update_from_flattened_dict({key.replace("__", "."): value for key, value in more.items()})
+    return config
 
 
-def command(workdir, glyphs_dir, family="sup", **more):
+def command(workdir, glyphs_dir, family=sup, **more):
     """The command line of such a run."""
-    program = [sys.executable, "-m", "cliptail_jax.train", f"--config=configs/{family}.py:data=glyphs_lt"]
-    fields = overrides(glyphs_dir, **more).items()
-    return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in fields)]
+    name = family.__name__.rpartition(".")[2]
+    before = dict(flatten(family.get_config("data=glyphs_lt")))
+    changed = [(key, value) for key, value in flatten(run_config(family, glyphs_dir, **more)) if value != before[key]]
+    program = [sys.executable, "-m", "cliptail_jax.train", f"--config=configs/{name}.py:data=glyphs_lt"]
+    return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in changed)]
 
 
-def with_devices(count):
-    """The compiler's flags of the tests, for another number of devices: the last of a flag's values counts."""
-    return f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
-
-
-def start(arguments, limit=None, stderr=subprocess.PIPE, **environment):
-    """A program that can write files of `limit` bytes at most, and is interrupted by Ctrl-C even in the background."""
-
-    def prepare():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    one_device = {**os.environ, "XLA_FLAGS": with_devices(1), **environment}
-    return subprocess.Popen(
-        arguments, cwd=ROOT, env=one_device, stderr=stderr, text=True, start_new_session=True, preexec_fn=prepare
-    )
+def start(arguments, stderr="", limit=0, **environment):
+    """A fork with one device and these variables, of the program in a command line; see `ForkServer.start`."""
+    _, _, program, *flags = arguments
+    return training_programs().start(program, flags, {"XLA_FLAGS": with_devices(1), **environment}, stderr, limit)
 
 
 def start_pair(arguments, first={}, second={}, by_slurm=False):
@@ -79,7 +63,7 @@ def start_pair(arguments, first={}, second={}, by_slurm=False):
 def wait_until(condition, process):
     deadline = time.time() + 120
     while not condition():
-        assert process.poll() is None and time.time() < deadline, process.stderr.read()
+        assert process.poll() is None and time.time() < deadline, process.errors()
         time.sleep(0.02)
 
 
@@ -114,11 +98,6 @@ def terminate(*processes):
     return finish(*processes, code=STOPPED)
 
 
-def kill(process):
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
 def ends_with_a_line(survivor):
     """Whether a process whose peer was killed ends with our line; else JAX has aborted it (runs/README.md, limits)."""
     _, errors = survivor.communicate(timeout=300)
@@ -132,12 +111,9 @@ def ends_with_a_line(survivor):
 
 def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tmp_path, glyphs_dir):
     """Two processes of one device each, against one process of two: a SIGTERM, a SIGKILL of each, and one process to the end."""
-    vit = {"name": "vit", "width": 16, "layers": (1,), "heads": 2, "patch_size": 16}
-    options = {f"model__image__{key}": value for key, value in vit.items()}
-    options |= {"model__text__layers": 1, "model__text__heads": 2, "total_epochs": 30, "eval__every_epochs": 5}
-    options["checkpoint__every_steps"] = 10
+    options = {"total_epochs": 30, "eval__every_epochs": 5, "checkpoint__every_steps": 10}
     one, two = tmp_path / "one", tmp_path / "two"
-    arguments = command(two, glyphs_dir, "clip", **options)
+    arguments = command(two, glyphs_dir, clip, **options)
     pair = start_pair(arguments, by_slurm=True)
     wait_until((two / "eval/glyphs_test/summary.jsonl").exists, pair[0])
     terminate(*pair)
@@ -147,16 +123,14 @@ def test_two_processes_are_stopped_and_killed_and_train_to_the_numbers_of_one(tm
     for victim in (1, 0):  # process 0 is the coordinator
         pair = start_pair(arguments)
         wait_for_checkpoint(two, pair[0])
-        kill(pair[victim])
+        pair[victim].kill()
         with_a_line.append(ends_with_a_line(pair[1 - victim]))
     assert any(with_a_line)
     assert newest_valid_step(two / "checkpoints") < 90
 
-    config = clip.get_config("data=glyphs_lt")
-    config.update_from_flattened_dict(overrides(glyphs_dir, **options))
     with devices(2):
         for workdir in (one, two):
-            train(config, workdir)
+            train(run_config(clip, glyphs_dir, **options), workdir)
     assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)] == list(range(1, 91))
     np.testing.assert_allclose([x for _, x in losses(two)], [x for _, x in losses(one)], rtol=1e-5)
     evaluations = [read_lines(workdir / "eval/glyphs_test/summary.jsonl") for workdir in (one, two)]

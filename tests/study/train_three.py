@@ -9,7 +9,7 @@ from cliptail_jax.study.training import train_runs
 from configs import sup
 from tests.synthetic import tiny
 
-EPOCHS = 16  # 48 steps
+EPOCHS = 8  # 24 steps
 
 
 def main(workdir, data_dir, *cores):
