@@ -155,13 +155,12 @@ def test_a_transfer_does_not_replace_the_report_of_a_study(tmp_path):
         transfer(config, tmp_path)
 
 
-def test_a_run_that_another_program_writes_to_is_not_evaluated(trained_run):
-    config, workdir = trained_run("sup")
-    config = config.copy_and_resolve_references()
-    config.eval.sets = (f"{config.data.name}:test",)
-    with sole_writer(workdir), pytest.raises(UserError, match="is in use by process"):
-        evaluate(config, workdir)
-    assert not (workdir / "eval").exists()
+def test_a_run_that_another_program_writes_to_is_not_evaluated(tmp_path):
+    config = sup.get_config("data=glyphs_lt")
+    open_or_resume(tmp_path, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
+    with sole_writer(tmp_path), pytest.raises(UserError, match="is in use by process"):
+        evaluate(config, tmp_path)
+    assert not (tmp_path / "eval").exists()
 
 
 @pytest.mark.parametrize(
