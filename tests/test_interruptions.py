@@ -127,7 +127,7 @@ def test_output_to_a_closed_stream_is_discarded(redirection, tmp_path):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, STOPPED)])
 def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, status, tmp_path, glyphs_dir):
-    """During imports."""
+    """Here during imports."""
     interruptible = ["env", "--default-signal=INT"]  # it is ignored if the tests are in the background
     arguments = [*interruptible, *command(tmp_path / "new", glyphs_dir)]
     for moment in (0.3, 1.5):
