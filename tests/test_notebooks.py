@@ -4,15 +4,14 @@ import json
 import os
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import nbformat
 import pytest
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.icons.families import read_families
@@ -39,7 +38,7 @@ def read(name):
 
 
 def cell_of(notebook, cell_id):
-    (cell,) = [cell for cell in notebook.cells if cell["id"] == cell_id]
+    (cell,) = [cell for cell in notebook.cells if cell["id"].partition("_")[0] == cell_id]
     return cell
 
 
@@ -51,36 +50,28 @@ def outputs(notebook, cell_id):
     return shown
 
 
-class Executed(NamedTuple):
-    notebook: nbformat.NotebookNode
-    folder: Path
-
-
-def with_settings(name, **changes):
-    """A notebook with some settings changed."""
+def with_settings(name, shortened=(), **changes):
+    """A notebook with some settings changed, and texts of cells exchanged for others."""
     notebook = read(name)
     settings = cell_of(notebook, "settings")
     for key, value in changes.items():
         line = re.compile(rf"^{key} = .*$", re.MULTILINE)
         settings.source, times = line.subn(lambda _: f"{key} = {value!r}", settings.source)
         assert times == 1, f"{name} has no setting {key}"
-    return notebook
-
-
-def execute(name, folder, data_dir, shortened=(), again=None, **changes):
-    """Runs a notebook on one device, with some settings changed, and texts of cells exchanged for others.
-
-    Then, with settings `again`, a second time in the same process: these cells are named ..._again.
-    """
-    notebook = with_settings(name, WORKDIR=str(folder / "run"), **changes)
-    if again:
-        for cell in with_settings(name, WORKDIR=str(folder / "again"), **again).cells:
-            cell["id"] += "_again"
-            notebook.cells.append(cell)
     for cell_id, text, other in shortened:
         cell = cell_of(notebook, cell_id)
         assert text in cell.source
         cell.source = cell.source.replace(text, other)
+    return notebook
+
+
+def execute(notebooks, folder, data_dir):
+    """Runs notebooks in one process on one device, each without the variables of those before it."""
+    cells = []
+    for number, notebook in enumerate(notebooks):
+        for cell in notebook.cells:
+            cell["id"] += f"_{number}"
+        cells += [*notebook.cells, new_code_cell("%reset_selective -f .")]
     environment = os.environ | {
         "TFDS_DATA_DIR": data_dir,
         "IPYTHONDIR": str(folder / "ipython"),
@@ -88,42 +79,44 @@ def execute(name, folder, data_dir, shortened=(), again=None, **changes):
         "XLA_FLAGS": with_devices(1),
     }
     resources = {"metadata": {"path": str(COLAB)}}
-    client = NotebookClient(notebook, timeout=600, km=ThisPython(), resources=resources)
-    return Executed(client.execute(env=environment, cleanup_kc=True), folder)
+    client = NotebookClient(new_notebook(cells=cells), timeout=600, km=ThisPython(), resources=resources)
+    client.execute(env=environment, cleanup_kc=True)
 
 
 @pytest.fixture(scope="module")
 def executed(glyphs_dir, tmp_path_factory):
-    """The notebooks, executed side by side: each is busy with one core."""
-    with ThreadPoolExecutor() as pool:
-
-        def start(name, **changes):
-            return pool.submit(execute, name, tmp_path_factory.mktemp(name), str(glyphs_dir), **changes)
-
-        dino = {"DATA": "glyphs_lt", "SET": "glyphs:train:test", "EPOCHS": 1, "PROTOTYPES": 64, "SAMPLE": 16}
-        captions = tmp_path_factory.mktemp("captions") / "captions.txt"
-        captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
-        own = {"CAPTIONS": str(captions), "MODEL": str(save_tiny_clip(captions.parent / "clip", seed=1))}
-        tower, one_view = f"config.model.image.update({VIT})", "config.data.multi_crop.num_local = 1"
-        small = f"{tower}; config.total_steps, config.data.profile.ratio = 2, 4.0"
-        study = (
-            ("study", "config.total_epochs = EPOCHS or config.total_epochs", small),
-            ("study", "places=find_places()", "places=()"),
-        )
-        train = ("train", "config.total_epochs = EPOCHS", f"config.total_epochs = EPOCHS; {tower}; {one_view}")
-        clip = ("clip", 'config.eval.templates = "a+cname"', f'config.eval.templates = "a+cname"; {tower}')
-        icons = tmp_path_factory.mktemp("icons")
-        few = [
-            ("words", "batch_size=256", "batch_size=4"),
-            ("train", "config.total_epochs,", f"{tower}; config.total_epochs,"),
-        ]
-        raw = {"RAW": str(small_iconify(icons / "icons.tgz")), "DATA_DIR": str(icons), "EPOCHS": 1}
-        yield {
-            "natural_tail": start("natural_tail", shortened=few, **raw),
-            "sampled_prototypes": start("sampled_prototypes", shortened=[train], **dino),
-            "finding": start("finding", shortened=study),
-            "concept_frequency": start("concept_frequency", shortened=[clip], again=own, EPOCHS=1),
-        }
+    """The executed notebooks, with the folders of their results."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    captions = folder / "captions.txt"
+    captions.write_text("Digit four, drawn\nEighth notes beside a digit four\n")
+    own = {"CAPTIONS": str(captions), "MODEL": str(save_tiny_clip(folder / "clip", seed=1))}
+    raw = {"RAW": str(small_iconify(folder / "icons.tgz")), "DATA_DIR": str(folder), "EPOCHS": 1}
+    dino = {"DATA": "glyphs_lt", "SET": "glyphs:train:test", "EPOCHS": 1, "PROTOTYPES": 64, "SAMPLE": 16}
+    tower, one_view = f"config.model.image.update({VIT})", "config.data.multi_crop.num_local = 1"
+    small = f"{tower}; config.total_steps, config.data.profile.ratio = 2, 4.0"
+    study = [
+        ("study", "config.total_epochs = EPOCHS or config.total_epochs", small),
+        ("study", "places=find_places()", "places=()"),
+    ]
+    train = [("train", "config.total_epochs = EPOCHS", f"config.total_epochs = EPOCHS; {tower}; {one_view}")]
+    clip = [("clip", 'config.eval.templates = "a+cname"', f'config.eval.templates = "a+cname"; {tower}')]
+    few = [
+        ("words", "batch_size=256", "batch_size=4"),
+        ("train", "config.total_epochs,", f"{tower}; config.total_epochs,"),
+    ]
+    chosen = {
+        "finding": ("finding", study, {}),
+        "own captions": ("concept_frequency", clip, own),
+        "concept_frequency": ("concept_frequency", clip, {"EPOCHS": 1}),
+        "sampled_prototypes": ("sampled_prototypes", train, dino),
+        "natural_tail": ("natural_tail", few, raw),
+    }
+    notebooks = {
+        key: with_settings(name, shortened, WORKDIR=str(folder / key), **changes)
+        for key, (name, shortened, changes) in chosen.items()
+    }
+    execute(notebooks.values(), folder, str(glyphs_dir))
+    return {key: (notebook, folder / key) for key, notebook in notebooks.items()}
 
 
 def small_iconify(path):
@@ -137,8 +130,7 @@ def small_iconify(path):
 
 
 def test_the_finding_is_trained_reported_and_drawn(executed):
-    notebook, folder = executed["finding"].result()
-    workdir = folder / "run"
+    notebook, workdir = executed["finding"]
     report = json.loads((workdir / "report.json").read_text())
     assert list(report["runs"]) == ["seed_4", "seed_4_mirrored"] and not report["failures"]
     assert list(report["runs"]["seed_4"]) == ["sl", "sl_sampled", "clip"]
@@ -153,8 +145,7 @@ def test_the_finding_is_trained_reported_and_drawn(executed):
 
 
 def test_captions_are_counted_and_a_clip_is_trained_on_them(executed):
-    notebook, folder = executed["concept_frequency"].result()
-    workdir = folder / "run"
+    notebook, workdir = executed["concept_frequency"]
     truth, by_name, edited = (read_frequency(workdir / f"{table}.tsv")[1] for table in ("truth", "by_name", "edited"))
     assert list(edited) == list(truth) != list(by_name)
     last = last_evaluation(workdir / "clip", "glyphs:test")
@@ -165,28 +156,27 @@ def test_captions_are_counted_and_a_clip_is_trained_on_them(executed):
 
 
 def test_captions_of_ones_own_are_compared_with_a_published_clip(executed):
-    notebook, folder = executed["concept_frequency"].result()
-    workdir = folder / "again"
+    notebook, workdir = executed["own captions"]
     counts = dict(zip(*read_frequency(workdir / "by_name.tsv")))
     assert {name: count for name, count in counts.items() if count} == {"digit four": 2, "eighth note": 1}
     summary = last_evaluation(workdir / "published", "glyphs:test")
-    row = outputs(notebook, "accuracy_again")["text/markdown"].split("\n")[-1]
+    row = outputs(notebook, "accuracy")["text/markdown"].split("\n")[-1]
     assert row.startswith("| by_name | ") and f"| {summary['corr_acc']:.2f} " in row
-    assert outputs(notebook, "wrong_again") == outputs(notebook, "exclude_again") == {}  # nobody knows the truth
+    assert outputs(notebook, "wrong") == outputs(notebook, "exclude") == {}  # nobody knows the truth
 
 
 def test_dino_is_trained_probed_and_drawn(executed):
-    notebook, _ = executed["sampled_prototypes"].result()
+    notebook, _ = executed["sampled_prototypes"]
     table = outputs(notebook, "table")["text/markdown"]
     assert all(f"/{name} " in table for name in ("drawn", "all", "sampled"))
     assert all("image/png" in outputs(notebook, cell) for cell in ("loss", "figure"))
 
 
 def test_icons_are_built_counted_trained_on_and_searched(executed):
-    notebook, folder = executed["natural_tail"].result()
+    notebook, workdir = executed["natural_tail"]
     assert "24 training pairs, such as" in outputs(notebook, "pairs")["stdout"]
     assert "the most frequent: star 6, heart 6, umbrella 6, cloud 6, rain 6" in outputs(notebook, "words")["stdout"]
-    assert all(last_evaluation(folder / "run" / name, "icons:test")["step"] == 6 for name in ("sl", "clip"))
+    assert all(last_evaluation(workdir / name, "icons:test")["step"] == 6 for name in ("sl", "clip"))
     rows = outputs(notebook, "results")["text/markdown"].splitlines()[2:]
     assert [row.split(" | ")[1] for row in rows] == ["24", "24"]
     assert "image/png" in outputs(notebook, "figure") and "cat face: " in outputs(notebook, "search")["stdout"]
