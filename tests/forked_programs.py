@@ -95,7 +95,7 @@ class Fork:
 
 
 class ForkServer:
-    """A process that has imported programs, and what is told of their forks. It ends with the tests.
+    """A process that has imported programs, and what is told of their forks. It ends with the tests, or when it is closed.
 
     `preamble` is code that runs before, in the folder `cwd` and with the variables of `environment`.
     """
@@ -136,6 +136,10 @@ class ForkServer:
         pid = int(self._process.stdout.readline())
         return Fork(pid, Path(self._folder.name, str(pid)), streams)
 
+    def close(self) -> None:
+        self._process.communicate()
+        self._folder.cleanup()
+
 
 @functools.cache
 def training_programs() -> ForkServer:
@@ -156,4 +160,5 @@ def run_forked(
         fork = server.start(program, arguments)
         stdout, stderr = fork.communicate()
         outcomes.append(subprocess.CompletedProcess(arguments, fork.returncode, stdout, stderr))
+    server.close()
     return outcomes

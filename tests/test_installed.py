@@ -24,6 +24,7 @@ from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.provenance import command
 from tests.datasets.raw_data import archive
 from tests.forked_programs import run_forked, with_devices
+from tests.synthetic import VIT
 
 ROOT = Path(__file__).parents[1]
 
@@ -112,12 +113,17 @@ def own_data(tmp_path_factory):
     return folder
 
 
-# Imports what the programs do, of which each is then a fork.
+# Imports what the programs do, of which each is then a fork. Runs have a smaller network, and few steps.
 PROGRAM = """
 import sys
 import cliptail_jax.datasets.image_folder, cliptail_jax.datasets.image_text, cliptail_jax.study.run, cliptail_jax.train
 from cliptail_jax.cli import main
 from cliptail_jax.concepts.words import changed_words
+from cliptail_jax.experiments import training
+recipe = training.small_images
+image, text = VIT | {"patch_size": 8, "output_dim": 16}, {"width": 16, "layers": 1, "heads": 2, "vocab_size": 800}
+small = {"batch_size": 32, "total_epochs": 2, "model": {"image": image, "text": text}}
+training.small_images = lambda *given: recipe(*given) | small
 changed_words()
 if __name__ == "__main__":
     sys.orig_argv = ["python", "/env/bin/cliptail", *sys.argv[1:]]
@@ -129,7 +135,7 @@ if __name__ == "__main__":
 def examples(installed, own_data, tmp_path_factory):
     """The outcomes of the commands in the README's section on own data, in a folder without the clone; and its Python."""
     folder = tmp_path_factory.mktemp("program")
-    (folder / "program.py").write_text(PROGRAM)
+    (folder / "program.py").write_text(PROGRAM.replace("VIT", str(VIT)))
     section = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## ")[0]
     *blocks, python = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
     lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
