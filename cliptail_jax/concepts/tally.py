@@ -35,7 +35,7 @@ class Counter(Protocol):
     def tally(self, batch: pa.LargeBinaryArray) -> Tally: ...
 
 
-NOTHING = Tally(COUNTS.empty_table(), 0, 0)
+NOTHING = Tally(pa.Table.from_batches([], COUNTS), 0, 0)  # `empty_table` imports pandas
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
