@@ -77,12 +77,12 @@ class Fork:
 
     def errors(self) -> str:
         """What it has written to stderr, unless that is a terminal, which has it."""
-        return "" if self._stderr.startswith("/dev/") else Path(self._stderr).read_text()
+        return "" if self._stderr.startswith("/dev/") else Path(self._stderr).read_text(encoding="utf-8")
 
     def communicate(self, timeout: float = 600.0) -> tuple[str, str]:
         """What it wrote to stdout and stderr, once it has ended."""
         self.wait(timeout)
-        return Path(self._stdout).read_text(), self.errors()
+        return Path(self._stdout).read_text(encoding="utf-8"), self.errors()
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
