@@ -44,10 +44,7 @@ def write_report(
         workdir: the study's directory.
     """
     pictures = draw_pictures(study.title, groups, claims, path, "" not in seeds, workdir / "figures")
-    numbers = {
-        "means": {name: mean_numbers(group) for name, group in groups.items()},
-        "bias": {name: bias_numbers(group) for name, group in groups.items()},
-    }
+    numbers = group_numbers(groups)
     text = markdown(study, groups, numbers, list(seeds), claims, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     write_text(workdir / "report.md", text)
@@ -67,6 +64,14 @@ def write_report(
         "commands": study.commands,
     }
     write_json(workdir / "report.json", content)
+
+
+def group_numbers(groups: Groups) -> Numbers:
+    """The content of report.json for groups of runs, from which `runs_table` makes a table."""
+    return {
+        "means": {name: mean_numbers(group) for name, group in groups.items()},
+        "bias": {name: bias_numbers(group) for name, group in groups.items()},
+    }
 
 
 def run_numbers(run: Run) -> dict:
