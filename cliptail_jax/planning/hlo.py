@@ -37,7 +37,7 @@ class Instruction(NamedTuple):
     line: str
 
     def attribute(self, pattern: str) -> str:
-        """What the group of a pattern matches in the line; '' without a match."""
+        """The text of a pattern's group in the line; '' without a match."""
         found = re.search(pattern, self.line)
         return found.group(1) if found else ""
 

@@ -39,7 +39,7 @@ class Stated(TypedDict, total=False):
 def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directories: Iterable[str]) -> dict[str, Change]:
     """The changes of claims since the first run, by key. An empty directory starts a new study.
 
-    A file of an earlier version, which has claims alone, says nothing about the first run: all claims are added.
+    The first version wrote files with claims alone; with such a file, all claims count as added.
 
     Args:
         study: its config.
