@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cliptail_jax.metrics.measures import Measure
 from cliptail_jax.report.left_out import left_out_note
-from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.results.claims import ClaimResult, one_replicate_note
 from cliptail_jax.results.study import Study
 from cliptail_jax.runs.tables import format_number, pad_columns, plain_table
 from cliptail_jax.study.report import Claims, Groups, means_note, shown_measures, title_of, transfer_rows, transfers_of
@@ -31,6 +31,7 @@ def summary(study: Study, groups: Groups, claims: Claims, columns: int) -> str:
     notes += [f"{name} failed: {reason}" for name, reason in study.failures.items()]
     notes += [f"{name}: {text}" for name, group in groups.items() for run in group.runs for text in run.warnings]
     notes += left_out_note(groups.values(), bool(claims))
+    notes += one_replicate_note(claims.values())
     for note in notes:
         lines += ["", *textwrap.wrap(note, columns)]
     return "\n".join(lines)

@@ -35,7 +35,7 @@ from tests.study.synthetic_studies import (
 )
 
 
-def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictures, tmp_path):
+def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictures, tmp_path, capsys):
     trains[0].update(biased=0.8, fair=0.0, same=0.8)
     study = make_study(
         "biased",
@@ -67,6 +67,8 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
     assert f"| {s['head']:.1f} | {s['mid']:.1f} | {s['tail']:.1f} | {s['slope_acc']:.1f} [" in row
     assert "Training took 4.5 minutes" in text
     assert pictures == [tmp_path / "figures" / "study"] and "(figures/study.png)" in text
+    for shown in (text, (tmp_path / "report.html").read_text(encoding="utf-8"), capsys.readouterr().out):
+        assert "The intervals come from one seed or pair" in " ".join(shown.split())
 
 
 def test_several_seeds_are_reported_with_means_and_intervals(trains, pictures, tmp_path):
@@ -91,6 +93,7 @@ def test_several_seeds_are_reported_with_means_and_intervals(trains, pictures, t
     assert f"| {bias['value']:.2f} [{bias['low']:.2f}, {bias['high']:.2f}] |" in text
     assert set(pictures) == {tmp_path / "figures" / "claims", tmp_path / "figures" / "study"}
     assert tail["verdict"] == "supported" and "Means over 3 runs of each kind" in text
+    assert "The intervals come from one seed" not in text
 
 
 def test_undefined_numbers_are_dashes_and_their_claims_untested(trains, tmp_path):
