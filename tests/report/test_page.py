@@ -52,6 +52,10 @@ def test_a_page_is_computed_from_the_runs_and_not_from_the_report(study, study_d
     assert first["pair"] == ["sl", "sl_sampled"]  # the runs of the first claim
 
 
+def test_a_page_on_one_pair_warns_that_trainings_differ(study_directory):
+    assert '<p class="note">The intervals come from one seed or pair' in (study_directory / "report.html").read_text()
+
+
 def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
     other = study.rename(study.with_name("other"))
     page = write_page(study_directory, [other], other / "both.html")
