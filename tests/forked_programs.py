@@ -95,7 +95,7 @@ class Fork:
 
 
 class ForkServer:
-    """A process that has imported programs, and what is told of their forks. It ends with the tests, or when it is closed.
+    """Forks programs from a process that has imported them. The process ends with the tests, or when it is closed.
 
     `preamble` is code that runs before, in the folder `cwd` and with the variables of `environment`.
     """

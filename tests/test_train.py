@@ -17,6 +17,7 @@ from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import line_of, read_json, read_lines, write_json, write_text
+from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
 from cliptail_jax.train import train
 from configs import sup
@@ -132,14 +133,16 @@ def test_a_finished_run_is_not_repeated_and_its_checkpoints_may_be_removed(sup_r
     assert losses(copy) == losses(workdir) and not (copy / "checkpoints").exists()
 
 
-def test_a_run_goes_on_with_another_number_of_devices(sup_run, tmp_path):
+def test_a_run_goes_on_with_another_number_of_devices(sup_run, tmp_path, monkeypatch):
     workdir, config = sup_run
+    meshes = []
+    monkeypatch.setattr("cliptail_jax.train.make_mesh", lambda axes: meshes.append(make_mesh(axes)) or meshes[-1])
     copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     shutil.rmtree(copy / "checkpoints" / "6")
     with devices(4):
         train(config, copy)
     found, expected = ([loss for _, loss in losses(of_run)] for of_run in (copy, workdir))
-    assert len(found) == STEPS
+    assert len(found) == STEPS and meshes[0].size == 4
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.templates import templates
+from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
 from cliptail_jax.concepts.vocabulary import (
     BUILT_IN,
     Concept,
@@ -177,3 +177,8 @@ def test_a_text_file_has_a_class_a_line(tmp_path):
 def test_openai_sets_equal_the_published_ones(name, count, digest):
     assert len(templates(name)) == count
     assert hashlib.sha256("\n".join(templates(name)).encode()).hexdigest() == digest
+
+
+def test_every_template_has_one_place_for_the_name():
+    assert set(templates("simple")) < set(templates("openai80"))
+    assert all(template.count("{}") == 1 for name in TEMPLATE_SETS for template in templates(name))

@@ -17,8 +17,10 @@ from cliptail_jax.concepts.word_counter import NO_WORD, WordCounter
 from cliptail_jax.concepts.words import (
     CONTRACTIONS,
     cleaned_words,
+    excluded_by,
     forms_of,
     irregular_forms,
+    lemma,
     lemmas_of,
     phrases_of,
 )
@@ -32,6 +34,11 @@ PIECES = [*CONTRACTIONS, *itertools.chain(*CONTRACTIONS.values()), "t", "d", "ye
 def test_words_are_those_of_the_treebank_tokenizers_in_the_cleaned_text(tokenizer, text):
     cleaned = "".join(c if c in string.ascii_lowercase + " " else " " for c in text.lower())
     assert cleaned_words(text) == tokenizer.tokenize(cleaned)
+
+
+def test_lemma_is_the_shortest_noun_of_wordnet_or_the_word_itself():
+    lemmas = {"dogs": "dog", "mice": "mouse", "us": "u", "glasses": "glass", "running": "running", "flickrs": "flickrs"}
+    assert {word: lemma(word) for word in lemmas} == lemmas
 
 
 def test_forms_are_all_words_with_that_lemma():
@@ -68,6 +75,11 @@ def test_word_that_lemmatising_leaves_alone_is_its_only_form():
 )
 def test_phrases_are_the_synonyms_or_else_the_parts_of_the_name_without_parentheses(concept, phrases):
     assert {" ".join(sorted(phrase)) for phrase in phrases_of(concept)} == phrases
+
+
+def test_any_word_of_an_excluded_phrase_excludes():
+    assert excluded_by(Concept("ram", exclude=("random access", "chips", "!"))) == {"random", "access", "chip"}
+    assert excluded_by(Concept("ram")) == set()
 
 
 TRAINING = ["two dogs", "A dog, a cat", "cats cannot see", "the dog"]

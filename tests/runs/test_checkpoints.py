@@ -1,5 +1,7 @@
 """Which checkpoints are kept, which are gone on from, and which are set aside."""
 
+import hashlib
+import json
 import logging
 
 import jax
@@ -67,3 +69,12 @@ def test_a_save_that_fails_in_the_background_is_not_silent(tmp_path, monkeypatch
     with pytest.raises(OSError, match="no space left"):
         save(tmp_path, [3])
     assert newest_valid_step(tmp_path) == -1
+
+
+def test_a_manifest_has_the_hash_of_every_file_of_its_step(tmp_path):
+    save(tmp_path, [7])
+    manifest = json.loads(manifest_of(tmp_path / "7").read_text())
+    files = [path for path in (tmp_path / "7").rglob("*") if path.is_file()]
+    assert files and manifest == {
+        str(path.relative_to(tmp_path / "7")): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }

@@ -21,7 +21,7 @@ from cliptail_jax.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.results.run import Run
-from cliptail_jax.runs import lock, provenance
+from cliptail_jax.runs import directory, lock, provenance
 from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, read_config, truncate_logs
 from cliptail_jax.runs.lock import sole_writer
 from configs import sup
@@ -240,3 +240,12 @@ def test_the_commit_is_that_of_a_clone_and_says_when_files_are_changed(tmp_path)
     provenance.commit.cache_clear()
     assert provenance.commit(tmp_path) == f"{sha}-dirty"
     provenance.commit.cache_clear()
+
+
+def test_a_run_on_other_hardware_is_the_same_run(tmp_path, monkeypatch):
+    values = plain(sup.get_config("data=glyphs_lt"))
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setattr(directory, "provenance", lambda: {"hardware": {"device": "TPU v5e"}})
+    open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)
+    assert json.loads((tmp_path / "config.json").read_text())["hardware"] == {"device": "TPU v5e"}
