@@ -46,7 +46,7 @@ def draw(entries: Sequence[Entry]) -> Figure:
             panels[1].hist(similarities[number], bins, histtype="step", linewidth=1.5, **look)
     panels[0].set_yscale("log")
     panels[0].set_xlabel("class, from the variant's most frequent")
-    panels[0].set_ylabel("records that carry the class")
+    panels[0].set_ylabel("class frequency (records)")
     if similarities:
         panels[1].set_xlabel("mean cosine between two images of a class")
         panels[1].set_ylabel("classes")

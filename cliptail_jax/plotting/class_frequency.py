@@ -50,7 +50,7 @@ def draw_class_frequency(
         share = np.sort(frequency)[::-1] / max(frequency.sum(), 1)
         linear.plot(np.arange(1, len(order) + 1), 100 * share, **look)
     logarithmic.set_yscale("log")
-    logarithmic.set_ylabel("records that carry the class")
+    logarithmic.set_ylabel("class frequency (records)")
     linear.set_ylabel("share of all hits (%)")
     logarithmic.set_xlabel("class, from the most frequent to the rarest")
     linear.set_xlabel("class, from the corpus's own most frequent")

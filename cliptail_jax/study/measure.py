@@ -49,6 +49,7 @@ def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path, places: Sequenc
     directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
     if not directories:
         return {}
+    config = config.copy_and_resolve_references()
     config.models = tuple(directories)
     call = (config, workdir / "transfer")
     failures: Failures = {}
