@@ -1,5 +1,7 @@
 """Eight virtual CPU devices, of which runs use one unless a module asks for more, and absl flags as a main program would have left them."""
 
+import fcntl
+import functools
 import gc
 import importlib.metadata
 import os
@@ -82,16 +84,53 @@ def unchecked():
 
 
 @pytest.fixture(scope="session")
-def glyphs_dir(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """Gives the folder that `make` has filled, in the first process of the tests that asks for the name; the others wait."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def get(name, make):
+        folder = shared / f"once_{name}"
+        with open(f"{folder}.made", "ab") as made:
+            fcntl.flock(made, fcntl.LOCK_EX)
+            if not os.path.getsize(made.name):
+                folder.mkdir(exist_ok=True)
+                make(folder)
+                made.write(b"1")
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def trained_once(made_once):
+    """Gives a config and the work directory of its run, which is for all processes of the tests and not to be changed."""
+    from cliptail_jax.train import train
+    from tests.synthetic import devices
+
+    def get(name, config, number=1):
+        def make(folder):
+            with devices(number):
+                train(config, folder / "run")
+
+        return config, made_once(name, make) / "run"
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def glyphs_dir(made_once):
     """A data_dir with a small glyphs data set: 100 classes, 8 training and 2 test images each."""
     from cliptail_jax.datasets.build import build
     from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 
-    directory = tmp_path_factory.mktemp("tfds")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Glyphs, "IMAGES_PER_CLASS", {"train": 8, "test": 2})
-        build("glyphs", str(directory))
-    return directory
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Glyphs, "IMAGES_PER_CLASS", {"train": 8, "test": 2})
+            build("glyphs", str(folder))
+
+    return made_once("glyphs", make)
 
 
 @pytest.fixture
@@ -122,30 +161,26 @@ def clip_config(small_config):
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory, small_config):
+def trained_run(trained_once, small_config):
     """Gives the config and work directory of a run of two steps, each saved: 'sup' with averages, 'clip' or 'dino'."""
-    from cliptail_jax.train import train
-    from tests.synthetic import RESNET, devices
+    from tests.synthetic import RESNET
 
-    folder, families, trained = tmp_path_factory.mktemp("trained"), {"sup": sup, "clip": clip, "dino": dino}, {}
+    families = {"sup": sup, "clip": clip, "dino": dino}
 
+    @functools.cache
     def get(name):
-        if name not in trained:
-            config = small_config(families[name])
-            config.total_steps, config.checkpoint.every_steps, config.eval.sets = 2, 1, ()
-            if name == "sup":
-                config.optimizer.ema_decay = 0.5
-            if name != "clip":
-                config.model.image.update(RESNET)
-            else:
-                config.model.activation, config.model.text.context_length = "quick_gelu", 12
-            if name == "dino":
-                config.data.multi_crop.num_local = 1
-                config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8, "freeze_last_layer": 1})
-                config.vocabulary.size, config.optimizer.warmup_epochs = 10, 0
-            with devices(1):
-                train(config, folder / name)
-            trained[name] = config, folder / name
-        return trained[name]
+        config = small_config(families[name])
+        config.total_steps, config.checkpoint.every_steps, config.eval.sets = 2, 1, ()
+        if name == "sup":
+            config.optimizer.ema_decay = 0.5
+        if name != "clip":
+            config.model.image.update(RESNET)
+        else:
+            config.model.activation, config.model.text.context_length = "quick_gelu", 12
+        if name == "dino":
+            config.data.multi_crop.num_local = 1
+            config.dino.update({"prototypes": 40, "hidden": 16, "bottleneck": 8, "freeze_last_layer": 1})
+            config.vocabulary.size, config.optimizer.warmup_epochs = 10, 0
+        return trained_once(name, config)
 
     return get

@@ -143,8 +143,10 @@ class ForkServer:
 
 @functools.cache
 def training_programs() -> ForkServer:
-    """The process of which all tests fork programs that train."""
-    return ForkServer(["cliptail_jax.train", "cliptail_jax.evaluate", "tests.study.train_three"])
+    """The process of which all tests fork programs that train. The last two, programs import when they need them."""
+    return ForkServer(
+        ["cliptail_jax.train", "cliptail_jax.evaluate", "tests.study.train_three", "pandas", "scipy.stats"]
+    )
 
 
 def run_forked(

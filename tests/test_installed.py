@@ -117,6 +117,7 @@ def own_data(tmp_path_factory):
 PROGRAM = """
 import sys
 import cliptail_jax.datasets.image_folder, cliptail_jax.datasets.image_text, cliptail_jax.study.run, cliptail_jax.train
+import pandas, scipy.stats
 from cliptail_jax.cli import main
 from cliptail_jax.concepts.words import changed_words
 from cliptail_jax.experiments import training

@@ -13,28 +13,27 @@ from cliptail_jax.models.build import build_model
 from cliptail_jax.models.timm_members import TIMM_VITS
 from cliptail_jax.pretrained.save import save
 from configs import clip, sup
-from tests.synthetic import trained_anew
 from tests.tiny_clip import add_noise, save_tiny_clip
 
 DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="session")
-def sl_run(small_config, tmp_path_factory):
-    return trained(small_config(sup), tmp_path_factory, neural_collapse=True)
+def sl_run(small_config, trained_once):
+    return trained_once("evaluated_sl", shortened(small_config(sup), neural_collapse=True), number=8)
 
 
 @pytest.fixture(scope="session")
-def clip_run(small_config, tmp_path_factory):
-    return trained(small_config(clip), tmp_path_factory, templates="simple")
+def clip_run(small_config, trained_once):
+    return trained_once("evaluated_clip", shortened(small_config(clip), templates="simple"), number=8)
 
 
-def trained(config, tmp_path_factory, **options):
-    """Four steps of training (three of CLIP) on eight devices; the rarest three of the classes have no training image."""
+def shortened(config, **options):
+    """A config of four steps of training (three of CLIP); the rarest three of the classes have no training image."""
     config.data.profile.ratio, config.data.max_unreadable = 16.0, 0.1
     config.total_epochs, config.batch_size, config.checkpoint.every_steps = 1, 8, 1
     config.eval.update(options)
-    return trained_anew(config, tmp_path_factory, number=8)
+    return config
 
 
 @pytest.fixture(scope="session")

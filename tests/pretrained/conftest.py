@@ -18,28 +18,24 @@ def tiny_members_of_timm():
 
 
 @pytest.fixture(scope="session")
-def published(trained_run, tmp_path_factory):
+def published(trained_run, made_once):
     """The folder of a published CLIP, which is the CLIP run, exported."""
-    folder = tmp_path_factory.mktemp("published") / "model"
-    export(trained_run("clip")[1], folder)
-    return folder
+    return made_once("published", lambda folder: export(trained_run("clip")[1], folder / "model")) / "model"
 
 
 @pytest.fixture(scope="session")
-def bert(tmp_path_factory):
+def bert(made_once):
     """The folder of a text encoder."""
-    folder = tmp_path_factory.mktemp("bert") / "encoder"
-    write_encoder(folder)
-    return folder
+    return made_once("bert", lambda folder: write_encoder(folder / "encoder")) / "encoder"
 
 
 @pytest.fixture(scope="session")
-def linear_run(tmp_path_factory, trained_run, small_config):
+def linear_run(trained_once, trained_run, small_config):
     """The config and work directory of a supervised run with a linear head on the tower of DINO's run."""
     config = small_config(sup)
     config.image.init, config.head.kind = str(trained_run("dino")[1]), "linear"
     config.total_steps, config.checkpoint.every_steps = 3, 1
-    return trained_anew(config, tmp_path_factory, number=8)
+    return trained_once("linear", config, number=8)
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +49,16 @@ def frozen_run(tmp_path_factory, published, small_config):
 
 
 @pytest.fixture(scope="session")
-def bert_run(tmp_path_factory, published, bert, small_config):
+def bert_run(made_once, published, bert, small_config):
     """The config and work directory of a run on a frozen encoder, whose outputs are cached, and the published image tower."""
     config = small_config(clip)
     config.image.init, config.model.text.context_length = str(published), 10
     config.text.update({"init": str(bert), "freeze": True})
     config.total_steps, config.checkpoint.every_steps = 3, 1
-    workdir = tmp_path_factory.mktemp("bert_run") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(workdir.parent / "cache"))
-        train(config, workdir)
-    return config, workdir
+
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+            train(config, folder / "run")
+
+    return config, made_once("bert_run", make) / "run"

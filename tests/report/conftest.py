@@ -13,20 +13,20 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
 @pytest.fixture(scope="session")
-def study_directory(tmp_path_factory) -> Path:
+def study_directory(made_once) -> Path:
     """A finished study of three kinds in a mirrored pair, which is not to be changed."""
-    workdir = tmp_path_factory.mktemp("synthetic") / "study"
-    write_study(workdir)
-    return workdir
+    return made_once("synthetic", lambda folder: write_study(folder / "study")) / "study"
 
 
 @pytest.fixture(scope="session")
-def pictured_study(glyphs_dir, tmp_path_factory) -> Path:
+def pictured_study(glyphs_dir, made_once) -> Path:
     """Runs whose training and test images are there, which are not to be changed, and their page."""
-    workdir = tmp_path_factory.mktemp("pictured") / "study"
-    write_pictured_study(workdir, glyphs_dir)
-    write_page(workdir)
-    return workdir
+
+    def make(folder):
+        write_pictured_study(folder / "study", glyphs_dir)
+        write_page(folder / "study")
+
+    return made_once("pictured", make) / "study"
 
 
 @pytest.fixture(scope="session")
