@@ -13,16 +13,30 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 
 _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_jaxtyped = jaxtyping.jaxtyped
+
+
+def jaxtyped_if_shaped(**options) -> Callable:
+    """jaxtyping's decorator, but functions whose annotations have no shapes stay as they are, and as fast."""
+    decorate = _jaxtyped(**options)
+    return lambda of: decorate(of) if isinstance(of, type) or shaped_hints(of) else of
+
+
+jaxtyping.jaxtyped = jaxtyped_if_shaped  # the import hook applies it
 
 
 def check(function: Callable) -> Callable:
     """The function with its arrays' types and shapes checked."""
-    hints = getattr(function, "__annotations__", {})
-    with_shapes = {name: hint for name, hint in hints.items() if has_shape(hint)}
+    with_shapes = shaped_hints(function)
     if not with_shapes:
         return function
     function.__annotations__ = with_shapes
     return _checked(function)
+
+
+def shaped_hints(function: Callable) -> dict[str, Any]:
+    """The annotations of a function that have shapes."""
+    return {name: hint for name, hint in getattr(function, "__annotations__", {}).items() if has_shape(hint)}
 
 
 def modules_with_shapes() -> list[str]:

@@ -1,5 +1,6 @@
 """Layers that the towers share: linear, convolution, layer norm, average pooling, batch norm."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ EPSILON = 1e-5
 MOMENTUM = 0.9  # decay of the running statistics in one step
 
 
+@functools.cache
 def uniform_fan_in(fan_in: int) -> Initializer:
     """Uniform in ±fan_in^-0.5, PyTorch's default for weights and biases of linear and convolution layers."""
     bound = 1 / math.sqrt(fan_in)
