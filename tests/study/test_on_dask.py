@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.runs import on_dask
@@ -32,6 +31,8 @@ if name == "broken":
 
 @pytest.fixture(scope="module")
 def cluster():
+    from distributed import LocalCluster  # which is slow to import
+
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
         yield started
 
