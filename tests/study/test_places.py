@@ -146,7 +146,7 @@ def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp
         transfers = []
 
     monkeypatch.setattr(measure, "call_at_places", call_at_places)
-    read = RunRead()
-    failures = measure.transfer_runs(ConfigDict(dict(models=())), {"a": read}, tmp_path, CHIPS)
-    assert called == [(measure.transfer, {})] and failures == {"transfer: b": "no space"}
+    read, config = RunRead(), ConfigDict(dict(models=()))
+    failures = measure.transfer_runs(config, {"a": read}, tmp_path, CHIPS)
+    assert called == [(measure.transfer, {})] and failures == {"transfer: b": "no space"} and config.models == ()
     assert [result["top1"] for result in read.transfers] == [1.0]
