@@ -207,7 +207,7 @@ def evaluation_action(
     def evaluate_and_log(info: StepInfo) -> None:
         step = info.step
         log.check_finite()
-        with log.paused(), progress.doing("evaluating"):
+        with log.paused(), progress.doing("evaluating", step=step):
             summaries = evaluate(info.state.parts(), step, log.epoch(step), stop.at_once)
             for name, summary in summaries.items():
                 log.evaluated(step, name, summary)

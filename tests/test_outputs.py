@@ -120,7 +120,8 @@ def test_what_describe_reads_is_not_its_output(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("config.json", '{"model_cfg": {}}'), ("config.json", "[1]"), ("tokenizer.json", "{}")]
+    ("name", "content"),
+    [("config.json", '{"model_cfg": {}}'), ("config.json", "[1]"), ("tokenizer.json", "{}"), ("study.json", "{}")],
 )
 def test_a_run_does_not_begin_among_files_of_another_program(tmp_path, name, content):
     (tmp_path / name).write_text(content)

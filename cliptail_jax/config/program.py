@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,11 +174,23 @@ def config_values(argv: Sequence[str]) -> dict[str, Any]:
     except UserError:
         raise
     except Exception as cause:  # whatever a config file's own code raises
-        raise UserError(f"config file '{named}' fails with {type(cause).__name__}: {cause}") from None
+        raise UserError(f"config file '{named}'{failure(cause, find_config(named.partition(':')[0]))}") from None
     for key in re.findall(r"^--?(?:no)?config\.([^=\n]+)", "\n".join(argv), re.MULTILINE):
         if not any(f"{known}.".startswith(f"{key}.") for known in values):
             raise unknown_key(key, values)
     return values
+
+
+def failure(cause: Exception, file: Path) -> str:
+    """Where and why a config file fails. ml_collections puts all fields of the config into the message for an unknown one."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(cause.__traceback__) if Path(frame.filename) == file.absolute()
+    ]
+    place = f", line {lines[-1]}," if lines else ""
+    unknown = cause.args[0] if cause.args else ""
+    reason = str(unknown.args[0]) if isinstance(unknown, KeyError) else str(cause)
+    reason = re.sub(r" Other fields present: .*?(?=\nDid you mean|\Z)", "", reason, flags=re.DOTALL)
+    return f"{place} fails with {type(cause).__name__}: {' '.join(reason.split())}"
 
 
 def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
@@ -186,4 +199,5 @@ def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
     if not found or found.group(1) not in values:
         return UserError(message)
     key, value = found.groups()
-    return UserError(f"config key '{key}' is {value!r}; its type is {type(values[key]).__name__}")
+    example = f", as in --config.{key}=\"('a', 'b')\"" if isinstance(values[key], tuple) else ""
+    return UserError(f"config key '{key}' is {value!r}; its type is {type(values[key]).__name__}{example}")

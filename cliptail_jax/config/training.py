@@ -396,7 +396,9 @@ class Training:
     ] = 0
     objective: Annotated[str, "Training objective, one of cliptail_jax.objectives."] = "supervised"
     total_epochs: Annotated[int, "Length of the training in epochs.", Positive] = 90
-    total_steps: Annotated[int, "Length of the training in steps, in place of total_epochs.", NonNegative] = 0
+    total_steps: Annotated[
+        int, "Length of the training in steps, in place of total_epochs; 0: total_epochs counts.", NonNegative
+    ] = 0
     batch_size: Annotated[int, "Examples per step, over all devices and processes.", Positive] = 256
     accumulate_steps: Annotated[int, "Micro-batches per step; the loss spans the whole batch.", Positive] = 1
     log_every_steps: Annotated[int, "Steps between two lines of metrics.jsonl.", Positive, Incidental] = 50

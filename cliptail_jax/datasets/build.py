@@ -191,7 +191,11 @@ def main(arguments: list[str]) -> None:
     name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()
     already_built = os.path.isdir(built_folder(name, data_dir))
     folder = build(name, data_dir, **options)
-    done = "already there" if already_built else f"built in {time.monotonic() - start:.0f} s"
+    done = (
+        "already there; remove the folder to build it again"
+        if already_built
+        else f"built in {time.monotonic() - start:.0f} s"
+    )
     print(f"{full_name(name)}: {folder} ({report(folder)}, {done})")
 
 

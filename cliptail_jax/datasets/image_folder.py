@@ -51,9 +51,9 @@ class ImageFolder(OwnSplits):
         for split, folder in self.raws.items():
             for name in class_folders(folder):
                 if name not in classes:
-                    first = next(iter(self.raws.values()))
+                    first, path = next(iter(self.raws.items()))
                     raise UserError(
-                        f"--{split}={folder} has the class {name!r}, which {first} lacks: remove or rename it"
+                        f"--{split}={folder} has the class {name!r}, which --{first}={path} lacks: remove or rename it"
                     )
                 count = len(images_in(folder / name))
                 if not count:

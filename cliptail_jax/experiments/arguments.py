@@ -11,7 +11,9 @@ Arguments = Mapping[str, str]
 def read_only(arg: str, *known: str) -> Arguments:
     """The arguments of `arg`. Raises UserError if one is not `known`, or is given twice."""
     given: Arguments = {}
-    for name, _, value in (item.partition("=") for item in arg.split(",") if item):
+    for name, equals, value in (item.partition("=") for item in arg.split(",") if item):
+        if given and not equals:
+            raise UserError(f"the config argument '{name}' has no value; join several values of one argument by '+'")
         if name not in known:
             raise UserError(f"unknown config argument '{name}'; there are {', '.join(known) or 'none'}")
         if name in given:

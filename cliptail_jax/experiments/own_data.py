@@ -32,7 +32,7 @@ def find_preset(name: str, data_dir: str, retrieves: bool = False) -> Preset:
         root = resolve_data_dir(data_dir)
         prepared = [found.partition(":")[0] for found in prepared_names(root)]
         raise UserError(
-            f"unknown data preset '{name}'{did_you_mean(name, [*PRESETS, *prepared])}: choose one of {', '.join(PRESETS)}, or a "
+            f"unknown data preset '{name}'{did_you_mean(name, {*PRESETS, *prepared})}: choose one of {', '.join(PRESETS)}, or a "
             f"data set that is prepared below {root} (there: {', '.join(prepared) or 'none'}; `cliptail build` prepares "
             "one, and data_dir=DIR names another folder)"
         )

@@ -41,7 +41,8 @@ Stated = dict[str, Any]  # a claim in a config, by the attributes of cliptail_ja
 
 def claim(text: str, statistic: str, higher: str | float, lower: str | float, on: str = "", **more: Any) -> Stated:
     """A claim of a study, of evaluations `on` a set if one is given; `more` are other attributes."""
-    of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=MEASURES[statistic].margin)
+    margin = MEASURES[statistic].margin if statistic in MEASURES else 0.0  # the study's check names an unknown one
+    of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=margin)
     return of_runs | ({"set": on} if on else {}) | more
 
 

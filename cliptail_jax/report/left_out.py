@@ -32,7 +32,7 @@ def left_out_note(groups: Iterable[RunGroup], has_claims: bool) -> list[str]:
             where.append(f"more than a tenth in {which}, which {names} {do} not describe")
         if few:
             where.append(f"at most {max(few):,} in {'others' if many else 'each kind of runs'}")
-        most = " (the largest number of any seed or pair)" if any(len(group.runs) > 1 for group in groups) else ""
+        most = " (the largest over seeds or pairs)" if any(len(group.runs) > 1 for group in groups) else ""
         notes.append(f"{names} {leave} out classes with {why}, which have no logarithm: {'; '.join(where)}{most}.")
     if notes and has_claims:
         notes.append(

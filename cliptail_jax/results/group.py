@@ -103,7 +103,7 @@ class RunGroup:
     def chance_note(self, on: str = "") -> str:
         """The reason why its runs count as at chance on a set, by default the main one; '' if they do not.
 
-        They do if the interval of their accuracy includes twice chance.
+        They do if the interval of their accuracy includes twice the odds of chance.
         """
         replicates = [results for results in self._complete(on) if isinstance(results[0], ClassResults)]
         classes = len(replicates[0][0].correct) if replicates else 0
@@ -114,7 +114,7 @@ class RunGroup:
         if not accuracy.low <= bound:
             return ""
         interval = f"{accuracy.value:.1f} % [{accuracy.low:.1f}, {accuracy.high:.1f}]"
-        return f"its top-1 of {interval} is not above twice chance, {bound:.1f} %"
+        return f"its top-1 of {interval} is not above {bound:.1f} %, twice the odds of chance"
 
     def path(self, key: str) -> list[tuple[float, float]]:
         """Top-1 in percent and a measure at the shared evaluations during training, in order.

@@ -33,6 +33,7 @@ Values = Mapping[str, Any]  # of a config, by dotted key
 METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
 WORD_FREQUENCY = "word_frequency.tsv"  # in how many of the training captions each word occurs
+OF_STUDIES = ("study.json", "claims.json")
 FOLDERS = ("checkpoints", "eval", "tensorboard")
 # config.json comes last: it is the last to be removed with another run.
 FILES = (
@@ -108,13 +109,13 @@ def has_something_to_lose(workdir: Path) -> bool:
 
 
 def foreign_file(workdir: Path) -> str:
-    """The name of a foreign file or folder that a run would replace, in a directory without a run; '' if there is none.
+    """The name of a foreign file or folder that a run would replace or hide, in a directory without a run; '' for none.
 
     Raises UserError if config.json cannot be read.
     """
     if read_config(workdir) is not None:
         return ""
-    return next((name for name in (*FOLDERS, *FILES) if (workdir / name).exists()), "")
+    return next((name for name in (*FOLDERS, *FILES, *OF_STUDIES) if (workdir / name).exists()), "")
 
 
 def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:

@@ -166,9 +166,9 @@ class RunProgress:
         self._show(step=start, doing="loading the first images")
 
     @contextlib.contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Show the action of the run inside this context. It does not count in the speed."""
-        self._show(doing=what)
+    def doing(self, what: str, **changes: int) -> Iterator[None]:
+        """Show the action of the run inside this context, with `changes` of its progress. It does not count in the speed."""
+        self._show(doing=what, **changes)
         yield
         self._show(doing="")
         self._times.clear()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, PROBES
 from cliptail_jax.objectives import validate
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
@@ -14,12 +14,17 @@ from cliptail_jax.study.sheets import check_figures
 from cliptail_jax.transfer import configuration as transfer_configuration
 from cliptail_jax.transfer.sets import transfer_set
 
+FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures")
+
 
 def check_study(study: ConfigDict) -> None:
     """Raise a UserError that names a mistake in the study, its runs, its transfer, its claims or its figures."""
     for key in ("title", "runs", "claims"):
         if key not in study:
             raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
+    for key in study:  # a study may have fields of its own, which its runs refer to
+        if key not in FIELDS and (meant := did_you_mean(key, FIELDS)):
+            raise UserError(f"a study has no field '{key}'{meant}")
     seeds, transfer = study.get("seeds", 1), study.get("transfer")
     if type(seeds) is not int or seeds < 1:
         raise UserError(f"config key 'seeds' is {seeds!r}; it must be a positive whole number")
@@ -85,7 +90,9 @@ def check_claims(claims: ConfigDict, runs: Mapping[str, ConfigDict], transfer: C
             raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
         comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
         if fields.statistic not in comparable:
-            raise UserError(f"claims.{key}.statistic is '{fields.statistic}'; it is one of {', '.join(comparable)}")
+            raise UserError(
+                f"claims.{key}.statistic is '{fields.statistic}'{did_you_mean(fields.statistic, comparable)}; it is one of {', '.join(comparable)}"
+            )
         claim = Claim(**fields)
         if type(claim.margin) not in (int, float) or not 0 <= claim.margin < np.inf:
             raise UserError(

@@ -10,6 +10,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from tqdm import tqdm
 
 from cliptail_jax.config.program import silence_copies
 from cliptail_jax.errors import UserError
-from cliptail_jax.interrupts import end_with_parent
+from cliptail_jax.interrupts import LEFT_BEHIND, end_with_parent
 from cliptail_jax.parallel.host_memory import keep_freed_memory
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.progress import clear, send_progress, show_or_print
@@ -56,6 +57,7 @@ def call_at_places(
     lines, stderr = context.Pipe(duplex=False)
     reader = threading.Thread(target=show_lines, args=(lines,), daemon=True)
     reader.start()
+    sys.warnoptions.append(LEFT_BEHIND)
     pool = ProcessPoolExecutor(len(places), context, begin, (free, stderr, jax.config.jax_compilation_cache_dir))
     stopped, others = threading.Event(), set(multiprocessing.active_children())
 

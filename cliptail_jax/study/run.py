@@ -25,7 +25,7 @@ from cliptail_jax.results.study import FILE as STUDY
 from cliptail_jax.results.study import Runs, Study
 from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.runs.console import last_lines
-from cliptail_jax.runs.directory import difference_to, is_finished
+from cliptail_jax.runs.directory import difference_to, is_finished, read_config
 from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
 from cliptail_jax.study import stated_claims
@@ -133,6 +133,8 @@ def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> Ope
     check_study(study)
     replicates = replicates_of(study)
     queue = queue_of(replicates)
+    if read_config(workdir) is not None:
+        raise UserError(f"{workdir} contains a run: choose another --workdir")
     check_directory(workdir, ("report.md", "report.json", PAGE, COMMANDS), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
         check_unchanged(queue, workdir)

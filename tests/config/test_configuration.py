@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,7 @@ def test_how_often_and_where_a_run_writes_is_incidental():
         (["--config=configs/none.py"], "config file 'configs/none.py' does not exist"),
         (["--config=configs/sup.py:data=imagenette"], "unknown data preset 'imagenette' (did you mean imagenet64 or"),
         (["--config=configs/sup.py:dat=glyphs"], "unknown config argument 'dat'"),
+        (["--config=configs/clip.py:data=glyphs,sets=a:val,b:val"], "'b:val' has no value; join several values of one"),
         (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),
         (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean batch_size"),
         (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean optimizer.learning_rate"),
@@ -142,10 +144,24 @@ def test_a_bad_command_line_is_explained(arguments, complaint, monkeypatch):
     assert complaint in str(error.value)
 
 
-def test_a_config_file_that_fails_is_explained(tmp_path):
-    (tmp_path / "broken.py").write_text("def get_config():\n    return 1 / 0\n")
-    with pytest.raises(UserError, match="broken.py' fails with ZeroDivisionError: division by zero"):
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("ConfigDict(dict(size=1)).lock().sise", 'AttributeError: .*Did you mean "size" instead of "sise".*'),
+        (
+            "setattr(ConfigDict(dict(size=1)).lock(), 'sise', 2)",
+            'AttributeError: Key "sise" does not exist .* Did you .*',
+        ),
+    ],
+)
+def test_a_config_file_that_fails_is_explained(code, complaint, tmp_path):
+    text = f"from ml_collections import ConfigDict\n\ndef get_config():\n    return {code}\n"
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(UserError) as error:
         config_values([f"--config={tmp_path}/broken.py"])
+    assert re.fullmatch(f"config file '.*broken.py', line 4, fails with {complaint}", str(error.value))
+    assert "present" not in str(error.value)
 
 
 def test_a_flag_of_another_type_is_explained():

@@ -83,7 +83,11 @@ def test_what_is_no_image_is_skipped_and_counted(tmp_path):
             "--train=RAW",
             "which are splits, not classes: pass --train=RAW/train --val=",
         ),
-        (["t/a/1.jpg", "v/b/1.jpg"], "--train=RAW/t --val=RAW/v", "--val=RAW/v has the class 'b', which RAW/t lacks"),
+        (
+            ["t/a/1.jpg", "v/b/1.jpg"],
+            "--train=RAW/t --val=RAW/v",
+            "--val=RAW/v has the class 'b', which --train=RAW/t lacks",
+        ),
         (["t/a/1.jpg", "v/a/x.txt"], "--train=RAW/t --val=RAW/v", "no images in class 'a': RAW/v/a has no file"),
         (["a b/1.jpg", "a_b/1.jpg"], "--train=RAW", "the folders 'a b' and 'a_b' have the same class name 'a b'"),
         (["a/1.jpg"], "", "'image_folder' needs --train=PATH"),

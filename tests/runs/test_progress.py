@@ -30,7 +30,7 @@ def train(clock, steps=range(1, 11), evaluated=5):
             clock[0] += 20
             run.after_step(step, jnp.float32(step).block_until_ready())
             if step == evaluated:
-                with run.doing("evaluating"):
+                with run.doing("evaluating", step=step):
                     clock[0] += 1000
 
 

@@ -163,6 +163,7 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"sedes": 2}, r"a study has no field 'sedes' \(did you mean seeds or seed\?\)"),
         ({"seeds": 0}, "config key 'seeds' is 0; it must be a positive whole number"),
         ({"counterbalanced": True, "seeds": 3}, "trains pairs of runs, but its config key 'seeds' is 3: set it"),
         ({"counterbalanced": True, "runs.b.data.profile.name": ""}, "run 'b': a counterbalanced study reverses the"),
@@ -170,7 +171,7 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"path": ("a", "c")}, "path names the run 'c'; the study has a, b"),
         ({"runs.b.batch_size": -1}, "run 'b': config key 'batch_size' is -1"),
         ({"runs.b.eval.sets": ()}, "run 'b': eval.sets is empty"),
-        ({"claims.c.statistic": "corr_accuracy"}, "claims.c.statistic is 'corr_accuracy'; it is one of top1, odds_"),
+        ({"claims.c.statistic": "corr_accuracy"}, "claims.c.statistic is 'corr_accuracy' .did you mean corr_acc"),
         ({"claims.c.statistic": "probe"}, "claims.c is on linear probes: the study needs a transfer"),
         ({"claims.c.higher": "z"}, "claims.c names the run 'z'; the study has a, b"),
         ({"claims.c.marign": 3.0}, "claims.c.marign: a claim has text, statistic, higher, lower, margin, set"),
@@ -191,6 +192,13 @@ def test_a_mistake_is_named_before_anything_is_trained(changes, message, trains,
     made.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=message):
         study.run_study(made, tmp_path)
+    assert trains[1] == []
+
+
+def test_a_study_does_not_begin_in_the_directory_of_a_run(trains, tmp_path):
+    (tmp_path / "config.json").write_text('{"config": {}}')
+    with pytest.raises(UserError, match="contains a run: choose another --workdir"):
+        study.run_study(make_study("a"), tmp_path)
     assert trains[1] == []
 
 
