@@ -23,9 +23,10 @@ for program in programs:
 def note_ended(*_):
     with contextlib.suppress(ChildProcessError):  # there is none
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            with open(f"{folder}/unfinished", "w") as file:
+            path = f"{folder}/{ended[0]}"  # another child may end meanwhile, which calls this once more
+            with open(f"{path}.partial", "w") as file:
                 file.write(str(os.waitstatus_to_exitcode(ended[1])))
-            os.rename(f"{folder}/unfinished", f"{folder}/{ended[0]}")
+            os.rename(f"{path}.partial", path)
 
 def run(program, arguments, environment, streams, limit):
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
