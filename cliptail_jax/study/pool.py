@@ -50,6 +50,7 @@ def call_at_places(
     Raises:
         UserError: a process was killed.
     """
+    sys.warnoptions.append(LEFT_BEHIND)
     context = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads in an undefined state
     free = context.SimpleQueue()
     for place in places:
@@ -57,7 +58,6 @@ def call_at_places(
     lines, stderr = context.Pipe(duplex=False)
     reader = threading.Thread(target=show_lines, args=(lines,), daemon=True)
     reader.start()
-    sys.warnoptions.append(LEFT_BEHIND)
     pool = ProcessPoolExecutor(len(places), context, begin, (free, stderr, jax.config.jax_compilation_cache_dir))
     stopped, others = threading.Event(), set(multiprocessing.active_children())
 
