@@ -33,7 +33,7 @@ Values = Mapping[str, Any]  # of a config, by dotted key
 METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
 WORD_FREQUENCY = "word_frequency.tsv"  # in how many of the training captions each word occurs
-OF_STUDIES = ("study.json", "claims.json")
+OF_STUDIES = ("study.json", "claims.json")  # whose page a run would hide
 FOLDERS = ("checkpoints", "eval", "tensorboard")
 # config.json comes last: it is the last to be removed with another run.
 FILES = (

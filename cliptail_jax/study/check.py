@@ -90,8 +90,9 @@ def check_claims(claims: ConfigDict, runs: Mapping[str, ConfigDict], transfer: C
             raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
         comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
         if fields.statistic not in comparable:
+            meant = did_you_mean(fields.statistic, comparable)
             raise UserError(
-                f"claims.{key}.statistic is '{fields.statistic}'{did_you_mean(fields.statistic, comparable)}; it is one of {', '.join(comparable)}"
+                f"claims.{key}.statistic is '{fields.statistic}'{meant}; it is one of {', '.join(comparable)}"
             )
         claim = Claim(**fields)
         if type(claim.margin) not in (int, float) or not 0 <= claim.margin < np.inf:

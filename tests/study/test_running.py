@@ -171,7 +171,10 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"path": ("a", "c")}, "path names the run 'c'; the study has a, b"),
         ({"runs.b.batch_size": -1}, "run 'b': config key 'batch_size' is -1"),
         ({"runs.b.eval.sets": ()}, "run 'b': eval.sets is empty"),
-        ({"claims.c.statistic": "corr_accuracy"}, "claims.c.statistic is 'corr_accuracy' .did you mean corr_acc"),
+        (
+            {"claims.c.statistic": "corr_accuracy"},
+            "claims.c.statistic is 'corr_accuracy' .did you mean corr_acc.*; it is one of top1, odds_",
+        ),
         ({"claims.c.statistic": "probe"}, "claims.c is on linear probes: the study needs a transfer"),
         ({"claims.c.higher": "z"}, "claims.c names the run 'z'; the study has a, b"),
         ({"claims.c.marign": 3.0}, "claims.c.marign: a claim has text, statistic, higher, lower, margin, set"),
