@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterator
 
 from cliptail_jax.config.files import known_configs
+from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.interrupts import exit_on_signal
-from cliptail_jax.parallel.host_memory import keep_freed_memory
 
 # By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {

@@ -41,7 +41,7 @@ from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.metrics.measures import format_of, title_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, validate
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, typed_config
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.published import LISTS, listed_models
@@ -59,7 +59,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
 
     Raises UserError unless `config` may evaluate the run and names a set to evaluate it on.
     """
-    validate(config)
+    config = typed_config(config)
     if not config.eval.sets:
         raise UserError(
             "eval.sets is empty: name the sets to evaluate on, such as \"('cifar100',)\" or \"('cifar100:test',)\""

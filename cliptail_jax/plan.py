@@ -30,10 +30,11 @@ from ml_collections import ConfigDict  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from cliptail_jax.config.program import run_with_config  # noqa: E402
+from cliptail_jax.config.training import Data  # noqa: E402
 from cliptail_jax.curation.variant import Variant, open_variant  # noqa: E402
 from cliptail_jax.errors import UserError  # noqa: E402
 from cliptail_jax.files import user_cache  # noqa: E402
-from cliptail_jax.objectives import describe_config, make_objective, validate  # noqa: E402
+from cliptail_jax.objectives import describe_config, make_objective, typed_config  # noqa: E402
 from cliptail_jax.outputs import check_writable_folder  # noqa: E402
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
 from cliptail_jax.planning.hints import hints  # noqa: E402
@@ -51,8 +52,8 @@ MOST_RECORDS, MOST_CLASSES = 10**12, 10**6
 MakeObjective = Callable[[Changes], Objective]
 
 
-def planned_variant(data: ConfigDict, records: int, classes: int) -> Variant:
-    """A variant with these numbers of records and classes or, if both are 0, the one that the section `data` selects.
+def planned_variant(data: Data, records: int, classes: int) -> Variant:
+    """A variant with these numbers of records and classes or, if both are 0, the one that the data section selects.
 
     Raises UserError if only one is given, or neither and the data set is neither prepared nor known.
     """
@@ -76,19 +77,19 @@ def versions() -> dict[str, str]:
 
 def main(config: ConfigDict, _: epath.Path | None) -> None:
     options = flags.FLAGS
-    validate(config)
+    data = typed_config(config).data
     if not options.on:
         raise UserError("--on is empty: name TPU slices or hosts of GPUs, such as v5e-8,h100x8")
     topologies = [find_topology(name, options.slices) for name in options.on]
     if options.evaluation and (options.measure or options.search):
         raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")
     note_missing_cache()
-    variant = planned_variant(config.data, options.records, options.classes)
+    variant = planned_variant(data, options.records, options.classes)
 
     def make(changes: Changes) -> Objective:
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(changes)
-        return make_objective(changed, variant, shapes_only=True)
+        return make_objective(typed_config(changed), variant, shapes_only=True)
 
     measured = run_in_subprocess(lambda: measure(make)) if options.measure else None
     progress = tqdm(topologies, desc="compiling", disable=None)

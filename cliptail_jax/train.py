@@ -6,7 +6,7 @@ The same command continues an interrupted run from its last checkpoint, with the
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,24 @@ from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
-from cliptail_jax.objectives import FIELDS, describe_config, make_objective, validate
+from cliptail_jax.objectives import FIELDS, describe_config, make_objective, typed_config
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import last_lines, log_line
-from cliptail_jax.runs.directory import finish, is_finished, open_or_resume
+from cliptail_jax.runs.directory import continues, finish, is_finished, open_or_resume
 from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.log import Log, warnings_of
 from cliptail_jax.runs.progress import RunProgress
 from cliptail_jax.runs.stopping import StopRequest
-from cliptail_jax.training.hooks import Hook, StepInfo, every, run_hooks
 from cliptail_jax.training.initialization import begin_or_resume, init_state
 from cliptail_jax.training.input_monitor import InputMonitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
-from cliptail_jax.training.objective import Objective
+from cliptail_jax.training.objective import Objective, number_of_steps
+from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import jit_train_step, make_train_step
 from cliptail_jax.training.trace import StepTrace
 
@@ -54,98 +54,106 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
 
     `label` names the run in its progress, by default `workdir`.
     """
-    validate(config)
-    if is_finished(workdir, plain(config), FIELDS):
+    config = typed_config(config)
+    values = plain(config)
+    if is_finished(workdir, values, FIELDS):
         log_line(f"{workdir} is already trained to its end")
         return
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
-    objective = make_objective(config, open_variant(config.data))
-    for warning in objective.evaluated_run(config, plain(config)).warnings:
-        log_line(f"warning: {warning}")
-    total_steps, schedule = objective.total_steps, objective.schedule
-    with sole_writer(workdir), RunProgress(label or str(workdir), total_steps, config.batch_size) as progress:
-        if is_finished(workdir, plain(config), FIELDS):  # by another process meanwhile
-            return
-        open_directory(workdir, plain(config), objective, overwrite)
-        optimizer = objective.make_optimizer()
-        graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
-        evaluate = make_run_evaluate(objective, graphdef, mesh, workdir)
-        checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
-        state, start = begin_or_resume(state, shardings, checkpoints, objective, workdir)
-        train_step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
-        batches = make_batches(objective, start)
-
-        stop, log = StopRequest(), Log(workdir, config.batch_size, objective.steps_per_epoch, start)
-        unreadable = UnreadableImages(objective.variant, config.data.max_unreadable)
-        input_monitor = InputMonitor(config.data.workers, config.data.canvas)
-        learning_monitor = LearningMonitor(objective.chance_loss, total_steps // 5, warnings_of(workdir))
-        evaluate_and_log = evaluation_action(evaluate, log, progress, learning_monitor, stop)
-
-        trace = StepTrace(workdir, config.profile.steps)
-        each_step, logged = every(1), every(config.log_every_steps, last=total_steps)
-        evaluated = every(config.eval.every_epochs * objective.steps_per_epoch, last=total_steps)
-        saved = every(config.checkpoint.every_steps, last=total_steps)
-        hooks = [
-            Hook(each_step, lambda info: input_monitor.started(info.metrics["train/loss"])),
-            Hook(each_step, lambda info: trace.after_step(info.metrics["train/loss"])),
-            Hook(each_step, lambda info: log.add(info.step, info.metrics)),
-            Hook(each_step, lambda info: log.measured(input_monitor.report())),
-            Hook(logged, lambda info: log.write(info.step, info.metrics, float(schedule(info.step - 1)))),
-            Hook(logged, lambda info: log.warn(learning_monitor.loss(info.step, float(info.metrics["train/loss"])))),
-            Hook(each_step, lambda info: progress.after_step(info.step, info.metrics["train/loss"])),
-            Hook(logged, lambda info: unreadable.check()),
-            Hook(each_step, lambda info: stop.after_step()),
-            Hook(lambda step: evaluated(step) and not stop.requested, evaluate_and_log),
-            Hook(lambda step: saved(step) or stop.requested, lambda info: save(info, log, checkpoints, progress)),
-            Hook(lambda step: stop.requested, lambda info: leave(checkpoints)),
-        ]
-        with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, exit_if_peer_lost():
-            progress.begin(start)
-            evaluation = (workdir, config.eval, objective.uses_prompts, start)
-            if evaluated(start) and not broadcast_from_first(is_evaluated(*evaluation)):  # a stop has left it out
-                evaluate_and_log(StepInfo(start, state, {}))
-                if stop.requested:
-                    leave(checkpoints)
-            for step, batch in zip(range(start + 1, total_steps + 1), input_monitor.watch(stop.watch(batches))):
-                unreadable.take_from(batch)
-                batch = to_devices(mesh, batch)
-                if step == start + 1:
-                    with log.compiling(), progress.doing("compiling"):
-                        train_step = train_step.lower(state, batch).compile()
-                state, metrics = train_step(state, batch)
-                run_hooks(hooks, StepInfo(step, state, metrics))
-            trace.end()
-            with progress.saving():
-                checkpoints.wait()
-        spent = progress.spent(input_monitor.waited)
-        log_line(
-            f"{workdir}: {sum(spent.values()):.1f} s: " + ", ".join(f"{s:.1f} {what}" for what, s in spent.items())
-        )
-        if jax.process_index() == 0:
-            finish(workdir, total_steps, log.seconds(), spent)
+    variant = open_variant(config.data)
+    _, total_steps = number_of_steps(config, len(variant))
+    with RunProgress(label or str(workdir), total_steps, config.batch_size) as progress:
+        data = describe_data(variant)
+        earlier = workdir if continues(workdir, values, FIELDS, data) else None
+        objective = make_objective(config, variant, earlier)
+        for warning in objective.evaluated_run(config, values).warnings:
+            log_line(f"warning: {warning}")
+        with sole_writer(workdir):
+            if is_finished(workdir, values, FIELDS):  # by another process meanwhile
+                return
+            open_or_resume(workdir, values, FIELDS, data, overwrite)
+            write_description(objective, data, workdir)
+            take_steps(objective, mesh, workdir, progress)
 
 
-def open_directory(workdir: Path, values: Mapping[str, Any], objective: Objective, overwrite: bool) -> None:
-    """Make `workdir` the run of the config with these `values`, or continue it, and write the run's description.
+def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunProgress) -> None:
+    """Train from the newest valid checkpoint, if there is one, to the last step, with evaluations and checkpoints."""
+    config, total_steps, schedule = objective.config, objective.total_steps, objective.schedule
+    optimizer = objective.make_optimizer()
+    graphdef, state, shardings = init_state(objective, optimizer, mesh, config.seed)
+    evaluate = make_run_evaluate(objective, graphdef, mesh, workdir)
+    checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
+    state, start = begin_or_resume(state, shardings, checkpoints, objective, workdir)
+    train_step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
+    batches = make_batches(objective, start)
 
-    Raises UserError if it contains another run, unless `overwrite`.
-    """
-    variant = objective.variant
-    fingerprint = variant.fingerprint() if jax.process_index() == 0 else ""
-    open_or_resume(workdir, values, FIELDS, {"records": len(variant), "fingerprint": fingerprint}, overwrite)
+    stop, log = StopRequest(), Log(workdir, config.batch_size, objective.steps_per_epoch, start)
+    unreadable = UnreadableImages(objective.variant, config.data.max_unreadable)
+    input_monitor = InputMonitor(config.data.workers, config.data.canvas)
+    learning_monitor = LearningMonitor(objective.chance_loss, total_steps // 5, warnings_of(workdir))
+    trace = StepTrace(workdir, config.profile.steps)
+    evaluate_every = config.eval.every_epochs * objective.steps_per_epoch
+
+    with stop, report_storage_errors(workdir, checkpoints), checkpoints, log, exit_if_peer_lost():
+        progress.begin(start)
+        if is_due(start, evaluate_every, total_steps) and not was_evaluated(objective, workdir, start):
+            evaluate_and_log(evaluate, state, start, log, progress, learning_monitor, stop)
+            leave_if_requested(stop, checkpoints)
+        for step, batch in zip(range(start + 1, total_steps + 1), input_monitor.watch(stop.watch(batches))):
+            unreadable.take_from(batch)
+            batch = to_devices(mesh, batch)
+            if step == start + 1:
+                with log.compiling(), progress.doing("compiling"):
+                    train_step = train_step.lower(state, batch).compile()
+            state, metrics = train_step(state, batch)
+            loss = metrics["train/loss"]
+
+            input_monitor.started(loss)
+            trace.after_step(loss)
+            log.add(step, loss)
+            log.measured(input_monitor.report())
+            if is_due(step, config.log_every_steps, total_steps):
+                log.write(step, metrics, float(schedule(step - 1)))
+                log.warn(learning_monitor.loss(step, float(loss)))
+                unreadable.check()
+            progress.after_step(step, loss)
+            stop.after_step()
+            if is_due(step, evaluate_every, total_steps) and not stop.requested:
+                evaluate_and_log(evaluate, state, step, log, progress, learning_monitor, stop)
+            if is_due(step, config.checkpoint.every_steps, total_steps) or stop.requested:
+                log.check_finite()
+                with progress.saving():
+                    checkpoints.save(step, state)
+            leave_if_requested(stop, checkpoints)
+        trace.end()
+        with progress.saving():
+            checkpoints.wait()
+    spent = progress.spent(input_monitor.waited)
+    log_line(f"{workdir}: {sum(spent.values()):.1f} s: " + ", ".join(f"{s:.1f} {what}" for what, s in spent.items()))
     if jax.process_index() == 0:
-        describe_data(variant, fingerprint, workdir)
-    objective.open_text(workdir)
-    if jax.process_index() == 0:
-        model, dtype = objective.describe_model(), values["model.dtype"]
-        describe_run(workdir, model, objective.preprocess, dtype, objective.tokenizer_source)
+        finish(workdir, total_steps, log.seconds(), spent)
 
 
-def describe_data(variant: Variant, fingerprint: str, workdir: Path) -> None:
-    """Write the class frequency of the training data, and print their size and the first captions."""
-    frequency = variant.class_frequency
+def is_due(step: int, every: int, last: int) -> bool:
+    """Whether an action that is due after each `every`-th step, and after the last one, is due after `step`."""
+    return step > 0 and (step % every == 0 or step == last)
+
+
+def describe_data(variant: Variant) -> dict[str, Any]:
+    """The number of records and the fingerprint of the training data, which the first process computes."""
+    return {"records": len(variant), "fingerprint": variant.fingerprint() if jax.process_index() == 0 else ""}
+
+
+def write_description(objective: Objective, data: Mapping[str, Any], workdir: Path) -> None:
+    """Write the run's class frequency, model and text input, and print the size of the data and the first captions."""
+    if jax.process_index() != 0:
+        return
+    variant, frequency = objective.variant, objective.variant.class_frequency
+    objective.text.save(workdir)
+    dtype, source = objective.config.model.dtype, objective.text.source
+    describe_run(workdir, objective.describe_model(), objective.preprocess, dtype, source)
     write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
     text = f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes"
     if len(frequency):
@@ -156,7 +164,7 @@ def describe_data(variant: Variant, fingerprint: str, workdir: Path) -> None:
         text += f", {empty} of them empty"
     if variant.dropped_without_caption:
         text += f", {variant.dropped_without_caption:,} dropped without a caption"
-    log_line(f"{text}; fingerprint {fingerprint[:12]}")
+    log_line(f"{text}; fingerprint {data['fingerprint'][:12]}")
     for note in variant.notes:
         log_line(f"  note: {note}")
     for caption in variant.captions(range(min(3, len(variant))), epoch=0) if variant.captions else ():
@@ -169,7 +177,7 @@ def make_batches(objective: Objective, start: int) -> Iterator[Batch]:
     return training_batches(
         objective.variant.given,
         objective.transform,
-        objective.read,
+        objective.text.read,
         seed=config.seed,
         batch_size=config.batch_size,
         total_steps=objective.total_steps,
@@ -194,44 +202,44 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
         preprocess=objective.preprocess,
         class_names=variant.class_names,
         frequency=variant.class_frequency,
-        read_prompts=objective.read_prompts,
+        read_prompts=objective.text.read_prompts,
         training_captions=lambda: caption_chunks(variant),
     )
 
 
-def evaluation_action(
-    evaluate: Evaluate, log: Log, progress: RunProgress, monitor: LearningMonitor, stop: StopRequest
-) -> Callable[[StepInfo], None]:
-    """The action that evaluates the model and logs its results. A request to stop ends it early, without results."""
-
-    def evaluate_and_log(info: StepInfo) -> None:
-        step = info.step
-        log.check_finite()
-        with log.paused(), progress.doing("evaluating", step=step):
-            summaries = evaluate(info.state.parts(), step, log.epoch(step), stop.at_once)
-            for name, summary in summaries.items():
-                log.evaluated(step, name, summary)
-                if jax.process_index() == 0:  # the process that has written them
-                    predictions = read_arrays(log.workdir, name).get("per_class_predictions")
-                    if predictions is not None:  # else the set has no classes
-                        log.warn(monitor.predictions(step, name, predictions))
-        stop.at_once()
-
-    return evaluate_and_log
+def was_evaluated(objective: Objective, workdir: Path, step: int) -> bool:
+    """Whether the evaluation after `step` is complete; a request to stop may have left it out."""
+    return broadcast_from_first(is_evaluated(workdir, objective.config.eval, objective.uses_prompts, step))
 
 
-def save(info: StepInfo, log: Log, checkpoints: Checkpoints, progress: RunProgress) -> None:
-    """Start saving the state, if all losses so far are finite."""
+def evaluate_and_log(
+    evaluate: Evaluate,
+    state: TrainState,
+    step: int,
+    log: Log,
+    progress: RunProgress,
+    monitor: LearningMonitor,
+    stop: StopRequest,
+) -> None:
+    """Evaluate the model and log its results. A request to stop ends it early, without results."""
     log.check_finite()
-    with progress.saving():
-        checkpoints.save(info.step, info.state)
+    with log.paused(), progress.doing("evaluating", step=step):
+        summaries = evaluate(state.parts(), step, log.epoch(step), stop.at_once)
+        for name, summary in summaries.items():
+            log.evaluated(step, name, summary)
+            if jax.process_index() == 0:  # the process that has written them
+                predictions = read_arrays(log.workdir, name).get("per_class_predictions")
+                if predictions is not None:  # else the set has no classes
+                    log.warn(monitor.predictions(step, name, predictions))
+    stop.at_once()
 
 
-def leave(checkpoints: Checkpoints) -> None:
-    """End the program with the exit status of SIGTERM, once the last step is saved."""
-    checkpoints.wait()
-    log_line(f"stopped by SIGTERM; {checkpoints.saved}")
-    sys.exit(128 + signal.SIGTERM)
+def leave_if_requested(stop: StopRequest, checkpoints: Checkpoints) -> None:
+    """After a request to stop, end the program with the exit status of SIGTERM, once the last step is saved."""
+    if stop.requested:
+        checkpoints.wait()
+        log_line(f"stopped by SIGTERM; {checkpoints.saved}")
+        sys.exit(128 + signal.SIGTERM)
 
 
 @contextlib.contextmanager

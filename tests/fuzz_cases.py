@@ -36,7 +36,7 @@ from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import MODEL as MODEL_KEYS
 from cliptail_jax.models.open_clip import TEXT, VISION, check_model
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.pretrained.names import published_name, published_shape
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.published_weights import open_weights
@@ -87,7 +87,7 @@ def read_config(example, folder: Path) -> None:
     keys = [key for key, _ in flatten(config)]
     with contextlib.suppress(TypeError, ValueError):
         config.update_from_flattened_dict({keys[place % len(keys)]: value})
-    validate(config)
+    typed_config(config)
 
 
 def read_captions(example, folder: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.fields import typed
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.objectives import make_objective
+from cliptail_jax.objectives import TrainingConfig, make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.train import train
@@ -44,6 +45,11 @@ def tiny(family: ModuleType, data_dir: Path, arguments: str = "") -> ConfigDict:
     return config
 
 
+def sections(config: ConfigDict) -> TrainingConfig:
+    """The config's typed sections, without a check of their values."""
+    return typed(TrainingConfig(), config)
+
+
 def sgd_config(family: ModuleType, data_dir: Path, arguments: str = "", **changes) -> ConfigDict:
     """The same in batches of 32, whose update is -0.1 times the gradient, with a ResNet if it is SL."""
     config = tiny(family, data_dir, arguments)
@@ -59,12 +65,12 @@ def sgd_config(family: ModuleType, data_dir: Path, arguments: str = "", **change
 def synthetic_objective(
     config: ConfigDict, steps_per_epoch: int = STEPS_PER_EPOCH, frequency: Sequence[int] = ()
 ) -> Objective:
-    """The config's objective on records without images, by default equally many of each of `CLASSES` classes."""
+    """The config's objective, without text input, on records without images, by default equally many of each of `CLASSES` classes."""
     variant = synthetic_variant(sum(frequency) or steps_per_epoch * config.batch_size, len(frequency) or CLASSES)
     if frequency:
         labels, names = np.repeat(np.arange(len(frequency)), frequency), variant.class_names
         variant = Variant(variant.source, variant.records, labels, names, labels, variant.captions)
-    return make_objective(config, variant)
+    return make_objective(sections(config), variant, shapes_only=True)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.evaluations import read_arrays, read_summaries
 from cliptail_jax.train import train
 from configs import clip, sup
-from tests.synthetic import VIT, trained_anew
+from tests.synthetic import VIT, sections, trained_anew
 
 ON, CLASSES = "glyphs:test", ("house", "tilde", "infinity", "ampersand")
 
@@ -107,7 +107,7 @@ def test_prompts_by_class_are_those_of_the_file(data_dir, tmp_path):
 
 def test_a_step_on_pairs_without_labels_can_be_planned(data_dir):
     config = tiny(clip, data_dir)
-    batch = random_batch(make_objective(config, open_variant(config.data)), 8, classes=0)
+    batch = random_batch(make_objective(sections(config), open_variant(config.data)), 8, classes=0)
     assert not batch["labels"].any() and batch["text"].shape[0] == 8
 
 

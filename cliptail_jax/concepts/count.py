@@ -28,8 +28,8 @@ from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import read_json, replacing
+from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
-from cliptail_jax.parallel.host_cores import usable_cores
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 VERSION = 2  # to be increased when a change of the code changes counts

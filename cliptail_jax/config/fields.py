@@ -1,16 +1,17 @@
 """Config sections: dataclasses whose fields have a description and rules besides their type and default.
 
     @dataclass(frozen=True)
-    class Checkpoint:
+    class Checkpoint(Section):
         every_steps: Annotated[int, "Steps between two checkpoints.", Positive] = 1000
 
     @dataclass(frozen=True)
-    class Training:
+    class Training(Section):
         checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
 
 The value of a field is a bool, an int, a float (or an int), a str, a tuple of these, or another section. `to_config`
-returns the `ConfigDict` that config files fill in and flags override. `check` compares it with its section. Libraries
-such as pydantic check dataclasses, but not the ConfigDict that ml_collections' flags need.
+returns the `ConfigDict` that config files fill in and flags override. `check` compares it with its section, and `typed`
+turns it into the section that a program works with. Libraries such as pydantic check dataclasses, but not the ConfigDict
+that ml_collections' flags need.
 """
 
 import dataclasses
@@ -18,14 +19,21 @@ import math
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, did_you_mean
 
-Section = Any  # an instance of a dataclass as above: Python has no type for all dataclasses
-Values = Mapping[str, Any] | ConfigDict  # of a config or of one of its sections
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """The base of config sections."""
+
+
+S = TypeVar("S", bound=Section)
+Untyped = Mapping[str, Any] | ConfigDict  # a config or one of its sections
+Values = Untyped | Section
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +92,19 @@ def to_config(section: Section) -> ConfigDict:
     return ConfigDict(dataclasses.asdict(section)).lock()
 
 
+def typed(section: S, values: Untyped) -> S:
+    """The section with these values, which `check` has found valid."""
+
+    def of(key: str, default: Any) -> Any:
+        return typed(default, values[key]) if isinstance(default, Section) else values[key]
+
+    return type(section)(**{key: of(key, default) for key, default in vars(section).items()})
+
+
 def flatten(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """All values of a config by dotted key."""
-    for key, value in values.items():
-        if isinstance(value, Mapping | ConfigDict):
+    for key, value in (vars(values) if isinstance(values, Section) else values).items():
+        if isinstance(value, Mapping | ConfigDict | Section):
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from ml_collections import ConfigDict
-
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
+from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Section, Share
 from cliptail_jax.errors import UserError
 
 Names = tuple[str, ...]
@@ -22,13 +20,13 @@ AllOrPositive = Rule(lambda devices: devices == -1 or devices > 0, "must be -1 o
 
 
 @dataclass(frozen=True)
-class MeshAxes:
+class MeshAxes(Section):
     data: Annotated[int, "Devices along the data axis; -1: all remaining ones.", AllOrPositive] = -1
     fsdp: Annotated[int, "Devices along the axis that parameters are sharded over.", Positive] = 1
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Section):
     data_dir: Annotated[
         str, "Folder of the prepared data sets; '': $TFDS_DATA_DIR or ~/tensorflow_datasets.", Incidental
     ] = ""
@@ -46,7 +44,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Section):
     sets: Annotated[
         Names,
         "Evaluation sets: short names of cliptail_jax.datasets.known_sources, NAME:SPLIT, or for retrieval NAME:SPLIT@FIELD.",
@@ -96,12 +94,12 @@ class Evaluation:
     tail_classes: Annotated[int, "Number of tail classes; 0: a third.", NonNegative] = 0
 
 
-def evaluation_pixels(reading: ConfigDict) -> dict[str, bool]:
+def evaluation_pixels(reading: Reading) -> dict[str, bool]:
     """The arguments of `evaluation_batches` for decoding and resizing."""
     return {"fast": reading.resize != PILLOW, "scaled_decoding": reading.scaled_decoding}
 
 
-def check_evaluation(evaluation: ConfigDict) -> None:
+def check_evaluation(evaluation: Evaluation) -> None:
     """Raise UserError if a prior is to be estimated without logit adjustment."""
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
         raise UserError(

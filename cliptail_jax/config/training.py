@@ -7,20 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ml_collections import ConfigDict
-
 from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES
-from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Share
+from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Section, Share
 from cliptail_jax.config.sections import (
     FAST,
     PILLOW,
     Evaluation,
-    MeshAxes,
-    Names,
     Precision,
     Reading,
     Templates,
-    check_evaluation,
 )
 from cliptail_jax.errors import UserError
 
@@ -41,7 +36,7 @@ Blocks = Rule(lambda layers: layers and min(layers) >= 1, "must give every stage
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Section):
     every_steps: Annotated[int, "Steps between two checkpoints.", Positive] = 1000
     keep: Annotated[int, "Number of checkpoints that are kept.", TwoOrMore] = 2
 
@@ -55,7 +50,7 @@ class RunEvaluation(Evaluation):
 
 
 @dataclass(frozen=True)
-class ClassMatch:
+class ClassMatch(Section):
     vocabulary: Annotated[str, "Label records by the classes of this vocabulary that their words name."] = ""
     rule: Annotated[
         str,
@@ -72,7 +67,7 @@ class ClassMatch:
 
 
 @dataclass(frozen=True)
-class Classes:
+class Classes(Section):
     """The selection of classes. At most one field is set."""
 
     names: Annotated[tuple[str | int, ...], "Class names or labels."] = ()
@@ -83,7 +78,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Removed:
+class Removed(Section):
     """Concepts that are removed from training. Their classes stay in the list, for zero-shot evaluation."""
 
     classes: Annotated[
@@ -93,13 +88,13 @@ class Removed:
 
 
 @dataclass(frozen=True)
-class BalanceOptions:
+class BalanceOptions(Section):
     cap: Annotated[int, "MetaCLIP's cap on the records of each class or entry; 0: no balancing.", NonNegative] = 0
     vocabulary: Annotated[str, "Balance the entries of this vocabulary in place of the classes."] = ""
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(Section):
     """Class frequencies that are imposed on the data."""
 
     name: Annotated[str, "Profile to impose.", OneOf("", "exponential", "zipf")] = ""
@@ -117,7 +112,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Match:
+class Match(Section):
     frequency: Annotated[str, "Frequency table, such as that of another variant, whose class frequencies to match."] = (
         ""
     )
@@ -137,13 +132,13 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Tail:
+class Tail(Section):
     classes: Annotated[int, "Number of the rarest classes to cut.", NonNegative] = 0
     shots: Annotated[int, "Number of records that each of them keeps.", NonNegative] = 0
 
 
 @dataclass(frozen=True)
-class CaptionOptions:
+class CaptionOptions(Section):
     template: Annotated[str, "Template set with the class name, in front of the words; '': none.", Templates] = ""
     words: Annotated[tuple[str, ...], "Text fields of the source: kind_of, title, tags, description, ..."] = ()
     max_words: Annotated[
@@ -163,7 +158,7 @@ class CaptionOptions:
 
 
 @dataclass(frozen=True)
-class LabelOptions:
+class LabelOptions(Section):
     noise: Annotated[
         float,
         "Share of records with another class as label in training, for objectives that train on labels: the class that a "
@@ -177,7 +172,7 @@ class LabelOptions:
 
 
 @dataclass(frozen=True)
-class MultiCropOptions:
+class MultiCropOptions(Section):
     """The views of DINO: two global crops of data.image_size, and local ones."""
 
     num_local: Annotated[int, "Number of local crops.", NonNegative] = 8
@@ -250,7 +245,7 @@ class Data(Reading):
 
 
 @dataclass(frozen=True)
-class ImageTower:
+class ImageTower(Section):
     name: Annotated[
         str, "Kind of tower in cliptail_jax.models.image_towers, or a configuration of open_clip, such as 'ViT-B-16'."
     ] = "modified_resnet"
@@ -267,7 +262,7 @@ class ImageTower:
 
 
 @dataclass(frozen=True)
-class TextTower:
+class TextTower(Section):
     name: Annotated[
         str,
         "'transformer', 'bert', or an encoder of cliptail_jax/models/encoders.json by its name, such as 'roberta-base'.",
@@ -280,7 +275,7 @@ class TextTower:
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Section):
     image: ImageTower = ImageTower()
     text: TextTower = TextTower()
     activation: Annotated[str, "Activation.", OneOf("gelu", "quick_gelu")] = "gelu"
@@ -294,19 +289,19 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(Section):
     init: Annotated[str, "'random', or a published CLIP (its image tower) or the work directory of a run."] = "random"
     freeze: Annotated[bool, "Whether the parameters that init fills are frozen."] = False
     partial: Annotated[bool, "Whether init may leave parameters to be randomly initialized and trained."] = False
 
 
 @dataclass(frozen=True)
-class BatchNormOptions:
+class BatchNormOptions(Section):
     group_size: Annotated[int, "Examples that share batch statistics; 0: the whole batch.", NonNegative] = 0
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(Section):
     """The classes or prototypes that compete in a softmax: a section of the objectives that can sample them."""
 
     size: Annotated[int, "Classes or prototypes per softmax, drawn anew in each step; 0: all.", NonNegative] = 0
@@ -316,110 +311,9 @@ class Vocabulary:
     group_size: Annotated[int, "Examples that share a sampled vocabulary; 0: the whole batch.", NonNegative] = 0
 
 
-@dataclass(frozen=True)
-class Sgd:
-    momentum: Annotated[float, "Momentum.", Share] = 0.9
-    nesterov: Annotated[bool, "Whether the momentum is Nesterov's."] = False
-    decay_vectors: Annotated[bool, "Whether biases and gains decay, too; with other optimizers they never do."] = True
-
-
-@dataclass(frozen=True)
-class AdamW:
-    b1: Annotated[float, "Decay rate of the first moment.", Share] = 0.9
-    b2: Annotated[float, "Decay rate of the second moment.", Share] = 0.999
-    eps: Annotated[float, "Epsilon.", Positive] = 1e-8
-
-
-@dataclass(frozen=True)
-class Lars:
-    momentum: Annotated[float, "Momentum.", Share] = 0.9
-
-
-@dataclass(frozen=True)
-class Lion:
-    b1: Annotated[float, "Share of the momentum in the sum whose sign is the update.", Share] = 0.9
-    b2: Annotated[float, "Decay rate of the momentum.", Share] = 0.99
-
-
-@dataclass(frozen=True)
-class Muon:
-    """Muon updates hidden matrices. AdamW, with its own section, updates all other parameters."""
-
-    momentum: Annotated[float, "Decay rate of the momentum.", Share] = 0.95
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """The fields of all optimizers, and a section for each. Only the section of `name` has an effect."""
-
-    name: Annotated[str, "Optimizer.", OneOf("sgd", "adamw", "lars", "lion", "muon")] = "sgd"
-    learning_rate: Annotated[float, "Largest learning rate.", Positive] = 0.1
-    final_learning_rate: Annotated[float, "Learning rate at the end of 'cosine_steps'.", NonNegative] = 0.0
-    weight_decay: Annotated[float, "Weight decay.", NonNegative] = 1e-4
-    final_weight_decay: Annotated[
-        float, "Weight decay at the end, reached along a cosine; 0: it is constant.", NonNegative
-    ] = 0.0
-    sgd: Sgd = Sgd()
-    adamw: AdamW = AdamW()
-    lars: Lars = Lars()
-    lion: Lion = Lion()
-    muon: Muon = Muon()
-    schedule: Annotated[
-        str, "Cosine schedule of the learning rate, by epoch or by step.", OneOf("cosine_epochs", "cosine_steps")
-    ] = "cosine_epochs"
-    warmup_steps: Annotated[int, "Steps of linear warm-up.", NonNegative] = 0
-    warmup_epochs: Annotated[int, "Epochs of linear warm-up, in place of warmup_steps.", NonNegative] = 0
-    warmup_from_zero: Annotated[
-        bool, "Whether the first of n steps of warm-up has rate 0, as in DINO, or 1/n of the largest, as in open_clip."
-    ] = False
-    clip_norm: Annotated[float, "Largest norm of the whole gradient; 0: no clipping.", NonNegative] = 0.0
-    clip_each_norm: Annotated[float, "Largest norm of each parameter's gradient; 0: no clipping.", NonNegative] = 0.0
-    shard: Annotated[
-        bool, "Whether each device updates only a part of the parameters, and stores only their moments.", Incidental
-    ] = False
-    ema_decay: Annotated[
-        float, "Decay of the moving average of the weights that evaluation uses; 0: no average.", Share
-    ] = 0.0
-
-
-@dataclass(frozen=True)
-class Profile:
-    steps: Annotated[int, "Steps to trace for TensorBoard, soon after a session begins; 0: none.", NonNegative] = 0
-
-
-@dataclass(frozen=True)
-class Training:
-    """The fields that every training config has. The objectives add sections."""
-
-    seed: Annotated[
-        int, "Seed of initial weights, order of the data, augmentation and sampled vocabularies.", NonNegative
-    ] = 0
-    objective: Annotated[str, "Training objective, one of cliptail_jax.objectives."] = "supervised"
-    total_epochs: Annotated[int, "Length of the training in epochs.", Positive] = 90
-    total_steps: Annotated[
-        int, "Length of the training in steps, in place of total_epochs; 0: total_epochs counts.", NonNegative
-    ] = 0
-    batch_size: Annotated[int, "Examples per step, over all devices and processes.", Positive] = 256
-    accumulate_steps: Annotated[int, "Micro-batches per step; the loss spans the whole batch.", Positive] = 1
-    log_every_steps: Annotated[int, "Steps between two lines of metrics.jsonl.", Positive, Incidental] = 50
-    checkpoint: Annotated[Checkpoint, Incidental] = Checkpoint()
-    profile: Annotated[Profile, Incidental] = Profile()
-    eval: Annotated[RunEvaluation, Incidental] = RunEvaluation(templates="openai80")
-    data: Data = Data()
-    mesh: Annotated[MeshAxes, Incidental] = MeshAxes()
-    model: Model = Model()
-    image: Image = Image()
-    freeze: Annotated[Names, "Further paths that are not trained, such as 'visual' or 'visual.attnpool'."] = ()
-    batch_norm: BatchNormOptions = BatchNormOptions()
-    optimizer: Optimizer = Optimizer()
-
-
 # By the key that earlier versions wrote into files: today's, of fields that only one optimizer has.
-RENAMED = {
-    f"optimizer.{field}": f"optimizer.{owner}.{field}"
-    for owner, section in (("sgd", Sgd), ("adamw", AdamW))
-    for field in section.__annotations__
-}
+RENAMED = {f"optimizer.{field}": f"optimizer.sgd.{field}" for field in ("momentum", "nesterov", "decay_vectors")}
+RENAMED |= {f"optimizer.{field}": f"optimizer.adamw.{field}" for field in ("b1", "b2", "eps")}
 
 
 def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -428,21 +322,6 @@ def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("optimizer.name") == "lars":
         new = RENAMED | {"optimizer.momentum": "optimizer.lars.momentum"}
     return {new.get(key, key): value for key, value in values.items()}
-
-
-def check_sections(config: ConfigDict) -> None:
-    """Raise UserError if values of a training config, valid by themselves, cannot be combined."""
-    if config.optimizer.warmup_steps and config.optimizer.warmup_epochs:
-        raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
-    check_evaluation(config.eval)
-    if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
-        raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")
-    batch_size, group_size = config.batch_size, config.vocabulary.group_size
-    if batch_size % config.accumulate_steps:
-        raise UserError(f"batch_size={batch_size} is not divisible by accumulate_steps={config.accumulate_steps}")
-    if group_size and batch_size % group_size:
-        raise UserError(f"vocabulary.group_size={group_size} does not divide batch_size={batch_size}")
-    check_data(config.data)
 
 
 def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) -> None:
@@ -457,8 +336,9 @@ def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) ->
         raise UserError(f"batch_norm.group_size={group_size} does not divide batch_size={batch_size}{parts}")
 
 
-def check_data(data: ConfigDict) -> None:
-    given = [key for key, value in data.classes.items() if value]
+def check_data(data: Data) -> None:
+    """Raise UserError if values of the section, valid by themselves, cannot be combined."""
+    given = [key for key, value in vars(data.classes).items() if value]
     if len(given) > 1:
         raise UserError(
             f"set one of data.classes.names, vocabulary, first, random and at_least, not {' and '.join(given)}"

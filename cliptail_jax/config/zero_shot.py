@@ -6,7 +6,7 @@ from typing import Annotated
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.config.fields import Rule
+from cliptail_jax.config.fields import Rule, Section
 from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, check_evaluation
 from cliptail_jax.errors import UserError
 
@@ -26,17 +26,17 @@ class PublishedEvaluation(Evaluation):
 
 
 @dataclass(frozen=True)
-class Computation:
+class Computation(Section):
     dtype: Annotated[str, "Type of the computation.", Precision] = "float32"
 
 
 @dataclass(frozen=True)
-class Tokenization:
+class Tokenization(Section):
     tokenizer: Annotated[str, "CLIP's merges file, for models that come without a tokenizer."] = ""
 
 
 @dataclass(frozen=True)
-class ZeroShot:
+class ZeroShot(Section):
     objective: Annotated[
         str, "Marks a config that evaluates published models.", Rule(lambda mode: mode == MODE, f"must be '{MODE}'")
     ] = MODE
@@ -52,11 +52,17 @@ def base_config() -> ConfigDict:
     return fields.to_config(ZeroShot())
 
 
-def validate(config: ConfigDict) -> None:
-    """Raises a UserError that names the first key that is unknown, missing, or has an invalid value."""
+def typed_config(config: ConfigDict) -> ZeroShot:
+    """The config as typed sections.
+
+    Raises:
+        UserError: The first key that is unknown, missing, or has an invalid value.
+    """
     fields.check(config, ZeroShot())
-    if not config.eval.models:
+    typed = fields.typed(ZeroShot(), config)
+    if not typed.eval.models:
         raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")
-    if not config.eval.sets:
+    if not typed.eval.sets:
         raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('imagenet',)\"")
-    check_evaluation(config.eval)
+    check_evaluation(typed.eval)
+    return typed

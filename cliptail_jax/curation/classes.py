@@ -21,8 +21,8 @@ def select_classes(
         UserError: A class is unknown or listed twice, or there are fewer classes.
     """
     for key in ("first", "random"):
-        if classes[key] > len(names):
-            raise UserError(f"data.classes.{key}={classes[key]}, but the source has {len(names)} classes")
+        if getattr(classes, key) > len(names):
+            raise UserError(f"data.classes.{key}={getattr(classes, key)}, but the source has {len(names)} classes")
     if classes.at_least:
         chosen = np.flatnonzero(frequency >= classes.at_least)
         if not len(chosen):

@@ -174,6 +174,7 @@ def main(config: ConfigDict, workdir: epath.Path | None) -> None:
         data.update({"table": imported, "captions": as_they_are})
     fields.check(data, Data(), "data.")
     fields.check(config.eval, RunEvaluation(), "eval.")
+    data = fields.typed(Data(), data)
     check_data(data)
     folder = workdir or work_path(WORKDIR)
     table, metadata = (

@@ -52,7 +52,7 @@ def all_rows(source: Source | JoinedSource, data: ConfigDict) -> Rows:
         return table_rows(source, Path(data.table), data.class_match.vocabulary)
     words = joined_words(source.metadata, data.captions.words)
     if data.class_match.vocabulary:
-        return class_match_rows(words, **data.class_match, seed=data.seed)
+        return class_match_rows(words, **vars(data.class_match), seed=data.seed)
     labels = source.metadata["label"].to_numpy()
     return Rows(np.arange(len(labels)), labels, source.class_names, source.wnids, words, not source.class_names)
 

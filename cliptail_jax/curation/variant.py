@@ -156,7 +156,7 @@ def make_variant(source: Source | JoinedSource, data: ConfigDict) -> Variant:
     classless, kept = kept[labels[kept] < 0], kept[labels[kept] >= 0]
     available = np.bincount(labels[kept], minlength=len(classes))
     if data.profile.name:
-        counts = profile_counts(available=available, seed=data.seed, **data.profile)
+        counts = profile_counts(available=available, seed=data.seed, **vars(data.profile))
         kept = kept[first_of_permutation(labels[kept], counts, data.seed)]
     if data.match.frequency:
         wanted = data.match.frequency, data.match.n, data.match.assignment

@@ -5,8 +5,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.images.reencoding import Reencoding
-from cliptail_jax.parallel.host_cores import usable_cores
 
 CHUNK = 256  # images that are encoded again together
 

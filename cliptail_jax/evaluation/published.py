@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import evaluation_pixels
-from cliptail_jax.config.zero_shot import MODE, validate
+from cliptail_jax.config.zero_shot import MODE, typed_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
@@ -59,7 +59,7 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
     Raises UserError before any model is loaded if sets, prompts or frequencies are missing or do not fit; when a set's
     images cannot be read; and at the end if models were skipped.
     """
-    validate(config)
+    config = typed_config(config)
     options = config.eval
     mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "eval.batch_size")

@@ -29,14 +29,14 @@ def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, An
     `options` is `config.eval`. With `uses_prompts`, for a model with a text tower, they include the options for prompts.
     """
     keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
-    settings = {key: options.get(key, 0) for key in keys} | {"rank_by": file_digest(options.rank_by)}
+    settings = {key: getattr(options, key, 0) for key in keys} | {"rank_by": file_digest(options.rank_by)}
     if uses_prompts:
         settings["templates"] = options.templates
-        files = {key: options.get(key, "") for key in ("templates", "class_names")}
+        files = {key: getattr(options, key, "") for key in ("templates", "class_names")}
         settings |= {f"{key}_file": file_digest(path) for key, path in files.items() if is_file(path)}
     # Evaluations from before there was such an option are without it.
     later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX, "captions": (), "class_names": ""}
-    later = {key: options[key] for key, before in later.items() if options.get(key, before) != before}
+    later = {key: getattr(options, key) for key, before in later.items() if getattr(options, key, before) != before}
     return settings | {key: list(value) if isinstance(value, tuple) else value for key, value in later.items()}
 
 

@@ -11,8 +11,7 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.config.fields import to_config
-from cliptail_jax.config.training import Data
+from cliptail_jax.config.training import Classes, Data
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
@@ -167,7 +166,6 @@ def open_run_set(
         if uses_prompts and not num_classes:
             return open_set(name, data.data_dir)
         raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
-    everything = to_config(Data())  # all records, no captions
-    everything.classes.names = () if class_names == source.class_names else class_names
-    variant = make_variant(source, everything)
+    names = () if class_names == source.class_names else class_names
+    variant = make_variant(source, Data(classes=Classes(names=names)))  # all records, no captions
     return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or vocabulary_of(source))

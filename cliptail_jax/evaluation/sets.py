@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import imagenet_names, normalized_name, vocabulary_names
-from cliptail_jax.config.fields import to_config
-from cliptail_jax.config.training import Data
+from cliptail_jax.config.training import Classes, Data
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import Source, open_source
@@ -68,9 +67,8 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
         raise UserError(f"evaluation set '{name}' has no labels: give a set with classes")
     if selected.source.vocabulary:
         source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), selected))
-    data = to_config(Data())  # all records, no captions
-    data.classes.names = vocabulary_names(selected.classes) if selected.classes else ()
-    variant = make_variant(source, data)
+    classes = vocabulary_names(selected.classes) if selected.classes else ()
+    variant = make_variant(source, Data(classes=Classes(names=classes)))  # all records, no captions
     names = prompt_names(variant, selected.source)
     return OpenedSet(name, variant, names, selected.templates, vocabulary_of(source) or selected.source.vocabulary)
 

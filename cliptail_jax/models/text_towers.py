@@ -92,7 +92,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
             f"config key 'model.text.name' is '{text.name}'{did_you_mean(text.name, names)}; it is one of "
             f"{', '.join(names)}"
         )
-    sizes = {key: text[key] for key in ("context_length", "vocab_size")}
+    sizes = {key: getattr(text, key) for key in ("context_length", "vocab_size")}
     if text.name not in ("transformer", "bert"):
         encoder = named_encoder(text.name) | {"vocab_size": text.vocab_size, "pad_token_id": PADDING}
         if text.context_length > (longest := encoder_shape(encoder).max_context):
@@ -102,7 +102,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
     else:
         head_width("model.text.heads", text.heads, text.width)
         if text.name == "transformer":
-            return sizes | {key: text[key] for key in ("width", "heads", "layers")}
+            return sizes | {key: getattr(text, key) for key in ("width", "heads", "layers")}
         encoder = named_encoder("bert-base-uncased") | {
             "vocab_size": text.vocab_size,
             "hidden_size": text.width,

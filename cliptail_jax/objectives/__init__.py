@@ -7,24 +7,23 @@ package refers to an objective by name.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
-from cliptail_jax.config.training import Training, check_sections
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives.bag_of_words import WordClassifier
 from cliptail_jax.objectives.contrastive import Contrastive
-from cliptail_jax.objectives.dino import Dino
+from cliptail_jax.objectives.dino import SelfDistillation
 from cliptail_jax.objectives.sigmoid import Sigmoid
 from cliptail_jax.objectives.supervised import Supervised
-from cliptail_jax.training.objective import Objective
+from cliptail_jax.training.configuration import check_sections
+from cliptail_jax.training.objective import Objective, TextInput
 
-__all__ = ["FIELDS", "OBJECTIVES", "base_config", "describe_config", "make_objective", "validate"]
+__all__ = ["FIELDS", "OBJECTIVES", "base_config", "describe_config", "TrainingConfig", "make_objective", "typed_config"]
 
 # By the value of `config.objective`.
 OBJECTIVES: dict[str, type[Objective]] = {
@@ -32,66 +31,84 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "contrastive": Contrastive,
     "sigmoid": Sigmoid,
     "bag_of_words": WordClassifier,
-    "dino": Dino,
+    "dino": SelfDistillation,
 }
 
-_SECTIONS = {name: section for objective in OBJECTIVES.values() for name, section in objective.sections.items()}
-_ADDED = [(name, type(section), section) for name, section in _SECTIONS.items()]
-# The training config's section: every run has the sections of all objectives, and uses those of its own.
-SECTION = dataclasses.make_dataclass("TrainingConfig", _ADDED, bases=(Training,), frozen=True)()
-FIELDS = tuple(fields.fields_of(SECTION))
-describe_config = functools.partial(fields.describe, SECTION)
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(*dict.fromkeys(objective.Config for objective in OBJECTIVES.values())):
+    """A training config. Every run has the sections of all objectives, and uses those of its own."""
 
 
-def make_objective(config: ConfigDict, variant: Variant, shapes_only: bool = False) -> Objective:
-    """The objective of a run of the config on the variant.
+FIELDS = tuple(fields.fields_of(TrainingConfig()))
+describe_config = functools.partial(fields.describe, TrainingConfig())
 
-    With `shapes_only`, which suffices for a plan, the run's published initial models are not needed.
+
+def make_objective(
+    config: TrainingConfig, variant: Variant, workdir: Path | None = None, shapes_only: bool = False
+) -> Objective:
+    """The objective of a run of the config on the variant, which continues the run in `workdir` if one is given.
+
+    With `shapes_only`, which suffices for a plan, the run's published initial models are not needed, and it has no text
+    input.
+
+    Raises:
+        UserError: The config does not suit the variant, or a file that it names cannot be read.
     """
-    return OBJECTIVES[config.objective](config, variant, shapes_only)
+    kind = OBJECTIVES[config.objective]
+    kind.check_data(config, variant)
+    towers = kind.open_towers(config, shapes_only)
+    text = TextInput() if shapes_only else kind.open_text(config, variant, towers, workdir)
+    return kind(config, variant, towers, text, shapes_only)
 
 
 def base_config() -> ConfigDict:
     """The training config that the files of `configs/` start from."""
-    return fields.to_config(SECTION)
+    return fields.to_config(TrainingConfig())
 
 
-def validate(config: ConfigDict) -> None:
-    """Raise UserError that names the first key that is unknown, missing, or has an invalid value."""
+def typed_config(config: ConfigDict) -> TrainingConfig:
+    """The training config as typed sections.
+
+    Raises:
+        UserError: The first key that is unknown, missing, or has an invalid value.
+    """
     if "runs" in config:
         raise UserError(
             "this config is one of a study, which `cliptail study` trains: give a training config, such as clip"
         )
     if config.get("objective") not in OBJECTIVES:
         raise UserError(
-            f"config key 'objective' is {config.get('objective')!r}; it is one of {', '.join(map(repr, OBJECTIVES))} "
+            f"config key 'objective' is {config.get('objective')!r}; it must be one of {', '.join(map(repr, OBJECTIVES))} "
             "(published models are evaluated with cliptail_jax.evaluate, not trained)"
         )
-    fields.check(config, SECTION)
-    _check_others(config.objective, dict(fields.flatten(config)))
-    objective = OBJECTIVES[config.objective]
-    if config.eval.confidence == SIGMOID and not objective.has_logit_bias:
+    fields.check(config, TrainingConfig())
+    typed = fields.typed(TrainingConfig(), config)
+    _check_others(typed)
+    objective = OBJECTIVES[typed.objective]
+    if typed.eval.confidence == SIGMOID and not objective.has_logit_bias:
         raise UserError(
-            f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{config.objective}' does not learn: set it to "
+            f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{typed.objective}' does not learn: set it to "
             f"'{SOFTMAX}', or train with objective='sigmoid'"
         )
-    if config.data.labels.noise and not objective.trains_on_labels:
+    if typed.data.labels.noise and not objective.trains_on_labels:
         raise UserError(
-            f"data.labels.noise makes labels wrong, which objective='{config.objective}' does not train on: leave it at 0; "
+            f"data.labels.noise makes labels wrong, which objective='{typed.objective}' does not train on: leave it at 0; "
             "data.captions.distractors makes captions wrong"
         )
-    objective.validate(config)
-    check_sections(config)
+    objective.validate(typed)
+    check_sections(typed)
+    return typed
 
 
-def _check_others(own: str, values: Mapping[str, Any]) -> None:
+def _check_others(config: TrainingConfig) -> None:
     """Raise UserError if a field is set that only other objectives have: it would have no effect."""
-    own_sections = OBJECTIVES[own].sections
+    own = {field.key for field in fields.fields_of(OBJECTIVES[config.objective].Config())}
+    values = dict(fields.flatten(config))
     for name, objective in OBJECTIVES.items():
-        others = {key: section for key, section in objective.sections.items() if key not in own_sections}
-        for field in (field for key, section in others.items() for field in fields.fields_of(section, f"{key}.")):
-            if values[field.key] != field.default:
+        for field in fields.fields_of(objective.Config()):
+            if field.key not in own and values[field.key] != field.default:
                 raise UserError(
-                    f"{field.key} is for objective='{name}' and has no effect with objective='{own}': "
+                    f"{field.key} is for objective='{name}' and has no effect with objective='{config.objective}': "
                     f"leave it at {field.default!r}"
                 )

@@ -12,18 +12,20 @@ from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Float32, Int
 
-from cliptail_jax.config.fields import OneOf
-from cliptail_jax.curation.variant import caption_chunks
+from cliptail_jax.config.fields import OneOf, Section
+from cliptail_jax.curation.variant import Variant, caption_chunks
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.bag_of_words import FILE, BagOfWords, count_subwords, count_words
-from cliptail_jax.training.objective import Objective
+from cliptail_jax.pretrained.towers import Towers
+from cliptail_jax.training.configuration import Training
+from cliptail_jax.training.objective import Objective, TextInput
 from cliptail_jax.training.state import DeviceBatch
 
 COUNT = {"subwords": count_subwords, "words": count_words}
 
 
 @dataclass(frozen=True)
-class Words:
+class WordOptions(Section):
     """The words of captions, which are the labels with objective='bag_of_words'."""
 
     vocabulary: Annotated[
@@ -37,34 +39,39 @@ class Words:
     )
 
 
+@dataclass(frozen=True)
+class WordConfig(Training):
+    words: WordOptions = WordOptions()
+
+
 class WordClassifier(Objective):
     """A linear classifier that predicts the words of an image's caption."""
 
+    Config = WordConfig
+    config: WordConfig
     uses_prompts = True
 
-    sections = {"words": Words()}
-
-    @property
-    def _weights(self) -> Float32[np.ndarray, " words"]:
-        """The weight of each word; before `open_text`, of the config's largest number of words."""
-        return self.read.weights if self.read is not None else np.ones(self.config.model.text.vocab_size, np.float32)
-
-    def open_text(self, workdir: Path) -> None:
-        """Count the words of the first epoch's captions, or load the counts of an earlier session."""
-        if (workdir / FILE).exists():
+    @classmethod
+    def open_text(cls, config: WordConfig, variant: Variant, towers: Towers, workdir: Path | None) -> TextInput:
+        """The words of the first epoch's captions, counted, or as counted by an earlier session."""
+        if workdir is not None and (workdir / FILE).exists():
             bag = BagOfWords.load(workdir)
         else:
-            section, text = self.config.words, self.config.model.text
+            section, text = config.words, config.model.text
             count = COUNT[section.vocabulary]
-            bag = count(caption_chunks(self.variant), text.vocab_size, section.idf, text.context_length)
-            if jax.process_index() == 0:
-                bag.save(workdir)
+            bag = count(caption_chunks(variant), text.vocab_size, section.idf, text.context_length)
         if not bag.weights.any():
             raise UserError(
                 f"all {bag.captions:,} captions have the same words, which cannot distinguish images: use other captions, or "
                 "set words.idf=False"
             )
-        self.read = self.read_prompts = bag
+        return TextInput(bag, bag, len(bag.weights), save=bag.save)
+
+    @property
+    def _weights(self) -> Float32[np.ndarray, " words"]:
+        """The weight of each word; 1 for those of a run without text input, as many as the config has."""
+        bag = self.text.read
+        return np.ones(self.config.model.text.vocab_size, np.float32) if bag is None else bag.weights
 
     def describe_model(self) -> dict[str, Any]:
         dim = self.config.model.image.output_dim

@@ -11,14 +11,14 @@ from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
 from cliptail_jax.models.cosine import cosines, limit_logit_scale
-from cliptail_jax.objectives.image_text import ImageText
+from cliptail_jax.objectives.image_text import TwoTowers
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch
 
 MASKED = -1e9  # a logit of which exp is 0; -inf would have no gradient
 
 
-class Contrastive(ImageText):
+class Contrastive(TwoTowers):
     """Two towers that learn to identify each other's features in a softmax over the batch."""
 
     @property

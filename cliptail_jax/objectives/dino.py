@@ -17,9 +17,8 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.fields import NonNegative, Positive, Share
+from cliptail_jax.config.fields import NonNegative, Positive, Section, Share
 from cliptail_jax.config.training import IN_STEP, Vocabulary
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
@@ -29,13 +28,14 @@ from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models import dino
 from cliptail_jax.models.image_towers import build_image_tower
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
+from cliptail_jax.training.configuration import Training
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.optimizer import FrozenUntil, cosine
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
 @dataclass(frozen=True)
-class DinoOptions:
+class DinoOptions(Section):
     """The head and the teacher of DINO."""
 
     prototypes: Annotated[int, "Number of prototypes.", Positive] = 65536
@@ -53,13 +53,20 @@ class DinoOptions:
     )
 
 
-class Dino(Objective):
+@dataclass(frozen=True)
+class DinoConfig(Training):
+    dino: DinoOptions = DinoOptions()
+    vocabulary: Vocabulary = Vocabulary()
+
+
+class SelfDistillation(Objective):
     """A student that learns to agree with its own moving average on the views of an image."""
 
-    sections = {"dino": DinoOptions(), "vocabulary": Vocabulary()}
+    Config = DinoConfig
+    config: DinoConfig
 
     @classmethod
-    def validate(cls, config: ConfigDict) -> None:
+    def validate(cls, config: DinoConfig) -> None:
         size, prototypes = config.vocabulary.size, config.dino.prototypes
         if size > prototypes:
             raise UserError(
@@ -105,11 +112,11 @@ class Dino(Objective):
         config, options = self.describe_model()["model_cfg"], self.build_options
         dim, quick_gelu = config["embed_dim"], config["quick_gelu"]
         visual = build_image_tower(config["vision_cfg"], dim, quick_gelu=quick_gelu, rngs=rngs, **options)
-        sizes = {key: self.config.dino[key] for key in ("hidden", "bottleneck", "prototypes")}
+        sizes = {key: getattr(self.config.dino, key) for key in ("hidden", "bottleneck", "prototypes")}
         return dino.Dino(visual, dino.DinoHead(dim, **sizes, dtype=options["dtype"], rngs=rngs))
 
     @property
-    def held(self) -> FrozenUntil | None:
+    def initially_frozen(self) -> FrozenUntil | None:
         """The prototypes, in the first epochs of `freeze_last_layer`."""
         steps = self.config.dino.freeze_last_layer * self.steps_per_epoch
         return FrozenUntil("head.prototypes", steps) if steps else None

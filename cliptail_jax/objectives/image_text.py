@@ -2,37 +2,36 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Int32
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.fields import Incidental, NonNegative, Rule
+from cliptail_jax.config.fields import Incidental, NonNegative, Rule, Section
 from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
-from cliptail_jax.pretrained.tokenizers import TextTokenizer
 from cliptail_jax.pretrained.tower_shapes import text_tower_shapes
 from cliptail_jax.pretrained.towers import Towers, open_text_tower
-from cliptail_jax.training.objective import RANDOM, Objective
+from cliptail_jax.training.configuration import Training
+from cliptail_jax.training.objective import RANDOM, Objective, TextInput
 from cliptail_jax.training.state import DeviceBatch
 
+TOKENIZER_FILE = "tokenizer.json"
 TILE = 16  # a TPU stores, and computes with, this number of bfloat16 tokens together
 AT_ONCE = 1024  # captions
 Tokenize = Callable[[Sequence[str]], Int32[np.ndarray, "batch context"]]
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Section):
     """The text tower of a run that has one."""
 
     init: Annotated[str, "'random', or a published CLIP (its text tower), BERT or RoBERTa."] = "random"
@@ -54,7 +53,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ContrastiveOptions(Section):
     """The comparison of images and texts in the loss. Its value does not depend on `block`, up to rounding."""
 
     text_to_image: Annotated[
@@ -65,76 +64,52 @@ class Comparison:
     ] = 0
 
 
-class ImageText(Objective):
+@dataclass(frozen=True)
+class TwoTowerConfig(Training):
+    text: Text = Text()
+    contrastive: ContrastiveOptions = ContrastiveOptions()
+
+
+class TwoTowers(Objective):
     """An image tower and a text tower, trained to give similar features to an image and its caption."""
 
+    Config = TwoTowerConfig
+    config: TwoTowerConfig
     uses_prompts = True
 
-    sections = {"text": Text(), "contrastive": Comparison()}
-    _vocab_size: int | None = None  # of the tokenizer; few captions yield fewer merges than the config asks for
-
     @classmethod
-    def validate(cls, config: ConfigDict) -> None:
+    def validate(cls, config: TwoTowerConfig) -> None:
         if config.batch_size < 2:
             raise UserError("batch_size=1 has no other pair to compare with: set it to 2 or more")
 
-    def open_towers(self) -> Towers:
-        section, model, text = self.config.text, self.config.model, None
+    @classmethod
+    def open_towers(cls, config: TwoTowerConfig, shapes_only: bool = False) -> Towers:
+        section, model, text = config.text, config.model, None
         if section.init != RANDOM:
             sizes = {"output_dim": model.image.output_dim, "context_length": model.text.context_length}
-            text = text_tower_shapes(section.init, **sizes) if self.shapes_only else None
+            text = text_tower_shapes(section.init, **sizes) if shapes_only else None
             text = text or open_text_tower(section.init, partial=section.partial, merges=section.tokenizer, **sizes)
         if section.dropout and not (text.encoder if text else model.text.name != "transformer"):
             raise UserError(f"text.dropout={section.dropout}: only encoders such as BERT have dropout")
-        return Towers(super().open_towers().image, text)
+        return Towers(super().open_towers(config, shapes_only).image, text)
 
-    def open_text(self, workdir: Path) -> None:
+    @classmethod
+    def open_text(cls, config: TwoTowerConfig, variant: Variant, towers: Towers, workdir: Path | None) -> TextInput:
         """Captions are read by the tokenizer, or replaced by the cached outputs of a frozen text tower."""
-        tokenizer = self._open_tokenizer(workdir / "tokenizer.json")
-        self.read = self.read_prompts = tokenizer
-        self._vocab_size = tokenizer.vocab_size
-        if self.can_cache():
-            tower, dtype = self.towers.text, self.config.model.dtype
-            self.read = cached_text(tower, dtype, distinct_captions(self.variant))
-            self.read_prompts = lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts)
-        elif self.can_cut():
-            self.read = functools.partial(cut_ids, tokenizer, longest_caption(self.variant, tokenizer))
-
-    def _open_tokenizer(self, saved: Path) -> TextTokenizer:
-        """The tokenizer of the trained text tower, CLIP's if its merges are given, or the run's own in the file `saved`."""
-        section, sizes = self.config.text, self.config.model.text
-        merges = {"merges": section.tokenizer} if section.tokenizer else {}
-        if self.towers.text:
-            self.tokenizer_source = {"model": section.init} | merges
-            return self.towers.text.tokenizer
-        if section.tokenizer:
-            self.tokenizer_source = merges
-            return load_clip_tokenizer(section.tokenizer, sizes.context_length)
-        if saved.exists():
-            return Tokenizer.load(saved)
-        captions = self.variant.captions(range(len(self.variant)), epoch=0)
-        # Runs on nearly the same captions then have the same program, which is compiled once.
-        tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length, multiple=64)
-        if jax.process_index() == 0:
-            tokenizer.save(saved)
-        return tokenizer
-
-    def can_cache(self) -> bool:
-        """Whether the text tower's pooled outputs of the captions are the same in each epoch."""
-        text, tower = self.config.text, self.towers.text
-        unchanged = text.freeze and not text.dropout and not self.config.data.captions.resample
-        return tower is not None and text.cache and unchanged and tower.has_published_outputs()
-
-    def can_cut(self) -> bool:
-        """Whether padding has no effect on the features of a caption, and captions are the same in each epoch."""
-        described = self.describe_model()
-        cfg, encoder = described["model_cfg"], described.get("encoder")
-        build = functools.partial(build_text_tower, cfg["text_cfg"], cfg["embed_dim"], encoder=encoder)
-        tower = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
-        return getattr(tower, "may_be_cut", False) and not self.config.data.captions.resample
+        text = open_tokenizer(config, variant, towers, workdir)
+        if can_cache(config, towers):
+            tower, dtype = towers.text, config.model.dtype
+            return replace(
+                text,
+                read=cached_text(tower, dtype, distinct_captions(variant)),
+                read_prompts=lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts),
+            )
+        if can_cut(config, towers):
+            return replace(text, read=functools.partial(cut_ids, text.read, longest_caption(variant, text.read)))
+        return text
 
     def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
-        if self.can_cache():
+        if can_cache(self.config, self.towers):
             return rng.normal(size=(batch_size, self.towers.text.pooled_width)).astype(np.float32)
         return super().random_text(rng, batch_size)
 
@@ -143,11 +118,9 @@ class ImageText(Objective):
         return (*super().frozen, *(["text"] if self.config.text.freeze else []))
 
     def describe_model(self) -> dict[str, Any]:
-        model = self.config.model.copy_and_resolve_references()
-        model.text.vocab_size = self._vocab_size or model.text.vocab_size
-        image, tower = self.describe_image_tower(), self.towers.text
-        text_cfg = tower.config if tower else describe_text_tower(model.text)
-        if not self.tokenizer_source:  # open_clip reads the run's own merges from this file
+        model, image, tower = self.config.model, self.describe_image_tower(), self.towers.text
+        text_cfg = describe_text(self.config, self.towers, self.text.size)
+        if not self.text.source:  # open_clip reads the run's own merges from this file
             text_cfg |= {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}
         described = {"model_cfg": {"embed_dim": model.image.output_dim, **image, "text_cfg": text_cfg}}
         if tower and tower.encoder:
@@ -164,6 +137,50 @@ class ImageText(Objective):
             "image": model.encode_image(self.images(batch), train=True, mask=batch["mask"]),
             "text": model.encode_text(batch["text"], key if self.config.text.dropout else None),
         }
+
+
+def open_tokenizer(config: TwoTowerConfig, variant: Variant, towers: Towers, workdir: Path | None) -> TextInput:
+    """The tokenizer of the trained text tower, CLIP's if its merges are given, or the run's own, which `workdir` may have."""
+    section, sizes = config.text, config.model.text
+    merges = {"merges": section.tokenizer} if section.tokenizer else {}
+    if towers.text:
+        tokenizer, source = towers.text.tokenizer, {"model": section.init} | merges
+        return TextInput(tokenizer, tokenizer, tokenizer.vocab_size, source)
+    if section.tokenizer:
+        tokenizer = load_clip_tokenizer(section.tokenizer, sizes.context_length)
+        return TextInput(tokenizer, tokenizer, tokenizer.vocab_size, merges)
+    if workdir is not None and (workdir / TOKENIZER_FILE).exists():
+        tokenizer = Tokenizer.load(workdir / TOKENIZER_FILE)
+    else:
+        captions = variant.captions(range(len(variant)), epoch=0)
+        # Runs on nearly the same captions then have the same program, which is compiled once.
+        tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length, multiple=64)
+    return TextInput(
+        tokenizer, tokenizer, tokenizer.vocab_size, save=lambda folder: tokenizer.save(folder / TOKENIZER_FILE)
+    )
+
+
+def can_cache(config: TwoTowerConfig, towers: Towers) -> bool:
+    """Whether the text tower's pooled outputs of the captions are the same in each epoch."""
+    text, tower = config.text, towers.text
+    unchanged = text.freeze and not text.dropout and not config.data.captions.resample
+    return tower is not None and text.cache and unchanged and tower.has_published_outputs()
+
+
+def can_cut(config: TwoTowerConfig, towers: Towers) -> bool:
+    """Whether padding has no effect on the features of a caption, and captions are the same in each epoch."""
+    text_cfg, encoder = describe_text(config, towers), towers.text.encoder if towers.text else None
+    build = functools.partial(build_text_tower, text_cfg, config.model.image.output_dim, encoder=encoder)
+    tower = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
+    return getattr(tower, "may_be_cut", False) and not config.data.captions.resample
+
+
+def describe_text(config: TwoTowerConfig, towers: Towers, vocab_size: int = 0) -> dict[str, Any]:
+    """open_clip's text_cfg of the text tower, with as many tokens as the config has, or `vocab_size`."""
+    if towers.text:
+        return dict(towers.text.config)
+    text = config.model.text
+    return describe_text_tower(replace(text, vocab_size=vocab_size or text.vocab_size))
 
 
 def cut_ids(tokenizer: Tokenize, length: int, texts: Sequence[str]) -> Int32[np.ndarray, "batch length"]:

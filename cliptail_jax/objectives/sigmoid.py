@@ -9,18 +9,17 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float
-from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.cosine import cosines
-from cliptail_jax.objectives.image_text import ImageText
+from cliptail_jax.objectives.image_text import TwoTowerConfig, TwoTowers
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 INITIAL_LOGIT_SCALE, INITIAL_LOGIT_BIAS = math.log(10), -10.0  # the paper's t' and b
 
 
-class Sigmoid(ImageText):
+class Sigmoid(TwoTowers):
     """Two towers that learn to classify pairs as matching, with a learned threshold.
 
     As in the paper, and unlike in CLIP, the logit scale has no limits.
@@ -29,7 +28,7 @@ class Sigmoid(ImageText):
     has_logit_bias = True
 
     @classmethod
-    def validate(cls, config: ConfigDict) -> None:
+    def validate(cls, config: TwoTowerConfig) -> None:
         super().validate(config)
         if not config.contrastive.text_to_image:
             raise UserError(

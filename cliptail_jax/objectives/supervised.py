@@ -4,7 +4,7 @@ The section `loss` has the usual remedies for long-tailed classes; `vocabulary` 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import jax
@@ -14,22 +14,23 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Float32, Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
-from cliptail_jax.config.fields import NonNegative, OneOf, Rule
+from cliptail_jax.config.fields import NonNegative, OneOf, Rule, Section
 from cliptail_jax.config.training import Vocabulary
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.models.cosine import limit_logit_scale
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.training.objective import EvaluatedRun, Objective
+from cliptail_jax.pretrained.towers import Towers
+from cliptail_jax.training.configuration import Training
+from cliptail_jax.training.objective import EvaluatedRun, Objective, TextInput, number_of_steps
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(Section):
     """The classification head of a supervised run."""
 
     kind: Annotated[
@@ -40,7 +41,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Section):
     """Corrections of the loss by class frequency in the training data, also for a softmax over a sampled vocabulary.
 
     With all of them, an image of class y, with cosine similarities cos_c and the scale s = exp(logit_scale), has the loss
@@ -71,73 +72,72 @@ class Loss:
     ] = False
 
 
+@dataclass(frozen=True)
+class SupervisedConfig(Training):
+    head: Head = Head()
+    loss: Loss = Loss()
+    vocabulary: Vocabulary = Vocabulary()
+
+
 class Supervised(Objective):
     """A classifier of the variant's classes."""
 
-    sections = {"head": Head(), "loss": Loss(), "vocabulary": Vocabulary()}
+    Config = SupervisedConfig
+    config: SupervisedConfig
     trains_on_labels = True
 
     @classmethod
-    def validate(cls, config: ConfigDict) -> None:
+    def validate(cls, config: SupervisedConfig) -> None:
+        loss, group_size = config.loss, config.vocabulary.group_size
         if config.head.kind == "linear" and config.head.init:
             raise UserError("head.init has the class embeddings of a cosine head: set head.kind='cosine'")
-        if config.head.kind == "linear" and config.loss.margin:
+        if config.head.kind == "linear" and loss.margin:
             raise UserError("loss.margin is a difference of cosine similarities: set head.kind='cosine'")
-        if config.loss.count_in_batch and not config.vocabulary.size:
+        if loss.count_in_batch and not config.vocabulary.size:
             raise UserError(
                 "loss.count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size; 1 takes those of the batch"
             )
-        if config.loss.reweight_from and not config.loss.class_weights:
-            raise UserError("loss.reweight_from is the start of loss.class_weights: set that, too, such as to 0.9999")
+        if loss.reweight_from and not loss.class_weights:
+            raise UserError("loss.reweight_from has no effect without loss.class_weights: set it too, e.g. 0.9999")
         for name in ("logit_adjustment", "class_weights"):
-            if config.data.balanced_sampling and config.loss[name]:
+            if config.data.balanced_sampling and getattr(loss, name):
                 raise UserError(
                     f"loss.{name} corrects for class frequency, and with data.balanced_sampling=True all classes are equally "
                     "frequent: set one of them"
                 )
+        if group_size and config.batch_size % group_size:
+            raise UserError(f"vocabulary.group_size={group_size} does not divide batch_size={config.batch_size}")
 
-    def __init__(self, config: ConfigDict, variant: Variant, shapes_only: bool = False):
+    @classmethod
+    def check_data(cls, config: SupervisedConfig, variant: Variant) -> None:
         if variant.unlabelled:
             raise UserError(
                 f"objective='supervised' needs a class for each record, and {variant.unlabelled:,} of the {len(variant):,} of "
                 f"{variant.source.name} have none: label them by the classes that their texts name, with data.class_match.vocabulary=FILE "
                 "(and unmatched='drop') and data.captions.words, or by data.table"
             )
-        super().__init__(config, variant, shapes_only)
+        super().check_data(config, variant)
         classes = len(variant.class_names)
         if config.vocabulary.size > classes:
             raise UserError(f"vocabulary.size={config.vocabulary.size} is larger than the {classes} classes there are")
         if config.head.freeze and not config.head.init:
             raise UserError("head.freeze=True needs a head to freeze: set head.init to an .npy of [classes, dim]")
-        section = config.loss
-        if section.reweight_from * self.steps_per_epoch >= self.total_steps:
+        first, (steps_per_epoch, total_steps) = config.loss.reweight_from, number_of_steps(config, len(variant))
+        if first * steps_per_epoch >= total_steps:
             raise UserError(
-                f"loss.reweight_from={section.reweight_from} leaves no epoch with class weights: the run has "
-                f"{self.total_steps / self.steps_per_epoch:g} epochs"
+                f"loss.reweight_from={first} leaves no epoch with class weights: the run has "
+                f"{total_steps / steps_per_epoch:g} epochs"
             )
-        self.head = self._open_head()
-        frequency = variant.given.class_frequency
-        self._sampling = sampling_weights(frequency, config.vocabulary.sampling)
-        if section.logit_adjustment:
-            self._adjustment = np.float32(section.logit_adjustment * log_prior(frequency))
-            self._sampling *= frequency > 0  # a class of probability 0 would only take another's place
-        if section.margin:
-            self._margins = np.float32(class_margins(frequency, section.margin))
-        if section.class_weights:
-            self._class_weights = np.float32(effective_number_weights(frequency, section.class_weights))
 
-    def _open_head(self) -> Float32[np.ndarray, "classes dim"] | None:
-        """The rows of `head.init` for the variant's classes; None if the head is randomly initialized."""
-        if not self.config.head.init:
-            return None
-        class_match, class_names = self.config.data.class_match.vocabulary, self.variant.class_names
-        all_names = vocabulary_names(class_match) if class_match else self.variant.source.class_names
-        try:
-            return head_for(self.config.head.init, class_names, all_names)
-        except UserError:
-            if not self.shapes_only:
-                raise
-            return np.zeros((len(class_names), self.config.model.image.output_dim), np.float32)
+    def __init__(
+        self, config: SupervisedConfig, variant: Variant, towers: Towers, text: TextInput, shapes_only: bool = False
+    ):
+        self.head = open_head(config, variant, shapes_only)
+        super().__init__(config, variant, towers, text)
+        self._frequency = variant.given.class_frequency
+        self._sampling = sampling_weights(self._frequency, config.vocabulary.sampling)
+        if config.loss.logit_adjustment:
+            self._sampling *= self._frequency > 0  # a class of probability 0 would only take another's place
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -158,45 +158,66 @@ class Supervised(Objective):
         self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State | None]:
         """With class weights, the batch has `weights`: the weights of its labels, or 1 in the first epochs."""
-        if self.config.loss.class_weights:
-            has_begun = state.step >= self.config.loss.reweight_from * self.steps_per_epoch
-            batch = batch | {"weights": jnp.where(has_begun, jnp.asarray(self._class_weights)[batch["labels"]], 1.0)}
+        section = self.config.loss
+        if section.class_weights:
+            has_begun = state.step >= section.reweight_from * self.steps_per_epoch
+            weights = jnp.asarray(effective_number_weights(self._frequency, section.class_weights), jnp.float32)
+            batch = batch | {"weights": jnp.where(has_begun, weights[batch["labels"]], 1.0)}
         return super().prepare(averaged, state, batch, key)
 
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
-        logits, labels, vocabulary = model.logits(features["image"]), batch["labels"], None
-        if self.config.loss.margin:
+        logits, labels, mask = model.logits(features["image"]), batch["labels"], batch["mask"]
+        section, sampled, vocabulary = self.config.loss, self.config.vocabulary, None
+        if section.margin:
             # In early steps all cosines are below the margin, and a smaller scale would reduce the loss, down to its limit.
             scale = jax.lax.stop_gradient(jnp.exp(model.logit_scale[...]))
             is_own = jnp.arange(logits.shape[-1]) == labels[:, None]
-            logits = logits - jnp.where(is_own, scale * self._margins, 0.0)
-        if self.config.loss.logit_adjustment:
-            logits += self._adjustment
-        if self.config.loss.count_in_batch:
-            logits += log_counts(labels, batch["mask"], logits.shape[-1], self.config.vocabulary.group_size)
-        if self.config.vocabulary.size:
-            section = self.config.vocabulary
-            vocabulary = sample_vocabulary(key, labels, batch["mask"], self._sampling, section.size, section.group_size)
-        return supervised_loss(logits, labels, batch["mask"], vocabulary, batch.get("weights"))
+            margins = np.float32(class_margins(self._frequency, section.margin))
+            logits = logits - jnp.where(is_own, scale * margins, 0.0)
+        if section.logit_adjustment:
+            logits += np.float32(section.logit_adjustment * log_prior(self._frequency))
+        if section.count_in_batch:
+            logits += log_counts(labels, mask, logits.shape[-1], sampled.group_size)
+        if sampled.size:
+            vocabulary = sample_vocabulary(key, labels, mask, self._sampling, sampled.size, sampled.group_size)
+        return supervised_loss(logits, labels, mask, vocabulary, batch.get("weights"))
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
 
     @classmethod
-    def evaluated_run(cls, config: ConfigDict, trained: Mapping[str, Any]) -> EvaluatedRun:
+    def evaluated_run(cls, config: SupervisedConfig, trained: Mapping[str, Any]) -> EvaluatedRun:
         """A run may be evaluated with another head, `head.init`, than it was trained with."""
-        own, given = config.copy_and_resolve_references(), config.head.init
-        own.head.update({key: trained.get(f"head.{key}", own.head[key]) for key in ("init", "freeze")})
-        warnings = ()
+        given, warnings = config.head, ()
+        own = replace(given, **{key: trained.get(f"head.{key}", getattr(given, key)) for key in ("init", "freeze")})
         if config.eval.logit_adjustment and config.loss.logit_adjustment and not config.eval.estimate_prior:
             warnings = (
                 f"with loss.logit_adjustment={config.loss.logit_adjustment:g}, logits are those for equally frequent classes "
                 "already: "
                 f"eval.logit_adjustment={config.eval.logit_adjustment:g} adjusts them again",
             )
-        return EvaluatedRun(own, given if given != own.head.init else "", warnings)
+        return EvaluatedRun(replace(config, head=own), given.init if given.init != own.init else "", warnings)
+
+
+def open_head(
+    config: SupervisedConfig, variant: Variant, shapes_only: bool
+) -> Float32[np.ndarray, "classes dim"] | None:
+    """The rows of `head.init` for the variant's classes; None if the head is randomly initialized.
+
+    With `shapes_only`, zeros take the place of a file that cannot be read.
+    """
+    if not config.head.init:
+        return None
+    class_match, class_names = config.data.class_match.vocabulary, variant.class_names
+    all_names = vocabulary_names(class_match) if class_match else variant.source.class_names
+    try:
+        return head_for(config.head.init, class_names, all_names)
+    except UserError:
+        if not shapes_only:
+            raise
+        return np.zeros((len(class_names), config.model.image.output_dim), np.float32)
 
 
 def supervised_loss(

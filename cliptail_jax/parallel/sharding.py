@@ -9,17 +9,17 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import PyTree
-from ml_collections import ConfigDict
 
+from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.errors import UserError
 
 SMALL = 2**14  # arrays of at most so many numbers are not worth a collective of their own
 
 
-def make_mesh(axes: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(axes: MeshAxes, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """The mesh of the devices, by default of all, in order of processes: each process has a block of neighbouring rows.
 
-    `axes` is `config.mesh`. Raises UserError if its sizes do not fit the number of devices.
+    Raises UserError if the sizes of the axes do not fit the number of devices.
     """
     devices = sorted(jax.devices() if devices is None else devices, key=lambda d: (d.process_index, d.id))
     data = axes.data if axes.data > 0 else len(devices) // axes.fsdp

@@ -2,9 +2,8 @@
 
 import numpy as np
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.training import IN_STEP
+from cliptail_jax.config.training import IN_STEP, Data
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.training.objective import Objective
@@ -14,7 +13,7 @@ from cliptail_jax.training.objective import Objective
 SIZES = {"imagenet2012": (1_281_167, 1000), "imagenet_captions": (448_896, 1000), "laionet": (None, 1000)}
 
 
-def known_size(data: ConfigDict) -> tuple[int, int] | None:
+def known_size(data: Data) -> tuple[int, int] | None:
     """The numbers of records and classes that the section `data` selects from a set of the paper; None if not known."""
     records, classes = SIZES.get(data.name, (None, 0))
     records = data.n or records

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.fields import fields_of, to_config
+from cliptail_jax.config.fields import fields_of, to_config, typed
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
@@ -54,11 +53,11 @@ def data_values(config: Mapping[str, Any]) -> str:
     return json.dumps({key: config[key] for key in sorted(known & config.keys())}) if "data.name" in config else ""
 
 
-def data_section(values: str) -> ConfigDict:
+def data_section(values: str) -> Data:
     """The section `data` of a config. Fields that were added after the run have their defaults."""
     data = to_config(Data())
     data.update_from_flattened_dict(json.loads(values), strip_prefix="data.")
-    return data
+    return typed(Data(), data)
 
 
 def has_captions(config: Mapping[str, Any]) -> bool:
@@ -113,7 +112,7 @@ def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> Captions:
     return Captions(variant.fingerprint(), {found[row]: shortened(text) for row, text in zip(rows, texts)})
 
 
-def open_variant(data: ConfigDict) -> Variant:
+def open_variant(data: Data) -> Variant:
     names = [data.name] + ([data.match.fill.rpartition(":")[0]] if data.match.fill else [])
     for name in names:
         check_built(name, data.data_dir)

@@ -74,6 +74,12 @@ def open_or_resume(
         multihost_utils.sync_global_devices("opened")
 
 
+def continues(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any]) -> bool:
+    """Whether `workdir` contains a run of this config and data, which `open_or_resume` would continue."""
+    found = jax.process_index() == 0 and (workdir / CONFIG).exists() and not obstacle_to(workdir, values, fields, data)
+    return broadcast_from_first(found)
+
+
 def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any]) -> str:
     """The reason why a run of this config and data cannot continue the one in `workdir`; '' if it can."""
     try:

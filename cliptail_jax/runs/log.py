@@ -77,9 +77,9 @@ class Log:
             log_line(f"{self.workdir}: {text}")
             self._once |= numbers
 
-    def add(self, step: int, metrics: Mapping[str, Float[Array, ""]]) -> None:
+    def add(self, step: int, loss: Float[Array, ""]) -> None:
         """Keep the loss of a step for the next check, without waiting for the devices."""
-        self._unchecked.append((step, metrics["train/loss"]))
+        self._unchecked.append((step, loss))
 
     def check_finite(self) -> None:
         """Raises Diverged at the first loss since the last check that is not finite."""

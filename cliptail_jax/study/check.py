@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, PROBES
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.study.sheets import check_figures
 from cliptail_jax.transfer import configuration as transfer_configuration
@@ -37,7 +37,7 @@ def check_study(study: ConfigDict) -> None:
         check_counterbalanced(study.runs, seeds)
     for name, config in study.runs.items():
         try:
-            validate(config)
+            typed_config(config)
         except UserError as error:
             raise UserError(f"run '{name}': {error}") from None
         if not config.eval.sets and not transfer:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import jax
 import numpy as np
 
+from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.input.pipeline import THREADS, Batch
-from cliptail_jax.parallel.host_cores import usable_cores
 
 STEPS = 100
 ALONE = range(50, 60)  # steps that the loop waits for, to measure their duration

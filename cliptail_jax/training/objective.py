@@ -2,9 +2,9 @@
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,7 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Float
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.fields import Section
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
@@ -30,6 +28,7 @@ from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.pretrained.tower_shapes import image_tower_shapes
 from cliptail_jax.pretrained.towers import Towers, open_image_tower
+from cliptail_jax.training.configuration import Training
 from cliptail_jax.training.optimizer import FrozenUntil, Schedule, learning_rate, make_optimizer
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
@@ -46,80 +45,92 @@ class EvaluatedRun:
         warnings: messages to the user about settings that may not do what they seem to.
     """
 
-    config: ConfigDict
+    config: Training
     head: str = ""
     warnings: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class TextInput:
+    """How a run reads captions and prompts. The default is that of a run that reads none.
+
+    Attributes:
+        read: maps captions to the input of the text tower, or to the ids of words.
+        read_prompts: as `read`, for evaluation prompts.
+        size: the number of tokens or words; 0: as many as the config has.
+        source: the origin of the tokenizer, as `cliptail_jax.pretrained.runs.describe_run` takes it.
+        save: writes into the run's directory what was made for the run, such as its tokenizer.
+    """
+
+    read: ReadText | None = None
+    read_prompts: ReadText | None = None
+    size: int = 0
+    source: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    save: Callable[[Path], None] = lambda workdir: None
 
 
 class Objective(abc.ABC):
     """The model, arrays and loss of a run.
 
-    An instance is the objective of one run. The constructor opens the run's initial models, and raises UserError for
-    mistakes that can only be checked with the data. Nothing is written before `open_text`.
+    An instance is the objective of one run. `cliptail_jax.objectives.make_objective` opens its initial models and its text
+    input; neither that nor the constructor writes anything.
 
     Attributes:
-        sections: the config sections that the objective adds to a training config, by name.
+        Config: the training config's class, with the sections that the objective adds to it.
         steps_per_epoch: the number of batches in an epoch of the variant.
         total_steps: the number of steps of the run.
         towers: the trained towers that the run starts from.
+        text: the run's text input.
         trains_on_labels: whether the loss takes labels, so that some of them may be wrong by data.labels.noise.
         has_logit_bias: whether the model learns a bias of its logits, and so an independent probability of each pair.
         uses_prompts: whether the run has captions and its model is evaluated by prompts: it has a text tower or classifies
             words.
-        read: maps captions to the input of the text tower, or to the ids of words; None for a run that reads no captions.
-        read_prompts: as `read`, for evaluation prompts.
-        tokenizer_source: the origin of the tokenizer, as `cliptail_jax.pretrained.runs.describe_run` takes it.
     """
 
-    sections: Mapping[str, Section] = {}
-    trains_on_labels: bool = False
-    has_logit_bias: bool = False
-    uses_prompts: bool = False
-    read: ReadText | None = None
-    read_prompts: ReadText | None = None
-    tokenizer_source: Mapping[str, str] = {}
+    Config: ClassVar[type[Training]] = Training
+    trains_on_labels: ClassVar[bool] = False
+    has_logit_bias: ClassVar[bool] = False
+    uses_prompts: ClassVar[bool] = False
+    config: Training
 
-    def __init__(self, config: ConfigDict, variant: Variant, shapes_only: bool = False):
-        """With `shapes_only`, the run's initial models are not needed if their shapes are known."""
-        if self.uses_prompts and variant.captions is None:
-            raise UserError(
-                f"objective='{config.objective}' needs captions: set data.captions.template or data.captions.words"
-            )
-        self.config, self.variant, self.shapes_only = config, variant, shapes_only
-        data = config.data
-        self.steps_per_epoch = num_steps_per_epoch(len(variant), config.batch_size, data.drop_last)
-        if self.steps_per_epoch == 0:
-            raise UserError(
-                f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {len(variant)} "
-                "records: set a smaller batch_size"
-            )
-        if rule := composition_of(data):
-            check_composition(rule, variant.given.class_frequency, config.batch_size, self.steps_per_epoch)
-        self.total_steps = config.total_steps or config.total_epochs * self.steps_per_epoch
-        if self.total_steps >= 2**31:
-            key = "total_steps" if config.total_steps else "total_epochs"
-            raise UserError(
-                f"{key}={getattr(config, key)} makes {self.total_steps:,} steps; there are at most {2**31 - 1:,}"
-            )
-        self.towers = self.open_towers()
+    def __init__(self, config: Training, variant: Variant, towers: Towers, text: TextInput, shapes_only: bool = False):
+        self.config, self.variant, self.towers, self.text = config, variant, towers, text
+        self.steps_per_epoch, self.total_steps = number_of_steps(config, len(variant))
         if image_tower(self.describe_image_tower()["vision_cfg"]).has_batch_norm:
             check_batch_norm(config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
 
     @classmethod
-    def validate(cls, config: ConfigDict) -> None:
+    def validate(cls, config: Training) -> None:
         """Raise UserError for values that this objective does not support."""
 
-    def open_towers(self) -> Towers:
-        """The trained towers that the config names: an image tower for every objective."""
-        section = self.config.image
+    @classmethod
+    def check_data(cls, config: Training, variant: Variant) -> None:
+        """Raise UserError if a run of the config cannot be trained on the variant."""
+        if cls.uses_prompts and variant.captions is None:
+            raise UserError(
+                f"objective='{config.objective}' needs captions: set data.captions.template or data.captions.words"
+            )
+        steps_per_epoch, _ = number_of_steps(config, len(variant))
+        if rule := composition_of(config.data):
+            check_composition(rule, variant.given.class_frequency, config.batch_size, steps_per_epoch)
+
+    @classmethod
+    def open_towers(cls, config: Training, shapes_only: bool = False) -> Towers:
+        """The trained towers that the config names: an image tower for every objective.
+
+        With `shapes_only`, their weights are not needed if their shapes are known.
+        """
+        section = config.image
         if section.init == RANDOM:
             return Towers()
-        sizes = {"output_dim": self.config.model.image.output_dim, "image_size": self.config.data.image_size}
-        tower = image_tower_shapes(section.init, **sizes) if self.shapes_only else None
+        sizes = {"output_dim": config.model.image.output_dim, "image_size": config.data.image_size}
+        tower = image_tower_shapes(section.init, **sizes) if shapes_only else None
         return Towers(tower or open_image_tower(section.init, partial=section.partial, **sizes))
 
-    def open_text(self, workdir: Path) -> None:
-        """Set `read` and `read_prompts`. A tokenizer that is trained for the run is saved in its work directory."""
+    @classmethod
+    def open_text(cls, config: Training, variant: Variant, towers: Towers, workdir: Path | None) -> TextInput:
+        """The text input of a run, from `workdir` if an earlier session of the run has saved a part of it there."""
+        return TextInput()
 
     # The model
 
@@ -145,7 +156,7 @@ class Objective(abc.ABC):
         return {"quick_gelu": quick_gelu, "vision_cfg": vision_cfg}
 
     @property
-    def held(self) -> FrozenUntil | None:
+    def initially_frozen(self) -> FrozenUntil | None:
         """The part of the model that is frozen in the first steps, if any."""
         return None
 
@@ -195,7 +206,7 @@ class Objective(abc.ABC):
         return learning_rate(self.config.optimizer, self.steps_per_epoch, self.total_steps)
 
     def make_optimizer(self) -> optax.GradientTransformation:
-        return make_optimizer(self.config.optimizer, self.schedule, self.total_steps, self.held)
+        return make_optimizer(self.config.optimizer, self.schedule, self.total_steps, self.initially_frozen)
 
     def images(self, batch: DeviceBatch) -> Float[Array, "b height width 3"]:
         """The batch's images, cropped and normalized."""
@@ -243,10 +254,25 @@ class Objective(abc.ABC):
     # Evaluation
 
     @classmethod
-    def evaluated_run(cls, config: ConfigDict, trained: Mapping[str, Any]) -> EvaluatedRun:
+    def evaluated_run(cls, config: Training, trained: Mapping[str, Any]) -> EvaluatedRun:
         """The evaluation of a run of this objective by `config`.
 
         Args:
             trained: the values of the run's own config by dotted key.
         """
         return EvaluatedRun(config)
+
+
+def number_of_steps(config: Training, records: int) -> tuple[int, int]:
+    """The numbers of steps of an epoch of so many records, and of the run. Raises UserError if there are none or too many."""
+    per_epoch = num_steps_per_epoch(records, config.batch_size, config.data.drop_last)
+    if per_epoch == 0:
+        raise UserError(
+            f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {records} records: "
+            "set a smaller batch_size"
+        )
+    total = config.total_steps or config.total_epochs * per_epoch
+    if total >= 2**31:
+        key = "total_steps" if config.total_steps else "total_epochs"
+        raise UserError(f"{key}={getattr(config, key)} makes {total:,} steps; there are at most {2**31 - 1:,}")
+    return per_epoch, total

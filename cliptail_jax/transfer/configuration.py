@@ -6,14 +6,14 @@ from typing import Annotated
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.config.fields import Incidental, NonNegative, Positive, Rule
+from cliptail_jax.config.fields import Incidental, NonNegative, Positive, Rule, Section
 from cliptail_jax.config.sections import MeshAxes, Reading
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.results.transfers import METHODS
 
 
 @dataclass(frozen=True)
-class FewShotOptions:
+class FewShotOptions(Section):
     ways: Annotated[int, "Classes per episode.", Positive] = 5
     shots: Annotated[int, "Examples per class.", Positive] = 5
     queries: Annotated[int, "Queries per class.", Positive] = 15
@@ -21,7 +21,7 @@ class FewShotOptions:
 
 
 @dataclass(frozen=True)
-class FineTuneOptions:
+class FineTuneOptions(Section):
     steps: Annotated[int, "Steps of each training run.", Positive] = 5000
     batch_size: Annotated[int, "Images per step, over all devices and processes.", Positive] = 256
     learning_rates: Annotated[
@@ -37,7 +37,7 @@ class FineTuneOptions:
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Section):
     models: Annotated[
         tuple[str, ...],
         "Work directories of runs, names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders.",

@@ -27,10 +27,10 @@ import numpy as np
 from common import ROOT, print_report, rates, read_config
 from ml_collections import ConfigDict
 
+from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
-from cliptail_jax.objectives import make_objective, validate
-from cliptail_jax.parallel.host_memory import keep_freed_memory
+from cliptail_jax.objectives import make_objective, typed_config
 from cliptail_jax.parallel.sharding import to_devices
 from cliptail_jax.planning.measuring import start
 from cliptail_jax.planning.synthetic import random_batch, synthetic_variant
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if encoder:
         config.model.text.update({"name": options.frozen_text, "vocab_size": encoder["vocab_size"]})
         config.freeze = ("text.transformer",)
-    validate(config)
+    config = typed_config(config)
     variant = synthetic_variant(STEPS_PER_EPOCH * config.batch_size, options.classes)
     objective = make_objective(config, variant, shapes_only=True)
     mesh, state, train_step = start(objective)

@@ -11,7 +11,7 @@ from cliptail_jax.config.program import config_values, flag_error
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
-from cliptail_jax.objectives import FIELDS, base_config, validate
+from cliptail_jax.objectives import FIELDS, base_config, typed_config
 from configs import clip, dino, sup, zero_shot
 from tests.forked_programs import run_forked
 
@@ -22,7 +22,7 @@ DINO = {"objective": "dino", "data.resize": "step"}
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_of_every_family_is_valid(preset):
     for family in (sup, clip, dino):
-        validate(family.get_config(f"data={preset}"))
+        typed_config(family.get_config(f"data={preset}"))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_wrong_value_is_named_with_its_key(changes, complaint):
     config = base_config()
     config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=complaint):
-        validate(config)
+        typed_config(config)
 
 
 def test_groups_that_share_batch_statistics_lie_within_a_micro_batch():
@@ -91,7 +91,7 @@ def test_groups_that_share_batch_statistics_lie_within_a_micro_batch():
 
 def test_published_models_are_not_trained():
     with pytest.raises(UserError, match="'objective' is 'zero_shot'.* evaluated with cliptail_jax.evaluate"):
-        validate(zero_shot.get_config())
+        typed_config(zero_shot.get_config())
 
 
 def test_unknown_and_missing_keys_are_named():
@@ -99,11 +99,11 @@ def test_unknown_and_missing_keys_are_named():
     config.optimizer.learning_rte = 0.1
     similar = "unknown config key 'optimizer.learning_rte' .did you mean optimizer.learning_rate"
     with pytest.raises(UserError, match=similar):
-        validate(config)
+        typed_config(config)
     config = base_config().unlock()
     del config.optimizer.sgd["momentum"]
     with pytest.raises(UserError, match="'optimizer.sgd.momentum' is missing"):
-        validate(config)
+        typed_config(config)
 
 
 @pytest.mark.parametrize("value", ["many", True])
@@ -112,7 +112,7 @@ def test_a_value_of_another_type_is_named(value):
     with config.ignore_type():
         config.batch_size = value
     with pytest.raises(UserError, match=f"'batch_size' is {value!r}; its type is int"):
-        validate(config)
+        typed_config(config)
 
 
 def test_how_often_and_where_a_run_writes_is_incidental():

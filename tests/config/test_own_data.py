@@ -6,7 +6,7 @@ from PIL import Image
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.build import build
 from cliptail_jax.errors import UserError
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import typed_config
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def data_dir(tmp_path_factory):
 def test_the_recipe_follows_from_the_size_of_images_unless_it_is_given(arguments, size, is_small, data_dir):
     for family in ("sup", "clip", "dino"):
         config = load_config(f"{family}:{arguments},data_dir={data_dir}")
-        validate(config)
+        typed_config(config)
         assert config.data.image_size == size and config.data.data_dir == str(data_dir)
         assert (config.model.image.name == "basic_resnet") == is_small
 

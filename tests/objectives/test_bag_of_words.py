@@ -25,7 +25,16 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.runs import open_run
 from configs import clip
 from tests.evaluation.plain_evaluation import plain_features
-from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps, trained_anew
+from tests.synthetic import (
+    CLASSES,
+    assert_close,
+    masked_noise,
+    mesh_of,
+    sections,
+    sgd_config,
+    train_steps,
+    trained_anew,
+)
 
 BATCH, VOCABULARY, MOST = 16, 30, 6
 
@@ -123,12 +132,10 @@ def run(make_config, tmp_path_factory):
 
 def test_a_continued_run_has_the_words_that_it_began_with(run):
     config, workdir = run
-    again = make_objective(config, synthetic_variant(320, 3))
-    again.open_text(workdir)
-    assert len(again.read) == len(open_run(workdir).tokenizer) and again.describe_model()["head"]["classes"] == len(
-        again.read
-    )
-    np.testing.assert_array_equal(again.read.weights, open_run(workdir).tokenizer.weights)
+    again = make_objective(sections(config), synthetic_variant(320, 3), workdir)
+    words = open_run(workdir).tokenizer
+    assert len(again.text.read) == len(words) == again.describe_model()["head"]["classes"]
+    np.testing.assert_array_equal(again.text.read.weights, words.weights)
     (*_, summary) = read_lines(workdir / "eval/glyphs_test/summary.jsonl")
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == summary["top1"]
 
@@ -152,10 +159,9 @@ def test_a_run_is_not_for_open_clip(run, tmp_path):
         export(run[1], tmp_path / "out")
 
 
-def test_captions_that_are_all_the_same_are_refused(make_config, tmp_path):
-    objective = make_objective(make_config(), synthetic_variant(320, 1))
+def test_captions_that_are_all_the_same_are_refused(make_config):
     with pytest.raises(UserError, match="all 320 captions have the same words.*words.idf=False"):
-        objective.open_text(tmp_path)
+        make_objective(sections(make_config()), synthetic_variant(320, 1))
 
 
 CAPTIONS = ("A red fox!", "a fox, a Fox", "a red sea", "two", "sea &amp; fox a")

@@ -24,7 +24,16 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.pretrained.published_clip import load
 from configs import clip, zero_shot
-from tests.synthetic import CLASSES, assert_close, masked_noise, mesh_of, sgd_config, train_steps, trained_anew
+from tests.synthetic import (
+    CLASSES,
+    assert_close,
+    masked_noise,
+    mesh_of,
+    sections,
+    sgd_config,
+    train_steps,
+    trained_anew,
+)
 
 BATCH, DIM = 24, 5
 ALL = np.ones(BATCH, bool)
@@ -136,12 +145,10 @@ def test_the_longest_caption_is_rounded_up_to_a_tile(context, cut):
 
 
 @pytest.fixture
-def objective(clip_config, tmp_path):
+def objective(clip_config):
     def make(**fields):
         clip_config.update_from_flattened_dict({"model.text.context_length": 77, **fields})
-        made = make_objective(clip_config, synthetic_variant(160, CLASSES))
-        made.open_text(tmp_path)
-        return made
+        return make_objective(sections(clip_config), synthetic_variant(160, CLASSES))
 
     return make
 
@@ -149,7 +156,7 @@ def objective(clip_config, tmp_path):
 def test_features_and_gradients_are_those_of_padded_captions(objective):
     run = objective()
     captions = run.variant.captions(range(32), epoch=0)
-    cut, padded = run.read(captions), run.read_prompts(captions)
+    cut, padded = run.text.read(captions), run.text.read_prompts(captions)
     assert (cut.shape, padded.shape) == ((32, 16), (32, 77))
     model = run.build_model(nnx.Rngs(0))
 
@@ -166,7 +173,7 @@ def test_features_and_gradients_are_those_of_padded_captions(objective):
 @pytest.mark.parametrize("fields", [{"model.text.name": "bert"}, {"data.captions.resample": True}])
 def test_towers_that_read_padding_and_captions_that_change_are_not_cut(objective, fields):
     run = objective(**fields)
-    assert run.read(run.variant.captions(range(4), epoch=0)).shape == (4, 77)
+    assert run.text.read(run.variant.captions(range(4), epoch=0)).shape == (4, 77)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +206,7 @@ def test_devices_blocks_and_micro_batches_compute_what_one_device_does(plain, ma
 
 
 def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_config):
-    objective = make_objective(make_config(), synthetic_variant(320, CLASSES))
+    objective = make_objective(sections(make_config()), synthetic_variant(320, CLASSES))
     same, mask = jnp.ones((32, 4)), jnp.ones(32, bool)
     loss = jax.jit(lambda bias: sigmoid_loss(same, same, jnp.float32(0), bias, mask, mesh_of(1)))
     assert min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301)) == pytest.approx(

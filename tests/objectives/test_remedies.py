@@ -10,7 +10,7 @@ from flax import nnx
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.objectives.supervised import (
     class_margins,
     effective_number_weights,
@@ -188,7 +188,7 @@ def test_numbers_of_classes_are_those_of_closed_forms():
     "changes, complaint",
     [
         ({"loss.reweight_from": 2, "loss.class_weights": 0.9}, "reweight_from=2 leaves no epoch .*the run has 2 epochs"),
-        ({"loss.reweight_from": 1}, "loss.reweight_from is the start of loss.class_weights"),
+        ({"loss.reweight_from": 1}, "loss.reweight_from has no effect without loss.class_weights"),
         ({"loss.margin": 0.5, "head.kind": "linear"}, "loss.margin is a difference of cosine similarities"),
         ({"loss.logit_adjustment": -1.0}, "'loss.logit_adjustment' is -1.0; it must not be negative"),
         ({"loss.logit_adjustment": 1.0, "data.balanced_sampling": True}, "loss.logit_adjustment corrects .* set one of them"),
@@ -198,5 +198,5 @@ def test_numbers_of_classes_are_those_of_closed_forms():
 def test_a_remedy_that_cannot_be_is_refused_in_a_line(config, changes, complaint):
     config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=complaint):
-        validate(config)
+        typed_config(config)
         synthetic_objective(config, frequency=FREQUENCY)

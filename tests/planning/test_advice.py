@@ -18,6 +18,7 @@ from cliptail_jax.planning.synthetic import known_size, random_batch, synthetic_
 from cliptail_jax.planning.topologies import find_topology
 from cliptail_jax.pretrained import hub
 from configs import clip, sup
+from tests.synthetic import sections
 
 GB = 10**9
 
@@ -126,7 +127,7 @@ def test_published_towers_that_are_not_there_have_their_published_shapes(monkeyp
         raise UserError(f"{name} is not there")
 
     monkeypatch.setattr(hub, "fetch", fetch)
-    make = lambda config: make_objective(config, synthetic_variant(4096, 1000), shapes_only=True)  # noqa: E731
+    make = lambda config: make_objective(sections(config), synthetic_variant(4096, 1000), shapes_only=True)  # noqa: E731
     frozen = make(clip.get_config("data=imagenet_captions,text=frozen"))
     assert random_batch(frozen, 2, 1000)["text"].shape == (2, 512)  # the pooled outputs of OpenAI's RN50
     assert frozen.towers.text.quick_gelu and not frozen.towers.text.missing

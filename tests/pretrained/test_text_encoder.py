@@ -9,12 +9,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_models import CASES, assert_same, write_model
 
-from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import DIGESTS, read_lines
 from cliptail_jax.models.cosine import normalize
-from cliptail_jax.objectives import make_objective
+from cliptail_jax.objectives.image_text import TwoTowers, can_cache
 from cliptail_jax.pretrained import text_cache
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.text_cache import cached_text
@@ -22,6 +20,7 @@ from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_text_tower
 from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
+from tests.synthetic import sections
 
 DATA = Path(__file__).parents[1] / "data"
 WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"  # of glyphs' captions
@@ -181,10 +180,10 @@ def test_other_captions_weights_and_dtypes_have_entries_of_their_own(towers):
 )
 def test_what_changes_from_epoch_to_epoch_is_not_cached(bert_run, change):
     config = bert_run[0].copy_and_resolve_references()
-    variant = make_variant(open_splits("glyphs", config.data.data_dir, config.data.split), config.data)
-    assert make_objective(config, variant).can_cache()
+    towers = TwoTowers.open_towers(sections(config))
+    assert can_cache(sections(config), towers)
     config.update_from_flattened_dict(change)
-    assert not make_objective(config, variant).can_cache()
+    assert not can_cache(sections(config), towers)
 
 
 def test_unknown_texts_and_folders_that_cannot_be_written_are_named(towers, tmp_path, monkeypatch):

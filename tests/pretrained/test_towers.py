@@ -21,7 +21,7 @@ from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.text_towers import describe_text_tower
-from cliptail_jax.objectives import make_objective, validate
+from cliptail_jax.objectives import make_objective, typed_config
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import model, open_model
 from cliptail_jax.pretrained.export import export
@@ -36,6 +36,7 @@ from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from configs import clip
 from tests.saved_state import read_state, unfinish, without_last_step
+from tests.synthetic import sections
 
 DEVICES = 8
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
@@ -44,7 +45,7 @@ TEXT = {"output_dim": 16, "context_length": 10, "partial": False}
 
 def objective_of(config):
     data = config.data
-    return make_objective(config, make_variant(open_splits(data.name, data.data_dir, data.split), data))
+    return make_objective(sections(config), make_variant(open_splits(data.name, data.data_dir, data.split), data))
 
 
 def first_states(config):
@@ -222,7 +223,7 @@ def test_towers_are_held_to_the_rules_of_their_kind(sup_config, trained_run, pub
         objective_of(sup_config)
     sup_config.image.init, sup_config.accumulate_steps = str(published), 2  # a ViT has no batch norm
     sup_config.batch_norm.group_size = 0
-    validate(sup_config)
+    typed_config(sup_config)
     objective_of(sup_config)
 
 

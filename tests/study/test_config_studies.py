@@ -22,7 +22,7 @@ from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.experiments import catalogue, studies
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.study.__main__ import list_runs
 from cliptail_jax.study.check import check_study
 from cliptail_jax.study.replicates import replicates_of
@@ -221,7 +221,7 @@ def test_the_paper_has_170_names_of_163_different_trainings(configs):
 
 def test_every_run_is_valid_and_evaluated_each_epoch(configs):
     for config in configs.values():
-        validate(config)
+        typed_config(config)
         assert config.eval.every_epochs == 1 or not config.eval.sets
         assert config.eval.templates == "openai80" and config.eval.neural_collapse == bool(config.eval.sets)
 

@@ -9,7 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import DEVICE_MEMORY, UserError
-from cliptail_jax.parallel import host_cores
+from cliptail_jax.host import cores
 from cliptail_jax.study import measure, places, run, training
 from cliptail_jax.study.places import Place, environment_of, find_places, local_chips
 from cliptail_jax.transfer.program import TransferFailed
@@ -27,7 +27,7 @@ def machine(monkeypatch, tmp_path):
     def make(kind="cpu", chips=0):
         (tmp_path / "device0").touch()
         monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
-        monkeypatch.setattr(host_cores, "CPU_MAX", tmp_path / "no quota")
+        monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "no quota")
         monkeypatch.setattr(places, "DEVICE_FILES", [str(tmp_path / "device*")] if chips else [])
         counted = subprocess.CompletedProcess([], 0, f"a warning\n{kind} {chips}\n")
         monkeypatch.setattr(places.subprocess, "run", (lambda *arguments, **options: counted) if chips else None)

@@ -14,7 +14,7 @@ from cliptail_jax.datasets.known_sources import KnownSource, TransferSet
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.objectives import validate
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.log import Diverged
@@ -66,7 +66,7 @@ def test_the_grid_is_the_studys():
 def test_a_run_is_the_studys_recipe(config, model, opened):
     config.seed = 3
     run = run_config(Point(0.01, 1e-3), model, opened, config, whole=False)
-    validate(run)
+    typed_config(run)
     o, data = run.optimizer, run.data
     assert (o.name, o.sgd.momentum, o.sgd.nesterov, o.schedule, o.warmup_steps) == ("sgd", 0.9, True, "cosine_steps", 0)
     assert o.learning_rate == 0.01 and o.weight_decay == pytest.approx(0.1) and o.sgd.decay_vectors

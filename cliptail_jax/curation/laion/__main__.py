@@ -16,8 +16,8 @@ from pathlib import Path
 from cliptail_jax.curation.laion.match import match, select
 from cliptail_jax.curation.laion.parts import run_stage
 from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.outputs import add_overwrite
-from cliptail_jax.parallel.host_cores import usable_cores
 
 
 @command_line

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from cliptail_jax.parallel import host_cores
+from cliptail_jax.host import cores
 
 STEPS = """
 import resource
 import sys
-from cliptail_jax.parallel.host_memory import keep_freed_memory
+from cliptail_jax.host.memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
     keep_freed_memory()
@@ -52,7 +52,7 @@ def test_a_step_finds_the_memory_of_the_last_one():
 ])  # fmt: skip
 def test_a_containers_quota_bounds_the_cores(quota, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
-    monkeypatch.setattr(host_cores, "CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "cpu.max")
     if quota:
         (tmp_path / "cpu.max").write_text(f"{quota}\n", encoding="utf-8")
-    assert host_cores.usable_cores() == expected
+    assert cores.usable_cores() == expected
