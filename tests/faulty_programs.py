@@ -25,6 +25,7 @@ from cliptail_jax.train import train
 from cliptail_jax.transfer.program import TransferFailed, transfer
 from configs import transfer as transfer_config
 from tests.faults import Disk, Killed
+from tests.synthetic import sections
 
 VOLATILE = ("seconds", "images_per_second", "compile_seconds", "feature_seconds")
 
@@ -167,7 +168,7 @@ def programs(start: Start) -> dict[str, Program]:
         "export": Program(lambda workdir: export(start.run("clip"), workdir / "exported"), texts("exported/*")),
         "make_head": Program(head, texts("head.*")),
         "describe": Program(
-            lambda workdir: describe.export(open_variant(start.config("clip").data), workdir / "rows.tsv"),
+            lambda workdir: describe.export(open_variant(sections(start.config("clip")).data), workdir / "rows.tsv"),
             texts("*.tsv"),
         ),
     }

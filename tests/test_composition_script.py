@@ -21,6 +21,7 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.directory import finish, open_or_resume
 from configs import clip
+from tests.synthetic import sections
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SET = "glyphs:test@title"
@@ -103,7 +104,7 @@ def run(small_config, tmp_path_factory):
     """A finished run on titles of 12 of the glyphs, whose ranks are invented."""
     config, workdir = small_config(clip), tmp_path_factory.mktemp("composition") / "run"
     config.data.captions.words, config.eval.sets = ("title",), (SET,)
-    variant = open_variant(config.data)
+    variant = open_variant(sections(config).data)
     data = {"records": len(variant), "fingerprint": variant.fingerprint()}
     open_or_resume(workdir, plain(config), FIELDS, data, overwrite=False)
     opened, rng = open_pairs(SET, config.data.data_dir), np.random.default_rng(0)

@@ -15,6 +15,7 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.directory import finish, open_or_resume
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
+from tests.synthetic import sections
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 TRUE = np.array([-1.0, 1.5, 0.6])  # intercept, purity, images
@@ -56,7 +57,7 @@ def study(glyphs_dir, tmp_path_factory):
     config.data_dir = str(glyphs_dir)
     for name in ("clip", "clip_uniform_30", "clip_frequency_30", "sl_uniform_30"):
         run, folder = config.runs[name], workdir / "seed_0" / name
-        variant, values = open_variant(run.data), plain(run)
+        variant, values = open_variant(sections(run).data), plain(run)
         data = {"records": len(variant), "fingerprint": variant.fingerprint()}
         open_or_resume(folder, values, FIELDS, data, overwrite=False)
         write_frequency(folder / "class_frequency.tsv", variant.class_names, variant.class_frequency)
@@ -78,7 +79,7 @@ def test_counts_are_those_of_the_captions(purity, study, glyphs_dir):
     (run,) = (run for run in read_directory(study).runs if run.name == "clip_uniform_30")
     config = load_config("noise")
     config.data_dir = str(glyphs_dir)
-    variant, cells = open_variant(config.runs.clip_uniform_30.data), purity.cells_of(run)
+    variant, cells = open_variant(sections(config.runs.clip_uniform_30).data), purity.cells_of(run)
     named = np.array([variant.class_names.index(text) for text in variant.captions(range(len(variant)), epoch=0)])
     for c in range(len(variant.class_names)):
         assert cells.right[c] == np.sum((named == c) & (variant.labels == c))

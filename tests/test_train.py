@@ -22,7 +22,7 @@ from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_m
 from cliptail_jax.train import train
 from configs import sup
 from tests.saved_state import read_state, unfinish
-from tests.synthetic import devices
+from tests.synthetic import devices, sections
 
 DEVICES = 2
 STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
@@ -238,7 +238,10 @@ def test_a_stop_in_an_evaluation_leaves_it_to_the_next_session(sup_run, tmp_path
 
 def test_unreadable_images_are_left_out_up_to_a_share_and_then_stop_the_run(tmp_path, sup_config, monkeypatch, capsys):
     data = sup_config.data
-    stored, records = Source.encoded_images, make_variant(open_source("glyphs", data.data_dir, "train"), data).records
+    stored, records = (
+        Source.encoded_images,
+        make_variant(open_source("glyphs", data.data_dir, "train"), sections(sup_config).data).records,
+    )
     broken = [records[0]]
     monkeypatch.setattr(
         Source,

@@ -32,7 +32,6 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.input.pipeline import evaluation_batches, num_steps_per_epoch, training_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import random_crop
-from cliptail_jax.objectives import base_config
 
 MOST_FILES = 2000
 MANY = 10**9  # steps: a measurement ends after some seconds
@@ -200,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs")
     options = parser.parse_args(arguments)
 
-    data = base_config().data
+    data = Data()
     if options.images:
         size = tuple(int(side) for side in options.enlarge.split("x")) if options.enlarge else None
         variant, batch_size, warm_up = make_variant(Folder(options.images, size), data), 64, WARM_UP
@@ -212,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "evaluation": ours_evaluating(variant, data, batch_size) | loops(encoded, centred, batch_size),
         }
     else:
-        data.update(dict(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True))
+        data = Data(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True)
         variant, batch_size = make_variant(open_source(options.data, options.data_dir, "train"), data), 128
         warm_up = num_steps_per_epoch(len(variant), batch_size, drop_last=False)  # fills the cache
         parts = {"crops": ours(variant, data, batch_size)}

@@ -35,7 +35,7 @@ from cliptail_jax.train import train
 from configs import clip, sup, zero_shot
 from tests.evaluation import plain_evaluation
 from tests.evaluation.plain_evaluation import unit
-from tests.synthetic import mesh_of, tiny, trained_anew
+from tests.synthetic import mesh_of, sections, tiny, trained_anew
 
 SET, FOLDER = "image_text/pairs:train", "image_text_pairs_train"
 IMAGES, CAPTIONS = 24, 60
@@ -125,7 +125,7 @@ def test_a_run_has_the_recalls_of_a_direct_computation_and_the_frequency_of_the_
     sizes = len(image_to_text), len(captions), CAPTIONS - len(captions)
     assert (line["images"], line["captions"], line["left_out"]) == sizes
 
-    variant = open_variant(config.data)
+    variant = open_variant(sections(config).data)
     training = [lemmas_of(caption) for caption in variant.captions(range(len(variant)), epoch=0)]
     counts = [min(sum(word in words for words in training) for word in lemmas_of(text)) for text in captions]
     np.testing.assert_array_equal(arrays["word_frequency"], counts)

@@ -84,7 +84,7 @@ def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_na
 def test_training_takes_the_wrong_labels_and_their_frequency(sup_config, rule):
     sup_config.data.update({"labels": {"noise": 0.5}, **rule})
     sup_config.loss.logit_adjustment = 1.0
-    objective = make_objective(sections(sup_config), open_variant(sup_config.data))
+    objective = make_objective(sections(sup_config), open_variant(sections(sup_config).data))
     batches = itertools.islice(make_batches(objective, 0), objective.steps_per_epoch)
     labels = np.concatenate([batch["labels"][batch["mask"]] for batch in batches])
     given, classes = objective.variant.given, len(objective.variant.class_names)

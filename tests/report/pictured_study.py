@@ -12,6 +12,7 @@ from configs import clip, sup
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.report.synthetic_pages import IMAGE, SCRIPT
 from tests.study.synthetic_studies import write_run
+from tests.synthetic import sections
 
 CLASSES = 12
 ON = "glyphs:test"
@@ -39,7 +40,7 @@ def predictions(kind: str, seed: int, labels: np.ndarray) -> np.ndarray:
 
 def write_pictured_run(workdir: Path, config, predicted) -> None:
     """The files of a finished run; `predicted` makes predictions from labels."""
-    variant = open_variant(config.data)
+    variant = open_variant(sections(config).data)
     labels = open_run_set(ON, 0, config.data, variant.class_names).variant.labels
     confusion = count_confusion(labels, predicted(labels), len(variant.class_frequency))
     of_data = (variant.class_names, variant.class_frequency, variant.fingerprint())

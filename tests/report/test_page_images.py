@@ -29,6 +29,7 @@ from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import entries, make, write_evaluations
 from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT
+from tests.synthetic import sections
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def originals(glyphs_dir, split):
 def test_training_images_are_those_of_the_run_with_their_captions(pictured_study, glyphs_dir):
     training = images_of(pictured_study).data["training"]
     assert training["of"] == "clip seed_0" and training["from"] == "glyphs:train"
-    data = configs(pictured_study, glyphs_dir)["clip"].data
+    data = sections(configs(pictured_study, glyphs_dir)["clip"]).data
     variant = make_variant(open_splits("glyphs", str(glyphs_dir), "train", data.class_names), data)
     every = originals(glyphs_dir, "train")
     for label, of_class in enumerate(training["classes"]):

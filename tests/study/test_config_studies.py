@@ -30,6 +30,7 @@ from configs import clip, sup
 from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart
 from tests import golden_configs
 from tests.golden_configs import STUDIES, what_trains
+from tests.synthetic import sections
 from tests.tfds_sets import prepare
 
 
@@ -115,15 +116,15 @@ def test_photographs_have_the_frequencies_of_a_table_in_three_orders(tmp_path):
     study.data_dir, study.frequency = str(tmp_path), str(tmp_path / "web.tsv")
     frequencies = {}
     for order in ("natural", "random", "reversed"):
-        data = study.runs[f"clip_{order}"].copy_and_resolve_references().data
-        data.match.n = 40
-        variant = open_variant(data)
+        config = study.runs[f"clip_{order}"].copy_and_resolve_references()
+        config.data.match.n = 40
+        variant = open_variant(sections(config).data)
         assert set(variant.captions(range(40), 0)) <= set(names)
         frequencies[order] = dict(zip(variant.class_names, variant.class_frequency.tolist()))
     assert [frequencies["natural"][name] for name in names] == [12, 12, 6, 5, 3, 1, 1, 0]
     assert [frequencies["reversed"][name] for name in names] == [0, 1, 1, 3, 5, 6, 12, 12]
     assert sorted(frequencies["random"].values()) == sorted(frequencies["natural"].values())
-    opened = open_run_set("imagenet_resized/32x32:validation", 0, data, tuple(frequencies["natural"]))
+    opened = open_run_set("imagenet_resized/32x32:validation", 0, sections(config).data, tuple(frequencies["natural"]))
     assert len(opened.variant) == 96 and set(opened.prompt_names) <= set(imagenet_names("imagenet1k_eval").values())
 
 

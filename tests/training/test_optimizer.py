@@ -10,7 +10,7 @@ from cliptail_jax.objectives import base_config
 from cliptail_jax.training.initialization import first_state
 from cliptail_jax.training.optimizer import FrozenUntil, learning_rate, make_optimizer
 from configs import clip
-from tests.synthetic import synthetic_objective
+from tests.synthetic import sections, synthetic_objective
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_what_is_held_starts_from_its_own_count_at_the_schedules_current_values(
     config.optimizer.update({"name": "adamw", "weight_decay": 0.4, "final_weight_decay": 0.2, "clip_norm": 1.0})
     config.optimizer.update({"schedule": "cosine_steps", "warmup_steps": 0})
     total, b1, b2, eps = 100, 0.9, 0.999, 1e-8
-    schedule = learning_rate(config.optimizer, 10, total)
-    optimizer = make_optimizer(config.optimizer, schedule, total, FrozenUntil("head.prototypes", steps))
+    schedule = learning_rate(sections(config).optimizer, 10, total)
+    optimizer = make_optimizer(sections(config).optimizer, schedule, total, FrozenUntil("head.prototypes", steps))
     params = {"head": {"prototypes": jnp.ones((1, 2)), "kernel": jnp.ones((1, 2))}}
     state, random = optimizer.init(params), np.random.default_rng(0)
     direct = {name: [np.ones((1, 2)), 0.0, 0.0, 0] for name in params["head"]}
@@ -172,7 +172,7 @@ def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
 
     params = as_params({path: p for path, (p, *_) in direct.items()})
     frozen = FrozenUntil("head.weight", held) if held else None
-    optimizer = make_optimizer(config.optimizer, lambda _: 0.1, 10, frozen)
+    optimizer = make_optimizer(sections(config).optimizer, lambda _: 0.1, 10, frozen)
     state, update = optimizer.init(params), jax.jit(optimizer.update)
     for step in range(4):
         gradients = {path: random.normal(size=shape) for path, shape in shapes.items()}

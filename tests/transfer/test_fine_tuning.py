@@ -24,6 +24,7 @@ from cliptail_jax.transfer.fine_tuning import Point, at_point, fine_tune, valida
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.program import transfer
 from cliptail_jax.transfer.sets import OpenedTransferSet, open_transfer_set
+from tests.synthetic import sections
 
 SET = "colours:train:test"
 
@@ -81,7 +82,7 @@ def test_a_run_is_the_studys_recipe(config, model, opened):
 
 def test_training_and_validation_images_are_parts_of_the_training_images(config, model, opened):
     run = run_config(Point(0.1, 0.0), model, opened, config, whole=False)
-    trained = make_variant(open_splits("colours", run.data.data_dir, run.data.split), run.data)
+    trained = make_variant(open_splits("colours", run.data.data_dir, run.data.split), sections(run).data)
     held_out = validation_images(opened, config.seed)
     assert len(trained) == 80 and np.bincount(held_out.labels).tolist() == [4] * 5
     np.testing.assert_array_equal(np.sort([*trained.records, *held_out.records]), np.arange(100))
@@ -98,7 +99,7 @@ def test_a_validation_split_is_chosen_by_and_then_trained_on(config, model, open
     whole = run_config(Point(0.1, 0.0), model, three, config, whole=True)
     assert (whole.data.split, whole.data.held_out) == ("train+test", 0)
     joined = open_splits("colours", whole.data.data_dir, whole.data.split)
-    variant = make_variant(joined, whole.data)
+    variant = make_variant(joined, sections(whole).data)
     assert len(variant) == 150 and (joined.name, joined.split) == ("colours", "train+test")
     np.testing.assert_array_equal(variant.labels, np.concatenate([three.labels(s) for s in ("train", "test")]))
     of_test = open_source("colours", whole.data.data_dir, "test")
