@@ -19,6 +19,7 @@ import io
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from absl import flags
 from common import cpu_seconds, print_report, read_images
 from PIL import Image
 
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.input.pipeline import evaluation_batches, num_steps_per_epoch, training_batches
@@ -68,12 +70,11 @@ def enlarged(data: bytes, size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def ours(variant: Variant, data, batch_size: int) -> Sides:
+def ours(variant: Variant, data: Data, batch_size: int) -> Sides:
     """Our training batches, with every way to resize."""
 
     def start(changes: dict) -> Batches:
-        changed = data.copy_and_resolve_references()
-        changed.update(changes)
+        changed = replace(data, **changes)
         options = dict(seed=0, batch_size=batch_size, total_steps=MANY, workers=0, cache=data.cache)
         for batch in training_batches(variant, random_crop(changed, 0), None, **options):
             yield len(batch["images"])
@@ -89,7 +90,7 @@ def ours(variant: Variant, data, batch_size: int) -> Sides:
     return {name: lambda change=change: start(change) for name, change in ways.items()}
 
 
-def ours_evaluating(variant: Variant, data, batch_size: int) -> Sides:
+def ours_evaluating(variant: Variant, data: Data, batch_size: int) -> Sides:
     def start(**options) -> Batches:
         while True:
             preprocess = Preprocess(data.image_size, short_side=data.eval_resize)
