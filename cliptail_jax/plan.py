@@ -38,7 +38,7 @@ from cliptail_jax.objectives import describe_config, make_objective, typed_confi
 from cliptail_jax.outputs import check_writable_folder  # noqa: E402
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
 from cliptail_jax.planning.hints import hints  # noqa: E402
-from cliptail_jax.planning.measuring import Measured, measure_step  # noqa: E402
+from cliptail_jax.planning.measuring import MeasuredStep, measure_step  # noqa: E402
 from cliptail_jax.planning.program import CACHE  # noqa: E402
 from cliptail_jax.planning.report import CACHE_NOTE, NOTE, as_json, table, traffic_table  # noqa: E402
 from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_batch  # noqa: E402
@@ -121,7 +121,7 @@ def note_missing_cache() -> None:
         print(f"note: plans are not kept: {error}", file=sys.stderr)
 
 
-def described(plan_of: PlanOf, measured: Measured | None) -> Iterator[str]:
+def described(plan_of: PlanOf, measured: MeasuredStep | None) -> Iterator[str]:
     """The requested output for a topology; `plan_of` makes its plans."""
     options, plan = flags.FLAGS, plan_of({})
     if options.json:
@@ -150,7 +150,7 @@ def plan_safely(make: MakeObjective, topology: Topology, waiting: Callable[[], N
         ) from None
 
 
-def measure(make: MakeObjective) -> Measured:
+def measure(make: MakeObjective) -> MeasuredStep:
     """Time the step on the accelerators of this machine. Raises UserError if there are none."""
     if jax.default_backend() == "cpu":
         raise UserError("--measure: this machine has no accelerator that JAX sees; without --measure none is needed")

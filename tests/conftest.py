@@ -34,8 +34,8 @@ import pytest  # noqa: E402
 
 import tests.typechecking  # noqa: E402, F401
 
-# Before the package is imported; modules without shapes in their annotations need no hook, which takes time.
-jaxtyping.install_import_hook(tests.typechecking.modules_with_shapes(), "tests.typechecking.check")
+# Before the package is imported; modules that are not checked need no hook, which takes time.
+jaxtyping.install_import_hook(tests.typechecking.checked_modules(), "tests.typechecking.check")
 
 from configs import clip, dino, sup  # noqa: E402
 

@@ -1,46 +1,71 @@
 """Functions take what they need, not whole configs: their signatures show their dependencies, and notebooks can call them.
 
-Also: the tests check annotations, and the page of guarantees names tests that exist.
+Also: a type name has one meaning, the tests check annotations, and the page of guarantees names tests that exist.
 """
 
 import ast
+import collections
 import re
 from pathlib import Path
 
 import jaxtyping
 import numpy as np
 import pytest
+from beartype.roar import BeartypeCallHintParamViolation
+from ml_collections import ConfigDict
 
 from cliptail_jax.metrics.groups import group_means
+from cliptail_jax.parallel.sharding import make_mesh
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cliptail_jax"
 
 
-def whole_config_functions(tree: ast.AST) -> list[str]:
-    """The names of functions with a parameter `config` or `study` that is annotated as a ConfigDict."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [
-        function.name
-        for function in functions
-        for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-        if argument.arg in ("config", "study")
-        and argument.annotation is not None
-        and "ConfigDict" in ast.unparse(argument.annotation)
-    ]
+def untyped_annotations(tree: ast.AST) -> list[str]:
+    """The annotations of arguments, attributes and variables that contain ConfigDict, with the name of what they annotate."""
+    annotated = [node for node in ast.walk(tree) if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation]
+    return [ast.unparse(node) for node in annotated if "ConfigDict" in ast.unparse(node.annotation)]
 
 
-def test_few_functions_take_a_whole_config():
-    """The main programs and the objectives unpack the config."""
-    assert whole_config_functions(ast.parse("def f(config: ConfigDict | None): ...\ndef g(data: ConfigDict): ...")) == [
-        "f"
+def test_few_functions_take_untyped_configs():
+    """Programs turn their config into typed sections once; below them, functions take sections or values."""
+    assert untyped_annotations(ast.parse("def f(config: ConfigDict | None): ...\ndef g(data: Data): ...")) == [
+        "config: ConfigDict | None"
     ]
     found = [
-        f"{path.relative_to(PACKAGE)}:{name}"
+        f"{path.relative_to(PACKAGE)}: {annotation}"
         for path in PACKAGE.rglob("*.py")
-        for name in whole_config_functions(ast.parse(path.read_text()))
+        if path.relative_to(PACKAGE).parts[0] not in ("config", "experiments", "configs")
+        for annotation in untyped_annotations(ast.parse(path.read_text()))
     ]
-    assert len(found) <= 40, sorted(found)
+    assert len(found) <= 15, sorted(found)
+
+
+def test_a_type_name_has_one_meaning():
+    """Classes, and aliases of types, have names of their own in the whole package."""
+    defined = collections.defaultdict(list)
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(tree := ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                defined[node.name].append(path)
+        targets = [node.targets[0].id for node in tree.body if is_alias(node)]
+        for name in targets:
+            defined[name].append(path)
+    several = {name: [str(path.relative_to(ROOT)) for path in paths] for name, paths in defined.items() if paths[1:]}
+    assert not several
+
+
+def is_alias(node: ast.stmt) -> bool:
+    """Whether a statement assigns to a name in CapWords, as aliases of types have."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        return False
+    name = node.targets[0].id
+    return name[0].isupper() and not name.isupper()
+
+
+def test_a_function_of_the_package_refuses_an_untyped_section():
+    with pytest.raises(BeartypeCallHintParamViolation, match="axes"):
+        make_mesh(ConfigDict({"data": 1, "fsdp": 1}))
 
 
 def test_a_function_of_the_package_refuses_an_array_of_another_shape():

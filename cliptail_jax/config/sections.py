@@ -9,7 +9,7 @@ from cliptail_jax.errors import UserError
 
 Names = tuple[str, ...]
 Templates = OneOf("", *TEMPLATE_SETS)
-Prompts = Rule(
+PromptSource = Rule(
     lambda value: value in ("", *TEMPLATE_SETS) or value.endswith((".txt", ".json")),
     f"must be one of {', '.join(TEMPLATE_SETS)}, a .txt file of templates, or a .json file of prompts by class",
 )
@@ -58,7 +58,7 @@ class Evaluation(Section):
         str,
         "Prompt templates of zero-shot classifiers: a template set, a .txt file with one per line, or a .json file from class "
         "to prompts; '': each set's own.",
-        Prompts,
+        PromptSource,
     ] = ""
     captions: Annotated[
         Names,

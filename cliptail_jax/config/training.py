@@ -32,7 +32,7 @@ ShareRange = Rule(
 
 TwoOrMore = Rule(lambda keep: keep >= 2, "must be 2 or more, so that one is complete at any time")
 BlurRadius = Rule(lambda radius: 0 <= radius <= MAX_BLUR, f"must be between 0 and {MAX_BLUR} pixels")
-Blocks = Rule(lambda layers: layers and min(layers) >= 1, "must give every stage one block or more")
+BlocksOfStages = Rule(lambda layers: layers and min(layers) >= 1, "must give every stage one block or more")
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class ImageTower(Section):
     name: Annotated[
         str, "Kind of tower in cliptail_jax.models.image_towers, or a configuration of open_clip, such as 'ViT-B-16'."
     ] = "modified_resnet"
-    layers: Annotated[tuple[int, ...], "Blocks of each stage; of a ViT one number.", Blocks] = (3, 4, 6, 3)
+    layers: Annotated[tuple[int, ...], "Blocks of each stage; of a ViT one number.", BlocksOfStages] = (3, 4, 6, 3)
     width: Annotated[int, "Width of the first stage, or of a ViT.", Positive] = 64
     heads: Annotated[int, "Attention heads.", Positive] = 32
     patch_size: Annotated[int, "Side of a ViT's patches in pixels.", Positive] = 32

@@ -32,7 +32,7 @@ CONFIGS = {"clip": "clip", "sl": "sup", "dino": "dino"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class PaperRun:
     """A run with its name in the paper. Two runs of different families may be the same training."""
 
     method: str  # a key of CONFIGS
@@ -67,11 +67,11 @@ TOWERS = {
 }  # fmt: skip
 
 
-def with_towers(method: str, family: str, factors: Factors, towers: Iterable[str]) -> list[Run]:
+def with_towers(method: str, family: str, factors: Factors, towers: Iterable[str]) -> list[PaperRun]:
     """A run for each factor and text tower or head."""
     argument, words = TOWERS[method]
     return [
-        Run(method, family, factor, tower, {**arguments, argument: tower}, f"{changes}; {words[tower]}")
+        PaperRun(method, family, factor, tower, {**arguments, argument: tower}, f"{changes}; {words[tower]}")
         for factor, (arguments, changes) in factors.items()
         for tower in towers
     ]
@@ -81,8 +81,10 @@ clip = functools.partial(with_towers, "clip")
 sup = functools.partial(with_towers, "sl")
 
 
-def dino(family: str, factors: Factors) -> list[Run]:
-    return [Run("dino", family, factor, "", arguments, changes) for factor, (arguments, changes) in factors.items()]
+def dino(family: str, factors: Factors) -> list[PaperRun]:
+    return [
+        PaperRun("dino", family, factor, "", arguments, changes) for factor, (arguments, changes) in factors.items()
+    ]
 
 
 in_captions = functools.partial(dict, data="imagenet_captions")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from cliptail_jax.experiments.catalogue import Run
+from cliptail_jax.experiments.catalogue import PaperRun
 from cliptail_jax.experiments.training import ALL_TEXT
 
 Cells = tuple[str, ...] | None  # None for a run that the figure does not show
@@ -35,7 +35,7 @@ PLACES = {concepts: place for place, concepts in enumerate(CONCEPTS.values())}
 PLACES |= {"on ImageNet": 1, "on ImageNet, batch 512": 1}
 
 
-def figures(runs: Iterable[tuple[str, Run]]) -> dict[str, dict]:
+def figures(runs: Iterable[tuple[str, PaperRun]]) -> dict[str, dict]:
     """The figures that show at least two of the runs, as `cliptail_jax.study.sheets` takes them.
 
     `runs` are pairs of a run's name in the paper and the run; a name may occur several times.
@@ -49,12 +49,12 @@ def figures(runs: Iterable[tuple[str, Run]]) -> dict[str, dict]:
     return found
 
 
-def corpora(run: Run) -> Cells:
+def corpora(run: PaperRun) -> Cells:
     if run.family in ("distribution", "concept_set") and run.tower == "random" and run.factor in CORPORA:
         return "imagenet+imagenet_v2", run.method.upper(), CORPORA[run.factor], "RN50"
 
 
-def captions_vocabulary(run: Run) -> Cells:
+def captions_vocabulary(run: PaperRun) -> Cells:
     if run.method == "clip" and run.family in ("captions", "figures") and run.tower in HEADS:
         texts = run.arguments.get("captions", ALL_TEXT)
         texts = "all text" if texts == ALL_TEXT else texts.replace("title+tags+description", "all text")
@@ -64,31 +64,31 @@ def captions_vocabulary(run: Run) -> Cells:
         return "SL by vocabulary", HEADS[run.tower], f"{size}{SAMPLING[sampling]}"
 
 
-def scale(run: Run) -> Cells:
+def scale(run: PaperRun) -> Cells:
     is_supervised = run.method == "sl" and run.factor == "laionet"  # all of LAIONet, as that of the family scale
     if run.family == "scale" or is_supervised:
         return (GROUP[run.method, run.tower],)
 
 
-def diversity(run: Run) -> Cells:
+def diversity(run: PaperRun) -> Cells:
     if run.family == "diversity":
         return GROUP[run.method, run.tower], str(run.arguments["threshold"]), "similarity threshold"
     if run.method == "clip" and run.family in ("imbalance", "distribution"):
         return GROUP[run.method, run.tower], CORPORA[run.factor], "class frequencies"
 
 
-def open_world(run: Run) -> Cells:
+def open_world(run: PaperRun) -> Cells:
     if run.family in ("concept_set", "figures", "distribution") and run.factor in CONCEPTS:
         return "imagenet100", GROUP[run.method, run.tower], CONCEPTS[run.factor]
 
 
-def trimmed_tail(run: Run) -> Cells:
+def trimmed_tail(run: PaperRun) -> Cells:
     if run.family == "trimmed_tail":
         sampled = ", vocabulary sampled" if "vocabulary" in run.arguments else ""
         return (GROUP[run.method, run.tower] + sampled,)
 
 
-def transfer(run: Run) -> Cells:
+def transfer(run: PaperRun) -> Cells:
     if run.method != "dino":
         return None
     if run.arguments["data"] == "imagenet2012":

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.experiments.catalogue import Run
+from cliptail_jax.experiments.catalogue import PaperRun
 from cliptail_jax.experiments.training import ALL_TEXT, PROTOTYPES, SMALL_PROTOTYPES
 
 # The families that make sense on small images. The claims on trimmed tails need frozen heads and towers, which these runs
@@ -35,7 +35,7 @@ def available(families: Sequence[str], preset: str, skip_others: bool) -> list[s
     return known
 
 
-def has_counterpart(run: Run) -> bool:
+def has_counterpart(run: PaperRun) -> bool:
     """Whether a run needs no published towers or heads, WordNet's synsets or ImageNet."""
     return (
         run.tower in ("", "random")
@@ -44,7 +44,7 @@ def has_counterpart(run: Run) -> bool:
     )
 
 
-def counterpart(run: Run, preset: str) -> Run:
+def counterpart(run: PaperRun, preset: str) -> PaperRun:
     """The run on small images, with fewer classes, prototypes and images, and sizes reduced in proportion."""
     arguments = dict(run.arguments)
     if run.family == "captions":  # the captions of other families are class names

@@ -20,7 +20,9 @@ from jaxtyping import Float, Int
 from cliptail_jax.metrics.similarity import unit
 
 BLOCK = 1024  # samples converted to float64 at a time
-Blocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"]]]  # of features and their classes
+FeatureBlocks = Iterator[
+    tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"]]
+]  # of features and their classes
 
 
 class NeuralCollapse(NamedTuple):
@@ -55,7 +57,7 @@ def neural_collapse(
     """
     present, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
 
-    def blocks() -> Blocks:
+    def blocks() -> FeatureBlocks:
         for start in range(0, len(labels), BLOCK):
             block = slice(start, start + BLOCK)
             yield features[block].astype(np.float64), classes[block]
@@ -70,7 +72,7 @@ def neural_collapse(
 
 
 def _means_and_similarity(
-    blocks: Blocks, sizes: Int[np.ndarray, " present"], dim: int
+    blocks: FeatureBlocks, sizes: Int[np.ndarray, " present"], dim: int
 ) -> tuple[Float[np.ndarray, "present dim"], Float[np.ndarray, " present"]]:
     from scipy.sparse import csr_array  # which is slow to import
 
@@ -90,7 +92,7 @@ def _means_and_similarity(
 
 
 def _nc1(
-    blocks: Blocks, means: Float[np.ndarray, "present dim"], centred: Float[np.ndarray, "present dim"]
+    blocks: FeatureBlocks, means: Float[np.ndarray, "present dim"], centred: Float[np.ndarray, "present dim"]
 ) -> Float[np.ndarray, " present"]:
     """NC1 of each class times the number of samples."""
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)

@@ -18,7 +18,7 @@ STEPS = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class MeasuredStep:
     """Measurements of a training step.
 
     Attributes:
@@ -43,7 +43,7 @@ def start(objective: Objective) -> tuple[Mesh, TrainState, Callable]:
     return mesh, state, jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
 
 
-def measure_step(objective: Objective) -> Measured:
+def measure_step(objective: Objective) -> MeasuredStep:
     """Time the training step of the objective's run."""
     mesh, state, train_step = start(objective)
     batch_size, classes = objective.config.batch_size, len(objective.variant.class_names)
@@ -58,4 +58,4 @@ def measure_step(objective: Objective) -> Measured:
     seconds = (time.perf_counter() - began) / STEPS
     device = mesh.devices.flat[0]
     peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
-    return Measured(f"{mesh.size} × {device.device_kind}", batch_size, seconds, peak)
+    return MeasuredStep(f"{mesh.size} × {device.device_kind}", batch_size, seconds, peak)

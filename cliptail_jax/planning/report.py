@@ -7,7 +7,7 @@ from typing import Any
 
 from cliptail_jax.planning.bounds import binding, step_seconds
 from cliptail_jax.planning.compiling import Plan
-from cliptail_jax.planning.measuring import Measured
+from cliptail_jax.planning.measuring import MeasuredStep
 from cliptail_jax.runs.tables import markdown_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
@@ -24,7 +24,7 @@ CACHE_NOTE = (
 
 
 def as_json(
-    plan: Plan, versions: Mapping[str, str], measured: Measured | None, traffic: bool = False
+    plan: Plan, versions: Mapping[str, str], measured: MeasuredStep | None, traffic: bool = False
 ) -> dict[str, Any]:
     """One line of `plan --json`; numbers are per chip and step. `traffic` adds the arrays that are moved and exchanged."""
     about, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
@@ -51,7 +51,7 @@ def as_json(
     }
 
 
-def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: Measured | None = None) -> str:
+def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: MeasuredStep | None = None) -> str:
     """The plan in Markdown, with hints on what would help and the measurement on this machine, if there are any.
 
     `price` is the price of a chip-hour in dollars; 0 for none.
@@ -97,7 +97,7 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
     return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
 
 
-def measurement(measured: Measured) -> str:
+def measurement(measured: MeasuredStep) -> str:
     """Time, speed and memory of a step, such as '31.2 ms, 8,205 images/s, peak 10.4 GB'."""
     speed = f"{1000 * measured.seconds:.3g} ms, {measured.batch_size / measured.seconds:,.0f} images/s"
     return speed + (f", peak {size(measured.peak)}" if measured.peak else "")

@@ -29,7 +29,7 @@ from cliptail_jax.runs.checkpoints import newest_valid_step
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.runs.records import LogLine, RunDocument, TrainingData
 
-Values = Mapping[str, Any]  # of a config, by dotted key
+FlatConfig = Mapping[str, Any]  # of a config, by dotted key
 METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
 WORD_FREQUENCY = "word_frequency.tsv"  # in how many of the training captions each word occurs
@@ -51,7 +51,7 @@ FILES = (
 
 
 def open_or_resume(
-    workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any], overwrite: bool
+    workdir: Path, values: FlatConfig, fields: Iterable[Field], data: Mapping[str, Any], overwrite: bool
 ) -> None:
     """Make `workdir` the run of a config, or continue it.
 
@@ -74,13 +74,13 @@ def open_or_resume(
         multihost_utils.sync_global_devices("opened")
 
 
-def continues(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any]) -> bool:
+def continues(workdir: Path, values: FlatConfig, fields: Iterable[Field], data: Mapping[str, Any]) -> bool:
     """Whether `workdir` contains a run of this config and data, which `open_or_resume` would continue."""
     found = jax.process_index() == 0 and (workdir / CONFIG).exists() and not obstacle_to(workdir, values, fields, data)
     return broadcast_from_first(found)
 
 
-def obstacle_to(workdir: Path, values: Values, fields: Iterable[Field], data: Mapping[str, Any]) -> str:
+def obstacle_to(workdir: Path, values: FlatConfig, fields: Iterable[Field], data: Mapping[str, Any]) -> str:
     """The reason why a run of this config and data cannot continue the one in `workdir`; '' if it can."""
     try:
         check_digests(workdir)
@@ -124,7 +124,7 @@ def foreign_file(workdir: Path) -> str:
     return next((name for name in (*FOLDERS, *FILES, *OF_STUDIES) if (workdir / name).exists()), "")
 
 
-def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:
+def prepare_directory(workdir: Path, values: FlatConfig, replace: bool) -> None:
     """Write config.json, after removing another run's files if `replace`."""
     if replace:
         for name in FOLDERS:
@@ -138,7 +138,7 @@ def prepare_directory(workdir: Path, values: Values, replace: bool) -> None:
     write_json(workdir / CONFIG, {"config": values, **provenance()})
 
 
-def difference_to(workdir: Path, values: Values, fields: Iterable[Field]) -> str:
+def difference_to(workdir: Path, values: FlatConfig, fields: Iterable[Field]) -> str:
     """Up to three fields in which the config of the run in `workdir` has other values; '' for none, or no run.
 
     `fields` are the fields of a training config. Only fields that affect training count. A field that was added after
@@ -168,7 +168,7 @@ def finish(workdir: Path, step: int, seconds: float, spent: Mapping[str, float] 
     write_digests(workdir, FILES)
 
 
-def is_finished(workdir: Path, values: Values, fields: Iterable[Field]) -> bool:
+def is_finished(workdir: Path, values: FlatConfig, fields: Iterable[Field]) -> bool:
     """Whether `workdir` contains the run of the config with these values, trained to its end.
 
     False if one of its files is damaged, which `open_or_resume` reports, or its last checkpoint is corrupt. The checkpoints may

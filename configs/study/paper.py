@@ -99,7 +99,7 @@ def get_config(arg: str = ""):
     return study_of(title, config_strings(runs), claims, sheets.figures(runs.values()), preset)
 
 
-def config_strings(runs: Mapping[str, tuple[str, catalogue.Run]]) -> dict[str, str]:
+def config_strings(runs: Mapping[str, tuple[str, catalogue.PaperRun]]) -> dict[str, str]:
     """By the name of each run of a study, the config string that trains it alone; `runs` is the result of `runs_of`."""
     return {name: run.config for name, run in runs.values()}
 
@@ -111,7 +111,7 @@ def families_of(arg: str) -> tuple[list[str], str]:
     return expand_families(given.get("family", "vocabulary"), preset), preset
 
 
-def runs_of(families: list[str], preset: str) -> dict[str, tuple[str, catalogue.Run]]:
+def runs_of(families: list[str], preset: str) -> dict[str, tuple[str, catalogue.PaperRun]]:
     """By the name of each of their runs, the name of the first run that trains alike, and the run or its counterpart."""
     first = catalogue.first_names()
     runs = {run.name: (first[run.name], run) for run in catalogue.EVERY if run.family in families}
