@@ -4,14 +4,12 @@ scripts/parity has the same: timm_vit_families.py, timm_members.py and pretraine
 """
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
-from cliptail_jax.models import fastvit, open_clip, relpos, swin, timm_members, vitamin
+from cliptail_jax.models import fastvit, open_clip, timm_members, vitamin
 from cliptail_jax.models.convnext import CONVNEXTS
 
-RELPOS = timm_members.TIMM_VITS["vit_relpos_medium_patch16_cls_224"]
 SIZES = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "heads": 4, "inner": 128}
 
 
@@ -33,11 +31,6 @@ TIMM_VITS = {
     "siglip_parity_tanh_36": tiny("vit_so400m_patch16_siglip_256", inner=119, image_size=36),
     "mobileclip_vit_parity": tiny("vit_base_mci_224", table=timm_members.MOBILECLIP_VITS, patch_size=16),
     "token_vit_parity": tiny("vit_large_patch14_clip_224"),
-    "gap_vit_parity": tiny("vit_medium_patch16_gap_256"),
-    "relpos_parity": tiny(
-        "vit_relpos_medium_patch16_cls_224",
-        block=partial(RELPOS.block, attention=partial(relpos.Attention, inner=12)),
-    ),
 }
 
 
@@ -50,7 +43,6 @@ FASTVITS = {
     "fastvit_parity": fastvit.Size((1, 1, 2, 1), 8, is_large=False),
     "fastvit_parity_large": fastvit.Size((1, 1, 1, 1, 1), 8, is_large=True),
 }
-SWINS = {"swin_parity": swin.Size((2, 2), (2, 4), 8, window=4, image_size=32)}
 TINY_CONVNEXTS = {
     "convnext_parity": ((1, 2, 1, 1), (8, 12, 16, 24), 1e-6),
     "convnext_parity_d": ((1, 2, 1, 1), (8, 12, 16, 24), 1e-5),
@@ -63,7 +55,6 @@ ARCHITECTURES = {
 TABLES = (
     (vitamin.VITAMINS, VITAMINS),
     (fastvit.FASTVITS, FASTVITS),
-    (swin.SWINS, SWINS),
     (CONVNEXTS, TINY_CONVNEXTS),
     (open_clip._read_table("architectures.json"), ARCHITECTURES),
 )

@@ -41,17 +41,12 @@ def attend_dropping(
     heads: int,
     valid: Valid,
     dropout: Dropout,
-    bias: Float[Array, "1 heads length length"] | None = None,
 ) -> States:
-    """Multi-head scaled dot-product attention to the `valid` tokens, with dropout of the attention probabilities.
-
-    `bias` is added to their logits.
-    """
+    """Multi-head scaled dot-product attention to the `valid` tokens, with dropout of the attention probabilities."""
     dropping = dropout.key is not None
     attended = nnx.dot_product_attention(
         *(split_heads(x, heads) for x in (query, key, value)),
-        bias,
-        valid[:, None, None, :],
+        mask=valid[:, None, None, :],
         broadcast_dropout=False,  # published encoders use a mask for each example and head
         dropout_rng=dropout.key,
         dropout_rate=dropout.rate if dropping else 0.0,

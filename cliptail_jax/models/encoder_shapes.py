@@ -10,14 +10,12 @@ from typing import Any
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.bert import BertShape
 from cliptail_jax.models.m2m100 import M2M100Shape
-from cliptail_jax.models.mt5 import MT5Shape
 from cliptail_jax.models.open_clip import FLAG, POSITIVE, SIZE, TOKEN, Kind, check_keys, is_size
 
-Shape = BertShape | MT5Shape | M2M100Shape
+Shape = BertShape | M2M100Shape
 
 LAYERS = Kind("a number of layers from 1 to 1000", lambda value: is_size(value, 1000))
 EVEN = Kind("an even number from 4 to 2**24", lambda value: is_size(value) and value % 2 == 0 and value > 2)
-BUCKETS = Kind("a multiple of 4 up to 2**24", lambda value: is_size(value) and value % 4 == 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +26,11 @@ class EncoderKind:
       shape: the class of its sizes.
       fields: for each key of config.json, the field of that class and the supported values.
       fixed: the supported values of other keys that change the computation.
-      optional: keys that config.json may lack; the field then has its default.
     """
 
     shape: Callable[..., Shape]
     fields: Mapping[str, tuple[str, Container]]
     fixed: Mapping[str, Container]
-    optional: tuple[str, ...] = ()
 
 
 def _bert(counted_positions: bool) -> EncoderKind:
@@ -59,23 +55,6 @@ KINDS = {
     "bert": _bert(counted_positions=False),
     "roberta": _bert(counted_positions=True),
     "xlm-roberta": _bert(counted_positions=True),
-    "mt5": EncoderKind(
-        MT5Shape,
-        {
-            "vocab_size": ("vocab_size", SIZE),
-            "d_model": ("width", SIZE),
-            "num_layers": ("layers", LAYERS),
-            "num_heads": ("heads", SIZE),
-            "d_kv": ("head_width", SIZE),
-            "d_ff": ("inner", SIZE),
-            "relative_attention_num_buckets": ("buckets", BUCKETS),
-            "relative_attention_max_distance": ("max_distance", SIZE),
-            "layer_norm_epsilon": ("epsilon", POSITIVE),
-            "pad_token_id": ("pad_id", TOKEN),
-        },
-        {"feed_forward_proj": ("gated-gelu",), "is_decoder": (False,)},
-        optional=("relative_attention_max_distance",),
-    ),
     "m2m_100": EncoderKind(
         M2M100Shape,
         {
@@ -100,6 +79,6 @@ def encoder_shape(encoder: Mapping[str, Any]) -> Shape:
     kind = KINDS[name]
     values = {key: values for key, (_, values) in kind.fields.items()} | dict(kind.fixed)
     check_keys("config.json: ", {key: encoder[key] for key in values if key in encoder}, values)
-    if missing := [key for key in kind.fields if key not in encoder and key not in kind.optional]:
+    if missing := [key for key in kind.fields if key not in encoder]:
         raise UserError(f"the text encoder's config.json has no '{missing[0]}'")
-    return kind.shape(**{field: encoder[key] for key, (field, _) in kind.fields.items() if key in encoder})
+    return kind.shape(**{field: encoder[key] for key, (field, _) in kind.fields.items()})

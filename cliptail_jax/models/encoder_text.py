@@ -20,7 +20,7 @@ class EncoderText(nnx.Module):
     """A Hugging Face encoder, pooling of its states, and a projection to the features, as in open_clip.
 
     Args:
-      shape: the encoder's sizes: a `BertShape`, `MT5Shape` or `M2M100Shape`.
+      shape: the encoder's sizes: a `BertShape` or `M2M100Shape`.
       output_dim: the width of the features.
       pooler: one of POOLERS: the mean over all tokens but padding; the first token's state, with or without BERT's
         linear layer and tanh, which other encoders do not have; or the state of the last token that is not padding.

@@ -64,6 +64,6 @@ class NormedSwiGlu(nnx.Module):
 class PostNormBlock(Block):
     """Attention and MLP, each followed by layer norm and added to its input."""
 
-    def forward(self, x: States, *, positions: Angles | None) -> States:
-        x = x + self.norm1(self.attn(x, positions))
+    def forward(self, x: States, *, angles: Angles | None = None) -> States:
+        x = x + self.norm1(self.attn(x, angles))
         return x + self.norm2(self.mlp(x))

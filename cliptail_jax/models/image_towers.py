@@ -29,7 +29,6 @@ from cliptail_jax.models.open_clip import (
     image_size,
     named_architecture,
 )
-from cliptail_jax.models.swin import SWINS, Swin
 from cliptail_jax.models.timm_members import MOBILECLIP_VITS, TIMM_VITS
 from cliptail_jax.models.timm_vit import Member, TimmViT
 from cliptail_jax.models.transformer import head_width
@@ -38,7 +37,6 @@ from cliptail_jax.models.vitamin import VITAMINS, ViTamin
 
 VisionCfg = Mapping[str, Any]
 TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for a `vision_cfg` without them
-TIMM_PROJECTIONS = {"last": None, "behind": "linear", "none": "none"}  # the `timm_proj` of a `Member.projection`
 
 
 @dataclass(frozen=True)
@@ -210,16 +208,6 @@ def _build_fastvit(vision_cfg: VisionCfg, output_dim: int, **options) -> FastViT
     return FastViT(FASTVITS[vision_cfg["timm_model_name"]], output_dim, **options)
 
 
-def _build_swin(vision_cfg: VisionCfg, output_dim: int, **options) -> Swin:
-    name = vision_cfg["timm_model_name"]
-    size = SWINS[name]
-    if image_size(vision_cfg) != size.image_size:
-        raise UserError(
-            f"data.image_size: {name} takes images of {size.image_size} pixels only, not {image_size(vision_cfg)}"
-        )
-    return Swin(size, output_dim, projection_bias=bool(vision_cfg.get("timm_proj_bias")), **options)
-
-
 def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **options) -> VisionTransformer:
     width = vision_cfg.get("width", 768)
     attention_pool = None
@@ -284,18 +272,17 @@ def _timm_vits(members: Mapping[str, Member], has_batch_norm: bool) -> ImageTowe
 
     def values(vision_cfg: VisionCfg) -> dict[str, Container]:
         member = members[vision_cfg["timm_model_name"]]
-        pools = ("", member.pool) if member.projection == "behind" else (member.pool,)
-        return {"timm_pool": pools, "timm_proj": (TIMM_PROJECTIONS[member.projection],)}
+        return {"timm_pool": (member.pool,), "timm_proj": (None if member.projection else "none",)}
 
     def build(vision_cfg: VisionCfg, output_dim: int, **options) -> TimmViT:
-        name, bias = vision_cfg["timm_model_name"], vision_cfg.get("timm_proj_bias") or False
+        name = vision_cfg["timm_model_name"]
         member = members[name]
-        if member.projection == "none" and output_dim != member.width:
+        if not member.projection and output_dim != member.width:
             raise UserError(
                 f"{name} has features {member.width} wide, without a projection, not {output_dim}: set "
                 f"model.image.output_dim, or the configuration's embed_dim, to {member.width}"
             )
-        return TimmViT(member, output_dim, image_size(vision_cfg), projection_bias=bias, **options)
+        return TimmViT(member, output_dim, image_size(vision_cfg), **options)
 
     return ImageTower(
         build=build,
@@ -352,11 +339,5 @@ IMAGE_TOWERS = {
         timm_names=FASTVITS,
         values=lambda _: {"timm_pool": ("avg",), "timm_proj": (None,)},
         has_batch_norm=True,
-    ),
-    "swin": ImageTower(
-        build=_build_swin,
-        side_multiple=lambda _: 1,  # there is one size, which `_build_swin` checks
-        timm_names=SWINS,
-        values=lambda _: {"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
     ),
 }

@@ -1,4 +1,4 @@
-"""Text towers, built from open_clip's `text_cfg`: a transformer, or a Hugging Face encoder (BERT, mT5, ...)."""
+"""Text towers, built from open_clip's `text_cfg`: a transformer, or a Hugging Face encoder (BERT, NLLB, ...)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -15,7 +15,7 @@ from jax import Array
 from jaxtyping import Float, Float64
 
 from cliptail_jax.models.attention import States, attend, split_heads
-from cliptail_jax.models.layers import LayerScale, layer_norm, normal_linear
+from cliptail_jax.models.layers import layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.rotary import rotate
 from cliptail_jax.models.timm_layers import Mlp, QkvAttention
@@ -50,9 +50,8 @@ class BlockShape:
 class Attention(QkvAttention):
     """Self-attention with one projection for queries, keys and values, which may have rotary positions."""
 
-    def __init__(self, shape: BlockShape, *, use_bias: bool = True, dtype, rngs: nnx.Rngs):
-        options = {"last": partial(normal_linear, std=shape.output_std), "dtype": dtype, "rngs": rngs}
-        super().__init__(shape.width, shape.heads, qkv_bias=use_bias, **options)
+    def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):
+        super().__init__(shape.width, shape.heads, output_std=shape.output_std, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
         """The output for each token. `angles` are those of rotary positions."""
@@ -68,10 +67,9 @@ def mlp(shape: BlockShape, *, dtype, rngs: nnx.Rngs) -> Mlp:
 
 
 class Block(RematBlock):
-    """Attention and MLP, each preceded by layer norm and added to its input, perhaps multiplied by a learned scale.
+    """Attention and MLP, each preceded by layer norm and added to its input.
 
-    `attention` and `make_mlp` are called as `Attention` and `mlp`; the attention determines what the positions of a forward
-    pass are. `layer_scale` is the initial one; None for none.
+    `attention` and `make_mlp` are called as `Attention` and `mlp`.
     """
 
     def __init__(
@@ -80,7 +78,6 @@ class Block(RematBlock):
         *,
         attention: Callable[..., nnx.Module] = Attention,
         make_mlp: Callable[..., nnx.Module] = mlp,
-        layer_scale: float | None = None,
         dtype,
         rngs: nnx.Rngs,
     ):
@@ -89,13 +86,10 @@ class Block(RematBlock):
         self.attn = attention(shape, **options)
         self.norm2 = layer_norm(shape.width, epsilon=shape.epsilon, **options)
         self.mlp = make_mlp(shape, **options)
-        scaled = layer_scale is not None
-        self.ls1 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else nnx.identity
-        self.ls2 = LayerScale(shape.width, layer_scale, dtype=dtype) if scaled else nnx.identity
 
-    def forward(self, x: States, *, positions: Angles | tuple[int, int] | None) -> States:
-        x = x + self.ls1(self.attn(self.norm1(x), positions))
-        return x + self.ls2(self.mlp(self.norm2(x)))
+    def forward(self, x: States, *, angles: Angles | None = None) -> States:
+        x = x + self.attn(self.norm1(x), angles)
+        return x + self.mlp(self.norm2(x))
 
 
 class AttentionPool(nnx.Module):

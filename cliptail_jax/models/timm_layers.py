@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import normal_linear
@@ -17,7 +17,7 @@ MakeLinear = Callable[..., nnx.Linear]  # as `layers.normal_linear`
 class QkvAttention(nnx.Module):
     """Self-attention with one projection for queries, keys and values.
 
-    `layer` makes the linear layers, and `last` that of the outputs if it is another.
+    `output_std` is the standard deviation of the initial weights of the outputs.
     """
 
     def __init__(
@@ -26,18 +26,17 @@ class QkvAttention(nnx.Module):
         heads: int,
         *,
         qkv_bias: bool = True,
-        layer: MakeLinear = normal_linear,
-        last: MakeLinear | None = None,
+        output_std: float = 0.02,
         dtype,
         rngs: nnx.Rngs,
     ):
         self.heads = heads
-        self.qkv = layer(width, 3 * width, use_bias=qkv_bias, dtype=dtype, rngs=rngs)
-        self.proj = (last or layer)(width, width, dtype=dtype, rngs=rngs)
+        self.qkv = normal_linear(width, 3 * width, use_bias=qkv_bias, dtype=dtype, rngs=rngs)
+        self.proj = normal_linear(width, width, output_std, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: States, **options) -> States:
-        """The states after attention; `options` are those of `transformer.self_attend`."""
-        return self.proj(self_attend(self.qkv(x), self.heads, **options))
+    def __call__(self, x: States) -> States:
+        """The states after attention."""
+        return self.proj(self_attend(self.qkv(x), self.heads))
 
 
 class Mlp(nnx.Module):
@@ -64,10 +63,3 @@ class Mlp(nnx.Module):
 
     def __call__(self, x: Float[Array | np.ndarray, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         return self.fc2(self.activation(self.fc1(x)))
-
-
-def relative_index(height: int, width: int) -> Int[np.ndarray, "cells cells"]:
-    """The row of the difference of two cells of a grid in a table of all 2 height - 1 × 2 width - 1 differences."""
-    rows, columns = np.divmod(np.arange(height * width), width)
-    down, right = (x[:, None] - x + side - 1 for x, side in ((rows, height), (columns, width)))
-    return down * (2 * width - 1) + right

@@ -1,12 +1,11 @@
 """Sizes of timm's vision transformers, by name (github.com/huggingface/pytorch-image-models 1.0.31, eva.py,
-vision_transformer.py, vision_transformer_hybrid.py and vision_transformer_relpos.py)."""
+vision_transformer.py and vision_transformer_hybrid.py)."""
 
 from functools import partial
 
-from cliptail_jax.models import relpos
 from cliptail_jax.models.eva_blocks import KeysWithoutBias, NormedAttention, NormedSwiGlu, PostNormBlock
 from cliptail_jax.models.rotary import Rotary
-from cliptail_jax.models.timm_blocks import Attention, Block
+from cliptail_jax.models.timm_blocks import Block
 from cliptail_jax.models.timm_vit import Member
 
 _EVA01 = partial(Member, block=partial(Block, attention=KeysWithoutBias), eva_init=True)
@@ -15,24 +14,11 @@ _EVA02 = partial(
 )
 _EVA02_POST_NORM = partial(Member, block=partial(PostNormBlock, attention=KeysWithoutBias), eva_init=True)
 _PE_CORE = partial(Member, epsilon=1e-5, norm_before=True, pool="map", pool_heads=8, eva_init=True)
-_GAP = partial(
-    Member,
-    block=partial(Block, attention=partial(Attention, use_bias=False), layer_scale=1e-6),
-    class_token=False,
-    pool="avg",
-    projection="behind",
-)
-_RELPOS = partial(
-    Member,
-    block=partial(Block, attention=partial(relpos.Attention, inner=256), make_mlp=relpos.mlp, layer_scale=1e-6),
-    relative=True,
-    projection="behind",
-)
 
 
 def _siglips(start: str, sides: tuple[int, ...], *sizes: int, **options) -> dict[str, Member]:
     """SigLIP's members that differ in the size of the images alone. `start` is that of their names."""
-    shared = {"class_token": False, "pool": "map", "projection": "none", **options}
+    shared = {"class_token": False, "pool": "map", "projection": False, **options}
     return {f"{start}_{side}": Member(side, *sizes, **shared) for side in sides}
 
 
@@ -63,8 +49,6 @@ TIMM_VITS = {
     **_siglips("vit_so400m_patch16_siglip", (256, 384, 512), 16, 1152, 27, 16, 4304, activation="gelu_tanh"),
     **_siglips("vit_giantopt_patch16_siglip", (256, 384), 16, 1536, 40, 16, 6144, activation="gelu_tanh"),
     "vit_large_patch14_clip_224": Member(224, 14, 1024, 24, 16, 4096, epsilon=1e-5, norm_before=True),
-    "vit_medium_patch16_gap_256": _GAP(256, 16, 512, 12, 8, 2048),
-    "vit_relpos_medium_patch16_cls_224": _RELPOS(224, 16, 512, 12, 8, 2048),
 }
 # Those with batch norm, in the stem.
 MOBILECLIP_VITS = {

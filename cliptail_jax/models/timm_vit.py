@@ -2,8 +2,7 @@
 
 timm's class `Eva` has EVA-01 (Fang et al. 2022, arXiv 2211.07636), EVA-02 (arXiv 2303.11331, 2303.15389) and PE-Core
 (Bolya et al. 2025, arXiv 2504.13181); its class `VisionTransformer` has the others, such as SigLIP's (Zhai et al. 2023, arXiv
-2303.15343) and MobileCLIP's (Vasu et al. 2024, arXiv 2311.17049); the one with relative positions is in `relpos`. Stochastic
-depth (timm_drop_path) is not implemented.
+2303.15343) and MobileCLIP's (Vasu et al. 2024, arXiv 2311.17049). Stochastic depth (timm_drop_path) is not implemented.
 """
 
 import math
@@ -18,7 +17,7 @@ from jaxtyping import Float
 
 from cliptail_jax.models.attention import States
 from cliptail_jax.models.conv_stem import ConvStem
-from cliptail_jax.models.layers import Features, Grid, Images, Mask, conv, layer_norm, linear, normal_linear
+from cliptail_jax.models.layers import Features, Grid, Images, Mask, conv, layer_norm, normal_linear
 from cliptail_jax.models.positions import check_grid
 from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import AttentionPool, Block, BlockShape
@@ -40,10 +39,9 @@ class Member:
       conv_stem: whether patches are embedded by `ConvStem`.
       norm_before: whether layer norm precedes the blocks.
       rotary: rotary positions, in addition to the embedding; None for none.
-      relative: whether the blocks compute relative positions from the grid, and there is no embedding.
-      pool: 'token' is the class token, 'avg' the mean of the patches, 'map' attention pooling.
+      pool: 'token' is the class token, 'map' attention pooling.
       pool_heads, pool_inner: of attention pooling; None for those of the blocks.
-      projection: 'last' is the trunk's last layer, with bias; 'behind' follows the trunk; 'none' leaves the pooled state.
+      projection: whether a linear layer follows; otherwise, the pooled states are the features.
       eva_init: whether weights are initialized as in timm's `Eva`: those of projections into the residual stream are
         divided by √(2 i) in block i = 1, 2, ..., and the class token has the standard deviation 0.02, not 1e-6.
     """
@@ -62,25 +60,24 @@ class Member:
     conv_stem: bool = False
     norm_before: bool = False
     rotary: Rotary | None = None
-    relative: bool = False
     pool: str = "token"
     pool_heads: int | None = None
     pool_inner: int | None = None
-    projection: str = "last"
+    projection: bool = True
     eva_init: bool = False
 
 
 class Trunk(nnx.Module):
     """A transformer over patches, with positions that are embedded, and pooling; the last layer norm precedes pooling.
 
-    The positional embedding is that of square images of `image_size` pixels. With `output_dim`, a linear layer follows.
+    The positional embedding is that of square images of `image_size` pixels.
     """
 
     def __init__(
         self,
         member: Member,
         image_size: int,
-        output_dim: int | None,
+        output_dim: int,
         *,
         group_size: int,
         dtype,
@@ -97,11 +94,8 @@ class Trunk(nnx.Module):
             self.patch_embed = nnx.Dict(proj=conv(3, width, size, stride=size, use_bias=has_bias, **options))
         token_std = 0.02 if member.eva_init else 1e-6
         self.cls_token = nnx.Param(normal(token_std)(rngs.params(), (1, 1, width))) if member.class_token else None
-        if member.relative:
-            self.pos_embed = None
-        else:
-            positions = (image_size // member.patch_size) ** 2 + (member.class_token and member.token_has_position)
-            self.pos_embed = nnx.Param(normal(0.02)(rngs.params(), (1, positions, width)))
+        positions = (image_size // member.patch_size) ** 2 + (member.class_token and member.token_has_position)
+        self.pos_embed = nnx.Param(normal(0.02)(rngs.params(), (1, positions, width)))
         self.norm_pre = layer_norm(width, epsilon=epsilon, **options) if member.norm_before else nnx.identity
         shape = BlockShape(width, member.heads, member.inner, epsilon, member.activation)
         shapes = [shape] * member.layers
@@ -111,38 +105,32 @@ class Trunk(nnx.Module):
         self.norm = layer_norm(width, epsilon=epsilon, **options)
         pool_shape = replace(shape, heads=member.pool_heads or shape.heads, inner=member.pool_inner or shape.inner)
         self.attn_pool = AttentionPool(pool_shape, **options) if member.pool == "map" else None
-        self.head = normal_linear(width, output_dim, **options) if output_dim else nnx.identity
+        self.head = normal_linear(width, output_dim, **options) if member.projection else nnx.identity
 
     def __call__(self, images: Images, train: bool, mask: Mask | None) -> Float[Array, "batch output"]:
         embed = self.patch_embed
         patches = embed(images, train, mask) if self.member.conv_stem else embed.proj(images)
         _, rows, columns, width = patches.shape
         x = self.norm_pre(self._with_positions(patches))
-        rotary, positions = self.member.rotary, (rows, columns) if self.member.relative else None
-        if rotary:
-            positions = rotary.angles(rows, columns, width // self.member.heads)
+        rotary = self.member.rotary
+        angles = rotary.angles(rows, columns, width // self.member.heads) if rotary else None
         for block in self.blocks:
-            x = block(x, positions=positions)
+            x = block(x, angles=angles)
         return self.head(self._pooled(self.norm(x)))
 
     def _with_positions(self, patches: Grid) -> States:
         batch, rows, columns, width = patches.shape
-        x, token, positions = patches.reshape(batch, rows * columns, width), None, 0
-        if self.cls_token is not None:
-            token = jnp.broadcast_to(self.cls_token[...].astype(self.dtype), (batch, 1, width))
-        if self.pos_embed is not None:
-            positions = self.pos_embed[...].astype(self.dtype)
-            check_grid(rows, columns, math.isqrt(positions.shape[1]))
-        if token is None:
+        x, positions = patches.reshape(batch, rows * columns, width), self.pos_embed[...].astype(self.dtype)
+        check_grid(rows, columns, math.isqrt(positions.shape[1]))
+        if self.cls_token is None:
             return x + positions
+        token = jnp.broadcast_to(self.cls_token[...].astype(self.dtype), (batch, 1, width))
         if self.member.token_has_position:
             return jnp.concatenate([token, x], 1) + positions
         return jnp.concatenate([token, x + positions], 1)
 
     def _pooled(self, x: States) -> Float[Array, "batch width"]:
-        if self.attn_pool is not None:
-            return self.attn_pool(x)
-        return x[:, 0] if self.member.pool == "token" else x.mean(1)
+        return x[:, 0] if self.attn_pool is None else self.attn_pool(x)
 
 
 class TimmViT(nnx.Module):
@@ -154,7 +142,6 @@ class TimmViT(nnx.Module):
       member: timm's model.
       output_dim: the width of the features.
       image_size: the side in pixels of the images that the positional embedding is for.
-      projection_bias: whether a projection behind the trunk has a bias.
       group_size: that of `BatchNorm`, in a convolutional stem.
     """
 
@@ -164,21 +151,12 @@ class TimmViT(nnx.Module):
         output_dim: int,
         image_size: int,
         *,
-        projection_bias: bool = False,
         group_size: int = 0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        options = {"dtype": dtype, "rngs": rngs}
-        last = output_dim if member.projection == "last" else None
-        self.trunk = Trunk(member, image_size, last, group_size=group_size, **options)
-        self.head = nnx.Dict()
-        if member.projection == "behind":
-            self.head.proj = linear(member.width, output_dim, use_bias=projection_bias, **options)
+        self.trunk = Trunk(member, image_size, output_dim, group_size=group_size, dtype=dtype, rngs=rngs)
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""
-        x = self.trunk(images, train, mask)
-        for projection in self.head.values():
-            x = projection(x)
-        return x.astype(jnp.float32)
+        return self.trunk(images, train, mask).astype(jnp.float32)

@@ -182,5 +182,5 @@ class ViTamin(nnx.Module):
             check_grid(rows, columns, math.isqrt(positions.shape[1]))
             x = x + positions.astype(self.dtype)
         for block in self.trunk.blocks:
-            x = block(x, positions=None)
+            x = block(x)
         return self.head.proj(self.trunk.fc_norm(x.mean(1))).astype(jnp.float32)

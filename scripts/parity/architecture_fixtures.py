@@ -1,6 +1,8 @@
 """open_clip's named configurations as data of the package: cliptail_jax/models/architectures.json.
 
-Run it for a new version of open_clip. Raises ValueError for a configuration that is not supported.
+Run it for a new version of open_clip. Configurations whose towers are not supported are left out if open_clip publishes
+no weights for them, such as Swin, vit_relpos, vit_medium_patch16_gap and mT5 in open_clip 3.3. For others, ValueError is
+raised.
 """
 
 import json
@@ -15,9 +17,12 @@ from cliptail_jax.models import open_clip as our_open_clip
 def references(folder: Path) -> dict[str, str]:
     ours = Path(our_open_clip.__file__).parent / "architectures.json"
     known = json.loads(ours.read_text(encoding="utf-8"))
-    configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
-    for name, config in configs.items():
-        if error := unsupported(config):
+    have_weights, configs = {name for name, _ in open_clip.list_pretrained()}, {}
+    for name in open_clip.list_models():
+        config = open_clip.get_model_config(name)
+        if not (error := unsupported(config)):
+            configs[name] = config
+        elif name in have_weights:
             raise ValueError(f"{name}: {error}")
     names = [*(name for name in known if name in configs), *(name for name in configs if name not in known)]
     entries = {"source": known["source"]} | {name: configs[name] for name in names}

@@ -8,7 +8,7 @@ from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import check_model, image_size, named_encoder
 
 Config = dict[str, Any]
-DEPTHS = {"num_hidden_layers", "num_layers", "encoder_layers"}  # keys of Hugging Face encoders
+DEPTHS = {"num_hidden_layers", "encoder_layers"}  # keys of Hugging Face encoders
 
 
 def unsupported(config: Config) -> str:

@@ -11,10 +11,8 @@ from timm.models import register_model
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
 from timm.models.fastvit import FastVit, RepConditionalPosEnc
-from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
-from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from timm.models.vitamin import GeGluMlp, MbConvStages, VitCfg
 from torch import nn
 
@@ -31,10 +29,7 @@ PE_CORE = {
     "norm_layer": partial(LayerNorm, eps=1e-5),
 }
 WITHOUT_TOKEN = {"class_token": False, "ref_feat_shape": (4, 4), "mlp_ratio": 2.5}
-GAP = {"class_token": False, "qkv_bias": False, "init_values": 1e-6, "fc_norm": False, "global_pool": "avg"}
 SIGLIP = {"class_token": False}
-RELPOS = {"rel_pos_dim": 12, "qkv_bias": False, "class_token": True, "global_pool": "token"}
-SWIN = {"img_size": 32, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4}
 CONVNEXT = {"depths": (1, 2, 1, 1), "dims": (8, 12, 16, 24)}
 MIXERS, POSITIONS = ("repmixer",) * 3, partial(RepConditionalPosEnc, spatial_shape=(7, 7))
 FASTVIT = {
@@ -104,7 +99,6 @@ register_vit("pe_core_parity", Eva, mlp_ratio=4.0, ref_feat_shape=(3, 3), rope_g
 register_vit("pe_core_parity_without_token", Eva, **WITHOUT_TOKEN, **PE_CORE)
 register_vit("mobileclip_vit_parity", mobileclip_vit)
 register_vit("token_vit_parity", VisionTransformer, pre_norm=True, norm_layer=partial(LayerNorm, eps=1e-5))
-register_vit("gap_vit_parity", VisionTransformer, **GAP)
 register_vit("siglip_parity_32", VisionTransformer, **SIGLIP)
 # As timm's vit_so400m_patch16_siglip, with pixels that fill no patch.
 register_vit("siglip_parity_tanh_36", VisionTransformer, img_size=36, mlp_ratio=3.7362, act_layer="gelu_tanh", **SIGLIP)
@@ -112,10 +106,6 @@ register("vitamin_parity", vitamin)
 register("vitamin_parity_any_size", vitamin, pos_embed="none")  # as timm's vitamin_xlarge
 register("fastvit_parity", FastVit, lkc_use_act=True, **FASTVIT)
 register("fastvit_parity_large", FastVit, lkc_use_act=True, **FASTVIT_LARGE)
-register(
-    "swin_parity", SwinTransformer, pool_size=(4, 4), **SWIN
-)  # its second stage is one window, which is not shifted
-register("relpos_parity", VisionTransformerRelPos, **SIZES | RELPOS)
 PASSED = ("num_classes", "drop_path_rate")
 register("convnext_parity", ConvNeXt, passed=PASSED, pool_size=(2, 2), norm_eps=None, **CONVNEXT)
 register("convnext_parity_d", ConvNeXt, passed=PASSED, pool_size=(2, 2), norm_eps=1e-5, **CONVNEXT)  # convnext_xxlarge

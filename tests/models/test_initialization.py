@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from published_names import flat
 
-from cliptail_jax.models import fastvit, swin, vitamin
+from cliptail_jax.models import fastvit, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.build import initial_head
 from cliptail_jax.models.classifier import Classifier
@@ -18,8 +18,6 @@ from cliptail_jax.models.dino import DinoHead
 from cliptail_jax.models.fastvit import FastViT
 from cliptail_jax.models.m2m100 import M2M100, M2M100Shape
 from cliptail_jax.models.modified_resnet import ModifiedResNet
-from cliptail_jax.models.mt5 import MT5, MT5Shape
-from cliptail_jax.models.swin import Swin
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.timm_vit import TimmViT
 from cliptail_jax.models.vit import VisionTransformer
@@ -48,13 +46,6 @@ NORMAL = {
     r"eva/trunk/blocks/0/(attn/proj|mlp/fc2)/kernel": 0.02 / 2**0.5,
     r"eva/trunk/blocks/1/(attn/proj|mlp/fc2)/kernel": 0.02 / 4**0.5,
     r"(eva|conv_stem|siglip)/trunk/(blocks|attn_pool|head)/.*kernel": 0.02,
-    # T5's, by mesh-tensorflow; its attention logits are not divided by the root of the head's width
-    r"mt5/embed_tokens/embedding": 1,
-    r"mt5/.*/SelfAttention/q/kernel": (WIDTH * 20) ** -0.5,
-    r"mt5/.*/SelfAttention/([kv]/kernel|relative_attention_bias/embedding)": WIDTH**-0.5,
-    r"mt5/.*/SelfAttention/o/kernel": (4 * 20) ** -0.5,
-    r"mt5/.*/DenseReluDense/wi_\d/kernel": WIDTH**-0.5,
-    r"mt5/.*/DenseReluDense/wo/kernel": 64**-0.5,
     r"nllb/.*(embedding|kernel)": 0.02,
     r"dino/mlp/\d/kernel": 0.02,
     r"dino/prototypes": 400**-0.5,
@@ -63,10 +54,8 @@ NORMAL = {
 CONSTANT = {
     r"vitamin/.*/(conv\w*|expand|qkv|attn/proj|w\d|fc_norm|norm\d?|pre_norm)/bias": 0,
     r"fastvit/.*/(fc|mlp/fc\d|token_mixer/proj|norm|identity|bn)/bias": 0,
-    r"swin/.*/(qkv|attn/proj|fc\d)/bias": 0,
-    r"(swin|relpos)/.*/norm\d?/bias": 0,
-    r"(vitamin|fastvit|swin|relpos)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
-    r"(relpos|convnext)/.*/gamma": np.float32(1e-6),
+    r"(vitamin|fastvit)/.*/(fc_norm|norm\d?|pre_norm|identity|bn)/scale": 1,
+    r"convnext/.*/gamma": np.float32(1e-6),
     r"convnext/trunk/.*bias": 0,
     r"convnext/.*/scale": 1,
     r"fastvit/.*/gamma": np.float32(1e-5),
@@ -79,7 +68,7 @@ CONSTANT = {
     r"(eva|conv_stem|siglip)/trunk/(blocks|attn_pool|head)/.*bias": 0,
     r".*/var": 1,
     r".*/mean": 0,
-    r"(mt5|nllb)/.*/scale": 1,
+    r"nllb/.*/scale": 1,
     r"(nllb|dino)/.*/bias": 0,
     r"(clip|cosine)/logit_scale": np.float32(np.log(1 / 0.07)),
 }
@@ -87,9 +76,6 @@ NORMAL |= {  # timm's towers
     r"vitamin/trunk/(pos_embed|blocks/\d/(attn/(qkv|proj)|mlp/w\d)/kernel)": 0.02,
     r"fastvit/trunk/(head/fc|stages/3/blocks/\d/token_mixer/(qkv|proj))/kernel": 0.02,
     r"fastvit/trunk/stages/\d/blocks/\d/mlp/(conv/conv|fc1|fc2)/kernel": 0.02,
-    r"swin/trunk/layers/\d/(blocks/\d/(attn/(qkv|proj)|mlp/fc\d)|downsample/reduction)/kernel": 0.02,
-    r"swin/trunk/layers/\d/blocks/\d/attn/relative_position_bias_table": 0.02,
-    r"relpos/trunk/cls_token": 1e-6,
     r"convnext/trunk/.*kernel": 0.02,
     # convolutions, by the square root of 2 / (kernel's pixels × outputs of a group)
     r"vitamin/trunk/patch_embed/backbone/stem/conv\d/kernel": (2 / (9 * 8)) ** 0.5,
@@ -108,12 +94,6 @@ UNIFORM = {  # half the width of the interval
     r"(eva|siglip)/trunk/patch_embed/proj/bias": (3 * 8 * 8) ** -0.5,
     r"conv_stem/trunk/patch_embed/backbone/2/conv/bias": (8 * 2 * 2) ** -0.5,
     r"vitamin/trunk/patch_embed/backbone/pool/proj/bias": (9 * 12) ** -0.5,
-    r"swin/trunk/patch_embed/proj/bias": 48**-0.5,
-    r"relpos/trunk/patch_embed/proj/bias": 192**-0.5,
-    r"relpos/trunk/blocks/\d/(attn/proj|mlp/fc1)/bias": 32**-0.5,
-    r"relpos/trunk/blocks/\d/mlp/fc2/bias": 128**-0.5,
-    r"relpos/trunk/blocks/\d/attn/rel_pos/mlp/fc1/bias": 2**-0.5,
-    r"relpos/trunk/blocks/\d/attn/rel_pos/mlp/fc2/bias": 12**-0.5,
     r"fastvit/trunk/stages/3/pos_emb/pos_enc/bias": 1 / 7,
     r"fastvit/trunk/(final_conv|stages/2/downsample/proj/0)/se/fc2/bias": 8**-0.5,
     r"fastvit/trunk/final_conv/se/fc1/bias": 128**-0.5,
@@ -137,13 +117,10 @@ def parameters() -> dict[str, np.ndarray]:
         "convnext": ConvNeXt((1, 1), (8, 48), 16, projection="mlp", projection_bias=True, rngs=rngs),
         "vitamin": ViTamin(vitamin.Size((8, 12, 32), 2, 4, 32), 16, 32, rngs=rngs),
         "fastvit": FastViT(fastvit.Size((1, 0, 0, 1), 8, is_large=False), 16, rngs=rngs),
-        "swin": Swin(swin.Size((2, 2), (2, 4), 8, window=4, image_size=32), 16, rngs=rngs),
-        "relpos": TimmViT(TIMM_VITS["relpos_parity"][1], 16, 32, rngs=rngs),
         "text": TextTransformer(12, 300, WIDTH, LAYERS, 4, 16, rngs=rngs),
         "eva": TimmViT(TIMM_VITS["eva02_parity"][1], 16, 32, rngs=rngs),
         "siglip": TimmViT(TIMM_VITS["siglip_parity_32"][1], 32, 32, rngs=rngs),
         "conv_stem": TimmViT(replace(TIMM_VITS["mobileclip_vit_parity"][1], layers=1), 16, 32, rngs=rngs),
-        "mt5": MT5(MT5Shape(300, WIDTH, 1, 4, 20, 64), dtype=jnp.float32, rngs=rngs),
         "nllb": M2M100(M2M100Shape(300, WIDTH, 1, 4, 64, 12), dtype=jnp.float32, rngs=rngs),
         "dino": DinoHead(100, hidden=128, bottleneck=64, prototypes=400, rngs=rngs),
         "clip": CLIP(nnx.Module(), nnx.Module()),
