@@ -68,11 +68,12 @@ def directories(names: Iterable[str], folder: Path) -> dict[str, Path]:
     return found
 
 
-def fetch(repository: str, files: list[str], revision: str | None) -> Path:
+def fetch(repository: str, files: list[str], revision: str | None, remedy: str = "") -> Path:
     """Fetches the first of `files` in the repository, from the cache if there is no network; returns its path.
 
     The revision is a branch, a tag or a commit; None is the main branch. Raises UserError if huggingface_hub is not
-    installed, the repository, revision or file does not exist, or there is neither network nor cached copy.
+    installed, the repository, revision or file does not exist (with the `remedy`), or there is neither network nor cached
+    copy.
     """
     try:
         import huggingface_hub
@@ -101,7 +102,7 @@ def fetch(repository: str, files: list[str], revision: str | None) -> Path:
             unreachable = error
     if unreachable is not None:
         raise UserError(f"{where}: {files[0]} is not in the cache, and the Hub cannot be reached") from None
-    raise UserError(f"{where} has no {' or '.join(files)}")
+    raise UserError(f"{where} has no {' or '.join(files)}{remedy}")
 
 
 def commit(path: Path) -> str:

@@ -8,7 +8,7 @@ The list `today` has the best published model of each family and size by its ave
 results (docs/openclip_results.csv in github.com/mlfoundations/open_clip, of June 2026). Two models are of the same family
 and size if the names of their architectures differ only in the side of the images and '-quickgelu'. Models that are not
 in this table, such as SigLIP 2, are represented by the one with the largest images or the longest training. ViTamin is
-left out: open_clip lists its weights as pytorch_model.bin, which `load` does not read.
+left out: open_clip lists its weights as pytorch_model.bin, which must be converted before `load` reads them.
 
 Models outside the lists are in the table for the preprocessing of their architectures. Repositories and preprocessing
 are those of open_clip 3.3 (src/open_clip/pretrained.py), except that ViT-B-16-plus-240's laion400m_e32 has a repository

@@ -10,6 +10,7 @@ from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.pretrained import hub
 
 CONFIG, TOKENIZER = "open_clip_config.json", "tokenizer.json"
+CONVERT = "; scripts/convert_pytorch_weights.py converts pytorch_model.bin"  # pickles may run any program
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def find(name: str, config_file: str, weights_files: list[str]) -> ModelFiles:
         repository, revision = hub.split(name)
         config = hub.fetch(repository, [config_file], revision)
         commit = hub.commit(config)
-        weights = hub.fetch(repository, weights_files, commit)
+        weights = hub.fetch(repository, weights_files, commit, remedy=CONVERT)
         tokenizer = None
         with contextlib.suppress(UserError):  # some repositories have none
             tokenizer = fetch_tokenizer(repository, commit)
@@ -47,8 +48,10 @@ def find(name: str, config_file: str, weights_files: list[str]) -> ModelFiles:
         folder = path if path.is_dir() else path.parent
         weights = next((folder / file for file in weights_files if (folder / file).is_file()), None)
         if weights is None:
-            raise UserError(f"{folder} has no weights: none of {', '.join(weights_files)}")
+            raise UserError(f"{folder} has no weights: none of {', '.join(weights_files)}{CONVERT}")
     elif path.is_file():
+        if path.suffix != ".safetensors":
+            raise UserError(f"{path} is not a .safetensors file{CONVERT}")
         folder, weights = path.parent, path
     else:
         raise UserError(f"no model '{name}': give hf-hub:OWNER/NAME, a folder or a .safetensors file that exists")
