@@ -6,7 +6,7 @@ The same command continues an interrupted run from its last checkpoint, with the
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
+from cliptail_jax.models.self_attention import attention_in
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, typed_config
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
@@ -106,7 +107,7 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
             batch = to_devices(mesh, batch)
             if step == start + 1:
                 with log.compiling(), progress.doing("compiling"):
-                    train_step = train_step.lower(state, batch).compile()
+                    train_step = compiled(train_step, state, batch)
             state, metrics = train_step(state, batch)
             loss = metrics["train/loss"]
 
@@ -152,8 +153,8 @@ def write_description(objective: Objective, data: Mapping[str, Any], workdir: Pa
         return
     variant, frequency = objective.variant, objective.variant.class_frequency
     objective.text.save(workdir)
-    dtype, source = objective.config.model.dtype, objective.text.source
-    describe_run(workdir, objective.describe_model(), objective.preprocess, dtype, source)
+    model, section = objective.describe_model(), objective.config.model
+    describe_run(workdir, model, objective.preprocess, section.dtype, objective.text.source, section.attention)
     write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
     text = f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes"
     if len(frequency):
@@ -205,6 +206,14 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
         read_prompts=objective.text.read_prompts,
         training_captions=lambda: caption_chunks(variant),
     )
+
+
+def compiled(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
+    """The compiled step. On accelerators, the log states in which form it computes attention."""
+    traced = train_step.trace(state, batch)
+    if jax.default_backend() != "cpu":  # which has no kernels
+        log_line(f"attention: {attention_in(traced.jaxpr.jaxpr)}")
+    return traced.lower().compile()
 
 
 def was_evaluated(objective: Objective, workdir: Path, step: int) -> bool:

@@ -286,6 +286,12 @@ class Model(Section):
         OneOf("none", "blocks"),
         Incidental,
     ] = "none"
+    attention: Annotated[
+        str,
+        "'plain': transformers compute attention without the kernels for TPUs and GPUs, with more memory and another rounding.",
+        OneOf("auto", "plain"),
+        Incidental,
+    ] = "auto"
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from jaxtyping import Float
 
 from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import normal_linear
-from cliptail_jax.models.transformer import ACTIVATIONS, self_attend
+from cliptail_jax.models.self_attention import SelfAttention
+from cliptail_jax.models.transformer import ACTIVATIONS
 
 MakeLinear = Callable[..., nnx.Linear]  # as `layers.normal_linear`
 
 
-class QkvAttention(nnx.Module):
+class QkvAttention(SelfAttention):
     """Self-attention with one projection for queries, keys and values.
 
     `output_std` is the standard deviation of the initial weights of the outputs.
@@ -36,7 +37,7 @@ class QkvAttention(nnx.Module):
 
     def __call__(self, x: States) -> States:
         """The states after attention."""
-        return self.proj(self_attend(self.qkv(x), self.heads))
+        return self.proj(self.attend(self.qkv(x), self.heads))
 
 
 class Mlp(nnx.Module):

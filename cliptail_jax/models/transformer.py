@@ -1,22 +1,19 @@
 """The pre-norm transformer of CLIP's image and text towers (names as in openai/CLIP)."""
 
-import contextlib
 from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.models import attention_kernel, cudnn_attention
-from cliptail_jax.models.attention import States, attend
-from cliptail_jax.models.attention_kernel import Projections
+from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import EPSILON, Initializer, LayerScale, Valid, layer_norm, linear, uniform_fan_in
 from cliptail_jax.models.remat import RematBlock
+from cliptail_jax.models.self_attention import SelfAttention
 
 MLP_RATIO = 4.0  # an MLP's inner width per outer width
 
@@ -43,16 +40,6 @@ def head_width(key: str, heads: int, width: int) -> int:
     return width // heads
 
 
-def self_attend(projections: Projections, heads: int, *, causal: bool = False, **options) -> States:
-    """`attend` of tokens to each other, or with `causal` to no later ones; on TPUs and GPUs, in one kernel if it can."""
-    if not options and attention_kernel.runs_here(projections.shape[1]):
-        return attention_kernel.attend_on_chip(projections, heads, causal)
-    if not options and cudnn_attention.runs_here(projections, heads):
-        with contextlib.suppress(RuntimeError):  # cuDNN is missing
-            return cudnn_attention.attend_by_cudnn(projections, heads, causal)
-    return attend(*jnp.split(projections, 3, axis=-1), heads, is_causal=causal, **options)
-
-
 class BlockInit(NamedTuple):
     """Initializers of the four weight matrices of a block."""
 
@@ -74,7 +61,7 @@ def clip_text_init(width: int, layers: int) -> BlockInit:
     return BlockInit(normal(width**-0.5), residual, normal((2 * width) ** -0.5), residual)
 
 
-class MultiHeadAttention(nnx.Module):
+class MultiHeadAttention(SelfAttention):
     """Self-attention with one projection for queries, keys and values, as in the published weights (not so in nnx)."""
 
     def __init__(self, width: int, heads: int, *, causal: bool, init: BlockInit, dtype, rngs: nnx.Rngs):
@@ -86,8 +73,8 @@ class MultiHeadAttention(nnx.Module):
         self.out_proj = linear(width, width, kernel_init=init.out_proj, bias_init=zeros, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, visible: Valid | None = None) -> States:
-        mask = {} if visible is None else {"mask": visible[:, None, None, :]}
-        return self.out_proj(self_attend(self.in_proj(x), self.heads, causal=self.causal, **mask))
+        mask = None if visible is None else visible[:, None, None, :]
+        return self.out_proj(self.attend(self.in_proj(x), self.heads, causal=self.causal, mask=mask))
 
 
 class Mlp(nnx.Module):

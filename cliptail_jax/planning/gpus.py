@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from unittest import mock
 
+from cliptail_jax.models import cudnn_attention
+
 # Of the SXM modules. Sources: NVIDIA's architecture white papers of A100 (GA100) and H100 (GH100), the CUDA C++ Programming
 # Guide's table of compute capabilities, and the data sheet of H200, which differs from H100 in its memory alone.
 H100 = {
@@ -51,7 +53,8 @@ CUDNN = 9, 8, 0  # version
 def with_cudnn() -> Iterator[None]:
     """In the block, JAX traces cuDNN's attention without the library on this machine."""
     version = 10000 * CUDNN[0] + 100 * CUDNN[1] + CUDNN[2]
-    with mock.patch("jax._src.cudnn.fused_attention_stablehlo.check_cudnn_version", lambda: version):
+    traces = mock.patch("jax._src.cudnn.fused_attention_stablehlo.check_cudnn_version", lambda: version)
+    with traces, mock.patch.object(cudnn_attention, "is_installed", lambda: True):
         yield
 
 

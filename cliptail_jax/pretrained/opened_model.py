@@ -17,6 +17,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import abstract_model, classifies_words
 from cliptail_jax.models.image_model import ImageModel
 from cliptail_jax.models.image_towers import check_image_size
+from cliptail_jax.models.self_attention import AUTO, PLAIN, use_plain_attention
 from cliptail_jax.models.text import TextModel
 from cliptail_jax.parallel.sharding import parameter_shardings
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
@@ -37,6 +38,7 @@ class OpenedModel:
         weights: of all parts of the model.
         preprocess: of its images; None for a text encoder.
         dtype: the type in which it computes. Parameters are float32.
+        attention: `AUTO`, or `PLAIN` for attention without kernels.
         mesh: the devices on which its parameters are laid out; None for one device.
         class_names: the classes of the variant on which a run was trained.
         class_frequency: their frequency in it.
@@ -49,6 +51,7 @@ class OpenedModel:
     weights: Weights
     preprocess: Preprocess | None
     dtype: Any = jnp.float32
+    attention: str = AUTO
     mesh: Mesh | None = None
     class_names: tuple[str, ...] | None = None
     class_frequency: Int[np.ndarray, " class"] | None = None
@@ -104,6 +107,8 @@ class OpenedModel:
         Raises UserError if the weights are corrupt or do not fit the description.
         """
         abstract = abstract_model(self.description, dtype=self.dtype)
+        if self.attention == PLAIN:
+            use_plain_attention(abstract)
         graphdef, state = nnx.split(abstract)
         shardings = parameter_shardings(self.mesh, state) if self.mesh is not None else None
         self.weights.check(state)

@@ -14,6 +14,7 @@ from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
 from cliptail_jax.models.build import DTYPES, classifies_words
+from cliptail_jax.models.self_attention import AUTO
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.opened_model import OpenedModel
@@ -23,7 +24,12 @@ from cliptail_jax.runs.directory import DESCRIPTION, last_step, read_run_frequen
 
 
 def describe_run(
-    workdir: Path, model: Mapping[str, Any], preprocess: Preprocess, dtype: str, tokenizer: Mapping[str, str]
+    workdir: Path,
+    model: Mapping[str, Any],
+    preprocess: Preprocess,
+    dtype: str,
+    tokenizer: Mapping[str, str],
+    attention: str = AUTO,
 ) -> None:
     """Write the files that `open_run` needs besides the checkpoints.
 
@@ -32,8 +38,10 @@ def describe_run(
         preprocess: of the run's evaluation images.
         tokenizer: {} for the one in the work directory, {"merges": PATH} for CLIP's, or {"model": NAME} for the one of a
             trained text tower, which also needs the merges if it comes without one.
+        attention: `AUTO` or `PLAIN`.
     """
     document = {"model": model, "preprocess": dataclasses.asdict(preprocess), "dtype": dtype, "tokenizer": tokenizer}
+    document["attention"] = attention
     write_json(workdir / DESCRIPTION, document)
 
 
@@ -64,6 +72,7 @@ def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
         weights=CheckpointWeights(workdir / "checkpoints" / str(step)),
         preprocess=read_preprocess(document["preprocess"], document["preprocess"]["size"]),
         dtype=DTYPES[document["dtype"]],
+        attention=document.get("attention", AUTO),  # runs of earlier versions have none
         mesh=mesh,
         class_names=names,
         class_frequency=frequency,

@@ -15,6 +15,7 @@ from cliptail_jax.files import read_json, write_json, write_text
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
+from cliptail_jax.models.self_attention import PLAIN, use_plain_attention
 from cliptail_jax.pretrained.towers import Tower, Towers
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import log_line
@@ -58,6 +59,8 @@ def first_state(
                 module.frozen = True
         if objective.config.model.remat == "blocks":
             rematerialize(model)
+        if objective.config.model.attention == PLAIN:
+            use_plain_attention(model)
         # A frozen part's parameters that no published weights fill are trained.
         trained = nnx.All(nnx.Param, lambda path, _: not is_under(path, frozen) or towers.are_missing(path))
         graphdef, params, rest, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AbstractDevice, AbstractMesh
 
 from cliptail_jax.models.cudnn_attention import attend_by_cudnn, runs_here
-from cliptail_jax.models.transformer import self_attend
+from cliptail_jax.models.self_attention import SelfAttention, attention_in, use_plain_attention
 from cliptail_jax.planning.gpus import with_cudnn
 from cliptail_jax.planning.operations import operations
 
@@ -55,21 +55,36 @@ def on_gpus(platform="gpu"):
 )
 def test_cudnn_is_for_gpus_half_precision_and_heads_that_it_supports(platform, dtype, width, expected):
     projections = jnp.zeros((1, 5, 3 * HEADS * width), dtype)
+    with with_cudnn():
+        with on_gpus(platform):
+            assert runs_here(projections, HEADS) == expected
+        assert not runs_here(projections, HEADS)
     with on_gpus(platform):
-        assert runs_here(projections, HEADS) == expected
-    assert not runs_here(projections, HEADS)
+        assert not runs_here(projections, HEADS)  # without cuDNN
 
 
-@pytest.mark.parametrize("length, padded", [(7, 8), (8, 8)])
-def test_a_step_for_gpus_has_cudnns_attention_with_its_operations_and_without_cudnn_the_plain_one(length, padded):
-    projections = jax.ShapeDtypeStruct((BATCH, length, 3 * WIDTH), jnp.bfloat16)
+def traced(attention, length, **options):
+    """The gradient of attention in a step for GPUs."""
 
     def step(x):
         with on_gpus():
-            return jax.grad(lambda x: self_attend(x, HEADS).sum().astype(jnp.float32))(x)
+            return jax.grad(lambda x: attention.attend(x, HEADS, **options).sum().astype(jnp.float32))(x)
 
+    return jax.jit(step).trace(jax.ShapeDtypeStruct((BATCH, length, 3 * WIDTH), jnp.bfloat16)).jaxpr.jaxpr
+
+
+@pytest.mark.parametrize("length, padded", [(7, 8), (8, 8)])
+def test_a_step_for_gpus_has_cudnns_attention_with_its_operations(length, padded):
     with with_cudnn():
-        found = jax.jit(step).trace(projections).jaxpr
-    assert "dot_product_attention_bwd_wrapper" in str(found)
-    assert operations(found.jaxpr) == 7 * 2 * BATCH * padded**2 * WIDTH
-    assert "wrapper" not in str(jax.make_jaxpr(lambda x: step(x))(projections))
+        step = traced(SelfAttention(), length)
+    assert "dot_product_attention_bwd_wrapper" in str(step) and attention_in(step) == "cuDNN"
+    assert operations(step) == 7 * 2 * BATCH * padded**2 * WIDTH
+
+
+def test_a_step_for_gpus_has_plain_attention_without_cudnn_with_a_mask_or_if_it_is_set():
+    assert attention_in(traced(SelfAttention(), 8)) == "plain"
+    plain = SelfAttention()
+    use_plain_attention(plain)
+    with with_cudnn():
+        assert attention_in(traced(SelfAttention(), 8, mask=jnp.ones((BATCH, 1, 1, 8), bool))) == "plain"
+        assert attention_in(traced(plain, 8)) == "plain"

@@ -53,6 +53,13 @@ def test_a_clip_run_is_exported_with_its_tokenizer(trained_run, tmp_path, capsys
     np.testing.assert_array_equal(again.tokenizer(texts), run.tokenizer(texts))
 
 
+def test_a_run_of_plain_attention_is_opened_with_it(sup_config, tmp_path):
+    write_run(tmp_path, sup_config, CLASSIFIER | {"head": {"kind": "cosine", "classes": len(CLASSES)}})
+    assert not open_run(tmp_path).model.visual.transformer.resblocks[0].attn.plain
+    describe_run(tmp_path, open_run(tmp_path).description, Preprocess(32), "float32", {}, attention="plain")
+    assert open_run(tmp_path).model.visual.transformer.resblocks[0].attn.plain
+
+
 def test_a_supervised_run_is_exported_with_its_head(sup_config, tmp_path):
     model = write_run(tmp_path / "run", sup_config, CLASSIFIER | {"head": {"kind": "cosine", "classes": len(CLASSES)}})
     assert main([f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}"]) == 0

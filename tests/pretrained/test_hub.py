@@ -101,7 +101,10 @@ def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
         ("not a name", "hf-hub:not a name: the Hub was not asked, since it names its repositories OWNER/NAME"),
         ("../x", "hf-hub:../x: the Hub was not asked"),
         ("owner/name@v2", "hf-hub:owner/name at revision v2: the repository has no such revision"),
-        ("owner/name", r"has no open_clip_model.safetensors or .*model.safetensors; scripts/convert_pytorch_weights\.py"),
+        (
+            "owner/name",
+            r"has no open_clip_model.safetensors or .*model.safetensors; scripts/convert_pytorch_weights\.py",
+        ),
     ],
 )
 def test_what_the_hub_has_not_is_named(hub, name, expected):

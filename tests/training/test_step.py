@@ -12,6 +12,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_crops import crops_of_boxes
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.models.self_attention import SelfAttention
 from cliptail_jax.parallel import sharding
 from cliptail_jax.parallel.sharding import check_accumulation
 from cliptail_jax.planning.synthetic import random_batch
@@ -266,6 +267,15 @@ def test_freezing_what_is_not_there_is_an_error(make_config):
     ):
         with pytest.raises(UserError, match=complaint):
             train(make_config("sup", freeze=freeze), steps=0)
+
+
+def test_a_run_of_plain_attention_uses_no_kernel(make_config):
+    for attention in ("auto", "plain"):
+        objective = synthetic_objective(make_config("clip", model__attention=attention))
+        graphdef, shapes, _ = first_state(objective, optax.identity())
+        model = nnx.merge(graphdef, *shapes.parts())
+        plain = [module.plain for _, module in nnx.iter_modules(model) if isinstance(module, SelfAttention)]
+        assert plain == [attention == "plain"] * len(plain) and len(plain) > 1
 
 
 @pytest.mark.parametrize(("tower", "stages"), [("basic_resnet", 3), ("modified_resnet", 4)])
