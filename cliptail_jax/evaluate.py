@@ -44,8 +44,8 @@ from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, typed_config
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published import LISTS, listed_models
-from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import difference_to, number_of_records, read_config
 from cliptail_jax.runs.evaluations import read_arrays

@@ -26,8 +26,8 @@ from cliptail_jax.files import read_json, read_lines
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import open_published
-from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.directory import last_step, read_config
 from cliptail_jax.train import train

@@ -11,7 +11,7 @@ _MODULES = {
     "describe_run": "runs",
     "load": "published_clip",
     "open_model": "model",
-    "open_run": "runs",
+    "open_run": "model",
 }
 __all__ = list(_MODULES)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.outputs import add_overwrite, check_writable_folder
-from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.save import is_export, open_clip_config, save
 from cliptail_jax.runs.directory import number_of_records, read_config
 

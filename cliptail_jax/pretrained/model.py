@@ -5,22 +5,32 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from cliptail_jax.config import zero_shot
 from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import work_path
+from cliptail_jax.files import check_digests, read_json, work_path
+from cliptail_jax.input.bag_of_words import BagOfWords
+from cliptail_jax.input.preprocess import read_preprocess
+from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
+from cliptail_jax.models.build import DTYPES, classifies_words
+from cliptail_jax.models.self_attention import AUTO
+from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.pretrained import hub
+from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, open_published
-from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.source import CONFIG, checked_digest, find
 from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
-from cliptail_jax.runs.directory import read_config
+from cliptail_jax.pretrained.tokenizers import TextTokenizer
+from cliptail_jax.runs.checkpoints import newest_valid_step
+from cliptail_jax.runs.directory import DESCRIPTION, last_step, read_config, read_run_frequency
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,3 +113,53 @@ def open_text_model(name: str, context_length: int = 77, merges: str | None = No
     if not opened.has_text:
         raise UserError(f"{name} has no text tower")
     return opened
+
+
+def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:
+    """The model of a run at its newest valid checkpoint. Raises UserError if there is none."""
+    workdir = work_path(str(workdir))
+    document = read_json(workdir / DESCRIPTION)
+    if document is None:
+        raise UserError(
+            f"{workdir} contains no run, or a run of an earlier version, without a description of its model: train it again"
+        )
+    check_digests(workdir)
+    step = broadcast_from_first(newest_valid_step(workdir / "checkpoints"))
+    if step < 0:
+        raise UserError(
+            f"there is no valid checkpoint in {workdir / 'checkpoints'}: train until the first one is saved"
+        )
+    last = last_step(workdir)
+    if last is not None and step < last:
+        raise UserError(
+            f"{workdir} was trained to step {last}, but its newest checkpoint that is not corrupt is step {step}: train it "
+            "again with the same command, which trains what is missing"
+        )
+    names, frequency = read_run_frequency(workdir)
+    return OpenedModel(
+        name=str(workdir),
+        description=document["model"],
+        weights=CheckpointWeights(workdir / "checkpoints" / str(step)),
+        preprocess=read_preprocess(document["preprocess"], document["preprocess"]["size"]),
+        dtype=DTYPES[document["dtype"]],
+        attention=document.get("attention", AUTO),  # runs of earlier versions have none
+        mesh=mesh,
+        class_names=names,
+        class_frequency=frequency,
+        step=step,
+        open_tokenizer=functools.partial(_run_tokenizer, workdir, document),
+    )
+
+
+def _run_tokenizer(workdir: Path, document: Mapping[str, Any]) -> TextTokenizer | BagOfWords | None:
+    """The tokenizer of a run's text tower, or the words that it classifies; None for a model of images only."""
+    source, text_cfg = document["tokenizer"], document["model"]["model_cfg"].get("text_cfg")
+    if classifies_words(document["model"]):
+        return BagOfWords.load(workdir)
+    if text_cfg is None:
+        return None
+    if "model" in source:
+        return open_text_model(source["model"], text_cfg["context_length"], source.get("merges")).tokenizer
+    if "merges" in source:
+        return load_clip_tokenizer(source["merges"], text_cfg["context_length"])
+    return Tokenizer.load(workdir / "tokenizer.json")

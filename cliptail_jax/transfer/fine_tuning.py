@@ -34,7 +34,7 @@ from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
-from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.results.transfers import Settings, TransferKey, file_name
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged

@@ -8,9 +8,8 @@ from jax.sharding import Mesh
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.clip import CLIP
-from cliptail_jax.pretrained.model import ModelName, find_model
+from cliptail_jax.pretrained.model import ModelName, find_model, open_run
 from cliptail_jax.pretrained.opened_model import OpenedModel
-from cliptail_jax.pretrained.runs import open_run
 
 STUDY_SIZE = 224  # of every published model's images, those of models made for larger ones too
 

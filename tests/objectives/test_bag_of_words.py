@@ -22,7 +22,7 @@ from cliptail_jax.objectives.bag_of_words import bag_of_words_loss
 from cliptail_jax.parallel.sharding import batch_sharding, replicated
 from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.pretrained.model import open_run
 from configs import clip
 from tests.evaluation.plain_evaluation import plain_features
 from tests.synthetic import (

@@ -15,8 +15,9 @@ from cliptail_jax.models.build import build_model
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.export import export, main
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
-from cliptail_jax.pretrained.runs import describe_run, open_run
+from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.pretrained.save import open_clip_config
 from cliptail_jax.pretrained.towers import open_image_tower
 from cliptail_jax.runs.checkpoints import Checkpoints

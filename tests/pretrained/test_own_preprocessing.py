@@ -16,8 +16,8 @@ from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
 from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from cliptail_jax.pretrained.export import export
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
-from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.runs.evaluations import last_evaluation
 from configs import clip, dino
 from tests.synthetic import trained_anew

@@ -25,8 +25,8 @@ from cliptail_jax.objectives import make_objective, typed_config
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import model, open_model
 from cliptail_jax.pretrained.export import export
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
-from cliptail_jax.pretrained.runs import open_run
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import Tower, open_image_tower, open_text_tower

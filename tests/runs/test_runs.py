@@ -19,7 +19,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs import directory, lock, provenance
 from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, read_config, truncate_logs

@@ -15,7 +15,7 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.objectives import typed_config
-from cliptail_jax.pretrained.runs import open_run
+from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning
