@@ -36,12 +36,12 @@ TIMM_VITS = {
 
 VITAMIN = {"widths": (8, 12, 32), "layers": 2, "heads": 4}
 VITAMINS = {
-    "vitamin_parity": vitamin.Size(**VITAMIN, image_size=32),
-    "vitamin_parity_any_size": vitamin.Size(**VITAMIN, image_size=None),
+    "vitamin_parity": vitamin.ViTaminSize(**VITAMIN, image_size=32),
+    "vitamin_parity_any_size": vitamin.ViTaminSize(**VITAMIN, image_size=None),
 }
 FASTVITS = {
-    "fastvit_parity": fastvit.Size((1, 1, 2, 1), 8, is_large=False),
-    "fastvit_parity_large": fastvit.Size((1, 1, 1, 1, 1), 8, is_large=True),
+    "fastvit_parity": fastvit.FastViTSize((1, 1, 2, 1), 8, is_large=False),
+    "fastvit_parity_large": fastvit.FastViTSize((1, 1, 1, 1, 1), 8, is_large=True),
 }
 TINY_CONVNEXTS = {
     "convnext_parity": ((1, 2, 1, 1), (8, 12, 16, 24), 1e-6),

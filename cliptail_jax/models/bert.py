@@ -72,7 +72,7 @@ class Embeddings(nnx.Module):
         return dropout(self.LayerNorm(words + self.position_embeddings(positions) + first_type))
 
 
-class SelfAttention(nnx.Module):
+class BertSelfAttention(nnx.Module):
     """Multi-head attention to all tokens but padding, with dropout of the attention probabilities."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
@@ -97,12 +97,12 @@ class ResidualOutput(nnx.Module):
         return self.LayerNorm(dropout(self.dense(x)) + residual)
 
 
-class Layer(RematBlock):
+class BertLayer(RematBlock):
     """Attention and MLP, each followed by layer norm (post-norm)."""
 
     def __init__(self, shape: BertShape, *, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
-        attention = SelfAttention(shape, **options)
+        attention = BertSelfAttention(shape, **options)
         self.attention = nnx.Dict({"self": attention, "output": ResidualOutput(shape.width, shape, **options)})
         self.intermediate = nnx.Dict(dense=normal_linear(shape.width, shape.inner, **options))
         self.output = ResidualOutput(shape.inner, shape, **options)
@@ -120,7 +120,7 @@ class Bert(nnx.Module):
     def __init__(self, shape: BertShape, *, with_pooler: bool, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
         self.embeddings = Embeddings(shape, **options)
-        self.encoder = nnx.Dict(layer=nnx.List(Layer(shape, **options) for _ in range(shape.layers)))
+        self.encoder = nnx.Dict(layer=nnx.List(BertLayer(shape, **options) for _ in range(shape.layers)))
         self.pooler = nnx.Dict(dense=normal_linear(shape.width, shape.width, **options)) if with_pooler else None
 
     def __call__(self, tokens: Tokens, valid: Valid, dropout: Dropout = Dropout()) -> States:

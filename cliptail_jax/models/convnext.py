@@ -36,7 +36,7 @@ def patches(inputs: int, outputs: int, size: int, **options) -> nnx.Conv:
     return conv(inputs, outputs, size, stride=size, **CONVOLUTION, **options)
 
 
-class Block(RematBlock):
+class ConvNeXtBlock(RematBlock):
     """Depthwise 7×7 convolution, layer norm and MLP, multiplied by `gamma` and added to the input."""
 
     def __init__(self, width: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
@@ -51,7 +51,7 @@ class Block(RematBlock):
         return x + self.gamma[...].astype(self.dtype) * self.mlp(self.norm(self.conv_dw(x)))
 
 
-class Stage(nnx.Module):
+class ConvNeXtStage(nnx.Module):
     """Blocks of one width, preceded by layer norm and a 2×2 convolution of stride 2 if the width changes."""
 
     def __init__(self, inputs: int, width: int, depth: int, epsilon: float, *, dtype, rngs: nnx.Rngs):
@@ -60,7 +60,7 @@ class Stage(nnx.Module):
         else:
             norm = layer_norm(inputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
             self.downsample = nnx.List([norm, patches(inputs, width, 2, dtype=dtype, rngs=rngs)])
-        self.blocks = nnx.List(Block(width, epsilon, dtype=dtype, rngs=rngs) for _ in range(depth))
+        self.blocks = nnx.List(ConvNeXtBlock(width, epsilon, dtype=dtype, rngs=rngs) for _ in range(depth))
 
     def __call__(self, x: Pixels) -> Grid:
         if self.downsample is not None:
@@ -101,7 +101,7 @@ class ConvNeXt(nnx.Module):
         norm = layer_norm(widths[0], epsilon=epsilon, **options)
         stem = nnx.List([patches(3, widths[0], STEM, **options), norm])
         shapes = zip((widths[0], *widths), widths, depths)
-        stages = nnx.List(Stage(*shape, epsilon, **options) for shape in shapes)
+        stages = nnx.List(ConvNeXtStage(*shape, epsilon, **options) for shape in shapes)
         pooled_norm = layer_norm(widths[-1], epsilon=epsilon, **options)
         self.trunk = nnx.Dict(stem=stem, stages=stages, head=nnx.Dict(norm=pooled_norm))
         if projection == "mlp":

@@ -35,7 +35,7 @@ ATTENTION_FROM = 3  # the first stage with attention, and with positions in fron
 gelu = ACTIVATIONS["gelu"]
 
 
-class Size(NamedTuple):
+class FastViTSize(NamedTuple):
     """A member of timm's.
 
     Attributes:
@@ -53,11 +53,11 @@ class Size(NamedTuple):
 
 # Sizes of timm's models (github.com/huggingface/pytorch-image-models).
 FASTVITS = {
-    "fastvit_mci0": Size((2, 6, 10, 2), 64, False),
-    "fastvit_mci1": Size((4, 12, 20, 4), 64, False),
-    "fastvit_mci2": Size((4, 12, 24, 4), 80, False),
-    "fastvit_mci3": Size((2, 12, 24, 4, 2), 96, True),
-    "fastvit_mci4": Size((2, 12, 24, 4, 4), 128, True),
+    "fastvit_mci0": FastViTSize((2, 6, 10, 2), 64, False),
+    "fastvit_mci1": FastViTSize((4, 12, 20, 4), 64, False),
+    "fastvit_mci2": FastViTSize((4, 12, 24, 4), 80, False),
+    "fastvit_mci3": FastViTSize((2, 12, 24, 4, 2), 96, True),
+    "fastvit_mci4": FastViTSize((2, 12, 24, 4, 4), 128, True),
 }
 
 
@@ -169,7 +169,7 @@ class RepMixer(nnx.Module):
         return x + self.layer_scale(self.mixer(x, train, mask) - self.norm.identity(x, train, mask))
 
 
-class ConvBlock(RematBlock):
+class RepMixerBlock(RematBlock):
     """A `RepMixer`, and an MLP added to its input."""
 
     def __init__(self, width: int, inner: int, *, group_size: int, dtype, rngs: nnx.Rngs):
@@ -202,14 +202,14 @@ class AttentionBlock(RematBlock):
         return x + self.layer_scale_2(self.mlp(x, train, mask))
 
 
-class Stage(nnx.Module):
+class FastViTStage(nnx.Module):
     """Blocks of one width. All stages but the first have half the sides and twice the width of the one before.
 
     Those with attention add a depthwise 7×7 convolution to their input: positions, as far as zeros beyond the borders show
     them (Chu et al. 2021, arXiv 2102.10882).
     """
 
-    def __init__(self, index: int, size: Size, *, group_size: int, dtype, rngs: nnx.Rngs):
+    def __init__(self, index: int, size: FastViTSize, *, group_size: int, dtype, rngs: nnx.Rngs):
         shared = {"dtype": dtype, "rngs": rngs}
         options = {"group_size": group_size, **shared}
         width = size.width * 2**index
@@ -229,7 +229,7 @@ class Stage(nnx.Module):
         def block() -> RematBlock:
             if index >= ATTENTION_FROM:
                 return AttentionBlock(width, inner, is_large=size.is_large, **options)
-            return ConvBlock(width, inner, **options)
+            return RepMixerBlock(width, inner, **options)
 
         self.blocks = nnx.List(block() for _ in range(size.depths[index]))
 
@@ -250,7 +250,7 @@ class FastViT(nnx.Module):
     `group_size` is that of `BatchNorm`.
     """
 
-    def __init__(self, size: Size, output_dim: int, *, group_size: int = 0, dtype=jnp.float32, rngs: nnx.Rngs):
+    def __init__(self, size: FastViTSize, output_dim: int, *, group_size: int = 0, dtype=jnp.float32, rngs: nnx.Rngs):
         shared = {"dtype": dtype, "rngs": rngs}
         options = {"group_size": group_size, **shared}
         stem_options = {"has_scale": not size.is_large, **options}
@@ -262,7 +262,7 @@ class FastViT(nnx.Module):
         ]
         self.trunk = nnx.Dict(
             stem=nnx.List(stem),
-            stages=nnx.List(Stage(index, size, **options) for index in range(len(size.depths))),
+            stages=nnx.List(FastViTStage(index, size, **options) for index in range(len(size.depths))),
             final_conv=MobileOneBlock(last, 2 * last, 3, depthwise=True, has_gates=True, **options),
             head=nnx.Dict(fc=normal_linear(2 * last, output_dim, **shared)),
         )

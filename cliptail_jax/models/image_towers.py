@@ -12,8 +12,8 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
-from ml_collections import ConfigDict
 
+from cliptail_jax.config.training import ImageTower
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.models import convnext, modified_resnet, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
@@ -30,7 +30,7 @@ from cliptail_jax.models.open_clip import (
     named_architecture,
 )
 from cliptail_jax.models.timm_members import MOBILECLIP_VITS, TIMM_VITS
-from cliptail_jax.models.timm_vit import Member, TimmViT
+from cliptail_jax.models.timm_vit import TimmMember, TimmViT
 from cliptail_jax.models.transformer import head_width
 from cliptail_jax.models.vit import VisionTransformer
 from cliptail_jax.models.vitamin import VITAMINS, ViTamin
@@ -40,15 +40,14 @@ TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for 
 
 
 @dataclass(frozen=True)
-class ImageTower:
+class ImageTowerKind:
     """One kind of image tower: its description as a `vision_cfg`, and its construction.
 
     Attributes:
       build: the tower for `(vision_cfg, output_dim, dtype=..., rngs=...)`, and `group_size=...` if the kind has batch
         norm, `quick_gelu=...` if its activation can be chosen.
       side_multiple: from a `vision_cfg` to the number of pixels that must divide an image's sides.
-      describe: the `vision_cfg`, without `image_size`, for a config's section `model.image`; None if the kind has named
-        members only.
+      describe: the `vision_cfg`, without `image_size`, for a config's section; None if the kind has named members only.
       stages: the number of entries of `model.image.layers`.
       timm_names: timm's names of the members of the kind.
       for_open_clip: a `vision_cfg` with open_clip's name of the tower for its image size. Raises UserError
@@ -60,7 +59,7 @@ class ImageTower:
 
     build: Callable[..., nnx.Module]
     side_multiple: Callable[[VisionCfg], int]
-    describe: Callable[[ConfigDict], dict[str, Any]] | None = None
+    describe: Callable[[ImageTower], dict[str, Any]] | None = None
     stages: int = 0
     timm_names: Collection[str] = ()
     for_open_clip: Callable[[VisionCfg], VisionCfg] = lambda vision_cfg: vision_cfg
@@ -69,7 +68,7 @@ class ImageTower:
     has_activation: bool = False
 
 
-def image_tower(vision_cfg: VisionCfg) -> ImageTower:
+def image_tower(vision_cfg: VisionCfg) -> ImageTowerKind:
     """The kind of tower that `vision_cfg` describes. Raises UserError if there is none."""
     if name := vision_cfg.get("timm_model_name"):
         for tower in IMAGE_TOWERS.values():
@@ -114,10 +113,10 @@ def build_image_tower(
     return tower.build(vision_cfg, output_dim, **options)
 
 
-def describe_image_tower(image: ConfigDict, side: int, *, quick_gelu: bool = False) -> dict[str, Any]:
-    """The `vision_cfg` for a config's section `model.image` and images of `side` × `side` pixels.
+def describe_image_tower(image: ImageTower, side: int, *, quick_gelu: bool = False) -> dict[str, Any]:
+    """The `vision_cfg` for images of `side` × `side` pixels.
 
-    `image.name` is a kind in `IMAGE_TOWERS`, whose sizes are the section's other fields, or one of open_clip's
+    `image.name` is a kind in `IMAGE_TOWERS`, whose sizes are the other fields, or one of open_clip's
     configurations, whose image tower it is. Raises UserError for an unknown name or values that do not fit together.
     """
     kinds = [name for name, tower in IMAGE_TOWERS.items() if tower.describe]
@@ -174,7 +173,7 @@ def _build_modified_resnet(vision_cfg: VisionCfg, output_dim: int, **options) ->
     )
 
 
-def _describe_modified_resnet(image: ConfigDict) -> dict[str, Any]:
+def _describe_modified_resnet(image: ImageTower) -> dict[str, Any]:
     width_of_head = head_width("model.image.heads", image.heads, 32 * image.width)
     return {"layers": list(image.layers), "width": image.width, "head_width": width_of_head, "patch_size": None}
 
@@ -194,7 +193,7 @@ def _build_convnext(vision_cfg: VisionCfg, output_dim: int, **options) -> ConvNe
     )
 
 
-def _describe_stages(name: str, image: ConfigDict) -> dict[str, Any]:
+def _describe_stages(name: str, image: ImageTower) -> dict[str, Any]:
     """The `vision_cfg` of a tower that open_clip does not have."""
     return {"cliptail_model_name": name, "layers": list(image.layers), "width": image.width}
 
@@ -238,7 +237,7 @@ def _build_vit(vision_cfg: VisionCfg, output_dim: int, *, quick_gelu: bool, **op
     )
 
 
-def _describe_vit(image: ConfigDict) -> dict[str, Any]:
+def _describe_vit(image: ImageTower) -> dict[str, Any]:
     width_of_head = head_width("model.image.heads", image.heads, image.width)
     return {
         "layers": image.layers[0],
@@ -267,7 +266,7 @@ def _at_its_size(members: Mapping[str, Any], vision_cfg: VisionCfg) -> VisionCfg
     return {**vision_cfg, "timm_model_name": sides[side]}
 
 
-def _timm_vits(members: Mapping[str, Member], has_batch_norm: bool) -> ImageTower:
+def _timm_vits(members: Mapping[str, TimmMember], has_batch_norm: bool) -> ImageTowerKind:
     """The kind of timm's vision transformers with the names and sizes in `members`."""
 
     def values(vision_cfg: VisionCfg) -> dict[str, Container]:
@@ -284,7 +283,7 @@ def _timm_vits(members: Mapping[str, Member], has_batch_norm: bool) -> ImageTowe
             )
         return TimmViT(member, output_dim, image_size(vision_cfg), **options)
 
-    return ImageTower(
+    return ImageTowerKind(
         build=build,
         side_multiple=lambda vision_cfg: members[vision_cfg["timm_model_name"]].patch_size,
         timm_names=members,
@@ -295,28 +294,28 @@ def _timm_vits(members: Mapping[str, Member], has_batch_norm: bool) -> ImageTowe
 
 
 IMAGE_TOWERS = {
-    "modified_resnet": ImageTower(
+    "modified_resnet": ImageTowerKind(
         build=_build_modified_resnet,
         describe=_describe_modified_resnet,
         stages=4,
         side_multiple=lambda _: modified_resnet.STRIDE,
         has_batch_norm=True,
     ),
-    "basic_resnet": ImageTower(
+    "basic_resnet": ImageTowerKind(
         build=_build_basic_resnet,
         describe=partial(_describe_stages, "basic_resnet"),
         stages=3,
         side_multiple=lambda _: 1,
         has_batch_norm=True,
     ),
-    "vit": ImageTower(
+    "vit": ImageTowerKind(
         build=_build_vit,
         describe=_describe_vit,
         stages=1,
         side_multiple=lambda vision_cfg: vision_cfg.get("patch_size", 16),
         has_activation=True,
     ),
-    "convnext": ImageTower(
+    "convnext": ImageTowerKind(
         build=_build_convnext,
         describe=partial(_describe_stages, "convnext"),
         stages=4,
@@ -326,14 +325,14 @@ IMAGE_TOWERS = {
     ),
     "timm_vit": _timm_vits(TIMM_VITS, has_batch_norm=False),
     "mobileclip_vit": _timm_vits(MOBILECLIP_VITS, has_batch_norm=True),
-    "vitamin": ImageTower(
+    "vitamin": ImageTowerKind(
         build=_build_vitamin,
         side_multiple=lambda _: vitamin.STRIDE,
         timm_names=VITAMINS,
         for_open_clip=partial(_at_its_size, VITAMINS),
         values=lambda _: {"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
     ),
-    "fastvit": ImageTower(
+    "fastvit": ImageTowerKind(
         build=_build_fastvit,
         side_multiple=lambda _: 1,
         timm_names=FASTVITS,

@@ -52,7 +52,7 @@ def sinusoids(positions: Int[Array | np.ndarray, "batch length"], width: int) ->
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
 
 
-class SelfAttention(nnx.Module):
+class M2M100Attention(nnx.Module):
     """Multi-head attention to all tokens but padding."""
 
     def __init__(self, shape: M2M100Shape, *, dtype, rngs: nnx.Rngs):
@@ -68,12 +68,12 @@ class SelfAttention(nnx.Module):
         return self.out_proj(attend_dropping(query, key, value, self.heads, valid, dropout))
 
 
-class Layer(RematBlock):
+class M2M100Layer(RematBlock):
     """Attention and MLP, each preceded by layer norm and added to its input."""
 
     def __init__(self, shape: M2M100Shape, *, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
-        self.self_attn = SelfAttention(shape, **options)
+        self.self_attn = M2M100Attention(shape, **options)
         self.self_attn_layer_norm = layer_norm(shape.width, **options)
         self.fc1 = normal_linear(shape.width, shape.inner, **options)
         self.fc2 = normal_linear(shape.inner, shape.width, **options)
@@ -93,7 +93,7 @@ class M2M100(nnx.Module):
         self.scale = math.sqrt(shape.width) if shape.scaled else 1.0
         self.pad_id = shape.pad_id
         self.embed_tokens = nnx.Embed(shape.vocab_size, shape.width, embedding_init=normal(0.02), **options)
-        self.layers = nnx.List(Layer(shape, **options) for _ in range(shape.layers))
+        self.layers = nnx.List(M2M100Layer(shape, **options) for _ in range(shape.layers))
         self.layer_norm = layer_norm(shape.width, **options)
 
     def __call__(self, tokens: Tokens, valid: Valid, dropout: Dropout = Dropout()) -> States:

@@ -56,7 +56,7 @@ class Bottleneck(RematBlock):
         return jax.nn.relu(x + shortcut)
 
 
-class AttentionPool(nnx.Module):
+class AttentionPool2d(nnx.Module):
     """Multi-head attention over the pixels and their mean, whose only query is the mean.
 
     The positional embedding is that of `side` × `side` pixels; `resampling` is for others. CLIP initializes the kernels
@@ -137,7 +137,7 @@ class ModifiedResNet(nnx.Module):
         self.layer3 = stage(8 * width, 4 * width, layers[2], 2)
         self.layer4 = stage(16 * width, 8 * width, layers[3], 2)
         pool = (image_size // STRIDE, 32 * width, heads, output_dim)
-        self.attnpool = AttentionPool(*pool, resampling=resampling, **shared)
+        self.attnpool = AttentionPool2d(*pool, resampling=resampling, **shared)
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""

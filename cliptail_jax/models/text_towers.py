@@ -5,8 +5,8 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
-from ml_collections import ConfigDict
 
+from cliptail_jax.config.training import TextTower
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.encoder_text import EncoderText
@@ -78,10 +78,10 @@ def build_text_tower(
     return EncoderText(shape, output_dim, **pooling, dropout=dropout, dtype=dtype, rngs=rngs)
 
 
-def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
-    """The `text_cfg` for a config's section `model.text`.
+def describe_text_tower(text: TextTower) -> dict[str, Any]:
+    """The `text_cfg` of a config's text tower.
 
-    `text.name` is 'transformer' or 'bert' with the section's sizes, or the name of a published encoder with that
+    `text.name` is 'transformer' or 'bert' with the other fields' sizes, or the name of a published encoder with that
     encoder's sizes and the run's vocabulary. Raises UserError for an unknown name or values that do not fit together.
 
     Encoders ignore the padding of this project's tokenizers, whose token 0 also stands for '!' within a word.
@@ -92,7 +92,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
             f"config key 'model.text.name' is '{text.name}'{did_you_mean(text.name, names)}; it is one of "
             f"{', '.join(names)}"
         )
-    sizes = {key: getattr(text, key) for key in ("context_length", "vocab_size")}
+    sizes = {"context_length": text.context_length, "vocab_size": text.vocab_size}
     if text.name not in ("transformer", "bert"):
         encoder = named_encoder(text.name) | {"vocab_size": text.vocab_size, "pad_token_id": PADDING}
         if text.context_length > (longest := encoder_shape(encoder).max_context):
@@ -102,7 +102,7 @@ def describe_text_tower(text: ConfigDict) -> dict[str, Any]:
     else:
         head_width("model.text.heads", text.heads, text.width)
         if text.name == "transformer":
-            return sizes | {key: getattr(text, key) for key in ("width", "heads", "layers")}
+            return sizes | {"width": text.width, "heads": text.heads, "layers": text.layers}
         encoder = named_encoder("bert-base-uncased") | {
             "vocab_size": text.vocab_size,
             "hidden_size": text.width,

@@ -6,20 +6,20 @@ from functools import partial
 from cliptail_jax.models.eva_blocks import KeysWithoutBias, NormedAttention, NormedSwiGlu, PostNormBlock
 from cliptail_jax.models.rotary import Rotary
 from cliptail_jax.models.timm_blocks import Block
-from cliptail_jax.models.timm_vit import Member
+from cliptail_jax.models.timm_vit import TimmMember
 
-_EVA01 = partial(Member, block=partial(Block, attention=KeysWithoutBias), eva_init=True)
+_EVA01 = partial(TimmMember, block=partial(Block, attention=KeysWithoutBias), eva_init=True)
 _EVA02 = partial(
-    Member, block=partial(Block, attention=NormedAttention, make_mlp=NormedSwiGlu), rotary=Rotary(16), eva_init=True
+    TimmMember, block=partial(Block, attention=NormedAttention, make_mlp=NormedSwiGlu), rotary=Rotary(16), eva_init=True
 )
-_EVA02_POST_NORM = partial(Member, block=partial(PostNormBlock, attention=KeysWithoutBias), eva_init=True)
-_PE_CORE = partial(Member, epsilon=1e-5, norm_before=True, pool="map", pool_heads=8, eva_init=True)
+_EVA02_POST_NORM = partial(TimmMember, block=partial(PostNormBlock, attention=KeysWithoutBias), eva_init=True)
+_PE_CORE = partial(TimmMember, epsilon=1e-5, norm_before=True, pool="map", pool_heads=8, eva_init=True)
 
 
-def _siglips(start: str, sides: tuple[int, ...], *sizes: int, **options) -> dict[str, Member]:
+def _siglips(start: str, sides: tuple[int, ...], *sizes: int, **options) -> dict[str, TimmMember]:
     """SigLIP's members that differ in the size of the images alone. `start` is that of their names."""
     shared = {"class_token": False, "pool": "map", "projection": False, **options}
-    return {f"{start}_{side}": Member(side, *sizes, **shared) for side in sides}
+    return {f"{start}_{side}": TimmMember(side, *sizes, **shared) for side in sides}
 
 
 def _rotary_with_token(side: int) -> Rotary:
@@ -48,9 +48,9 @@ TIMM_VITS = {
     **_siglips("vit_so400m_patch14_siglip", (224, 378, 384), 14, 1152, 27, 16, 4304),
     **_siglips("vit_so400m_patch16_siglip", (256, 384, 512), 16, 1152, 27, 16, 4304, activation="gelu_tanh"),
     **_siglips("vit_giantopt_patch16_siglip", (256, 384), 16, 1536, 40, 16, 6144, activation="gelu_tanh"),
-    "vit_large_patch14_clip_224": Member(224, 14, 1024, 24, 16, 4096, epsilon=1e-5, norm_before=True),
+    "vit_large_patch14_clip_224": TimmMember(224, 14, 1024, 24, 16, 4096, epsilon=1e-5, norm_before=True),
 }
 # Those with batch norm, in the stem.
 MOBILECLIP_VITS = {
-    "vit_base_mci_224": Member(224, 16, 768, 12, 12, 3072, conv_stem=True, token_has_position=False),
+    "vit_base_mci_224": TimmMember(224, 16, 768, 12, 12, 3072, conv_stem=True, token_has_position=False),
 }

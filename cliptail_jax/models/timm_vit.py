@@ -24,7 +24,7 @@ from cliptail_jax.models.timm_blocks import AttentionPool, Block, BlockShape
 
 
 @dataclass(frozen=True)
-class Member:
+class TimmMember:
     """The properties that timm derives from a model's name.
 
     Attributes:
@@ -75,7 +75,7 @@ class Trunk(nnx.Module):
 
     def __init__(
         self,
-        member: Member,
+        member: TimmMember,
         image_size: int,
         output_dim: int,
         *,
@@ -147,7 +147,7 @@ class TimmViT(nnx.Module):
 
     def __init__(
         self,
-        member: Member,
+        member: TimmMember,
         output_dim: int,
         image_size: int,
         *,

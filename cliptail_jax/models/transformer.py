@@ -77,7 +77,7 @@ class MultiHeadAttention(SelfAttention):
         return self.out_proj(self.attend(self.in_proj(x), self.heads, causal=self.causal, mask=mask))
 
 
-class Mlp(nnx.Module):
+class TransformerMlp(nnx.Module):
     """Two linear layers with an activation between them."""
 
     def __init__(self, width: int, activation: str, *, mlp_ratio: float, init: BlockInit, dtype, rngs: nnx.Rngs):
@@ -113,7 +113,7 @@ class ResidualAttentionBlock(RematBlock):
         self.ln_1 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.attn = MultiHeadAttention(width, heads, causal=causal, init=init, dtype=dtype, rngs=rngs)
         self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
-        self.mlp = Mlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
+        self.mlp = TransformerMlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
         scaled = layer_scale is not None
         self.ls_1 = LayerScale(width, layer_scale, dtype=dtype) if scaled else nnx.identity
         self.ls_2 = LayerScale(width, layer_scale, dtype=dtype) if scaled else nnx.identity

@@ -29,7 +29,7 @@ gelu = ACTIVATIONS["gelu"]
 
 
 @dataclass(frozen=True)
-class Size:
+class ViTaminSize:
     """A member of timm's.
 
     Attributes:
@@ -47,14 +47,14 @@ class Size:
 
 # Sizes of timm's models (github.com/huggingface/pytorch-image-models).
 VITAMINS = {
-    "vitamin_small_224": Size((64, 128, 384), 14, 6, 224),
-    "vitamin_base_224": Size((128, 256, 768), 14, 12, 224),
+    "vitamin_small_224": ViTaminSize((64, 128, 384), 14, 6, 224),
+    "vitamin_base_224": ViTaminSize((128, 256, 768), 14, 12, 224),
     **{
-        f"vitamin_{name}_{side}": Size((160, 320, 1024), 31, 16, side)
+        f"vitamin_{name}_{side}": ViTaminSize((160, 320, 1024), 31, 16, side)
         for name in ("large", "large2")
         for side in (224, 256, 336, 384)
     },
-    **{f"vitamin_xlarge_{side}": Size((192, 384, 1152), 32, 16, None) for side in (256, 336, 384)},
+    **{f"vitamin_xlarge_{side}": ViTaminSize((192, 384, 1152), 32, 16, None) for side in (256, 336, 384)},
 }
 
 
@@ -144,7 +144,7 @@ class ViTamin(nnx.Module):
 
     def __init__(
         self,
-        size: Size,
+        size: ViTaminSize,
         output_dim: int,
         image_size: int,
         *,

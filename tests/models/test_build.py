@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from published_names import flat
 from quick import QUICK, can_be_computed_again, draw
 
+from cliptail_jax.config.training import ImageTower, TextTower
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.build import DTYPES, OneKey, build_model
 from cliptail_jax.models.image_towers import build_image_tower, describe_image_tower
@@ -29,14 +30,14 @@ TOKENS = jnp.array([[18, 3, 19, 0, 0, 0]] * 4)
 
 def describe(image: str = "basic_resnet", size: int = 32, **changes) -> dict:
     """The description of a tiny CLIP, after a pass through JSON."""
-    section = {"heads": 1, "initialization": "clip", **IMAGE.get(image, {"layers": (1,), "width": 1})}
+    section = {"heads": 1, **IMAGE.get(image, {"layers": (1,), "width": 1})}
     model = ConfigDict({"image": {"name": image, **section}, "text": TEXT, "quick_gelu": False})
     model.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
     model_cfg = {
         "embed_dim": 8,
         "quick_gelu": model.quick_gelu,
-        "vision_cfg": describe_image_tower(model.image, size, quick_gelu=model.quick_gelu),
-        "text_cfg": describe_text_tower(model.text),
+        "vision_cfg": describe_image_tower(ImageTower(**model.image), size, quick_gelu=model.quick_gelu),
+        "text_cfg": describe_text_tower(TextTower(**model.text)),
     }
     return json.loads(json.dumps({"model_cfg": model_cfg}))
 

@@ -14,6 +14,7 @@ from test_pretrained_tokenizer import write_tokenizer
 from test_text_encoder import losses
 from tiny_models import CASES, assert_same
 
+from cliptail_jax.config.training import TextTower
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
@@ -34,7 +35,6 @@ from cliptail_jax.runs.checkpoints import manifest_of
 from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
-from configs import clip
 from tests.saved_state import read_state, unfinish, without_last_step
 from tests.synthetic import sections
 
@@ -113,8 +113,7 @@ def test_towers_may_be_of_runs_of_published_models_and_of_runs_that_started_from
 
 @pytest.mark.parametrize("name, width", [("transformer", 32), ("bert", 32), ("roberta-base", 768)])
 def test_the_pooled_outputs_of_a_runs_text_tower_are_as_wide_as_the_tower(name, width):
-    text = clip.get_config("data=glyphs").model.text
-    text.update({"name": name, "width": 32, "heads": 4})
+    text = TextTower(name=name, width=32, heads=4)
     tower = Tower("text", "a run", None, describe_text_tower(text), output_dim=16, quick_gelu=False)
     assert tower.pooled_width == width
 
