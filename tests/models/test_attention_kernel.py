@@ -10,6 +10,7 @@ from jax.sharding import AbstractDevice, AbstractMesh
 from cliptail_jax.models import attention_kernel
 from cliptail_jax.models.attention import attend
 from cliptail_jax.models.attention_kernel import attend_on_chip, runs_here
+from cliptail_jax.models.self_attention import SelfAttention, attention_in
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh
 from configs import clip
 
@@ -52,6 +53,8 @@ def test_attention_in_one_kernel_is_plain_attention(dtype, causal, mesh):
 @pytest.mark.parametrize("platform, length, expected", [("tpu", 577, True), ("tpu", 4097, False), ("gpu", 577, False)])
 def test_the_kernel_is_for_tpus_and_scores_that_fit_on_the_chip(platform, length, expected):
     device = AbstractDevice(device_kind="", num_cores=1, platform=platform)
+    projections = jax.ShapeDtypeStruct((4, length, 3 * WIDTH), jnp.float32)
     with jax.sharding.use_abstract_mesh(AbstractMesh((4,), ("data",), abstract_device=device)):
-        assert runs_here(length) == expected
+        program = jax.make_jaxpr(lambda x: SelfAttention().attend(x, HEADS))(projections).jaxpr
+        assert runs_here(length) == expected and attention_in(program) == ("Pallas kernel" if expected else "plain")
     assert not runs_here(length)
