@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.models.open_clip import named_architecture
@@ -47,7 +47,7 @@ def convert(source: Path, output: Path, architecture: str | None = None) -> None
     if model_cfg:
         document = {"model_cfg": model_cfg, "preprocess_cfg": listed_preprocess(architecture)}
         (output / CONFIG).write_text(json.dumps(document, indent=2), encoding="utf-8")
-    save_file(tensors, output / WEIGHTS_FILES[0])
+    (output / WEIGHTS_FILES[0]).write_bytes(save(tensors))  # not by `save_file`, whose files no one else may read
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -290,7 +290,7 @@ class Model(Section):
         str,
         "'plain': transformers compute attention without the kernels for TPUs and GPUs, with more memory and another rounding.",
         OneOf("auto", "plain"),
-        Incidental,
+        Incidental,  # it changes rounding, as other devices do; a run whose kernel fails is continued without it
     ] = "auto"
 
 
