@@ -1,4 +1,4 @@
-"""A run's saved state: what its newest checkpoint has, as Orbax has saved it, and the run without its end."""
+"""What a run has saved: its losses, the state of its newest checkpoint as Orbax has saved it; the run without its end."""
 
 import shutil
 import warnings
@@ -7,7 +7,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from cliptail_jax.files import write_json
+from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
 from cliptail_jax.runs.directory import read_config
 
@@ -33,3 +33,16 @@ def without_last_step(workdir: Path) -> Path:
     shutil.rmtree(last)
     manifest_of(last).unlink()
     return unfinish(workdir)
+
+
+def losses(workdir: Path) -> list[tuple[int, float]]:
+    """The steps that a run has logged, each with its loss."""
+    return [(line["step"], line["train/loss"]) for line in read_lines(workdir / "metrics.jsonl")]
+
+
+def damage(step: Path) -> None:
+    """Flip one byte of the largest file."""
+    largest = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(bytes(content))

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import typed
-from cliptail_jax.curation.variant import Variant
+from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.objectives import TrainingConfig, make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 from cliptail_jax.planning.synthetic import synthetic_variant
@@ -71,6 +71,11 @@ def synthetic_objective(
         labels, names = np.repeat(np.arange(len(frequency)), frequency), variant.class_names
         variant = Variant(variant.source, variant.records, labels, names, labels, variant.captions)
     return make_objective(sections(config), variant, shapes_only=True)
+
+
+def objective_of(config: ConfigDict) -> Objective:
+    """The objective of a config, on its data."""
+    return make_objective(sections(config), open_variant(sections(config).data))
 
 
 @contextlib.contextmanager

@@ -1,17 +1,17 @@
 """Kills, full disks, closed terminals, signals and killed workers: how programs end, and that nothing is lost."""
 
-import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from test_train import losses
-from test_train_processes import (
+
+from cliptail_jax.runs.checkpoints import newest_valid_step
+from tests.forked_programs import ROOT, with_devices
+from tests.run_commands import (
     STOPPED,
     command,
     finish,
@@ -20,10 +20,9 @@ from test_train_processes import (
     wait_for_checkpoint,
     wait_for_step,
     wait_until,
+    workers_of,
 )
-
-from cliptail_jax.runs.checkpoints import newest_valid_step
-from tests.forked_programs import ROOT, with_devices
+from tests.saved_state import losses
 from tests.terminal import Terminal
 
 STEPS = {"total_epochs": 30, "checkpoint__every_steps": 10, "eval__every_epochs": 30, "eval__sets": ()}  # 90
@@ -159,14 +158,3 @@ def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_the
     assert len(losses(tmp_path / "run")) < len(whole)
     finish(start(command(tmp_path / "run", glyphs_dir, **STEPS)))  # with another number of workers, none
     assert losses(tmp_path / "run") == whole
-
-
-def workers_of(pid):
-    """The processes of multiprocessing that a process has started, but for the one that looks after shared memory."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and "spawn_main" in (folder / "cmdline").read_text():
-                found.append(int(folder.name))
-    return found

@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.icons.families import read_families
 from cliptail_jax.runs.evaluations import last_evaluation
-from tests.datasets.test_icons import icon_set, rectangle, write_iconify
+from tests.datasets.iconify import icon_set, rectangle, write_iconify
 from tests.forked_programs import with_devices
 from tests.synthetic import VIT
 from tests.tiny_clip import save_tiny_clip

@@ -21,15 +21,11 @@ from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
 from cliptail_jax.train import train
 from configs import sup
-from tests.saved_state import read_state, unfinish
+from tests.saved_state import damage, losses, read_state, unfinish
 from tests.synthetic import devices, sections
 
 DEVICES = 2
 STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice
-
-
-def losses(workdir):
-    return [(line["step"], line["train/loss"]) for line in read_lines(workdir / "metrics.jsonl")]
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +140,6 @@ def test_a_run_goes_on_with_another_number_of_devices(sup_run, tmp_path, monkeyp
     found, expected = ([loss for _, loss in losses(of_run)] for of_run in (copy, workdir))
     assert len(found) == STEPS and meshes[0].size == 4
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-
-
-def damage(step: Path):
-    """Flip one byte of the largest file."""
-    largest = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    content = bytearray(largest.read_bytes())
-    content[len(content) // 2] ^= 1
-    largest.write_bytes(bytes(content))
 
 
 def test_a_run_goes_on_from_its_last_valid_checkpoint_with_the_same_numbers(sup_run, tmp_path, caplog):

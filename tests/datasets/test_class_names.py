@@ -3,7 +3,6 @@ import json
 import pyarrow.parquet
 import pytest
 import tensorflow_datasets as tfds
-from raw_data import jpeg
 
 from cliptail_jax.concepts.vocabulary import class_lines, imagenet_wnids, vocabulary_names
 from cliptail_jax.config.fields import to_config
@@ -12,6 +11,7 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import choose_class_names, open_source
 from cliptail_jax.datasets.superclasses import WRITTEN, kind_of
 from cliptail_jax.errors import UserError
+from tests.datasets.raw_data import jpeg
 from tests.tfds_sets import prepare
 
 WNIDS = imagenet_wnids()

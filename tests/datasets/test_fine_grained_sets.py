@@ -1,5 +1,4 @@
 import pytest
-from raw_data import jpeg
 
 from cliptail_jax.concepts.vocabulary import class_lines
 from cliptail_jax.datasets.build import build, main
@@ -7,6 +6,7 @@ from cliptail_jax.datasets.fgvc_aircraft import FgvcAircraft
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from tests.datasets.raw_data import jpeg
 
 SPECIES = """id\tcommon\tscientific\tdir
 1\tAcadian Flycatcher\tEmpidonax virescens\tAcadian_Flycatcher

@@ -3,7 +3,6 @@ import io
 import unicodedata
 import unittest.mock
 
-import lookalikes
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
@@ -19,6 +18,7 @@ from cliptail_jax.datasets.glyphs.faces import FACES, SLANTS, WEIGHTS, Face
 from cliptail_jax.datasets.glyphs.glyphs import EXTENT, SEED, make_example
 from cliptail_jax.datasets.glyphs.words import description, tags
 from cliptail_jax.datasets.source import open_source
+from tests.datasets import lookalikes
 
 PLAIN = Style(Face("DejaVu Serif", "bold", "oblique"), "white", "black", size=20, shift=(0, 0), rotation=0, noise=0)
 

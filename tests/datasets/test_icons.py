@@ -1,9 +1,7 @@
 """Icons, built from a small file in Iconify's form, whose drawings are rectangles."""
 
-import gzip
 import io
 import itertools
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,28 +21,9 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from scripts import make_icon_lists
-from tests.datasets.raw_data import archive
+from tests.datasets.iconify import icon_set, rectangle, write_iconify
 
 BLACK, RED = (0, 0, 0), (255, 0, 0)
-
-
-def rectangle(left, top, width, height, colour="currentColor"):
-    return {"body": f'<path fill="{colour}" d="M{left} {top}h{width}v{height}h-{width}z"/>'}
-
-
-def icon_set(prefix, icons, author="", license="MIT", category="", **more):
-    info = dict(
-        name=prefix.upper(), author=dict(name=author or prefix, url=f"https://github.com/{author or prefix}/icons")
-    )
-    info |= dict(license=dict(title=license, spdx=license), palette=False, category=category)
-    return dict(prefix=prefix, info=info, icons=icons, width=8, height=8) | more
-
-
-def write_iconify(path, *sets, **files):
-    """Writes the sets, and files by name, as the npm package has them."""
-    contents = {f"json/{each['prefix']}.json": json.dumps(each) for each in sets} | files
-    path.write_bytes(gzip.compress(archive({f"package/{name}": text.encode() for name, text in contents.items()})))
-    return path
 
 
 SETS = (

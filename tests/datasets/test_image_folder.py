@@ -2,13 +2,13 @@ import json
 import re
 
 import pytest
-from raw_data import jpeg
 
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.prepared import prepared_names
 from tests.datasets.prepared_files import built
+from tests.datasets.raw_data import jpeg
 
 
 def write(folder, *names):

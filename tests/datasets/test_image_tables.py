@@ -5,10 +5,10 @@ import json
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from raw_data import archive, jpeg
 
 from cliptail_jax.errors import UserError
 from tests.datasets.prepared_files import built
+from tests.datasets.raw_data import archive, jpeg
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 IMAGES = [jpeg(number) for number in range(3)]

@@ -5,7 +5,6 @@ import json
 import pyarrow
 import pyarrow.parquet
 import pytest
-from raw_data import archive, jpeg, write_shard
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import main
@@ -13,6 +12,7 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from tests.datasets.prepared_files import built
+from tests.datasets.raw_data import archive, jpeg, write_shard
 
 ROWS = [
     {"filepath": "a/1.jpg", "caption": 'two\nlines, a "quote"\tand é', "label": "1"},

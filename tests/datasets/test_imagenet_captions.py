@@ -2,13 +2,13 @@ import json
 import os
 
 import pytest
-from raw_data import archive, jpeg
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.errors import UserError
 from tests.datasets.prepared_files import built
+from tests.datasets.raw_data import archive, jpeg
 
 TENCH, GOLDFISH, TISSUE = "n01440764", "n01443537", "n15075141"
 

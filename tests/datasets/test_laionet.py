@@ -1,13 +1,13 @@
 import pyarrow
 import pyarrow.parquet
 import pytest
-from raw_data import archive, jpeg, write_shard
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.errors import UserError
 from tests.datasets.prepared_files import built
+from tests.datasets.raw_data import archive, jpeg, write_shard
 
 TENCH, GOLDFISH = "n01440764", "n01443537"
 

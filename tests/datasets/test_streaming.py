@@ -3,7 +3,6 @@ import json
 import pytest
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader
-from raw_data import jpeg, write_shard
 from tensorflow_datasets.proto.tf_example_generated_pb2 import Example
 
 from cliptail_jax.datasets import streaming
@@ -13,6 +12,7 @@ from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.reencoding import Reencoding
 from cliptail_jax.prepared import prepared_names
+from tests.datasets.raw_data import jpeg, write_shard
 
 
 @pytest.fixture

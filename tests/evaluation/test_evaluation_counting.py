@@ -6,7 +6,6 @@ import pathlib
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_train import damage
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.concepts.vocabulary import vocabulary_names
@@ -28,7 +27,7 @@ from tests.evaluation.plain_evaluation import (
     evaluation_files,
     plain_features,
 )
-from tests.saved_state import unfinish
+from tests.saved_state import damage, unfinish
 
 DEVICES = 8
 

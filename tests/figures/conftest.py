@@ -2,9 +2,9 @@
 
 import matplotlib.image
 import pytest
-from synthetic_runs import write_run, write_sheet
 
 from cliptail_jax.figures.__main__ import main
+from tests.figures.synthetic_runs import write_run, write_sheet
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from synthetic_runs import CLASSES, FREQUENCY, NAMES, entries, write_run
 from threadpoolctl import threadpool_limits
 
 from cliptail_jax import figures
@@ -27,6 +26,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.class_frequency import draw_class_frequency
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.evaluations import last_evaluation, read_arrays
+from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, entries, write_run
 
 SCALE = [
     ("run_0", "random text tower", "1,000"),

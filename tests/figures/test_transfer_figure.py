@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from synthetic_runs import entries
 
 from cliptail_jax.figures.transfer import difference, results_by_set
 from cliptail_jax.files import append_line, save_arrays
 from cliptail_jax.results.transfers import predictions_path
+from tests.figures.synthetic_runs import entries
 
 SETS = {"food101": "accuracy", "pets": "mean per-class accuracy", "voc2007": "11-point mAP"}
 IMAGES, CLASSES = 2000, 25

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_pipeline import (
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.input.composition import Composer, Composition, check_composition
+from cliptail_jax.input.pipeline import num_steps_per_epoch
+from tests.input.pictures import (
     assert_same_resumed_and_in_several_processes,
     batches_of,
     make_data,
@@ -14,10 +18,6 @@ from test_pipeline import (
     plain,
     varied_data,
 )
-
-from cliptail_jax.errors import UserError
-from cliptail_jax.input.composition import Composer, Composition, check_composition
-from cliptail_jax.input.pipeline import num_steps_per_epoch
 
 LABELS = st.lists(st.integers(0, 7), min_size=1, max_size=120).map(
     np.array

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_crops import random_crop_box, random_resized_crop, record_rng
 
 from cliptail_jax.images.resizing import center_crop, resize
 from cliptail_jax.input.images import Purpose, record_uniforms, shift_and_flip
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import RandomCrop
+from tests.input.plain_crops import random_crop_box, random_resized_crop, record_rng
 
 TORCHVISION = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")
 WIDE = TORCHVISION["image"]

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plain_crops import random_crop_box, record_rng
 
 from cliptail_jax.input.images import Purpose
 from cliptail_jax.input.views import MultiCrop, draw_views
+from tests.input.plain_crops import random_crop_box, record_rng
 
 TRUTH = np.load(Path(__file__).parents[1] / "data" / "torchvision_views.npz")
 MULTI_CROP = MultiCrop()

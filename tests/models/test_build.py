@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from flax import nnx
 from ml_collections import ConfigDict
-from published_names import flat
-from quick import QUICK, can_be_computed_again, draw
 
 from cliptail_jax.config.training import ImageTower, TextTower
 from cliptail_jax.errors import UserError
@@ -17,6 +15,8 @@ from cliptail_jax.models.image_towers import build_image_tower, describe_image_t
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.open_clip import named_architecture
 from cliptail_jax.models.text_towers import describe_text_tower
+from tests.models.published_names import flat
+from tests.models.quick import QUICK, can_be_computed_again, draw
 
 IMAGE = {
     "modified_resnet": {"layers": (1, 1, 1, 1), "width": 4, "heads": 4},

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from published_names import flat
-from quick import QUICK, draw
 
 from cliptail_jax.models.bert import BertShape
 from cliptail_jax.models.build import OneKey
@@ -16,6 +14,8 @@ from cliptail_jax.models.dropout import Dropout
 from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.m2m100 import M2M100Shape, sinusoids
 from cliptail_jax.models.remat import rematerialize
+from tests.models.published_names import flat
+from tests.models.quick import QUICK, draw
 
 PAD = 1
 SHAPES = {

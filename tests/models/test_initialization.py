@@ -6,7 +6,6 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from published_names import flat
 
 from cliptail_jax.models import fastvit, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
@@ -22,6 +21,7 @@ from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.timm_vit import TimmViT
 from cliptail_jax.models.vit import VisionTransformer
 from cliptail_jax.models.vitamin import ViTamin
+from tests.models.published_names import flat
 from tests.tiny_members import TIMM_VITS
 
 WIDTH, LAYERS = 48, 2  # of the transformers

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from published_names import load, published
-from quick import QUICK
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.basic_resnet import BasicResNet
@@ -18,6 +16,8 @@ from cliptail_jax.models.modified_resnet import ModifiedResNet
 from cliptail_jax.models.positions import OTHER_GRIDS
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.vit import VisionTransformer
+from tests.models.published_names import load, published
+from tests.models.quick import QUICK
 
 DATA = Path(__file__).parents[1] / "data"
 MODELS = {

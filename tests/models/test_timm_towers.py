@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from published_names import flat
-from quick import QUICK, can_be_computed_again, draw
 
 from cliptail_jax.models.build import OneKey
 from cliptail_jax.models.image_towers import TIMM_DEFAULTS, build_image_tower, image_tower
 from cliptail_jax.models.timm_members import TIMM_VITS
+from tests.models.published_names import flat
+from tests.models.quick import QUICK, can_be_computed_again, draw
 
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)), jnp.float32)
 # Between them, these have all kinds of blocks, pooling and stems.

@@ -1,12 +1,12 @@
 """Tiny trained models, which tests share: a published CLIP, a text encoder, and runs that start from them."""
 
 import pytest
-from test_text_encoder import write_encoder
 
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.train import train
 from configs import clip, sup
 from tests import tiny_members
+from tests.pretrained.tiny_models import write_encoder
 from tests.synthetic import trained_anew
 
 

@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from test_text_encoder import write_encoder
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept, imagenet_names, vocabulary_names
@@ -18,6 +17,7 @@ from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.make_head import class_head, main, write_head
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from tests.evaluation.plain_evaluation import plain_features
+from tests.pretrained.tiny_models import write_encoder
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
 PETS = ("cat", "black-footed Cat", "dog", "cow")

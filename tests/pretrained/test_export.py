@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from tiny_models import assert_same
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
@@ -23,6 +22,7 @@ from cliptail_jax.pretrained.towers import open_image_tower
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.directory import open_or_resume
 from cliptail_jax.training.initialization import no_export
+from tests.pretrained.tiny_models import assert_same
 from tests.synthetic import mesh_of
 
 CLASSES = ("cat", "dog", "fox")

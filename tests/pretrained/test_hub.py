@@ -7,13 +7,12 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from test_pretrained_tokenizer import write_tokenizer
-from tiny_models import write_model
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained import hub as hub_module
 from cliptail_jax.pretrained.published_clip import load, open_published
 from tests.hub_cache import COMMIT
+from tests.pretrained.tiny_models import write_model, write_tokenizer
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
 

@@ -13,7 +13,6 @@ import pytest
 from flax import nnx
 from ml_collections import ConfigDict
 from safetensors.numpy import load_file, save_file
-from tiny_models import CASES, assert_same, write_model
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, read_preprocess
@@ -29,6 +28,7 @@ from cliptail_jax.pretrained.published import (
 )
 from cliptail_jax.pretrained.published_clip import load, open_published
 from tests.hub_cache import COMMIT, put_in_cache
+from tests.pretrained.tiny_models import CASES, assert_same, write_model
 
 DEVICES = 8
 DATA = Path(__file__).parents[1] / "data"

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from test_towers import objective_of
 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluate import evaluate
@@ -20,7 +19,7 @@ from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.runs.evaluations import last_evaluation
 from configs import clip, dino
-from tests.synthetic import trained_anew
+from tests.synthetic import objective_of, trained_anew
 
 HALF = (0.5, 0.5, 0.5)
 OWN = {"mean": HALF, "std": HALF, "interpolation": "bilinear", "resize_mode": "squash"}

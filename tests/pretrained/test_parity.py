@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from flax import nnx
 from safetensors.numpy import load_file
-from seeded_weights import draw_images
-from tiny_models import CASES, assert_same, write_model
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.save import save
 from tests.models.quick import QUICK
+from tests.pretrained.seeded_weights import draw_images
+from tests.pretrained.tiny_models import CASES, assert_same, write_model
 
 RELATIVE = 1e-5
 features = jax.jit(lambda tower, inputs: tower(inputs), compiler_options=QUICK)  # families share their towers

@@ -1,6 +1,5 @@
 import json
 import pickle
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,38 +8,32 @@ import pytest
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
+from tests.pretrained.tiny_models import TOKEN_IDS, write_tokenizer
 
 DATA = Path(__file__).parents[1] / "data"
-TRUTH = json.loads((DATA / "pretrained_token_ids.json").read_text())
 TEXTS = json.loads((DATA / "clip_token_ids.json").read_text(encoding="utf-8"))["texts"]
 MERGES = DATA / "clip_merges_subset.txt"
 
 
-KINDS = [kind for kind in TRUTH if kind != "context"]
+KINDS = [kind for kind in TOKEN_IDS if kind != "context"]
 SIGLIP = {"context_length": 8, "vocab_size": 183, "no_causal_mask": True, "tokenizer_kwargs": {"clean": "canonicalize"}}
-
-
-def write_tokenizer(folder: Path, kind: str) -> Path:
-    """The files that a repository has for a kind of tokenizer in `TRUTH`."""
-    (folder / "tokenizer_config.json").write_text(json.dumps(TRUTH[kind]["settings"]))
-    return Path(shutil.copy(DATA / f"tokenizer_{kind.split('-')[0]}.json", folder / "tokenizer.json"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ids_equal_those_of_open_clip_and_transformers(kind, tmp_path):
-    config = {"context_length": TRUTH["context"], "tokenizer_kwargs": TRUTH[kind]["options"]}
+    config = {"context_length": TOKEN_IDS["context"], "tokenizer_kwargs": TOKEN_IDS[kind]["options"]}
     tokenizer = load_tokenizer(write_tokenizer(tmp_path, kind), config)
     ids = tokenizer(TEXTS)
     assert ids.dtype == np.int32
-    np.testing.assert_array_equal(ids, TRUTH[kind]["ids"])
+    np.testing.assert_array_equal(ids, TOKEN_IDS[kind]["ids"])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(tokenizer))(TEXTS), ids)
     (tmp_path / "saved.json").write_text(tokenizer.to_json())  # which needs no other file
     np.testing.assert_array_equal(load_tokenizer(tmp_path / "saved.json", config)(TEXTS), ids)
 
 
 def test_a_usual_name_is_taken_for_the_padding_where_nothing_says_so_and_nothing_depends_on_it():
-    config = {"context_length": TRUTH["context"], "tokenizer_kwargs": TRUTH["xlm"]["options"]}
-    np.testing.assert_array_equal(load_tokenizer(DATA / "tokenizer_xlm.json", config)(TEXTS), TRUTH["xlm"]["ids"])
+    config = {"context_length": TOKEN_IDS["context"], "tokenizer_kwargs": TOKEN_IDS["xlm"]["options"]}
+    np.testing.assert_array_equal(load_tokenizer(DATA / "tokenizer_xlm.json", config)(TEXTS), TOKEN_IDS["xlm"]["ids"])
 
 
 def test_tokens_that_a_model_lacks_are_refused_only_in_a_text(tmp_path):

@@ -6,11 +6,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
-from tiny_models import CASES, assert_same, write_model
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import DIGESTS, read_lines
+from cliptail_jax.files import DIGESTS
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.objectives.image_text import TwoTowers, can_cache
 from cliptail_jax.pretrained import text_cache
@@ -20,37 +18,11 @@ from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_text_tower
 from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
+from tests.pretrained.tiny_models import assert_same, encoder_of, save_encoder, write_encoder
+from tests.saved_state import losses
 from tests.synthetic import sections
 
 DATA = Path(__file__).parents[1] / "data"
-WORDS = "digit zero one two three four five seven latin capital letter a c e h k cat dogs"  # of glyphs' captions
-
-
-def encoder_of(folder, name):
-    """The tensors of the text encoder of the family `name`, whose published CLIP is written to folder/clip."""
-    published, start = write_model(folder / "clip", name), "text.transformer."
-    tensors = load_file(published / "open_clip_model.safetensors").items()
-    return {key.removeprefix(start): tensor for key, tensor in tensors if key.startswith(start)}
-
-
-def save_encoder(folder, name, tensors, tokenizer):
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(CASES[name]["encoder"]))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-
-
-def write_encoder(folder, prefix="", old_names=False):
-    """The encoder of the family bert-class-token as it is published on its own, with a head beside it; it knows `WORDS`."""
-    tensors = {prefix + key: tensor for key, tensor in encoder_of(folder, "bert-class-token").items()}
-    if old_names:
-        renamed = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
-        for new, old in renamed:
-            tensors = {key.replace(new, old): value for key, value in tensors.items()}
-    tensors["cls.predictions.bias"] = np.zeros(50, np.float16)
-    tokenizer = json.loads((DATA / "tokenizer_bert.json").read_text())
-    special = {token: i for token, i in tokenizer["model"]["vocab"].items() if token.startswith("[") and i < 10}
-    tokenizer["model"]["vocab"] = special | {word: 10 + i for i, word in enumerate(WORDS.split())}
-    save_encoder(folder, "bert-class-token", tensors, tokenizer)
 
 
 @pytest.mark.parametrize("prefix, old_names", [("", False), ("bert.", True)])
@@ -113,10 +85,6 @@ def cache(tmp_path, monkeypatch):
 def towers(published, bert):
     names = {"clip": published, "bert": bert}
     return {kind: open_text_tower(str(names[kind]), output_dim=16, context_length=10, partial=False) for kind in names}
-
-
-def losses(workdir):
-    return [line["train/loss"] for line in read_lines(workdir / "metrics.jsonl")]
 
 
 def test_a_run_has_the_same_numbers_with_and_without_the_cache(bert_run, tmp_path):

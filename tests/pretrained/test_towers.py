@@ -9,20 +9,14 @@ import numpy as np
 import pytest
 from flax import nnx
 from safetensors.numpy import save_file
-from seeded_weights import draw_all
-from test_pretrained_tokenizer import write_tokenizer
-from test_text_encoder import losses
-from tiny_models import CASES, assert_same
 
 from cliptail_jax.config.training import TextTower
-from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import write_json
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.text_towers import describe_text_tower
-from cliptail_jax.objectives import make_objective, typed_config
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.pretrained import model, open_model
 from cliptail_jax.pretrained.export import export
@@ -35,17 +29,14 @@ from cliptail_jax.runs.checkpoints import manifest_of
 from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
-from tests.saved_state import read_state, unfinish, without_last_step
-from tests.synthetic import sections
+from tests.pretrained.seeded_weights import draw_all
+from tests.pretrained.tiny_models import CASES, assert_same, write_tokenizer
+from tests.saved_state import losses, read_state, unfinish, without_last_step
+from tests.synthetic import objective_of
 
 DEVICES = 8
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
 TEXT = {"output_dim": 16, "context_length": 10, "partial": False}
-
-
-def objective_of(config):
-    data = config.data
-    return make_objective(sections(config), make_variant(open_splits(data.name, data.data_dir, data.split), data))
 
 
 def first_states(config):

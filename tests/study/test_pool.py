@@ -8,16 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
-from test_train import losses
-from test_train_processes import STOPPED, finish, start, wait_until
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import pool
 from cliptail_jax.study.places import Place, with_cores
 from cliptail_jax.study.pool import call_at_places
+from tests.run_commands import STOPPED, finish, start, wait_until, workers_of
+from tests.saved_state import losses
 from tests.study.calls import end, meet, seen, stay
 from tests.terminal import Terminal
-from tests.test_interruptions import workers_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives no process a core")
 

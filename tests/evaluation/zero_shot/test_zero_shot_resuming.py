@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from test_train_processes import finish, start_pair
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.curation.variant import Variant
@@ -21,6 +20,7 @@ from cliptail_jax.pretrained.published_clip import open_published
 from tests.evaluation.plain_evaluation import evaluation_files
 from tests.evaluation.zero_shot.conftest import SET
 from tests.hub_cache import put_in_cache
+from tests.run_commands import finish, start_pair
 
 
 def test_what_is_finished_is_not_repeated_until_weights_data_ranking_or_settings_change(
