@@ -37,7 +37,7 @@ import tests.typechecking  # noqa: E402, F401
 # Before the package is imported; modules that are not checked need no hook, which takes time.
 jaxtyping.install_import_hook(tests.typechecking.checked_modules(), "tests.typechecking.check")
 
-from configs import clip, dino, sup  # noqa: E402
+from tests.tiny_runs import RESNET, devices, tiny  # noqa: E402
 
 
 def pytest_collection_finish():
@@ -69,8 +69,6 @@ def arrays_are_saved_whole():
 @pytest.fixture(scope="module", autouse=True)
 def devices_of_runs(request):
     """Runs have one device, for which they compile in two thirds of the time; in a module of tests, its `DEVICES`."""
-    from tests.synthetic import devices
-
     with devices(getattr(request.module, "DEVICES", 1)):
         yield
 
@@ -107,7 +105,6 @@ def made_once(tmp_path_factory):
 def trained_once(made_once):
     """Gives a config and the work directory of its run, which is for all processes of the tests and not to be changed."""
     from cliptail_jax.train import train
-    from tests.synthetic import devices
 
     def get(name, config, number=1):
         def make(folder):
@@ -144,26 +141,27 @@ def tiny_members(monkeypatch):
 @pytest.fixture(scope="session")
 def small_config(glyphs_dir):
     """Makes configs of a family whose model trains in a test: 12 classes, a network of a few thousand parameters."""
-
-    from tests.synthetic import tiny
-
     return lambda family: tiny(family, glyphs_dir)
 
 
 @pytest.fixture
 def sup_config(small_config):
+    from configs import sup
+
     return small_config(sup)
 
 
 @pytest.fixture
 def clip_config(small_config):
+    from configs import clip
+
     return small_config(clip)
 
 
 @pytest.fixture(scope="session")
 def trained_run(trained_once, small_config):
     """Gives the config and work directory of a run of two steps, each saved: 'sup' with averages, 'clip' or 'dino'."""
-    from tests.synthetic import RESNET
+    from configs import clip, dino, sup
 
     families = {"sup": sup, "clip": clip, "dino": dino}
 

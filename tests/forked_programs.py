@@ -1,6 +1,5 @@
 """Starts programs as forks of a process that has imported them, since imports take most of the time of short runs."""
 
-import functools
 import json
 import os
 import signal
@@ -140,14 +139,6 @@ class ForkServer:
     def close(self) -> None:
         self._process.communicate()
         self._folder.cleanup()
-
-
-@functools.cache
-def training_programs() -> ForkServer:
-    """The process of which all tests fork programs that train. The last two, programs import when they need them."""
-    return ForkServer(
-        ["cliptail_jax.train", "cliptail_jax.evaluate", "tests.study.train_three", "pandas", "scipy.stats"]
-    )
 
 
 def run_forked(

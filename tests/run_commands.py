@@ -1,6 +1,7 @@
 """Small runs as command lines: starting them, waiting for what they do, and ending them."""
 
 import contextlib
+import functools
 import signal
 import socket
 import sys
@@ -9,9 +10,9 @@ from pathlib import Path
 
 from cliptail_jax.config.fields import flatten
 from configs import sup
-from tests.forked_programs import training_programs, with_devices
+from tests.forked_programs import ForkServer, with_devices
 from tests.saved_state import losses
-from tests.synthetic import tiny
+from tests.tiny_runs import tiny
 
 STOPPED = 128 + signal.SIGTERM
 
@@ -30,6 +31,14 @@ def command(workdir, glyphs_dir, family=sup, **more):
     changed = [(key, value) for key, value in flatten(run_config(family, glyphs_dir, **more)) if value != before[key]]
     program = [sys.executable, "-m", "cliptail_jax.train", f"--config=configs/{name}.py:data=glyphs_lt"]
     return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in changed)]
+
+
+@functools.cache
+def training_programs() -> ForkServer:
+    """The process of which all tests fork programs that train. The last two, programs import when they need them."""
+    return ForkServer(
+        ["cliptail_jax.train", "cliptail_jax.evaluate", "tests.study.train_three", "pandas", "scipy.stats"]
+    )
 
 
 def start(arguments, stderr="", limit=0, **environment):

@@ -1,14 +1,12 @@
 """Objectives on made-up records, and a few of their training steps on one batch."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import jax
 import numpy as np
-import pytest
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -22,27 +20,9 @@ from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
 from cliptail_jax.training.step import make_train_step
+from tests.tiny_runs import RESNET, devices, tiny
 
 CLASSES, STEPS_PER_EPOCH = 12, 10
-VIT = {"name": "vit", "layers": (1,), "width": 16, "heads": 2, "patch_size": 16}  # compiles in half of a ResNet's time
-RESNET = {"name": "basic_resnet", "layers": (1, 1, 1), "width": 4}
-
-
-def tiny(family: ModuleType, data_dir: Path, arguments: str = "") -> ConfigDict:
-    """A config whose model trains in a test: 12 classes of the glyphs in `data_dir`, a network of a few thousand parameters.
-
-    `family` is `configs.sup`, `clip` or `dino`, which takes the `arguments`, too.
-    """
-    config = family.get_config(f"data=glyphs_lt,{arguments}")
-    config.batch_size, config.eval.batch_size, config.total_epochs = 16, 16, 2
-    config.log_every_steps, config.checkpoint.every_steps, config.eval.every_epochs = 1, 3, 1
-    config.data.data_dir = str(data_dir)
-    config.data.classes.first = 12
-    config.data.profile.ratio = 4.0
-    config.model.image.update(VIT | {"output_dim": 16})
-    config.model.text.update({"width": 16, "layers": 1, "heads": 2, "context_length": 8, "vocab_size": 800})
-    config.optimizer.warmup_steps = 0
-    return config
 
 
 def sections(config: ConfigDict) -> TrainingConfig:
@@ -76,16 +56,6 @@ def synthetic_objective(
 def objective_of(config: ConfigDict) -> Objective:
     """The objective of a config, on its data."""
     return make_objective(sections(config), open_variant(sections(config).data))
-
-
-@contextlib.contextmanager
-def devices(number: int) -> Iterator[None]:
-    """In the block, runs have this many devices. `jax.devices("cpu")` are still all of them."""
-    every = jax.devices("cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("devices", "local_devices"):
-            patch.setattr(jax, name, lambda platform=None: every if platform else every[:number])
-        yield
 
 
 def trained_anew(config: ConfigDict, tmp_path_factory, number: int = 1) -> tuple[ConfigDict, Path]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.models import open_clip
-from tests.synthetic import VIT
+from tests.tiny_runs import VIT
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 TINY = [f"--config.model.image.{name}={value}" for name, value in VIT.items()]

@@ -24,7 +24,7 @@ from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.provenance import command
 from tests.datasets.raw_data import archive
 from tests.forked_programs import run_forked, with_devices
-from tests.synthetic import VIT
+from tests.tiny_runs import VIT
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +41,7 @@ def installed(tmp_path_factory):
 
 
 def test_short_names_are_those_of_files_and_unique():
-    files = [*(ROOT / "configs").glob("*.py"), *(ROOT / "configs" / "study").glob("*.py")]
+    files = [*ROOT.glob("configs/*.py"), *ROOT.glob("configs/study/*.py")]
     assert sorted(known_configs().values()) == sorted(files)
 
 

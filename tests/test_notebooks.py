@@ -18,8 +18,8 @@ from cliptail_jax.datasets.icons.families import read_families
 from cliptail_jax.runs.evaluations import last_evaluation
 from tests.datasets.iconify import icon_set, rectangle, write_iconify
 from tests.forked_programs import with_devices
-from tests.synthetic import VIT
 from tests.tiny_clip import save_tiny_clip
+from tests.tiny_runs import VIT
 
 COLAB = Path(__file__).parents[1] / "colab"
 NOTEBOOKS = ("finding", "concept_frequency", "sampled_prototypes", "natural_tail")

@@ -21,7 +21,8 @@ from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.evaluations import read_arrays, read_summaries
 from cliptail_jax.train import train
 from configs import clip, sup
-from tests.synthetic import VIT, sections, trained_anew
+from tests.synthetic import sections, trained_anew
+from tests.tiny_runs import VIT
 
 ON, CLASSES = "glyphs:test", ("house", "tilde", "infinity", "ampersand")
 

@@ -22,7 +22,8 @@ from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_m
 from cliptail_jax.train import train
 from configs import sup
 from tests.saved_state import damage, losses, read_state, unfinish
-from tests.synthetic import devices, sections
+from tests.synthetic import sections
+from tests.tiny_runs import devices
 
 DEVICES = 2
 STEPS = 6  # an epoch of 3 batches (48 records in 16s), twice

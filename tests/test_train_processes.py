@@ -10,7 +10,7 @@ from cliptail_jax.train import train
 from configs import clip
 from tests.run_commands import command, run_config, start_pair, terminate, wait_for_checkpoint, wait_until
 from tests.saved_state import losses
-from tests.synthetic import devices
+from tests.tiny_runs import devices
 
 
 def ends_with_a_line(survivor):

@@ -13,7 +13,7 @@ from cliptail_jax.evaluation.results import class_results, evaluation_settings, 
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.measures import summarize
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, INTERVALS, NUMBERS, copied, evaluation_files
-from tests.synthetic import devices
+from tests.tiny_runs import devices
 
 DEVICES = 8
 COLLAPSE = {

@@ -35,7 +35,8 @@ from cliptail_jax.train import train
 from configs import clip, sup, zero_shot
 from tests.evaluation import plain_evaluation
 from tests.evaluation.plain_evaluation import unit
-from tests.synthetic import mesh_of, sections, tiny, trained_anew
+from tests.synthetic import mesh_of, sections, trained_anew
+from tests.tiny_runs import tiny
 
 SET, FOLDER = "image_text/pairs:train", "image_text_pairs_train"
 IMAGES, CAPTIONS = 24, 60

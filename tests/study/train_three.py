@@ -7,7 +7,7 @@ from pathlib import Path
 from cliptail_jax.study.places import Place
 from cliptail_jax.study.training import train_runs
 from configs import sup
-from tests.synthetic import tiny
+from tests.tiny_runs import tiny
 
 EPOCHS = 8  # 24 steps
 
