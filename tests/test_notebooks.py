@@ -19,8 +19,8 @@ from cliptail_jax.runs.evaluations import last_evaluation
 from tests.datasets.iconify import icon_set, rectangle, write_iconify
 from tests.forked_programs import with_devices
 from tests.tiny_clip import save_tiny_clip
-from tests.tiny_runs import VIT
 
+pytestmark = pytest.mark.program
 COLAB = Path(__file__).parents[1] / "colab"
 NOTEBOOKS = ("finding", "concept_frequency", "sampled_prototypes", "natural_tail")
 
@@ -50,18 +50,13 @@ def outputs(notebook, cell_id):
     return shown
 
 
-def with_settings(name, shortened=(), **changes):
-    """A notebook with some settings changed, and texts of cells exchanged for others."""
+def with_settings(name, **changes):
+    """A notebook with other settings, whose runs are small."""
     notebook = read(name)
     settings = cell_of(notebook, "settings")
-    for key, value in changes.items():
-        line = re.compile(rf"^{key} = .*$", re.MULTILINE)
-        settings.source, times = line.subn(lambda _: f"{key} = {value!r}", settings.source)
-        assert times == 1, f"{name} has no setting {key}"
-    for cell_id, text, other in shortened:
-        cell = cell_of(notebook, cell_id)
-        assert text in cell.source
-        cell.source = cell.source.replace(text, other)
+    assert all(re.search(rf"^{key} = ", settings.source, re.MULTILINE) for key in changes)
+    code = ["from tests.small_notebooks import shrink", "shrink()", *(f"{key} = {changes[key]!r}" for key in changes)]
+    notebook.cells.insert(notebook.cells.index(settings) + 1, new_code_cell("\n".join(code)))
     return notebook
 
 
@@ -92,28 +87,15 @@ def executed(glyphs_dir, tmp_path_factory):
     own = {"CAPTIONS": str(captions), "MODEL": str(save_tiny_clip(folder / "clip", seed=1))}
     raw = {"RAW": str(small_iconify(folder / "icons.tgz")), "DATA_DIR": str(folder), "EPOCHS": 1}
     dino = {"DATA": "glyphs_lt", "SET": "glyphs:train:test", "EPOCHS": 1, "PROTOTYPES": 64, "SAMPLE": 16}
-    tower, one_view = f"config.model.image.update({VIT})", "config.data.multi_crop.num_local = 1"
-    small = f"{tower}; config.total_steps, config.data.profile.ratio = 2, 4.0"
-    study = [
-        ("study", "config.total_epochs = EPOCHS or config.total_epochs", small),
-        ("study", "places=find_places()", "places=()"),
-    ]
-    train = [("train", "config.total_epochs = EPOCHS", f"config.total_epochs = EPOCHS; {tower}; {one_view}")]
-    clip = [("clip", 'config.eval.templates = "a+cname"', f'config.eval.templates = "a+cname"; {tower}')]
-    few = [
-        ("words", "batch_size=256", "batch_size=4"),
-        ("train", "config.total_epochs,", f"{tower}; config.total_epochs,"),
-    ]
     chosen = {
-        "finding": ("finding", study, {}),
-        "own captions": ("concept_frequency", clip, own),
-        "concept_frequency": ("concept_frequency", clip, {"EPOCHS": 1}),
-        "sampled_prototypes": ("sampled_prototypes", train, dino),
-        "natural_tail": ("natural_tail", few, raw),
+        "finding": ("finding", {}),
+        "own captions": ("concept_frequency", own),
+        "concept_frequency": ("concept_frequency", {"EPOCHS": 1}),
+        "sampled_prototypes": ("sampled_prototypes", dino),
+        "natural_tail": ("natural_tail", raw),
     }
     notebooks = {
-        key: with_settings(name, shortened, WORKDIR=str(folder / key), **changes)
-        for key, (name, shortened, changes) in chosen.items()
+        key: with_settings(name, WORKDIR=str(folder / key), **changes) for key, (name, changes) in chosen.items()
     }
     execute(notebooks.values(), folder, str(glyphs_dir))
     return {key: (notebook, folder / key) for key, notebook in notebooks.items()}
