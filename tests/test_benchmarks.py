@@ -77,6 +77,7 @@ def numbers(report, key=""):
     return [(key, report)] if isinstance(report, int | float) else []
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_benchmark_prints_json_with_positive_numbers(command, main_of, places, capsys):
     arguments = [re.sub("|".join(places), lambda found: places[found[0]], word) for word in COMMANDS[command]]

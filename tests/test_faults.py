@@ -18,6 +18,8 @@ from configs import clip, dino, sup
 from tests.faults import KINDS
 from tests.faulty_programs import Start, attempt, programs, reference
 
+pytestmark = pytest.mark.program
+
 # How many faults are tried: training takes seconds each time, the others tenths.
 SAMPLES = {"train sup": 2, "evaluate": 2, "count": 3, "build": 2, "export": 2, "make_head": 2, "describe": 2}
 EVERY = int(os.environ.get("FAULTS_EVERY", 0))

@@ -60,6 +60,7 @@ def test_a_file_comes_before_a_config_of_the_package_with_its_name(tmp_path, mon
     assert "the config clip is clip.py in this folder, not the package's" in capsys.readouterr().err
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "line, completions",
     [
@@ -157,6 +158,7 @@ def examples(installed, own_data, tmp_path_factory):
     return dict(zip(lines, outcomes)), python, folder / "tfds"
 
 
+@pytest.mark.program
 def test_the_readmes_examples_on_own_data_run_as_they_are(examples, own_data, monkeypatch):
     outcomes, python, data_dir = examples
     assert len(outcomes) == 10
@@ -176,6 +178,7 @@ def test_the_readmes_examples_on_own_data_run_as_they_are(examples, own_data, mo
     assert found["similarity"].shape == (1, 2)
 
 
+@pytest.mark.program
 def test_an_installed_package_lists_its_programs_and_finds_its_studies(examples):
     outcomes, *_ = examples
     assert all(f"  {name}" in outcomes["cliptail --help"].stdout for name in PROGRAMS)

@@ -25,6 +25,8 @@ from tests.run_commands import (
 from tests.saved_state import losses
 from tests.terminal import Terminal
 
+pytestmark = pytest.mark.program
+
 STEPS = {"total_epochs": 30, "checkpoint__every_steps": 10, "eval__every_epochs": 30, "eval__sets": ()}  # 90
 INTERRUPTED = 128 + signal.SIGINT
 

@@ -3,6 +3,7 @@
 import signal
 
 import numpy as np
+import pytest
 
 from cliptail_jax.files import read_lines
 from cliptail_jax.runs.checkpoints import newest_valid_step
@@ -11,6 +12,8 @@ from configs import clip
 from tests.run_commands import command, run_config, start_pair, terminate, wait_for_checkpoint, wait_until
 from tests.saved_state import losses
 from tests.tiny_runs import devices
+
+pytestmark = pytest.mark.program
 
 
 def ends_with_a_line(survivor):

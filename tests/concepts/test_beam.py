@@ -71,6 +71,7 @@ def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):
     assert capsys.readouterr().err == "error: Apache Beam is not installed: pip install 'cliptail_jax[beam]'\n"
 
 
+@pytest.mark.program
 @needs_beam
 def test_counts_on_a_dask_cluster_are_those_of_one_machine(corpus, tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra dask)")

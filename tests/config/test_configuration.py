@@ -179,6 +179,7 @@ if __name__ == "__main__":
 SMALL_CONFIG = "from ml_collections import ConfigDict\nget_config = lambda: ConfigDict({'vocabulary': {'size': 3}})\n"
 
 
+@pytest.mark.program
 def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
     (tmp_path / "small_program.py").write_text(SMALL_PROGRAM)
     (tmp_path / "small_config.py").write_text(SMALL_CONFIG)
@@ -199,6 +200,7 @@ def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
 PROGRAM = "from cliptail_jax.errors import command_line\n@command_line\ndef main(_):\n    {}\nmain([])"
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_program_whose_reader_is_gone_ends_quietly_unless_it_fails(unbuffered):
     def run(statement, unbuffered):

@@ -11,6 +11,8 @@ import pytest
 from cliptail_jax.planning.topologies import find_topology
 from tests.launch.hosts import COMMAND, POOL, SLICE, STUDY, launch, stub
 
+pytestmark = pytest.mark.program
+
 
 def dry_run(script, *arguments):
     """The commands that would run, each as the list of its words."""

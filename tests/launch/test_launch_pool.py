@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.launch.hosts import POOL, STUDY, interrupt, launch, requests, start_launch, wait_until
+
+pytestmark = pytest.mark.program
 
 
 def trained(folder):

@@ -4,6 +4,8 @@ import pytest
 
 from tests.launch.hosts import SLICE, interrupt, launch, requests, start_launch, stub, wait_until
 
+pytestmark = pytest.mark.program
+
 
 def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up(cloud, tmp_path):
     command = ["bash", "-c", 'echo "$1, $PWD"; pwd >>"$CLOUD/ran"', "-", "it's $HOME"]

@@ -12,6 +12,8 @@ from cliptail_jax.plan import planned_variant
 from configs import sup
 from tests.forked_programs import run_forked
 
+pytestmark = pytest.mark.program
+
 needs_libtpu = pytest.mark.skipif(not importlib.util.find_spec("libtpu"), reason="the TPU compiler is not installed")
 SUP, CLASSES = "--config=configs/sup.py:data=cifar100_lt", "--classes=10"
 # A ResNet of images of 16 pixels, which compiles in less than half of the time that 32 pixels take.

@@ -10,6 +10,8 @@ import pytest
 from cliptail_jax.report.__main__ import main
 from tests.report.synthetic_pages import COMMAND, IMAGE, SCRIPT
 
+pytestmark = pytest.mark.program
+
 # Of the page's data and Bokeh's models.
 SHOWN = """name => {
   const data = JSON.parse(document.getElementById('data').textContent), doc = Bokeh.documents[0];

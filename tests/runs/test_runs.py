@@ -164,6 +164,7 @@ with sole_writer(pathlib.Path(sys.argv[1])):
 """
 
 
+@pytest.mark.program
 def test_the_second_is_told_who_holds_a_work_directory_until_that_process_ends(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"

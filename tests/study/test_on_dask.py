@@ -44,6 +44,7 @@ def is_running(process):
         return False
 
 
+@pytest.mark.program
 def test_commands_run_once_each_and_again_if_their_worker_is_lost(cluster, tmp_path):
     names = ["a", "killed", "broken", "b"]
     commands = {name: shlex.join([sys.executable, "-c", TASK, str(tmp_path), name]) for name in names}
@@ -56,6 +57,7 @@ def test_commands_run_once_each_and_again_if_their_worker_is_lost(cluster, tmp_p
     assert not is_running(began["killed"][0])
 
 
+@pytest.mark.program
 def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
     trains[0].update(a=0.5)
     made = make_study("a", "broken", c=claim("corr_acc", "a", "broken"))
@@ -73,6 +75,7 @@ def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.program
 def test_a_cluster_that_cannot_be_used_is_one_line(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("cliptail_jax.runs.on_dask.TIMEOUT", 1)
     with pytest.raises(UserError, match="--scheduler=tcp://127.0.0.1:9 does not answer"):

@@ -24,6 +24,7 @@ FIRST, LATER = ("run_0", "run_1"), "run_2"
 TWO = [Place()] * 2
 
 
+@pytest.mark.program
 def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_path, glyphs_dir):
     cores = list(map(str, sorted(os.sched_getaffinity(0))[:2]))
     if len(cores) == 1:
@@ -62,6 +63,7 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
         assert losses(folder / name) == losses(tmp_path / "one" / name)
 
 
+@pytest.mark.program
 def test_calls_run_at_the_same_time_each_on_its_core(tmp_path, capsys):
     calls = dict(one=(tmp_path, "a", "b"), other=(tmp_path, "b", "a"))
     results = dict(call_at_places(meet, calls, TWO))
@@ -70,6 +72,7 @@ def test_calls_run_at_the_same_time_each_on_its_core(tmp_path, capsys):
     assert {"a is here", "b is here"} <= set(capsys.readouterr().err.splitlines())
 
 
+@pytest.mark.program
 def test_a_killed_process_is_a_line_with_the_remedy():
     with pytest.raises(
         UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
@@ -77,6 +80,7 @@ def test_a_killed_process_is_a_line_with_the_remedy():
         dict(call_at_places(end, dict(one=(signal.SIGKILL,)), TWO[:1]))
 
 
+@pytest.mark.program
 def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
     began = time.monotonic()
     with pytest.raises(SystemExit) as ended:
@@ -87,6 +91,7 @@ def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
     assert "stopped by SIGTERM; the same command continues from what is saved" in capsys.readouterr().err
 
 
+@pytest.mark.program
 def test_a_chip_is_the_only_one_that_its_process_sees_and_cores_are_divided(monkeypatch):
     """Chips are CPU devices here, of which JAX starts as many as a variable has."""
     chips = with_cores([{"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"} for number in (3, 5)])

@@ -108,6 +108,7 @@ def test_a_model_without_a_logit_bias_has_no_confidence_by_sigmoids(config, tmp_
     assert "skipped" not in capsys.readouterr().err  # which the error says
 
 
+@pytest.mark.program
 def test_two_processes_give_the_numbers_of_one_and_skip_what_either_lacks(config, tmp_path, glyphs_dir, make_model):
     """A repository is in the cache of the first process alone, as on hosts that do not share their disks."""
     pytest.importorskip("huggingface_hub", reason="needs the extra `pretrained`")
