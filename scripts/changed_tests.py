@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("cliptail_jax", "configs", "scripts", "tests")
 CHANGE_ALL = ("pyproject.toml", "tests/conftest.py")
 IMPORTS_BY_NAME = re.compile(r"\b(import_module|pkgutil|runpy)\b")
+LOADS_BY_NAME = re.compile(r"\b(import_module|load_config|find_config)\b")
 
 
 def main() -> None:
@@ -100,13 +101,15 @@ class Dependencies:
         strings = self._strings(module)
         if ".ipynb" in strings:
             strings = strings | {path.read_text(encoding="utf-8") for path in ROOT.glob("colab/*.ipynb")}
+        loads_by_name = LOADS_BY_NAME.search(self._sources[module])
+        short_name = re.compile(r"(\w+)" if loads_by_name else r"(?:--config=)?(\w+):")
         for string in strings:
             for name in re.findall(r"\w+(?:\.\w+)+", string.replace("/", ".")):
                 yield from (f"cliptail_jax.{name}", f"{name}.__main__", name)
                 while "." in name:
                     yield (name := name.rpartition(".")[0])  # of an attribute, or a path with .py
-            if first := re.match(r"(?:--config=)?(\w+)", string):
-                yield from (f"{folder}.{first[1]}" for folder in ("configs", "configs.study", "scripts.benchmark"))
+            if short := short_name.match(string):
+                yield from (f"{folder}.{short[1]}" for folder in ("configs", "configs.study", "scripts.benchmark"))
 
     @functools.cache
     def _strings(self, module: str) -> set[str]:
