@@ -141,7 +141,7 @@ def test_program_prints_a_table_and_draws_a_picture(composition, run, tmp_path, 
     assert (tmp_path / "composition.png").stat().st_size > 10_000
 
 
-def test_mistakes_are_one_line(composition, run, tmp_path, capsys, monkeypatch):
+def test_runs_without_composition_are_one_line(composition, run, tmp_path, capsys, monkeypatch):
     output = f"--output={tmp_path}/composition.png"
 
     def error_of(workdir):

@@ -86,7 +86,7 @@ def test_counts_are_those_of_the_captions(purity, study, glyphs_dir):
         assert cells.wrong[c] == np.sum((named == c) & (variant.labels != c))
 
 
-def test_mistakes_are_one_line(purity, study, tmp_path, capsys):
+def test_a_directory_without_noise_runs_is_one_line(purity, study, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert purity.main([f"--workdir={tmp_path}/empty", f"--output={tmp_path}/purity.png"]) == 2
     assert capsys.readouterr().err.startswith("error: no finished run has wrong captions or labels")

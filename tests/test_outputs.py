@@ -77,7 +77,7 @@ def folder(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_what_a_program_did_not_write_is_left(folder, program, arguments, complaint, capsys):
+def test_files_that_a_program_did_not_write_are_left(folder, program, arguments, complaint, capsys):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert program(arguments.split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -85,7 +85,7 @@ def test_what_a_program_did_not_write_is_left(folder, program, arguments, compla
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_what_a_program_wrote_is_replaced_and_anything_else_when_asked_for(folder):
+def test_files_that_a_program_wrote_are_replaced_and_others_when_asked_for(folder):
     arguments = ["--captions=captions.txt", "--vocabulary=V.json", "--processes=1"]
     for output in ("new.tsv", "new.tsv", "notes.tsv"):
         assert count([*arguments, f"--output={output}", *(["--overwrite"] if output == "notes.tsv" else [])]) == 0
@@ -104,7 +104,7 @@ def test_an_input_by_another_name_is_still_one(folder, name):
         check_output(Path(name), is_own=lambda path: True, inputs=["captions.txt"], overwrite=True)
 
 
-def test_what_describe_reads_is_not_its_output(folder):
+def test_files_that_describe_reads_are_not_its_output(folder):
     config = sup.get_config("data=glyphs_lt")
     config.data.table, config.data.classes.names = "queries.jsonl", ("V.json", "cat")
     assert sorted(files_in(config)) == ["V.json", "queries.jsonl"]

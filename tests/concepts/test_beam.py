@@ -50,7 +50,7 @@ def test_beams_counts_are_those_of_one_machine(corpus, tmp_path):
         ),
     ],
 )
-def test_a_mistake_is_one_line(corpus, tmp_path, capsys, monkeypatch, arguments, message):
+def test_a_beam_command_that_cannot_run_is_one_line(corpus, tmp_path, capsys, monkeypatch, arguments, message):
     """There is no network."""
 
     def unreachable(*_, **__):

@@ -153,7 +153,7 @@ def test_the_column_is_the_usual_one_or_the_only_one_of_text(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.parquet.gz", "x.tsv.gz", "x.jsonl.gz"])
-def test_a_damaged_file_is_named(tmp_path, name):
+def test_a_damaged_captions_file_is_named(tmp_path, name):
     path = tmp_path / name.removesuffix(".gz")
     WRITERS[path.suffix](path)
     path = gzipped(path) if name.endswith(".gz") else path
@@ -177,7 +177,7 @@ def test_a_damaged_file_is_named(tmp_path, name):
         ("x.jsonl", '{"TEXT": "dog"}\n' * 200 + '{"TEXT": 7}\n', "the caption of row 201 is int, not text"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
+def test_a_captions_file_that_cannot_be_read_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(DamagedFileError, match=message):
         read(tmp_path / name, "TEXT")

@@ -99,7 +99,9 @@ def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):
         ({"captions": "parts/*.tsv", "output": "parts/a.tsv"}, "is an output and an input: choose another file"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_counted(folder, capsys, monkeypatch, arguments, message):
+def test_a_wrong_argument_of_count_is_one_line_before_anything_is_counted(
+    folder, capsys, monkeypatch, arguments, message
+):
     pathlib.Path("empty.json").write_text("[]", encoding="utf-8")
     monkeypatch.setattr(corpus, "completed", None)
     before = sorted(folder.rglob("*"))
@@ -151,7 +153,7 @@ def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder,
 
 
 @pytest.mark.parametrize("change", ["a part", "the vocabulary", "the column", "a damaged tally"])
-def test_what_has_changed_is_counted_again(folder, monkeypatch, change):
+def test_parts_are_counted_again_after_a_change_of_part_vocabulary_or_column(folder, monkeypatch, change):
     parts_read(monkeypatch, stop_before="parts/c.txt.gz")
     arguments, again = [], ["parts/a.tsv", "parts/b.jsonl", "parts/c.txt.gz"]
     if change == "a part":

@@ -104,7 +104,7 @@ def test_captions_are_the_same_however_they_come(captions, data):
     assert words_of(iter(captions[part])) == expected
 
 
-def test_what_lies_under_a_null_is_not_read():
+def test_bytes_under_a_null_caption_are_not_read():
     text, offsets = pa.py_buffer(b"dogcatcat"), pa.py_buffer(np.array([0, 3, 6, 9], np.int64))
     second_is_null = pa.py_buffer(bytes([0b101]))
     captions = pa.Array.from_buffers(pa.large_binary(), 3, [second_is_null, offsets, text])

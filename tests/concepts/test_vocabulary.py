@@ -144,7 +144,7 @@ def test_a_file_gives_its_concepts_in_order(tmp_path):
         (".txt", b"cr\xe8me\n", "is not UTF-8: "),
     ],
 )
-def test_a_bad_file_is_an_error_that_names_it(tmp_path, suffix, content, message):
+def test_a_bad_vocabulary_file_is_an_error_that_names_it(tmp_path, suffix, content, message):
     path = tmp_path / f"vocabulary{suffix}"
     text = content if isinstance(content, str | bytes) else json.dumps(content)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())

@@ -81,7 +81,7 @@ def test_nltk_data_come_before_the_cache_and_need_no_download(machine):
     machine.download.assert_not_called()
 
 
-def test_nltk_downloads_it_where_nothing_else_has_it(machine):
+def test_nltk_downloads_wordnet_where_nothing_else_has_it(machine):
     def download(*arguments, **options):
         assert arguments == ("wordnet",)
         assert options["quiet"]

@@ -43,7 +43,7 @@ def test_pairs_without_labels_are_a_variant_without_classes(pairs):
     assert "records      7; 1 dropped without text; 7 without a class" in describe(variant)
 
 
-def test_both_rules_find_what_a_direct_search_finds(pairs, vocabulary):
+def test_classes_by_lemmas_and_by_phrases_are_those_of_a_direct_search(pairs, vocabulary):
     match = {"vocabulary": vocabulary}
     lemmas = variant_of(pairs, class_match=match, captions=TITLES)
     assert rows_of(lemmas) == [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0), (4, 2)]
@@ -113,7 +113,7 @@ def test_an_exported_table_gives_the_same_pairs(pairs, tmp_path):
         (dict(tail={"classes": 1}), "data.tail.classes needs the class of each record"),
     ],
 )
-def test_what_needs_classes_is_refused_without_them(pairs, fields, message):
+def test_fields_that_need_classes_are_refused_without_them(pairs, fields, message):
     with pytest.raises(UserError, match=message):
         variant_of(pairs, **{"captions": TITLES} | fields)
 

@@ -37,7 +37,7 @@ def direct_mistakes(labels, records, share, sampling, seed):
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("share", [0, 0.3, 1])
-def test_mistakes_equal_the_definition(sampling, share):
+def test_wrong_labels_equal_the_definition(sampling, share):
     labels, records = LABELS[:300] // 2 * 2, np.arange(300) * 3  # half of the classes have no record
     np.testing.assert_array_equal(
         mistaken(share, sampling, labels, records, seed=5), direct_mistakes(labels, records, share, sampling, 5)
@@ -61,7 +61,7 @@ def test_purity_is_that_of_the_closed_form_and_about_equal_for_all_classes_by_fr
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_mistakes_of_a_smaller_share_are_among_those_of_a_larger(sampling):
+def test_wrong_labels_of_a_smaller_share_are_among_those_of_a_larger(sampling):
     some, more = mistaken(0.2, sampling), mistaken(0.5, sampling)
     assert np.all(some[some != LABELS] == more[some != LABELS])
     assert np.mean(mistaken(0.2, sampling, seed=1) == some) < 0.9

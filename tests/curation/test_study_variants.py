@@ -112,7 +112,7 @@ def test_frequency_is_matched_and_filled_up_from_another_source(two_sources, tmp
     assert set(filled.labels[~own].tolist()) == {3, 4}
 
 
-def test_what_fills_up_need_not_be_similar_to_its_definition(two_sources, tmp_path):
+def test_records_that_fill_up_classes_need_not_be_similar_to_definitions(two_sources, tmp_path):
     two_sources()
     write_frequency(tmp_path / "b.tsv", NAMES, np.full(6, 30))
     source = make_source(similarity=np.full(200, 0.5))
@@ -211,7 +211,7 @@ def test_whole_paths_tell_files_of_one_name_apart(tmp_path):
         ("t.jsonl", b'{"filepath": "zoo/train/0", "label": {"a": 1}}\n', "labels that are neither numbers nor names"),
     ],
 )
-def test_a_table_that_does_not_fit_is_an_error(name, content, complaint, tmp_path):
+def test_a_curated_table_that_does_not_fit_is_an_error(name, content, complaint, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=complaint):
         variant_of(table=str(tmp_path / name))

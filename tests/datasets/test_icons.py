@@ -239,7 +239,7 @@ def test_a_broken_set_is_named_and_counted_and_the_others_are_built(tmp_path, ra
         (lambda _, raw: raw.write_bytes(raw.read_bytes()[:400]), {}, "iconify.tgz is damaged"),
     ],
 )  # fmt: skip
-def test_bad_input_is_an_error_in_one_line(tmp_path, raw, monkeypatch, damage, options, message):
+def test_bad_raw_icons_or_options_are_an_error_in_one_line(tmp_path, raw, monkeypatch, damage, options, message):
     if damage:
         damage(monkeypatch, raw)
     with pytest.raises(UserError, match=message) as error:

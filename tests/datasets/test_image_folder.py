@@ -61,7 +61,7 @@ def test_a_file_gives_folders_their_class_names(tmp_path, name):
     assert source.class_names == ("crème", "great auk")
 
 
-def test_what_is_no_image_is_skipped_and_counted(tmp_path):
+def test_files_that_are_no_images_are_skipped_and_counted(tmp_path):
     train = write(tmp_path / "raw", "a/1.jpg", "a/2.jpg", "b/1.jpg")
     (train / "a" / "1.jpg").write_text("<html>", encoding="utf-8")
     (train / "b" / "gone.jpg").symlink_to("nowhere")

@@ -88,7 +88,7 @@ def test_archive_and_folder_give_the_same_files(tmp_path):
         assert (again / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_what_cannot_be_used_is_skipped_and_counted(tmp_path, capsys):
+def test_captions_without_a_usable_image_are_skipped_and_counted(tmp_path, capsys):
     entries = [*ENTRIES, ENTRIES[2], entry("n99999999", 5), entry("n99999999", 6)]
     images = IMAGES | {f"{TENCH}_10.JPEG": IMAGES[f"{TENCH}_10.JPEG"][:-40]}
     raw = write_folder(tmp_path / "raw", entries, images)

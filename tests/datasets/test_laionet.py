@@ -82,7 +82,7 @@ def test_sample_without_an_image_counts_once_though_both_files_tell_of_it(tmp_pa
     }
 
 
-def test_what_the_json_lacks_comes_from_the_parquet_beside_the_shard(tmp_path, raw):
+def test_fields_that_a_samples_json_lacks_come_from_the_parquet_beside_the_shard(tmp_path, raw):
     write_shard(raw / "00000.tar", [pair(1), pair(2, GOLDFISH)], keep_metadata=False)
     rows = built("laionet", tmp_path, raw=raw).metadata.to_pylist()
     assert [(row["wnid"], row["text"], row["url"]) for row in rows] == [

@@ -56,7 +56,7 @@ NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links":
         *((with_link(kind), LINKS, "0.tar: '2.jpg' is a link") for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE)),
     ],
 )
-def test_what_is_left_out_of_a_shard_is_counted_with_an_example(tmp_path, capsys, content, counts, example):
+def test_samples_left_out_of_a_shard_are_counted_with_an_example(tmp_path, capsys, content, counts, example):
     (tmp_path / "0.tar").write_bytes(content)
     assert len(built("image_text", tmp_path, raw=tmp_path / "0.tar")) == 1
     assert skipped(tmp_path / "image_text" / "1.0.0", "train") == counts

@@ -168,7 +168,7 @@ def test_a_spec_is_a_corpus_or_a_table_and_counts_come_in_the_order_of_the_names
         ("cc12m", "pets", "lacks 1 of the classes, such as 'mouse'"),
     ],
 )
-def test_what_is_missing_is_named(spec, set_name, message, folder):
+def test_a_missing_class_frequency_is_named(spec, set_name, message, folder):
     with pytest.raises(UserError, match=message):
         class_frequency(spec, folder, set_name, ("mouse",))
     with pytest.raises(UserError, match="no folder '.*absent' of published class frequencies"):

@@ -31,7 +31,7 @@ from tests.evaluation.plain_evaluation import (
 DEVICES = 8
 
 
-def test_other_templates_and_another_ranking(clip_run, tmp_path):
+def test_a_finished_run_is_evaluated_with_other_templates_and_another_ranking(clip_run, tmp_path):
     config, workdir = copied(clip_run, tmp_path)
     names, _ = read_frequency(workdir / "class_frequency.tsv")
     ranked = ["Something else", *names[::-1]]  # the last class is the most frequent, in a table of another order

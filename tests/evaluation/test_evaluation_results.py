@@ -94,7 +94,7 @@ def test_evaluations_from_before_calibration_are_not_repeated(clip_run, tmp_path
     assert not is_evaluated(workdir, config.eval, uses_prompts=True, step=line["step"] - 1)
 
 
-def test_what_is_undefined_is_null_in_the_files(tmp_path):
+def test_undefined_measures_are_null_in_the_files(tmp_path):
     """A model that predicts one class, evaluated on a set that lacks examples of another."""
     confusion = np.array([[2, 0, 0], [2, 0, 0], [0, 0, 0]])
     parts = (np.array([0]), np.array([1]), np.array([2]))

@@ -394,6 +394,6 @@ def test_a_million_images_and_captions_need_their_features_and_a_block():
     assert memory.temp_size_in_bytes < 4 * 4 * SIDE**2
 
 
-def test_nothing_is_ranked_after_giving_up():
+def test_images_are_not_ranked_after_giving_up():
     rows = np.arange(3)
     assert RANK(np.eye(3, dtype=np.float32), rows, np.eye(3, dtype=np.float32), rows, lambda: True) is None

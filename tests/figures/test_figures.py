@@ -314,7 +314,7 @@ def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
     "content, complaint",
     [("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"), ("no table", "is not a frequency table")],
 )
-def test_a_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
+def test_a_frequency_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
     other = tmp_path / "other.tsv"
     other.write_text(content)
     arguments = ["--frequencies", tables[0], str(other), "--output", str(tmp_path / "f.png")]

@@ -43,7 +43,7 @@ def test_crops_follow_their_formula(make):
     assert_near(np.asarray(crop), [resampled(canvas[0, 3:33, 5:28], 12, 12, "bicubic")])
 
 
-def test_what_is_not_in_the_box_changes_nothing(make, batch, crops):
+def test_pixels_outside_the_box_change_nothing(make, batch, crops):
     noise = np.random.default_rng(1).integers(0, 256, batch["images"].shape, np.uint8)
     down, across = (np.arange(SIDE) < batch["boxes"][:, [axis]] for axis in (2, 3))
     inside = down[:, :, None, None] & across[:, None, :, None]

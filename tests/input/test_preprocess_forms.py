@@ -87,7 +87,7 @@ def test_values_are_normalised_by_channel():
     np.testing.assert_allclose(in_a_step[0], (WIDE / 255 - mean) / std, atol=1e-6)
 
 
-def test_a_configuration_comes_back():
+def test_preprocessing_is_read_back_from_its_configuration():
     preprocess = Preprocess(32, (0.5,) * 3, (0.25,) * 3, "bilinear", "squash")
     assert read_preprocess(preprocess.to_config(), 32) == preprocess
     assert read_preprocess({"mean": 0.5, "std": 0.25, "interpolation": None}, 32).mean == (0.5,) * 3
@@ -110,7 +110,7 @@ def test_a_configuration_comes_back():
         ("short_side", -1, "0 or a number of pixels"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(key, value, takes):
+def test_unsupported_values_of_preprocess_cfg_are_refused_by_name(key, value, takes):
     with pytest.raises(UserError) as error:
         read_preprocess({key: value}, 32)
     assert f"preprocess_cfg.{key}={json.dumps(value)}" in str(error.value) and takes in str(error.value)

@@ -144,7 +144,7 @@ def test_merges_that_build_the_same_symbol_share_an_id():
         (lambda _: Tokenizer([], 1), "", None, "context_length is 1"),
     ],
 )
-def test_what_is_no_tokenizer_is_named(tmp_path, load, name, content, message):
+def test_a_file_that_is_no_tokenizer_is_named(tmp_path, load, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):

@@ -114,7 +114,7 @@ def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_s
         ("gpu", ["--stop"], "--stop needs --hosts"),
     ],
 )
-def test_what_cannot_be_launched_is_named(script, arguments, message):
+def test_a_wrong_argument_of_a_launch_script_is_named(script, arguments, message):
     done = launch(script, *arguments, status=2, PATH="/usr/bin:/bin")
     assert re.fullmatch(f"error: .*{message}.*\n", done.stderr), done.stderr
 

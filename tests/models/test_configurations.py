@@ -71,7 +71,7 @@ def test_every_wrong_value_of_a_configuration_is_one_line(name, sections):
         ("text_cfg", {"proj_type": "none", "width": 16}, "text tower's width 16 is not embed_dim=32"),
     ],
 )
-def test_what_a_siglip_needs_is_named(section, change, message, tiny_members):
+def test_a_configuration_that_no_siglip_has_is_refused_by_name(section, change, message, tiny_members):
     config = copy.deepcopy(CASES["siglip"]["config"])
     changed = config[section] if section else config
     changed |= change

@@ -154,7 +154,7 @@ def test_a_run_is_evaluated_by_the_words_of_its_classes(run):
     np.testing.assert_array_equal(confusion.sum(0), np.bincount(divergence.argmin(1), minlength=CLASSES))
 
 
-def test_a_run_is_not_for_open_clip(run, tmp_path):
+def test_a_bag_of_words_run_cannot_be_exported_to_open_clip(run, tmp_path):
     with pytest.raises(UserError, match="the run classifies words, which open_clip's models do not"):
         export(run[1], tmp_path / "out")
 

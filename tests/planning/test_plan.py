@@ -154,7 +154,7 @@ def test_no_collective_moves_an_array_with_two_axes_of_the_batch(plans):
 
 
 @needs_libtpu
-def test_the_line_has_what_programs_read(plans):
+def test_a_plans_json_has_chips_seconds_and_versions(plans):
     assert (plans["dino"]["topology"], plans["dino"]["chips"], plans["dino"]["hosts"]) == ("v4-16", 8, 2)
     for plan in (plans["supervised"], plans["contrastive"]):
         assert (plan["topology"], plan["chips"], plan["hosts"], plan["chip_memory_bytes"]) == ("v5e-4", 4, 1, 2**34)
@@ -179,7 +179,7 @@ def test_running_out_of_memory_is_a_result(outcomes):
 
 @needs_libtpu
 @pytest.mark.parametrize("arguments", MISTAKES)
-def test_a_mistake_is_one_line(arguments, outcomes):
+def test_a_wrong_argument_of_plan_is_one_line(arguments, outcomes):
     done = outcomes[arguments]
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert MISTAKES[arguments] in done.stderr

@@ -39,7 +39,7 @@ def test_a_model_whose_parameters_alone_do_not_fit_is_not_compiled(sup_config, m
         ("Ran out of memory in memory space hbm. Used 1.50T of 15.75G hbm.", 1.5 * 2**40),
     ],
 )
-def test_what_a_program_needs_is_known_however_much_it_is(message, needs):
+def test_memory_that_a_program_needs_is_read_from_the_compilers_refusal(message, needs):
     def compile(compiler_options):
         raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {message}")
 

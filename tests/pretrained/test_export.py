@@ -86,7 +86,7 @@ def test_an_encoder_with_its_mlp_is_exported(bert_run, tmp_path):
     "run, complaint",
     [("none", "contains no run"), ("sup", "open_clip has no basic_resnet"), ("linear", "head.kind='linear'")],
 )
-def test_what_cannot_be_exported_is_one_line(run, complaint, trained_run, linear_run, tmp_path, capsys):
+def test_a_run_that_cannot_be_exported_is_one_line(run, complaint, trained_run, linear_run, tmp_path, capsys):
     workdir = {"none": tmp_path, "sup": trained_run("sup")[1], "linear": linear_run[1]}[run]
     capsys.readouterr()
     assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 2

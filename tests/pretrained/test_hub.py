@@ -106,7 +106,7 @@ def test_a_tokenizer_is_fetched_with_what_says_how_it_pads(hub):
         ),
     ],
 )
-def test_what_the_hub_has_not_is_named(hub, name, expected):
+def test_a_repository_revision_or_file_that_the_hub_lacks_is_named(hub, name, expected):
     (Hub.folder / "open_clip_model.safetensors").unlink()
     with pytest.raises(UserError, match=expected):
         load(f"hf-hub:{name}")

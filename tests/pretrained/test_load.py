@@ -163,7 +163,7 @@ SPOILED = [
 
 
 @pytest.mark.parametrize("spoil, expected", SPOILED)
-def test_what_does_not_fit_is_named_in_one_line(spoil, expected, folder):
+def test_weights_or_settings_that_do_not_fit_are_named_in_one_line(spoil, expected, folder):
     spoil(folder)
     assert expected in message(lambda: load(folder))
 

@@ -145,7 +145,7 @@ def test_other_captions_weights_and_dtypes_have_entries_of_their_own(towers):
 @pytest.mark.parametrize(
     "change", [{"data.captions.resample": True}, {"text.dropout": 0.1}, {"text.cache": False}, {"text.freeze": False}]
 )
-def test_what_changes_from_epoch_to_epoch_is_not_cached(bert_run, change):
+def test_texts_that_change_from_epoch_to_epoch_are_not_cached(bert_run, change):
     config = bert_run[0].copy_and_resolve_references()
     towers = TwoTowers.open_towers(sections(config))
     assert can_cache(sections(config), towers)

@@ -180,7 +180,7 @@ def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
         assert trained.shape == shape and np.abs(trained - earlier).max() > 1e-6
 
 
-def test_what_the_weights_do_not_fill_is_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
+def test_parameters_that_weights_do_not_fill_are_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
     clip_config.text.init, clip_config.model.image.output_dim = str(published), 24
     complaint = r"text_projection has shape \[16, 16\], .* \[16, 24\]; set model.image.output_dim=16, or text.partial"
     with pytest.raises(UserError, match=complaint):

@@ -225,7 +225,7 @@ def axe(tmp_path_factory) -> str:
 
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_there_is_no_serious_violation(scheme, width, axe, open_page, pictured_study):
+def test_pages_have_no_serious_violation_of_accessibility(scheme, width, axe, open_page, pictured_study):
     viewport = {"width": width, "height": 900}
     options = {"color_scheme": scheme, "viewport": viewport, "bypass_csp": True}
     page = open_page(pictured_study / "report.html", "#sl/digit-three", **options)
@@ -320,7 +320,7 @@ def images_shown(page):
 
 
 @pytest.mark.parametrize("name", ["opened", "pictured"])
-def test_nothing_is_requested_and_nothing_goes_wrong(name, request):
+def test_pages_request_nothing_and_log_no_error(name, request):
     """After all that the tests above have done with the pages."""
     page = request.getfixturevalue(name)
     assert [kind for kind, _ in page.said if kind in ("error", "warning")] == []

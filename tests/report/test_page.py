@@ -174,7 +174,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
     assert len(text.encode()) < 2e6  # and with images of MOST bytes at most, see test_page_images.py
 
 
-def test_mistakes_are_one_line_each(study_directory, tmp_path, capsys):
+def test_wrong_arguments_of_report_are_one_line_each(study_directory, tmp_path, capsys):
     for arguments, message in [
         ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is not a directory: give the directory of a run"),
         ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} contains no run"),

@@ -165,7 +165,7 @@ with sole_writer(pathlib.Path(sys.argv[1])):
 
 
 @pytest.mark.program
-def test_the_second_is_told_who_holds_a_work_directory_until_that_process_ends(tmp_path):
+def test_a_second_process_is_told_who_holds_a_work_directory_until_that_one_ends(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     expected = f"{tmp_path} is in use by process {holder.pid} on {platform.node()}: wait"

@@ -337,7 +337,7 @@ DAMAGED = ([1], {"claims": 3, "recipes": {}}, {"claims": {"c": []}, "recipes": {
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_what_is_not_of_claims_is_named(content, tmp_path):
+def test_a_damaged_file_of_claims_is_named(content, tmp_path):
     (tmp_path / "claims.json").write_text(json.dumps(content), encoding="utf-8")
     study = make_study("a", "b", c=claim("tail", "a", "b"))
     with pytest.raises(UserError, match=f"^{tmp_path}/claims.json is damaged"):

@@ -189,7 +189,7 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"figures.scale": SHEET}, "figures.scale.rows names the run 'z'; the study has a, b"),
     ],
 )
-def test_a_mistake_is_named_before_anything_is_trained(changes, message, trains, tmp_path):
+def test_a_study_that_cannot_run_is_refused_before_training(changes, message, trains, tmp_path):
     made = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b", margin=0.1, set="glyphs:test"))
     made.counterbalanced, made.path, made.figures = False, (), {}
     made.update_from_flattened_dict(changes)

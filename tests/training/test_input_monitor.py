@@ -71,7 +71,7 @@ def test_fast_input_keeps_up(train):
     assert numbers["input/step_seconds"] == pytest.approx(0.5)
 
 
-def test_what_would_help_is_named(train):
+def test_remedies_for_slow_input_are_named(train):
     ((_, text),) = train(step=0.1, load=1.0, cores=4, workers=4)
     assert "data.resize='step' or data.scaled_decoding" in text
     ((_, text),) = train(step=0.5, load=0.2, cores=2, reduced=(3, 640))

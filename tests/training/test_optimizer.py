@@ -77,7 +77,7 @@ def test_decoupled_decay_is_of_matrices_alone(name, config):
     assert not updates["scale"].any() and not updates["logit_scale"].any()
 
 
-def test_what_is_held_starts_from_its_own_count_at_the_schedules_current_values(config):
+def test_held_parameters_start_from_their_own_count_at_the_schedules_current_values(config):
     """As in PyTorch, where a parameter without a gradient is skipped: m = v = 0 and t = 1 at its first update."""
     steps = 84
     config.optimizer.update({"name": "adamw", "weight_decay": 0.4, "final_weight_decay": 0.2, "clip_norm": 1.0})

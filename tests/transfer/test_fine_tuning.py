@@ -168,7 +168,7 @@ def test_runs_of_other_settings_take_the_place_of_the_old_ones(config, tmp_path,
     assert len(list(tmp_path.glob("fine_tuning/*/colours_train_test.*"))) == 1
 
 
-def test_where_all_runs_diverge_it_is_told(config, model, opened, tmp_path, seen):
+def test_divergence_of_all_fine_tuning_runs_is_told(config, model, opened, tmp_path, seen):
     config.finetune.weight_decays, config.finetune.learning_rates = (0.0,), (0.1,)
     with pytest.raises(UserError, match="all 1 runs of .* diverged: lower finetune.learning_rates"):
         fine_tune(model, opened, tmp_path, config)

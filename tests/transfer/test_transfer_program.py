@@ -144,7 +144,7 @@ def test_the_report_and_the_lines_have_all_results(finished):
     assert "80 + 20 / 50" in report and "n = 20 episodes: 4-way, 3-shot, 4 queries" in report
 
 
-def test_what_is_finished_is_not_repeated(finished, nothing_is_computed):
+def test_finished_transfers_are_not_repeated(finished, nothing_is_computed):
     config, workdir, results = finished
     before = (workdir / "results.jsonl").read_text()
     assert transfer(config, workdir) == results
@@ -260,7 +260,7 @@ def failed(config, workdir):
     return str(error.value), (workdir / "report.md").read_text()
 
 
-def test_what_fails_is_told_and_the_rest_is_measured(config, tmp_path, sup_run, published, monkeypatch, capsys):
+def test_models_that_fail_are_told_and_the_rest_are_measured(config, tmp_path, sup_run, published, monkeypatch, capsys):
     load = features.TransferModel.load
 
     def breaks(self, *arguments):

@@ -53,7 +53,7 @@ def test_any_other_set_is_named_with_its_splits(name, source, splits):
         ("glyphs:train:train", "names a split twice"),
     ],
 )
-def test_what_is_no_set_is_an_error(name, message):
+def test_an_unknown_transfer_set_is_an_error(name, message):
     with pytest.raises(UserError, match=message):
         transfer_set(name)
 

@@ -165,7 +165,7 @@ def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp
         (["match"], "", None, "part.parquet is damaged"),
     ],
 )
-def test_a_mistake_is_one_line(arguments, column, values, message, tmp_path, capsys):
+def test_a_bad_part_or_argument_of_a_stage_is_one_line(arguments, column, values, message, tmp_path, capsys):
     columns = {"TEXT": ["a"], "similarity": [0.5], "NSFW": ["UNLIKELY"], "label": [0]}
     part = tmp_path / "part.parquet"
     pq.write_table(pa.table(columns | ({column: values} if column else {})), part)

@@ -99,7 +99,7 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
         ({"head_classes": 90, "tail_classes": 90, "rank_by": "TABLE"}, "do not fit in 100 classes"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_loaded(
+def test_a_wrong_eval_field_is_one_line_before_any_model_is_loaded(
     fields, message, config, frequency_table, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened"))
@@ -143,6 +143,6 @@ def test_the_page_has_the_models_of_each_list_with_their_sizes(capsys):
         (["--config=configs/zero_shot.py:model=hf-hub:a/b"], "hf-hub:a/b is in none"),
     ],
 )
-def test_what_is_no_list_is_an_error_in_one_line(arguments, message, capsys):
+def test_an_unknown_list_of_models_is_an_error_in_one_line(arguments, message, capsys):
     assert list_models([*arguments, "--list"]) == 2
     assert re.fullmatch(f"error: .*{message}.*\n", capsys.readouterr().err)

@@ -23,7 +23,7 @@ from tests.hub_cache import put_in_cache
 from tests.run_commands import finish, start_pair
 
 
-def test_what_is_finished_is_not_repeated_until_weights_data_ranking_or_settings_change(
+def test_a_finished_model_is_evaluated_again_if_weights_data_ranking_or_settings_change(
     config, frequency_table, tmp_path, monkeypatch, make_model
 ):
     model, table = tmp_path / "model", frequency_table[0]
