@@ -14,7 +14,7 @@ from cliptail_jax.concepts.words import lemmas_of
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.evaluation.pairs import open_pairs
-from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
+from cliptail_jax.evaluation.retrieval import RetrievalTask
 from cliptail_jax.metrics import bootstrap
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.objectives import FIELDS
@@ -111,7 +111,7 @@ def run(small_config, tmp_path_factory):
     kept = np.delete(np.arange(len(opened.captions)), 3)  # an image that could not be read
     ranks = rng.integers(0, 12, len(kept))
     results = RetrievalResults(ranks, ranks, kept, opened.caption_records[kept])
-    write_retrieval(workdir, RetrievalTask(opened, {}), {"step": 8, "epoch": 1.0}, results)
+    RetrievalTask(opened, {}).write(workdir, {"step": 8, "epoch": 1.0}, results)
     finish(workdir, step=8, seconds=90.0)
     return config, workdir, variant, [opened.captions[row] for row in kept]
 

@@ -212,7 +212,7 @@ def test_a_stop_in_an_evaluation_leaves_it_to_the_next_session(sup_run, tmp_path
     sup_config.vocabulary.size = 6
 
     with monkeypatch.context() as patch:
-        patch.setattr("cliptail_jax.evaluation.evaluator.count", lambda *_: (os.kill(os.getpid(), signal.SIGTERM), ()))
+        patch.setattr("cliptail_jax.evaluation.labelled.count", lambda *_: (os.kill(os.getpid(), signal.SIGTERM), ()))
         for _ in range(2):  # and again while it is made up for
             with pytest.raises(SystemExit) as stopped:
                 train(sup_config, tmp_path)

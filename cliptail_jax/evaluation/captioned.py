@@ -12,7 +12,7 @@ from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import Concept, concepts_by_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
-from cliptail_jax.evaluation.retrieval import Captions
+from cliptail_jax.evaluation.retrieval import TrainingCaptions
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import digest_of_json
 from cliptail_jax.runs.console import log_line
@@ -21,7 +21,7 @@ from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
 
 
 def caption_frequency(
-    opened: OpenedSet, workdir: Path, rule: str, captions: Callable[[], Captions]
+    opened: OpenedSet, workdir: Path, rule: str, captions: Callable[[], TrainingCaptions]
 ) -> tuple[Int[np.ndarray, " class"] | None, str]:
     """The number of a run's captions that name each class of a set, and the digest of the counted phrases.
 

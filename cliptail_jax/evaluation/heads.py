@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import ClassHead, gather
-from cliptail_jax.evaluation.prompts import Prompts, check_distinct, set_prompts
+from cliptail_jax.evaluation.prompts import ClassPrompts, check_distinct, set_prompts
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
@@ -183,7 +183,7 @@ def word_heads(
     return class_heads
 
 
-def class_words(prompts: Prompts, bag: BagOfWords) -> Float[np.ndarray, "class word"]:
+def class_words(prompts: ClassPrompts, bag: BagOfWords) -> Float[np.ndarray, "class word"]:
     """The mean target of each class's prompts; all 0 if no prompt has a word of positive weight."""
     sums = np.stack([bag.targets(class_prompts).sum(0) for class_prompts in prompts])
     return sums / np.maximum(sums.sum(1, keepdims=True), 1e-12)

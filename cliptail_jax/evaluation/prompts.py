@@ -12,10 +12,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import work_path
 
-Prompts = tuple[tuple[str, ...], ...]  # by class, in label order
+ClassPrompts = tuple[tuple[str, ...], ...]  # by class, in label order
 
 
-def set_prompts(opened: OpenedSet, chosen: str) -> Prompts:
+def set_prompts(opened: OpenedSet, chosen: str) -> ClassPrompts:
     """The prompts of a set's classes.
 
     Args:
@@ -31,7 +31,7 @@ def set_prompts(opened: OpenedSet, chosen: str) -> Prompts:
     return tuple(tuple(template.replace("{}", name) for template in chosen_templates) for name in opened.prompt_names)
 
 
-def prompts_by_class(path: Path, opened: OpenedSet) -> Prompts:
+def prompts_by_class(path: Path, opened: OpenedSet) -> ClassPrompts:
     """The prompts in a file for the classes of a set, by their names or their names in prompts."""
     try:
         given = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])

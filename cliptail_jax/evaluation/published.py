@@ -21,15 +21,16 @@ from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, typed_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import class_frequency
-from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
-from cliptail_jax.evaluation.heads import embed_texts, zero_shot_heads
+from cliptail_jax.evaluation.evaluator import Evaluator
+from cliptail_jax.evaluation.labelled import LabelledTask
 from cliptail_jax.evaluation.pairs import PairSet, open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, write_sheet
-from cliptail_jax.evaluation.results import check_adjustment, evaluation_settings, head_mid_tail, recorded_settings
-from cliptail_jax.evaluation.retrieval import RetrievalTask, write_retrieval
+from cliptail_jax.evaluation.results import evaluation_settings, recorded_settings
+from cliptail_jax.evaluation.retrieval import RetrievalTask
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
+from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.files import digest_of_json, write_text
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.outputs import first_bytes
@@ -46,8 +47,7 @@ from cliptail_jax.runs.evaluations import read_summaries
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
 NAMED = 5  # skipped models, in the last line
-# By set, a task for each class frequency; or the one of a retrieval.
-Tasks = dict[str, tuple[Task, ...] | tuple[RetrievalTask]]
+Tasks = dict[str, list[Task]]  # by set, one for each class frequency, or the one of a retrieval
 
 
 def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}) -> Summaries:
@@ -99,7 +99,7 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
             skip(model.name, failures[model.name])
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
-        to_do = {name: model_tasks[name] for name in done if not done[name]}
+        to_do = [task for name in done if not done[name] for task in model_tasks[name]]
         try:
             opened = on_all_processes(lambda: load_clip(model, config.text.tokenizer, config.model.dtype, mesh))
             evaluate_model(opened, to_do, directory, plain(config), options, config.data, mesh)
@@ -181,30 +181,22 @@ def make_tasks(
     for opened in sets:
         if isinstance(opened, PairSet):
             of_set = {**settings, "data": opened.fingerprint(), "class_frequency": ""}
-            tasks[opened.name] = (RetrievalTask(opened, of_set),)
-        else:
-            tasks[opened.name] = tuple(make_task(name, opened, options, settings) for name in frequency_names)
+            tasks[opened.name] = [RetrievalTask(opened, of_set)]
+            continue
+        prompts = digest_of_json(set_prompts(opened, options.templates))[:16]
+        of_set = {**settings, "data": opened.variant.fingerprint(), "prompts": prompts}
+        tasks[opened.name] = []
+        for name in frequency_names:
+            frequency, digest = None, ""
+            if name:
+                frequency = class_frequency(name, options.frequency_dir, opened.name, opened.variant.class_names)
+                digest = digest_of_json(frequency.tolist())[:16]
+            own, remedy = {**of_set, "class_frequency": name, "frequency": digest}, "give eval.class_frequency"
+            tasks[opened.name].append(LabelledTask(opened, own, frequency, bool(name), options, remedy))
     return tasks
 
 
-def make_task(frequency_name: str, opened: OpenedSet, options: ConfigDict, settings: Mapping[str, Any]) -> Task:
-    """An evaluation on a set; arguments as for `make_tasks`. `frequency_name` is a table or a corpus, or '' for none."""
-    class_names, frequency = opened.variant.class_names, None
-    if frequency_name:
-        frequency = class_frequency(frequency_name, options.frequency_dir, opened.name, class_names)
-    check_adjustment(options, opened.name, frequency, "give eval.class_frequency")
-    of_set = {
-        **settings,
-        "data": opened.variant.fingerprint(),
-        "prompts": digest_of_json(set_prompts(opened, options.templates))[:16],
-        "class_frequency": frequency_name,
-        "frequency": digest_of_json(frequency.tolist())[:16] if frequency_name else "",
-    }
-    class_groups = head_mid_tail(options, class_names, frequency)
-    return Task(opened, frequency, class_groups, of_set, writes_frequency=frequency is not None)
-
-
-def is_done(directory: Path, tasks: Sequence[Task | RetrievalTask], model: ModelName) -> bool:
+def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
     """Whether the last evaluations in `directory` have the settings of a set's `tasks`, and the model's current weights."""
     last = read_summaries(directory, tasks[0].opened.name)[-len(tasks) :]
     if [recorded_settings(summary) for summary in last] != [task.settings for task in tasks]:
@@ -217,7 +209,7 @@ def is_done(directory: Path, tasks: Sequence[Task | RetrievalTask], model: Model
 
 def evaluate_model(
     opened: OpenedModel,
-    tasks: Tasks,
+    tasks: Sequence[Task],
     directory: Path,
     values: Mapping[str, Any],
     options: ConfigDict,
@@ -235,33 +227,17 @@ def evaluate_model(
         Skipped: the model cannot embed the prompts.
         UserError: a set's images cannot be read.
     """
-    sets = {name: set_tasks[0].opened for name, set_tasks in tasks.items()}
-    pairs = {name: opened_set for name, opened_set in sets.items() if isinstance(opened_set, PairSet)}
-    labelled = {name: opened_set for name, opened_set in sets.items() if name not in pairs}
     graphdef, state = nnx.split(opened.model)
-
-    read = on_all_processes(lambda: opened.tokenizer)
-    class_heads = on_all_processes(lambda: zero_shot_heads(labelled, options, graphdef, mesh, read))
-    captions, size = {name: opened_set.captions for name, opened_set in pairs.items()}, options.batch_size
-    _, features = on_all_processes(lambda: embed_texts(captions, size, graphdef, mesh, read, "embedding captions"))
-    texts = on_all_processes(lambda: class_heads((state,)) | features((state,)))
+    make = on_all_processes(lambda: make_texts(tasks, options, graphdef, mesh, opened.tokenizer))
+    texts = on_all_processes(lambda: make((state,)))
     del opened.model.text  # images do not need it
     graphdef, state = nnx.split(opened.model)
     if jax.process_index() == 0:
         prepare_directory(directory, {**values, "eval.models": [opened.name]}, replace=False)
     evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, reading)
     about = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
-    adjusted = options.logit_adjustment and not options.estimate_prior  # by each class frequency
-    for name, set_tasks in tasks.items():
-        if name in pairs:
-            results = evaluator.retrieve((state,), texts[name], set_tasks[0])
-            write_retrieval(directory, set_tasks[0], about, results)
-            continue
-        measured = None
-        for task in set_tasks:
-            if measured is None or adjusted:
-                measured = evaluator.measure((state,), texts[name], task)
-            write_evaluation(directory, task, about, measured)
+    for task, result in evaluate_tasks(evaluator, (state,), tasks, texts):
+        task.write(directory, about, result)
 
 
 def load_clip(model: ModelName, merges: str, dtype: str, mesh: Mesh) -> OpenedModel:

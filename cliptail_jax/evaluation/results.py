@@ -84,21 +84,6 @@ def head_mid_tail(
     return groups.head_mid_tail(ranking, options.head_classes or None, options.tail_classes or None)
 
 
-def check_adjustment(options: ConfigDict, name: str, frequency: Int[np.ndarray, " class"] | None, remedy: str) -> None:
-    """Raise UserError if logits on the set `name` are to be adjusted for an unknown class frequency.
-
-    Args:
-        options: `config.eval`.
-        frequency: the frequency of the set's classes.
-        remedy: how to provide it, in the imperative.
-    """
-    if options.logit_adjustment and not options.estimate_prior and frequency is None:
-        raise UserError(
-            f"eval.logit_adjustment={options.logit_adjustment:g} needs the class frequency of '{name}', which is not known: "
-            f"{remedy}, or set eval.estimate_prior"
-        )
-
-
 def class_results(
     counts: Mapping[str, np.ndarray],
     frequency: Int[np.ndarray, " class"] | None,

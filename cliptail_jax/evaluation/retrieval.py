@@ -1,4 +1,4 @@
-"""Evaluation by retrieval: the features of captions, the task, and its files."""
+"""Evaluation by retrieval on a set without labels: the task, its pass over the images, and its files."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +13,9 @@ from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequen
 from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
+from cliptail_jax.evaluation.evaluator import Evaluator
+from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.pairs import PairSet
 from cliptail_jax.evaluation.ranks import Rank
 from cliptail_jax.files import save_arrays
@@ -22,7 +25,7 @@ from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import WORD_FREQUENCY
 from cliptail_jax.runs.evaluations import ARRAYS, add_summary, evaluation_directory
 
-Captions = Iterable[Sequence[str]]  # in chunks
+TrainingCaptions = Iterable[Sequence[str]]  # in chunks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +41,45 @@ class RetrievalTask:
     opened: PairSet
     settings: Mapping[str, Any]
     word_frequency: Int[np.ndarray, " caption"] | None = None
+
+    def measure(
+        self,
+        evaluator: Evaluator,
+        parts: ModelParts,
+        captions: Float[np.ndarray, "caption dim"],
+        give_up: Callable[[], bool],
+    ) -> RetrievalResults | None:
+        """A pass over the images, and the ranks of images and captions among each other.
+
+        `captions` are the features of the set's captions. Returns None if `give_up` returns True before the end. Raises UserError
+        as `rank_pairs` does.
+        """
+        images = self.opened.images
+        batches, unreadable = evaluator.pass_over(self.opened.name, images, give_up)
+        collector = FeatureCollector(images)
+        encode = lambda batch: evaluator.encode_images(parts, batch["images"])  # noqa: E731
+        pass_over(encode, batches(), unreadable, [collector.add], evaluator.mesh)
+        if give_up():
+            return None
+        found = collector.result()
+        return rank_pairs(evaluator.rank, self, found["features"], found["records"], captions, give_up)
+
+    def write(self, workdir: Path, about: Mapping[str, Any], results: RetrievalResults) -> dict[str, Any]:
+        """Write the files of the evaluation, and return its summary, which begins with `about`.
+
+        The first process writes. The line in summary.jsonl is written last, so that latest.npz exists if it does.
+        """
+        summary = {**about, "settings": dict(self.settings), **summarize(results)}
+        if jax.process_index() == 0:
+            directory = evaluation_directory(workdir, self.opened.name)
+            directory.mkdir(parents=True, exist_ok=True)
+            known = results.word_frequency is not None
+            deciles = {"word_frequency": results.word_frequency, **by_decile(results)} if known else {}
+            ranks = {"image_to_text": results.image_to_text, "text_to_image": results.text_to_image}
+            arrays = {**ranks, "images": results.images, "captions": results.captions, **deciles}
+            save_arrays(directory / ARRAYS, left_out=np.array(results.left_out), **arrays)
+            add_summary(directory, summary)
+        return summary
 
 
 def rank_pairs(
@@ -86,46 +128,24 @@ def rank_pairs(
 
 
 def rarest_words(
-    workdir: Path, sets: Mapping[str, PairSet], training_captions: Callable[[], Captions]
-) -> dict[str, Int[np.ndarray, " caption"]]:
-    """The number of a run's training captions with each caption's rarest word, by set.
+    workdir: Path, opened: PairSet, training_captions: Callable[[], TrainingCaptions]
+) -> Int[np.ndarray, " caption"] | None:
+    """The number of a run's training captions with each caption's rarest word.
 
     The words are those of `cliptail_jax.concepts.word_counter`. They are counted once, and kept in the run's directory.
-    If the training data are missing, there are none, and a note gives the reason.
+    If the training data are missing, it is None, and a note gives the reason.
     """
-    if not sets:
-        return {}
     path, counter = workdir / WORD_FREQUENCY, WordCounter()
     if not path.exists():
         try:
             captions = training_captions()
         except UserError as error:
             log_line(f"note: there are no word frequencies, and no slope of retrieval ({error})")
-            return {}
+            return None
         counts = count_chunks(counter, captions).counts.sort_by([("count", "descending"), ("name", "ascending")])
         names, frequency = counts["name"].to_pylist(), counts["count"].to_numpy()
         if names and jax.process_index() == 0:
             write_frequency(path, names, frequency)
     else:
         names, frequency = read_frequency(path)
-    return {name: counter.rarest(opened.captions, names, frequency) for name, opened in sets.items()}
-
-
-def write_retrieval(
-    workdir: Path, task: RetrievalTask, about: Mapping[str, Any], results: RetrievalResults
-) -> dict[str, Any]:
-    """Write the files of an evaluation by retrieval, and return its summary, which begins with `about`.
-
-    The first process writes. The line in summary.jsonl is written last, so that latest.npz exists if it does.
-    """
-    summary = {**about, "settings": dict(task.settings), **summarize(results)}
-    if jax.process_index() == 0:
-        directory = evaluation_directory(workdir, task.opened.name)
-        directory.mkdir(parents=True, exist_ok=True)
-        known = results.word_frequency is not None
-        deciles = {"word_frequency": results.word_frequency, **by_decile(results)} if known else {}
-        ranks = {"image_to_text": results.image_to_text, "text_to_image": results.text_to_image}
-        arrays = {**ranks, "images": results.images, "captions": results.captions, **deciles}
-        save_arrays(directory / ARRAYS, left_out=np.array(results.left_out), **arrays)
-        add_summary(directory, summary)
-    return summary
+    return counter.rarest(opened.captions, names, frequency)

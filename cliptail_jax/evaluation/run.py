@@ -17,12 +17,14 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.captioned import caption_frequency
-from cliptail_jax.evaluation.evaluator import Evaluator, Task, write_evaluation
-from cliptail_jax.evaluation.heads import ModelParts, columns_of, embed_texts, head_rows, word_heads, zero_shot_heads
-from cliptail_jax.evaluation.pairs import PairSet, open_pairs
-from cliptail_jax.evaluation.results import COUNTED, check_adjustment, evaluation_settings, head_mid_tail
-from cliptail_jax.evaluation.retrieval import Captions, RetrievalTask, rarest_words, write_retrieval
+from cliptail_jax.evaluation.evaluator import Evaluator
+from cliptail_jax.evaluation.heads import ModelParts, columns_of
+from cliptail_jax.evaluation.labelled import LabelledTask
+from cliptail_jax.evaluation.pairs import open_pairs
+from cliptail_jax.evaluation.results import COUNTED, evaluation_settings
+from cliptail_jax.evaluation.retrieval import RetrievalTask, TrainingCaptions, rarest_words
 from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, vocabulary_of, with_class_names
+from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
@@ -42,7 +44,7 @@ def make_evaluate(
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, " class"],
     read_prompts: ReadText | BagOfWords | None,
-    training_captions: Callable[[], Captions],
+    training_captions: Callable[[], TrainingCaptions],
     other_head: str = "",
 ) -> Evaluate:
     """A function that evaluates a run's model on all sets of `options`, writes their files, and returns their summaries.
@@ -71,7 +73,14 @@ def make_evaluate(
     settings = evaluation_settings(options, uses_prompts) | ({"head": other_head} if other_head else {})
 
     def task_of(name: str) -> Task:
-        """The evaluation on a labelled set, with the class frequency in the run's training data, if it is known."""
+        """The evaluation on a set, with the class frequency in the run's training data, if it is known."""
+        if pairs := open_pairs(name, data.data_dir, options.captions, data.captions.words, data.name, data.class_names):
+            if read_prompts is None or isinstance(read_prompts, BagOfWords):
+                raise UserError(
+                    f"eval.sets: '{name}' is evaluated by retrieval, for which the run has no text tower: name a set with "
+                    "labels, without '@'"
+                )
+            return RetrievalTask(pairs, settings, rarest_words(workdir, pairs, training_captions))
         opened = open_run_set(name, options.random_classes, data, class_names, uses_prompts)
         opened, digest = with_class_names(opened, options.class_names), ""
         set_classes = opened.variant.class_names
@@ -79,67 +88,27 @@ def make_evaluate(
         known = None if columns is None else frequency[columns]
         if known is None and (data.captions.words or data.table):
             known, digest = caption_frequency(opened, workdir, data.class_match.rule, training_captions)
-        check_adjustment(options, name, known, "give a set with the run's classes, such as 'name:split'")
-        class_groups = head_mid_tail(options, set_classes, known)
         own = settings | ({COUNTED: digest} if digest else {})
-        return Task(opened, known, class_groups, own, set_classes != class_names and known is not None)
+        writes_frequency = set_classes != class_names and known is not None
+        remedy = "give a set with the run's classes, such as 'name:split'"
+        return LabelledTask(opened, own, known, writes_frequency, options, remedy)
 
-    pairs = open_run_pairs(options, data, read_prompts)
-    words = rarest_words(workdir, pairs, training_captions)
-    retrievals = {name: RetrievalTask(opened, settings, words.get(name)) for name, opened in pairs.items()}
-    tasks = {name: task_of(name) for name in options.sets if name not in pairs}
-    sets = {name: task.opened for name, task in tasks.items()}
-    captions = {name: opened.captions for name, opened in pairs.items()}
-    _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read_prompts, "embedding captions")
-    if isinstance(read_prompts, BagOfWords):
-        class_heads = word_heads(sets, options, graphdef, read_prompts)
-    elif read_prompts:
-        class_heads = zero_shot_heads(sets, options, graphdef, mesh, read_prompts)
-    else:
-        class_heads = head_rows(sets, class_names, graphdef, other_head)
-    keep_workers = len(tasks) + len(pairs) == 1  # those of several sets would be many
+    tasks = [task_of(name) for name in dict.fromkeys(options.sets)]
+    make = make_texts(tasks, options, graphdef, mesh, read_prompts, class_names, other_head)
+    keep_workers = len(tasks) == 1  # those of several sets would be many
     evaluator = Evaluator(graphdef, mesh, preprocess, options, data, data.cache, keep_workers)
 
     def evaluate(
         parts: ModelParts, step: int, epoch: float, give_up: Callable[[], bool] = lambda: False
     ) -> dict[str, dict[str, Any]]:
         """Writes nothing and returns {} if `give_up` returns True before the end."""
-        measured = {}
-        for name, head in class_heads(parts).items():
-            measured[name] = evaluator.measure(parts, head, tasks[name], give_up)
-            if measured[name] is None:
-                return {}
-        for name, embeddings in features(parts).items():
-            measured[name] = evaluator.retrieve(parts, embeddings, retrievals[name], give_up)
-            if measured[name] is None:
-                return {}
-        about, summaries = {"step": step, "epoch": epoch}, {}
-        for name in dict.fromkeys(options.sets):
-            write, task = (write_retrieval, retrievals) if name in pairs else (write_evaluation, tasks)
-            summaries[name] = write(workdir, task[name], about, measured[name])
-        return summaries
+        done = list(evaluate_tasks(evaluator, parts, tasks, make(parts), give_up))
+        if len(done) < len(tasks):
+            return {}
+        about = {"step": step, "epoch": epoch}
+        return {task.opened.name: task.write(workdir, about, result) for task, result in done}
 
     return evaluate
-
-
-def open_run_pairs(
-    options: ConfigDict, data: ConfigDict, read_prompts: ReadText | BagOfWords | None
-) -> dict[str, PairSet]:
-    """The sets for retrieval by name. Raises UserError if there is one and the run has no text tower.
-
-    Arguments as for `make_evaluate`.
-    """
-    found = {}
-    for name in options.sets:
-        fields = options.captions, data.captions.words
-        if opened := open_pairs(name, data.data_dir, *fields, data.name, data.class_names):
-            found[name] = opened
-    if found and (read_prompts is None or isinstance(read_prompts, BagOfWords)):
-        raise UserError(
-            f"eval.sets: '{next(iter(found))}' is evaluated by retrieval, for which the run has no text tower: name a set "
-            "with labels, without '@'"
-        )
-    return found
 
 
 def open_run_set(

@@ -1,0 +1,134 @@
+"""Evaluation on a set with labels: the task, its pass over the images, and its files."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+from ml_collections import ConfigDict
+
+from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.counting import (
+    ClassHead,
+    FeatureCollector,
+    check_counts,
+    count,
+    estimate_log_prior,
+    in_rows,
+)
+from cliptail_jax.evaluation.evaluator import Evaluator
+from cliptail_jax.evaluation.heads import ModelParts
+from cliptail_jax.evaluation.results import class_results, head_mid_tail, write_arrays
+from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.metrics.imbalance import log_prior
+from cliptail_jax.metrics.measures import summarize
+from cliptail_jax.metrics.neural_collapse import neural_collapse
+from cliptail_jax.metrics.similarity import ClassSimilarities
+from cliptail_jax.runs.directory import FREQUENCY
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+
+
+class PassResult(NamedTuple):
+    """The result of a pass over a set.
+
+    Attributes:
+        counts: as `counting.count_shapes` lists them.
+        predicted: of each row of the set; UNKNOWN for unreadable images.
+        values: other measures of each class.
+        saved: the arrays that are written to .npy files.
+    """
+
+    counts: Mapping[str, np.ndarray]
+    predicted: Int[np.ndarray, " row"]
+    values: Mapping[str, Float[np.ndarray, " class"]]
+    saved: Mapping[str, np.ndarray]
+
+
+class LabelledTask:
+    """The evaluation of a model on a set with labels.
+
+    Args:
+        opened: the set.
+        settings: what the results depend on; they identify a finished evaluation.
+        frequency: the class frequency for correlations, in the set's order; None if it is unknown.
+        writes_frequency: whether it is written with the results.
+        options: `config.eval`.
+        remedy: how to provide a class frequency, in the imperative.
+
+    Raises:
+        UserError: logits are to be adjusted for an unknown class frequency, or the table `rank_by` does not fit the classes.
+    """
+
+    def __init__(
+        self,
+        opened: OpenedSet,
+        settings: Mapping[str, Any],
+        frequency: Int[np.ndarray, " class"] | None,
+        writes_frequency: bool,
+        options: ConfigDict,
+        remedy: str,
+    ):
+        if options.logit_adjustment and not options.estimate_prior and frequency is None:
+            raise UserError(
+                f"eval.logit_adjustment={options.logit_adjustment:g} needs the class frequency of '{opened.name}', which is "
+                f"not known: {remedy}, or set eval.estimate_prior"
+            )
+        self.opened, self.settings, self.frequency = opened, settings, frequency
+        self._writes_frequency = writes_frequency
+        self._class_groups = head_mid_tail(options, opened.variant.class_names, frequency)
+
+    def measure(
+        self, evaluator: Evaluator, parts: ModelParts, head: ClassHead, give_up: Callable[[], bool]
+    ) -> PassResult | None:
+        """A pass over the set, or None if `give_up` returns True before its end.
+
+        Raises UserError if no image can be read.
+        """
+        options, variant = evaluator.options, self.opened.variant
+        batches, unreadable = evaluator.pass_over(self.opened.name, variant, give_up)
+        if options.logit_adjustment:
+            if options.estimate_prior:
+                to_sum = evaluator.sum_probabilities
+                prior = estimate_log_prior(to_sum, parts, head, batches(), unreadable, evaluator.mesh)
+            else:
+                # A class without training images counts as one with a single image: log 0 would place it above all others.
+                prior = log_prior(np.maximum(self.frequency, 1))
+            # Menon et al. 2021, arXiv 2007.07314
+            head = head._replace(adjustment=np.float32(options.logit_adjustment * prior))
+        collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
+        similarities = ClassSimilarities(head.embeddings) if options.similarity else None
+        consumers = [consumer.add for consumer in (collector, similarities) if consumer]
+        counts, slots = count(evaluator.evaluate_batch, parts, head, batches(), unreadable, consumers, evaluator.mesh)
+        if give_up():
+            return None
+        check_counts(counts, self.opened.name)
+        found = collector.result() if collector else {}
+        values = similarities.result()._asdict() if similarities else {}
+        if options.neural_collapse:
+            values = neural_collapse(found["features"], found["labels"], head.embeddings)._asdict() | values
+        saved = {**found, "head": head.embeddings} if options.save_features else {}
+        return PassResult(counts, in_rows(slots, len(variant), options.batch_size), values, saved)
+
+    def write(self, workdir: Path, about: Mapping[str, Any], result: PassResult) -> dict[str, Any]:
+        """Write the files of the evaluation, and return its summary, which begins with `about`.
+
+        The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
+        """
+        results = class_results(result.counts, self.frequency, self._class_groups, result.values)
+        summary = {**about, "settings": dict(self.settings), **summarize(results)}
+        if jax.process_index() == 0:
+            directory = evaluation_directory(workdir, self.opened.name)
+            directory.mkdir(parents=True, exist_ok=True)
+            if self._writes_frequency:
+                write_frequency(directory / FREQUENCY, self.opened.variant.class_names, self.frequency)
+            else:  # left from an earlier evaluation on other classes
+                (directory / FREQUENCY).unlink(missing_ok=True)
+            names = self.opened.variant.class_names if self.frequency is None else None
+            counts, predicted, values, saved = result
+            write_arrays(directory, counts, saved, self._class_groups, values, predicted, names)
+            by_class = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
+            add_summary(directory, summary, {"step": about["step"], "settings": dict(self.settings), **by_class})
+        return summary

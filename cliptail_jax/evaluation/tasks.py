@@ -1,0 +1,76 @@
+"""The evaluation of a model on sets of any kind: the loop over tasks, for runs and published models."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from cliptail_jax.evaluation.counting import ClassHead
+from cliptail_jax.evaluation.evaluator import Evaluator
+from cliptail_jax.evaluation.heads import ModelParts, embed_texts, head_rows, word_heads, zero_shot_heads
+from cliptail_jax.evaluation.labelled import LabelledTask, PassResult
+from cliptail_jax.evaluation.retrieval import RetrievalTask
+from cliptail_jax.input.bag_of_words import BagOfWords
+from cliptail_jax.input.pipeline import ReadText
+from cliptail_jax.metrics.retrieval import RetrievalResults
+
+Task = LabelledTask | RetrievalTask
+Texts = Mapping[str, ClassHead | Float[np.ndarray, "caption dim"]]  # by set, what its images are compared with
+
+
+def make_texts(
+    tasks: Sequence[Task],
+    options: ConfigDict,
+    graphdef: nnx.GraphDef,
+    mesh: Mesh,
+    read: ReadText | BagOfWords | None,
+    class_names: tuple[str, ...] = (),
+    other_head: str = "",
+) -> Callable[[ModelParts], Texts]:
+    """The function from a model's parts to what the images of each set are compared with.
+
+    This is the features of captions in retrieval, and else a class head: of prompts, of their words, or the model's own.
+
+    Args:
+        options: `config.eval`.
+        read: from texts to the input of the model's text tower; or the words that a model classifies; None for a model
+            with neither.
+        class_names: the classes of the model's own head.
+        other_head: the .npy file of a head to use instead of it.
+    """
+    sets = {task.opened.name: task.opened for task in tasks if isinstance(task, LabelledTask)}
+    captions = {task.opened.name: task.opened.captions for task in tasks if isinstance(task, RetrievalTask)}
+    if isinstance(read, BagOfWords):
+        heads = word_heads(sets, options, graphdef, read)
+    elif read:
+        heads = zero_shot_heads(sets, options, graphdef, mesh, read)
+    else:
+        heads = head_rows(sets, class_names, graphdef, other_head)
+    _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read, "embedding captions")
+    return lambda parts: heads(parts) | features(parts)
+
+
+def evaluate_tasks(
+    evaluator: Evaluator,
+    parts: ModelParts,
+    tasks: Sequence[Task],
+    texts: Texts,
+    give_up: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[Task, PassResult | RetrievalResults]]:
+    """Each task with its result, which its `write` takes; it ends early if `give_up` returns True.
+
+    Tasks on the same set, which have different class frequencies, follow each other and share a pass over the images,
+    unless logits are adjusted for the class frequency.
+    """
+    options = evaluator.options
+    is_adjusted = options.logit_adjustment and not options.estimate_prior
+    opened = result = None
+    for task in tasks:
+        if task.opened is not opened or is_adjusted:
+            opened, result = task.opened, task.measure(evaluator, parts, texts[task.opened.name], give_up)
+        if result is None:
+            return
+        yield task, result
