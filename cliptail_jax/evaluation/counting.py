@@ -1,6 +1,6 @@
 """A pass over the images of a set: counts of predictions by class, and features for consumers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,14 +10,17 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, UInt8
+from ml_collections import ConfigDict
+from tqdm import tqdm
 
+from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.errors import UserError
-from cliptail_jax.input.pipeline import EMPTY, Batch, Examples, UnreadableImages, spread
+from cliptail_jax.input.pipeline import EMPTY, Examples, UnreadableImages, evaluation_batches, spread
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import calibration, per_class
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosines, normalize
-from cliptail_jax.parallel.sharding import batch_sharding, on_mesh, replicated, to_devices
+from cliptail_jax.parallel.sharding import batch_sharding, local_rows, on_mesh, replicated, to_devices
 
 UNKNOWN = -1  # the predicted class of an image that cannot be read
 
@@ -155,14 +158,15 @@ class FeatureCollector:
 
 # A consumer of what a step returns, such as unnormalized features [slot, dim], and of a batch's labels [slot] and mask [slot].
 Consumer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+# A whole pass over the images of a set, from a step, which takes a batch on the devices, and consumers of what it returns.
+Pass = Callable[..., None]
 
 
 def count(
     evaluate_batch: Callable,
     parts: tuple[nnx.State, ...],
     head: ClassHead,
-    batches: Iterable[Batch],
-    unreadable: UnreadableImages,
+    run_pass: Pass,
     consumers: Sequence[Consumer],
     mesh: Mesh,
 ) -> tuple[dict[str, np.ndarray], Int[np.ndarray, " slot"]]:
@@ -181,7 +185,7 @@ def count(
         predicted.append(classes)
         return features
 
-    pass_over(step, batches, unreadable, consumers, mesh)
+    run_pass(step, consumers)
     slots = np.concatenate([np.zeros(0, np.int32), *map(gather, predicted)])
     return {name: np.asarray(value, np.int64) for name, value in counts.items()}, slots
 
@@ -194,12 +198,7 @@ def in_rows(slots: Int[np.ndarray, " slot"], rows: int, batch_size: int) -> Int[
 
 
 def estimate_log_prior(
-    sum_probabilities: Callable,
-    parts: tuple[nnx.State, ...],
-    head: ClassHead,
-    batches: Iterable[Batch],
-    unreadable: UnreadableImages,
-    mesh: Mesh,
+    sum_probabilities: Callable, parts: tuple[nnx.State, ...], head: ClassHead, run_pass: Pass, mesh: Mesh
 ) -> Float[np.ndarray, " class"]:
     """log of the mean predicted probability of each class over a set; nan if no image could be read."""
     head, sums = jax.device_put(head, replicated(mesh)), [np.full(len(head.embeddings), -np.inf)]
@@ -207,30 +206,61 @@ def estimate_log_prior(
     def step(batch: dict[str, Array]) -> Float[Array, " class"]:
         return sum_probabilities(parts, head, batch)
 
-    pass_over(step, batches, unreadable, [lambda batch_sum, *_: sums.append(np.float64(batch_sum))], mesh)
+    run_pass(step, [lambda batch_sum, *_: sums.append(np.float64(batch_sum))])
     with np.errstate(invalid="ignore"):
         total = np.logaddexp.reduce(sums)
         return total - np.logaddexp.reduce(total)  # the log of their number: the probabilities of an image add up to 1
 
 
-def pass_over(
-    step: Callable[[dict[str, Array]], Array],
-    batches: Iterable[Batch],
-    unreadable: UnreadableImages,
-    consumers: Sequence[Consumer],
+def make_pass(
+    examples: Examples,
+    preprocess: Preprocess,
+    reading: ConfigDict,
     mesh: Mesh,
-) -> None:
-    """Call `step` on each batch, on the devices, and pass its result to the `consumers`, in order."""
-    last = []  # is consumed while the devices work on the next batch
-    for batch in batches:
-        unreadable.take_from(batch)
-        batch.pop("loading")
-        on_devices = to_devices(mesh, batch)
-        result = step(on_devices)
+    batch_size: int,
+    title: str,
+    cache: bool = False,
+    keep_workers: bool = False,
+) -> Pass:
+    """The function that passes over the images of a set, any number of times.
+
+    It calls a step on each batch, on the devices, and passes its result to the consumers, in order. It ends early if `give_up`
+    returns True. It raises UserError if more than the share `reading.max_unreadable` of the images are unreadable.
+
+    Args:
+        reading: `config.data`; the fields of `cliptail_jax.config.sections.Reading` are used.
+        batch_size: over all devices and processes.
+        title: is shown with the progress.
+        cache: whether images are kept in memory, decoded, from one pass to the next.
+        keep_workers: whether worker processes continue from one pass to the next.
+    """
+    start = evaluation_batches(
+        examples,
+        preprocess,
+        batch_size=batch_size,
+        slots=local_rows(batch_size),
+        workers=reading.workers,
+        cache=cache,
+        keep_workers=keep_workers,
+        **evaluation_pixels(reading),
+    )
+    unreadable, number = UnreadableImages(examples, reading.max_unreadable), -(-len(examples) // batch_size)
+
+    def run_pass(step: Callable, consumers: Sequence[Consumer], give_up: Callable[[], bool] = lambda: False) -> None:
+        last = []  # is consumed while the devices work on the next batch
+        for batch in tqdm(start(), title, number, disable=None, leave=False):
+            if give_up():
+                break
+            unreadable.take_from(batch)
+            batch.pop("loading")
+            on_devices = to_devices(mesh, batch)
+            result = step(on_devices)
+            dispatch(last, consumers)
+            last = [result, on_devices["labels"], on_devices["mask"]] if consumers else []
         dispatch(last, consumers)
-        last = [result, on_devices["labels"], on_devices["mask"]] if consumers else []
-    dispatch(last, consumers)
-    unreadable.check()
+        unreadable.check()
+
+    return run_pass
 
 
 def dispatch(batch: Sequence[Array], consumers: Sequence[Consumer]) -> None:

@@ -1,19 +1,22 @@
 """What the evaluations of a model on its sets share: compiled functions, and passes over images."""
 
-import itertools
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable
 
 from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
-from cliptail_jax.config.sections import evaluation_pixels
-from cliptail_jax.evaluation.counting import make_encode_images, make_evaluate_batch, make_sum_probabilities
+from cliptail_jax.evaluation.counting import (
+    Pass,
+    make_encode_images,
+    make_evaluate_batch,
+    make_pass,
+    make_sum_probabilities,
+)
 from cliptail_jax.evaluation.ranks import make_rank
-from cliptail_jax.input.pipeline import Batch, Examples, UnreadableImages, evaluation_batches
+from cliptail_jax.input.pipeline import Examples
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.parallel.sharding import local_rows
 
 
 class Evaluator:
@@ -22,9 +25,7 @@ class Evaluator:
     Args:
         preprocess: of the model's images.
         options: `config.eval`.
-        reading: `config.data`; the fields of `cliptail_jax.config.sections.Reading` are used.
-        cache: whether images are kept in memory, decoded, from one pass to the next.
-        keep_workers: whether worker processes continue from one pass over a set to the next.
+        reading, cache, keep_workers: as for `cliptail_jax.evaluation.counting.make_pass`.
     """
 
     def __init__(
@@ -43,30 +44,13 @@ class Evaluator:
         self.encode_images = make_encode_images(graphdef, mesh, preprocess, unit_length=True)
         self.rank = make_rank(mesh)
         self._preprocess, self._reading, self._cache, self._keep_workers = preprocess, reading, cache, keep_workers
-        self._passes: dict[str, tuple[Callable[[], Iterable[Batch]], UnreadableImages]] = {}
+        self._passes: dict[str, Pass] = {}
 
-    def pass_over(
-        self, name: str, examples: Examples, give_up: Callable[[], bool]
-    ) -> tuple[Callable[[], Iterable[Batch]], UnreadableImages]:
-        """The function that starts a pass over a set, which ends early if `give_up` returns True."""
-        batch_size = self.options.batch_size
+    def pass_over(self, name: str, examples: Examples, give_up: Callable[[], bool]) -> Pass:
+        """The function that passes over the images of a set, and ends early if `give_up` returns True."""
         if name not in self._passes:
-            batches = evaluation_batches(
-                examples,
-                self._preprocess,
-                batch_size=batch_size,
-                slots=local_rows(batch_size),
-                workers=self._reading.workers,
-                cache=self._cache,
-                keep_workers=self._keep_workers,
-                **evaluation_pixels(self._reading),
+            title, size = f"evaluating {examples.source.name}", self.options.batch_size
+            self._passes[name] = make_pass(
+                examples, self._preprocess, self._reading, self.mesh, size, title, self._cache, self._keep_workers
             )
-            self._passes[name] = batches, UnreadableImages(examples, self._reading.max_unreadable)
-        start_pass, unreadable = self._passes[name]
-
-        def started() -> Iterable[Batch]:
-            steps, title = -(-len(examples) // batch_size), f"evaluating {examples.source.name}"
-            batches = tqdm(start_pass(), title, steps, disable=None, leave=False)
-            return itertools.takewhile(lambda _: not give_up(), batches)
-
-        return started, unreadable
+        return functools.partial(self._passes[name], give_up=give_up)

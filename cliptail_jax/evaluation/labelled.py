@@ -88,11 +88,10 @@ class LabelledTask:
         Raises UserError if no image can be read.
         """
         options, variant = evaluator.options, self.opened.variant
-        batches, unreadable = evaluator.pass_over(self.opened.name, variant, give_up)
+        run_pass = evaluator.pass_over(self.opened.name, variant, give_up)
         if options.logit_adjustment:
             if options.estimate_prior:
-                to_sum = evaluator.sum_probabilities
-                prior = estimate_log_prior(to_sum, parts, head, batches(), unreadable, evaluator.mesh)
+                prior = estimate_log_prior(evaluator.sum_probabilities, parts, head, run_pass, evaluator.mesh)
             else:
                 # A class without training images counts as one with a single image: log 0 would place it above all others.
                 prior = log_prior(np.maximum(self.frequency, 1))
@@ -101,7 +100,7 @@ class LabelledTask:
         collector = FeatureCollector(variant) if options.neural_collapse or options.save_features else None
         similarities = ClassSimilarities(head.embeddings) if options.similarity else None
         consumers = [consumer.add for consumer in (collector, similarities) if consumer]
-        counts, slots = count(evaluator.evaluate_batch, parts, head, batches(), unreadable, consumers, evaluator.mesh)
+        counts, slots = count(evaluator.evaluate_batch, parts, head, run_pass, consumers, evaluator.mesh)
         if give_up():
             return None
         check_counts(counts, self.opened.name)

@@ -13,7 +13,7 @@ from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequen
 from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import FeatureCollector, pass_over
+from cliptail_jax.evaluation.counting import FeatureCollector
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.pairs import PairSet
@@ -55,10 +55,9 @@ class RetrievalTask:
         as `rank_pairs` does.
         """
         images = self.opened.images
-        batches, unreadable = evaluator.pass_over(self.opened.name, images, give_up)
+        run_pass = evaluator.pass_over(self.opened.name, images, give_up)
         collector = FeatureCollector(images)
-        encode = lambda batch: evaluator.encode_images(parts, batch["images"])  # noqa: E731
-        pass_over(encode, batches(), unreadable, [collector.add], evaluator.mesh)
+        run_pass(lambda batch: evaluator.encode_images(parts, batch["images"]), [collector.add])
         if give_up():
             return None
         found = collector.result()

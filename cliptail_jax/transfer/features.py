@@ -17,20 +17,17 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.counting import FeatureCollector, make_encode_images, pass_over
+from cliptail_jax.evaluation.counting import FeatureCollector, make_encode_images, make_pass
 from cliptail_jax.evaluation.skipping import on_all_processes
 from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
-from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import broadcast_from_first
-from cliptail_jax.parallel.sharding import local_rows
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.results.transfers import file_name
 from cliptail_jax.runs.console import log_line
@@ -130,18 +127,9 @@ def encode_images(
     `encode` is the function from uint8 images to features, for the same `preprocess`. Raises UserError if no image can be
     read, or more than the share `reading.max_unreadable` are unreadable.
     """
-    unreadable, kept = UnreadableImages(images, reading.max_unreadable), FeatureCollector(images)
-    batches = evaluation_batches(
-        images,
-        preprocess,
-        batch_size=batch_size,
-        slots=local_rows(batch_size),
-        workers=reading.workers,
-        **evaluation_pixels(reading),
-    )()
-    name = f"{images.source.name} ({images.source.split})"
-    progress = iter(tqdm(batches, f"features of {name}", -(-len(images) // batch_size), disable=None, leave=False))
-    pass_over(lambda batch: encode(batch["images"]), progress, unreadable, [kept.add], mesh)
+    name, kept = f"{images.source.name} ({images.source.split})", FeatureCollector(images)
+    run_pass = make_pass(images, preprocess, reading, mesh, batch_size, f"features of {name}")
+    run_pass(lambda batch: encode(batch["images"]), [kept.add])
     computed = kept.result()
     if not len(computed["records"]):
         raise UserError(f"no image of {name} could be read: prepare the set again")

@@ -26,9 +26,10 @@ from flax import nnx
 from PIL import Image
 
 from cliptail_jax.concepts.templates import templates
+from cliptail_jax.config.sections import Reading
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.evaluation.counting import ClassHead, count, count_shapes, make_evaluate_batch
-from cliptail_jax.input.pipeline import UnreadableImages, evaluation_batches
+from cliptail_jax.evaluation.counting import ClassHead, count, count_shapes, make_evaluate_batch, make_pass
+from cliptail_jax.input.pipeline import evaluation_batches
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.models.build import DTYPES, build_model
@@ -94,10 +95,9 @@ def ours(
     preprocess = preprocess_of(name, architecture)
     evaluate_batch = make_evaluate_batch(graphdef, mesh, preprocess)
     size = options.batch_size
-    batches = evaluation_batches(variant, preprocess, batch_size=size, slots=local_rows(size))
-    unreadable = UnreadableImages(variant, 0.0)
+    run_pass = make_pass(variant, preprocess, Reading(), mesh, size, "evaluating")
 
-    batch = next(batches())
+    batch = next(evaluation_batches(variant, preprocess, batch_size=size, slots=local_rows(size))())
     on_devices = to_devices(mesh, {k: array for k, array in batch.items() if k not in ("unreadable", "loading")})
     zeros = {name: np.zeros(shape, np.int32) for name, shape in count_shapes(CLASSES).items()}
 
@@ -108,7 +108,7 @@ def ours(
         jax.block_until_ready(counts)
 
     def evaluate() -> None:
-        count(evaluate_batch, parts, head, batches(), unreadable, (), mesh)
+        count(evaluate_batch, parts, head, run_pass, (), mesh)
 
     embed = lambda: embedder(prompts)  # noqa: E731
     return measured(evaluate, compute, embed, len(variant), TIMES * size, len(prompts), options.seconds)
