@@ -141,16 +141,16 @@ def main(config: ConfigDict, workdir: Path) -> None:
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
-    published = config.get("objective") == zero_shot.MODE
+    published = zero_shot.typed_config(config) if config.get("objective") == zero_shot.MODE else None
     failures = {}
     if flags.FLAGS.runner == "dask":
-        if not published or len(config.eval.models) < 2:
+        if published is None or len(published.eval.models) < 2:
             raise UserError("--runner=dask is for several published models: leave it out")
-        directories = model_directories(config.eval.models, workdir)
+        directories = model_directories(published.eval.models, workdir)
         failures = run_models_on_dask(directories, "eval.models", workdir, flags.FLAGS.scheduler)
-    if published:
+    if published is not None:
         with sole_writer(workdir):
-            evaluate_published(config, workdir, failures)
+            evaluate_published(published, workdir, failures)
     else:
         evaluate(config, workdir)
     if jax.process_index() == 0:

@@ -10,10 +10,9 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, UInt8
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax.config.sections import evaluation_pixels
+from cliptail_jax.config.sections import Reading, evaluation_pixels
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.pipeline import EMPTY, Examples, UnreadableImages, evaluation_batches, spread
 from cliptail_jax.input.preprocess import Preprocess
@@ -215,7 +214,7 @@ def estimate_log_prior(
 def make_pass(
     examples: Examples,
     preprocess: Preprocess,
-    reading: ConfigDict,
+    reading: Reading,
     mesh: Mesh,
     batch_size: int,
     title: str,
@@ -228,7 +227,6 @@ def make_pass(
     returns True. It raises UserError if more than the share `reading.max_unreadable` of the images are unreadable.
 
     Args:
-        reading: `config.data`; the fields of `cliptail_jax.config.sections.Reading` are used.
         batch_size: over all devices and processes.
         title: is shown with the progress.
         cache: whether images are kept in memory, decoded, from one pass to the next.

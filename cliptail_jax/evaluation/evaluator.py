@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from flax import nnx
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
+from cliptail_jax.config.sections import Evaluation, Reading
 from cliptail_jax.evaluation.counting import (
     Pass,
     make_encode_images,
@@ -24,7 +24,6 @@ class Evaluator:
 
     Args:
         preprocess: of the model's images.
-        options: `config.eval`.
         reading, cache, keep_workers: as for `cliptail_jax.evaluation.counting.make_pass`.
     """
 
@@ -33,8 +32,8 @@ class Evaluator:
         graphdef: nnx.GraphDef,
         mesh: Mesh,
         preprocess: Preprocess,
-        options: ConfigDict,
-        reading: ConfigDict,
+        options: Evaluation,
+        reading: Reading,
         cache: bool = False,
         keep_workers: bool = False,
     ):
@@ -43,14 +42,19 @@ class Evaluator:
         self.sum_probabilities = make_sum_probabilities(graphdef, mesh, preprocess)
         self.encode_images = make_encode_images(graphdef, mesh, preprocess, unit_length=True)
         self.rank = make_rank(mesh)
-        self._preprocess, self._reading, self._cache, self._keep_workers = preprocess, reading, cache, keep_workers
+        self._make_pass = functools.partial(
+            make_pass,
+            preprocess=preprocess,
+            reading=reading,
+            mesh=mesh,
+            batch_size=options.batch_size,
+            cache=cache,
+            keep_workers=keep_workers,
+        )
         self._passes: dict[str, Pass] = {}
 
-    def pass_over(self, name: str, examples: Examples, give_up: Callable[[], bool]) -> Pass:
+    def cached_pass(self, name: str, examples: Examples, give_up: Callable[[], bool]) -> Pass:
         """The function that passes over the images of a set, and ends early if `give_up` returns True."""
         if name not in self._passes:
-            title, size = f"evaluating {examples.source.name}", self.options.batch_size
-            self._passes[name] = make_pass(
-                examples, self._preprocess, self._reading, self.mesh, size, title, self._cache, self._keep_workers
-            )
+            self._passes[name] = self._make_pass(examples, title=f"evaluating {examples.source.name}")
         return functools.partial(self._passes[name], give_up=give_up)

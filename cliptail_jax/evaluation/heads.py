@@ -8,9 +8,8 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.sections import SIGMOID, SOFTMAX
+from cliptail_jax.config.sections import SIGMOID, SOFTMAX, Evaluation
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import ClassHead, gather
 from cliptail_jax.evaluation.prompts import ClassPrompts, check_distinct, set_prompts
@@ -31,13 +30,11 @@ TextFeatures = dict[str, Float[np.ndarray, "text dim"]]  # by set
 
 
 def zero_shot_heads(
-    sets: Mapping[str, OpenedSet], options: ConfigDict, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
+    sets: Mapping[str, OpenedSet], options: Evaluation, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
 ) -> ClassHeads:
     """Zero-shot class embeddings. A prompt of several classes or sets is embedded once.
 
-    Args:
-        options: `config.eval`.
-        read: from prompts to the input of the text tower.
+    `read` is from prompts to the input of the text tower.
 
     Raises:
         UserError: truncated to the tower's context, the prompts of different classes are the same; or confidence is to be
@@ -155,17 +152,13 @@ def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.n
 
 
 def word_heads(
-    sets: Mapping[str, OpenedSet], options: ConfigDict, graphdef: nnx.GraphDef, bag: BagOfWords
+    sets: Mapping[str, OpenedSet], options: Evaluation, graphdef: nnx.GraphDef, bag: BagOfWords
 ) -> ClassHeads:
     """Heads for a classifier of words, which predicts the class whose words are nearest to its prediction p.
 
     A class's words q are the mean target of its prompts, and its score is −KL(q ‖ p) = Σ_c q_c log p_c + H(q). It is
     linear in the features, apart from the softmax's sum, which all classes share. Cross-entropy, without H(q), would
     favour classes of few words. A class without words of the captions is never predicted.
-
-    Args:
-        options: `config.eval`.
-        bag: the words.
     """
     words = {name: class_words(set_prompts(opened, options.templates), bag) for name, opened in sets.items()}
     for name, rows in words.items():

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float, Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.config.sections import Evaluation
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import (
     ClassHead,
@@ -55,7 +55,6 @@ class LabelledTask:
         settings: what the results depend on; they identify a finished evaluation.
         frequency: the class frequency for correlations, in the set's order; None if it is unknown.
         writes_frequency: whether it is written with the results.
-        options: `config.eval`.
         remedy: how to provide a class frequency, in the imperative.
 
     Raises:
@@ -68,7 +67,7 @@ class LabelledTask:
         settings: Mapping[str, Any],
         frequency: Int[np.ndarray, " class"] | None,
         writes_frequency: bool,
-        options: ConfigDict,
+        options: Evaluation,
         remedy: str,
     ):
         if options.logit_adjustment and not options.estimate_prior and frequency is None:
@@ -88,7 +87,7 @@ class LabelledTask:
         Raises UserError if no image can be read.
         """
         options, variant = evaluator.options, self.opened.variant
-        run_pass = evaluator.pass_over(self.opened.name, variant, give_up)
+        run_pass = evaluator.cached_pass(self.opened.name, variant, give_up)
         if options.logit_adjustment:
             if options.estimate_prior:
                 prior = estimate_log_prior(evaluator.sum_probabilities, parts, head, run_pass, evaluator.mesh)

@@ -14,11 +14,10 @@ from typing import Any
 import jax
 from flax import nnx
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.config.sections import evaluation_pixels
-from cliptail_jax.config.zero_shot import MODE, typed_config
+from cliptail_jax.config.sections import Evaluation, Reading, evaluation_pixels
+from cliptail_jax.config.zero_shot import MODE, PublishedEvaluation, ZeroShot
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator
@@ -50,7 +49,7 @@ NAMED = 5  # skipped models, in the last line
 Tasks = dict[str, list[Task]]  # by set, one for each class frequency, or the one of a retrieval
 
 
-def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}) -> Summaries:
+def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, str] = {}) -> Summaries:
     """Evaluate each of `config.eval.models` on each of `config.eval.sets`, and write and print the table.
 
     Each class frequency of `config.eval.class_frequency` has its own line, from the same pass over the images. Models in
@@ -59,7 +58,6 @@ def evaluate_published(config: ConfigDict, workdir: Path, failures: Mapping[str,
     Raises UserError before any model is loaded if sets, prompts or frequencies are missing or do not fit; when a set's
     images cannot be read; and at the end if models were skipped.
     """
-    config = typed_config(config)
     options = config.eval
     mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "eval.batch_size")
@@ -165,15 +163,11 @@ def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
 
 
 def make_tasks(
-    model: ModelName, sets: Sequence[OpenedSet | PairSet], options: ConfigDict, settings: Mapping[str, Any]
+    model: ModelName, sets: Sequence[OpenedSet | PairSet], options: PublishedEvaluation, settings: Mapping[str, Any]
 ) -> Tasks:
     """The evaluations of a model: one per set and table or corpus in eval.class_frequency, or one per set without.
 
-    A set of pairs has one, by retrieval.
-
-    Args:
-        options: `config.eval`.
-        settings: those that identify a finished evaluation, but for its data.
+    A set of pairs has one, by retrieval. `settings` are those that identify a finished evaluation, but for its data.
     """
     named = [model.corpus if name == TRAINED_ON else name for name in options.class_frequency.split("+")]
     frequency_names = list(dict.fromkeys(filter(None, named))) or [""]
@@ -212,16 +206,13 @@ def evaluate_model(
     tasks: Sequence[Task],
     directory: Path,
     values: Mapping[str, Any],
-    options: ConfigDict,
-    reading: ConfigDict,
+    options: Evaluation,
+    reading: Reading,
     mesh: Mesh,
 ) -> None:
     """Evaluate a model on each set, and write the results of each set before the next.
 
-    Args:
-        values: the config as config.json has it.
-        options: `config.eval`.
-        reading: `config.data`.
+    `values` is the config as config.json has it.
 
     Raises:
         Skipped: the model cannot embed the prompts.

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.concepts.vocabulary import BUILT_IN
-from cliptail_jax.config.sections import SOFTMAX
+from cliptail_jax.config.sections import SOFTMAX, Evaluation
+from cliptail_jax.config.training import RunEvaluation
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of_file, save_array, save_arrays, work_path
 from cliptail_jax.metrics import calibration, groups
@@ -23,20 +23,20 @@ COUNTED = "counted"  # a setting: the digest of the phrases by which classes wer
 SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 
 
-def evaluation_settings(options: ConfigDict, uses_prompts: bool) -> dict[str, Any]:
+def evaluation_settings(options: Evaluation, uses_prompts: bool) -> dict[str, Any]:
     """The settings that an evaluation's numbers and files depend on besides the weights. Files count by their content.
 
-    `options` is `config.eval`. With `uses_prompts`, for a model with a text tower, they include the options for prompts.
+    With `uses_prompts`, for a model with a text tower, they include the options for prompts.
     """
     keys = ("random_classes", "head_classes", "tail_classes", "neural_collapse", "similarity", "save_features")
     settings = {key: getattr(options, key, 0) for key in keys} | {"rank_by": file_digest(options.rank_by)}
     if uses_prompts:
         settings["templates"] = options.templates
-        files = {key: getattr(options, key, "") for key in ("templates", "class_names")}
+        files = {"templates": options.templates, "class_names": options.class_names}
         settings |= {f"{key}_file": file_digest(path) for key, path in files.items() if is_file(path)}
     # Evaluations from before there was such an option are without it.
     later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX, "captions": (), "class_names": ""}
-    later = {key: getattr(options, key) for key, before in later.items() if getattr(options, key, before) != before}
+    later = {key: value for key, before in later.items() if (value := getattr(options, key)) != before}
     return settings | {key: list(value) if isinstance(value, tuple) else value for key, value in later.items()}
 
 
@@ -58,7 +58,7 @@ def recorded_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in summary.get("settings", {}).items() if key != COUNTED}
 
 
-def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: int | None = None) -> bool:
+def is_evaluated(workdir: Path, options: RunEvaluation, uses_prompts: bool, step: int | None = None) -> bool:
     """Whether the run's last evaluation on each of `options.sets` has these settings and, if given, this step."""
     wanted = evaluation_settings(options, uses_prompts)
     for name in options.sets:
@@ -71,11 +71,11 @@ def is_evaluated(workdir: Path, options: ConfigDict, uses_prompts: bool, step: i
 
 
 def head_mid_tail(
-    options: ConfigDict, class_names: tuple[str, ...], frequency: Int[np.ndarray, " class"] | None
+    options: Evaluation, class_names: tuple[str, ...], frequency: Int[np.ndarray, " class"] | None
 ) -> ClassGroups | None:
     """The classes in head, mid and tail, ranked by the table `rank_by` or else by their frequency; None without either.
 
-    `options` is `config.eval`. The table is joined by name. Raises UserError if it does not fit the classes.
+    The table is joined by name. Raises UserError if it does not fit the classes.
     """
     table = options.rank_by
     ranking = frequency_of(class_names, work_path(table)) if table else frequency

@@ -55,7 +55,7 @@ class RetrievalTask:
         as `rank_pairs` does.
         """
         images = self.opened.images
-        run_pass = evaluator.pass_over(self.opened.name, images, give_up)
+        run_pass = evaluator.cached_pass(self.opened.name, images, give_up)
         collector = FeatureCollector(images)
         run_pass(lambda batch: evaluator.encode_images(parts, batch["images"]), [collector.add])
         if give_up():

@@ -8,10 +8,9 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.config.training import Classes, Data
+from cliptail_jax.config.training import Classes, Data, RunEvaluation
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
@@ -38,8 +37,8 @@ def make_evaluate(
     mesh: Mesh,
     *,
     workdir: Path,
-    options: ConfigDict,
-    data: ConfigDict,
+    options: RunEvaluation,
+    data: Data,
     preprocess: Preprocess,
     class_names: tuple[str, ...],
     frequency: Int[np.ndarray, " class"],
@@ -51,8 +50,6 @@ def make_evaluate(
 
     Args:
         workdir: the run's directory.
-        options: `config.eval`.
-        data: `config.data`.
         preprocess: the preprocessing of the evaluation images.
         class_names: the classes of the training variant.
         frequency: their class frequency, in the same order.
@@ -112,13 +109,12 @@ def make_evaluate(
 
 
 def open_run_set(
-    name: str, num_classes: int, data: ConfigDict, class_names: tuple[str, ...], uses_prompts: bool = False
+    name: str, num_classes: int, data: Data, class_names: tuple[str, ...], uses_prompts: bool = False
 ) -> OpenedSet:
     """An evaluation set for a run: a short name has all its classes, 'name:split' has the run's.
 
     Args:
-        num_classes: `config.eval.random_classes`, the number of the run's classes to select at random; 0 for all.
-        data: `config.data`.
+        num_classes: the number of the run's classes to select at random; 0 for all.
         class_names: the run's classes.
         uses_prompts: whether a set 'name:split' that lacks classes of the run may have all its own instead.
     """
@@ -135,6 +131,6 @@ def open_run_set(
         if uses_prompts and not num_classes:
             return open_set(name, data.data_dir)
         raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
-    names = () if class_names == source.class_names else class_names
-    variant = make_variant(source, Data(classes=Classes(names=names)))  # all records, no captions
+    classes = Classes(names=() if class_names == source.class_names else class_names)
+    variant = make_variant(source, Data(classes=classes))  # all records, no captions
     return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or vocabulary_of(source))

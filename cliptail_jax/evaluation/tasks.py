@@ -1,4 +1,8 @@
-"""The evaluation of a model on sets of any kind: the loop over tasks, for runs and published models."""
+"""The evaluation of a model on sets of any kind: the loop over tasks, for runs and published models.
+
+A task measures a model on a set, and writes the results. Another kind of task is a class with `measure` and `write`, an entry
+in `Task` and `make_texts`, and a case where run.py and published.py open sets.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -6,8 +10,8 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Float
-from ml_collections import ConfigDict
 
+from cliptail_jax.config.sections import Evaluation
 from cliptail_jax.evaluation.counting import ClassHead
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.heads import ModelParts, embed_texts, head_rows, word_heads, zero_shot_heads
@@ -23,7 +27,7 @@ Texts = Mapping[str, ClassHead | Float[np.ndarray, "caption dim"]]  # by set, wh
 
 def make_texts(
     tasks: Sequence[Task],
-    options: ConfigDict,
+    options: Evaluation,
     graphdef: nnx.GraphDef,
     mesh: Mesh,
     read: ReadText | BagOfWords | None,
@@ -35,7 +39,6 @@ def make_texts(
     This is the features of captions in retrieval, and else a class head: of prompts, of their words, or the model's own.
 
     Args:
-        options: `config.eval`.
         read: from texts to the input of the model's text tower; or the words that a model classifies; None for a model
             with neither.
         class_names: the classes of the model's own head.

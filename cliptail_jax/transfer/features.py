@@ -16,9 +16,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.sections import evaluation_pixels
+from cliptail_jax.config.sections import Reading, evaluation_pixels
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.source import Source
@@ -55,7 +54,7 @@ class FeatureExtractor:
     """
 
     def __init__(
-        self, model: TransferModel, mesh: Mesh, workdir: Path, image_size: int, batch_size: int, reading: ConfigDict
+        self, model: TransferModel, mesh: Mesh, workdir: Path, image_size: int, batch_size: int, reading: Reading
     ):
         self.model, self._mesh = model, mesh
         self.image_size, self._batch_size, self._reading = image_size, batch_size, reading
@@ -120,7 +119,7 @@ def all_images(source: Source, labels: Int[np.ndarray, " image"]) -> Variant:
 
 
 def encode_images(
-    encode: Callable, images: Variant, preprocess: Preprocess, mesh: Mesh, batch_size: int, reading: ConfigDict
+    encode: Callable, images: Variant, preprocess: Preprocess, mesh: Mesh, batch_size: int, reading: Reading
 ) -> dict[str, np.ndarray]:
     """`features`, `labels` and `records` of the images that can be read.
 

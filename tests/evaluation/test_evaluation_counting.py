@@ -28,6 +28,7 @@ from tests.evaluation.plain_evaluation import (
     plain_features,
 )
 from tests.saved_state import damage, unfinish
+from tests.synthetic import sections
 
 DEVICES = 8
 
@@ -121,14 +122,14 @@ def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup
     sup_config.data.update({"n": 5, "split": "train"})  # of which the evaluation takes nothing
     source = open_source("glyphs", sup_config.data.data_dir, "test")
     names = (source.class_names[70], source.class_names[5])
-    variant = open_run_set("glyphs:test", 0, sup_config.data, names).variant
+    variant = open_run_set("glyphs:test", 0, sections(sup_config).data, names).variant
     assert variant.class_names == names
     expected = {70: 0, 5: 1}
     of_source = source.metadata["label"].to_numpy()
     assert [expected[label] for label in of_source[variant.records]] == variant.labels.tolist()
     assert len(variant) == np.isin(of_source, (70, 5)).sum() > 0
     with pytest.raises(UserError, match="'glyphs:test' lacks 2 of the training classes, such as 'a hare'"):
-        open_run_set("glyphs:test", 0, sup_config.data, ("a hare", *names, "a fox"))
+        open_run_set("glyphs:test", 0, sections(sup_config).data, ("a hare", *names, "a fox"))
 
 
 PUBLISHED = pathlib.Path(__file__).parents[2].parent / "shared" / "reference" / "class_frequency"

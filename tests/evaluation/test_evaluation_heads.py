@@ -27,6 +27,7 @@ from tests.evaluation.plain_evaluation import (
     plain_features,
     unit,
 )
+from tests.synthetic import sections
 
 DEVICES = 8
 
@@ -150,7 +151,9 @@ def test_a_supervised_run_under_another_head_has_no_logits_to_calibrate_or_to_ad
     assert not [
         key for key in (*summary, *evaluation_files(workdir)[1]) if re.match("ece|overconfidence|calibration", key)
     ]
-    assert not is_evaluated(workdir, sl_run[0].eval, uses_prompts=False), "its own head's evaluation is another"
+    assert not is_evaluated(workdir, sections(sl_run[0]).eval, uses_prompts=False), (
+        "its own head's evaluation is another"
+    )
 
     np.save(path, other[:, :8])
     with pytest.raises(UserError, match="other.npy' is 8 wide, but the run's features are 16 wide"):

@@ -1,5 +1,6 @@
 """How far a run's confidence is from its accuracy, and its logits less τ log π: of which logits and which π."""
 
+import dataclasses
 import json
 import re
 
@@ -24,6 +25,7 @@ from tests.evaluation.plain_evaluation import (
     plain_features,
     softmax,
 )
+from tests.synthetic import sections
 
 DEVICES = 8
 
@@ -62,10 +64,10 @@ def test_a_run_is_adjusted_by_its_training_frequency_or_by_what_it_predicts(name
 
 
 def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run):
-    options, found = sl_run[0].eval.copy_and_resolve_references(), []
-    for adjusted in ((0.0, False), (1.0, False), (2.0, False), (1.0, True)):
-        options.logit_adjustment, options.estimate_prior = adjusted
-        assert is_evaluated(sl_run[1], options, uses_prompts=False) == (adjusted == (0.0, False))
+    options, found = sections(sl_run[0]).eval, []
+    for tau, is_estimated in ((0.0, False), (1.0, False), (2.0, False), (1.0, True)):
+        options = dataclasses.replace(options, logit_adjustment=tau, estimate_prior=is_estimated)
+        assert is_evaluated(sl_run[1], options, uses_prompts=False) == (tau == 0)
         settings = evaluation_settings(options, uses_prompts=False)
         assert settings not in found
         found.append(settings)

@@ -13,6 +13,7 @@ from cliptail_jax.evaluation.results import class_results, evaluation_settings, 
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.measures import summarize
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, INTERVALS, NUMBERS, copied, evaluation_files
+from tests.synthetic import sections
 from tests.tiny_runs import devices
 
 DEVICES = 8
@@ -58,40 +59,40 @@ def test_a_ranking_table_that_does_not_fit_is_an_error(content, message, sup_con
         path.write_text(content)
     sup_config.eval.rank_by = str(path)
     with pytest.raises(UserError, match=message):
-        head_mid_tail(sup_config.eval, ("a cat", "a dog"), np.array([1, 2]))
+        head_mid_tail(sections(sup_config).eval, ("a cat", "a dog"), np.array([1, 2]))
 
 
 def test_a_ranking_table_is_joined_by_name_and_none_means_the_training_frequency(sup_config, tmp_path):
     path = tmp_path / "table.tsv"
     path.write_text("unused\t9\nA_Dog\t7\na cat\t3\nan owl\t5\n")
     names, training = ("a cat", "a dog", "an owl"), np.array([2, 1, 3])
-    assert np.concatenate(head_mid_tail(sup_config.eval, names, training)).tolist() == [2, 0, 1]
-    assert head_mid_tail(sup_config.eval, names, None) is None
+    assert np.concatenate(head_mid_tail(sections(sup_config).eval, names, training)).tolist() == [2, 0, 1]
+    assert head_mid_tail(sections(sup_config).eval, names, None) is None
     sup_config.eval.rank_by = str(path)
-    assert np.concatenate(head_mid_tail(sup_config.eval, names, training)).tolist() == [1, 2, 0]
+    assert np.concatenate(head_mid_tail(sections(sup_config).eval, names, training)).tolist() == [1, 2, 0]
 
 
 def test_settings_know_files_by_their_content(clip_config, tmp_path):
     path, moved = tmp_path / "table.tsv", tmp_path / "moved.tsv"
     path.write_text("a cat\t3\n")
     clip_config.eval.rank_by = str(path)
-    before = evaluation_settings(clip_config.eval, uses_prompts=True)
+    before = evaluation_settings(sections(clip_config).eval, uses_prompts=True)
     moved.write_text("a cat\t3\n")
     clip_config.eval.rank_by = str(moved)
-    assert evaluation_settings(clip_config.eval, uses_prompts=True) == before
+    assert evaluation_settings(sections(clip_config).eval, uses_prompts=True) == before
     moved.write_text("a cat\t4\n")
-    assert evaluation_settings(clip_config.eval, uses_prompts=True) != before
+    assert evaluation_settings(sections(clip_config).eval, uses_prompts=True) != before
     clip_config.eval.rank_by = "nowhere.tsv"
     with pytest.raises(UserError, match="cannot read nowhere.tsv: No such file"):
-        evaluation_settings(clip_config.eval, uses_prompts=True)
+        evaluation_settings(sections(clip_config).eval, uses_prompts=True)
 
 
 def test_evaluations_from_before_calibration_are_not_repeated(clip_run, tmp_path):
     config, workdir = copied(clip_run, tmp_path)
     (line,), _ = evaluation_files(workdir)
     append_line(workdir / "eval/glyphs_test/summary.jsonl", {key: line[key] for key in line if key != "ece"})
-    assert is_evaluated(workdir, config.eval, uses_prompts=True)
-    assert not is_evaluated(workdir, config.eval, uses_prompts=True, step=line["step"] - 1)
+    assert is_evaluated(workdir, sections(config).eval, uses_prompts=True)
+    assert not is_evaluated(workdir, sections(config).eval, uses_prompts=True, step=line["step"] - 1)
 
 
 def test_undefined_measures_are_null_in_the_files(tmp_path):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cliptail_jax.concepts.words import lemmas_of
+from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
@@ -137,13 +138,13 @@ def test_a_run_has_the_recalls_of_a_direct_computation_and_the_frequency_of_the_
 
 def test_words_are_counted_once_and_results_are_known_by_the_option_for_captions(copied, monkeypatch):
     config, workdir = copied
-    assert is_evaluated(workdir, config.eval, uses_prompts=True)
+    assert is_evaluated(workdir, sections(config).eval, uses_prompts=True)
     monkeypatch.setattr(retrieval, "count_chunks", lambda *_: pytest.fail("counted again"))
     config.eval.sets, config.eval.captions = (SET,), ("caption",)
-    assert not is_evaluated(workdir, config.eval, uses_prompts=True)
+    assert not is_evaluated(workdir, sections(config).eval, uses_prompts=True)
     before, _ = evaluated(workdir)
     (summary,) = evaluate(config, workdir).values()
-    assert is_evaluated(workdir, config.eval, uses_prompts=True)
+    assert is_evaluated(workdir, sections(config).eval, uses_prompts=True)
     measures = {key for key in before if key not in ("settings", "step", "epoch")}
     assert all(before[key] == summary[key] for key in measures)
     assert "text→image R@5 %" in table({SET: summary})
@@ -228,14 +229,14 @@ def test_published_models_are_evaluated_by_retrieval_once_without_word_frequency
 ):
     config = zero_shot.get_config(f"model={make_model(1)},sets=glyphs:test+{SET},template=simple")
     config.data.data_dir, config.eval.batch_size = str(data_dir), 16
-    evaluate_published(config, tmp_path / "run")
+    evaluate_published(typed_config(config), tmp_path / "run")
     line, arrays = evaluated(tmp_path / "run")
     image_to_text, text_to_image, _ = direct(open_model(str(make_model(1))), data_dir)
     check_recalls(line, image_to_text, text_to_image)
     assert "word_frequency" not in arrays and "retrieval_slope" not in line
     header = capsys.readouterr().out.splitlines()[0]
     assert "top-1 %" in header and "image→text R@1 %" in header
-    evaluate_published(config, tmp_path / "run")
+    evaluate_published(typed_config(config), tmp_path / "run")
     assert "is already evaluated" in capsys.readouterr().err
     assert len(read_lines(tmp_path / "run" / "eval" / FOLDER / "summary.jsonl")) == 1
     write_page(tmp_path / "run", images=0)

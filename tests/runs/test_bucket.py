@@ -28,6 +28,7 @@ from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
 from tests.figures.synthetic_runs import write_run
+from tests.synthetic import sections
 
 ADDRESS = "gs://bucket/"
 
@@ -113,7 +114,7 @@ def test_heads_and_frequencies_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch
     assert matched.class_frequency.tolist() == [8, 7, 6, 5, 0, 4]
     config = sup.get_config()
     config.eval.rank_by, config.eval.tail_classes = f"{ADDRESS}frequency.tsv", 2
-    assert head_mid_tail(config.eval, NAMES, None)[2].tolist() == [5, 4]
+    assert head_mid_tail(sections(config).eval, NAMES, None)[2].tolist() == [5, 4]
     assert file_digest(config.eval.rank_by) == file_digest(str(tmp_path / "frequency.tsv"))
 
 

@@ -21,6 +21,7 @@ from cliptail_jax.runs.directory import finish, is_finished, open_or_resume
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
+from tests.synthetic import sections
 
 CLASSES, PER_CLASS = 60, 50
 NAMES = tuple(f"class {c}" for c in range(CLASSES))
@@ -36,7 +37,7 @@ def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY, fing
     about = {"records": int(np.sum(frequency)), "fingerprint": fingerprint}
     open_or_resume(workdir, plain(config), FIELDS, about, overwrite=True)
     write_frequency(workdir / "class_frequency.tsv", names, frequency)
-    settings = evaluation_settings(config.eval, uses_prompts=False)
+    settings = evaluation_settings(sections(config).eval, uses_prompts=False)
     write_evaluations(workdir, config.eval.sets, confusion, frequency, settings, predicted=predicted)
     finish(workdir, step=8, seconds=90.0)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.config.fields import flatten
+from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
@@ -31,7 +32,7 @@ def test_a_finished_model_is_evaluated_again_if_weights_data_ranking_or_settings
     config.eval.update({"models": (str(model),), "rank_by": str(table)})
 
     def lines_after():
-        evaluate_published(config, tmp_path / "run")
+        evaluate_published(typed_config(config), tmp_path / "run")
         return len(evaluation_files(tmp_path / "run")[0])
 
     assert (lines_after(), lines_after()) == (1, 1)
@@ -45,16 +46,16 @@ def test_a_finished_model_is_evaluated_again_if_weights_data_ranking_or_settings
     assert (lines_after(), lines_after()) == (5, 5)
     with monkeypatch.context() as patch:
         patch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened again"))
-        evaluate_published(config, tmp_path / "run")
+        evaluate_published(typed_config(config), tmp_path / "run")
 
 
 def test_a_finished_model_of_the_hub_is_not_fetched_to_be_compared(config, tmp_path, monkeypatch, make_model):
     config.eval.models = ("hf-hub:someone/clip",)
     with monkeypatch.context() as patch:
         patch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
-        evaluate_published(config, tmp_path)
+        evaluate_published(typed_config(config), tmp_path)
     monkeypatch.setattr(door, "find", lambda *_, **__: pytest.fail("fetched"))
-    evaluate_published(config, tmp_path)
+    evaluate_published(typed_config(config), tmp_path)
 
 
 def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_tabled(
@@ -73,7 +74,7 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
     config.eval.models = (good[0], large, "EVA01-g-14/laion400m_s11b_b41k", "nowhere", good[1])
     config.eval.class_frequency = str(frequency_table[0])
     with pytest.raises(UserError, match=r"3 of 5 models skipped \(nowhere, .*clip3, EVA01"):
-        evaluate_published(config, tmp_path / "out")
+        evaluate_published(typed_config(config), tmp_path / "out")
     captured = capsys.readouterr()
     for reason in ("nowhere: unknown model", "clip3: RuntimeError: out of memory\n", "the Hub cannot be reached"):
         assert reason in captured.err
@@ -92,19 +93,19 @@ def test_images_that_cannot_be_read_stop_the_command_at_the_first_model(config, 
     monkeypatch.setattr(pipeline, "decode_image", broken)
     config.eval.models = (str(make_model(1)), str(make_model(2)))
     with pytest.raises(UserError, match="200 of 200 images of glyphs .test. are unreadable"):
-        evaluate_published(config, tmp_path)
+        evaluate_published(typed_config(config), tmp_path)
     assert not (tmp_path / slug(config.eval.models[1])).exists()
     config.data.max_unreadable = 1.0
     config.eval.save_features = True
     with pytest.raises(UserError, match="no image of glyphs:test could be read"):
-        evaluate_published(config, tmp_path)
+        evaluate_published(typed_config(config), tmp_path)
 
 
 def test_a_model_without_a_logit_bias_has_no_confidence_by_sigmoids(config, tmp_path, capsys):
     config.eval.confidence = "sigmoid"
     reason = "eval.confidence='sigmoid' needs a model with a logit bias, such as a SigLIP, and this one has none"
     with pytest.raises(UserError, match=f"1 of 1 models skipped .*: {reason}: set it to 'softmax'$"):
-        evaluate_published(config, tmp_path / "run")
+        evaluate_published(typed_config(config), tmp_path / "run")
     assert "skipped" not in capsys.readouterr().err  # which the error says
 
 
@@ -122,7 +123,7 @@ def test_two_processes_give_the_numbers_of_one_and_skip_what_either_lacks(config
     program = [sys.executable, "-m", "cliptail_jax.evaluate", "--config=configs/zero_shot.py"]
     pair = start_pair([*program, f"--workdir={tmp_path}/two", *fields], *caches)
     config.eval.models = config.eval.models[1:]
-    evaluate_published(config, tmp_path / "one")
+    evaluate_published(typed_config(config), tmp_path / "one")
     errors = finish(*pair, code=2)
     assert "skipped hf-hub:owner/name: open_clip_config.json is not in the cache" in errors[0]
     for error in errors:
