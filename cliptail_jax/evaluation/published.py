@@ -7,7 +7,7 @@ command resumes an interrupted evaluation.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.labelled import LabelledTask
-from cliptail_jax.evaluation.pairs import PairSet, open_pairs
+from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, write_sheet
 from cliptail_jax.evaluation.results import evaluation_settings, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask
-from cliptail_jax.evaluation.sets import OpenedSet, open_set, with_class_names
+from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.files import digest_of_json, write_text
@@ -46,7 +46,6 @@ from cliptail_jax.runs.evaluations import read_summaries
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
 NAMED = 5  # skipped models, in the last line
-Tasks = dict[str, list[Task]]  # by set, one for each class frequency, or the one of a retrieval
 
 
 def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, str] = {}) -> Summaries:
@@ -78,15 +77,14 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
     directory_of = model_directories(names, workdir)
     check_free(directory_of, workdir)
     check_tables(workdir)
-    folder = config.data.data_dir
-    sets = [
-        open_pairs(name, folder, options.captions) or with_class_names(open_set(name, folder), options.class_names)
-        for name in dict.fromkeys(options.sets)
-    ]
-    check_frequencies(models, options.class_frequency)
     pixels = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
     settings = evaluation_settings(options, uses_prompts=True) | {"dtype": config.model.dtype, **pixels}
-    tasks = {model.name: make_tasks(model, sets, options, settings) for model in models}
+    sets = {name: open_tasks(name, config.data.data_dir, options, settings) for name in dict.fromkeys(options.sets)}
+    check_frequencies(models, options.class_frequency)
+    tasks = {}
+    for model in models:
+        frequencies = frequency_names(options.class_frequency, model)
+        tasks[model.name] = {name: make_tasks(frequencies) for name, make_tasks in sets.items()}
     for number, model in enumerate(models, 1):
         directory, model_tasks = directory_of[model.name], tasks[model.name]
         done = {name: broadcast_from_first(is_done(directory, model_tasks[name], model)) for name in model_tasks}
@@ -162,32 +160,35 @@ def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
         )
 
 
-def make_tasks(
-    model: ModelName, sets: Sequence[OpenedSet | PairSet], options: PublishedEvaluation, settings: Mapping[str, Any]
-) -> Tasks:
-    """The evaluations of a model: one per set and table or corpus in eval.class_frequency, or one per set without.
+def frequency_names(tables: str, model: ModelName) -> list[str]:
+    """The tables and corpora in `tables` (eval.class_frequency) for a model; [''] for none."""
+    named = [model.corpus if name == TRAINED_ON else name for name in tables.split("+")]
+    return list(dict.fromkeys(filter(None, named))) or [""]
 
-    A set of pairs has one, by retrieval. `settings` are those that identify a finished evaluation, but for its data.
+
+def open_tasks(
+    name: str, data_dir: str, options: PublishedEvaluation, settings: Mapping[str, Any]
+) -> Callable[[Sequence[str]], list[Task]]:
+    """Opens a set. Returns the function from `frequency_names` to its tasks: one for each, or the one of a retrieval.
+
+    `settings` are those that identify a finished evaluation, but for its data.
     """
-    named = [model.corpus if name == TRAINED_ON else name for name in options.class_frequency.split("+")]
-    frequency_names = list(dict.fromkeys(filter(None, named))) or [""]
-    tasks: Tasks = {}
-    for opened in sets:
-        if isinstance(opened, PairSet):
-            of_set = {**settings, "data": opened.fingerprint(), "class_frequency": ""}
-            tasks[opened.name] = [RetrievalTask(opened, of_set)]
-            continue
-        prompts = digest_of_json(set_prompts(opened, options.templates))[:16]
-        of_set = {**settings, "data": opened.variant.fingerprint(), "prompts": prompts}
-        tasks[opened.name] = []
-        for name in frequency_names:
-            frequency, digest = None, ""
-            if name:
-                frequency = class_frequency(name, options.frequency_dir, opened.name, opened.variant.class_names)
-                digest = digest_of_json(frequency.tolist())[:16]
-            own, remedy = {**of_set, "class_frequency": name, "frequency": digest}, "give eval.class_frequency"
-            tasks[opened.name].append(LabelledTask(opened, own, frequency, bool(name), options, remedy))
-    return tasks
+    if pairs := open_pairs(name, data_dir, options.captions):
+        retrieval = RetrievalTask(pairs, {**settings, "data": pairs.fingerprint(), "class_frequency": ""})
+        return lambda frequencies: [retrieval]
+    opened = with_class_names(open_set(name, data_dir), options.class_names)
+    prompts = digest_of_json(set_prompts(opened, options.templates))[:16]
+    of_set = {**settings, "data": opened.variant.fingerprint(), "prompts": prompts}
+
+    def task_of(frequency_name: str) -> Task:
+        frequency, digest = None, ""
+        if frequency_name:
+            frequency = class_frequency(frequency_name, options.frequency_dir, name, opened.variant.class_names)
+            digest = digest_of_json(frequency.tolist())[:16]
+        own = {**of_set, "class_frequency": frequency_name, "frequency": digest}
+        return LabelledTask(opened, own, frequency, frequency is not None, options, "give eval.class_frequency")
+
+    return lambda frequencies: list(map(task_of, frequencies))
 
 
 def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
