@@ -13,7 +13,7 @@ from cliptail_jax.errors import DEVICE_MEMORY, UserError, problem, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.interrupts import note_saved
-from cliptail_jax.objectives import FIELDS, OBJECTIVES
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, typed_config
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import is_finished
@@ -93,7 +93,8 @@ def train_run(config: ConfigDict, workdir: Path, overwrite: bool, label: str) ->
     """Train and evaluate a run, unless another process does. Returns the reason of a failure, else ''."""
     try:
         train(config, workdir, overwrite, label)
-        if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
+        options, uses_prompts = typed_config(config).eval, OBJECTIVES[config.objective].uses_prompts
+        if not broadcast_from_first(is_evaluated(workdir, options, uses_prompts)):
             evaluate(config, workdir)
     except InUseError as error:
         log_line(f"{label} is skipped: {error.holder} trains it")

@@ -41,7 +41,7 @@ def predictions(kind: str, seed: int, labels: np.ndarray) -> np.ndarray:
 def write_pictured_run(workdir: Path, config, predicted) -> None:
     """The files of a finished run; `predicted` makes predictions from labels."""
     variant = open_variant(sections(config).data)
-    labels = open_run_set(ON, 0, config.data, variant.class_names).variant.labels
+    labels = open_run_set(ON, 0, sections(config).data, variant.class_names).variant.labels
     confusion = count_confusion(labels, predicted(labels), len(variant.class_frequency))
     of_data = (variant.class_names, variant.class_frequency, variant.fingerprint())
     write_run(config, workdir, confusion, *of_data, predicted(labels))
