@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from cliptail_jax.interrupts import raise_on_ctrl_c
 
 STDOUT = 1  # its file descriptor
+Failures = dict[str, str]  # reasons, by what failed
 
 
 class UserError(Exception):

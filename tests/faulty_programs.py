@@ -20,8 +20,10 @@ from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import load_arrays, read_lines
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head
-from cliptail_jax.study import run as study
+from cliptail_jax.study.configuration import typed_study
+from cliptail_jax.study.run import run_study
 from cliptail_jax.train import train
+from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.program import TransferFailed, transfer
 from configs import transfer as transfer_config
 from tests.faults import Disk, Killed
@@ -139,7 +141,7 @@ def programs(start: Start) -> dict[str, Program]:
             config.seed, config.total_epochs = seed, 1
         claim = dict(text="One leans more", statistic="corr_pred", higher="one", lower="other")
         wanted = {"title": "Small", "runs": ConfigDict(runs, sort_keys=False), "claims": {"lean": claim}}
-        study.run_study(ConfigDict(wanted), workdir)
+        run_study(typed_study(ConfigDict(wanted)), workdir)
 
     def small_transfer(workdir: Path) -> None:
         wanted = transfer_config.get_config(f"models={start.run('sup')},sets=glyphs:train:test")
@@ -147,7 +149,7 @@ def programs(start: Start) -> dict[str, Program]:
         wanted.data.data_dir = start.config("sup").data.data_dir
         wanted.few_shot.update({"ways": 4, "shots": 1, "queries": 1, "episodes": 5})
         try:
-            transfer(wanted, workdir)
+            transfer(typed_config(wanted), workdir)
         except TransferFailed as error:
             raise Failed(str(error)) from None
 

@@ -11,6 +11,7 @@ import pytest
 from absl.logging import get_absl_handler
 
 from cliptail_jax.config.program import silence_copies
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.runs import stopping
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.study import training
@@ -46,7 +47,7 @@ def test_a_run_that_finds_the_disk_full_fails_with_a_line(monkeypatch, tmp_path,
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/config.json")
 
     monkeypatch.setattr(training, "train", train)
-    line = training.train_run(sup.get_config("data=glyphs_lt"), tmp_path, False, "")
+    line = training.train_run(typed_config(sup.get_config("data=glyphs_lt")), tmp_path, False, "")
     assert line == "No space left on device: run/config.json" and "Traceback" not in capsys.readouterr().err
 
 

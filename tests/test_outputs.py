@@ -24,6 +24,7 @@ from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.report.__main__ import main as report
 from cliptail_jax.runs.directory import open_or_resume
 from cliptail_jax.runs.lock import sole_writer
+from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.program import transfer
 from configs import sup
 from configs import transfer as transfer_config
@@ -153,7 +154,7 @@ def test_a_transfer_does_not_replace_the_report_of_a_study(tmp_path):
     (tmp_path / "report.md").write_text(FOREIGN)
     config = transfer_config.get_config("models=runs/sup,sets=cifar100")
     with pytest.raises(UserError, match="contains a report.md that this program did not write"):
-        transfer(config, tmp_path)
+        transfer(typed_config(config), tmp_path)
 
 
 def test_a_run_that_another_program_writes_to_is_not_evaluated(tmp_path):

@@ -36,10 +36,10 @@ def in_order(items: Mapping) -> ConfigDict:
     return ConfigDict(items, sort_keys=False)
 
 
-Stated = dict[str, Any]  # a claim in a config, by the attributes of cliptail_jax.results.claims.Claim
+ClaimFields = dict[str, Any]  # a claim in a config, by the attributes of cliptail_jax.results.claims.Claim
 
 
-def claim(text: str, statistic: str, higher: str | float, lower: str | float, on: str = "", **more: Any) -> Stated:
+def claim(text: str, statistic: str, higher: str | float, lower: str | float, on: str = "", **more: Any) -> ClaimFields:
     """A claim of a study, of evaluations `on` a set if one is given; `more` are other attributes."""
     margin = MEASURES[statistic].margin if statistic in MEASURES else 0.0  # the study's check names an unknown one
     of_runs = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=margin)
@@ -48,7 +48,7 @@ def claim(text: str, statistic: str, higher: str | float, lower: str | float, on
 
 def claims_on(
     statistics: Sequence[str], claims: Mapping[str, tuple[str, str | float, str | float]], suffix: str = "", **more: Any
-) -> dict[str, Stated]:
+) -> dict[str, ClaimFields]:
     """Claims on each statistic, by key. The values of `claims` are text, run with the higher and run with the lower value.
 
     `suffix` ends the keys, and `more` are other attributes.

@@ -19,7 +19,7 @@ from cliptail_jax.runs.records import Origin
 FILE = "results.jsonl"
 METHODS = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}  # with titles
 Transfer = dict[str, Any]  # a result
-Settings = dict[str, Any]  # what the numbers of a result depend on, as JSON has it
+TransferSettings = dict[str, Any]  # what the numbers of a result depend on, as JSON has it
 
 
 class TransferLine(TypedDict, total=False):

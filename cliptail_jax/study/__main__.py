@@ -48,30 +48,21 @@ counterbalanced: Whether seeds are mirrored pairs: the second run of a pair has 
     order of class frequencies (data.profile.mirrored). Optional."""
 
 
-def main(study: ConfigDict, workdir: Path) -> None:
+def main(config: ConfigDict, workdir: Path) -> None:
     # These import jax, which --help does not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.runs.provenance import command
     from cliptail_jax.study import launch
-    from cliptail_jax.study.check import check_study
+    from cliptail_jax.study.configuration import typed_study
     from cliptail_jax.study.places import find_places, leave_chips
-    from cliptail_jax.study.replicates import replicates_of
-    from cliptail_jax.study.run import (
-        matching,
-        open_study,
-        queue_of,
-        report_study,
-        run_study,
-        train_on_dask,
-        train_parts,
-    )
+    from cliptail_jax.study.run import matching, open_study, report_study, run_study, train_on_dask, train_parts
 
     options = flags.FLAGS
     names = [name for value in options.only for name in value.split(",")]
     check_options(names)
-    check_study(study)
-    chosen = matching(names, queue_of(replicates_of(study)))
+    study = typed_study(config)
+    chosen = matching(names, study.queue)
     if options.launch == "print":
         print("\n".join([*launch.part_commands(command(), chosen).values(), launch.report_command(command())]))
         return

@@ -1,61 +1,48 @@
 """Checks a study's config before anything is trained."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, PROBES
-from cliptail_jax.objectives import typed_config
+from cliptail_jax.objectives import TrainingConfig
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
-from cliptail_jax.study.sheets import check_figures
-from cliptail_jax.transfer import configuration as transfer_configuration
+from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set
 
 FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures")
 
 
-def check_study(study: ConfigDict) -> None:
-    """Raise a UserError that names a mistake in the study, its runs, its transfer, its claims or its figures."""
+def check_keys(keys: Collection[str]) -> None:
+    """Raise UserError if the config of a study lacks a field, or has one that looks misspelt."""
     for key in ("title", "runs", "claims"):
-        if key not in study:
+        if key not in keys:
             raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
-    for key in study:  # a study may have fields of its own, which its runs refer to
+    for key in keys:  # a study may have fields of its own, which its runs refer to
         if key not in FIELDS and (meant := did_you_mean(key, FIELDS)):
             raise UserError(f"a study has no field '{key}'{meant}")
-    seeds, transfer = study.get("seeds", 1), study.get("transfer")
-    if type(seeds) is not int or seeds < 1:
+
+
+def check_seeds(seed: int | None, seeds: Any, counterbalanced: Any) -> None:
+    """Raise UserError if these fields of a study, None where they are not given, are invalid or incomplete."""
+    if seeds is not None and (type(seeds) is not int or seeds < 1):
         raise UserError(f"config key 'seeds' is {seeds!r}; it must be a positive whole number")
-    if "seeds" in study and "seed" not in study:
+    if seeds and seed is None:
         raise UserError("a study of several seeds has a field 'seed', which the seed of each run refers to")
-    counterbalanced = study.get("counterbalanced", False)
-    if type(counterbalanced) is not bool:
+    if counterbalanced is not None and type(counterbalanced) is not bool:
         raise UserError(f"config key 'counterbalanced' is {counterbalanced!r}; it must be True or False")
-    if counterbalanced:
-        check_counterbalanced(study.runs, seeds)
-    for name, config in study.runs.items():
-        try:
-            typed_config(config)
-        except UserError as error:
-            raise UserError(f"run '{name}': {error}") from None
-        if not config.eval.sets and not transfer:
-            raise UserError(f"run '{name}': eval.sets is empty, but a study compares evaluations")
-    if transfer:
-        check_transfer(transfer, tuple(study.runs))
-    if unknown := [name for name in study.get("path", ()) if name not in study.runs]:
-        raise UserError(f"path names the run '{unknown[0]}'; the study has {', '.join(study.runs)}")
-    check_claims(study.claims, study.runs, transfer)
-    check_figures(study.get("figures", {}), tuple(study.runs))
-
-
-def check_counterbalanced(runs: Mapping[str, ConfigDict], seeds: int) -> None:
-    """Raise a UserError if runs cannot be trained in mirrored pairs."""
-    if seeds % 2:
+    if counterbalanced and (seeds or 1) % 2:
         raise UserError(
-            f"a counterbalanced study trains pairs of runs, but its config key 'seeds' is {seeds}: set it to an even number"
+            f"a counterbalanced study trains pairs of runs, but its config key 'seeds' is {seeds or 1}: set it to an even "
+            "number"
         )
+
+
+def check_counterbalanced(runs: Mapping[str, TrainingConfig]) -> None:
+    """Raise UserError if runs cannot be trained in mirrored pairs."""
     for name, config in runs.items():
         if not config.data.profile.name:
             raise UserError(
@@ -68,33 +55,36 @@ def check_counterbalanced(runs: Mapping[str, ConfigDict], seeds: int) -> None:
             )
 
 
-def check_transfer(transfer: ConfigDict, runs: tuple[str, ...]) -> None:
-    """Raise a UserError that names a mistake in the transfer of a study of these runs."""
-    if unknown := set(transfer.models) - set(runs):
-        raise UserError(f"transfer.models names the run '{min(unknown)}'; the study has {', '.join(runs)}")
-    transfer = transfer.copy_and_resolve_references()
-    transfer.models = transfer.models or runs
-    try:
-        transfer_configuration.validate(transfer)
-    except UserError as error:
-        raise UserError(f"transfer: {error}") from None
+def check_runs(runs: Mapping[str, TrainingConfig], transfer: TransferConfig | None, path: Sequence[str]) -> None:
+    """Raise UserError if a run is not measured, or the transfer or the path names a run that the study does not have."""
+    if unmeasured := [name for name, config in runs.items() if not config.eval.sets and not transfer]:
+        raise UserError(f"run '{unmeasured[0]}': eval.sets is empty, but a study compares evaluations")
+    for field, names in (("transfer.models", transfer.models if transfer else ()), ("path", path)):
+        if unknown := [name for name in names if name not in runs]:
+            raise UserError(f"{field} names the run '{unknown[0]}'; the study has {', '.join(runs)}")
 
 
-def check_claims(claims: ConfigDict, runs: Mapping[str, ConfigDict], transfer: ConfigDict | None) -> None:
-    """Raise UserError if a claim on these runs, and on their transfer if there is one, is incomplete or cannot be tested."""
-    for key, fields in claims.items():
+def typed_claims(
+    stated: Mapping[str, Mapping[str, Any]], runs: Mapping[str, TrainingConfig], transfer: TransferConfig | None
+) -> dict[str, Claim]:
+    """The claims on these runs, and on their transfer if there is one, from the fields that the config gives, by key.
+
+    Raises UserError if a claim is incomplete or cannot be tested.
+    """
+    claims = {}
+    for key, fields in stated.items():
         if missing := {"text", "statistic", "higher", "lower"} - set(fields):
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
         known = [field.name for field in dataclasses.fields(Claim)]
         if unknown := [name for name in fields if name not in known]:
             raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
         comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
-        if fields.statistic not in comparable:
-            meant = did_you_mean(fields.statistic, comparable)
+        if fields["statistic"] not in comparable:
+            meant = did_you_mean(fields["statistic"], comparable)
             raise UserError(
-                f"claims.{key}.statistic is '{fields.statistic}'{meant}; it is one of {', '.join(comparable)}"
+                f"claims.{key}.statistic is '{fields['statistic']}'{meant}; it is one of {', '.join(comparable)}"
             )
-        claim = Claim(**fields)
+        claim = claims[key] = Claim(**fields)
         if type(claim.margin) not in (int, float) or not 0 <= claim.margin < np.inf:
             raise UserError(
                 f"claims.{key}.margin is {claim.margin!r}; it is the largest difference that counts as none, 0 or more"
@@ -111,9 +101,10 @@ def check_claims(claims: ConfigDict, runs: Mapping[str, ConfigDict], transfer: C
             check_probes(key, claim, tuple(runs), transfer)
         if claim.at:
             check_at(key, claim, runs)
+    return claims
 
 
-def check_at(key: str, claim: Claim, runs: Mapping[str, ConfigDict]) -> None:
+def check_at(key: str, claim: Claim, runs: Mapping[str, TrainingConfig]) -> None:
     """Raise UserError if the runs of a claim cannot be compared at its `at`."""
     if claim.at != EQUAL_ACCURACY:
         raise UserError(f"claims.{key}.at is '{claim.at}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs")
@@ -128,7 +119,7 @@ def check_at(key: str, claim: Claim, runs: Mapping[str, ConfigDict]) -> None:
             )
 
 
-def check_probes(key: str, claim: Claim, runs: Sequence[str], transfer: ConfigDict | None) -> None:
+def check_probes(key: str, claim: Claim, runs: Sequence[str], transfer: TransferConfig | None) -> None:
     """Raise UserError if the study does not probe both runs on the claim's set."""
     if transfer is None or "probe" not in transfer.methods:
         raise UserError(f"claims.{key} is on linear probes: the study needs a transfer with the method 'probe'")

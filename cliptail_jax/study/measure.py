@@ -1,23 +1,23 @@
 """Reads the evaluations of one seed's trained runs, and computes their transfer."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import Failures, UserError
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs
+from cliptail_jax.study.configuration import RunConfigs
 from cliptail_jax.study.places import Place, are_chips, whole_machine
 from cliptail_jax.study.pool import call_at_places
-from cliptail_jax.study.replicates import Configs
-from cliptail_jax.study.training import Failures
+from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.program import TransferFailed, transfer
 
 
-def read_runs(configs: Configs, workdir: Path) -> tuple[Runs, Failures]:
+def read_runs(configs: RunConfigs, workdir: Path) -> tuple[Runs, Failures]:
     """The trained runs of one seed, and the reasons why others cannot be read."""
     runs, failures = {}, {}
     for name, config in configs.items():
@@ -41,7 +41,7 @@ def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
     return run
 
 
-def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path, places: Sequence[Place] = ()) -> Failures:
+def transfer_runs(config: TransferConfig, runs: Runs, workdir: Path, places: Sequence[Place] = ()) -> Failures:
     """Transfer the runs that the config names, or all, and add the results to the runs. Returns what failed.
 
     If this process leaves its chips to `places`, another one transfers.
@@ -49,9 +49,7 @@ def transfer_runs(config: ConfigDict, runs: Runs, workdir: Path, places: Sequenc
     directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
     if not directories:
         return {}
-    config = config.copy_and_resolve_references()
-    config.models = tuple(directories)
-    call = (config, workdir / "transfer")
+    call = (dataclasses.replace(config, models=tuple(directories)), workdir / "transfer")
     failures: Failures = {}
     try:
         if are_chips(places):

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.errors import Failures, UserError, did_you_mean
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.report.page import PAGE
-from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.directory import matches
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
@@ -29,52 +27,45 @@ from cliptail_jax.runs.directory import difference_to, is_finished, read_config
 from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
 from cliptail_jax.study import stated_claims
-from cliptail_jax.study.check import check_study
+from cliptail_jax.study.configuration import ReplicateConfigs, RunConfigs, StudyConfig, queue_of
 from cliptail_jax.study.launch import COMMANDS, NOT_OF_PARTS, part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.places import Place, leave_chips
-from cliptail_jax.study.replicates import Configs, Replicate, replicates_of
 from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import draw_figures
 from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.summary import summary
-from cliptail_jax.study.training import Failures, train_runs
+from cliptail_jax.study.training import train_runs
 
 NAMED = 5  # runs that are not trained, in a line
 
 
 class OpenedStudy(NamedTuple):
-    """A checked study in its own directory.
+    """A study in its own directory.
 
     Attributes:
+        config: its config.
         workdir: its directory.
-        replicates: the configs of its runs.
-        queue: the same by directory, in the order of training.
-        asked: its questions.
-        figures: sheets of the paper's figures, by the figure's name.
-        path: names of runs that are steps of a path.
+        study: its questions, for the page.
         page: its page.
         started: when it was opened, by `time.perf_counter`.
     """
 
+    config: StudyConfig
     workdir: Path
-    replicates: Sequence[Replicate]
-    queue: Configs
-    asked: Study
-    figures: Mapping[str, ConfigDict]
-    path: Sequence[str]
+    study: Study
     page: StudyPage
     started: float
 
 
 def run_study(
-    study: ConfigDict, workdir: Path, overwrite: bool = False, budget: float = 0, places: Sequence[Place] = ()
+    config: StudyConfig, workdir: Path, overwrite: bool = False, budget: float = 0, places: Sequence[Place] = ()
 ) -> None:
     """Train the runs that are not yet trained, then write report.md, report.json, figures/ and the page report.html.
 
     Args:
-        study: the config of the study.
+        config: the config of the study.
         workdir: its directory.
         overwrite: whether to replace runs of other configs in `workdir`.
         budget: if not 0, further seeds start only if they are expected to finish within this number of minutes.
@@ -82,16 +73,16 @@ def run_study(
             script needs its main guard. Without places, runs train one after the other in this process.
 
     Raises:
-        UserError: the study has a mistake; or, after everything else, a part of it has failed.
+        UserError: `workdir` contains anything else; or, after everything else, a part of the study has failed.
     """
     with leave_chips(places):
-        opened = open_study(study, workdir, overwrite)
-        if budget and "seeds" not in study:
+        opened = open_study(config, workdir, overwrite)
+        if budget and not config.seeds:
             raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
-        queue, failures = opened.queue, {}
+        failures: Failures = {}
         opened.page.start()
-        for part in in_budget(opened.replicates, workdir, budget, len(places)) if budget else [queue]:
-            train_runs(part, workdir, overwrite, places, failures, opened.page.after_run, queue)
+        for part in in_budget(config.replicates, workdir, budget, len(places)) if budget else [config.queue]:
+            train_runs(part, workdir, overwrite, places, failures, opened.page.after_run, config.queue)
         report_study(opened, failures, places)
 
 
@@ -103,7 +94,7 @@ def train_parts(
     `names` are names of runs, such as 'clip', of their directories, such as 'seed_0/clip', or patterns, such as
     'seed_0/*'. Other arguments and errors as for `run_study`.
     """
-    queue, failures = opened.queue, {}
+    queue, failures = opened.config.queue, {}
     chosen = matching(names, queue)
     train_runs({name: queue[name] for name in chosen}, opened.workdir, overwrite, places, failures, queue=queue)
     if len(chosen) == 1 and failures:  # the last line is all that another program may show
@@ -116,7 +107,7 @@ def train_on_dask(opened: OpenedStudy, names: Sequence[str], scheduler: str) -> 
 
     Raises UserError as `run_study` and `run_on_dask`.
     """
-    chosen = matching(names, opened.queue)
+    chosen = matching(names, opened.config.queue)
     failures = run_on_dask(part_commands(command(), chosen), opened.workdir, scheduler)
     if names:
         raise_failures(failures, chosen)
@@ -124,41 +115,28 @@ def train_on_dask(opened: OpenedStudy, names: Sequence[str], scheduler: str) -> 
         report_study(opened, failures)
 
 
-def open_study(study: ConfigDict, workdir: Path, overwrite: bool = False) -> OpenedStudy:
-    """Checks a study. In an empty directory, it records the claims as stated before any run.
+def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False) -> OpenedStudy:
+    """Opens the directory of a study. In an empty one, it records the claims as stated before any run.
 
-    Raises UserError for a mistake, or if `workdir` contains anything else.
+    Raises UserError if `workdir` contains anything else.
     """
     started = time.perf_counter()
-    check_study(study)
-    replicates = replicates_of(study)
-    queue = queue_of(replicates)
     if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run: choose another --workdir")
     check_directory(workdir, ("report.md", "report.json", PAGE, COMMANDS), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
-        check_unchanged(queue, workdir)
-    asked = Study(
-        study.title,
-        tuple(study.runs),
-        [list(replicate) for replicate in replicates],
-        {key: Claim(**claim) for key, claim in study.claims.items()},
-        changes_of_claims(study, next(iter(replicates[0].values())).runs, workdir, queue),
+        check_unchanged(config.queue, workdir)
+    names = tuple(config.first.runs)
+    study = Study(
+        config.title,
+        names,
+        [list(replicate) for replicate in config.replicates],
+        config.claims,
+        changes_of_claims(config, workdir),
         without_flags(command(), NOT_OF_PARTS),
-        part_commands(command(), study.runs),
+        part_commands(command(), names),
     )
-    figures, path, page = study.get("figures", {}), study.get("path", ()), StudyPage(asked, workdir)
-    return OpenedStudy(workdir, replicates, queue, asked, figures, path, page, started)
-
-
-def queue_of(replicates: Sequence[Replicate]) -> Configs:
-    """The configs of all runs by directory, in the order of training; runs of a mirrored pair take equally long."""
-    return {
-        str(Path(seed) / run): replicate[seed].runs[run]
-        for replicate in replicates
-        for run in next(iter(replicate.values())).runs
-        for seed in replicate
-    }
+    return OpenedStudy(config, workdir, study, StudyPage(study, workdir), started)
 
 
 def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
@@ -176,7 +154,7 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
     return [of for of in directories if of in chosen]
 
 
-def check_unchanged(queue: Configs, workdir: Path) -> None:
+def check_unchanged(queue: RunConfigs, workdir: Path) -> None:
     """Raise UserError for the first run in `workdir` with another config. The study does not change."""
     for name, config in queue.items():
         if difference := difference_to(workdir / name, plain(config), FIELDS):
@@ -186,7 +164,7 @@ def check_unchanged(queue: Configs, workdir: Path) -> None:
             )
 
 
-def in_budget(replicates: Sequence[Replicate], workdir: Path, minutes: float, jobs: int) -> Iterator[Configs]:
+def in_budget(replicates: Sequence[ReplicateConfigs], workdir: Path, minutes: float, jobs: int) -> Iterator[RunConfigs]:
     """The runs of one seed or mirrored pair after the other, while the next one should finish within the minutes."""
     started, longest = time.perf_counter(), 0.0
     for number, replicate in enumerate(replicates):
@@ -212,7 +190,7 @@ def report_study(opened: OpenedStudy, failures: Mapping[str, str] = {}, places: 
     workdir, failures = opened.workdir, dict(failures)
     measured: list[dict[str, Runs]] = []  # by replicate and seed
     missing: list[str] = []
-    for replicate in opened.replicates:
+    for replicate in opened.config.replicates:
         measured.append({})
         for seed, (configs, transfer_config) in replicate.items():
             known = {name: config for name, config in configs.items() if str(Path(seed) / name) not in failures}
@@ -222,14 +200,14 @@ def report_study(opened: OpenedStudy, failures: Mapping[str, str] = {}, places: 
             if transfer_config and measured[-1][seed]:
                 failed |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed, places)
             failures |= {str(Path(seed) / what): why for what, why in failed.items()}
-    queue, asked = opened.queue, opened.asked
+    queue, study = opened.config.queue, opened.study
     if len(missing) == len(queue):
         raise UserError(f"no run of this study is trained in {workdir}: there is nothing to report")
     if jax.process_index() == 0 and (any(map(any, map(dict.values, measured))) or not (workdir / "report.md").exists()):
         if missing:
             done = sum(len(runs) for seeds in measured for runs in seeds.values())
-            asked = dataclasses.replace(asked, title=f"{asked.title}, {done} of {len(queue)} runs")
-        text, not_drawn = write(opened._replace(asked=asked), measured, failures)
+            study = dataclasses.replace(study, title=f"{study.title}, {done} of {len(queue)} runs")
+        text, not_drawn = write(opened._replace(study=study), measured, failures)
         tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', opened.page.address)}")
         failures |= not_drawn
     if missing:
@@ -245,17 +223,17 @@ def write(opened: OpenedStudy, measured: Sequence[Mapping[str, Runs]], failures:
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
-    asked, workdir, groups = opened.asked, opened.workdir, groups_of(by_replicate)
+    config, workdir, groups = opened.config, opened.workdir, groups_of(by_replicate)
     seconds = time.perf_counter() - opened.started
-    claims = evaluate_claims(asked.claims, by_replicate, asked.changes)
-    drawn, not_drawn = draw_figures(opened.figures, seeds, workdir)
-    asked = dataclasses.replace(asked, failures=failures | not_drawn)
-    write_report(asked, seeds, groups, claims, opened.path, drawn, seconds, workdir)
-    opened.page.write_report(asked, claims)
-    return summary(asked, groups, claims, shutil.get_terminal_size().columns), not_drawn
+    claims = evaluate_claims(config.claims, by_replicate, opened.study.changes)
+    drawn, not_drawn = draw_figures(config.figures, seeds, workdir)
+    study = dataclasses.replace(opened.study, failures=failures | not_drawn)
+    write_report(study, seeds, groups, claims, config.path, drawn, seconds, workdir)
+    opened.page.write_report(study, claims)
+    return summary(study, groups, claims, shutil.get_terminal_size().columns), not_drawn
 
 
-def trained_of(configs: Configs, workdir: Path) -> Configs:
+def trained_of(configs: RunConfigs, workdir: Path) -> RunConfigs:
     """The configs of the trained runs."""
     return {name: config for name, config in configs.items() if is_finished(workdir / name, plain(config), FIELDS)}
 

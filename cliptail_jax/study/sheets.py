@@ -1,17 +1,11 @@
 """The paper's figures of a study's runs.
 
-For the name of each figure, `study.figures` has
-
-    columns    of its sheet, without those that identify the run
-    rows       for each run that it shows, the name of the run in the study and its cells in these columns
-
 Sheets are written to the study's directory as NAME.tsv, so that figures can be redrawn by `python -m cliptail_jax.figures`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-
-from ml_collections import ConfigDict
+from typing import NamedTuple
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures import draw_figure, figure_modules
@@ -19,7 +13,19 @@ from cliptail_jax.figures.parts.sheet import study_lines
 from cliptail_jax.files import write_text
 
 
-def check_figures(figures: Mapping[str, ConfigDict], runs: Collection[str]) -> None:
+class StudyFigure(NamedTuple):
+    """A figure of a study's runs.
+
+    Attributes:
+        columns: of its sheet, without those that identify the run.
+        rows: for each run that it shows, the name of the run in the study and its cells in these columns.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def check_figures(figures: Mapping[str, StudyFigure], runs: Collection[str]) -> None:
     """Raise UserError if there is no such figure, or one names a run that is not among `runs`."""
     known = figure_modules()
     for name, figure in figures.items():
@@ -30,7 +36,7 @@ def check_figures(figures: Mapping[str, ConfigDict], runs: Collection[str]) -> N
 
 
 def draw_figures(
-    figures: Mapping[str, ConfigDict], seeds: Mapping[str, Collection[str]], workdir: Path
+    figures: Mapping[str, StudyFigure], seeds: Mapping[str, Collection[str]], workdir: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Write NAME.tsv, figures/NAME.png and figures/NAME.pdf, with the finished runs of each seed.
 

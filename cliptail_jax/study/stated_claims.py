@@ -1,20 +1,19 @@
 """`claims.json`: the claims of a study, and the recipes of the compared runs, at its first run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 import jax
-from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import difference, fields_of, plain, plain_value
 from cliptail_jax.config.training import with_new_keys
 from cliptail_jax.files import read_json, write_json
-from cliptail_jax.objectives import FIELDS
+from cliptail_jax.objectives import FIELDS, TrainingConfig
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.transfers import METHODS
-from cliptail_jax.study.replicates import Configs
-from cliptail_jax.transfer.configuration import Transfer
+from cliptail_jax.study.configuration import StudyConfig
+from cliptail_jax.transfer.configuration import TransferConfig
 
 FILE = "claims.json"
 CLAIM, RECIPE = "†", "‡"  # marks of what has changed
@@ -23,11 +22,11 @@ NOT_CLAIMED = tuple(
     f"eval.{name}"
     for name in ("every_epochs", "batch_size", "confidence", "neural_collapse", "similarity", "save_features")
 )
-OF_TRANSFER = {field.key for field in fields_of(Transfer()) if not field.is_incidental}
+OF_TRANSFER = {field.key for field in fields_of(TransferConfig()) if not field.is_incidental}
 DEFAULTS = {field.key: plain_value(field.default) for field in FIELDS}
 
 
-class Stated(TypedDict, total=False):
+class ClaimsFile(TypedDict, total=False):
     """claims.json."""
 
     claims: dict[str, dict[str, Any]]
@@ -36,29 +35,24 @@ class Stated(TypedDict, total=False):
     transfer: dict[str, Any]
 
 
-def changes_of_claims(study: ConfigDict, runs: Configs, workdir: Path, directories: Iterable[str]) -> dict[str, Change]:
-    """The changes of claims since the first run, by key. An empty directory starts a new study.
+def changes_of_claims(study: StudyConfig, workdir: Path) -> dict[str, Change]:
+    """The changes of claims since the first run, by key. A directory without runs starts a new study.
 
     The first version wrote files with claims alone; with such a file, all claims count as added.
-
-    Args:
-        study: its config.
-        runs: the configs of its first seed's runs.
-        workdir: the study's directory.
-        directories: of its runs, in `workdir`.
     """
+    transfer = plain(study.first.transfer) if study.first.transfer else {}
     now = {
         "claims": {
             key: {name: value for name, value in plain(claim).items() if name != "study"}  # which may be moved
-            for key, claim in study.claims.items()
+            for key, claim in study.stated.items()
         },
-        "recipes": {name: recipe(config) for name, config in runs.items()},
-        "design": {key: study.get(key) for key in ("seed", "seeds", "counterbalanced")},
-        "transfer": {key: value for key, value in plain(study.get("transfer") or {}).items() if key in OF_TRANSFER},
+        "recipes": {name: recipe(config) for name, config in study.first.runs.items()},
+        "design": {"seed": study.seed, "seeds": study.seeds, "counterbalanced": study.counterbalanced},
+        "transfer": {key: transfer[key] for key in sorted(transfer) if key in OF_TRANSFER},
     }
     # In this order: another process may state them now, before its first run.
-    is_new = not any((workdir / name).exists() for name in directories)
-    before = read_json(workdir / FILE, Stated)
+    is_new = not any((workdir / name).exists() for name in study.queue)
+    before = read_json(workdir / FILE, ClaimsFile)
     if before is None:
         before = now if is_new else now | {"claims": {}}
         if jax.process_index() == 0:
@@ -93,7 +87,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "")
     return difference(*({f"{prefix}{key}": of.get(key) for key in keys} for of in (before, now)))
 
 
-def recipe(config: ConfigDict) -> dict[str, Any]:
+def recipe(config: TrainingConfig) -> dict[str, Any]:
     """The values of a run's config that can change its numbers, without defaults, since later versions add fields."""
     values = plain(config)
     values["eval.sets"] = values["eval.sets"][:1]  # a claim on another set names it

@@ -5,35 +5,32 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import DEVICE_MEMORY, UserError, problem, reason_of
+from cliptail_jax.config.fields import plain, to_config
+from cliptail_jax.errors import DEVICE_MEMORY, Failures, UserError, problem, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.interrupts import note_saved
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, typed_config
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, TrainingConfig
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import is_finished
 from cliptail_jax.runs.lock import InUseError
+from cliptail_jax.study.configuration import RunConfigs
 from cliptail_jax.study.places import Place, are_chips, whole_machine
 from cliptail_jax.study.pool import call_at_places
-from cliptail_jax.study.replicates import Configs
 from cliptail_jax.train import train
-
-Failures = dict[str, str]  # reasons, by what failed
 
 
 def train_runs(
-    configs: Configs,
+    configs: RunConfigs,
     workdir: Path,
     overwrite: bool,
     places: Sequence[Place],
     failures: Failures,
     after_run: Callable[[Failures], None] = lambda failures: None,
-    queue: Configs | None = None,
+    queue: RunConfigs | None = None,
 ) -> None:
     """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
 
@@ -61,7 +58,7 @@ def train_runs(
             after_run(failures)
 
 
-def order_of_starting(queue: Configs, places: int) -> list[str]:
+def order_of_starting(queue: RunConfigs, places: int) -> list[str]:
     """The runs of a kind, which are neighbours in `queue`, one after the other, beside as many other kinds as there are places.
 
     A run then finds in JAX's cache of programs what an earlier one of its kind has compiled. Kinds side by side have the same
@@ -78,7 +75,7 @@ def order_of_starting(queue: Configs, places: int) -> list[str]:
 def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> Iterator[tuple[str, str]]:
     """Calls `train_run` at places. Runs that need several chips follow on all of them. Yields names and failures."""
     on_chips = are_chips(places)
-    large = [name for name, (config, *_) in calls.items() if on_chips and max(config.mesh.values()) > 1]
+    large = [name for name, (config, *_) in calls.items() if on_chips and max(config.mesh.data, config.mesh.fsdp) > 1]
     for name, failure in call_at_places(train_run, {name: calls[name] for name in calls if name not in large}, places):
         if on_chips and failure == DEVICE_MEMORY:
             tqdm.write(f"{name} does not fit one chip: it follows on all of them")
@@ -89,13 +86,13 @@ def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> I
         yield from call_at_places(train_run, {name: calls[name] for name in large}, [whole_machine()])
 
 
-def train_run(config: ConfigDict, workdir: Path, overwrite: bool, label: str) -> str:
+def train_run(config: TrainingConfig, workdir: Path, overwrite: bool, label: str) -> str:
     """Train and evaluate a run, unless another process does. Returns the reason of a failure, else ''."""
+    values = to_config(config)
     try:
-        train(config, workdir, overwrite, label)
-        options, uses_prompts = typed_config(config).eval, OBJECTIVES[config.objective].uses_prompts
-        if not broadcast_from_first(is_evaluated(workdir, options, uses_prompts)):
-            evaluate(config, workdir)
+        train(values, workdir, overwrite, label)
+        if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
+            evaluate(values, workdir)
     except InUseError as error:
         log_line(f"{label} is skipped: {error.holder} trains it")
     except UserError as error:

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config import fields
 from cliptail_jax.config.program import define_runner, run_with_config
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
-from cliptail_jax.transfer.configuration import Transfer
+from cliptail_jax.transfer.configuration import TransferConfig, typed_config
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
@@ -29,7 +29,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
-    failures = {}
+    config, failures = typed_config(config), {}
     with sole_writer(workdir):
         if flags.FLAGS.runner == "dask":
             directory_of = directories(config.models, workdir / "models")
@@ -46,4 +46,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 if __name__ == "__main__":
     define_runner()
-    run_with_config(main, functools.partial(fields.describe, Transfer()), ("transfer",))
+    run_with_config(main, functools.partial(fields.describe, TransferConfig()), ("transfer",))

@@ -1,5 +1,6 @@
 """The transfer config: its fields, and the check of a whole config."""
 
+import functools
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -37,7 +38,7 @@ class FineTuneOptions(Section):
 
 
 @dataclass(frozen=True)
-class Transfer(Section):
+class TransferConfig(Section):
     models: Annotated[
         tuple[str, ...],
         "Work directories of runs, names of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or folders.",
@@ -62,19 +63,20 @@ class Transfer(Section):
     mesh: Annotated[MeshAxes, Incidental] = MeshAxes()
 
 
-def base_config() -> ConfigDict:
-    """The config that `configs/transfer.py` starts from."""
-    return fields.to_config(Transfer())
+base_config = functools.partial(fields.to_config, TransferConfig())  # which `configs/transfer.py` starts from
 
 
-def validate(config: ConfigDict) -> None:
-    """Raises a UserError that names the first key that is unknown, missing, or has an invalid value."""
-    fields.check(config, Transfer())
-    if not config.models:
-        raise UserError("models is empty: name work directories of runs or published models, such as \"('runs/sup',)\"")
-    if not config.sets:
+def typed_config(config: ConfigDict) -> TransferConfig:
+    """The transfer config as typed sections.
+
+    Raises UserError that names the first key that is unknown, missing, or has an invalid value.
+    """
+    fields.check(config, TransferConfig())
+    typed = fields.typed(TransferConfig(), config)
+    if not typed.sets:
         raise UserError("sets is empty: name the sets to transfer to, such as \"('cifar100',)\"")
-    for method in config.methods or ("",):
+    for method in typed.methods or ("",):
         if method not in METHODS:
             hint = did_you_mean(method, METHODS)
             raise UserError(f"methods has '{method}'{hint}: there are {', '.join(METHODS)}")
+    return typed

@@ -10,9 +10,9 @@ A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, and 
 `score.json` and no checkpoints; `final/` keeps its checkpoints.
 """
 
-import dataclasses
 import functools
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,24 +22,26 @@ from etils import epath
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
+from cliptail_jax.config.fields import to_config, typed
+from cliptail_jax.config.sections import Reading
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import gather, make_encode_images
 from cliptail_jax.files import digest_of_json, read_json, write_json
-from cliptail_jax.objectives import base_config
+from cliptail_jax.objectives import TrainingConfig, base_config
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
-from cliptail_jax.results.transfers import Settings, TransferKey, file_name
+from cliptail_jax.results.transfers import TransferKey, TransferSettings, file_name
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.train import train
 from cliptail_jax.training import initialization
+from cliptail_jax.transfer.configuration import FineTuneOptions, TransferConfig
 from cliptail_jax.transfer.features import all_images, encode_images
 from cliptail_jax.transfer.linear_probe import Linear
 from cliptail_jax.transfer.methods import Measurement, check_classes, logits_of
@@ -50,7 +52,7 @@ CROP_SCALE = (0.08, 1.0)
 SCORE, FINAL = "score.json", "final"
 
 
-class Point(NamedTuple):
+class GridPoint(NamedTuple):
     """A point of the grid. The weight decay is λ, not yet divided by the learning rate."""
 
     learning_rate: float
@@ -61,7 +63,7 @@ class Point(NamedTuple):
         return f"lr={self.learning_rate!r},wd={self.weight_decay!r}"
 
 
-def folder_of(workdir: Path, key: TransferKey, settings: Settings) -> Path:
+def folder_of(workdir: Path, key: TransferKey, settings: TransferSettings) -> Path:
     """The folder of the runs of a result. Removes folders of other weights, data or settings."""
     folder = workdir / "fine_tuning" / slug(key["model"]) / f"{file_name(key['set'])}.{digest_of_json(settings)[:16]}"
     if jax.process_index() == 0 and folder.parent.exists():
@@ -71,7 +73,7 @@ def folder_of(workdir: Path, key: TransferKey, settings: Settings) -> Path:
     return folder
 
 
-def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, config: ConfigDict) -> Measurement:
+def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, config: TransferConfig) -> Measurement:
     """Fine-tunes a model on a set with one class per image, by the transfer config, with its runs in `folder`.
 
     Runs of an earlier call with the same arguments and weights are not repeated. The arrays are `predictions`, `labels` and
@@ -84,7 +86,7 @@ def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, con
     check_classes(np.eye(len(opened.class_names), dtype=bool)[opened.labels(chosen.train)], opened, "training")
     mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "finetune.batch_size")
-    grid = [Point(*pair) for pair in itertools.product(options.learning_rates, options.weight_decays)]
+    grid = [GridPoint(*pair) for pair in itertools.product(options.learning_rates, options.weight_decays)]
     base = run_config(model, chosen, config)
     validation = validation_images(opened, config.seed)
     scores = []
@@ -96,7 +98,7 @@ def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, con
         raise UserError(
             f"all {len(grid)} runs of {model.name} on {chosen.name} diverged: lower finetune.learning_rates"
         )
-    train(at_point(base, grid[best], chosen, whole=True), folder / FINAL, overwrite=True)
+    train(to_config(at_point(base, grid[best], chosen, whole=True)), folder / FINAL, overwrite=True)
     check_weights(model, folder / FINAL)
     test_images = all_images(opened.sources[chosen.test], opened.labels(chosen.test))
     arrays = predict(folder / FINAL, test_images, mesh, config.batch_size, config.data)
@@ -114,14 +116,19 @@ def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, con
 
 
 def score_of(
-    config: ConfigDict, workdir: Path, model: TransferModel, opened: OpenedTransferSet, validation: Variant, mesh: Mesh
+    config: TrainingConfig,
+    workdir: Path,
+    model: TransferModel,
+    opened: OpenedTransferSet,
+    validation: Variant,
+    mesh: Mesh,
 ) -> float:
     """The validation score, in 0..1, of the run of `config` in `workdir`; -inf if it diverges."""
     if broadcast_from_first((workdir / SCORE).exists()):
         noted = read_json(workdir / SCORE)
     else:
         try:
-            train(config, workdir, overwrite=True)
+            train(to_config(config), workdir, overwrite=True)
             check_weights(model, workdir)
             arrays = predict(workdir, validation, mesh, config.eval.batch_size, config.data)
             noted = {"score": opened.score(arrays["predictions"], arrays["labels"])}
@@ -135,7 +142,7 @@ def score_of(
     return -np.inf if noted["score"] is None else noted["score"]
 
 
-def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) -> ConfigDict:
+def run_config(model: TransferModel, chosen: TransferSet, config: TransferConfig) -> TrainingConfig:
     """The training config of all runs on a set, without the images and the point of the grid."""
     initial, start = model.initial, model.open()
     size = config.image_size or start.preprocess.size
@@ -145,25 +152,27 @@ def run_config(model: TransferModel, chosen: TransferSet, config: ConfigDict) ->
         total_steps=config.finetune.steps,
         batch_size=config.finetune.batch_size,
         eval=dict(sets=(), batch_size=config.batch_size),
-        data=dict(config.data, name=chosen.source.name, seed=config.seed, image_size=size, eval_resize=size),
-        mesh=dict(config.mesh),
+        data=dict(vars(config.data), name=chosen.source.name, seed=config.seed, image_size=size, eval_resize=size),
+        mesh=vars(config.mesh),
         model=dict(image=dict(output_dim=start.embed_dim)),
         image=dict(init=initial),
         head=dict(kind="linear"),
         optimizer=dict(sgd=dict(nesterov=True), schedule="cosine_steps"),
     )
     run.data.update(crop_scale=CROP_SCALE, flip=True)
-    return run
+    return typed(TrainingConfig(), run)
 
 
-def at_point(base: ConfigDict, point: Point, chosen: TransferSet, whole: bool) -> ConfigDict:
+def at_point(base: TrainingConfig, point: GridPoint, chosen: TransferSet, whole: bool) -> TrainingConfig:
     """The config of a run at a point of the grid, on training images or, with `whole`, also validation images."""
-    run = base.copy_and_resolve_references()
-    run.data.split = f"{chosen.train}+{chosen.validation}" if whole and chosen.validation else chosen.train
-    run.data.held_out = 0.0 if whole or chosen.validation else HELD_OUT
-    run.optimizer.learning_rate = point.learning_rate
-    run.optimizer.weight_decay = point.weight_decay / point.learning_rate
-    return run
+    split = f"{chosen.train}+{chosen.validation}" if whole and chosen.validation else chosen.train
+    held_out = 0.0 if whole or chosen.validation else HELD_OUT
+    rate, decay = point.learning_rate, point.weight_decay / point.learning_rate
+    return replace(
+        base,
+        data=replace(base.data, split=split, held_out=held_out),
+        optimizer=replace(base.optimizer, learning_rate=rate, weight_decay=decay),
+    )
 
 
 def check_weights(model: TransferModel, workdir: Path) -> None:
@@ -182,11 +191,11 @@ def validation_images(opened: OpenedTransferSet, seed: int) -> Variant:
     if opened.chosen.validation:
         return images
     _, held_out = seeded_split(images.labels, HELD_OUT, seed)
-    return dataclasses.replace(images, records=held_out, labels=images.labels[held_out])
+    return replace(images, records=held_out, labels=images.labels[held_out])
 
 
 def predict(
-    workdir: Path, images: Variant, mesh: Mesh, batch_size: int, reading: ConfigDict
+    workdir: Path, images: Variant, mesh: Mesh, batch_size: int, reading: Reading
 ) -> dict[str, Int[np.ndarray, " image"]]:
     """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
     opened = open_run(workdir, mesh=mesh)
@@ -197,7 +206,7 @@ def predict(
     return {"predictions": logits_of(head, arrays.pop("features")).argmax(1), **arrays}
 
 
-def edge(point: Point, options: ConfigDict) -> str:
+def edge(point: GridPoint, options: FineTuneOptions) -> str:
     """The hyper-parameters in which a point is at an end of the grid, so that a better value may lie beyond; '' for none.
 
     A weight decay of 0 does not count, since none is weaker.

@@ -20,9 +20,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from cliptail_jax.errors import UserError, reason_of
+from cliptail_jax.config.fields import plain
+from cliptail_jax.errors import Failures, UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
 from cliptail_jax.files import append_line, load_arrays, read_lines, save_arrays, write_text
 from cliptail_jax.outputs import check_directory
@@ -30,19 +30,24 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import directories
 from cliptail_jax.report.page import PAGE, address, write_page
-from cliptail_jax.results.transfers import FILE, Settings, Transfer, TransferKey, predictions_path, read_transfers
+from cliptail_jax.results.transfers import (
+    FILE,
+    Transfer,
+    TransferKey,
+    TransferSettings,
+    predictions_path,
+    read_transfers,
+)
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
-from cliptail_jax.transfer.configuration import validate
+from cliptail_jax.transfer.configuration import FewShotOptions, FineTuneOptions, TransferConfig
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet, open_transfer_set
-
-Failures = dict[str, str]  # reasons, by what has failed
 
 
 class TransferFailed(UserError):
@@ -56,16 +61,17 @@ class TransferFailed(UserError):
         return f"{len(self.failures)} of the models, sets and results failed: {'; '.join(self.failures)}"
 
 
-def transfer(config: ConfigDict, workdir: Path, failures: Mapping[str, str] = {}) -> list[Transfer]:
+def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] = {}) -> list[Transfer]:
     """Computes and writes all results, in the order of models, sets and methods, and writes the report.
 
     `failures` has why models failed elsewhere, where they were to be computed: only their finished results are read.
 
     Raises:
-        UserError: the config is not valid; nothing has been computed.
+        UserError: there are no models, or `workdir` is not free; nothing has been computed.
         TransferFailed: at the end, if something has failed.
     """
-    validate(config)
+    if not config.models:
+        raise UserError("models is empty: name work directories of runs or published models, such as \"('runs/sup',)\"")
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.batch_size, "batch_size")
     if read_config(workdir) is not None:
@@ -140,8 +146,8 @@ def result_of(
     method: str,
     opened: OpenedTransferSet,
     extract: FeatureExtractor,
-    of_method: Settings,
-    config: ConfigDict,
+    of_method: TransferSettings,
+    config: TransferConfig,
     workdir: Path,
     failures: Failures,
 ) -> Transfer | None:
@@ -182,7 +188,7 @@ def name_of(key: TransferKey) -> str:
     return f"{key['model']} on {key['set']} by {key['method']}"
 
 
-def finished_result(workdir: Path, key: TransferKey, settings: Settings) -> Transfer | None:
+def finished_result(workdir: Path, key: TransferKey, settings: TransferSettings) -> Transfer | None:
     """The last line of a key in results.jsonl, if it and the arrays have these settings; None otherwise."""
     path = predictions_path(workdir, key)
     try:
@@ -195,22 +201,21 @@ def finished_result(workdir: Path, key: TransferKey, settings: Settings) -> Tran
     return lines[-1] if lines and lines[-1]["settings"] == settings else None
 
 
-def method_settings(seed: int, few_shot: ConfigDict, finetune: ConfigDict) -> dict[str, Settings]:
-    """The settings of each method besides model and set, as in JSON: with lists in place of tuples."""
-    settings = {
-        "probe": {"weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
-        "few_shot": few_shot.to_dict(),
-        "finetune": {"held_out": HELD_OUT, **finetune},
+def method_settings(seed: int, few_shot: FewShotOptions, finetune: FineTuneOptions) -> dict[str, TransferSettings]:
+    """The settings of each method besides model and set, as in JSON. Their order is part of the digest in folder names."""
+    return {
+        "probe": {"seed": seed, "weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
+        "few_shot": {"seed": seed, **dict(sorted(plain(few_shot).items()))},
+        "finetune": {"seed": seed, "held_out": HELD_OUT, **dict(sorted(plain(finetune).items()))},
     }
-    return json.loads(json.dumps({method: {"seed": seed, **of_method} for method, of_method in settings.items()}))
 
 
 def compute(
     key: TransferKey,
-    settings: Settings,
+    settings: TransferSettings,
     opened: OpenedTransferSet,
     extract: FeatureExtractor,
-    config: ConfigDict,
+    config: TransferConfig,
     workdir: Path,
 ) -> Transfer:
     """Computes a model's result on a set, writes its arrays, and returns it with the seconds it took."""

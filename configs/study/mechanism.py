@@ -71,7 +71,7 @@ def get_config(arg: str = ""):
     return studies.equal_training(title, source, runs_on(source), claims, seeds=source["seeds"], path=PATH, **more)
 
 
-def stated_claims() -> dict[str, studies.Stated]:
+def stated_claims() -> dict[str, studies.ClaimFields]:
     claims = studies.claims_on(studies.SLOPES, CLAIMS)
     claims |= studies.claims_on(("odds_acc",), CLAIMS, "_equal_accuracy", at="equal accuracy")
     claims |= studies.claims_on(("odds_acc", "slope_pred"), EQUAL, equal=True)
@@ -79,7 +79,7 @@ def stated_claims() -> dict[str, studies.Stated]:
     return claims | {"adjusted_below_1": studies.claim(text, "odds_acc", 1.0, "adjusted")}
 
 
-def claims_across(glyphs: FieldReference) -> dict[str, studies.Stated]:
+def claims_across(glyphs: FieldReference) -> dict[str, studies.ClaimFields]:
     """Claims that each step of the path changes as much as on glyphs, whose results have a name or path."""
     claims = {}
     for before, after in itertools.pairwise(PATH):

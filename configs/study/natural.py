@@ -82,7 +82,7 @@ def get_config(arg: str = ""):
     return studies.study(f"A natural long tail: icons, {part}", *parts[part](), first_seed=0, **seeds)
 
 
-def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
+def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     """The runs and claims of a part."""
     runs = {
         "sl": sl(),
@@ -106,7 +106,7 @@ def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
     return runs, claims | studies.claims_on(("image_to_text_r5",), found, on=CAPTIONS)
 
 
-def order() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
+def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     """The runs and claims of a part."""
     kinds = {
         "sl": sl,
@@ -145,7 +145,7 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
     return runs, studies.claims_on(("odds_acc",), easier) | studies.claims_on(BIAS, robust)
 
 
-def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.Stated]]:
+def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     """The runs and claims of a part."""
     runs = {
         "clip": clip(labelled=True),

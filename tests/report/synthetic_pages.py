@@ -11,9 +11,8 @@ from cliptail_jax.files import append_line
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.study import report, training
-from cliptail_jax.study import run as study
 from tests.figures.synthetic_runs import biased_confusion
-from tests.study.synthetic_studies import CLASSES, claim, make_seeded_study, run_in_memory, train_by_slope
+from tests.study.synthetic_studies import CLASSES, claim, make_seeded_study, run_in_memory, run_study, train_by_slope
 
 COMMAND = ["python", "-m", "cliptail_jax.study", "--config=configs/study/synthetic.py", "--workdir=runs/made up"]
 SCRIPT, IMAGE = "</script><script>window.hacked = true</script>", '<img src="x" onerror="window.hacked = true">'
@@ -45,9 +44,9 @@ def write_study(workdir: Path, broken: str = "") -> None:
         patch.setattr("sys.orig_argv", COMMAND)
         if broken:
             with pytest.raises(UserError, match=broken):
-                study.run_study(made, workdir)
+                run_study(made, workdir)
         else:
-            study.run_study(made, workdir)
+            run_study(made, workdir)
 
 
 def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:

@@ -18,6 +18,8 @@ from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.directory import finish, is_finished, open_or_resume
+from cliptail_jax.study import run as study_program
+from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.transfer.configuration import base_config
 from configs import sup
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
@@ -71,8 +73,11 @@ def make_study(*names, **claims):
 
 
 def make_seeded_study(seeds, *names, **claims):
+    return with_seeds(make_study(*names, **claims), seeds)
+
+
+def with_seeds(study, seeds):
     """The first seed is 3."""
-    study = make_study(*names, **claims)
     study.seed, study.seeds = FieldReference(3), seeds
     for config in study.runs.values():
         config.seed = study.get_ref("seed")
@@ -86,6 +91,10 @@ def make_transfer_study(*names, **claims):
     study.transfer = base_config()
     study.transfer.sets = ("cifar100",)
     return study
+
+
+def run_study(made, workdir, **options):
+    study_program.run_study(typed_study(made), workdir, **options)
 
 
 def claim(statistic, higher, lower, **on):

@@ -18,8 +18,8 @@ from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study, write_study
 from cliptail_jax.results.testing import evaluate_claim, evaluate_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.report import claim_numbers
-from cliptail_jax.study.run import run_study
 from cliptail_jax.study.stated_claims import changes_of_claims
 from tests.study.synthetic_studies import (
     CLASSES,
@@ -31,6 +31,8 @@ from tests.study.synthetic_studies import (
     make_study,
     make_transfer_study,
     read_report,
+    run_study,
+    with_seeds,
     write_run,
 )
 
@@ -308,11 +310,10 @@ INCIDENTAL = {"data.data_dir": "elsewhere", "data.workers": 3, "eval.neural_coll
 def test_a_claim_is_changed_by_what_can_change_its_numbers(values, changes, tmp_path):
     """The recipes of its runs, the seeds and, of a claim on probes, the transfer."""
     claims = dict(bias=claim("slope_acc", "a", "b"), probe=claim("probe", "a", "b"), other=claim("slope_acc", "a", "c"))
-    study = make_transfer_study("a", "b", "c", **claims)
-    study.seeds = 2
-    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
+    study = with_seeds(make_transfer_study("a", "b", "c", **claims), 2)
+    assert changes_of_claims(typed_study(study), tmp_path) == {}
     study.update_from_flattened_dict(values)
-    found = changes_of_claims(study, study.runs, tmp_path, [])
+    found = changes_of_claims(typed_study(study), tmp_path)
     assert found == {key: ("‡", change) for key, change in changes.items()}
 
 
@@ -327,10 +328,10 @@ def test_a_claim_is_changed_by_what_can_change_its_numbers(values, changes, tmp_
 def test_claims_that_an_earlier_version_noted_are_unchanged(as_written, tmp_path):
     study = make_study("a", "b", c=claim("corr_acc", "a", "b"))
     study.runs.a.optimizer.sgd.nesterov = True
-    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
+    assert changes_of_claims(typed_study(study), tmp_path) == {}
     file = tmp_path / "claims.json"
     file.write_text(as_written(file.read_text(encoding="utf-8")), encoding="utf-8")
-    assert changes_of_claims(study, study.runs, tmp_path, []) == {}
+    assert changes_of_claims(typed_study(study), tmp_path) == {}
 
 
 DAMAGED = ([1], {"claims": 3, "recipes": {}}, {"claims": {"c": []}, "recipes": {}}, {"claims": {}, "recipes": {"a": 5}})
@@ -341,4 +342,4 @@ def test_a_damaged_file_of_claims_is_named(content, tmp_path):
     (tmp_path / "claims.json").write_text(json.dumps(content), encoding="utf-8")
     study = make_study("a", "b", c=claim("tail", "a", "b"))
     with pytest.raises(UserError, match=f"^{tmp_path}/claims.json is damaged"):
-        changes_of_claims(study, study.runs, tmp_path, [])
+        changes_of_claims(typed_study(study), tmp_path)

@@ -24,8 +24,7 @@ from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.experiments import catalogue, studies
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.study.__main__ import list_runs
-from cliptail_jax.study.check import check_study
-from cliptail_jax.study.replicates import replicates_of
+from cliptail_jax.study.configuration import typed_study
 from configs import clip, sup
 from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart
 from tests import golden_configs
@@ -47,7 +46,7 @@ def test_the_studies_are_valid_and_no_claim_takes_the_key_of_another(name, monke
     monkeypatch.setattr(studies, "claims_on", noting_keys)
     config = load_config(name)
     assert max(keys.values(), default=1) == 1
-    check_study(config)
+    typed_study(config)
     config.data_dir, config.seed = "/data", 3
     assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
     assert {run.seed for run in config.runs.values()} == {3}
@@ -56,7 +55,7 @@ def test_the_studies_are_valid_and_no_claim_takes_the_key_of_another(name, monke
 @pytest.mark.parametrize("family, number", [("figures", 7), ("distribution+imbalance", 9), ("all+figures", 170)])
 def test_families_are_a_study_that_trains_each_run_once(family, number):
     study = paper.get_config(f"family={family}")
-    check_study(study)
+    typed_study(study)
     assert len(study.runs) == number and set(study.runs) <= set(catalogue.first_names().values())
     trained = {name: repr(what_trains(config)) for name, config in study.runs.items()}
     assert len(set(trained.values())) == number
@@ -77,7 +76,7 @@ def test_shared_fields_are_set_once():
 def test_small_counterparts_take_as_many_steps_for_a_part_of_the_data():
     preset = "cifar100_lt"
     study = paper.get_config(f"family=all,small={preset}")
-    check_study(study)
+    typed_study(study)
     assert len(study.runs) == 48
     study.epochs = 3
     for name, config in study.runs.items():
@@ -92,7 +91,7 @@ def test_small_counterparts_take_as_many_steps_for_a_part_of_the_data():
 )
 def test_each_seed_or_pair_assigns_frequencies_anew(study, run, seeds):
     config = study.get_config()
-    replicates = replicates_of(config)
+    replicates = typed_study(config).replicates
     seeds_of = [{configs.runs[run].data.seed for configs in replicate.values()} for replicate in replicates]
     assert seeds_of == [{config.seed + seed} for seed in range(seeds)]
 
@@ -133,10 +132,9 @@ def test_the_template_for_ones_own_study_is_a_study(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "mine.py").write_text(code)
     study = load_config(str(tmp_path / "mine.py"))
-    check_study(study)
     assert list(study.claims) == ["adjusted_odds_acc", "adjusted_slope_pred"]
     pairs = [[f"seed_{n}", f"seed_{n}_mirrored"] for n in (4, 5)]
-    assert [list(replicate) for replicate in replicates_of(study)] == pairs
+    assert [list(replicate) for replicate in typed_study(study).replicates] == pairs
 
 
 @pytest.mark.parametrize(

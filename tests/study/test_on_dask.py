@@ -11,6 +11,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.runs import on_dask
 from cliptail_jax.runs.on_dask import run_models_on_dask, run_on_dask
 from cliptail_jax.study import run as study
+from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.run import open_study, train_on_dask, train_parts
 from tests.study.synthetic_studies import claim, make_study, read_report
 
@@ -61,13 +62,13 @@ def test_commands_run_once_each_and_again_if_their_worker_is_lost(cluster, tmp_p
 def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
     trains[0].update(a=0.5)
     made = make_study("a", "broken", c=claim("corr_acc", "a", "broken"))
-    train_parts(open_study(made, tmp_path), ["a"])
+    train_parts(open_study(typed_study(made), tmp_path), ["a"])
     stand_in = tmp_path / "cliptail"
     stand_in.write_text("#!/bin/sh\n[ \"$4\" = --only=a ] || { echo 'error: out of luck' >&2; exit 2; }\n")
     stand_in.chmod(0o755)
     monkeypatch.setattr(study, "command", lambda: f"{stand_in} study mine.py --workdir={tmp_path} --runner=dask")
     with pytest.raises(UserError, match="1 of 2 runs failed: broken"):
-        train_on_dask(open_study(made, tmp_path), [], cluster.scheduler_address)
+        train_on_dask(open_study(typed_study(made), tmp_path), [], cluster.scheduler_address)
     text, report = read_report(tmp_path)
     assert report["failures"] == {"broken": "out of luck"} and list(report["runs"]) == ["a"]
     assert run_on_dask({"a": "/no/program"}, tmp_path, cluster.scheduler_address) == {

@@ -11,7 +11,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.study.report import claim_numbers, transfer_rows
 from scripts import update_pages
-from tests.study.synthetic_studies import claim, make_seeded_study
+from tests.study.synthetic_studies import claim, make_seeded_study, run_study
 
 
 @pytest.mark.parametrize("page", update_pages.PAGES, ids=lambda page: str(page.relative_to(update_pages.ROOT)))
@@ -54,8 +54,6 @@ def test_a_number_on_a_page_is_that_of_the_result_its_comment_names(tmp_path, mo
 
 
 def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
-    from cliptail_jax.study.run import run_study
-
     trains[0].update(a=0.8, b=0.0)
     claims = dict(one=claim("odds_acc", "a", "b", margin=0.2), other=claim("tail", "b", "a"))
     run_study(make_seeded_study(2, "a", "b", **claims), tmp_path / "study")

@@ -6,13 +6,17 @@ import subprocess
 
 import jax
 import pytest
-from ml_collections import ConfigDict
 
+from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.errors import DEVICE_MEMORY, UserError
 from cliptail_jax.host import cores
+from cliptail_jax.objectives import TrainingConfig
 from cliptail_jax.study import measure, places, run, training
+from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.places import Place, environment_of, find_places, local_chips
+from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.program import TransferFailed
+from tests.study.synthetic_studies import make_study
 
 CHIPS = [Place({"CUDA_VISIBLE_DEVICES": str(chip)}, frozenset({chip})) for chip in range(2)]
 
@@ -95,7 +99,7 @@ def test_a_study_leaves_chips_to_the_processes_of_its_runs(machine, monkeypatch,
     monkeypatch.setattr(run, "open_study", open_study)
     for at, platforms in ((CHIPS, "cpu"), ([Place()], "cuda,cpu")):
         with pytest.raises(UserError, match=f"platforms: {platforms}$"):
-            run.run_study(ConfigDict(), tmp_path, places=at)
+            run.run_study(typed_study(make_study("a")), tmp_path, places=at)
         assert jax.config.jax_platforms == "cuda,cpu"
 
 
@@ -109,10 +113,7 @@ def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_
 
     monkeypatch.setattr(training, "call_at_places", call_at_places)
     monkeypatch.setattr(training, "is_finished", lambda *arguments: False)
-    configs = {
-        name: ConfigDict(dict(objective="", mesh=dict(data=-1, fsdp=1))) for name in ("small", "large", "sharded")
-    }
-    configs["sharded"].mesh.fsdp = 2
+    configs = dict(small=TrainingConfig(), large=TrainingConfig(), sharded=TrainingConfig(mesh=MeshAxes(fsdp=2)))
     failures = {}
     training.train_runs(configs, tmp_path, False, CHIPS, failures)
     (first, at_first), (later, at_last) = called
@@ -130,7 +131,8 @@ def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_
     ],
 )
 def test_runs_of_a_kind_start_one_after_the_other_since_they_share_programs(places, order):
-    runs = {f"{seed}/{kind}": ConfigDict(dict(objective=kind == "d")) for kind in "abcd" for seed in (0, 1)}
+    of_kind = {"a": "supervised", "b": "supervised", "c": "supervised", "d": "contrastive"}
+    runs = {f"{seed}/{kind}": TrainingConfig(objective=of_kind[kind]) for kind in of_kind for seed in (0, 1)}
     assert " ".join(training.order_of_starting(runs, places)) == order
 
 
@@ -146,7 +148,7 @@ def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp
         transfers = []
 
     monkeypatch.setattr(measure, "call_at_places", call_at_places)
-    read, config = RunRead(), ConfigDict(dict(models=()))
-    failures = measure.transfer_runs(config, {"a": read}, tmp_path, CHIPS)
-    assert called == [(measure.transfer, {})] and failures == {"transfer: b": "no space"} and config.models == ()
+    read = RunRead()
+    failures = measure.transfer_runs(TransferConfig(), {"a": read}, tmp_path, CHIPS)
+    assert called == [(measure.transfer, {})] and failures == {"transfer: b": "no space"}
     assert [result["top1"] for result in read.transfers] == [1.0]

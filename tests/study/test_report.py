@@ -18,8 +18,7 @@ from cliptail_jax.results.claims import ClaimResult, correct_for_number
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.tables import format_number
 from cliptail_jax.study.pictures import draw_path, draw_runs
-from cliptail_jax.study.run import run_study
-from cliptail_jax.study.sheets import draw_figures
+from cliptail_jax.study.sheets import StudyFigure, draw_figures
 from cliptail_jax.study.summary import claims_table
 from tests.study.synthetic_studies import (
     CLASSES,
@@ -31,6 +30,7 @@ from tests.study.synthetic_studies import (
     make_seeded_study,
     make_study,
     read_report,
+    run_study,
     write_run,
 )
 
@@ -196,7 +196,7 @@ def test_figures_show_the_finished_runs_of_every_seed_or_the_report_says_why_not
 
 
 def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_path):
-    figures = ConfigDict({"transfer": dict(columns=("label",), rows=(("a", "A"),))})
+    figures = {"transfer": StudyFigure(columns=("label",), rows=(("a", "A"),))}
     drawn, obstacles = draw_figures(figures, {"seed_0": ["a"]}, tmp_path)
     assert (tmp_path / "transfer.tsv").read_text() == "run\tmodel\tlabel\nseed_0/transfer\ta\tA\n"
     assert drawn == [] and "has no results by probe" in obstacles["figure transfer"]

@@ -10,6 +10,7 @@ from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study import run as study
 from cliptail_jax.study import study_page, training
+from cliptail_jax.study.configuration import typed_study
 from tests.study.synthetic_studies import (
     FREQUENCY,
     claim,
@@ -18,6 +19,7 @@ from tests.study.synthetic_studies import (
     make_study,
     make_transfer_study,
     read_report,
+    run_study,
     write_run,
 )
 
@@ -28,7 +30,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path, capsys)
     slopes.update(a=0.5, broken=RuntimeError("out of memory\nand more"), b=0.1)
     claims = dict(one=claim("corr_acc", "a", "broken"), other=claim("corr_acc", "a", "b"))
     with pytest.raises(UserError, match="1 of 3 runs failed: broken"):
-        study.run_study(make_study("a", "broken", "b", **claims), tmp_path)
+        run_study(make_study("a", "broken", "b", **claims), tmp_path)
     text, report = read_report(tmp_path)
     assert trained == ["a", "broken", "b"]
     assert list(report["runs"]) == ["a", "b"] and report["failures"] == {"broken": reason}
@@ -44,7 +46,7 @@ def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, 
     slopes, trained = trains
     slopes["one"] = 0.5
     made = make_study("one")
-    study.run_study(made, tmp_path)
+    run_study(made, tmp_path)
     evaluated = []
 
     def evaluate(config, workdir):
@@ -52,11 +54,11 @@ def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, 
         write_run(config, workdir, confusion_of(0.0, 1))
 
     monkeypatch.setattr(training, "evaluate", evaluate)
-    study.run_study(made, tmp_path)
+    run_study(made, tmp_path)
     assert evaluated == []
     made.runs.one.eval.tail_classes = 3
-    study.run_study(made, tmp_path)
-    study.run_study(made, tmp_path)
+    run_study(made, tmp_path)
+    run_study(made, tmp_path)
     assert evaluated == [3] and trained == ["one"]
 
 
@@ -67,22 +69,22 @@ def test_as_many_seeds_are_trained_as_fit_into_the_budget(minutes, seeds, trains
     slopes.update(a=0.8, b=0.0)
     monkeypatch.setattr(study.time, "perf_counter", lambda: 45.0 * len(trained))
     made = make_seeded_study(4, "a", "b")
-    study.run_study(made, tmp_path, budget=minutes)
+    run_study(made, tmp_path, budget=minutes)
     text, report = read_report(tmp_path)
     assert len(trained) == 2 * seeds and len(report["runs"]) == seeds
     assert f", {2 * seeds} of 8 runs\n" in text
     if seeds == 2:
-        study.run_study(made, tmp_path)
-        study.run_study(made, tmp_path, budget=0.1)  # keeps all seeds that are finished
+        run_study(made, tmp_path)
+        run_study(made, tmp_path, budget=0.1)  # keeps all seeds that are finished
         assert len(trained) == 8 and len(read_report(tmp_path)[1]["runs"]) == 4
 
 
 def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, tmp_path, capsys):
     trains[0].update(a=0.8, b=0.0)
     made = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b"))
-    study.run_study(made, tmp_path / "whole")
+    run_study(made, tmp_path / "whole")
     trains[1].clear()
-    opened = study.open_study(made, tmp_path / "parts")
+    opened = study.open_study(typed_study(made), tmp_path / "parts")
     with pytest.raises(UserError, match="no run of this study is trained in .*: there is nothing to report"):
         study.report_study(opened)
     study.train_parts(opened, ["seed_3/*"])
@@ -93,7 +95,7 @@ def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, 
     assert "2 of 4 runs are not trained: seed_4/a, seed_4/b" in capsys.readouterr().out
     study.train_parts(opened, ["a", "seed_4/b"])
     assert trains[1] == ["a", "b", "a", "b"]
-    study.report_study(study.open_study(made, tmp_path / "parts"))
+    study.report_study(study.open_study(typed_study(made), tmp_path / "parts"))
     whole, parts = (read_report(tmp_path / name)[1] for name in ("whole", "parts"))
     del whole["seconds"], parts["seconds"]
     assert parts == whole
@@ -102,16 +104,16 @@ def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, 
 def test_a_run_that_another_process_trains_is_left_to_it(trains, tmp_path, capsys):
     trains[0].update(a=InUseError("a is in use by process 12", "process 12"), b=0.1)
     made = make_study("a", "b")
-    study.train_parts(study.open_study(made, tmp_path), ["*"])
+    study.train_parts(study.open_study(typed_study(made), tmp_path), ["*"])
     assert "run 1 of 2, a is skipped: process 12 trains it" in capsys.readouterr().err
-    study.run_study(made, tmp_path)
+    run_study(made, tmp_path)
     assert "1 of 2 runs are not trained: a" in capsys.readouterr().out
     assert list(read_report(tmp_path)[1]["runs"]) == ["b"]
 
 
 def test_a_broken_part_says_why_in_its_last_line(trains, tmp_path):
     trains[0].update(a=UserError("out of luck"), b=UserError("no space"))
-    opened = study.open_study(make_study("a", "b"), tmp_path)
+    opened = study.open_study(typed_study(make_study("a", "b")), tmp_path)
     with pytest.raises(UserError, match="^out of luck$"):
         study.train_parts(opened, ["a"])
     with pytest.raises(UserError, match="2 of 2 runs failed: a, b"):
@@ -126,7 +128,7 @@ def counterbalanced(**claims):
 
 def test_a_counterbalanced_study_trains_mirrored_pairs_of_each_seed(trains, tmp_path):
     trains[0].update(a=0.8, b=0.0)
-    study.run_study(counterbalanced(c=claim("slope_acc", "a", "b")), tmp_path)
+    run_study(counterbalanced(c=claim("slope_acc", "a", "b")), tmp_path)
     text, report = read_report(tmp_path)
     assert list(report["runs"]) == ["seed_3", "seed_3_mirrored", "seed_4", "seed_4_mirrored"]
     for seed in (3, 4):
@@ -152,7 +154,7 @@ def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkey
 
     monkeypatch.setattr(training, "train", train)
     with pytest.raises(UserError, match="1 of 8 runs failed: seed_3_mirrored/b"):
-        study.run_study(counterbalanced(c=claim("slope_acc", "a", "b")), tmp_path)
+        run_study(counterbalanced(c=claim("slope_acc", "a", "b")), tmp_path)
     text, report = read_report(tmp_path)
     assert len(report["claims"][0]["by_seed"]) == 1 and "Means over 3 to 4 runs of each kind" in text
 
@@ -194,14 +196,14 @@ def test_a_study_that_cannot_run_is_refused_before_training(changes, message, tr
     made.counterbalanced, made.path, made.figures = False, (), {}
     made.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=message):
-        study.run_study(made, tmp_path)
+        run_study(made, tmp_path)
     assert trains[1] == []
 
 
 def test_a_study_does_not_begin_in_the_directory_of_a_run(trains, tmp_path):
     (tmp_path / "config.json").write_text('{"config": {}}')
     with pytest.raises(UserError, match="contains a run: choose another --workdir"):
-        study.run_study(make_study("a"), tmp_path)
+        run_study(make_study("a"), tmp_path)
     assert trains[1] == []
 
 
@@ -209,10 +211,10 @@ def test_the_seed_of_each_run_must_refer_to_that_of_the_study(trains, tmp_path):
     made = make_study("a")
     made.seeds = 2
     with pytest.raises(UserError, match="has a field 'seed', which the seed of each run refers to"):
-        study.run_study(made, tmp_path)
+        run_study(made, tmp_path)
     made.seed = 0
     with pytest.raises(UserError, match="run 'a': its seed does not refer to the study's, so all 2 are the same"):
-        study.run_study(made, tmp_path)
+        run_study(made, tmp_path)
 
 
 @pytest.fixture
@@ -227,7 +229,7 @@ def written(trains, monkeypatch):
 
 
 def test_the_page_is_written_at_the_start_after_each_run_and_with_each_report(written, tmp_path, capsys):
-    study.run_study(make_seeded_study(2, "a", "b"), tmp_path)
+    run_study(make_seeded_study(2, "a", "b"), tmp_path)
     assert written[0] == ["seed_3/a", "seed_3/b", "seed_4/a", "seed_4/b"]
     assert [len(missing) for missing in written] == [4, 3, 2, 1, 0, 0]
     first, *_, last = (line for line in capsys.readouterr().out.splitlines() if "report.html" in line)
@@ -246,7 +248,7 @@ def test_a_page_that_cannot_be_written_now_does_not_stop_the_training(trains, tm
             raise reason
 
     monkeypatch.setattr(study_page, "write_page", write_page)
-    study.run_study(make_study("a", "b", "c"), tmp_path)
+    run_study(make_study("a", "b", "c"), tmp_path)
     assert trains[1] == ["a", "b", "c"] and len(calls) == 5
     said = [line for line in capsys.readouterr().out.splitlines() if "report.html is not written: " in line]
     assert [line.rpartition(": ")[2] for line in said] == ["full", "read-only"]
@@ -260,7 +262,7 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
     accuracies, called = probes
     accuracies.update(a=0.2, self=0.6)
     made = make_transfer_study("a", "self", better=claim("probe", "self", "a"), own=claim("corr_acc", "a", "self"))
-    study.run_study(made, tmp_path)
+    run_study(made, tmp_path)
     text, report = read_report(tmp_path)
     assert called[0].models == (str(tmp_path / "a"), str(tmp_path / "self"))
     assert [c["verdict"] for c in report["claims"]] == ["supported", "not tested"]
@@ -282,7 +284,7 @@ def test_only_the_models_of_a_transfer_are_measured_and_a_claim_may_name_its_set
     claims = {on: claim("probe", "c", "b", set=on) for on in ("cifar100", "dtd")}
     made = make_transfer_study("a", "b", "c", mean=claim("probe", "c", "b"), **claims)
     made.transfer.update({"models": ("b", "c"), "sets": ("dtd", "cifar100", "pets")})
-    study.run_study(made, tmp_path)
+    run_study(made, tmp_path)
     _, report = read_report(tmp_path)
     assert probes[1][0].models == (str(tmp_path / "b"), str(tmp_path / "c"))
     assert report["runs"]["a"]["transfer"] == []
@@ -303,4 +305,4 @@ def test_a_wrong_transfer_is_named(changes, message):
     made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
     made.transfer.update(changes)
     with pytest.raises(UserError, match=message):
-        study.check_study(made)
+        typed_study(made)

@@ -10,9 +10,9 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.study import __main__ as program
+from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.launch import part_commands, report_command, submit_to_slurm
-from cliptail_jax.study.replicates import replicates_of
-from cliptail_jax.study.run import matching, queue_of
+from cliptail_jax.study.run import matching
 from configs.study import quickstart
 
 COMMAND = "cliptail study mine.py --workdir=runs/q '--config.title=a b'"
@@ -46,7 +46,7 @@ def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
     study = quickstart.get_config()
     program.main(study, Path("runs/q"))
     *commands, report = capsys.readouterr().out.splitlines()
-    directories = list(queue_of(replicates_of(study)))
+    directories = list(typed_study(study).queue)
     assert directories[:2] == NAMES and len(directories) == 6
     assert commands == [f"{COMMAND} --only={name}" for name in directories] and report == f"{COMMAND} --report"
 

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.study.places import Place
 from cliptail_jax.study.training import train_runs
 from configs import sup
@@ -20,6 +21,7 @@ def main(workdir, data_dir, *cores):
         config = configs[f"run_{seed}"] = tiny(sup, data_dir)
         config.seed, config.total_epochs, config.eval.every_epochs = seed, EPOCHS, EPOCHS
         config.checkpoint.every_steps = 4
+    configs = {name: typed_config(config) for name, config in configs.items()}
     failures = {}
     places = [Place()] * len(cores) if len(cores) > 1 else []
     train_runs(configs, Path(workdir), False, places, failures)

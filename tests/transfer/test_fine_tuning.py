@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cliptail_jax.config.fields import to_config
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.known_sources import KnownSource, TransferSet
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.objectives import typed_config
+from cliptail_jax.objectives import typed_config as typed_training
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.directory import read_config
 from cliptail_jax.runs.log import Diverged
-from cliptail_jax.transfer import fine_tuning
+from cliptail_jax.transfer import fine_tuning, program
 from cliptail_jax.transfer.configuration import base_config as transfer_base
-from cliptail_jax.transfer.fine_tuning import Point, at_point, fine_tune, validation_images
+from cliptail_jax.transfer.configuration import typed_config
+from cliptail_jax.transfer.fine_tuning import GridPoint, at_point, validation_images
 from cliptail_jax.transfer.models import open_transfer_model
-from cliptail_jax.transfer.program import transfer
 from cliptail_jax.transfer.sets import OpenedTransferSet, open_transfer_set
-from tests.synthetic import sections
 
 SET = "colours:train:test"
 
@@ -48,7 +48,15 @@ def opened(synthetic_dir):
 
 
 def run_config(point, model, opened, config, whole):
-    return at_point(fine_tuning.run_config(model, opened.chosen, config), point, opened.chosen, whole)
+    return at_point(fine_tuning.run_config(model, opened.chosen, typed_config(config)), point, opened.chosen, whole)
+
+
+def fine_tune(model, opened, folder, config):
+    return fine_tuning.fine_tune(model, opened, folder, typed_config(config))
+
+
+def transfer(config, workdir):
+    return program.transfer(typed_config(config), workdir)
 
 
 def with_validation(opened):
@@ -66,8 +74,8 @@ def test_the_grid_is_the_studys():
 
 def test_a_run_is_the_studys_recipe(config, model, opened):
     config.seed = 3
-    run = run_config(Point(0.01, 1e-3), model, opened, config, whole=False)
-    typed_config(run)
+    run = run_config(GridPoint(0.01, 1e-3), model, opened, config, whole=False)
+    typed_training(to_config(run))
     o, data = run.optimizer, run.data
     assert (o.name, o.sgd.momentum, o.sgd.nesterov, o.schedule, o.warmup_steps) == ("sgd", 0.9, True, "cosine_steps", 0)
     assert o.learning_rate == 0.01 and o.weight_decay == pytest.approx(0.1) and o.sgd.decay_vectors
@@ -76,30 +84,30 @@ def test_a_run_is_the_studys_recipe(config, model, opened):
     assert (data.crop_scale, data.flip, data.image_size, data.eval_resize) == ((0.08, 1.0), True, 32, 32)
     assert (run.objective, run.eval.sets, run.model.image.output_dim) == ("supervised", (), 16)
     config.image_size = 48
-    run = run_config(Point(0.01, 0.0), model, opened, config, whole=False)
+    run = run_config(GridPoint(0.01, 0.0), model, opened, config, whole=False)
     assert (run.data.image_size, run.data.eval_resize, run.optimizer.weight_decay) == (48, 48, 0)
 
 
 def test_training_and_validation_images_are_parts_of_the_training_images(config, model, opened):
-    run = run_config(Point(0.1, 0.0), model, opened, config, whole=False)
-    trained = make_variant(open_splits("colours", run.data.data_dir, run.data.split), sections(run).data)
+    run = run_config(GridPoint(0.1, 0.0), model, opened, config, whole=False)
+    trained = make_variant(open_splits("colours", run.data.data_dir, run.data.split), run.data)
     held_out = validation_images(opened, config.seed)
     assert len(trained) == 80 and np.bincount(held_out.labels).tolist() == [4] * 5
     np.testing.assert_array_equal(np.sort([*trained.records, *held_out.records]), np.arange(100))
     np.testing.assert_array_equal(held_out.labels, opened.labels("train")[held_out.records])
-    whole = run_config(Point(0.1, 0.0), model, opened, config, whole=True)
+    whole = run_config(GridPoint(0.1, 0.0), model, opened, config, whole=True)
     assert (whole.data.split, whole.data.held_out) == ("train", 0)
 
 
 def test_a_validation_split_is_chosen_by_and_then_trained_on(config, model, opened):
     three = with_validation(opened)
-    run = run_config(Point(0.1, 0.0), model, three, config, whole=False)
+    run = run_config(GridPoint(0.1, 0.0), model, three, config, whole=False)
     assert (run.data.split, run.data.held_out) == ("train", 0)
     assert validation_images(three, 0).source.split == "test" and len(validation_images(three, 0)) == 50
-    whole = run_config(Point(0.1, 0.0), model, three, config, whole=True)
+    whole = run_config(GridPoint(0.1, 0.0), model, three, config, whole=True)
     assert (whole.data.split, whole.data.held_out) == ("train+test", 0)
     joined = open_splits("colours", whole.data.data_dir, whole.data.split)
-    variant = make_variant(joined, sections(whole).data)
+    variant = make_variant(joined, whole.data)
     assert len(variant) == 150 and (joined.name, joined.split) == ("colours", "train+test")
     np.testing.assert_array_equal(variant.labels, np.concatenate([three.labels(s) for s in ("train", "test")]))
     of_test = open_source("colours", whole.data.data_dir, "test")

@@ -20,15 +20,20 @@ from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.runs.checkpoints import manifest_of, steps_in
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
+from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import Linear, fit_binary_path, fit_path, predict
-from cliptail_jax.transfer.program import print_report, transfer
+from cliptail_jax.transfer.program import print_report
 from configs import transfer as config_file
 from tests.saved_state import unfinish
 from tests.tiny_clip import PREPROCESS
 
 DEVICES = 8
 CLASSES = 5
+
+
+def transfer(config, workdir, *failures):
+    return program.transfer(typed_config(config), workdir, *failures)
 
 
 def arrays_of(workdir, pattern):
@@ -331,6 +336,12 @@ def test_a_few_unreadable_images_are_left_out_and_many_are_an_error(config, tmp_
 def test_a_directory_of_a_run_is_left_alone(config, sup_run):
     with pytest.raises(UserError, match="contains a run or an evaluation: choose another --workdir"):
         transfer(config, sup_run)
+
+
+def test_a_transfer_needs_models(config, tmp_path):
+    config.models = ()
+    with pytest.raises(UserError, match="models is empty: name work directories of runs or published models"):
+        transfer(config, tmp_path)
 
 
 def test_models_that_would_share_a_directory_are_refused(config, tmp_path):

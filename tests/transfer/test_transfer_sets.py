@@ -8,7 +8,7 @@ from flax import nnx
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.transfer.configuration import validate
+from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.models import open_transfer_model
 from cliptail_jax.transfer.sets import (
     TRANSFER_SETS,
@@ -62,7 +62,7 @@ def test_an_unknown_transfer_set_is_an_error(name, message):
     "key, value, message",
     [
         ("methods", ("prob",), r"methods has 'prob' \(did you mean probe\?\): there are probe, few_shot, finetune"),
-        ("models", (), "models is empty"),
+        ("sets", (), "sets is empty"),
         ("sets", (10,), r"'sets' is \(10,\); each of its elements is a str"),
         ("few_shot.shots", 0, "'few_shot.shots' is 0; it must be positive"),
         ("finetune.learning_rates", (0.1, 0.0), "'finetune.learning_rates' is .* each"),
@@ -73,7 +73,7 @@ def test_a_value_that_a_field_cannot_have_is_an_error(key, value, message):
     config = transfer.get_config("models=runs/sup")
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        validate(config)
+        typed_config(config)
 
 
 def test_the_config_files_arguments_are_lists_and_unknown_ones_errors():

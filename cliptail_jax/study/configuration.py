@@ -1,0 +1,140 @@
+"""The config of a study with its types, checked."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.config import fields
+from cliptail_jax.errors import UserError
+from cliptail_jax.objectives import TrainingConfig, typed_config
+from cliptail_jax.results.claims import Claim
+from cliptail_jax.study import check
+from cliptail_jax.study.sheets import StudyFigure, check_figures
+from cliptail_jax.transfer.configuration import TransferConfig
+from cliptail_jax.transfer.configuration import typed_config as typed_transfer
+
+RunConfigs = Mapping[str, TrainingConfig]  # by the run's name or directory
+
+
+class SeedConfigs(NamedTuple):
+    """The configs of one seed: of its runs, and of their transfer."""
+
+    runs: RunConfigs
+    transfer: TransferConfig | None
+
+
+ReplicateConfigs = Mapping[str, SeedConfigs]  # by the name of its directory: one, or the two of a mirrored pair
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """The config of a study.
+
+    Attributes:
+        title: of its report.
+        seed: the first seed; `seeds`: their number; `counterbalanced`: whether they are mirrored pairs. None: not given.
+        replicates: the configs of each seed or mirrored pair; "" is the directory of a study without seeds.
+        claims: by key.
+        stated: the fields that the config gives of each claim.
+        figures: the paper's figures of its runs, by the figure's name.
+        path: names of runs that are steps of a path.
+    """
+
+    title: str
+    seed: int | None
+    seeds: int | None
+    counterbalanced: bool | None
+    replicates: Sequence[ReplicateConfigs]
+    claims: Mapping[str, Claim]
+    stated: Mapping[str, Mapping[str, Any]]
+    figures: Mapping[str, StudyFigure]
+    path: Sequence[str]
+
+    @property
+    def first(self) -> SeedConfigs:
+        """The configs of the first seed."""
+        return next(iter(self.replicates[0].values()))
+
+    @property
+    def queue(self) -> RunConfigs:
+        """The configs of all runs by directory, in the order of training."""
+        return queue_of(self.replicates)
+
+
+def queue_of(replicates: Sequence[ReplicateConfigs]) -> RunConfigs:
+    """The configs of runs by directory, in the order of training; runs of a mirrored pair take equally long."""
+    return {
+        str(Path(seed) / run): replicate[seed].runs[run]
+        for replicate in replicates
+        for run in next(iter(replicate.values())).runs
+        for seed in replicate
+    }
+
+
+def typed_study(config: ConfigDict) -> StudyConfig:
+    """The config of a study with its types.
+
+    Raises UserError that names a mistake in the study, its runs, its transfer, its claims or its figures.
+    """
+    check.check_keys(list(config))
+    seed, seeds, counterbalanced = (config.get(key) for key in ("seed", "seeds", "counterbalanced"))
+    check.check_seeds(seed, seeds, counterbalanced)
+    runs, transfer = {}, None
+    for name, values in config.runs.items():
+        with errors_of(f"run '{name}'"):
+            runs[name] = typed_config(values)
+    if config.get("transfer"):
+        with errors_of("transfer"):
+            transfer = typed_transfer(config.transfer)
+    path = config.get("path", ())
+    stated = config.claims.to_dict()
+    figures = {name: StudyFigure(values.columns, values.rows) for name, values in config.get("figures", {}).items()}
+    if counterbalanced:
+        check.check_counterbalanced(runs)
+    check.check_runs(runs, transfer, path)
+    claims = check.typed_claims(stated, runs, transfer)
+    check_figures(figures, tuple(runs))
+
+    def of_seed(seed: int) -> SeedConfigs:
+        config.seed = seed  # the seeds of runs and of the transfer refer to it
+        runs = {name: fields.typed(TrainingConfig(), values) for name, values in config.runs.items()}
+        return SeedConfigs(runs, transfer and fields.typed(TransferConfig(), config.transfer))
+
+    replicates = [{"": SeedConfigs(runs, transfer)}]
+    if seeds:
+        pairs = range(seed, seed + seeds // (2 if counterbalanced else 1))
+        replicates = [replicate_of(number, of_seed(number), bool(counterbalanced), seeds) for number in pairs]
+        config.seed = seed
+    return StudyConfig(config.title, seed, seeds, counterbalanced, replicates, claims, stated, figures, path)
+
+
+@contextlib.contextmanager
+def errors_of(part: str) -> Iterator[None]:
+    """Names the part of the study in the message of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{part}: {error}") from None
+
+
+def replicate_of(seed: int, configs: SeedConfigs, counterbalanced: bool, seeds: int) -> ReplicateConfigs:
+    """The configs of a seed by directory, and those of the second run of a pair, with the reversed class frequencies.
+
+    Raises UserError if the seed of a run, which is one of `seeds`, does not refer to that of the study.
+    """
+    if fixed := [name for name, run in configs.runs.items() if run.seed != seed]:
+        raise UserError(f"run '{fixed[0]}': its seed does not refer to the study's, so all {seeds} are the same")
+    replicate = {f"seed_{seed}": configs}
+    if counterbalanced:
+        replicate[f"seed_{seed}_mirrored"] = configs._replace(
+            runs={name: mirrored(run) for name, run in configs.runs.items()}
+        )
+    return replicate
+
+
+def mirrored(run: TrainingConfig) -> TrainingConfig:
+    return replace(run, data=replace(run.data, profile=replace(run.data.profile, mirrored=True)))
