@@ -12,7 +12,7 @@ from cliptail_jax.config import fields
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import TrainingConfig, typed_config
 from cliptail_jax.results.claims import Claim
-from cliptail_jax.study import check
+from cliptail_jax.study.check import check_counterbalanced, check_keys, check_runs, check_seeds, typed_claims
 from cliptail_jax.study.sheets import StudyFigure, check_figures
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.configuration import typed_config as typed_transfer
@@ -80,9 +80,9 @@ def typed_study(config: ConfigDict) -> StudyConfig:
 
     Raises UserError that names a mistake in the study, its runs, its transfer, its claims or its figures.
     """
-    check.check_keys(list(config))
+    check_keys(config.keys())
     seed, seeds, counterbalanced = (config.get(key) for key in ("seed", "seeds", "counterbalanced"))
-    check.check_seeds(seed, seeds, counterbalanced)
+    check_seeds(seed, seeds, counterbalanced)
     runs, transfer = {}, None
     for name, values in config.runs.items():
         with errors_of(f"run '{name}'"):
@@ -94,9 +94,9 @@ def typed_study(config: ConfigDict) -> StudyConfig:
     stated = config.claims.to_dict()
     figures = {name: StudyFigure(values.columns, values.rows) for name, values in config.get("figures", {}).items()}
     if counterbalanced:
-        check.check_counterbalanced(runs)
-    check.check_runs(runs, transfer, path)
-    claims = check.typed_claims(stated, runs, transfer)
+        check_counterbalanced(runs)
+    check_runs(runs, transfer, path)
+    claims = typed_claims(stated, runs, transfer)
     check_figures(figures, tuple(runs))
 
     def of_seed(seed: int) -> SeedConfigs:
