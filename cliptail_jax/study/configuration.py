@@ -1,4 +1,4 @@
-"""The config of a study with its types, checked."""
+"""The config of a study as typed values, and its checks."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +76,7 @@ def queue_of(replicates: Sequence[ReplicateConfigs]) -> RunConfigs:
 
 
 def typed_study(config: ConfigDict) -> StudyConfig:
-    """The config of a study with its types.
+    """The config of a study as typed values.
 
     Raises UserError that names a mistake in the study, its runs, its transfer, its claims or its figures.
     """

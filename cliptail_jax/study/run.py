@@ -73,7 +73,7 @@ def run_study(
             script needs its main guard. Without places, runs train one after the other in this process.
 
     Raises:
-        UserError: `workdir` contains anything else; or, after everything else, a part of the study has failed.
+        UserError: `workdir` contains other results; or, after everything else, a part of the study has failed.
     """
     with leave_chips(places):
         opened = open_study(config, workdir, overwrite)
@@ -118,7 +118,7 @@ def train_on_dask(opened: OpenedStudy, names: Sequence[str], scheduler: str) -> 
 def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False) -> OpenedStudy:
     """Opens the directory of a study. In an empty one, it records the claims as stated before any run.
 
-    Raises UserError if `workdir` contains anything else.
+    Raises UserError if `workdir` contains other results, or, without `overwrite`, runs of other configs.
     """
     started = time.perf_counter()
     if read_config(workdir) is not None:

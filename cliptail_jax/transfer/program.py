@@ -67,7 +67,7 @@ def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] 
     `failures` has why models failed elsewhere, where they were to be computed: only their finished results are read.
 
     Raises:
-        UserError: there are no models, or `workdir` is not free; nothing has been computed.
+        UserError: there are no models, or `workdir` contains other results; nothing has been computed.
         TransferFailed: at the end, if something has failed.
     """
     if not config.models:
