@@ -11,10 +11,10 @@ from cliptail_jax.errors import UserError
 MAX_CAPTIONS = 1 << 16
 MAX_BYTES = 1 << 23  # unless a single caption has more
 
-Captions = Iterable[str | bytes | None] | pa.Array | pa.ChunkedArray
+CaptionColumn = Iterable[str | bytes | None] | pa.Array | pa.ChunkedArray
 
 
-def batches_of(captions: Captions) -> Iterator[pa.LargeBinaryArray]:
+def batches_of(captions: CaptionColumn) -> Iterator[pa.LargeBinaryArray]:
     """Splits captions into batches in UTF-8, in order.
 
     Args:
@@ -28,7 +28,7 @@ def batches_of(captions: Captions) -> Iterator[pa.LargeBinaryArray]:
         yield from bounded(as_bytes(chunk))
 
 
-def arrow_chunks(captions: Captions) -> list[pa.Array]:
+def arrow_chunks(captions: CaptionColumn) -> list[pa.Array]:
     if isinstance(captions, str | bytes):
         raise UserError("captions must be a column of texts, not one text")
     if isinstance(captions, pa.Array):

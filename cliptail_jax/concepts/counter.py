@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import Captions, batches_of
+from cliptail_jax.concepts.batches import CaptionColumn, batches_of
 from cliptail_jax.concepts.matching import ConceptIndex
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
@@ -47,7 +47,7 @@ class ConceptCounter:
                 raise UserError(f"class {name!r} has no phrase with a word of letters a-z: give it a synonym that has")
         self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
 
-    def count(self, captions: Captions) -> dict[str, int]:
+    def count(self, captions: CaptionColumn) -> dict[str, int]:
         """The number of captions that name each concept, in the vocabulary's order.
 
         Raises:
@@ -56,7 +56,7 @@ class ConceptCounter:
         tally = count_chunks(self, [captions])
         return dict(zip(self.names, in_order(tally.counts, self.names)["count"].to_pylist()))
 
-    def matches(self, captions: Captions) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
+    def matches(self, captions: CaptionColumn) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it names, by index, ordered by caption, then by concept."""
         pairs, first = [np.zeros((0, 2), np.int64)], 0
         for batch in batches_of(captions):

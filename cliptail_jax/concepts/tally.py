@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from cliptail_jax.concepts.batches import Captions, batches_of
+from cliptail_jax.concepts.batches import CaptionColumn, batches_of
 
 COUNTS = pa.schema([("name", pa.string()), ("count", pa.int64())])
 
@@ -57,7 +57,7 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
     )
 
 
-def count_chunks(counter: Counter, chunks: Iterable[Captions]) -> Tally:
+def count_chunks(counter: Counter, chunks: Iterable[CaptionColumn]) -> Tally:
     """Counts captions that come in chunks."""
     return total(counter.tally(batch) for chunk in chunks for batch in batches_of(chunk))
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import Captions, batches_of
+from cliptail_jax.concepts.batches import CaptionColumn, batches_of
 from cliptail_jax.concepts.lexicon import Occurrences
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally
@@ -35,7 +35,7 @@ class WordCounter:
         return Tally(pa.table([lemmas, occurrences.frequency], schema=COUNTS), len(batch), count_undecodable(batch))
 
     def rarest(
-        self, captions: Captions, names: Sequence[str], frequency: Int[np.ndarray, " word"]
+        self, captions: CaptionColumn, names: Sequence[str], frequency: Int[np.ndarray, " word"]
     ) -> Int[np.ndarray, " caption"]:
         """The frequency of each caption's rarest lemma: 0 if the table lacks it, `NO_WORD` for a caption without words.
 
@@ -52,7 +52,7 @@ class WordCounter:
             lowest.append(np.where(np.bincount(occurrences.captions, minlength=len(of_batch)), of_batch, NO_WORD))
         return np.concatenate([np.zeros(0, np.int64), *lowest])
 
-    def find(self, captions: Captions, names: Sequence[str]) -> Int[np.ndarray, "2 occurrence"]:
+    def find(self, captions: CaptionColumn, names: Sequence[str]) -> Int[np.ndarray, "2 occurrence"]:
         """The indices in `captions` and `names` of each pair of a caption and a lemma in it."""
         known, found, before = pa.array(names, pa.string()), [np.zeros((2, 0), np.int64)], 0
         for batch in batches_of(captions):

@@ -25,7 +25,7 @@ TEXTS = ("title", "tags", "description")
 ReadClass = Callable[[str, Sequence[str]], Iterator[bytes | None]]
 
 
-class Entry(TypedDict):
+class CaptionedImage(TypedDict):
     """An image in the captions file; it may have texts, too."""
 
     wnid: str
@@ -63,7 +63,7 @@ class ImagenetCaptions(StreamingBuilder):
         """The file's entries, by WordNet id and file name."""
         captions = {wnid: {} for wnid in imagenet_wnids()}
         unknown = []
-        for entry in read_json(path, list[Entry]):
+        for entry in read_json(path, list[CaptionedImage]):
             if entry["wnid"] not in captions:
                 unknown.append(entry["wnid"])
             elif entry["filename"] in captions[entry["wnid"]]:

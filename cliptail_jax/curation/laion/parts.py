@@ -18,13 +18,13 @@ from cliptail_jax.outputs import check_writable_folder, is_same
 
 ROWS = 200_000  # in memory at a time
 
-Stage = Callable[[pa.Table], pa.Table]
+TableStage = Callable[[pa.Table], pa.Table]
 KINDS = {
     "text": is_text,
     "a number": lambda type: pa.types.is_float32(type) or pa.types.is_float64(type) or pa.types.is_integer(type),
     "a whole number": pa.types.is_integer,
 }
-Columns = Mapping[str, str]  # the columns that a stage needs, and their kinds
+ColumnKinds = Mapping[str, str]  # the columns that a stage needs, and their kinds
 
 
 def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
@@ -33,7 +33,7 @@ def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.T
     return pa.table(kept | columns)
 
 
-def tables(part: Path, columns: Columns) -> Iterator[pa.Table]:
+def tables(part: Path, columns: ColumnKinds) -> Iterator[pa.Table]:
     """The rows of a part in tables of at most `ROWS`; an empty part gives one empty table.
 
     Text among `columns` becomes strings, whether the part has bytes, categories or strings.
@@ -59,7 +59,7 @@ def tables(part: Path, columns: Columns) -> Iterator[pa.Table]:
         raise UserError(f"{part} is damaged: {str(error).splitlines()[0]}") from None
 
 
-def run_part(stage: Stage, part: Path, output: Path, columns: Columns) -> tuple[int, int]:
+def run_part(stage: TableStage, part: Path, output: Path, columns: ColumnKinds) -> tuple[int, int]:
     """Applies a stage to a part unless its output exists; returns the number of rows read and written."""
     done = output / part.name
     if done.exists():
@@ -77,7 +77,12 @@ def run_part(stage: Stage, part: Path, output: Path, columns: Columns) -> tuple[
 
 
 def run_stage(
-    stage: Stage, pattern: str, output: Path, columns: Columns, processes: int, beam_options: Sequence[str] = ()
+    stage: TableStage,
+    pattern: str,
+    output: Path,
+    columns: ColumnKinds,
+    processes: int,
+    beam_options: Sequence[str] = (),
 ) -> None:
     """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=..."""
     check_writable_folder(output)
