@@ -182,7 +182,9 @@ class MultiCropOptions(Section):
 
 
 @dataclass(frozen=True)
-class Data(Reading):
+class Selecting(Section):
+    """What selects the records, labels and captions of a variant."""
+
     name: Annotated[str, "Name of the prepared data set."] = "glyphs"
     split: Annotated[str, "Split, or several, such as 'train+validation'."] = "train"
     class_names: Annotated[
@@ -209,6 +211,10 @@ class Data(Reading):
     tail: Tail = Tail()
     captions: CaptionOptions = CaptionOptions()
     labels: LabelOptions = LabelOptions()
+
+
+@dataclass(frozen=True)
+class Data(Selecting, Reading):
     image_size: Annotated[int, "Side of the images in pixels; with DINO that of a global crop.", Positive] = 224
     crop_scale: Annotated[
         tuple[float, ...], "Share of the area that a random resized crop keeps; with DINO a global crop.", ShareRange

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.vocabulary import Concept, vocabulary_for
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.curation.selection import balanced_rows
 from cliptail_jax.errors import UserError
@@ -23,7 +23,7 @@ class Balance(NamedTuple):
 
 
 def balanced(
-    rows: Rows, kept: Int[np.ndarray, " row"], class_names: tuple[str, ...], data: ConfigDict
+    rows: Rows, kept: Int[np.ndarray, " row"], class_names: tuple[str, ...], data: Data
 ) -> tuple[Int[np.ndarray, " place"], Balance]:
     """The indices into `kept` of the rows that MetaCLIP's rule keeps.
 

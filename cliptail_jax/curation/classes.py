@@ -4,25 +4,25 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.config.training import Classes
 from cliptail_jax.errors import UserError
 
 
 def select_classes(
-    names: Sequence[str], frequency: Int[np.ndarray, " class"], classes: ConfigDict, seed: int
+    names: Sequence[str], frequency: Int[np.ndarray, " class"], classes: Classes, seed: int
 ) -> Int[np.ndarray, " chosen"]:
-    """The labels that the section `data.classes` selects: in the order of its list or vocabulary, else ascending.
+    """The labels of the classes that the section selects: in the order of its list or vocabulary, else ascending.
 
     `frequency` is the number of records of each class.
 
     Raises:
         UserError: A class is unknown or listed twice, or there are fewer classes.
     """
-    for key in ("first", "random"):
-        if getattr(classes, key) > len(names):
-            raise UserError(f"data.classes.{key}={getattr(classes, key)}, but the source has {len(names)} classes")
+    for key, number in (("first", classes.first), ("random", classes.random)):
+        if number > len(names):
+            raise UserError(f"data.classes.{key}={number}, but the source has {len(names)} classes")
     if classes.at_least:
         chosen = np.flatnonzero(frequency >= classes.at_least)
         if not len(chosen):

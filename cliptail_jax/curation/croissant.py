@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.config.training import Data
+from cliptail_jax.config.training import Data, Selecting
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import vocabulary_classes
 from cliptail_jax.curation.variant import Variant
@@ -22,14 +21,7 @@ from cliptail_jax.datasets.source import Source
 from cliptail_jax.files import digest_of
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 
-# Fields and sections of `config.data` that a variant depends on. The first are stated even where they are defaults.
-STATED = ("name", "split", "seed")
-SELECTION = (
-    *STATED,
-    *("class_names", "table", "class_match", "held_out", "classes", "removed"),
-    *("min_similarity", "balance", "profile", "match"),
-    *("n", "fraction", "keep_all_classes", "tail", "captions", "labels"),
-)
+STATED = ("name", "split", "seed")  # fields that are stated even where they are defaults
 
 # Properties that a published document should have, but that a variant does not know.
 TO_ADD = ("creator", "datePublished", "url", "license", "citeAs")
@@ -58,11 +50,11 @@ CONTEXT = {
 CATALOGUE = "https://www.tensorflow.org/datasets/catalog/"  # TFDS's default, also for sets that are not in it
 
 
-def croissant(variant: Variant, data: ConfigDict, file: str, content: bytes) -> dict[str, Any]:
+def croissant(variant: Variant, data: Data, file: str, content: bytes) -> dict[str, Any]:
     """The Croissant document of a variant. It depends only on the arguments; it has no date.
 
     Args:
-        data: the section of the config that selects the variant.
+        data: the section that selects the variant.
         file: the name of the table of the variant's rows, in JSON lines.
         content: the content of the table.
     """
@@ -132,16 +124,16 @@ def derived_from(info: tfds.core.DatasetInfo) -> dict[str, str]:
     return {"@type": "prov:Entity"} | {key: value for key, value in known.items() if value}
 
 
-def settings(data: ConfigDict) -> Iterator[str]:
+def settings(data: Data) -> Iterator[str]:
     """The fields that select, as 'data.profile.ratio=100.0', except for sections that are at their defaults.
 
     Of a file, only the name is given: folders are private.
     """
-    given, data_fields = dict(fields.flatten(data)), list(fields.fields_of(Data()))
+    given, data_fields = dict(fields.flatten(data)), list(fields.fields_of(Selecting()))
     changed = {field.key.partition(".")[0] for field in data_fields if given[field.key] != field.default}
     for field in data_fields:
         section, value = field.key.partition(".")[0], given[field.key]
-        if section in STATED or section in changed.intersection(SELECTION):
+        if section in STATED or section in changed:
             is_path = isinstance(value, str) and os.path.isabs(value)
             yield f"data.{field.key}={os.path.basename(value) if is_path else value}"
 
@@ -172,7 +164,7 @@ def images(number: int, split: str, info: tfds.core.DatasetInfo) -> dict[str, An
     }
 
 
-def records(variant: Variant, data: ConfigDict) -> dict[str, Any]:
+def records(variant: Variant, data: Data) -> dict[str, Any]:
     """The record set of the variant's rows."""
     epoch = " in the first epoch; each draws template and lemma anew" if data.captions.resample else ""
     columns = [
@@ -195,7 +187,7 @@ def records(variant: Variant, data: ConfigDict) -> dict[str, Any]:
     }
 
 
-def classes(variant: Variant, data: ConfigDict) -> dict[str, Any]:
+def classes(variant: Variant, data: Data) -> dict[str, Any]:
     """The record set of the variant's classes, with the labels that they have in the table."""
     vocabulary = data.class_match.vocabulary
     names = vocabulary_classes(vocabulary)[0] if vocabulary else variant.source.class_names

@@ -155,7 +155,7 @@ def check_outputs(
         check_output(metadata.with_suffix(JSON_LINES), is_table, inputs, overwrite)
 
 
-def write_croissant(variant: Variant, data: ConfigDict, path: Path) -> None:
+def write_croissant(variant: Variant, data: Data, path: Path) -> None:
     """Writes Croissant metadata to `path` and, beside it, the described table in JSON lines."""
     table = path.with_suffix(JSON_LINES)
     content = table_of(variant, table)

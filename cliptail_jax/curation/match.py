@@ -6,32 +6,28 @@ import numpy as np
 from jaxtyping import Int
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
-from cliptail_jax.config.training import RANDOM, REVERSED
-from cliptail_jax.curation.selection import Indices, first_of_permutation
+from cliptail_jax.config.training import RANDOM, REVERSED, Match
+from cliptail_jax.curation.selection import Indices, class_frequency, first_of_permutation
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import work_path
 
 
 def target_frequency(
-    class_names: Sequence[str], available: Int[np.ndarray, " class"], frequency: str, n: int, assignment: str, seed: int
+    class_names: Sequence[str], available: Int[np.ndarray, " class"], match: Match, seed: int
 ) -> Int[np.ndarray, " class"]:
-    """The class frequency that the section `data.match` describes.
+    """The class frequency that the section describes, for classes of `available` records.
 
-    Args:
-        available: the number of records of each class.
-        frequency: the table.
-        n: the sum to which its counts are scaled, if not 0. No class then has more records than the smallest one of
-            `available`, so that each assignment is possible.
-        assignment: 'natural' (each class has its own frequency), 'random' or 'reversed' (rank i has that of C-1-i).
+    Scaled to `match.n`, no class has more records than the smallest one of `available`, so that each assignment is
+    possible. With assignment='reversed', rank i of C classes has the frequency of rank C-1-i.
 
     Raises:
-        UserError: The table cannot be read or lacks a class, or `n` is too large.
+        UserError: The table cannot be read or lacks a class, or `match.n` is too large.
     """
-    counts = frequency_of(tuple(class_names), work_path(frequency))
-    target = scaled(counts, n, int(available.min())) if n else counts
-    if assignment == RANDOM:
+    counts = frequency_of(tuple(class_names), work_path(match.frequency))
+    target = scaled(counts, match.n, int(available.min())) if match.n else counts
+    if match.assignment == RANDOM:
         return target[np.random.default_rng((seed, 3)).permutation(len(target))]
-    if assignment == REVERSED:
+    if match.assignment == REVERSED:
         rank = np.argsort(-counts, kind="stable")
         reverse = np.empty_like(target)
         reverse[rank] = target[rank[::-1]]
@@ -64,10 +60,13 @@ def scaled(counts: Int[np.ndarray, " class"], n: int, largest: int) -> Int[np.nd
 def matched_rows(
     labels: Int[np.ndarray, " row"], is_own: np.ndarray, target: Int[np.ndarray, " class"], seed: int
 ) -> tuple[Indices, Int[np.ndarray, " class"]]:
-    """The rows of each class up to its target, the source's own rows first, and the number missing in each class."""
+    """The rows of each class up to its target, the source's own rows first, and the number missing in each class.
+
+    Rows without a class stay.
+    """
     own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
-    from_own = np.minimum(np.bincount(labels[own], minlength=len(target)), target)
-    filled = np.minimum(np.bincount(labels[others], minlength=len(target)), target - from_own)
+    from_own = np.minimum(class_frequency(labels[own], len(target)), target)
+    filled = np.minimum(class_frequency(labels[others], len(target)), target - from_own)
     kept = own[first_of_permutation(labels[own], from_own, seed)]
     kept = np.concatenate([kept, others[first_of_permutation(labels[others], filled, seed)]])
     return kept, target - from_own - filled

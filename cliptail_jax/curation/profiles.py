@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.config.training import NATURAL, RANDOM
+from cliptail_jax.config.training import NATURAL, Profile
 from cliptail_jax.errors import UserError
 
 
@@ -26,35 +26,25 @@ def zipf(num_classes: int, largest: int | np.integer, exponent: float) -> Int[np
     return _floor(largest / np.arange(1, num_classes + 1) ** float(exponent))
 
 
-def profile_counts(
-    name: str,
-    available: Int[np.ndarray, " class"],
-    *,
-    ratio: float,
-    exponent: float,
-    seed: int,
-    largest: int = 0,
-    order: str = RANDOM,
-    mirrored: bool = False,
-) -> Int[np.ndarray, " class"]:
+def profile_counts(profile: Profile, available: Int[np.ndarray, " class"], seed: int) -> Int[np.ndarray, " class"]:
     """The number of its `available` records that each class keeps under a profile.
 
-    The profile, `exponential` (with `ratio`) or `zipf` (with `exponent`), starts at `largest` or, if that is 0, at the size of
-    the largest class. The ranks of the classes are a random permutation by `seed` or, with order='natural', those of
-    their available records. `mirrored` reverses them: the class of rank i has rank C-1-i. A class with fewer records
-    than in the profile keeps all, and a class may lose all its records.
+    The profile starts at `profile.largest` or, if that is 0, at the size of the largest class. The ranks of the classes
+    are a random permutation by `seed` or, with order='natural', those of their available records. `mirrored` reverses
+    them: the class of rank i has rank C-1-i. A class with fewer records than in the profile keeps all, and a class may
+    lose all its records.
     """
-    num_classes, largest = len(available), largest or int(np.max(available))
-    if name == "exponential":
-        sizes = exponential(num_classes, largest, ratio)
+    num_classes, largest = len(available), profile.largest or int(np.max(available))
+    if profile.name == "exponential":
+        sizes = exponential(num_classes, largest, profile.ratio)
     else:
-        sizes = zipf(num_classes, largest, exponent)
-    if order == NATURAL:
+        sizes = zipf(num_classes, largest, profile.exponent)
+    if profile.order == NATURAL:
         ranked = np.argsort(-available, kind="stable")
     else:
         ranked = np.random.default_rng(seed).permutation(num_classes)
     counts = np.empty(num_classes, np.int64)
-    counts[ranked[::-1] if mirrored else ranked] = sizes
+    counts[ranked[::-1] if profile.mirrored else ranked] = sizes
     return np.minimum(counts, available)
 
 

@@ -1,43 +1,37 @@
 """Concepts whose pairs are removed from training, so that their classes are zero-shot."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool
 
 from cliptail_jax.concepts.counter import ConceptCounter, concepts_by_phrase
 from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES, Concept, concepts_by_name
+from cliptail_jax.config.training import ClassMatch, Removed
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.errors import UserError, did_you_mean
 
 
-def rows_of_concepts(
-    rows: Rows, classes: Sequence[str], words: bool, vocabulary: str, rule: str
-) -> Bool[np.ndarray, " row"]:
-    """Whether each row is of one of the classes, or its text has a phrase that names one.
+def rows_of_concepts(rows: Rows, removed: Removed, match: ClassMatch) -> Bool[np.ndarray, " row"]:
+    """Whether each row is of one of the removed classes, or its text has a phrase that names one.
 
-    Args:
-        rows: all rows; without text, the labels decide.
-        words: whether any word of the phrases suffices.
-        vocabulary: the vocabulary with the phrases of the classes; '' to use their names.
-        rule: 'lemmas' also finds other forms of the words; other rules find phrases as written.
+    Of rows without text, the labels decide. The phrases are those of `match.vocabulary` or, without one, the names of the
+    classes; `match.rule` 'lemmas' also finds other forms of their words, and other rules find them as written.
 
     Raises:
         UserError: A class is unknown, or words are looked for in rows without text.
     """
-    for name in classes:
+    for name in removed.classes:
         if name not in rows.class_names:
             hint = did_you_mean(name, rows.class_names)
             raise UserError(f"data.removed.classes has '{name}', which is not a class of the source{hint}")
-    found = np.isin(rows.labels, [rows.class_names.index(name) for name in classes])
+    found = np.isin(rows.labels, [rows.class_names.index(name) for name in removed.classes])
     if rows.words is None:
-        if words:
+        if removed.words:
             raise UserError("data.removed.words looks for words in data.captions.words: name the text fields to search")
         return found
-    rule = LEMMAS if rule == LEMMAS else PHRASES
-    known = concepts_by_name(vocabulary, rule)
-    phrases = concepts_by_phrase([known.get(name, Concept(name)) for name in classes])
-    if words:
+    rule = LEMMAS if match.rule == LEMMAS else PHRASES
+    known = concepts_by_name(match.vocabulary, rule)
+    phrases = concepts_by_phrase([known.get(name, Concept(name)) for name in removed.classes])
+    if removed.words:
         phrases = dict.fromkeys(word for phrase in phrases for word in phrase.split())
     captions, _ = ConceptCounter([*map(Concept, phrases)], rule).matches(rows.words)
     found[captions] = True

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 from jaxtyping import Int
-from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import naming_note
 from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_for, vocabulary_names
+from cliptail_jax.config.training import ClassMatch, Data
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets.source import Source
@@ -46,52 +46,44 @@ class Rows:
     note: str = ""
 
 
-def all_rows(source: Source | JoinedSource, data: ConfigDict) -> Rows:
+def all_rows(source: Source | JoinedSource, data: Data) -> Rows:
     """The source's records with its labels, or the rows of a table, or a row for each class that a record's words name."""
     if data.table:
         return table_rows(source, Path(data.table), data.class_match.vocabulary)
     words = joined_words(source.metadata, data.captions.words)
     if data.class_match.vocabulary:
-        return class_match_rows(words, **vars(data.class_match), seed=data.seed)
+        return class_match_rows(words, data.class_match, data.seed)
     labels = source.metadata["label"].to_numpy()
     return Rows(np.arange(len(labels)), labels, source.class_names, source.wnids, words, not source.class_names)
 
 
-def class_match_rows(
-    words: pa.ChunkedArray | None,
-    vocabulary: str,
-    rule: str,
-    unique: bool,
-    unmatched: str,
-    unmatched_fraction: float,
-    seed: int,
-) -> Rows:
+def class_match_rows(words: pa.ChunkedArray | None, match: ClassMatch, seed: int) -> Rows:
     """A row for each class of a vocabulary that a record's words name, by a rule of `ConceptCounter`.
 
-    With `unique`, a record that names several classes has no row. With unmatched='keep', the share `unmatched_fraction`
-    of the records that name no class have a row without a class. The seed draws them; a smaller share is a subset of a
-    larger one.
+    With `match.unique`, a record that names several classes has no row. With unmatched='keep', the share
+    `unmatched_fraction` of the records that name no class have a row without a class. The seed draws them; a smaller share
+    is a subset of a larger one.
 
     Raises:
         UserError: There are no words.
     """
     if words is None:
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to search")
-    names, wnids = vocabulary_classes(vocabulary)
-    records, labels = ConceptCounter(vocabulary_for(vocabulary, rule), rule).matches(words)
+    names, wnids = vocabulary_classes(match.vocabulary)
+    records, labels = ConceptCounter(vocabulary_for(match.vocabulary, match.rule), match.rule).matches(words)
     named = np.bincount(records, minlength=len(words))
     note = naming_note(np.sum(named == 1), np.sum(named > 1), len(words), len(names))
-    others = np.setdiff1d(np.arange(len(words)), records) if unmatched == KEEP else records[:0]
-    if unmatched_fraction < 1:
+    others = np.setdiff1d(np.arange(len(words)), records) if match.unmatched == KEEP else records[:0]
+    if match.unmatched_fraction < 1:
         drawn = np.random.default_rng((seed, 4)).permutation(len(others))
-        others = others[drawn[: round(unmatched_fraction * len(others))]]
-    if unique:
+        others = others[drawn[: round(match.unmatched_fraction * len(others))]]
+    if match.unique:
         alone = named[records] == 1
         records, labels = records[alone], labels[alone]
     records, labels = np.concatenate([records, others]), np.concatenate([labels, np.full(len(others), -1)])
     order = np.argsort(records, kind="stable")
     records = records[order]
-    return Rows(records, labels[order], names, wnids, words.take(pa.array(records)), unmatched == KEEP, note)
+    return Rows(records, labels[order], names, wnids, words.take(pa.array(records)), match.unmatched == KEEP, note)
 
 
 def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:

@@ -13,14 +13,20 @@ LARGEST = 10  # classes that lose records where a fixed number of records must i
 Indices = Int[np.ndarray, " index"]
 
 
+def class_frequency(labels: Int[np.ndarray, " row"], num_classes: int) -> Int[np.ndarray, " class"]:
+    """The number of rows of each class. Rows without a class have the label -1."""
+    return np.bincount(labels[labels >= 0], minlength=num_classes)
+
+
 def first_of_permutation(labels: Int[np.ndarray, " row"], counts: Int[np.ndarray, " class"], seed: int) -> Indices:
-    """The first `counts[c]` rows of a random permutation of each class's rows."""
-    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels, minlength=len(counts)))[:-1])
+    """The first `counts[c]` rows of a random permutation of each class's rows, and all rows without a class."""
+    ends = np.cumsum([np.sum(labels < 0), *class_frequency(labels, len(counts))])[:-1]
+    unlabelled, *by_class = np.split(np.argsort(labels, kind="stable"), ends)
     kept = [
         np.random.default_rng([seed, c]).permutation(class_rows)[:count]
         for c, (class_rows, count) in enumerate(zip(by_class, counts))
     ]
-    return np.sort(np.concatenate(kept))
+    return np.sort(np.concatenate([unlabelled, *kept]))
 
 
 def seeded_split(
@@ -87,7 +93,7 @@ def without(kept: Indices, labels: Int[np.ndarray, " row"], num_classes: int, nu
 
 
 def trim_tail(labels: Int[np.ndarray, " row"], num_classes: int, classes: int, shots: int, seed: int) -> Indices:
-    """The rows left when the `classes` rarest classes are cut to `shots` rows each.
+    """The rows left when the `classes` rarest classes are cut to `shots` rows each. Rows without a class stay.
 
     Classes without a row are the rarest, as in the paper. Of equally rare classes, lower labels are cut first.
 
@@ -96,7 +102,7 @@ def trim_tail(labels: Int[np.ndarray, " row"], num_classes: int, classes: int, s
     """
     if classes > num_classes:
         raise UserError(f"data.tail.classes={classes}, but there are only {num_classes} classes")
-    counts = np.bincount(labels, minlength=num_classes)
+    counts = class_frequency(labels, num_classes)
     rarest = np.argsort(counts, kind="stable")[:classes]
     counts[rarest] = np.minimum(shots, counts[rarest])
     return first_of_permutation(labels, counts, seed)

@@ -9,9 +9,8 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Float, Int
-from ml_collections import ConfigDict
 
-from cliptail_jax.config.training import DISTINCT
+from cliptail_jax.config.training import DISTINCT, Data
 from cliptail_jax.errors import UserError
 
 ROUNDING = 1e-9  # a value as close as this to a whole number is that number
@@ -57,8 +56,8 @@ class Composition:
     distinct: bool = False
 
 
-def composition_of(data: ConfigDict) -> Composition | None:
-    """The rule that the section `data` of a config describes; None for a shuffled pass over all rows."""
+def composition_of(data: Data) -> Composition | None:
+    """The rule that the section describes; None for a shuffled pass over all rows."""
     rule = Composition(data.balanced_sampling, data.batch_classes, data.batch_composition == DISTINCT)
     return None if rule == Composition() else rule
 

@@ -13,10 +13,9 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from ml_collections import ConfigDict
 
 from cliptail_jax.config.sections import FAST
-from cliptail_jax.config.training import IN_STEP
+from cliptail_jax.config.training import IN_STEP, Data
 from cliptail_jax.images.decoding import RgbImage
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.images import ASPECTS, CROP_TRIES, FLIP, Purpose, crop_boxes, record_uniforms, shift_and_flip
@@ -152,9 +151,9 @@ class Canvases:
         return {"images": self._images, "reduced": self._reduced}
 
 
-def random_crop(data: ConfigDict, seed: int) -> RandomCrop | CanvasWithBox:
-    """The transform that the section `data` of a config describes."""
-    scale, least_side = tuple(data.crop_scale), 0
+def random_crop(data: Data, seed: int) -> RandomCrop | CanvasWithBox:
+    """The transform that the section describes."""
+    scale, least_side = data.crop_scale, 0
     if data.scaled_decoding:
         least_side = side_for_crops(data.image_size, scale[0])
     if data.resize == IN_STEP:
@@ -189,8 +188,8 @@ class CanvasWithViews:
         return canvases.arrays() | {"views": views._replace(box=views.box * scales[:, None])}
 
 
-def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews:
-    """DINO's transform that the section `data` of a config describes."""
+def multi_crop(data: Data, seed: int) -> CanvasWithViews:
+    """DINO's transform that the section describes."""
     crops, least_side = crops_of(data), 0
     if data.scaled_decoding:
         least_side = max(
@@ -200,15 +199,15 @@ def multi_crop(data: ConfigDict, seed: int) -> CanvasWithViews:
     return CanvasWithViews(seed, crops, data.canvas, least_side)
 
 
-def crops_of(data: ConfigDict) -> MultiCrop:
-    """The crops that the section `data` of a config describes."""
-    section = data.multi_crop
+def crops_of(data: Data) -> MultiCrop:
+    """DINO's crops that the section describes."""
+    views = data.multi_crop
     return MultiCrop(
         global_size=data.image_size,
-        global_scale=tuple(data.crop_scale),
-        num_local=section.num_local,
-        local_size=section.local_size,
-        local_scale=tuple(section.local_scale),
+        global_scale=data.crop_scale,
+        num_local=views.num_local,
+        local_size=views.local_size,
+        local_scale=views.local_scale,
         flip=data.flip,
-        max_blur=section.max_blur,
+        max_blur=views.max_blur,
     )

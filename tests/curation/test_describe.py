@@ -1,5 +1,6 @@
 """What `describe` prints and writes; its Croissant metadata are valid for MLCommons' validator, and its reader reads them."""
 
+import dataclasses
 import json
 import logging
 import re
@@ -13,8 +14,8 @@ from etils import epath
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config import fields
-from cliptail_jax.config.training import Data
-from cliptail_jax.curation.croissant import SELECTION, croissant, settings
+from cliptail_jax.config.training import Data, Selecting
+from cliptail_jax.curation.croissant import croissant, settings
 from cliptail_jax.curation.describe import comparison, main, table_of, write_croissant
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant, open_variant
@@ -67,9 +68,10 @@ def written(glyphs_dir):
     def write(family, overrides, path):
         config = family.get_config("data=glyphs")
         config.update_from_flattened_dict(overrides | {"data.data_dir": str(glyphs_dir)})
-        variant = open_variant(config.data)
-        write_croissant(variant, config.data, path)
-        return variant, config.data
+        data = fields.typed(Data(), config.data)
+        variant = open_variant(data)
+        write_croissant(variant, data, path)
+        return variant, data
 
     return write
 
@@ -117,7 +119,7 @@ def test_citation_license_and_home_page_are_the_sources(glyphs_dir, tmp_path, ml
     prepared = shutil.copytree(glyphs_dir / "glyphs", tmp_path / "glyphs") / "1.2.0" / "dataset_info.json"
     known = {"citation": "@misc{glyphs}", "redistributionInfo": {"license": "CC0-1.0"}}
     prepared.write_text(json.dumps(json.loads(prepared.read_text()) | known))
-    data = clip.get_config("data=glyphs").data
+    data = fields.typed(Data(), clip.get_config("data=glyphs").data)
     variant = make_variant(open_splits("glyphs", str(tmp_path), "train+test"), data)
     document = croissant(variant, data, "table.jsonl", b"")
     assert (document["citeAs"], document["license"]) == ("@misc{glyphs}", ["CC0-1.0"])
@@ -135,15 +137,15 @@ def test_the_same_variant_gives_the_same_files_and_a_reader_of_the_table_its_fin
     (variant, data), _ = (written(clip, odd_names(tmp_path), path) for path in (here, there))
     tables = [path.with_suffix(".jsonl") for path in (here, there)]
     assert here.read_bytes() == there.read_bytes() and tables[0].read_bytes() == tables[1].read_bytes()
-    data.table = str(tables[0])
-    data.captions.update({"template": "", "words": ()})
-    assert make_variant(variant.source, data).fingerprint() == variant.fingerprint()
+    captions = dataclasses.replace(data.captions, template="", words=())
+    read_back = dataclasses.replace(data, table=str(tables[0]), captions=captions)
+    assert make_variant(variant.source, read_back).fingerprint() == variant.fingerprint()
 
 
 def test_settings_are_the_fields_that_select_with_their_whole_sections_and_no_folders():
     data = sup.get_config("data=cifar100_lt").data
     data.update({"data_dir": "/home/me/tfds", "table": "/home/me/table.tsv", "fraction": 0.5})
-    assert list(settings(data)) == [
+    assert list(settings(fields.typed(Data(), data))) == [
         "data.name=cifar100", "data.split=train", "data.seed=0", "data.table=table.tsv", "data.profile.name=exponential",
         "data.profile.ratio=100.0", "data.profile.exponent=1.0", "data.profile.largest=0", "data.profile.order=random",
         "data.profile.mirrored=False", "data.fraction=0.5",
@@ -153,7 +155,8 @@ def test_settings_are_the_fields_that_select_with_their_whole_sections_and_no_fo
 def test_a_variant_depends_on_no_field_that_is_not_among_the_settings():
     chosen = {"captions": {"template": "photo", "words": ("tags",), "resample": True}, "fraction": 0.5}
     expected = variant_of(**chosen).fingerprint()
-    others = [field for field in fields.fields_of(Data()) if field.key.partition(".")[0] not in SELECTION]
+    selecting = [field.key for field in fields.fields_of(Selecting())]
+    others = [field for field in fields.fields_of(Data()) if field.key not in selecting]
     assert len(others) > 10
     for field in others:
         other = not field.default if isinstance(field.default, bool) else field.default * 2 or field.type(1)
@@ -180,7 +183,7 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     data = clip.get_config("data=glyphs_lt").data
     captions = {"words": ("tags",), "max_words": 1, "distractors": 0.5}
     data.update({"data_dir": str(glyphs_dir), "tail": {"classes": 3, "shots": 1}, "captions": captions})
-    variant, table, theirs = open_variant(data), tmp_path / "export.tsv", tmp_path / "theirs.tsv"
+    variant, table, theirs = open_variant(fields.typed(Data(), data)), tmp_path / "export.tsv", tmp_path / "theirs.tsv"
     table.write_text(table_of(variant, table), encoding="utf-8")
     write_frequency(theirs, variant.class_names, variant.class_frequency)
 

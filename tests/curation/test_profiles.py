@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
 
 
@@ -37,15 +38,15 @@ def test_zipf_is_the_floor_of_a_power_of_the_rank():
     st.lists(st.integers(0, 300), min_size=1, max_size=30), st.sampled_from(["exponential", "zipf"]), st.integers(0, 99)
 )
 def test_no_class_keeps_more_than_it_has(available, name, seed):
-    available = np.array(available)
-    counts = profile_counts(name, available, ratio=20, exponent=1.0, seed=seed)
+    available, profile = np.array(available), Profile(name, ratio=20, exponent=1.0)
+    counts = profile_counts(profile, available, seed)
     sizes = (
         exponential(len(available), available.max(), 20)
         if name == "exponential"
         else zipf(len(available), available.max(), 1.0)
     )
     full = np.full_like(available, available.max())
-    kept = profile_counts(name, full, ratio=20, exponent=1.0, seed=seed)
+    kept = profile_counts(profile, full, seed)
     np.testing.assert_array_equal(np.sort(kept)[::-1], sizes)
     np.testing.assert_array_equal(counts, np.minimum(kept, available))
 
@@ -53,9 +54,6 @@ def test_no_class_keeps_more_than_it_has(available, name, seed):
 @given(classes=st.integers(2, 60), seed=st.integers(0, 99), name=st.sampled_from(["exponential", "zipf"]))
 def test_a_mirrored_profile_gives_each_class_the_frequency_of_the_opposite_rank(classes, seed, name):
     available = np.full(classes, 100_000)
-    plain, mirrored = (
-        profile_counts(name, available, ratio=100, exponent=1, seed=seed, mirrored=mirrored)
-        for mirrored in (False, True)
-    )
+    plain, mirrored = (profile_counts(Profile(name, mirrored=mirrored), available, seed) for mirrored in (False, True))
     ranked = np.sort(plain)  # the sizes differ from class to class
     np.testing.assert_array_equal(np.searchsorted(ranked, plain) + np.searchsorted(ranked, mirrored), classes - 1)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
 from cliptail_jax.errors import UserError
@@ -43,7 +44,7 @@ def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
 
 @pytest.mark.parametrize("seed", range(2))
 def test_random_classes_are_frequent_and_rare_whatever_a_profile_of_the_same_seed(seed):
-    ranks = np.argsort(-profile_counts("exponential", np.full(100, 500), ratio=100.0, exponent=1.0, seed=seed))
+    ranks = np.argsort(-profile_counts(Profile("exponential"), np.full(100, 500), seed))
     chosen = np.flatnonzero(np.isin(ranks, random_classes(100, 25, seed)))
     assert 5 <= np.sum(chosen < 33) <= 12 and 5 <= np.sum(chosen >= 67) <= 12
 

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 
+from cliptail_jax.config.fields import to_config, typed
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.objectives import base_config
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
 EEL = 4  # the class without records
@@ -38,6 +39,7 @@ SOURCE = make_source()
 
 
 def variant_of(source=SOURCE, **fields):
-    data = base_config().data
+    """The variant that `fields` select, those of a section as a dict."""
+    data = to_config(Data())
     data.update(fields)
-    return make_variant(source, data)
+    return make_variant(source, typed(Data(), data))

@@ -5,8 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.vocabulary import class_lines, imagenet_wnids, vocabulary_names
-from cliptail_jax.config.fields import to_config
-from cliptail_jax.config.training import Data
+from cliptail_jax.config.training import CaptionOptions, Data
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import choose_class_names, open_source
 from cliptail_jax.datasets.superclasses import WRITTEN, kind_of
@@ -84,9 +83,7 @@ def small_cifar(tmp_path_factory):
 
 
 def captions_of(source, **options):
-    data = to_config(Data())
-    data.captions.update(options)
-    variant = make_variant(source, data)
+    variant = make_variant(source, Data(captions=CaptionOptions(**options)))
     return variant.captions(range(len(variant)), epoch=0)
 
 

@@ -5,12 +5,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets import metadata, metadata_table
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.transfer.sets import open_transfer_set
-from configs import sup
 from tests.datasets.prepared_files import damage, flip_bit
 
 
@@ -149,9 +149,7 @@ def test_no_changed_name_of_a_class_goes_unnoticed(copied_glyphs):
 def test_records_without_a_label_are_left_out_of_a_variant_and_counted(copied_glyphs):
     data_dir, folder = copied_glyphs
     set_labels(folder, {17: -1, 18: -1})
-    config = sup.get_config("data=glyphs")
-    config.data.update({"name": "letters", "data_dir": str(data_dir)})
-    variant = open_variant(config.data)
+    variant = open_variant(Data(name="letters", data_dir=str(data_dir)))
     assert len(variant) == 298 and variant.notes == ("2 records without a label are left out",)
 
 

@@ -1,15 +1,17 @@
 """A source of pictures in memory, and batches of it."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from cliptail_jax.config.training import CaptionOptions, Data
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.input.pipeline import num_steps_per_epoch, training_batches
 from cliptail_jax.input.transforms import random_crop
-from cliptail_jax.objectives import base_config
 from tests.images.plain_resizing import encoded
 
 BATCH, EPOCHS = 8, 3
@@ -50,10 +52,8 @@ def noisy(number, height=8, width=8):
 
 
 def make_data(**changes):
-    """The section `data` of a config, for images of 8 pixels."""
-    data = base_config().data
-    data.update({"image_size": 8, "eval_resize": 8, "crop_scale": (1.0, 1.0)} | changes)
-    return data
+    """For images of 8 pixels."""
+    return dataclasses.replace(Data(image_size=8, eval_resize=8, crop_scale=(1.0, 1.0)), **changes)
 
 
 def batches_of(source, data, read=None, *, seed=0, transform=None, batch_size=BATCH, epochs=EPOCHS, **options):
@@ -97,8 +97,9 @@ def assert_same_resumed_and_in_several_processes(load):
     assert_same(joined([load(slots=slice(first, first + 2)) for first in (0, 2, 4, 6)]), whole)
 
 
+RESAMPLED = CaptionOptions(template="simple", words=("title",), resample=True)
+
+
 def varied_data(**changes):
     """Everything that could depend on the step: partial batches, augmentation, captions that are drawn anew."""
-    data = make_data(shift=2, flip=True, crop_scale=(0.5, 0.9), **changes)
-    data.captions.update({"template": "simple", "words": ("title",), "resample": True})
-    return data
+    return make_data(shift=2, flip=True, crop_scale=(0.5, 0.9), captions=RESAMPLED, **changes)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax.config.training import CaptionOptions, Classes, Tail
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.composition import Composer, Composition, check_composition
 from cliptail_jax.input.pipeline import num_steps_per_epoch
@@ -164,8 +165,7 @@ RULES = [BALANCED, DISTINCT, Composition(classes=2), Composition(balanced=True, 
 
 @pytest.mark.parametrize("rule", [None, *RULES[:3]])
 def test_batches_hold_images_with_their_labels_and_captions(rule):
-    data = make_data()
-    data.classes.names, data.captions.words = ("cat", "ant"), ("title",)
+    data = make_data(classes=Classes(names=("cat", "ant")), captions=CaptionOptions(words=("title",)))
     seen = []
     numbers = lambda captions: np.array([int(caption.removeprefix("number ")) for caption in captions])  # noqa: E731
     for batch in batches_of(plain(30), data, numbers, composition=rule):
@@ -186,7 +186,7 @@ def test_composed_batches_are_the_same_resumed_and_in_several_processes(rule):
 
 def test_an_image_that_an_epoch_uses_repeatedly_is_augmented_anew_each_time():
     """The first time as in an epoch without a rule."""
-    data = make_data(shift=3, flip=True, tail=dict(classes=1, shots=1))
+    data = make_data(shift=3, flip=True, tail=Tail(classes=1, shots=1))
     (first, *_), (balanced, *_) = (
         batches_of(noisy(60), data, composition=rule, batch_size=64, epochs=1) for rule in (None, BALANCED)
     )

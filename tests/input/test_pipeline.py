@@ -1,5 +1,6 @@
 """Batches of pictures whose colour tells which record they are of."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cliptail_jax.config.training import MultiCropOptions
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -32,6 +34,7 @@ from tests.images.plain_resizing import encoded
 from tests.input.pictures import (
     BATCH,
     EPOCHS,
+    RESAMPLED,
     Pictures,
     assert_same,
     assert_same_resumed_and_in_several_processes,
@@ -108,11 +111,10 @@ def test_worker_processes_load_the_same_batches(glyphs_dir, tokenizer):
     """Of a source on disk, resumed with another number of workers."""
     data = varied_data(image_size=32, eval_resize=32, cache=True, n=40)
     source = open_source("glyphs", str(glyphs_dir), "train")
-    batches = functools.partial(batches_of, source, data, tokenizer, batch_size=16, epochs=2)
-    alone = batches()
+    batches = functools.partial(batches_of, source, read=tokenizer, batch_size=16, epochs=2)
+    alone = batches(data)
     assert len(alone) == 6
-    data.workers = 2
-    assert_same(batches(start=2), alone[2:])
+    assert_same(batches(dataclasses.replace(data, workers=2), start=2), alone[2:])
 
 
 def test_cache_changes_nothing_but_how_often_images_are_decoded(tokenizer):
@@ -157,8 +159,7 @@ def test_augmentation_is_what_the_config_asks_for_by_seed_epoch_and_record_alone
 
 
 def test_tokens_are_those_of_each_rows_caption_in_its_epoch(tokenizer):
-    data = make_data()
-    data.captions.update({"template": "simple", "words": ("title",), "resample": True})
+    data = make_data(captions=RESAMPLED)
     variant = make_variant(plain(21), data)
     for step, batch in enumerate(batches_of(plain(21), data, tokenizer)):
         filled = batch["mask"]
@@ -261,9 +262,8 @@ CANVAS = 16
 
 
 def dino_data(**changes):
-    data = make_data(image_size=12, crop_scale=(0.3, 1.0), **changes)
-    data.multi_crop.update({"num_local": 3, "local_size": 6, "local_scale": (0.1, 0.3), "max_blur": 1.0})
-    return data
+    views = MultiCropOptions(num_local=3, local_size=6, local_scale=(0.1, 0.3), max_blur=1.0)
+    return make_data(image_size=12, crop_scale=(0.3, 1.0), multi_crop=views, **changes)
 
 
 def dino_batches(source, data, **options):

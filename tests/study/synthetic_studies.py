@@ -9,6 +9,7 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
+from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.evaluation.results import evaluation_settings
 from cliptail_jax.metrics.groups import head_mid_tail
@@ -27,7 +28,7 @@ from tests.synthetic import sections
 
 CLASSES, PER_CLASS = 60, 50
 NAMES = tuple(f"class {c}" for c in range(CLASSES))
-FREQUENCY = profile_counts("exponential", np.full(CLASSES, 500), ratio=100.0, exponent=1.0, seed=0)
+FREQUENCY = profile_counts(Profile("exponential"), np.full(CLASSES, 500), seed=0)
 
 
 def confusion_of(slope, seed, frequency=FREQUENCY):
