@@ -60,4 +60,5 @@ def _label(names: Sequence[str], wanted: str | int, key: str) -> int:
         return wanted
     if wanted in names:
         return names.index(wanted)
-    raise UserError(f"{key} has {wanted!r}, which is not a class of the source (such as {names[0]!r})")
+    known = f"(such as {names[0]!r})" if names else "(it has none)"
+    raise UserError(f"{key} has {wanted!r}, which is not a class of the source {known}")

@@ -71,7 +71,7 @@ def sample(
         classes, first = np.unique(labels, return_index=True)
         restored = first[~np.isin(classes, labels[kept])]
         if n and len(restored):
-            kept = without(kept, labels, num_classes, len(restored))
+            kept = without(kept, labels + 1, num_classes + 1, len(restored))  # rows without a class are one more class
         kept = np.concatenate([kept, restored])
     return np.sort(kept)
 

@@ -92,6 +92,13 @@ def test_class_frequencies_are_imposed_on_the_classes_alone(pairs, vocabulary):
         assert np.all(np.diff(kept.records) >= 0) and dropped.class_frequency.tolist() != [4, 1, 1]
 
 
+def test_a_sample_of_a_number_of_records_keeps_a_pair_of_every_class_beside_those_without(pairs, vocabulary):
+    match = {"vocabulary": vocabulary, "unmatched": "keep"}
+    for seed in range(5):
+        sample = variant_of(pairs, class_match=match, captions=TITLES, n=5, keep_all_classes=True, seed=seed)
+        assert len(sample) == 5 and np.all(sample.class_frequency > 0)
+
+
 def test_an_exported_table_gives_the_same_pairs(pairs, tmp_path):
     variant = variant_of(pairs, captions=TITLES)
     path = tmp_path / "pairs.tsv"
@@ -111,6 +118,7 @@ def test_an_exported_table_gives_the_same_pairs(pairs, tmp_path):
         (dict(balanced_sampling=True), "data.balanced_sampling needs the class of each record"),
         (dict(profile={"name": "zipf"}), "data.profile.name needs the class of each record"),
         (dict(tail={"classes": 1}), "data.tail.classes needs the class of each record"),
+        (dict(classes={"names": ("dog",)}), "data.classes.names has 'dog', which is not a class .* .it has none"),
     ],
 )
 def test_fields_that_need_classes_are_refused_without_them(pairs, fields, message):
