@@ -129,7 +129,7 @@ def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
     result = next(r for r in results if r["model"] == str(sup_run) and r["method"] == "few_shot")
     parts = [kept_features(workdir, f"colours-{split}", slug(str(sup_run))) for split in ("train", "test")]
     pooled = [np.concatenate([part[key] for part in parts]) for key in ("features", "labels")]
-    direct = few_shot_accuracies(*pooled, config.few_shot, seed=0)
+    direct = few_shot_accuracies(*pooled, typed_config(config).few_shot, seed=0)
     mean, margin = mean_and_margin(direct)
     assert (result["score"], result["margin"]) == pytest.approx((100 * mean, 100 * margin))
     assert result["sizes"] == {"images": 150, "classes": CLASSES, "dim": 16}

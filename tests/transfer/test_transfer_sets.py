@@ -20,6 +20,7 @@ from cliptail_jax.transfer.sets import (
 )
 from configs import transfer
 from tests.saved_state import read_state
+from tests.synthetic import sections
 
 
 def test_the_studys_sets_have_its_metrics_validation_splits_and_episodes():
@@ -110,7 +111,7 @@ def test_average_precision_equals_a_direct_version():
 def test_a_dino_runs_image_tower_is_the_teachers(trained_run):
     config, workdir = trained_run("dino")
     model = open_transfer_model(str(workdir))
-    graphdef, state, preprocess = model.load(make_mesh(config.mesh))
+    graphdef, state, preprocess = model.load(make_mesh(sections(config).mesh))
     assert (model.run.step, preprocess) == (2, Preprocess(config.data.image_size))
     found = nnx.to_pure_dict(nnx.state(nnx.merge(graphdef, state).visual, nnx.Param))
     teachers = jax.tree.leaves(read_state(workdir)["ema"]["visual"])
