@@ -26,7 +26,7 @@ from flax import nnx
 from PIL import Image
 
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.config.sections import Reading
+from cliptail_jax.config.sections import MeshAxes, Reading
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import ClassHead, count, count_shapes, make_evaluate_batch, make_pass
 from cliptail_jax.input.pipeline import evaluation_batches
@@ -34,7 +34,6 @@ from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.open_clip import image_size, named_architecture
-from cliptail_jax.objectives import base_config
 from cliptail_jax.parallel.sharding import local_rows, make_mesh, replicated, to_devices
 from cliptail_jax.pretrained.published import listed_preprocess
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
@@ -83,7 +82,7 @@ def measured(
 def ours(
     name: str, architecture: dict, variant: Variant, prompts: list[str], options: argparse.Namespace
 ) -> dict[str, float]:
-    mesh = make_mesh(base_config().mesh)
+    mesh = make_mesh(MeshAxes())
     description = {"model_cfg": architecture}
     model = nnx.jit(lambda: build_model(description, dtype=DTYPES[options.dtype], rngs=nnx.Rngs(0)))()
     tokenizer = train_tokenizer(prompts[:500], 2000, architecture["text_cfg"].get("context_length", 77))

@@ -93,7 +93,7 @@ def test_training_warns_of_logits_that_are_adjusted_twice(sup_config, tmp_path, 
     def end(*_):
         raise UserError("before the first step")
 
-    monkeypatch.setattr(train, "open_directory", end)
+    monkeypatch.setattr(train, "open_or_resume", end)
     sup_config.loss.logit_adjustment, sup_config.eval.logit_adjustment = 1.0, 0.5
     with pytest.raises(UserError, match="before the first step"):
         train.train(sup_config, tmp_path)
