@@ -23,6 +23,7 @@ number defines it; the number keeps its digits after the point, and its interval
 import argparse
 import collections
 import functools
+import itertools
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,10 +31,11 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.files import read_json, write_json, write_text
-from cliptail_jax.metrics.measures import CLASSES, MEASURES, main_measures
+from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.claims import ClaimResult, read_claims
-from cliptail_jax.runs.tables import format_interval, format_number, markdown_table
-from cliptail_jax.study.report import claims_table, estimate_of, runs_table, transfer_rows
+from cliptail_jax.results.layout import markdown
+from cliptail_jax.results.tables import claim_table, estimate_of, table_of_numbers, transfer_table
+from cliptail_jax.runs.tables import format_interval, markdown_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
@@ -91,29 +93,24 @@ def verdicts(name: str) -> str:
 def table(kind: str, *names: str) -> list[str]:
     """The lines of a table."""
     if kind == "runs":
-        measures = [measure for measure in main_measures() if measure.over == CLASSES]
-        return runs_table(stored(names[0]), measures)
+        return markdown(table_of_numbers(stored(names[0])))
     if kind == "claims":
-        chosen = {key: c for key, c in claims_of(names[0]).items() if c.statistic in (names[1:] or MEASURES)}
-        return claims_table(chosen, several=True)
+        return markdown(
+            claim_table([c for c in claims_of(names[0]).values() if c.statistic in (names[1:] or MEASURES)])
+        )
     if kind == "transfers":
-        return markdown_table(transfer_rows(stored(names[0])["transfers"]))
+        return markdown(transfer_table(stored(names[0])["transfers"]))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind != "odds":
         raise SystemExit(f"there is no table '{kind}': it is runs, claims, odds, transfers or printed")
-    studies = [stored(name) for name in names]
+    studies = [{row.name: row.cells for row in table_of_numbers(stored(name)).rows} for name in names]
     rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
-    for run in dict.fromkeys(run for study in studies for run in study["means"]):
-        rows.append([run, *(cell for study in studies for cell in odds_cells(study, run))])
+    for run in dict.fromkeys(run for cells_of in studies for run in cells_of):
+        found = [cells_of.get(run) for cells_of in studies]
+        cells = ((c["top1"].text, c["odds_acc"].text, c["f50"].number) if c else ("", "", "") for c in found)
+        rows.append([run, *itertools.chain(*cells)])
     return markdown_table(rows)
-
-
-def odds_cells(study: Mapping[str, Any], run: str) -> list[str]:
-    if run not in study["means"]:
-        return ["", "", ""]
-    (top1, _), odds, (f50, _) = (estimate_of(study, run, key) for key in ("top1", "odds_acc", "f50"))
-    return [format_number(top1, ".1f"), format_interval(*odds, ".2f"), format_number(f50, ".1f")]
 
 
 def claims_of(name: str) -> Mapping[str, ClaimResult]:

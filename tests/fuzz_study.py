@@ -72,12 +72,14 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     forest.columns_of(groups)
     page.findings([row for group in groups for row in group.rows])
     page.missing_runs(contents)
-    for table in (tables.run_table(comparison), tables.set_table(comparison), tables.measure_table(comparison)):
-        tables.columns_of(table)
+    page.claim_table([*contents.claims.values()])
     transfer = page.transfer_results([contents])
-    tables.transfer_table(transfer)
+    made = (tables.run_table_of(comparison, True), tables.set_table(comparison), tables.measure_table(comparison))
+    for table in (*made, page.transfer_table(transfer)):
+        tables.columns_of(table)
     page.sentence(comparison, origin.configs_of(comparison.kinds))
-    for describe in (origin.facts, origin.class_lists, page.warnings):
+    page.warnings_of(comparison.kinds)
+    for describe in (origin.facts, origin.class_lists):
         describe(comparison)
     origin.transfer_facts(transfer)
     origin.commands([contents], comparison)

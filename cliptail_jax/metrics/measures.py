@@ -302,7 +302,7 @@ def _table() -> tuple[Measure, ...]:
         ),
         Measure(
             key="f50", title="f50", label="images for an accuracy of 50 %", unit="images", format=",.1f",
-            meaning="the number of images with which a class is recognized half of the time", is_main=True,
+            meaning="the number of images with which a class is recognized half of the time (< or > far outside of all)", is_main=True,
             variables=_right_by_decades, statistic=images_for_half, needs=("frequency",), must_be_defined=True,
             is_logarithmic=True,
         ),

@@ -226,8 +226,13 @@ byId("claims")?.addEventListener("click", event => {
   if (!event.target.closest("a")) event.target.closest("tr").querySelector("a.runs")?.click();
 });
 
-const number = (x, digits) => typeof x === "string" ? x :
-  x == null ? "–" : x.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
+// Rounds as Python does: the exact value of x, and halves to an even digit.
+function rounded(x, digits) {
+  const isHalf = Math.abs(x * 2 ** (digits + 1)) % 2 === 1, down = Math.trunc(x * 10 ** digits);
+  return isHalf && down % 2 === 0 ? down / 10 ** digits : Number(x.toFixed(digits));
+}
+const number = (x, digits) => typeof x === "string" ? x : x == null ? "–" :
+  rounded(x, digits).toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 function fill(table, header, rows) {
   const line = (cells, tag) => {
     const made = document.createElement("tr");

@@ -21,11 +21,12 @@ from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.images import EACH, PageImages, page_images
-from cliptail_jax.report.left_out import left_out_note
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.results.claims import ClaimResult, one_replicate_note
+from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
+from cliptail_jax.results.layout import columns_in
 from cliptail_jax.results.run import directory_name
+from cliptail_jax.results.tables import claim_table, transfer_table, warnings_of
 from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
@@ -132,15 +133,15 @@ def render(
     rows = [row for group in groups for row in group.rows]
     untested = [row for row in rows if not row.interval]
     tested = [group._replace(rows=own) for group in groups if (own := [row for row in group.rows if row.interval])]
-    found = findings(rows)
+    found, claimed = findings(rows), claim_table([row.claim for row in rows])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     titles = [contents.study.title if contents.study else directory_name(contents.workdir) for contents in directories]
     if not directories[0].study:
         titles[0] = title or titles[0]
-    shown = {"runs": tables.run_table(comparison), "sets": tables.set_table(comparison)}
-    shown |= {"measures": tables.measure_table(comparison), "transfer": tables.transfer_table(transfer)}
+    shown = {"runs": tables.run_table_of(comparison, bool(rows)), "sets": tables.set_table(comparison)}
+    shown |= {"measures": tables.measure_table(comparison), "transfer": transfer_table(transfer)}
     columns = {name: tables.columns_of(table) for name, table in shown.items() if table.rows}
     if groups:
         columns["claims"] = forest.columns_of(groups)
@@ -155,20 +156,15 @@ def render(
         missing=missing,
         failures=failures,
         problems=[problem for contents in directories for problem in contents.problems],
-        warnings=warnings(comparison),
-        notes=[
-            *comparison.notes,
-            *without_frequency(comparison),
-            *at_chance(comparison),
-            *one_replicate_note(row.claim for row in rows),
-        ],
-        left_out=left_out_note(comparison.kinds, bool(groups)),
+        warnings=warnings_of(comparison.kinds),
+        notes=[*comparison.notes, *without_frequency(comparison)],
+        claims=claimed._replace(columns=columns_in("page", claimed)),
+        claim_cells={row.number: of.cells for row, of in zip(rows, claimed.rows)},
         claim_groups=tested,
         several_studies=any(row.study for row in rows),
         address_of=address_of,
         has_differences=bool(differences),
         most_compared=pairs.MOST,
-        marks={mark: changes_marked(groups, mark) for mark in "†‡"},
         svg_width=forest.WIDTH,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
@@ -224,13 +220,6 @@ def address_of(pair: Sequence[str]) -> str:
     return "#" + ",".join(quote(name, safe="") for name in pair)
 
 
-def changes_marked(groups: Sequence[forest.Group], mark: str) -> list[str]:
-    """The changes to the claims with a mark."""
-    return list(
-        dict.fromkeys(row.claim.change.text for group in groups for row in group.rows if row.claim.change.mark == mark)
-    )
-
-
 def without_frequency(comparison: Comparison) -> list[str]:
     """A note if the class frequency of published models is not known."""
     names = [
@@ -246,31 +235,12 @@ def without_frequency(comparison: Comparison) -> list[str]:
     ]
 
 
-def at_chance(comparison: Comparison) -> list[str]:
-    """Notes on kinds of runs that are no better than chance."""
-    return [
-        f"{kind.name} is at chance, where a small slope is no robustness: {note}. Claims on it are not tested."
-        for kind in comparison.kinds
-        if (note := kind.chance_note())
-    ]
-
-
 def missing_runs(contents: Contents) -> list[str]:
     """The directories of a study's runs that are not finished; none if it is no study."""
     finished = {f"{run.seed}/{run.name}".strip("/") for run in contents.runs if run.is_finished}
     replicates, names = (contents.study.replicates, contents.study.runs) if contents.study else ((), ())
     every = [f"{seed}/{name}".strip("/") for of in replicates for name in names for seed in of or [""]]
     return [name for name in every if name not in finished]
-
-
-def warnings(comparison: Comparison) -> dict[str, str]:
-    """The warnings of each run's training."""
-    found = {}
-    for owner, run in comparison.runs:
-        texts = [*run.warnings, *([] if run.is_finished else ["its training has not ended"])]
-        if texts:
-            found[" ".join(owner).strip()] = "; ".join(texts)
-    return found
 
 
 def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[str, Any]]]:

@@ -10,10 +10,10 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_json
 from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.runs.tables import format_interval
 
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
+CLAIM, RECIPE = "†", "‡"  # marks of what has changed since the first run
 EQUAL_ACCURACY = "equal accuracy"
 
 
@@ -103,12 +103,6 @@ class ClaimResult(Claim):
     change: Change = Change()
 
     @property
-    def shown_difference(self) -> str:
-        """The difference with its interval, as text; '–' for an untested claim."""
-        value, *bounds = (self.difference or Estimate(math.nan))[:3]
-        return format_interval(value, bounds, MEASURES[self.statistic].format)
-
-    @property
     def verdict(self) -> str:
         return self.verdict_at(LEVEL)
 
@@ -141,6 +135,17 @@ class ClaimResult(Claim):
         if self.equal or self.verdict == NO_EFFECT:
             return max(by_bound)
         return self.difference.p_value()
+
+
+def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
+    """The content of report.json for a claim."""
+    return dataclasses.asdict(claim) | {
+        "change": claim.change._asdict(),
+        "difference": claim.difference and claim.difference._asdict(),
+        "verdict": claim.verdict,
+        "p_value": claim.difference and claim.p_value,
+        "unit": MEASURES[claim.statistic].unit,
+    }
 
 
 class Report(TypedDict):
@@ -194,3 +199,15 @@ def one_replicate_note(claims: Iterable[ClaimResult]) -> list[str]:
         "repeated trainings differ: another seed, or another processor, which rounds differently, can change a verdict. "
         "Several seeds or pairs cover both."
     ]
+
+
+def change_notes(claims: Iterable[ClaimResult]) -> list[str]:
+    """A note for each mark of claims that changed after the first run, with the changes."""
+    changes = [claim.change for claim in claims]
+    notes = []
+    for mark, what in ((CLAIM, "claims that were"), (RECIPE, "claims on runs whose recipes were")):
+        if texts := dict.fromkeys(change.text for change in changes if change.mark == mark):
+            notes.append(
+                f"{mark} marks {what} {'added or ' * (mark == CLAIM)}changed after the first run: {'; '.join(texts)}."
+            )
+    return notes

@@ -8,7 +8,7 @@ predictions/MODEL/SET-METHOD.npz     of a probe or fine-tuning the `predictions`
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Required, TypedDict
 
@@ -42,18 +42,6 @@ def read_transfers(workdir: Path) -> list[Transfer]:
     """The results of a transfer. Raises UserError if they are damaged."""
     results = read_lines(workdir / FILE, TransferLine)
     return list({tuple(result.get(key) for key in ("model", "set", "method")): result for result in results}.values())
-
-
-def by_column(transfers: Mapping[str, Sequence[Transfer]]) -> tuple[list[str], dict[str, list[list[Transfer]]]]:
-    """The results of each group of runs or model as a table with a column for each set and method: titles, and rows."""
-    columns = list(dict.fromkeys((result["set"], result["method"]) for own in transfers.values() for result in own))
-    titles = [f"{on}: {METHODS[method].lower()} %" for on, method in columns]
-    rows = {
-        name: [[result for result in own if (result["set"], result["method"]) == column] for column in columns]
-        for name, own in transfers.items()
-        if own
-    }
-    return titles, rows
 
 
 def file_name(name: str) -> str:

@@ -10,13 +10,12 @@ from cliptail_jax.config.fields import difference, fields_of, plain, plain_value
 from cliptail_jax.config.training import with_new_keys
 from cliptail_jax.files import read_json, write_json
 from cliptail_jax.objectives import FIELDS, TrainingConfig
-from cliptail_jax.results.claims import Change, Claim
+from cliptail_jax.results.claims import CLAIM, RECIPE, Change, Claim
 from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.study.configuration import StudyConfig
 from cliptail_jax.transfer.configuration import TransferConfig
 
 FILE = "claims.json"
-CLAIM, RECIPE = "†", "‡"  # marks of what has changed
 # Fields of `eval` on which no statistic of a claim depends.
 NOT_CLAIMED = tuple(
     f"eval.{name}"

@@ -82,7 +82,7 @@ def test_a_header_sorts_by_its_numbers_in_either_direction(opened):
     button = opened.locator("#runs thead th", has_text="slope_acc").locator("button")
     for direction, order in (("descending", ["sl", "sl_sampled", "clip"]), ("ascending", ["clip", "sl_sampled", "sl"])):
         button.press("Enter")
-        assert [text.strip() for text in column(opened, "runs", "runs")] == order
+        assert [text.strip() for text in column(opened, "runs", "run")] == order
         assert opened.locator("#runs thead th[aria-sort=" + direction + "]").count() == 1
     opened.locator("#classes thead th", has_text="sl %").locator("button").first.click()
     accuracies = [float(text) for text in column(opened, "classes", "sl %")]
@@ -91,7 +91,7 @@ def test_a_header_sorts_by_its_numbers_in_either_direction(opened):
     names = [name for name in listed(opened) if name in ("class 2", "class 3", "class 4")]
     assert names == sorted(names) and len(names) == 3
     opened.locator("#runs thead th").first.locator("button").click()
-    assert [text.strip() for text in column(opened, "runs", "runs")] == ["clip", "sl", "sl_sampled"]
+    assert [text.strip() for text in column(opened, "runs", "run")] == ["clip", "sl", "sl_sampled"]
 
 
 def test_a_selection_in_a_plot_is_one_of_classes_everywhere(opened):
@@ -165,6 +165,18 @@ def test_a_claim_chooses_its_runs_on_the_whole_page_and_a_link_keeps_the_choice(
     assert again.evaluate(SHOWN, "clip")[1] > 5 and address(again) == "/class-4"
     again.evaluate("location.hash = '%E0%A4%A/nonsense'")  # is not one of the page's
     assert chosen(again) == ["class 4"]
+
+
+def test_the_numbers_of_compared_runs_are_rounded_as_in_the_table_of_runs(opened):
+    """Also halves: the head of sl is right in 68.25 %."""
+    compare(opened, "sl", "clip")
+    for place, run in enumerate(("sl", "clip"), 2):
+        row = opened.locator(f'#runs tr[data-kind="{run}"] td').all_inner_texts()
+        titles = opened.locator("#runs thead th").all_inner_texts()[1:]
+        shown = {title.removesuffix(" [95 %]"): text.partition(" [")[0] for title, text in zip(titles, row)}
+        compared = opened.locator(f"#pair tbody tr > :nth-child({place})").all_inner_texts()
+        assert compared == [shown[title] for title in opened.locator("#pair tbody th").all_inner_texts()]
+    assert shown["head"] and column(opened, "pair", "sl")[4] == "68.2"
 
 
 def test_differences_of_any_two_runs_are_those_of_claims_in_either_direction(opened, study_directory):

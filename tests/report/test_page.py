@@ -110,8 +110,8 @@ def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(stud
     text = write_page(study).read_text()
     for mark, change in changes.values():
         assert text.count(f'more than the other <span title="{change}">{mark}</span>') == 1
-    assert "† was added or changed after the first run (margin=2.0 not 3.0)." in text
-    assert "‡ compares runs whose recipes were changed after the first run (clip: seed=3 not 4)." in text
+    assert "† marks claims that were added or changed after the first run: margin=2.0 not 3.0." in text
+    assert "‡ marks claims on runs whose recipes were changed after the first run: clip: seed=3 not 4." in text
 
 
 @pytest.mark.parametrize(

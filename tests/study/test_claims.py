@@ -13,13 +13,13 @@ from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.results.claims import Claim, ClaimResult, correct_for_number, one_replicate_note
+from cliptail_jax.results.claims import Claim, ClaimResult, claim_numbers, correct_for_number, one_replicate_note
 from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study, write_study
 from cliptail_jax.results.testing import evaluate_claim, evaluate_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from cliptail_jax.study.configuration import typed_study
-from cliptail_jax.study.report import claim_numbers
+from cliptail_jax.study.run import run_study
 from cliptail_jax.study.stated_claims import changes_of_claims
 from tests.study.synthetic_studies import (
     CLASSES,
@@ -237,12 +237,16 @@ def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains
     run_study(make_study("a", "b", c=first), tmp_path)
     text, report = read_report(tmp_path)
     assert not report["claims"][0]["change"]["mark"] and "†" not in text
+    assert "The claims were stated before the first run (claims.json)." in text
     run_study(make_study("a", "b", c=first, d=claim("corr_pred", "b", "a")), tmp_path)
     text, report = read_report(tmp_path)
     assert [claimed["change"]["mark"] for claimed in report["claims"]] == ["", "†"]
-    assert "1 of the claims, marked †," in text and "more than the other† (corr_pred" in text
+    assert (
+        "† marks claims that were added or changed after the first run: added." in text
+        and "more than the other† (corr_pred" in text
+    )
     printed = capsys.readouterr().out
-    assert "more than the other†\n" in printed and "\n† added or changed after the first run\n" in printed
+    assert "more than the other†\n" in printed and "† marks claims that were added" in " ".join(printed.split())
     run_study(make_study("a", "b", c=first | dict(margin=0.2)), tmp_path)
     assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
     assert "‡" not in read_report(tmp_path)[0]
@@ -262,7 +266,7 @@ def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(trains, t
     change = "b: optimizer.learning_rate=0.1 not 0.3"
     assert [claimed["change"]["text"] for claimed in report["claims"]] == [change, ""] and "†" not in text
     assert text.count("more than the other‡ (corr_acc: b − a)") == 1
-    assert f"marked ‡, compare runs whose recipes were changed after the first run ({change})." in text
+    assert f"‡ marks claims on runs whose recipes were changed after the first run: {change}." in text
 
 
 def test_a_study_with_another_recipe_leaves_everything_as_it_is(trains, tmp_path):

@@ -8,8 +8,9 @@ import pytest
 
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.results.claims import ClaimResult
-from cliptail_jax.study.report import claim_numbers, transfer_rows
+from cliptail_jax.results.claims import ClaimResult, claim_numbers
+from cliptail_jax.results.layout import markdown
+from cliptail_jax.results.tables import transfer_table
 from scripts import update_pages
 from tests.study.synthetic_studies import claim, make_seeded_study, run_study
 
@@ -79,7 +80,11 @@ def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
 
 def test_the_scores_of_transfer_are_means_over_seeds():
     scores = [dict(set="cifar100", method="probe", score=score) for score in (20.0, 23.0)]
-    assert transfer_rows({"a": scores}) == [["run", "cifar100: linear probe %"], ["a", "21.5"]]
+    assert markdown(transfer_table({"a": scores, "b": []})) == [
+        "| model | cifar100: linear probe % |",
+        "| --- | --- |",
+        "| a | 21.5 |",
+    ]
 
 
 def anchors(page):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,12 +15,16 @@ from cliptail_jax.experiments import studies
 from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report.page import write_page
+from cliptail_jax.results import tables
 from cliptail_jax.results.claims import ClaimResult, correct_for_number
+from cliptail_jax.results.layout import Column
+from cliptail_jax.results.tables import claim_table
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.tables import format_number
 from cliptail_jax.study.pictures import draw_path, draw_runs
+from cliptail_jax.study.run import run_study
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
-from cliptail_jax.study.summary import claims_table
+from cliptail_jax.study.summary import plain_claims
 from tests.study.synthetic_studies import (
     CLASSES,
     FREQUENCY,
@@ -58,7 +63,7 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
         assert line.endswith(f"| **{verdict}** | {verdict} |")
     first = report["claims"][0]["difference"]
     assert 0 < first["low"] <= first["value"] <= first["high"]
-    assert f"biased − fair) | {first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]" in text
+    assert f" | 1 of 1 | {first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]" in text
 
     assert list(report["runs"]) == ["biased", "fair", "same"] and report["failures"] == {}
     s = report["runs"]["biased"]
@@ -172,6 +177,23 @@ def test_a_measure_is_one_entry(trains, tmp_path, monkeypatch, capsys):
     assert f"squared {summary['squared']:.4f}" in capsys.readouterr().err
 
 
+def test_a_column_of_the_table_of_runs_is_one_entry(trains, tmp_path, monkeypatch, capsys):
+    """It is in report.md, on the terminal, on the page and in report.json."""
+    toy = Column("tenth", "tenth images", "a tenth of the images", ",.2f", lambda group: group.images / 10)
+    columns = tables.run_columns
+    monkeypatch.setattr(tables, "run_columns", lambda: [*columns(), toy])
+    trains[0].update(a=0.0, b=0.8)
+    run_study(make_study("a", "b"), tmp_path)
+    text, report = read_report(tmp_path)
+    shown = f"{FREQUENCY.sum() / 10:,.2f}"
+    assert re.search(rf"^\| run \|.* tenth images \|\n.*\n\| a \|.* {shown} \|$", text, re.MULTILINE)
+    assert "**tenth images**: a tenth of the images" in text
+    assert report["means"]["b"]["tenth"] == FREQUENCY.sum() / 10
+    assert re.search(rf" tenth\n.* images\na .* {shown}\n", capsys.readouterr().out)
+    page = write_page(tmp_path).read_text()
+    assert ">tenth images</button>" in page and f">{shown}</td>" in page and "<b>tenth images</b>: a tenth" in page
+
+
 FIGURES = {
     "diversity": dict(columns=("group", "x"), rows=(("a", "SL", "0.7"), ("b", "SL", "0.8"), ("broken", "SL", "0.9"))),
     "scale": dict(columns=("group",), rows=(("a", "SL"), ("b", "SL"))),
@@ -279,13 +301,13 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
             format_number(report["bias"][name][key]["value"], spec) for key, spec in SHOWN.items()
         ]
 
-    table = lines[next(i for i, line in enumerate(lines) if line.startswith("verdict ")) :]
-    column = table[0].index("claim")
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("difference ")) :]
+    place, column = table[0].index("verdict"), table[0].index("claim")
     verdicts = [line for line in table[1 : table.index("")] if not line.startswith(" ")]
-    assert [line.split()[0] for line in verdicts] == [c["verdict"] for c in report["claims"]]
+    assert [line[place:column].strip() for line in verdicts] == [c["verdict"] for c in report["claims"]]
     difference = report["claims"][0]["difference"]
     shown = f"{difference['value']:.1f} [{difference['low']:.1f}, {difference['high']:.1f}]"
-    assert verdicts[0][:column].split(maxsplit=1)[1].rstrip() == shown
+    assert verdicts[0][:place].rstrip() == shown
     texts = " ".join(line[column:] for line in table[1 : table.index("")])
     assert "tail on glyphs:test: fair − biased" in texts
     assert "so very much more than another corr_acc: biased − fair" in texts
@@ -300,7 +322,7 @@ def test_a_verdict_that_does_not_hold_with_all_others_is_marked():
         ClaimResult("One leans", "corr_acc", "a", "b", difference=Estimate(x, x - 1.0, x + 1.0))
         for x in (1.1, 9, 0, 0, 0)
     ]
-    lines = claims_table(dict(enumerate(correct_for_number(made))), 80)
-    verdicts = [line.split()[0] for line in lines[1:] if line.strip(" ") and line[0] != " "]
-    assert verdicts[:5] == ["supported*", "supported", *["inconclusive"] * 3]
+    lines = plain_claims(claim_table(correct_for_number(made)), 80)
+    verdicts = [line.split("]")[1].split()[0] for line in lines[1:] if "]" in line]
+    assert verdicts == ["supported*", "supported", *["inconclusive"] * 3]
     assert lines[-1] == "* inconclusive when corrected for the number of claims"

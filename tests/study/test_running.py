@@ -37,7 +37,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path, capsys)
     assert f"**broken failed**: {reason}" in text
     assert [c["verdict"] for c in report["claims"]] == ["not tested", "supported"]
     assert report["claims"][0]["difference"] is None
-    assert "| there is no trained run of broken | 0 | **not tested** | not tested |" in text
+    assert "; there is no trained run of broken) | – | 0 of 0 | – | 0 | **not tested** | not tested |" in text
     printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert f"broken failed: {reason}" in printed and "there is no trained run of broken" in printed
 
@@ -140,7 +140,7 @@ def test_a_counterbalanced_study_trains_mirrored_pairs_of_each_seed(trains, tmp_
         assert (plain["seed"], plain["data.profile.mirrored"], mirrored["data.profile.mirrored"]) == (seed, False, True)
     (tested,) = report["claims"]
     assert len(tested["by_seed"]) == 2 and tested["verdict"] == "supported"
-    assert "They are 2 mirrored pairs" in text
+    assert "There are 2 mirrored pairs" in text
 
 
 def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkeypatch, tmp_path):
@@ -269,10 +269,14 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
     assert report["claims"][0]["difference"]["value"] == pytest.approx(40)
     assert "not both have an evaluation set" in text
     table = [line.replace(" ", "") for line in text.splitlines()]
-    assert "|run|cifar100:linearprobe%|" in table and "|a|20.0|" in table and "|self|60.0|" in table
+    assert "|model|cifar100:linearprobe%|" in table and "|a|20.0|" in table and "|self|60.0|" in table
     printed = capsys.readouterr().out.splitlines()
-    header = next(i for i, line in enumerate(printed) if "cifar100: linear probe %" in line)
-    assert [line.split() for line in printed[header + 1 : header + 3]] == [["a", "20.0"], ["self", "60.0"]]
+    header = next(i for i, line in enumerate(printed) if "cifar100:" in line)
+    assert [line.split() for line in printed[header + 1 : header + 4]] == [
+        ["model", "linear", "probe", "%"],
+        ["a", "20.0"],
+        ["self", "60.0"],
+    ]
     assert f"|self|{FREQUENCY.sum():,}|{UNKNOWN}|1.5|" in table
     assert report["runs"]["self"]["transfer"][0]["score"] == pytest.approx(60)
     assert report["transfers"]["self"] == [dict(set="cifar100", method="probe", score=pytest.approx(60))]
