@@ -33,8 +33,8 @@ from typing import Any
 from cliptail_jax.files import read_json, write_json, write_text
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.claims import ClaimResult, read_claims
-from cliptail_jax.results.layout import markdown
-from cliptail_jax.results.tables import claim_table, estimate_of, table_of_numbers, transfer_table
+from cliptail_jax.results.layout import Cell, markdown
+from cliptail_jax.results.tables import claim_table, table_of_numbers, transfer_table
 from cliptail_jax.runs.tables import format_interval, markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +79,8 @@ def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | N
     """The value and interval of RUN.MEASURE, of CLAIM, or of -CLAIM, the opposite difference."""
     run, _, measure = reference.partition(".")
     if measure:
-        return estimate_of(stored(study), run, measure)
+        cell = runs_of(study)[run][measure]
+        return cell.value, cell.bounds
     value, low, high, *_ = claims_of(study)[reference.lstrip("-")].difference
     return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
 
@@ -104,13 +105,17 @@ def table(kind: str, *names: str) -> list[str]:
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind != "odds":
         raise SystemExit(f"there is no table '{kind}': it is runs, claims, odds, transfers or printed")
-    studies = [{row.name: row.cells for row in table_of_numbers(stored(name)).rows} for name in names]
+    studies = [runs_of(name) for name in names]
     rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
     for run in dict.fromkeys(run for cells_of in studies for run in cells_of):
         found = [cells_of.get(run) for cells_of in studies]
         cells = ((c["top1"].text, c["odds_acc"].text, c["f50"].number) if c else ("", "", "") for c in found)
         rows.append([run, *itertools.chain(*cells)])
     return markdown_table(rows)
+
+
+def runs_of(name: str) -> Mapping[str, Mapping[str, Cell]]:
+    return {row.name: row.cells for row in table_of_numbers(stored(name)).rows}
 
 
 def claims_of(name: str) -> Mapping[str, ClaimResult]:

@@ -73,7 +73,7 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     page.findings([row for group in groups for row in group.rows])
     page.missing_runs(contents)
     page.claim_table([*contents.claims.values()])
-    transfer = page.transfer_results([contents])
+    transfer = page.transfer_results(comparison, [contents])
     made = (tables.run_table_of(comparison, True), tables.set_table(comparison), tables.measure_table(comparison))
     for table in (*made, page.transfer_table(transfer)):
         tables.columns_of(table)

@@ -27,6 +27,7 @@ from cliptail_jax.results.directory import Contents, matches, read_directory, se
 from cliptail_jax.results.layout import columns_in
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.tables import claim_table, transfer_table, warnings_of
+from cliptail_jax.results.transfers import Transfer
 from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
@@ -127,7 +128,7 @@ def render(
     """The text of the page."""
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
-    transfer = transfer_results(directories)
+    transfer = transfer_results(comparison, directories)
     claims = {of: contents.claims.values() for contents, of in zip(directories, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
@@ -243,16 +244,13 @@ def missing_runs(contents: Contents) -> list[str]:
     return [name for name in every if name not in finished]
 
 
-def transfer_results(directories: Sequence[Contents]) -> dict[str, list[Mapping[str, Any]]]:
-    """The transfer results of a study by kind, or of a transfer by model. Names begin as in `compare`."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+def transfer_results(comparison: Comparison, directories: Sequence[Contents]) -> dict[str, list[Transfer]]:
+    """The transfer results of a study by kind, or of a transfer by model."""
+    found = {kind.name: kind.transfers for kind in comparison.kinds}
     for contents, prefix in zip(directories, prefixes(directories)):
-        by_name = [(result["model"], [result]) for result in contents.transfers]
-        by_name += [(run.name, run.transfers) for run in contents.runs]
-        for name, results in by_name:
-            if results:
-                found.setdefault("/".join(filter(None, (prefix, name))), []).extend(results)
-    return found
+        for result in contents.transfers:
+            found.setdefault("/".join(filter(None, (prefix, result["model"]))), []).append(result)
+    return {name: results for name, results in found.items() if results}
 
 
 def page_data(comparison: Comparison, plots: Plots, found: Sequence[Finding]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Resul
 from cliptail_jax.metrics.odds import firth_regression
 from cliptail_jax.results.evaluation import Evaluation
 from cliptail_jax.results.run import Run
+from cliptail_jax.results.transfers import Transfer
 
 UNDEFINED = Estimate(np.nan)
 
@@ -142,6 +143,10 @@ class RunGroup:
         """The interval of a main measure of all runs together; None if there is none."""
         _, *bounds = self.bias.get(key, UNDEFINED)[:3]
         return None if any(map(math.isnan, bounds)) else Interval(*bounds)
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        return [result for run in self.runs for result in run.transfers]
 
     @property
     def images(self) -> float:

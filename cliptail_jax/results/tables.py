@@ -60,24 +60,19 @@ def run_numbers(groups: Iterable[RunGroup]) -> RunNumbers:
     return {"means": means, "bias": bias}
 
 
-def estimate_of(numbers: RunNumbers, name: str, key: str) -> tuple[float | None, tuple[float, float] | None]:
-    """A number of a group, and its interval if it has a finite one. Read from JSON, undefined numbers are None."""
-    found = numbers["bias"][name].get(key)
-    if found is None:
-        return numbers["means"][name].get(key), None
-    bounds = found["low"], found["high"]
-    value = {"<": -math.inf, ">": math.inf}.get(found.get("beyond"), found["value"])
-    return value, bounds if all(bound is not None and math.isfinite(bound) for bound in bounds) else None
+def run_cell(column: Column, means: Mapping[str, Any], bias: Mapping[str, Mapping[str, Any]]) -> Cell:
+    """A number of a group, with its interval if it has a finite one. Read from JSON, undefined numbers are None."""
+    found = bias.get(column.key, {"value": means.get(column.key)})
+    bounds = found.get("low"), found.get("high")
+    is_finite = all(bound is not None and math.isfinite(bound) for bound in bounds)
+    return cell(found.get("beyond", found["value"]), column.format, bounds if is_finite else None)
 
 
 def table_of_numbers(numbers: RunNumbers) -> Table:
     """The table of runs without notes, from numbers in memory or those in report.json."""
     columns, rows = run_columns(), []
     for name, means in numbers["means"].items():
-        cells = {}
-        for column in columns:
-            value, bounds = estimate_of(numbers, name, column.key)
-            cells[column.key] = cell(value, column.format, bounds)
+        cells = {column.key: run_cell(column, means, numbers["bias"][name]) for column in columns}
         rows.append(Row(name, cells, " (at chance)" if means["chance_note"] else ""))
     return without_empty_columns(Table("run", columns, rows))
 

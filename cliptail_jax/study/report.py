@@ -11,7 +11,6 @@ from cliptail_jax.results.layout import legend, markdown
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study
 from cliptail_jax.results.tables import claim_table, run_numbers, run_table, transfer_table, warnings_of
-from cliptail_jax.results.transfers import Transfer
 from cliptail_jax.study.pictures import draw_claims, draw_path, draw_runs
 
 Groups = Mapping[str, RunGroup]  # by name
@@ -49,8 +48,8 @@ def write_report(
         "failures": study.failures,
         "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
         "transfers": {
-            name: [{key: result[key] for key in ("set", "method", "score")} for result in own]
-            for name, own in transfers_of(groups).items()
+            name: [{key: result[key] for key in ("set", "method", "score")} for result in group.transfers]
+            for name, group in groups.items()
         },
         "seconds": seconds,
         "command": study.command,
@@ -92,7 +91,7 @@ def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, second
     lines = [f"# {study.title}", "", *markdown(runs), *(f"\n{note}" for note in runs.notes)]
     lines += [f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()]
     lines += [f"\n**{name}**: {text}" for name, text in warnings_of(groups.values()).items()]
-    if (transferred := transfer_table(transfers_of(groups))).rows:
+    if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         where = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
         lines += ["", *markdown(transferred), f"\nMore of the transfer: {where}"]
     lines += ["", *(markdown(claimed) if claims else ["There are no claims on these runs."])]
@@ -101,8 +100,3 @@ def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, second
         lines.append(f"\nEvaluated on {', '.join(evaluated)}.")
     trained = sum(run.seconds for group in groups.values() for run in group.runs)
     return "\n".join([*lines, f"\nTraining took {trained / 60:.1f} minutes; this call took {seconds / 60:.1f}."]) + "\n"
-
-
-def transfers_of(groups: Groups) -> dict[str, list[Transfer]]:
-    """The results of transfer of each group's runs."""
-    return {name: [result for run in group.runs for result in run.transfers] for name, group in groups.items()}

@@ -6,7 +6,7 @@ from cliptail_jax.results.layout import Table, plain
 from cliptail_jax.results.study import Study
 from cliptail_jax.results.tables import claim_table, run_table, transfer_table, warnings_of
 from cliptail_jax.runs.tables import pad_columns
-from cliptail_jax.study.report import Claims, Groups, transfers_of
+from cliptail_jax.study.report import Claims, Groups
 
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
 
@@ -15,7 +15,7 @@ def summary(study: Study, groups: Groups, claims: Claims, columns: int) -> str:
     """The results of a study, for a terminal with a number of columns."""
     runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
     lines = [study.title, "", *plain(runs, columns)]
-    if (transferred := transfer_table(transfers_of(groups))).rows:
+    if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         lines += ["", *plain(transferred, columns)]
     if claims:
         lines += ["", *plain_claims(claimed, columns)]

@@ -39,7 +39,13 @@ def test_a_number_on_a_page_is_that_of_the_result_its_comment_names(tmp_path, mo
     tested = ClaimResult("", "odds_acc", "a", "b", difference=Estimate(1.25, 0.5, 2.0))
     claims = [claim_numbers(tested) | {"key": "lower"}]
     bias = {"a": {"odds_acc": {"value": 3.0, "low": 2.0, "high": 4.0}}, "b": {}}
-    report = {"means": {"a": {"top1": 71.26}, "b": {"top1": 35.63, "images": 10847}}, "bias": bias, "claims": claims}
+    report = {
+        "means": {
+            name: {"top1": top1, "images": 10847, "chance_note": ""} for name, top1 in (("a", 71.26), ("b", 35.63))
+        },
+        "bias": bias,
+        "claims": claims,
+    }
     write_json(tmp_path / "made.json", report)
     monkeypatch.setattr(update_pages, "RESULTS", tmp_path)
     for reference, typed, written in [
