@@ -10,9 +10,9 @@ from jaxtyping import Float, Int, Integer
 
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.report.looks import Look, look
+from cliptail_jax.report.looks import KindLook, look
 from cliptail_jax.results.directory import Contents
-from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run, directory_name
 
@@ -29,7 +29,7 @@ class ComparedGroup(RunGroup):
         shared: by seed, the evaluations of its runs on the classes that all groups share.
     """
 
-    def __init__(self, name: str, runs: Sequence[Run], look: Look, shared: Mapping[str, Evaluation]):
+    def __init__(self, name: str, runs: Sequence[Run], look: KindLook, shared: Mapping[str, ClassEvaluation]):
         is_mirrored = any(run.seed.endswith("_mirrored") for run in runs)
         replicates: dict[str, list[Run]] = {}
         for run in runs:
@@ -52,7 +52,7 @@ class ComparedGroup(RunGroup):
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class ComparedRuns:
     """Kinds of runs, and the names of the classes that all of them share.
 
     Attributes:
@@ -108,7 +108,7 @@ def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
     return f"all but {listed}" if len(others) < len(owners) else listed
 
 
-def compare(directories: Sequence[Contents]) -> Comparison:
+def compare(directories: Sequence[Contents]) -> ComparedRuns:
     """The kinds of all directories. If there are several, a kind's name begins with its directory's."""
     found: dict[str, list[Run]] = {}
     for contents, prefix in zip(directories, prefixes(directories)):
@@ -125,7 +125,7 @@ def compare(directories: Sequence[Contents]) -> Comparison:
     for number, (name, runs) in enumerate(found.items()):
         restricted = {run.seed: restrict(run.evaluation, shared, labels) for run in runs if run.evaluation and shared}
         kinds.append(ComparedGroup(name, runs, look(number), restricted))
-    return Comparison(kinds, distinct(labels), len(shared), notes)
+    return ComparedRuns(kinds, distinct(labels), len(shared), notes)
 
 
 def prefixes(directories: Sequence[Contents]) -> list[str]:
@@ -136,7 +136,7 @@ def prefixes(directories: Sequence[Contents]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(contents.workdir) for contents in directories]
 
 
-def shared_classes(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], list[str]]:
+def shared_classes(evaluations: Sequence[ClassEvaluation]) -> tuple[tuple[str, ...], list[str]]:
     """The classes that all evaluations have, and notes on the others."""
     if not evaluations:
         return (), []
@@ -158,7 +158,7 @@ def shared_classes(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], 
     ]
 
 
-def restrict(evaluation: Evaluation, shared: Sequence[str], labels: Sequence[str]) -> Evaluation:
+def restrict(evaluation: ClassEvaluation, shared: Sequence[str], labels: Sequence[str]) -> ClassEvaluation:
     """An evaluation on the shared classes, whose confusion has predictions by `labels`."""
     if evaluation.class_names == tuple(labels):
         return evaluation

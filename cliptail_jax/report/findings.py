@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cliptail_jax.report.forest import Row
+from cliptail_jax.report.forest import ClaimRow
 from cliptail_jax.results.claims import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, NOT_TESTED, SUPPORTED
 
 ORDER = (SUPPORTED, CONTRADICTED, NO_EFFECT, INCONCLUSIVE, NOT_TESTED, f"{NOT_TESTED} (at chance)")
@@ -27,12 +27,12 @@ class Finding(NamedTuple):
         return any(verdict != NOT_TESTED for verdict, _ in self.verdicts)
 
 
-def findings(rows: Sequence[Row]) -> list[Finding]:
+def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
     """A sentence for each set of runs that claims compare, in the order of the claims, by corrected verdicts.
 
     The same claim on several sets of runs is followed by the runs.
     """
-    by_runs: dict[tuple, list[Row]] = {}
+    by_runs: dict[tuple, list[ClaimRow]] = {}
     for row in sorted(rows, key=lambda row: row.number):
         claim = row.claim
         runs = frozenset((claim.higher, claim.lower)), frozenset(claim.minus), claim.study
@@ -45,7 +45,7 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
     ]
 
 
-def finding(rows: Sequence[Row]) -> Finding:
+def finding(rows: Sequence[ClaimRow]) -> Finding:
     texts = dict.fromkeys(row.claim.text for row in rows)
     verdicts = []
     for verdict in ORDER:
@@ -64,7 +64,7 @@ def finding(rows: Sequence[Row]) -> Finding:
     return Finding(of + subject, first.pair, verdicts)
 
 
-def verdict_counts(rows: Sequence[Row]) -> str:
+def verdict_counts(rows: Sequence[ClaimRow]) -> str:
     """The number of claims with each verdict, such as 'Of 3 claims, corrected for their number, 2 are supported.'"""
     verdicts = [row.claim.corrected for row in rows]
     if len(verdicts) == 1:

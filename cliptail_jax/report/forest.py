@@ -16,7 +16,7 @@ WIDTH = 240  # of the axis in the units of its SVG,
 EDGE = 8  # with room for markers at both ends
 
 
-class Look(NamedTuple):
+class VerdictLook(NamedTuple):
     """Colour and marker of a verdict for Matplotlib, and the marker as the path of an SVG about the origin."""
 
     colour: str
@@ -25,14 +25,14 @@ class Look(NamedTuple):
 
 
 VERDICTS = {
-    "supported": Look(COLOURS[0], ">", "M-5 -5L6 0L-5 5Z"),
-    "no effect": Look(COLOURS[2], "D", "M0 -6L6 0L0 6L-6 0Z"),
-    "inconclusive": Look("#777777", "s", "M-4 -4H4V4H-4Z"),
-    "contradicted": Look(COLOURS[1], "<", "M5 -5L-6 0L5 5Z"),
+    "supported": VerdictLook(COLOURS[0], ">", "M-5 -5L6 0L-5 5Z"),
+    "no effect": VerdictLook(COLOURS[2], "D", "M0 -6L6 0L0 6L-6 0Z"),
+    "inconclusive": VerdictLook("#777777", "s", "M-4 -4H4V4H-4Z"),
+    "contradicted": VerdictLook(COLOURS[1], "<", "M5 -5L-6 0L5 5Z"),
 }
 
 
-class Row(NamedTuple):
+class ClaimRow(NamedTuple):
     """A claim.
 
     Attributes:
@@ -67,7 +67,7 @@ class Group(NamedTuple):
     unit: str
     low: float
     high: float
-    rows: Sequence[Row]
+    rows: Sequence[ClaimRow]
 
     @property
     def ticks(self) -> list[float]:
@@ -85,15 +85,15 @@ class Group(NamedTuple):
 
 def forest(claims: Mapping[str, Iterable[ClaimResult]], runs: Sequence[str] = ("*",)) -> list[Group]:
     """The claims on runs that match one of the patterns, by unit. `claims` are by the name of their study."""
-    by_unit: dict[str, list[Row]] = {}
+    by_unit: dict[str, list[ClaimRow]] = {}
     every = [(study, claim) for study, of_study in claims.items() for claim in of_study]
     for number, (study, claim) in enumerate(every, 1):
         if all(matches(name, runs) for name in claim.runs):
-            by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(Row(number, claim, study))
+            by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(ClaimRow(number, claim, study))
     return [Group(unit, *ends_of(rows), rows) for unit, rows in by_unit.items()]
 
 
-def ends_of(rows: Sequence[Row]) -> tuple[float, float]:
+def ends_of(rows: Sequence[ClaimRow]) -> tuple[float, float]:
     """The ends of an axis for intervals and margins."""
     tested = [row for row in rows if row.interval]
     ends = [0.0, *(end for row in tested for end in (*row.interval[1:], row.claim.margin, -row.claim.margin))]

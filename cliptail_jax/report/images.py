@@ -10,7 +10,7 @@ from jaxtyping import Int
 from cliptail_jax.errors import UserError, reason_of
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.pretrained.class_head import places_of
-from cliptail_jax.report.comparison import Comparison, Owner, named
+from cliptail_jax.report.comparison import ComparedRuns, Owner, named
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images
 from cliptail_jax.report.thumbnails import sprite
 from cliptail_jax.report.training_images import (
@@ -28,7 +28,7 @@ MOST = 10_500_000  # bytes of all images
 MOST_OF_CLASS = 28_000  # bytes of those of a class, on average
 MOST_OF_SPRITE = 4000  # images of a class: WebP files have at most 16,383 pixels a side
 LEAST = 500  # bytes that an image takes
-Value = TypeVar("Value")
+Found = TypeVar("Found")
 Part = dict[str, Any]  # the training images or the test images; `classes` has a list of JSON values for each class
 Problems = dict[str, dict[Owner, None]]  # the runs of each
 
@@ -45,7 +45,7 @@ class PageImages(NamedTuple):
     notes: Sequence[str]
 
 
-def page_images(comparison: Comparison, each: int, every: bool = False) -> PageImages:
+def page_images(comparison: ComparedRuns, each: int, every: bool = False) -> PageImages:
     """The given number of training and of test images per class; fewer, with a note, if they would not fit.
 
     With `every`, all test images besides, whatever their size.
@@ -74,7 +74,7 @@ def page_images(comparison: Comparison, each: int, every: bool = False) -> PageI
     return PageImages(parts if number and any(parts.values()) else None, notes)
 
 
-def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part | None:
+def training_images(comparison: ComparedRuns, each: int, notes: list[str]) -> Part | None:
     """Images that a run was trained on, with its captions and those of the other kinds of runs.
 
     The run is the first of the first kind with captions and existing data, or else with existing data.
@@ -108,7 +108,7 @@ def training_images(comparison: Comparison, each: int, notes: list[str]) -> Part
     return {"of": " ".join(filter(None, owner)), "from": source, "classes": classes}
 
 
-def test_images(comparison: Comparison, each: int, notes: list[str], every: bool = False) -> Part | None:
+def test_images(comparison: ComparedRuns, each: int, notes: list[str], every: bool = False) -> Part | None:
     """Evaluation images of the first existing set, with the label that each run predicts.
 
     With `every`, the part has under this name a sprite of all images of each class, the side of its cells, and what each
@@ -156,7 +156,7 @@ def test_images(comparison: Comparison, each: int, notes: list[str], every: bool
     return part
 
 
-def attempt(owner: Owner, read: Callable[[], Value], problems: Problems) -> Value | None:
+def attempt(owner: Owner, read: Callable[[], Found], problems: Problems) -> Found | None:
     """The result of `read`; None, and a problem, if it fails. Damaged data raise exceptions of many kinds."""
     try:
         return read()
@@ -165,7 +165,7 @@ def attempt(owner: Owner, read: Callable[[], Value], problems: Problems) -> Valu
         return None
 
 
-def as_trained(run: Run, found: Value) -> Value:
+def as_trained(run: Run, found: Found) -> Found:
     """The images of a run's training data. Raises UserError if their fingerprint is not that of the run."""
     trained = run.data.get("fingerprint")
     if trained not in (None, found.fingerprint):
@@ -184,12 +184,12 @@ def captions_of(image: tuple[str, int], captions: Mapping[str, Any]) -> list[tup
     return list(kinds.items())
 
 
-def shared_names(comparison: Comparison) -> tuple[str, ...]:
+def shared_names(comparison: ComparedRuns) -> tuple[str, ...]:
     """The names of the shared classes, as runs have them."""
     return next(iter(comparison.evaluated[0].shared.values())).class_names[: comparison.classes]
 
 
-def shared_labels(comparison: Comparison, names: Sequence[str]) -> Int[np.ndarray, " class"]:
+def shared_labels(comparison: ComparedRuns, names: Sequence[str]) -> Int[np.ndarray, " class"]:
     """The index of each of a run's classes among the shared classes; UNKNOWN for other classes."""
     shared = shared_names(comparison)
     if tuple(names) == shared:  # two may have the same name

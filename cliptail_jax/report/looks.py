@@ -12,7 +12,7 @@ ON_DARK = {"#000000": "#FFFFFF", "#332288": "#9C8CF0", "#661100": "#C9714F", "#8
 DASHES = dict(zip(LINES, ("solid", "dashed", "dotted")))
 
 
-class Look(NamedTuple):
+class KindLook(NamedTuple):
     """The look of a kind of runs: colours on a light and a dark page, dash of lines, and the marker as an SVG path."""
 
     colour: str
@@ -21,11 +21,11 @@ class Look(NamedTuple):
     path: str
 
 
-def look(number: int) -> Look:
+def look(number: int) -> KindLook:
     """The look of the number-th kind, from `plotting.style.style`."""
     colour = COLOURS[number % len(COLOURS)]
     dash = DASHES[LINES[number // len(COLOURS) % len(LINES)]]
-    return Look(colour, ON_DARK.get(colour, colour), dash, svg_path(MARKERS[number % len(MARKERS)]))
+    return KindLook(colour, ON_DARK.get(colour, colour), dash, svg_path(MARKERS[number % len(MARKERS)]))
 
 
 def svg_path(marker: str | tuple) -> str:

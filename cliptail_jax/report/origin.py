@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.report.comparison import ComparedGroup, Comparison, Owner, named
+from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, Owner, named
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.run import Run, directory_name
 from cliptail_jax.runs.tables import UNDEFINED
 
 
-class Configs(NamedTuple):
+class ConfigDifferences(NamedTuple):
     """The configs of kinds of runs.
 
     Attributes:
@@ -24,10 +24,10 @@ class Configs(NamedTuple):
     same: Mapping[str, str]
 
 
-def configs_of(kinds: Sequence[ComparedGroup]) -> Configs:
+def configs_of(kinds: Sequence[ComparedGroup]) -> ConfigDifferences:
     """The differences between the configs of kinds and between the runs of each, and the fields that all share.
 
-    Configs are compared on shared seeds, since a study may not have trained every kind with every seed yet.
+    ConfigDifferences are compared on shared seeds, since a study may not have trained every kind with every seed yet.
     """
     fields = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
     seeds = set.intersection(*({run.seed for run in kind.runs} for kind in kinds)) if kinds else set()
@@ -44,7 +44,7 @@ def configs_of(kinds: Sequence[ComparedGroup]) -> Configs:
             varied[key] = ", ".join(known[0])
         elif known:
             same[key] = known[0][0]
-    return Configs(different, varied, same)
+    return ConfigDifferences(different, varied, same)
 
 
 def shown(value: Any) -> str:
@@ -59,7 +59,7 @@ class Fact(NamedTuple):
     of: str
 
 
-def facts(comparison: Comparison) -> dict[str, list[Fact]]:
+def facts(comparison: ComparedRuns) -> dict[str, list[Fact]]:
     """Data, templates, software, hardware, commit and checkpoints: each distinct value, with its runs."""
     describe = {
         "data set": data_of,
@@ -133,7 +133,7 @@ def hardware_of(noted: Mapping[str, Any]) -> str:
     return f"{noted.get('devices')} × {noted.get('device')}{processes}, {cores} CPU core{'' if cores == 1 else 's'}"
 
 
-def class_lists(comparison: Comparison) -> dict[str, str]:
+def class_lists(comparison: ComparedRuns) -> dict[str, str]:
     """The class names of runs as one text, with their runs."""
 
     def names_of(run: Run) -> str:
@@ -142,7 +142,7 @@ def class_lists(comparison: Comparison) -> dict[str, str]:
     return {fact.of or "all runs": fact.text for fact in distinct_texts(comparison.runs, names_of)}
 
 
-def commands(directories: Sequence[Contents], comparison: Comparison) -> dict[str, str]:
+def commands(directories: Sequence[Contents], comparison: ComparedRuns) -> dict[str, str]:
     """The commands that repeat the numbers, by their results."""
     found: dict[str, list[str]] = {}
     for contents in directories:

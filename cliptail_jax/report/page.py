@@ -1,5 +1,6 @@
 """The page report.html: one file that opens without a network, from claims to runs to classes to their origin."""
 
+import dataclasses
 import json
 import math
 import re
@@ -18,7 +19,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
 from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, pairs, tables
-from cliptail_jax.report.comparison import Comparison, compare, prefixes, wrong_predictions
+from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.images import EACH, PageImages, page_images
 from cliptail_jax.report.plots import Plots
@@ -93,7 +94,7 @@ def write_page(
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
     if claims is not None:  # so that they are not computed again
-        directories[0].__dict__["claims"] = claims
+        directories[0] = dataclasses.replace(directories[0], tested=claims)
     comparison = compare(directories)
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
@@ -117,7 +118,7 @@ def address(page: Path) -> str:
 
 
 def render(
-    comparison: Comparison,
+    comparison: ComparedRuns,
     directories: Sequence[Contents],
     title: str,
     missing: Sequence[str],
@@ -194,7 +195,7 @@ def render(
     )
 
 
-def sentence(comparison: Comparison, configs: origin.Configs) -> str:
+def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences) -> str:
     """A sentence that names the compared kinds of runs and the fields in which they differ."""
     kinds = comparison.kinds
     if not kinds:
@@ -221,7 +222,7 @@ def address_of(pair: Sequence[str]) -> str:
     return "#" + ",".join(quote(name, safe="") for name in pair)
 
 
-def without_frequency(comparison: Comparison) -> list[str]:
+def without_frequency(comparison: ComparedRuns) -> list[str]:
     """A note if the class frequency of published models is not known."""
     names = [
         kind.name
@@ -244,7 +245,7 @@ def missing_runs(contents: Contents) -> list[str]:
     return [name for name in every if name not in finished]
 
 
-def transfer_results(comparison: Comparison, directories: Sequence[Contents]) -> dict[str, list[Transfer]]:
+def transfer_results(comparison: ComparedRuns, directories: Sequence[Contents]) -> dict[str, list[Transfer]]:
     """The transfer results of a study by kind, or of a transfer by model."""
     found = {kind.name: kind.transfers for kind in comparison.kinds}
     for contents, prefix in zip(directories, prefixes(directories)):
@@ -253,7 +254,7 @@ def transfer_results(comparison: Comparison, directories: Sequence[Contents]) ->
     return {name: results for name, results in found.items() if results}
 
 
-def page_data(comparison: Comparison, plots: Plots, found: Sequence[Finding]) -> dict[str, Any]:
+def page_data(comparison: ComparedRuns, plots: Plots, found: Sequence[Finding]) -> dict[str, Any]:
     """The data of the page's script: kinds, their looks and accuracies by class, and wrong predictions.
 
     The page first compares the runs of the first claim on two of them, or else the last kind with the first.

@@ -29,10 +29,10 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.metrics.retrieval import by_decile
 from cliptail_jax.plotting.odds import odds_curve
-from cliptail_jax.report.comparison import ComparedGroup, Comparison, wrong_predictions
+from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, wrong_predictions
 from cliptail_jax.results.run import Run
 
-Point = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
+CurvePoint = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
 LONGEST = 100  # points of a learning curve
 MARKED = 6  # so many points of a learning curve have the marker of its kind
 UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn on a logarithmic axis
@@ -57,7 +57,7 @@ class Plots:
         rows: the axis of kinds, from which a hidden one is removed.
     """
 
-    def __init__(self, comparison: Comparison, shows_images: bool = False):
+    def __init__(self, comparison: ComparedRuns, shows_images: bool = False):
         """With `shows_images`, the page's script `images.js` has training images, which are shown with a class."""
         self.figures: dict[str, Model] = {}
         self.about: dict[str, str] = {}
@@ -302,7 +302,7 @@ class Plots:
         plot.add_tools(HoverTool(tooltips=[("runs", "@kind"), ("@group", "@x{0.0} %")]))
 
     def _curve(
-        self, name: str, label: str, points_of: Callable[[Run], Sequence[Point]], over: str = "training step"
+        self, name: str, label: str, points_of: Callable[[Run], Sequence[CurvePoint]], over: str = "training step"
     ) -> None:
         """A line for each run, thinned out to LONGEST points, with the marker of its kind at some of them, or the only one."""
         curves = []
@@ -395,7 +395,7 @@ def marked(length: int, offset: float) -> list[int]:
     return [int((number + offset) * length / MARKED) for number in range(MARKED)]
 
 
-def recall_by_decile(run: Run) -> list[Point]:
+def recall_by_decile(run: Run) -> list[CurvePoint]:
     """Decile, from 1 for the rarest words, and text-to-image recall at 5; nothing without frequencies of words."""
     if run.retrieval is None or run.retrieval.results.word_frequency is None:
         return []

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cliptail_jax.metrics.measures import MEASURES, QUERIES, Measure
-from cliptail_jax.report.comparison import Comparison
+from cliptail_jax.report.comparison import ComparedRuns
 from cliptail_jax.results.directory import short_names
 from cliptail_jax.results.group import mean_of
 from cliptail_jax.results.layout import Column, Row, Table, cell, without_empty_columns
 from cliptail_jax.results.tables import run_columns, run_table
 
 
-def run_table_of(comparison: Comparison, has_claims: bool) -> Table:
+def run_table_of(comparison: ComparedRuns, has_claims: bool) -> Table:
     """The table of runs; for published models also what their classes are counted in."""
     table = run_table(comparison.kinds, has_claims)
     if not any(kind.runs[0].is_published for kind in comparison.kinds):
@@ -23,7 +23,7 @@ def run_table_of(comparison: Comparison, has_claims: bool) -> Table:
     return without_empty_columns(table._replace(columns=[column, *table.columns], rows=rows))
 
 
-def set_table(comparison: Comparison) -> Table:
+def set_table(comparison: ComparedRuns) -> Table:
     """A row for each kind, evaluation set and class frequency; empty if no run has several or retrieval."""
     known = {column.key for column in run_columns()}
     measures = [m for m in MEASURES.values() if m.key in known or (m.over == QUERIES and not m.is_main)]
@@ -46,7 +46,7 @@ def set_table(comparison: Comparison) -> Table:
     return table_of_measures("evaluation", measures, rows)
 
 
-def measure_table(comparison: Comparison) -> Table:
+def measure_table(comparison: ComparedRuns) -> Table:
     """The other measures, if they were computed: overconfidence, neural collapse, similarities."""
     known = {column.key for column in run_columns()}
     measures = [measure for measure in MEASURES.values() if measure.key not in known]
@@ -75,7 +75,7 @@ def columns_of(table: Table) -> tuple[list[str], list[list[Any]]]:
     return list(columns), [list(row) for row in zip(*columns.values())]
 
 
-def frequency_names(comparison: Comparison) -> dict[str, str]:
+def frequency_names(comparison: ComparedRuns) -> dict[str, str]:
     """Short names of the corpora and tables whose class frequencies published models are compared with."""
     runs = [run for _, run in comparison.runs if run.is_published]
     return short_names(

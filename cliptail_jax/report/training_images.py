@@ -40,7 +40,7 @@ class TrainingImages(NamedTuple):
     of_class: Mapping[str, Sequence[TrainingImage]]
 
 
-class Captions(NamedTuple):
+class ImageCaptions(NamedTuple):
     """Captions of a run, by class name and record, and the fingerprint of all of the run's training data."""
 
     fingerprint: str
@@ -89,7 +89,7 @@ def choose_images(values: str, each: int) -> TrainingImages:
 
 
 @functools.lru_cache(maxsize=64)
-def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> Captions:
+def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> ImageCaptions:
     """A run's captions of the `images` that are in its training data.
 
     Args:
@@ -109,7 +109,7 @@ def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> Captions:
                 found[row] = name, record
     rows = list(found)
     texts = variant.captions(rows, epoch=0) if variant.captions and rows else []
-    return Captions(variant.fingerprint(), {found[row]: shortened(text) for row, text in zip(rows, texts)})
+    return ImageCaptions(variant.fingerprint(), {found[row]: shortened(text) for row, text in zip(rows, texts)})
 
 
 def open_variant(data: Data) -> Variant:

@@ -2,32 +2,18 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.results.claims import ClaimResult
-from cliptail_jax.results.run import Run, find_runs
+from cliptail_jax.results.run import Run, attempt, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study
 from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.results.transfers import Transfer, read_transfers
 
 LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder
-# What a run has in place of files that are damaged.
-WITHOUT = {
-    "data": {},
-    "_table": ((), None),
-    "log": (),
-    "checkpoint": "",
-    "sets": {},
-    "latest": None,
-    "course": {},
-    "retrieval": None,
-}
-Problems = list[str]
-Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +24,7 @@ class Contents:
         study: the content of study.json; None without one.
         transfers: results of a directory of cliptail_jax.transfer.
         problems: a line for each file that cannot be read.
+        tested: the claims of its study, if they are tested already.
     """
 
     workdir: Path
@@ -45,12 +32,13 @@ class Contents:
     study: Study | None
     transfers: Sequence[Transfer]
     problems: Sequence[str]
+    tested: Mapping[str, ClaimResult] | None = None
 
     @functools.cached_property
     def claims(self) -> Mapping[str, ClaimResult]:
         """The claims of its study, tested on the runs that have finished."""
-        if self.study is None:
-            return {}
+        if self.study is None or self.tested is not None:
+            return self.tested or {}
         return evaluate_claims(self.study.claims, by_replicate(self.study, self.runs), self.study.changes)
 
     @property
@@ -69,7 +57,7 @@ def read_directory(workdir: Path) -> Contents:
     """
     if not workdir.is_dir():
         raise UserError(f"{workdir} is not a directory: give the directory of a run, a study or a transfer")
-    problems: Problems = []
+    problems: list[str] = []
     study = attempt(lambda: read_study(workdir), None, problems)
     transfers = attempt(lambda: read_transfers(workdir), [], problems)
     rank = {name: place for place, name in enumerate(study.runs if study else ())}
@@ -85,16 +73,11 @@ def read_directory(workdir: Path) -> Contents:
     return Contents(workdir, runs, study, transfers, problems)
 
 
-def is_readable(run: Run, problems: Problems) -> bool:
+def is_readable(run: Run, problems: list[str]) -> bool:
     """Reads a run's files and returns whether its config can be read. Other damaged files are left out."""
     if attempt(lambda: run.noted, None, problems) is None:
         return False
-    found: Problems = []
-    for name, default in WITHOUT.items():
-        run.__dict__[name] = attempt(lambda name=name: getattr(run, name), default, found)
-    if not found:
-        attempt(run.check, None, found)
-    problems += dict.fromkeys(found)  # several parts may need a damaged file
+    problems += run.leave_out_damaged()
     if run.is_published:  # its directory is named by a slug
         run.name = run.summary.get("model") or run.name
     return True
@@ -116,22 +99,10 @@ def select(contents: Contents, patterns: Sequence[str]) -> Contents:
     """The contents with only those runs and transfer results whose names match one of the patterns."""
     runs = [run for run in contents.runs if matches(run.name, patterns)]
     transfers = [result for result in contents.transfers if matches(result["model"], patterns)]
-    selected = dataclasses.replace(contents, runs=runs, transfers=transfers)
-    selected.__dict__["claims"] = contents.claims  # corrected for the number of all claims
-    return selected
+    # The claims are corrected for the number of all claims.
+    return dataclasses.replace(contents, runs=runs, transfers=transfers, tested=contents.claims)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether the name of a run matches one of the shell patterns."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def attempt(read: Callable[[], Value], default: Value, problems: Problems) -> Value:
-    """The result of `read`; the default, and a problem, if it fails."""
-    try:
-        return read()
-    except UserError as error:
-        problems.append(str(error))
-    except OSError as error:
-        problems.append(f"{error.filename} cannot be read: {error.strerror}")
-    return default

@@ -17,7 +17,7 @@ from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation,
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
+class ClassEvaluation:
     """A run's latest evaluation on one set.
 
     Attributes:
@@ -49,7 +49,7 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalEvaluation:
-    """A run's latest evaluation by retrieval on one set. Attributes as for `Evaluation`; there are no classes."""
+    """A run's latest evaluation by retrieval on one set. Attributes as for `ClassEvaluation`; there are no classes."""
 
     on: str
     summary: Mapping[str, Any]
@@ -62,7 +62,7 @@ def is_retrieval(summary: Mapping[str, Any]) -> bool:
     return "text_to_image_r1" in summary
 
 
-def read_evaluation(workdir: Path, on: str) -> Evaluation | RetrievalEvaluation:
+def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvaluation:
     """The latest evaluation of the run in `workdir` on a set.
 
     Raises:
@@ -100,7 +100,7 @@ def read_evaluation(workdir: Path, on: str) -> Evaluation | RetrievalEvaluation:
         calibration=calibration,
         values=values,
     )
-    return Evaluation(
+    return ClassEvaluation(
         on,
         class_names,
         last_evaluation(workdir, on) or {},
@@ -111,7 +111,7 @@ def read_evaluation(workdir: Path, on: str) -> Evaluation | RetrievalEvaluation:
     )
 
 
-def read_course(workdir: Path, evaluation: Evaluation) -> dict[int, ClassResults]:
+def read_course(workdir: Path, evaluation: ClassEvaluation) -> dict[int, ClassResults]:
     """The results of all evaluations with the latest one's set and settings, by step; {} for earlier versions.
 
     They have the class frequency and the groups of the latest one.

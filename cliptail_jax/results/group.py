@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from cliptail_jax.metrics.bootstrap import Estimate, Interval, geometric_mean_over_seeds, mean_over_seeds
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
-from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.transfers import Transfer
 
@@ -45,7 +45,7 @@ class RunGroup:
         return [run for replicate in self.replicates for run in replicate]
 
     @functools.cached_property
-    def evaluations(self) -> list[Evaluation]:
+    def evaluations(self) -> list[ClassEvaluation]:
         """The evaluations of its runs on their main sets, if these have labels."""
         return [run.evaluation for run in self.runs if run.evaluation]
 

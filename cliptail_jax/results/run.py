@@ -2,9 +2,9 @@
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,7 +13,13 @@ from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import check_digests, is_remote, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, is_retrieval, read_course, read_evaluation
+from cliptail_jax.results.evaluation import (
+    ClassEvaluation,
+    RetrievalEvaluation,
+    is_retrieval,
+    read_course,
+    read_evaluation,
+)
 from cliptail_jax.results.transfers import Transfer, predictions_path
 from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
 from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, read_document, read_run_frequency
@@ -25,6 +31,34 @@ SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "ev
 SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 
 
+Value = TypeVar("Value")
+
+
+def attempt(read: Callable[[], Value], default: Value, problems: list[str] | None) -> Value:
+    """The result of `read`; if it fails, the default, and a line in `problems`. With None for these, errors are raised."""
+    try:
+        return read()
+    except (UserError, OSError) as error:
+        if problems is None:
+            raise
+        is_user_error = isinstance(error, UserError)
+        problems.append(str(error) if is_user_error else f"{error.filename} cannot be read: {error.strerror}")
+    return default
+
+
+def unless_damaged(default: Any) -> Callable[[Callable[["Run"], Any]], Any]:
+    """Decorates a method that reads a file as a cached property, which a run that leaves out damaged files has as `default`."""
+
+    def decorate(read: Callable[["Run"], Any]) -> Any:
+        @functools.wraps(read)
+        def part(run: "Run") -> Any:
+            return attempt(lambda: read(run), default, run._problems)
+
+        return functools.cached_property(part)
+
+    return decorate
+
+
 class Run:
     """A run, or the evaluations of a published model. Files are read when they are first needed.
 
@@ -34,7 +68,7 @@ class Run:
         seed: the name of the seed's directory, such as 'seed_0_mirrored'; '' without one.
         transfers: results of its transfer to other sets.
 
-    Properties raise UserError if a file is damaged.
+    Properties raise UserError if a file is damaged, until `leave_out_damaged` is called.
     """
 
     def __init__(self, workdir: Path, name: str = "", seed: str = "", eval_sets: Sequence[str] | None = None):
@@ -42,10 +76,19 @@ class Run:
         self.workdir, self.name, self.seed = workdir, name or workdir.name, seed
         self.transfers: Sequence[Transfer] = ()
         self._eval_sets, self._evaluations = eval_sets, {}
+        self._problems: list[str] | None = None
 
     def check(self) -> None:
         """Raise UserError if a file of a finished run is missing or was changed."""
         check_digests(self.workdir)
+
+    def leave_out_damaged(self) -> list[str]:
+        """Read the files; damaged ones are left out and named in the returned lines."""
+        self._problems = []
+        _ = self.data, self._table, self.log, self.checkpoint, self.sets, self.latest, self.course, self.retrieval
+        if not self._problems:
+            attempt(self.check, None, self._problems)
+        return list(dict.fromkeys(self._problems))  # several parts may need a damaged file
 
     @functools.cached_property
     def noted(self) -> Mapping[str, Any]:
@@ -80,12 +123,12 @@ class Run:
         """The duration of the training; None before its end."""
         return self.noted.get("finished", {}).get("seconds")
 
-    @functools.cached_property
+    @unless_damaged({})
     def data(self) -> Mapping[str, Any]:
         """Number of records and fingerprint of the training data."""
         return read_json(self.workdir / DATA, TrainingData) or {}
 
-    @functools.cached_property
+    @unless_damaged(((), None))
     def _table(self) -> tuple[tuple[str, ...], Int[np.ndarray, " class"] | None]:
         return read_run_frequency(self.workdir) if (self.workdir / FREQUENCY).exists() else ((), None)
 
@@ -99,7 +142,7 @@ class Run:
         """The number of training images; None for a published model."""
         return self.data.get("records")
 
-    @functools.cached_property
+    @unless_damaged(())
     def log(self) -> Sequence[Mapping[str, Any]]:
         """The lines of metrics.jsonl."""
         return read_lines(self.workdir / METRICS, LogLine)
@@ -109,7 +152,7 @@ class Run:
         """The warnings of the training."""
         return [line["warning"] for line in self.log if "warning" in line]
 
-    @functools.cached_property
+    @unless_damaged("")
     def checkpoint(self) -> str:
         """Step and digest of the last complete checkpoint; '' without one."""
         folder = self.workdir / "checkpoints"
@@ -117,7 +160,7 @@ class Run:
         complete = [step for step in steps if manifest_of(folder / str(step)).exists()]
         return f"step {max(complete)}, {digest(folder / str(max(complete)))[:16]}" if complete else ""
 
-    @functools.cached_property
+    @unless_damaged({})
     def sets(self) -> Mapping[str, Sequence[Summary]]:
         """The summaries of all evaluations, in order, by set, for sets with evaluations."""
         found = {on: read_summaries(self.workdir, on) for on in dict.fromkeys(self.eval_sets)}
@@ -143,29 +186,29 @@ class Run:
         """The summaries of the last evaluation on a set, by default the main one, by the class frequency of each."""
         return last_pass(self.sets.get(on, ()) if on else self.summaries)
 
-    @functools.cached_property
-    def latest(self) -> Evaluation | RetrievalEvaluation | None:
+    @unless_damaged(None)
+    def latest(self) -> ClassEvaluation | RetrievalEvaluation | None:
         """The latest evaluation on the main set; None without one."""
         return self.evaluated_on(self.main_set) if self.sets else None
 
     @property
-    def evaluation(self) -> Evaluation | None:
+    def evaluation(self) -> ClassEvaluation | None:
         """The latest evaluation on the main set, if that was by classes."""
-        return self.latest if isinstance(self.latest, Evaluation) else None
+        return self.latest if isinstance(self.latest, ClassEvaluation) else None
 
-    @functools.cached_property
+    @unless_damaged(None)
     def retrieval(self) -> RetrievalEvaluation | None:
         """The latest evaluation by retrieval on the first such set; None without one."""
         without_labels = (on for on, summaries in self.sets.items() if is_retrieval(summaries[-1]))
         return next(map(self.evaluated_on, without_labels), None)
 
-    def evaluated_on(self, on: str) -> Evaluation | RetrievalEvaluation:
+    def evaluated_on(self, on: str) -> ClassEvaluation | RetrievalEvaluation:
         """The latest evaluation on a set. Raises UserError if there is none."""
         if on not in self._evaluations:
             self._evaluations[on] = read_evaluation(self.workdir, on)
         return self._evaluations[on]
 
-    @functools.cached_property
+    @unless_damaged({})
     def course(self) -> Mapping[int, ClassResults]:
         """The results by class of all evaluations on the main set, by step; {} for earlier versions, or without labels."""
         return read_course(self.workdir, self.evaluation) if self.evaluation else {}

@@ -11,7 +11,7 @@ from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, 
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, PROBES, QUERIES, compare_probes
 from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number, read_claims
-from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation, read_course
+from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation, read_course
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Replicate
@@ -67,7 +67,7 @@ def subtracted(claim: Claim) -> ClaimResult:
     raise UserError(f"{claim.study} tests no claim on {higher} − {lower} in {claim.measured}")
 
 
-def same_classes(runs: Sequence[Run], evaluations: Sequence[Evaluation | RetrievalEvaluation]) -> bool:
+def same_classes(runs: Sequence[Run], evaluations: Sequence[ClassEvaluation | RetrievalEvaluation]) -> bool:
     """Whether runs have the same classes: by name, or by label if they differ only in the list of names."""
     if len({evaluation.class_names for evaluation in evaluations}) == 1:
         return True

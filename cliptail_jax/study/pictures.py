@@ -14,7 +14,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.plotting.odds import draw_odds, label_odds
 from cliptail_jax.plotting.style import add_grid, legend_below, style
-from cliptail_jax.report.forest import VERDICTS, Row, forest
+from cliptail_jax.report.forest import VERDICTS, ClaimRow, forest
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.group import RunGroup
 
@@ -129,7 +129,7 @@ def draw_claims(claims: Sequence[ClaimResult], title: str) -> Figure:
     return figure
 
 
-def draw_rows(axes: Axes, rows: Sequence[Row]) -> None:
+def draw_rows(axes: Axes, rows: Sequence[ClaimRow]) -> None:
     for place, row in enumerate(rows):
         look, (value, low, high) = VERDICTS[row.claim.verdict], row.interval
         axes.barh(place, 2 * row.claim.margin, left=-row.claim.margin, height=0.8, color="#eeeeee", zorder=0)

@@ -64,6 +64,6 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
         about = dict(name=f"kind {number}", on="imagenet2012:validation", summary=summary, log=log)
         run = run_in_memory(confusion, frequency, names, **about)
         results = dataclasses.replace(run.evaluation.results, calibration=calibration)
-        run.__dict__["latest"] = dataclasses.replace(run.evaluation, results=results)
+        run.latest = dataclasses.replace(run.evaluation, results=results)
         made.append(run)
     return Contents(Path("synthetic"), made, None, [], [])

@@ -2,14 +2,14 @@
 
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.findings import findings, verdict_counts
-from cliptail_jax.report.forest import Row
+from cliptail_jax.report.forest import ClaimRow
 from cliptail_jax.results.claims import ClaimResult
 
 
 def row(number, text, statistic, higher, lower, verdict):
     compared = dict(text=text, statistic=statistic, higher=higher, lower=lower, by_seed=[(2, 1)])
     claim = ClaimResult(**compared, difference=Estimate(1.0, 0.5, 1.5, 10.0), corrected=verdict)
-    return Row(number, claim, "")
+    return ClaimRow(number, claim, "")
 
 
 ROWS = [

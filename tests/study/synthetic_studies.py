@@ -15,7 +15,7 @@ from cliptail_jax.evaluation.results import evaluation_settings
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import ClassResults, summarize
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.results.evaluation import Evaluation
+from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.directory import finish, is_finished, open_or_resume
@@ -111,11 +111,12 @@ def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyp
     """A run with an evaluation, whose files are not there. Without a `summary`, that of the evaluation is computed."""
     results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups or {})
     summary = summary or summarize(results)
-    evaluation = Evaluation(on, names, summary, results, confusion, results.predictions / confusion.sum())
+    evaluation = ClassEvaluation(on, names, summary, results, confusion, results.predictions / confusion.sum())
     run = Run(Path(name))
     noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
-    run.__dict__ |= dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
-    run.__dict__ |= {"sets": {on: [summary]}, **files}
+    read = dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
+    for name, value in (read | {"sets": {on: [summary]}, **files}).items():
+        setattr(run, name, value)
     return run
 
 

@@ -240,8 +240,8 @@ def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
 
 def test_pictures_leave_out_undefined_slopes_and_an_f50_beyond_all_numbers(tmp_path):
     kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "batch", "clip"))}
-    kinds["batch"].__dict__["bias"] = kinds["batch"].bias | {"slope_pred": Estimate(np.nan)}
-    kinds["clip"].__dict__["odds_line"] = (-5.0, 1e-3)
+    kinds["batch"].bias = kinds["batch"].bias | {"slope_pred": Estimate(np.nan)}
+    kinds["clip"].odds_line = (-5.0, 1e-3)
     path = draw_path(kinds, tuple(kinds), "From SL to CLIP")
     path.savefig(tmp_path / "path.png")
     arrows = [
@@ -260,7 +260,7 @@ def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance
     for run in group.runs:
         end = run.evaluation.results
         half, chance = (dataclasses.replace(end, correct=end.correct // share) for share in (2, 100))
-        run.__dict__["course"] = {2: chance, 4: half, 8: end}
+        run.course = {2: chance, 4: half, 8: end}
     group.runs[0].course[6] = end
     start, last = group.path("odds_acc")
     assert last == pytest.approx((group.mean("top1"), group.value("odds_acc")))

@@ -23,7 +23,7 @@ from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import is_remote, load_array, work_path
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.results.evaluation import Evaluation, RetrievalEvaluation
+from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.evaluations import evaluation_directory
 
@@ -72,11 +72,11 @@ class Entry:
         return name
 
     @property
-    def evaluation(self) -> Evaluation | RetrievalEvaluation:
+    def evaluation(self) -> ClassEvaluation | RetrievalEvaluation:
         """The latest evaluation on the set."""
         return self.opened.evaluated_on(self.set_name)
 
-    def evaluated(self) -> Evaluation:
+    def evaluated(self) -> ClassEvaluation:
         """The latest evaluation on the set. Raises UserError if it has no class frequencies."""
         if not self.evaluation.results.groups:
             raise UserError(
