@@ -1,1 +1,1 @@
-"""Reads the files of runs: runs, their evaluations, groups of runs, and directories of them."""
+"""Reads the files of runs: runs, their evaluations, groups of runs, and directories of them; builds the tables of results."""

@@ -138,9 +138,8 @@ def plain(table: Table, width: int) -> list[str]:
 def in_two_lines(title: str) -> tuple[str, str]:
     """The title, divided between words so that it is as narrow as possible."""
     words = title.split(" ")
-    return min(
-        ((" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words))), key=lambda lines: max(map(len, lines))
-    )
+    divided = ((" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words)))
+    return min(divided, key=lambda lines: max(map(len, lines)))
 
 
 def columns_in(place: str, table: Table) -> list[Column]:

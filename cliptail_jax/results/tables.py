@@ -79,28 +79,23 @@ def table_of_numbers(numbers: RunNumbers) -> Table:
 
 def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
     """A row for each group of runs. `has_claims` is whether there are claims on them."""
-    numbers = run_numbers(groups)
+    numbers, notes = run_numbers(groups), []
     sizes = sorted({len(group.runs) for group in groups})
-    pairs = max((len(group.replicates) for group in groups if group.size > 1), default=0)
-    several = any(len(group.replicates) > 1 for group in groups)
-    notes, about = (
-        [],
-        [f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * several}."],
-    )
     if sizes and sizes[-1] > 1:
         notes.append(f"Means over {' to '.join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))} runs of each kind.")
-    if pairs:
+    for name, means in numbers["means"].items():
+        if note := means["chance_note"]:
+            text = f"{name} is at chance, where a small slope is no robustness: {note}. Claims on it are not tested."
+            notes.append(text)
+    notes += left_out_note(groups, has_claims)
+    several = any(len(group.replicates) > 1 for group in groups)
+    about = [f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * several}."]
+    if pairs := max((len(group.replicates) for group in groups if group.size > 1), default=0):
         about.append(
             f"There {'is 1 mirrored pair' if pairs == 1 else f'are {pairs} mirrored pairs'}: in the second run of a pair, the "
             "order of class frequencies is reversed, so each class is as often rare as frequent. Slopes have fixed effects of "
             "classes."
         )
-    for name, means in numbers["means"].items():
-        if note := means["chance_note"]:
-            notes.append(
-                f"{name} is at chance, where a small slope is no robustness: {note}. Claims on it are not tested."
-            )
-    notes += left_out_note(groups, has_claims)
     return table_of_numbers(numbers)._replace(notes=notes, about=about)
 
 
@@ -135,20 +130,15 @@ CLAIM_COLUMNS = [
 
 def claim_table(claims: Sequence[ClaimResult]) -> Table:
     """A row for each claim."""
-    rows = [
-        Row(
-            claim.text,
-            {column.key: column.value(claim) for column in CLAIM_COLUMNS},
-            claim.change.mark,
-            [*filter(None, (f"{claim.measured}: {claim.compared}", claim.obstacle))],
-        )
-        for claim in claims
-    ]
+    rows = []
+    for claim in claims:
+        cells = {column.key: column.value(claim) for column in CLAIM_COLUMNS}
+        details = [f"{claim.measured}: {claim.compared}", *([claim.obstacle] if claim.obstacle else [])]
+        rows.append(Row(claim.text, cells, claim.change.mark, details))
     notes = [*one_replicate_note(claims), *change_notes(claims)]
-    stated = ["The claims were stated before the first run (claims.json)."] * all(
-        claim.change.mark != CLAIM for claim in claims
-    )
-    return Table("claim", CLAIM_COLUMNS, rows, notes, stated)
+    is_late = any(claim.change.mark == CLAIM for claim in claims)
+    about = [] if is_late else ["The claims were stated before the first run (claims.json)."]
+    return Table("claim", CLAIM_COLUMNS, rows, notes, about)
 
 
 def transfer_table(transfers: Mapping[str, Sequence[Transfer]]) -> Table:

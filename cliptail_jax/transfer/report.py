@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cliptail_jax.datasets.known_sources import TransferSet
+from cliptail_jax.results.tables import score
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.tables import markdown_table, pad_columns
 
@@ -27,7 +28,7 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
         "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
         "images; it is then fitted on these and the training images.",
         "",
-        *table(results, sets, lambda result: f"{result['score']:.1f}"),
+        *table(results, sets, shown_score),
         "",
         "The chosen λ:",
         "",
@@ -55,7 +56,7 @@ def few_shot_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         f"{options['queries']} queries per class, from the images of all splits; nearest class mean by Euclidean distance. Birdsnap "
         "and VOC2007 have no episodes.",
         "",
-        *table(results, sets, lambda result: f"{result['score']:.1f} ± {result['margin']:.1f}"),
+        *table(results, sets, shown_score),
     ]
 
 
@@ -69,7 +70,7 @@ def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         "with the best validation score trains once more, on the validation images and the training images. VOC2007, whose images "
         "show several classes, is left out.",
         "",
-        *table(results, sets, lambda result: f"{result['score']:.1f}"),
+        *table(results, sets, shown_score),
         "",
         "The chosen η and λ:",
         "",
@@ -99,6 +100,10 @@ def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Calla
     models = list(dict.fromkeys(result["model"] for result in results))
     rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
     return markdown_table(pad_columns([["model", *(chosen.name for chosen in sets)], *rows]))
+
+
+def shown_score(result: Transfer) -> str:
+    return score([result]).text
 
 
 def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
