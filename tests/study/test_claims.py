@@ -19,7 +19,6 @@ from cliptail_jax.results.study import Study, by_replicate, read_study, write_st
 from cliptail_jax.results.testing import evaluate_claim, evaluate_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from cliptail_jax.study.configuration import typed_study
-from cliptail_jax.study.run import run_study
 from cliptail_jax.study.stated_claims import changes_of_claims
 from tests.study.synthetic_studies import (
     CLASSES,

@@ -22,7 +22,6 @@ from cliptail_jax.results.tables import claim_table
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.tables import format_number
 from cliptail_jax.study.pictures import draw_path, draw_runs
-from cliptail_jax.study.run import run_study
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
 from cliptail_jax.study.summary import plain_claims
 from tests.study.synthetic_studies import (
