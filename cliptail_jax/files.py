@@ -218,7 +218,7 @@ def decode(text: bytes | str, kind: Any, where: Path | str) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ from tests.fuzz_study import SUMMARY, read_study_directory
         (SUMMARY, {"step": 1, "slope_acc_interval": [1]}, "at `$.slope_acc_interval`"),
         ("transfer/results.jsonl", {"model": "a", "set": "dtd"}, "missing required field `method`"),
         ("transfer/results.jsonl", {"model": "a", "set": "dtd", "method": "x", "score": 1}, "Invalid enum value 'x'"),
-        ("a/metrics.jsonl", {"step": 1, "train/loss": float("inf")}, "Infinity is no JSON"),
+        ("a/metrics.jsonl", {"step": 1, "train/loss": float("inf")}, "Infinity is not valid JSON"),
         ("study.json", functools.reduce(lambda inner, _: [inner], range(900), []), "study.json is damaged"),
     ],
 )

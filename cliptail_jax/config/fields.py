@@ -46,13 +46,13 @@ class Rule:
 
 Positive = Rule(lambda value: value > 0, "must be positive")
 NonNegative = Rule(lambda value: value >= 0, "must not be negative")
-Share = Rule(lambda value: 0 <= value <= 1, "is a share between 0 and 1")
+Share = Rule(lambda value: 0 <= value <= 1, "must be a share between 0 and 1")
 Incidental = "incidental"  # marks fields that change no trained number: a run may be continued with other values
 
 
 def OneOf(*choices: Any) -> Rule:
     """The rule that a value is one of the choices."""
-    return Rule(lambda value: value in choices, f"is one of {', '.join(map(repr, choices))}")
+    return Rule(lambda value: value in choices, f"must be one of {', '.join(map(repr, choices))}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,11 +153,11 @@ def unknown_key(key: str, known: Iterable[str]) -> UserError:
 def type_problem(value: Any, kind: Any) -> str:
     """Why a value is not of type `kind`; '' if it is."""
     if typing.get_origin(kind) is not tuple:
-        return "" if has_type(value, kind) else f"its type is {type_name(kind)}"
+        return "" if has_type(value, kind) else f"it must be of type {type_name(kind)}"
     element, _ = typing.get_args(kind)
     if not isinstance(value, tuple):
-        return f"its type is {type_name(kind)}"
-    return "" if all(has_type(item, element) for item in value) else f"each of its elements is a {type_name(element)}"
+        return f"it must be of type {type_name(kind)}"
+    return "" if all(has_type(item, element) for item in value) else f"each of its elements must be of type {type_name(element)}"
 
 
 def size_problem(value: Any) -> str:

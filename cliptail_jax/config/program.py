@@ -200,4 +200,4 @@ def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
         return UserError(message)
     key, value = found.groups()
     example = f", as in --config.{key}=\"('a', 'b')\"" if isinstance(values[key], tuple) else ""
-    return UserError(f"config key '{key}' is {value!r}; its type is {type(values[key]).__name__}{example}")
+    return UserError(f"config key '{key}' is {value!r}; it must be of type {type(values[key]).__name__}{example}")

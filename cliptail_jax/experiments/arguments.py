@@ -25,7 +25,7 @@ def read_only(arg: str, *known: str) -> Arguments:
 def number(given: Arguments, name: str, default: int) -> int:
     """The value of an argument that is a whole number."""
     if not given.get(name, "0").isdecimal():
-        raise UserError(f"the config argument {name} is '{given[name]}'; it is a whole number")
+        raise UserError(f"the config argument {name} is '{given[name]}'; it must be a whole number")
     return int(given.get(name, default))
 
 
@@ -34,12 +34,12 @@ def real(given: Arguments, name: str, default: float) -> float:
     try:
         return float(Fraction(given.get(name, str(default))))
     except (ValueError, ZeroDivisionError):
-        raise UserError(f"the config argument {name} is '{given[name]}'; it is a number such as 0.25 or 1/4") from None
+        raise UserError(f"the config argument {name} is '{given[name]}'; it must be a number such as 0.25 or 1/4") from None
 
 
 def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:
     """The value of an argument that is one of `choices`; by default the first."""
     value = given.get(name, choices[0])
     if value not in choices:
-        raise UserError(f"the config argument {name} is '{value}'; it is one of {', '.join(choices)}")
+        raise UserError(f"the config argument {name} is '{value}'; it must be one of {', '.join(choices)}")
     return value

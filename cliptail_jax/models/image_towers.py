@@ -133,7 +133,7 @@ def describe_image_tower(image: ImageTower, side: int, *, quick_gelu: bool = Fal
     else:
         hint = did_you_mean(image.name, [*kinds, *architecture_names()])
         raise UserError(
-            f"config key 'model.image.name' is '{image.name}'{hint}; it is one of {', '.join(kinds)}, or a name in "
+            f"config key 'model.image.name' is '{image.name}'{hint}; it must be one of {', '.join(kinds)}, or a name in "
             "cliptail_jax/models/architectures.json"
         )
     check_image_size(vision_cfg, side)

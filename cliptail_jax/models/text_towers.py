@@ -89,7 +89,7 @@ def describe_text_tower(text: TextTower) -> dict[str, Any]:
     names = ("transformer", "bert", *encoder_names())
     if text.name not in names:
         raise UserError(
-            f"config key 'model.text.name' is '{text.name}'{did_you_mean(text.name, names)}; it is one of "
+            f"config key 'model.text.name' is '{text.name}'{did_you_mean(text.name, names)}; it must be one of "
             f"{', '.join(names)}"
         )
     sizes = {"context_length": text.context_length, "vocab_size": text.vocab_size}

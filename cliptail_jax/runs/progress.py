@@ -24,7 +24,7 @@ LEAST_BAR = 6  # columns
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """A run's progress.
 
     Attributes:
         label: names the run.

@@ -82,7 +82,7 @@ def typed_claims(
         if fields["statistic"] not in comparable:
             meant = did_you_mean(fields["statistic"], comparable)
             raise UserError(
-                f"claims.{key}.statistic is '{fields['statistic']}'{meant}; it is one of {', '.join(comparable)}"
+                f"claims.{key}.statistic is '{fields['statistic']}'{meant}; it must be one of {', '.join(comparable)}"
             )
         claim = claims[key] = Claim(**fields)
         if type(claim.margin) not in (int, float) or not 0 <= claim.margin < np.inf:

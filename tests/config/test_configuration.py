@@ -28,13 +28,13 @@ def test_every_preset_of_every_family_is_valid(preset):
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"vocabulary.sampling": "linaer"}, "'vocabulary.sampling' is 'linaer'; it is one of 'uniform', 'linear', 'sqrt'"),
-        ({"eval.sets": (1,)}, r"'eval.sets' is \(1,\); each of its elements is a str"),
+        ({"vocabulary.sampling": "linaer"}, "'vocabulary.sampling' is 'linaer'; it must be one of 'uniform', 'linear', 'sqrt'"),
+        ({"eval.sets": (1,)}, r"'eval.sets' is \(1,\); each of its elements must be of type str"),
         ({"model.image.layers": (1, 0, 1)}, "'model.image.layers' is .*every stage one block or more"),
         ({"batch_size": 0}, "'batch_size' is 0; it must be positive"),
         ({"checkpoint.keep": 1}, "'checkpoint.keep' is 1; it must be 2 or more"),
         ({"data.shift": -1}, "'data.shift' is -1; it must not be negative"),
-        ({"data.fraction": 1.5}, "'data.fraction' is 1.5; it is a share between 0 and 1"),
+        ({"data.fraction": 1.5}, "'data.fraction' is 1.5; it must be a share between 0 and 1"),
         ({"data.crop_scale": (0.9, 0.5)}, "'data.crop_scale' is .* a pair of shares"),
         ({"data.multi_crop.max_blur": 3.0}, "'data.multi_crop.max_blur' is 3.0; it must be between 0 and 2.0 pixels"),
         ({"data.shift": 224}, "data.shift=224 must be smaller than data.image_size=224"),
@@ -53,9 +53,9 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"objective": "contrastive", "eval.confidence": "sigmoid"}, "needs a logit bias, which objective='contrastive' does not"),
         ({"objective": "sigmoid", "contrastive.text_to_image": False}, "leaves out a softmax, which objective='sigmoid'"),
         ({"data.captions.distractors": 0.1}, "class name in a template: set data.captions.template"),
-        ({"data.labels.noise": 1.5}, "'data.labels.noise' is 1.5; it is a share between 0 and 1"),
-        ({"data.captions.distractors": -0.1}, "'data.captions.distractors' is -0.1; it is a share between 0 and 1"),
-        ({"data.captions.distractor_sampling": "sqrt"}, "is 'sqrt'; it is one of 'uniform', 'frequency'"),
+        ({"data.labels.noise": 1.5}, "'data.labels.noise' is 1.5; it must be a share between 0 and 1"),
+        ({"data.captions.distractors": -0.1}, "'data.captions.distractors' is -0.1; it must be a share between 0 and 1"),
+        ({"data.captions.distractor_sampling": "sqrt"}, "is 'sqrt'; it must be one of 'uniform', 'frequency'"),
         ({"objective": "contrastive", "data.labels.noise": 0.1}, "which objective='contrastive' does not train on"),
         ({"data.captions.max_words": 2}, "max_words applies to text fields: name them in data.captions.words"),
         ({"vocabulary.group_size": 100}, "vocabulary.group_size=100 does not divide batch_size=256"),
@@ -111,7 +111,7 @@ def test_a_value_of_another_type_is_named(value):
     config = base_config()
     with config.ignore_type():
         config.batch_size = value
-    with pytest.raises(UserError, match=f"'batch_size' is {value!r}; its type is int"):
+    with pytest.raises(UserError, match=f"'batch_size' is {value!r}; it must be of type int"):
         typed_config(config)
 
 
@@ -128,7 +128,7 @@ def test_how_often_and_where_a_run_writes_is_incidental():
         (["--config=configs/sup.py:data=imagenette"], "unknown data preset 'imagenette' (did you mean imagenet64 or"),
         (["--config=configs/sup.py:dat=glyphs"], "unknown config argument 'dat'"),
         (["--config=configs/clip.py:data=glyphs,sets=a:val,b:val"], "'b:val' has no value; join several values of one"),
-        (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it is a whole number"),
+        (["--config=configs/sup.py:batch_size=many"], "batch_size is 'many'; it must be a whole number"),
         (["--config", "configs/sup.py", "--config.batch_sise=1"], "did you mean batch_size"),
         (["--config=configs/sup.py", "--config.optimzer.learning_rate=1"], "did you mean optimizer.learning_rate"),
         (["--config=configs/sup.py", "--config.optimizer.momentum=0.5"], "did you mean optimizer.sgd.momentum or"),
@@ -167,7 +167,7 @@ def test_a_config_file_that_fails_is_explained(code, complaint, tmp_path):
 def test_a_flag_of_another_type_is_explained():
     values = dict(flatten(base_config()))
     message = "flag --config.batch_size=many: invalid literal for int() with base 10: 'many'"
-    assert str(flag_error(message, values)) == "config key 'batch_size' is 'many'; its type is int"
+    assert str(flag_error(message, values)) == "config key 'batch_size' is 'many'; it must be of type int"
     assert str(flag_error("Unknown command line flag 'x'", values)) == "Unknown command line flag 'x'"
 
 

@@ -212,7 +212,7 @@ def test_example_classes_stand_from_frequent_to_rare_with_the_first_runs_frequen
         ("scale", "run group x", ("run_0", "SL", "nan"), "line 2: x is nan; on a logarithmic axis it is a number from"),
         ("scale", "run group x", ("run_0", "SL", "0"), "line 2: x is 0; on a logarithmic axis it is a number from 1e-"),
         ("diversity", "run group x", ("run_0", "SL", "-inf"), "line 2: x is -inf; on the axis it is a number from -1e"),
-        ("captions_vocabulary", "run group head", ("run_0", "SL", "soft"), "head is 'soft'; it is one of random"),
+        ("captions_vocabulary", "run group head", ("run_0", "SL", "soft"), "head is 'soft'; it must be one of random"),
         ("trimmed_tail", "run group", ("run_0", "SL"), "none of the runs was trained on a trimmed tail"),
         ("transfer", "run model label", ("run_0", "dino", "DINO"), "has no results by probe"),
         ("accuracy_by_frequency", "run label", ("run_0", "CLIP"), "data set 'birds' is not prepared"),

@@ -134,7 +134,7 @@ def test_a_given_head_is_kept_if_it_is_as_wide_as_the_features():
         ("modified_resnet", 32, {"image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 128"),
         ("ViT-L-14", 32, {}, r"data\.image_size: 32 is not divisible by 14"),
         ("ViT-B-32-quickgelu", 32, {}, "ViT-B-32-quickgelu has QuickGELU: set model.activation='quick_gelu'"),
-        ("vitamin", 32, {}, r"'model.image.name' is 'vitamin' \(did you mean .*; it is one of .*, or a name in"),
+        ("vitamin", 32, {}, r"'model.image.name' is 'vitamin' \(did you mean .*; it must be one of .*, or a name in"),
         ("vit", 32, {"text__name": "roberta"}, r"'model.text.name' is 'roberta' \(did you mean roberta-base"),
         ("vit", 32, {"text__name": "roberta-base", "text__context_length": 514}, "514 is more than the 513 positions"),
     ],

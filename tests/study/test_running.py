@@ -175,7 +175,7 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"runs.b.eval.sets": ()}, "run 'b': eval.sets is empty"),
         (
             {"claims.c.statistic": "corr_accuracy"},
-            "claims.c.statistic is 'corr_accuracy' .did you mean corr_acc.*; it is one of top1, odds_",
+            "claims.c.statistic is 'corr_accuracy' .did you mean corr_acc.*; it must be one of top1, odds_",
         ),
         ({"claims.c.statistic": "probe"}, "claims.c is on linear probes: the study needs a transfer"),
         ({"claims.c.higher": "z"}, "claims.c names the run 'z'; the study has a, b"),

@@ -64,7 +64,7 @@ def test_an_unknown_transfer_set_is_an_error(name, message):
     [
         ("methods", ("prob",), r"methods has 'prob' \(did you mean probe\?\): there are probe, few_shot, finetune"),
         ("sets", (), "sets is empty"),
-        ("sets", (10,), r"'sets' is \(10,\); each of its elements is a str"),
+        ("sets", (10,), r"'sets' is \(10,\); each of its elements must be of type str"),
         ("few_shot.shots", 0, "'few_shot.shots' is 0; it must be positive"),
         ("finetune.learning_rates", (0.1, 0.0), "'finetune.learning_rates' is .* each"),
         ("finetune.weight_decays", (), "'finetune.weight_decays' is .* each"),

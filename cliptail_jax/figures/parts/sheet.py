@@ -45,7 +45,7 @@ class Entry:
     def check_one_of(self, column: str, names: Collection[str]) -> None:
         """Raise UserError if the cell in a column is not one of `names`."""
         if self[column] not in names:
-            raise UserError(f"{self.where}: {column} is '{self[column]}'; it is one of {', '.join(names)}")
+            raise UserError(f"{self.where}: {column} is '{self[column]}'; it must be one of {', '.join(names)}")
 
     def path(self, column: str) -> Path:
         cell = self[column]

@@ -122,7 +122,7 @@ def test_a_list_of_published_models_stands_in_one_config():
     assert "EVA02-E-14-plus/laion2b_s9b_b144k" in today.eval.models and today.eval.sets == ("imagenet",)
     with pytest.raises(UserError, match="unknown config argument 'modle'"):
         zero_shot.get_config("modle=a")
-    with pytest.raises(UserError, match="the config argument list is 'tomorrow'; it is one of study, today"):
+    with pytest.raises(UserError, match="the config argument list is 'tomorrow'; it must be one of study, today"):
         zero_shot_all.get_config("list=tomorrow")
 
 
