@@ -48,7 +48,7 @@ from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E4
 from cliptail_jax.training.objective import Objective  # noqa: E402
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
-MOST_RECORDS, MOST_CLASSES = 10**12, 10**6
+MAX_RECORDS, MAX_CLASSES = 10**12, 10**6
 MakeObjective = Callable[[Changes], Objective]
 
 
@@ -160,8 +160,8 @@ def measure(make: MakeObjective) -> MeasuredStep:
 if __name__ == "__main__":
     flags.DEFINE_list("on", ["v5e-8"], "TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8")
     flags.DEFINE_integer("slices", 1, "Number of TPU slices of each", lower_bound=1)
-    flags.DEFINE_integer("records", 0, "Number of training records, without the data set", 0, MOST_RECORDS)
-    flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", 0, MOST_CLASSES)
+    flags.DEFINE_integer("records", 0, "Number of training records, without the data set", 0, MAX_RECORDS)
+    flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", 0, MAX_CLASSES)
     flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
     flags.DEFINE_bool(
         "search", False, "Find the largest batch that fits, and the changes with which the config's batch fits"

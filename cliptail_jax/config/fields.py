@@ -157,7 +157,11 @@ def type_problem(value: Any, kind: Any) -> str:
     element, _ = typing.get_args(kind)
     if not isinstance(value, tuple):
         return f"it must be of type {type_name(kind)}"
-    return "" if all(has_type(item, element) for item in value) else f"each of its elements must be of type {type_name(element)}"
+    return (
+        ""
+        if all(has_type(item, element) for item in value)
+        else f"each of its elements must be of type {type_name(element)}"
+    )
 
 
 def size_problem(value: Any) -> str:

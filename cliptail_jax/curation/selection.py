@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from cliptail_jax.errors import UserError
 
-LARGEST = 10  # classes that lose records where a fixed number of records must include every class
+LARGEST_CLASSES = 10  # classes that lose records where a fixed number of records must include every class
 
 Indices = Int[np.ndarray, " index"]
 
@@ -79,17 +79,17 @@ def sample(
 def without(kept: Indices, labels: Int[np.ndarray, " row"], num_classes: int, number: int) -> Int[np.ndarray, " fewer"]:
     """The kept rows except the last `number` of the ten largest classes; every class keeps a row."""
     frequency = np.bincount(labels[kept], minlength=num_classes)
-    largest = np.argsort(-frequency, kind="stable")[:LARGEST]
+    largest = np.argsort(-frequency, kind="stable")[:LARGEST_CLASSES]
     _, first = np.unique(labels[kept], return_index=True)
     may_go = np.isin(labels[kept], largest)
     may_go[first] = False
-    gone = np.flatnonzero(may_go)[::-1][:number]
-    if len(gone) < number:
+    lost = np.flatnonzero(may_go)[::-1][:number]
+    if len(lost) < number:
         classes = len(np.unique(labels))
         raise UserError(
             f"data.keep_all_classes: data.n={len(kept)} is too small for a record of each of {classes} classes"
         )
-    return np.delete(kept, gone)
+    return np.delete(kept, lost)
 
 
 def trim_tail(labels: Int[np.ndarray, " row"], num_classes: int, classes: int, shots: int, seed: int) -> Indices:

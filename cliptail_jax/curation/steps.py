@@ -106,9 +106,9 @@ def leave_out_unlabelled(selection: Selection, data: Data) -> Selection:
 def remove_concepts(selection: Selection, data: Data) -> Selection:
     if not data.removed.classes:
         return selection
-    gone = rows_of_concepts(selection.rows, data.removed, data.class_match)[selection.kept]
-    note = f"{np.sum(gone):,} of {len(gone):,} records removed for {len(data.removed.classes)} classes"
-    return selection.keep(~gone).note(note)
+    named = rows_of_concepts(selection.rows, data.removed, data.class_match)[selection.kept]
+    note = f"{np.sum(named):,} of {len(named):,} records removed for {len(data.removed.classes)} classes"
+    return selection.keep(~named).note(note)
 
 
 def hold_out(selection: Selection, data: Data) -> Selection:

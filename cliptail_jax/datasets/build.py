@@ -112,10 +112,10 @@ def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
 
 def check_reencoding(folder: pathlib.Path, options: dict[str, str | bool]) -> None:
     """Raises UserError if a built set's images are not encoded with the given options."""
-    asked = read_reencoding(options.get("short_side", ""), options.get("quality", ""))
-    if asked and encoding(folder) != dataclasses.asdict(asked):
+    reencoding = read_reencoding(options.get("short_side", ""), options.get("quality", ""))
+    if reencoding and encoding(folder) != dataclasses.asdict(reencoding):
         raise UserError(
-            f"{folder} exists without --short_side={asked.short_side} --quality={asked.quality}: remove it, or build into "
+            f"{folder} exists without --short_side={reencoding.short_side} --quality={reencoding.quality}: remove it, or build into "
             "another --data_dir"
         )
 

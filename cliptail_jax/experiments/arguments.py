@@ -34,7 +34,9 @@ def real(given: Arguments, name: str, default: float) -> float:
     try:
         return float(Fraction(given.get(name, str(default))))
     except (ValueError, ZeroDivisionError):
-        raise UserError(f"the config argument {name} is '{given[name]}'; it must be a number such as 0.25 or 1/4") from None
+        raise UserError(
+            f"the config argument {name} is '{given[name]}'; it must be a number such as 0.25 or 1/4"
+        ) from None
 
 
 def choice(given: Arguments, name: str, choices: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Float
 
-LONGEST = 1024  # tokens; the float32 scores of a head then take 4 MB on the chip
+MAX_TOKENS = 1024  # tokens; the float32 scores of a head then take 4 MB on the chip
 ON_CHIP = 64 * 2**20  # bytes that a kernel may use there
 MASKED = -1e30  # a score whose exp is 0
 
@@ -27,7 +27,7 @@ Projections = Float[Array, "batch length three_widths"]  # queries, keys and val
 def runs_here(length: int) -> bool:
     """Whether this function is compiled for TPUs, which it states by its mesh, and the kernel has room for so many tokens."""
     device = jax.sharding.get_abstract_mesh().abstract_device
-    return device is not None and device.platform == "tpu" and length <= LONGEST
+    return device is not None and device.platform == "tpu" and length <= MAX_TOKENS
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -9,7 +9,7 @@ from cliptail_jax.models.attention import States, attend
 from cliptail_jax.models.attention_kernel import Projections
 
 AMPERE = 8.0  # the lowest compute capability that cuDNN's attention supports
-WIDEST = 128  # channels of a head on all such GPUs
+MAX_HEAD_WIDTH = 128  # channels of a head on all such GPUs
 
 
 def runs_here(projections: Projections, heads: int) -> bool:
@@ -20,7 +20,7 @@ def runs_here(projections: Projections, heads: int) -> bool:
     # There are none where a plan is made.
     capabilities = [gpu.compute_capability for gpu in jax.local_devices() if gpu.platform == "gpu"]
     recent = all(of[:1].isdigit() and float(of) >= AMPERE for of in capabilities)  # AMD's are names such as gfx90a
-    return recent and width <= WIDEST and width % 8 == 0 and is_installed()
+    return recent and width <= MAX_HEAD_WIDTH and width % 8 == 0 and is_installed()
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from cliptail_jax.training.state import DeviceBatch
 
 TOKENIZER_FILE = "tokenizer.json"
 TILE = 16  # a TPU stores, and computes with, this number of bfloat16 tokens together
-AT_ONCE = 1024  # captions
+CAPTIONS_AT_ONCE = 1024  # captions
 Tokenize = Callable[[Sequence[str]], Int32[np.ndarray, "batch context"]]
 
 
@@ -196,8 +196,8 @@ def longest_caption(variant: Variant, tokenizer: Tokenize) -> int:
     """
     longest, context = 0, tokenizer([""]).shape[1]
     for captions in caption_chunks(variant):
-        for start in range(0, len(captions), AT_ONCE):
-            ids = tokenizer(list(dict.fromkeys(captions[start : start + AT_ONCE])))
+        for start in range(0, len(captions), CAPTIONS_AT_ONCE):
+            ids = tokenizer(list(dict.fromkeys(captions[start : start + CAPTIONS_AT_ONCE])))
             longest = max(longest, int(ids.argmax(-1).max()) + 1)
             if (cut := -(-longest // TILE) * TILE) >= context:
                 return context

@@ -26,7 +26,7 @@ OUT_OF_MEMORY = re.compile(
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
 CACHE = "plans"  # in the user's cache
 FORMAT = 5  # to be incremented when other things are read from programs
-LARGEST = 20  # the number of operations of a program that are kept, those that move most bytes
+OPERATIONS_KEPT = 20  # the number of operations of a program that are kept, those that move most bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _largest(
 ) -> tuple[tuple[str, str, int, int], ...]:
     """The operations that move most bytes, summed over those of equal kind, origin and result."""
     moved, without = _by_operation(traffic), _by_operation(uncached)
-    ranked = sorted(without, key=without.get, reverse=True)[:LARGEST]
+    ranked = sorted(without, key=without.get, reverse=True)[:OPERATIONS_KEPT]
     return tuple((*key, moved.get(key, 0), without[key]) for key in ranked)
 
 

@@ -10,7 +10,7 @@ from cliptail_jax.runs.console import log_line
 
 PREFIX = "hf-hub:"
 REMEMBERED = 300.0  # seconds for which it is remembered whether the Hub can be reached
-_asked: tuple[float, bool] | None = None  # when it was last asked, and whether it answered
+_last_contact: tuple[float, bool] | None = None  # when it was last asked, and whether it answered
 
 
 def answers() -> bool:
@@ -18,10 +18,10 @@ def answers() -> bool:
 
     Without it, huggingface_hub would try for 24 seconds to fetch each file that is not in its cache.
     """
-    global _asked
-    if _asked is None or time.monotonic() - _asked[0] > REMEMBERED:
-        _asked = time.monotonic(), _answers_now()
-    return _asked[1]
+    global _last_contact
+    if _last_contact is None or time.monotonic() - _last_contact[0] > REMEMBERED:
+        _last_contact = time.monotonic(), _answers_now()
+    return _last_contact[1]
 
 
 def _answers_now() -> bool:

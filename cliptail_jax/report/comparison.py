@@ -16,8 +16,8 @@ from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run, directory_name
 
-MOST_FREQUENT = 6  # so many wrong predictions of each class are kept
-MOST_FREQUENCIES = 4  # columns
+MAX_WRONG_PREDICTIONS = 6  # so many wrong predictions of each class are kept
+MAX_FREQUENCY_COLUMNS = 4  # columns
 Owner = tuple[str, str]  # a run, by its kind and seed
 
 
@@ -85,7 +85,7 @@ class ComparedRuns:
                     key = evaluation.frequency.tobytes()
                     owners.setdefault(key, []).append((kind.name, seed))
                     vectors[key] = evaluation.frequency
-        if len(vectors) > MOST_FREQUENCIES:
+        if len(vectors) > MAX_FREQUENCY_COLUMNS:
             return {
                 "fewest images": np.min(list(vectors.values()), 0),
                 "most images": np.max(list(vectors.values()), 0),
@@ -190,7 +190,7 @@ def wrong_predictions(confusion: Integer[np.ndarray, "class label"]) -> list[lis
     """The most frequent wrong predictions of each class and their numbers, most frequent first."""
     wrong = confusion.astype(np.int64)
     np.fill_diagonal(wrong, 0)
-    most = np.argsort(-wrong, axis=1, kind="stable")[:, :MOST_FREQUENT]
+    most = np.argsort(-wrong, axis=1, kind="stable")[:, :MAX_WRONG_PREDICTIONS]
     return [[(int(j), int(row[j])) for j in of_class if row[j]] for of_class, row in zip(most, wrong)]
 
 

@@ -23,11 +23,11 @@ from cliptail_jax.report.training_images import (
 )
 from cliptail_jax.results.run import Run
 
-EACH = 4  # images of each class
-MOST = 10_500_000  # bytes of all images
-MOST_OF_CLASS = 28_000  # bytes of those of a class, on average
-MOST_OF_SPRITE = 4000  # images of a class: WebP files have at most 16,383 pixels a side
-LEAST = 500  # bytes that an image takes
+IMAGES_PER_CLASS = 4  # by default
+MAX_PAGE_BYTES = 10_500_000  # bytes of all images
+MAX_CLASS_BYTES = 28_000  # bytes of those of a class, on average
+MAX_SPRITE_IMAGES = 4000  # images of a class: WebP files have at most 16,383 pixels a side
+MIN_IMAGE_BYTES = 500  # bytes that an image takes
 Found = TypeVar("Found")
 Part = dict[str, Any]  # the training images or the test images; `classes` has a list of JSON values for each class
 Problems = dict[str, dict[Owner, None]]  # the runs of each
@@ -53,8 +53,8 @@ def page_images(comparison: ComparedRuns, each: int, every: bool = False) -> Pag
     if not (each and comparison.evaluated):
         return PageImages(None, [])
     notes: list[str] = []
-    most = min(MOST, MOST_OF_CLASS * comparison.classes)
-    number = min(each, most // (LEAST * comparison.classes))
+    most = min(MAX_PAGE_BYTES, MAX_CLASS_BYTES * comparison.classes)
+    number = min(each, most // (MIN_IMAGE_BYTES * comparison.classes))
     parts: dict[str, Part | None] = {}
     if number:
         parts = {
@@ -62,7 +62,7 @@ def page_images(comparison: ComparedRuns, each: int, every: bool = False) -> Pag
             "test": test_images(comparison, number, notes, every),
         }
         open_once.cache_clear()
-        number = fitting(parts.values(), number, most)
+        number = number_that_fit(parts.values(), number, most)
     for part in filter(None, parts.values()):
         part["classes"] = [of_class[:number] for of_class in part["classes"]]
     if number < each:
@@ -150,7 +150,7 @@ def test_images(comparison: ComparedRuns, each: int, notes: list[str], every: bo
     if every:
         part["every"] = []
         for label in range(comparison.classes):
-            of_class = np.flatnonzero(known & (labels == label))[:MOST_OF_SPRITE]
+            of_class = np.flatnonzero(known & (labels == label))[:MAX_SPRITE_IMAGES]
             encoded = first.encoded(first.records[of_class].tolist())
             part["every"].append([*sprite(encoded), of_runs[:, of_class].T.tolist()])
     return part
@@ -198,7 +198,7 @@ def shared_labels(comparison: ComparedRuns, names: Sequence[str]) -> Int[np.ndar
     return np.array([place.get(name, UNKNOWN) for name in names])
 
 
-def fitting(parts: Iterable[Part | None], number: int, most: int) -> int:
+def number_that_fit(parts: Iterable[Part | None], number: int, most: int) -> int:
     """The number of images of each class, at most `number`, that fit into the bytes."""
     size = 0
     for rank in range(number):

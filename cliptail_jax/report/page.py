@@ -21,7 +21,7 @@ from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
-from cliptail_jax.report.images import EACH, PageImages, page_images
+from cliptail_jax.report.images import IMAGES_PER_CLASS, PageImages, page_images
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
@@ -54,7 +54,7 @@ def write_page(
     output: Path | None = None,
     title: str = "",
     failures: Mapping[str, str] | None = None,
-    images: int = EACH,
+    images: int = IMAGES_PER_CLASS,
     every_image: bool = False,
     runs: Sequence[str] = EVERY,
     overwrite: bool = False,
@@ -151,7 +151,7 @@ def render(
         columns["differences"] = pairs.HEADER, differences
     return environment.get_template("page.html").render(
         title=" and ".join(titles),
-        asked=sentence(comparison, configs),
+        subject=sentence(comparison, configs),
         counts=verdict_counts(rows) if rows else "",
         findings=found,
         untested=untested,
@@ -166,7 +166,7 @@ def render(
         several_studies=any(row.study for row in rows),
         address_of=address_of,
         has_differences=bool(differences),
-        most_compared=pairs.MOST,
+        most_compared=pairs.MAX_KINDS,
         svg_width=forest.WIDTH,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},

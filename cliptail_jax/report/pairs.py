@@ -12,7 +12,7 @@ from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.testing import compare
 
-MOST = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
+MAX_KINDS = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
 HEADER = ["a", "b", "measure", "difference", "low", "high"]
 
 
@@ -24,9 +24,9 @@ def pair_measures() -> list[Measure]:
 def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
     """The difference a − b of each two kinds in each measure with its 95 % interval, as rows of HEADER.
 
-    A measure that cannot be compared between two kinds has no row. Beyond MOST kinds there are none.
+    A measure that cannot be compared between two kinds has no row. Beyond MAX_KINDS kinds there are none.
     """
-    if len(kinds) > MOST:
+    if len(kinds) > MAX_KINDS:
         return []
     replicates = finished_replicates(kinds)
     rows = []

@@ -33,7 +33,7 @@ from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, wrong_pr
 from cliptail_jax.results.run import Run
 
 CurvePoint = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
-LONGEST = 100  # points of a learning curve
+MAX_CURVE_POINTS = 100  # points of a learning curve
 MARKED = 6  # so many points of a learning curve have the marker of its kind
 UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn on a logarithmic axis
 SELECTING = "pan,box_zoom,wheel_zoom,box_select,lasso_select,tap,reset,save"
@@ -304,13 +304,13 @@ class Plots:
     def _curve(
         self, name: str, label: str, points_of: Callable[[Run], Sequence[CurvePoint]], over: str = "training step"
     ) -> None:
-        """A line for each run, thinned out to LONGEST points, with the marker of its kind at some of them, or the only one."""
+        """A line for each run, thinned out to MAX_CURVE_POINTS points, with the marker of its kind at some of them, or the only one."""
         curves = []
         for number, kind in enumerate(self._comparison.kinds):
             for run in kind.runs:
                 points = [(x, y) for x, y in points_of(run) if y is not None and math.isfinite(y)]
                 if points:
-                    curves.append((number, kind, run, [points[i] for i in evenly(len(points), LONGEST)]))
+                    curves.append((number, kind, run, [points[i] for i in evenly(len(points), MAX_CURVE_POINTS)]))
         if not curves:
             return
         plot = self._figure(name, f"{label} by {over}, a line with markers for each run.", height=340)

@@ -16,7 +16,7 @@ from cliptail_jax.metrics.groups import evenly
 from cliptail_jax.report.thumbnails import check_built, thumbnails
 from cliptail_jax.results.run import Run
 
-LONGEST = 200  # characters of a caption that are shown
+MAX_CAPTION_CHARACTERS = 200  # characters of a caption that are shown
 # Runs have the same few sources, which may have millions of texts: who writes a page calls `open_once.cache_clear()` then.
 open_once = functools.lru_cache(maxsize=2)(open_splits)
 
@@ -134,4 +134,4 @@ def source_of(values: str) -> str:
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_CAPTION_CHARACTERS else text[: MAX_CAPTION_CHARACTERS - 1] + "…"

@@ -36,10 +36,10 @@ def sole_writer(workdir: Path) -> Iterator[None]:
     Raises InUseError with the owner's process if another program has the lock.
     """
     refusal, holder = "", "another process"
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         if jax.process_index() == 0:
             try:
-                held.enter_context((_object if is_remote(workdir) else _file)(workdir / FILE))
+                stack.enter_context((_object if is_remote(workdir) else _file)(workdir / FILE))
             except InUseError as error:
                 refusal, holder = str(error), error.holder
         if broadcast_from_first(bool(refusal)):

@@ -19,7 +19,7 @@ from cliptail_jax.runs.console import log_line
 BETWEEN_LINES, BETWEEN_BARS = 60.0, 0.5  # seconds
 WINDOW = 60  # times over which the speed is measured
 SENT = "\x1e"  # the first character of a line by which a process of a study sends its progress to the program
-LEAST_BAR = 6  # columns
+MIN_BAR_COLUMNS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Display:
         if (bar := self._bars.get(progress.label)) is None:
             bar = tqdm(total=progress.total, leave=False, dynamic_ncols=True, bar_format="{desc}")
             self._bars[progress.label] = bar
-        columns = (bar.format_dict["ncols"] or 80) - len(progress.text) - LEAST_BAR - len(" || ")
+        columns = (bar.format_dict["ncols"] or 80) - len(progress.text) - MIN_BAR_COLUMNS - len(" || ")
         label = shortened(progress.label, columns).replace("{", "{{").replace("}", "}}")
         bar.bar_format, bar.n = f"{label} |{{bar}}| {progress.text}", progress.step or 0
         bar.refresh()

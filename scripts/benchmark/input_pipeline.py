@@ -35,7 +35,7 @@ from cliptail_jax.input.pipeline import evaluation_batches, num_steps_per_epoch,
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import random_crop
 
-MOST_FILES = 2000
+MAX_FILES = 2000
 MANY = 10**9  # steps: a measurement ends after some seconds
 WARM_UP = 6  # batches: more than are loaded ahead
 Batches = Iterator[int]  # the sizes of batches that are loaded
@@ -49,7 +49,7 @@ class Folder:
     split, wnids = "train", None
 
     def __init__(self, root: Path, enlarge: tuple[int, int] | None):
-        files = read_images(root, MOST_FILES)
+        files = read_images(root, MAX_FILES)
         self.name = str(root)
         self.class_names = tuple(sorted({file.parent.name for file in files}))
         labels = [self.class_names.index(file.parent.name) for file in files]

@@ -88,8 +88,8 @@ def test_styles_vary_over_their_whole_range_and_stay_inside():
     ranges = {
         "size": ([style.size for style in styles], EXTENT.smallest, EXTENT.largest),
         "shift": (np.ravel([style.shift for style in styles]), -EXTENT.most_shift, EXTENT.most_shift),
-        "rotation": ([style.rotation for style in styles], -drawing.MOST_ROTATION, drawing.MOST_ROTATION),
-        "noise": ([style.noise for style in styles], 0, drawing.MOST_NOISE),
+        "rotation": ([style.rotation for style in styles], -drawing.MAX_ROTATION, drawing.MAX_ROTATION),
+        "noise": ([style.noise for style in styles], 0, drawing.MAX_NOISE),
     }
     for values, low, high in ranges.values():
         assert low <= min(values) < low + 0.05 * (high - low)
@@ -132,7 +132,7 @@ def test_noise_has_the_styles_standard_deviation():
 
 
 def test_texts_have_one_or_two_attributes_of_the_style():
-    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, drawing.MOST_NOISE)
+    style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, drawing.MAX_NOISE)
     drawn = [tags("α", style, np.random.default_rng(seed)).split(", ") for seed in range(100)]
     assert {len(some) for some in drawn} == {1, 2}
     assert all(set(some) <= {"greek", "bold", "oblique", "yellow"} for some in drawn)
@@ -189,9 +189,9 @@ def test_similarity_is_one_of_the_plainest_picture_and_falls_to_zero():
     assert drawing.similarity(plain, EXTENT) == 1
     edge = EXTENT.most_shift
     for size, sign in ((smallest, 1), (largest, -1)):
-        most = dict(shift=(sign * edge, -sign * edge), rotation=sign * drawing.MOST_ROTATION, noise=drawing.MOST_NOISE)
+        most = dict(shift=(sign * edge, -sign * edge), rotation=sign * drawing.MAX_ROTATION, noise=drawing.MAX_NOISE)
         assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **most), EXTENT) == pytest.approx(0)
-    noisy = dataclasses.replace(plain, noise=drawing.MOST_NOISE / 2)
+    noisy = dataclasses.replace(plain, noise=drawing.MAX_NOISE / 2)
     assert drawing.similarity(noisy, EXTENT) == pytest.approx(7 / 8)
 
 

@@ -171,7 +171,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
     assert data["pair"] == ["kind 1", "kind 0"]  # without claims, the last and the first
-    assert len(text.encode()) < 2e6  # and with images of MOST bytes at most, see test_page_images.py
+    assert len(text.encode()) < 2e6  # and with images of MAX_PAGE_BYTES at most, see test_page_images.py
 
 
 def test_wrong_arguments_of_report_are_one_line_each(study_directory, tmp_path, capsys):

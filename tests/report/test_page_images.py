@@ -223,13 +223,13 @@ def test_another_evaluation_set_than_that_of_the_evaluation_is_not_shown(study, 
 
 def test_there_are_fewer_images_where_they_would_take_too_much_space(pictured_study, monkeypatch):
     sizes = [len(json.dumps(images_of(pictured_study, each).data)) for each in (1, 2, 4)]
-    monkeypatch.setattr(images, "MOST", sizes[1])
+    monkeypatch.setattr(images, "MAX_PAGE_BYTES", sizes[1])
     found = images_of(pictured_study)
     assert {len(of_class) for of_class in found.data["test"]["classes"]} <= {2}
     assert len(json.dumps(found.data)) <= sizes[1] < sizes[2]
     assert found.notes == [
         "The page would be too large with 4 training and 4 test images of 12 classes: it has 2 and 2 instead of 4 and 4."
     ]
-    monkeypatch.setattr(images, "MOST", 1000)
+    monkeypatch.setattr(images, "MAX_PAGE_BYTES", 1000)
     found = images_of(pictured_study)
     assert found.data is None and "it has none" in found.notes[0]

@@ -141,7 +141,11 @@ def test_the_template_for_ones_own_study_is_a_study(tmp_path):
     "family, arguments, complaint",
     [
         (clip, "data=laionet,head=clip", "unknown config argument 'head'; there are data, .*batch_composition"),
-        (clip, "data=laionet,text=bert", "config argument text is 'bert'; it must be one of random, init, frozen, roberta"),
+        (
+            clip,
+            "data=laionet,text=bert",
+            "config argument text is 'bert'; it must be one of random, init, frozen, roberta",
+        ),
         (sup, "data=laionet,sampling=linear", "sampling is for a sampled vocabulary: give its size, as vocabulary=50"),
         (sup, "data=laionet,tail_classes=0,tail_shots=1", "config argument tail_shots is for the tail_classes"),
         (sup, "data=laionet,n=1,n=2", "config argument n is given twice"),

@@ -46,10 +46,10 @@ class Extent:
 
 
 # What else makes the pictures difficult. Angles in degrees, levels in 0..255.
-MOST_ROTATION = 15.0
-LEAST_CONTRAST = 60.0  # the ink's luminance above the ground's
+MAX_ROTATION = 15.0
+MIN_CONTRAST = 60.0  # the ink's luminance above the ground's
 COLOUR_JITTER = 20.0
-MOST_NOISE = 50.0  # standard deviation
+MAX_NOISE = 50.0  # standard deviation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ def colour_pairs() -> list[tuple[str, str]]:
     """The pairs of a brighter ink and a ground with sufficient contrast (luminance of Rec. 601)."""
     luminance = {name: float(np.dot(rgb, (0.299, 0.587, 0.114))) for name, rgb in COLOURS.items()}
     pairs = itertools.product(COLOURS, repeat=2)
-    return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= LEAST_CONTRAST]
+    return [(ink, ground) for ink, ground in pairs if luminance[ink] - luminance[ground] >= MIN_CONTRAST]
 
 
 def draw_style(rng: np.random.Generator, split: str, extent: Extent) -> Style:
@@ -89,8 +89,8 @@ def draw_style(rng: np.random.Generator, split: str, extent: Extent) -> Style:
         ground=ground,
         size=float(rng.uniform(extent.smallest, extent.largest)),
         shift=(float(shift[0]), float(shift[1])),
-        rotation=MOST_ROTATION * (2 * rng.random() - 1),
-        noise=MOST_NOISE * rng.random(),
+        rotation=MAX_ROTATION * (2 * rng.random() - 1),
+        noise=MAX_NOISE * rng.random(),
     )
 
 
@@ -103,8 +103,8 @@ def similarity(style: Style, extent: Extent) -> float:
     far = (
         abs(2 * style.size - extent.smallest - extent.largest) / (extent.largest - extent.smallest),
         sum(map(abs, style.shift)) / (2 * extent.most_shift),
-        abs(style.rotation) / MOST_ROTATION,
-        style.noise / MOST_NOISE,
+        abs(style.rotation) / MAX_ROTATION,
+        style.noise / MAX_NOISE,
     )
     return 1 - sum(far) / len(far)
 

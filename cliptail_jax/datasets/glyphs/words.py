@@ -3,7 +3,7 @@
 import numpy as np
 
 from cliptail_jax.datasets.glyphs.characters import script
-from cliptail_jax.datasets.glyphs.drawing import MOST_NOISE, Extent, Style
+from cliptail_jax.datasets.glyphs.drawing import MAX_NOISE, Extent, Style
 
 OFF_CENTRE_PIXELS = 1.5
 UPRIGHT_DEGREES = 5
@@ -39,7 +39,7 @@ def rotation_word(rotation: float) -> str:
 def description(subject: str, style: Style, extent: Extent, rng: np.random.Generator) -> str:
     """A sentence about the subject with one or two attributes of the style, for the same reason as in `tags`."""
     face = style.face
-    surface = "grainy" if style.noise > MOST_NOISE / 2 else "smooth"
+    surface = "grainy" if style.noise > MAX_NOISE / 2 else "smooth"
     style_words = [
         size_word(style.size, extent),
         style.ink,

@@ -25,7 +25,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.host.cores import usable_cores
 
 VOCABULARY = "icons"
-LARGEST = 1024
+MAX_SIZE = 1024
 CHUNK = 64  # drawings that a worker renders at a time
 SPLITS = ("train", "validation", "test", MARKS)
 TEXTS = ("name", "style", "set", "title", "license", "author", "palette", "filename")
@@ -38,7 +38,7 @@ class Icons(StreamingBuilder):
     ANY_CONFIG = True
     OPTIONS = {
         "raw": "iconify-json-2.2.535.tgz, from: npm pack @iconify/json@2.2.535",
-        "size": f"the images' width and height, 1 to {LARGEST} pixels; default: 32",
+        "size": f"the images' width and height, 1 to {MAX_SIZE} pixels; default: 32",
         "licenses": "only sets of these licenses, as A,B,...: SPDX's names, also without the version (CC-BY); default: all, "
         "since each allows derived works",
     }
@@ -159,8 +159,8 @@ def texts_of(found: IconSet, name: str) -> dict[str, str]:
 
 
 def read_size(size: str | int) -> int:
-    if not re.fullmatch("[0-9]{1,4}", str(size)) or not 1 <= int(size) <= LARGEST:
-        raise UserError(f"--size={size} is not a number of pixels from 1 to {LARGEST}")
+    if not re.fullmatch("[0-9]{1,4}", str(size)) or not 1 <= int(size) <= MAX_SIZE:
+        raise UserError(f"--size={size} is not a number of pixels from 1 to {MAX_SIZE}")
     return int(size)
 
 

@@ -35,7 +35,7 @@ def _pattern(where: str) -> re.Pattern:
 
 
 IS_STYLE, ENDS, ENDS_USUALLY, BEGINS_USUALLY = map(_pattern, (ANYWHERE, LAST, USUALLY_LAST, USUALLY_FIRST))
-MOST_WORDS = 4  # that a rule matches: 'medium light skin tone'
+MAX_WORDS = 4  # that a rule matches: 'medium light skin tone'
 
 
 def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -69,7 +69,7 @@ def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """A name's words without style words, and the words that are style anywhere or at the end."""
     kept, style, place = [], [], 0
     while place < len(parts):
-        for length in range(MOST_WORDS, 0, -1):
+        for length in range(MAX_WORDS, 0, -1):
             if IS_STYLE.fullmatch("-".join(parts[place : place + length])) and place + length <= len(parts):
                 style += parts[place : place + length]
                 place += length

@@ -23,7 +23,7 @@ COLUMNS = ("run", "group")
 UPRIGHT_WORDS = 3  # more words under an axis are rotated
 TICKS = 8  # more numbers under an axis have no ticks of their own,
 NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
-LARGEST = 1e100  # number on an axis; limits beyond much larger ones overflow
+MAX_MAGNITUDE = 1e100  # number on an axis; limits beyond much larger ones overflow
 
 
 def add_arguments(
@@ -131,11 +131,11 @@ def places(entries: Sequence[Entry], logarithmic: bool) -> tuple[dict[str, float
         numbers = {x: float(x.replace(",", "")) for x in xs}
     except ValueError:
         return {x: float(place) for place, x in enumerate(xs)}, xs
-    low, axis = (1 / LARGEST, "a logarithmic axis") if logarithmic else (-LARGEST, "the axis")
+    low, axis = (1 / MAX_MAGNITUDE, "a logarithmic axis") if logarithmic else (-MAX_MAGNITUDE, "the axis")
     for entry in entries:
-        if not low <= numbers[entry["x"]] <= LARGEST:  # nan is not either
+        if not low <= numbers[entry["x"]] <= MAX_MAGNITUDE:  # nan is not either
             raise UserError(
-                f"{entry.where}: x is {entry['x']}; on {axis} it is a number from {low:g} to {LARGEST:g}, or - for a dashed "
+                f"{entry.where}: x is {entry['x']}; on {axis} it is a number from {low:g} to {MAX_MAGNITUDE:g}, or - for a dashed "
                 "line"
             )
     return numbers, []
