@@ -66,7 +66,7 @@ def hub(monkeypatch, tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     endpoint = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(hub_module, "_asked", None)
+    monkeypatch.setattr(hub_module, "_last_contact", None)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -116,7 +116,7 @@ def test_a_hub_that_does_not_answer_is_asked_once_for_all_models(hub, monkeypatc
     first = load("hf-hub:owner/name")
     hub.shutdown()
     hub.server_close()
-    monkeypatch.setattr(hub_module, "_asked", None)
+    monkeypatch.setattr(hub_module, "_last_contact", None)
     monkeypatch.setattr(hub_module.time, "sleep", lambda seconds: None)
     start = time.monotonic()
     for i in range(49):
