@@ -106,8 +106,8 @@ def typed_study(config: ConfigDict) -> StudyConfig:
 
     replicates = [{"": SeedConfigs(runs, transfer)}]
     if seeds:
-        pairs = range(seed, seed + seeds // (2 if counterbalanced else 1))
-        replicates = [replicate_of(number, of_seed(number), bool(counterbalanced), seeds) for number in pairs]
+        end = seed + seeds // (2 if counterbalanced else 1)
+        replicates = [replicate_of(n, of_seed(n), bool(counterbalanced), seeds) for n in range(seed, end)]
         config.seed = seed
     return StudyConfig(config.title, seed, seeds, counterbalanced, replicates, claims, stated, figures, path)
 
