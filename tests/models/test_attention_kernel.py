@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import AbstractDevice, AbstractMesh
 
+from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.models import attention_kernel
 from cliptail_jax.models.attention import attend
 from cliptail_jax.models.attention_kernel import attend_on_chip, runs_here
 from cliptail_jax.models.self_attention import SelfAttention, attention_in
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh
-from configs import clip
 
 DEVICES = 8
 HEADS, WIDTH, LENGTH = 3, 24, 13
@@ -23,7 +23,7 @@ def mesh(monkeypatch):
     """Of all devices, on which Pallas interprets its kernels."""
     interpreted = functools.partial(attention_kernel.pl.pallas_call, interpret=True)
     monkeypatch.setattr(attention_kernel.pl, "pallas_call", interpreted)
-    return make_mesh(clip.get_config().mesh)
+    return make_mesh(MeshAxes())
 
 
 @pytest.mark.parametrize("causal", [False, True])

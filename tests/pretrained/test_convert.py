@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 from safetensors.numpy import load_file
-from tiny_models import assert_same, write_model
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.pretrained import open_model
+from tests.pretrained.tiny_models import assert_same, write_model
 
 SCRIPT = r"scripts/convert_pytorch_weights\.py"
 

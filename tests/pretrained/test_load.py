@@ -11,9 +11,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 from flax import nnx
-from ml_collections import ConfigDict
 from safetensors.numpy import load_file, save_file
 
+from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, read_preprocess
 from cliptail_jax.models.open_clip import architecture_names, image_size, named_architecture
@@ -85,7 +85,7 @@ def test_bfloat16_weights_become_float32(folder):
 
 
 def test_parameters_are_laid_out_on_the_mesh(published):
-    mesh = make_mesh(ConfigDict({"data": 2, "fsdp": 4}))
+    mesh = make_mesh(MeshAxes(data=2, fsdp=4))
     model = load(published, mesh=mesh).model
     kernel = model.visual.transformer.resblocks[0].mlp.c_fc.kernel[...]
     assert kernel.shape == (32, 128)

@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
+from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.config.training import TextTower
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
@@ -42,7 +43,7 @@ TEXT = {"output_dim": 16, "context_length": 10, "partial": False}
 def first_states(config):
     """The state of a new run before and after it gets the weights of its towers."""
     objective = objective_of(config)
-    _, state, shardings = init_state(objective, objective.make_optimizer(), make_mesh(config.mesh), config.seed)
+    _, state, shardings = init_state(objective, objective.make_optimizer(), make_mesh(MeshAxes()), config.seed)
     return state, load_towers(state, objective.towers, shardings)
 
 
