@@ -25,7 +25,7 @@ from cliptail_jax.report.images import IMAGES_PER_CLASS, PageImages, page_images
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
-from cliptail_jax.results.layout import columns_in
+from cliptail_jax.results.layout import shown_in
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.tables import claim_table, transfer_table, warnings_of
 from cliptail_jax.results.transfers import Transfer
@@ -160,7 +160,7 @@ def render(
         problems=[problem for contents in directories for problem in contents.problems],
         warnings=warnings_of(comparison.kinds),
         notes=[*comparison.notes, *without_frequency(comparison)],
-        claims=claimed._replace(columns=columns_in("page", claimed)),
+        claims=shown_in("page", claimed),
         claim_cells={row.number: of.cells for row, of in zip(rows, claimed.rows)},
         claim_groups=tested,
         several_studies=any(row.study for row in rows),
@@ -170,7 +170,7 @@ def render(
         svg_width=forest.WIDTH,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
-        tables=shown,
+        tables={name: shown_in("page", table) for name, table in shown.items()},
         plots=plots,
         headings=HEADINGS,
         classes=comparison.classes if comparison.evaluated else 0,

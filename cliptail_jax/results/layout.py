@@ -105,10 +105,10 @@ def without_empty_columns(table: Table) -> Table:
 
 def markdown(table: Table) -> list[str]:
     """The lines of the table in Markdown."""
-    columns = columns_in("text", table)
-    rows = [[table.first, *(column.heading for column in columns)]]
+    table = shown_in("text", table)
+    rows = [[table.first, *(column.heading for column in table.columns)]]
     for row in table.rows:
-        texts = ((column, row.cells[column.key].text) for column in columns)
+        texts = ((column, row.cells[column.key].text) for column in table.columns)
         name = row.name + row.mark + f" ({'; '.join(row.details)})" * bool(row.details)
         rows.append([name, *(f"**{text}**" if column.is_strong else text for column, text in texts)])
     return markdown_table(rows)
@@ -116,7 +116,7 @@ def markdown(table: Table) -> list[str]:
 
 def legend(table: Table) -> str:
     """The meanings of the columns, and how the numbers are computed, in Markdown."""
-    meanings = [f"**{column.title}**: {column.meaning}" for column in columns_in("text", table) if column.meaning]
+    meanings = [f"**{column.title}**: {column.meaning}" for column in shown_in("text", table).columns if column.meaning]
     return " ".join([f"{'; '.join(meanings)}.", *table.about])
 
 
@@ -125,7 +125,7 @@ def plain(table: Table, width: int) -> list[str]:
 
     Titles are in two lines if one has several words.
     """
-    columns = columns_in("text", table)
+    columns = shown_in("text", table).columns
     titles = [table.first, *(column.title.replace("_", " ") for column in columns)]
     rows = [[row.name + row.mark, *(row.cells[column.key].number for column in columns)] for row in table.rows]
     lines = plain_table([*zip(*map(in_two_lines, titles)), *rows])
@@ -142,6 +142,6 @@ def in_two_lines(title: str) -> tuple[str, str]:
     return min(divided, key=lambda lines: max(map(len, lines)))
 
 
-def columns_in(place: str, table: Table) -> list[Column]:
-    """The columns on the 'page', or in 'text'."""
-    return [column for column in table.columns if column.only in ("", place)]
+def shown_in(place: str, table: Table) -> Table:
+    """The table with its columns on the 'page', or in 'text'."""
+    return table._replace(columns=[column for column in table.columns if column.only in ("", place)])
