@@ -10,7 +10,7 @@ from cliptail_jax.input.transforms import CanvasWithViews, crops_of
 from cliptail_jax.input.views import draw_views
 from cliptail_jax.objectives.dino import sample_prototypes
 from configs import dino
-from tests.synthetic import assert_close, synthetic_objective, train_steps
+from tests.synthetic import assert_close, sections, synthetic_objective, train_steps
 
 BATCH, PROTOTYPES, RATE, DECAY, EPOCH = 16, 40, 0.1, 0.01, 2
 
@@ -30,7 +30,7 @@ def sampled_config(small_config):
 def random_batch(config, on_device=False):
     """Smooth images of 32 pixels, a fifth of them masked: their crops, or themselves with the views that are drawn."""
     coarse = np.random.default_rng(0).integers(0, 256, (BATCH, 4, 4, 3), np.uint8)
-    images, crops = np.stack([resize(image, 32, 32) for image in coarse]), crops_of(config.data)
+    images, crops = np.stack([resize(image, 32, 32) for image in coarse]), crops_of(sections(config).data)
     views = draw_views(0, 0, np.arange(BATCH), np.full((BATCH, 2), 32), crops)
     batch = {"labels": np.zeros(BATCH, np.int32), "mask": np.arange(BATCH) % 5 > 0}
     if on_device:
@@ -61,7 +61,7 @@ def test_eight_devices_compute_what_one_does(sampled, sampled_config):
 
 
 def test_views_are_made_in_the_step(sampled_config):
-    data = sampled_config.data
+    data = sections(sampled_config).data
     transform = CanvasWithViews(sampled_config.seed, crops_of(data), data.canvas)
     assert synthetic_objective(sampled_config).transform == transform
 
