@@ -17,7 +17,7 @@ def known_size(data: Data) -> tuple[int, int] | None:
     """The numbers of records and classes that the section `data` selects from a set of the paper; None if not known."""
     records, classes = SIZES.get(data.name, (None, 0))
     records = data.n or records
-    selects = (*data.classes.values(), data.profile.name, data.match.frequency, data.tail.classes)
+    selects = (*vars(data.classes).values(), data.profile.name, data.match.frequency, data.tail.classes)
     if records is None or any(selects) or data.class_match.vocabulary:
         return None
     return int(records * data.fraction), classes

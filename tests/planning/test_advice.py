@@ -119,7 +119,7 @@ def test_only_a_gpu_has_its_traffic_counted_with_and_without_a_cache():
     ],
 )
 def test_sizes_of_the_studys_sets_are_known_unless_only_the_set_tells(arguments, size):
-    assert known_size(sup.get_config(arguments).data) == size
+    assert known_size(sections(sup.get_config(arguments)).data) == size
 
 
 def test_published_towers_that_are_not_there_have_their_published_shapes(monkeypatch):

@@ -11,6 +11,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.plan import planned_variant
 from configs import sup
 from tests.forked_programs import run_forked
+from tests.synthetic import sections
 
 pytestmark = pytest.mark.program
 
@@ -204,7 +205,7 @@ def test_a_compiler_that_crashes_is_one_line_and_other_chips_are_planned(outcome
 def test_a_prepared_data_set_says_how_many_records_there_are(glyphs_dir):
     config = sup.get_config("data=glyphs")
     config.data.data_dir = str(glyphs_dir)
-    assert len(planned_variant(config.data, 0, 0)) == 800
-    assert len(planned_variant(config.data, 7, 3)) == 7
+    assert len(planned_variant(sections(config).data, 0, 0)) == 800
+    assert len(planned_variant(sections(config).data, 7, 3)) == 7
     with pytest.raises(UserError, match="go together"):
-        planned_variant(config.data, 0, 3)
+        planned_variant(sections(config).data, 0, 3)

@@ -10,7 +10,6 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.config.training import TextTower
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
@@ -33,7 +32,7 @@ from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_
 from tests.pretrained.seeded_weights import draw_all
 from tests.pretrained.tiny_models import CASES, assert_same, write_tokenizer
 from tests.saved_state import losses, read_state, unfinish, without_last_step
-from tests.synthetic import objective_of
+from tests.synthetic import objective_of, sections
 
 DEVICES = 8
 IMAGE = {"output_dim": 16, "image_size": 32, "partial": False}
@@ -43,7 +42,9 @@ TEXT = {"output_dim": 16, "context_length": 10, "partial": False}
 def first_states(config):
     """The state of a new run before and after it gets the weights of its towers."""
     objective = objective_of(config)
-    _, state, shardings = init_state(objective, objective.make_optimizer(), make_mesh(MeshAxes()), config.seed)
+    _, state, shardings = init_state(
+        objective, objective.make_optimizer(), make_mesh(sections(config).mesh), config.seed
+    )
     return state, load_towers(state, objective.towers, shardings)
 
 
