@@ -19,7 +19,7 @@ from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import line_of, read_json, read_lines, write_json, write_text
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
-from cliptail_jax.train import train
+from cliptail_jax.train import is_due, train
 from configs import sup
 from tests.saved_state import damage, losses, read_state, unfinish
 from tests.synthetic import sections
@@ -272,3 +272,8 @@ def test_a_run_has_no_evaluation_and_says_where_to_go(trained_run):
     config.eval.sets = ("glyphs:test",)
     with pytest.raises(UserError, match="measure it with cliptail_jax.transfer"):
         evaluate(config, workdir)
+
+
+@pytest.mark.parametrize("every, last, due", [(1, 0, [1, 2, 3, 4, 5, 6, 7]), (3, 7, [3, 6, 7]), (9, 7, [7])])
+def test_an_action_is_due_after_every_so_many_steps_and_the_last(every, last, due):
+    assert [step for step in range(8) if is_due(step, every, last)] == due

@@ -166,7 +166,7 @@ def render(
         several_studies=any(row.study for row in rows),
         address_of=address_of,
         has_differences=bool(differences),
-        most_compared=pairs.MAX_KINDS,
+        max_kinds=pairs.MAX_KINDS,
         svg_width=forest.WIDTH,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
