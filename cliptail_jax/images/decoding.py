@@ -6,7 +6,7 @@ import os
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import ExifTags, Image
 
 from cliptail_jax.errors import UserError
 
@@ -26,14 +26,15 @@ class UnreadableImageError(ValueError):
 def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
     """Decodes an image of any format that Pillow reads as RGB: grey, CMYK and palettes are converted, alpha is dropped.
 
-    The file's orientation tag is ignored, and an animation is its first picture.
+    Values of 16 bits are scaled to 8. The file's orientation tag is ignored, and an animation is its first picture.
 
     Args:
         least_side: A JPEG is decoded at the smallest of a half, a quarter and an eighth of its size that has this many
             pixels on both sides; 0 decodes all images as they are.
 
     Raises:
-        UnreadableImageError: The bytes are not an image, are incomplete, or have more than `MAX_PIXELS` pixels.
+        UnreadableImageError: The bytes are not an image, are incomplete, have more than `MAX_PIXELS` pixels, or have values
+            without a known range: floating-point numbers, or integers of 32 bits.
     """
     image = _decode_plain_jpeg(encoded, least_side)
     return _decode_with_pillow(encoded) if image is None else image
@@ -57,7 +58,7 @@ def as_rgb(image: np.ndarray | Image.Image | str | os.PathLike) -> RgbImage:
             raise UserError(f"{image} is not an image, or is damaged: {error}") from error
     if isinstance(image, Image.Image):
         try:
-            return np.array(image.convert("RGB"))
+            return _rgb_of(image)
         except Exception as error:  # as in `_decode_with_pillow`: Pillow decodes a file when its pixels are needed
             raise UserError(f"the image of Pillow cannot be decoded: {' '.join(str(error).split())}") from error
     if not hasattr(image, "shape") or image.dtype != np.uint8 or image.shape[2:] != (3,) or not all(image.shape):
@@ -95,8 +96,22 @@ def _decode_with_pillow(encoded: bytes) -> RgbImage:
         with Image.open(io.BytesIO(encoded)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImageError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
-            return np.array(image.convert("RGB"))
+            return _rgb_of(image)
     except UnreadableImageError:
         raise
     except Exception as error:  # Pillow's decoders raise exceptions of many kinds
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
+
+
+def _rgb_of(image: Image.Image) -> RgbImage:
+    """Converts as Pillow does, which however clips grey values of 16 bits to 255: these are scaled."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        tags = getattr(image, "tag_v2", {})  # of a TIFF
+        most = 2 ** tags.get(ExifTags.Base.BitsPerSample, (16,))[0] - 1  # of 12 bits in some
+        grey = np.rint(np.asarray(image) / (most / 255)).astype(np.uint8)
+        white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
+        return np.repeat((255 - grey if white_is_zero else grey)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        kind = "integers of unknown range" if image.mode == "I" else "floating-point numbers"
+        raise UnreadableImageError(f"its values are {kind}: save it with 8 or 16 bits")
+    return np.array(image.convert("RGB"))

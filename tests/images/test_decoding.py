@@ -1,4 +1,5 @@
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -45,6 +46,35 @@ def test_other_modes_decode_to_rgb(mode, color, format, rgb):
     image = decode_image(encoded(Image.new(mode, (5, 4), color), format))
     assert image.shape == (4, 5, 3)
     np.testing.assert_array_equal(image, np.broadcast_to(rgb, (4, 5, 3)))
+
+
+SIXTEEN = np.array([[0, 128, 129, 257], [32896, 65278, 65279, 65535]], np.uint16)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(encoded(Image.fromarray(SIXTEEN), format) for format in ("PNG", "TIFF", "JPEG2000", "PPM")),
+        encoded(Image.fromarray(SIXTEEN.astype(">u2")), "TIFF"),
+        encoded(Image.fromarray(65535 - SIXTEEN), "TIFF", tiffinfo={262: 0}),  # white is zero
+    ],
+    ids=["PNG", "TIFF", "JPEG2000", "PPM", "big-endian TIFF", "inverted TIFF"],
+)
+def test_sixteen_bits_are_scaled_to_eight(data):
+    np.testing.assert_array_equal(decode_image(data)[..., 0], [[0, 0, 1, 1], [128, 254, 254, 255]])
+    assert decode_image(data).shape == (2, 4, 3)
+
+
+def test_twelve_bits_of_a_tiff_are_scaled_to_eight():
+    bits = [struct.pack("<HHIH", 258, 3, 1, number) for number in (16, 12)]  # the tag BitsPerSample
+    data = encoded(Image.fromarray(np.full((2, 4), 65535, np.uint16)), "TIFF").replace(*bits)
+    np.testing.assert_array_equal(decode_image(data), np.full((2, 4, 3), 255))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(np.int32, "integers of unknown range"), (np.float32, "floating-point")])
+def test_values_without_a_known_range_are_unreadable_and_named(kind, name):
+    with pytest.raises(UnreadableImageError, match=name):
+        decode_image(encoded(Image.fromarray(SIXTEEN.astype(kind)), "TIFF"))
 
 
 def test_palette_decodes_to_its_colors():
