@@ -12,7 +12,7 @@ from tqdm import tqdm
 from cliptail_jax.concepts.vocabulary import concept
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.datasets.own_splits import OwnSplits
-from cliptail_jax.datasets.streaming import clean_text, read_if_exists
+from cliptail_jax.datasets.streaming import Skip, clean_text, read_if_exists
 from cliptail_jax.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
@@ -21,7 +21,7 @@ MAPPED = "a JSON object, or lines of folder <TAB> name"
 
 
 class ImageFolder(OwnSplits):
-    """Images in one folder per class, sorted by class and file name. Nested folders count; links are followed.
+    """Images in one folder per class, sorted by class and file name. Nested folders count; links to folders are not followed.
 
     The classes are the folders of the split train, or else of the first split; other splits may lack some of them.
     """
@@ -32,9 +32,11 @@ class ImageFolder(OwnSplits):
         "val": "the same for the split val",
         "test": "the same for the split test",
         "class_names": f"a file with the class names of the folders: {MAPPED} (default: the folders' names)",
+        "skip_damaged": "accept classes without a readable image; they are counted",
     }
 
-    def __init__(self, *, class_names: str | os.PathLike = "", **kwargs):
+    def __init__(self, *, class_names: str | os.PathLike = "", skip_damaged: bool = False, **kwargs):
+        self.skip_damaged = skip_damaged
         self.names_file = pathlib.Path(class_names).expanduser() if class_names else None
         super().__init__(**kwargs)
 
@@ -55,37 +57,56 @@ class ImageFolder(OwnSplits):
                     raise UserError(
                         f"--{split}={folder} has the class {name!r}, which --{first}={path} lacks: remove or rename it"
                     )
-                count = len(images_in(folder / name))
-                if not count:
+                others = []
+                count = len(images_in(folder / name, lambda reason, example: others.append(example)))
+                if not count and not self.skip_damaged:
                     raise UserError(
                         f"there are no images in class {name!r}: {folder / name} has no file ending in "
-                        f"{', '.join(EXTENSIONS)}; put images there, or remove the folder"
+                        f"{', '.join(EXTENSIONS)}{f', and {others[0]}' if others else ''}; put images there, remove the "
+                        "folder, or pass --skip_damaged"
                     )
                 self.totals[split] += count
 
     def _generate_examples(self, split: str) -> Iterator[dict]:
         folder, labels = self.raws[split], {name: label for label, name in enumerate(self._classes())}
         with tqdm(total=self.totals[split], desc=f"{self.name} {split}", unit=" images", disable=None) as progress:
-            for name in class_folders(folder):
-                for path in images_in(folder / name):
+            for name in class_folders(folder, self.skip):
+                usable = 0
+                for path in images_in(folder / name, self.skip):
                     progress.update()
                     image = read_if_exists(path)
                     if self.is_usable(image, path):
+                        usable += 1
                         filename = clean_text(path.relative_to(folder).as_posix())
                         yield {"image": image, "label": labels[name], "filename": filename}
+                if not usable and not self.skip_damaged:
+                    raise UserError(
+                        f"no image in class {name!r} can be read: replace those in {folder / name}, remove the folder, or "
+                        "pass --skip_damaged"
+                    )
+                if not usable:
+                    self.skip("classes without a readable image", f"class {name!r} has no readable image")
 
 
-def class_folders(folder: pathlib.Path) -> list[str]:
-    """The names of the class folders in a folder, sorted.
+def class_folders(folder: pathlib.Path, skip: Skip = lambda reason, example: None) -> list[str]:
+    """The names of the class folders in a folder, sorted. Links to folders, and images beside them, are skipped.
 
     Raises:
         UserError: It is not a folder, or has no class folders.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name a folder that contains a folder of images for each class")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names, found = [], ""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            names.append(path.name)
+        elif path.is_dir():
+            found = "links, which are not followed, but "
+            skip(*link_to_folder(path))
+        elif is_image(path.name):
+            found = found or "images, but "
+            skip("images beside the class folders", f"{path} is not in the folder of a class")
     if not names:
-        found = "images, but " if images_in(folder) else ""
         raise UserError(f"{folder} has {found}no class folders: put the images of each class into a folder of its own")
     if set(names) <= USUAL_SPLITS:
         options = " ".join(f"--{name if name in ('train', 'test') else 'val'}={folder / name}" for name in names)
@@ -93,15 +114,35 @@ def class_folders(folder: pathlib.Path) -> list[str]:
     return names
 
 
-def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The image files in a folder and its subfolders, by folder, then by name, which is torchvision's order."""
-    files = [
-        pathlib.Path(root, name)
-        for root, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(EXTENSIONS)
-    ]
+def images_in(folder: pathlib.Path, skip: Skip) -> list[pathlib.Path]:
+    """The image files in a folder and its subfolders, by folder, then by name, which is torchvision's order.
+
+    Other files, links to folders, and folders that cannot be read are skipped.
+    """
+
+    def on_error(error: OSError) -> None:
+        skip("folders that cannot be read", f"{error.filename} cannot be read: {error.strerror}")
+
+    files = []
+    for root, folders, names in os.walk(folder, onerror=on_error):
+        for path in (pathlib.Path(root, name) for name in sorted(folders)):
+            if path.is_symlink():
+                skip(*link_to_folder(path))
+        for path in (pathlib.Path(root, name) for name in sorted(names)):
+            if is_image(path.name):
+                files.append(path)
+            else:
+                skip("files that are not images by their names", f"{path} is not an image by its name")
     return sorted(files, key=lambda file: (str(file.parent), file.name))
+
+
+def is_image(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS)
+
+
+def link_to_folder(path: pathlib.Path) -> tuple[str, str]:
+    """Why a link is skipped: to a folder above it, it would repeat images under the names of other classes."""
+    return "links to folders", f"{path} is a link to a folder"
 
 
 def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:

@@ -88,6 +88,8 @@ class ImageText(OwnSplits, ShardsBuilder):
         super().check_raw()
         for split in self.raws:
             files = find_files(self.raws[split])
+            if not self.skip_damaged:
+                self.check_complete(self.raws[split], files)
             if is_shard(files[0]):
                 check_fields(files[0], self.columns)
             else:
@@ -97,12 +99,13 @@ class ImageText(OwnSplits, ShardsBuilder):
     def _generate_examples(self, split: str) -> Iterator[dict]:
         labels = {name: label for label, name in enumerate(self.class_names)}
         files = find_files(self.raws[split])
+        self.check_complete(self.raws[split], files)
         for filename, image, fields in self._shards(files) if is_shard(files[0]) else self._tables(files):
             if self.is_usable(image, filename):
                 example = {"image": image, "filename": filename}
                 if labels:
                     example["label"] = self._label(fields.get(self.label_column), labels, split)
-                for texts in captions_of(fields, self.caption_columns):
+                for texts in captions_of(fields, self.caption_columns, f"{self.raws[split]}, {filename}"):
                     yield example | texts
 
     def _shards(self, files: list[pathlib.Path]) -> Iterator[tuple[str, bytes | None, dict]]:
@@ -122,7 +125,7 @@ class ImageText(OwnSplits, ShardsBuilder):
 
     def _label(self, value: object, labels: dict[str, int], split: str) -> int:
         """The label of a value: a class name, or a number (also as text); -1 for a missing value."""
-        text = clean_text(value).strip()
+        text = text_of(value, f"{self.raws[split]}: {self.label_column!r}").strip()
         if text in labels:
             return labels[text]
         if text in ("", "-1"):
@@ -173,19 +176,31 @@ def check_fields(shard: pathlib.Path, names: Sequence[str]) -> None:
         raise UserError(f"{shard} has no samples with the field {lacking[0]!r}; they have {', '.join(fields)}")
 
 
-def captions_of(fields: dict, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+def captions_of(fields: dict, columns: Sequence[str], where: str) -> Iterator[dict[str, str]]:
     """The texts of each of an image's records: one record per caption if a column is a list, else one record.
 
-    Shorter lists are filled up with empty texts.
+    Shorter lists are filled up with empty texts. Raises UserError, which begins with `where`, for a value that is no text.
     """
     lists = {name: fields[name] for name in columns if isinstance(fields.get(name), list)}
     for place in range(max(1, *map(len, lists.values())) if lists else 1):
         yield {
-            name: text_of(next(iter(lists[name][place:]), None) if name in lists else fields.get(name))
+            name: text_of(
+                next(iter(lists[name][place:]), None) if name in lists else fields.get(name), f"{where}: {name!r}"
+            )
             for name in columns
         }
 
 
-def text_of(value: object) -> str:
-    """A caption as text. COCO's sentences are objects with the text in 'raw'."""
-    return clean_text(value["raw"] if isinstance(value, dict) and "raw" in value else value)
+def text_of(value: object, what: str) -> str:
+    """A value as text, if it is a text, UTF-8 bytes, a number, or a list of these.
+
+    COCO's sentences are objects with the text in 'raw'. Raises UserError, which begins with `what`, for anything else.
+    """
+    value = value["raw"] if isinstance(value, dict) and "raw" in value else value
+    if isinstance(value, list):
+        return " ".join(text_of(each, what) for each in value)
+    with contextlib.suppress(UnicodeDecodeError):
+        value = value.decode() if isinstance(value, bytes) else value
+    if not isinstance(value, str | int | float | None):
+        raise UserError(f"{what} is neither text nor a list of texts: {str(value)[:50]}")
+    return clean_text(value)

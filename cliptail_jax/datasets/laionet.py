@@ -44,7 +44,9 @@ class Laionet(ShardsBuilder):
 
     def _generate_examples(self) -> Iterator[dict]:
         curated = CuratedTable(self.table, self.similarity_column) if self.table else None
-        for path, sample in self.samples(find_shards(self.raw)):
+        shards = find_shards(self.raw)
+        self.check_complete(self.raw, shards)
+        for path, sample in self.samples(shards):
             if sample.image is None:
                 self.skipped["failed downloads"] += 1
             elif self.is_usable(sample.image, f"{path.stem}/{sample.key}") and (

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -21,6 +21,7 @@ from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.prepared import table_path
 
 SHARD_BYTES = 1 << 30
+Skip = Callable[[str, object], None]  # `StreamingBuilder.skip`
 
 
 class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
@@ -88,8 +89,8 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         """Whether the image can be decoded; if not, the record `name` is counted as skipped."""
         if image is None:
             self.skip("without an image", f"there is no image {name}")
-        elif not decodes(image):
-            self.skip("whose image cannot be read", f"{name} is not a readable image")
+        elif damage := damage_of(image):
+            self.skip("whose image cannot be read", f"{name} is not a readable image: {damage}")
         else:
             return True
         return False
@@ -173,13 +174,13 @@ class Shards:
         return self.folder / f"{self.split}-{index}.unfinished"
 
 
-def decodes(image: bytes) -> bool:
-    """Whether the image can be decoded. A JPEG is decoded at an eighth of its size, which fails in the same cases."""
+def damage_of(image: bytes) -> str:
+    """Why the image cannot be decoded, or ''. A JPEG is decoded at an eighth of its size, which fails in the same cases."""
     try:
         decode_image(image, least_side=1)
-    except UnreadableImageError:
-        return False
-    return True
+    except UnreadableImageError as error:
+        return " ".join(str(error).split())
+    return ""
 
 
 def read_if_exists(path: pathlib.Path) -> bytes | None:

@@ -1,21 +1,26 @@
 """Shards of image-text data as img2dataset writes them: archives in WebDataset's format, each with a parquet file."""
 
+import collections
 import json
 import pathlib
+import re
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow.parquet
 from tqdm import tqdm
 
 from cliptail_jax.concepts.shards import samples_in
-from cliptail_jax.datasets.streaming import StreamingBuilder, naming_damage
+from cliptail_jax.datasets.streaming import Skip, StreamingBuilder, naming_damage
 from cliptail_jax.errors import UserError
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
-OPTIONS = {"skip_damaged": "of a damaged shard, take the samples before the damage; it is counted"}
-Skip = Callable[[str, object], None]  # `StreamingBuilder.skip`
+OPTIONS = {
+    "skip_damaged": "of a damaged shard, take the samples before the damage, and do without missing shards; both are counted"
+}
+# 00000.tar, or train-00000-of-00012.parquet, perhaps with a digest after it, as Hugging Face names files
+NUMBERED = re.compile(r"(.*?)(\d{2,7})(?:-of-(\d{1,7})(?:-\w+)?)?(\.[\w.]+)", re.DOTALL)
 
 
 class Sample(NamedTuple):
@@ -39,6 +44,13 @@ class ShardsBuilder(StreamingBuilder):
         self.skip_damaged = skip_damaged
         super().__init__(**kwargs)
 
+    def check_complete(self, raw: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
+        """Raises UserError if `raw` lacks one of its numbered files; with `skip_damaged`, these are counted."""
+        for path in missing_files(files) if raw not in files else ():  # a file of a series may be chosen
+            if not self.skip_damaged:
+                raise UserError(f"{path} is missing among the numbered files: add it, or pass --skip_damaged")
+            self.skip("missing shards", f"there is no {path}")
+
     def samples(self, shards: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Sample]]:
         """The samples of all shards, each with its shard's path.
 
@@ -61,6 +73,22 @@ def find_shards(raw: pathlib.Path) -> list[pathlib.Path]:
     if not paths:
         raise UserError(f"--raw={raw} has no shards (*.tar)")
     return paths
+
+
+def missing_files(files: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """The files that are missing in a series: of NAME-00000-of-00003.parquet any, of 00000.tar those between others."""
+    series = collections.defaultdict(dict)
+    for path in files:
+        if match := NUMBERED.fullmatch(path.name):
+            before, number, total, suffix = match.groups()
+            series[path.parent, before, total, suffix, len(number)][int(number)] = path
+    missing = []
+    for (folder, before, total, suffix, digits), there in series.items():
+        if total or min(there) < 10 ** (digits - 1):  # filled up with zeros, unlike years and dates
+            last = f"-of-{total}" if total else ""
+            expected = range(int(total)) if total else range(min(there), max(there))
+            missing += [folder / f"{before}{n:0{digits}}{last}{suffix}" for n in expected if n not in there]
+    return missing
 
 
 def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:

@@ -1,11 +1,16 @@
+import errno
 import json
+import os
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
+from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.prepared import prepared_names
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import jpeg
@@ -70,6 +75,62 @@ def test_files_that_are_no_images_are_skipped_and_counted(tmp_path):
     assert skipped(folder, "train") == {"whose image cannot be read": 1, "without an image": 1}
 
 
+LINK, NAME, UNREADABLE = "links to folders", "files that are not images by their names", "whose image cannot be read"
+BESIDE, LOCKED = "images beside the class folders", "folders that cannot be read"
+LEFT_OUT = {
+    "a link to the folder above": ("a/loop", "..", LINK, "raw/a/loop is a link to a folder"),
+    "a link in place of a class": ("c", "a", LINK, "raw/c is a link to a folder"),
+    "a file of another format": ("b/2.gif", "GIF", NAME, "raw/b/2.gif is not an image by its name"),
+    "a file without an extension": ("b/x/2", "GIF", NAME, "raw/b/x/2 is not an image by its name"),
+    "an image without a class": ("2.png", "PNG", BESIDE, "raw/2.png is not in the folder of a class"),
+    "floating-point values": ("b/2.tif", "F", UNREADABLE, "b/2.tif is not .*floating-point numbers"),
+    "integers of 32 bits": ("b/2.tif", "I", UNREADABLE, "b/2.tif is not .*integers of unknown range"),
+    "a folder without permission": ("b/locked/2.jpg", "L", LOCKED, "raw/b/locked cannot be read: No permission"),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_what_is_left_out_is_counted_with_an_example(tmp_path, capsys, monkeypatch, case):
+    name, kind, reason, example = LEFT_OUT[case]
+    train = write(tmp_path / "raw", "a/1.jpg", "b/1.jpg")
+    path, scandir = train / name, os.scandir
+    path.parent.mkdir(exist_ok=True)
+    if kind in ("..", "a"):
+        path.symlink_to(kind)
+    else:
+        image = Image.new(kind if kind in ("F", "I") else "L", (4, 4))
+        image.save(path, {".tif": "TIFF", ".jpg": "JPEG"}.get(path.suffix, kind))
+
+    def scandir_without_permission(folder):
+        if str(folder).endswith("locked"):  # permissions do not bind root
+            raise PermissionError(errno.EACCES, "No permission", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir_without_permission)
+    folder = build("image_folder/mine", str(tmp_path), train=str(train))
+    assert rows(tmp_path, "train")[1] == [("a/1.jpg", 0), ("b/1.jpg", 1)]
+    assert skipped(folder, "train") == {reason: 1}
+    assert re.search(f"note: .*{example}.*; it is skipped, and others like it are counted", capsys.readouterr().err)
+
+
+def test_images_of_sixteen_bits_are_not_left_out(tmp_path):
+    train = write(tmp_path / "raw", "a/1.jpg")
+    Image.fromarray(np.full((4, 4), 257 * 9, np.uint16)).save(train / "a" / "2.png")
+    source = built("image_folder/mine", tmp_path, train=train)
+    assert decode_image(source.encoded_images([1])[0]).tolist() == [[[9] * 3] * 4] * 4
+
+
+@pytest.mark.parametrize("name", ["2.jpg", "2.txt"])
+def test_a_class_without_a_readable_image_is_accepted_on_request(tmp_path, name):
+    train = write(tmp_path / "raw", "a/1.jpg", "c/1.jpg")
+    (train / "b").mkdir()
+    (train / "b" / name).write_text("<html>", encoding="utf-8")
+    folder = build("image_folder/mine", str(tmp_path), train=str(train), skip_damaged=True)
+    source, found = rows(tmp_path, "train")
+    assert source.class_names == ("a", "b", "c") and found == [("a/1.jpg", 0), ("c/1.jpg", 2)]
+    assert skipped(folder, "train")["classes without a readable image"] == 1
+
+
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
@@ -77,7 +138,12 @@ def test_files_that_are_no_images_are_skipped_and_counted(tmp_path):
         (["1.jpg"], "--train=RAW/1.jpg", "RAW/1.jpg is not a folder"),
         (["1.jpg"], "--train=RAW", "RAW has images, but no class folders: put the images of each class into a folder"),
         (["notes.txt"], "--train=RAW", "RAW has no class folders"),
-        (["a/1.jpg", "b/x.txt"], "--train=RAW", "no images in class 'b': RAW/b has no file ending in .jpg, .jpeg"),
+        (
+            ["a/1.jpg", "b/x.txt"],
+            "--train=RAW",
+            "no images in class 'b': RAW/b has no file ending in .jpg, .jpeg.*b/x.txt",
+        ),
+        (["a/1.jpg"], "--train=RAW/links", "has links, which are not followed, but no class folders"),
         (
             ["train/a/1.jpg", "val/a/1.jpg"],
             "--train=RAW",
@@ -98,7 +164,11 @@ def test_files_that_are_no_images_are_skipped_and_counted(tmp_path):
         (["a/1.jpg"], "--train=RAW --class_names=RAW/bad.tsv", "bad.tsv is not .* lines of folder <TAB> name: 'ape'"),
         (["a/1.jpg"], "--train=RAW --class_names=RAW/list.json", "list.json is not a JSON object"),
         (["a/1.jpg"], "--train=RAW --class_names=RAW/number.json", "folder 'a' is not of the form .* got `int`"),
-        (["broken/1.jpg"], "--train=RAW", r"RAW gives no record of the split 'train' \(1 whose image cannot be read\)"),
+        (
+            ["broken/1.jpg"],
+            "--train=RAW",
+            "no image in class 'broken' can be read: replace those in RAW/broken, remove",
+        ),
     ],
 )
 def test_folders_that_are_no_data_set_are_refused_in_one_line(tmp_path, capsys, files, options, message):
@@ -109,6 +179,9 @@ def test_folders_that_are_no_data_set_are_refused_in_one_line(tmp_path, capsys, 
     if (raw / "broken").exists():
         (raw / "broken" / "1.jpg").write_bytes(b"no image")
     raw.mkdir(exist_ok=True)
+    if "links" in options:
+        (raw / "links").mkdir()
+        (raw / "links" / "a").symlink_to("../a")
     arguments = options.replace("RAW", str(raw)).split()
     assert main(["image_folder/mine", f"--data_dir={tmp_path}/tfds", *arguments]) == 2
     error = capsys.readouterr().err.splitlines(keepends=True)[-1]  # a note on a skipped image may precede it

@@ -90,6 +90,14 @@ def test_lists_are_read_from_json_and_from_shards_too(tmp_path):
     ]
 
 
+def test_captions_and_labels_may_be_utf8_bytes(tmp_path):
+    columns = {"image": pa.array(NAMED, STRUCT), "caption": ["é".encode(), None, b""], "label": [b"cat", b"1", None]}
+    (tmp_path / "classes.txt").write_text("dog\ncat\n", encoding="utf-8")
+    raw = write(tmp_path / "t.parquet", columns)
+    rows = read(tmp_path, raw, label_column="label", classes=str(tmp_path / "classes.txt"))[1]
+    assert [(row["caption"], row["label"]) for row in rows] == [("é", 1), ("", 1), ("", -1)]
+
+
 @pytest.mark.parametrize("classes", ["", "CLASSES"])
 def test_labels_need_no_captions_and_their_names_are_those_of_the_file_or_of_a_list(tmp_path, classes):
     (tmp_path / "classes.txt").write_text("airplane\nbird\n\n", encoding="utf-8")
@@ -121,6 +129,8 @@ TABLE = {"image": pa.array(NAMED, STRUCT), "caption": list("abc"), "label": [0, 
         ),
         ({"caption": ["a"]}, {}, "which column of .* has the images. it has caption: name it with --image_column"),
         ({"a": [b"x"], "b": [b"y"], "caption": ["a"]}, {}, "which column of .* has the images. it has a, b, caption"),
+        (TABLE | {"caption": [b"a", b"\xff", b"c"]}, {}, r"1.jpg: 'caption' is neither text nor .* texts: b'\\xff'"),
+        (TABLE | {"caption": 3 * [{"a": 1}]}, {}, "0.jpg: 'caption' is neither text nor a list of texts: {'a': 1}"),
         ({"image": [b"x"], "caption": ["a"]}, {}, r"no record of the split 'train' \(1 whose image cannot be read\)"),
     ],
 )

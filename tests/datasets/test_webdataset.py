@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -9,7 +10,7 @@ import pytest
 
 from cliptail_jax.datasets.build import main
 from cliptail_jax.datasets.metadata_table import skipped
-from cliptail_jax.datasets.webdataset import read_shard
+from cliptail_jax.datasets.webdataset import missing_files, read_shard
 from cliptail_jax.errors import UserError
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import archive, jpeg, write_shard
@@ -99,3 +100,34 @@ def test_damaged_shard_ends_a_build_or_is_counted(tmp_path, capsys, damage, left
     assert capsys.readouterr().err.endswith("; download the shard again, or pass --skip_damaged\n")
     assert main([*command, "--skip_damaged"]) == 0
     assert f"{left + 1} train records, 0 MB, skipped 1 damaged shards, or the rest of them" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ("00000.tar 00002.tar 00004.tar", "00001.tar 00003.tar"),
+        ("train-00001-of-00003.parquet train-00002-of-00003.parquet", "train-00000-of-00003.parquet"),
+        ("t-00-of-02-ab1.parquet", "t-01-of-02.parquet"),
+        ("a-00.tar a-01.tar b-07.tar b-09.tar", "b-08.tar"),
+        ("00003.tar 00004.tar", ""),  # the others may be of another split
+        ("2019.tar 2022.tar", ""),
+        ("1.tar 3.tar x.tar", ""),
+    ],
+)
+def test_files_that_a_series_lacks_are_found(files, missing):
+    assert missing_files([Path("x", name) for name in files.split()]) == [Path("x", name) for name in missing.split()]
+
+
+@pytest.mark.parametrize("name", ["{:05}.tar", "x-{:05}-of-00003.tar"])
+def test_missing_shard_ends_a_build_or_is_counted(tmp_path, capsys, name):
+    (tmp_path / "raw").mkdir()
+    for number in (0, 2):
+        write_shard(tmp_path / "raw" / name.format(number), ROWS)
+    command = ["image_text", f"--data_dir={tmp_path}", f"--raw={tmp_path}/raw"]
+    assert main(command) == 2
+    assert f"raw/{name.format(1)} is missing among the numbered files: add it" in capsys.readouterr().err
+    assert main([*command, "--skip_damaged"]) == 0
+    output = capsys.readouterr()
+    assert "skipped 1 missing shards" in output.out
+    assert f"note: there is no {tmp_path}/raw/{name.format(1)}" in output.err
+    assert main(["image_text/one", f"--data_dir={tmp_path}", f"--raw={tmp_path}/raw/{name.format(2)}"]) == 0
