@@ -1,6 +1,7 @@
 """Checks a study's config before anything is trained."""
 
 import dataclasses
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, PROBES
 from cliptail_jax.objectives import TrainingConfig
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
+from cliptail_jax.results.run import SEED
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set
 
 FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures")
+NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 
 
 def check_keys(keys: Collection[str]) -> None:
@@ -24,6 +27,16 @@ def check_keys(keys: Collection[str]) -> None:
     for key in keys:  # a study may have fields of its own, which its runs refer to
         if key not in FIELDS and (meant := did_you_mean(key, FIELDS)):
             raise UserError(f"a study has no field '{key}'{meant}")
+
+
+def check_names(names: Collection[str]) -> None:
+    """Raise UserError if the name of a run cannot be that of its directory, on command lines and in patterns, too."""
+    for name in names:
+        if not NAME.fullmatch(name) or SEED.fullmatch(name):
+            raise UserError(
+                f"run {name[:50]!r}: its name must consist of letters, digits, '.', '_' and '-', and be neither dots alone nor "
+                "that of a seed, such as seed_0"
+            )
 
 
 def check_seeds(seed: int | None, seeds: Any, counterbalanced: Any) -> None:

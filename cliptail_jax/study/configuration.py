@@ -12,7 +12,14 @@ from cliptail_jax.config import fields
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import TrainingConfig, typed_config
 from cliptail_jax.results.claims import Claim
-from cliptail_jax.study.check import check_counterbalanced, check_keys, check_runs, check_seeds, typed_claims
+from cliptail_jax.study.check import (
+    check_counterbalanced,
+    check_keys,
+    check_names,
+    check_runs,
+    check_seeds,
+    typed_claims,
+)
 from cliptail_jax.study.sheets import StudyFigure, check_figures
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.configuration import typed_config as typed_transfer
@@ -83,6 +90,7 @@ def typed_study(config: ConfigDict) -> StudyConfig:
     check_keys(config.keys())
     seed, seeds, counterbalanced = (config.get(key) for key in ("seed", "seeds", "counterbalanced"))
     check_seeds(seed, seeds, counterbalanced)
+    check_names(config.runs.keys())
     runs, transfer = {}, None
     for name, values in config.runs.items():
         with errors_of(f"run '{name}'"):

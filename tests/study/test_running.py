@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.report.page import missing_runs
@@ -198,6 +199,17 @@ def test_a_study_that_cannot_run_is_refused_before_training(changes, message, tr
     with pytest.raises(UserError, match=message):
         run_study(made, tmp_path)
     assert trains[1] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["/abs/a", "../a", ".", "..", "", "a,b", "a b", "a\n", "a\nrm", "seed_3/a", "seed_3", "*", "é"]
+)
+def test_a_run_that_cannot_have_a_directory_of_its_name_is_refused_in_one_line(name, trains, tmp_path):
+    made = make_study("a", c=claim("corr_acc", "a", "a"))
+    made.runs = ConfigDict({name: made.runs.a}, allow_dotted_keys=True)
+    with pytest.raises(UserError, match="its name must consist of letters, digits") as error:
+        run_study(made, tmp_path)
+    assert "\n" not in str(error.value) and trains[1] == [] and list(tmp_path.iterdir()) == []
 
 
 def test_a_study_does_not_begin_in_the_directory_of_a_run(trains, tmp_path):
