@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
+from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES
 
 # The seed of the first runs. Earlier runs, with seeds from 0 on, suggested the claims in log-odds: others judge them.
@@ -52,7 +53,15 @@ def claims_on(
     """Claims on each statistic, by key. The values of `claims` are text, run with the higher and run with the lower value.
 
     `suffix` ends the keys, and `more` are other attributes.
+
+    Raises UserError if a larger value does not mean the same for all statistics, so that one order of runs cannot fit them.
     """
+    larger = {statistic: MEASURES[statistic].larger or "neither" for statistic in statistics if statistic in MEASURES}
+    if len(set(larger.values())) > 1:
+        raise UserError(
+            f"claims on {', '.join(larger)} cannot have one order of runs: larger means "
+            f"{', '.join(larger.values())}; call claims_on for each, with the run of the higher value first"
+        )
     return {
         f"{key}_{statistic}{suffix}": claim(text, statistic, higher, lower, **more)
         for key, (text, higher, lower) in claims.items()

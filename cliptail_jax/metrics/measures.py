@@ -28,6 +28,7 @@ from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, found
 GROUPS = {"head": "head", "mid": "middle", "tail": "tail"}  # of classes by frequency, with their names in texts
 POINTS = "accuracies (points)"
 UNSEEN = "no training or test image"
+MORE_BIASED, LESS_BIASED, MORE_ACCURATE = "more biased", "less biased", "more accurate"
 CLASSES, QUERIES, PROBES = "classes", "queries", "probes"
 
 
@@ -90,6 +91,7 @@ class Measure:
         unit: the unit of differences between runs; claims are drawn by unit.
         format: of its numbers, as `format` takes it.
         meaning: one phrase, shown as help.
+        larger: what a larger value means: `MORE_BIASED`, `LESS_BIASED`, `MORE_ACCURATE`, or '' for none of these.
         margin: the largest difference that counts as none in the claims of `configs`.
         variables: from an evaluation to the arrays by class that the statistic takes; nan for classes that it leaves out.
         statistic: of the variables. **Axes:** each is [run, ..., class], where `run` has the runs of a mirrored pair or a
@@ -112,6 +114,7 @@ class Measure:
     unit: str
     format: str
     meaning: str
+    larger: str = ""
     margin: float = 0.0
     variables: Callable[[Results], tuple[Num[np.ndarray, " class"], ...]] | None = None
     statistic: Callable[..., Float[np.ndarray, "..."] | float] | None = None
@@ -240,6 +243,7 @@ def _of_group(group: str, meaning: str) -> Measure:
     return Measure(
         key=group, title=group, label=f"accuracy of the {GROUPS[group]} (%)", unit=POINTS,
         format=".1f", meaning=f"accuracy on the {meaning} classes in percent", margin=2.0,
+        larger=LESS_BIASED if group == "tail" else MORE_ACCURATE,
         variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
         value=lambda results: group_accuracy(results.accuracy, results.groups[group]),
         group=group, needs=(group,), is_main=True,
@@ -285,19 +289,19 @@ def _table() -> tuple[Measure, ...]:
     main = (
         Measure(
             key="top1", title="top-1 %", label="top-1 accuracy (%)", unit=POINTS, format=".1f",
-            meaning="accuracy in percent", margin=2.0, is_main=True, needs=("correct",),
+            meaning="accuracy in percent", larger=MORE_ACCURATE, margin=2.0, is_main=True, needs=("correct",),
             variables=lambda results: (results.correct, results.examples), statistic=_percent_right,
             value=lambda results: float(_percent_right(results.correct[None], results.examples[None])),
         ),
         Measure(
             key="top5", title="top-5 %", label="top-5 accuracy (%)", unit=POINTS, format=".1f",
-            meaning="share of images whose class is among the five likeliest, in percent", needs=("top5",),
+            meaning="share of images whose class is among the five likeliest, in percent", larger=MORE_ACCURATE, needs=("top5",),
             value=lambda results: 100 * results.top5 / max(results.examples.sum(), 1),
         ),
         Measure(
             key="odds_acc", title="odds_acc", label="log-odds of being right\nper decade of frequency",
             unit="log-odds per decade", format=".2f",
-            meaning="gain in log-odds of being right with ten times as many images", margin=0.2, is_main=True,
+            meaning="gain in log-odds of being right with ten times as many images", larger=MORE_BIASED, margin=0.2, is_main=True,
             variables=_right_by_decades, statistic=odds_slope, needs=("frequency",), left_out=UNSEEN,
         ),
         Measure(
@@ -309,7 +313,7 @@ def _table() -> tuple[Measure, ...]:
         Measure(
             key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
             unit="decades per decade", format=".2f",
-            meaning="gain in decades of predictions with ten times as many images", margin=0.05, is_main=True,
+            meaning="gain in decades of predictions with ten times as many images", larger=MORE_BIASED, margin=0.05, is_main=True,
             variables=lambda of: (decades(of.frequency), decades(of.predictions / max(of.predictions.sum(), 1))),
             statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
         ),
@@ -319,25 +323,25 @@ def _table() -> tuple[Measure, ...]:
         Measure(
             key="slope_acc", title="slope_acc", label="points of accuracy\nper decade of frequency",
             unit="points per decade", format=".1f",
-            meaning="points of accuracy that a class gains with ten times as many images", margin=3.0, is_main=True,
+            meaning="points of accuracy that a class gains with ten times as many images", larger=MORE_BIASED, margin=3.0, is_main=True,
             variables=lambda results: (decades(results.frequency), 100 * results.accuracy),
             statistic=slope_within_classes, needs=("frequency",), left_out=UNSEEN,
         ),
         _correlation(
             "corr_acc", "correlation of frequency\nand accuracy (corr_acc)",
             "Spearman's correlation of class frequency with accuracy",
-            lambda results: (results.frequency, results.accuracy), ("frequency",), is_main=True,
+            lambda results: (results.frequency, results.accuracy), ("frequency",), larger=MORE_BIASED, is_main=True,
         ),
         _correlation(
             "corr_pred", "correlation of frequency\nand predictions (corr_pred)",
             "Spearman's correlation of class frequency with predictions",
-            lambda results: (results.frequency, results.predictions), ("frequency",), is_main=True,
+            lambda results: (results.frequency, results.predictions), ("frequency",), larger=MORE_BIASED, is_main=True,
         ),
     )  # fmt: skip
     more = [
         Measure(
             key="mean_per_class", title="mean per class %", label="mean accuracy\nof a class (%)", unit=POINTS, format=".1f",
-            meaning="accuracy in percent if each class had as many test images", margin=2.0, needs=("correct",),
+            meaning="accuracy in percent if each class had as many test images", larger=MORE_ACCURATE, margin=2.0, needs=("correct",),
             variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
         ),
         _correlation(
@@ -381,7 +385,7 @@ def _table() -> tuple[Measure, ...]:
     more += [_mean_of(key, label, meaning, "similarity") for key, (label, meaning) in SIMILARITIES.items()]
     probe = Measure(
         key="probe", title="linear probe %", label="accuracy of linear probes (%)", unit=POINTS, format=".1f",
-        meaning="mean accuracy over classes of linear probes in percent", margin=1.0, over=PROBES,
+        meaning="mean accuracy over classes of linear probes in percent", larger=MORE_ACCURATE, margin=1.0, over=PROBES,
     )  # fmt: skip
     return (*main, *more, *_retrieval(), probe)
 
@@ -403,7 +407,7 @@ def _retrieval() -> list[Measure]:
             measures.append(
                 Measure(
                     key=f"{key}_r{k}", title=f"{name} R@{k} %", label=f"{name} recall\nat {k} (%)", unit="recalls (points)",
-                    meaning=f"recall at {k} from {direction} in percent", margin=2.0, is_main=k == 1, **common,
+                    meaning=f"recall at {k} from {direction} in percent", larger=MORE_ACCURATE, margin=2.0, is_main=k == 1, **common,
                     variables=lambda results, key=key, k=k: (found(getattr(results, key), k),), statistic=mean_over_classes,
                     value=lambda results, key=key, k=k: found(getattr(results, key), k).mean(),
                 )
@@ -418,7 +422,7 @@ def _retrieval() -> list[Measure]:
             )  # fmt: skip
     slope = Measure(
         key="retrieval_slope", title="retrieval_slope", label="points of text→image R@5\nper decade of word frequency",
-        unit="points per decade", format=".1f", margin=3.0, is_main=True, over=QUERIES,
+        unit="points per decade", format=".1f", larger=MORE_BIASED, margin=3.0, is_main=True, over=QUERIES,
         meaning="points of text to image recall at 5 that a caption gains if ten times as many training captions have its "
         "rarest word",
         variables=lambda results: (decades(results.word_frequency), found(results.text_to_image, 5)),

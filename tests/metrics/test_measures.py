@@ -7,7 +7,16 @@ import scipy.stats
 from cliptail_jax.metrics import bootstrap
 from cliptail_jax.metrics.correlation import slope_within_classes
 from cliptail_jax.metrics.groups import head_mid_tail
-from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, compare_probes, summarize
+from cliptail_jax.metrics.measures import (
+    GROUPS,
+    LESS_BIASED,
+    MEASURES,
+    MORE_ACCURATE,
+    MORE_BIASED,
+    ClassResults,
+    compare_probes,
+    summarize,
+)
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile, deciles
 
 CLASSES, EXAMPLES = 40, 1000
@@ -32,6 +41,21 @@ PAIRS = a_pair(0), a_pair(1, slope=4.0)
 
 def values(name, *groups):
     return [result.value for result in MEASURES[name].compare(*groups)]
+
+
+def test_larger_values_mean_what_the_table_says():
+    def on_average(accuracy, slope):
+        frequency = np.geomspace(500, 5, CLASSES).astype(int)
+        share = (accuracy + slope * (np.log10(frequency) - np.log10(frequency).mean())) / 100
+        right = np.round(EXAMPLES * share).astype(int)
+        groups = dict(zip(GROUPS, head_mid_tail(frequency)))
+        return summarize(ClassResults(right, np.full(CLASSES, EXAMPLES), right, frequency, groups, top5=right.sum()))
+
+    even, biased, accurate = on_average(50, 1), on_average(50, 10), on_average(60, 1)
+    for key in even.keys() & MEASURES.keys():
+        assert MEASURES[key].larger != MORE_BIASED or biased[key] > even[key]
+        assert MEASURES[key].larger != LESS_BIASED or biased[key] < even[key]
+        assert MEASURES[key].larger != MORE_ACCURATE or accurate[key] > even[key]
 
 
 @pytest.mark.parametrize(("name", "measured"), [("corr_acc", "accuracy"), ("corr_pred", "predictions")])

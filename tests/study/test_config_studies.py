@@ -52,6 +52,19 @@ def test_the_studies_are_valid_and_no_claim_takes_the_key_of_another(name, monke
     assert {run.seed for run in config.runs.values()} == {3}
 
 
+@pytest.mark.parametrize(
+    ("statistics", "meanings"),
+    [
+        (("odds_acc", "tail"), "more biased, less biased"),
+        (("top1", "slope_acc", "top5"), "more accurate, more biased, more accurate"),
+        (("odds_acc", "f50"), "more biased, neither"),
+    ],
+)
+def test_measures_of_different_directions_do_not_share_claims(statistics, meanings):
+    with pytest.raises(UserError, match=f"claims on {', '.join(statistics)} cannot .*: larger means {meanings}; call"):
+        studies.claims_on(statistics, {"bias": ("SL is more biased than CLIP", "sl", "clip")})
+
+
 @pytest.mark.parametrize("family, number", [("figures", 7), ("distribution+imbalance", 9), ("all+figures", 170)])
 def test_families_are_a_study_that_trains_each_run_once(family, number):
     study = paper.get_config(f"family={family}")
