@@ -42,7 +42,7 @@ from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.published_weights import open_weights
 from cliptail_jax.runs.directory import difference_to, read_run_frequency
 from configs import clip, dino, sup
-from tests import fuzz_study
+from tests import fuzz_own_data, fuzz_study
 from tests.datasets.raw_data import archive
 
 FAMILIES = {"sup": sup, "clip": clip, "dino": dino}
@@ -314,6 +314,9 @@ CASES = {
     "sheets": Case(st.lists(st.lists(CELLS, max_size=5).map("\t".join), max_size=5).map("\n".join), read_table),
     "safetensors": Case(st.tuples(HEADER, st.binary(max_size=40)), read_weights),
     "images": Case(st.tuples(st.integers(0, len(JPEGS) - 1), st.lists(CHANGES, min_size=1, max_size=4)), read_image),
+    "kinds of images": Case(fuzz_own_data.IMAGE, fuzz_own_data.read_kind),
+    "folders": Case(fuzz_own_data.FOLDER, fuzz_own_data.read_folder),
+    "tables": Case(fuzz_own_data.TABLE, fuzz_own_data.read_own_table),
     "shards": Case(SHARD, read_shards),
     "captions of shards": Case(SHARD, read_shard_captions),
     "configurations": Case(CONFIGURATION, read_configuration),

@@ -16,6 +16,7 @@ EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 NUMBER = {"max_examples": int(EXAMPLES)} if EXAMPLES else {"max_examples": 100, "derandomize": True}
 
 
+@pytest.mark.filterwarnings("ignore:Palette images")  # Pillow's advice about transparency
 @pytest.mark.parametrize("name", CASES)
 def test_synthetic_input_is_read_or_refused_in_a_line(name, tmp_path_factory):
     folder, outcomes = tmp_path_factory.mktemp("fuzz") / "x", set()

@@ -26,7 +26,8 @@ class UnreadableImageError(ValueError):
 def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
     """Decodes an image of any format that Pillow reads as RGB: grey, CMYK and palettes are converted, alpha is dropped.
 
-    Values of 16 bits are scaled to 8. The file's orientation tag is ignored, and an animation is its first picture.
+    Values of 16 bits are scaled to 8. The file's orientation tag is ignored, except in TIFF, where Pillow follows it. An
+    animation is its first picture.
 
     Args:
         least_side: A JPEG is decoded at the smallest of a half, a quarter and an eighth of its size that has this many
