@@ -89,7 +89,7 @@ def read_kind(example, folder: Path) -> None:
     assert image.shape == ((width, height, 3) if turned else (height, width, 3))
 
 
-def written(kind: str, suffix: str) -> bytes:
+def content_of(kind: str) -> bytes:
     if kind == "broken":
         return b"<html>"
     stream, values = io.BytesIO(), np.full((2, 3), 7, kind)
@@ -108,7 +108,7 @@ def read_folder(example, folder: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.parent.resolve() != path.parent or os.path.lexists(path):  # behind a link, or twice
                 continue
-            path.symlink_to(kind[5:]) if kind.startswith("link ") else path.write_bytes(written(kind, name))
+            path.symlink_to(kind[5:]) if kind.startswith("link ") else path.write_bytes(content_of(kind))
         except (FileExistsError, NotADirectoryError):
             continue
         is_image = name.lower().endswith(EXTENSIONS)
