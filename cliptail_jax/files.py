@@ -222,19 +222,20 @@ def _refuse(constant: str) -> None:
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Appends a record to a JSON-lines file, which is created with its folder if needed.
-
-    An object cannot grow and is rewritten, which suits logs of a few megabytes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Appends a record to a JSON-lines file, which is created with its folder if needed."""
     remove_incomplete_line(path)
+    append_bytes(path, line_of(record).encode())
+
+
+def append_bytes(path: Path, content: bytes) -> None:
+    """Appends to a file, which is created with its folder if needed. An object is rewritten."""
     with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         if is_remote(path):
-            before = path.read_text(encoding="utf-8") if path.exists() else ""
-            path.write_text(before + line_of(record), encoding="utf-8")
+            path.write_bytes((path.read_bytes() if path.exists() else b"") + content)
         else:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line_of(record))
+            with path.open("ab") as file:
+                file.write(content)
 
 
 def line_of(record: Mapping[str, Any]) -> str:

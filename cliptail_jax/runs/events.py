@@ -1,55 +1,96 @@
-"""TensorBoard events of a run. Errors in writing them do not stop the run."""
+"""TensorBoard events of a run, in the format of TensorFlow: records with checksums, each with an `Event` protocol buffer.
 
-import contextlib
+Libraries that write them import TensorFlow, or torch where it is installed, which takes seconds and hundreds of megabytes.
+"""
+
+import ctypes
+import platform
+import re
+import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import directory_check
-from tensorboardX.summary import scalar
-
+from cliptail_jax.errors import reason_of
+from cliptail_jax.files import append_bytes
 from cliptail_jax.runs.console import log_line
 
-FLUSH_SECONDS = 30.0
+WRITE_SECONDS = 30.0  # between two writes to the file
+FILE_VERSION, SUMMARY, SESSION_LOG = 3, 5, 7  # fields of an Event
+START = b"\x08\x01"  # of a SessionLog
 
 
 class Events:
-    """Writes scalars in the program's own thread: a full disk would end tensorboardX's thread and fill its queue.
+    """Writes scalars. Errors in writing them do not stop the run.
 
     TensorBoard hides the events of earlier sessions at or after `first_step`.
     """
 
     def __init__(self, folder: Path, first_step: int):
-        self._folder, self._writer, self._flushed = folder, None, 0.0
-        with self._giving_up():
-            directory_check(str(folder))
-            self._writer = EventsWriter(f"{folder}/events")
-            self._writer.write_event(Event(step=first_step, session_log=SessionLog(status=SessionLog.START)))
+        self._path: Path | None = folder / f"events.out.tfevents.{time.time():.6f}.{platform.node()}"
+        self._unwritten = record(event(FILE_VERSION, b"brain.Event:2")) + record(event(SESSION_LOG, START, first_step))
+        self._write()
 
     def add(self, values: Mapping[str, float], step: int) -> None:
-        if self._writer is None:
-            return
-        with self._giving_up():
-            for name, value in values.items():
-                self._writer.write_event(Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
-            if time.monotonic() - self._flushed > FLUSH_SECONDS:
-                self._writer.flush()
-                self._flushed = time.monotonic()
+        self._unwritten += record(event(SUMMARY, b"".join(field(1, scalar(*item)) for item in values.items()), step))
+        if time.monotonic() - self._written > WRITE_SECONDS:
+            self._write()
 
     def close(self) -> None:
-        if self._writer is not None:
-            with self._giving_up():
-                self._writer.close()
+        self._write()
 
-    @contextlib.contextmanager
-    def _giving_up(self) -> Iterator[None]:
-        """Stops writing events after an error of the file system."""
+    def _write(self) -> None:
+        """Appends to the file what is not written yet. After an error, nothing is written any more."""
         try:
-            yield
-        except OSError as error:
-            log_line(
-                f"note: no TensorBoard events in {self._folder} ({error.strerror or error}); metrics.jsonl has their values"
-            )
-            self._writer = None
+            if self._path:
+                append_bytes(self._path, self._unwritten)
+        except Exception as error:  # of the file system or the bucket
+            note = f"no TensorBoard events in {self._path.parent} ({reason_of(error)}); metrics.jsonl has their values"
+            log_line(f"note: {note}")
+            self._path = None
+        self._unwritten, self._written = b"", time.monotonic()
+
+
+def record(content: bytes) -> bytes:
+    """A record of a TFRecord file."""
+    length = struct.pack("<Q", len(content))
+    return length + masked_crc32c(length) + content + masked_crc32c(content)
+
+
+def event(number: int, content: bytes, step: int = 0) -> bytes:
+    """An `Event` of now, with its field of this number."""
+    return b"\x09" + struct.pack("<d", time.time()) + b"\x10" + varint(step) + field(number, content)
+
+
+def scalar(name: str, value: float) -> bytes:
+    """A `Summary.Value`. As TensorFlow does, it replaces characters such as ':' in names."""
+    return field(1, re.sub(r"[^-/\w.]", "_", name).encode()) + b"\x15" + bytes(ctypes.c_float(value))
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer that contains bytes, text or another one."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(number: int) -> bytes:
+    """A non-negative integer in groups of seven bits, the lowest first; all but the last have the eighth bit set."""
+    groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
+    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
+
+
+def masked_crc32c(content: bytes) -> bytes:
+    """The checksum of TFRecord files: CRC-32C, rotated and shifted by a constant."""
+    crc = 0xFFFFFFFF
+    for byte in content:
+        crc = crc >> 8 ^ CRC32C[(crc ^ byte) & 0xFF]
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def crc32c_of_byte(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (byte & 1) * 0x82F63B78
+    return byte
+
+
+CRC32C = [crc32c_of_byte(byte) for byte in range(256)]
