@@ -2,9 +2,23 @@
 
 import sys
 
-if sys.argv[:1] == ["-m"]:  # as it is while Python looks for the program `cliptail_jax.NAME`: before its slow imports
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # slow to import
+
+    return version("cliptail_jax")
+
+
+def prepare_program() -> None:
+    """Prepare the process of a program, before its slow imports."""
     from cliptail_jax.host.memory import keep_freed_memory
     from cliptail_jax.interrupts import exit_on_signal
 
     exit_on_signal()
     keep_freed_memory()
+
+
+if sys.argv[:1] == ["-m"]:  # as it is while Python looks for the program `cliptail_jax.NAME`
+    prepare_program()

@@ -12,9 +12,9 @@ import runpy
 import sys
 from collections.abc import Iterator
 
+import cliptail_jax
 from cliptail_jax.config.files import known_configs
-from cliptail_jax.host.memory import keep_freed_memory
-from cliptail_jax.interrupts import exit_on_signal
+from cliptail_jax.errors import did_you_mean
 
 # By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {
@@ -40,11 +40,14 @@ def main() -> None:
     options = argparse.ArgumentParser(
         "cliptail", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("program", choices=PROGRAMS, metavar="program", help="one of those below")
+    options.add_argument("--version", action="version", version=f"%(prog)s {cliptail_jax.__version__}")
+    options.add_argument("program", help="one of those below")
     options.epilog = "\n".join(["programs:", *(f"  {name:<10} {what}" for name, (_, _, what) in PROGRAMS.items())])
     name = options.parse_args(sys.argv[1:2]).program
-    exit_on_signal()
-    keep_freed_memory()
+    if name not in PROGRAMS:
+        print(f"error: there is no program '{name}'{did_you_mean(name, PROGRAMS)}; --help lists them", file=sys.stderr)
+        sys.exit(2)
+    cliptail_jax.prepare_program()
     sys.argv[:2] = [f"cliptail {name}"]
     runpy.run_module(f"cliptail_jax.{PROGRAMS[name][0]}", run_name="__main__", alter_sys=True)
 

@@ -10,6 +10,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
+from cliptail_jax.commands import as_started
 from cliptail_jax.interrupts import raise_on_ctrl_c
 
 STDOUT = 1  # its file descriptor
@@ -136,7 +137,7 @@ def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> in
     except Exception as error:
         if not (line := str(error) if isinstance(error, UserError) else problem(error)):
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {as_started(line)}", file=sys.stderr)
         return 2
     return 0
 

@@ -18,20 +18,28 @@ With `--runner=dask`, a worker of a Dask cluster evaluates each model: the clust
 here. `--list` prints the published models of configs/zero_shot_all.py or, with --config, the models of that config.
 """
 
-import re
 import sys
+
+from absl import flags
+
+from cliptail_jax.config.program import define_config, define_runner, run_with_config
+
+if __name__ == "__main__":  # before the slow imports, which --help does not need
+    flags.DEFINE_bool("list", False, "Print the lists of published models, or those of a --config, and exit")
+    define_runner()
+    define_config("sup", "clip", "zero_shot")
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
 from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields, zero_shot
-from cliptail_jax.config.program import config_values, define_runner, run_with_config
+from cliptail_jax.config.program import config_named, config_values, with_config_flag
 from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
@@ -166,22 +174,20 @@ def describe_fields(config: ConfigDict | None) -> str:
 @command_line
 def list_models(arguments: list[str]) -> None:
     """Print all lists of published models, or with --config the models that it evaluates."""
-    others = [argument for argument in arguments if argument != "--list"]
+    others = with_config_flag(["", *(argument for argument in arguments if argument != "--list")])[1:]
     if not others:
         print(model_lists({f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}), end="")
         return
-    given = re.fullmatch(r"--?config[=\n]([^\n]+)", "\n".join(others))
-    if given is None:
+    named = config_named(others)
+    if not named or others[1:]:
         raise UserError(f"--list takes only a --config beside it: it is given with {' '.join(others)}")
-    values = config_values(["", *others])
+    values = config_values(others)
     if values.get("objective") != zero_shot.MODE:
-        raise UserError(f"--list prints lists of published models: {given[1]} does not evaluate any")
-    print(model_lists({given[1]: listed(values["eval.models"])}), end="")
+        raise UserError(f"--list prints lists of published models: {named} does not evaluate any")
+    print(model_lists({named: listed(values["eval.models"])}), end="")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("list", False, "Print the lists of published models, or those of a --config, and exit")
-    define_runner()
     if "--list" in sys.argv:
         sys.exit(list_models(sys.argv[1:]))
-    run_with_config(main, describe_fields, ("sup", "clip", "zero_shot"))
+    run_with_config(main, describe_fields)

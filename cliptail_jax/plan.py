@@ -9,12 +9,31 @@ numbers of records and classes are those of the config's prepared data set, or k
 sets, give --records and --classes. Published towers and heads are not needed. Results are kept in the user's cache.
 """
 
-import functools
-import importlib.metadata
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+
+from absl import flags
+
+from cliptail_jax.config.program import define_config, run_with_config
+
+if __name__ == "__main__":  # before the slow imports, which --help does not need
+    flags.DEFINE_list("on", ["v5e-8"], "TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8")
+    flags.DEFINE_integer("slices", 1, "Number of TPU slices of each", lower_bound=1)
+    flags.DEFINE_integer("records", 0, "Number of training records, without the data set", 0, 10**12)
+    flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", 0, 10**6)
+    flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
+    flags.DEFINE_bool(
+        "search", False, "Find the largest batch that fits, and the changes with which the config's batch fits"
+    )
+    flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")
+    flags.DEFINE_bool("measure", False, "Run ten steps on the accelerators of this machine as well")
+    flags.DEFINE_bool(
+        "traffic",
+        False,
+        "Print which operations move most bytes from and to HBM; with --json, also the arrays of collectives",
+    )
+    flags.DEFINE_bool("json", False, "Print one line of JSON per topology instead of tables")
+    define_config("sup", "clip", "dino")
 
 # These must be set before JAX is imported. Without --measure, the chips of this machine, if any, are not needed, but libtpu
 # would look for them: ask the cloud's metadata server, take a lock that only one process can have, and warn.
@@ -23,32 +42,34 @@ if not any(argument.lstrip("-").partition("=")[0] == "measure" for argument in s
     os.environ |= {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true"}
     os.environ |= {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
 
-import jax  # noqa: E402
-from absl import flags  # noqa: E402
-from etils import epath  # noqa: E402
-from ml_collections import ConfigDict  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+import functools
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator
 
-from cliptail_jax.config.program import run_with_config  # noqa: E402
-from cliptail_jax.config.training import Data  # noqa: E402
-from cliptail_jax.curation.variant import Variant, open_variant  # noqa: E402
-from cliptail_jax.errors import UserError  # noqa: E402
-from cliptail_jax.files import user_cache  # noqa: E402
-from cliptail_jax.objectives import describe_config, make_objective, typed_config  # noqa: E402
-from cliptail_jax.outputs import check_writable_folder  # noqa: E402
-from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step  # noqa: E402
-from cliptail_jax.planning.hints import hints  # noqa: E402
-from cliptail_jax.planning.measuring import MeasuredStep, measure_step  # noqa: E402
-from cliptail_jax.planning.program import CACHE  # noqa: E402
-from cliptail_jax.planning.report import CACHE_NOTE, NOTE, as_json, table, traffic_table  # noqa: E402
-from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_batch  # noqa: E402
-from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess  # noqa: E402
-from cliptail_jax.planning.synthetic import known_size, synthetic_variant  # noqa: E402
-from cliptail_jax.planning.topologies import Topology, find_topology  # noqa: E402
-from cliptail_jax.training.objective import Objective  # noqa: E402
+import jax
+from etils import epath
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cliptail_jax.config.training import Data
+from cliptail_jax.curation.variant import Variant, open_variant
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import user_cache
+from cliptail_jax.objectives import describe_config, make_objective, typed_config
+from cliptail_jax.outputs import check_writable_folder
+from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step
+from cliptail_jax.planning.hints import hints
+from cliptail_jax.planning.measuring import MeasuredStep, measure_step
+from cliptail_jax.planning.program import CACHE
+from cliptail_jax.planning.report import CACHE_NOTE, NOTE, as_json, table, traffic_table
+from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_batch
+from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess
+from cliptail_jax.planning.synthetic import known_size, synthetic_variant
+from cliptail_jax.planning.topologies import Topology, find_topology
+from cliptail_jax.training.objective import Objective
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
-MAX_RECORDS, MAX_CLASSES = 10**12, 10**6
 MakeObjective = Callable[[Changes], Objective]
 
 
@@ -158,20 +179,4 @@ def measure(make: MakeObjective) -> MeasuredStep:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("on", ["v5e-8"], "TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8")
-    flags.DEFINE_integer("slices", 1, "Number of TPU slices of each", lower_bound=1)
-    flags.DEFINE_integer("records", 0, "Number of training records, without the data set", 0, MAX_RECORDS)
-    flags.DEFINE_integer("classes", 0, "Number of classes, without the data set", 0, MAX_CLASSES)
-    flags.DEFINE_float("price", 0.0, "Dollars of a chip-hour", lower_bound=0)
-    flags.DEFINE_bool(
-        "search", False, "Find the largest batch that fits, and the changes with which the config's batch fits"
-    )
-    flags.DEFINE_bool("evaluation", False, "Plan a step of evaluation instead of one of training")
-    flags.DEFINE_bool("measure", False, "Run ten steps on the accelerators of this machine as well")
-    flags.DEFINE_bool(
-        "traffic",
-        False,
-        "Print which operations move most bytes from and to HBM; with --json, also the arrays of collectives",
-    )
-    flags.DEFINE_bool("json", False, "Print one line of JSON per topology instead of tables")
-    run_with_config(main, describe_config, ("sup", "clip", "dino"), workdir_required=False)
+    run_with_config(main, describe_config, workdir_required=False)

@@ -3,6 +3,14 @@
 The same command continues an interrupted run from its last checkpoint, with the numbers of an uninterrupted run.
 """
 
+from absl import flags
+
+from cliptail_jax.config.program import define_config, run_with_config
+
+if __name__ == "__main__":  # before the slow imports, which --help does not need
+    flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
+    define_config("sup", "clip", "dino")
+
 import contextlib
 import signal
 import sys
@@ -12,14 +20,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
 from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
-from cliptail_jax.config.program import run_with_config
 from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
@@ -273,5 +279,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
-    run_with_config(main, describe_config, ("sup", "clip", "dino"))
+    run_with_config(main, describe_config)

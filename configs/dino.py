@@ -7,7 +7,12 @@ The paper's runs have 100 epochs at batch size 1024 and are evaluated by transfe
     configs/dino.py:data=imagenet2012
     configs/dino.py:data=laionet
     configs/dino.py:data=laionet,prototypes=16384
-    configs/dino.py:data=laionet,vocabulary=1024      and 4096, 16384: a sample of the 65,536 prototypes in each step
+    configs/dino.py:data=laionet,vocabulary=1024      and 4096, 16384
+
+The arguments of cliptail_jax/experiments/training.py select the data. This file adds:
+
+    prototypes=N        the number of prototypes: 65,536 by default, or 512 for small images
+    vocabulary=N        a sample of N prototypes in each step
 """
 
 from cliptail_jax.experiments import arguments, training

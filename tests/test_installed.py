@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import cliptail_jax
+from cliptail_jax import cli
 from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.config.files import find_config, known_configs, load_config
 from cliptail_jax.config.program import with_config_flag, with_config_path
@@ -76,6 +78,48 @@ def test_the_shell_completes_programs_configs_and_fields(line, completions, tmp_
     main = [sys.executable, "-c", "from cliptail_jax.cli import main; main()"]
     subprocess.run(main, env=os.environ | asked, check=True)
     assert [text.strip() for text in (tmp_path / "found").read_text().splitlines()] == completions
+
+
+@pytest.mark.parametrize(
+    "argument, status, said",
+    [
+        ("--version", 0, f"cliptail {cliptail_jax.__version__}\n"),
+        ("trian", 2, "error: there is no program 'trian' (did you mean train or transfer?); --help lists them\n"),
+    ],
+)
+def test_the_command_says_its_version_and_what_it_has_instead(argument, status, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cliptail", argument])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == status and "".join(capsys.readouterr()) == said
+
+
+SLOW = {"flax", "grain", "jax", "orbax", "pandas", "scipy", "tensorflow_datasets", "torch"}
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_imports_nothing_slow_and_shows_commands_as_they_are_typed(program, tmp_path):
+    (tmp_path / "cliptail").write_text("from cliptail_jax.cli import main\nmain()\n")
+    module = f"cliptail_jax.{PROGRAMS[program][0]}"
+    environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    for start, typed in (
+        ((tmp_path / "cliptail", program), f"cliptail {program}"),
+        (("-m", module), f"python -m {module}"),
+    ):
+        run = [sys.executable, *start, "--help"]
+        ended = subprocess.run(run, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        imported = {line.rpartition("|")[2].partition(".")[0].strip() for line in ended.stderr.splitlines()}
+        builders = {"tensorflow_datasets"} if program == "build" else set()  # whose options it explains
+        assert "cliptail_jax" in imported and imported & SLOW == builders
+        assert typed in ended.stdout and ("python -m" in ended.stdout) == ("-m" in start)
+
+
+@pytest.mark.program
+def test_help_with_a_config_explains_its_arguments_and_those_it_shares():
+    run = [sys.executable, "-m", "cliptail_jax.train", "sup:data=glyphs", "--help"]
+    said = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "  head=clip " in said and "  batch_composition=distinct " in said
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
+from cliptail_jax.commands import as_started
 from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
@@ -39,8 +40,8 @@ DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 @command_line
 def main(arguments: list[str]) -> None:
     """Runs the pipeline that the command line describes, and waits for its end."""
-    prog, form = "python -m cliptail_jax.concepts.beam", argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
+    prog, form = as_started("python -m cliptail_jax.concepts.beam"), argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog, description=as_started(__doc__), formatter_class=form)
     add_arguments(parser)
     parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a .json or .txt file")
     options, beam_options = parser.parse_known_args(arguments)

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from cliptail_jax.commands import as_started
 from cliptail_jax.concepts.captions import add_arguments, find_parts
 from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
@@ -42,8 +43,8 @@ def main(arguments: list[str]) -> None:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    prog, form = "python -m cliptail_jax.concepts.count", argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=form)
+    prog, form = as_started("python -m cliptail_jax.concepts.count"), argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog, description=as_started(__doc__), formatter_class=form)
     add_arguments(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a .json or .txt file")

@@ -1,6 +1,5 @@
 """Starts a program with a config: flags, config file, --help, and user errors as one line."""
 
-import ast
 import re
 import sys
 import threading
@@ -13,38 +12,45 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
+from cliptail_jax.commands import as_started, docstring
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.config.files import find_config, known_configs, load_config
-from cliptail_jax.errors import UserError, exit_on_broken_pipe, exit_status, is_shared_memory_gone
+from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
+from cliptail_jax.errors import UserError, command_line, exit_on_broken_pipe, exit_status, is_shared_memory_gone
 from cliptail_jax.files import work_path
 from cliptail_jax.interrupts import exit_despite_threads
 from cliptail_jax.outputs import check_writable_folder
 
-CONFIG = re.compile(r"^--?config[=\n](.*)$", re.MULTILINE)  # in arguments that are joined by line feeds
+CONFIG = re.compile(r"--?config=")
+SHARED_ARGUMENTS = re.compile(r"arguments of (cliptail_jax/\S+\.py)")  # in the docstring of a config file
+
+
+def define_config(*names: str) -> None:
+    """Define --config, with the names of the configs that a program takes, and --workdir. If help is asked for, print it and exit.
+
+    The main module calls it after the definition of its own flags, and before its slow imports, which the help does not
+    need. `run_with_config` follows them.
+    """
+    config_flags.DEFINE_config_file(
+        "config", None, "Config, as FILE or FILE:NAME=VALUE,NAME=VALUE; --config.FIELD=VALUE sets a field of it"
+    )
+    flags.DEFINE_string("workdir", None, "Directory of the results, also as gs://BUCKET/NAME")
+    flags.DEFINE_bool("help_config", False, "Print every field of the config with its value, and exit")
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print_help([*names]))
 
 
 @exit_on_broken_pipe()
 def run_with_config(
     main: Callable[[ConfigDict, epath.Path | None], None],
     describe: Callable[[ConfigDict | None], str],
-    config_files: Sequence[str],
     workdir_required: bool = True,
 ) -> None:
     """Run `main(config, workdir)` from --config and --workdir. A UserError is printed as one line, with exit status 2.
 
     Args:
         describe: returns the text of --help_config, from the config or from None without --config.
-        config_files: the config files that the program takes, for --help.
         workdir_required: whether --workdir must be given.
     """
-    config_flag = config_flags.DEFINE_config_file(
-        "config", None, "Config, as FILE or FILE:NAME=VALUE,NAME=VALUE; --config.FIELD=VALUE sets a field of it"
-    )
-    workdir_flag = flags.DEFINE_string("workdir", None, "Directory of the results, also as gs://BUCKET/NAME")
-    help_flag = flags.DEFINE_bool("help_config", False, "Print every field of the config with its value, and exit")
-    if {"-h", "--help"} & set(sys.argv):
-        print(help_text(config_files, config_named(with_config_flag(sys.argv))))
-        return
 
     def parse(argv: list[str]) -> list[str]:
         argv = with_config_flag(argv)
@@ -53,14 +59,14 @@ def run_with_config(
             rest = flags.FLAGS(with_config_path(argv))
         except flags.Error as error:
             raise flag_error(str(error), known) from None
-        if help_flag.value:
-            print(describe(config_flag.value))
+        if flags.FLAGS.help_config:
+            print(describe(flags.FLAGS.config))
             sys.exit(0)
         if rest[1:]:
             raise UserError(f"unknown argument '{rest[1]}'")
-        if config_flag.value is None:
-            raise UserError(f"--config is missing: give a config, as --config={config_files[0]}")
-        if workdir_required and not workdir_flag.value:
+        if flags.FLAGS.config is None:
+            raise UserError("--config is missing: give a config; --help lists them")
+        if workdir_required and not flags.FLAGS.workdir:
             raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/clip")
         return rest
 
@@ -69,10 +75,10 @@ def run_with_config(
         silence_copies()
         only_prints = "launch" in flags.FLAGS and flags.FLAGS.launch == "print"  # commands, for other machines
         workdir = None
-        if workdir_flag.value and not only_prints:
-            workdir = work_path(workdir_flag.value)
+        if flags.FLAGS.workdir and not only_prints:
+            workdir = work_path(flags.FLAGS.workdir)
             check_writable_folder(workdir)
-        main(config_flag.value, workdir)
+        main(flags.FLAGS.config, workdir)
 
     interrupted = "\ninterrupted; the same command continues from the last checkpoint"
     status = exit_status(lambda: app.run(start, flags_parser=parse), interrupted)
@@ -110,11 +116,11 @@ def silence_copies() -> None:
     sys.unraisablehook, threading.excepthook = unraisablehook, excepthook
 
 
-def help_text(config_files: Sequence[str], named: str) -> str:
-    """The main module's docstring, the flags of `run_with_config` and of the main module, and the config files.
-
-    The docstring of the config that is `named` on the command line follows.
-    """
+@command_line
+def print_help(configs: list[str]) -> None:
+    """Print the main module's docstring, its flags, the configs, and the docstring of the config on the command line."""
+    named = config_named(with_config_flag(sys.argv)).partition(":")[0]
+    described = f"\n\n{named}:\n\n{describe_config_file(find_config(named))}" if named else ""
     by_module = flags.FLAGS.flags_by_module_dict()
     lines = [sys.modules["__main__"].__doc__.strip(), "", "Flags:"]
     for flag in [*by_module[__name__], *by_module.get(sys.argv[0], ())]:
@@ -122,31 +128,40 @@ def help_text(config_files: Sequence[str], named: str) -> str:
         lines.append(f"  {name:<18}  {flag.help}")
     lines += [
         "",
-        f"Configs: {', '.join(config_files)}, or the path of a file. The first argument may be one, without --config.",
+        f"Configs: {', '.join(configs)}, or the path of a file. The first argument may be one, without --config.",
     ]
     lines += ["--help with a config shows its arguments, and --help_config its fields."]
-    if named:
-        name = named.partition(":")[0]
-        lines += ["", f"{name}:", "", ast.get_docstring(ast.parse(find_config(name).read_text(encoding="utf-8"))) or ""]
-    return "\n".join(lines)
+    print(as_started("\n".join(lines) + described))
+
+
+def describe_config_file(file: Path) -> str:
+    """The docstring of a config file, and of the module that explains the arguments it shares with other files."""
+    text = docstring(file)
+    shared = SHARED_ARGUMENTS.search(text)
+    return f"{text}\n\n{shared[1]}:\n\n{docstring(PACKAGE.parent / shared[1])}" if shared else text
 
 
 def with_config_flag(argv: Sequence[str]) -> list[str]:
-    """The arguments, with --config= before a first one that is not a flag."""
+    """The arguments, with --config=NAME for a first one that is not a flag, and for --config NAME."""
     program, *arguments = argv
     if arguments and not arguments[0].startswith("-"):
         arguments[0] = f"--config={arguments[0]}"
+    for flag in {"-config", "--config"} & {*arguments[:-1]}:
+        place = arguments.index(flag)
+        arguments[place : place + 2] = [f"{flag}={arguments[place + 1]}"]
     return [program, *arguments]
 
 
 def config_named(argv: Sequence[str]) -> str:
-    """The value of --config; '' without it."""
-    given = CONFIG.search("\n".join(argv))
-    return given[1] if given else ""
+    """The value of --config=; '' without it. Raises UserError if it is given twice."""
+    named, *others = [argument.partition("=")[2] for argument in argv if CONFIG.match(argument)] or [""]
+    if others:
+        raise UserError(f"two configs are given, {named} and {others[0]}: leave one out")
+    return named
 
 
 def with_config_path(argv: Sequence[str]) -> list[str]:
-    """The arguments, with the path of the config file in --config, as ml_collections requires."""
+    """The arguments, with the path of the config file in --config=, as ml_collections requires."""
     named = config_named(argv)
     if not named:
         return list(argv)
@@ -154,8 +169,7 @@ def with_config_path(argv: Sequence[str]) -> list[str]:
     file, known = find_config(name), known_configs()
     if name in known and not file.samefile(known[name]):
         print(f"note: the config {name} is {file} in this folder, not the package's of this name", file=sys.stderr)
-    path = f"{file}{colon}{arguments}"
-    return CONFIG.sub(lambda flag: flag[0].removesuffix(named) + path, "\n".join(argv), count=1).split("\n")
+    return [f"--config={file}{colon}{arguments}" if CONFIG.match(argument) else argument for argument in argv]
 
 
 def config_values(argv: Sequence[str]) -> dict[str, Any]:
@@ -175,9 +189,9 @@ def config_values(argv: Sequence[str]) -> dict[str, Any]:
         raise
     except Exception as cause:  # whatever a config file's own code raises
         raise UserError(f"config file '{named}'{failure(cause, find_config(named.partition(':')[0]))}") from None
-    for key in re.findall(r"^--?(?:no)?config\.([^=\n]+)", "\n".join(argv), re.MULTILINE):
-        if not any(f"{known}.".startswith(f"{key}.") for known in values):
-            raise unknown_key(key, values)
+    for given in filter(None, (re.match(r"--?(?:no)?config\.([^=]+)", argument) for argument in argv)):
+        if not any(f"{known}.".startswith(f"{given[1]}.") for known in values):
+            raise unknown_key(given[1], values)
     return values
 
 

@@ -9,6 +9,21 @@ as the variant. --compare compares the class frequency with a published one. --c
 beside it, the described table in JSON lines.
 """
 
+from absl import flags
+
+from cliptail_jax.config.program import define_config, run_with_config
+from cliptail_jax.outputs import OVERWRITE
+
+if __name__ == "__main__":  # before the slow imports, which --help does not need
+    flags.DEFINE_string(
+        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to use as the variant, as data.table"
+    )
+    flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here, or JSON lines for *.jsonl")
+    flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")
+    flags.DEFINE_bool("overwrite", False, OVERWRITE.capitalize())
+    flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
+    define_config("sup", "clip", "dino")
+
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -16,13 +31,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from absl import flags
 from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.config import fields
-from cliptail_jax.config.program import run_with_config
 from cliptail_jax.config.training import Data, RunEvaluation, check_data
 from cliptail_jax.curation.croissant import TO_ADD, croissant
 from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
@@ -32,7 +45,7 @@ from cliptail_jax.files import read_json, work_path, write_text
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
-from cliptail_jax.outputs import OVERWRITE, check_directory, check_output, check_writable_folder, files_in, first_bytes
+from cliptail_jax.outputs import check_directory, check_output, check_writable_folder, files_in, first_bytes
 from cliptail_jax.plotting.class_frequency import draw_class_frequency
 from cliptail_jax.plotting.style import save
 
@@ -207,12 +220,4 @@ def describe_fields(config: ConfigDict | None) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string(
-        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to use as the variant, as data.table"
-    )
-    flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here, or JSON lines for *.jsonl")
-    flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")
-    flags.DEFINE_bool("overwrite", False, OVERWRITE.capitalize())
-    flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
-    config_files = ("sup", "clip", "dino")
-    run_with_config(main, describe_fields, config_files, workdir_required=False)
+    run_with_config(main, describe_fields, workdir_required=False)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from absl import logging
 
+from cliptail_jax.commands import as_started
 from cliptail_jax.datasets.folder import encoding, open_builder
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata_table import skipped
@@ -174,7 +175,9 @@ def main(arguments: list[str]) -> None:
     """Builds the data set that the command line names."""
     # Of the builders' options, only those are passed on that the command line has.
     parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.datasets.build", description=__doc__, argument_default=argparse.SUPPRESS
+        prog=as_started("python -m cliptail_jax.datasets.build"),
+        description=as_started(__doc__),
+        argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("name", help=f"one of: {', '.join(sorted(BUILDERS))}; with a config: image_text/yfcc15m")
     default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"

@@ -9,8 +9,6 @@ import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow
-import pyarrow.dataset
 import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
@@ -93,6 +91,8 @@ class CuratedTable:
     """The curated table by image-text pair. It keeps a hash of the URL and text of each row."""
 
     def __init__(self, path: pathlib.Path, similarity_column: str):
+        import pyarrow.dataset  # slow to import
+
         kept = {"wnid": pyarrow.string(), similarity_column: pyarrow.float32(), "NSFW": pyarrow.string()}
         pairs, batches = [], []
         with naming_damage(path):

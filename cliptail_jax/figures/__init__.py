@@ -1,13 +1,12 @@
 """The figures of the paper (arXiv 2405.21070), drawn from the files of run directories alone: no model is loaded.
 
 Every module directly in this package is a figure: adding one takes its module and nothing else. `parts` has the code
-that several figures share. The first line of a figure's docstring describes it, the rest documents its sheet. A figure
-has
+that several figures share. The first line of a figure's docstring describes it and ends with its number in the paper,
+'(figure 4).', if it has one; the rest documents its sheet. A figure has
 
     draw(entries, ...)       returns the Matplotlib figure for the entries of its sheet, and for the values of its options
     COLUMNS                  the columns that its sheet must have; without it the figure has no sheet, and no `entries`
     add_arguments(parser)    adds its options to the command line, if it has any
-    PAPER_FIGURE             its number in the paper; figures without one are listed last
     study_lines(...)         the lines of its sheet for the runs of a study; by default `parts.sheet.study_lines`
 """
 
@@ -15,22 +14,32 @@ import argparse
 import importlib
 import math
 import pkgutil
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from cliptail_jax.figures.parts.sheet import read_sheet
+from cliptail_jax.commands import as_started, docstring
 from cliptail_jax.files import work_path
-from cliptail_jax.plotting.style import add_output, check_output, save
 
-__all__ = ["draw_figure", "figure_modules", "make_parser"]
+__all__ = ["draw_figure", "figure_module", "known_figures", "make_parser"]
 
 
-def figure_modules() -> dict[str, ModuleType]:
-    """The modules of all figures by their names, in the paper's order."""
-    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg and module.name != "__main__"]
-    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
-    return dict(sorted(modules.items(), key=lambda item: getattr(item[1], "PAPER_FIGURE", math.inf)))
+def known_figures() -> dict[str, str]:
+    """The docstrings of all figures by their names, in the paper's order. None is imported, which would be slow."""
+    files = {
+        module.name: Path(module.module_finder.path, f"{module.name}.py")
+        for module in pkgutil.iter_modules(__path__)
+        if not module.ispkg and module.name != "__main__"
+    }
+    texts = {name: docstring(file) for name, file in files.items()}
+    number = {name: re.match(r".*\(figure (\d+)", text) for name, text in texts.items()}
+    return dict(sorted(texts.items(), key=lambda item: int(number[item[0]][1]) if number[item[0]] else math.inf))
+
+
+def figure_module(name: str) -> ModuleType:
+    """The module of a figure."""
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def draw_figure(arguments: Sequence[str]) -> list[Path]:
@@ -41,7 +50,10 @@ def draw_figure(arguments: Sequence[str]) -> list[Path]:
     Raises:
         UserError: a run, a sheet or a table lacks what the figure needs.
     """
-    options = vars(make_parser().parse_args(arguments))
+    options = vars(make_parser(arguments).parse_args(arguments))
+    from cliptail_jax.figures.parts.sheet import read_sheet  # slow to import
+    from cliptail_jax.plotting.style import check_output, save
+
     module, output = options.pop("module"), options.pop("output")
     check_output(output, options.pop("overwrite"))
     if "runs" in options:
@@ -49,22 +61,32 @@ def draw_figure(arguments: Sequence[str]) -> list[Path]:
     return save(module.draw(**options), output)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command line: a subcommand for each figure."""
+def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line: a subcommand for each figure. Only that of `arguments` has its options."""
     parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.figures",
+        prog=as_started("python -m cliptail_jax.figures"),
         description="Draw a figure of the paper. FIGURE --help documents its sheet and its options.",
     )
     figures = parser.add_subparsers(required=True, metavar="FIGURE", title="figures")
-    for name, module in figure_modules().items():
-        summary, *_ = module.__doc__.splitlines()
+    for name, text in known_figures().items():
         figure = figures.add_parser(
-            name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=text.partition("\n")[0],
+            description=as_started(text),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if hasattr(module, "COLUMNS"):
-            figure.add_argument("--runs", type=work_path, required=True, metavar="SHEET", help="the sheet")
-        if hasattr(module, "add_arguments"):
-            module.add_arguments(figure)
-        add_output(figure)
-        figure.set_defaults(module=module)
+        if name in arguments[:1]:
+            add_options(figure, figure_module(name))
     return parser
+
+
+def add_options(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    """Add the options of a figure to its command line."""
+    from cliptail_jax.plotting.style import add_output  # slow to import
+
+    if hasattr(module, "COLUMNS"):
+        parser.add_argument("--runs", type=work_path, required=True, metavar="SHEET", help="the sheet")
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(parser)
+    add_output(parser)
+    parser.set_defaults(module=module)

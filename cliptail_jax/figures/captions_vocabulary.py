@@ -26,7 +26,6 @@ from cliptail_jax.figures.parts.planes import draw_trend, label_axes, place_labe
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.plotting.style import legend_below, styles
 
-PAPER_FIGURE = 3
 COLUMNS = ("run", "group", "head")
 TREND_LINES = {"random": "--", "frozen": "-"}  # by head
 PLANES = (("corr_pred", "corr_acc"), ("slope_pred", "slope_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))

@@ -17,8 +17,6 @@ from cliptail_jax.files import work_path
 from cliptail_jax.plotting.class_frequency import comparison, draw_class_frequency
 from cliptail_jax.runs.tables import pad_columns
 
-PAPER_FIGURE = 1
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -32,7 +32,6 @@ from cliptail_jax.plotting.style import COLOURS, MARKERS, add_grid
 
 Marker = str | tuple[int, int, int]  # of Matplotlib
 
-PAPER_FIGURE = 2
 COLUMNS = ("run", "kind", "corpus", "backbone")
 KINDS = {"CLIP": COLOURS[0], "SL": COLOURS[1]}
 # The measures that are shown by corpus, a row of panels for each row.

@@ -19,7 +19,6 @@ import functools
 
 from cliptail_jax.figures.parts import lines
 
-PAPER_FIGURE = 5
 COLUMNS = lines.COLUMNS
 
 add_arguments = lines.add_arguments

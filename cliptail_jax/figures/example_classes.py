@@ -25,7 +25,6 @@ from cliptail_jax.figures.parts.classes import spread_classes
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.plotting.style import legend_below, styles
 
-PAPER_FIGURE = 13
 COLUMNS = ("run", "label")
 CLASSES = 16
 

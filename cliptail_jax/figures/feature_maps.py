@@ -28,7 +28,6 @@ from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.metrics.similarity import unit
 from cliptail_jax.plotting.style import legend_below, style
 
-PAPER_FIGURE = 9
 COLUMNS = ("run", "label")
 IMAGES = 40  # of a class, at most
 

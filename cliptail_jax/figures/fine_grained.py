@@ -22,7 +22,6 @@ from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
-PAPER_FIGURE = 12
 COLUMNS = ("run", "set", "corpus")
 MEASURES = ("corr_acc", "corr_pred", "slope_acc", "slope_pred")
 

@@ -25,7 +25,6 @@ from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.metrics.imbalance import gini
 from cliptail_jax.plotting.style import add_grid, legend_below, line_style
 
-PAPER_FIGURE = 11
 COLUMNS = ("label", "frequency")
 BINS = 40
 

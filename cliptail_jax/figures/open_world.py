@@ -18,7 +18,6 @@ import functools
 
 from cliptail_jax.figures.parts import lines
 
-PAPER_FIGURE = 6
 COLUMNS = lines.COLUMNS
 
 add_arguments = lines.add_arguments

@@ -24,7 +24,6 @@ from matplotlib.figure import Figure
 from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.sheet import Entry
 
-PAPER_FIGURE = 4
 COLUMNS = lines.COLUMNS
 
 add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_acc", "slope_acc", "nc1", "nc2_mean"))

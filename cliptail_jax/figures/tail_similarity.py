@@ -31,7 +31,6 @@ from cliptail_jax.files import work_path
 from cliptail_jax.metrics.similarity import unit
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
 
-PAPER_FIGURE = 8
 COLUMNS = ("run", "label")
 
 

@@ -30,7 +30,6 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
 from cliptail_jax.results.transfers import METHODS, Transfer, predictions_path, read_transfers
 
-PAPER_FIGURE = 10
 COLUMNS = ("run", "model", "label")
 
 

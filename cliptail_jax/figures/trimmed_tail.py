@@ -35,7 +35,6 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
-PAPER_FIGURE = 7
 COLUMNS = ("run", "group")
 PARTS = {"others": "head and middle", "tail": "tail"}
 

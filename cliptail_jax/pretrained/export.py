@@ -8,12 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from cliptail_jax.commands import as_started
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.outputs import add_overwrite, check_writable_folder
-from cliptail_jax.pretrained.model import open_run
-from cliptail_jax.pretrained.save import is_export, open_clip_config, save
-from cliptail_jax.runs.directory import number_of_records, read_config
 
 
 def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
@@ -23,6 +20,11 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
         UserError: there is no run in `workdir`; open_clip cannot represent the model; or, without `overwrite`, the folder
             is not an earlier export.
     """
+    from cliptail_jax.input.pipeline import num_steps_per_epoch  # slow to import, as the others are
+    from cliptail_jax.pretrained.model import open_run
+    from cliptail_jax.pretrained.save import is_export, open_clip_config, save
+    from cliptail_jax.runs.directory import number_of_records, read_config
+
     check_writable_folder(folder)
     if folder.exists() and not overwrite and not is_export(folder):
         raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
@@ -40,7 +42,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
 def main(arguments: list[str]) -> None:
     """Exports the run that the command line names."""
     parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.pretrained.export", description=__doc__.split("\n")[0]
+        prog=as_started("python -m cliptail_jax.pretrained.export"), description=as_started(__doc__.split("\n")[0])
     )
     parser.add_argument("--workdir", required=True, type=Path, help="the run's directory")
     parser.add_argument("--output", required=True, type=Path, help="the folder to write")

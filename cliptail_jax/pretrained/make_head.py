@@ -11,38 +11,18 @@ embeddings and does not normalize the averages. Zero-shot classifiers average un
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
+from cliptail_jax.commands import as_started
+from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import digest_of, read_json, save_array, write_json
 from cliptail_jax.outputs import add_overwrite, check_output
-from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedder, mean_by_class, unit
-
-
-def class_head(
-    embedder: TextEmbedder,
-    concepts: Sequence[Concept],
-    template_set: str,
-    synonyms: bool = False,
-    average_unit: bool = False,
-    unit_norm: bool = False,
-) -> Float[np.ndarray, "classes dim"]:
-    """One row per class: the mean embedding of its name, or of all its synonyms, in each template."""
-    phrases = [concept.synonyms if synonyms and concept.synonyms else (concept.name,) for concept in concepts]
-    prompts = [
-        [t.format(phrase) for phrase in class_phrases for t in templates(template_set)] for class_phrases in phrases
-    ]
-    flat = [prompt for class_prompts in prompts for prompt in class_prompts]
-    features = embedder(flat) if average_unit else embedder.raw(flat)
-    head = mean_by_class(features, [len(class_prompts) for class_prompts in prompts])
-    return unit(head) if unit_norm else head
 
 
 def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: dict[str, Any]) -> None:
@@ -62,8 +42,8 @@ def is_head(path: Path) -> bool:
 def main(arguments: list[str]) -> None:
     """Writes the head that the command line specifies."""
     parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.pretrained.make_head",
-        description=__doc__,
+        prog=as_started("python -m cliptail_jax.pretrained.make_head"),
+        description=as_started(__doc__),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -93,6 +73,8 @@ def main(arguments: list[str]) -> None:
         if options.synonyms
         else [Concept(name) for name in vocabulary_names(options.vocabulary)]
     )
+    from cliptail_jax.pretrained.text_embedder import class_head, load_text_embedder  # slow to import
+
     embedder = load_text_embedder(options.model)
     how = {"synonyms": options.synonyms, "average_unit": options.average == "unit", "unit_norm": options.norm == "unit"}
     head = class_head(embedder, concepts, options.template, **how)

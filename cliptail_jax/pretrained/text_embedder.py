@@ -10,6 +10,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 from tqdm import tqdm
 
+from cliptail_jax.concepts.templates import templates
+from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.pretrained.model import open_text_model
@@ -136,3 +138,22 @@ def load_text_embedder(name: str) -> TextEmbedder:
     """
     opened = open_text_model(name)
     return TextEmbedder(opened.model.text, opened.tokenizer, weights_digest=opened.digest)
+
+
+def class_head(
+    embedder: TextEmbedder,
+    concepts: Sequence[Concept],
+    template_set: str,
+    synonyms: bool = False,
+    average_unit: bool = False,
+    unit_norm: bool = False,
+) -> Float[np.ndarray, "classes dim"]:
+    """One row per class: the mean embedding of its name, or of all its synonyms, in each template."""
+    phrases = [concept.synonyms if synonyms and concept.synonyms else (concept.name,) for concept in concepts]
+    prompts = [
+        [t.format(phrase) for phrase in class_phrases for t in templates(template_set)] for class_phrases in phrases
+    ]
+    flat = [prompt for class_prompts in prompts for prompt in class_prompts]
+    features = embedder(flat) if average_unit else embedder.raw(flat)
+    head = mean_by_class(features, [len(class_prompts) for class_prompts in prompts])
+    return unit(head) if unit_norm else head

@@ -8,6 +8,7 @@ The page is one file that a browser opens without a network. It can be written a
 import argparse
 import sys
 
+from cliptail_jax.commands import as_started
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
 from cliptail_jax.outputs import add_overwrite
@@ -17,7 +18,9 @@ from cliptail_jax.outputs import add_overwrite
 def main(arguments: list[str]) -> None:
     """Write the page that the command line describes, and print its address."""
     parser = argparse.ArgumentParser(
-        prog="python -m cliptail_jax.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=as_started("python -m cliptail_jax.report"),
+        description=as_started(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--workdir", required=True, type=work_path, help="directory of a run, a study, a transfer, or a folder of runs"

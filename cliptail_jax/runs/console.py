@@ -7,6 +7,8 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
+from cliptail_jax.commands import as_started
+
 
 def log_line(text: str) -> None:
     """Print a line on the first process, without breaking a progress bar."""
@@ -14,13 +16,7 @@ def log_line(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
 
 
-def is_installed_command() -> bool:
-    """Whether this program was started as `cliptail NAME`, not as `python -m cliptail_jax.NAME`."""
-    return [Path(argument).name for argument in sys.orig_argv[1:2]] == ["cliptail"]
-
-
 def last_lines(results: str | Path, page: str = "") -> str:
     """The last lines of a program: its results, and the page that shows them or the command that writes it."""
-    program = "cliptail report" if is_installed_command() else "python -m cliptail_jax.report"
-    command = f"{program} --workdir={shlex.quote(str(results))}"
+    command = as_started(f"python -m cliptail_jax.report --workdir={shlex.quote(str(results))}")
     return f"Results:      {results}\nTo see them:  {page or command}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from cliptail_jax.runs.console import is_installed_command
+from cliptail_jax.commands import is_installed_command
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 BOOLEAN = ("--report", "--noreport")  # flags without a value of their own

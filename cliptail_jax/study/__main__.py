@@ -32,7 +32,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import known_configs
-from cliptail_jax.config.program import define_runner, run_with_config
+from cliptail_jax.config.program import define_config, define_runner, run_with_config
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 
@@ -167,5 +167,5 @@ if __name__ == "__main__":
     flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
     if "--list" in sys.argv:
         sys.exit(list_runs(sys.argv[1:]))
-    studies = [name for name, file in known_configs().items() if file.parent.name == "study"]
-    run_with_config(main, describe_fields, studies)
+    define_config(*(name for name, file in known_configs().items() if file.parent.name == "study"))
+    run_with_config(main, describe_fields)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.figures import draw_figure, figure_modules
+from cliptail_jax.figures import draw_figure, figure_module, known_figures
 from cliptail_jax.figures.parts.sheet import study_lines
 from cliptail_jax.files import write_text
 
@@ -27,7 +27,7 @@ class StudyFigure(NamedTuple):
 
 def check_figures(figures: Mapping[str, StudyFigure], runs: Collection[str]) -> None:
     """Raise UserError if there is no such figure, or one names a run that is not among `runs`."""
-    known = figure_modules()
+    known = known_figures()
     for name, figure in figures.items():
         if name not in known:
             raise UserError(f"figures.{name}: there is no such figure; there are {', '.join(known)}")
@@ -44,11 +44,10 @@ def draw_figures(
     """
     drawn, obstacles = [], {}
     workdir.mkdir(parents=True, exist_ok=True)
-    modules = figure_modules()
     for name, figure in figures.items():
         sheet = workdir / f"{name}.tsv"
         try:
-            lines = getattr(modules[name], "study_lines", study_lines)(figure.columns, figure.rows, seeds)
+            lines = getattr(figure_module(name), "study_lines", study_lines)(figure.columns, figure.rows, seeds)
             write_text(sheet, "".join("\t".join(line) + "\n" for line in lines))
             draw_figure([name, "--runs", str(sheet), "--output", str(workdir / "figures" / name)])
             drawn.append(name)

@@ -6,20 +6,26 @@ With `--runner=dask`, each model is transferred by a worker of a Dask cluster, t
 started here.
 """
 
+from absl import flags
+
+from cliptail_jax.config.program import define_config, define_runner, run_with_config
+
+if __name__ == "__main__":  # before the slow imports, which --help does not need
+    define_runner()
+    define_config("transfer")
+
 import functools
 from pathlib import Path
 
-from absl import flags
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.config.program import define_runner, run_with_config
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.transfer.configuration import TransferConfig, typed_config
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
-    # These import jax, which --help does not need.
+    # These import jax, which processes that load images do not need.
     from cliptail_jax.parallel import distributed
     from cliptail_jax.pretrained.hub import directories
     from cliptail_jax.runs.lock import sole_writer
@@ -45,5 +51,4 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    define_runner()
-    run_with_config(main, functools.partial(fields.describe, TransferConfig()), ("transfer",))
+    run_with_config(main, functools.partial(fields.describe, TransferConfig()))

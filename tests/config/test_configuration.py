@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.program import config_values, flag_error
+from cliptail_jax.config.program import config_named, config_values, flag_error, with_config_flag, with_config_path
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
@@ -140,7 +140,7 @@ def test_how_often_and_where_a_run_writes_is_incidental():
 def test_a_bad_command_line_is_explained(arguments, complaint, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError) as error:
-        config_values(["train", *arguments])
+        config_values(with_config_flag(["train", *arguments]))
     assert complaint in str(error.value)
 
 
@@ -171,10 +171,27 @@ def test_a_flag_of_another_type_is_explained():
     assert str(flag_error("Unknown command line flag 'x'", values)) == "Unknown command line flag 'x'"
 
 
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["clip:n=3", "--workdir=x"], "clip:n=3"),
+        (["--workdir", "x", "--config", "clip"], "clip"),
+        (["--workdir=x\n--config=clip"], ""),
+        (["--config=clip:data_dir=x\n--overwrite", "--workdir=y\n--seed=3"], "clip:data_dir=x\n--overwrite"),
+    ],
+)
+def test_an_argument_with_line_feeds_is_one_argument(arguments, named):
+    argv = with_config_flag(["train", *arguments])
+    assert config_named(argv) == named
+    config = f"--config={ROOT}/configs/clip.py{named.removeprefix('clip')}"
+    assert with_config_path(argv) == [config if word == f"--config={named}" else word for word in argv]
+
+
 SMALL_PROGRAM = """
-from cliptail_jax.config.program import run_with_config
+from cliptail_jax.config.program import define_config, run_with_config
 if __name__ == "__main__":
-    run_with_config(lambda config, workdir: None, lambda config: "", ["configs/sup.py"])
+    define_config("sup")
+    run_with_config(lambda config, workdir: None, lambda config: "")
 """
 SMALL_CONFIG = "from ml_collections import ConfigDict\nget_config = lambda: ConfigDict({'vocabulary': {'size': 3}})\n"
 
@@ -185,7 +202,8 @@ def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
     (tmp_path / "small_config.py").write_text(SMALL_CONFIG)
     config = f"--config={tmp_path}/small_config.py"
     complaints = {
-        (): "--config is missing: give a config, as --config=configs/sup.py",
+        (): "--config is missing: give a config; --help lists them",
+        (config, "--config=sup"): f"two configs are given, {tmp_path}/small_config.py and sup: leave one out",
         (config,): "--workdir is missing: name",
         (config, "--workdir=README.md/run"): "README.md/run cannot be written: no file can be made",
         (config, "--config.vocabulary.sise=3"): "unknown config key 'vocabulary.sise' (did you mean vocabulary.size",

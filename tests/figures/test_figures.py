@@ -73,7 +73,7 @@ def test_a_figure_is_its_module(draw, tmp_path, monkeypatch, capsys):
     assert main([]) == 0
     listed = capsys.readouterr().out
     assert "A dot for each run." in listed and "The sheet has" not in listed
-    names = list(figures.figure_modules())
+    names = list(figures.known_figures())
     assert names[0] == "class_frequency" and names[-1] == "dots"
     assert re.findall(r"^    (\w+)", listed, re.MULTILINE) == names
 

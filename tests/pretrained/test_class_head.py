@@ -12,9 +12,10 @@ from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import Concept, imagenet_names, vocabulary_names
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.pretrained import make_head, open_model, text_embedder
+from cliptail_jax.pretrained import open_model, text_embedder
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.pretrained.make_head import class_head, main, write_head
+from cliptail_jax.pretrained.make_head import main, write_head
+from cliptail_jax.pretrained.text_embedder import class_head
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from tests.evaluation.plain_evaluation import plain_features
 from tests.pretrained.tiny_models import write_encoder
@@ -198,7 +199,7 @@ def test_head_is_the_mean_over_templates_and_synonyms(average_unit, synonyms, ph
 
 
 def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(make_head, "load_text_embedder", lambda model: Lengths())
+    monkeypatch.setattr(text_embedder, "load_text_embedder", lambda model: Lengths())
     output = tmp_path / "heads" / "cifar10.npy"
     assert main(["--model=m", "--vocabulary=cifar10", "--template=openai80", "--norm=unit", f"--output={output}"]) == 0
     head, description = np.load(output), json.loads(output.with_suffix(".json").read_text())

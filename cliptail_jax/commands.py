@@ -1,0 +1,25 @@
+"""What help says: the commands as users start them, `cliptail NAME` or `python -m cliptail_jax.NAME`, and docstrings."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+MODULE = re.compile(r"python -m cliptail_jax\.(?:\w+\.)*(\w+)(?: --config=configs/(?:study/)?(\w+)\.py)?")
+
+
+def is_installed_command() -> bool:
+    """Whether this program was started as `cliptail NAME`, not as `python -m cliptail_jax.NAME`."""
+    return [Path(argument).name for argument in sys.orig_argv[1:2]] == ["cliptail"]
+
+
+def as_started(text: str) -> str:
+    """A text whose commands, written as `python -m cliptail_jax.NAME`, are those of the user: `cliptail NAME`, if typed so."""
+    if not is_installed_command():
+        return text
+    return MODULE.sub(lambda command: " ".join(["cliptail", *filter(None, command.groups())]), text)
+
+
+def docstring(file: Path) -> str:
+    """The docstring of a Python file, which is not imported."""
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
