@@ -18,6 +18,8 @@ def prepare_program() -> None:
 
     exit_on_signal()
     keep_freed_memory()
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr, for characters that the encoding lacks
 
 
 if sys.argv[:1] == ["-m"]:  # as it is while Python looks for the program `cliptail_jax.NAME`

@@ -116,10 +116,11 @@ def test_help_imports_nothing_slow_and_shows_commands_as_they_are_typed(program,
 
 
 @pytest.mark.program
-def test_help_with_a_config_explains_its_arguments_and_those_it_shares():
+def test_help_with_a_config_explains_its_arguments_and_those_it_shares_in_any_locale():
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     run = [sys.executable, "-m", "cliptail_jax.train", "sup:data=glyphs", "--help"]
-    said = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "  head=clip " in said and "  batch_composition=distinct " in said
+    said = subprocess.run(run, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "  head=clip " in said and "  batch_composition=distinct " in said and "with this \\u03b2" in said
 
 
 @pytest.fixture(scope="module")
