@@ -13,10 +13,11 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from cliptail_jax.runs.progress import clear, send_progress, show_or_print
 from cliptail_jax.study.places import Place
 
 T = TypeVar("T")
+PATIENCE = 5.0  # seconds in which the other processes may save what they do after one was killed
 
 
 def call_at_places(
@@ -75,6 +77,10 @@ def call_at_places(
         if stopped.is_set():
             log_line("stopped by SIGTERM; the same command continues from what is saved")
             raise SystemExit(128 + signal.SIGTERM) from None
+        # The pool has sent SIGTERM to the others and waits for them; one that compiles ends only after its first step.
+        timer = threading.Timer(PATIENCE, kill, [set(multiprocessing.active_children()) - others])
+        timer.daemon = True
+        timer.start()
         raise UserError(
             f"a process that trained a run was killed, perhaps for its memory: {len(places)} run at the same time, and "
             "--jobs sets how many; the same command continues from what is saved"
@@ -135,6 +141,11 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
         return function(*arguments)
     except SystemExit as stopped:
         os._exit(stopped.code)
+
+
+def kill(processes: Iterable[BaseProcess]) -> None:
+    for process in processes:
+        process.kill()
 
 
 def show_lines(lines: Connection) -> None:

@@ -20,6 +20,17 @@ def end(by_signal):
     os.kill(os.getpid(), by_signal)
 
 
+def end_or_outlive(folder, by_signal):
+    """Ends by a signal once another process is here that SIGTERM does not end, as while it compiles."""
+    if not by_signal:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (folder / "here").touch()
+        time.sleep(60)
+    while not (folder / "here").exists():
+        time.sleep(0.01)
+    end(by_signal)
+
+
 def stay(seconds):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     time.sleep(seconds)

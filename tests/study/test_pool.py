@@ -15,7 +15,7 @@ from cliptail_jax.study.places import Place, with_cores
 from cliptail_jax.study.pool import call_at_places
 from tests.run_commands import STOPPED, finish, start, wait_until, workers_of
 from tests.saved_state import losses
-from tests.study.calls import end, meet, seen, stay
+from tests.study.calls import end, end_or_outlive, meet, seen, stay
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives no process a core")
@@ -78,6 +78,15 @@ def test_a_killed_process_is_a_line_with_the_remedy():
         UserError, match="killed, perhaps for its memory: 1 run at the same time, and --jobs sets how many"
     ):
         dict(call_at_places(end, dict(one=(signal.SIGKILL,)), TWO[:1]))
+
+
+@pytest.mark.program
+def test_a_killed_process_ends_the_program_soon_though_another_does_not_stop(monkeypatch, tmp_path):
+    monkeypatch.setattr(pool, "PATIENCE", 0.1)
+    began = time.monotonic()
+    with pytest.raises(UserError, match="2 run at the same time"):
+        dict(call_at_places(end_or_outlive, dict(killed=(tmp_path, signal.SIGKILL), other=(tmp_path, 0)), TWO))
+    assert time.monotonic() - began < 50
 
 
 @pytest.mark.program
