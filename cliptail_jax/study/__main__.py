@@ -82,7 +82,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
         elif names:
             train_parts(open_study(study, workdir, options.overwrite), names, options.overwrite, places)
         elif options.report:
-            report_study(open_study(study, workdir))
+            report_study(open_study(study, workdir, options.overwrite))
         else:
             run_study(study, workdir, options.overwrite, options.budget, places)
 

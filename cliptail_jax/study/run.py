@@ -20,7 +20,7 @@ from cliptail_jax.results.directory import matches
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import FILE as STUDY
-from cliptail_jax.results.study import Runs, Study
+from cliptail_jax.results.study import Runs, Study, read_study
 from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.runs.console import last_lines
 from cliptail_jax.runs.directory import difference_to, is_finished, read_config
@@ -118,13 +118,14 @@ def train_on_dask(opened: OpenedStudy, names: Sequence[str], scheduler: str) -> 
 def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False) -> OpenedStudy:
     """Opens the directory of a study. In an empty one, it records the claims as stated before any run.
 
-    Raises UserError if `workdir` contains other results, or, without `overwrite`, runs of other configs.
+    Raises UserError if `workdir` contains other results, or, without `overwrite`, another study or runs of other configs.
     """
     started = time.perf_counter()
     if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run: choose another --workdir")
     check_directory(workdir, ("report.md", "report.json", PAGE, COMMANDS), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
+        check_same_study(config.queue, workdir)
         check_unchanged(config.queue, workdir)
     names = tuple(config.first.runs)
     study = Study(
@@ -152,6 +153,18 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
             raise UserError(f"--only={name} is not a run of this study{hint}: --launch=print lists them")
         chosen |= found
     return [of for of in directories if of in chosen]
+
+
+def check_same_study(queue: RunConfigs, workdir: Path) -> None:
+    """Raise UserError if `workdir` has a study of other runs. The same study may have got or lost runs, seeds and claims."""
+    if study := read_study(workdir):
+        before = {str(Path(seed) / name) for seeds in study.replicates for seed in seeds or [""] for name in study.runs}
+        new, gone = min(queue.keys() - before, default=""), min(before - queue.keys(), default="")
+        if new and gone:
+            raise UserError(
+                f"{workdir} contains the study '{study.title}', which has a run {gone} and no {new}: choose another "
+                "--workdir, or pass --overwrite to write this one there"
+            )
 
 
 def check_unchanged(queue: RunConfigs, workdir: Path) -> None:

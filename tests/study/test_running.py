@@ -219,6 +219,18 @@ def test_a_study_does_not_begin_in_the_directory_of_a_run(trains, tmp_path):
     assert trains[1] == []
 
 
+def test_a_study_does_not_begin_in_the_directory_of_another(trains, tmp_path):
+    trains[0].update(a=0.5, b=0.1, c=0.3)
+    run_study(make_study("a", "b"), tmp_path)
+    for other in (make_study("a", "c"), make_seeded_study(2, "a", "b")):
+        with pytest.raises(
+            UserError, match="contains the study 'By hand', which has a run .* and no .*: choose another"
+        ):
+            study.open_study(typed_study(other), tmp_path)
+    run_study(make_study("a", "b", "c", new=claim("corr_acc", "a", "c")), tmp_path)  # the same one, with a further run
+    assert trains[1] == ["a", "b", "c"]
+
+
 def test_the_seed_of_each_run_must_refer_to_that_of_the_study(trains, tmp_path):
     made = make_study("a")
     made.seeds = 2
