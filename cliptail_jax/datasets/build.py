@@ -21,6 +21,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from cliptail_jax.commands import as_started
+from cliptail_jax.config.fields import difference
 from cliptail_jax.datasets.folder import encoding, open_builder
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata_table import skipped
@@ -28,11 +29,13 @@ from cliptail_jax.datasets.own_splits import OwnSplits, raw_of_splits
 from cliptail_jax.datasets.reencoded import read_reencoding
 from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import locked
+from cliptail_jax.files import locked, read_json, write_json
 from cliptail_jax.outputs import check_writable_folder
 from cliptail_jax.prepared import resolve_data_dir
 
 FLAGS = ("skip_damaged",)  # options without a value
+PATHS = ("raw", "class_names", "images", "table")  # options that name files, but for those of splits
+ORIGIN = "built_from.json"  # in the folder of a built set: its options
 
 
 def builder_of(name: str) -> type[StreamingBuilder]:
@@ -88,13 +91,14 @@ def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
         options: the options of its builder, such as `raw`.
 
     Raises:
-        UserError: The project has no such data set, an option is missing or unknown, the raw data are invalid, or the
-            folder cannot be written.
+        UserError: The project has no such data set, it is built from other raw data or with other options, an option is missing
+            or unknown, the raw data are invalid, or the folder cannot be written.
     """
     folder = built_folder(name, data_dir)
     if os.path.isdir(folder):
         check_reencoding(folder, options)
         check_splits(folder, name, options)
+        check_origin(folder, name, options)
         return folder
     check_writable_folder(folder.parent)
     known = options_of(name)
@@ -133,6 +137,33 @@ def check_splits(folder: pathlib.Path, name: str, options: dict[str, str | bool]
         )
 
 
+def check_origin(folder: pathlib.Path, name: str, options: dict[str, str | bool]) -> None:
+    """Raises UserError if a built set has other options than these, if any are given. Earlier versions recorded none."""
+    before = read_json(folder / ORIGIN)
+    if not options or before is None:
+        return
+    now = origin(name, options)
+    unset = dict.fromkeys(before | now)
+    if changed := difference(unset | before, unset | now):
+        raise UserError(
+            f"{folder} was built otherwise ({changed}): remove it to build it again, or choose another name or --data_dir"
+        )
+
+
+def origin(name: str, options: dict[str, str | bool]) -> dict[str, str]:
+    """The options that are given, with absolute paths, and with the raw data of each split if it has its own."""
+    if issubclass(builder_of(name), OwnSplits):
+        others = {option: value for option, value in options.items() if option not in ("raw", "split")}
+        options = others | raw_of_splits(options)
+    return {
+        option: os.path.abspath(os.path.expanduser(value))
+        if option in PATHS or isinstance(value, os.PathLike)
+        else str(value)
+        for option, value in options.items()
+        if value
+    }
+
+
 def build_into(name: str, folder: pathlib.Path, options: dict[str, str | bool]) -> None:
     unfinished = folder.parent / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -142,6 +173,7 @@ def build_into(name: str, folder: pathlib.Path, options: dict[str, str | bool]) 
     with quiet_tfds():
         builder = builder_of(name)(data_dir=unfinished, config=config or None, **options)
         builder.download_and_prepare()
+    write_json(pathlib.Path(builder.data_dir, ORIGIN), origin(name, options))
     os.rename(builder.data_dir, folder)
     shutil.rmtree(unfinished)
 

@@ -232,3 +232,23 @@ def test_a_split_cannot_be_added_to_a_built_set(raw, capsys):
     error = capsys.readouterr().err
     assert "a data set is built as a whole: to add the split 'val' to train, remove the folder and" in error
     assert captions(raw) == {"train": ["one"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        (["--train=RAW/two.tsv"], "train='RAW/one.tsv' not 'RAW/two.tsv'"),
+        (["--train=RAW/one.tsv", "--caption_columns=filepath"], "caption_columns=None not 'filepath'"),
+        (["--train=RAW/./one.tsv"], ""),
+        ([], ""),
+    ],
+)
+def test_a_set_that_was_built_from_other_data_or_with_other_options_is_not_taken_for_these(
+    raw, capsys, options, difference
+):
+    assert run(raw, "--train=RAW/one.tsv") == 0
+    assert run(raw, *options) == (2 if difference else 0)
+    assert difference.replace("RAW", str(raw)) in capsys.readouterr().err
+    (raw / "tfds/image_text/mine/1.0.0/built_from.json").unlink()  # as of earlier versions
+    assert run(raw, *options) == 0
+    assert captions(raw) == {"train": ["one"]}
