@@ -52,9 +52,12 @@ def end_at_once(reason: str, status: int) -> NoReturn:
 
 
 def exit_despite_threads(status: int) -> None:
-    """Exits without waiting for threads. After a failed save, Orbax's threads would keep Python waiting for minutes."""
+    """Exits without waiting for threads and processes, for which Python may wait for minutes.
+
+    These are Orbax's threads after a failed save, and Grain's processes that have lost their shared memory.
+    """
     waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
-    if len(waited_for) > 1:  # the main thread is one
+    if len(waited_for) > 1 or multiprocessing.active_children():  # the main thread is one
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()

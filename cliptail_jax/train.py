@@ -238,7 +238,7 @@ def evaluate_and_log(
 ) -> None:
     """Evaluate the model and log its results. A request to stop ends it early, without results."""
     log.check_finite()
-    with log.paused(), progress.doing("evaluating", step=step):
+    with stop.bounded(), log.paused(), progress.doing("evaluating", step=step):
         summaries = evaluate(state.parts(), step, log.epoch(step), stop.at_once)
         for name, summary in summaries.items():
             log.evaluated(step, name, summary)

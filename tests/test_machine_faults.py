@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import types
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_run_that_finds_the_disk_full_fails_with_a_line(monkeypatch, tmp_path,
     assert line == "No space left on device: run/config.json" and "Traceback" not in capsys.readouterr().err
 
 
-def test_a_program_that_waits_for_data_in_vain_ends_soon_after_sigterm(monkeypatch):
+def test_a_program_that_waits_for_data_in_vain_says_so_and_ends_soon_after_sigterm(monkeypatch, capsys):
     class Ended(Exception):
         pass
 
@@ -62,15 +63,21 @@ def test_a_program_that_waits_for_data_in_vain_ends_soon_after_sigterm(monkeypat
         yield "batch"
         stop._receive()
         yield "a later batch"  # in time
+        time.sleep(0.1)
         stop._receive()
         threading.Event().wait(60)
 
     monkeypatch.setattr(stopping, "PATIENCE", 0.05)
+    monkeypatch.setattr(stopping, "SILENCE", 0.02)
     monkeypatch.setattr(stopping, "end_at_once", end)
     stop, came = StopRequest(), []
     with pytest.raises(Ended, match="stopped by SIGTERM while no data came for 0.05 s.*143"):
         came.extend(stop.watch(batches()))
     assert came == ["batch", "a later batch"]
+    assert capsys.readouterr().err.count("warning: no images came for 0.02 s") == 1
+    with pytest.raises(Ended), stop.bounded(0.05):  # such as an evaluation
+        stop._receive()
+        threading.Event().wait(60)
 
 
 @pytest.mark.parametrize("every, warns", [(3, True), (100, False)])

@@ -1,17 +1,21 @@
 """Stops a run on SIGTERM, which schedulers send before they take a machine back."""
 
+import contextlib
 import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import jax
 from jax.experimental import multihost_utils
 
 from cliptail_jax.interrupts import end_at_once
+from cliptail_jax.runs.console import log_line
 
 T = TypeVar("T")
 PATIENCE = 20.0  # seconds for the next batch, of the 30 that schedulers leave at least
+OF_EVALUATION = 60.0  # seconds for an evaluation to end early, which may first compile
+SILENCE = 45.0  # seconds without a batch until a line says so
 # Asked to stop, JAX picks the number after the last one that it was shown in any process, from 0 when they start. Steps
 # would not do: a session that resumes from a checkpoint, or a study's next run, passes over the number picked before it.
 _numbers = itertools.count(1)
@@ -26,7 +30,8 @@ class StopRequest:
 
     def __init__(self):
         self.requested = False
-        self._received = self._waits = False
+        self._received = False
+        self._patience = 0.0  # the seconds in which what runs now must end after SIGTERM; 0: any
 
     def __enter__(self) -> "StopRequest":
         if jax.process_count() == 1:  # else JAX's own handler receives the signal, and all processes agree on a step
@@ -39,24 +44,41 @@ class StopRequest:
 
     def _receive(self, *_) -> None:
         self._received = True
-        if self._waits:
-            signal.signal(signal.SIGALRM, self._give_up)
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+        if self._patience:
+            self._call_later(self._give_up, self._patience)
 
     def _give_up(self, *_) -> None:
-        end_at_once(f"stopped by SIGTERM while no data came for {PATIENCE:g} s", 128 + signal.SIGTERM)
+        end_at_once(f"stopped by SIGTERM while no data came for {self._patience:g} s", 128 + signal.SIGTERM)
+
+    def _warn(self, *_) -> None:
+        log_line(
+            f"warning: no images came for {SILENCE:g} s: their storage is slow, or the system refuses threads or memory "
+            "(ulimit -a, /dev/shm); Ctrl-C ends the program"
+        )
+
+    def _call_later(self, function: Callable, seconds: float) -> None:
+        signal.signal(signal.SIGALRM, function)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    @contextlib.contextmanager
+    def bounded(self, patience: float = OF_EVALUATION) -> Iterator[None]:
+        """A context that SIGTERM ends with the program, unless it is left within these seconds."""
+        self._patience = patience
+        try:
+            yield
+        finally:
+            self._patience = 0.0
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def watch(self, batches: Iterator[T]) -> Iterator[T]:
-        """Yields the batches. If SIGTERM arrives and the next batch does not, the program ends.
+        """Yields the batches. If the next one does not come, a line says so, and SIGTERM ends the program.
 
         Libraries that load data may wait forever, for example for threads that the system refuses.
         """
         while True:
-            self._waits = True
-            batch = next(batches, None)
-            self._waits = False
-            if self._received:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            with self.bounded(PATIENCE):
+                self._call_later(self._warn, SILENCE)
+                batch = next(batches, None)
             if batch is None:
                 return
             yield batch
