@@ -6,7 +6,7 @@
 #     --config.data.data_dir=gs://BUCKET/tfds --workdir=gs://BUCKET/runs/clip
 #
 # The slice is requested if there is none of that name, and awaited. The code is copied from here, without runs and data, and
-# installed with the extra 'tpu'. The command runs in that folder, in the background: interrupt this script, start it again
+# installed with the extra 'tpu'. A config file of your own belongs into configs/. The command runs in that folder, in the background: interrupt this script, start it again
 # with the same arguments, and it goes on showing the first host's log. It ends with the command's exit status.
 #
 # With --slices, the command is a study, whose runs are trained by several slices:
@@ -38,6 +38,22 @@ source scripts/launch/common.sh
 source scripts/launch/slice.sh
 poll="${LAUNCH_POLL_SECONDS:-30}" # between looks at a request, and before a failure is taken for one
 
+needs_files() { # that the command names: the hosts have no others than `parts`
+  local word piece pieces file
+  for word in "${command[@]:1}"; do
+    IFS='=:,+' read -ra pieces <<<"$word"
+    for piece in "${pieces[@]}"; do
+      for file in "$piece" "$OLDPWD/$piece"; do
+        [ -f "$file" ] || continue
+        file="$(realpath --relative-to=. "$piece")"
+        [[ "$piece" != /* && " ${parts[*]} " = *" ${file%%/*} "* ]] ||
+          fail "$piece: the hosts do not have this file: copy it into configs/, and name it as configs/${piece##*/}"
+        break
+      done
+    done
+  done
+}
+
 name="" zone="" type="" slices="" project="" version="" price="" fetch="" spot="" delete="" stop=""
 parse "name zone type slices project version price fetch" "spot delete stop" "$@"
 
@@ -50,6 +66,7 @@ if [ -n "$slices" ]; then mapfile -t names < <(seq -f "$name-%.0f" "$slices"); f
 if [ -z "$stop" ]; then
   [ -n "$type" ] || fail "--type is missing: the slice's accelerator type, as --type=v4-8"
   needs_command
+  needs_files
 fi
 if [ "${type##*-}" -gt 8 ] 2>/dev/null; then # in all generations that is more than a host has
   for argument in "${command[@]}"; do
@@ -75,7 +92,16 @@ if [ -z "$version" ]; then
 fi
 [[ -n "$stop" || "$type" =~ -[1-9][0-9]*$ ]] || fail "--type=$type has no size: give one, as v4-8"
 chips="${type##*-}"
-case "$type" in v[234]-* | v5p-*) chips=$((chips / 2)) ;; esac # these names count TensorCores, two a chip
+sizes="1 4 8 16 32 64 128 256" # of v5e and v6e
+case "$type" in
+v5litepod-* | v6e-*)
+  [[ " $sizes " = *" $chips "* ]] || fail "--type=$type: there is no slice of $chips chips, only of ${sizes// /, }"
+  ;;
+v[234]-* | v5p-*) # these names count TensorCores, two a chip
+  [ $((chips % 8)) = 0 ] || fail "--type=$type: there is no such slice; the numbers of ${type%-*} are multiples of 8"
+  chips=$((chips / 2))
+  ;;
+esac
 if [ -n "$slices" ] && [ -z "$stop" ]; then
   # shellcheck source=scripts/launch/pool.sh
   source scripts/launch/pool.sh

@@ -99,6 +99,18 @@ def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_s
         ("tpu", [*SLICE, "python"], "unknown argument 'python'; .* comes after --"),
         ("tpu", ["--name=a", "--zone=b", "--type=v9-8", "--", "true"], "--type=v9-8: .* --version"),
         ("tpu", ["--name=a", "--zone=b", "--type=tpu7x-8", "--", "true"], "--type=tpu7x-8: .* have no TPU7x"),
+        ("tpu", ["--name=a", "--zone=b", "--type=v5e-3", "--", "true"], "no slice of 3 chips, only of 1, 4, 8, "),
+        ("tpu", ["--name=a", "--zone=b", "--type=v4-12", "--", "true"], "numbers of v4 are multiples of 8"),
+        (
+            "tpu",
+            [*SLICE, "--", "train", f"{__file__}:a=b"],
+            f"{__file__}: .* name it as configs/test_launch_commands.py",
+        ),
+        (
+            "tpu",
+            [*SLICE, "--", "train", "--config=tests/conftest.py"],
+            "tests/conftest.py: the hosts do not have this file",
+        ),
         ("tpu", [*SLICE, "--", "train", "--workdir=runs/x"], "--workdir=runs/x: .* --workdir=gs://BUCKET/runs/x"),
         ("tpu", [*SLICE, "--fetch=/runs/x", "--", "true"], "--fetch=/runs/x: give it relative"),
         ("tpu", [*POOL, "--slices=2", "--", *COMMAND], "--slices=2 is for the runs of a study: "),
