@@ -1,4 +1,4 @@
-"""Copies the data of Debian's package wordnet-base to where cliptail_jax.concepts.wordnet finds it, for wordnet.sh.
+"""Copies the data of Debian's package wordnet-base to the user's cache, in NLTK's form, for wordnet.sh.
 
     python scripts/debian_wordnet.py FOLDER    # such as /usr/share/wordnet
 

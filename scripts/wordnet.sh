@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Gets WordNet where NLTK neither has it nor can download it: the data of Debian's wordnet-base, installed or fetched, are
-# copied to the user's cache. It needs no root and installs nothing. test.sh calls it; by hand, after
-# `source scripts/setup.sh`: bash scripts/wordnet.sh
+# Gets WordNet, as NLTK reads it, where NLTK neither has it nor can download it: the data of Debian's wordnet-base, installed
+# or fetched, are copied to the user's cache. It needs no root and installs nothing. test.sh calls it, since tests compare
+# with NLTK; by hand, after `source scripts/setup.sh`: bash scripts/wordnet.sh
 scripts="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 python=python # of the active environment, or else that of setup.sh
 [ -n "${VIRTUAL_ENV:-}" ] || [ ! -x "$scripts/../.venv/bin/python" ] || python="$scripts/../.venv/bin/python"
@@ -10,8 +10,9 @@ python=python # of the active environment, or else that of setup.sh
   exit 2
 }
 
-find_wordnet() {
-  "$python" -c 'from cliptail_jax.concepts.wordnet import wordnet; wordnet()' 2>/dev/null
+find_wordnet() { # or let NLTK download it
+  "$python" -c 'from cliptail_jax.concepts.wordnet import cache_folder, wordnet; import nltk
+wordnet(); nltk.data.path.append(str(cache_folder())); nltk.corpus.wordnet.ensure_loaded()' 2>/dev/null
 }
 
 fetch_package() { # into the current folder; missing or outdated package lists are fetched to a temporary place

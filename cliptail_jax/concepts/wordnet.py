@@ -1,81 +1,128 @@
-"""WordNet 3.0 through NLTK, imported at first use: synsets of ImageNet's ids and their lemmas."""
+"""The nouns of WordNet 3.0: synsets of ImageNet's ids, and the lemmas of words.
+
+They are read from WordNet's own files, since NLTK takes three seconds to start and to read all of them. It only downloads.
+"""
 
 import contextlib
 import functools
 import io
-import pathlib
+import os
+import re
+import sys
 import threading
-import warnings
 import zipfile
-
-from etils import epy
+from pathlib import Path
+from typing import NamedTuple
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import user_cache
 
-with epy.lazy_imports():
-    import nltk
-
 DOWNLOAD_SECONDS = 30
 GET_WORDNET = (
-    "run `python -m nltk.downloader wordnet`, or `bash scripts/wordnet.sh`, which copies it from Debian's package"
+    "run `python -m nltk.downloader wordnet`, or install Debian's package wordnet-base; the rule 'phrases' "
+    "(--config.data.class_match.rule, or count's --rule) needs it only for ImageNet's classes"
+)
+SYSTEM_FOLDERS = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
+
+# An id among ImageNet's that is not an offset in WordNet 3.0, and that of the same class.
+RENAMED = {"n02112837": "n02110185"}
+
+# The endings of nouns, and what replaces them in lemmas: morphy(7WN).
+ENDINGS = (
+    ("s", ""),
+    ("ses", "s"),
+    ("ves", "f"),
+    ("xes", "x"),
+    ("zes", "z"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("men", "man"),
+    ("ies", "y"),
 )
 
-# An id among ImageNet's that is not an offset in WordNet 3.0.
-SYNSETS_BY_NAME = {"n02112837": "siberian_husky"}
+
+class Nouns(NamedTuple):
+    """WordNet's nouns.
+
+    Attributes:
+        lemmas: all of them, in lower case, with '_' for spaces.
+        exceptions: the lemmas of irregular forms.
+        data: the file of synsets, in which ImageNet's ids are positions.
+    """
+
+    lemmas: frozenset[str]
+    exceptions: dict[str, list[str]]
+    data: bytes
+
+
+class Synset(NamedTuple):
+    """The words of a noun in WordNet's order and spelling, as 'Tinca_tinca', and its definition."""
+
+    words: tuple[str, ...]
+    definition: str
 
 
 @functools.cache
-def wordnet() -> "nltk.corpus.reader.WordNetCorpusReader":
-    """NLTK's loaded WordNet reader. NLTK's `WordNetLemmatizer` then works in this process, too.
-
-    Searches NLTK's data path and the user's cache (see scripts/wordnet.sh), or lets NLTK download WordNet.
+def wordnet() -> Nouns:
+    """WordNet's nouns, from where NLTK or Debian's package has put them, or else downloaded by NLTK.
 
     Raises:
         UserError: WordNet is missing and cannot be downloaded, or it is damaged.
     """
-    if str(cache_folder()) not in nltk.data.path:
-        nltk.data.path.append(str(cache_folder()))
-    if not (loads() or (download() and loads())):
+    found = find() or (find() if download() else None)
+    if not found:
         raise UserError(f"WordNet is not on this machine, and could not be downloaded: {GET_WORDNET}")
-    return nltk.corpus.wordnet
+    try:
+        folder = zipfile.Path(found, "wordnet/") if found.suffix == ".zip" else found
+        index, exceptions = ((folder / name).read_text(encoding="utf-8") for name in ("index.noun", "noun.exc"))
+        forms = {form: others for form, *others in map(str.split, exceptions.splitlines())}
+        nouns = Nouns(frozenset(re.findall(r"^\S+", index, re.M)), forms, (folder / "data.noun").read_bytes())
+        if not nouns.lemmas:
+            raise ValueError("index.noun is empty")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"the WordNet in {found} is damaged ({error}): remove it, then {GET_WORDNET}") from error
+    return nouns
 
 
-def synset(wnid: str) -> "nltk.corpus.reader.wordnet.Synset":
+def find() -> Path | None:
+    """WordNet's folder or .zip file: in NLTK's data path, in the user's cache, or where Debian's package puts it."""
+    given = filter(None, os.environ.get("NLTK_DATA", "").split(os.pathsep))
+    prefixes = ("~", *(f"{sys.prefix}{folder}" for folder in ("", "/share", "/lib")), *SYSTEM_FOLDERS)
+    roots = (*given, *(f"{folder}/nltk_data" for folder in prefixes), cache_folder())
+    corpora = [Path(os.path.expanduser(root), "corpora", name) for root in roots for name in ("wordnet", "wordnet.zip")]
+    return next((path for path in (*corpora, Path(SYSTEM_FOLDERS[0], "wordnet")) if path.exists()), None)
+
+
+def cache_folder() -> Path:
+    """The project's folder of NLTK data in the user's cache; it may not exist."""
+    return user_cache("wordnet")
+
+
+def lemmas_of_noun(word: str) -> list[str]:
+    """The lemmas that a word may be a form of, itself first, as morphy(7WN) finds them."""
+    nouns = wordnet()
+    others = nouns.exceptions.get(word) or [word[: -len(old)] + new for old, new in ENDINGS if word.endswith(old)]
+    return [form for form in dict.fromkeys((word, *others)) if form in nouns.lemmas]
+
+
+def synset(wnid: str) -> Synset:
     """The synset of an ImageNet id such as 'n02110185'.
 
     Raises:
         UserError: It is not a noun of WordNet 3.0.
     """
-    if wnid in SYNSETS_BY_NAME:
-        return wordnet().synsets(SYNSETS_BY_NAME[wnid])[0]
-    with warnings.catch_warnings(action="ignore"):  # for an unknown offset NLTK warns and returns None
-        found = wordnet().synset_from_pos_and_offset("n", int(wnid[1:]))
-    if found is None:
+    offset, data = RENAMED.get(wnid, wnid)[1:], wordnet().data
+    line = data[int(offset) : data.find(b"\n", int(offset))].decode()
+    columns, _, gloss = line.partition("|")
+    found = columns.split()
+    if found[:1] != [offset]:
         raise UserError(f"WordNet 3.0 has no noun {wnid!r}")
-    return found
+    return Synset(tuple(found[4 : 4 + 2 * int(found[3], 16) : 2]), re.sub('".*?"', "", gloss).strip().strip("; "))
 
 
 def lemmas(wnid: str) -> tuple[str, ...]:
     """The synset's words in WordNet's order, in lower case and with spaces: 'tench', 'tinca tinca'."""
-    return tuple(name.lower().replace("_", " ") for name in synset(wnid).lemma_names())
-
-
-def cache_folder() -> pathlib.Path:
-    """The project's NLTK data folder in the user's cache; it may not exist."""
-    return user_cache("wordnet")
-
-
-def loads() -> bool:
-    """Loads the WordNet that NLTK finds; False if there is none."""
-    try:
-        nltk.corpus.wordnet.ensure_loaded()
-    except LookupError:
-        return False
-    except (OSError, ValueError, AssertionError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"the WordNet that NLTK finds is damaged ({reason}): remove it, then {GET_WORDNET}") from error
-    return True
+    return tuple(name.lower().replace("_", " ") for name in synset(wnid).words)
 
 
 @functools.cache  # one attempt per process
@@ -88,6 +135,8 @@ def download() -> bool:
 
     def attempt() -> None:
         with contextlib.suppress(Exception):  # no network, nowhere to write, a login page in place of the index, ...
+            import nltk
+
             outcome.append(nltk.download("wordnet", quiet=True, print_error_to=io.StringIO()))
 
     thread = threading.Thread(target=attempt, daemon=True)

@@ -8,7 +8,7 @@ import functools
 import re
 
 from cliptail_jax.concepts.vocabulary import Concept
-from cliptail_jax.concepts.wordnet import wordnet
+from cliptail_jax.concepts.wordnet import ENDINGS, lemmas_of_noun, wordnet
 
 # The words of a–z that NLTK's Treebank tokenizers split.
 CONTRACTIONS = {
@@ -38,7 +38,7 @@ def lemma(word: str) -> str:
     Raises:
         UserError: WordNet is missing.
     """
-    return min(wordnet()._morphy(word, wordnet().NOUN), key=len, default=word)
+    return min(lemmas_of_noun(word), key=len, default=word)
 
 
 def phrases_of(concept: Concept) -> frozenset[frozenset[str]]:
@@ -69,8 +69,7 @@ def forms_of(word: str) -> set[str]:
     inverts each of these rules and drops candidates with another lemma, so that the words of a corpus need not be
     lemmatized.
     """
-    endings = wordnet().MORPHOLOGICAL_SUBSTITUTIONS[wordnet().NOUN]
-    replaced = {word[: len(word) - len(new)] + old for old, new in endings if word.endswith(new)}
+    replaced = {word[: len(word) - len(new)] + old for old, new in ENDINGS if word.endswith(new)}
     candidates = {word} | replaced | irregular_forms().get(word, set())
     return {form for form in candidates - CONTRACTIONS.keys() if re.fullmatch("[a-z]+", form) and lemma(form) == word}
 
@@ -79,7 +78,7 @@ def forms_of(word: str) -> set[str]:
 def irregular_forms() -> dict[str, set[str]]:
     """WordNet's list of exceptions for nouns, as lemma -> forms."""
     forms: dict[str, set[str]] = {}
-    for form, lemmas in wordnet()._exception_map[wordnet().NOUN].items():
+    for form, lemmas in wordnet().exceptions.items():
         for word in lemmas:
             forms.setdefault(word, set()).add(form)
     return forms
@@ -88,5 +87,4 @@ def irregular_forms() -> dict[str, set[str]]:
 @functools.cache
 def changed_words() -> dict[str, str]:
     """Every word of a–z that differs from its lemma, with that lemma; without contractions."""
-    nouns = wordnet().all_lemma_names(wordnet().NOUN)
-    return {form: noun for noun in nouns for form in forms_of(noun) if form != noun}
+    return {form: noun for noun in sorted(wordnet().lemmas) for form in forms_of(noun) if form != noun}

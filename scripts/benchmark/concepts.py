@@ -25,7 +25,6 @@ from cliptail_jax.concepts.captions import find_parts, read_part
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
-from cliptail_jax.concepts.wordnet import wordnet
 
 sys.path.insert(0, str(ROOT))
 from tests.concepts import direct_concepts  # noqa: E402
@@ -42,7 +41,7 @@ def repeated(captions: pa.Array, rows: int) -> pa.Array:
 
 def nouns(number: int) -> list[Concept]:
     """Concepts of WordNet, each with its lemmas."""
-    synsets = [s for s in wordnet().all_synsets("n") if any(map(str.isalpha, s.lemma_names()[0]))]
+    synsets = [s for s in direct_concepts.NLTK.all_synsets("n") if any(map(str.isalpha, s.lemma_names()[0]))]
     drawn = (synsets[i].lemma_names() for i in np.random.default_rng(0).permutation(len(synsets)))
     lemmas = {names[0]: Concept(names[0], tuple(names)) for names in drawn}
     return list(itertools.islice(lemmas.values(), number))

@@ -6,12 +6,15 @@ scripts/benchmark/concepts.py times it beside `ConceptCounter`, and the tests co
 import string
 from collections.abc import Iterable, Iterator, Sequence
 
+import nltk
 from nltk.stem import WordNetLemmatizer
 from nltk.tokenize import TreebankWordTokenizer
 
 from cliptail_jax.concepts.vocabulary import Concept
-from cliptail_jax.concepts.wordnet import wordnet
+from cliptail_jax.concepts.wordnet import cache_folder
 
+nltk.data.path.append(str(cache_folder()))  # see scripts/wordnet.sh
+NLTK = nltk.corpus.wordnet
 TOKENIZER, LEMMATIZER = TreebankWordTokenizer(), WordNetLemmatizer()
 LETTERS_AND_SPACE = set(string.ascii_lowercase + " ")
 
@@ -39,7 +42,6 @@ def outside_parentheses(text: str) -> str:
 
 def carried(vocabulary: Sequence[Concept], captions: Iterable[str | None]) -> Iterator[list[int]]:
     """The numbers of the concepts that each caption carries."""
-    wordnet()
     wanted = [(phrases(concept), lemmas(" ".join(concept.exclude))) for concept in vocabulary]
     for caption in captions:
         words = lemmas(caption)

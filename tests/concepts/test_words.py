@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nltk.stem import WordNetLemmatizer
 from nltk.tokenize import NLTKWordTokenizer, TreebankWordTokenizer
 
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher, word_characters
@@ -24,6 +23,7 @@ from cliptail_jax.concepts.words import (
     lemmas_of,
     phrases_of,
 )
+from tests.concepts.direct_concepts import LEMMATIZER
 
 PIECES = [*CONTRACTIONS, *itertools.chain(*CONTRACTIONS.values()), "t", "d", "ye", "is", "was", "more", "n", "whaddya"]
 
@@ -49,7 +49,7 @@ def test_forms_are_all_words_with_that_lemma():
     words = {stem + ending for stem in stems for ending in endings}
     words |= {word for form, lemmas in irregular_forms().items() for word in (form, *lemmas)}
     words = {word for word in words if word and set(word) <= set(string.ascii_lowercase)} - CONTRACTIONS.keys()
-    lemmatize = WordNetLemmatizer().lemmatize
+    lemmatize = LEMMATIZER.lemmatize
     assert [word for word in sorted(words) if word not in forms_of(lemmatize(word))] == []
     assert all(lemmatize(form) == word for word in ("dog", "axis", "u") for form in forms_of(word))
 

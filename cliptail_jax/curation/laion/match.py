@@ -26,7 +26,7 @@ def matcher() -> PhraseMatcher:
     lemmas = [
         (name.replace("_", " "), label)
         for label, wnid in enumerate(imagenet_wnids())
-        for name in dict.fromkeys(synset(wnid).lemma_names())
+        for name in dict.fromkeys(synset(wnid).words)
     ]
     times = Counter(lemma for lemma, _ in lemmas)
     return PhraseMatcher({f" {lemma} ": [label] for lemma, label in lemmas if times[lemma] == 1}, whole_words=False)

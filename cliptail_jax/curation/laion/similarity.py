@@ -16,7 +16,7 @@ from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedd
 def definition(wnid: str) -> str:
     """'NAME which is DEFINITION', with WordNet's first lemma and gloss."""
     found = synset(wnid)
-    return f"{found.lemma_names()[0].replace('_', ' ')} which is {found.definition()}"
+    return f"{found.words[0].replace('_', ' ')} which is {found.definition}"
 
 
 def similarity(table: pa.Table, clip: str, text: str) -> pa.Table:

@@ -36,7 +36,7 @@ TEXTS = [
 
 def direct_matches(texts):
     """The rule, text by text and lemma by lemma: the class of each text, None if it names none or several."""
-    lemmas = [(n.replace("_", " "), c) for c, w in enumerate(imagenet_wnids()) for n in set(synset(w).lemma_names())]
+    lemmas = [(n.replace("_", " "), c) for c, w in enumerate(imagenet_wnids()) for n in set(synset(w).words)]
     times = Counter(lemma for lemma, _ in lemmas)
     of_one = [(re.compile(rf"(?:^| ){re.escape(lemma)}(?: |$)"), c) for lemma, c in lemmas if times[lemma] == 1]
     for text in texts:
@@ -83,7 +83,7 @@ class HashedWords(TextEmbedder):
 
 
 def test_similarity_is_the_cosine_of_text_and_definition(monkeypatch):
-    assert definition("n01440764") == f"tench which is {synset('n01440764').definition()}"
+    assert definition("n01440764") == f"tench which is {synset('n01440764').definition}"
     embedder = HashedWords()
     monkeypatch.setattr("cliptail_jax.curation.laion.similarity.load_text_embedder", lambda clip: embedder)
     captions = pa.table({"TEXT": ["a tench", definition("n01443537")], "label": [0, 1]})
