@@ -141,7 +141,9 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def file_size(path: Path | str) -> int:
     """The size of a file in bytes."""
-    return epath.Path(path).stat().length
+    if is_remote(path):
+        return epath.Path(path).stat().length
+    return os.stat(path).st_size  # epath's `stat` asks for the owner's name, which a container may not have
 
 
 def readable(path: Path) -> Path | io.IOBase:

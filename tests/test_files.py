@@ -1,9 +1,11 @@
 import importlib
+import pwd
 from pathlib import Path
 
 import pytest
 
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import file_size
 from cliptail_jax.outputs import check_output, check_writable_folder
 
 PLACES = ["file", "file/below", "dangling", "loop", "/proc/x/below"]
@@ -39,6 +41,13 @@ def test_place_that_can_be_written_is_no_error_and_left_as_it_is(folder, place):
     check_output(Path(place, "out.tsv"), is_own)
     check_output(Path("file"), is_own)
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_file_has_a_size_where_its_owner_has_no_name(folder, monkeypatch):
+    """As in a container whose user is only a number."""
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    Path("file").write_bytes(b"abc")
+    assert file_size(Path("file")) == file_size("file") == 3
 
 
 @pytest.mark.parametrize(
