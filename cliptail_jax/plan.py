@@ -4,7 +4,7 @@
         --on=v5e-8,v4-32,h100x8
 
 The training step is built by the functions of `cliptail_jax.train` and compiled by the accelerators' own compilers,
-which run on any x86-64 Linux machine (pip install 'jax[tpu]' for TPUs, 'jax[cuda12]' for GPUs). No data is read. The
+which run on any x86-64 Linux machine (the extra plan, or jax[tpu] for TPUs, jax[cuda12] for GPUs). No data is read. The
 numbers of records and classes are those of the config's prepared data set, or known for the paper's sets. For other
 sets, give --records and --classes. Published towers and heads are not needed. Results are kept in the user's cache.
 """

@@ -61,7 +61,7 @@ CUBIC = {8: (2, 2, 1), 16: (2, 2, 2), 32: (2, 2, 4), 64: (2, 4, 4), 128: (4, 4, 
 SHAPES = {"v4": CUBIC, "v5e": FLAT, "v5p": CUBIC, "v6e": FLAT, "tpu7x": CUBIC}
 GCLOUD = {"v5litepod": "v5e"}  # gcloud's names of kinds that it does not call as the documentation does
 GPUS_OF_A_HOST = 8
-EXTRAS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # with the compilers
+COMPILERS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # packages with them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Topology:
         except (RuntimeError, ImportError, ValueError) as error:
             raise UserError(
                 f"{self.name}: the {kind} compiler cannot be loaded ({str(error).splitlines()[0]}): install it with "
-                f"pip install '{EXTRAS[kind]}'"
+                f"pip install '{COMPILERS[kind]}', or both compilers with pip install 'cliptail_jax[plan]'"
             ) from None
 
     def _describe_tpus(self) -> dict[str, Any]:
