@@ -60,10 +60,12 @@ def items_that_are_checked_are_the_same_every_time():
 @pytest.fixture(scope="session", autouse=True)
 def arrays_are_saved_whole():
     """Orbax has eight devices each save an eighth, for which each shape of an array is compiled; programs that tests start do."""
-    import jax
-    import orbax.checkpoint as ocp
+    from orbax.checkpoint import v1 as ocp
 
-    ocp.type_handlers.get_type_handler(jax.Array)._use_replica_parallel = False
+    context = ocp.Context()
+    context.array.saving.use_replica_parallel = False
+    with context:
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import orbax.checkpoint as ocp
+from orbax.checkpoint import v1 as ocp
 
 from cliptail_jax.files import read_lines, write_json
 from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
@@ -17,7 +17,7 @@ def read_state(workdir: Path) -> dict[str, Any]:
     checkpoints = workdir / "checkpoints"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sharding info not provided")
-        return ocp.PyTreeCheckpointHandler().restore(checkpoints / str(newest_valid_step(checkpoints)) / "default")
+        return ocp.load(checkpoints / str(newest_valid_step(checkpoints)))
 
 
 def unfinish(workdir: Path) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.curation.variant import make_variant
@@ -115,7 +115,7 @@ def test_weights_that_are_not_finite_are_not_evaluated(sup_run, tmp_path):
     state = read_state(copy)
     scale = state["trainable"]["visual"]["ln_pre"]["scale"]
     scale["value"] = scale["value"].at[0].set(np.nan)
-    ocp.PyTreeCheckpointer().save(copy / "checkpoints" / "6" / "default", state, force=True)
+    ocp.save(copy / "checkpoints" / "6", state, overwrite=True)
     write_manifest(copy / "checkpoints" / "6")
     with pytest.raises(UserError, match="checkpoints/6: visual.ln_pre.scale has NaN or infinite values"):
         evaluate(config, copy)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import NamedSharding, Sharding, SingleDeviceSharding
+from orbax.checkpoint import v1 as ocp
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import absolute
@@ -102,7 +102,7 @@ class CheckpointWeights:
     def _stored(self) -> dict[tuple[str, ...], Stored]:
         """The arrays of the model that evaluation uses, by their path in the model."""
         with self._may_be_gone():
-            tree = ocp.PyTreeCheckpointHandler().metadata(_item(self.step)).tree
+            tree = ocp.metadata(absolute(self.step)).metadata
         averages = {"ema": "trainable", "ema_batch_stats": "batch_stats"}
         replaced = {averages[part] for part in averages if tree.get(part)}
         found = {}
@@ -131,15 +131,10 @@ def whole(sharding: Sharding) -> Sharding:
 
 
 def _restore(step: Path, wanted: dict) -> dict:
-    """Some arrays of a checkpoint, laid out as `wanted` specifies.
-
-    Orbax's checkpointer would wait for all processes of the program, although some may have nothing to read.
-    """
-    restore_args = ocp.checkpoint_utils.construct_restore_args(wanted)
-    arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=restore_args, partial_restore=True)
-    return ocp.PyTreeCheckpointHandler().restore(_item(step), args=arguments)
-
-
-def _item(step: Path) -> Path:
-    """The folder in which Orbax's manager saves the only item of a checkpoint."""
-    return absolute(step) / "default"
+    """Some arrays of a checkpoint, laid out as `wanted` specifies."""
+    context, this = ocp.Context(), jax.process_index()
+    context.pytree.loading.partial_load = True
+    # Orbax would wait for all processes of the program, although some may have nothing to read.
+    context.multiprocessing.primary_host, context.multiprocessing.active_processes = this, {this}
+    with context:
+        return ocp.load(absolute(step), wanted)

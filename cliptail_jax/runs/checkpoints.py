@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
-import orbax.checkpoint as ocp
 from jaxtyping import PyTree
+from orbax.checkpoint import v1 as ocp
 
 from cliptail_jax.files import absolute, digest_of_file, files_below, write_text
 from cliptail_jax.interrupts import note_saved
@@ -25,17 +25,20 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, keep: int):
-        self._directory = absolute(directory)
+        self._directory, self._keep = absolute(directory), keep
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._saving: Future | None = None
         self._note(self._set_corrupt_aside())
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
-        self._manager = _Manager(self._directory, options=options)
 
     def _set_corrupt_aside(self) -> int:
-        """The newest valid step. Renames later ones to `<step>.corrupt`, to make room for new ones."""
+        """The newest valid step. Renames later ones to `<step>.corrupt`, to make room for new ones.
+
+        Removes what a killed process has left of a step.
+        """
         newest = 0
         if jax.process_index() == 0 and self._directory.exists():
+            for unfinished in self._directory.glob("*.orbax-checkpoint-tmp"):
+                unfinished.rmtree()
             newest = max(newest_valid_step(self._directory), 0)
             for step in steps_in(self._directory):
                 if step > newest:
@@ -63,13 +66,12 @@ class Checkpoints:
             self.wait()
         finally:
             self._thread.shutdown()
-            self._manager.close()
 
     def save(self, step: int, state: PyTree) -> None:
         """Start saving, after an earlier save is complete."""
         self.wait()
-        self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
-        self._saving = self._thread.submit(self._finish, step)
+        saving = ocp.save_async(self._directory / str(step), state, checkpointable_name="default")
+        self._saving = self._thread.submit(self._finish, step, saving)
 
     def wait(self) -> None:
         """Return once the last save is complete, with its manifest; raise its error if it failed."""
@@ -79,24 +81,18 @@ class Checkpoints:
     def restore(self, step: int, state: PyTree, shardings) -> PyTree:
         """The saved state of `step`, with the structure of `state` laid out by `shardings`."""
         shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
+        return ocp.load(self._directory / str(step), shapes)
 
-    def _finish(self, step: int) -> None:
-        self._manager.wait_until_finished()
+    def _finish(self, step: int, saving: ocp.AsyncResponse) -> None:
+        saving.result()
         if jax.process_index() == 0:
             write_manifest(self._directory / str(step))
             (self._directory / f"{step}.corrupt").rmtree(missing_ok=True)
         self._note(step)
         if jax.process_index() == 0:
-            for manifest in self._directory.glob("*.sha256.json"):
-                if not (self._directory / manifest.name.partition(".")[0]).exists():  # `keep` has removed its step
-                    manifest.unlink()
-
-
-class _Manager(ocp.CheckpointManager):
-    def reached_preemption(self, step: int) -> bool:
-        """False, since StopRequest asks JAX; all processes must ask with the same sequence of numbers."""
-        return False
+            for old in sorted(steps_in(self._directory))[: -self._keep]:
+                manifest_of(self._directory / str(old)).unlink(missing_ok=True)
+                (self._directory / str(old)).rmtree()
 
 
 def manifest_of(step: Path) -> Path:

@@ -52,6 +52,13 @@ def test_a_step_without_a_manifest_is_set_aside_and_saved_anew(left_over, tmp_pa
     assert newest_valid_step(tmp_path) == 6 and manifests_in(tmp_path) == [3, 6]
 
 
+def test_what_a_kill_leaves_of_a_save_is_removed(tmp_path):
+    save(tmp_path, [3])
+    (tmp_path / "6.orbax-checkpoint-tmp" / "default").mkdir(parents=True)
+    save(tmp_path, [6])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "3.sha256.json", "6", "6.sha256.json"]
+
+
 def test_a_corrupt_step_before_the_newest_valid_one_stays_where_it_is(tmp_path):
     save(tmp_path, [3, 6])
     manifest_of(tmp_path / "3").write_text("{")
