@@ -90,7 +90,7 @@ def test_files_that_a_program_wrote_are_replaced_and_others_when_asked_for(folde
     arguments = ["--captions=captions.txt", "--vocabulary=V.json", "--processes=1"]
     for output in ("new.tsv", "new.tsv", "notes.tsv"):
         assert count([*arguments, f"--output={output}", *(["--overwrite"] if output == "notes.tsv" else [])]) == 0
-        assert Path(output).read_text(encoding="utf-8") == "cat\t1\n"
+        assert Path(output).read_text(encoding="utf-8") == "name\tcount\ncat\t1\n"
     for output, more in (("new", []), ("new", []), ("notes", ["--overwrite"])):
         figure = ["class_frequency", "--frequencies", "frequency.tsv", f"--output={output}.png", *more]
         assert figures(figure) == 0 and Path(f"{output}.png").read_bytes().startswith(b"\x89PNG")

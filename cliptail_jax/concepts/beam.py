@@ -31,6 +31,7 @@ from cliptail_jax.commands import as_started
 from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.errors import UserError, command_line
 
@@ -145,7 +146,7 @@ def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tu
 
 def write_counts(counts: Mapping[str, int], names: Sequence[str], path: str) -> None:
     with FileSystems.create(path) as file:
-        file.write("".join(f"{name}\t{counts.get(name, 0)}\n" for name in names).encode())
+        file.write((HEADER + "".join(f"{name}\t{counts.get(name, 0)}\n" for name in names)).encode())
 
 
 if __name__ == "__main__":

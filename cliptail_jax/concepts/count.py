@@ -2,7 +2,7 @@
 
     python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --vocabulary=imagenet1k --output=counts.tsv
 
-It writes one line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with
+It writes a header and one line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with
 a header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz. Or give the
 name of a prepared data set. The same command continues an interrupted count with the unfinished files. A damaged file
 is named and skipped, and the exit status is not 0.
@@ -24,6 +24,7 @@ from cliptail_jax.commands import as_started
 from cliptail_jax.concepts.captions import add_arguments, find_parts
 from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
@@ -111,12 +112,13 @@ def count_weighted(counter: ConceptCounter, paths: Sequence[str]) -> Tally:
 
 
 def is_counts(path: pathlib.Path) -> bool:
-    """Whether a file has lines of name <TAB> count."""
-    return re.match(rb"[^\t\n]*\t\d+\n", first_bytes(path)) is not None
+    """Whether a file has lines of name <TAB> count, with or without a header."""
+    return re.match(rb"name\tcount\n|[^\t\n]*\t\d+\n", first_bytes(path)) is not None
 
 
 def write_counts(path: pathlib.Path, counts: pa.Table) -> None:
     with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
+        file.write(HEADER)
         for rows in counts.to_batches(max_chunksize=100_000):
             file.writelines(f"{name}\t{count}\n" for name, count in zip(*map(pa.Array.to_pylist, rows.columns)))
 

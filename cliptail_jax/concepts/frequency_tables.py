@@ -1,4 +1,4 @@
-"""Files of class frequencies: a line per class, class name <TAB> count."""
+"""Files of class frequencies: a header, then a line per class, class name <TAB> count."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,20 +11,26 @@ from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 
+HEADER = "name\tcount\n"
+
 
 def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> None:
     """Writes a table, local or on Google Cloud Storage."""
-    write_text(path, "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
+    write_text(path, HEADER + "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
 
 
 def read_frequency(path: Path, may_be_empty: bool = False) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
     """Reads the class names and counts of a table, in its order.
+
+    A first line with a word as its count is a header. Tables of earlier versions and the paper's have none.
 
     Raises:
         UserError: The file cannot be read or is not a frequency table, or it is empty and must not be.
     """
     try:
         rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        if rows and rows[0][1:] and rows[0][1].isalpha():
+            del rows[0]
         names, counts = tuple(name for name, _ in rows), np.array([int(count) for _, count in rows], np.int64)
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None

@@ -7,7 +7,7 @@ import pytest
 from cliptail_jax.concepts import beam, count
 
 needs_beam = pytest.mark.skipif(beam.beam is None, reason="Apache Beam is not installed (extra beam)")
-COUNTS = "cat\t2\ndog or puppy\t3\nemu\t0\n"  # of `corpus`
+COUNTS = "name\tcount\ncat\t2\ndog or puppy\t3\nemu\t0\n"  # of `corpus`
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from cliptail_jax.concepts import corpus
 from cliptail_jax.concepts.count import main
+from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.workers import completed
 from cliptail_jax.errors import UserError
 
@@ -39,7 +40,7 @@ def run(*arguments, captions="parts", output="out.tsv", vocabulary="pets.json"):
 
 
 def lines(path="out.tsv"):
-    return pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    return pathlib.Path(path).read_text(encoding="utf-8").removeprefix(HEADER).splitlines()
 
 
 def left_behind():

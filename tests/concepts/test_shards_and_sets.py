@@ -9,6 +9,7 @@ from PIL import Image
 
 from cliptail_jax.concepts.captions import find_parts, read_part
 from cliptail_jax.concepts.count import main
+from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.datasets.build import build
 from cliptail_jax.errors import UserError
@@ -57,7 +58,7 @@ def run(captions, *arguments):
 
 
 def lines():
-    return pathlib.Path("out.tsv").read_text(encoding="utf-8").splitlines()
+    return pathlib.Path("out.tsv").read_text(encoding="utf-8").removeprefix(HEADER).splitlines()
 
 
 @pytest.mark.parametrize(

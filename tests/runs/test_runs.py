@@ -147,12 +147,20 @@ def test_json_has_null_for_what_is_not_finite(tmp_path):
     assert json.loads(text, parse_constant=pytest.fail) == {"a": None, "b": [None, 1.5], "c": {"d": [None]}, "e": None}
 
 
-def test_a_frequency_table_reads_back_in_order_with_names_that_come_twice(tmp_path):
-    names, counts = ("crane", "a\x85b", "crane"), np.array([3, 0, 12])
-    write_frequency(tmp_path / "class_frequency.tsv", names, counts)
-    read_names, read_counts = read_frequency(tmp_path / "class_frequency.tsv")
-    assert read_names == names
-    np.testing.assert_array_equal(read_counts, counts)
+def test_a_frequency_table_reads_back_in_order_with_and_without_its_header(tmp_path):
+    path, names, counts = (
+        tmp_path / "class_frequency.tsv",
+        ("name", "a\x85b", "crane", "crane"),
+        np.array([3, 0, 12, 5]),
+    )
+    write_frequency(path, names, counts)
+    header, *lines = path.read_text(encoding="utf-8").split("\n")
+    assert header == "name\tcount"
+    for written in (path.read_text(encoding="utf-8"), "class\timages\n" + "\n".join(lines), "\n".join(lines)):
+        path.write_text(written, encoding="utf-8")
+        read_names, read_counts = read_frequency(path)
+        assert read_names == names
+        np.testing.assert_array_equal(read_counts, counts)
 
 
 HOLD = """
