@@ -65,7 +65,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader sees the old file or the complete new one, and an error leaves no trace.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{platform.node()}.partial")
+    # pyarrow takes a path that is not absolute and has a colon for an address.
+    partial = path.absolute().with_name(f"{path.name}.{os.getpid()}-{platform.node()}.partial")
     try:
         yield partial
         os.replace(partial, path)

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import tensorflow_datasets as tfds
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, digest_of_json, file_size, is_remote, readable, replacing
+from cliptail_jax.files import absolute, digest_of, digest_of_json, file_size, is_remote, readable, replacing
 from cliptail_jax.prepared import table_path
 
 WRITE_BATCH = 1 << 16
@@ -118,7 +118,9 @@ class TableWriter:
         self.schema, self.features = table_schema(features), features
         self.rows, self.count = [], 0
         # Without the Arrow schema in the file, readers take the metadata that `finish` adds for the schema's.
-        self.table = pyarrow.parquet.ParquetWriter(path, self.schema, store_schema=False, write_page_checksum=True)
+        self.table = pyarrow.parquet.ParquetWriter(
+            absolute(path), self.schema, store_schema=False, write_page_checksum=True
+        )
 
     def add(self, example: Mapping) -> None:
         """Adds a record's fields other than the image."""

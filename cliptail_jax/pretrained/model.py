@@ -5,6 +5,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ def find_model(name: str) -> ModelName:
 
     Raises UserError if there is none, with similar names.
     """
+    if not isinstance(name, str):
+        raise UserError(f"a model is the name of one or a folder, not {name!r}")
     config = None if name.startswith(hub.PREFIX) else read_config(work_path(name))
     if config is not None:
         if config["objective"] == zero_shot.MODE:
@@ -82,12 +85,12 @@ def find_model(name: str) -> ModelName:
     for model in published:
         if name == model.name:
             return ModelName(name, model.repository, False, model.architecture, model.corpus)
-    if name.startswith(hub.PREFIX) or Path(name).exists():  # with the architecture in the repository
+    if name.startswith(hub.PREFIX) or os.path.exists(name):  # with the architecture in the repository
         corpus = next((model.corpus for model in published if name == model.repository), None)
         return ModelName(name, name, corpus=corpus)
     hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
     raise UserError(
-        f"unknown model '{name}'{hint}: give a name of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or a folder "
+        f"unknown model '{name[:100]}'{hint}: give a name of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or a folder "
         "that exists"
     )
 

@@ -160,7 +160,7 @@ def shared_classes(evaluations: Sequence[ClassEvaluation]) -> tuple[tuple[str, .
 
 def restrict(evaluation: ClassEvaluation, shared: Sequence[str], labels: Sequence[str]) -> ClassEvaluation:
     """An evaluation on the shared classes, whose confusion has predictions by `labels`."""
-    if evaluation.class_names == tuple(labels):
+    if evaluation.class_names == tuple(labels) and len(shared) == len(labels):
         return evaluation
     place = {name: label for label, name in reversed(list(enumerate(evaluation.class_names)))}
     rows = np.array([place[name] for name in shared])

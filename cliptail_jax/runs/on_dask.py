@@ -6,9 +6,11 @@ command starts again on another one and continues from what is saved.
 
 import contextlib
 import ctypes
+import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -89,15 +91,21 @@ def missing_folder(folders: list[Path]) -> Path | None:
 
 
 def execute(line: str, folder: Path) -> str:
-    """Executes a command, which ends with this process. Returns why it failed, '' if it did not."""
+    """Executes a command, which ends with this process. Returns why it failed, '' if it did not.
+
+    `python` and `cliptail` are those beside the Python of this process, whether or not its environment is active.
+    """
 
     def end_with_worker() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     libc = ctypes.CDLL(None)
     start = end_with_worker if hasattr(libc, "prctl") else None  # Linux has it
+    environment = os.environ | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])}
     try:
-        process = subprocess.Popen(shlex.split(line), cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=start)
+        process = subprocess.Popen(
+            shlex.split(line), cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=start
+        )
     except OSError as error:
         return f"{error.strerror}: {error.filename}"
     errors = ""

@@ -50,10 +50,10 @@ def left_behind():
 @pytest.mark.parametrize("processes", [1, 2])
 def test_counts_come_in_the_order_of_the_vocabulary(folder, capsys, monkeypatch, processes):
     monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
-    assert run(f"--processes={processes}") == 0
-    assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
-    assert left_behind() == ["out.tsv"]
-    assert capsys.readouterr().out.startswith("out.tsv: 9 captions in ")
+    assert run(f"--processes={processes}", output="all:of.tsv") == 0  # pyarrow takes such a path for an address
+    assert lines("all:of.tsv") == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
+    assert left_behind() == ["all:of.tsv"]
+    assert capsys.readouterr().out.startswith("all:of.tsv: 9 captions in ")
 
 
 def test_sorted_counts_fall_and_ties_keep_the_order(folder):

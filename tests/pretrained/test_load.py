@@ -18,6 +18,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, read_preprocess
 from cliptail_jax.models.open_clip import architecture_names, image_size, named_architecture
 from cliptail_jax.parallel.sharding import make_mesh
+from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.pretrained.published import (
     CORPORA,
     LISTS,
@@ -172,6 +173,8 @@ def test_weights_of_another_architecture_and_unknown_names_are_errors(published)
     wrong = "ln_final.bias has shape [32], but the architecture needs [512]; these are not the weights of this"
     assert wrong in message(lambda: load(published, architecture="ViT-B-32"))
     assert "no model 'RN999'" in message(lambda: load("RN999"))
+    assert "a model is the name of one or a folder, not None" in message(lambda: open_model(None))
+    assert f"unknown model '{'x' * 100}': give a name" in message(lambda: open_model("x" * 5000))
 
 
 def test_clips_merges_are_for_a_model_that_comes_without_its_tokenizer(folder):

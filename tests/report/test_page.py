@@ -153,6 +153,11 @@ def test_different_classes_are_compared_on_those_that_are_shared():
     assert b.confusion[:, comparison.labels.index("elsewhere")].sum() == evaluation.confusion[1:, 0].sum()
 
 
+def test_classes_that_are_the_first_of_another_runs_are_the_shared_ones():
+    comparison = compare([in_memory(1, 8, steps=3), in_memory(1, 5, steps=3)])
+    assert [kind.confusion.shape for kind in comparison.kinds] == [(5, 8), (5, 8)]
+
+
 def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
     for name, slope in (("one", 0.1), ("two", 0.4)):
         write_run(tmp_path / name, slope, sets=("birds:test", "birds:validation"))

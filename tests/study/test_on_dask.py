@@ -1,5 +1,6 @@
 """Commands on a Dask cluster of two worker processes, one of which is killed."""
 
+import os
 import shlex
 import sys
 import time
@@ -34,8 +35,10 @@ if name == "broken":
 def cluster():
     from distributed import LocalCluster  # which is slow to import
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
-        yield started
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.defpath)  # the environment is not active
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
+            yield started
 
 
 def is_running(process):
@@ -48,7 +51,7 @@ def is_running(process):
 @pytest.mark.program
 def test_commands_run_once_each_and_again_if_their_worker_is_lost(cluster, tmp_path):
     names = ["a", "killed", "broken", "b"]
-    commands = {name: shlex.join([sys.executable, "-c", TASK, str(tmp_path), name]) for name in names}
+    commands = {name: shlex.join(["python", "-c", f"import jax\n{TASK}", str(tmp_path), name]) for name in names}
     assert run_on_dask(commands, tmp_path / "work", cluster.scheduler_address) == {"broken": "out of luck"}
     began = {name: (tmp_path / name).read_text().split() for name in names}
     assert [len(began[name]) for name in names] == [1, 2, 1, 1]
