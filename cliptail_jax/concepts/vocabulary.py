@@ -15,6 +15,7 @@ import itertools
 import json
 import pathlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -87,9 +88,14 @@ def vocabulary_names(name_or_path: str) -> tuple[str, ...]:
     return tuple(concept.name for concept in load_vocabulary(name_or_path))
 
 
+def composed(text: str) -> str:
+    """The text in Unicode's composed form (NFC): an accented letter is one character, however it was typed."""
+    return unicodedata.normalize("NFC", text)
+
+
 def normalized_name(name: str) -> str:
     """A class name in the form by which tables are joined: lower case, single spaces for '_', '-', '/' and white space."""
-    return " ".join(re.sub("[_/-]", " ", name.lower()).split())
+    return " ".join(re.sub("[_/-]", " ", composed(name.lower())).split())
 
 
 def imagenet_wnids() -> tuple[str, ...]:
@@ -168,4 +174,4 @@ def concept(entry: object, where: str) -> Concept:
     is_half = any("\ud800" <= character <= "\udfff" for character in found.name)  # of a surrogate pair: it is not text
     if found.name.splitlines() != [found.name] or "\t" in found.name or is_half:
         raise UserError(f"{where}: name {found.name!r} is not one line of text without tabs")
-    return found
+    return msgspec.structs.replace(found, name=composed(found.name))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.vocabulary import concept
+from cliptail_jax.concepts.vocabulary import composed, concept
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import Skip, clean_text, read_if_exists
@@ -45,14 +45,15 @@ class ImageFolder(OwnSplits):
         return self.dataset_info(__doc__, names, "filename")
 
     def _classes(self) -> list[str]:
-        return class_folders(next(iter(self.raws.values()))) if self.raws else []
+        folders = class_folders(next(iter(self.raws.values()))) if self.raws else []
+        return list(dict.fromkeys(map(composed, folders)))
 
     def check_raw(self) -> None:
         super().check_raw()
         classes, self.totals = self._classes(), collections.Counter()  # number of image files, by split
         for split, folder in self.raws.items():
             for name in class_folders(folder):
-                if name not in classes:
+                if composed(name) not in classes:
                     first, path = next(iter(self.raws.items()))
                     raise UserError(
                         f"--{split}={folder} has the class {name!r}, which --{first}={path} lacks: remove or rename it"
@@ -78,7 +79,7 @@ class ImageFolder(OwnSplits):
                     if self.is_usable(image, path):
                         usable += 1
                         filename = clean_text(path.relative_to(folder).as_posix())
-                        yield {"image": image, "label": labels[name], "filename": filename}
+                        yield {"image": image, "label": labels[composed(name)], "filename": filename}
                 if not usable and not self.skip_damaged:
                     raise UserError(
                         f"no image in class {name!r} can be read: replace those in {folder / name}, remove the folder, or "
@@ -152,7 +153,11 @@ def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:
         UserError: The file cannot be read, lacks a folder, or has an invalid class name; or two classes have the same
             name.
     """
-    where, mapping = (f"--class_names={path}", read_mapping(path)) if path else ("the folders", {f: f for f in folders})
+    where, mapping = (
+        (f"--class_names={path}", {composed(f): n for f, n in read_mapping(path).items()})
+        if path
+        else ("the folders", {f: f for f in folders})
+    )
     folder_of = {}
     for folder in folders:
         if folder not in mapping:

@@ -6,14 +6,15 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.captions import check_columns, suffix
-from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_names
-from cliptail_jax.datasets.image_tables import class_names_in, find_image_column, read_table
+from cliptail_jax.concepts.captions import check_columns, columns_of, suffix
+from cliptail_jax.concepts.readers import Columns
+from cliptail_jax.concepts.vocabulary import composed, imagenet_wnids, vocabulary_names
+from cliptail_jax.datasets.image_tables import PATHS, USUAL_NAMES, class_names_in, find_image_column, read_table
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.datasets.webdataset import OPTIONS, ShardsBuilder, read_shard
@@ -91,10 +92,23 @@ class ImageText(OwnSplits, ShardsBuilder):
             if not self.skip_damaged:
                 self.check_complete(self.raws[split], files)
             if is_shard(files[0]):
-                check_fields(files[0], self.columns)
+                if (fields := fields_in(files[0])) is not None:
+                    self._check_columns(f"{files[0]} has no samples with the field", "they have", fields, str.lower)
             else:
                 for path in files:
-                    check_columns(str(path), [self.image_column or find_image_column(path), *self.columns])
+                    check_columns(str(path), [self.image_column or find_image_column(path)])
+                    if columns := columns_of(str(path)):
+                        self._check_columns(f"{path} has no column", "it has", columns)
+
+    def _check_columns(self, lacks: str, has: str, there: Columns, key: Callable[[str], str] = str) -> None:
+        """Raises UserError if a column of texts or labels is not there, with the flag that names the texts that are."""
+        if lacking := [name for name in self.columns if key(name) not in there]:
+            known = (PATHS, *USUAL_NAMES, self.image_column, self.label_column)
+            texts = [name for name, kind in there.items() if kind == "text" and name not in known]
+            message = f"{lacks} {lacking[0]!r}; {has} {', '.join(there) or 'images alone'}"
+            if texts and lacking[0] in self.caption_columns:
+                message += f": name those of texts, as --caption_columns={','.join(texts)}"
+            raise UserError(message)
 
     def _generate_examples(self, split: str) -> Iterator[dict]:
         labels = {name: label for label, name in enumerate(self.class_names)}
@@ -125,7 +139,7 @@ class ImageText(OwnSplits, ShardsBuilder):
 
     def _label(self, value: object, labels: dict[str, int], split: str) -> int:
         """The label of a value: a class name, or a number (also as text); -1 for a missing value."""
-        text = text_of(value, f"{self.raws[split]}: {self.label_column!r}").strip()
+        text = composed(text_of(value, f"{self.raws[split]}: {self.label_column!r}").strip())
         if text in labels:
             return labels[text]
         if text in ("", "-1"):
@@ -166,14 +180,17 @@ def is_shard(path: pathlib.Path) -> bool:
     return suffix(str(path)) == ".tar"
 
 
-def check_fields(shard: pathlib.Path, names: Sequence[str]) -> None:
-    """Raises UserError if none of a shard's first samples has a field; damage is reported when the shard is read."""
-    fields = {}
+def fields_in(shard: pathlib.Path) -> Columns | None:
+    """The fields of a shard's first samples; None without samples. Damage is reported when the shard is read."""
+    fields, is_empty = {}, True
     with contextlib.suppress(UserError):
         for sample in itertools.islice(read_shard(shard, lambda *_: None), FIRST_SAMPLES):
-            fields |= sample.fields
-    if fields and (lacking := [name for name in names if name.lower() not in fields]):
-        raise UserError(f"{shard} has no samples with the field {lacking[0]!r}; they have {', '.join(fields)}")
+            fields |= {
+                name: "text" if isinstance(value, str) else type(value).__name__
+                for name, value in sample.fields.items()
+            }
+            is_empty = False
+    return None if is_empty else fields
 
 
 def captions_of(fields: dict, columns: Sequence[str], where: str) -> Iterator[dict[str, str]]:

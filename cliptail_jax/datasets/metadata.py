@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 from tqdm import tqdm
 
+from cliptail_jax.concepts.vocabulary import composed
 from cliptail_jax.datasets.folder import cannot_be_read
 from cliptail_jax.datasets.metadata_table import (
     SUPERCLASS,
@@ -32,8 +33,8 @@ SCAN_BATCH = 1000
 
 
 def clean_name(name: str) -> str:
-    """A label's name with spaces: 'pickup_truck' becomes 'pickup truck'."""
-    return " ".join(name.replace("_", " ").split())
+    """A label's name with spaces, composed: 'pickup_truck' becomes 'pickup truck'."""
+    return " ".join(composed(name).replace("_", " ").split())
 
 
 def load_metadata(folder: pathlib.Path, records: ArrayRecordDataSource) -> pyarrow.Table:

@@ -184,8 +184,10 @@ def damage_of(image: bytes) -> str:
 
 
 def read_if_exists(path: pathlib.Path) -> bytes | None:
+    """The content of a file, None without one. Raises UserError if it cannot be read."""
     # `Path.is_file` raises an error for a name that is too long.
-    return path.read_bytes() if os.path.isfile(path) else None
+    with naming_damage(path):
+        return path.read_bytes() if os.path.isfile(path) else None
 
 
 def clean_text(value: object) -> str:
@@ -201,6 +203,6 @@ def naming_damage(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):  # the file system's
-            raise
+        if getattr(error, "errno", None):  # the file system's
+            raise UserError(f"{path} cannot be read: {error.strerror}") from error
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error

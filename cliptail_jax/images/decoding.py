@@ -12,8 +12,8 @@ from cliptail_jax.errors import UserError
 
 RgbImage = UInt8[np.ndarray, "height width 3"]
 
-# A larger image would take hundreds of megabytes; where Pillow warns of a "decompression bomb".
-MAX_PIXELS = 89_478_485
+# A few kilobytes can be an image of any size, and Pillow takes 14 bytes a pixel. Photographs of telephones have up to this.
+MAX_PIXELS, LIMIT = 50_000_000, "CLIPTAIL_MAX_PIXELS"  # the default, and the environment's variable for another limit
 # libjpeg-turbo decodes at any number of eighths, but those between are no faster than the next larger of these, and their
 # images differ ten times as much from resized ones.
 _REDUCTIONS = (8, 4, 2)
@@ -21,6 +21,16 @@ _REDUCTIONS = (8, 4, 2)
 
 class UnreadableImageError(ValueError):
     """The bytes of an image cannot be decoded."""
+
+
+def max_pixels() -> int:
+    """The number of pixels of the largest image that is decoded. Raises UserError if the environment has no number."""
+    given = os.environ.get(LIMIT, str(MAX_PIXELS))
+    if not given.isdecimal():
+        raise UserError(
+            f"the environment's {LIMIT} is {given!r}; it must be a number of pixels, by default {MAX_PIXELS}"
+        )
+    return int(given)
 
 
 def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
@@ -34,7 +44,7 @@ def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
             pixels on both sides; 0 decodes all images as they are.
 
     Raises:
-        UnreadableImageError: The bytes are not an image, are incomplete, have more than `MAX_PIXELS` pixels, or have values
+        UnreadableImageError: The bytes are not an image, are incomplete, have more pixels than `max_pixels`, or have values
             without a known range: floating-point numbers, or integers of 32 bits.
     """
     image = _decode_plain_jpeg(encoded, least_side)
@@ -75,7 +85,7 @@ def _decode_plain_jpeg(encoded: bytes, least_side: int) -> RgbImage | None:
     """
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(encoded)
-        if colours not in ("YCbCr", "Gray") or height * width > MAX_PIXELS:
+        if colours not in ("YCbCr", "Gray") or height * width > max_pixels():
             return None
         sides = reduced_sides(height, width, least_side)
         return simplejpeg.decode_jpeg(encoded, "RGB", min_height=sides[0], min_width=sides[1])
@@ -95,10 +105,10 @@ def reduced_sides(height: int, width: int, least_side: int) -> tuple[int, int]:
 def _decode_with_pillow(encoded: bytes) -> RgbImage:
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImageError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
+            if image.width * image.height > (most := max_pixels()):
+                raise UnreadableImageError(f"{image.width} x {image.height} pixels are more than {LIMIT}={most}")
             return _rgb_of(image)
-    except UnreadableImageError:
+    except (UnreadableImageError, UserError):
         raise
     except Exception as error:  # Pillow's decoders raise exceptions of many kinds
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error

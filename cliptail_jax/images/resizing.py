@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from cliptail_jax.images.decoding import MAX_PIXELS, RgbImage
+from cliptail_jax.images.decoding import RgbImage
 
 # By open_clip's names: Pillow's filter, and the other library's.
 FILTERS = {
@@ -18,6 +18,7 @@ FILTERS = {
     "bilinear": (Image.Resampling.BILINEAR, cr.FilterType.bilinear),
 }
 FILTERS["random"] = FILTERS["bicubic"]  # open_clip draws it in training alone
+LARGEST_WHOLE = 89_478_485  # would take hundreds of megabytes
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -35,9 +36,9 @@ def resized_center(
 ) -> UInt8[np.ndarray, "size size 3"]:
     """Resizes an image to `height` x `width` and cuts out its centre as `center_crop` does.
 
-    The fast way computes only these pixels. So does the other if the whole would have more than `MAX_PIXELS`.
+    The fast way computes only these pixels. So does the other if the whole would have more than `LARGEST_WHOLE` pixels.
     """
-    whole_fits = height * width <= MAX_PIXELS
+    whole_fits = height * width <= LARGEST_WHOLE
     if min(height, width) < size or image.shape[:2] == (height, width) or (whole_fits and not fast):
         return center_crop(resize(image, height, width, filter, fast), size)
     top, left = centered(height, size), centered(width, size)

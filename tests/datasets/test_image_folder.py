@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.prepared import prepared_names
 from tests.datasets.prepared_files import built
@@ -51,6 +53,15 @@ def test_splits_have_their_names_and_the_classes_of_the_first(tmp_path):
     assert rows(tmp_path, "test", "image_folder/tests")[0].class_names == ("ape", "cat")
 
 
+def test_an_accent_that_is_a_character_of_its_own_makes_no_other_class(tmp_path):
+    apart, together = (unicodedata.normalize(form, "a é") for form in ("NFD", "NFC"))
+    train = write(tmp_path / "one", f"{apart}/1.jpg", f"{together}/2.jpg", "b/1.jpg")
+    val = write(tmp_path / "two", f"{apart}/1.jpg")
+    source = built("image_folder/mine", tmp_path, train=train, val=val)
+    assert source.class_names == (together, "b") and source.metadata["label"].to_pylist() == [0, 0, 1]
+    assert rows(tmp_path, "val")[1] == [(f"{apart}/1.jpg", 0)]
+
+
 def test_folders_of_wordnet_ids_have_the_names_of_their_classes(tmp_path):
     train = write(tmp_path / "raw", "n01443537/1.jpg", "n01440764/1.jpg")
     source = built("image_folder/mine", tmp_path, train=train)
@@ -64,6 +75,13 @@ def test_a_file_gives_folders_their_class_names(tmp_path, name):
     (tmp_path / name).write_text(json.dumps(names) if name.endswith("json") else lines, encoding="utf-8")
     source = built("image_folder/mine", tmp_path, train=train, class_names=tmp_path / name)
     assert source.class_names == ("crème", "great auk")
+
+
+def test_an_image_that_the_system_cannot_read_is_named(tmp_path):
+    train = write(tmp_path / "raw", "a/1.jpg")
+    (train / "a" / "2.jpg").symlink_to("/proc/self/mem")  # of which the first byte is an input/output error
+    with pytest.raises(UserError, match=f"^{train}/a/2.jpg cannot be read: Input/output error"):
+        build("image_folder/mine", str(tmp_path), train=str(train))
 
 
 def test_files_that_are_no_images_are_skipped_and_counted(tmp_path):

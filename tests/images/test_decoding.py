@@ -133,9 +133,9 @@ def test_an_animation_is_its_first_picture(format):
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
 def test_an_image_of_too_many_pixels_is_unreadable_and_named(format, monkeypatch):
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 400)
+    monkeypatch.setenv("CLIPTAIL_MAX_PIXELS", "400")
     decode_image(encoded(smooth(20, 20), format))
-    with pytest.raises(UnreadableImageError, match="21 x 20 pixels are more than 400"):
+    with pytest.raises(UnreadableImageError, match="21 x 20 pixels are more than CLIPTAIL_MAX_PIXELS=400"):
         decode_image(encoded(smooth(20, 21), format))
 
 
