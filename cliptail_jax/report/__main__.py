@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     from cliptail_jax.report.page import EVERY, address, write_page  # slow to import
 
+    problems: list[str] = []
     page = write_page(
         options.workdir,
         options.compare,
@@ -55,7 +56,10 @@ def main(arguments: list[str]) -> None:
         **options.images,
         runs=options.runs or EVERY,
         overwrite=options.overwrite,
+        problems=problems,
     )
+    for problem in problems:
+        print(f"not shown: {problem}", file=sys.stderr)
     print(f"wrote {address(page)}")
 
 

@@ -59,6 +59,7 @@ def write_page(
     runs: Sequence[str] = EVERY,
     overwrite: bool = False,
     claims: Mapping[str, ClaimResult] | None = None,
+    problems: list[str] | None = None,
 ) -> Path:
     """Write the page on what a directory and others contain, and return its path.
 
@@ -73,6 +74,7 @@ def write_page(
         runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
         overwrite: whether to replace a file that is no such page.
         claims: those of the study in `workdir`, if they are tested already.
+        problems: the page's lines on damaged files are added to this list.
 
     Raises:
         UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
@@ -96,6 +98,8 @@ def write_page(
     if claims is not None:  # so that they are not computed again
         directories[0] = dataclasses.replace(directories[0], tested=claims)
     comparison = compare(directories)
+    if problems is not None:
+        problems += [problem for contents in directories for problem in contents.problems]
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
     missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]

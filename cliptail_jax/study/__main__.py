@@ -22,6 +22,7 @@ seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not f
 """
 
 import contextlib
+import math
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
         elif options.report:
             report_study(open_study(study, workdir, options.overwrite))
         else:
-            run_study(study, workdir, options.overwrite, options.budget, places)
+            run_study(study, workdir, options.overwrite, options.budget or 0, places)
 
 
 def check_options(names: list[str]) -> None:
@@ -92,6 +93,10 @@ def check_options(names: list[str]) -> None:
     options = flags.FLAGS
     if names and options.report:
         raise UserError("--only trains runs and writes no report, and --report trains none: give one of them")
+    if options.budget is not None and not 0 < options.budget < math.inf:
+        raise UserError(
+            f"--budget={options.budget} must be a positive number of minutes; without it, there is no limit"
+        )
     if options.budget and (names or options.report or options.launch != "here"):
         raise UserError("--budget is for the whole study: leave it out with --only, --report and --launch")
     if options.launch != "here" and (options.report or options.runner != "here"):
@@ -156,7 +161,7 @@ if __name__ == "__main__":
     flags.DEFINE_bool("report", False, "Train nothing, and write the report from the runs that are trained")
     flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
     flags.DEFINE_float(
-        "budget", 0, "Minutes: start no further seed that would not finish in time; 0: no limit", lower_bound=0
+        "budget", None, "Minutes: start no further seed that would not finish in time; by default, there is no limit"
     )
     flags.DEFINE_integer(
         "jobs",

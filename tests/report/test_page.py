@@ -123,7 +123,7 @@ def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(stud
         ("study.json", "study"),
     ],
 )
-def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
+def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study, capsys):
     path = study / damaged
     path.write_bytes(path.read_bytes()[:-40] + b'"?' * 20 + b"\n")
     contents = read_directory(study)
@@ -133,8 +133,10 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(damaged, lost, study):
         [run] = [run for run in contents.runs if (run.seed, run.name) == ("seed_3", "clip")]
         assert not getattr(run, lost)
     if lost == "everything":
-        text = write_page(study).read_text()
+        assert main([f"--workdir={study}"]) == 0
+        text = (study / "report.html").read_text()
         assert f"Not shown:</strong> {path}" in text and "sl_sampled" in text
+        assert capsys.readouterr().err.startswith(f"not shown: {path}")
 
 
 def test_different_classes_are_compared_on_those_that_are_shared():

@@ -1,5 +1,6 @@
 """The commands that train the runs of a study one by one: printed, and submitted to a stand-in for SLURM."""
 
+import math
 import os
 import shlex
 import sys
@@ -36,7 +37,7 @@ echo "$number;cluster"
 
 
 def options(**given):
-    defaults = dict(only=[], report=False, budget=0, sbatch=[], launch="here", runner="here", scheduler="")
+    defaults = dict(only=[], report=False, budget=None, sbatch=[], launch="here", runner="here", scheduler="")
     return SimpleNamespace(FLAGS=SimpleNamespace(**defaults | dict(jobs=None, overwrite=False) | given))
 
 
@@ -73,6 +74,9 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     (dict(only=["a"], report=True), "--only trains runs and writes no report"),
     (dict(only=["a,b"], budget=3), "--budget is for the whole study"),
     (dict(report=True, budget=3), "--budget is for the whole study"),
+    (dict(budget=math.nan), "--budget=nan must be a positive number of minutes"),
+    (dict(budget=math.inf), "--budget=inf must be"),
+    (dict(budget=float("1e-400")), "--budget=0.0 must be"),
     (dict(launch="slurm", budget=3), "--budget is for the whole study"),
     (dict(launch="print", report=True), "--launch=print trains nothing here: leave out --report and --runner"),
     (dict(launch="print", sbatch=["--time=1"]), "--sbatch needs --launch=slurm"),
