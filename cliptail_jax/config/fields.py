@@ -143,10 +143,15 @@ def check(values: Values, section: Section, prefix: str = "") -> None:
 
 
 def unknown_key(key: str, known: Iterable[str]) -> UserError:
-    """The error for an unknown dotted key. It first suggests the same field in other sections."""
-    known = list(known)
-    elsewhere = [other for other in known if other.endswith(f".{key.rpartition('.')[2]}")]
-    hint = did_you_mean(key, elsewhere, cutoff=0.5) or did_you_mean(key, known, cutoff=0.5)
+    """The error for an unknown dotted key. It first suggests fields of this name, or with these initials, in any section."""
+
+    def names(other: str) -> tuple[str, str]:
+        name = other.rpartition(".")[2]
+        return name, "".join(word[0] for word in name.split("_") if word)
+
+    known, given = list(known), key.rpartition(".")[2]
+    elsewhere = [other for other in known if given in names(other)]
+    hint = did_you_mean(key, elsewhere, cutoff=0.0) or did_you_mean(key, known, cutoff=0.5)
     return UserError(f"unknown config key '{key}'{hint}")
 
 

@@ -134,6 +134,8 @@ def test_how_often_and_where_a_run_writes_is_incidental():
         (["--config=configs/sup.py", "--config.optimizer.momentum=0.5"], "did you mean optimizer.sgd.momentum or"),
         (["--config=configs/sup.py", "--config.optimizer.b2=0.5"], "did you mean optimizer.lion.b2 or optimizer.ad"),
         (["--config=configs/sup.py", "--config.optimizer.eps=0.5"], "did you mean optimizer.adamw.eps?"),
+        (["--config=configs/sup.py", "--config.optimizer.lr=0.1"], "did you mean optimizer.learning_rate?"),
+        (["--config=configs/sup.py", "--config.lr=0.1"], "did you mean optimizer.learning_rate?"),
         (["--config=configs/sup.py", "--noconfig.data.flop"], "did you mean data.flip"),
     ],
 )
