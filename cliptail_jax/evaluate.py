@@ -1,12 +1,11 @@
-"""Evaluate a run on any sets, templates or class ranking, with its training config:
+"""Evaluate a run on any sets, templates or class ranking:
 
-    python -m cliptail_jax.evaluate --config=configs/clip.py:data=glyphs_lt --workdir=runs/clip \\
-        --config.eval.templates=openai80 --config.eval.neural_collapse
+    python -m cliptail_jax.evaluate --workdir=runs/clip --config.eval.templates=openai80 --config.eval.neural_collapse
 
 `eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, NAME:SPLIT, with the
 classes of the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid checkpoint, prints a
-table, and adds to the files under `eval/` as training does. The config may differ from the run's only in fields that
-change no trained number, such as those of `eval`, the location of the data and the mesh. For a supervised run,
+table, and adds to the files under `eval/` as training does. Without `--config`, the config is the one in the run's
+config.json. It may differ from the run's only in fields that change no trained number, such as those of `eval`, the location of the data and the mesh. For a supervised run,
 `head.init` replaces the trained head.
 
 Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
@@ -18,6 +17,7 @@ With `--runner=dask`, a worker of a Dask cluster evaluates each model: the clust
 here. `--list` prints the published models of configs/zero_shot_all.py or, with --config, the models of that config.
 """
 
+import argparse
 import sys
 
 from absl import flags
@@ -45,11 +45,12 @@ from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
 from cliptail_jax.evaluation.published_tables import listed, model_lists
 from cliptail_jax.evaluation.run import make_evaluate
+from cliptail_jax.files import work_path
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.metrics.measures import format_of, title_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, describe_config, typed_config
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, base_config, describe_config, typed_config
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
@@ -165,6 +166,37 @@ def main(config: ConfigDict, workdir: Path) -> None:
         print(f"\n{last_lines(workdir)}")
 
 
+def get_config(workdir: str) -> ConfigDict:
+    """The config of the run in a directory: this module is the config file of a command without one.
+
+    Raises UserError if there is no run, or none that this program has trained or evaluated.
+    """
+    values = read_config(work_path(workdir))
+    if values is None:
+        raise UserError(
+            f"there is no run in {workdir}, and --config is missing: give the --workdir of a run, or a config"
+        )
+    config = zero_shot.base_config() if values.get("objective") == zero_shot.MODE else base_config()
+    try:
+        with config.ignore_type():  # they are checked later
+            config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{workdir} contains the config of another program or version ({error}): give --config"
+        ) from None
+    return config
+
+
+def with_run_config(argv: list[str]) -> list[str]:
+    """The arguments, with the config of the run in --workdir if they name none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--workdir", "-workdir", default="")
+    workdir = parser.parse_known_args(argv)[0].workdir
+    if not workdir or config_named(with_config_flag(argv)) or {"-h", "--help"} & set(argv):
+        return argv
+    return [argv[0], f"--config={__file__}:{workdir}", *argv[1:]]
+
+
 def describe_fields(config: ConfigDict | None) -> str:
     """The fields of a config for published models, or else of a training config, with their values."""
     of_published = config is not None and config.get("objective") == zero_shot.MODE
@@ -190,4 +222,5 @@ def list_models(arguments: list[str]) -> None:
 if __name__ == "__main__":
     if "--list" in sys.argv:
         sys.exit(list_models(sys.argv[1:]))
+    sys.argv = with_run_config(sys.argv)
     run_with_config(main, describe_fields)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -43,6 +44,9 @@ class StopRequest:
             signal.signal(signal.SIGTERM, self._before)
 
     def _receive(self, *_) -> None:
+        if not self._received:
+            with contextlib.suppress(OSError):  # at once: a step may take minutes
+                os.write(2, b"SIGTERM: the step that runs is completed and saved\n")
         self._received = True
         if self._patience:
             self._call_later(self._give_up, self._patience)

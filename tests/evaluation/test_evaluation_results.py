@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.files import load_config
+from cliptail_jax.config.program import config_named
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluate import evaluate, table
+from cliptail_jax.evaluate import evaluate, get_config, table, with_run_config
 from cliptail_jax.evaluation.results import class_results, evaluation_settings, head_mid_tail, is_evaluated
 from cliptail_jax.files import append_line
 from cliptail_jax.metrics.measures import summarize
+from cliptail_jax.objectives import typed_config
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, INTERVALS, NUMBERS, copied, evaluation_files
 from tests.synthetic import sections
 from tests.tiny_runs import devices
@@ -42,6 +45,17 @@ def test_run_files_hold_what_the_design_lists(name, request):
         assert line[part] == pytest.approx(100 * accuracy[arrays[part]].mean())
     assert frequency[arrays["head"]].min() >= frequency[arrays["mid"]].max()
     assert frequency[arrays["mid"]].min() >= frequency[arrays["tail"]].max()
+
+
+def test_without_a_config_a_run_is_evaluated_with_its_own(clip_run, tmp_path):
+    config, workdir = clip_run
+    name, given, *rest = with_run_config(["evaluate", "--workdir", str(workdir), "--config.eval.top5=1"])
+    assert rest == ["--workdir", str(workdir), "--config.eval.top5=1"]
+    assert typed_config(load_config(config_named([name, given]))) == typed_config(config)
+    for argv in (["evaluate", "clip", f"--workdir={workdir}"], ["evaluate", f"--workdir={workdir}", "--help"]):
+        assert with_run_config(argv) == argv
+    with pytest.raises(UserError, match="there is no run in .*, and --config is missing: give the --workdir of a run"):
+        get_config(str(tmp_path))
 
 
 @pytest.mark.parametrize(
