@@ -13,6 +13,8 @@ from cliptail_jax.runs.tables import markdown_table
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
 # JPEGs of short side 256 that a core decodes, crops and resizes per second (scripts/benchmark/README.md).
 IMAGES_OF_A_CORE = 2058
+# Seconds that the hundreds of operations of a step take to start, at microseconds each, however small they are.
+STARTING = 1e-3
 NOTE = (
     "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
     "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
@@ -82,10 +84,15 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
         *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in program.collectives.items()),
         *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
         ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"],
-        ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
     ]
     if measured:
         rows.append([f"**measured** on {measured.devices}", measurement(measured)])
+    if bound < STARTING:
+        rows.append(["it says nothing", "of a network this small, whose step is limited by starting its operations"])
+        return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+    rows += [
+        ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
+    ]
     if plan.total_steps:
         rows.append(
             [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"]

@@ -44,7 +44,7 @@ def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, argu
     assert prepared_names(tmp_path) == []
 
 
-def test_glyphs_build_themselves_once_when_two_ask_for_them_first(tmp_path, monkeypatch):
+def test_glyphs_build_themselves_once_when_two_ask_for_them_first(tmp_path, monkeypatch, capsys):
     builds, build_into = [], build_module.build_into
     monkeypatch.setattr(build_module, "build_into", lambda *place: builds.append(place) or build_into(*place))
     together = threading.Barrier(2)
@@ -55,7 +55,7 @@ def test_glyphs_build_themselves_once_when_two_ask_for_them_first(tmp_path, monk
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         assert list(pool.map(ask, range(2))) == [100, 100]
-    assert len(builds) == 1
+    assert len(builds) == 1 and f"glyphs are drawn into {tmp_path}/glyphs" in capsys.readouterr().err
     assert (tmp_path / "glyphs" / Glyphs.VERSION / "metadata-train.parquet").exists()
     with pytest.raises(UserError, match="'glyphs:1.0.0' is not prepared"):
         open_source("glyphs:1.0.0", str(tmp_path), "test")

@@ -96,6 +96,16 @@ def test_the_cheapest_way_to_fit_keeps_what_is_computed():
     assert cheapest_fit(starting_from(batch(32768, batch_norm__group_size=0))) is None
 
 
+def test_a_table_has_hours_and_costs_unless_its_operations_take_longer_to_start():
+    large, small = (
+        table(plan_of({}), price=3),
+        table(dataclasses.replace(plan_of({}), flops=1e9, program=Program(GB, hbm=GB // 10))),
+    )
+    for text in ("images/s, MFU", "chip-hours", "cost at $3.00", "cores that read"):
+        assert text in large and text not in small
+    assert "| **bound** | 0.122 ms, by HBM |" in small and "| it says nothing |" in small
+
+
 def test_only_a_gpu_has_its_traffic_counted_with_and_without_a_cache():
     program = Program(GB, hbm=4 * GB, hbm_uncached=9 * GB, largest=(("fusion f32[8]", "dot", 2 * GB, 5 * GB),))
     tpu = dataclasses.replace(plan_of({}), program=program)

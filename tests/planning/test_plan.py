@@ -165,10 +165,10 @@ def test_a_plans_json_has_chips_seconds_and_versions(plans):
 
 
 @needs_libtpu
-def test_a_table_shows_what_binds_and_what_it_costs(outcomes):
+def test_a_table_shows_what_binds(outcomes):
     done = outcomes["table"]
     assert done.returncode == 0, done.stderr
-    for text in ("| v5e-4 | 4 × TPU v5e, 1 host |", "of 17.2 GB: fits", "**bound**", "chip-hours", "$", "lower bounds"):
+    for text in ("| v5e-4 | 4 × TPU v5e, 1 host |", "of 17.2 GB: fits", "**bound**", "says nothing", "lower bounds"):
         assert text in done.stdout, text
 
 
