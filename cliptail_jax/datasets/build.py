@@ -108,6 +108,8 @@ def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
     try:
         with locked(folder.parent / ".lock"):
             if not folder.is_dir():
+                if not known:  # it may be a program's first use of the set
+                    print(f"{name} is drawn into {folder}, once, in a minute or more", file=sys.stderr)
                 build_into(full_name(name), folder, options)
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}" if error.filename else str(error)

@@ -2,10 +2,8 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
 import re
-import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,7 +12,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 
 from cliptail_jax.concepts.vocabulary import check_unique, imagenet_names, vocabulary_names
-from cliptail_jax.datasets.build import build, built_folder, needs_no_raw_data
+from cliptail_jax.datasets.build import build, needs_no_raw_data
 from cliptail_jax.datasets.folder import encoding, naming_description, open_builder, require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata
 from cliptail_jax.datasets.records import read_record, shard_of
@@ -87,8 +85,6 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
         UserError: The set is missing, incomplete or in another file format, it lacks the split or images, its labels
             are not classes, or the class names do not fit it.
     """
-    if needs_no_raw_data(name) and not os.path.isdir(place := built_folder(name, data_dir)):
-        print(f"{name} are drawn into {place}, once, which takes a minute or more", file=sys.stderr)
     folder = build(name, data_dir) if needs_no_raw_data(name) else require_prepared(name, data_dir)
     builder = open_builder(folder)
     info = builder.info

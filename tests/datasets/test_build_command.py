@@ -55,7 +55,7 @@ def test_glyphs_build_themselves_once_when_two_ask_for_them_first(tmp_path, monk
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         assert list(pool.map(ask, range(2))) == [100, 100]
-    assert len(builds) == 1 and f"glyphs are drawn into {tmp_path}/glyphs" in capsys.readouterr().err
+    assert len(builds) == 1 and f"glyphs is drawn into {tmp_path}/glyphs" in capsys.readouterr().err
     assert (tmp_path / "glyphs" / Glyphs.VERSION / "metadata-train.parquet").exists()
     with pytest.raises(UserError, match="'glyphs:1.0.0' is not prepared"):
         open_source("glyphs:1.0.0", str(tmp_path), "test")
