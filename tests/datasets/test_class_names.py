@@ -40,7 +40,7 @@ def test_labels_of_unknown_wnids_and_of_none_keep_their_names():
 
 
 def test_names_of_imagenet_need_no_wordnet(monkeypatch):
-    monkeypatch.setattr("cliptail_jax.concepts.wordnet.loads", lambda: 1 / 0)
+    monkeypatch.setattr("cliptail_jax.concepts.wordnet.wordnet", lambda: 1 / 0)
     names = vocabulary_names("imagenet1k")
     assert (names[0], names[999]) == ("tench", "toilet paper")
     assert len(vocabulary_names("imagenet100")) == 100 and set(vocabulary_names("imagenet100")) < set(names)
