@@ -71,6 +71,9 @@ def call_at_places(
     before = signal.signal(signal.SIGTERM, stop)
     try:
         names = {pool.submit(call, function, *arguments): name for name, arguments in calls.items()}
+        pool.submit(
+            int
+        )  # Python may notice the end of a process only after the call that follows the one it was started for
         for future in as_completed(names):
             yield names[future], future.result()
     except BrokenProcessPool:
