@@ -22,16 +22,18 @@ PACKAGE = ROOT / "cliptail_jax"
 
 
 def untyped_annotations(tree: ast.AST) -> list[str]:
-    """The annotations of arguments, attributes and variables that contain ConfigDict, with the name of what they annotate."""
-    annotated = [node for node in ast.walk(tree) if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation]
-    return [ast.unparse(node) for node in annotated if "ConfigDict" in ast.unparse(node.annotation)]
+    """The annotations of arguments, results, attributes and variables that contain ConfigDict, with what they annotate."""
+    nodes = list(ast.walk(tree))
+    annotated = [node for node in nodes if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation]
+    found = [ast.unparse(node) for node in annotated if "ConfigDict" in ast.unparse(node.annotation)]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.returns]
+    return found + [f"{node.name}()" for node in functions if "ConfigDict" in ast.unparse(node.returns)]
 
 
 def test_few_functions_take_untyped_configs():
     """Programs turn their config into typed sections once; below them, functions take sections or values."""
-    assert untyped_annotations(ast.parse("def f(config: ConfigDict | None): ...\ndef g(data: Data): ...")) == [
-        "config: ConfigDict | None"
-    ]
+    source = "def f(config: ConfigDict | None): ...\ndef g(data: Data) -> ConfigDict: ..."
+    assert untyped_annotations(ast.parse(source)) == ["config: ConfigDict | None", "g()"]
     found = [
         f"{path.relative_to(PACKAGE)}: {annotation}"
         for path in PACKAGE.rglob("*.py")

@@ -20,9 +20,8 @@ from jaxtyping import Float, Int
 from cliptail_jax.metrics.similarity import unit
 
 BLOCK = 1024  # samples converted to float64 at a time
-FeatureBlocks = Iterator[
-    tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"]]
-]  # of features and their classes
+# Features and their classes.
+FeatureBlocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"]]]
 
 
 class NeuralCollapse(NamedTuple):

@@ -42,6 +42,7 @@ class TrainingConfig(*dict.fromkeys(objective.Config for objective in OBJECTIVES
 
 FIELDS = tuple(fields.fields_of(TrainingConfig()))
 describe_config = functools.partial(fields.describe, TrainingConfig())
+base_config = functools.partial(fields.to_config, TrainingConfig())  # which the files of configs/ start from
 
 
 def make_objective(
@@ -60,11 +61,6 @@ def make_objective(
     towers = kind.open_towers(config, shapes_only)
     text = TextInput() if shapes_only else kind.open_text(config, variant, towers, workdir)
     return kind(config, variant, towers, text, shapes_only)
-
-
-def base_config() -> ConfigDict:
-    """The training config that the files of `configs/` start from."""
-    return fields.to_config(TrainingConfig())
 
 
 def typed_config(config: ConfigDict) -> TrainingConfig:
