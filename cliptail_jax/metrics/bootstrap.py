@@ -1,4 +1,4 @@
-"""Bootstrap intervals of statistics over classes (Efron, 1979), and of their means over seeds.
+"""Bootstrap intervals of statistics over classes (Efron, 1979); seeds.py has those of means over seeds.
 
 Intervals cover 95 % and are percentiles; resamples in which a statistic is undefined are ignored. scipy.stats.bootstrap is
 not used, because it cannot use the same resample of the classes for several runs.
@@ -174,47 +174,3 @@ def difference_of_estimates(a: Estimate, b: Estimate) -> Estimate:
     by_degrees = sum(variance**2 / of.degrees for variance, of in zip(variances, (a, b)))
     degrees = sum(variances) ** 2 / by_degrees if by_degrees else np.inf
     return Estimate(value, value - float(below), value + float(above), float(degrees))
-
-
-def mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
-    """The mean over seeds (or pairs of them) that were trained on the same classes, with its interval.
-
-    A class is the same in all seeds, so the bootstrap resamples classes for all of them together. This leaves out the
-    effect that a seed has on all its classes, so the interval is widened by the variance between seeds beyond that of
-    independent classes. The result is the variance of a mean in a two-way layout of random effects (Searle, Casella &
-    McCulloch, "Variance Components", 1992),
-
-        V = V_classes + max(0, V_seeds − V_both),
-
-    with V_classes from the bootstrap, V_seeds = var_p(θ_p) / P of the values θ_p of P seeds, and V_both the mean over
-    resamples of var_p(θ*_p − θ_p) / P, without the part that classes share in all seeds. The t distribution has the
-    degrees of freedom of Satterthwaite (1946), (P−1) (V / (V_seeds − V_both))². Resampling seeds, too, would count the
-    variance of independent classes two to three times (Owen, 2007). scripts/benchmark/coverage.py measures how often
-    the intervals contain the truth. The interval of one seed does not cover other seeds.
-    """
-    values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
-    together = resampled.mean(axis=0)
-    value, (low, high) = float(values.mean()), percentiles(together)
-    if len(seeds) == 1 or not np.isfinite([value, low, high]).all():
-        return Estimate(value, float(low), float(high))
-    finite = np.isfinite(resampled).all(axis=0)  # f50 is infinite where accuracy does not depend on frequency
-    of_classes = np.var(together[finite])
-    of_both = np.mean(np.var(resampled[:, finite] - values[:, None], axis=0, ddof=1))
-    excess = max(0.0, (np.var(values, ddof=1) - of_both) / len(seeds))
-    degrees = (len(seeds) - 1) * ((of_classes + excess) / excess) ** 2 if excess else np.inf
-    normal = quantile(LEVEL, np.inf)
-    wider = quantile(LEVEL, degrees) / normal
-    below, above = (float(wider * np.hypot(side, normal * np.sqrt(excess))) for side in (value - low, high - value))
-    return Estimate(value, value - below, value + above, float(degrees))
-
-
-def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped]) -> Estimate:
-    """The geometric mean over seeds of positive numbers. -inf (below every scale) stays -inf, and nan stays nan."""
-
-    def logarithm(values: np.ndarray | float) -> np.ndarray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(np.asarray(values) < 0, -np.inf, np.log(values))[()]  # nan stays nan
-
-    mean = mean_over_seeds([Bootstrapped(*map(logarithm, of_seed)) for of_seed in seeds])
-    value, low, high = (bound if bound == -np.inf else float(np.exp(bound)) for bound in mean[:3])
-    return Estimate(value, low, high, mean.degrees)

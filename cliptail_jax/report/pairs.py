@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.bootstrap import Bootstrapped, difference, mean_over_seeds
+from cliptail_jax.metrics.bootstrap import Bootstrapped, difference
 from cliptail_jax.metrics.measures import Measure, main_measures
+from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance
 from cliptail_jax.report.comparison import ComparedGroup
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.testing import compare
+from cliptail_jax.results.testing import compare, variances_of_kinds
 
 MAX_KINDS = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
 HEADER = ["a", "b", "measure", "difference", "low", "high"]
@@ -29,11 +30,13 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
     if len(kinds) > MAX_KINDS:
         return []
     replicates = finished_replicates(kinds)
+    variances = {measure.key: variances_of_kinds(replicates, measure.key) for measure in pair_measures()}
     rows = []
     for a, b in itertools.combinations([kind.name for kind in kinds], 2):
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates):
-                estimate = mean_over_seeds(found)
+                pooled = pooled_variance(variances[measure.key], {a: 1, b: -1}) if len(found) > 1 else None
+                estimate = mean_over_seeds(found, pooled)
                 rows.append([a, b, measure.title, *estimate[:3]])
     return rows
 

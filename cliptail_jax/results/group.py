@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.metrics.bootstrap import Estimate, Interval, geometric_mean_over_seeds, mean_over_seeds
+from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, Interval
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
+from cliptail_jax.metrics.seeds import (
+    SeedVariance,
+    geometric_mean_over_seeds,
+    logarithms,
+    mean_over_seeds,
+    pooled_variance,
+    seed_variance,
+)
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.transfers import Transfer
@@ -35,10 +43,12 @@ class RunGroup:
         name: of its runs.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
         size: the number of runs that a replicate has when it is complete.
+        peers: all groups of its study, which tell how much seeds differ; those of one study have the same.
     """
 
     def __init__(self, name: str, replicates: Sequence[Sequence[Run]], size: int = 1):
         self.name, self.replicates, self.size = name, replicates, size
+        self.peers: Sequence[RunGroup] = ()
 
     @property
     def runs(self) -> list[Run]:
@@ -56,9 +66,23 @@ class RunGroup:
     @functools.cached_property
     def bias(self) -> Mapping[str, Estimate]:
         """The main measures with intervals, such as slopes, of all its runs together."""
+        return {key: self._estimate(key) for key in self._keys_with_intervals}
+
+    @property
+    def _keys_with_intervals(self) -> list[str]:
         known = {key for run in self.runs for key in run.summary}
-        measures = [m for m in main_measures() if m.has_interval and (m.over == CLASSES or m.key in known)]
-        return {measure.key: self._estimate(measure.key) for measure in measures}
+        return [m.key for m in main_measures() if m.has_interval and (m.over == CLASSES or m.key in known)]
+
+    @functools.cached_property
+    def variances(self) -> Mapping[str, SeedVariance]:
+        """The variance between its seeds of the main measures with intervals, or of the logarithm of f50.
+
+        Empty for one seed, and for runs at chance, which vary less.
+        """
+        if len(self.replicates) < 2 or self.chance_note():
+            return {}
+        found = {key: seed_variance(self._scaled(key)) for key in self._keys_with_intervals}
+        return {key: variance for key, variance in found.items() if variance}
 
     def _estimate(self, key: str) -> Estimate:
         if len(self.runs) == self.size == 1 and key in (summary := self.runs[0].summary):
@@ -66,10 +90,21 @@ class RunGroup:
                 return Estimate(-math.inf if beyond == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
             return Estimate(*(math.nan if number is None else number for number in numbers))
-        found = [MEASURES[key].compare(results)[0] for results in self._complete() if _has(key, results)]
-        defined = [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
+        if not (defined := self._defined(key)):
+            return UNDEFINED
+        kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
+        pooled = pooled_variance(kinds, {self.name: 1}) if len(defined) > 1 else None
         mean = geometric_mean_over_seeds if MEASURES[key].is_logarithmic else mean_over_seeds
-        return mean(defined) if defined else UNDEFINED
+        return mean(defined, pooled)
+
+    def _defined(self, key: str) -> list[Bootstrapped]:
+        """A measure of the complete replicates in which it is defined."""
+        found = [MEASURES[key].compare(results)[0] for results in self._complete() if _has(key, results)]
+        return [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
+
+    def _scaled(self, key: str) -> list[Bootstrapped]:
+        """The same on the scale on which its mean over seeds is arithmetic."""
+        return logarithms(self._defined(key)) if MEASURES[key].is_logarithmic else self._defined(key)
 
     @property
     def by_class(self) -> tuple[Int[np.ndarray, " class"], Float[np.ndarray, " class"]]:
@@ -175,7 +210,10 @@ def groups_of(replicates: Sequence[Sequence[Mapping[str, Run]]]) -> dict[str, Ru
     """
     names = dict.fromkeys(name for replicate in replicates for runs in replicate for name in runs)
     size = len(replicates[0]) if replicates else 1
-    return {
+    groups = {
         name: RunGroup(name, [[runs[name] for runs in replicate if name in runs] for replicate in replicates], size)
         for name in names
     }
+    for group in groups.values():
+        group.peers = [*groups.values()]
+    return groups

@@ -1,15 +1,21 @@
-"""Tests claims by the bootstrap interval of the paired difference, over classes and seeds or mirrored pairs."""
+"""Tests claims by the bootstrap interval of the paired difference, over classes and seeds or mirrored pairs.
 
+The variance between seeds comes from all kinds of runs of the study: metrics/seeds.py.
+"""
+
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
-from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, difference_of_estimates, mean_over_seeds
+from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, difference_of_estimates
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, PROBES, QUERIES, compare_probes
+from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
 from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_number, read_claims
 from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation, read_course
 from cliptail_jax.results.group import groups_of
@@ -21,14 +27,29 @@ def evaluate_claims(
     claims: Mapping[str, Claim], replicates: Sequence[Replicate], changes: Mapping[str, Change]
 ) -> dict[str, ClaimResult]:
     """The tests of claims by key, corrected for their number. `changes` are changes since the first run."""
-    results = correct_for_number([evaluate_claim(claim, replicates) for claim in claims.values()])
+    compared = {key: compare_replicates(claim, replicates) for key, claim in claims.items()}
+    kinds = functools.cache(lambda statistic, on: variances_of_kinds(replicates, statistic, on))
+    results = []
+    for key, (result, contrasts) in compared.items():
+        if result.at:
+            pooled = pooled_over_claims(key, compared)
+        else:
+            pooled = pooled_variance(kinds(result.statistic, result.set), weights_of(result))
+        results.append(tested(result, contrasts, pooled) if contrasts else result)
+    results = correct_for_number(results)
     return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
 
 
 def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult:
-    """Test a claim by the interval of the mean difference over seeds or mirrored pairs.
+    """The test of a study's only claim."""
+    return evaluate_claims({"": claim}, replicates, {})[""]
 
-    A seed or pair is left out if one of its runs failed or its statistic is undefined.
+
+def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[ClaimResult, list[Bootstrapped]]:
+    """The result of a claim before its test, and the difference that it is on in each seed or mirrored pair.
+
+    A seed or pair is left out if one of its runs failed or its statistic is undefined. There is no difference, and the
+    result has the obstacle, if this is so in all of them or a run is at chance.
     """
     compared, obstacles = [], []
     for replicate in replicates:
@@ -38,24 +59,80 @@ def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult
             obstacles.append(str(obstacle))
     result = ClaimResult(**vars(claim), by_seed=[(higher.value, lower.value) for higher, lower, *_ in compared])
     if not compared:
-        return dataclasses.replace(result, obstacle=next(iter(obstacles), "no run has finished"))
+        return dataclasses.replace(result, obstacle=next(iter(obstacles), "no run has finished")), []
     for name in dict.fromkeys(claim.runs if MEASURES[claim.statistic].over == CLASSES else ()):
         if note := groups_of(replicates)[name].chance_note(claim.set):
-            return dataclasses.replace(result, obstacle=f"{name} is at chance: {note}", at_chance=True)
+            return dataclasses.replace(result, obstacle=f"{name} is at chance: {note}", at_chance=True), []
     contrasts = [difference(*found[:2]) for found in compared]
     if claim.minus and not claim.study:
         contrasts = [difference(own, difference(*found[2:])) for own, found in zip(contrasts, compared)]
-    tested = mean_over_seeds(contrasts)
-    if claim.study:
+    return result, contrasts
+
+
+def tested(result: ClaimResult, contrasts: Sequence[Bootstrapped], pooled: SeedVariance | None) -> ClaimResult:
+    """Test a claim by the interval of its mean difference over seeds or mirrored pairs.
+
+    The interval of one seed or pair does not cover other seeds, even if other runs of the study have several: a note on the
+    claims states this by their numbers of seeds.
+    """
+    estimate = mean_over_seeds(contrasts, pooled if len(contrasts) > 1 else None)
+    if result.study:
         try:
-            other = subtracted(claim)
+            other = subtracted(result)
         except UserError as error:
             return dataclasses.replace(result, obstacle=str(error))
         if other.difference is None:
-            obstacle = f"in {claim.study}, {other.obstacle}"
+            obstacle = f"in {result.study}, {other.obstacle}"
             return dataclasses.replace(result, obstacle=obstacle, at_chance=other.at_chance)
-        tested = difference_of_estimates(tested, other.difference)
-    return dataclasses.replace(result, difference=tested)
+        estimate = difference_of_estimates(estimate, other.difference)
+    return dataclasses.replace(result, difference=estimate)
+
+
+def weights_of(claim: Claim) -> dict[str, float]:
+    """The weights of the runs of this study in the difference that a claim is on: 1, −2 and 1 in (a − b) − (b − c)."""
+    weights: dict[str, float] = {}
+    names = (claim.higher, claim.lower, *(() if claim.study else claim.minus))
+    for name, sign in zip(names, (1, -1, -1, 1)):
+        if isinstance(name, str):
+            weights[name] = weights.get(name, 0) + sign
+    return weights
+
+
+def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, on: str = "") -> dict[str, SeedVariance]:
+    """The variance between seeds of a measure on a set, of each kind of runs of a study with several seeds.
+
+    Kinds at chance are left out: they vary less. f50 differs between kinds by factors, and so do its variances, so there are
+    none.
+    """
+    measure, groups = MEASURES[statistic], groups_of(replicates)
+    variances = {}
+    for name in () if measure.is_logarithmic else groups:
+        found = []
+        for replicate in replicates:
+            with contextlib.suppress(UserError):
+                found.append(compare(Claim("", statistic, name, 0.0, set=on), replicate)[0])
+        variance = seed_variance(found)
+        if variance and not (measure.over == CLASSES and groups[name].chance_note(on)):
+            variances[name] = variance
+    return variances
+
+
+def pooled_over_claims(
+    key: str, compared: Mapping[str, tuple[ClaimResult, Sequence[Bootstrapped]]]
+) -> SeedVariance | None:
+    """The variance between seeds of a claim at equal accuracy, where the statistic of a run depends on the other runs.
+
+    It is pooled over the claims on the same measure at equal accuracy, each in units of one run: that of a difference of two
+    runs has twice the variance. Their differences are treated as independent, although some share a run.
+    """
+    own, variances = compared[key][0], {}
+    runs = {of: sum(weight**2 for weight in weights_of(claim).values()) for of, (claim, _) in compared.items()}
+    for other, (claim, contrasts) in compared.items():
+        variance = seed_variance(contrasts)
+        if claim.measured == own.measured and variance and runs[other]:
+            of_seeds, of_both, degrees = variance
+            variances[other] = SeedVariance(of_seeds / runs[other], of_both / runs[other], degrees)
+    return pooled_variance(variances, {key: np.sqrt(runs[key])})
 
 
 def subtracted(claim: Claim) -> ClaimResult:

@@ -1,13 +1,18 @@
 """Coverage of the intervals of claims, and bias of estimates, in simulated studies.
 
-    python scripts/benchmark/coverage.py [--studies=2000] [--measure=slope_acc]
+    python scripts/benchmark/coverage.py [--studies=2000] [--measure=slope_acc] [--kinds=8] [--unequal]
 
-Accuracy of two kinds of runs depends on class frequency with known slopes. The true odds_acc, which is not a parameter
-of the simulation, is the mean over LARGE other studies. Classes that are easier for the first kind are frequent in the
-first run of a pair, so a single run confounds the two. Prints one JSON line for each design.
+Accuracy of several kinds of runs depends on class frequency, with known slopes. The true odds_acc, which is not a parameter
+of the simulation, is the mean over LARGE other runs. A study claims the difference of each kind and the next one, so claims
+share runs. Classes that are easier for the first kind are frequent in the first run of the first pair, so a single run
+confounds the two. The slopes of all classes of a kind vary between pairs, by kind from half to twice as much with
+`--unequal`. Prints one JSON line for each design and interval: "own", with the variance between the seeds of the claimed
+difference, and "pooled", with that of all kinds, which reports have. `worst_percent` is the coverage of the claim whose interval
+contains the truth least often.
 """
 
 import argparse
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,33 +21,41 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.curation.profiles import exponential
-from cliptail_jax.metrics.bootstrap import difference, mean_over_seeds
+from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, difference
 from cliptail_jax.metrics.measures import MEASURES, ClassResults, Measure
+from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance, seed_variance
 
-LARGE = 20_000  # studies
+LARGE = 20_000  # runs
 CLASSES, EXAMPLES = 100, 50  # of each class in the evaluation set
 SIZES = exponential(CLASSES, 500, 100.0)
-SLOPES = 12.0, 5.0  # of the two kinds, points per decade
+SLOPES = 12.0, 5.0  # of the first and the last kind, points per decade
 CONFOUNDED = 8.0  # points per decade of the first run that the first kind finds classes easier
-# Standard deviations: of how easy classes are for both kinds and for each (points), of the slope by class, and of the
+# Standard deviations: of how easy classes are for all kinds and for each (points), of the slope by class, and of the
 # accuracy of a class in a run.
 EASY, EASY_FOR_KIND, SLOPE_OF_CLASS, NOISE = 8.0, 5.0, 3.0, 5.0
+DESIGNS = [
+    ("single runs", 1, 0.0),
+    *(("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0, 2.0)),
+]
+
+Pair = Sequence[ClassResults]  # the two mirrored runs of a kind
 
 
-def simulated_study(rng: np.random.Generator, pairs: int, sd: float) -> list[list[list[ClassResults]]]:
-    """The runs [pair, kind, run] of a study; the slopes of all classes vary with the standard deviation `sd` by pair."""
-    easy = rng.normal(0, EASY, CLASSES)
-    by_kind = rng.normal(0, EASY_FOR_KIND, (2, CLASSES))
-    by_class = rng.normal(0, SLOPE_OF_CLASS, (2, CLASSES))
-    study = []
+def simulated_study(
+    rng: np.random.Generator, slopes: Sequence[float], pairs: int, sds: Sequence[float]
+) -> list[list[Pair]]:
+    """The pairs [kind, pair] of a study; the slopes of all classes vary between pairs with the standard deviation of the kind."""
+    kinds = len(slopes)
+    easy = rng.normal(0, EASY, CLASSES) + rng.normal(0, EASY_FOR_KIND, (kinds, CLASSES))
+    by_class = rng.normal(slopes, SLOPE_OF_CLASS, (CLASSES, kinds)).T
+    study: list[list[Pair]] = [[] for _ in slopes]
     for pair in range(pairs):
         sizes = SIZES[rng.permutation(CLASSES)]
         mirrored = SIZES[::-1][np.argsort(np.argsort(-sizes, kind="stable"))]
         if not pair:
-            by_kind[0] += CONFOUNDED * (np.log10(sizes) - np.log10(SIZES).mean())
-        slopes = np.array(SLOPES)[:, None] + by_class + rng.normal(0, sd, (2, 1))
-        kinds = [(easy + by_kind[kind], slopes[kind]) for kind in range(2)]
-        study.append([[simulated_run(rng, order, *kind) for order in (sizes, mirrored)] for kind in kinds])
+            easy[0] += CONFOUNDED * (np.log10(sizes) - np.log10(SIZES).mean())
+        for kind, slope in enumerate(by_class + rng.normal(0, sds)[:, None]):
+            study[kind].append([simulated_run(rng, order, easy[kind], slope) for order in (sizes, mirrored)])
     return study
 
 
@@ -58,45 +71,69 @@ def simulated_run(
     return ClassResults(rng.binomial(EXAMPLES, accuracy), examples, predictions=examples, frequency=frequency)
 
 
-def true_difference(measure: Measure) -> float:
-    """The mean difference between the kinds over many studies of a pair."""
-    rng, found = np.random.default_rng(1), []
-    for _ in range(LARGE):
-        (pair,) = simulated_study(rng, 1, 0.0)
-        samples = (np.stack([np.stack(measure.variables(run)) for run in kind], axis=1) for kind in pair)
-        found.append(np.subtract(*(measure.statistic(*sample) for sample in samples)))
-    return float(np.mean(found))
+def true_values(measure: Measure, slopes: Sequence[float]) -> Float[np.ndarray, " kind"]:
+    """The mean of a pair of each kind over many studies."""
+    if measure.key == "slope_acc":
+        return np.array(slopes)
+    rng = np.random.default_rng(1)
+    studies = (simulated_study(rng, slopes, 1, np.zeros(len(slopes))) for _ in range(LARGE // len(slopes)))
+    return np.mean([[measure.point(pair) for (pair,) in study] for study in studies], axis=0)
+
+
+def intervals(kinds: Sequence[Sequence[Bootstrapped]]) -> dict[str, list[Estimate]]:
+    """The difference of each kind and the next one by both intervals, from the statistic [kind, pair]."""
+    contrasts = [list(map(difference, *both)) for both in itertools.pairwise(kinds)]
+    variances = {str(kind): of for kind, pairs in enumerate(kinds) if (of := seed_variance(pairs))}
+    pooled = [pooled_variance(variances, {str(kind): 1, str(kind + 1): -1}) for kind in range(len(contrasts))]
+    return {
+        "own": list(map(mean_over_seeds, contrasts)),
+        "pooled": list(map(mean_over_seeds, contrasts, pooled)),
+    }
+
+
+def summary(estimates: Sequence[Sequence[Estimate]], truth: Float[np.ndarray, " claim"]) -> dict[str, float]:
+    """How far the estimates [study, claim] are from the truth, and how long their intervals are."""
+    values, low, high = (np.array(part) for part in np.moveaxis(np.array(estimates), -1, 0)[:3])
+    contain, of_studies = (low < truth) & (truth < high), np.mean(values - truth, axis=1)
+    return dict(
+        bias=np.mean(of_studies),
+        standard_error_of_bias=np.std(of_studies) / np.sqrt(len(of_studies)),
+        width=np.mean(high - low),
+        width_95th_percentile=np.percentile(high - low, 95),
+        coverage_percent=100 * np.mean(contain),
+        worst_percent=100 * np.min(np.mean(contain, axis=0)),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--measure", choices=("slope_acc", "odds_acc"), default="slope_acc")
+    parser.add_argument("--kinds", type=int, default=8)
+    parser.add_argument("--unequal", action="store_true", help="the sd between pairs is half to twice as large by kind")
     options = parser.parse_args(arguments)
-    studies, measure = options.studies, MEASURES[options.measure]
-    truth = SLOPES[0] - SLOPES[1] if measure.key == "slope_acc" else true_difference(measure)
-    mirrored = [("mirrored pairs", pairs, sd) for pairs in (1, 2, 4) for sd in (0.0, 0.5, 1.0)]
-    for design, pairs, sd in [("single runs", 1, 0.0), *mirrored]:
-        rng = np.random.default_rng(0)
-        runs, intervals = 1 if design == "single runs" else 2, []
+    studies, measure, slopes = options.studies, MEASURES[options.measure], np.linspace(*SLOPES, options.kinds)
+    factors = np.geomspace(0.5, 2, options.kinds) if options.unequal else np.ones(options.kinds)
+    truth = -np.diff(true_values(measure, slopes))
+    for design, pairs, sd in DESIGNS:
+        rng, found = np.random.default_rng(0), []
+        runs = 1 if design == "single runs" else 2
         for _ in tqdm(range(studies), desc=f"{pairs} {design}, {sd}", disable=None, leave=False):
-            study = simulated_study(rng, pairs, sd)
-            intervals.append(
-                mean_over_seeds([difference(*measure.compare(*(kind[:runs] for kind in pair))) for pair in study])
+            study = simulated_study(rng, slopes, pairs, sd * factors)
+            found.append(intervals([[measure.compare(pair[:runs])[0] for pair in of_kind] for of_kind in study]))
+        for interval in ("own", "pooled") if pairs > 1 else ("own",):
+            print_report(
+                "coverage",
+                measure=measure.key,
+                kinds=options.kinds,
+                unequal=options.unequal,
+                design=design,
+                number=pairs,
+                sd_of_seeds=sd,
+                interval=interval,
+                **summary([of_study[interval] for of_study in found], truth),
+                studies=studies,
             )
-        errors = np.array([found.value for found in intervals]) - truth
-        print_report(
-            "coverage",
-            measure=measure.key,
-            design=design,
-            number=pairs,
-            sd_of_seeds=sd,
-            bias=np.mean(errors),
-            standard_error_of_bias=np.std(errors) / np.sqrt(studies),
-            width=np.mean([found.high - found.low for found in intervals]),
-            coverage_percent=100 * sum(found.low < truth < found.high for found in intervals) / studies,
-            studies=studies,
-        )
 
 
 if __name__ == "__main__":

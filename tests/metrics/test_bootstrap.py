@@ -9,10 +9,9 @@ from cliptail_jax.metrics.bootstrap import (
     Bootstrapped,
     Estimate,
     bootstrap,
-    geometric_mean_over_seeds,
     mean_over_classes,
-    mean_over_seeds,
 )
+from cliptail_jax.metrics.seeds import geometric_mean_over_seeds, mean_over_seeds
 
 pytestmark = pytest.mark.filterwarnings("error")
 

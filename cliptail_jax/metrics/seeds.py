@@ -1,0 +1,155 @@
+"""Means over seeds, with intervals that include the variance between seeds, of one kind of runs or of all of a study.
+
+The interval of a mean over seeds (or mirrored pairs) has the variance of a two-way layout of random effects (Searle, Casella &
+McCulloch, "Variance Components", 1992),
+
+    V = V_classes + max(0, V_seeds − V_both) / P,
+
+where V_classes is the variance that the bootstrap of the classes gives the mean over P seeds, V_seeds the variance of the
+statistic between seeds, and V_both the part of V_seeds that independent classes explain. The bootstrap resamples classes for all
+seeds together, because a class is the same in all of them. It includes V_both / P, but not the effect that a seed has on all its
+classes. Resampling seeds, too, would count the variance of independent classes two to three times (Owen, 2007).
+
+Two seeds estimate V_seeds with one degree of freedom. All kinds of runs of a study share their data set and most of their
+recipe, so V_seeds of a kind is shrunk to the mean over kinds: a moderated variance (Smyth, 2004, Statistical Applications in
+Genetics and Molecular Biology 3), but with PRIOR_DEGREES instead of an estimate, which few kinds and seeds do not allow.
+scripts/benchmark/coverage.py measures how often the intervals contain the truth.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, percentiles, quantile
+
+PRIOR_DEGREES = 4.0  # the weight of the mean over kinds, in degrees of freedom; a kind of P seeds has the weight P − 1
+
+
+class SeedVariance(NamedTuple):
+    """The variance of a statistic of one run, or one mirrored pair, between seeds.
+
+    Attributes:
+        of_seeds: V_seeds, the variance between seeds.
+        of_both: V_both, the part of it that independent classes explain.
+        degrees: the degrees of freedom of `of_seeds`.
+    """
+
+    of_seeds: float
+    of_both: float
+    degrees: float
+
+    @property
+    def excess(self) -> float:
+        """The variance of the effect that a seed has on all classes."""
+        return max(0.0, self.of_seeds - self.of_both)
+
+
+def seed_variance(seeds: Sequence[Bootstrapped]) -> SeedVariance | None:
+    """The variance between the seeds of a kind of runs, or of a difference of kinds; None for one seed or without any finite value.
+
+    V_seeds = var_p(θ_p) of the values θ_p of P seeds has P − 1 degrees of freedom. V_both is the mean over resamples of
+    var_p(θ*_p − θ_p), without the part that classes share in all seeds.
+    """
+    if len(seeds) < 2:
+        return None
+    values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
+    finite = np.isfinite(resampled).all(axis=0)  # f50 is infinite where accuracy does not depend on frequency
+    if not np.isfinite(values).all() or not finite.any():
+        return None
+    of_both = np.mean(np.var(resampled[:, finite] - values[:, None], axis=0, ddof=1))
+    return SeedVariance(float(np.var(values, ddof=1)), float(of_both), len(seeds) - 1)
+
+
+def pooled_variance(kinds: Mapping[str, SeedVariance], weights: Mapping[str, float]) -> SeedVariance | None:
+    """The variance between seeds of Σ w_k θ_k, from those of all kinds k of a study, whose seeds are independent.
+
+    The variance of a kind with d_k degrees of freedom is shrunk to the mean over kinds,
+
+        τ_k = (PRIOR_DEGREES Σ d_j s_j / Σ d_j + d_k s_k) / (PRIOR_DEGREES + d_k),   V_seeds = Σ w_k² τ_k = Σ g_j s_j.
+
+    The degrees of freedom of this sum are (Σ g_j s_j)² / Σ (g_j s_j)² / d_j by Satterthwaite (1946), with τ_j for the
+    variances s_j in the denominator. They count that kinds share their mean, and that differences share a run.
+
+    Args:
+        kinds: `seed_variance` of the statistic of each kind.
+        weights: of the kinds in the difference: 1 and −1, or of (a − b) − (b − c) 1, −2 and 1.
+
+    Returns:
+        None if there are fewer than two kinds, or if one with a weight is not among them.
+    """
+    if len(kinds) < 2 or not weights.keys() <= kinds.keys():
+        return None
+    own, both, degrees = np.array([kinds[name] for name in sorted(kinds)]).T
+    squares = np.array([weights.get(name, 0.0) for name in sorted(kinds)]) ** 2
+    shared = PRIOR_DEGREES / (PRIOR_DEGREES + degrees)
+    moderated = shared * np.average(own, weights=degrees) + (1 - shared) * own
+    of_own = squares * (1 - shared) + np.sum(squares * shared) * degrees / degrees.sum()
+    of_seeds, uncertain = np.sum(squares * moderated), np.sum((of_own * moderated) ** 2 / degrees)
+    return SeedVariance(
+        float(of_seeds), float(np.sum(squares * both)), float(of_seeds**2 / uncertain) if uncertain else np.inf
+    )
+
+
+def mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None = None) -> Estimate:
+    """The mean over seeds (or pairs of them) that were trained on the same classes, with its interval.
+
+    The t distribution has the degrees of freedom of Satterthwaite (1946): 2 V² / var(e / P) with the variance of the estimate e =
+    max(0, V_seeds − V_both), if V_seeds is proportional to χ². Without `pooled`, they are (P−1) (V / (e / P))², which is more
+    than that: with few seeds, the intervals are too short, but the others would be twice as long with two.
+
+    Args:
+        seeds: the statistic of each seed.
+        pooled: the variance between seeds, by default that of these seeds alone. Without it, the interval of one seed
+            does not cover other seeds.
+    """
+    values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
+    together = resampled.mean(axis=0)
+    value, (low, high) = float(values.mean()), percentiles(together)
+    variance = pooled or seed_variance(seeds)
+    if not variance or not np.isfinite([value, low, high]).all():
+        return Estimate(value, float(low), float(high))
+    excess = variance.excess / len(seeds)
+    total = np.var(together[np.isfinite(resampled).all(axis=0)]) + excess
+    if pooled:
+        uncertain = variance_of_excess(pooled) / len(seeds) ** 2
+        degrees = 2 * total**2 / uncertain if uncertain else np.inf
+    else:
+        degrees = variance.degrees * (total / excess) ** 2 if excess else np.inf
+    normal = quantile(LEVEL, np.inf)
+    wider = quantile(LEVEL, degrees) / normal
+    below, above = (float(wider * np.hypot(side, normal * np.sqrt(excess))) for side in (value - low, high - value))
+    return Estimate(value, value - below, value + above, float(degrees))
+
+
+def variance_of_excess(variance: SeedVariance) -> float:
+    """The variance of max(0, X − V_both) for X of the distribution V_seeds χ²_d / d.
+
+    The partial moments of χ²_d are ∫_x^∞ t^k f_d(t) dt = d (d + 2) ... (d + 2k − 2) P(χ²_(d + 2k) > x).
+    """
+    from scipy.stats import chi2  # which is slow to import
+
+    of_seeds, of_both, d = variance
+    if not of_seeds or np.isinf(d):
+        return 0.0
+    above = [chi2.sf(d * of_both / of_seeds, d + 2 * k) for k in range(3)]
+    mean = of_seeds * above[1] - of_both * above[0]
+    square = of_seeds**2 * (1 + 2 / d) * above[2] - 2 * of_seeds * of_both * above[1] + of_both**2 * above[0]
+    return float(max(0.0, square - mean**2))
+
+
+def logarithms(seeds: Sequence[Bootstrapped]) -> list[Bootstrapped]:
+    """The logarithms of positive numbers. -inf (below every scale) stays -inf, and nan stays nan."""
+
+    def logarithm(values: np.ndarray | float) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(np.asarray(values) < 0, -np.inf, np.log(values))[()]  # nan stays nan
+
+    return [Bootstrapped(*map(logarithm, of_seed)) for of_seed in seeds]
+
+
+def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None = None) -> Estimate:
+    """The geometric mean over seeds of positive numbers; `pooled` is of their logarithms."""
+    mean = mean_over_seeds(logarithms(seeds), pooled)
+    value, low, high = (bound if bound == -np.inf else float(np.exp(bound)) for bound in mean[:3])
+    return Estimate(value, low, high, mean.degrees)
