@@ -125,6 +125,11 @@ def compare(directories: Sequence[Contents]) -> ComparedRuns:
     for number, (name, runs) in enumerate(found.items()):
         restricted = {run.seed: restrict(run.evaluation, shared, labels) for run in runs if run.evaluation and shared}
         kinds.append(ComparedGroup(name, runs, look(number), restricted))
+    for contents in directories:
+        if contents.study:
+            peers = [kind for kind in kinds if kind.runs[0] in contents.runs]
+            for kind in peers:
+                kind.peers = peers
     return ComparedRuns(kinds, distinct(labels), len(shared), notes)
 
 

@@ -32,12 +32,13 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
     replicates = finished_replicates(kinds)
     variances = {measure.key: variances_of_kinds(replicates, measure.key) for measure in pair_measures()}
     rows = []
-    for a, b in itertools.combinations([kind.name for kind in kinds], 2):
+    for one, other in itertools.combinations(kinds, 2):
+        a, b, study = one.name, other.name, {kind.name for kind in one.peers if other in one.peers}
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates):
-                pooled = pooled_variance(variances[measure.key], {a: 1, b: -1}) if len(found) > 1 else None
-                estimate = mean_over_seeds(found, pooled)
-                rows.append([a, b, measure.title, *estimate[:3]])
+                of_study = {name: of for name, of in variances[measure.key].items() if name in study}
+                pooled = pooled_variance(of_study, {a: 1, b: -1}) if len(found) > 1 else None
+                rows.append([a, b, measure.title, *mean_over_seeds(found, pooled)[:3]])
     return rows
 
 

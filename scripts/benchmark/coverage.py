@@ -12,6 +12,7 @@ contains the truth least often.
 """
 
 import argparse
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.curation.profiles import exponential
-from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, difference
+from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, difference, resamples_of
 from cliptail_jax.metrics.measures import MEASURES, ClassResults, Measure
 from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance, seed_variance
 
@@ -80,6 +81,26 @@ def true_values(measure: Measure, slopes: Sequence[float]) -> Float[np.ndarray, 
     return np.mean([[measure.point(pair) for (pair,) in study] for study in studies], axis=0)
 
 
+def bootstrapped(measure: Measure, runs: Sequence[ClassResults]) -> Bootstrapped:
+    """The measure of a pair or a single run; slope_acc by matrix products, which are many times as fast as `compare`."""
+    if measure.key != "slope_acc":
+        return measure.compare(runs)[0]
+    x, y = np.stack([np.stack(measure.variables(run)) for run in runs], axis=1)
+    if len(runs) > 1:
+        x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    sums = np.stack([x.sum(axis=0), y.sum(axis=0), (x * y).sum(axis=0), (x * x).sum(axis=0)])
+    of_x, of_y, of_xy, of_xx = sums @ times_chosen()
+    slopes = (of_xy - of_x * of_y / CLASSES) / (of_xx - of_x**2 / CLASSES)
+    return Bootstrapped(float(slopes[0]), slopes[1:])
+
+
+@functools.cache
+def times_chosen() -> Float[np.ndarray, "class resample"]:
+    """How often each class is in the sample (first), and in each resample."""
+    every = [np.arange(CLASSES)[None], *resamples_of(CLASSES)]
+    return np.array([np.bincount(chosen, minlength=CLASSES) for block in every for chosen in block], float).T
+
+
 def intervals(kinds: Sequence[Sequence[Bootstrapped]]) -> dict[str, list[Estimate]]:
     """The difference of each kind and the next one by both intervals, from the statistic [kind, pair]."""
     contrasts = [list(map(difference, *both)) for both in itertools.pairwise(kinds)]
@@ -120,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs = 1 if design == "single runs" else 2
         for _ in tqdm(range(studies), desc=f"{pairs} {design}, {sd}", disable=None, leave=False):
             study = simulated_study(rng, slopes, pairs, sd * factors)
-            found.append(intervals([[measure.compare(pair[:runs])[0] for pair in of_kind] for of_kind in study]))
+            found.append(intervals([[bootstrapped(measure, pair[:runs]) for pair in of_kind] for of_kind in study]))
         for interval in ("own", "pooled") if pairs > 1 else ("own",):
             print_report(
                 "coverage",

@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_json
-from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, Estimate
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance, seed_variance
+from cliptail_jax.report.comparison import compare as page_comparison
+from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.claims import Claim, ClaimResult, claim_numbers, correct_for_number, one_replicate_note
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study, write_study
-from cliptail_jax.results.testing import evaluate_claim, evaluate_claims
+from cliptail_jax.results.testing import compare, evaluate_claim, evaluate_claims, pooled_over_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.stated_claims import changes_of_claims
@@ -206,6 +212,81 @@ def test_runs_are_compared_at_equal_accuracy_by_their_class_counts(four, four_di
     higher, lower = found.by_seed[0]
     at_end = evaluated(four, "a", "d").by_seed[0]
     assert (higher == at_end[0]) != (lower == at_end[1])  # one of them is interpolated
+
+
+@pytest.fixture(scope="module")
+def two_seeds_directory(tmp_path_factory):
+    """The directory of a study with the runs a to d in two seeds, and e, at chance."""
+    workdir, study = tmp_path_factory.mktemp("two"), make_seeded_study(2, *"abcde")
+    for seed, directory in enumerate(("seed_3", "seed_4")):
+        for number, (name, slope) in enumerate(zip("abcd", (0.8, 0.5, 0.4, 0.1))):
+            confusion = confusion_of(slope + 0.1 * seed * (-1) ** number, 10 * seed + number)
+            write_run(study.runs[name], workdir / directory / name, confusion)
+        write_run(study.runs["e"], workdir / directory / "e", np.ones((CLASSES, CLASSES), int))
+    write_study(workdir, Study("Two", tuple("abcde"), [["seed_3"], ["seed_4"]]))
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def two_seeds(two_seeds_directory):
+    return replicates_in(two_seeds_directory)
+
+
+@pytest.mark.parametrize(
+    ("compared", "weights"),
+    [
+        (("a", "b"), {"a": 1, "b": -1}),
+        ((1.0, "a"), {"a": -1}),
+        (("a", "b", ("b", "c")), {"a": 1, "b": -2, "c": 1}),
+        (("a", "b", ("c", "d")), {"a": 1, "b": -1, "c": -1, "d": 1}),
+    ],
+)
+def test_the_variance_between_seeds_is_that_of_all_kinds_above_chance(compared, weights, two_seeds):
+    """With the values of each kind compared with the number 0, in the order of no claim."""
+    higher, lower, minus = (*compared, ())[:3]
+    found = evaluated(two_seeds, higher, lower, minus=minus)
+    own = {name: [compare(Claim("", "odds_acc", name, 0.0), seed)[0] for seed in two_seeds] for name in "dcba"}
+    number = 1.0 if higher == 1.0 else 0.0
+    contrasts = [
+        Bootstrapped(*(number + sum(w * part[i] for w, part in parts) for i in (0, 1)))
+        for parts in ([(w, own[name][seed]) for name, w in weights.items()] for seed in (0, 1))
+    ]
+    pooled = pooled_variance({name: seed_variance(seeds) for name, seeds in own.items()}, weights)
+    np.testing.assert_allclose(found.difference, mean_over_seeds(contrasts, pooled))
+    assert found.difference.degrees > 1
+
+
+def test_a_table_and_a_claim_on_a_number_have_the_same_interval(two_seeds):
+    claimed, group = evaluated(two_seeds, "a", 0.0), groups_of(two_seeds)["a"]
+    np.testing.assert_allclose(group.bias["odds_acc"], claimed.difference)
+
+
+def test_differences_on_the_page_have_the_intervals_of_claims(two_seeds, two_seeds_directory):
+    kinds = page_comparison([read_directory(two_seeds_directory)]).kinds
+    title = MEASURES["odds_acc"].title
+    (row,) = [row for row in differences([kind for kind in kinds if kind.name in "abcd"]) if row[:3] == ["a", "b", title]]
+    np.testing.assert_allclose(row[3:], evaluated(two_seeds, "a", "b").difference[:3])
+    np.testing.assert_allclose(kinds[0].bias["odds_acc"], groups_of(two_seeds)["a"].bias["odds_acc"])
+
+
+def test_kinds_that_finished_one_seed_are_tested_alone(two_seeds):
+    one, both = [[{"a": two_seeds[0][0]["a"]} | {"b": two_seeds[0][0]["b"]}]], evaluated(two_seeds, "a", "b")
+    partly = [*one, [{name: run for name, run in two_seeds[1][0].items() if name != "b"}]]
+    np.testing.assert_allclose(evaluated(partly, "a", "b").difference, evaluated(one, "a", "b").difference)
+    assert both.difference.degrees < np.inf
+
+
+def test_claims_at_equal_accuracy_are_pooled_with_each_other():
+    """Differences with the excess 4 and 0 of two runs, of one degree each: half of the prior's 4 degrees is of either."""
+    seeds = {"one": (0.0, 4.0), "other": (3.0, 3.0), "elsewhere": (0.0, 50.0)}
+    claims = {name: Claim("", "odds_acc", "a", name, at="equal accuracy") for name in seeds}
+    claims["elsewhere"] = dataclasses.replace(claims["one"], set="elsewhere")
+    constant = {name: [Bootstrapped(v, np.full(RESAMPLES, v)) for v in values] for name, values in seeds.items()}
+    compared = {name: (ClaimResult(**vars(claim)), constant[name]) for name, claim in claims.items()}
+    own, mean = 8.0, 4.0
+    assert pooled_over_claims("one", compared).of_seeds == pytest.approx((4 * mean + own) / 5)
+    assert pooled_over_claims("other", compared).of_seeds == pytest.approx(4 * mean / 5)
+    assert pooled_over_claims("elsewhere", compared) is None
 
 
 def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
