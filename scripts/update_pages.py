@@ -81,7 +81,7 @@ def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | N
     if measure:
         cell = runs_of(study)[run][measure]
         return cell.value, cell.bounds
-    value, low, high, *_ = claims_of(study)[reference.lstrip("-")].difference
+    value, low, high = claims_of(study)[reference.lstrip("-")].interval
     return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
 
 

@@ -46,7 +46,7 @@ class ClaimRow(NamedTuple):
     @property
     def interval(self) -> tuple[float, float, float] | None:
         """Value, low and high of the difference; None for an untested claim."""
-        return self.claim.difference and self.claim.difference[:3]
+        return self.claim.interval
 
     @property
     def seeds(self) -> list[float]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypedDict
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_json
 from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
+from cliptail_jax.metrics.looks import Look
 from cliptail_jax.metrics.measures import MEASURES
 
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
@@ -93,6 +94,7 @@ class ClaimResult(Claim):
         at_chance: whether it was not tested because a run is no better than chance.
         corrected: the verdict after the correction for the number of claims, by `correct_for_number`.
         change: the change of the claim after the first run, if any.
+        look: the look at which it was tested, in a study that adds pairs until claims are decided.
     """
 
     by_seed: Sequence[tuple[float, float]] = ()
@@ -101,10 +103,22 @@ class ClaimResult(Claim):
     at_chance: bool = False
     corrected: str = ""
     change: Change = Change()
+    look: Look | None = None
 
     @property
     def verdict(self) -> str:
-        return self.verdict_at(LEVEL)
+        return self.verdict_at(self.level())
+
+    def level(self, errors: float = 1 - LEVEL) -> float:
+        """The level of its interval, if the verdicts of all looks are wrong with probability `errors`."""
+        return self.look.level(errors) if self.look else 1 - errors
+
+    @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """Value, low and high of the difference, at the level of its look; None for an untested claim."""
+        if self.difference is None or not self.look:
+            return self.difference and self.difference[:3]
+        return (self.difference.value, *self.difference.interval(self.level()))
 
     def verdict_at(self, level: float) -> str:
         """The verdict by the interval of a level.
@@ -128,7 +142,7 @@ class ClaimResult(Claim):
 
     @property
     def p_value(self) -> float:
-        """1 − the highest level at which the verdict holds; 0.05 or more for "inconclusive"."""
+        """1 − the highest level at which the verdict holds; 0.05, or 1 − the level of its look, or more for "inconclusive"."""
         by_bound = [self.difference.p_value(bound) for bound in (-self.margin, self.margin)]
         if self.equal and abs(self.difference.value) > self.margin:
             return by_bound[self.difference.value > 0]
@@ -141,6 +155,7 @@ def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
     """The content of report.json for a claim."""
     return dataclasses.asdict(claim) | {
         "change": claim.change._asdict(),
+        "look": claim.look and claim.look._asdict(),
         "difference": claim.difference and claim.difference._asdict(),
         "verdict": claim.verdict,
         "p_value": claim.difference and claim.p_value,
@@ -158,11 +173,21 @@ def read_claims(report: Path) -> dict[str, ClaimResult]:
     """The tests of claims in a study's report.json, by key. Raises UserError if it is damaged or from another program."""
     known = [field.name for field in dataclasses.fields(ClaimResult)]
     try:
-        claims = {c["key"]: {name: c[name] for name in known} for c in read_json(report, Report)["claims"]}
+        claims = {  # earlier versions had no looks
+            c["key"]: {name: c.get(name) if name == "look" else c[name] for name in known}
+            for c in read_json(report, Report)["claims"]
+        }
     except KeyError as missing:
         raise UserError(f"a claim in {report} has no field {missing}: write the report again with --report") from None
     return {
-        key: ClaimResult(**c | {"difference": _estimate(c["difference"]), "change": Change(**c["change"])})
+        key: ClaimResult(
+            **c
+            | {
+                "difference": _estimate(c["difference"]),
+                "change": Change(**c["change"]),
+                "look": c["look"] and Look(**c["look"]),
+            }
+        )
         for key, c in claims.items()
     }
 
@@ -176,12 +201,13 @@ def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     """The results with verdicts that hold jointly with 95 % confidence, by the step-down procedure of Holm (1979).
 
     In the order of their p-values, the claim of rank k (from 0) of m keeps its verdict if that is also the verdict of the
-    interval of level 1 − 0.05 / (m − k). The first claim for which this fails, and all after it, are inconclusive.
+    interval of level 1 − 0.05 / (m − k), or of that of its look for so many errors over all looks. The first claim for
+    which this fails, and all after it, are inconclusive.
     """
     tested = [i for i, result in enumerate(results) if result.difference is not None]
     verdicts = dict.fromkeys(tested, INCONCLUSIVE)
-    for rank, i in enumerate(sorted(tested, key=lambda i: results[i].p_value)):
-        verdict = results[i].verdict_at(1 - (1 - LEVEL) / (len(tested) - rank))
+    for rank, i in enumerate(sorted(tested, key=lambda i: results[i].p_value / (1 - results[i].level()))):
+        verdict = results[i].verdict_at(results[i].level((1 - LEVEL) / (len(tested) - rank)))
         if verdict != results[i].verdict:
             break
         verdicts[i] = verdict
@@ -198,6 +224,20 @@ def one_replicate_note(claims: Iterable[ClaimResult]) -> list[str]:
         f"The intervals{which} come from one seed or pair, and cover the choice of classes or queries, but not how much "
         "repeated trainings differ: another seed, or another processor, which rounds differently, can change a verdict. "
         "Several seeds or pairs cover both."
+    ]
+
+
+def looks_note(claims: Iterable[ClaimResult]) -> list[str]:
+    """A note on the levels of claims that are tested again with each further pair."""
+    looks = sorted({claim.look for claim in claims if claim.look})
+    if not looks:
+        return []
+    levels = ", ".join(f"{100 * look.level():.1f} % after {look.pairs}" for look in looks)
+    return [
+        f"Pairs (or seeds) were added until claims were decided, at most {looks[0].most}, with a look after each from the second "
+        "one on. Each claim has the numbers of the look that decided it, or else of the last one. Intervals and verdicts are at "
+        f"the level of that look, {levels}, so that the verdicts of all looks on a claim are wrong with a probability of at most "
+        "5 % (Lan & DeMets, 1983, with Pocock's spending function)."
     ]
 
 

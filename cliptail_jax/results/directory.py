@@ -10,7 +10,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.run import Run, attempt, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study
-from cliptail_jax.results.testing import evaluate_claims
+from cliptail_jax.results.testing_in_looks import evaluate_study
 from cliptail_jax.results.transfers import Transfer, read_transfers
 
 LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder
@@ -39,7 +39,7 @@ class Contents:
         """The claims of its study, tested on the runs that have finished."""
         if self.study is None or self.tested is not None:
             return self.tested or {}
-        return evaluate_claims(self.study.claims, by_replicate(self.study, self.runs), self.study.changes)
+        return evaluate_study(self.study, by_replicate(self.study, self.runs))
 
     @property
     def names(self) -> list[str]:

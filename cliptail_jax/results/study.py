@@ -25,6 +25,7 @@ class Study:
         changes: of claims since the first run, by key.
         command: the study's command; `commands`: the commands that train a single run, if known.
         failures: the reasons why parts of it failed, at the last report.
+        most: if not 0, pairs or seeds are added until claims are decided, at most so many, and claims are tested in looks.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Study:
     command: str = ""
     commands: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    most: int = 0
 
 
 def by_replicate(study: Study, runs: Iterable[Run]) -> list[list[Runs]]:

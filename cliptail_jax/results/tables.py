@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cliptail_jax.metrics.measures import MEASURES, Measure, format_of, main_measures
-from cliptail_jax.results.claims import CLAIM, ClaimResult, change_notes, one_replicate_note
+from cliptail_jax.results.claims import CLAIM, ClaimResult, change_notes, looks_note, one_replicate_note
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.layout import Cell, Column, Row, Table, cell, without_empty_columns
 from cliptail_jax.results.left_out import left_out_note
@@ -105,7 +105,7 @@ def means_of(claim: ClaimResult) -> Cell:
 
 
 def difference_of(claim: ClaimResult) -> Cell:
-    value, *bounds = claim.difference[:3] if claim.difference else (None,)
+    value, *bounds = claim.interval or (None,)
     return cell(value, format_of(claim.statistic), bounds)
 
 
@@ -135,7 +135,7 @@ def claim_table(claims: Sequence[ClaimResult]) -> Table:
         cells = {column.key: column.value(claim) for column in CLAIM_COLUMNS}
         details = [f"{claim.measured}: {claim.compared}", *([claim.obstacle] if claim.obstacle else [])]
         rows.append(Row(claim.text, cells, claim.change.mark, details))
-    notes = [*one_replicate_note(claims), *change_notes(claims)]
+    notes = [*one_replicate_note(claims), *looks_note(claims), *change_notes(claims)]
     is_late = any(claim.change.mark == CLAIM for claim in claims)
     about = [] if is_late else ["The claims were stated before the first run (claims.json)."]
     return Table("claim", CLAIM_COLUMNS, rows, notes, about)
