@@ -53,7 +53,7 @@ def run_with_config(
     """
 
     def parse(argv: list[str]) -> list[str]:
-        argv = with_config_flag(argv)
+        argv = with_config_flag(with_underscores(argv))
         known = config_values(argv)
         try:
             rest = flags.FLAGS(with_config_path(argv))
@@ -139,6 +139,15 @@ def describe_config_file(file: Path) -> str:
     text = docstring(file)
     shared = SHARED_ARGUMENTS.search(text)
     return f"{text}\n\n{shared[1]}:\n\n{docstring(PACKAGE.parent / shared[1])}" if shared else text
+
+
+def with_underscores(argv: Sequence[str]) -> list[str]:
+    """The arguments, with --max_pairs=8 for --max-pairs=8, as other programs write flags."""
+    spelt = [re.sub("(?<!^)(?<!^-)-", "_", argument.partition("=")[0]) for argument in argv]
+    return [
+        argument.replace(argument.partition("=")[0], name, 1) if name.lstrip("-") in flags.FLAGS else argument
+        for argument, name in zip(argv, spelt)
+    ]
 
 
 def with_config_flag(argv: Sequence[str]) -> list[str]:

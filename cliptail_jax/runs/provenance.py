@@ -15,7 +15,12 @@ import jax
 from cliptail_jax.commands import is_installed_command
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-BOOLEAN = ("--report", "--noreport")  # flags without a value of their own
+BOOLEAN = (
+    "--report",
+    "--noreport",
+    "--until_decided",
+    "--until-decided",
+)  # no word with a value follows them
 CLONE = Path(__file__).parents[2]
 
 

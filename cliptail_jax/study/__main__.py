@@ -19,6 +19,11 @@ A study with a field `seeds` trains its runs with that many seeds, in seed_0/, s
 count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,
 seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not finish in time. A study with a field
 `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
+
+`--until_decided` adds a pair, or a seed, at a time until all claims are decided, and `--until_decided=KEY,KEY` until these
+are, up to `--max_pairs` or `--budget`. Claims are tested after each pair from the second one on, at levels by which the verdicts of
+all these looks are wrong with a probability of at most 5 %. The directory keeps the rule: later calls follow it, too. `--power`
+prints which differences some pairs decide, by the variances in published results on the same data, and trains nothing.
 """
 
 import contextlib
@@ -54,7 +59,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.runs.provenance import command
-    from cliptail_jax.study import launch
+    from cliptail_jax.study import launch, stopping
     from cliptail_jax.study.configuration import typed_study
     from cliptail_jax.study.places import find_places, leave_chips
     from cliptail_jax.study.run import matching, open_study, report_study, run_study, train_on_dask, train_parts
@@ -62,13 +67,20 @@ def main(config: ConfigDict, workdir: Path) -> None:
     options = flags.FLAGS
     names = [name for value in options.only for name in value.split(",")]
     check_options(names)
-    study = typed_study(config)
+    if options.power:
+        from cliptail_jax.study.power import power_table
+
+        print(power_table(typed_study(config)))
+        return
+    most = stopping.most_pairs(workdir, is_until_decided(), options.max_pairs) if workdir else 0
+    study = typed_study(stopping.with_most(config, most, workdir) if most else config)
+    keys = stopping.claims_named(options.until_decided, study.claims) if most else []
     chosen = matching(names, study.queue)
     if options.launch == "print":
         print("\n".join([*launch.part_commands(command(), chosen).values(), launch.report_command(command())]))
         return
     if options.launch == "slurm":
-        open_study(study, workdir)
+        open_study(study, workdir, most=most)
         launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
         return
     exit_on_signal()
@@ -79,11 +91,14 @@ def main(config: ConfigDict, workdir: Path) -> None:
     # Parts are locked one by one.
     with leave_chips(places), contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
         if options.runner == "dask":
-            train_on_dask(open_study(study, workdir), names, options.scheduler)
+            train_on_dask(open_study(study, workdir, most=most), names, options.scheduler)
         elif names:
-            train_parts(open_study(study, workdir, options.overwrite), names, options.overwrite, places)
+            train_parts(open_study(study, workdir, options.overwrite, most), names, options.overwrite, places)
         elif options.report:
-            report_study(open_study(study, workdir, options.overwrite))
+            opened = open_study(study, workdir, options.overwrite, most)
+            stopping.report_begun(opened) if most else report_study(opened)
+        elif most:
+            stopping.run_until_decided(study, workdir, keys, options.overwrite, options.budget or 0, places)
         else:
             run_study(study, workdir, options.overwrite, options.budget or 0, places)
 
@@ -99,6 +114,11 @@ def check_options(names: list[str]) -> None:
         )
     if options.budget and (names or options.report or options.launch != "here"):
         raise UserError("--budget is for the whole study: leave it out with --only, --report and --launch")
+    if is_until_decided() and (names or options.report or options.launch != "here" or options.runner != "here"):
+        raise UserError(
+            "--until_decided is for the whole study: leave it out with --only, --report, --launch and --runner, which follow "
+            "the rule of the directory"
+        )
     if options.launch != "here" and (options.report or options.runner != "here"):
         raise UserError(f"--launch={options.launch} trains nothing here: leave out --report and --runner")
     if options.runner == "dask" and (options.report or options.budget or options.jobs or options.overwrite):
@@ -107,6 +127,10 @@ def check_options(names: list[str]) -> None:
         )
     if options.sbatch and options.launch != "slurm":
         raise UserError("--sbatch needs --launch=slurm: add it")
+
+
+def is_until_decided() -> bool:
+    return flags.FLAGS.until_decided not in (None, "false")
 
 
 @contextlib.contextmanager
@@ -163,6 +187,10 @@ if __name__ == "__main__":
     flags.DEFINE_float(
         "budget", None, "Minutes: start no further seed that would not finish in time; by default, there is no limit"
     )
+    text = "Add pairs, or seeds, until all claims are decided, or with =KEY,KEY these ones"
+    flags.DEFINE_flag(flags.Flag(flags.ArgumentParser(), None, "until_decided", None, text, boolean=True))
+    flags.DEFINE_integer("max_pairs", None, "The largest number of pairs, or seeds, of --until_decided; by default 5")
+    flags.DEFINE_bool("power", False, "Print which differences some pairs decide, by published variances, and exit")
     flags.DEFINE_integer(
         "jobs",
         None,
@@ -173,4 +201,4 @@ if __name__ == "__main__":
     if "--list" in sys.argv:
         sys.exit(list_runs(sys.argv[1:]))
     define_config(*(name for name, file in known_configs().items() if file.parent.name == "study"))
-    run_with_config(main, describe_fields)
+    run_with_config(main, describe_fields, workdir_required="--power" not in sys.argv)

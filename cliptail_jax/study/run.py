@@ -16,12 +16,13 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.report.page import PAGE
+from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import matches
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import FILE as STUDY
 from cliptail_jax.results.study import Runs, Study, read_study
-from cliptail_jax.results.testing import evaluate_claims
+from cliptail_jax.results.testing_in_looks import evaluate_study
 from cliptail_jax.runs.console import last_lines
 from cliptail_jax.runs.directory import difference_to, is_finished, read_config
 from cliptail_jax.runs.on_dask import run_on_dask
@@ -115,8 +116,10 @@ def train_on_dask(opened: OpenedStudy, names: Sequence[str], scheduler: str) -> 
         report_study(opened, failures)
 
 
-def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False) -> OpenedStudy:
+def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most: int = 0) -> OpenedStudy:
     """Opens the directory of a study. In an empty one, it records the claims as stated before any run.
+
+    `most` is the number of pairs or seeds up to which the study adds some until claims are decided, else 0.
 
     Raises UserError if `workdir` contains other results, or, without `overwrite`, another study or runs of other configs.
     """
@@ -136,6 +139,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False) -> O
         changes_of_claims(config, workdir),
         without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), names),
+        most=most,
     )
     return OpenedStudy(config, workdir, study, StudyPage(study, workdir), started)
 
@@ -194,15 +198,18 @@ def in_budget(replicates: Sequence[ReplicateConfigs], workdir: Path, minutes: fl
         longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - began)
 
 
-def report_study(opened: OpenedStudy, failures: Mapping[str, str] = {}, places: Sequence[Place] = ()) -> None:
+def report_study(
+    opened: OpenedStudy, failures: Mapping[str, str] = {}, places: Sequence[Place] = ()
+) -> Mapping[str, ClaimResult]:
     """Measure the trained runs, test the claims, write report and page, and print a summary and which runs are missing.
 
-    `failures` are the reasons why runs were not trained. Raises UserError if a part of the study failed, after everything
-    else.
+    `failures` are the reasons why runs were not trained. Returns the tests of the claims, in the first process. Raises
+    UserError if a part of the study failed, after everything else.
     """
     workdir, failures = opened.workdir, dict(failures)
     measured: list[dict[str, Runs]] = []  # by replicate and seed
     missing: list[str] = []
+    claims: Mapping[str, ClaimResult] = {}
     for replicate in opened.config.replicates:
         measured.append({})
         for seed, (configs, transfer_config) in replicate.items():
@@ -220,30 +227,33 @@ def report_study(opened: OpenedStudy, failures: Mapping[str, str] = {}, places: 
         if missing:
             done = sum(len(runs) for seeds in measured for runs in seeds.values())
             study = dataclasses.replace(study, title=f"{study.title}, {done} of {len(queue)} runs")
-        text, not_drawn = write(opened._replace(study=study), measured, failures)
+        text, claims, not_drawn = write(opened._replace(study=study), measured, failures)
         tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', opened.page.address)}")
         failures |= not_drawn
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         tqdm.write(f"{len(missing)} of {len(queue)} runs are not trained: {', '.join(missing[:NAMED])}{more}")
     raise_failures(failures, queue)
+    return claims
 
 
-def write(opened: OpenedStudy, measured: Sequence[Mapping[str, Runs]], failures: Failures) -> tuple[str, Failures]:
+def write(
+    opened: OpenedStudy, measured: Sequence[Mapping[str, Runs]], failures: Failures
+) -> tuple[str, Mapping[str, ClaimResult], Failures]:
     """Test the claims, draw the figures and write the report and the page on the runs so far, by replicate and seed.
 
-    Returns a summary for a terminal, and the reasons why figures could not be drawn.
+    Returns a summary for a terminal, the tests of the claims, and the reasons why figures could not be drawn.
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
     config, workdir, groups = opened.config, opened.workdir, groups_of(by_replicate)
     seconds = time.perf_counter() - opened.started
-    claims = evaluate_claims(config.claims, by_replicate, opened.study.changes)
+    claims = evaluate_study(opened.study, by_replicate)
     drawn, not_drawn = draw_figures(config.figures, seeds, workdir)
     study = dataclasses.replace(opened.study, failures=failures | not_drawn)
     write_report(study, seeds, groups, claims, config.path, drawn, seconds, workdir)
     opened.page.write_report(study, claims)
-    return summary(study, groups, claims, shutil.get_terminal_size().columns), not_drawn
+    return summary(study, groups, claims, shutil.get_terminal_size().columns), claims, not_drawn
 
 
 def trained_of(configs: RunConfigs, workdir: Path) -> RunConfigs:

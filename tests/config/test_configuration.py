@@ -3,11 +3,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cliptail_jax.config import program
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.program import config_named, config_values, flag_error, with_config_flag, with_config_path
+from cliptail_jax.config.program import (
+    config_named,
+    config_values,
+    flag_error,
+    with_config_flag,
+    with_config_path,
+    with_underscores,
+)
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.errors import UserError
@@ -243,3 +252,19 @@ def test_every_program_ends_quietly_without_a_reader_and_says_errors_in_a_line()
     assert len(programs) > 10
     for path in programs:
         assert "@command_line" in path.read_text() or "run_with_config(" in path.read_text(), path
+
+
+def test_flags_may_have_hyphens_for_underscores(monkeypatch):
+    monkeypatch.setattr(program, "flags", SimpleNamespace(FLAGS={"max_pairs", "until_decided"}))
+    given = [
+        "my-study",
+        "--max-pairs=8",
+        "--until-decided",
+        "-max-pairs=a-b",
+        "--sbatch",
+        "--mem-per-cpu=1",
+        "--config.a-b=1",
+    ]
+    assert with_underscores(given) == [
+        "my-study", "--max_pairs=8", "--until_decided", "-max_pairs=a-b", "--sbatch", "--mem-per-cpu=1", "--config.a-b=1"
+    ]  # fmt: skip

@@ -38,7 +38,8 @@ echo "$number;cluster"
 
 def options(**given):
     defaults = dict(only=[], report=False, budget=None, sbatch=[], launch="here", runner="here", scheduler="")
-    return SimpleNamespace(FLAGS=SimpleNamespace(**defaults | dict(jobs=None, overwrite=False) | given))
+    defaults |= dict(until_decided=None, max_pairs=None, power=False, jobs=None, overwrite=False)
+    return SimpleNamespace(FLAGS=SimpleNamespace(**defaults | given))
 
 
 def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
@@ -53,7 +54,14 @@ def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "more", ["--launch=slurm --sbatch=--time=1 --sbatch --mem=2 --budget=60", "--only 'a*' --report", "--launch print"]
+    "more",
+    [
+        "--launch=slurm --sbatch=--time=1 --sbatch --mem=2 --budget=60",
+        "--only 'a*' --report",
+        "--launch print",
+        "--until-decided --max-pairs=3",
+        "--until_decided=a,b --max_pairs 3",
+    ],
 )
 def test_commands_of_parts_have_no_flags_of_the_whole(more):
     assert part_commands(f"{COMMAND} {more}", ["a*"]) == {"a*": f"{COMMAND} --only='a*'"}
@@ -81,6 +89,11 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
     (dict(launch="print", report=True), "--launch=print trains nothing here: leave out --report and --runner"),
     (dict(launch="print", sbatch=["--time=1"]), "--sbatch needs --launch=slurm"),
     (dict(only=[""]), "--only= is not a run of this study"),
+    (dict(until_decided="true", report=True), "--until_decided is for the whole study: leave it out with --only, --rep"),
+    (dict(until_decided="a", only=["a"]), "--until_decided is for the whole study"),
+    (dict(until_decided="true", runner="dask"), "--until_decided is for the whole study"),
+    (dict(until_decided="false", max_pairs=3), "--max_pairs=3 is for a study that adds pairs: add --until_decided"),
+    (dict(until_decided="clip_od"), "--until_decided=clip_od is not a claim of this study .did you mean clip_odds"),
     (dict(runner="dask", jobs=2), "--runner=dask trains runs as workers become free"),
 ])  # fmt: skip
 def test_flags_that_do_not_fit_are_an_error(given, complaint, monkeypatch, tmp_path):

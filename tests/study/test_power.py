@@ -1,0 +1,66 @@
+"""The differences that some pairs decide, by the variances of published claims."""
+
+import numpy as np
+import pytest
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.bootstrap import Estimate, quantile
+from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.study import power
+from cliptail_jax.study.configuration import typed_study
+from configs.study import quickstart
+from tests.study.synthetic_studies import claim, make_seeded_study
+
+SHARED, OF_PAIR, PAIRS = 1.0, 8.0, 4
+
+
+def published(seed, **more):
+    """A claim whose interval and pairs have these variances."""
+    pairs = np.random.default_rng(seed).normal(size=PAIRS)
+    pairs = 3 + np.sqrt(OF_PAIR) * (pairs - pairs.mean()) / pairs.std(ddof=1)
+    side = quantile(0.95, 7.0) * np.sqrt(SHARED + OF_PAIR / PAIRS)
+    stated = dict(text="", statistic="slope_acc", higher="a", lower="b") | more
+    return ClaimResult(**stated, by_seed=[(of, 0.0) for of in pairs], difference=Estimate(3.0, 3 - side, 3 + side, 7.0))
+
+
+def test_variances_are_what_pairs_share_and_what_differs():
+    claims = {str(seed): published(seed) for seed in range(3)}
+    claims |= {
+        "minus": published(9, minus=("c", "d")),
+        "number": published(9, lower=1.0),
+        "untested": ClaimResult("", "tail", "a", "b"),
+    }
+    found = power.variances_of("made", claims)
+    assert list(found) == ["slope_acc"]
+    shared, of_pair, study, degrees = found["slope_acc"]
+    assert (shared, of_pair) == pytest.approx((SHARED, OF_PAIR)) and (study, degrees) == ("made", 9)
+
+
+def test_a_difference_is_decided_with_a_probability_of_80_percent():
+    variances = power.Variances(SHARED, OF_PAIR, "made", 9)
+    for pairs in (1, 8):
+        sd = np.sqrt(SHARED + OF_PAIR / pairs)
+        found = np.random.default_rng(0).normal(variances.decidable(pairs), sd, 200_000)
+        assert (found > 1.96 * sd).mean() == pytest.approx(0.8, abs=0.003)
+
+
+def test_the_table_names_the_published_study_on_the_same_data():
+    lines = power.power_table(typed_study(quickstart.get_config())).splitlines()
+    (line,) = [line for line in lines if line.startswith("| odds_acc")]
+    *_, first, second, fourth, eighth, unit, study, _ = (cell.strip() for cell in line.split("|"))
+    assert float(first) > float(second) > float(fourth) > float(eighth) > 0
+    assert (unit, study) == ("log-odds per decade", "mechanism")
+    assert lines[-1] == "No published results of several pairs on these data have tail."
+
+
+def test_results_are_of_the_config_of_their_name():
+    for name, data in [("noise", "glyphs"), ("noise_cifar100", "cifar100"), ("natural_order", "icons")]:
+        assert {run.data.name for run in power.published_config(name).runs.values()} == {data}
+
+
+def test_without_published_results_there_is_one_line():
+    made = make_seeded_study(2, "a", "b", one=claim("slope_acc", "a", "b"))
+    for run in made.runs.values():
+        run.data.name = "image_folder/mine"
+    with pytest.raises(UserError, match="--power needs published results of several seeds on image_folder/mine"):
+        power.power_table(typed_study(made))
