@@ -28,10 +28,12 @@ COMMANDS = {
     "linear_probe": ["--samples=40", "--dim=2", "--classes=3"],
     "concepts": ["--captions=CAPTIONS", "--rows=100", "--seconds=0.0001"],
     "coverage": ["--studies=1"],
+    "stopping": ["--studies=2"],
     "plan_all": ["--on=v5e-16"],
 }
 MAY_BE_ZERO = {"seconds", "speed_up", "bias", "standard_error_of_bias", "sd_of_seeds", "unequal"}
-MAY_BE_ZERO |= {"coverage_percent", "worst_percent"}
+MAY_BE_ZERO |= {"coverage_percent", "worst_percent", "share_of_seeds", "false_percent", "false_percent_of_four"}
+MAY_BE_ZERO |= {"falsely_equal_percent", "fewer_runs_percent"}
 
 
 @pytest.fixture

@@ -1,0 +1,112 @@
+"""Errors and number of runs of studies that add pairs until claims are decided, against four pairs, in simulated studies.
+
+    python scripts/benchmark/stopping.py [--studies=2000] [--most=5]
+
+A study has eight kinds of runs, and seven claims, each on the difference of a kind from the first one. The difference of a
+pair is the sum of the true one and of effects of the choice of classes, of which all pairs share one and each has another,
+and of seeds on all classes. What pairs share has a third of the variance of the mean of four pairs, as the differences in
+log-odds per decade in configs/study/results/mechanism.json have. The bootstrap estimates the variance of the choice of 100
+classes. The effect of seeds is a share of what differs by pair; its variance is estimated from the pairs of each claim, as
+`mean_over_seeds` does, or over all kinds. True differences are those that four pairs decide with probabilities of 80, 90 and
+95 %, if variances are known. A claim of equality is false at its margin, for which the second one stands.
+
+Prints one JSON line for each design, with percentages of claims.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+from common import print_report
+from jaxtyping import Bool, Float, Int, Num
+from scipy.special import ndtri, stdtr
+
+from cliptail_jax.metrics.bootstrap import LEVEL
+from cliptail_jax.metrics.looks import FIRST, look_errors
+
+KINDS, FIXED = 8, 4
+POWERS = 0.8, 0.9, 0.95  # of four pairs, if variances are known
+OF_PAIR, SHARED = 8.0, 1.0  # variances of a difference; that of the mean of four pairs is 3
+DEGREES = 99.0  # of the variances that the bootstrap estimates from 100 classes
+
+
+class Studies:
+    """Simulated studies: their differences [study, claim, pair] without a true one, and what is known of their variance.
+
+    Args:
+        number: of studies.
+        share: of the variance that differs by pair, the part of seeds.
+        pooled: whether the variance between seeds is estimated over all kinds.
+    """
+
+    def __init__(self, rng: np.random.Generator, number: int, pairs: int, share: float, pooled: bool):
+        self.pooled, self.of_pair = pooled, OF_PAIR * (1 - share)
+        shared = rng.normal(0, np.sqrt(SHARED / 2), (number, KINDS, 1))
+        by_pair = rng.normal(0, np.sqrt(OF_PAIR / 2), (number, KINDS, pairs))
+        self.kinds = shared + by_pair
+        self.differences = self.kinds[:, 1:] - self.kinds[:, :1]
+        self.accuracy = rng.chisquare(DEGREES, (number, KINDS)) / DEGREES  # estimated over true variances of classes
+
+    def p_values(self, pairs: int, true: float, against: float = 0.0) -> Float[np.ndarray, "study claim"]:
+        """The two-sided p-values of "the difference is `against`" after some pairs, if it is `true`."""
+        accuracy = (self.accuracy[:, 1:] + self.accuracy[:, :1]) / 2
+        if self.pooled:
+            between = self.kinds[:, :, :pairs].var(axis=2, ddof=1) - self.of_pair / 2 * self.accuracy
+            excess = 2 * np.maximum(between.mean(axis=1, keepdims=True), 0) / pairs
+        else:
+            between = self.differences[:, :, :pairs].var(axis=2, ddof=1) - self.of_pair * accuracy
+            excess = np.maximum(between, 0) / pairs
+        variance = (SHARED + self.of_pair / pairs) * accuracy + excess
+        with np.errstate(divide="ignore"):
+            degrees = (pairs - 1) * (KINDS if self.pooled else 1) * (variance / excess) ** 2
+        found = self.differences[:, :, :pairs].mean(axis=2) + true
+        return 2 * stdtr(np.minimum(degrees, 1e9), -np.abs(found - against) / np.sqrt(variance))
+
+    def in_looks(
+        self, most: int, true: float, margin: float = 0.0
+    ) -> tuple[Bool[np.ndarray, "study claim"], Int[np.ndarray, "study claim"]]:
+        """Whether each claim is decided, and after how many pairs it ends. With a margin, that the runs are equal."""
+        decided = np.zeros(self.differences.shape[:2], bool)
+        ends = np.full(decided.shape, most)
+        for pairs, errors in enumerate(look_errors(most), FIRST):
+            now = ~decided & (self.p_values(pairs, true, -margin) < errors)
+            if margin:
+                inside = np.abs(self.differences[:, :, :pairs].mean(axis=2) + true) < margin
+                now &= inside & (self.p_values(pairs, true, margin) < errors)
+            decided[now], ends[now] = True, pairs
+        return decided, ends
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--most", type=int, default=5, help="the largest number of pairs")
+    options = parser.parse_args(arguments)
+    for pooled in (False, True):
+        for share in (0.0, 0.25, 0.5):
+            rng = np.random.default_rng(0)
+            studies = Studies(rng, options.studies, max(options.most, FIXED), share, pooled)
+            sd_of_four = np.sqrt(SHARED + OF_PAIR / FIXED)
+            trues = [float(ndtri(power) + ndtri(0.975)) * sd_of_four for power in POWERS]
+            in_looks = [studies.in_looks(options.most, true) for true in trues]
+            print_report(
+                "stopping",
+                most=options.most,
+                variance_of_seeds="of all kinds" if pooled else "of each claim",
+                share_of_seeds=share,
+                false_percent=percent(studies.in_looks(options.most, 0.0)[0]),
+                false_percent_of_four=percent(studies.p_values(FIXED, 0.0) < 1 - LEVEL),
+                falsely_equal_percent=percent(studies.in_looks(options.most, trues[1], trues[1])[0]),
+                decided_percent=[percent(decided) for decided, _ in in_looks],
+                decided_percent_of_four=[percent(studies.p_values(FIXED, true) < 1 - LEVEL) for true in trues],
+                fewer_runs_percent=[percent(1 - ends / FIXED) for _, ends in in_looks],
+                studies=options.studies,
+            )
+
+
+def percent(values: Num[np.ndarray, "study claim"]) -> float:
+    return round(100 * float(values.mean()), 1)
+
+
+if __name__ == "__main__":
+    main()
