@@ -73,7 +73,10 @@ def main(config: ConfigDict, workdir: Path) -> None:
         print(power_table(typed_study(config)))
         return
     most = stopping.most_pairs(workdir, is_until_decided(), options.max_pairs) if workdir else 0
-    study = typed_study(stopping.with_most(config, most, workdir) if most else config)
+    study = typed_study(config)
+    if most:
+        config.seeds = stopping.seeds_of(study, most, workdir)
+        study = typed_study(config)
     keys = stopping.claims_named(options.until_decided, study.claims) if most else []
     chosen = matching(names, study.queue)
     if options.launch == "print":

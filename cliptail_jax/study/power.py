@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import known_configs, known_files, load_config
 from cliptail_jax.errors import UserError
@@ -102,17 +101,18 @@ def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Vari
 def published_on(data: set[str], counterbalanced: bool) -> Iterator[tuple[str, Mapping[str, ClaimResult]]]:
     """The claims of published studies by name, of those whose runs have the same data and design."""
     for name, file in known_files("study/results/*.json").items():
-        config = published_config(name)
-        if {run.data.name for run in config.runs.values()} == data and bool(
-            config.get("counterbalanced")
-        ) == counterbalanced:
+        if published_design(name) == (data, counterbalanced):
             yield name, read_claims(file)
 
 
-def published_config(name: str) -> ConfigDict:
-    """The config of published results: that of their name, whose end may be the argument `data`, as in noise_cifar100."""
-    config = max((known for known in known_configs() if name.startswith(known)), key=len)
+def published_design(name: str) -> tuple[set[str], bool]:
+    """The data sources of published results, and whether they are of mirrored pairs.
+
+    Their name is that of their config, perhaps with the argument `data` at its end, as in noise_cifar100.
+    """
+    stem = max((known for known in known_configs() if name.startswith(known)), key=len, default=name)
     try:
-        return load_config(f"{config}:data={name[len(config) + 1 :]}")
+        config = load_config(f"{stem}:data={name[len(stem) + 1 :]}")
     except UserError:
-        return load_config(config)
+        config = load_config(stem)
+    return {run.data.name for run in config.runs.values()}, bool(config.get("counterbalanced"))

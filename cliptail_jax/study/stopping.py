@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import jax
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cliptail_jax.errors import Failures, UserError, did_you_mean
@@ -51,14 +50,13 @@ def most_pairs(workdir: Path, is_asked: bool, given: int | None) -> int:
     return kept or (given or MOST if is_asked else 0)
 
 
-def with_most(config: ConfigDict, most: int, workdir: Path) -> ConfigDict:
-    """The config with as many seeds as `most` pairs or seeds have. Raises UserError if it has none, or the directory more."""
-    if not config.get("seeds"):
+def seeds_of(config: StudyConfig, most: int, workdir: Path) -> int:
+    """The field `seeds` of a study with `most` pairs or seeds. Raises UserError if it has no seeds, or the directory more."""
+    if not config.seeds:
         raise UserError("--until_decided adds pairs or seeds: this study's config has no seeds")
     if (begun := begun_in(workdir, config.seed)) > most:
         raise UserError(f"--max_pairs={most} is too small: {workdir} has {begun} pairs or seeds already")
-    config.seeds = most * (2 if config.get("counterbalanced") else 1)
-    return config
+    return most * (2 if config.counterbalanced else 1)
 
 
 def begun_in(workdir: Path, seed: int) -> int:

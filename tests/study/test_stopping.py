@@ -37,10 +37,15 @@ def decided_by_pairs(trains, monkeypatch):
     return trains[1]
 
 
+def with_most(made, most, tmp_path):
+    made.seeds = stopping.seeds_of(typed_study(made), most, tmp_path)
+    return typed_study(made)
+
+
 def run(tmp_path, value="true", given=None, made=None, **options):
     made = made or make_seeded_study(1, "a", "b", "c", **CLAIMS)
     most = stopping.most_pairs(tmp_path, True, given)
-    study = typed_study(stopping.with_most(made, most, tmp_path))
+    study = with_most(made, most, tmp_path)
     stopping.run_until_decided(study, tmp_path, stopping.claims_named(value, study.claims), **options)
 
 
@@ -73,7 +78,7 @@ def test_a_later_report_and_page_have_the_same_verdicts(decided_by_pairs, tmp_pa
     _, before = read_report(tmp_path)
     made = make_seeded_study(1, "a", "b", "c", **CLAIMS)
     most = stopping.most_pairs(tmp_path, False, None)
-    study = typed_study(stopping.with_most(made, most, tmp_path))
+    study = with_most(made, most, tmp_path)
     stopping.report_begun(open_study(study, tmp_path, most=most))
     assert read_report(tmp_path)[1]["claims"] == before["claims"]
     claims = read_directory(tmp_path).claims
