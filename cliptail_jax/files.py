@@ -108,9 +108,14 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 def save_arrays(path: Path, **arrays: np.ndarray | np.generic) -> None:
     """Writes an .npz file atomically."""
+    write_bytes(path, npz(arrays))
+
+
+def npz(arrays: Mapping[str, np.ndarray | np.generic]) -> bytes:
+    """The content of an .npz file, which depends on the arrays alone."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load_array(path: Path) -> np.ndarray:

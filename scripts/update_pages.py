@@ -2,8 +2,9 @@
 
     python scripts/update_pages.py quickstart=runs/quickstart mechanism=runs/mechanism
 
-copies the results of these studies from their work directories to configs/study/results/, and writes the tables of all
-pages from there. A table is between two comments. The first one defines it:
+archives the results of these studies from their work directories in configs/study/results/NAME.tar.xz, computes their
+numbers in NAME.json, and writes the tables of all pages from these. With --archives, the numbers are computed again from all
+archives, as after a change of a statistic. A table is between two comments. The first one defines it:
 
     <!-- table: runs quickstart -->                        the runs of a study
     <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
@@ -26,16 +27,23 @@ import functools
 import itertools
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.files import read_json, write_json, write_text
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.results.archive import unpack, write_archive
 from cliptail_jax.results.claims import ClaimResult, read_claims
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.layout import Cell, markdown
+from cliptail_jax.results.study import by_replicate
 from cliptail_jax.results.tables import claim_table, table_of_numbers, transfer_table
 from cliptail_jax.runs.tables import format_interval, markdown_table
+from cliptail_jax.study.report import numbers_of_study
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
@@ -44,19 +52,31 @@ VERDICTS = re.compile(r"(<!-- verdicts: (\w+) -->).*?<!-- end -->")
 VALUE = re.compile(
     r"-?[\d,]*\d(?P<decimals>\.\d+)?(?P<interval> \[[^\]\n]*\])?(?=<!-- (?P<study>\w+) (?P<reference>[\w./-]+) -->)"
 )
-KEPT = ("title", "means", "bias", "claims", "transfers")  # of report.json
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="*", metavar="NAME=WORKDIR")
-    for study in parser.parse_args(arguments).studies:
+    parser.add_argument("--archives", action="store_true", help="compute the numbers again from all archives")
+    options = parser.parse_args(arguments)
+    RESULTS.mkdir(exist_ok=True)
+    archives = dict.fromkeys(sorted(RESULTS.glob(f"*{ARCHIVE}"))) if options.archives else {}
+    for study in options.studies:
         name, _, workdir = study.partition("=")
-        RESULTS.mkdir(exist_ok=True)
-        report = read_json(Path(workdir) / "report.json")
-        write_json(RESULTS / f"{name}.json", {key: report[key] for key in KEPT})
+        archives[archive := RESULTS / f"{name}{ARCHIVE}"] = None
+        write_archive(Path(workdir), archive)
+    for archive in archives:
+        write_json(archive.with_name(archive.name.replace(ARCHIVE, ".json")), numbers_of(archive))
     for page in PAGES:
         write_text(page, with_tables(page.read_text(encoding="utf-8")))
+
+
+def numbers_of(archive: Path) -> dict[str, Any]:
+    """The title and numbers of an archived study, computed from its counts."""
+    with tempfile.TemporaryDirectory() as folder:
+        contents = read_directory(unpack(archive, Path(folder)))
+        groups = groups_of(by_replicate(contents.study, contents.runs))
+        return {"title": contents.study.title, **numbers_of_study(groups, contents.claims)}
 
 
 def with_tables(text: str) -> str:

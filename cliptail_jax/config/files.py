@@ -10,6 +10,7 @@ from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import work_path
 
 PACKAGE = Path(cliptail_jax.__file__).parent
+ARCHIVE = ".tar.xz"
 
 
 def known_configs() -> dict[str, Path]:
@@ -53,6 +54,25 @@ def find_results(name: str) -> Path:
         f"there are no results '{name}'{did_you_mean(name, known)}: give the path of a study's report.json, or one of "
         f"{', '.join(known)}"
     )
+
+
+def known_archives() -> dict[str, Path]:
+    """The archives of published studies in the package, by name."""
+    return {file.name.removesuffix(ARCHIVE): file for file in known_files(f"study/results/*{ARCHIVE}").values()}
+
+
+def find_archive(name: str) -> Path:
+    """The archive of a published study. Raises UserError if there is none."""
+    archives, results = known_archives(), known_files("study/results/*.json")
+    if name in archives:
+        return archives[name]
+    if name in results:
+        raise UserError(
+            f"{name} has no stored counts, since an earlier version published its results: train it again with "
+            "python -m cliptail_jax.study"
+        )
+    known = f"there are {', '.join(archives)}" if archives else "no study has stored counts yet"
+    raise UserError(f"there are no published results '{name}'{did_you_mean(name, archives | results)}: {known}")
 
 
 def load_config(string: str) -> ConfigDict:

@@ -15,12 +15,8 @@ import jax
 from cliptail_jax.commands import is_installed_command
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-BOOLEAN = (
-    "--report",
-    "--noreport",
-    "--until_decided",
-    "--until-decided",
-)  # no word with a value follows them
+# No word with a value follows these flags.
+BOOLEAN = ("--report", "--noreport", "--with_published", "--until_decided", "--until-decided")
 CLONE = Path(__file__).parents[2]
 
 

@@ -44,13 +44,8 @@ def write_report(
     content = {
         "title": study.title,
         "runs": by_seed.get("", by_seed),
-        **run_numbers(groups.values()),
+        **numbers_of_study(groups, claims),
         "failures": study.failures,
-        "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
-        "transfers": {
-            name: [{key: result[key] for key in ("set", "method", "score")} for result in group.transfers]
-            for name, group in groups.items()
-        },
         "seconds": seconds,
         "command": study.command,
         "commands": study.commands,
@@ -62,6 +57,18 @@ def numbers_of(run: Run) -> dict:
     """The content of report.json for a run."""
     measured = {"images": run.images, "seconds": run.seconds, "warnings": run.warnings}
     return {**run.summary, **measured, "transfer": list(run.transfers)}
+
+
+def numbers_of_study(groups: Groups, claims: Claims) -> dict:
+    """The content of report.json that depends on the results of runs alone."""
+    return {
+        **run_numbers(groups.values()),
+        "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
+        "transfers": {
+            name: [{key: result[key] for key in ("set", "method", "score")} for result in group.transfers]
+            for name, group in groups.items()
+        },
+    }
 
 
 def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str], several: bool, folder: Path) -> str:

@@ -12,7 +12,7 @@ from cliptail_jax.results.claims import ClaimResult, claim_numbers
 from cliptail_jax.results.layout import markdown
 from cliptail_jax.results.tables import transfer_table
 from scripts import update_pages
-from tests.study.synthetic_studies import claim, make_seeded_study, run_study
+from tests.study.synthetic_studies import claim, make_seeded_study, read_report, run_study
 
 
 @pytest.mark.parametrize("page", update_pages.PAGES, ids=lambda page: str(page.relative_to(update_pages.ROOT)))
@@ -73,6 +73,11 @@ def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
     lines, report = page.read_text().splitlines(), (tmp_path / "study/report.md").read_text().splitlines()
     tables = [line for line in lines if line.startswith("|")]
     assert tables == [line for line in report if line.startswith("|")] and len(tables) == 8
+    numbers = (tmp_path / "results/made.json").read_text()
+    assert json.loads(numbers).items() <= read_report(tmp_path / "study")[1].items()
+    (tmp_path / "results/made.json").unlink()
+    update_pages.main(["--archives"])
+    assert page.read_text().splitlines() == lines and (tmp_path / "results/made.json").read_text() == numbers
     update_pages.main([])
     assert page.read_text().splitlines() == lines
     page.write_text("<!-- table: odds made other -->\n<!-- end -->\n")
