@@ -1,14 +1,19 @@
 """Write report.html on a run, a study, a transfer or evaluations of published models, from their files:
 
     python -m cliptail_jax.report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
+    python -m cliptail_jax.report NAME [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
-The page is one file that a browser opens without a network. It can be written again at any time.
+The page is one file that a browser opens without a network. It can be written again at any time. With the NAME of a published
+study, such as mechanism, it is computed from the stored counts of its runs and written to NAME.html in this folder.
 """
 
 import argparse
 import sys
+import tempfile
+from pathlib import Path
 
 from cliptail_jax.commands import as_started
+from cliptail_jax.config.files import find_archive, known_archives
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
 from cliptail_jax.outputs import add_overwrite
@@ -22,8 +27,9 @@ def main(arguments: list[str]) -> None:
         description=as_started(__doc__),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("published", nargs="?", metavar="NAME", help="a published study")
     parser.add_argument(
-        "--workdir", required=True, type=work_path, help="directory of a run, a study, a transfer, or a folder of runs"
+        "--workdir", type=work_path, help="directory of a run, a study, a transfer, or a folder of runs"
     )
     parser.add_argument(
         "--compare",
@@ -37,7 +43,10 @@ def main(arguments: list[str]) -> None:
         "--runs", action="append", metavar="PATTERN", help="only the runs with such names, for example 'glyphs_*'"
     )
     parser.add_argument(
-        "--output", type=work_path, metavar="FILE", help="the page; by default report.html in the work directory"
+        "--output",
+        type=work_path,
+        metavar="FILE",
+        help="the page; by default report.html in the work directory, or NAME.html",
     )
     parser.add_argument(
         "--images", type=images_of_each, default={}, metavar="N",
@@ -46,18 +55,31 @@ def main(arguments: list[str]) -> None:
     )  # fmt: skip
     add_overwrite(parser)
     options = parser.parse_args(arguments)
-    from cliptail_jax.report.page import EVERY, address, write_page  # slow to import
+    if bool(options.published) == bool(options.workdir):
+        raise UserError(
+            "the page is on a directory or a published study: give --workdir=DIR or a NAME, such as mechanism"
+        )
+    if options.published not in (None, *known_archives()) and Path(options.published).is_dir():
+        raise UserError(f"{options.published} is a directory: give it as --workdir={options.published}")
+    # These are slow to import.
+    from cliptail_jax.report.page import EVERY, address, write_page
+    from cliptail_jax.results.archive import unpack
 
     problems: list[str] = []
-    page = write_page(
-        options.workdir,
-        options.compare,
-        options.output,
-        **options.images,
-        runs=options.runs or EVERY,
-        overwrite=options.overwrite,
-        problems=problems,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        workdir, output = options.workdir, options.output
+        if options.published:
+            workdir = unpack(find_archive(options.published), Path(folder))
+            output = output or Path(f"{options.published}.html")
+        page = write_page(
+            workdir,
+            options.compare,
+            output,
+            **options.images,
+            runs=options.runs or EVERY,
+            overwrite=options.overwrite,
+            problems=problems,
+        )
     for problem in problems:
         print(f"not shown: {problem}", file=sys.stderr)
     print(f"wrote {address(page)}")

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from cliptail_jax.report.comparison import compare, wrong_predictions
 from cliptail_jax.report.images import PageImages
 from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import EVERY, finite, render, write_page
+from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.directory import read_directory, short_names
 from cliptail_jax.results.run import last_pass
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
@@ -191,6 +193,45 @@ def test_wrong_arguments_of_report_are_one_line_each(study_directory, tmp_path, 
         assert main(arguments) == 2
         error = capsys.readouterr().err
         assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """The folder of published results, which is empty, and an empty folder that is the current one."""
+    monkeypatch.setattr("cliptail_jax.config.files.PACKAGE", tmp_path / "package")
+    (folder := tmp_path / "package/configs/study/results").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return folder
+
+
+def test_a_page_on_a_published_study_is_that_of_its_directory(study_directory, results, tmp_path, capsys):
+    write_archive(study_directory, results / "made.tar.xz")
+    assert main(["made", "--images=0"]) == 0
+    assert capsys.readouterr().out == f"wrote {(tmp_path / 'here/made.html').as_uri()}\n"
+    main([f"--workdir={study_directory}", "--images=0", "--output=whole.html"])
+    (text, data), (_, expected) = (data_of(Path(name)) for name in ("made.html", "whole.html"))
+    assert data["tables"] == expected["tables"] and data["tables"].keys() >= {"runs", "claims"}
+    assert "the study made" in text and "--workdir=runs/made" in text and str(tmp_path) not in text
+    assert sorted(path.name for path in Path().iterdir()) == ["made.html", "whole.html"]
+
+
+def test_a_page_on_published_results_that_cannot_be_written_is_one_line(study_directory, results, capsys):
+    write_archive(study_directory, results / "made.tar.xz")
+    write_json(results / "old.json", {})
+    Path("made.html").write_text("mine")
+    for arguments, message in [
+        ([], "the page is on a directory or a published study: give --workdir=DIR or a NAME"),
+        (["made", f"--workdir={study_directory}"], "the page is on a directory or a published study: give"),
+        (["maed"], "there are no published results 'maed' (did you mean made?): there are made"),
+        ([str(results)], f"{results} is a directory: give it as --workdir={results}"),
+        (["old"], "old has no stored counts, since an earlier version published its results: train it again"),
+        (["made"], "made.html exists, and this program did not write it"),
+    ]:
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert Path("made.html").read_text() == "mine"
 
 
 def test_a_page_on_some_of_the_runs_has_these_and_the_claims_on_them(study_directory, tmp_path):
