@@ -24,6 +24,9 @@ seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not f
 are, up to `--max_pairs` or `--budget`. Claims are tested after each pair from the second one on, at levels by which the verdicts of
 all these looks are wrong with a probability of at most 5 %. The directory keeps the rule: later calls follow it, too. `--power`
 prints which differences some pairs decide, by the variances in published results on the same data, and trains nothing.
+
+`--with_published` copies the published runs of the study to the work directory, where they count as finished. For example,
+`mechanism --with_published --config.seeds=12` adds two pairs to the four published ones, and tests the claims on all six.
 """
 
 import contextlib
@@ -38,7 +41,13 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import known_configs
-from cliptail_jax.config.program import define_config, define_runner, run_with_config
+from cliptail_jax.config.program import (
+    config_named,
+    define_config,
+    define_runner,
+    run_with_config,
+    with_config_flag,
+)
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 
@@ -62,6 +71,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.study import launch, stopping
     from cliptail_jax.study.configuration import typed_study
     from cliptail_jax.study.places import find_places, leave_chips
+    from cliptail_jax.study.published import add_published
     from cliptail_jax.study.run import matching, open_study, report_study, run_study, train_on_dask, train_parts
 
     options = flags.FLAGS
@@ -83,6 +93,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
         print("\n".join([*launch.part_commands(command(), chosen).values(), launch.report_command(command())]))
         return
     if options.launch == "slurm":
+        if options.with_published:
+            add_published(study, config_name(), workdir)
         open_study(study, workdir, most=most)
         launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
         return
@@ -93,6 +105,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     places = find_places(options.jobs, len(chosen)) if here else []
     # Parts are locked one by one.
     with leave_chips(places), contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
+        if options.with_published:
+            add_published(study, config_name(), workdir)
         if options.runner == "dask":
             train_on_dask(open_study(study, workdir, most=most), names, options.scheduler)
         elif names:
@@ -104,6 +118,11 @@ def main(config: ConfigDict, workdir: Path) -> None:
             stopping.run_until_decided(study, workdir, keys, options.overwrite, options.budget or 0, places)
         else:
             run_study(study, workdir, options.overwrite, options.budget or 0, places)
+
+
+def config_name() -> str:
+    """The short name of the config file on the command line."""
+    return Path(config_named(with_config_flag(sys.argv)).partition(":")[0]).stem
 
 
 def check_options(names: list[str]) -> None:
@@ -187,6 +206,9 @@ if __name__ == "__main__":
     flags.DEFINE_multi_string("only", [], "Train these runs alone, and write no report: names or patterns, as seed_0/*")
     flags.DEFINE_bool("report", False, "Train nothing, and write the report from the runs that are trained")
     flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
+    flags.DEFINE_bool(
+        "with_published", False, "Continue from the published runs of this config, which are not trained again"
+    )
     flags.DEFINE_float(
         "budget", None, "Minutes: start no further seed that would not finish in time; by default, there is no limit"
     )

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from cliptail_jax.results.transfers import predictions_path
+from cliptail_jax.files import append_line
+from cliptail_jax.results.transfers import FILE, predictions_path
 from cliptail_jax.study import measure, report, study_page, training
 from tests.study.synthetic_studies import train_by_slope
 
@@ -55,6 +56,7 @@ def probes(monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(path, labels=labels, predictions=np.where(right, labels, (labels + 1) % 10))
             results.append(result | {"score": 100 * right.mean()})
+            append_line(workdir / FILE, results[-1])
         return results
 
     monkeypatch.setattr(measure, "transfer", transfer)

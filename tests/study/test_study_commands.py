@@ -38,7 +38,7 @@ echo "$number;cluster"
 
 def options(**given):
     defaults = dict(only=[], report=False, budget=None, sbatch=[], launch="here", runner="here", scheduler="")
-    defaults |= dict(until_decided=None, max_pairs=None, power=False, jobs=None, overwrite=False)
+    defaults |= dict(until_decided=None, max_pairs=None, power=False, jobs=None, overwrite=False, with_published=False)
     return SimpleNamespace(FLAGS=SimpleNamespace(**defaults | given))
 
 

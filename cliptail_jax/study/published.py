@@ -1,0 +1,90 @@
+"""Continues a published study: its runs are copied to a work directory, where they count as finished."""
+
+import tempfile
+from pathlib import Path
+
+import jax
+
+from cliptail_jax.config.fields import plain
+from cliptail_jax.config.files import find_archive, known_archives
+from cliptail_jax.errors import UserError
+from cliptail_jax.evaluation.results import is_evaluated
+from cliptail_jax.files import files_below, write_bytes
+from cliptail_jax.objectives import FIELDS, OBJECTIVES
+from cliptail_jax.parallel.distributed import broadcast_from_first
+from cliptail_jax.results.archive import unpack
+from cliptail_jax.results.run import find_runs
+from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.directory import CONFIG, difference_to
+from cliptail_jax.runs.lock import FILE as LOCK
+from cliptail_jax.study.configuration import RunConfigs, StudyConfig
+from cliptail_jax.study.stated_claims import FILE as CLAIMS
+
+
+def add_published(config: StudyConfig, name: str, workdir: Path) -> None:
+    """Copy the published runs of a study to its directory, unless they are there.
+
+    They are those of `name`, the config file's, or of NAME_VARIANT, whichever has the recipe of `config`.
+
+    Raises:
+        UserError: `workdir` contains anything else, or no published runs are those of the config.
+    """
+    if config.first.transfer:
+        raise UserError(
+            "--with_published: a transfer needs checkpoints, which published runs do not have: leave it out"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        published = published_as(config.queue, name, Path(folder))
+        # The claims are copied first, so that an interrupted copy is continued.
+        there = [path.name for path in workdir.iterdir() if path.name != LOCK] if workdir.exists() else []
+        if there and not (CLAIMS in there and (workdir / CLAIMS).read_bytes() == (published / CLAIMS).read_bytes()):
+            raise UserError(
+                f"{workdir} contains {min(there)}, and --with_published begins in an empty directory: choose another "
+                "--workdir, or leave it out"
+            )
+        if jax.process_index() == 0:
+            copy_study(published, workdir)
+        broadcast_from_first(True)  # no process reads before
+
+
+def published_as(queue: RunConfigs, name: str, folder: Path) -> Path:
+    """Unpack into `folder` the published runs that are runs of this queue. Raises UserError if there are none."""
+    names = [known for known in known_archives() if known == name or known.startswith(f"{name}_")]
+    obstacles = []
+    for candidate in names or [name]:
+        published = unpack(find_archive(candidate), folder)
+        if not (obstacle := obstacle_to(queue, published)):
+            return published
+        obstacles.append(f"{candidate}: {obstacle}")
+    raise UserError(
+        f"the published runs are not those of this config ({'; '.join(obstacles)}): go back to their recipe and seeds, or leave "
+        "out --with_published"
+    )
+
+
+def obstacle_to(queue: RunConfigs, published: Path) -> str:
+    """The first difference of published runs from those of a queue, which may have more; '' if there is none."""
+    for run in find_runs(published):
+        name = str(run.workdir.relative_to(published))
+        if name not in queue:
+            return f"this config has no run {name}"
+        config = queue[name]
+        if difference := difference_to(run.workdir, plain(config), FIELDS):
+            return f"{name}: {difference}"
+        if not is_evaluated(run.workdir, config.eval, OBJECTIVES[config.objective].uses_prompts):
+            return f"{name} was evaluated on other sets or with other settings"
+    return ""
+
+
+def copy_study(published: Path, workdir: Path) -> None:
+    """Copy the claims and those runs that are not in `workdir`."""
+    new = [run for run in find_runs(published) if not (workdir / run.workdir.relative_to(published) / CONFIG).exists()]
+    files = [published / CLAIMS]
+    for run in new:  # config.json makes a directory a run, so it is the last
+        files += sorted(files_below(run.workdir), key=lambda file: file.name == CONFIG)
+    for file in files:
+        target = workdir / file.relative_to(published)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(target, file.read_bytes())
+    if new:
+        log_line(f"{workdir}: {len(new)} published runs of {published.name}")
