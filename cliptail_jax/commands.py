@@ -1,9 +1,11 @@
 """What help says: the commands as users start them, `cliptail NAME` or `python -m cliptail_jax.NAME`, and docstrings."""
 
 import ast
+import contextlib
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 MODULE = re.compile(r"python -m cliptail_jax\.(?:\w+\.)*(\w+)(?: --config=configs/(?:study/)?(\w+)\.py)?")
 
@@ -23,3 +25,14 @@ def as_started(text: str) -> str:
 def docstring(file: Path) -> str:
     """The docstring of a Python file, which is not imported."""
     return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+
+
+def literals(file: Path) -> dict[str, Any]:
+    """The constants of a Python file, which is not imported: those that are assigned to a name as a literal."""
+    found = {}
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                with contextlib.suppress(ValueError):
+                    found[name] = ast.literal_eval(value)
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import is_remote
+from cliptail_jax.files import is_remote, work_path
 
 OVERWRITE = "replace files that this program did not write"
 
@@ -96,3 +96,10 @@ def check_writable_folder(path: Path) -> None:
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """Adds the flag --overwrite to a command line."""
     parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+
+
+def add_picture(parser: argparse.ArgumentParser) -> None:
+    """Adds --output for a picture, and --overwrite, to a command line."""
+    description = "the picture, as .png, .pdf or .svg; without a suffix, both .png and .pdf"
+    parser.add_argument("--output", type=work_path, required=True, help=description)
+    add_overwrite(parser)

@@ -13,7 +13,8 @@ from scipy.special import expit, log_expit
 
 from cliptail_jax.metrics.bootstrap import resamples_of
 from cliptail_jax.metrics.odds import LARGEST_STEP
-from cliptail_jax.plotting.style import add_output, check_output
+from cliptail_jax.outputs import add_picture
+from cliptail_jax.plotting.style import check_output
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
 
@@ -25,7 +26,7 @@ def read_runs(description: str, arguments: Sequence[str]) -> tuple[Path, Iterato
     """The file to draw to, and the finished runs of the given directories, each with its directory."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=Path, action="append", required=True, help="of runs; several are allowed")
-    add_output(parser)
+    add_picture(parser)
     options = parser.parse_args(arguments)
     check_output(options.output, options.overwrite)
     runs = ((str(workdir), run) for workdir in options.workdir for run in read_directory(workdir).runs)

@@ -6,8 +6,10 @@ that several figures share. The first line of a figure's docstring describes it 
 
     draw(entries, ...)       returns the Matplotlib figure for the entries of its sheet, and for the values of its options
     COLUMNS                  the columns that its sheet must have; without it the figure has no sheet, and no `entries`
-    add_arguments(parser)    adds its options to the command line, if it has any
+    OPTIONS                  its options, if it has any: the arguments of `add_argument` by name; a type is "int" or "path"
     study_lines(...)         the lines of its sheet for the runs of a study; by default `parts.sheet.study_lines`
+
+The command line is read from the docstring and the literals COLUMNS and OPTIONS, since importing a figure is slow.
 """
 
 import argparse
@@ -15,26 +17,32 @@ import importlib
 import math
 import pkgutil
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from cliptail_jax.commands import as_started, docstring
+from cliptail_jax.commands import as_started, docstring, literals
 from cliptail_jax.files import work_path
+from cliptail_jax.outputs import add_picture
 
 __all__ = ["draw_figure", "figure_module", "known_figures", "make_parser"]
 
 
 def known_figures() -> dict[str, str]:
-    """The docstrings of all figures by their names, in the paper's order. None is imported, which would be slow."""
-    files = {
+    """The docstrings of all figures by their names, in the paper's order."""
+    texts = {name: docstring(file) for name, file in figure_files().items()}
+    number = {name: re.match(r".*\(figure (\d+)", text) for name, text in texts.items()}
+    return dict(sorted(texts.items(), key=lambda item: int(number[item[0]][1]) if number[item[0]] else math.inf))
+
+
+def figure_files() -> dict[str, Path]:
+    """The files of all figures by their names."""
+    return {
         module.name: Path(module.module_finder.path, f"{module.name}.py")
         for module in pkgutil.iter_modules(__path__)
         if not module.ispkg and module.name != "__main__"
     }
-    texts = {name: docstring(file) for name, file in files.items()}
-    number = {name: re.match(r".*\(figure (\d+)", text) for name, text in texts.items()}
-    return dict(sorted(texts.items(), key=lambda item: int(number[item[0]][1]) if number[item[0]] else math.inf))
 
 
 def figure_module(name: str) -> ModuleType:
@@ -54,7 +62,7 @@ def draw_figure(arguments: Sequence[str]) -> list[Path]:
     from cliptail_jax.figures.parts.sheet import read_sheet  # slow to import
     from cliptail_jax.plotting.style import check_output, save
 
-    module, output = options.pop("module"), options.pop("output")
+    module, output = figure_module(options.pop("figure")), options.pop("output")
     check_output(output, options.pop("overwrite"))
     if "runs" in options:
         options["entries"] = read_sheet(options.pop("runs"), module.COLUMNS)
@@ -67,7 +75,7 @@ def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         prog=as_started("python -m cliptail_jax.figures"),
         description="Draw a figure of the paper. FIGURE --help documents its sheet and its options.",
     )
-    figures = parser.add_subparsers(required=True, metavar="FIGURE", title="figures")
+    figures = parser.add_subparsers(required=True, dest="figure", metavar="FIGURE", title="figures")
     for name, text in known_figures().items():
         figure = figures.add_parser(
             name,
@@ -76,17 +84,16 @@ def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in arguments[:1]:
-            add_options(figure, figure_module(name))
+            add_options(figure, literals(figure_files()[name]))
     return parser
 
 
-def add_options(parser: argparse.ArgumentParser, module: ModuleType) -> None:
-    """Add the options of a figure to its command line."""
-    from cliptail_jax.plotting.style import add_output  # slow to import
-
-    if hasattr(module, "COLUMNS"):
+def add_options(parser: argparse.ArgumentParser, constants: Mapping[str, Any]) -> None:
+    """Add the options of a figure, whose literals are `constants`, to its command line."""
+    parser.register("type", "int", int)
+    parser.register("type", "path", work_path)
+    if "COLUMNS" in constants:
         parser.add_argument("--runs", type=work_path, required=True, metavar="SHEET", help="the sheet")
-    if hasattr(module, "add_arguments"):
-        module.add_arguments(parser)
-    add_output(parser)
-    parser.set_defaults(module=module)
+    for name, arguments in constants.get("OPTIONS", {}).items():
+        parser.add_argument(name, **arguments)
+    add_picture(parser)

@@ -12,7 +12,6 @@ Several runs with the same label, such as seeds, are drawn together. The images 
 Below them is the share of the class's test images that each label classifies correctly.
 """
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,16 +30,15 @@ from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 
 COLUMNS = ("run", "label")
-CLASSES, IMAGES = 3, 8
+OPTIONS = {
+    "--classes": {"nargs": "+", "help": "names of the classes whose images are shown"},
+    "--images": {"type": "int", "default": 8, "help": "of each of them; default: %(default)s"},
+}
+CLASSES = 3
 SIDE, GAP = 96, 8  # of an image with the space beside it, in pixels
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classes", nargs="+", help="names of the classes whose images are shown")
-    parser.add_argument("--images", type=int, default=IMAGES, help="of each of them; default: %(default)s")
-
-
-def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images: int = IMAGES) -> Figure:
+def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images: int = 8) -> Figure:
     """Points and lines of each label, and beside them rows of images, from the most frequent class to the rarest."""
     runs: dict[str, list[Run]] = {}
     for entry in entries:

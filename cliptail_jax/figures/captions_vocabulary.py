@@ -16,7 +16,6 @@ is optional; labels without room are left out. `--plain` leaves out the NC1–NC
 without eval.neural_collapse.
 """
 
-import argparse
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -27,12 +26,9 @@ from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.plotting.style import legend_below, styles
 
 COLUMNS = ("run", "group", "head")
+OPTIONS = {"--plain": {"action": "store_true", "help": "leave out the NC1–NC2 plane"}}
 TREND_LINES = {"random": "--", "frozen": "-"}  # by head
 PLANES = (("corr_pred", "corr_acc"), ("slope_pred", "slope_acc"), ("top1", "corr_acc"), ("nc1", "nc2_mean"))
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plain", action="store_true", help="leave out the NC1–NC2 plane")
 
 
 def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:

@@ -5,7 +5,6 @@
 Also prints the table below the curves: the imbalance of each corpus, and Spearman's correlations with the numbered corpora.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,16 +12,13 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path
 from cliptail_jax.plotting.class_frequency import comparison, draw_class_frequency
 from cliptail_jax.runs.tables import pad_columns
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--frequencies", nargs="+", type=work_path, required=True, help="tables of class name <TAB> count"
-    )
-    parser.add_argument("--rank-by", type=work_path, help="the table that ranks the classes (default: the first)")
+OPTIONS = {
+    "--frequencies": {"nargs": "+", "type": "path", "required": True, "help": "tables of class name <TAB> count"},
+    "--rank-by": {"type": "path", "help": "the table that ranks the classes (default: the first)"},
+}
 
 
 def draw(frequencies: Sequence[Path], rank_by: Path | None = None) -> Figure:

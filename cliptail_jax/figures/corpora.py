@@ -16,7 +16,6 @@ backbone and its colour the corpus; SL is hollow. `--plain` leaves out neural co
 without eval.neural_collapse.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,6 +32,7 @@ from cliptail_jax.plotting.style import COLOURS, MARKERS, add_grid
 Marker = str | tuple[int, int, int]  # of Matplotlib
 
 COLUMNS = ("run", "kind", "corpus", "backbone")
+OPTIONS = {"--plain": {"action": "store_true", "help": "leave out neural collapse"}}
 KINDS = {"CLIP": COLOURS[0], "SL": COLOURS[1]}
 # The measures that are shown by corpus, a row of panels for each row.
 PLAIN = (("corr_acc", "corr_pred"), ("slope_acc", "slope_pred"))
@@ -41,10 +41,6 @@ MEASURES = (
     ("corr_pred", "slope_pred", "corr_nc1", "corr_nc2_mean"),
 )
 WIDTH = 0.36  # of a bar, for a distance of 1 between corpora
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plain", action="store_true", help="leave out neural collapse")
 
 
 def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:

@@ -12,7 +12,6 @@ The bars are frequencies in the training data of the first run. By default there
 the most frequent to the rarest.
 """
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,11 +25,8 @@ from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.plotting.style import legend_below, styles
 
 COLUMNS = ("run", "label")
+OPTIONS = {"--classes": {"nargs": "+", "help": "names of the classes"}}
 CLASSES = 16
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classes", nargs="+", help="names of the classes")
 
 
 def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None) -> Figure:

@@ -13,7 +13,6 @@ features of each class, coloured by class frequency; at the bottom the images of
 most frequent to the rarest. Features are normalized to length 1.
 """
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,13 +28,10 @@ from cliptail_jax.metrics.similarity import unit
 from cliptail_jax.plotting.style import legend_below, style
 
 COLUMNS = ("run", "label")
+OPTIONS = {
+    "--classes": {"type": "int", "default": 12, "help": "number of classes whose images are shown (%(default)s)"}
+}
 IMAGES = 40  # of a class, at most
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--classes", type=int, default=12, help="number of classes whose images are shown (%(default)s)"
-    )
 
 
 def draw(entries: Sequence[Entry], classes: int = 12) -> Figure:

@@ -18,7 +18,12 @@ import functools
 
 from cliptail_jax.figures.parts import lines
 
-COLUMNS = lines.COLUMNS
-
-add_arguments = lines.add_arguments
+COLUMNS = ("run", "group")
+OPTIONS = {
+    "--measures": {
+        "nargs": "+",
+        "default": ("top1", "corr_acc", "corr_pred", "slope_acc", "slope_pred"),
+        "help": "numbers of the evaluations, a panel each (default: top1 corr_acc corr_pred slope_acc slope_pred)",
+    }
+}
 draw = functools.partial(lines.draw_along, axis="concepts in training", logarithmic=False)

@@ -16,7 +16,6 @@ summary.jsonl.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -24,9 +23,14 @@ from matplotlib.figure import Figure
 from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.sheet import Entry
 
-COLUMNS = lines.COLUMNS
-
-add_arguments = functools.partial(lines.add_arguments, measures=("top1", "corr_acc", "slope_acc", "nc1", "nc2_mean"))
+COLUMNS = ("run", "group")
+OPTIONS = {
+    "--measures": {
+        "nargs": "+",
+        "default": ("top1", "corr_acc", "slope_acc", "nc1", "nc2_mean"),
+        "help": "numbers of the evaluations, a panel each (default: top1 corr_acc slope_acc nc1 nc2_mean)",
+    }
+}
 
 
 def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:

@@ -14,7 +14,6 @@ accuracies. Classes are ranked by the table `--ranking`, such as that of the var
 the first run, with ties in label order; they are shown from frequent to rare.
 """
 
-import argparse
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,16 +26,14 @@ from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import class_centres, rarest
 from cliptail_jax.figures.parts.sheet import Entry
-from cliptail_jax.files import work_path
 from cliptail_jax.metrics.similarity import unit
 from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
 
 COLUMNS = ("run", "label")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classes", type=int, default=12, help="number of rarest classes (%(default)s)")
-    parser.add_argument("--ranking", type=work_path, help="a table of class frequencies that ranks the classes")
+OPTIONS = {
+    "--classes": {"type": "int", "default": 12, "help": "number of rarest classes (%(default)s)"},
+    "--ranking": {"type": "path", "help": "a table of class frequencies that ranks the classes"},
+}
 
 
 def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = None) -> Figure:

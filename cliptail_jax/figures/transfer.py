@@ -13,7 +13,6 @@ line is the baseline. Whiskers are 95 % intervals of the difference, ± 1.96 sta
 over episodes; the mean average precision of VOC2007 has none.
 """
 
-import argparse
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,13 @@ from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
 from cliptail_jax.results.transfers import METHODS, Transfer, predictions_path, read_transfers
 
 COLUMNS = ("run", "model", "label")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--method", choices=sorted(METHODS), default="probe", help="transfer method (%(default)s)")
+OPTIONS = {
+    "--method": {
+        "choices": ("finetune", "few_shot", "probe"),
+        "default": "probe",
+        "help": "transfer method (%(default)s)",
+    }
+}
 
 
 def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:

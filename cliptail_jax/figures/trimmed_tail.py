@@ -15,7 +15,6 @@ the table of class frequencies before trimming. Runs without trimming are dashed
 same number of classes.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,17 +29,13 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import rarest
 from cliptail_jax.figures.parts.lines import draw_group, line_of, offset
 from cliptail_jax.figures.parts.sheet import Entry
-from cliptail_jax.files import work_path
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
 COLUMNS = ("run", "group")
+OPTIONS = {"--untrimmed": {"type": "path", "help": "table of class frequencies before the tail was trimmed"}}
 PARTS = {"others": "head and middle", "tail": "tail"}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--untrimmed", type=work_path, help="table of class frequencies before the tail was trimmed")
 
 
 def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:

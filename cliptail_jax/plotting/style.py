@@ -1,6 +1,5 @@
 """The style of all figures, and saving them."""
 
-import argparse
 import io
 import math
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax import outputs
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path, write_bytes
+from cliptail_jax.files import write_bytes
 
 # Okabe and Ito's colours without yellow, grey, and Tol's wine, indigo, sand and brown: distinct to the colour-blind, too.
 COLOURS = (
@@ -60,12 +59,6 @@ def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: in
         if number == 1 or legend.get_window_extent().width < figure.bbox.width:
             break
         legend.remove()
-
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    description = "the picture, as .png, .pdf or .svg; without a suffix, both .png and .pdf"
-    parser.add_argument("--output", type=work_path, required=True, help=description)
-    outputs.add_overwrite(parser)
 
 
 def check_output(path: Path, overwrite: bool = False) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.figures.transfer import difference, results_by_set
+from cliptail_jax.figures.transfer import OPTIONS, difference, results_by_set
 from cliptail_jax.files import append_line, save_arrays
-from cliptail_jax.results.transfers import predictions_path
+from cliptail_jax.results.transfers import METHODS, predictions_path
 from tests.figures.synthetic_runs import entries
 
 SETS = {"food101": "accuracy", "pets": "mean per-class accuracy", "voc2007": "11-point mAP"}
@@ -89,3 +89,7 @@ def test_unknown_models_and_a_lonely_baseline_are_errors(measured, draw):
     complaint = draw("transfer", "run model label", first, (measured / "transfer", "clip", "CLIP"))
     assert "has no model 'clip': there are runs/dino, runs/dino_256, runs/dino_1024" in complaint
     assert "no other model has a result" in draw("transfer", "run model label", first)
+
+
+def test_the_option_has_all_methods():
+    assert {*OPTIONS["--method"]["choices"]} == {*METHODS}

@@ -1,6 +1,5 @@
 """Groups of runs along a quantity that differs between runs: a panel for each measure, a line for each group."""
 
-import argparse
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -19,19 +18,10 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.plotting.style import add_grid, legend_below, styles
 
-COLUMNS = ("run", "group")
 UPRIGHT_WORDS = 3  # more words under an axis are rotated
 TICKS = 8  # more numbers under an axis have no ticks of their own,
 NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
 MAX_MAGNITUDE = 1e100  # number on an axis; limits beyond much larger ones overflow
-
-
-def add_arguments(
-    parser: argparse.ArgumentParser,
-    measures: Sequence[str] = ("top1", "corr_acc", "corr_pred", "slope_acc", "slope_pred"),
-) -> None:
-    description = f"numbers of the evaluations, a panel each (default: {' '.join(measures)})"
-    parser.add_argument("--measures", nargs="+", default=measures, help=description)
 
 
 def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:
