@@ -21,10 +21,6 @@ class Birdsnap(StreamingBuilder):
     """Birds of 500 species; test images are listed in test_images.txt, training images are all others."""
 
     VERSION = "1.0.0"
-    OPTIONS = {
-        "raw": f"the extracted folder of birdsnap.tgz ({', '.join(FILES)}), with the downloaded images in "
-        "download/images/ or images/"
-    }
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info(__doc__, vocabulary_names("birdsnap"), "filename")

@@ -4,7 +4,15 @@ All but glyphs and glyphs/composed are made from raw data, given by --raw, or by
 cliptail_jax/datasets/README.md describes them.
 """
 
-import argparse
+import sys
+
+from cliptail_jax.datasets.options import options_of, parse
+from cliptail_jax.errors import UserError, command_line, exit_on_broken_pipe
+
+if __name__ == "__main__":  # before the slow imports, which --help does not need
+    with exit_on_broken_pipe():
+        parse(sys.argv[1:], __doc__)
+
 import collections
 import contextlib
 import dataclasses
@@ -13,14 +21,12 @@ import pathlib
 import pkgutil
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 from absl import logging
 
-from cliptail_jax.commands import as_started
 from cliptail_jax.config.fields import difference
 from cliptail_jax.datasets.folder import encoding, open_builder
 from cliptail_jax.datasets.known_sources import BUILDERS
@@ -28,12 +34,10 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.own_splits import OwnSplits, raw_of_splits
 from cliptail_jax.datasets.reencoded import read_reencoding
 from cliptail_jax.datasets.streaming import StreamingBuilder
-from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import locked, read_json, write_json
 from cliptail_jax.outputs import check_writable_folder
 from cliptail_jax.prepared import resolve_data_dir
 
-FLAGS = ("skip_damaged",)  # options without a value
 PATHS = ("raw", "class_names", "images", "table")  # options that name files, but for those of splits
 ORIGIN = "built_from.json"  # in the folder of a built set: its options
 
@@ -43,16 +47,10 @@ def builder_of(name: str) -> type[StreamingBuilder]:
     return pkgutil.resolve_name(f"{__package__}.{BUILDERS[name.partition('/')[0]]}")
 
 
-def options_of(name: str) -> dict[str, str]:
-    """The options of a data set's builder, with their explanations."""
-    builder = builder_of(name)
-    return builder.OPTIONS | (builder.REENCODING if builder.OPTIONS else {})
-
-
 def needs_no_raw_data(name: str) -> bool:
     """Whether a data set of the project is generated, without raw data."""
     is_own = name.partition("/")[0] in BUILDERS and ":" not in name  # of which only one version can be made
-    return is_own and not builder_of(name).OPTIONS
+    return is_own and not options_of(name)
 
 
 def full_name(name: str) -> str:
@@ -207,24 +205,7 @@ def report(folder: pathlib.Path) -> str:
 @command_line
 def main(arguments: list[str]) -> None:
     """Builds the data set that the command line names."""
-    # Of the builders' options, only those are passed on that the command line has.
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.datasets.build"),
-        description=as_started(__doc__),
-        argument_default=argparse.SUPPRESS,
-    )
-    parser.add_argument("name", help=f"one of: {', '.join(sorted(BUILDERS))}; with a config: image_text/yfcc15m")
-    default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
-    parser.add_argument("--data_dir", default="", help=default)
-    explanations = {}
-    for name in sorted(BUILDERS):
-        for option, explanation in options_of(name).items():
-            explanations.setdefault(option, {}).setdefault(explanation, []).append(name)
-    for option, names in explanations.items():
-        action = "store_true" if option in FLAGS else "store"
-        lines = (f"{', '.join(of)}: {explanation}" for explanation, of in names.items())
-        parser.add_argument(f"--{option}", action=action, help="; ".join(lines))
-    options = vars(parser.parse_args(arguments))
+    options = parse(arguments, __doc__)
     name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()
     already_built = os.path.isdir(built_folder(name, data_dir))
     folder = build(name, data_dir, **options)

@@ -20,7 +20,6 @@ class FgvcAircraft(StreamingBuilder):
 
     VERSION = "1.0.0"
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=level, description=f"by {level}") for level in VOCABULARIES]
-    OPTIONS = {"raw": "the extracted folder of fgvc-aircraft-2013b.tar.gz"}
 
     def _info(self) -> tfds.core.DatasetInfo:
         names = vocabulary_names(VOCABULARIES[self.builder_config.name])

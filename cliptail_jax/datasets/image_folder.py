@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import composed, concept
 from cliptail_jax.datasets.metadata import clean_name
+from cliptail_jax.datasets.options import MAPPED
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import Skip, clean_text, read_if_exists
 from cliptail_jax.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 USUAL_SPLITS = {"train", "val", "valid", "validation", "test"}
-MAPPED = "a JSON object, or lines of folder <TAB> name"
 
 
 class ImageFolder(OwnSplits):
@@ -27,13 +27,6 @@ class ImageFolder(OwnSplits):
     """
 
     VERSION = "1.0.0"
-    OPTIONS = {
-        "train": "a folder that contains a folder of images for each class",
-        "val": "the same for the split val",
-        "test": "the same for the split test",
-        "class_names": f"a file with the class names of the folders: {MAPPED} (default: the folders' names)",
-        "skip_damaged": "accept classes without a readable image; they are counted",
-    }
 
     def __init__(self, *, class_names: str | os.PathLike = "", skip_damaged: bool = False, **kwargs):
         self.skip_damaged = skip_damaged

@@ -15,12 +15,12 @@ from cliptail_jax.concepts.captions import check_columns, columns_of, suffix
 from cliptail_jax.concepts.readers import Columns
 from cliptail_jax.concepts.vocabulary import composed, imagenet_wnids, vocabulary_names
 from cliptail_jax.datasets.image_tables import PATHS, USUAL_NAMES, class_names_in, find_image_column, read_table
+from cliptail_jax.datasets.options import TABLES
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import clean_text
-from cliptail_jax.datasets.webdataset import OPTIONS, ShardsBuilder, read_shard
+from cliptail_jax.datasets.webdataset import ShardsBuilder, read_shard
 from cliptail_jax.errors import UserError
 
-RAW = "a folder of shards (*.tar) or of parquet files, or one shard or table (.tsv, .csv, .jsonl, .parquet), or a glob"
 OF_SPLIT = re.compile(r"(.+?)-\d+(-of-\d+)?\.\w+")  # as files are named: train-00000-of-00012.parquet, val-00000.tar
 FIRST_SAMPLES = 100  # of a shard, to find out what fields there are
 
@@ -29,22 +29,6 @@ class ImageText(OwnSplits, ShardsBuilder):
     """Images with texts of any kind and, where they exist, labels."""
 
     VERSION = "1.0.0"
-    OPTIONS = {
-        "raw": f"{RAW}; it becomes the split that --split names",
-        "split": "the name of the split that --raw gives (default: train)",
-        "train": f"{RAW}, for the split train",
-        "val": "the same for the split val",
-        "test": "the same for the split test",
-        "images": "the folder that the table's paths are relative to (default: the table's)",
-        "image_column": "the table's column of images: paths, encoded images, or structs of bytes and path (default: "
-        "filepath, else the one of encoded images)",
-        "caption_columns": "the columns of texts, or fields of the samples' .json, as A,B,...; each becomes a field "
-        "of its name (default: caption, which is also a sample's .txt; '' for labels alone); a list gives a record for "
-        "each of its texts",
-        "label_column": "the column or field of labels: numbers, or names of the classes (default: there are none)",
-        "classes": "the vocabulary of the labels, built-in or a file (default: the class names that the parquet files of a "
-        "Hugging Face data set contain)",
-    } | OPTIONS
 
     def __init__(
         self,
@@ -106,6 +90,8 @@ class ImageText(OwnSplits, ShardsBuilder):
             known = (PATHS, *USUAL_NAMES, self.image_column, self.label_column)
             texts = [name for name, kind in there.items() if kind == "text" and name not in known]
             message = f"{lacks} {lacking[0]!r}; {has} {', '.join(there) or 'images alone'}"
+            if not there:
+                message += ": add texts, such as 00000.txt for 00000.jpg"
             if texts and lacking[0] in self.caption_columns:
                 message += f": name those of texts, as --caption_columns={','.join(texts)}"
             raise UserError(message)
@@ -169,7 +155,7 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
     else:
         files = [raw] if raw.exists() else sorted(map(pathlib.Path, glob.glob(str(raw), recursive=True)))
     if not files:
-        raise UserError(f"no file matches {raw}: needed is {RAW}")
+        raise UserError(f"no file matches {raw}: needed is {TABLES}")
     if len(set(map(is_shard, files))) > 1:
         raise UserError(f"{raw} has shards (*.tar) and tables: name either by a glob")
     return files
@@ -219,5 +205,6 @@ def text_of(value: object, what: str) -> str:
     with contextlib.suppress(UnicodeDecodeError):
         value = value.decode() if isinstance(value, bytes) else value
     if not isinstance(value, str | int | float | None):
-        raise UserError(f"{what} is neither text nor a list of texts: {str(value)[:50]}")
+        kind = "not UTF-8" if isinstance(value, bytes) else "neither text nor a list of texts"
+        raise UserError(f"{what} is {kind}: {str(value)[:50]}")
     return clean_text(value)

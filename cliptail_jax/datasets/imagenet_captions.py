@@ -36,10 +36,6 @@ class ImagenetCaptions(StreamingBuilder):
     """ImageNet's training images with title, tags and description from Flickr, sorted by class and file name."""
 
     VERSION = "1.0.0"
-    OPTIONS = {
-        "raw": f"a folder with {CAPTIONS} and ImageNet's training images, as train/WNID/*.JPEG or {IMAGES[1]}; or the "
-        "images in either form, with the captions beside them"
-    }
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info(__doc__, imagenet_wnids(), "wnid", "filename", *TEXTS)

@@ -1,7 +1,7 @@
 """One entry per data source: builder, class names, presets, evaluation sets, transfer sets.
 
-To add a source, add an entry to `KNOWN_SOURCES` and, if TFDS has no builder, a builder module in this folder. Any
-prepared data set can be used by its TFDS name; an entry adds short names and class names.
+To add a source, add an entry to `KNOWN_SOURCES` and, if TFDS has no builder, a builder module in this folder and its options
+in `options.py`. Any prepared data set can be used by its TFDS name; an entry adds short names and class names.
 
 Prompt templates are CLIP's, in the order of github.com/openai/CLIP, data/prompts.md. It has none for Places365 and CUB,
 which use the templates of SUN397 (also scenes) and Birdsnap (also birds). Transfer sets follow Ericsson et al. (2021),

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.streaming import clean_text, naming_damage
-from cliptail_jax.datasets.webdataset import OPTIONS, Sample, ShardsBuilder, find_shards
+from cliptail_jax.datasets.webdataset import Sample, ShardsBuilder, find_shards
 from cliptail_jax.errors import UserError
 
 LABELS = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
@@ -24,12 +24,6 @@ class Laionet(ShardsBuilder):
 
     VERSION = "1.0.0"
     ANY_CONFIG = True  # for a second set beside it, such as laionet/retrieved
-    OPTIONS = {
-        "raw": "a folder of img2dataset's shards (NNNNN.tar, and NNNNN.parquet beside them)",
-        "table": "the curated parquet, a file or a folder, to take wnid, similarity and NSFW from; it is joined by URL "
-        "and TEXT",
-        "similarity_column": "the column of the similarity of text and class definition (default: similarity)",
-    } | OPTIONS
 
     def __init__(self, *, table: str | os.PathLike = "", similarity_column: str = "similarity", **kwargs):
         self.table = pathlib.Path(table).expanduser() if table else None

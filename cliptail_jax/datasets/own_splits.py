@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow_datasets as tfds
 
+from cliptail_jax.datasets.options import OPTIONS
 from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError
 
@@ -52,5 +53,5 @@ class OwnSplits(StreamingBuilder):
     def check_raw(self) -> None:
         if not self.raws:
             raise UserError(
-                f"data set {self.name!r} needs --train=PATH, --val=PATH or --test=PATH: {self.OPTIONS['train']}"
+                f"data set {self.name!r} needs --train=PATH, --val=PATH or --test=PATH: {OPTIONS[self.name]['train']}"
             )

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.readers import DAMAGE
 from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint
+from cliptail_jax.datasets.options import options_of
 from cliptail_jax.datasets.reencoded import read_reencoding, reencoded
 from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
@@ -30,15 +31,9 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     TFDS's writer first sorts a split, in memory up to 1 GB and else in temporary files, which needs TensorFlow. This
     builder writes one shard after the other, with the metadata table beside them. TFDS renames the complete folder.
 
-    `OPTIONS` are the constructor's further arguments, each with its explanation on the command line. A set without
-    options needs no raw data. Unlike in TFDS, `_generate_examples` yields records without keys.
+    The constructor's further arguments are the options in `options.py`. Unlike in TFDS, `_generate_examples` yields records without keys.
     """
 
-    OPTIONS: dict[str, str] = {}
-    REENCODING = {  # options that all sets of raw data have
-        "short_side": "pixels to which the short side of larger images is reduced, once; default: images stay as they are",
-        "quality": "1 to 100, of the JPEGs that are written with --short_side; default: 90",
-    }
     ANY_CONFIG = False  # whether a set may have any name after a slash
     CITATION, LICENSE = "", ""  # whom to cite, and what the data may be used for
     FURTHER_SETS: tuple[str, ...] = ()  # names after a slash of the sets beside the one without
@@ -103,10 +98,11 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
     def check_raw(self) -> None:
         """Raises UserError unless the raw data exist."""
-        if self.OPTIONS and self.raw is None:
-            raise UserError(f"data set {self.name!r} needs --raw=PATH: {self.OPTIONS['raw']}")
+        options = options_of(self.name)
+        if options and self.raw is None:
+            raise UserError(f"data set {self.name!r} needs --raw=PATH: {options['raw']}")
         if self.raw and not self.raw.exists():
-            raise UserError(f"data set {self.name!r}: there is no {self.raw}; --raw names {self.OPTIONS['raw']}")
+            raise UserError(f"data set {self.name!r}: there is no {self.raw}; --raw names {options['raw']}")
 
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
         self.check_raw()

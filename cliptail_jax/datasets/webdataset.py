@@ -16,9 +16,6 @@ from cliptail_jax.datasets.streaming import Skip, StreamingBuilder, naming_damag
 from cliptail_jax.errors import UserError
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
-OPTIONS = {
-    "skip_damaged": "of a damaged shard, take the samples before the damage, and do without missing shards; both are counted"
-}
 # 00000.tar, or train-00000-of-00012.parquet, perhaps with a digest after it, as Hugging Face names files
 NUMBERED = re.compile(r"(.*?)(\d{2,7})(?:-of-(\d{1,7})(?:-\w+)?)?(\.[\w.]+)", re.DOTALL)
 

@@ -5,6 +5,7 @@ import pytest
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import BUILT_IN
 from cliptail_jax.datasets.known_sources import BUILDERS, EVALUATION_SETS, KNOWN_SOURCES, PRESETS, TRANSFER_SETS
+from cliptail_jax.datasets.options import OPTIONS
 
 
 def test_short_names_are_unique():
@@ -18,7 +19,7 @@ def test_an_entry_names_a_builder_and_a_vocabulary_that_exist(known):
     if known.builder:
         builder = pkgutil.resolve_name(f"cliptail_jax.datasets.{known.builder}")
         assert builder.name == known.name.partition("/")[0]
-        assert BUILDERS[builder.name] == known.builder
+        assert BUILDERS[builder.name] == known.builder and builder.name in OPTIONS
 
 
 @pytest.mark.parametrize("name", EVALUATION_SETS)

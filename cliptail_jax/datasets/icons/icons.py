@@ -36,12 +36,6 @@ class Icons(StreamingBuilder):
 
     VERSION = "1.0.0"
     ANY_CONFIG = True
-    OPTIONS = {
-        "raw": "iconify-json-2.2.535.tgz, from: npm pack @iconify/json@2.2.535",
-        "size": f"the images' width and height, 1 to {MAX_SIZE} pixels; default: 32",
-        "licenses": "only sets of these licenses, as A,B,...: SPDX's names, also without the version (CC-BY); default: all, "
-        "since each allows derived works",
-    }
 
     def __init__(self, *, size: str | int = 32, licenses: str = "", **kwargs):
         self.size, self.licenses = read_size(size), licenses
