@@ -172,6 +172,8 @@ def concept(entry: object, where: str) -> Concept:
     except msgspec.ValidationError as error:
         raise UserError(f"{where} is not of the form {FORM}: {error}") from error
     is_half = any("\ud800" <= character <= "\udfff" for character in found.name)  # of a surrogate pair: it is not text
-    if found.name.splitlines() != [found.name] or "\t" in found.name or is_half:
+    if is_half:
+        raise UserError(f"{where}: name {found.name!r} is not valid Unicode; if a file has this name, set PYTHONUTF8=1")
+    if found.name.splitlines() != [found.name] or "\t" in found.name:
         raise UserError(f"{where}: name {found.name!r} is not one line of text without tabs")
     return msgspec.structs.replace(found, name=composed(found.name))

@@ -1,5 +1,6 @@
 """The common parts of studies' configs: claims, and the main finding on any data."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,7 +80,13 @@ def adamw(preset: str, learning_rate: float) -> ConfigDict:
 def study(
     title: str, runs: Mapping[str, ConfigDict], claims: Mapping[str, Mapping], first_seed: int = FIRST_SEED, **more: Any
 ) -> ConfigDict:
-    """A study whose fields data_dir and seed apply to all runs; `more` are further fields."""
+    """A study whose fields data_dir and seed apply to all runs; `more` are further fields.
+
+    Raises UserError if two runs are the same object, so that a change of one would change the other.
+    """
+    for (a, first), (b, second) in itertools.combinations(runs.items(), 2):
+        if first is second:
+            raise UserError(f"the runs {a} and {b} are the same object: call load_config for each of them")
     data_dir, seed = FieldReference(""), FieldReference(first_seed)
     for config in runs.values():
         config.seed = config.data.seed = seed

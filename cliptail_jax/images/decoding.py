@@ -6,7 +6,7 @@ import os
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from cliptail_jax.errors import UserError
 
@@ -110,6 +110,8 @@ def _decode_with_pillow(encoded: bytes) -> RgbImage:
             return _rgb_of(image)
     except (UnreadableImageError, UserError):
         raise
+    except UnidentifiedImageError as error:  # whose message names the buffer
+        raise UnreadableImageError("its format is not recognized") from error
     except Exception as error:  # Pillow's decoders raise exceptions of many kinds
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
 

@@ -65,6 +65,12 @@ def test_measures_of_different_directions_do_not_share_claims(statistics, meanin
         studies.claims_on(statistics, {"bias": ("SL is more biased than CLIP", "sl", "clip")})
 
 
+def test_runs_that_are_the_same_object_are_named():
+    run = sup.get_config("data=glyphs_lt")
+    with pytest.raises(UserError, match="the runs sl and adjusted are the same object: call load_config for each"):
+        studies.study("Same", {"sl": run, "adjusted": run}, {})
+
+
 @pytest.mark.parametrize("family, number", [("figures", 7), ("distribution+imbalance", 9), ("all+figures", 170)])
 def test_families_are_a_study_that_trains_each_run_once(family, number):
     study = paper.get_config(f"family={family}")
