@@ -8,7 +8,9 @@ archives, as after a change of a statistic. A table is between two comments. The
 
     <!-- table: runs quickstart -->                        the runs of a study
     <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
+    <!-- table: repeated robustness -->                    its claims that are tested under several recipes
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
+    <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
     <!-- table: printed composition -->                    what a script printed to results/composition.md
     <!-- end -->
@@ -41,7 +43,7 @@ from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.layout import Cell, markdown
 from cliptail_jax.results.study import by_replicate
-from cliptail_jax.results.tables import claim_table, table_of_numbers, transfer_table
+from cliptail_jax.results.tables import claim_table, repeated_table, table_of_numbers, transfer_table
 from cliptail_jax.runs.tables import format_interval, markdown_table
 from cliptail_jax.study.report import numbers_of_study
 
@@ -119,15 +121,19 @@ def table(kind: str, *names: str) -> list[str]:
         return markdown(
             claim_table([c for c in claims_of(names[0]).values() if c.statistic in (names[1:] or MEASURES)])
         )
+    if kind == "repeated":
+        return markdown(repeated_table(claims_of(names[0]).values()))
     if kind == "transfers":
         return markdown(transfer_table(stored(names[0])["transfers"]))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind != "odds":
-        raise SystemExit(f"there is no table '{kind}': it is runs, claims, odds, transfers or printed")
+        raise SystemExit(f"there is no table '{kind}': it is runs, claims, repeated, odds, transfers or printed")
+    names, _, chosen = " ".join(names).partition(":")
+    names = names.split()
     studies = [runs_of(name) for name in names]
     rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
-    for run in dict.fromkeys(run for cells_of in studies for run in cells_of):
+    for run in chosen.split() or dict.fromkeys(run for cells_of in studies for run in cells_of):
         found = [cells_of.get(run) for cells_of in studies]
         cells = ((c["top1"].text, c["odds_acc"].text, c["f50"].number) if c else ("", "", "") for c in found)
         rows.append([run, *itertools.chain(*cells)])

@@ -4,11 +4,22 @@ A column of the table of runs is an entry in `run_columns`, and one of the table
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cliptail_jax.metrics.measures import MEASURES, Measure, format_of, main_measures
-from cliptail_jax.results.claims import CLAIM, ClaimResult, change_notes, looks_note, one_replicate_note
+from cliptail_jax.results.claims import (
+    CLAIM,
+    CONTRADICTED,
+    INCONCLUSIVE,
+    NO_EFFECT,
+    SUPPORTED,
+    ClaimResult,
+    change_notes,
+    looks_note,
+    one_replicate_note,
+)
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.layout import Cell, Column, Row, Table, cell, without_empty_columns
 from cliptail_jax.results.left_out import left_out_note
@@ -139,6 +150,41 @@ def claim_table(claims: Sequence[ClaimResult]) -> Table:
     is_late = any(claim.change.mark == CLAIM for claim in claims)
     about = [] if is_late else ["The claims were stated before the first run (claims.json)."]
     return Table("claim", CLAIM_COLUMNS, rows, notes, about)
+
+
+REPEATED_COLUMNS = [
+    Column("recipes", "recipes", "the number of recipes under which the claim was tested", "d",
+           lambda claims: cell(len(claims), "d")),
+    Column("sign", "claimed sign", "the share of them in which the difference has the claimed sign", ".0%",
+           lambda claims: Cell(UNDEFINED) if claims[0].equal else share(claims, lambda claim: claim.difference.value > 0)),
+    *(Column(verdict, verdict, "", ".0%", lambda claims, verdict=verdict: share(claims, lambda c: c.verdict == verdict))
+      for verdict in (SUPPORTED, NO_EFFECT, INCONCLUSIVE, CONTRADICTED)),
+    Column("difference", "differences", "the median, with the smallest and the largest in brackets",
+           value=lambda claims: range_of(claims)),
+]  # fmt: skip
+
+
+def share(claims: Sequence[ClaimResult], has: Callable[[ClaimResult], bool]) -> Cell:
+    return cell(sum(map(has, claims)) / len(claims), ".0%")
+
+
+def range_of(claims: Sequence[ClaimResult]) -> Cell:
+    values = [claim.difference.value for claim in claims]
+    return cell(statistics.median(values), format_of(claims[0].statistic), (min(values), max(values)))
+
+
+def repeated_table(claims: Iterable[ClaimResult]) -> Table:
+    """A row for each claim that is tested under several recipes: those of the same text and statistic."""
+    found: dict[tuple[str, str], list[ClaimResult]] = {}
+    for claim in claims:
+        if claim.difference:
+            found.setdefault((claim.text, claim.measured), []).append(claim)
+    rows = [
+        Row(text, {column.key: column.value(same) for column in REPEATED_COLUMNS}, details=[measured])
+        for (text, measured), same in found.items()
+        if len(same) > 1
+    ]
+    return without_empty_columns(Table("claim under several recipes", REPEATED_COLUMNS, rows))
 
 
 def transfer_table(transfers: Mapping[str, Sequence[Transfer]]) -> Table:

@@ -10,7 +10,14 @@ from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.layout import legend, markdown
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study
-from cliptail_jax.results.tables import claim_table, run_numbers, run_table, transfer_table, warnings_of
+from cliptail_jax.results.tables import (
+    claim_table,
+    repeated_table,
+    run_numbers,
+    run_table,
+    transfer_table,
+    warnings_of,
+)
 from cliptail_jax.study.pictures import draw_claims, draw_path, draw_runs
 
 Groups = Mapping[str, RunGroup]  # by name
@@ -101,6 +108,8 @@ def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, second
     if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         where = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
         lines += ["", *markdown(transferred), f"\nMore of the transfer: {where}"]
+    if (repeated := repeated_table(claims.values())).rows:
+        lines += ["", *markdown(repeated), f"\n{legend(repeated)}"]
     lines += ["", *(markdown(claimed) if claims else ["There are no claims on these runs."])]
     lines += [f"\n{note}" for note in (*claimed.notes, legend(runs), *([legend(claimed)] if claims else []))]
     if evaluated := dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations):

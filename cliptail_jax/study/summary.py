@@ -4,7 +4,7 @@ import textwrap
 
 from cliptail_jax.results.layout import Table, plain
 from cliptail_jax.results.study import Study
-from cliptail_jax.results.tables import claim_table, run_table, transfer_table, warnings_of
+from cliptail_jax.results.tables import claim_table, repeated_table, run_table, transfer_table, warnings_of
 from cliptail_jax.runs.tables import pad_columns
 from cliptail_jax.study.report import Claims, Groups
 
@@ -17,6 +17,8 @@ def summary(study: Study, groups: Groups, claims: Claims, columns: int) -> str:
     lines = [study.title, "", *plain(runs, columns)]
     if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         lines += ["", *plain(transferred, columns)]
+    if (repeated := repeated_table(claims.values())).rows:
+        lines += ["", *plain(repeated, columns)]
     if claims:
         lines += ["", *plain_claims(claimed, columns)]
     notes = ["The report explains the columns, and has their intervals."]
