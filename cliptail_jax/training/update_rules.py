@@ -81,7 +81,7 @@ class Muon(Section):
     keys and values as one.
 
     Muon's update is the matrix U Vᵀ of M = U S Vᵀ, roughly, by five Newton-Schulz iterations (optax has their formula), where
-    M is the momentum as Nesterov has it, bias-corrected. Multiplied by 0.2 √max(height width in, out), its root mean square is
+    M is Nesterov's momentum with bias correction, which Jordan's code does not have. Multiplied by 0.2 √max(height width in, out), its root mean square is
     that of AdamW's updates, so that one learning rate suits both (Liu et al. 2025, arXiv 2502.16982, section 2.2).
     """
 
