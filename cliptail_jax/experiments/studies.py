@@ -26,10 +26,11 @@ MAIN_CLAIMS = {
     "clip_sampled": ("A sampled vocabulary leaves accuracy more biased than CLIP's", "slope_acc", "sl_sampled", "clip"),
 }  # fmt: skip
 
-# By data source: its long-tailed preset, the epochs of a run, and the learning rate of AdamW that is best for CLIP on names.
+# By data source: its long-tailed preset, the epochs of a run, the learning rate of AdamW that is best for CLIP on names, and the
+# first seed. Of runs with seed 0 on glyphs, CLIP had a top-1 of 58 % with half of the rate, 64 with it, and 52 with twice it.
 LONG_TAILED = {
-    "glyphs": dict(preset="glyphs_lt", epochs=7, learning_rate=3e-3),
-    "cifar100": dict(preset="cifar100_lt", epochs=30, learning_rate=2e-3),
+    "glyphs": dict(preset="glyphs_lt,size=16", epochs=12, learning_rate=3e-3, first_seed=8),
+    "cifar100": dict(preset="cifar100_lt", epochs=30, learning_rate=2e-3, first_seed=FIRST_SEED),
 }
 
 
@@ -103,7 +104,7 @@ def equal_training(
         config.total_epochs = source["epochs"]
         config.eval.every_epochs = 1
         config.data.drop_last = True
-    return study(title, runs, claims, counterbalanced=True, **more)
+    return study(title, runs, claims, source["first_seed"], counterbalanced=True, **more)
 
 
 def main_finding(title: str, preset: str, epochs: int) -> ConfigDict:

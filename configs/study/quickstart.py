@@ -14,30 +14,32 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
-EPOCHS = 12
-LEARNING_RATE = 3e-3  # of AdamW
-# The less biased kind of runs, and what claims call it.
-LESS_BIASED = {
-    "counts": "with the batch's classes weighted by their count",
-    "adjusted": "with adjusted logits",
-    "clip": "CLIP",
+GLYPHS = studies.LONG_TAILED["glyphs"]
+# By the less biased kind of runs: the claim on bias and that on the tail.
+CLAIMS = {
+    "counts": (
+        "SL is more biased than with counted classes of the batch",
+        "Counted classes of the batch lift the tail",
+    ),
+    "adjusted": ("SL is more biased than with adjusted logits", "Adjusted logits lift the tail"),
+    "clip": ("SL is more biased than CLIP", "CLIP's tail is better than SL's"),
 }
 
 
 def get_config(arg: str = ""):
     arguments.read_only(arg)
     claims = {}
-    for kind, name in LESS_BIASED.items():
-        comparison = {kind: (f"SL is more biased than {name}", "sl", kind)}
-        claims |= studies.claims_on(("odds_acc", "slope_pred"), comparison)
-        claims |= studies.claims_on(
-            ("tail",), {kind: (f"The tail is better {'by' * (kind == 'clip')} {name}", kind, "sl")}
-        )
-    return studies.study("Long-tailed glyphs (ratio 100)", runs(), claims, seeds=2, counterbalanced=True)
+    for kind, (bias, tail) in CLAIMS.items():
+        claims |= studies.claims_on(("odds_acc", "slope_pred"), {kind: (bias, "sl", kind)})
+        claims |= studies.claims_on(("tail",), {kind: (tail, kind, "sl")})
+    study = studies.equal_training("Long-tailed glyphs (ratio 100)", GLYPHS, runs(), claims, seeds=2)
+    for config in study.runs.values():
+        config.eval.every_epochs = 3
+    return study
 
 
 def runs() -> dict[str, ConfigDict]:
-    data = "data=glyphs_lt,size=16"
+    data = f"data={GLYPHS['preset']}"
     kinds = {
         "sl": load_config(f"sup:{data}"),
         "counts": load_config(f"sup:{data},vocabulary=1"),
@@ -47,8 +49,5 @@ def runs() -> dict[str, ConfigDict]:
     kinds["counts"].loss.count_in_batch = True
     kinds["clip"].model.text.context_length = 8  # enough for names, and fast
     for config in kinds.values():
-        config.optimizer = studies.adamw("glyphs_lt", LEARNING_RATE)
-        config.total_epochs = EPOCHS
-        config.eval.every_epochs = 2
-        config.data.drop_last = True
+        config.optimizer = studies.adamw(GLYPHS["preset"], GLYPHS["learning_rate"])
     return kinds
