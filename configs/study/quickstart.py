@@ -1,4 +1,4 @@
-"""What makes CLIP less biased than a classifier, on long-tailed glyphs of 16 pixels, in four to five minutes on two CPU cores:
+"""What makes CLIP less biased than a classifier, on long-tailed glyphs of 16 pixels, in five minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
@@ -14,24 +14,24 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
-GLYPHS = studies.LONG_TAILED["glyphs"]
-# By the less biased kind of runs: the claim on bias and that on the tail.
+# Shorter than the other studies on glyphs, and with a seed of its own.
+GLYPHS = studies.LONG_TAILED["glyphs"] | dict(epochs=9, first_seed=12)
+# By key: the text, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = {
-    "counts": (
-        "SL is more biased than with counted classes of the batch",
-        "Counted classes of the batch lift the tail",
-    ),
-    "adjusted": ("SL is more biased than with adjusted logits", "Adjusted logits lift the tail"),
-    "clip": ("SL is more biased than CLIP", "CLIP's tail is better than SL's"),
+    "counts": ("SL is more biased than with counted classes of the batch", studies.SLOPES, "sl", "counts"),
+    "counts_lift": ("Counted classes of the batch lift the tail", ("tail",), "counts", "sl"),
+    "adjusted": ("SL is more biased than with adjusted logits", studies.SLOPES, "sl", "adjusted"),
+    "adjusted_lift": ("Adjusted logits lift the tail", ("tail",), "adjusted", "sl"),
+    # CLIP is less accurate than SL here, so its tail depends on more than its bias.
+    "clip": ("SL is more biased than CLIP", studies.SLOPES, "sl", "clip"),
 }
 
 
 def get_config(arg: str = ""):
     arguments.read_only(arg)
     claims = {}
-    for kind, (bias, tail) in CLAIMS.items():
-        claims |= studies.claims_on(("odds_acc", "slope_pred"), {kind: (bias, "sl", kind)})
-        claims |= studies.claims_on(("tail",), {kind: (tail, kind, "sl")})
+    for key, (text, statistics, higher, lower) in CLAIMS.items():
+        claims |= studies.claims_on(statistics, {key: (text, higher, lower)})
     study = studies.equal_training("Long-tailed glyphs (ratio 100)", GLYPHS, runs(), claims, seeds=2)
     for config in study.runs.values():
         config.eval.every_epochs = 3

@@ -17,8 +17,8 @@ from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results import tables
 from cliptail_jax.results.claims import ClaimResult, correct_for_number
-from cliptail_jax.results.layout import Column
-from cliptail_jax.results.tables import claim_table
+from cliptail_jax.results.layout import Column, markdown
+from cliptail_jax.results.tables import claim_table, repeated_table
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.tables import format_number
 from cliptail_jax.study.pictures import draw_path, draw_runs
@@ -313,6 +313,22 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
 
 
 SHOWN = {"odds_acc": ".2f", "f50": ",.1f", "slope_pred": ".2f"}
+
+
+def test_claims_that_are_tested_under_several_recipes_have_a_row_with_their_agreement():
+    def tested(text, value, **more):
+        interval = Estimate(value, value - 1.0, value + 1.0)
+        return ClaimResult(text, "odds_acc", "a", "b", 0.2, difference=interval, **more)
+
+    claims = [tested("more biased", value) for value in (2.0, 0.5, -0.5, -3.0, 1.5)]
+    claims += [tested("as biased", value, equal=True) for value in (0.0, 4.0)] + [tested("once", 2.0)]
+    claims.append(ClaimResult("more biased", "odds_acc", "a", "b", obstacle="not trained"))
+    assert markdown(repeated_table(claims)) == [
+        "| claim under several recipes | recipes | claimed sign | supported | no effect | inconclusive | contradicted | differences |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| more biased (odds_acc) | 5 | 60% | 40% | 0% | 40% | 20% | 0.50 [-3.00, 2.00] |",
+        "| as biased (odds_acc) | 2 | – | 0% | 0% | 50% | 50% | 2.00 [0.00, 4.00] |",
+    ]
 
 
 def test_a_verdict_that_does_not_hold_with_all_others_is_marked():

@@ -17,7 +17,7 @@ from cliptail_jax.study.run import matching
 from configs.study import quickstart
 
 COMMAND = "cliptail study mine.py --workdir=runs/q '--config.title=a b'"
-NAMES = ["seed_4/sl", "seed_4_mirrored/sl"]
+NAMES = ["seed_8/sl", "seed_8_mirrored/sl"]
 
 # sbatch runs the job at once, with srun as SLURM has it, and notes its options.
 SBATCH = """#!/bin/bash
@@ -49,7 +49,7 @@ def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
     program.main(study, Path("runs/q"))
     *commands, report = capsys.readouterr().out.splitlines()
     directories = list(typed_study(study).queue)
-    assert directories[:2] == NAMES and len(directories) == 6
+    assert directories[:2] == NAMES and len(directories) == 8
     assert commands == [f"{COMMAND} --only={name}" for name in directories] and report == f"{COMMAND} --report"
 
 
