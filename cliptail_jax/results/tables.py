@@ -154,7 +154,9 @@ def claim_table(claims: Sequence[ClaimResult]) -> Table:
 
 REPEATED_COLUMNS = [
     Column("recipes", "recipes", "the number of recipes under which the claim was tested", "d",
-           lambda claims: cell(len(claims), "d")),
+           lambda claims: cell(len(tested(claims)), "d")),
+    Column("not_tested", "not tested", "the number of recipes for which it could not be tested, as a run failed", "d",
+           lambda claims: cell(len(claims) - len(tested(claims)) or None, "d")),
     Column("sign", "claimed sign", "the share of them in which the difference has the claimed sign", ".0%",
            lambda claims: Cell(UNDEFINED) if claims[0].equal else share(claims, lambda claim: claim.difference.value > 0)),
     *(Column(verdict, verdict, "", ".0%", lambda claims, verdict=verdict: share(claims, lambda c: c.verdict == verdict))
@@ -164,21 +166,26 @@ REPEATED_COLUMNS = [
 ]  # fmt: skip
 
 
+def tested(claims: Sequence[ClaimResult]) -> list[ClaimResult]:
+    return [claim for claim in claims if claim.difference]
+
+
 def share(claims: Sequence[ClaimResult], has: Callable[[ClaimResult], bool]) -> Cell:
-    return cell(sum(map(has, claims)) / len(claims), ".0%")
+    """The share of the tested claims; undefined without any."""
+    found = [has(claim) for claim in tested(claims)]
+    return cell(mean_of(found), ".0%")
 
 
 def range_of(claims: Sequence[ClaimResult]) -> Cell:
-    values = [claim.difference.value for claim in claims]
+    values = [claim.difference.value for claim in tested(claims)] or [math.nan]
     return cell(statistics.median(values), format_of(claims[0].statistic), (min(values), max(values)))
 
 
 def repeated_table(claims: Iterable[ClaimResult]) -> Table:
-    """A row for each claim that is tested under several recipes: those of the same text and statistic."""
+    """A row for each claim that a study tests under several recipes: those of the same text and statistic."""
     found: dict[tuple[str, str], list[ClaimResult]] = {}
     for claim in claims:
-        if claim.difference:
-            found.setdefault((claim.text, claim.measured), []).append(claim)
+        found.setdefault((claim.text, claim.measured), []).append(claim)
     rows = [
         Row(text, {column.key: column.value(same) for column in REPEATED_COLUMNS}, details=[measured])
         for (text, measured), same in found.items()
