@@ -264,7 +264,9 @@ def test_a_table_and_a_claim_on_a_number_have_the_same_interval(two_seeds):
 def test_differences_on_the_page_have_the_intervals_of_claims(two_seeds, two_seeds_directory):
     kinds = page_comparison([read_directory(two_seeds_directory)]).kinds
     title = MEASURES["odds_acc"].title
-    (row,) = [row for row in differences([kind for kind in kinds if kind.name in "abcd"]) if row[:3] == ["a", "b", title]]
+    (row,) = [
+        row for row in differences([kind for kind in kinds if kind.name in "abcd"]) if row[:3] == ["a", "b", title]
+    ]
     np.testing.assert_allclose(row[3:], evaluated(two_seeds, "a", "b").difference[:3])
     np.testing.assert_allclose(kinds[0].bias["odds_acc"], groups_of(two_seeds)["a"].bias["odds_acc"])
 
