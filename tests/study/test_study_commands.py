@@ -17,7 +17,7 @@ from cliptail_jax.study.run import matching
 from configs.study import quickstart
 
 COMMAND = "cliptail study mine.py --workdir=runs/q '--config.title=a b'"
-NAMES = ["seed_8/sl", "seed_8_mirrored/sl"]
+NAMES = ["seed_12/sl", "seed_12_mirrored/sl"]
 
 # sbatch runs the job at once, with srun as SLURM has it, and notes its options.
 SBATCH = """#!/bin/bash
