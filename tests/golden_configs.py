@@ -31,6 +31,7 @@ STUDIES = (
     "dino_cifar100_lt",
     "doses",
     "mechanism",
+    "mechanism:data=glyphs_16",
     "mechanism:data=cifar100",
     "optimizers",
     "noise",

@@ -119,7 +119,9 @@ def test_the_finding_is_trained_reported_and_drawn(executed):
     assert len(report["claims"]) == 9
     shown = outputs(notebook, "report")["text/markdown"]
     images = sum(read_frequency(workdir / "seed_12/sl/class_frequency.tsv")[1])
-    assert all(f"| {name} (at chance) | {images} |" in shown for name in report["runs"]["seed_12"]) and "![" not in shown
+    assert (
+        all(f"| {name} (at chance) | {images} |" in shown for name in report["runs"]["seed_12"]) and "![" not in shown
+    )
     corr_acc = report["runs"]["seed_12"]["sl"]["corr_acc"]
     assert f"corr_acc {float('nan') if corr_acc is None else corr_acc:.2f}" in outputs(notebook, "files")["stdout"]
     assert outputs(notebook, "rarest")["text/markdown"].count("\n") == 7

@@ -63,7 +63,7 @@ def get_config(arg: str = ""):
             claims[f"{kind}_{key}"] = studies.claim(*of_runs, equal=key in EQUAL)
     text = "A tenth of uniform noise adds more to CLIP's bias than to SL's"
     claims["fragile"] = studies.claim(text, "odds_acc", "clip_uniform_10", "clip", minus=("sl_uniform_10", "sl"))
-    return studies.equal_training(f"Noise on long-tailed {data}", source, runs, claims, seeds=4)
+    return studies.equal_training(f"Noise on long-tailed {source['name']}", source, runs, claims, seeds=4)
 
 
 def run_on(source: Mapping[str, Any], kind: str, share: float = 0.0, sampling: str = UNIFORM) -> ConfigDict:

@@ -15,7 +15,7 @@ from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
 # Shorter than the other studies on glyphs, and with a seed of its own.
-GLYPHS = studies.LONG_TAILED["glyphs"] | dict(epochs=9, first_seed=12)
+GLYPHS = studies.LONG_TAILED["glyphs_16"] | dict(epochs=9, first_seed=12)
 # By key: the text, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = {
     "counts": ("SL is more biased than with counted classes of the batch", studies.SLOPES, "sl", "counts"),

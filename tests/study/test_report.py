@@ -58,7 +58,9 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
 
     verdicts = ["supported", "supported", "contradicted", "inconclusive", "no effect", "supported", "inconclusive"]
     assert [c["verdict"] for c in report["claims"]] == verdicts
-    for verdict, line in zip(verdicts, [line for line in text.splitlines() if "One leans" in line and "**" in line], strict=True):
+    for verdict, line in zip(
+        verdicts, [line for line in text.splitlines() if "One leans" in line and "**" in line], strict=True
+    ):
         assert line.endswith(f"| **{verdict}** | {verdict} |")
     first = report["claims"][0]["difference"]
     assert 0 < first["low"] <= first["value"] <= first["high"]
