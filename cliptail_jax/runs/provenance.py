@@ -16,7 +16,7 @@ from cliptail_jax.commands import is_installed_command
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 # No word with a value follows these flags.
-BOOLEAN = ("--report", "--noreport", "--with_published", "--until_decided", "--until-decided")
+BOOLEAN = ("--report", "--noreport", "--with_published", "--with-published", "--until_decided", "--until-decided")
 CLONE = Path(__file__).parents[2]
 
 
