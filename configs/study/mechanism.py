@@ -6,7 +6,7 @@
         --config.data_dir=DIR
 
 Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 2 to 4 hours (DIR as in
-configs/study/cifar100_lt.py). With 16 pixels instead of 32, a run has 12 epochs instead of 7 and takes as long. The latter are compared with the results on glyphs in configs/study/results, or with those
+configs/study/cifar100_lt.py). With 16 pixels instead of 32, a run has 12 epochs instead of 7 and takes as long; there are two pairs. The latter are compared with the results on glyphs in configs/study/results, or with those
 of `--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except
 for `sl_linear`, `sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's
 accuracy. SL by AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the
@@ -28,7 +28,7 @@ from cliptail_jax.experiments import arguments, studies
 # By data source: captions, and the number of runs of each kind.
 DATA = {
     "glyphs": dict(captions="a+cname+tags", seeds=8),
-    "glyphs_16": dict(captions="a+cname+tags", seeds=8),
+    "glyphs_16": dict(captions="a+cname+tags", seeds=4),
     "cifar100": dict(captions="a+cname+kind_of", seeds=4),
 }
 SL_LEARNING_RATE = 1e-2  # of `sl_best`
