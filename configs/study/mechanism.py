@@ -5,9 +5,10 @@
     python -m cliptail_jax.study --config=configs/study/mechanism.py:data=cifar100 --workdir=runs/mechanism_cifar100 \\
         --config.data_dir=DIR
 
-Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, and two on CIFAR-100-LT 2 to 4 hours (DIR as in
-configs/study/cifar100_lt.py). With 16 pixels instead of 32, a run has 12 epochs instead of 7 and takes as long; there are two pairs. The latter are compared with the results on glyphs in configs/study/results, or with those
-of `--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except
+Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, two with 16 pixels instead of 32 and 12 epochs
+instead of 7 take one, and two on CIFAR-100-LT 2 to 4 hours (DIR as in configs/study/cifar100_lt.py). The latter are
+compared with the results on glyphs in configs/study/results, or with those of
+`--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except
 for `sl_linear`, `sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's
 accuracy. SL by AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the
 results and what you may conclude.

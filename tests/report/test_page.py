@@ -219,7 +219,7 @@ def test_a_page_on_a_published_study_is_that_of_its_directory(study_directory, r
 def test_a_page_on_published_results_that_cannot_be_written_is_one_line(study_directory, results, capsys):
     write_archive(study_directory, results / "made.tar.xz")
     write_json(results / "old.json", {})
-    Path("made.html").write_text("mine")
+    Path("made.html").write_text("mine", encoding="utf-8")
     for arguments, message in [
         ([], "the page is on a directory or a published study: give --workdir=DIR or a NAME"),
         (["made", f"--workdir={study_directory}"], "the page is on a directory or a published study: give"),
@@ -231,7 +231,7 @@ def test_a_page_on_published_results_that_cannot_be_written_is_one_line(study_di
         assert main(arguments) == 2
         error = capsys.readouterr().err
         assert message in error and error.startswith("error: ") and error.count("\n") == 1
-    assert Path("made.html").read_text() == "mine"
+    assert Path("made.html").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_page_on_some_of_the_runs_has_these_and_the_claims_on_them(study_directory, tmp_path):
