@@ -142,7 +142,7 @@ def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(cloud):
     assert start.startswith(f"--command=bash cliptail_jax/scripts/launch/host.sh start tpu {study} --only=seed_")
     assert "# on each of the slices pool-1 pool-2, as here on the first" in lines
     *others, report = [line for line in lines if line.startswith(f"#   {study}")]
-    assert len(others) == 5 and all("--only=seed_" in line for line in others) and report == f"#   {study} --report"
+    assert len(others) == 7 and all("--only=seed_" in line for line in others) and report == f"#   {study} --report"
 
 
 def test_the_studys_own_mistakes_are_found_before_a_slice_is_requested(cloud, tmp_path):
