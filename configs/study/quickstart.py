@@ -1,4 +1,4 @@
-"""What makes CLIP less biased than a classifier, on long-tailed glyphs of 16 pixels, in five minutes on two CPU cores:
+"""What makes CLIP less biased than a classifier, on long-tailed glyphs of 16 pixels, in five to seven minutes on two CPU cores:
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
