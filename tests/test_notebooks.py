@@ -116,7 +116,7 @@ def test_the_finding_is_trained_reported_and_drawn(executed):
     report = json.loads((workdir / "report.json").read_text())
     assert list(report["runs"]) == ["seed_12", "seed_12_mirrored"] and not report["failures"]
     assert list(report["runs"]["seed_12"]) == ["sl", "counts", "adjusted", "clip"]
-    assert len(report["claims"]) == 9
+    assert len(report["claims"]) == 11
     shown = outputs(notebook, "report")["text/markdown"]
     images = sum(read_frequency(workdir / "seed_12/sl/class_frequency.tsv")[1])
     assert (
