@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.metrics.measures import format_of
 from cliptail_jax.results.claims import ClaimResult, read_claims
-from cliptail_jax.runs.tables import format_interval, markdown_table
+from cliptail_jax.results.tables import difference_of
+from cliptail_jax.runs.tables import markdown_table
 
 GENERATIONS = {"all": "", "AVX2": "--xla_cpu_max_isa=AVX2", "SSE4_2": "--xla_cpu_max_isa=SSE4_2"}
 
@@ -34,9 +34,8 @@ def cell(claim: ClaimResult) -> str:
     """The difference, its verdict and, where that is another one, the verdict when corrected."""
     if claim.difference is None:
         return claim.verdict
-    value, low, high, *_ = claim.difference
     verdicts = claim.verdict + f" (corrected: {claim.corrected})" * (claim.corrected != claim.verdict)
-    return f"{format_interval(value, (low, high), format_of(claim.statistic))} {verdicts}"
+    return f"{difference_of(claim).text} {verdicts}"
 
 
 @command_line
