@@ -22,6 +22,11 @@ def as_started(text: str) -> str:
     return MODULE.sub(lambda command: " ".join(["cliptail", *filter(None, command.groups())]), text)
 
 
+def with_underscores(flag: str) -> str:
+    """The name of a flag as absl has it, '--max_pairs' for '--max-pairs'."""
+    return re.sub("(?<!^)(?<!^-)-", "_", flag)
+
+
 def docstring(file: Path) -> str:
     """The docstring of a Python file, which is not imported."""
     return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""

@@ -12,7 +12,7 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.commands import as_started, docstring
+from cliptail_jax.commands import as_started, docstring, with_underscores
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
 from cliptail_jax.errors import UserError, command_line, exit_on_broken_pipe, exit_status, is_shared_memory_gone
@@ -53,7 +53,7 @@ def run_with_config(
     """
 
     def parse(argv: list[str]) -> list[str]:
-        argv = with_config_flag(with_underscores(argv))
+        argv = with_config_flag(with_flag_names(argv))
         known = config_values(argv)
         try:
             rest = flags.FLAGS(with_config_path(argv))
@@ -141,12 +141,12 @@ def describe_config_file(file: Path) -> str:
     return f"{text}\n\n{shared[1]}:\n\n{docstring(PACKAGE.parent / shared[1])}" if shared else text
 
 
-def with_underscores(argv: Sequence[str]) -> list[str]:
+def with_flag_names(argv: Sequence[str]) -> list[str]:
     """The arguments, with --max_pairs=8 for --max-pairs=8, as other programs write flags."""
-    spelt = [re.sub("(?<!^)(?<!^-)-", "_", argument.partition("=")[0]) for argument in argv]
+    parts = [argument.partition("=") for argument in argv]
     return [
-        argument.replace(argument.partition("=")[0], name, 1) if name.lstrip("-") in flags.FLAGS else argument
-        for argument, name in zip(argv, spelt)
+        with_underscores(name) + equals + value if with_underscores(name).lstrip("-") in flags.FLAGS else argument
+        for argument, (name, equals, value) in zip(argv, parts)
     ]
 
 

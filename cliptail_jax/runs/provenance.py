@@ -12,11 +12,11 @@ from typing import Any
 
 import jax
 
-from cliptail_jax.commands import is_installed_command
+from cliptail_jax.commands import is_installed_command, with_underscores
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 # No word with a value follows these flags.
-BOOLEAN = ("--report", "--noreport", "--with_published", "--with-published", "--until_decided", "--until-decided")
+BOOLEAN = ("--report", "--noreport", "--with_published", "--until_decided")
 CLONE = Path(__file__).parents[2]
 
 
@@ -61,10 +61,11 @@ def command() -> str:
 
 
 def without_flags(line: str, names: Collection[str]) -> str:
-    """A command line without flags of these names, as '--only', and their values."""
+    """A command line without flags of these names, as '--only' or '--max_pairs' for either spelling, and their values."""
     kept, words = [], iter(shlex.split(line))
     for word in words:
         flag, equals, _ = word.partition("=")
+        flag = with_underscores(flag)
         if flag not in names:
             kept.append(word)
         elif not equals and flag not in BOOLEAN:

@@ -12,7 +12,7 @@ from cliptail_jax.runs.provenance import without_flags
 
 # Flags that a command has for the whole study alone.
 NOT_OF_PARTS = "--launch --sbatch --runner --scheduler --budget --only --report --noreport".split()
-NOT_OF_PARTS += "--until_decided --until-decided --max_pairs --max-pairs".split()  # which the directory remembers
+NOT_OF_PARTS += ["--until_decided", "--max_pairs"]  # which the directory remembers
 COMMANDS = "commands.txt"
 # A job that SIGTERM has ended has saved, and goes back into the queue.
 REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"

@@ -15,7 +15,7 @@ from cliptail_jax.config.program import (
     flag_error,
     with_config_flag,
     with_config_path,
-    with_underscores,
+    with_flag_names,
 )
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.datasets.known_sources import PRESETS
@@ -265,6 +265,6 @@ def test_flags_may_have_hyphens_for_underscores(monkeypatch):
         "--mem-per-cpu=1",
         "--config.a-b=1",
     ]
-    assert with_underscores(given) == [
+    assert with_flag_names(given) == [
         "my-study", "--max_pairs=8", "--until_decided", "-max_pairs=a-b", "--sbatch", "--mem-per-cpu=1", "--config.a-b=1"
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import files_below, load_arrays, read_json, write_json
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.results.archive import unpack, write_archive
+from cliptail_jax.results.archive import portable, unpack, write_archive
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.study import read_study, write_study
 from cliptail_jax.results.testing import evaluate_claims
@@ -250,3 +250,11 @@ def test_trained_runs_are_published_and_continued_without_their_checkpoints(glyp
     first, more = (json.loads((tmp_path / name / "report.json").read_text())["runs"] for name in ("study", "more"))
     assert list(more) == ["seed_0", "seed_1"] and more["seed_0"] == first["seed_0"]
     assert not (tmp_path / "more/seed_0/a/checkpoints").exists() and (tmp_path / "more/seed_1/a/checkpoints").exists()
+
+
+def test_the_published_command_has_no_flag_or_path_of_the_first_call():
+    for spelt in ("--with_published", "--with-published"):
+        command = (
+            f"cliptail study mechanism {spelt} --config.seeds=12 --config.data_dir=/data/tfds --workdir=/runs/mine"
+        )
+        assert portable(command, "mechanism") == "cliptail study mechanism --config.seeds=12 --workdir=runs/mechanism"
