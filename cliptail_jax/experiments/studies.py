@@ -82,6 +82,23 @@ def adamw(preset: str, learning_rate: float) -> ConfigDict:
     return optimizer
 
 
+def from_sl_to_clip(preset: str, learning_rate: float) -> dict[str, ConfigDict]:
+    """SL, the two steps by which its softmax becomes CLIP's, adjusted logits, and CLIP on class names, all by CLIP's optimizer."""
+    data = f"data={preset}"
+    runs = {
+        "sl": load_config(f"sup:{data}"),
+        "batch": load_config(f"sup:{data},vocabulary=1"),
+        "counts": load_config(f"sup:{data},vocabulary=1"),
+        "adjusted": load_config(f"sup:{data},logit_adjustment=1"),
+        "clip": load_config(f"clip:{data}"),
+    }
+    runs["counts"].loss.count_in_batch = True
+    runs["clip"].model.text.context_length = 8  # enough for names, and fast
+    for config in runs.values():
+        config.optimizer = adamw(preset, learning_rate)
+    return runs
+
+
 def study(
     title: str, runs: Mapping[str, ConfigDict], claims: Mapping[str, Mapping], first_seed: int = FIRST_SEED, **more: Any
 ) -> ConfigDict:

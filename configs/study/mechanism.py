@@ -96,26 +96,26 @@ def claims_across(glyphs: FieldReference) -> dict[str, studies.ClaimFields]:
 
 def runs_on(source: Mapping) -> dict[str, ConfigDict]:
     preset, late = f"data={source['preset']}", source["epochs"] * 2 // 3
+    same = studies.from_sl_to_clip(source["preset"], source["learning_rate"])
     runs = {
         "sl_linear": load_config(f"sup:{preset}"),
         "sl": load_config(f"sup:{preset}"),
-        "sl_adamw": load_config(f"sup:{preset}"),
-        "batch": load_config(f"sup:{preset},vocabulary=1"),
-        "counts": load_config(f"sup:{preset},vocabulary=1"),
+        "sl_adamw": same["sl"],
+        "batch": same["batch"],
+        "counts": same["counts"],
         "names": load_config(f"clip:{preset}"),
-        "clip": load_config(f"clip:{preset}"),
+        "clip": same["clip"],
         "clip_captions": load_config(f"clip:{preset},captions={source['captions']}"),
         "sigmoid": load_config(f"clip:{preset},loss=sigmoid"),
         "bag_of_words": load_config(f"clip:{preset},loss=words"),
         "clip_distinct": load_config(f"clip:{preset},batch_composition=distinct"),
-        "adjusted": load_config(f"sup:{preset},logit_adjustment=1"),
+        "adjusted": same["adjusted"],
         "ldam": load_config(f"sup:{preset},margin=0.3,class_weights=0.9999,reweight_from={late}"),
         "sl_best": load_config(f"sup:{preset}"),
         "balanced": load_config(f"sup:{preset}"),
     }
     runs["sl_linear"].head.kind = "linear"
     runs["balanced"].data.balanced_sampling = True
-    runs["counts"].loss.count_in_batch = True
     runs["names"].contrastive.text_to_image = False
     for name, config in runs.items():
         if name not in ("sl_linear", "sl"):

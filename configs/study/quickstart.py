@@ -9,9 +9,6 @@ Expected: with ten times as many images, a class gains most accuracy and predict
 neither of which needs text, bring it to about CLIP's bias.
 """
 
-from ml_collections import ConfigDict
-
-from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
 # Shorter than the other studies on glyphs, and with a seed of its own.
@@ -32,22 +29,9 @@ def get_config(arg: str = ""):
     claims = {}
     for key, (text, statistics, higher, lower) in CLAIMS.items():
         claims |= studies.claims_on(statistics, {key: (text, higher, lower)})
-    study = studies.equal_training("Long-tailed glyphs (ratio 100)", GLYPHS, runs(), claims, seeds=2)
+    kinds = studies.from_sl_to_clip(GLYPHS["preset"], GLYPHS["learning_rate"])
+    runs = {name: kinds[name] for name in ("sl", "counts", "adjusted", "clip")}
+    study = studies.equal_training("Long-tailed glyphs (ratio 100)", GLYPHS, runs, claims, seeds=2)
     for config in study.runs.values():
         config.eval.every_epochs = 3
     return study
-
-
-def runs() -> dict[str, ConfigDict]:
-    data = f"data={GLYPHS['preset']}"
-    kinds = {
-        "sl": load_config(f"sup:{data}"),
-        "counts": load_config(f"sup:{data},vocabulary=1"),
-        "adjusted": load_config(f"sup:{data},logit_adjustment=1"),
-        "clip": load_config(f"clip:{data}"),
-    }
-    kinds["counts"].loss.count_in_batch = True
-    kinds["clip"].model.text.context_length = 8  # enough for names, and fast
-    for config in kinds.values():
-        config.optimizer = studies.adamw(GLYPHS["preset"], GLYPHS["learning_rate"])
-    return kinds

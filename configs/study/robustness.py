@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
 WIDTHS, EPOCHS, BATCHES = (8, 24), (6, 12), (64, 256)
@@ -62,16 +61,15 @@ CENTRE = Cell(3e-3, 16, 12, 128)
 def get_config(arg: str = ""):
     given = arguments.read_only(arg, "tune")
     if arguments.choice(given, "tune", ("no", "yes")) == "yes":
-        runs = {
-            f"{arm}-{named(rate)}": trained(arm, CENTRE._replace(rate=rate)) for arm in ARMS for rate in (*RATES, 3e-2)
-        }
+        by_rate = {rate: trained(CENTRE._replace(rate=rate)) for rate in (*RATES, 3e-2)}
+        runs = {f"{arm}-{named(rate)}": by_rate[rate][arm] for arm in ARMS for rate in by_rate}
         return studies.study("Learning rates of SL and CLIP", runs, {}, first_seed=TUNING_SEED)
-    runs = {f"{arm}-{cell}": trained(arm, cell) for cell in CELLS for arm in ARMS}
+    runs = {f"{arm}-{cell}": config for cell in CELLS for arm, config in trained(cell).items()}
     claims = {}
     for cell in CELLS:
         claims |= claims_in(str(cell))
     if BEST:
-        runs |= {f"{arm}-best": trained(arm, CENTRE._replace(rate=BEST[arm])) for arm in ARMS}
+        runs |= {f"{arm}-best": trained(CENTRE._replace(rate=rate))[arm] for arm, rate in BEST.items()}
         claims |= claims_in("best", " at its best learning rate")
     return studies.study(
         "SL and CLIP under 24 recipes", runs, claims | same_at_both_widths(), seeds=2, counterbalanced=True
@@ -105,21 +103,11 @@ def same_at_both_widths() -> dict[str, studies.ClaimFields]:
     return claims
 
 
-def trained(arm: str, cell: Cell) -> ConfigDict:
-    """An arm with the recipe of a cell."""
-    data = f"data=glyphs_lt,size=16,batch_size={cell.batch}"
-    config = load_config({
-        "sl": f"sup:{data}",
-        "batch": f"sup:{data},vocabulary=1",
-        "counts": f"sup:{data},vocabulary=1",
-        "adjusted": f"sup:{data},logit_adjustment=1",
-        "clip": f"clip:{data}",
-    }[arm])  # fmt: skip
-    config.loss.count_in_batch = arm == "counts"
-    config.optimizer = studies.adamw("glyphs_lt", cell.rate)
-    config.total_epochs = config.eval.every_epochs = cell.epochs
-    config.model.image.width = cell.width
-    config.data.drop_last = True
-    if arm == "clip":
-        config.model.text.context_length = 8  # enough for names, and fast
-    return config
+def trained(cell: Cell) -> dict[str, ConfigDict]:
+    """The arms with the recipe of a cell."""
+    arms = studies.from_sl_to_clip(f"glyphs_lt,size=16,batch_size={cell.batch}", cell.rate)
+    for config in arms.values():
+        config.total_epochs = config.eval.every_epochs = cell.epochs
+        config.model.image.width = cell.width
+        config.data.drop_last = True
+    return arms
