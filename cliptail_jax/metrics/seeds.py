@@ -69,26 +69,27 @@ def pooled_variance(kinds: Mapping[str, SeedVariance], weights: Mapping[str, flo
         τ_k = (PRIOR_DEGREES Σ d_j s_j / Σ d_j + d_k s_k) / (PRIOR_DEGREES + d_k),   V_seeds = Σ w_k² τ_k = Σ g_j s_j.
 
     The degrees of freedom of this sum are (Σ g_j s_j)² / Σ (g_j s_j)² / d_j by Satterthwaite (1946), with τ_j for the
-    variances s_j in the denominator. They count that kinds share their mean, and that differences share a run.
+    variances s_j in the denominator. They count that kinds share their mean, and that differences share a run. A kind with
+    a weight of which a single seed is known has no s_k, but the mean over kinds, and so has its V_both.
 
     Args:
         kinds: `seed_variance` of the statistic of each kind.
         weights: of the kinds in the difference: 1 and −1, or of (a − b) − (b − c) 1, −2 and 1.
 
     Returns:
-        None if there are fewer than two kinds, or if one with a weight is not among them.
+        None if there are fewer than two kinds.
     """
-    if len(kinds) < 2 or not weights.keys() <= kinds.keys():
+    if len(kinds) < 2:
         return None
     own, both, degrees = np.array([kinds[name] for name in sorted(kinds)]).T
     squares = np.array([weights.get(name, 0.0) for name in sorted(kinds)]) ** 2
-    shared = PRIOR_DEGREES / (PRIOR_DEGREES + degrees)
-    moderated = shared * np.average(own, weights=degrees) + (1 - shared) * own
-    of_own = squares * (1 - shared) + np.sum(squares * shared) * degrees / degrees.sum()
-    of_seeds, uncertain = np.sum(squares * moderated), np.sum((of_own * moderated) ** 2 / degrees)
-    return SeedVariance(
-        float(of_seeds), float(np.sum(squares * both)), float(of_seeds**2 / uncertain) if uncertain else np.inf
-    )
+    unknown = sum(weight**2 for name, weight in weights.items() if name not in kinds)
+    shared, mean = PRIOR_DEGREES / (PRIOR_DEGREES + degrees), np.average(own, weights=degrees)
+    moderated = shared * mean + (1 - shared) * own
+    of_own = squares * (1 - shared) + (np.sum(squares * shared) + unknown) * degrees / degrees.sum()
+    of_seeds, uncertain = np.sum(squares * moderated) + unknown * mean, np.sum((of_own * moderated) ** 2 / degrees)
+    of_both = np.sum(squares * both) + unknown * np.average(both, weights=degrees)
+    return SeedVariance(float(of_seeds), float(of_both), float(of_seeds**2 / uncertain) if uncertain else np.inf)
 
 
 def mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None = None) -> Estimate:

@@ -37,7 +37,8 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates):
                 of_study = {name: of for name, of in variances[measure.key].items() if name in study}
-                pooled = pooled_variance(of_study, {a: 1, b: -1}) if len(found) > 1 else None
+                at_chance = one.chance_note() or other.chance_note()
+                pooled = None if at_chance else pooled_variance(of_study, {a: 1, b: -1})
                 rows.append([a, b, measure.title, *mean_over_seeds(found, pooled)[:3]])
     return rows
 

@@ -95,6 +95,8 @@ class ClaimResult(Claim):
         corrected: the verdict after the correction for the number of claims, by `correct_for_number`.
         change: the change of the claim after the first run, if any.
         look: the look at which it was tested, in a study that adds pairs until claims are decided.
+        covers_seeds: whether the interval of the difference covers other seeds, too.
+        borrowed: the published results that the variance between seeds is from; "" if it is from this study.
     """
 
     by_seed: Sequence[tuple[float, float]] = ()
@@ -104,6 +106,8 @@ class ClaimResult(Claim):
     corrected: str = ""
     change: Change = Change()
     look: Look | None = None
+    covers_seeds: bool = False
+    borrowed: str = ""
 
     @property
     def verdict(self) -> str:
@@ -163,6 +167,9 @@ def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
     }
 
 
+NEW_FIELDS = ("look", "covers_seeds", "borrowed")  # which results of earlier versions lack
+
+
 class Report(TypedDict):
     """The claims in report.json."""
 
@@ -171,10 +178,10 @@ class Report(TypedDict):
 
 def read_claims(report: Path) -> dict[str, ClaimResult]:
     """The tests of claims in a study's report.json, by key. Raises UserError if it is damaged or from another program."""
-    known = [field.name for field in dataclasses.fields(ClaimResult)]
+    known = dataclasses.fields(ClaimResult)
     try:
-        claims = {  # earlier versions had no looks
-            c["key"]: {name: c.get(name) if name == "look" else c[name] for name in known}
+        claims = {
+            c["key"]: {f.name: c.get(f.name, f.default) if f.name in NEW_FIELDS else c[f.name] for f in known}
             for c in read_json(report, Report)["claims"]
         }
     except KeyError as missing:
@@ -214,17 +221,28 @@ def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     return [dataclasses.replace(result, corrected=verdicts.get(i, result.verdict)) for i, result in enumerate(results)]
 
 
-def one_replicate_note(claims: Iterable[ClaimResult]) -> list[str]:
-    """A note if claims are tested on one seed or pair, whose intervals leave out how much repeated trainings differ."""
-    numbers = [len(claim.by_seed) for claim in claims if claim.difference]
-    if 1 not in numbers:
-        return []
-    which = "" if set(numbers) == {1} else f" of {numbers.count(1)} of the {len(numbers)} tested claims"
-    return [
-        f"The intervals{which} come from one seed or pair, and cover the choice of classes or queries, but not how much "
-        "repeated trainings differ: another seed, or another processor, which rounds differently, can change a verdict. "
-        "Several seeds or pairs cover both."
-    ]
+def one_replicate_notes(claims: Iterable[ClaimResult]) -> list[str]:
+    """Notes on claims that are tested on one seed or pair: whether their intervals include how much repeated trainings differ."""
+    tested = [claim for claim in claims if claim.difference]
+    single = [claim for claim in tested if len(claim.by_seed) == 1]
+    notes = []
+    if bare := [claim for claim in single if not claim.covers_seeds]:
+        notes.append(
+            f"The intervals{number_of(bare, tested)} come from one seed or pair, and cover the choice of classes or queries, but "
+            "not how much repeated trainings differ: another seed, or another processor, which rounds differently, can change a "
+            "verdict. Several seeds or pairs cover both."
+        )
+    for origin in dict.fromkeys(claim.borrowed for claim in single if claim.covers_seeds):
+        found = [claim for claim in single if claim.covers_seeds and claim.borrowed == origin]
+        notes.append(
+            f"The intervals{number_of(found, tested)} come from one seed or pair. The variance between repeated trainings that "
+            f"they include is that of {f'the published results of {origin}' if origin else 'other runs of this study'}."
+        )
+    return notes
+
+
+def number_of(claims: Sequence[ClaimResult], tested: Sequence[ClaimResult]) -> str:
+    return "" if len(claims) == len(tested) else f" of {len(claims)} of the {len(tested)} tested claims"
 
 
 def looks_note(claims: Iterable[ClaimResult]) -> list[str]:

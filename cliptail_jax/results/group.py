@@ -93,7 +93,7 @@ class RunGroup:
         if not (defined := self._defined(key)):
             return UNDEFINED
         kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
-        pooled = pooled_variance(kinds, {self.name: 1}) if len(defined) > 1 else None
+        pooled = None if self.chance_note() else pooled_variance(kinds, {self.name: 1})
         mean = geometric_mean_over_seeds if MEASURES[key].is_logarithmic else mean_over_seeds
         return mean(defined, pooled)
 

@@ -3,8 +3,10 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cliptail_jax.files import read_json, write_json
+from cliptail_jax.metrics.seeds import SeedVariance
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.run import Run
 
@@ -12,6 +14,18 @@ Runs = Mapping[str, Run]  # by name
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
 
 FILE = "study.json"
+
+
+class Borrowed(NamedTuple):
+    """The variances between seeds of a run, or mirrored pair, in published results: means over their kinds of runs.
+
+    Attributes:
+        study: the name of the results.
+        variances: by what is measured, as `Claim.measured`.
+    """
+
+    study: str
+    variances: Mapping[str, SeedVariance]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +40,7 @@ class Study:
         command: the study's command; `commands`: the commands that train a single run, if known.
         failures: the reasons why parts of it failed, at the last report.
         most: if not 0, pairs or seeds are added until claims are decided, at most so many, and claims are tested in looks.
+        borrowed: the variances between seeds for claims on one seed or pair, if it is not known from other runs of the study.
     """
 
     title: str
@@ -37,6 +52,7 @@ class Study:
     commands: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
     most: int = 0
+    borrowed: Borrowed | None = None
 
 
 def by_replicate(study: Study, runs: Iterable[Run]) -> list[list[Runs]]:

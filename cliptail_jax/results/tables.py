@@ -18,7 +18,7 @@ from cliptail_jax.results.claims import (
     ClaimResult,
     change_notes,
     looks_note,
-    one_replicate_note,
+    one_replicate_notes,
 )
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.layout import Cell, Column, Row, Table, cell, without_empty_columns
@@ -146,7 +146,7 @@ def claim_table(claims: Sequence[ClaimResult]) -> Table:
         cells = {column.key: column.value(claim) for column in CLAIM_COLUMNS}
         details = [f"{claim.measured}: {claim.compared}", *([claim.obstacle] if claim.obstacle else [])]
         rows.append(Row(claim.text, cells, claim.change.mark, details))
-    notes = [*one_replicate_note(claims), *looks_note(claims), *change_notes(claims)]
+    notes = [*one_replicate_notes(claims), *looks_note(claims), *change_notes(claims)]
     is_late = any(claim.change.mark == CLAIM for claim in claims)
     about = [] if is_late else ["The claims were stated before the first run (claims.json)."]
     return Table("claim", CLAIM_COLUMNS, rows, notes, about)

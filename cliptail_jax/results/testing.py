@@ -20,13 +20,21 @@ from cliptail_jax.results.claims import Change, Claim, ClaimResult, correct_for_
 from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation, read_course
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.study import Replicate
+from cliptail_jax.results.study import Borrowed, Replicate
 
 
 def evaluate_claims(
-    claims: Mapping[str, Claim], replicates: Sequence[Replicate], changes: Mapping[str, Change]
+    claims: Mapping[str, Claim],
+    replicates: Sequence[Replicate],
+    changes: Mapping[str, Change],
+    borrowed: Borrowed | None = None,
 ) -> dict[str, ClaimResult]:
-    """The tests of claims by key, corrected for their number. `changes` are changes since the first run."""
+    """The tests of claims by key, corrected for their number.
+
+    Args:
+        changes: changes since the first run.
+        borrowed: the variances between seeds for claims on one seed or pair, if no runs of the study have several.
+    """
     compared = {key: compare_replicates(claim, replicates) for key, claim in claims.items()}
     kinds = functools.cache(lambda statistic, on: variances_of_kinds(replicates, statistic, on))
     results = []
@@ -35,6 +43,9 @@ def evaluate_claims(
             pooled = pooled_over_claims(key, compared)
         else:
             pooled = pooled_variance(kinds(result.statistic, result.set), weights_of(result))
+        if not pooled and len(contrasts) == 1 and borrowed and result.measured in borrowed.variances:
+            pooled = times(borrowed.variances[result.measured], runs_of(result))
+            result = dataclasses.replace(result, borrowed=borrowed.study)
         results.append(tested(result, contrasts, pooled) if contrasts else result)
     results = correct_for_number(results)
     return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
@@ -72,10 +83,10 @@ def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[C
 def tested(result: ClaimResult, contrasts: Sequence[Bootstrapped], pooled: SeedVariance | None) -> ClaimResult:
     """Test a claim by the interval of its mean difference over seeds or mirrored pairs.
 
-    The interval of one seed or pair does not cover other seeds, even if other runs of the study have several: a note on the
-    claims states this by their numbers of seeds.
+    That of one seed or pair covers other seeds only if the variance between seeds is known from other runs.
     """
-    estimate = mean_over_seeds(contrasts, pooled if len(contrasts) > 1 else None)
+    estimate = mean_over_seeds(contrasts, pooled)
+    result = dataclasses.replace(result, covers_seeds=len(contrasts) > 1 or pooled is not None)
     if result.study:
         try:
             other = subtracted(result)
@@ -96,6 +107,16 @@ def weights_of(claim: Claim) -> dict[str, float]:
         if isinstance(name, str):
             weights[name] = weights.get(name, 0) + sign
     return weights
+
+
+def runs_of(claim: Claim) -> float:
+    """The number of runs whose variances add up to that of the difference: 2, or 6 of (a − b) − (b − c)."""
+    return sum(weight**2 for weight in weights_of(claim).values())
+
+
+def times(variance: SeedVariance, runs: float) -> SeedVariance:
+    """The variance of a sum of runs."""
+    return variance._replace(of_seeds=variance.of_seeds * runs, of_both=variance.of_both * runs)
 
 
 def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, on: str = "") -> dict[str, SeedVariance]:
@@ -126,13 +147,11 @@ def pooled_over_claims(
     runs has twice the variance. Their differences are treated as independent, although some share a run.
     """
     own, variances = compared[key][0], {}
-    runs = {of: sum(weight**2 for weight in weights_of(claim).values()) for of, (claim, _) in compared.items()}
     for other, (claim, contrasts) in compared.items():
-        variance = seed_variance(contrasts)
-        if claim.measured == own.measured and variance and runs[other]:
-            of_seeds, of_both, degrees = variance
-            variances[other] = SeedVariance(of_seeds / runs[other], of_both / runs[other], degrees)
-    return pooled_variance(variances, {key: np.sqrt(runs[key])})
+        variance, runs = seed_variance(contrasts), runs_of(claim)
+        if claim.measured == own.measured and variance and runs:
+            variances[other] = times(variance, 1 / runs)
+    return pooled_variance(variances, {key: np.sqrt(runs_of(own))})
 
 
 def subtracted(claim: Claim) -> ClaimResult:

@@ -23,7 +23,7 @@ def evaluate_study(study: Study, replicates: Sequence[Replicate]) -> dict[str, C
     """The tests of a study's claims by key: in looks, if it adds pairs until claims are decided."""
     if study.most:
         return evaluate_in_looks(study.claims, replicates, study.changes, study.most)
-    return evaluate_claims(study.claims, replicates, study.changes)
+    return evaluate_claims(study.claims, replicates, study.changes, study.borrowed)
 
 
 def evaluate_in_looks(

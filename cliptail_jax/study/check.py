@@ -15,7 +15,9 @@ from cliptail_jax.results.run import SEED
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set
 
-FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures")
+FIELDS = (
+    "title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures", "variances_from",
+)  # fmt: skip
 NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 
 

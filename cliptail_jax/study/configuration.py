@@ -49,6 +49,7 @@ class StudyConfig:
         stated: the fields that the config gives of each claim.
         figures: the paper's figures of its runs, by the figure's name.
         path: names of runs that are steps of a path.
+        variances_from: published results with the variance between seeds, for claims on one seed or pair; "" for none.
     """
 
     title: str
@@ -60,6 +61,7 @@ class StudyConfig:
     stated: Mapping[str, Mapping[str, Any]]
     figures: Mapping[str, StudyFigure]
     path: Sequence[str]
+    variances_from: str = ""
 
     @property
     def first(self) -> SeedConfigs:
@@ -117,7 +119,18 @@ def typed_study(config: ConfigDict) -> StudyConfig:
         end = seed + seeds // (2 if counterbalanced else 1)
         replicates = [replicate_of(n, of_seed(n), bool(counterbalanced), seeds) for n in range(seed, end)]
         config.seed = seed
-    return StudyConfig(config.title, seed, seeds, counterbalanced, replicates, claims, stated, figures, path)
+    return StudyConfig(
+        config.title,
+        seed,
+        seeds,
+        counterbalanced,
+        replicates,
+        claims,
+        stated,
+        figures,
+        path,
+        config.get("variances_from", ""),
+    )
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from cliptail_jax.runs.directory import difference_to, is_finished, read_config
 from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
 from cliptail_jax.study import stated_claims
+from cliptail_jax.study.borrowed import borrow_variances
 from cliptail_jax.study.configuration import ReplicateConfigs, RunConfigs, StudyConfig, queue_of
 from cliptail_jax.study.launch import COMMANDS, NOT_OF_PARTS, part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
@@ -140,6 +141,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most
         without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), names),
         most=most,
+        borrowed=borrow_variances(config.variances_from, config.claims) if config.variances_from else None,
     )
     return OpenedStudy(config, workdir, study, StudyPage(study, workdir), started)
 

@@ -76,10 +76,28 @@ def test_the_order_of_kinds_has_no_influence():
     assert pooled_variance(kinds, DIFFERENCE) == pooled_variance(backwards, dict(reversed(DIFFERENCE.items())))
 
 
-def test_one_kind_or_an_unknown_one_is_not_pooled():
-    kinds = {name: SeedVariance(1.0, 0.5, 1) for name in "ab"}
-    assert pooled_variance({"a": kinds["a"]}, {"a": 1}) is None
-    assert pooled_variance(kinds, {"a": 1, "c": -1}) is None
+def test_one_kind_is_not_pooled():
+    assert pooled_variance({"a": SeedVariance(1.0, 0.5, 1)}, {"a": 1}) is None
+
+
+def test_a_kind_of_one_seed_has_the_mean_over_the_other_kinds():
+    """By the variance of draws; the degrees of freedom are those of all kinds together."""
+    kinds = {
+        name: SeedVariance(variance, 0.1 * variance, of)
+        for name, variance, of in zip("abc", (1.0, 3.0, 2.5), (1, 2, 1))
+    }
+    mean, of_both, _ = pooled_variance(kinds, {"new": 1})
+    assert (mean, of_both) == pytest.approx((2.375, 0.2375))
+    draws = np.random.default_rng(0).chisquare([1, 2, 1], (4000, 3)) / [1, 2, 1]
+    equal = [
+        pooled_variance(
+            {k: SeedVariance(v, 0.0, of) for k, v, of in zip("abc", draw, (1, 2, 1))}, {"new": 1, "other": -1}
+        ).of_seeds
+        for draw in draws
+    ]
+    exact = pooled_variance({k: SeedVariance(1.0, 0.0, of) for k, of in zip("abc", (1, 2, 1))}, {"new": 1, "other": -1})
+    assert exact[::2] == pytest.approx((2.0, 4.0))
+    assert 2 * 2.0**2 / np.var(equal) == pytest.approx(exact.degrees, rel=0.1)
 
 
 @pytest.mark.parametrize("of_both", [0.0, 0.3, 1.0, 2.0])

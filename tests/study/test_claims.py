@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_json
-from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, Estimate
+from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, Estimate, difference
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance, seed_variance
+from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
 from cliptail_jax.report.comparison import compare as page_comparison
 from cliptail_jax.report.pairs import differences
-from cliptail_jax.results.claims import Claim, ClaimResult, claim_numbers, correct_for_number, one_replicate_note
+from cliptail_jax.results.claims import Claim, ClaimResult, claim_numbers, correct_for_number, one_replicate_notes
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run, find_runs
-from cliptail_jax.results.study import Study, by_replicate, read_study, write_study
+from cliptail_jax.results.study import Borrowed, Study, by_replicate, read_study, write_study
 from cliptail_jax.results.testing import compare, evaluate_claim, evaluate_claims, pooled_over_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from cliptail_jax.study.configuration import typed_study
@@ -307,10 +307,31 @@ def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
 @pytest.mark.parametrize(
     "pairs, begins", [((1, 1), "The intervals come"), ((2, 1), "The intervals of 1 of the 2 tested"), ((2, 0), "")]
 )
-def test_a_note_says_that_one_pair_does_not_show_how_much_trainings_differ(pairs, begins):
-    claims = [dataclasses.replace(result(1, 0.5), by_seed=[(2.0, 1.0)] * number) for number in pairs if number]
-    note = "".join(one_replicate_note([*claims, ClaimResult("untested", "tail", "a", "b")]))
-    assert note.startswith(begins) and bool(note) == bool(begins)
+@pytest.mark.parametrize(
+    "known, ends",
+    [
+        ({}, "Several seeds or pairs cover both."),
+        (dict(covers_seeds=True), "is that of other runs of this study."),
+        (dict(covers_seeds=True, borrowed="mine"), "is that of the published results of mine."),
+    ],
+)
+def test_a_note_states_where_the_variance_of_one_pair_comes_from(pairs, begins, known, ends):
+    claims = [dataclasses.replace(result(1, 0.5), by_seed=[(2.0, 1.0)] * number, **known) for number in pairs if number]
+    note = "".join(one_replicate_notes([*claims, ClaimResult("untested", "tail", "a", "b")]))
+    assert note.startswith(begins) and note.endswith(ends * bool(begins)) and bool(note) == bool(begins)
+
+
+def test_a_claim_on_one_seed_borrows_the_variance_of_published_results(two_seeds):
+    claims = {"": Claim("", "odds_acc", "a", "b")}
+    variance = SeedVariance(0.5, 0.1, 8.0)
+    one = two_seeds[:1]
+    (found,) = evaluate_claims(claims, one, {}, Borrowed("mine", {"odds_acc": variance})).values()
+    contrast = difference(*compare(claims[""], one[0]))
+    np.testing.assert_allclose(found.difference, mean_over_seeds([contrast], SeedVariance(1.0, 0.2, 8.0)))
+    assert found.covers_seeds and found.borrowed == "mine"
+    for seeds, borrowed in ((two_seeds, Borrowed("mine", {"odds_acc": variance})), (one, Borrowed("mine", {}))):
+        (other,) = evaluate_claims(claims, seeds, {}, borrowed).values()
+        assert not other.borrowed and other.covers_seeds == (len(seeds) > 1)
 
 
 def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains, tmp_path, capsys):

@@ -81,6 +81,19 @@ def test_another_statistic_is_tested_on_an_archive_without_training(made, result
     assert evaluate_claims({"new": new}, replicates, {})["new"].verdict == "supported" and "slope_pred" in MEASURES
 
 
+def test_a_study_of_one_seed_borrows_the_variance_between_seeds(made, tmp_path):
+    one_seed = make_seeded_study(1, "a", "b", **CLAIMS)
+    one_seed.variances_from = "made"
+    run_study(one_seed, tmp_path / "new")
+    text, report = read_report(tmp_path / "new")
+    assert [c["borrowed"] for c in report["claims"]] == ["made", "made"] and "the published results of made" in text
+    borrowed = read_study(tmp_path / "new").borrowed
+    assert borrowed.study == "made" and borrowed.variances.keys() == {"odds_acc", "tail"}
+    one_seed.variances_from = "new"
+    with pytest.raises(UserError, match="there are no published results 'new'"):
+        open_study(typed_study(one_seed), tmp_path / "other")
+
+
 def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_results(trains, tmp_path):
     trains[0].update(a=0.8, b=0.0)
     archives = []
