@@ -7,8 +7,8 @@ of the simulation, is the mean over LARGE other runs. A study claims the differe
 share runs. Classes that are easier for the first kind are frequent in the first run of the first pair, so a single run
 confounds the two. The slopes of all classes of a kind vary between pairs, by kind from half to twice as much with
 `--unequal`. Prints one JSON line for each design and interval: "own", with the variance between the seeds of the claimed
-difference, and "pooled", with that of all kinds, which reports have. `worst_percent` is the coverage of the claim whose interval
-contains the truth least often.
+difference, "pooled", with that of all kinds, which reports have, and for one pair "borrowed", with that of another study of
+as many kinds in two pairs. `worst_percent` is the coverage of the claim whose interval contains the truth least often.
 """
 
 import argparse
@@ -101,15 +101,19 @@ def times_chosen() -> Float[np.ndarray, "class resample"]:
     return np.array([np.bincount(chosen, minlength=CLASSES) for block in every for chosen in block], float).T
 
 
-def intervals(kinds: Sequence[Sequence[Bootstrapped]]) -> dict[str, list[Estimate]]:
-    """The difference of each kind and the next one by both intervals, from the statistic [kind, pair]."""
+def intervals(
+    kinds: Sequence[Sequence[Bootstrapped]], published: Sequence[Sequence[Bootstrapped]]
+) -> dict[str, list[Estimate]]:
+    """The difference of each kind and the next one by each interval, from the statistic [kind, pair] of two studies."""
     contrasts = [list(map(difference, *both)) for both in itertools.pairwise(kinds)]
     variances = {str(kind): of for kind, pairs in enumerate(kinds) if (of := seed_variance(pairs))}
-    pooled = [pooled_variance(variances, {str(kind): 1, str(kind + 1): -1}) for kind in range(len(contrasts))]
-    return {
-        "own": list(map(mean_over_seeds, contrasts)),
-        "pooled": list(map(mean_over_seeds, contrasts, pooled)),
-    }
+    borrowed = {f"published {kind}": of for kind, pairs in enumerate(published) if (of := seed_variance(pairs))}
+    found = {"own": list(map(mean_over_seeds, contrasts))}
+    for name, of_kinds in (("pooled", variances), ("borrowed", borrowed)):
+        if of_kinds:
+            pooled = [pooled_variance(of_kinds, {str(kind): 1, str(kind + 1): -1}) for kind in range(len(contrasts))]
+            found[name] = list(map(mean_over_seeds, contrasts, pooled))
+    return found
 
 
 def summary(estimates: Sequence[Sequence[Estimate]], truth: Float[np.ndarray, " claim"]) -> dict[str, float]:
@@ -131,18 +135,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--measure", choices=("slope_acc", "odds_acc"), default="slope_acc")
     parser.add_argument("--kinds", type=int, default=8)
+    parser.add_argument("--pairs", type=int, help="only the designs with this number of mirrored pairs")
     parser.add_argument("--unequal", action="store_true", help="the sd between pairs is half to twice as large by kind")
     options = parser.parse_args(arguments)
     studies, measure, slopes = options.studies, MEASURES[options.measure], np.linspace(*SLOPES, options.kinds)
     factors = np.geomspace(0.5, 2, options.kinds) if options.unequal else np.ones(options.kinds)
     truth = -np.diff(true_values(measure, slopes))
-    for design, pairs, sd in DESIGNS:
+    for design, pairs, sd in [
+        of for of in DESIGNS if options.pairs is None or of[:2] == ("mirrored pairs", options.pairs)
+    ]:
         rng, found = np.random.default_rng(0), []
         runs = 1 if design == "single runs" else 2
         for _ in tqdm(range(studies), desc=f"{pairs} {design}, {sd}", disable=None, leave=False):
             study = simulated_study(rng, slopes, pairs, sd * factors)
-            found.append(intervals([[bootstrapped(measure, pair[:runs]) for pair in of_kind] for of_kind in study]))
-        for interval in ("own", "pooled") if pairs > 1 else ("own",):
+            other = simulated_study(rng, slopes, 2, sd * factors) if (pairs, runs) == (1, 2) else []
+            of_both = ([[bootstrapped(measure, pair[:runs]) for pair in kind] for kind in of] for of in (study, other))
+            found.append(intervals(*of_both))
+        for interval in found[0]:
             print_report(
                 "coverage",
                 measure=measure.key,
