@@ -96,8 +96,9 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None =
     """The mean over seeds (or pairs of them) that were trained on the same classes, with its interval.
 
     The t distribution has the degrees of freedom of Satterthwaite (1946): 2 V² / var(e / P) with the variance of the estimate e =
-    max(0, V_seeds − V_both), if V_seeds is proportional to χ². Without `pooled`, they are (P−1) (V / (e / P))², which is more
-    than that: with few seeds, the intervals are too short, but the others would be twice as long with two.
+    max(0, V_seeds − V_both), if V_seeds is proportional to χ², but not fewer than those of V_seeds: a small e with a large
+    variance would have a fraction of one. Without `pooled`, they are (P−1) (V / (e / P))², which is more than that: with few
+    seeds, the intervals are too short, but the others would be twice as long with two.
 
     Args:
         seeds: the statistic of each seed.
@@ -114,7 +115,7 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None =
     total = np.var(together[np.isfinite(resampled).all(axis=0)]) + excess
     if pooled:
         uncertain = variance_of_excess(pooled) / len(seeds) ** 2
-        degrees = 2 * total**2 / uncertain if uncertain else np.inf
+        degrees = max(2 * total**2 / uncertain, pooled.degrees) if uncertain else np.inf
     else:
         degrees = variance.degrees * (total / excess) ** 2 if excess else np.inf
     normal = quantile(LEVEL, np.inf)

@@ -94,8 +94,9 @@ class RunGroup:
             return UNDEFINED
         kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
         pooled = None if self.chance_note() else pooled_variance(kinds, {self.name: 1})
-        mean = geometric_mean_over_seeds if MEASURES[key].is_logarithmic else mean_over_seeds
-        return mean(defined, pooled)
+        if MEASURES[key].is_logarithmic:  # its variance differs too much between kinds for one that has none of its own
+            return geometric_mean_over_seeds(defined, pooled if key in self.variances else None)
+        return mean_over_seeds(defined, pooled)
 
     def _defined(self, key: str) -> list[Bootstrapped]:
         """A measure of the complete replicates in which it is defined."""

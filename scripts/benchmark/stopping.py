@@ -6,14 +6,15 @@ A study has eight kinds of runs, and seven claims, each on the difference of a k
 pair is the sum of the true one and of effects of the choice of classes, of which all pairs share one and each has another,
 and of seeds on all classes. What pairs share has a third of the variance of the mean of four pairs, as the differences in
 log-odds per decade in configs/study/results/mechanism.json have. The bootstrap estimates the variance of the choice of 100
-classes. The effect of seeds is a share of what differs by pair; its variance is estimated from the pairs of each claim, as
-`mean_over_seeds` does, or over all kinds. True differences are those that four pairs decide with probabilities of 80, 90 and
+classes. The effect of seeds is a share of what differs by pair; its variance is estimated from the pairs of each claim, or
+over all kinds by `pooled_variance`, as reports do. True differences are those that four pairs decide with probabilities of 80, 90 and
 95 %, if variances are known. A claim of equality is false at its margin, for which the second one stands.
 
 Prints one JSON line for each design, with percentages of claims.
 """
 
 import argparse
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from scipy.special import ndtri, stdtr
 
 from cliptail_jax.metrics.bootstrap import LEVEL
 from cliptail_jax.metrics.looks import FIRST, look_errors
+from cliptail_jax.metrics.seeds import SeedVariance, pooled_variance, variance_of_excess
 
 KINDS, FIXED = 8, 4
 POWERS = 0.8, 0.9, 0.95  # of four pairs, if variances are known
@@ -49,18 +51,25 @@ class Studies:
 
     def p_values(self, pairs: int, true: float, against: float = 0.0) -> Float[np.ndarray, "study claim"]:
         """The two-sided p-values of "the difference is `against`" after some pairs, if it is `true`."""
+        variance, degrees = self.variance(pairs)
+        found = self.differences[:, :, :pairs].mean(axis=2) + true
+        return 2 * stdtr(np.minimum(degrees, 1e9), -np.abs(found - against) / np.sqrt(variance))
+
+    @functools.cache
+    def variance(self, pairs: int) -> tuple[Float[np.ndarray, "study claim"], Float[np.ndarray, "study claim"]]:
+        """The estimated variance of the mean difference of some pairs, with its degrees of freedom, as `mean_over_seeds` has them."""
         accuracy = (self.accuracy[:, 1:] + self.accuracy[:, :1]) / 2
         if self.pooled:
-            between = self.kinds[:, :, :pairs].var(axis=2, ddof=1) - self.of_pair / 2 * self.accuracy
-            excess = 2 * np.maximum(between.mean(axis=1, keepdims=True), 0) / pairs
+            own, both = self.kinds[:, :, :pairs].var(axis=2, ddof=1), self.of_pair / 2 * self.accuracy
+            pooled = np.array([excess_of_claims(*of_study, pairs - 1) for of_study in zip(own, both)])
+            excess, uncertain = pooled[..., 0] / pairs, pooled[..., 1] / pairs**2
         else:
             between = self.differences[:, :, :pairs].var(axis=2, ddof=1) - self.of_pair * accuracy
             excess = np.maximum(between, 0) / pairs
+            uncertain = 2 * excess**2 / (pairs - 1)
         variance = (SHARED + self.of_pair / pairs) * accuracy + excess
         with np.errstate(divide="ignore"):
-            degrees = (pairs - 1) * (KINDS if self.pooled else 1) * (variance / excess) ** 2
-        found = self.differences[:, :, :pairs].mean(axis=2) + true
-        return 2 * stdtr(np.minimum(degrees, 1e9), -np.abs(found - against) / np.sqrt(variance))
+            return variance, 2 * variance**2 / uncertain
 
     def in_looks(
         self, most: int, true: float, margin: float = 0.0
@@ -75,6 +84,15 @@ class Studies:
                 now &= inside & (self.p_values(pairs, true, margin) < errors)
             decided[now], ends[now] = True, pairs
         return decided, ends
+
+
+def excess_of_claims(
+    own: Float[np.ndarray, " kind"], both: Float[np.ndarray, " kind"], degrees: int
+) -> list[tuple[float, float]]:
+    """The variance of the effect of seeds on the difference of each kind from the first one, and the variance of this estimate."""
+    kinds = {str(kind): SeedVariance(*of, degrees) for kind, of in enumerate(zip(own, both))}
+    pooled = [pooled_variance(kinds, {str(kind): 1, "0": -1}) for kind in range(1, KINDS)]
+    return [(variance.excess, variance_of_excess(variance)) for variance in pooled]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
