@@ -20,6 +20,7 @@ from cliptail_jax.errors import did_you_mean
 PROGRAMS = {
     "train": ("train", True, "train one model"),
     "evaluate": ("evaluate", True, "evaluate a run, or published models zero-shot"),
+    "predict": ("predict", False, "predict the classes of images with a run or a published model"),
     "transfer": ("transfer", True, "measure features by linear probes, few-shot episodes and fine-tuning"),
     "study": ("study", True, "train the runs of a study, test its claims, and report"),
     "report": ("report", False, "write the interactive page on a study or on runs"),

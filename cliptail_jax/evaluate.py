@@ -178,13 +178,9 @@ def get_config(workdir: str) -> ConfigDict:
         )
     config = zero_shot.base_config() if values.get("objective") == zero_shot.MODE else base_config()
     try:
-        with config.ignore_type():  # they are checked later
-            config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{workdir} contains the config of another program or version ({error}): give --config"
-        ) from None
-    return config
+        return fields.with_values(config, values, workdir)
+    except UserError as error:
+        raise UserError(f"{error}: give --config") from None
 
 
 def with_run_config(argv: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ import math
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from ml_collections import ConfigDict
@@ -113,6 +114,19 @@ def flatten(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def plain(values: Values) -> dict[str, Any]:
     """The values of a config by dotted key, for JSON: tuples become lists."""
     return {key: plain_value(value) for key, value in flatten(values)}
+
+
+def with_values(config: ConfigDict, values: Mapping[str, Any], where: Path | str) -> ConfigDict:
+    """The config with the values of a config.json, by dotted key, which are checked later.
+
+    Raises UserError, which begins with `where`, if they are those of another program or version.
+    """
+    try:
+        with config.ignore_type():
+            config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where} contains the config of another program or version ({error})") from None
+    return config
 
 
 def plain_value(value: Any) -> Any:

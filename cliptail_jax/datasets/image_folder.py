@@ -1,11 +1,13 @@
 """Labelled images in one folder per class, as for torchvision's ImageFolder."""
 
 import collections
+import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
@@ -128,6 +130,26 @@ def images_in(folder: pathlib.Path, skip: Skip) -> list[pathlib.Path]:
             else:
                 skip("files that are not images by their names", f"{path} is not an image by its name")
     return sorted(files, key=lambda file: (str(file.parent), file.name))
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """Image files as a source of encoded images, which `cliptail_jax.input.pipeline` reads: record i is the i-th file."""
+
+    name: str
+    split: str
+    files: tuple[pathlib.Path, ...]
+
+    def encoded_images(self, records: Iterable[int | np.integer]) -> Iterator[bytes]:
+        """The content of each record's file, b"" if it cannot be read."""
+        for record in records:
+            try:
+                yield self.files[record].read_bytes()
+            except OSError:
+                yield b""
+
+    def file_of(self, record: int) -> pathlib.Path:
+        return self.files[record]
 
 
 def is_image(name: str) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 from tqdm import tqdm
 
 from cliptail_jax.config.sections import Reading, evaluation_pixels
@@ -261,9 +261,9 @@ def make_pass(
     return run_pass
 
 
-def dispatch(batch: Sequence[Array], consumers: Sequence[Consumer]) -> None:
+def dispatch(batch: Sequence[PyTree[Array]], consumers: Sequence[Consumer]) -> None:
     """Pass the arrays of a batch, if there is one, to the consumers."""
-    arrays = [gather(array) for array in batch]
+    arrays = jax.tree.map(gather, list(batch))
     for consumer in consumers if arrays else ():
         consumer(*arrays)
 

@@ -13,7 +13,7 @@ from cliptail_jax.config.sections import SIGMOID, SOFTMAX, Evaluation
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import ClassHead, gather
 from cliptail_jax.evaluation.prompts import ClassPrompts, check_distinct, set_prompts
-from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.models.cosine import normalize
@@ -26,12 +26,35 @@ NEVER = -1e9  # the score of a class that is never predicted
 
 ModelParts = tuple[nnx.State, ...]  # what `nnx.merge` joins with a model's definition
 ClassHeads = Callable[[ModelParts], dict[str, ClassHead]]  # by set
+Sets = Mapping[str, OpenedSet | PromptedClasses]  # by name
 TextFeatures = dict[str, Float[np.ndarray, "text dim"]]  # by set
 
 
-def zero_shot_heads(
-    sets: Mapping[str, OpenedSet], options: Evaluation, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText
+def class_heads(
+    sets: Sets,
+    options: Evaluation,
+    graphdef: nnx.GraphDef,
+    mesh: Mesh,
+    read: ReadText | BagOfWords | None,
+    class_names: tuple[str, ...] = (),
+    other_head: str = "",
 ) -> ClassHeads:
+    """The function from a model's parts to the class head of each set: of prompts, of their words, or the model's own.
+
+    Args:
+        read: from texts to the input of the model's text tower; or the words that a model classifies; None for a model
+            with neither.
+        class_names: the classes of the model's own head.
+        other_head: the .npy file of a head to use instead of it.
+    """
+    if isinstance(read, BagOfWords):
+        return word_heads(sets, options, graphdef, read)
+    if read:
+        return zero_shot_heads(sets, options, graphdef, mesh, read)
+    return head_rows(sets, class_names, graphdef, other_head)
+
+
+def zero_shot_heads(sets: Sets, options: Evaluation, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText) -> ClassHeads:
     """Zero-shot class embeddings. A prompt of several classes or sets is embedded once.
 
     `read` is from prompts to the input of the text tower.
@@ -102,9 +125,7 @@ def learned_bias(model: nnx.Module) -> Float[np.ndarray, ""]:
     return gather(model.logit_bias[...])
 
 
-def head_rows(
-    sets: Mapping[str, OpenedSet], class_names: tuple[str, ...], graphdef: nnx.GraphDef, other_head: str
-) -> ClassHeads:
+def head_rows(sets: Sets, class_names: tuple[str, ...], graphdef: nnx.GraphDef, other_head: str) -> ClassHeads:
     """The rows of a model's own head, or of the head in the file `other_head`, for the classes of each set.
 
     `class_names` are the classes of the model.
@@ -118,7 +139,7 @@ def head_rows(
             for name, opened in sets.items()
         }
     else:
-        columns = {name: columns_of(opened.variant.class_names, class_names) for name, opened in sets.items()}
+        columns = {name: columns_of(opened.class_names, class_names) for name, opened in sets.items()}
         for name, rows in columns.items():
             if rows is None:
                 raise UserError(
@@ -151,9 +172,7 @@ def columns_of(names: tuple[str, ...], class_names: tuple[str, ...]) -> Int[np.n
     return None if None in places else np.array(places)
 
 
-def word_heads(
-    sets: Mapping[str, OpenedSet], options: Evaluation, graphdef: nnx.GraphDef, bag: BagOfWords
-) -> ClassHeads:
+def word_heads(sets: Sets, options: Evaluation, graphdef: nnx.GraphDef, bag: BagOfWords) -> ClassHeads:
     """Heads for a classifier of words, which predicts the class whose words are nearest to its prediction p.
 
     A class's words q are the mean target of its prompts, and its score is −KL(q ‖ p) = Σ_c q_c log p_c + H(q). It is

@@ -9,13 +9,13 @@ from jaxtyping import Shaped
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses
 from cliptail_jax.files import work_path
 
 ClassPrompts = tuple[tuple[str, ...], ...]  # by class, in label order
 
 
-def set_prompts(opened: OpenedSet, chosen: str) -> ClassPrompts:
+def set_prompts(opened: OpenedSet | PromptedClasses, chosen: str) -> ClassPrompts:
     """The prompts of a set's classes.
 
     Args:
@@ -31,7 +31,7 @@ def set_prompts(opened: OpenedSet, chosen: str) -> ClassPrompts:
     return tuple(tuple(template.replace("{}", name) for template in chosen_templates) for name in opened.prompt_names)
 
 
-def prompts_by_class(path: Path, opened: OpenedSet) -> ClassPrompts:
+def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPrompts:
     """The prompts in a file for the classes of a set, by their names or their names in prompts."""
     try:
         given = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
@@ -40,7 +40,7 @@ def prompts_by_class(path: Path, opened: OpenedSet) -> ClassPrompts:
     except msgspec.DecodeError as error:
         raise UserError(f"{path} is not a JSON object from each class to a list of its prompts: {error}") from None
     prompts = []
-    for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
+    for name, in_prompts in zip(opened.class_names, opened.prompt_names):
         of_class = given.pop(name, None) or given.pop(in_prompts, None)
         if not of_class:
             raise UserError(f"{path} has no prompts for '{name}', a class of {opened.name}: give at least one")

@@ -6,6 +6,7 @@ Labels are mapped to class names by the builder's name of each label, so that th
 import collections
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.concepts.vocabulary import imagenet_names, normalized_name, vocabulary_names
@@ -34,6 +35,19 @@ class OpenedSet:
     prompt_names: tuple[str, ...]
     templates: tuple[str, ...]
     vocabulary: str = ""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.variant.class_names
+
+
+class PromptedClasses(NamedTuple):
+    """Classes without a set: `OpenedSet`'s attributes that prompts and class heads need."""
+
+    name: str
+    class_names: tuple[str, ...]
+    prompt_names: tuple[str, ...]
+    templates: tuple[str, ...]
 
 
 def evaluation_set(name: str) -> EvaluationSet:

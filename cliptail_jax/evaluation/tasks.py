@@ -14,7 +14,7 @@ from jaxtyping import Float
 from cliptail_jax.config.sections import Evaluation
 from cliptail_jax.evaluation.counting import ClassHead
 from cliptail_jax.evaluation.evaluator import Evaluator
-from cliptail_jax.evaluation.heads import ModelParts, embed_texts, head_rows, word_heads, zero_shot_heads
+from cliptail_jax.evaluation.heads import ModelParts, class_heads, embed_texts
 from cliptail_jax.evaluation.labelled import LabelledTask, PassResult
 from cliptail_jax.evaluation.retrieval import RetrievalTask
 from cliptail_jax.input.bag_of_words import BagOfWords
@@ -38,20 +38,11 @@ def make_texts(
 
     This is the features of captions in retrieval, and else a class head: of prompts, of their words, or the model's own.
 
-    Args:
-        read: from texts to the input of the model's text tower; or the words that a model classifies; None for a model
-            with neither.
-        class_names: the classes of the model's own head.
-        other_head: the .npy file of a head to use instead of it.
+    Arguments are as for `cliptail_jax.evaluation.heads.class_heads`.
     """
     sets = {task.opened.name: task.opened for task in tasks if isinstance(task, LabelledTask)}
     captions = {task.opened.name: task.opened.captions for task in tasks if isinstance(task, RetrievalTask)}
-    if isinstance(read, BagOfWords):
-        heads = word_heads(sets, options, graphdef, read)
-    elif read:
-        heads = zero_shot_heads(sets, options, graphdef, mesh, read)
-    else:
-        heads = head_rows(sets, class_names, graphdef, other_head)
+    heads = class_heads(sets, options, graphdef, mesh, read, class_names, other_head)
     _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read, "embedding captions")
     return lambda parts: heads(parts) | features(parts)
 

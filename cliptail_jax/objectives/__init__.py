@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.config import fields
+from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
@@ -20,10 +20,20 @@ from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import SelfDistillation
 from cliptail_jax.objectives.sigmoid import Sigmoid
 from cliptail_jax.objectives.supervised import Supervised
+from cliptail_jax.runs.directory import read_config
 from cliptail_jax.training.configuration import check_sections
 from cliptail_jax.training.objective import Objective, TextInput
 
-__all__ = ["FIELDS", "OBJECTIVES", "base_config", "describe_config", "TrainingConfig", "make_objective", "typed_config"]
+__all__ = [
+    "FIELDS",
+    "OBJECTIVES",
+    "base_config",
+    "describe_config",
+    "TrainingConfig",
+    "make_objective",
+    "run_config",
+    "typed_config",
+]
 
 # By the value of `config.objective`.
 OBJECTIVES: dict[str, type[Objective]] = {
@@ -95,6 +105,16 @@ def typed_config(config: ConfigDict) -> TrainingConfig:
     objective.validate(typed)
     check_sections(typed)
     return typed
+
+
+def run_config(workdir: Path) -> TrainingConfig:
+    """The config of the run in a directory. Raises UserError if there is no run, or one of another version."""
+    values = read_config(workdir)
+    if values is None:
+        raise UserError(f"there is no run in {workdir}: give the --workdir of one")
+    if values.get("objective") == zero_shot.MODE:
+        raise UserError(f"{workdir} contains evaluations of a published model: give the name of that model as --model")
+    return typed_config(fields.with_values(base_config(), values, workdir))
 
 
 def _check_others(config: TrainingConfig) -> None:
