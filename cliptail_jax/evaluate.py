@@ -1,8 +1,8 @@
 """Evaluate a run on any sets, templates or class ranking:
 
-    python -m cliptail_jax.evaluate --workdir=runs/clip --config.eval.templates=openai80 --config.eval.neural_collapse
+    python -m cliptail_jax.evaluate --workdir=runs/clip --sets=glyphs:test,cifar100 --config.eval.templates=openai80
 
-`eval.sets` are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, NAME:SPLIT, with the
+`--sets`, by default the config's `eval.sets`, are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, NAME:SPLIT, with the
 classes of the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid checkpoint, prints a
 table, and adds to the files under `eval/` as training does. Without `--config`, the config is the one in the run's
 config.json. It may differ from the run's only in fields that change no trained number, such as those of `eval`, the
@@ -26,6 +26,7 @@ from cliptail_jax.config.program import define_config, define_runner, run_with_c
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
     flags.DEFINE_bool("list", False, "Print the lists of published models, or those of a --config, and exit")
+    flags.DEFINE_list("sets", None, "Sets to evaluate on, as A,B; the default is the config's eval.sets")
     define_runner()
     define_config("sup", "clip", "zero_shot")
 
@@ -71,7 +72,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     config = typed_config(config)
     if not config.eval.sets:
         raise UserError(
-            "eval.sets is empty: name the sets to evaluate on, such as \"('cifar100',)\" or \"('cifar100:test',)\""
+            "eval.sets is empty: name the sets to evaluate on, such as --sets=cifar100 or --sets=cifar100:test"
         )
     trained = read_config(workdir)
     if trained is None:
@@ -150,6 +151,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
+    if flags.FLAGS.sets is not None:
+        config.eval.sets = tuple(flags.FLAGS.sets)
     published = zero_shot.typed_config(config) if config.get("objective") == zero_shot.MODE else None
     failures = {}
     if flags.FLAGS.runner == "dask":

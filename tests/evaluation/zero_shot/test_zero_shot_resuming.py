@@ -118,8 +118,9 @@ def test_two_processes_give_the_numbers_of_one_and_skip_what_either_lacks(config
     put_in_cache(tmp_path / "first", make_model(1), "owner/name")
     caches = [{"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / host)} for host in ("first", "second")]
     config.eval.models, config.eval.save_features = ("hf-hub:owner/name", str(make_model(1))), True
-    names = ("data.data_dir", "eval.models", "eval.sets", "eval.templates", "eval.batch_size", "eval.save_features")
+    names = ("data.data_dir", "eval.models", "eval.templates", "eval.batch_size", "eval.save_features")
     fields = [f"--config.{name}={value}" for name, value in flatten(config) if name in names]
+    fields.append(f"--sets={','.join(config.eval.sets)}")
     program = [sys.executable, "-m", "cliptail_jax.evaluate", "--config=configs/zero_shot.py"]
     pair = start_pair([*program, f"--workdir={tmp_path}/two", *fields], *caches)
     config.eval.models = config.eval.models[1:]
