@@ -1,17 +1,18 @@
-"""Labelled images in one folder per class, as for torchvision's ImageFolder."""
+"""Labelled images in one folder per class, as for torchvision's ImageFolder, or named in a table with their classes."""
 
 import collections
 import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from cliptail_jax.concepts.vocabulary import composed, concept
+from cliptail_jax.datasets.image_tables import LabelledTable, is_table
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.datasets.options import MAPPED
 from cliptail_jax.datasets.own_splits import OwnSplits
@@ -25,63 +26,105 @@ USUAL_SPLITS = {"train", "val", "valid", "validation", "test"}
 class ImageFolder(OwnSplits):
     """Images in one folder per class, sorted by class and file name. Nested folders count; links to folders are not followed.
 
-    The classes are the folders of the split train, or else of the first split; other splits may lack some of them.
+    A split may be a table instead, with a column of images and one of classes. The classes are those of the split train, or
+    else of the first split; other splits may lack some of them.
     """
 
     VERSION = "1.0.0"
 
-    def __init__(self, *, class_names: str | os.PathLike = "", skip_damaged: bool = False, **kwargs):
+    def __init__(
+        self,
+        *,
+        class_names: str | os.PathLike = "",
+        image_column: str = "",
+        label_column: str = "",
+        skip_damaged: bool = False,
+        **kwargs,
+    ):
         self.skip_damaged = skip_damaged
         self.names_file = pathlib.Path(class_names).expanduser() if class_names else None
+        self.columns = image_column, label_column
+        self.tables: dict[str, LabelledTable] = {}  # by split
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
+        self.tables = {split: LabelledTable(raw, *self.columns) for split, raw in self.raws.items() if is_table(raw)}
         names = names_of(self._classes(), self.names_file)
         return self.dataset_info(__doc__, names, "filename")
 
     def _classes(self) -> list[str]:
-        folders = class_folders(next(iter(self.raws.values()))) if self.raws else []
-        return list(dict.fromkeys(map(composed, folders)))
+        found = self._classes_of(next(iter(self.raws))) if self.raws else []
+        return list(dict.fromkeys(map(composed, found)))
+
+    def _classes_of(self, split: str) -> list[str]:
+        return list(self.tables[split].examples) if split in self.tables else class_folders(self.raws[split])
 
     def check_raw(self) -> None:
         super().check_raw()
         classes, self.totals = self._classes(), collections.Counter()  # number of image files, by split
-        for split, folder in self.raws.items():
-            for name in class_folders(folder):
+        for split, raw in self.raws.items():
+            for name in self._classes_of(split):
                 if composed(name) not in classes:
                     first, path = next(iter(self.raws.items()))
                     raise UserError(
-                        f"--{split}={folder} has the class {name!r}, which --{first}={path} lacks: remove or rename it"
+                        f"--{split}={raw} has the class {name!r}, which --{first}={path} lacks: remove or rename it"
                     )
-                others = []
-                count = len(images_in(folder / name, lambda reason, example: others.append(example)))
-                if not count and not self.skip_damaged:
-                    raise UserError(
-                        f"there are no images in class {name!r}: {folder / name} has no file ending in "
-                        f"{', '.join(EXTENSIONS)}{f', and {others[0]}' if others else ''}; put images there, remove the "
-                        "folder, or pass --skip_damaged"
-                    )
-                self.totals[split] += count
+                if split not in self.tables:
+                    self.totals[split] += self._images_in_class(raw / name)
+            if split in self.tables:
+                self.totals[split] = self.tables[split].examples.total()
+
+    def _images_in_class(self, folder: pathlib.Path) -> int:
+        """The number of image files. Raises UserError if there are none, unless that is accepted."""
+        others = []
+        count = len(images_in(folder, lambda reason, example: others.append(example)))
+        if not count and not self.skip_damaged:
+            raise UserError(
+                f"there are no images in class {folder.name!r}: {folder} has no file ending in "
+                f"{', '.join(EXTENSIONS)}{f', and {others[0]}' if others else ''}; put images there, remove the "
+                "folder, or pass --skip_damaged"
+            )
+        return count
 
     def _generate_examples(self, split: str) -> Iterator[dict]:
-        folder, labels = self.raws[split], {name: label for label, name in enumerate(self._classes())}
+        labels = {name: label for label, name in enumerate(self._classes())}
         with tqdm(total=self.totals[split], desc=f"{self.name} {split}", unit=" images", disable=None) as progress:
-            for name in class_folders(folder, self.skip):
-                usable = 0
-                for path in images_in(folder / name, self.skip):
-                    progress.update()
-                    image = read_if_exists(path)
-                    if self.is_usable(image, path):
-                        usable += 1
-                        filename = clean_text(path.relative_to(folder).as_posix())
-                        yield {"image": image, "label": labels[composed(name)], "filename": filename}
-                if not usable and not self.skip_damaged:
-                    raise UserError(
-                        f"no image in class {name!r} can be read: replace those in {folder / name}, remove the folder, or "
-                        "pass --skip_damaged"
-                    )
-                if not usable:
-                    self.skip("classes without a readable image", f"class {name!r} has no readable image")
+            yield from (self._of_table if split in self.tables else self._of_folder)(split, labels, progress)
+
+    def _of_table(self, split: str, labels: Mapping[str, int], progress: tqdm) -> Iterator[dict]:
+        usable = set()
+        for filename, image, name in self.tables[split].rows():
+            progress.update()
+            if not name:
+                self.skip("without a class", f"{self.raws[split]} has no class for {filename}")
+            elif self.is_usable(image, filename):
+                usable.add(name)
+                yield {"image": image, "label": labels[name], "filename": filename}
+        for name, count in self.tables[split].examples.items():
+            if count and name not in usable:
+                self._without_image(name, f"in {self.raws[split]}")
+
+    def _of_folder(self, split: str, labels: Mapping[str, int], progress: tqdm) -> Iterator[dict]:
+        folder = self.raws[split]
+        for name in class_folders(folder, self.skip):
+            usable = 0
+            for path in images_in(folder / name, self.skip):
+                progress.update()
+                image = read_if_exists(path)
+                if self.is_usable(image, path):
+                    usable += 1
+                    filename = clean_text(path.relative_to(folder).as_posix())
+                    yield {"image": image, "label": labels[composed(name)], "filename": filename}
+            if not usable:
+                self._without_image(name, f"in {folder / name}")
+
+    def _without_image(self, name: str, where: str) -> None:
+        """Count a class without a readable image. Raises UserError unless that is accepted."""
+        if not self.skip_damaged:
+            raise UserError(
+                f"no image in class {name!r} can be read: replace those {where}, remove the class, or pass --skip_damaged"
+            )
+        self.skip("classes without a readable image", f"class {name!r} has no readable image")
 
 
 def class_folders(folder: pathlib.Path, skip: Skip = lambda reason, example: None) -> list[str]:
@@ -91,7 +134,9 @@ def class_folders(folder: pathlib.Path, skip: Skip = lambda reason, example: Non
         UserError: It is not a folder, or has no class folders.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder: name a folder that contains a folder of images for each class")
+        raise UserError(
+            f"{folder} is not a folder: name a folder that contains a folder of images for each class, or a table of images and classes"
+        )
     names, found = [], ""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.is_symlink():

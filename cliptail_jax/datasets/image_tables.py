@@ -1,19 +1,25 @@
 """Tables with a column of images: paths, encoded images, or structs of both, as in Hugging Face's data sets."""
 
+import collections
+import functools
 import json
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
 import pyarrow
 import pyarrow.parquet
 
-from cliptail_jax.concepts.captions import columns_of, open_local, opened, read_rows, suffix
-from cliptail_jax.concepts.vocabulary import check_unique, concept
+from cliptail_jax.concepts.captions import check_columns, columns_of, open_local, opened, read_rows, suffix
+from cliptail_jax.concepts.readers import FORMATS
+from cliptail_jax.concepts.vocabulary import check_unique, composed, concept
 from cliptail_jax.datasets.streaming import clean_text, read_if_exists
 from cliptail_jax.errors import UserError
 
 PATHS = "filepath"
 USUAL_NAMES = ("image", "img")
+IMAGE_COLUMNS = ("image", "path", "file", "filename", PATHS)
+LABEL_COLUMNS = ("label", "class", "target")
 
 
 def find_image_column(path: pathlib.Path) -> str:
@@ -85,3 +91,71 @@ def read_table(
         if isinstance(image, str):
             name, image = image, read_if_exists(folder / clean_text(image))
         yield clean_text(name or f"{path.stem}/{row}"), image, values
+
+
+def is_table(path: pathlib.Path) -> bool:
+    """Whether a path is that of a file with rows and columns, by its suffix."""
+    kind = FORMATS.get(suffix(str(path)))
+    return path.is_file() and kind is not None and kind.rows is not None
+
+
+class LabelledTable:
+    """A table of images with their classes. Its columns are found by their names, in upper or lower case, unless given.
+
+    Paths of images are relative to the table's folder. The classes are the values of the label column, or the class names
+    that a parquet file of Hugging Face has for its numbers.
+
+    Raises UserError if there is no such column, or there are several.
+    """
+
+    def __init__(self, path: pathlib.Path, image_column: str = "", label_column: str = ""):
+        self.path, columns = path, columns_of(str(path))
+        self.label_column = label_column or the_column(path, columns, LABEL_COLUMNS, "label_column", "classes")
+        self.image_column = image_column or self._image_column(list(columns))
+        check_columns(str(path), [self.image_column, self.label_column])
+        self._names = class_names_in(path, self.label_column)
+
+    def _image_column(self, columns: Sequence[str]) -> str:
+        """The only column with a usual name or, of several, the first whose first value is an image or an existing file."""
+        named = [column for name in IMAGE_COLUMNS for column in columns if column.lower() == name]
+        if len(named) > 1:
+            first = next(read_rows(str(self.path), named), {})
+            for column in named:
+                value = first.get(column)
+                if value and (not isinstance(value, str) or os.path.isfile(self.path.parent / value)):
+                    return column
+        return named[0] if named else the_column(self.path, columns, IMAGE_COLUMNS, "image_column", "images")
+
+    @functools.cached_property
+    def examples(self) -> collections.Counter[str]:
+        """The number of rows of each class, sorted by name, or by number if all names are numbers."""
+        counts = collections.Counter(self._class_of(row) for row in read_rows(str(self.path), [self.label_column]))
+        counts.pop("", None)
+        if not counts:
+            raise UserError(
+                f"no row of {self.path} has a class in the column {self.label_column!r}: name another with --label_column"
+            )
+        key = int if all(name.isdecimal() for name in counts) else None
+        return collections.Counter({name: counts[name] for name in self._names or sorted(counts, key=key)})
+
+    def rows(self) -> Iterator[tuple[str, bytes | None, str]]:
+        """The file name, the encoded image and the class of each row; None for a missing image, '' for a missing class."""
+        for name, image, values in read_table(self.path, self.image_column, [self.label_column], self.path.parent):
+            yield name, image, self._class_of(values)
+
+    def _class_of(self, row: dict) -> str:
+        value = row[self.label_column]
+        if isinstance(value, float):
+            value = None if value != value else int(value) if value.is_integer() else value
+        if self._names and isinstance(value, int):
+            value = self._names[value] if 0 <= value < len(self._names) else None
+        return composed(clean_text(value).strip())
+
+
+def the_column(path: pathlib.Path, columns: Sequence[str], names: Sequence[str], option: str, what: str) -> str:
+    """The column of a table that has one of the names. Raises UserError if none has, or several have."""
+    found = [column for column in columns if column.lower() in names]
+    if len(found) != 1:
+        has = f"both {found[0]} and {found[1]}" if found else f"{', '.join(columns)}, and none of {', '.join(names)}"
+        raise UserError(f"which column of {path} has the {what}? it has {has}: name it with --{option}")
+    return found[0]

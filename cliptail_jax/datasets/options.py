@@ -27,9 +27,13 @@ OPTIONS: dict[str, dict[str, str]] = {
         "since each allows derived works",
     },
     "image_folder": {
-        "train": "a folder that contains a folder of images for each class",
+        "train": "a folder that contains a folder of images for each class, or a table (.csv, .tsv, .jsonl, .parquet) of images "
+        "and their classes",
         "val": "the same for the split val",
         "test": "the same for the split test",
+        "image_column": "the table's column of images, with paths relative to it (default: image, path, file, filename or "
+        "filepath)",
+        "label_column": "the table's column of classes (default: label, class or target)",
         "class_names": f"a file with the class names of the folders: {MAPPED} (default: the folders' names)",
         "skip_damaged": "accept classes without a readable image; they are counted",
     },

@@ -150,6 +150,37 @@ def test_a_class_without_a_readable_image_is_accepted_on_request(tmp_path, name)
 
 
 @pytest.mark.parametrize(
+    ("table", "options", "classes"),
+    [
+        ("image,label\nx/1.jpg,dog\nx/2.jpg,cat\ny/1.jpg,dog\n", {}, ("cat", "dog")),
+        ("File,Id,Target\nx/1.jpg,3,10\nx/2.jpg,4,9\ny/1.jpg,5,10\n", {}, ("9", "10")),
+        ("path,filename,class\nx,x/1.jpg,b\nx,x/2.jpg,a\ny,y/1.jpg,b\n", {}, ("a", "b")),
+        (
+            "photo,kind\nx/1.jpg,b\nx/2.jpg,a\ny/1.jpg,b\n",
+            {"image_column": "photo", "label_column": "kind"},
+            ("a", "b"),
+        ),
+    ],
+)
+def test_a_table_names_images_and_their_classes(tmp_path, table, options, classes):
+    raw = write(tmp_path / "raw", "x/1.jpg", "x/2.jpg", "y/1.jpg")
+    (raw / "train.csv").write_text(table, encoding="utf-8")
+    source = built("image_folder/mine", tmp_path, train=raw / "train.csv", **options)
+    assert source.class_names == classes
+    assert rows(tmp_path, "train")[1] == [("x/1.jpg", 1), ("x/2.jpg", 0), ("y/1.jpg", 1)]
+    assert source.encoded_images([1]) == [(raw / "x/2.jpg").read_bytes()]
+
+
+def test_a_table_and_folders_may_be_splits_of_one_set_and_rows_without_a_class_are_counted(tmp_path):
+    raw = write(tmp_path / "raw", "1.jpg", "2.jpg", "val/ape/3.jpg")
+    values = [{"path": "1.jpg", "label": "bee"}, {"path": "2.jpg", "label": "ape"}, {"path": "2.jpg", "label": None}]
+    (raw / "t.jsonl").write_text("\n".join(map(json.dumps, values)), encoding="utf-8")
+    folder = build("image_folder/mine", str(tmp_path), train=str(raw / "t.jsonl"), val=str(raw / "val"))
+    assert rows(tmp_path, "train")[1] == [("1.jpg", 1), ("2.jpg", 0)]
+    assert rows(tmp_path, "val")[1] == [("ape/3.jpg", 0)] and skipped(folder, "train") == {"without a class": 1}
+
+
+@pytest.mark.parametrize(
     ("files", "options", "message"),
     [
         ([], "--train=RAW/nowhere", "RAW/nowhere is not a folder"),
@@ -187,12 +218,37 @@ def test_a_class_without_a_readable_image_is_accepted_on_request(tmp_path, name)
             "--train=RAW",
             "no image in class 'broken' can be read: replace those in RAW/broken, remove",
         ),
+        (
+            ["a/1.jpg"],
+            "--train=RAW/columns.csv",
+            "columns.csv has the images\\? it has id, label, and none of image, path",
+        ),
+        (
+            ["a/1.jpg"],
+            "--train=RAW/two.csv",
+            "has the classes\\? it has both label and class: name it with --label_column",
+        ),
+        (["a/1.jpg"], "--train=RAW/two.csv --label_column=kind", "two.csv has no column 'kind'"),
+        (["a/1.jpg"], "--train=RAW/empty.csv", "no row of RAW/empty.csv has a class in the column 'label'"),
+        (
+            ["a/1.jpg"],
+            "--train=RAW/gone.csv",
+            "no image in class 'ape' can be read: replace those in RAW/gone.csv, remove",
+        ),
+        (
+            ["v/b/1.jpg"],
+            "--train=RAW/gone.csv --val=RAW/v",
+            "--val=RAW/v has the class 'b', which --train=RAW/gone.csv",
+        ),
     ],
 )
 def test_folders_that_are_no_data_set_are_refused_in_one_line(tmp_path, capsys, files, options, message):
     raw = write(tmp_path / "raw", *files)
     contents = {"a.tsv": "a\tape\nc\tape\n", "bad.tsv": "ape\n", "list.json": '["ape"]', "number.json": '{"a": 7}'}
-    for name, content in contents.items() if "class_names" in options else ():
+    contents |= {"columns.csv": "id,label\n1,ape\n", "two.csv": "path,label,class\n1,0,ape\n"}
+    contents |= {"empty.csv": "path,label\n1.jpg,\n", "gone.csv": "path,label\n1.jpg,ape\n"}
+    for name in [name for name in contents if name in options]:
+        content = contents[name]
         (raw / name).write_text(content, encoding="utf-8")
     if (raw / "broken").exists():
         (raw / "broken" / "1.jpg").write_bytes(b"no image")

@@ -180,3 +180,11 @@ def test_files_that_are_no_tables_or_not_of_one_kind_are_refused_in_one_line(tmp
     with pytest.raises(UserError, match=message) as error:
         read(tmp_path, tmp_path / options.pop("raw", ""), **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_table_with_images_and_class_names_is_a_set_of_labelled_images(tmp_path):
+    columns = {"image": pa.array(NAMED, STRUCT), "label": pa.array([1, 0, 1])}
+    path = write(tmp_path / "hub" / "train.parquet", columns, ["cat", "dog"])
+    source = built("image_folder/mine", tmp_path / "tfds", train=path)
+    assert source.class_names == ("cat", "dog") and source.encoded_images(range(3)) == IMAGES
+    assert source.metadata["label"].to_pylist() == [1, 0, 1]
