@@ -1,9 +1,14 @@
 """A laboratory to find out why CLIP is robust to long-tailed pre-training data."""
 
 import sys
+from typing import Any
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> Any:
+    if name == "load_results":
+        from cliptail_jax.results.frames import load_results  # slow to import
+
+        return load_results
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import version  # slow to import
