@@ -47,7 +47,7 @@ from cliptail_jax.evaluation.predictions import (
     COLUMNS,
     Parts,
     Predicted,
-    Rows,
+    SourceRows,
     logit_arrays,
     make_predict_batch,
     rows_of_batch,
@@ -71,7 +71,7 @@ from cliptail_jax.runs.lock import InUseError, sole_writer
 BETWEEN_LINES = 60.0  # seconds between two lines of progress where there is no terminal
 
 
-class Images(NamedTuple):
+class ChosenImages(NamedTuple):
     """The images to classify.
 
     Attributes:
@@ -154,7 +154,7 @@ def open_with_data(options: argparse.Namespace, mesh: Mesh) -> tuple[OpenedModel
     return opened, data, chosen
 
 
-def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel) -> Images:
+def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel) -> ChosenImages:
     """The images that --images names. Raises UserError if there are none."""
     path = Path(given).expanduser()
     if path.is_dir():
@@ -180,10 +180,10 @@ def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel
         )
         raise UserError(f"--images={given} {what}; the names of images end in {', '.join(EXTENSIONS)}")
     source = ImageFiles(path.name, "files", tuple(files))
-    return Images(source, np.arange(len(files)), [*map(clean_text, names)], [*map(composed, labels)])
+    return ChosenImages(source, np.arange(len(files)), [*map(clean_text, names)], [*map(composed, labels)])
 
 
-def images_of_set(name: str, classes: str | None, data: Data, opened: OpenedModel) -> Images:
+def images_of_set(name: str, classes: str | None, data: Data, opened: OpenedModel) -> ChosenImages:
     """The images of a prepared set: those that an evaluation reads, or all if it has no labels or --classes are given."""
     selected = evaluation_set(name)
     source = open_source(selected.source.name, data.data_dir, selected.split)
@@ -198,10 +198,10 @@ def images_of_set(name: str, classes: str | None, data: Data, opened: OpenedMode
     filenames = [f"{name}/{record}" for record in records]
     if "filename" in source.metadata.column_names:
         filenames = source.metadata["filename"].take(records).to_pylist()
-    return Images(source, records, filenames, labels, of_set)
+    return ChosenImages(source, records, filenames, labels, of_set)
 
 
-def classes_of(vocabulary: str | None, images: Images, opened: OpenedModel) -> PromptedClasses | OpenedSet:
+def classes_of(vocabulary: str | None, images: ChosenImages, opened: OpenedModel) -> PromptedClasses | OpenedSet:
     """The classes to choose from: those of --classes, else of the set, else of the run. Raises UserError if there are none."""
     has_prompts = opened.has_text or opened.has_words
     if vocabulary:
@@ -242,7 +242,7 @@ def known_labels(names: Sequence[str], class_names: Sequence[str]) -> list[str]:
 def settings_of(
     options: argparse.Namespace,
     opened: OpenedModel,
-    images: Images,
+    images: ChosenImages,
     classes: PromptedClasses | OpenedSet,
     labels: Sequence[str],
     prompts: Evaluation,
@@ -277,7 +277,7 @@ def predict(
     opened: OpenedModel,
     classes: PromptedClasses | OpenedSet,
     prompts: Evaluation,
-    images: Images,
+    images: ChosenImages,
     reading: Reading,
     mesh: Mesh,
     top: int,
@@ -316,7 +316,7 @@ def predict(
             shown = time.monotonic()
 
     reading = dataclasses.replace(reading, max_unreadable=1.0)
-    rows = Rows(images.source, images.records[done:])
+    rows = SourceRows(images.source, images.records[done:])
     run_pass = make_pass(rows, opened.preprocess, reading, mesh, batch_size, f"predicting {images.source.name}")
     run_pass(lambda batch: predict_batch((state,), head, batch), [save])
 

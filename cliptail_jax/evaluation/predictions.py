@@ -43,7 +43,7 @@ class Predicted(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class SourceRows:
     """Records of a source, for `cliptail_jax.evaluation.counting.make_pass`; labels are not used."""
 
     source: ImageSource
