@@ -1,14 +1,17 @@
 """A laboratory to find out why CLIP is robust to long-tailed pre-training data."""
 
 import sys
-from typing import Any
+
+_MODULES = {
+    "load_results": "results.frames"
+}  # imported on first use, so that programs that print their help start fast
 
 
-def __getattr__(name: str) -> Any:
-    if name == "load_results":
-        from cliptail_jax.results.frames import load_results  # slow to import
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        import importlib
 
-        return load_results
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import version  # slow to import

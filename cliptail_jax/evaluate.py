@@ -2,10 +2,10 @@
 
     python -m cliptail_jax.evaluate --workdir=runs/clip --sets=glyphs:test,cifar100 --config.eval.templates=openai80
 
-`--sets`, by default the config's `eval.sets`, are short names of `cliptail_jax.datasets.known_sources`, with all classes of the set, NAME:SPLIT, with the
-classes of the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid checkpoint, prints a
-table, and adds to the files under `eval/` as training does. Without `--config`, the config is the one in the run's
-config.json. It may differ from the run's only in fields that change no trained number, such as those of `eval`, the
+`--sets`, by default the config's `eval.sets`, takes short names of `cliptail_jax.datasets.known_sources`, with all classes
+of the set, NAME:SPLIT, with the classes of the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid
+checkpoint, prints a table, and adds to the files under `eval/` as training does. Without `--config`, the config is the one in
+the run's config.json. It may differ from the run's only in fields that change no trained number, such as those of `eval`, the
 location of the data and the mesh. For a supervised run, `head.init` replaces the trained head.
 
 Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
