@@ -39,7 +39,7 @@ from cliptail_jax.config.sections import PILLOW, Evaluation, MeshAxes, Reading
 from cliptail_jax.config.training import Data
 from cliptail_jax.datasets.image_folder import EXTENSIONS, ImageFiles, images_in, is_image
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS
-from cliptail_jax.datasets.source import open_source
+from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.evaluation.counting import make_pass
 from cliptail_jax.evaluation.heads import class_heads, columns_of
@@ -184,21 +184,32 @@ def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel
 
 
 def images_of_set(name: str, classes: str | None, data: Data, opened: OpenedModel) -> ChosenImages:
-    """The images of a prepared set: those that an evaluation reads, or all if it has no labels or --classes are given."""
+    """The images of a prepared set: those that an evaluation of the model counts, if it can be evaluated on the set, or else all."""
     selected = evaluation_set(name)
     source = open_source(selected.source.name, data.data_dir, selected.split)
     of_set, records, labels = None, np.arange(len(source)), [""] * len(source)
-    if source.class_names:
-        if opened.class_names and not classes:
-            of_set = open_run_set(name, 0, data, opened.class_names, opened.has_text or opened.has_words)
-        else:
-            of_set = open_set(name, data.data_dir)
+    if source.class_names and not classes:
+        of_set = set_for(name, source, data, opened)
+    if of_set:
         source, records = of_set.variant.source, of_set.variant.records
         labels = [of_set.class_names[label] for label in of_set.variant.labels]
+    elif source.class_names:
+        labels = [source.class_names[label] if label >= 0 else "" for label in source.metadata["label"].to_pylist()]
     filenames = [f"{name}/{record}" for record in records]
     if "filename" in source.metadata.column_names:
         filenames = source.metadata["filename"].take(records).to_pylist()
     return ChosenImages(source, records, filenames, labels, of_set)
+
+
+def set_for(name: str, source: Source, data: Data, opened: OpenedModel) -> OpenedSet | None:
+    """The evaluation set; None if it lacks classes of a model without prompts, or has others."""
+    has_prompts = opened.has_text or opened.has_words
+    if not opened.class_names:
+        return open_set(name, data.data_dir)
+    if not has_prompts and ":" in name and not set(opened.class_names) <= set(source.class_names):
+        return None
+    found = open_run_set(name, 0, data, opened.class_names, has_prompts)
+    return found if has_prompts or columns_of(found.class_names, opened.class_names) is not None else None
 
 
 def classes_of(vocabulary: str | None, images: ChosenImages, opened: OpenedModel) -> PromptedClasses | OpenedSet:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cliptail_jax import predict
+from cliptail_jax.datasets.build import build
 from cliptail_jax.evaluation.predictions import Parts, Predicted, rows_of_batch
 from cliptail_jax.input.pipeline import spread
 from cliptail_jax.pretrained import open_model
@@ -121,6 +122,16 @@ def test_a_prepared_set_has_the_predictions_of_its_evaluation(trained_run, tmp_p
     rows = predicted(f"--workdir={workdir}", "--images=glyphs:test", "--output=p.csv")
     assert len(rows) == 24 and {row["label"] for row in rows} == set(open_model(str(workdir)).class_names)
     assert all(row["filename"].startswith("glyphs:test/") for row in rows)
+
+
+def test_a_set_of_other_classes_is_classified_as_a_folder_is(run, photos, tmp_path):
+    (Path("photos") / "3.png").rename("photos/no class/3.png")
+    Path("photos/7.png").unlink()
+    build("image_folder/mine", str(tmp_path), train="photos")
+    arguments = [f"--workdir={run[0]}", f"--data_dir={tmp_path}", "--output=p.csv"]
+    of_folder = predicted(*arguments, "--images=photos")
+    of_set = predicted(*arguments, "--images=image_folder/mine:train")
+    assert sorted(map(str, of_set)) == sorted(map(str, of_folder))
 
 
 def test_models_with_prompts_choose_from_any_classes(trained_run, photos, tmp_path):
