@@ -101,16 +101,17 @@ def main(arguments: list[str]) -> None:
     prompts = Evaluation(templates=options.templates or templates_of_run, batch_size=options.batch_size)
 
     with unfinished(options.output) as folder:
-        parts = Parts(folder, settings_of(options, opened, images, classes, labels, prompts))
+        parts = Parts(folder, settings_of(options, opened, images, classes, prompts))
         predict(opened, classes, prompts, images, data, mesh, options.top, bool(options.logits), parts)
         rows, predicted = parts.read()
-        if not len(rows):
-            raise UserError(f"no image of {options.images} could be read: give files of images, such as .jpg or .png")
         table = [images.filenames[row] for row in rows], [labels[row] for row in rows], predicted, classes.class_names
-        if options.logits:
+        if len(rows) and options.logits:
             save_arrays(options.logits, **logit_arrays(*table))
-        write_text(options.output, table_text(*table))
+        if len(rows):
+            write_text(options.output, table_text(*table))
         parts.remove()
+    if not len(rows):
+        raise UserError(f"no image of {options.images} could be read: give files of images, such as .jpg or .png")
     print(f"wrote {options.output}: {summary(len(images.filenames), *table[1:])}")
 
 
@@ -169,15 +170,11 @@ def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel
         found = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
         files = [Path(name) for name in found if is_image(name) and Path(name).is_file()]
         labels, names = [file.parent.name for file in files], [file.as_posix() for file in files]
-        is_set = ":" in given or given in EVALUATION_SETS
-        if not files and is_set:
+        if not files and (":" in given or given in EVALUATION_SETS):
             return images_of_set(given, classes, data, opened)
     if not files:
-        what = (
-            "has no image"
-            if path.is_dir()
-            else "is neither a folder, nor a prepared set as NAME:SPLIT, and matches no image"
-        )
+        unknown = "is neither a folder, nor a prepared set as NAME:SPLIT, and matches no image"
+        what = "has no image" if path.is_dir() else unknown
         raise UserError(f"--images={given} {what}; the names of images end in {', '.join(EXTENSIONS)}")
     source = ImageFiles(path.name, "files", tuple(files))
     return ChosenImages(source, np.arange(len(files)), [*map(clean_text, names)], [*map(composed, labels)])
@@ -238,11 +235,11 @@ def classes_of(vocabulary: str | None, images: ChosenImages, opened: OpenedModel
 
 def known_labels(names: Sequence[str], class_names: Sequence[str]) -> list[str]:
     """The class name for each name of a folder or a label; '' for those that are no class."""
-    distinct = list(dict.fromkeys(names))
+    distinct = list(dict.fromkeys(filter(None, names)))
     class_of = {
         name: class_names[place] for name, place in zip(distinct, places_of(distinct, class_names)) if place is not None
     }
-    if others := [name for name in distinct if name and name not in class_of]:
+    if others := [name for name in distinct if name not in class_of]:
         log_line(
             f"note: {len(others)} of {len(distinct)} folders or labels, such as '{others[0]}', are none of the "
             f"{len(class_names)} classes: their images have no label"
@@ -255,14 +252,14 @@ def settings_of(
     opened: OpenedModel,
     images: ChosenImages,
     classes: PromptedClasses | OpenedSet,
-    labels: Sequence[str],
     prompts: Evaluation,
 ) -> dict[str, Any]:
     """What the predictions depend on."""
     texts = set_prompts(classes, prompts.templates) if opened.has_text or opened.has_words else ()
+    sizes = images.source.sizes() if isinstance(images.source, ImageFiles) else ()
     return {
         "model": opened.digest[:16],
-        "images": digest_of_json([images.source.name, images.source.split, images.filenames])[:16],
+        "images": digest_of_json([images.source.name, images.source.split, images.filenames, sizes])[:16],
         "classes": digest_of_json([classes.class_names, texts])[:16],
         "batch_size": options.batch_size,
         "top": options.top,
@@ -321,7 +318,7 @@ def predict(
         parts.add(rows, predicted)
         done = min(done + batch_size, total)
         progress = f"{done:,} of {total:,} images are done"
-        note_saved(progress)
+        note_saved(f"{progress}, and the same command continues")
         if not sys.stderr.isatty() and time.monotonic() - shown > BETWEEN_LINES:
             log_line(progress)
             shown = time.monotonic()
