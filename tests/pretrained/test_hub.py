@@ -15,6 +15,7 @@ from tests.hub_cache import COMMIT
 from tests.pretrained.tiny_models import write_model, write_tokenizer
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra `pretrained`")
+file_download = pytest.importorskip("huggingface_hub.file_download")
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -67,7 +68,9 @@ def hub(monkeypatch, tmp_path):
     endpoint = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setattr(hub_module, "_last_contact", None)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    for module in (constants, file_download):  # older versions have a copy there
+        template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
