@@ -80,8 +80,7 @@ def run_with_config(
             check_writable_folder(workdir)
         main(flags.FLAGS.config, workdir)
 
-    interrupted = "\ninterrupted; the same command continues from what is saved"
-    status = exit_status(lambda: app.run(start, flags_parser=parse), interrupted)
+    status = exit_status(lambda: app.run(start, flags_parser=parse), interrupted="\ninterrupted")
     if status == 2:
         exit_despite_threads(status)
     sys.exit(status)

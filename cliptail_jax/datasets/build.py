@@ -198,8 +198,8 @@ def report(folder: pathlib.Path) -> str:
     records = " + ".join(f"{info.num_examples:,} {split}" for split, info in splits.items())
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     left_out = sum((collections.Counter(skipped(folder, split)) for split in splits), collections.Counter())
-    some = "".join(f", skipped {count:,} {reason}" for reason, count in left_out.items())
-    return f"{records} records, {megabytes:,.0f} MB{some}"
+    some = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
+    return f"{records} records, {megabytes:,.0f} MB" + (f", skipped ({some})" if some else "")
 
 
 @command_line

@@ -123,7 +123,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
                 shards.write(encoded.SerializeToString(deterministic=True))  # else with fields in any order
                 table.add(example)
         if not table.count:
-            left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.skipped.items()) or "it is empty"
+            left_out = ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped.items()) or "it is empty"
             raise UserError(
                 f"data set {self.name!r}: {self.raws.get(split, self.raw)} gives no record of the split {split!r} ({left_out})"
             )

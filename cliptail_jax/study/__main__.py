@@ -131,9 +131,7 @@ def check_options(names: list[str]) -> None:
     if names and options.report:
         raise UserError("--only trains runs and writes no report, and --report trains none: give one of them")
     if options.budget is not None and not 0 < options.budget < math.inf:
-        raise UserError(
-            f"--budget={options.budget} must be a positive number of minutes; without it, there is no limit"
-        )
+        raise UserError("--budget must be a positive number of minutes; without it, there is no limit")
     if options.budget and (names or options.report or options.launch != "here"):
         raise UserError("--budget is for the whole study: leave it out with --only, --report and --launch")
     if is_until_decided() and (names or options.report or options.launch != "here" or options.runner != "here"):

@@ -35,6 +35,7 @@ from cliptail_jax.runs.progress import clear, send_progress, show_or_print
 from cliptail_jax.study.places import Place
 
 T = TypeVar("T")
+RESUMES = "the same command continues runs from their checkpoints, and starts runs without one again"
 PATIENCE = 5.0  # seconds in which the other processes may save what they do after one was killed
 
 
@@ -78,7 +79,7 @@ def call_at_places(
             yield names[future], future.result()
     except BrokenProcessPool:
         if stopped.is_set():
-            log_line("stopped by SIGTERM; the same command continues from what is saved")
+            log_line(f"stopped by SIGTERM; {RESUMES}")
             raise SystemExit(128 + signal.SIGTERM) from None
         # The pool has sent SIGTERM to the others and waits for them; one that compiles ends only after its first step.
         timer = threading.Timer(PATIENCE, kill, [set(multiprocessing.active_children()) - others])
@@ -86,7 +87,7 @@ def call_at_places(
         timer.start()
         raise UserError(
             f"a process that trained a run was killed, perhaps for its memory: {len(places)} run at the same time, and "
-            "--jobs sets how many; the same command continues from what is saved"
+            f"--jobs sets how many; {RESUMES}"
         ) from None
     except BaseException:  # such as the interruption of a notebook
         stop()

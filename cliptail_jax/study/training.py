@@ -19,7 +19,7 @@ from cliptail_jax.runs.directory import is_finished
 from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study.configuration import RunConfigs
 from cliptail_jax.study.places import Place, are_chips, whole_machine
-from cliptail_jax.study.pool import call_at_places
+from cliptail_jax.study.pool import RESUMES, call_at_places
 from cliptail_jax.train import train
 
 
@@ -45,7 +45,7 @@ def train_runs(
         if name in configs
     }
     if places and not all(is_finished(workdir / name, plain(config), FIELDS) for name, config in configs.items()):
-        note_saved("the same command continues from what is saved")
+        note_saved(RESUMES)
         results = train_at_places(calls, places)
     else:
         results = ((name, train_run(*call)) for name, call in calls.items())

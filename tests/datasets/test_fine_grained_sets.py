@@ -35,7 +35,7 @@ def raw(tmp_path):
 
 def test_splits_and_labels_are_the_published_ones(tmp_path, raw, capsys):
     assert main(["birdsnap", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 0
-    assert "2 train + 1 test records, 0 MB, skipped 1 without an image" in capsys.readouterr().out
+    assert "2 train + 1 test records, 0 MB, skipped (without an image: 1)" in capsys.readouterr().out
     train, test = (open_source("birdsnap", str(tmp_path), split) for split in ("train", "test"))
     assert train.class_names == tuple(name for name, _ in class_lines("birdsnap"))
     named = [(train.class_names[row["label"]], row["filename"]) for row in train.metadata.to_pylist()]

@@ -66,7 +66,9 @@ def test_failed_downloads_and_broken_images_are_skipped_and_counted(tmp_path, ra
     write_shard(raw / "00001.tar", [pair(5)])
     (raw / "00001.parquet").unlink()
     assert main(["laionet", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 0
-    assert "2 train records, 0 MB, skipped 1 whose image cannot be read, skipped 2 failed" in capsys.readouterr().out
+    assert (
+        "2 train records, 0 MB, skipped (whose image cannot be read: 1, failed downloads: 2)" in capsys.readouterr().out
+    )
     assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {"failed downloads": 2, "whose image cannot be read": 1}
 
 

@@ -70,7 +70,7 @@ def test_samples_that_only_the_parquet_file_lists_are_counted(tmp_path, capsys):
     assert main(["image_text", f"--data_dir={tmp_path}", f"--raw={tmp_path}/0.tar"]) == 0
     output = capsys.readouterr()
     assert "0.tar has no '1', which the parquet beside it lists" in output.err
-    assert "1 train records, 0 MB, skipped 2 that a shard lacks and its parquet lists" in output.out
+    assert "1 train records, 0 MB, skipped (that a shard lacks and its parquet lists: 2)" in output.out
 
 
 @pytest.mark.parametrize("columns", [{"url": ["a"]}, {"key": [None]}, {"key": [["0"]]}, {"key": [0]}])
@@ -99,7 +99,9 @@ def test_damaged_shard_ends_a_build_or_is_counted(tmp_path, capsys, damage, left
     assert main(command) == 2
     assert capsys.readouterr().err.endswith("; download the shard again, or pass --skip_damaged\n")
     assert main([*command, "--skip_damaged"]) == 0
-    assert f"{left + 1} train records, 0 MB, skipped 1 damaged shards, or the rest of them" in capsys.readouterr().out
+    assert (
+        f"{left + 1} train records, 0 MB, skipped (damaged shards, or the rest of them: 1)" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,6 @@ def test_missing_shard_ends_a_build_or_is_counted(tmp_path, capsys, name):
     assert f"raw/{name.format(1)} is missing among the numbered files: add it" in capsys.readouterr().err
     assert main([*command, "--skip_damaged"]) == 0
     output = capsys.readouterr()
-    assert "skipped 1 missing shards" in output.out
+    assert "skipped (missing shards: 1)" in output.out
     assert f"note: there is no {tmp_path}/raw/{name.format(1)}" in output.err
     assert main(["image_text/one", f"--data_dir={tmp_path}", f"--raw={tmp_path}/raw/{name.format(2)}"]) == 0

@@ -97,7 +97,7 @@ def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
             time.sleep(0.5)  # the process that has ended its call waits for another
             os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == STOPPED and time.monotonic() - began < 30
-    assert "stopped by SIGTERM; the same command continues from what is saved" in capsys.readouterr().err
+    assert f"stopped by SIGTERM; {pool.RESUMES}" in capsys.readouterr().err
 
 
 @pytest.mark.program
