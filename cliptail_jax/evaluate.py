@@ -57,8 +57,9 @@ from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.runs.console import last_lines, log_line
-from cliptail_jax.runs.directory import difference_to, number_of_records, read_config
+from cliptail_jax.runs.directory import difference_to
 from cliptail_jax.runs.evaluations import read_arrays
+from cliptail_jax.runs.files import number_of_records, read_config
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, pad_columns

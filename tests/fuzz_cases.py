@@ -40,7 +40,8 @@ from cliptail_jax.objectives import typed_config
 from cliptail_jax.pretrained.names import published_name, published_shape
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.published_weights import open_weights
-from cliptail_jax.runs.directory import difference_to, read_run_frequency
+from cliptail_jax.runs.directory import difference_to
+from cliptail_jax.runs.files import read_run_frequency
 from configs import clip, dino, sup
 from tests import fuzz_own_data, fuzz_study
 from tests.datasets.raw_data import archive

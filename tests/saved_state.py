@@ -8,8 +8,8 @@ from typing import Any
 from orbax.checkpoint import v1 as ocp
 
 from cliptail_jax.files import read_lines, write_json
-from cliptail_jax.runs.checkpoints import manifest_of, newest_valid_step
-from cliptail_jax.runs.directory import read_config
+from cliptail_jax.runs.files import read_config
+from cliptail_jax.runs.manifests import manifest_of, newest_valid_step
 
 
 def read_state(workdir: Path) -> dict[str, Any]:

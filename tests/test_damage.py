@@ -29,7 +29,7 @@ from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.results.run import Run
-from cliptail_jax.runs.directory import last_step, read_config
+from cliptail_jax.runs.files import last_step, read_config
 from cliptail_jax.train import train
 from configs import clip
 from tests.fuzz_cases import flipped

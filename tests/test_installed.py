@@ -22,7 +22,7 @@ from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.config.files import find_config, known_configs, load_config
 from cliptail_jax.config.program import with_config_flag, with_config_path
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.runs.directory import read_run_frequency
+from cliptail_jax.runs.files import read_run_frequency
 from cliptail_jax.runs.provenance import command
 from tests.datasets.raw_data import archive
 from tests.forked_programs import run_forked, with_devices

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cliptail_jax.runs.checkpoints import newest_valid_step
+from cliptail_jax.runs.manifests import newest_valid_step
 from tests.forked_programs import ROOT, with_devices
 from tests.run_commands import (
     STOPPED,

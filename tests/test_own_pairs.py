@@ -17,8 +17,8 @@ from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.planning.synthetic import random_batch
-from cliptail_jax.runs.directory import read_run_frequency
 from cliptail_jax.runs.evaluations import read_arrays, read_summaries
+from cliptail_jax.runs.files import read_run_frequency
 from cliptail_jax.train import train
 from configs import clip, sup
 from tests.synthetic import sections, trained_anew

@@ -18,7 +18,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.files import line_of, read_json, read_lines, write_json, write_text
 from cliptail_jax.parallel.sharding import make_mesh
-from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, write_manifest
+from cliptail_jax.runs.manifests import corruption, newest_valid_step, write_manifest
 from cliptail_jax.train import is_due, train
 from configs import sup
 from tests.saved_state import damage, losses, read_state, unfinish

@@ -16,8 +16,8 @@ from cliptail_jax.evaluation.retrieval import TrainingCaptions
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import digest_of_json
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import FREQUENCY, read_run_frequency
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
+from cliptail_jax.runs.files import FREQUENCY, read_run_frequency
 
 
 def caption_frequency(

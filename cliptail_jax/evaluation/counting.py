@@ -16,7 +16,9 @@ from cliptail_jax.config.sections import Reading, evaluation_pixels
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.pipeline import EMPTY, Examples, UnreadableImages, evaluation_batches, spread
 from cliptail_jax.input.preprocess import Preprocess
-from cliptail_jax.metrics import calibration, per_class
+from cliptail_jax.metrics import per_class
+from cliptail_jax.metrics.calibration import BINS
+from cliptail_jax.metrics.confidence import COUNTS, count_calibration, sigmoid_confidence, softmax_confidence
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosines, normalize
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows, on_mesh, replicated, to_devices
@@ -63,8 +65,8 @@ class ClassHead(NamedTuple):
     def confidence(self, logits: Float[Array, "batch class"]) -> Float[Array, " batch"]:
         """The confidence in the class of the largest logit, which calibration counts."""
         if self.logit_bias is None:
-            return calibration.softmax_confidence(logits)
-        return calibration.sigmoid_confidence(logits, self.logit_bias)
+            return softmax_confidence(logits)
+        return sigmoid_confidence(logits, self.logit_bias)
 
 
 def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, ...]]:
@@ -74,7 +76,7 @@ def count_shapes(classes: int, has_logits: bool = True) -> dict[str, tuple[int, 
     features are NaN or infinite and, with logits, the `calibration`.
     """
     shapes = {"confusion": (classes, classes), "top5": (), "not_finite": ()}
-    return shapes | ({"calibration": (classes, calibration.BINS, calibration.COUNTS)} if has_logits else {})
+    return shapes | ({"calibration": (classes, BINS, COUNTS)} if has_logits else {})
 
 
 def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preprocess) -> Callable:
@@ -96,7 +98,7 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preproce
         }
         if logits is not None:
             confidence, correct = head.confidence(logits), predicted == labels
-            new["calibration"] = calibration.count_calibration(confidence, correct, labels, mask, classes)
+            new["calibration"] = count_calibration(confidence, correct, labels, mask, classes)
         known = jnp.where(mask, predicted, UNKNOWN)
         return jax.tree.map(jnp.add, counts, new), known, features.astype(jnp.float32)
 

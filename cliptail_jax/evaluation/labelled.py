@@ -27,8 +27,8 @@ from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
-from cliptail_jax.runs.directory import FREQUENCY
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from cliptail_jax.runs.files import FREQUENCY
 
 
 class PassResult(NamedTuple):

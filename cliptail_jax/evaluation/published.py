@@ -40,8 +40,9 @@ from cliptail_jax.pretrained.model import ModelName, find_model
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import foreign_file, prepare_directory, read_config
+from cliptail_jax.runs.directory import foreign_file, prepare_directory
 from cliptail_jax.runs.evaluations import read_summaries
+from cliptail_jax.runs.files import read_config
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings

@@ -22,8 +22,8 @@ from cliptail_jax.files import save_arrays
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import WORD_FREQUENCY
 from cliptail_jax.runs.evaluations import ARRAYS, add_summary, evaluation_directory
+from cliptail_jax.runs.files import WORD_FREQUENCY
 
 TrainingCaptions = Iterable[Sequence[str]]  # in chunks
 

@@ -1,4 +1,4 @@
-"""Calibration: the difference of confidence and accuracy, counted on the device in bins of confidence by class.
+"""Calibration: the difference of confidence and accuracy, counted in bins of confidence by class.
 
 Confidence is the probability that a model gives to its predicted class. Formulas: Guo et al., "On Calibration of Modern
 Neural Networks", ICML 2017 (arXiv 1706.04599).
@@ -6,16 +6,12 @@ Neural Networks", ICML 2017 (arXiv 1706.04599).
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jaxtyping import Bool, Float, Int
 
 BINS = 15
-COUNTS = 4  # numbers that are counted in each bin
-_EDGES = np.arange(1, BINS, dtype=np.float32) / np.float32(BINS)
-_BASE = 1024  # confidences are added in units of 1 / 1024², as numbers of two digits
+EDGES = np.arange(1, BINS, dtype=np.float32) / np.float32(BINS)
+BASE = 1024  # confidences are added in units of 1 / 1024², as numbers of two digits
 
 
 class Calibration(NamedTuple):
@@ -26,49 +22,25 @@ class Calibration(NamedTuple):
     correct: Int[np.ndarray, "class bin"]
 
 
-def softmax_confidence(logits: Float[Array, "batch class"]) -> Float[Array, " batch"]:
-    """The largest softmax probability of each row, 1 / Σ_j exp(z_j − max z)."""
-    return 1 / jnp.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
-
-
-def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, ""]) -> Float[Array, " batch"]:
-    """The largest probability of each row that image and class match, 1 / (1 + exp(−max z − b)).
-
-    SigLIP's loss trains it: z are cosines times the learned scale exp(t'), and b is the learned bias (Zhai et al.,
-    "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, arXiv 2303.15343). The probabilities of a row do not add
-    up to 1.
-    """
-    return jax.nn.sigmoid(logits.max(-1) + bias)
-
-
-def bin_of(confidence: Float[Array, " batch"]) -> Int[Array, " batch"]:
-    """The bin of each confidence, of 15 with equal widths, each without its lower and with its upper edge."""
-    return (confidence[:, None] > _EDGES).sum(-1)
-
-
-def count_calibration(
-    confidence: Float[Array, " batch"],
-    correct: Bool[Array, " batch"],
-    labels: Int[Array, " batch"],
-    mask: Bool[Array, " batch"],
+def count_on_host(
+    confidence: Float[np.ndarray, " example"],
+    correct: Bool[np.ndarray, " example"],
+    labels: Int[np.ndarray, " example"],
     num_classes: int,
-) -> Int[Array, "class bin 4"]:
-    """Count the examples of a batch by true class and bin of confidence, in int32, for `calibration`. Call it under jit.
-
-    It counts all examples, the correct ones, and two digits of the confidences. Confidences are rounded to 2⁻²⁰ and
-    added as integers, so their sum depends neither on the order nor on the number of devices. With two digits, two
-    million examples of a class fit in a bin. Examples whose mask is False are not counted.
-    """
-    units = jnp.round(confidence * _BASE**2).astype(jnp.int32)
-    numbers = jnp.stack([jnp.ones_like(units), correct.astype(jnp.int32), units // _BASE, units % _BASE], axis=-1)
-    numbers = jnp.where(mask[:, None], numbers, 0)
-    return jnp.zeros((num_classes, BINS, COUNTS), jnp.int32).at[labels, bin_of(confidence)].add(numbers)
+) -> Int[np.ndarray, "class bin 4"]:
+    """What `count_calibration` in confidence.py counts on the device, of examples that are on the host."""
+    confidence = confidence.astype(np.float32)
+    units = np.round(confidence * BASE**2).astype(np.int64)
+    places = labels * BINS + np.searchsorted(EDGES, confidence)
+    numbers = (np.ones_like(units), correct, units // BASE, units % BASE)
+    sums = [np.bincount(places, number, num_classes * BINS) for number in numbers]
+    return np.stack(sums, axis=-1).astype(np.int64).reshape(num_classes, BINS, len(numbers))
 
 
-def calibration(counts: Int[Array | np.ndarray, "class bin 4"]) -> Calibration:
+def calibration(counts: Int[np.ndarray, "class bin 4"]) -> Calibration:
     """The sums over batches of the results of `count_calibration`."""
     examples, correct, high, low = np.moveaxis(np.asarray(counts, np.int64), -1, 0)
-    return Calibration(examples, (_BASE * high + low) / _BASE**2, correct)
+    return Calibration(examples, (BASE * high + low) / BASE**2, correct)
 
 
 def expected_calibration_error(sums: Calibration) -> float:

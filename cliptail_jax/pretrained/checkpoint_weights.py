@@ -20,7 +20,7 @@ from cliptail_jax.files import absolute
 from cliptail_jax.models.positions import resize_positions
 from cliptail_jax.parallel.sharding import replicated
 from cliptail_jax.pretrained.names import is_resized
-from cliptail_jax.runs import checkpoints
+from cliptail_jax.runs import manifests
 
 
 class Stored(NamedTuple):
@@ -43,7 +43,7 @@ class CheckpointWeights:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the checkpoint's manifest, and so of its files."""
-        return checkpoints.digest(self.step)
+        return manifests.digest(self.step)
 
     def shapes(self, state: nnx.State) -> dict[tuple, tuple[int, ...]]:
         """The stored shapes of the parameters and statistics of `state` that the checkpoint has."""
@@ -118,7 +118,7 @@ class CheckpointWeights:
         try:
             yield
         except (OSError, ValueError):
-            if checkpoints.corruption(self.step) is None:
+            if manifests.corruption(self.step) is None:
                 raise
             raise UserError(
                 f"{self.step} no longer exists: its run has a newer checkpoint; run the command again for that one"

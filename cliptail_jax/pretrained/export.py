@@ -23,7 +23,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     from cliptail_jax.input.pipeline import num_steps_per_epoch  # slow to import, as the others are
     from cliptail_jax.pretrained.model import open_run
     from cliptail_jax.pretrained.save import is_export, open_clip_config, save
-    from cliptail_jax.runs.directory import number_of_records, read_config
+    from cliptail_jax.runs.files import number_of_records, read_config
 
     check_writable_folder(folder)
     if folder.exists() and not overwrite and not is_export(folder):

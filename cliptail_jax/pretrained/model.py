@@ -30,8 +30,8 @@ from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, open_published
 from cliptail_jax.pretrained.source import CONFIG, checked_digest, find
 from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
-from cliptail_jax.runs.checkpoints import newest_valid_step
-from cliptail_jax.runs.directory import DESCRIPTION, last_step, read_config, read_run_frequency
+from cliptail_jax.runs.files import DESCRIPTION, last_step, read_config, read_run_frequency
+from cliptail_jax.runs.manifests import newest_valid_step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from cliptail_jax.files import write_json
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.self_attention import AUTO
-from cliptail_jax.runs.directory import DESCRIPTION
+from cliptail_jax.runs.files import DESCRIPTION
 
 
 def describe_run(

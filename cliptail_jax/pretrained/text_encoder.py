@@ -10,7 +10,7 @@ from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published_weights import PublishedWeights, encoder_names
 from cliptail_jax.pretrained.source import CONFIG, TOKENIZER, find
 from cliptail_jax.pretrained.tokenizers import encoder_tokenizer
-from cliptail_jax.runs.directory import read_config
+from cliptail_jax.runs.files import read_config
 
 ENCODER_CONFIG, ENCODER_WEIGHTS = "config.json", ["model.safetensors"]
 

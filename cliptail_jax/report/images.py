@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -12,6 +12,7 @@ from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.report.comparison import ComparedRuns, Owner, named
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images
+from cliptail_jax.report.page import PageImages
 from cliptail_jax.report.thumbnails import sprite
 from cliptail_jax.report.training_images import (
     choose_images,
@@ -23,7 +24,6 @@ from cliptail_jax.report.training_images import (
 )
 from cliptail_jax.results.run import Run
 
-IMAGES_PER_CLASS = 4  # by default
 MAX_PAGE_BYTES = 10_500_000  # bytes of all images
 MAX_CLASS_BYTES = 28_000  # bytes of those of a class, on average
 MAX_SPRITE_IMAGES = 4000  # images of a class: WebP files have at most 16,383 pixels a side
@@ -31,18 +31,6 @@ MIN_IMAGE_BYTES = 500  # bytes that an image takes
 Found = TypeVar("Found")
 Part = dict[str, Any]  # the training images or the test images; `classes` has a list of JSON values for each class
 Problems = dict[str, dict[Owner, None]]  # the runs of each
-
-
-class PageImages(NamedTuple):
-    """The images embedded in the page.
-
-    Attributes:
-        data: `training` and `test`, each None if there are none, for the page's script; None if there are no images.
-        notes: which images are missing, and why.
-    """
-
-    data: Mapping[str, Part | None] | None
-    notes: Sequence[str]
 
 
 def page_images(comparison: ComparedRuns, each: int, every: bool = False) -> PageImages:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import jinja2
@@ -21,7 +21,6 @@ from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
-from cliptail_jax.report.images import IMAGES_PER_CLASS, PageImages, page_images
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
@@ -33,6 +32,7 @@ from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
 EVERY = ("*",)  # run
+IMAGES_PER_CLASS = 4  # by default
 SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
 FOLDER = Path(__file__).parent
 HEADINGS = {
@@ -46,6 +46,18 @@ HEADINGS = {
     "recall": "Recall by the frequency of a caption's rarest word",
     "calibration": "Calibration",
 }
+
+
+class PageImages(NamedTuple):
+    """The images embedded in the page.
+
+    Attributes:
+        data: `training` and `test`, each None if there are none, for the page's script; None if there are no images.
+        notes: which images are missing, and why.
+    """
+
+    data: Mapping[str, dict[str, Any] | None] | None
+    notes: Sequence[str]
 
 
 def write_page(
@@ -103,12 +115,22 @@ def write_page(
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
     missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
-    text = render(comparison, directories, title, missing, failures, page_images(comparison, images, every_image), runs)
+    shown = embedded_images(comparison, images, every_image)
+    text = render(comparison, directories, title, missing, failures, shown, runs)
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
+
+
+def embedded_images(comparison: ComparedRuns, each: int, every: bool) -> PageImages:
+    """The images of the page; without any, neither JAX nor the readers of data sets are imported."""
+    if not each:
+        return PageImages(None, [])
+    from cliptail_jax.report.images import page_images
+
+    return page_images(comparison, each, every)
 
 
 def is_page(path: Path) -> bool:

@@ -20,8 +20,8 @@ from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study, by_replicate
 from cliptail_jax.results.transfers import FILE as TRANSFERS
 from cliptail_jax.results.transfers import predictions_path
-from cliptail_jax.runs.directory import CONFIG, COUNTS, DATA, FREQUENCY, METRICS, OF_STUDIES, SUMMARY
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, read_arrays
+from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FREQUENCY, METRICS, OF_STUDIES, SUMMARY
 from cliptail_jax.runs.provenance import without_flags
 from cliptail_jax.runs.records import LogLine
 

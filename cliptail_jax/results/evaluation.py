@@ -12,8 +12,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.retrieval import RetrievalResults
-from cliptail_jax.runs.directory import FREQUENCY, read_run_frequency
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation, read_arrays, read_class_counts
+from cliptail_jax.runs.files import FREQUENCY, read_run_frequency
 
 
 @dataclasses.dataclass(frozen=True)

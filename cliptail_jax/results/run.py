@@ -21,9 +21,9 @@ from cliptail_jax.results.evaluation import (
     read_evaluation,
 )
 from cliptail_jax.results.transfers import Transfer, predictions_path
-from cliptail_jax.runs.checkpoints import digest, manifest_of, steps_in
-from cliptail_jax.runs.directory import CONFIG, DATA, FREQUENCY, METRICS, read_document, read_run_frequency
 from cliptail_jax.runs.evaluations import read_summaries
+from cliptail_jax.runs.files import CONFIG, DATA, FREQUENCY, METRICS, read_document, read_run_frequency
+from cliptail_jax.runs.manifests import digest, manifest_of, steps_in
 from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 
 # The fields that determine which classes a run has.

@@ -1,7 +1,5 @@
 """Checkpoints by Orbax. Each valid step has a SHA-256 manifest."""
 
-import json
-import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,9 +7,10 @@ import jax
 from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
-from cliptail_jax.files import absolute, digest_of_file, files_below, write_text
+from cliptail_jax.files import absolute
 from cliptail_jax.interrupts import note_saved
 from cliptail_jax.parallel.distributed import broadcast_from_first
+from cliptail_jax.runs.manifests import manifest_of, newest_valid_step, steps_in, write_manifest
 
 
 class Checkpoints:
@@ -93,55 +92,3 @@ class Checkpoints:
             for old in sorted(steps_in(self._directory))[: -self._keep]:
                 manifest_of(self._directory / str(old)).unlink(missing_ok=True)
                 (self._directory / str(old)).rmtree()
-
-
-def manifest_of(step: Path) -> Path:
-    return step.with_name(step.name + ".sha256.json")
-
-
-def file_hashes(step: Path) -> dict[str, str]:
-    """The SHA-256 of each file of a checkpoint, by its path below the step's directory."""
-    return {str(path.relative_to(step)): digest_of_file(path) for path in sorted(files_below(step))}
-
-
-def write_manifest(step: Path) -> None:
-    write_text(manifest_of(step), json.dumps(file_hashes(step), indent=1))
-
-
-def corruption(step: Path) -> str | None:
-    """The reason why a checkpoint is not valid; None if it is."""
-    manifest = manifest_of(step)
-    if not manifest.exists():
-        return "was not finished"
-    try:
-        expected = dict(json.loads(manifest.read_bytes()))
-    except (ValueError, TypeError, RecursionError):
-        return "has an unreadable manifest"
-    found = file_hashes(step)
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found:
-            return f"lacks {name}"
-        if expected.get(name) != found[name]:
-            return f"is corrupt: the sha256 of {name} differs from its manifest"
-    return None
-
-
-def steps_in(directory: Path) -> list[int]:
-    return [int(path.name) for path in directory.iterdir() if path.name.isdigit() and path.is_dir()]
-
-
-def digest(step: Path) -> str:
-    """The SHA-256 of a checkpoint's manifest, which identifies its files."""
-    return digest_of_file(manifest_of(step))
-
-
-def newest_valid_step(directory: Path) -> int:
-    """The newest valid step, or -1. Steps that are corrupt are skipped with a warning."""
-    if not directory.exists():
-        return -1
-    for step in sorted(steps_in(directory), reverse=True):
-        reason = corruption(directory / str(step))
-        if reason is None:
-            return step
-        logging.getLogger(__name__).warning("skipping checkpoint %s, which %s", directory / str(step), reason)
-    return -1

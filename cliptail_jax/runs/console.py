@@ -4,7 +4,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import jax
 from tqdm import tqdm
 
 from cliptail_jax.commands import as_started
@@ -12,6 +11,8 @@ from cliptail_jax.commands import as_started
 
 def log_line(text: str) -> None:
     """Print a line on the first process, without breaking a progress bar."""
+    import jax  # which readers of results do not need
+
     if jax.process_index() == 0:
         tqdm.write(text, file=sys.stderr)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cliptail_jax.files import line_of, load_arrays, read_lines, write_text
-from cliptail_jax.runs.directory import COUNTS, SUMMARY
+from cliptail_jax.runs.files import COUNTS, SUMMARY
 from cliptail_jax.runs.records import ClassCounts, Summary
 
 ARRAYS = "latest.npz"

@@ -14,8 +14,8 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.files import append_line, line_of, read_lines, write_text
 from cliptail_jax.metrics.measures import main_measures
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import METRICS, read_config
 from cliptail_jax.runs.events import Events
+from cliptail_jax.runs.files import METRICS, read_config
 from cliptail_jax.runs.records import LogLine
 
 # The fields of the config that the error message for a loss that is not finite shows.

@@ -10,8 +10,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from cliptail_jax.commands import is_installed_command, with_underscores
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -32,6 +30,8 @@ def software() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """Kind and number of devices, the number of processes, and the number of cores that this process may use."""
+    import jax  # which readers of results do not need
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     device = jax.devices()[0].device_kind
     return {"device": device, "devices": jax.device_count(), "processes": jax.process_count(), "cores": cores}

@@ -1,6 +1,5 @@
-"""The pictures of a study's report: its runs, the path that they are steps of, and its claims."""
+"""Pictures of a study's report: the path that its runs are steps of, and its claims."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,63 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from cliptail_jax.figures.parts.planes import place_labels
-from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.plotting.odds import draw_odds, label_odds
 from cliptail_jax.plotting.style import add_grid, legend_below, style
 from cliptail_jax.report.forest import VERDICTS, ClaimRow, forest
+from cliptail_jax.report.pictures import PATHS
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.group import RunGroup
-
-# The place, title and axis of each measure.
-PANELS = {
-    "odds_acc": ("A", "accuracy (odds_acc), with paths", "log-odds per decade"),
-    "slope_pred": ("B", "predictions (slope_pred), with paths", "decades per decade"),
-    "corr_acc": ("C", "accuracy (corr_acc)", "Spearman correlation"),
-    "corr_pred": ("D", "predictions (corr_pred)", "Spearman correlation"),
-}
-
-PATHS = ("odds_acc", "slope_pred")  # with lines through the evaluations during the training
-
-
-def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
-    """Slopes and correlations against accuracy, and log-odds of being right by class frequency, of groups of runs by name.
-
-    All groups must have been evaluated.
-    """
-    names_below = max(0, math.ceil(len(groups) / 4) - 2)  # rows of the legend, for which there is no space yet
-    figure = Figure(figsize=(9.6, 5.2 + 0.2 * names_below), layout="constrained")
-    panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
-    panels["D"].sharey(panels["C"])
-    by_frequency = panels["E"]
-    for i, (name, group) in enumerate(groups.items()):
-        for key, (place, *_) in PANELS.items():
-            draw_estimate(panels[place], group.mean("top1"), group.bias[key], i)
-            if key in PATHS and (path := group.path(key)):
-                panels[place].plot(*zip(*path), color=style(i)["color"], linewidth=1, alpha=0.5, zorder=1)
-        draw_odds(by_frequency, *group.by_class, group.odds_line, i, name)
-    for place, of, unit in PANELS.values():
-        axes = panels[place]
-        axes.set_title(of, fontsize=10)
-        axes.axhline(0, color="grey", linewidth=0.8)
-        axes.set_ylabel(unit)
-        axes.margins(x=0.15)
-    for place in "CD":  # the axis of the panel above, too
-        panels[place].set_xlabel("top-1 accuracy (%)")
-    label_odds(by_frequency, np.concatenate([group.by_class[0] for group in groups.values()]))
-    for axes in panels.values():
-        add_grid(axes)
-    figure.suptitle(title, fontsize=12)
-    legend_below(figure)
-    return figure
-
-
-def draw_estimate(axes: Axes, top1: float, estimate: Estimate, number: int) -> None:
-    """A marker at (top-1, value) with the interval, if they are defined."""
-    if np.isnan(top1 + estimate.value):
-        return
-    error = [[max(estimate.value - estimate.low, 0)], [max(estimate.high - estimate.value, 0)]]
-    axes.errorbar(top1, estimate.value, error, **{**style(number), "linestyle": ""}, markersize=8, capsize=3)
 
 
 def draw_path(groups: Mapping[str, RunGroup], path: Sequence[str], title: str) -> Figure:

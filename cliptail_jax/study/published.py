@@ -15,7 +15,8 @@ from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.run import find_runs
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import CONFIG, difference_to
+from cliptail_jax.runs.directory import difference_to
+from cliptail_jax.runs.files import CONFIG
 from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.study.configuration import RunConfigs, StudyConfig
 from cliptail_jax.study.stated_claims import FILE as CLAIMS

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.plotting.style import save
+from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.results.claims import ClaimResult, claim_numbers
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.layout import legend, markdown
@@ -18,7 +19,7 @@ from cliptail_jax.results.tables import (
     transfer_table,
     warnings_of,
 )
-from cliptail_jax.study.pictures import draw_claims, draw_path, draw_runs
+from cliptail_jax.study.pictures import draw_claims, draw_path
 
 Groups = Mapping[str, RunGroup]  # by name
 Claims = Mapping[str, ClaimResult]  # by key

@@ -24,7 +24,8 @@ from cliptail_jax.results.study import FILE as STUDY
 from cliptail_jax.results.study import Runs, Study, read_study
 from cliptail_jax.results.testing_in_looks import evaluate_study
 from cliptail_jax.runs.console import last_lines
-from cliptail_jax.runs.directory import difference_to, is_finished, read_config
+from cliptail_jax.runs.directory import difference_to, is_finished
+from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
 from cliptail_jax.study import stated_claims

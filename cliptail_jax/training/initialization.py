@@ -19,7 +19,8 @@ from cliptail_jax.models.self_attention import PLAIN, use_plain_attention
 from cliptail_jax.pretrained.towers import Tower, Towers
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.directory import METRICS, truncate_logs
+from cliptail_jax.runs.directory import truncate_logs
+from cliptail_jax.runs.files import METRICS
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings
 

@@ -39,7 +39,7 @@ from cliptail_jax.results.transfers import (
     read_transfers,
 )
 from cliptail_jax.runs.console import last_lines, log_line
-from cliptail_jax.runs.directory import read_config
+from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
 from cliptail_jax.transfer.configuration import FewShotOptions, FineTuneOptions, TransferConfig

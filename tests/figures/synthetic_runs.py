@@ -10,7 +10,7 @@ from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.evaluation.results import class_results, write_arrays
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.files import save_array, write_json
-from cliptail_jax.metrics.calibration import count_calibration
+from cliptail_jax.metrics.confidence import count_calibration
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse

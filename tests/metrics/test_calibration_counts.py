@@ -9,18 +9,20 @@ from hypothesis import strategies as st
 
 from cliptail_jax.metrics.calibration import (
     BINS,
-    bin_of,
     calibration,
-    count_calibration,
+    count_on_host,
     expected_calibration_error,
     mean_confidence,
-    sigmoid_confidence,
-    softmax_confidence,
 )
+from cliptail_jax.metrics.confidence import bin_of, count_calibration, sigmoid_confidence, softmax_confidence
 
 EXAMPLES, CLASSES = 40, 5
-count = jax.jit(count_calibration, static_argnums=4)
+on_device = jax.jit(count_calibration, static_argnums=4)
 ROUNDING = 2.0**-21  # of a confidence, which is counted in units of 2^-20
+
+
+def count(*examples):
+    return np.asarray(on_device(*examples))
 
 
 def examples(seed):
@@ -53,9 +55,17 @@ def test_sums_equal_a_loop_over_the_examples_that_are_not_masked(seed):
     np.testing.assert_allclose(mean_confidence(sums), expected[1].sum(1) / expected[0].sum(1), atol=1e-6)
 
 
+def test_counts_on_the_host_are_those_of_the_device():
+    confidence, correct, labels, mask = (array[examples(1)[3]] for array in examples(1))
+    edges = np.arange(1, BINS, dtype=np.float32) / np.float32(BINS)
+    confidence[: len(edges)] = edges[: len(confidence)]
+    expected = count(confidence, correct, labels, mask, CLASSES)
+    np.testing.assert_array_equal(count_on_host(confidence, correct, labels, CLASSES), expected)
+
+
 def test_sums_are_the_same_to_the_last_bit_in_any_order_and_in_any_batches():
     arrays = examples(3)
-    whole = np.asarray(count(*arrays, CLASSES))
+    whole = count(*arrays, CLASSES)
     order = np.random.default_rng(0).permutation(EXAMPLES)
     halves = [[array[order][part] for array in arrays] for part in (slice(0, 20), slice(20, 40))]
     np.testing.assert_array_equal(sum(np.asarray(count(*half, CLASSES)) for half in halves), whole)
@@ -92,6 +102,6 @@ def test_confidence_is_the_largest_softmax_probability_or_by_sigmoids_that_of_a_
 
 
 def test_two_million_certain_examples_of_a_class_fit_in_a_bin():
-    counts = np.asarray(count(np.ones(1, np.float32), np.ones(1, bool), np.zeros(1, int), np.ones(1, bool), 1))
+    counts = count(np.ones(1, np.float32), np.ones(1, bool), np.zeros(1, int), np.ones(1, bool), 1)
     assert 2_000_000 * counts.astype(np.int64).max() < 2**31 and counts.dtype == np.int32
     assert calibration(2_000_000 * counts.astype(np.int64)).confidence.sum() == 2_000_000

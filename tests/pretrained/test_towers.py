@@ -25,8 +25,8 @@ from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.text_embedder import load_text_embedder
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import Tower, open_image_tower, open_text_tower
-from cliptail_jax.runs.checkpoints import manifest_of
 from cliptail_jax.runs.evaluations import last_evaluation
+from cliptail_jax.runs.manifests import manifest_of
 from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from tests.pretrained.seeded_weights import draw_all

@@ -22,9 +22,9 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.report.page import address, write_page
 from cliptail_jax.results.evaluation import read_evaluation
-from cliptail_jax.runs.checkpoints import corruption, newest_valid_step, steps_in, write_manifest
 from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, truncate_logs
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
+from cliptail_jax.runs.manifests import corruption, newest_valid_step, steps_in, write_manifest
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
 from tests.figures.synthetic_runs import write_run

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cliptail_jax.runs.checkpoints import Checkpoints, corruption, manifest_of, newest_valid_step, steps_in
+from cliptail_jax.runs.checkpoints import Checkpoints
+from cliptail_jax.runs.manifests import corruption, manifest_of, newest_valid_step, steps_in
 from cliptail_jax.training.state import TrainState
 
 

@@ -22,7 +22,8 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs import directory, lock, provenance
-from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, read_config, truncate_logs
+from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, truncate_logs
+from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.lock import sole_writer
 from configs import sup
 

@@ -15,13 +15,14 @@ from cliptail_jax.experiments import studies
 from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report.page import write_page
+from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.results import tables
 from cliptail_jax.results.claims import ClaimResult, correct_for_number
 from cliptail_jax.results.layout import Column, markdown
 from cliptail_jax.results.tables import claim_table, repeated_table
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.tables import format_number
-from cliptail_jax.study.pictures import draw_path, draw_runs
+from cliptail_jax.study.pictures import draw_path
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
 from cliptail_jax.study.summary import plain_claims
 from tests.study.synthetic_studies import (

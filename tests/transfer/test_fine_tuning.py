@@ -17,7 +17,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.objectives import typed_config as typed_training
 from cliptail_jax.pretrained.model import open_run
-from cliptail_jax.runs.directory import read_config
+from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.log import Diverged
 from cliptail_jax.transfer import fine_tuning, program
 from cliptail_jax.transfer.configuration import base_config as transfer_base

@@ -17,7 +17,7 @@ from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
-from cliptail_jax.runs.checkpoints import manifest_of, steps_in
+from cliptail_jax.runs.manifests import manifest_of, steps_in
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.configuration import typed_config

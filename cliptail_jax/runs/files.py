@@ -1,0 +1,68 @@
+"""The names of the files of a run directory, which the README lists, and readers that need no JAX."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from cliptail_jax.concepts.frequency_tables import read_frequency
+from cliptail_jax.config.training import with_new_keys
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_json
+from cliptail_jax.runs.records import RunDocument, TrainingData
+
+METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
+CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
+WORD_FREQUENCY = "word_frequency.tsv"  # in how many of the training captions each word occurs
+OF_STUDIES = ("study.json", "claims.json")  # whose page a run would hide
+FOLDERS = ("checkpoints", "eval", "tensorboard")
+# config.json comes last: it is the last to be removed with another run.
+FILES = (
+    METRICS,
+    FREQUENCY,
+    DESCRIPTION,
+    DATA,
+    "initialization.tsv",
+    "tokenizer.json",
+    "words.json",
+    WORD_FREQUENCY,
+    "towers.json",
+    CONFIG,
+)
+
+
+def last_step(workdir: Path) -> int | None:
+    """The last step of the finished run in `workdir`; None if it is unfinished, or did not record the step."""
+    written = read_document(workdir) or {}
+    return written.get("finished", {}).get("step")
+
+
+def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
+    """The class names and counts in the folder of a run or an evaluation; empty for a run on records without classes.
+
+    Raises UserError if the file is damaged.
+    """
+    return read_frequency(folder / FREQUENCY, may_be_empty=True)
+
+
+def number_of_records(workdir: Path) -> int:
+    """The number of records that the run in `workdir` trains on. Raises UserError if that is not known."""
+    data = read_json(workdir / DATA, TrainingData)
+    if data is None:
+        raise UserError(f"{workdir / DATA} is missing: restore it from a copy, or train the run again")
+    return data["records"]
+
+
+def read_config(workdir: Path) -> dict[str, Any] | None:
+    """The flat config of the run in `workdir`; None if there is none. Raises UserError if it is damaged."""
+    written = read_document(workdir)
+    return written and written.get("config")
+
+
+def read_document(workdir: Path) -> RunDocument | None:
+    """The content of config.json; None if there is none. Raises UserError if it is damaged."""
+    document = read_json(workdir / CONFIG, RunDocument)
+    if document and "config" in document:
+        document["config"] = with_new_keys(document["config"])
+    return document
