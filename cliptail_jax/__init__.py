@@ -1,22 +1,21 @@
 """A laboratory to find out why CLIP is robust to long-tailed pre-training data."""
 
+import importlib
 import sys
+from typing import Any
 
-_MODULES = {
-    "load_results": "results.frames"
-}  # imported on first use, so that programs that print their help start fast
+# Public functions by name, with their modules; imported on first use, so that programs that print their help start fast.
+_MODULES = {"load_results": "results.frames", "measure": "predictions.measured"}
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        import importlib
-
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version  # slow to import
+    if name == "__version__":
+        from importlib.metadata import version  # slow to import
 
-    return version("cliptail_jax")
+        return version("cliptail_jax")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def prepare_program() -> None:

@@ -23,6 +23,7 @@ PROGRAMS = {
     "predict": ("predict", False, "predict the classes of images with a run or a published model"),
     "transfer": ("transfer", True, "measure features by linear probes, few-shot episodes and fine-tuning"),
     "study": ("study", True, "train the runs of a study, test its claims, and report"),
+    "measure": ("predictions.measure", False, "measure predictions of any model: accuracy, bias, logit adjustment"),
     "report": ("report", False, "write the interactive page on a study or on runs"),
     "figures": ("figures", False, "draw a figure of the paper"),
     "plan": ("plan", True, "compile a training step for TPUs and GPUs: does it fit, how fast is it?"),

@@ -66,17 +66,20 @@ def first_bytes(path: Path) -> bytes:
         return file.read(4096)
 
 
-def check_directory(workdir: Path, writes: Iterable[str], marks: Iterable[str], overwrite: bool = False) -> None:
+def check_directory(
+    workdir: Path, writes: Iterable[str], marks: Iterable[str], overwrite: bool = False, flag: str = "--workdir"
+) -> None:
     """Raises UserError if this program would replace another program's files in a work directory.
 
     Args:
         writes: names of files that the program writes to the directory.
         marks: names of files that only this program writes, and before the others.
+        flag: by which the directory is given.
     """
     if overwrite or any((workdir / mark).exists() for mark in marks):
         return
     if found := [name for name in writes if (workdir / name).exists()]:
-        raise UserError(f"{workdir} contains a {found[0]} that this program did not write: choose another --workdir")
+        raise UserError(f"{workdir} contains a {found[0]} that this program did not write: choose another {flag}")
 
 
 def check_writable_folder(path: Path) -> None:

@@ -78,7 +78,7 @@ class Plots:
         self._curve(
             "top1",
             "top-1 accuracy (%)",
-            lambda run: [(s["step"], s.get("top1")) for s in run.summaries if not run.is_published],
+            lambda run: [(s["step"], s.get("top1")) for s in run.summaries if s["step"] and not run.is_published],
         )
         self._curve("recall", "text→image recall at 5 (%)", recall_by_decile, "decile of the rarest word's frequency")
         self._calibration()

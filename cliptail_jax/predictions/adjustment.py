@@ -1,0 +1,120 @@
+"""Post-hoc logit adjustment: what the subtraction of τ log n from the logits gives, without training.
+
+Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), section 4.1. τ has to be chosen on examples
+other than those it is judged on. It is chosen on each half of the examples and judged on the other half, so that every example
+is judged by a τ that it had no part in.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+TAUS = np.round(np.linspace(0, 2, 21), 1)
+SEED = 0  # of the halves
+CHOSEN_ON = "mean_per_class"  # the measure that is largest at the chosen τ
+NUMBERS_AT_ONCE = 2**22  # logits: what is computed from them takes little memory
+
+
+class PredictedClasses(NamedTuple):
+    """The most probable class of each example, and its softmax probability."""
+
+    classes: Int[np.ndarray, " example"]
+    confidence: Float[np.ndarray, " example"]
+
+
+class Adjustment(NamedTuple):
+    """Logit adjustment of one file.
+
+    Attributes:
+        predicted: the predictions with the τ that was chosen on the other half.
+        chosen: τ as chosen on the first and on the second half.
+        by_tau: the predictions for each of TAUS.
+    """
+
+    predicted: PredictedClasses
+    chosen: tuple[float, float]
+    by_tau: Int[np.ndarray, "tau example"]
+
+
+def log_frequency(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
+    """log n. A class without training images counts as one with a single image: −log 0 would win every example."""
+    return np.log(np.maximum(frequency, 1))
+
+
+def predict(
+    logits: Float[np.ndarray, "example class"],
+    shift: Float[np.ndarray, " class"] | None = None,
+    tau: Float[np.ndarray, " example"] | None = None,
+) -> PredictedClasses:
+    """The predictions by logits, or by logits − τ · shift with the τ of each example. Of equal ones the first class counts."""
+    classes, confidence = np.zeros(len(logits), np.int64), np.zeros(len(logits))
+    for rows in _blocks(logits):
+        block = _block(logits, rows)
+        if shift is not None:
+            block = block - tau[rows, None].astype(block.dtype) * shift.astype(block.dtype)
+        classes[rows] = block.argmax(axis=1)
+        block = block - block.max(axis=1, keepdims=True)
+        confidence[rows] = 1 / np.exp(block, out=block).sum(axis=1, dtype=np.float64)
+    return PredictedClasses(classes, confidence)
+
+
+def predictions_by_tau(
+    logits: Float[np.ndarray, "example class"],
+    shift: Float[np.ndarray, " class"],
+    taus: Float[np.ndarray, " tau"] = TAUS,
+) -> Int[np.ndarray, "tau example"]:
+    """The class with the largest logits − τ · shift, for each τ."""
+    found = np.zeros((len(taus), len(logits)), np.int32)
+    for rows in _blocks(logits):
+        block = _block(logits, rows)
+        adjusted = np.empty_like(block)
+        for number, tau in enumerate(taus):
+            np.subtract(block, (tau * shift).astype(block.dtype), out=adjusted)
+            found[number, rows] = adjusted.argmax(axis=1)
+    return found
+
+
+def _blocks(logits: Float[np.ndarray, "example class"]) -> list[slice]:
+    size = max(NUMBERS_AT_ONCE // max(logits.shape[1], 1), 1)
+    return [slice(start, start + size) for start in range(0, len(logits), size)]
+
+
+def _block(logits: Float[np.ndarray, "example class"], rows: slice) -> Float[np.ndarray, "row class"]:
+    return logits[rows].astype(np.result_type(logits.dtype, np.float32))
+
+
+def first_half(labels: Int[np.ndarray, " example"], seed: int = SEED) -> Bool[np.ndarray, " example"]:
+    """Which examples are in the first of two random halves, which have equally many examples of each class, or one more."""
+    order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
+    chosen = np.zeros(len(labels), bool)
+    chosen[order[::2]] = True
+    return chosen
+
+
+def mean_per_class(
+    right: Bool[np.ndarray, "tau example"], labels: Int[np.ndarray, " example"]
+) -> Float[np.ndarray, " tau"]:
+    """The mean over classes with examples of their accuracy, in 0..1, for each τ."""
+    examples = np.bincount(labels)
+    weights = 1 / (examples[labels] * np.count_nonzero(examples))
+    return right @ weights
+
+
+def adjust(
+    logits: Float[np.ndarray, "example class"],
+    labels: Int[np.ndarray, " example"],
+    frequency: Int[np.ndarray, " class"],
+) -> Adjustment:
+    """Choose τ of TAUS on each half of the examples, and predict the other half with it.
+
+    The chosen τ has the largest mean accuracy over classes; of equal ones it is the smallest.
+    """
+    shift = log_frequency(frequency)
+    by_tau, first = predictions_by_tau(logits, shift), first_half(labels)
+    tau, chosen = np.zeros(len(labels)), []
+    for half in (first, ~first):
+        accuracy = mean_per_class(by_tau[:, half] == labels[half], labels[half])
+        chosen.append(float(TAUS[np.flatnonzero(accuracy >= accuracy.max() - 1e-12)[0]]))
+        tau[~half] = chosen[-1]
+    return Adjustment(predict(logits, shift, tau), (chosen[0], chosen[1]), by_tau)

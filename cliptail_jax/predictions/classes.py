@@ -1,0 +1,125 @@
+"""The classes of predictions: their names and frequency, and the class of each value in a file."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from cliptail_jax.concepts.vocabulary import normalized_name
+from cliptail_jax.errors import UserError
+
+NUMBER = re.compile(r"\d+")
+FREQUENCY_HELP = (
+    "make a table with a line for each class, its name, a tab and its number of training images, or give the labels of the "
+    "training images as --train=FILE"
+)
+
+
+class ClassTable(NamedTuple):
+    """The classes, and the number of training images of each.
+
+    Attributes:
+        origin: the file, or what else the numbers come from, for messages.
+        is_open: whether a class of the examples that it lacks has no training images, as if they are counted in labels.
+    """
+
+    names: tuple[str, ...]
+    frequency: Int[np.ndarray, " class"]
+    origin: str
+    is_open: bool = False
+
+
+def text_of(value: Any) -> str:
+    """A label as text: 3 for 3.0, as a column of integers with gaps becomes."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+
+
+def class_table(counts: Mapping[Any, int] | Sequence[int], origin: str, is_open: bool = False) -> ClassTable:
+    """The table of counts by class, or in the order of class numbers.
+
+    Classes whose names are the numbers from 0 on are in the order of their numbers.
+
+    Raises:
+        UserError: there is no class, a count is negative or not a whole number, or a class is listed twice.
+    """
+    if isinstance(counts, Mapping):
+        names, values = [text_of(name) for name in counts], list(counts.values())
+    else:
+        names, values = [str(number) for number in range(len(counts))], list(counts)
+    if not names:
+        raise UserError(f"{origin} lists no class: {FREQUENCY_HELP}")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserError(f"{origin} lists the class '{twice[0]}' more than once: give each class one line")
+    frequency = np.array(values)
+    if frequency.dtype.kind not in "iuf" or not np.all((frequency >= 0) & (frequency == np.floor(frequency))):
+        wrong = next(v for v in values if not isinstance(v, int | float | np.number) or not v >= 0 or v != np.floor(v))
+        raise UserError(f"{origin} has the count {wrong!r}: the number of training images of a class is 0 or more")
+    if sorted(names) == sorted(map(str, range(len(names)))):
+        order = np.argsort([int(name) for name in names])
+        names, frequency = [names[place] for place in order], frequency[order]
+    return ClassTable(tuple(names), frequency.astype(np.int64), origin, is_open)
+
+
+def counted(labels: Iterable[Any], origin: str) -> ClassTable:
+    """The table of the classes of training images, from their labels. Numbers that are left out have no training images."""
+    times = Counter(map(text_of, labels))
+    if times and all(map(NUMBER.fullmatch, times)):
+        times = {str(n): times.get(str(n), 0) for n in range(1 + max(map(int, times)))}
+    else:
+        times = dict(sorted(times.items()))
+    return class_table(times, origin, is_open=True)
+
+
+def with_classes_of(table: ClassTable, values: Iterable[Any]) -> ClassTable:
+    """An open table with the classes of the examples that it lacks, which have no training images."""
+    texts = list(dict.fromkeys(map(text_of, values)))
+    if not table.is_open or texts and all(NUMBER.fullmatch(text) and int(text) < len(table.names) for text in texts):
+        return table
+    known = {normalized_name(name) for name in table.names}
+    new = [text for text in texts if normalized_name(text) not in known]
+    if len(new) == len(texts):
+        raise UserError(
+            f"no example has a class of {table.origin}, which are such as '{table.names[0]}'; the examples' are such as "
+            f"'{texts[0]}': give the labels of both in the same form"
+        )
+    return table._replace(
+        names=(*table.names, *new), frequency=np.concatenate([table.frequency, np.zeros(len(new), np.int64)])
+    )
+
+
+def is_plain(values: Sequence[Any]) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype.kind in "iuU"
+
+
+def class_ids(table: ClassTable, values: Sequence[Sequence[Any]], origin: str) -> list[Int[np.ndarray, " example"]]:
+    """The class of each value in lists of values, by name, or by number if the values are numbers that are no names.
+
+    Args:
+        values: labels, and predictions, which are read in the same way.
+        origin: the file that they come from.
+
+    Raises:
+        UserError: a value is not among the classes.
+    """
+    lists = [of if is_plain(of) else np.array([text_of(value) for value in of]) for of in values]
+    distinct = [np.unique(of, return_inverse=True) for of in lists]
+    texts = list(dict.fromkeys(text_of(v) for unique, _ in distinct for v in unique.tolist()))
+    place = {normalized_name(name): number for number, name in reversed([*enumerate(table.names)])}
+    ids = {text: place.get(normalized_name(text)) for text in texts}
+    exact = {name: number for number, name in enumerate(table.names)}
+    ids |= {text: exact[text] for text in texts if text in exact}
+    unknown = [text for text in texts if ids[text] is None]
+    if unknown and all(NUMBER.fullmatch(text) and int(text) < len(table.names) for text in texts):
+        ids, unknown = {text: int(text) for text in texts}, []
+    if unknown:
+        wrong = sum(int(np.isin([text_of(v) for v in u.tolist()], unknown)[inverse].sum()) for u, inverse in distinct)
+        raise UserError(
+            f"{wrong:,} of {sum(map(len, lists)):,} labels and predictions of {origin} are none of the {len(table.names):,} "
+            f"classes of {table.origin}, such as '{unknown[0]}': add the class there, with 0 if it has no training images"
+        )
+    return [np.array([ids[text_of(v)] for v in unique.tolist()], np.int64)[inverse] for unique, inverse in distinct]

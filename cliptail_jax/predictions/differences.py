@@ -1,0 +1,85 @@
+"""Differences of the measures of two files of predictions, by a bootstrap of the classes that is paired, with verdicts."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.predictions.measured import MEASURED, Measured, same_examples
+from cliptail_jax.results.claims import CONTRADICTED, NO_EFFECT, SUPPORTED, Claim, ClaimResult
+from cliptail_jax.results.testing import compare_replicates, tested
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Difference:
+    """The differences a − b of measures. Each is an attribute, such as `(a - b).odds_acc`.
+
+    Attributes:
+        a: the name of the first, and `b` that of the second.
+        claims: the test of each measure; one without a difference could not be tested.
+    """
+
+    def __init__(self, a: str, b: str, claims: Mapping[str, ClaimResult]):
+        self.a, self.b, self.claims = a, b, claims
+
+    def __getattr__(self, key: str) -> float:
+        if key not in MEASURES:
+            raise AttributeError(f"there is no measure '{key}'")
+        found = self.claims.get(key)
+        return found.difference.value if found and found.difference else float("nan")
+
+    def interval(self, key: str) -> tuple[float, float]:
+        """The 95 % interval of the difference in a measure; nan if it could not be tested."""
+        found = self.claims.get(key)
+        return (found.difference.low, found.difference.high) if found and found.difference else (float("nan"),) * 2
+
+    def verdict(self, key: str) -> str:
+        """Which is more biased or more accurate; 'no difference' within ± the margin, or 'inconclusive'."""
+        found = self.claims[key]
+        larger = MEASURES[key].larger or "higher"
+        words = {SUPPORTED: f"{self.a} is {larger}", CONTRADICTED: f"{self.b} is {larger}", NO_EFFECT: "no difference"}
+        return words.get(found.verdict, found.verdict)
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing could be compared; '' if something was."""
+        reasons = [claim.obstacle for claim in self.claims.values()]
+        return "" if not all(reasons) else reasons[0]
+
+    def table(self) -> str:
+        """The differences with their intervals, margins and verdicts, as text."""
+        from cliptail_jax.predictions.tables import difference_text
+
+        return difference_text([self])
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each measure: difference, low, high, margin and verdict. Raises UserError without pandas."""
+        from cliptail_jax.predictions.tables import frame
+
+        rows = {
+            key: (*claim.difference[:3], claim.margin, self.verdict(key))
+            for key, claim in self.claims.items()
+            if claim.difference
+        }
+        return frame(rows, ("difference", "low", "high", "margin", "verdict"))
+
+
+def difference(a: Measured, b: Measured) -> Difference:
+    """The differences a − b, of as many seeds as both have. Raises UserError if classes or examples differ."""
+    names = (a.name, b.name) if a.name != b.name else ("a", "b")
+    if a.group.evaluations[0].class_names != b.group.evaluations[0].class_names:
+        raise UserError(f"{names[0]} and {names[1]} have different classes, so that they cannot be compared by class")
+    if not same_examples(a.labels, a.keys, b.labels, b.keys):
+        raise UserError(f"{names[0]} and {names[1]} have different examples, so that they cannot be compared by class")
+    replicates = [[dict(zip(names, pair))] for pair in zip(a.group.runs, b.group.runs)]
+    compared = [MEASURES[key] for key in MEASURED if MEASURES[key].statistic]
+    claims = {}
+    for of in compared:
+        result, contrasts = compare_replicates(Claim("", of.key, *names, margin=of.margin), replicates)
+        claims[of.key] = tested(result, contrasts, None) if contrasts else result
+    return Difference(*names, claims)

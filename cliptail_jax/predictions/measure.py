@@ -1,0 +1,159 @@
+"""Measure predictions of any model: how biased are they towards frequent classes, and how do files differ?
+
+    python -m cliptail_jax.predictions.measure a.csv b.csv --frequency=counts.tsv
+    python -m cliptail_jax.predictions.measure sl=sl_0.csv,sl_1.csv logits.npz --train=train_labels.csv --output=runs/mine
+
+Files have a row for each test example, with its label and prediction: CSV, TSV, Parquet or JSON lines with these columns, or
+.npz with the arrays labels and predictions, or labels and logits (or probabilities) [example, class]. Classes are names or
+numbers from 0 on. Files of one model, trained with several seeds, are given together, as NAME=FILE,FILE. Files on the same
+examples are compared, by a bootstrap of the classes that is paired.
+
+With logits, calibration is measured, and what post-hoc adjustment would give: logits − τ log n, with the number n of training
+images of a class (1 for a class without any). τ, from 0 to 2, is chosen on one half of the examples by the mean accuracy over
+classes, and judged on the other half, in both directions: these are the rows NAME_adjusted.
+"""
+
+import argparse
+import itertools
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cliptail_jax.commands import as_started
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.files import work_path
+from cliptail_jax.outputs import add_overwrite
+
+if TYPE_CHECKING:
+    from cliptail_jax.predictions.differences import Difference
+    from cliptail_jax.predictions.measured import Measured
+
+MOST_COMPARED = 4  # files: of more, each is compared with the first only
+NAME = re.compile(r"[\w.+-]+")
+
+
+@command_line
+def main(arguments: list[str]) -> None:
+    """Measure the files that the command line names, print the tables, and write results to --output."""
+    parser = argparse.ArgumentParser(
+        prog=as_started("python -m cliptail_jax.predictions.measure"),
+        description=as_started(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or NAME=FILE,FILE for several seeds")
+    parser.add_argument(
+        "--frequency", metavar="FILE", help="the number of training images of each class: a name and a count"
+    )
+    parser.add_argument("--train", metavar="FILE", help="instead: the labels of the training images, which are counted")
+    parser.add_argument("--labels", metavar="FILE", help="the labels of the examples, for files without")
+    parser.add_argument("--label_column", default="label", metavar="NAME", help="default: label")
+    parser.add_argument("--prediction_column", default="prediction", metavar="NAME", help="default: prediction")
+    parser.add_argument(
+        "--output", type=work_path, metavar="DIR", help="write report.html, measures.json and figures to this folder"
+    )
+    add_overwrite(parser)
+    options = parser.parse_args(arguments)
+    named = named_files(options.files)
+    if bool(options.frequency) == bool(options.train):
+        from cliptail_jax.predictions.classes import FREQUENCY_HELP
+
+        what = "both --frequency and --train are given" if options.train else "the class frequency is missing"
+        raise UserError(f"{what}: give one of them; {FREQUENCY_HELP}, for --frequency=FILE")
+    run(named, options)
+
+
+def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
+    # These are slow to import.
+    from cliptail_jax.predictions.classes import with_classes_of
+    from cliptail_jax.predictions.files import check_results, write_results
+    from cliptail_jax.predictions.measured import measured_seeds, with_adjusted
+    from cliptail_jax.predictions.reading import (
+        ColumnNames,
+        read_class_table,
+        read_labels,
+        read_predictions,
+        read_training_labels,
+    )
+    from cliptail_jax.predictions.tables import adjustment_text, difference_text, measured_text
+    from cliptail_jax.report.page import address
+    from cliptail_jax.runs.console import last_lines
+
+    if options.output:
+        check_results(options.output, list(named), options.overwrite)
+    columns = ColumnNames(options.label_column, options.prediction_column)
+    if options.frequency:
+        table = read_class_table(options.frequency)
+    else:
+        table = read_training_labels(options.train, columns.label)
+    labels = read_labels(options.labels, columns.label) if options.labels else None
+    for path in itertools.chain(*named.values()) if table.is_open else ():  # all files have the same classes
+        content = read_predictions(path, columns, labels)
+        table = with_classes_of(table, [*content.labels, *(content.classes or content.predictions or ())])
+    measured = [
+        measured_seeds(name, [read_predictions(path, columns, labels) for path in paths], table)
+        for name, paths in named.items()
+    ]
+    differences, notes = compared(measured)
+    print(f"{len(table.names):,} classes of {table.origin}, with {table.frequency.sum():,} training images\n")
+    print(measured_text(with_adjusted(measured)))
+    for of in measured:
+        if of.adjusted:
+            print(f"\n{adjustment_text(of.name, of.adjusted)}")
+    for pair in differences:
+        print(f"\n{difference_text([pair])}")
+    for note in notes:
+        print(f"\n{textwrap.fill(note, shutil.get_terminal_size((100, 24)).columns)}")
+    if options.output:
+        page = write_results(options.output, measured, differences, notes, options.overwrite)
+        print(f"\n{last_lines(options.output, address(page))}")
+
+
+def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[str]]:
+    """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
+    from cliptail_jax.predictions.differences import difference
+    from cliptail_jax.predictions.measured import classes_in_some, same_examples, with_adjusted
+    from cliptail_jax.results.claims import one_replicate_note
+
+    pairs = [(of.adjusted.measured, of) for of in measured if of.adjusted]
+    notes = [f"{of.name}: {note}" for of in with_adjusted(measured) for note in of.notes] + classes_in_some(measured)
+    for a, b in itertools.combinations(measured, 2):
+        if len(measured) > MOST_COMPARED and a is not measured[0]:
+            break
+        if same_examples(a.labels, a.keys, b.labels, b.keys):
+            pairs.append((a, b))
+        else:
+            notes.append(f"{a.name} and {b.name} have different examples, and are not compared.")
+    differences = [difference(a, b) for a, b in pairs]
+    return differences, [*notes, *one_replicate_note([claim for pair in differences for claim in pair.claims.values()])]
+
+
+def named_files(given: Sequence[str]) -> dict[str, list[str]]:
+    """The files of each model by its name, which is that of its file without the suffix if none is given.
+
+    Raises:
+        UserError: two models have the same name, or a name cannot be that of a folder.
+    """
+    found: dict[str, list[str]] = {}
+    for text in given:
+        name, equals, files = text.partition("=")
+        if not equals or Path(text).exists():
+            name, files = Path(text).name.split(".")[0], text
+        if not NAME.fullmatch(name):
+            raise UserError(
+                f"'{name}' is no name of a model: use letters, digits, '.', '-' and '_', as in NAME={files}"
+            )
+        if name in found:
+            raise UserError(f"two models have the name '{name}': name them, as in {name}_2={files}")
+        found[name] = [file for file in files.split(",") if file] if equals and files != text else [files]
+        for file in found[name]:
+            if not Path(file).is_file():
+                raise UserError(f"there is no file {file}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,394 @@
+"""The measures of predictions, in memory: those of one file, or of a file for each seed."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.calibration import calibration, count_on_host
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, summarize
+from cliptail_jax.metrics.seeds import mean_over_seeds
+from cliptail_jax.predictions import adjustment
+from cliptail_jax.predictions.classes import ClassTable, class_ids, class_table
+from cliptail_jax.predictions.reading import PredictionFile, checked_logits, without_unlabelled
+from cliptail_jax.results.evaluation import ClassEvaluation
+from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.run import Run
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+    from cliptail_jax.predictions.differences import Difference
+
+ON = "test"  # the name of the set of the examples
+OBJECTIVE = "predictions"  # in place of a training objective
+MEASURED = (
+    "top1", "mean_per_class", "odds_acc", "f50", "slope_pred", "head", "mid", "tail", "slope_acc", "corr_acc", "corr_pred",
+    "ece", *(f"overconfidence_{group}" for group in GROUPS),
+)  # fmt: skip
+CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
+FEWEST = 2  # examples of a class without which it says little on whether the class is right
+NAMED = 5  # so many classes are named in a note
+
+
+class Adjusted(NamedTuple):
+    """What logit adjustment gives.
+
+    Attributes:
+        by_tau: for each τ, the means over files of the measures of the adjusted predictions of all examples.
+        measured: the predictions of each half with the τ that was chosen on the other half.
+    """
+
+    by_tau: Mapping[float, Mapping[str, float]]
+    measured: "Measured"
+
+
+class Measured:
+    """The measures of predictions. Each is an attribute, such as `m.odds_acc`; accuracies are in percent.
+
+    Attributes:
+        group: a run in memory for each seed.
+        labels: the class of each example.
+        keys: the file name of each example; None if they are unknown.
+        adjusted: what logit adjustment gives; None without logits.
+    """
+
+    def __init__(
+        self,
+        group: RunGroup,
+        labels: Int[np.ndarray, " example"],
+        keys: Sequence[str] | None = None,
+        adjusted: Adjusted | None = None,
+    ):
+        self.group, self.labels, self.keys, self.adjusted = group, labels, keys, adjusted
+
+    @property
+    def name(self) -> str:
+        return self.group.name
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of its files."""
+        return list(dict.fromkeys(text for run in self.group.runs for text in run.warnings))
+
+    @property
+    def results(self) -> list[ClassResults]:
+        """The counts by class of each seed."""
+        return [evaluation.results for evaluation in self.group.evaluations]
+
+    def __getattr__(self, key: str) -> float:
+        if key not in MEASURES:
+            raise AttributeError(f"there is no measure '{key}'")
+        return self.estimate(key).value
+
+    def interval(self, key: str) -> tuple[float, float]:
+        """The 95 % interval of a measure; nan without one."""
+        estimate = self.estimate(key)
+        return estimate.low, estimate.high
+
+    @functools.cached_property
+    def estimates(self) -> Mapping[str, Estimate]:
+        """Those of MEASURED that are known, with their intervals; nan if undefined. With several seeds, they are means."""
+        known = (key for key in MEASURED if all(map(MEASURES[key].is_known, self.results)))
+        return {key: self._estimate(key) for key in known}
+
+    def estimate(self, key: str) -> Estimate:
+        """A measure with its interval, as in `estimates`."""
+        return self.estimates[key] if key in self.estimates else self._estimate(key)
+
+    def _estimate(self, key: str) -> Estimate:
+        measure = MEASURES[key]
+        if key in self.group.bias:
+            return self.group.bias[key]
+        if measure.statistic is None:
+            return Estimate(self.group.mean(key))
+        if not all(map(measure.is_known, self.results)):
+            return Estimate(np.nan)
+        return mean_over_seeds([measure.compare([results])[0] for results in self.results])
+
+    def table(self) -> str:
+        """The measures with their intervals, as text."""
+        from cliptail_jax.predictions.tables import measured_text
+
+        return measured_text([self])
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def figure(self) -> "Figure":
+        """Bias by accuracy, and accuracy by class frequency on an axis of log-odds."""
+        from cliptail_jax.report.pictures import draw_runs
+
+        return draw_runs({self.name: self.group}, self.name)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each measure: value, low and high. Raises UserError without pandas."""
+        from cliptail_jax.predictions.tables import frame
+
+        return frame({key: estimate[:3] for key, estimate in self.estimates.items()}, ("value", "low", "high"))
+
+    def __sub__(self, other: "Measured") -> "Difference":
+        """The differences of the measures, paired by class. Raises UserError for other examples or classes."""
+        from cliptail_jax.predictions.differences import difference
+
+        return difference(self, other)
+
+
+def measure(
+    labels: Sequence[Any],
+    predictions: Sequence[Any],
+    frequency: Mapping[Any, int] | Sequence[int],
+    name: str = "predictions",
+) -> Measured:
+    """Measure how biased predictions are towards frequent classes.
+
+    Args:
+        labels: the true class of each example, by name or number.
+        predictions: the predicted class of each example; or logits or probabilities [example, class], whose columns are in
+            the order of `frequency`.
+        frequency: the number of training images by class: a mapping from names or numbers (such as a `Counter`, or a pandas
+            Series), or a list in the order of class numbers.
+        name: in tables and pictures.
+
+    Raises:
+        UserError: the arguments do not fit, or measures are undefined for most classes.
+    """
+    counts = frequency.to_dict() if hasattr(frequency, "to_dict") else frequency
+    table = class_table(counts, "frequency")
+    values = np.asarray(predictions)
+    if values.ndim == 2:
+        logits, _ = checked_logits("predictions", values.astype(np.result_type(values.dtype, np.float16), copy=False))
+        content = PredictionFile("predictions", as_values(labels), None, logits)
+    else:
+        content = PredictionFile("predictions", as_values(labels), as_values(predictions))
+    return measured_seeds(name, [without_unlabelled(content)], table)
+
+
+def as_values(values: Sequence[Any]) -> Sequence[Any]:
+    """The values as an array of numbers or text, or a list of mixed ones."""
+    array = np.asarray(values)
+    return array if array.dtype.kind in "iuU" else array.tolist()
+
+
+class Resolved(NamedTuple):
+    """The content of a file by class numbers; logits have their columns in the order of the class table."""
+
+    labels: Int[np.ndarray, " example"]
+    predicted: Int[np.ndarray, " example"]
+    confidence: Float[np.ndarray, " example"] | None
+    logits: Float[np.ndarray, "example class"] | None
+
+
+def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
+    """The classes in a file. Raises UserError if a value is no class of the table, or logits have other classes."""
+    by_name, path = content.classes, content.path
+    labels = content.labels if by_name is None else named(content.labels, by_name, path)
+    if content.logits is None:
+        predicted = content.predictions if by_name is None else named(content.predictions, by_name, path)
+        labels, predicted = class_ids(table, [labels, predicted], path)
+        return Resolved(labels, predicted, None, None)
+    logits, classes = content.logits, len(table.names)
+    if logits.shape[1] != classes:
+        raise UserError(
+            f"{path} has logits of {logits.shape[1]:,} classes, and {table.origin} lists {classes:,}: both must have the same, "
+            "with 0 for a class without training images"
+        )
+    (ids,) = class_ids(table, [labels], path)
+    if by_name is not None:
+        (places,) = class_ids(table, [by_name], path)
+        if len(set(places.tolist())) < classes:
+            raise UserError(f"{path} has two columns for one class: name each column of the logits once in 'classes'")
+        if not np.array_equal(places, np.arange(classes)):
+            logits = logits[:, np.argsort(places)]
+    return Resolved(ids, *adjustment.predict(logits), logits)
+
+
+def named(values: Sequence[Any], classes: Sequence[str], path: str) -> Sequence[Any]:
+    """The values, with numbers that are indices of the file's own classes replaced by their names."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        return values
+    if array.min(initial=0) < 0 or array.max(initial=0) >= len(classes):
+        wrong = array[(array < 0) | (array >= len(classes))][0]
+        raise UserError(
+            f"{path} has the label {wrong}, and its array 'classes' names {len(classes):,}: it must be an index"
+        )
+    return np.array(classes)[array]
+
+
+def evaluation_of(
+    labels: Int[np.ndarray, " example"],
+    predicted: Int[np.ndarray, " example"],
+    confidence: Float[np.ndarray, " example"] | None,
+    table: ClassTable,
+) -> ClassEvaluation:
+    """The evaluation of predictions, as of a run. `confidence` is in 0..1."""
+    classes = len(table.names)
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    counts = None if confidence is None else count_on_host(confidence, predicted == labels, labels, classes)
+    results = ClassResults.from_confusion(
+        confusion,
+        frequency=table.frequency,
+        groups=groups_of_classes(table),
+        calibration=None if counts is None else calibration(counts),
+    )
+    share = results.predictions / max(len(labels), 1)
+    small = confusion.astype(np.min_scalar_type(confusion.max(initial=0)))
+    return ClassEvaluation(ON, table.names, summarize(results), results, small, share)
+
+
+def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:
+    return dict(zip(GROUPS, head_mid_tail(table.frequency)))
+
+
+def check_examples(labels: Int[np.ndarray, " example"], table: ClassTable, path: str) -> None:
+    """Raise UserError if most classes that are tested have a single example."""
+    examples = np.bincount(labels, minlength=len(table.names))
+    tested = int(np.count_nonzero(examples))
+    few = int(np.sum(examples[examples > 0] < FEWEST))
+    if tested < 2:
+        raise UserError(
+            f"{path} has examples of one class, and bias is between classes: measure examples of more classes"
+        )
+    if 2 * few > tested:
+        raise UserError(
+            f"odds_acc is undefined: {few:,} of the {tested:,} classes in {path} have fewer than {FEWEST} examples, which tell "
+            "the accuracy of a class from chance; measure more examples of each class"
+        )
+
+
+def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable) -> Measured:
+    """The measures of a file, or of a file for each seed.
+
+    Raises:
+        UserError: the files do not fit the class table or each other, or have too few examples.
+    """
+    seeds = [f"seed_{number}" for number in range(len(files))] if len(files) > 1 else [""]
+    runs, adjusted_runs, curves = [], [], []
+    first: Resolved | None = None
+    for content, seed in zip(files, seeds):
+        of = resolved(content, table)
+        check_examples(of.labels, table, content.path)
+        first = first or of._replace(logits=None)
+        if not same_examples(first.labels, files[0].keys, of.labels, content.keys):
+            raise UserError(f"{files[0].path} and {content.path} of {name} have other examples: seeds share theirs")
+        runs.append(
+            run_of(name, seed, evaluation_of(*of[:3], table), content.path, notes_on(content, of.labels, table))
+        )
+        if of.logits is not None:
+            found = adjustment.adjust(of.logits, of.labels, table.frequency)
+            evaluation = evaluation_of(of.labels, *found.predicted, table)
+            tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
+            adjusted_runs.append(run_of(f"{name}_adjusted", seed, evaluation, content.path, [how_chosen(tau)], tau))
+            curves.append(curve(found.by_tau, of.labels, table))
+    adjusted = None
+    if len(adjusted_runs) == len(files):
+        together = {tau: mean_of_each([of_file[tau] for of_file in curves]) for tau in curves[0]}
+        of_adjusted = Measured(group_of(adjusted_runs), first.labels, files[0].keys)
+        adjusted = Adjusted(together, of_adjusted)
+    return Measured(group_of(runs), first.labels, files[0].keys, adjusted)
+
+
+def group_of(runs: Sequence[Run]) -> RunGroup:
+    return RunGroup(runs[0].name, [[run] for run in runs])
+
+
+def run_of(name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0") -> Run:
+    """The predictions of a file as a run in memory, whose warnings are the notes."""
+    config = {"objective": OBJECTIVE, "eval.sets": [evaluation.on], OBJECTIVE: path, "eval.logit_adjustment": tau}
+    log = [{"step": 0, "warning": note} for note in notes]
+    return Run.in_memory(evaluation, name, seed, {"config": config, "finished": {}}, log)
+
+
+def curve(
+    by_tau: Int[np.ndarray, "tau example"], labels: Int[np.ndarray, " example"], table: ClassTable
+) -> dict[float, dict[str, float]]:
+    """The measures of adjusted predictions of all examples, for each τ."""
+    classes, examples = len(table.names), np.bincount(labels, minlength=len(table.names))
+    found = {}
+    for tau, predicted in zip(adjustment.TAUS.tolist(), by_tau):
+        correct = np.bincount(labels[predicted == labels], minlength=classes)
+        predictions = np.bincount(predicted, minlength=classes)
+        results = ClassResults(correct, examples, predictions, table.frequency, groups_of_classes(table))
+        found[tau] = {key: value_of(key, results) for key in CURVE}
+    return found
+
+
+def value_of(key: str, results: ClassResults) -> float:
+    """A measure without an interval."""
+    measure = MEASURES[key]
+    return measure.value(results) if measure.value else measure.point([results])
+
+
+def mean_of_each(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([of[key] for of in numbers])) for key in numbers[0]}
+
+
+def same_examples(
+    labels: Int[np.ndarray, " example"],
+    keys: Sequence[str] | None,
+    others: Int[np.ndarray, " other"],
+    other_keys: Sequence[str] | None,
+) -> bool:
+    """Whether two files have the same examples: by file name in any order, or else the same labels in the same order."""
+    if keys is not None and other_keys is not None:
+        return sorted(zip(keys, labels.tolist())) == sorted(zip(other_keys, others.tolist()))
+    return np.array_equal(labels, others)
+
+
+def with_adjusted(measured: Sequence[Measured]) -> list[Measured]:
+    """Each file, followed by its adjusted predictions, if it has logits."""
+    return [one for of in measured for one in (of, *((of.adjusted.measured,) if of.adjusted else ()))]
+
+
+def classes_in_some(measured: Sequence[Measured]) -> list[str]:
+    """A note for each file with classes that others have no examples of."""
+    tested = {of.name: set(np.unique(of.labels).tolist()) for of in measured}
+    everywhere = set.intersection(*tested.values())
+    names = measured[0].group.evaluations[0].class_names
+    return [
+        f"{name}: {len(only):,} classes have examples here, and not in every file: {listed([names[c] for c in sorted(only)])}."
+        for name, of in tested.items()
+        if (only := of - everywhere)
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+
+
+def how_chosen(tau: str) -> str:
+    return (
+        f"τ = {tau}, of 0, 0.1, ..., 2: chosen on each random half of the examples by the largest mean accuracy over classes, and "
+        "judged on the other half. A class without training images counts as one with a single image."
+    )
+
+
+def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table: ClassTable) -> list[str]:
+    """What a reader must know of the classes and examples of a file."""
+    notes = []
+    if content.left_out:
+        notes.append(f"{content.left_out:,} examples without a label are left out.")
+    if content.are_probabilities:
+        notes.append("Its rows are positive and add up to 1: they are taken as probabilities.")
+    if content.logits is not None and content.classes is None:
+        notes.append(f"The columns of its logits are in the order of the classes of {table.origin}.")
+    examples = np.bincount(labels, minlength=len(table.names))
+    for count, what in ((examples, "test example"), (table.frequency, "training image")):
+        if absent := [table.names[place] for place in np.flatnonzero(count == 0)]:
+            notes.append(
+                f"{len(absent):,} of {len(table.names):,} classes have no {what}, and slopes and f50 leave them out: "
+                f"{listed(absent)}."
+            )
+    if len(set(table.frequency.tolist())) == 1:
+        notes.append(
+            "All classes have equally many training images: there is no bias towards frequent ones to measure."
+        )
+    return notes
