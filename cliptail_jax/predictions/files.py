@@ -12,12 +12,11 @@ from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.files import line_of, read_json, save_arrays, write_json, write_text
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.outputs import check_directory
 from cliptail_jax.plotting.style import add_grid, legend_below, save, style
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
 from cliptail_jax.predictions.differences import Difference
 from cliptail_jax.predictions.measured import OBJECTIVE, Adjusted, Measured, with_adjusted
-from cliptail_jax.report.page import PAGE, write_page
+from cliptail_jax.report.page import write_page
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory
@@ -27,11 +26,6 @@ from cliptail_jax.runs.tables import format_number
 
 MEASURES_FILE, FIGURES = "measures.json", "figures"
 KINDS = (".png", ".pdf", ".svg")
-
-
-def check_results(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raise UserError if the results would replace files of another program. Nothing is written."""
-    check_directory(folder, (*names, PAGE, FIGURES), (MEASURES_FILE,), overwrite, flag="--output")
 
 
 def write_results(

@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING
 from cliptail_jax.commands import as_started
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
-from cliptail_jax.outputs import add_overwrite
+from cliptail_jax.outputs import add_overwrite, check_directory
 
 if TYPE_CHECKING:
     from cliptail_jax.predictions.differences import Difference
     from cliptail_jax.predictions.measured import Measured
 
+WRITTEN = ("measures.json", "report.html", "figures")  # the first one before the others
 MOST_COMPARED = 4  # files: of more, each is compared with the first only
 NAME = re.compile(r"[\w.+-]+")
 
@@ -69,7 +70,6 @@ def main(arguments: list[str]) -> None:
 def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
     # These are slow to import.
     from cliptail_jax.predictions.classes import with_classes_of
-    from cliptail_jax.predictions.files import check_results, write_results
     from cliptail_jax.predictions.measured import measured_seeds, with_adjusted
     from cliptail_jax.predictions.reading import (
         ColumnNames,
@@ -79,11 +79,9 @@ def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
         read_training_labels,
     )
     from cliptail_jax.predictions.tables import adjustment_text, difference_text, measured_text
-    from cliptail_jax.report.page import address
-    from cliptail_jax.runs.console import last_lines
 
     if options.output:
-        check_results(options.output, list(named), options.overwrite)
+        check_directory(options.output, (*named, *WRITTEN), WRITTEN[:1], options.overwrite, flag="--output")
     columns = ColumnNames(options.label_column, options.prediction_column)
     if options.frequency:
         table = read_class_table(options.frequency)
@@ -108,6 +106,10 @@ def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
     for note in notes:
         print(f"\n{textwrap.fill(note, shutil.get_terminal_size((100, 24)).columns)}")
     if options.output:
+        from cliptail_jax.predictions.files import write_results
+        from cliptail_jax.report.page import address
+        from cliptail_jax.runs.console import last_lines
+
         page = write_results(options.output, measured, differences, notes, options.overwrite)
         print(f"\n{last_lines(options.output, address(page))}")
 

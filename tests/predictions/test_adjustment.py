@@ -1,0 +1,81 @@
+"""Post-hoc logit adjustment against a direct computation, example by example."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax.predictions import adjustment
+from cliptail_jax.predictions.adjustment import TAUS, adjust, first_half, predict, predictions_by_tau
+
+CLASSES = 6
+
+
+def drawn(seed, examples=60):
+    """Labels of five of six classes, logits that favour frequent ones, and frequencies with a 0."""
+    rng = np.random.default_rng(seed)
+    frequency = np.append(rng.integers(1, 500, CLASSES - 1), 0)
+    labels = rng.integers(0, CLASSES - 1, examples)
+    logits = rng.normal(0, 2, (examples, CLASSES)) + 2 * np.eye(CLASSES)[labels] + np.log(frequency + 1)
+    return labels, logits, frequency
+
+
+def directly(row, frequency, tau):
+    """The class with the largest logit − τ log n, and its softmax probability; n of a class without images is 1."""
+    adjusted = [z - tau * np.log(n or 1) for z, n in zip(row.tolist(), frequency.tolist())]
+    powers = [np.exp(z) for z in adjusted]
+    return adjusted.index(max(adjusted)), max(powers) / sum(powers)
+
+
+def mean_accuracy(right, labels):
+    return np.mean([np.mean([r for r, of in zip(right, labels) if of == label]) for label in set(labels.tolist())])
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), block=st.integers(1, 200))
+def test_predictions_and_confidence_are_those_of_a_direct_computation(seed, block):
+    labels, logits, frequency = drawn(seed)
+    shift, tau = adjustment.log_frequency(frequency), np.random.default_rng(seed).choice(TAUS, len(labels))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adjustment, "NUMBERS_AT_ONCE", block)
+        plain, adjusted, by_tau = predict(logits), predict(logits, shift, tau), predictions_by_tau(logits, shift)
+    for found, taus in ((plain, np.zeros(len(labels))), (adjusted, tau)):
+        classes, confidence = zip(*(directly(row, frequency, t) for row, t in zip(logits, taus.tolist())))
+        assert found.classes.tolist() == list(classes)
+        np.testing.assert_allclose(found.confidence, confidence, rtol=1e-9)
+    assert by_tau.tolist() == [[directly(row, frequency, t)[0] for row in logits] for t in TAUS.tolist()]
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_each_half_is_predicted_with_the_smallest_of_the_best_tau_of_the_other(seed):
+    labels, logits, frequency = drawn(seed)
+    found, first = adjust(logits, labels, frequency), first_half(labels)
+    for half, chosen in ((first, found.chosen[0]), (~first, found.chosen[1])):
+        accuracy = []
+        for tau in TAUS.tolist():
+            right = [directly(row, frequency, tau)[0] == label for row, label in zip(logits[half], labels[half])]
+            accuracy.append(mean_accuracy(right, labels[half]))
+        best = [tau for tau, of in zip(TAUS.tolist(), accuracy) if of > max(accuracy) - 1e-9]
+        assert chosen == best[0]
+        expected = [directly(row, frequency, chosen)[0] for row in logits[~half]]
+        assert found.predicted.classes[~half].tolist() == expected
+
+
+@given(labels=st.lists(st.integers(0, 5), min_size=2, max_size=60))
+def test_halves_have_equally_many_examples_of_each_class(labels):
+    labels = np.array(labels)
+    first = first_half(labels)
+    halves = [np.bincount(labels[half], minlength=6) for half in (first, ~first)]
+    assert np.abs(halves[0] - halves[1]).max() <= 1 and abs(first.sum() - (~first).sum()) <= 1
+    np.testing.assert_array_equal(first, first_half(labels))
+    shifted = first_half(labels, seed=1)
+    assert shifted.sum() == first.sum()
+
+
+def test_log_frequency_is_subtracted_up_to_a_constant_by_either_logits_or_probabilities():
+    labels, logits, frequency = drawn(0)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(
+        adjust(np.log(probabilities), labels, frequency).by_tau, adjust(logits + 7, labels, frequency).by_tau
+    )

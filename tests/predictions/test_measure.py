@@ -1,0 +1,276 @@
+"""Measures of predictions that no code here made, in the formats that other programs write, and what wrong files lead to."""
+
+import collections
+import gzip
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptail_jax import measure
+from cliptail_jax.errors import UserError
+from cliptail_jax.predictions.files import remove_earlier
+from cliptail_jax.predictions.measure import main
+from cliptail_jax.predictions.measured import MEASURED
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.group import RunGroup
+
+REFERENCE = Path(__file__).parents[3] / "shared/reference/measure_reference.json"
+NAMES, FREQUENCY = ("cat", "dog", "red fox", "owl"), (400, 60, 9, 2)
+RNG = np.random.default_rng(0)
+LABELS = np.repeat(np.arange(4), (9, 8, 7, 8))
+LOGITS = RNG.normal(0, 1.5, (32, 4)) + 2 * np.eye(4)[LABELS] + 0.3 * np.log(FREQUENCY)
+PREDICTIONS = LOGITS.argmax(axis=1)
+
+
+def rows(labels, predictions, names=("label", "prediction"), separator=","):
+    return "\n".join(separator.join(map(str, row)) for row in [names, *zip(labels, predictions)]) + "\n"
+
+
+def named(ids):
+    return [NAMES[number] for number in ids]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with predictions by name, with logits, and with the class frequency."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("a.csv").write_text(rows(named(LABELS), named(PREDICTIONS)))
+    np.savez("logits.npz", labels=LABELS, logits=LOGITS.astype(np.float32), classes=np.array(NAMES))
+    table = "name\tcount\n" + "".join(f"{name}\t{count}\n" for name, count in zip(NAMES, FREQUENCY))
+    Path("counts.tsv").write_text(table)
+    return tmp_path
+
+
+def test_measures_and_differences_are_those_of_the_reference():
+    if not REFERENCE.exists():
+        pytest.skip(f"there is no {REFERENCE}")
+    reference = json.loads(REFERENCE.read_text())
+    found = {
+        name: measure(reference["labels"], predictions, reference["frequency"], name)
+        for name, predictions in reference["predictions"].items()
+    }
+    for name, expected in reference["expected"].items():
+        assert {key: getattr(found[name], key) for key in expected} == pytest.approx(expected)
+    for pair, expected in reference["odds_acc_differences"].items():
+        a, b = pair.split(" - ")
+        difference = found[a] - found[b]
+        assert (difference.odds_acc, *difference.interval("odds_acc")) == pytest.approx(expected)
+    assert (found["sl"] - found["balanced"]).verdict("odds_acc") == "sl is more biased"
+
+
+def test_a_classifier_of_scikit_learn_is_measured_and_its_logits_are_adjusted():
+    datasets, linear_model = (pytest.importorskip(f"sklearn.{part}") for part in ("datasets", "linear_model"))
+    images, labels = datasets.load_digits(return_X_y=True)
+    counts = np.geomspace(80, 4, 10).astype(int)
+    place = np.array([np.sum(labels[:number] == label) for number, label in enumerate(labels)])
+    trained = place < counts[labels]
+    model = linear_model.LogisticRegression(C=0.001, max_iter=200).fit(images[trained], labels[trained])
+    images, tested = images[~trained], labels[~trained]
+    found = measure(tested, model.decision_function(images), collections.Counter(labels[trained].tolist()), "linear")
+    assert found.top1 == pytest.approx(100 * model.score(images, tested))
+    recalls = [np.mean(model.predict(images[tested == label]) == label) for label in range(10)]
+    assert found.mean_per_class == pytest.approx(100 * np.mean(recalls))
+    assert (found.head, found.tail) == pytest.approx((100 * np.mean(recalls[:3]), 100 * np.mean(recalls[7:])))
+    confidence = model.predict_proba(images).max(axis=1)
+    gaps = [confidence[tested == label].mean() - recalls[label] for label in (7, 8, 9)]
+    assert found.overconfidence_tail == pytest.approx(100 * np.mean(gaps), abs=1e-3)
+    gain = found.adjusted.measured - found
+    assert gain.mean_per_class > 3 and gain.verdict("odds_acc") == "linear is more biased"
+    assert found.adjusted.by_tau[0.0]["top1"] == pytest.approx(found.top1)
+
+
+def test_torch_logits_are_measured_as_torch_does():
+    torch = pytest.importorskip("torch", reason="torch, of the extra parity, is not installed")
+    logits, labels = torch.tensor(LOGITS, dtype=torch.float32), torch.tensor(LABELS)
+    found = measure(labels, logits, FREQUENCY)
+    assert found.top1 == pytest.approx(100 * (logits.argmax(1) == labels).float().mean().item())
+    probabilities = measure(labels, torch.softmax(logits, 1), FREQUENCY)
+    assert probabilities.ece == pytest.approx(found.ece, abs=1e-3)
+
+
+@settings(deadline=None, max_examples=8)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_neither_the_order_of_examples_nor_of_classes_nor_their_names_matter(seed):
+    rng = np.random.default_rng(seed)
+    order, classes = rng.permutation(len(LABELS)), rng.permutation(4)
+    place = np.argsort(classes)
+    by_number = measure(LABELS, PREDICTIONS, FREQUENCY)
+    by_name = measure(named(LABELS[order]), named(PREDICTIONS[order]), dict(zip(NAMES, FREQUENCY)))
+    renamed = measure(place[LABELS], place[PREDICTIONS], np.array(FREQUENCY)[classes])
+    for key in ("top1", "mean_per_class", "odds_acc", "f50", "slope_pred", "head", "tail", "corr_acc"):
+        expected = by_number.estimate(key)[:3]
+        assert by_name.estimate(key)[:3] == pytest.approx(expected, nan_ok=True)
+        assert getattr(renamed, key) == pytest.approx(expected[0], nan_ok=True)
+
+
+def write_parquet(path):
+    pyarrow.parquet.write_table(pyarrow.table({"label": LABELS, "prediction": PREDICTIONS}), path)
+
+
+def write_json_lines(path):
+    pairs = zip(LABELS.tolist(), named(PREDICTIONS))
+    path.write_text("".join(json.dumps({"label": NAMES[label], "prediction": of}) + "\n" for label, of in pairs))
+
+
+FORMATS = {
+    "p.csv": lambda path: path.write_text(rows(LABELS, PREDICTIONS, ("label", "prediction"))),
+    "p.tsv": lambda path: path.write_text(rows(named(LABELS), named(PREDICTIONS), separator="\t")),
+    "p.csv.gz": lambda path: path.write_bytes(gzip.compress(rows(LABELS, PREDICTIONS).encode())),
+    "p.parquet": write_parquet,
+    "p.jsonl": write_json_lines,
+    "p.npz": lambda path: np.savez(
+        path, labels=np.array(named(LABELS)), predictions=PREDICTIONS, classes=np.array(NAMES)
+    ),
+    "p.npy": lambda path: np.save(path, np.stack([LABELS, PREDICTIONS], axis=1)),
+    "logits.npz": lambda path: np.savez(path, label=LABELS, logits=LOGITS),
+    "half.npz": lambda path: np.savez(
+        path,
+        labels=np.array(named(LABELS)),
+        classes=np.array(NAMES)[[2, 0, 3, 1]],
+        logits=LOGITS[:, [2, 0, 3, 1]].astype(np.float16),
+    ),
+    "p.probabilities.npz": lambda path: np.savez(
+        path, labels=LABELS, probabilities=np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_measures(folder, capsys, name):
+    FORMATS[name](Path(name))
+    assert main([f"same={name}", "a.csv", "--frequency=counts.tsv"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"same − a .*\ntop-1 % +0.0 \[0.0, 0.0\] +2 +no difference\n", text)
+    assert re.search(r"odds_acc +0.00 \[0.00, 0.00\] +0.2 +no difference\n", text)
+
+
+def test_training_labels_give_the_frequency_and_classes_without_images_are_named(folder, capsys):
+    labels = [name for name, count in zip(NAMES[:3], FREQUENCY) for _ in range(count)]
+    Path("train.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels))
+    assert main(["a.csv", "--train=train.csv"]) == 0
+    text = capsys.readouterr().out
+    assert "4 classes of train.csv, with 469 training images" in text
+    assert "a: 1 of 4 classes have no training image, and slopes and f50 leave them out: owl." in text
+
+
+def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(folder, capsys):
+    Path("other.csv").write_text(rows(named(LABELS), named(np.roll(PREDICTIONS, 3))))
+    assert main(["logits.npz", "seeds=a.csv,other.csv", "--frequency=counts.tsv", "--output=out"]) == 0
+    assert "logits_adjusted: τ = " in capsys.readouterr().out
+    figures = {path.name for path in Path("out/figures").iterdir()}
+    assert figures == {f"{of}.{kind}" for of in ("measures", "adjustment_logits") for kind in ("png", "pdf", "svg")}
+    page = Path("out/report.html").read_text()
+    assert "They differ in eval.logit_adjustment, predictions." in page and "chosen on each random half" in page
+    written = json.loads(Path("out/measures.json").read_text())
+    assert (
+        written["adjustment"]["logits"]["chosen_on"] == "mean_per_class" and written["adjustment"]["logits"]["by_tau"]
+    )
+    contents = read_directory(Path("out").absolute())
+    assert not contents.problems and {run.name for run in contents.runs} == {"logits", "logits_adjusted", "seeds"}
+    for name in ("logits", "seeds"):
+        read = RunGroup(name, [[run] for run in contents.runs if run.name == name])
+        numbers = written["files"][name]["measures"]
+        for key in ("top1", "odds_acc", "slope_pred", "corr_acc"):
+            assert read.value(key) == pytest.approx(numbers[key]["value"]), key
+    remove_earlier(Path("out"))  # as the next call does
+    assert {path.name for path in Path("out").rglob("config.json")} == set()
+    in_memory = measure(LABELS, LOGITS.astype(np.float32), FREQUENCY)
+    found = written["files"]["logits"]["measures"]
+    assert found.keys() == set(MEASURED) and found["ece"]["value"] == pytest.approx(in_memory.ece)
+    assert in_memory.figure().axes and "odds_acc" in in_memory.table()
+    pytest.importorskip("pandas")
+    assert in_memory.to_pandas().loc["top1", "value"] == in_memory.top1
+    assert (in_memory - in_memory).to_pandas().loc["odds_acc", "verdict"] == "no difference"
+
+
+def test_files_on_other_examples_are_not_compared_unless_their_names_tell_that_they_are_the_same(folder, capsys):
+    table = [("filename", "label", "prediction", "confidence")]
+    table += [(f"{n}.png", *of, 0.9) for n, of in enumerate(zip(named(LABELS), named(PREDICTIONS)))]
+    table.append(("more.png", "", "cat", 0.5))
+    for name, order in (("in_order", table[1:]), ("reversed", table[:0:-1]), ("fewer", table[1:25])):
+        Path(f"{name}.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in [table[0], *order]))
+    assert main(["in_order.csv", "reversed.csv", "fewer.csv", "--frequency=counts.tsv"]) == 0
+    text = capsys.readouterr().out
+    assert "in_order − reversed" in text and "1 examples without a label are left out" in text
+    assert "in_order and fewer have different examples, and are not compared." in text
+    assert "in_order: 1 classes have examples here, and not in every file: owl." in text
+
+
+FEW = rows("cat dog owl".split(), "cat dog owl".split())
+WRONG = {  # the content of a file, flags, and the message
+    "no frequency": ("a.csv", None, [], "the class frequency is missing: .*--train=FILE"),
+    "both": ("a.csv", None, ["--frequency=counts.tsv", "--train=a.csv"], "both --frequency and --train are given"),
+    "no file": ("b.csv", None, ["--frequency=counts.tsv"], "there is no file b.csv"),
+    "no table": ("a.csv", None, ["--frequency=none.tsv"], "cannot read the frequency table none.tsv"),
+    "suffix": ("b.xls", "", ["--frequency=counts.tsv"], "b.xls is no file of predictions by its name: .*.parquet"),
+    "column": ("b.csv", rows([0], [0], ("y_true", "pred")), ["--frequency=counts.tsv"],
+               r"b.csv has no 'prediction' \(did you mean pred\?\); it has y_true, pred: name it with --prediction_column"),
+    "unknown class": ("b.csv", rows(["cat", "lynx", "dog"], ["cat", "lynx", "lynx"]), ["--frequency=counts.tsv"],
+                      "3 of 6 labels and predictions of b.csv are none of the 4 classes of counts.tsv, such as 'lynx'"),
+    "number": ("b.csv", rows([0, 4], [1, 1]), ["--frequency=counts.tsv"], "such as '0'|such as '4'"),
+    "few": ("b.csv", FEW, ["--frequency=counts.tsv"], "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
+    "one class": ("b.csv", rows(["cat"] * 3, ["cat"] * 3), ["--frequency=counts.tsv"], "b.csv has examples of one class"),
+    "empty": ("b.csv", "label,prediction\n", ["--frequency=counts.tsv"], "b.csv has no rows"),
+    "no labels": ("b.csv", rows(["", ""], ["cat", "dog"]), ["--frequency=counts.tsv"], "b.csv has no label of any example"),
+    "gap": ("b.csv", rows(["cat", "dog"], ["cat", ""]), ["--frequency=counts.tsv"], "b.csv has no prediction in row 2"),
+    "classes": ("b.npz", dict(labels=LABELS, logits=LOGITS[:, :3]), ["--frequency=counts.tsv"],
+                "b.npz has logits of 3 classes, and counts.tsv lists 4"),
+    "nan": ("b.npz", dict(labels=LABELS, logits=np.where(LOGITS > 3, np.nan, LOGITS)), ["--frequency=counts.tsv"],
+            r"b.npz has NaN in the logits of example \d+ \(from 0\)"),
+    "infinity": ("b.npz", dict(labels=LABELS, logits=np.where(LOGITS > 3, np.inf, LOGITS)), ["--frequency=counts.tsv"],
+                 "b.npz has infinity in the logits"),
+    "pickle": ("b.npz", dict(labels=np.array(["a", 1], object)), ["--frequency=counts.tsv"], "b.npz contains pickled objects"),
+    "lengths": ("b.npz", dict(labels=LABELS[:9], logits=LOGITS), ["--frequency=counts.tsv"],
+                "b.npz has 32 predictions, and there are 9 labels"),
+    "unlabelled": ("b.npz", dict(logits=LOGITS), ["--frequency=counts.tsv"], "b.npz has no labels .*--labels=FILE"),
+    "other training labels": ("b.csv", rows(["a", "b"] * 2, ["a", "b"] * 2), ["--train=a.csv"],
+                              "no example has a class of a.csv, which are such as 'cat'"),
+    "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
+    name, content, flags, message = WRONG[case]
+    if isinstance(content, str):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(content)
+    elif content is not None:
+        np.savez(name, **content)
+    assert main([name, *flags]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error) and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_folder_of_other_files_is_not_written_to(folder, capsys):
+    Path("out").mkdir()
+    Path("out/report.html").write_text("mine")
+    assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 2
+    assert "choose another --output" in capsys.readouterr().err and Path("out/report.html").read_text() == "mine"
+
+
+def test_measures_of_other_examples_are_not_subtracted():
+    a, b = (measure(labels, PREDICTIONS[: len(labels)], FREQUENCY) for labels in (LABELS, LABELS[:24]))
+    with pytest.raises(UserError, match="different examples"):
+        a - b
+    with pytest.raises(AttributeError, match="there is no measure 'top2'"):
+        a.top2
+
+
+def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(folder):
+    code = (
+        "import sys, cliptail_jax; assert 'numpy' not in sys.modules; from cliptail_jax.predictions.measure import main; "
+        "assert main(['a.csv', '--frequency=counts.tsv', '--output=out']) == 0; assert 'jax' not in sys.modules"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
