@@ -28,7 +28,7 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.datasets.image_text import ImageText
 from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
-from cliptail_jax.files import read_json, read_lines
+from cliptail_jax.files import npz, read_json, read_lines
 from cliptail_jax.images.decoding import UnreadableImageError, decode_image
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import PREPROCESS
@@ -37,6 +37,9 @@ from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import MODEL as MODEL_KEYS
 from cliptail_jax.models.open_clip import TEXT, VISION, check_model
 from cliptail_jax.objectives import typed_config
+from cliptail_jax.predictions.classes import class_table
+from cliptail_jax.predictions.measured import resolved
+from cliptail_jax.predictions.reading import read_predictions
 from cliptail_jax.pretrained.names import published_name, published_shape
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.pretrained.published_weights import open_weights
@@ -306,7 +309,34 @@ CONFIGURATION = st.one_of(
     JSON.map(json.dumps).map(str.encode),
 )
 VALUES = st.one_of(SCALARS, st.tuples(NUMBERS, NUMBERS))
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The content of an .npy file."""
+    np.save(buffer := io.BytesIO(), array)
+    return buffer.getvalue()
+
+
+LABELS = np.repeat(np.arange(4), 3)
+PREDICTIONS = {
+    "a.csv": b"label,prediction\n" + b"".join(b"%d,%d\n" % (label, label) for label in LABELS),
+    "a.jsonl": b"".join(b'{"label": %d, "prediction": "cat"}\n' % label for label in LABELS),
+    "a.npy": npy(np.stack([LABELS, LABELS], axis=1)),
+    "a.npz": npz({"labels": LABELS, "logits": np.ones((12, 4)), "classes": np.array(["cat", "dog", "fox", "owl"])}),
+}
+
+
+def read_prediction_file(example: tuple[str, list], folder: Path) -> None:
+    """Predictions of four classes."""
+    name, changes = example
+    (folder / name).write_bytes(functools.reduce(flipped, changes, PREDICTIONS[name]))
+    resolved(read_predictions(str(folder / name)), class_table({"cat": 9, "dog": 4, "fox": 2, "owl": 0}, "counts.tsv"))
+
+
 CASES = {
+    "predictions": Case(
+        st.tuples(st.sampled_from(sorted(PREDICTIONS)), st.lists(CHANGES, max_size=3)), read_prediction_file
+    ),
     "configs": Case(st.tuples(st.sampled_from(sorted(FAMILIES)), st.integers(0, 10**4), VALUES), read_config),
     "captions": Case(st.tuples(st.sampled_from([".tsv", ".csv", ".jsonl", ".txt"]), CAPTIONS), read_captions),
     "vocabularies": Case(st.one_of(PRINTABLE, JSON, st.lists(CONCEPT, max_size=4)), read_vocabulary),

@@ -75,7 +75,9 @@ class Measured:
     @property
     def notes(self) -> list[str]:
         """What a reader must know of its files."""
-        return list(dict.fromkeys(text for run in self.group.runs for text in run.warnings))
+        notes = list(dict.fromkeys(text for run in self.group.runs for text in run.warnings))
+        chance = self.group.chance_note()
+        return [*notes, *([f"It is at chance, where a small slope is no robustness: {chance}."] if chance else [])]
 
     @property
     def results(self) -> list[ClassResults]:
@@ -353,10 +355,16 @@ def classes_in_some(measured: Sequence[Measured]) -> list[str]:
     everywhere = set.intersection(*tested.values())
     names = measured[0].group.evaluations[0].class_names
     return [
-        f"{name}: {len(only):,} classes have examples here, and not in every file: {listed([names[c] for c in sorted(only)])}."
+        f"{name}: {number_of(len(only), 'class')} with examples here, but not in every file: "
+        f"{listed([names[c] for c in sorted(only)])}."
         for name, of in tested.items()
         if (only := of - everywhere)
     ]
+
+
+def number_of(number: int, what: str) -> str:
+    """'1 class', '2 classes'."""
+    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -375,7 +383,7 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
     """What a reader must know of the classes and examples of a file."""
     notes = []
     if content.left_out:
-        notes.append(f"{content.left_out:,} examples without a label are left out.")
+        notes.append(f"{number_of(content.left_out, 'example')} without a label left out.")
     if content.are_probabilities:
         notes.append("Its rows are positive and add up to 1: they are taken as probabilities.")
     if content.logits is not None and content.classes is None:
@@ -384,8 +392,7 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
     for count, what in ((examples, "test example"), (table.frequency, "training image")):
         if absent := [table.names[place] for place in np.flatnonzero(count == 0)]:
             notes.append(
-                f"{len(absent):,} of {len(table.names):,} classes have no {what}, and slopes and f50 leave them out: "
-                f"{listed(absent)}."
+                f"{number_of(len(absent), 'class')} without a {what}, which slopes and f50 leave out: {listed(absent)}."
             )
     if len(set(table.frequency.tolist())) == 1:
         notes.append(

@@ -4,8 +4,6 @@ Tables are CSV, TSV, Parquet or JSON lines, each also gzipped. Arrays are .npz f
 Pickled objects are refused, because reading them runs code.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +14,7 @@ from jaxtyping import Float
 from cliptail_jax.concepts.captions import columns_of, read_rows, suffix
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.readers import FORMATS
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.errors import UserError, did_you_mean, first_line
 from cliptail_jax.predictions.classes import ClassTable, class_table, counted, text_of
 
 TABLES = tuple(name for name, of in FORMATS.items() if of.rows)
@@ -161,12 +159,14 @@ def load(path: str) -> np.ndarray | dict[str, np.ndarray]:
         return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else found
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # NumPy raises exceptions of many kinds for a damaged file
         if "pickle" in str(error).lower():
             raise UserError(
                 f"{path} contains pickled objects, which can run code and are not read: save arrays of numbers or text"
             ) from None
-        raise UserError(f"{path} cannot be read as arrays ({error}): write it with numpy.save or numpy.savez") from None
+        raise UserError(
+            f"{path} cannot be read as arrays ({first_line(error)}): write it with numpy.save or numpy.savez"
+        ) from None
 
 
 def named_array(path: str, array: np.ndarray, has_labels: bool, columns: ColumnNames) -> dict[str, np.ndarray]:

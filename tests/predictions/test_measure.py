@@ -20,6 +20,7 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.predictions.files import remove_earlier
 from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.measured import MEASURED
+from cliptail_jax.predictions.reading import read_class_table
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 
@@ -44,10 +45,10 @@ def folder(tmp_path, monkeypatch):
     """A folder with predictions by name, with logits, and with the class frequency."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    Path("a.csv").write_text(rows(named(LABELS), named(PREDICTIONS)))
+    Path("a.csv").write_text(rows(named(LABELS), named(PREDICTIONS)), encoding="utf-8")
     np.savez("logits.npz", labels=LABELS, logits=LOGITS.astype(np.float32), classes=np.array(NAMES))
     table = "name\tcount\n" + "".join(f"{name}\t{count}\n" for name, count in zip(NAMES, FREQUENCY))
-    Path("counts.tsv").write_text(table)
+    Path("counts.tsv").write_text(table, encoding="utf-8")
     return tmp_path
 
 
@@ -154,24 +155,39 @@ def test_every_format_gives_the_same_measures(folder, capsys, name):
     assert re.search(r"odds_acc +0.00 \[0.00, 0.00\] +0.2 +no difference\n", text)
 
 
+def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
+    (tmp_path / "counts.csv").write_text("class,images\n10,5\n" + "".join(f"{n},{2 * n}\n" for n in range(9, -1, -1)))
+    table = read_class_table(str(tmp_path / "counts.csv"))
+    assert table.names == tuple(map(str, range(11))) and table.frequency.tolist() == [*range(0, 20, 2), 5]
+    for text, message in (
+        ("class,images\na,1\na,2\n", "lists the class 'a' more than once"),
+        ("class,images\na,-1\n", "has the count -1"),
+        ("class,images\na,many\n", "has the count 'many', which is no whole number"),
+        ("a,b\n1,2\n", "is not a table of class frequencies: it has the columns a, b"),
+    ):
+        (tmp_path / "counts.csv").write_text(text)
+        with pytest.raises(UserError, match=message):
+            read_class_table(str(tmp_path / "counts.csv"))
+
+
 def test_training_labels_give_the_frequency_and_classes_without_images_are_named(folder, capsys):
     labels = [name for name, count in zip(NAMES[:3], FREQUENCY) for _ in range(count)]
-    Path("train.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels))
+    Path("train.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels), encoding="utf-8")
     assert main(["a.csv", "--train=train.csv"]) == 0
     text = capsys.readouterr().out
     assert "4 classes of train.csv, with 469 training images" in text
-    assert "a: 1 of 4 classes have no training image, and slopes and f50 leave them out: owl." in text
+    assert "a: 1 class without a training image, which slopes and f50 leave out: owl." in text
 
 
 def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(folder, capsys):
-    Path("other.csv").write_text(rows(named(LABELS), named(np.roll(PREDICTIONS, 3))))
+    Path("other.csv").write_text(rows(named(LABELS), named(np.roll(PREDICTIONS, 3))), encoding="utf-8")
     assert main(["logits.npz", "seeds=a.csv,other.csv", "--frequency=counts.tsv", "--output=out"]) == 0
     assert "logits_adjusted: τ = " in capsys.readouterr().out
     figures = {path.name for path in Path("out/figures").iterdir()}
     assert figures == {f"{of}.{kind}" for of in ("measures", "adjustment_logits") for kind in ("png", "pdf", "svg")}
-    page = Path("out/report.html").read_text()
+    page = Path("out/report.html").read_text(encoding="utf-8")
     assert "They differ in eval.logit_adjustment, predictions." in page and "chosen on each random half" in page
-    written = json.loads(Path("out/measures.json").read_text())
+    written = json.loads(Path("out/measures.json").read_text(encoding="utf-8"))
     assert (
         written["adjustment"]["logits"]["chosen_on"] == "mean_per_class" and written["adjustment"]["logits"]["by_tau"]
     )
@@ -198,12 +214,14 @@ def test_files_on_other_examples_are_not_compared_unless_their_names_tell_that_t
     table += [(f"{n}.png", *of, 0.9) for n, of in enumerate(zip(named(LABELS), named(PREDICTIONS)))]
     table.append(("more.png", "", "cat", 0.5))
     for name, order in (("in_order", table[1:]), ("reversed", table[:0:-1]), ("fewer", table[1:25])):
-        Path(f"{name}.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in [table[0], *order]))
+        Path(f"{name}.csv").write_text(
+            "".join(",".join(map(str, row)) + "\n" for row in [table[0], *order]), encoding="utf-8"
+        )
     assert main(["in_order.csv", "reversed.csv", "fewer.csv", "--frequency=counts.tsv"]) == 0
     text = capsys.readouterr().out
-    assert "in_order − reversed" in text and "1 examples without a label are left out" in text
+    assert "in_order − reversed" in text and "in_order: 1 example without a label left out." in text
     assert "in_order and fewer have different examples, and are not compared." in text
-    assert "in_order: 1 classes have examples here, and not in every file: owl." in text
+    assert "in_order: 1 class with examples here, but not in every file: owl." in text
 
 
 FEW = rows("cat dog owl".split(), "cat dog owl".split())
@@ -244,7 +262,7 @@ def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
     name, content, flags, message = WRONG[case]
     if isinstance(content, str):
         Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text(content)
+        Path(name).write_text(content, encoding="utf-8")
     elif content is not None:
         np.savez(name, **content)
     assert main([name, *flags]) == 2
@@ -254,9 +272,12 @@ def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
 
 def test_a_folder_of_other_files_is_not_written_to(folder, capsys):
     Path("out").mkdir()
-    Path("out/report.html").write_text("mine")
+    Path("out/report.html").write_text("mine", encoding="utf-8")
     assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 2
-    assert "choose another --output" in capsys.readouterr().err and Path("out/report.html").read_text() == "mine"
+    assert (
+        "choose another --output" in capsys.readouterr().err
+        and Path("out/report.html").read_text(encoding="utf-8") == "mine"
+    )
 
 
 def test_measures_of_other_examples_are_not_subtracted():
@@ -270,7 +291,8 @@ def test_measures_of_other_examples_are_not_subtracted():
 def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(folder):
     code = (
         "import sys, cliptail_jax; assert 'numpy' not in sys.modules; from cliptail_jax.predictions.measure import main; "
-        "assert main(['a.csv', '--frequency=counts.tsv', '--output=out']) == 0; assert 'jax' not in sys.modules"
+        "import cliptail_jax.predictions.files; "  # which writes the page
+        "assert main(['a.csv', '--frequency=counts.tsv']) == 0; assert 'jax' not in sys.modules"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
