@@ -13,8 +13,8 @@ from cliptail_jax.errors import UserError
 
 NUMBER = re.compile(r"\d+")
 FREQUENCY_HELP = (
-    "make a table with a line for each class, its name, a tab and its number of training images, or give the labels of the "
-    "training images as --train=FILE"
+    "give a table with a line for each class, its name, a tab and its number of training images, as --frequency=FILE, or the "
+    "labels of the training images, which are counted, as --train=FILE"
 )
 
 

@@ -1,5 +1,6 @@
 """Differences of the measures of two files of predictions, by a bootstrap of the classes that is paired, with verdicts."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,16 @@ class Difference:
         if key not in MEASURES:
             raise AttributeError(f"there is no measure '{key}'")
         found = self.claims.get(key)
-        return found.difference.value if found and found.difference else float("nan")
+        return found.difference.value if found and found.difference else math.nan
 
     def interval(self, key: str) -> tuple[float, float]:
         """The 95 % interval of the difference in a measure; nan if it could not be tested."""
         found = self.claims.get(key)
-        return (found.difference.low, found.difference.high) if found and found.difference else (float("nan"),) * 2
+        return (
+            (float(found.difference.low), float(found.difference.high))
+            if found and found.difference
+            else (math.nan,) * 2
+        )
 
     def verdict(self, key: str) -> str:
         """Which is more biased or more accurate; 'no difference' within ± the margin, or 'inconclusive'."""

@@ -62,8 +62,9 @@ def main(arguments: list[str]) -> None:
     if bool(options.frequency) == bool(options.train):
         from cliptail_jax.predictions.classes import FREQUENCY_HELP
 
-        what = "both --frequency and --train are given" if options.train else "the class frequency is missing"
-        raise UserError(f"{what}: give one of them; {FREQUENCY_HELP}, for --frequency=FILE")
+        if options.train:
+            raise UserError("both --frequency and --train are given: leave one out")
+        raise UserError(f"the class frequency is missing: {FREQUENCY_HELP}")
     run(named, options)
 
 

@@ -92,7 +92,7 @@ class Measured:
     def interval(self, key: str) -> tuple[float, float]:
         """The 95 % interval of a measure; nan without one."""
         estimate = self.estimate(key)
-        return estimate.low, estimate.high
+        return float(estimate.low), float(estimate.high)
 
     @functools.cached_property
     def estimates(self) -> Mapping[str, Estimate]:
