@@ -77,7 +77,7 @@ class Measured:
         """What a reader must know of its files."""
         notes = list(dict.fromkeys(text for run in self.group.runs for text in run.warnings))
         chance = self.group.chance_note()
-        return [*notes, *([f"It is at chance, where a small slope is no robustness: {chance}."] if chance else [])]
+        return [*notes, *([f"It is at chance, where a small slope is no robustness: {chance}"] if chance else [])]
 
     @property
     def results(self) -> list[ClassResults]:
@@ -375,7 +375,7 @@ def listed(names: Sequence[str]) -> str:
 def how_chosen(tau: str) -> str:
     return (
         f"τ = {tau}, of 0, 0.1, ..., 2: chosen on each random half of the examples by the largest mean accuracy over classes, and "
-        "judged on the other half. A class without training images counts as one with a single image."
+        "judged on the other half. A class without training images counts as one with a single image"
     )
 
 
@@ -383,19 +383,17 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
     """What a reader must know of the classes and examples of a file."""
     notes = []
     if content.left_out:
-        notes.append(f"{number_of(content.left_out, 'example')} without a label left out.")
+        notes.append(f"{number_of(content.left_out, 'example')} without a label left out")
     if content.are_probabilities:
-        notes.append("Its rows are positive and add up to 1: they are taken as probabilities.")
+        notes.append("Its rows are positive and add up to 1: they are taken as probabilities")
     if content.logits is not None and content.classes is None:
-        notes.append(f"The columns of its logits are in the order of the classes of {table.origin}.")
+        notes.append(f"The columns of its logits are in the order of the classes of {table.origin}")
     examples = np.bincount(labels, minlength=len(table.names))
     for count, what in ((examples, "test example"), (table.frequency, "training image")):
         if absent := [table.names[place] for place in np.flatnonzero(count == 0)]:
             notes.append(
-                f"{number_of(len(absent), 'class')} without a {what}, which slopes and f50 leave out: {listed(absent)}."
+                f"{number_of(len(absent), 'class')} without a {what}, which slopes and f50 leave out: {listed(absent)}"
             )
     if len(set(table.frequency.tolist())) == 1:
-        notes.append(
-            "All classes have equally many training images: there is no bias towards frequent ones to measure."
-        )
+        notes.append("All classes have equally many training images: there is no bias towards frequent ones to measure")
     return notes

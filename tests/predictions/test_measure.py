@@ -176,7 +176,7 @@ def test_training_labels_give_the_frequency_and_classes_without_images_are_named
     assert main(["a.csv", "--train=train.csv"]) == 0
     text = capsys.readouterr().out
     assert "4 classes of train.csv, with 469 training images" in text
-    assert "a: 1 class without a training image, which slopes and f50 leave out: owl." in text
+    assert "a: 1 class without a training image, which slopes and f50 leave out: owl" in text
 
 
 def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(folder, capsys):
@@ -219,7 +219,7 @@ def test_files_on_other_examples_are_not_compared_unless_their_names_tell_that_t
         )
     assert main(["in_order.csv", "reversed.csv", "fewer.csv", "--frequency=counts.tsv"]) == 0
     text = capsys.readouterr().out
-    assert "in_order − reversed" in text and "in_order: 1 example without a label left out." in text
+    assert "in_order − reversed" in text and "in_order: 1 example without a label left out" in text
     assert "in_order and fewer have different examples, and are not compared." in text
     assert "in_order: 1 class with examples here, but not in every file: owl." in text
 
