@@ -119,7 +119,7 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
     """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
     from cliptail_jax.predictions.differences import difference
     from cliptail_jax.predictions.measured import classes_in_some, same_examples, with_adjusted
-    from cliptail_jax.results.claims import one_replicate_note
+    from cliptail_jax.results.claims import one_replicate_notes
 
     pairs = [(of.adjusted.measured, of) for of in measured if of.adjusted]
     notes = [f"{of.name}: {note}" for of in with_adjusted(measured) for note in of.notes] + classes_in_some(measured)
@@ -131,7 +131,7 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
         else:
             notes.append(f"{a.name} and {b.name} have different examples, and are not compared.")
     differences = [difference(a, b) for a, b in pairs]
-    return differences, [*notes, *one_replicate_note([claim for pair in differences for claim in pair.claims.values()])]
+    return differences, [*notes, *one_replicate_notes([claim for pair in differences for claim in pair.claims.values()])]
 
 
 def named_files(given: Sequence[str]) -> dict[str, list[str]]:
