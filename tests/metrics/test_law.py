@@ -1,0 +1,96 @@
+"""The law of accuracy by class frequency, against integrals over the classes' deviations and a stored fit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import binom, norm
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.metrics.law import fit_law, mean_of_resamples
+
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "collect_reference.json"
+FREQUENCY = np.array([5, 5, 9, 14, 30, 41, 100, 180, 300, 500])
+CORRECT = np.array([0, 6, 1, 14, 9, 20, 12, 19, 17, 20])
+EXAMPLES = np.full(10, 20)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return fit_law(FREQUENCY, CORRECT, EXAMPLES)
+
+
+def joint(u, c, law, images=None):
+    """Likelihood times density of the deviation of a class and, with `images`, times P(right) with so many."""
+    a, b, sd = law
+    density = binom.pmf(CORRECT[c], EXAMPLES[c], expit(a + b * np.log10(FREQUENCY[c]) + u)) * norm.pdf(u, 0, sd)
+    return density if images is None else density * expit(a + b * np.log10(images) + u)
+
+
+def test_the_law_has_the_largest_marginal_likelihood(fitted):
+    u = np.linspace(-12, 12, 2001)
+
+    def directly(theta):
+        law = theta[0], theta[1], np.exp(theta[2])
+        return -sum(np.log(np.trapezoid(joint(u, c, law), u)) for c in range(len(FREQUENCY)))
+
+    options = {"xatol": 1e-7, "fatol": 1e-10, "maxiter": 2000}
+    a, b, log_sd = minimize(directly, [-3.0, 2.0, 0.0], method="Nelder-Mead", options=options).x
+    np.testing.assert_allclose(fitted.law, (a, b, np.exp(log_sd)), atol=1e-5)
+
+
+@pytest.mark.parametrize("c", [0, 3, 9])  # one is never right, one always
+@pytest.mark.parametrize("images", [10, 400])
+def test_a_predicted_accuracy_is_the_posterior_mean(fitted, c, images):
+    of_class, below = (
+        quad(joint, -15, 15, (c, fitted.law, n), points=[-2, 0, 2], limit=200)[0] for n in (images, None)
+    )
+    assert fitted.accuracy(np.full(10, images))[c] == pytest.approx(of_class / below, abs=1e-5)
+
+
+def test_classes_without_images_or_examples_have_no_part_in_the_law(fitted):
+    frequency, correct = np.append(FREQUENCY, [0, 50]), np.append(CORRECT, [1, 0])
+    more = fit_law(frequency, correct, np.append(EXAMPLES, [20, 0]))
+    np.testing.assert_allclose(more.law, fitted.law, atol=1e-6)
+    a, b, sd = fitted.law
+    assert more.accuracy(frequency)[10] == 1 / 20  # as counted
+    for c, images in ((10, 30), (11, 80)):  # nothing is known of them but the law
+        expected = quad(lambda u: expit(a + b * np.log10(images) + u) * norm.pdf(u, 0, sd), -12, 12)[0]
+        assert more.accuracy(np.full(12, images))[c] == pytest.approx(expected, abs=1e-4)
+
+
+def test_images_for_an_accuracy_are_those_that_reach_it_unless_far_outside(fitted):
+    needed = fitted.images_for(0.75)
+    inside = np.isfinite(needed)
+    np.testing.assert_allclose(fitted.accuracy(np.where(inside, needed, 1))[inside], 0.75, atol=1e-6)
+    assert (fitted.images_for(0.9999) == np.inf).any() and (fitted.images_for(0.001) == -np.inf).all()
+    assert needed[inside].min() > 0.5 and needed[inside].max() < 5000
+
+
+def test_without_a_spread_of_frequencies_there_is_no_law():
+    with pytest.raises(UserError, match="^what more images bring cannot be seen"):
+        fit_law(np.full(10, 7), CORRECT, EXAMPLES)
+
+
+def test_laws_of_resamples_are_those_of_separate_fits(fitted):
+    rng, after = np.random.default_rng(0), 2 * FREQUENCY
+    chosen, value = rng.integers(0, 10, (5, 10)), np.linspace(0.5, 1.5, 10)
+    found = mean_of_resamples(fitted, CORRECT, EXAMPLES, value, FREQUENCY, after, chosen)
+    for rows, means in zip(chosen, found.T):
+        alone = fit_law(FREQUENCY[rows], CORRECT[rows], EXAMPLES[rows])
+        expected = [np.average(alone.accuracy(images[rows]), weights=value[rows]) for images in (FREQUENCY, after)]
+        np.testing.assert_allclose(means, expected, atol=2e-3)
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
+def test_a_stored_approximate_fit_and_its_predictions_are_near():
+    stored = json.loads(REFERENCE.read_text())
+    frequency, correct, examples = (np.array(stored[key]) for key in ("frequency", "correct", "examples"))
+    found = fit_law(frequency, correct, examples)
+    np.testing.assert_allclose(found.law, [stored["fit"][key] for key in ("a", "b", "sd")], rtol=0.06)
+    for rule, mean in {"proportional": 69.5, "uniform": 74.8, "rarest": 78.8, "prescribed": 79.3}.items():
+        assert 100 * found.accuracy(np.array(stored["trained"][rule]["images"])).mean() == pytest.approx(mean, abs=0.35)
