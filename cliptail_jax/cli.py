@@ -25,6 +25,7 @@ PROGRAMS = {
     "study": ("study", True, "train the runs of a study, test its claims, and report"),
     "measure": ("predictions.measure", False, "measure predictions of any model: accuracy, bias, logit adjustment"),
     "report": ("report", False, "write the interactive page on a study or on runs"),
+    "collect": ("collect", False, "plan which images to collect, and predict what they bring"),
     "figures": ("figures", False, "draw a figure of the paper"),
     "plan": ("plan", True, "compile a training step for TPUs and GPUs: does it fit, how fast is it?"),
     "build": ("datasets.build", False, "prepare a data set"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Num
 
 from cliptail_jax.concepts.vocabulary import normalized_name
 from cliptail_jax.errors import UserError
@@ -19,8 +19,10 @@ def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray,
     write_text(path, HEADER + "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
 
 
-def read_frequency(path: Path, may_be_empty: bool = False) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
-    """Reads the class names and counts of a table, in its order.
+def read_frequency(
+    path: Path, may_be_empty: bool = False, number: type = int
+) -> tuple[tuple[str, ...], Num[np.ndarray, " class"]]:
+    """Reads the class names and counts of a table, in its order. With `number` of float, counts need not be whole.
 
     A first line with a word as its count is a header. Tables of earlier versions and the paper's have none.
 
@@ -31,7 +33,7 @@ def read_frequency(path: Path, may_be_empty: bool = False) -> tuple[tuple[str, .
         rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if line]
         if rows and rows[0][1:] and rows[0][1].isalpha():
             del rows[0]
-        names, counts = tuple(name for name, _ in rows), np.array([int(count) for _, count in rows], np.int64)
+        names, counts = tuple(name for name, _ in rows), np.array([number(count) for _, count in rows], number)
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
     except (ValueError, OverflowError):
@@ -43,13 +45,15 @@ def read_frequency(path: Path, may_be_empty: bool = False) -> tuple[tuple[str, .
     return names, counts
 
 
-def frequency_of(class_names: tuple[str, ...], table: Path) -> Int[np.ndarray, " class"]:
+def frequency_of(class_names: tuple[str, ...], table: Path, number: type = int) -> Num[np.ndarray, " class"]:
     """The counts of the given classes in a table, joined by normalized name, whatever the table's order.
+
+    `number` is as in `read_frequency`.
 
     Raises:
         UserError: The table cannot be read, lacks a class, or has it twice.
     """
-    names, counts = read_frequency(table)
+    names, counts = read_frequency(table, number=number)
     wanted, names = ([normalized_name(name) for name in some] for some in (class_names, names))
     times = Counter(names)
     absent = [name for name in wanted if not times[name]]

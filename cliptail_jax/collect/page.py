@@ -1,0 +1,44 @@
+"""The page on a collection: one file that a browser opens without a network."""
+
+import io
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+from matplotlib.figure import Figure
+
+from cliptail_jax.collect import tables
+from cliptail_jax.collect.collection import Collection
+from cliptail_jax.collect.pictures import draw_classes, draw_curve
+from cliptail_jax.outputs import first_bytes
+
+MARK = '<meta name="generator" content="cliptail_jax collect">'
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is such a page."""
+    return MARK.encode() in first_bytes(path)
+
+
+def render(found: Collection, title: str, command: str) -> str:
+    """The text of the page."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((files("cliptail_jax.collect") / "page.html").read_text(encoding="utf-8"))
+    css = (files("cliptail_jax.report") / "page.css").read_text(encoding="utf-8")
+    return template.render(
+        mark=MARK,
+        title=title,
+        css=css,
+        summary=tables.summary(found),
+        curve=svg(draw_curve(found)),
+        classes=svg(draw_classes(found)),
+        tables=[tables.rule_table(found), tables.class_table(found)],
+        command=command,
+    )
+
+
+def svg(figure: Figure) -> str:
+    """The picture as an element of a page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]

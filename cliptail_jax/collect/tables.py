@@ -1,0 +1,63 @@
+"""The tables of a collection: rules, and classes; and the file of the plan."""
+
+import numpy as np
+
+from cliptail_jax.collect.collection import NEEDED, PLAN, Collection
+from cliptail_jax.results.layout import Column, Row, Table, cell
+from cliptail_jax.runs.tables import format_number
+
+# Of the file, which is a table for programs.
+HEADER = ("class", "images", "collect", "accuracy", "predicted", *(f"images_for_{percent}" for percent in NEEDED))
+
+
+def rule_table(found: Collection) -> Table:
+    """The predicted accuracies after each rule."""
+    rows = [Row(rule, {key: cell(value, ".1f") for key, value in found.means(rule).items()}) for rule in found.rules]
+    columns = [Column(key, f"{key} %", "predicted accuracy in percent") for key in rows[0].cells]
+    return Table(f"{found.budget:,.0f} more images given to", columns, rows)
+
+
+def class_table(found: Collection) -> Table:
+    """The classes, those with most images to collect first."""
+    columns = [
+        Column("images", "images", "training images now"),
+        Column("collect", "collect", "further images by the plan"),
+        Column("accuracy", "now %", "accuracy by the law and the examples"),
+        Column("predicted", "then %", "predicted accuracy"),
+        *(Column(f"for_{p}", f"for {p} %", f"images in all for an accuracy of {p} % (< or > far outside of all)") for p in NEEDED),
+    ]  # fmt: skip
+    rows, needed = [], [found.needed(percent) for percent in NEEDED]
+    now, then = (100 * found.accuracy(rule) for rule in ("nobody", PLAN))
+    for c in np.argsort(-found.plan, kind="stable"):
+        cells = {"images": cell(int(found.counts.frequency[c]), ","), "collect": cell(int(found.plan[c]), ",")}
+        cells |= {"accuracy": cell(now[c], ".1f"), "predicted": cell(then[c], ".1f")}
+        cells |= {f"for_{p}": cell(float(np.ceil(of[c])), ",.0f") for p, of in zip(NEEDED, needed)}
+        rows.append(Row(found.counts.names[c], cells))
+    return Table("class", columns, rows)
+
+
+def plan_text(found: Collection) -> str:
+    """The content of the plan's file: a header, and a line for each class in label order."""
+    now, then = (found.accuracy(rule) for rule in ("nobody", PLAN))
+    lines = ["\t".join(HEADER)]
+    for c, name in enumerate(found.counts.names):
+        needed = [format_number(float(np.ceil(found.needed(p)[c])), ".0f") for p in NEEDED]
+        numbers = found.counts.frequency[c], found.plan[c]
+        lines.append("\t".join([name, *map(str, numbers), f"{now[c]:.4f}", f"{then[c]:.4f}", *needed]))
+    return "\n".join(lines) + "\n"
+
+
+def summary(found: Collection) -> list[str]:
+    """Sentences on the plan and on what it assumes."""
+    mean, gain, law = found.mean, found.gain, found.fitted.law
+    untested = int(np.sum(found.counts.examples == 0))
+    return [
+        f"By the plan, {found.target} becomes {mean.value:.1f} % [{mean.low:.1f}, {mean.high:.1f}], a gain of "
+        f"{gain.value:.1f} points [{gain.low:.1f}, {gain.high:.1f}]; {np.sum(found.plan > 0):,} of {len(found.plan):,} "
+        "classes get images.",
+        f"The law: log-odds of being right are {law.at_one:.2f} + {law.per_decade:.2f} log10(images), and vary between "
+        f"classes with a standard deviation of {law.sd:.2f}. [95 %]: bootstrap intervals over classes, with a law for each "
+        "resample; they do not cover other trainings. If new images of a class are harder than those it has, the prediction "
+        "is an upper bound.",
+        *([f"{untested:,} classes have no example in the evaluation, and get no images."] if untested else []),
+    ]
