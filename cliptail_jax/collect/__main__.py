@@ -21,16 +21,14 @@ import numpy as np
 
 from cliptail_jax.collect import tables
 from cliptail_jax.collect.collection import ClassCounts, Collection, collection
+from cliptail_jax.collect.counts import counts_of
 from cliptail_jax.commands import as_started
 from cliptail_jax.concepts.frequency_tables import frequency_of
-from cliptail_jax.errors import UserError, command_line, did_you_mean
+from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path, write_text
 from cliptail_jax.metrics.collecting import TARGETS
 from cliptail_jax.outputs import add_overwrite, check_output
-from cliptail_jax.results.directory import read_directory
-from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.layout import plain
-from cliptail_jax.results.run import Run
 from cliptail_jax.runs.provenance import command
 
 LISTED = 10  # classes on the terminal
@@ -98,50 +96,6 @@ def positive(text: str) -> int:
 
 def is_plan(path: Path) -> bool:
     return path.read_text(encoding="utf-8").startswith("\t".join(tables.HEADER) + "\n")
-
-
-def counts_of(workdir: Path, name: str | None) -> tuple[str, ClassCounts]:
-    """The name and the results by class of the runs in a directory, the means over seeds.
-
-    Raises:
-        UserError: there are several kinds of runs, their classes differ in frequency, or they are at chance.
-    """
-    contents = read_directory(workdir)
-    kinds: dict[str, list[Run]] = {}
-    for run in contents.runs:
-        kinds.setdefault(run.name, []).append(run)
-    if contents.problems:
-        raise UserError(contents.problems[0])
-    if not kinds:
-        raise UserError(f"{workdir} contains no run: give the directory of a run or a study as --workdir")
-    if name and name not in kinds:
-        raise UserError(f"no run is called --runs={name}{did_you_mean(name, kinds)}: there are {', '.join(kinds)}")
-    if not name and len(kinds) > 1:
-        raise UserError(f"{workdir} contains several runs: choose one by --runs=NAME: {', '.join(kinds)}")
-    name, runs = (name, kinds[name]) if name else next(iter(kinds.items()))
-    return name, class_counts(name, runs)
-
-
-def class_counts(name: str, runs: Sequence[Run]) -> ClassCounts:
-    """The mean results by class of runs that differ in seed only. Raises UserError as `counts_of`."""
-    evaluations = [run.evaluation for run in runs]
-    if any(evaluation is None or evaluation.frequency is None for evaluation in evaluations):
-        raise UserError(
-            f"{name} has no evaluation by classes of known frequency: evaluate it with python -m cliptail_jax.evaluate on a "
-            "set with its classes"
-        )
-    first = evaluations[0]
-    if any(e.class_names != first.class_names or (e.frequency != first.frequency).any() for e in evaluations):
-        raise UserError(
-            f"the {len(runs)} runs called {name} have different class frequencies: give the directory of one of them, such as "
-            f"--workdir={runs[0].workdir}"
-        )
-    if note := RunGroup(name, [[run] for run in runs]).chance_note():
-        raise UserError(f"{name} is at chance, so its results do not show which images help: {note}; train it longer")
-    correct, examples = (
-        np.mean([getattr(e.results, part) for e in evaluations], axis=0) for part in ("correct", "examples")
-    )
-    return ClassCounts(tuple(first.class_names), first.frequency, correct, examples)
 
 
 def numbers_of_classes(options: argparse.Namespace, counts: ClassCounts) -> Sequence[np.ndarray | None]:

@@ -19,10 +19,14 @@ def known_configs() -> dict[str, Path]:
 
 
 def known_files(pattern: str) -> dict[str, Path]:
-    """The package's files by their short names. A clone has them in configs/."""
+    """The package's files by their short names."""
+    return {file.stem: file for file in sorted(configs_folder().glob(pattern))}
+
+
+def configs_folder() -> Path:
+    """The folder of the package's configs, which a clone has in configs/."""
     installed = PACKAGE / "configs"
-    folder = installed if installed.is_dir() else PACKAGE.parent / "configs"
-    return {file.stem: file for file in sorted(folder.glob(pattern))}
+    return installed if installed.is_dir() else PACKAGE.parent / "configs"
 
 
 def find_config(name: str) -> Path:
@@ -54,6 +58,12 @@ def find_results(name: str) -> Path:
         f"there are no results '{name}'{did_you_mean(name, known)}: give the path of a study's report.json, or one of "
         f"{', '.join(known)}"
     )
+
+
+def find_table(name: str) -> Path:
+    """The table at a path or, for a name such as 'collect/glyphs_16/plan_sl', that of the package's studies."""
+    path, known = work_path(name), configs_folder() / "study" / f"{name}.tsv"
+    return known if known.is_file() and not path.exists() else path
 
 
 def known_archives() -> dict[str, Path]:

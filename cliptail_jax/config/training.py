@@ -113,9 +113,10 @@ class Profile(Section):
 
 @dataclass(frozen=True)
 class Match(Section):
-    frequency: Annotated[str, "Frequency table, such as that of another variant, whose class frequencies to match."] = (
-        ""
-    )
+    frequency: Annotated[
+        str,
+        "Frequency table, such as that of another variant, whose class frequencies to match; or the name of a study's table.",
+    ] = ""
     n: Annotated[
         int,
         "Number of records to which the frequencies are scaled, with none above the size of the smallest class; 0: not "

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Int
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
+from cliptail_jax.config.files import find_table
 from cliptail_jax.config.training import RANDOM, REVERSED, Match
 from cliptail_jax.curation.selection import Indices, class_frequency, first_of_permutation
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path
 
 
 def target_frequency(
@@ -23,7 +23,7 @@ def target_frequency(
     Raises:
         UserError: The table cannot be read or lacks a class, or `match.n` is too large.
     """
-    counts = frequency_of(tuple(class_names), work_path(match.frequency))
+    counts = frequency_of(tuple(class_names), find_table(match.frequency))
     target = scaled(counts, match.n, int(available.min())) if match.n else counts
     if match.assignment == RANDOM:
         return target[np.random.default_rng((seed, 3)).permutation(len(target))]

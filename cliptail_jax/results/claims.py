@@ -29,6 +29,7 @@ class Claim:
         margin: the largest difference that counts as none; see `cliptail_jax.experiments.studies.claim` for defaults.
         set: the evaluation or transfer set; by default the first one, or for retrieval the first retrieval set.
         equal: whether it is claimed that the difference lies within ± the margin.
+        by: the number that the difference is claimed to exceed, by default 0.
         at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" at their ends.
         minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
         study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
@@ -42,6 +43,7 @@ class Claim:
     margin: float = 0.0
     set: str = ""
     equal: bool = False
+    by: float = 0.0
     at: str = ""
     minus: Sequence[str] = ()
     study: str = ""
@@ -60,11 +62,9 @@ class Claim:
     def compared(self) -> str:
         """The comparison, as text."""
         text = f"{self.higher} − {self.lower}"
-        return (
-            f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
-            if self.minus
-            else text
-        )
+        if self.minus:
+            text = f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
+        return text + f" > {self.by:g}" * bool(self.by)
 
     @property
     def measured(self) -> str:
@@ -127,8 +127,8 @@ class ClaimResult(Claim):
     def verdict_at(self, level: float) -> str:
         """The verdict by the interval of a level.
 
-        "no effect" if it lies within ± the margin; else "supported" if it lies above 0, "contradicted" if below 0, and
-        "inconclusive" if it contains 0. A claim that runs are equal is "supported" if it lies within ± the margin,
+        "no effect" if it lies within ± the margin; else "supported" if it lies above `by` (0), "contradicted" if below, and
+        "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
         "contradicted" if it lies outside, and else "inconclusive".
         """
         if self.difference is None:
@@ -140,9 +140,9 @@ class ClaimResult(Claim):
             return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
         if self.margin and within:
             return NO_EFFECT
-        if low > 0:
+        if low > self.by:
             return SUPPORTED
-        return CONTRADICTED if high < 0 else INCONCLUSIVE
+        return CONTRADICTED if high < self.by else INCONCLUSIVE
 
     @property
     def p_value(self) -> float:
@@ -152,7 +152,7 @@ class ClaimResult(Claim):
             return by_bound[self.difference.value > 0]
         if self.equal or self.verdict == NO_EFFECT:
             return max(by_bound)
-        return self.difference.p_value()
+        return self.difference.p_value(self.by)
 
 
 def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
     }
 
 
-NEW_FIELDS = ("look", "covers_seeds", "borrowed")  # which results of earlier versions lack
+NEW_FIELDS = ("look", "covers_seeds", "borrowed", "by")  # which results of earlier versions lack
 
 
 class Report(TypedDict):

@@ -104,6 +104,10 @@ def typed_claims(
             raise UserError(
                 f"claims.{key}.margin is {claim.margin!r}; it is the largest difference that counts as none, 0 or more"
             )
+        if type(claim.by) not in (int, float) or not np.isfinite(claim.by) or claim.by and claim.equal:
+            raise UserError(
+                f"claims.{key}.by is {claim.by!r}; it is a number that the difference exceeds, and not with equal=True"
+            )
         if len(claim.minus) not in (0, 2):
             raise UserError(f"claims.{key}.minus is {claim.minus!r}; it names two runs, whose difference is subtracted")
         of_probes = MEASURES[claim.statistic].over == PROBES

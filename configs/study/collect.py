@@ -1,0 +1,72 @@
+"""Do the images that a law of accuracy by class frequency prescribes bring what it predicts, and more than simple rules?
+
+    python -m cliptail_jax.study --config=configs/study/collect.py --workdir=runs/collect
+    python -m cliptail_jax.study --config=configs/study/collect.py:data=cifar100 --workdir=runs/collect_cifar100 \\
+        --config.data_dir=DIR
+
+10 % more images, given to nobody, to all classes in proportion, to all equally, to the rarest first, or by the plan of
+`python -m cliptail_jax.collect`: four seeds each, SL and SL with adjusted logits, on long-tailed glyphs of 16 pixels or on
+CIFAR-100-LT (DIR as in configs/study/cifar100_lt.py). Two published rules are compared at equal numbers of images, with SL:
+MetaCLIP's cap, which keeps fewer of the head of a pool with twice the images, and balanced sampling of what collection in
+proportion gives. Runs have the optimizer, epochs and batch size of configs/study/mechanism.py. With a seed, the images of
+nobody are among those of all others but the cap.
+
+The class frequencies are the tables in configs/study/collect. They and the predictions follow from base.tsv there, the
+results of one run of each loss, with other seeds than those that test the claims:
+
+    python -m cliptail_jax.study --config=configs/study/collect.py:data=cifar100,base=1 --workdir=runs/base ...
+    python scripts/collect_study.py tables --sl=runs/base/sl --adjusted=runs/base/adjusted \\
+        --output=configs/study/collect/cifar100
+
+The base of glyphs_16 is seed_8 of the published study mechanism_glyphs_16 (its sl_adamw and adjusted), which has the same
+recipe. Two further claims, on the predictions, are in scripts/collect_study.py, whose `judge` tests them.
+"""
+
+from cliptail_jax.experiments import arguments, studies
+
+FIRST_SEED, BASE_SEED, SEEDS = 20, 8, 4
+RULES = ("nobody", "proportional", "equally", "rarest", "plan")
+# By key: the text, the run with the higher and the run with the lower value, and the points by which they differ.
+CLAIMS = {
+    "sl_proportional": ("With SL, the plan beats collection in proportion by 5 points", "sl_plan", "sl_proportional", 5.0),
+    "sl_rarest": ("With SL, the plan beats the rarest first by 1 point", "sl_plan", "sl_rarest", 1.0),
+    "adjusted_proportional": (
+        "With adjusted logits, the plan beats collection in proportion by 5 points",
+        "adjusted_plan", "adjusted_proportional", 5.0,
+    ),
+    "adjusted_rarest": (
+        "With adjusted logits, the plan beats the rarest first by 1 point", "adjusted_plan", "adjusted_rarest", 1.0,
+    ),
+    "cap": ("The plan beats MetaCLIP's cap on a pool of twice the images", "sl_plan", "sl_cap", 0.0),
+    "balanced": ("The plan beats balanced sampling of images in proportion", "sl_plan", "sl_balanced", 0.0),
+}  # fmt: skip
+
+
+def get_config(arg: str = ""):
+    given = arguments.read_only(arg, "data", "base")
+    data = arguments.choice(given, "data", ("glyphs_16", "cifar100"))
+    source = studies.LONG_TAILED[data]
+    kinds = studies.from_sl_to_clip(source["preset"], source["learning_rate"])
+    kinds = {name: kinds[name] for name in ("sl", "adjusted")}
+    for config in kinds.values():
+        config.total_epochs = config.eval.every_epochs = source["epochs"]
+        config.data.drop_last = True
+    if arguments.choice(given, "base", ("", "1")):
+        return studies.study(f"Base of collect on {source['name']}", kinds, {}, BASE_SEED)
+    runs = {}
+    for kind, config in kinds.items():
+        for rule in RULES if kind == "adjusted" else (*RULES, "cap", "balanced"):
+            runs[f"{kind}_{rule}"] = run = config.copy_and_resolve_references()
+            run.data.profile.name = ""
+            run.data.match.frequency = f"collect/{data}/{table_of(kind, rule)}"
+    runs["sl_balanced"].data.balanced_sampling = True
+    claims = {
+        key: studies.claim(text, "mean_per_class", higher, lower, by=by) | ({"margin": 0.0} if by else {})
+        for key, (text, higher, lower, by) in CLAIMS.items()
+    }
+    return studies.study(f"Which images to collect: {source['name']}", runs, claims, FIRST_SEED, seeds=SEEDS)
+
+
+def table_of(kind: str, rule: str) -> str:
+    """The name of the table with the class frequencies of a run."""
+    return {"plan": f"plan_{kind}", "balanced": "proportional"}.get(rule, rule)

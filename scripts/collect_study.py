@@ -1,0 +1,169 @@
+"""Make the class frequencies of configs/study/collect.py, and judge its predictions:
+
+    python scripts/collect_study.py tables --sl=RUN --adjusted=RUN --output=configs/study/collect/DATA
+    python scripts/collect_study.py judge --workdir=runs/collect --tables=configs/study/collect/DATA
+
+`tables` writes base.tsv, the results of a run of each loss with the same class frequency, and from it a table of class
+frequency for each rule: 10 % more images, of those that the data set has. Without --sl and --adjusted, base.tsv is read.
+
+`judge` prints predicted and found accuracies. Stated before the runs, for the plan of each loss: (1) the predicted mean
+accuracy of a class is within 3 points of that found; (2) Spearman's correlation over classes of the predicted gain with the
+gain found is at least 0.7. Gains found are those over runs of the study without further images. Accuracies are means over
+seeds, and intervals are bootstraps over classes. A claim is supported or contradicted if the interval is on one side.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.collect.counts import class_counts
+from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.config.training import Profile
+from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.files import write_text
+from cliptail_jax.metrics.bootstrap import bootstrap, mean_over_classes, percentiles
+from cliptail_jax.metrics.collecting import capped, plan, rarest_first, spread
+from cliptail_jax.metrics.correlation import mean_rank_correlation
+from cliptail_jax.metrics.law import Posterior, fit_law
+from cliptail_jax.report.training_images import data_section, data_values
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.run import Run
+from cliptail_jax.runs.tables import format_interval, markdown_table
+
+KINDS = ("sl", "adjusted")
+COLUMNS = ("class", "images", "available", "examples", *KINDS)
+WITHIN, AT_LEAST = 3.0, 0.7  # points, correlation
+
+
+class Base(NamedTuple):
+    """The runs that plans are made from.
+
+    Attributes:
+        available: how many further images there are.
+        correct: of the examples, by kind of runs.
+    """
+
+    names: tuple[str, ...]
+    images: Int[np.ndarray, " class"]
+    available: Int[np.ndarray, " class"]
+    examples: Int[np.ndarray, " class"]
+    correct: dict[str, Int[np.ndarray, " class"]]
+
+    def law(self, kind: str) -> Posterior:
+        return fit_law(self.images, self.correct[kind], self.examples)
+
+
+def base_of(runs: dict[str, Run]) -> Base:
+    """The results of a run of each kind. Raises UserError if their class frequencies differ."""
+    counts = {kind: class_counts(kind, [run]) for kind, run in runs.items()}
+    first = counts["sl"]
+    if any((of.frequency != first.frequency).any() or of.names != first.names for of in counts.values()):
+        raise UserError("the runs have different class frequencies: give runs with the same seed")
+    data = dataclasses.replace(data_section(data_values(runs["sl"].config)), profile=Profile())
+    available = open_variant(data).class_frequency - first.frequency
+    correct = {kind: of.correct.astype(int) for kind, of in counts.items()}
+    return Base(first.names, first.frequency, available, first.examples.astype(int), correct)
+
+
+def write_base(path: Path, base: Base) -> None:
+    numbers = [base.images, base.available, base.examples, *(base.correct[kind] for kind in KINDS)]
+    rows = [COLUMNS, *zip(base.names, *(column.tolist() for column in numbers))]
+    write_text(path, "".join("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+def read_base(path: Path) -> Base:
+    header, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    if tuple(header) != COLUMNS:
+        raise UserError(f"{path} is no base.tsv: make it with --sl and --adjusted")
+    names, *numbers = zip(*rows)
+    images, available, examples, *correct = (np.array(column, np.int64) for column in numbers)
+    return Base(names, images, available, examples, dict(zip(KINDS, correct)))
+
+
+def tables_of(base: Base) -> dict[str, Int[np.ndarray, " class"]]:
+    """The class frequency by each rule, by the name of its table."""
+    images, classes = round(0.1 * base.images.sum()), len(base.images)
+    one, limit = np.ones(classes), base.available
+    added = {
+        "nobody": np.zeros(classes, np.int64),
+        "proportional": spread(base.images.astype(float), images, limit),
+        "equally": spread(one, images, limit),
+        "rarest": rarest_first(base.images, images, limit),
+    }
+    added |= {f"plan_{kind}": plan(base.law(kind), one / classes, images, limit, one) for kind in KINDS}
+    pool = np.minimum(2 * base.images, base.images + limit)
+    return {name: base.images + more for name, more in added.items()} | {
+        "cap": capped(pool, int(base.images.sum()) + images)
+    }
+
+
+def judged(
+    base: Base, tables: dict[str, Int[np.ndarray, " class"]], accuracy: dict[str, Float[np.ndarray, " class"]]
+) -> list[list[str]]:
+    """The rows of the table, for runs called KIND_RULE, from their accuracies in 0..1."""
+    rows = [["run", "predicted %", "found %", "found − predicted [95 %]", f"within {WITHIN:g}", "Spearman of gains [95 %]", f"at least {AT_LEAST:g}"]]  # fmt: skip
+    for name, found in accuracy.items():
+        kind, rule = name.split("_", 1)
+        table = f"plan_{kind}" if rule == "plan" else rule
+        if table not in tables:  # balanced sampling, of which the law knows nothing
+            continue
+        law = base.law(kind)
+        predicted, before = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
+        error = estimate(mean_over_classes, 100 * found - predicted)
+        cells = [f"{predicted.mean():.1f}", f"{100 * found.mean():.1f}", format_interval(error[0], error[1:], ".1f")]
+        cells.append(verdict(max(abs(error[1]), abs(error[2])) <= WITHIN, error[1] > WITHIN or error[2] < -WITHIN))
+        if rule == "nobody":
+            rows.append([name, *cells[:3], "", "", ""])
+            continue
+        gains = estimate(mean_rank_correlation, predicted - before, 100 * (found - accuracy[f"{kind}_nobody"]))
+        cells += [format_interval(gains[0], gains[1:], ".2f"), verdict(gains[1] >= AT_LEAST, gains[2] < AT_LEAST)]
+        rows.append([name, *(cells if rule == "plan" else [*cells[:3], "", cells[4], ""])])
+    return rows
+
+
+def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float, float, float]:
+    """A statistic over classes, and its interval."""
+    (of,) = bootstrap(statistic, np.stack(variables)[:, None])
+    return of.value, *percentiles(of.resampled)
+
+
+def verdict(supported: bool, contradicted: bool) -> str:
+    return "supported" if supported else "contradicted" if contradicted else "inconclusive"
+
+
+@command_line
+def main(arguments: list[str]) -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parsers = options.add_subparsers(dest="what", required=True)
+    making, judging = parsers.add_parser("tables"), parsers.add_parser("judge")
+    for kind in KINDS:
+        making.add_argument(f"--{kind}", type=Path)
+    making.add_argument("--output", type=Path, required=True)
+    judging.add_argument("--workdir", type=Path, required=True)
+    judging.add_argument("--tables", type=Path, required=True)
+    given = options.parse_args(arguments)
+    if given.what == "tables":
+        given.output.mkdir(parents=True, exist_ok=True)
+        if given.sl and given.adjusted:
+            write_base(given.output / "base.tsv", base_of({kind: Run(getattr(given, kind)) for kind in KINDS}))
+        base = read_base(given.output / "base.tsv")
+        for name, frequency in tables_of(base).items():
+            write_frequency(given.output / f"{name}.tsv", base.names, frequency)
+        return
+    base, runs = read_base(given.tables / "base.tsv"), {}
+    for run in read_directory(given.workdir).runs:
+        if run.is_finished and run.evaluation:
+            runs.setdefault(run.name, []).append(run)
+    tables = {path.stem: read_frequency(path)[1] for path in given.tables.glob("*.tsv") if path.stem != "base"}
+    accuracy = {name: np.mean([run.evaluation.accuracy for run in of], axis=0) for name, of in runs.items()}
+    print("\n".join(markdown_table(judged(base, tables, accuracy))))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
