@@ -41,6 +41,8 @@ STUDIES = (
     "natural:part=order",
     "natural:part=factors",
     "imagenet_resized",
+    "collect",
+    "collect:data=cifar100",
 )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, percentiles
 from cliptail_jax.metrics.groups import head_mid_tail
-from cliptail_jax.metrics.law import Posterior, mean_of_resamples
+from cliptail_jax.metrics.law import Counts, Posterior, mean_of_resamples
 
 MEAN_PER_CLASS, TOP1, TAIL = TARGETS = ("mean_per_class", "top1", "tail")
 GRID = 300  # numbers of further images for which the accuracy of a class is predicted
@@ -19,7 +19,7 @@ Images = Int[np.ndarray, " class"]
 Weights = Float[np.ndarray, " class"]
 
 
-def target_weights(target: str, frequency: Images, examples: Images) -> Weights:
+def target_weights(target: str, frequency: Images, examples: Counts) -> Weights:
     """The weight of each class's accuracy in a measure: 'mean_per_class', 'top1' or 'tail'. Their sum is 1.
 
     Classes without examples have none, as their accuracy is not measured.
@@ -139,7 +139,7 @@ def capped(pool: Images, images: int) -> Images:
 
 
 def predicted(
-    fitted: Posterior, correct: Images, examples: Images, weights: Weights, images: Images
+    fitted: Posterior, correct: Counts, examples: Counts, weights: Weights, images: Images
 ) -> tuple[Estimate, Estimate]:
     """The weighted mean accuracy in percent with so many `images` of each class, and its gain in points.
 

@@ -154,6 +154,13 @@ def test_a_difference_of_differences_is_compared_over_the_same_classes(four):
     assert found.compared == "(a − b) − (c − d)"
 
 
+def test_a_difference_that_is_claimed_to_exceed_a_number_is_compared_with_it(four):
+    plain, low, high = (evaluated(four, "a", "b", by=by) for by in (0.0, -50.0, 50.0))
+    assert low.difference == high.difference == plain.difference
+    assert (low.verdict, high.verdict) == ("supported", "contradicted") and high.compared == "a − b > 50"
+    assert max(low.p_value, high.p_value) < 1e-6
+
+
 def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
     report = tmp_path / "report.json"
     claims = {name: Claim("", "odds_acc", "a", name, margin=0.2) for name in "be"}

@@ -182,6 +182,7 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"claims.c.higher": "z"}, "claims.c names the run 'z'; the study has a, b"),
         ({"claims.c.marign": 3.0}, "claims.c.marign: a claim has text, statistic, higher, lower, margin, set"),
         ({"claims.c.margin": -0.1}, "claims.c.margin is -0.1; it is the largest difference that counts as none"),
+        ({"claims.c.by": "5"}, "claims.c.by is '5'; it is a number that the difference exceeds"),
         ({"claims.c.set": "dtd"}, "claims.c.set is 'dtd', which run 'a' is not evaluated on"),
         ({"claims.c.at": "the start"}, "claims.c.at is 'the start'; it is 'equal accuracy', or '' for the end"),
         ({"claims.c.at": "equal accuracy", "claims.c.statistic": "tail"}, "'tail' is not compared at equal accuracy"),

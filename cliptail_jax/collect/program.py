@@ -1,0 +1,66 @@
+"""Writes a plan with its pictures and its page, and shows it on the terminal."""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cliptail_jax.collect import page, pictures, tables
+from cliptail_jax.collect.collection import ClassCounts, Collection, collection
+from cliptail_jax.collect.counts import counts_of
+from cliptail_jax.concepts.frequency_tables import frequency_of
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+from cliptail_jax.outputs import check_output
+from cliptail_jax.plotting.style import is_picture, save
+from cliptail_jax.results.layout import plain
+from cliptail_jax.runs.provenance import command
+
+LISTED = 10  # classes on the terminal
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def write_plan(options: argparse.Namespace) -> None:
+    """Write what the options of the command line describe. Raises UserError before anything is written."""
+    output, report = options.output, options.output.with_name("report.html")
+    drawn = [output.with_suffix(suffix) for suffix in PICTURES]
+    if output in (report, *drawn):
+        raise UserError(f"--output={output} is the name of a picture or of the page: give a file such as plan.tsv")
+    read = [path for path in (options.available, options.cost) if path]
+    for file, is_own in ((output, is_plan), (report, page.is_page), *((file, is_picture) for file in drawn)):
+        check_output(file, is_own, read, options.overwrite)
+    name, counts = counts_of(options.workdir, options.runs)
+    found = collection(counts, options.images, options.target, *numbers_of_classes(options, counts))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, tables.plan_text(found))
+    figure = pictures.draw_classes(found)
+    for file in drawn:
+        save(figure, file)
+    write_text(report, page.render(found, f"Which images to collect for {name}", command()))
+    print("\n".join(lines_of(found)))
+    print(f"wrote {', '.join(map(str, (output, *drawn, report)))}")
+
+
+def is_plan(path: Path) -> bool:
+    return path.read_text(encoding="utf-8").startswith("\t".join(tables.HEADER) + "\n")
+
+
+def numbers_of_classes(options: argparse.Namespace, counts: ClassCounts) -> Sequence[np.ndarray | None]:
+    """The tables --available and --cost in label order. Raises UserError if a table is wrong."""
+    available = frequency_of(counts.names, options.available) if options.available else None
+    cost = frequency_of(counts.names, options.cost, number=float) if options.cost else None
+    if cost is not None and not ((cost > 0) & np.isfinite(cost)).all():
+        wrong = counts.names[int(np.argmin((cost > 0) & np.isfinite(cost)))]
+        raise UserError(f"--cost={options.cost}: an image of '{wrong}' has no positive cost: give each class one")
+    return available, cost
+
+
+def lines_of(found: Collection) -> list[str]:
+    """What the terminal shows."""
+    width, by_class = shutil.get_terminal_size().columns, tables.class_table(found)
+    some = by_class._replace(rows=by_class.rows[:LISTED])
+    more = len(by_class.rows) - LISTED
+    rest = [f"and {more:,} more classes"] if more > 0 else []
+    return [*tables.summary(found), "", *plain(tables.rule_table(found), width), "", *plain(some, width), *rest]

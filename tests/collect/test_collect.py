@@ -1,0 +1,122 @@
+"""The program collect, on runs whose evaluations are invented, and the tables and judgements of the study of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cliptail_jax.collect.__main__ import main
+from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.files import write_json
+from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion, write_evaluations
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT.parent / "shared" / "reference" / "collect_reference.json"
+TABLES = ROOT / "configs" / "study" / "collect" / "glyphs_16"
+
+
+def write_run(workdir, confusion, frequency=FREQUENCY):
+    workdir.mkdir(parents=True)
+    write_json(workdir / "config.json", {"config": {"eval.sets": ["birds:test"]}})
+    write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
+    write_evaluations(workdir, ["birds:test"], confusion, frequency)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Two seeds of `sl` and one run of `even`; the runs of `mirrored` have different class frequencies."""
+    folder, rng = tmp_path_factory.mktemp("study"), np.random.default_rng(0)
+    for seed in ("seed_0", "seed_1"):
+        write_run(folder / "study" / seed / "sl", biased_confusion(FREQUENCY, 0.5, rng))
+    write_run(folder / "study" / "seed_0" / "chance", np.full((CLASSES, CLASSES), 2))
+    for seed, frequency in (("seed_0", FREQUENCY), ("seed_0_mirrored", FREQUENCY[::-1])):
+        write_run(folder / "pair" / seed / "sl", biased_confusion(frequency, 0.5, rng), frequency)
+    write_frequency(folder / "available.tsv", NAMES[::-1], np.arange(CLASSES)[::-1])
+    (folder / "cost.tsv").write_text("".join(f"{name}\t{2.5 if name == NAMES[3] else 1}\n" for name in NAMES))
+    (folder / "free.tsv").write_text("".join(f"{name}\t{name != NAMES[3]:d}\n" for name in NAMES))
+    return folder
+
+
+def read_plan(path):
+    header, *rows = (line.split("\t") for line in path.read_text().splitlines())
+    return {name: dict(zip(header[1:], numbers)) for name, *numbers in rows}
+
+
+def test_a_plan_is_written_with_its_pictures_and_page(study, tmp_path, capsys):
+    command = [f"--workdir={study}/study", "--runs=sl", f"--output={tmp_path}/new/plan.tsv"]
+    for images in (200, 100):  # the second replaces the first
+        assert main([*command, f"--images={images}"]) == 0
+    plan, shown = read_plan(tmp_path / "new" / "plan.tsv"), capsys.readouterr().out
+    assert list(plan) == list(NAMES) and sum(int(row["collect"]) for row in plan.values()) == 100
+    assert all(float(row["predicted"]) >= float(row["accuracy"]) for row in plan.values())
+    assert all(row["images_for_50"] in "<>" or int(row["images_for_50"]) > 0 for row in plan.values())
+    assert "the plan" in shown and "all in proportion" in shown and "and 14 more classes" in shown
+    page = (tmp_path / "new" / "report.html").read_text()
+    assert page.count("<svg") == 2 and all(name in page for name in NAMES) and "after the plan" in page
+    assert all((tmp_path / "new" / f"plan{suffix}").stat().st_size > 5000 for suffix in (".png", ".pdf", ".svg"))
+
+
+def test_a_plan_has_no_more_images_than_there_are_and_costs_no_more(study, tmp_path):
+    command = [f"--workdir={study}/study", "--runs=sl", "--images=60", f"--output={tmp_path}/plan.tsv", "--target=tail"]
+    assert main([*command, f"--available={study}/available.tsv", f"--cost={study}/cost.tsv"]) == 0
+    collected = [int(row["collect"]) for row in read_plan(tmp_path / "plan.tsv").values()]
+    assert all(number <= most for most, number in enumerate(collected))
+    rest = 60 - sum(collected) - 1.5 * collected[3]
+    assert 0 <= rest < 2.5 and np.argsort(FREQUENCY)[8:][np.array(collected)[np.argsort(FREQUENCY)[8:]] > 0].size == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--workdir={}/study"], "contains several runs: choose one by --runs=NAME: "),
+        (["--workdir={}/study", "--runs=slt"], "no run is called --runs=slt (did you mean sl?): there are "),
+        (["--workdir={}/study", "--runs=chance"], "chance is at chance, so its results do not show which images help: its "),
+        (["--workdir={}/pair"], "the 2 runs called sl have different class frequencies: give the directory of one of them"),
+        (["--workdir={}/study/seed_0/sl", "--images=0"], "--images=0 is not a number of images: give 1 or more"),
+        (["--workdir={}/study/seed_0/sl", "--available={}/available.tsv", "--images=300"],
+         "--images=300 is more than the 276 that are available: lower it"),
+        (["--workdir={}/study/seed_0/sl", "--cost={}/free.tsv"], f"an image of '{NAMES[3]}' has no positive cost"),
+        (["--workdir={}/study/seed_0/sl", "--cost={}/none.tsv"], "cannot read the frequency table"),
+        (["--workdir={}/study/seed_0/sl", "--output=report.html"], "is the name of a picture or of the page"),
+        (["--workdir={}/study/seed_0/sl", "--output={}/available.tsv"], "exists, and this program did not write it"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(flags, line, study, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--images=50", "--output=plan.tsv", *(flag.format(study) for flag in flags)]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert line in error and not any(tmp_path.iterdir())
+
+
+@pytest.fixture
+def collect_study(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import collect_study
+
+    return collect_study
+
+
+def test_the_tables_of_the_study_follow_from_its_base(collect_study):
+    base = collect_study.read_base(TABLES / "base.tsv")
+    tables = collect_study.tables_of(base)
+    assert {path.stem for path in TABLES.iterdir()} == {"base", *tables}
+    for name, frequency in tables.items():
+        assert read_frequency(TABLES / f"{name}.tsv")[1].tolist() == frequency.tolist()
+        assert frequency.sum() == base.images.sum() + (name != "nobody") * round(0.1 * base.images.sum())
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
+def test_predictions_are_judged_as_those_of_a_stored_trial(collect_study):
+    stored = json.loads(REFERENCE.read_text())
+    images, examples, correct = (np.array(stored[key]) for key in ("frequency", "examples", "correct"))
+    base = collect_study.Base(tuple(map(str, range(100))), images, 500 - images, examples, {"sl": correct})
+    rules = {"plan": "prescribed", "proportional": "proportional"}
+    tables = {
+        {"plan": "plan_sl"}.get(rule, rule): np.array(stored["trained"][of]["images"]) for rule, of in rules.items()
+    }
+    found = {f"sl_{rule}": np.array(stored["trained"][of]["correct"]) / 50 for rule, of in rules.items()}
+    _, *rows = collect_study.judged(base, tables | {"nobody": images}, {"sl_nobody": correct / 50} | found)
+    nobody, plan, proportional = rows
+    assert nobody[1:3] == ["68.1", "68.1"] and plan[1:3] == ["79.6", "81.2"] and proportional[1:3] == ["69.6", "71.0"]
+    assert plan[5].startswith("0.8") and plan[4] in ("supported", "inconclusive") and proportional[4] == ""
