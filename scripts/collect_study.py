@@ -118,8 +118,8 @@ def judged(
         error = estimate(mean_over_classes, 100 * found - predicted)
         cells = [f"{predicted.mean():.1f}", f"{100 * found.mean():.1f}", format_interval(error[0], error[1:], ".1f")]
         cells.append(verdict(max(abs(error[1]), abs(error[2])) <= WITHIN, error[1] > WITHIN or error[2] < -WITHIN))
-        if rule == "nobody":
-            rows.append([name, *cells[:3], "", "", ""])
+        if rule == "nobody" or f"{kind}_nobody" not in accuracy:
+            rows.append([name, *cells[:3], cells[3] if rule == "plan" else "", "", ""])
             continue
         gains = estimate(mean_rank_correlation, predicted - before, 100 * (found - accuracy[f"{kind}_nobody"]))
         cells += [format_interval(gains[0], gains[1:], ".2f"), verdict(gains[1] >= AT_LEAST, gains[2] < AT_LEAST)]
@@ -160,6 +160,8 @@ def main(arguments: list[str]) -> None:
     for run in read_directory(given.workdir).runs:
         if run.is_finished and run.evaluation:
             runs.setdefault(run.name, []).append(run)
+    if not any(name.split("_", 1)[0] in KINDS and "_" in name for name in runs):
+        raise UserError(f"{given.workdir} has no finished run of configs/study/collect.py: give its --workdir")
     tables = {path.stem: read_frequency(path)[1] for path in given.tables.glob("*.tsv") if path.stem != "base"}
     accuracy = {name: np.mean([run.evaluation.accuracy for run in of], axis=0) for name, of in runs.items()}
     print("\n".join(markdown_table(judged(base, tables, accuracy))))

@@ -44,6 +44,7 @@ class Collection:
         weights: of the classes in the target.
         rules: the further images of each class, by rule; the last is the plan.
         mean: the target in percent after the plan, and `gain`: what it gains in points, with 95 % intervals.
+        left: of the budget, where no more images help the target.
         curve: numbers of images (or costs), and the target in percent after the plan and in proportion.
     """
 
@@ -55,6 +56,7 @@ class Collection:
     rules: Mapping[str, Images]
     mean: Estimate
     gain: Estimate
+    left: float
     curve: Float[np.ndarray, "3 point"]
 
     @property
@@ -122,6 +124,8 @@ def collection(
         PLAN: best,
     }
     mean, gain = predicted(fitted, counts.correct, examples, weights, frequency + best)
+    left = float(budget - best @ cost)
+    left = left if left >= cost.min() else 0.0  # less than an image
     points = np.unique(np.round(np.linspace(0, budget, POINTS)))
     curve = [
         [100 * float(weights @ fitted.accuracy(frequency + images)) for images in of_rule]
@@ -130,4 +134,4 @@ def collection(
             [afford(in_proportion, point) for point in points],
         )
     ]
-    return Collection(counts, target, budget, fitted, weights, rules, mean, gain, np.array([points, *curve]))
+    return Collection(counts, target, budget, fitted, weights, rules, mean, gain, left, np.array([points, *curve]))

@@ -59,5 +59,6 @@ def summary(found: Collection) -> list[str]:
         f"classes with a standard deviation of {law.sd:.2f}. [95 %]: bootstrap intervals over classes, with a law for each "
         "resample; they do not cover other trainings. If new images of a class are harder than those it has, the prediction "
         "is an upper bound.",
+        *([f"{found.left:,.0f} images are left: no more of them help {found.target}."] if found.left else []),
         *([f"{untested:,} classes have no example in the evaluation, and get no images."] if untested else []),
     ]

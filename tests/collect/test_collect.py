@@ -8,8 +8,12 @@ import pytest
 
 from cliptail_jax.collect.__main__ import main
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.config.files import find_table, load_config
+from cliptail_jax.evaluation.results import write_arrays
 from cliptail_jax.files import write_json
-from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion, write_evaluations
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT.parent / "shared" / "reference" / "collect_reference.json"
@@ -20,7 +24,10 @@ def write_run(workdir, confusion, frequency=FREQUENCY):
     workdir.mkdir(parents=True)
     write_json(workdir / "config.json", {"config": {"eval.sets": ["birds:test"]}})
     write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
-    write_evaluations(workdir, ["birds:test"], confusion, frequency)
+    folder = evaluation_directory(workdir, "birds:test")
+    folder.mkdir(parents=True)
+    write_arrays(folder, {"confusion": confusion, "top5": np.array(0)}, {}, head_mid_tail(frequency), {}, None)
+    add_summary(folder, {"step": 9, "epoch": 1.0, "settings": {}})
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +62,18 @@ def test_a_plan_is_written_with_its_pictures_and_page(study, tmp_path, capsys):
     page = (tmp_path / "new" / "report.html").read_text()
     assert page.count("<svg") == 2 and all(name in page for name in NAMES) and "after the plan" in page
     assert all((tmp_path / "new" / f"plan{suffix}").stat().st_size > 5000 for suffix in (".png", ".pdf", ".svg"))
+
+
+def test_images_that_do_not_help_the_target_are_left(study, tmp_path, capsys):
+    flags = [
+        f"--workdir={study}/study",
+        "--runs=sl",
+        f"--available={study}/available.tsv",
+        f"--output={tmp_path}/plan.tsv",
+    ]
+    assert main([*flags, "--images=276", "--target=tail"]) == 0
+    tail = np.argsort(FREQUENCY, kind="stable")[:8]
+    assert f"{276 - tail.sum()} images are left: no more of them help tail" in capsys.readouterr().out
 
 
 def test_a_plan_has_no_more_images_than_there_are_and_costs_no_more(study, tmp_path):
@@ -101,6 +120,8 @@ def test_the_tables_of_the_study_follow_from_its_base(collect_study):
     base = collect_study.read_base(TABLES / "base.tsv")
     tables = collect_study.tables_of(base)
     assert {path.stem for path in TABLES.iterdir()} == {"base", *tables}
+    used = {find_table(run.data.match.frequency) for run in load_config("collect").runs.values()}
+    assert used == {TABLES / f"{name}.tsv" for name in tables}
     for name, frequency in tables.items():
         assert read_frequency(TABLES / f"{name}.tsv")[1].tolist() == frequency.tolist()
         assert frequency.sum() == base.images.sum() + (name != "nobody") * round(0.1 * base.images.sum())
