@@ -11,6 +11,7 @@ from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequen
 from cliptail_jax.config.files import find_table, load_config
 from cliptail_jax.evaluation.results import write_arrays
 from cliptail_jax.files import write_json
+from cliptail_jax.metrics import collecting
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion
@@ -43,6 +44,11 @@ def study(tmp_path_factory):
     (folder / "cost.tsv").write_text("".join(f"{name}\t{2.5 if name == NAMES[3] else 1}\n" for name in NAMES))
     (folder / "free.tsv").write_text("".join(f"{name}\t{name != NAMES[3]:d}\n" for name in NAMES))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(collecting, "RESAMPLES", 40)
 
 
 def read_plan(path):
