@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.collecting import plan, predicted, rarest_first, spread, target_weights
+from cliptail_jax.metrics.collecting import ImageCounts, plan, predicted, rarest_first, spread, target_weights
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.law import Posterior, fit_law
 
@@ -17,10 +17,8 @@ NEEDED = (50, 75, 90)  # percent
 POINTS = 9  # of the curve by images collected
 NOBODY, PROPORTIONAL, PLAN = "nobody", "all in proportion", "the plan"
 
-Images = Int[np.ndarray, " class"]
 
-
-class ClassCounts(NamedTuple):
+class RightByClass(NamedTuple):
     """A model's results by class, over which means of several runs may be taken.
 
     Attributes:
@@ -29,7 +27,7 @@ class ClassCounts(NamedTuple):
     """
 
     names: tuple[str, ...]
-    frequency: Images
+    frequency: ImageCounts
     correct: Float[np.ndarray, " class"]
     examples: Float[np.ndarray, " class"]
 
@@ -48,19 +46,19 @@ class Collection:
         curve: numbers of images (or costs), and the target in percent after the plan and in proportion.
     """
 
-    counts: ClassCounts
+    counts: RightByClass
     target: str
     budget: float
     fitted: Posterior
     weights: Float[np.ndarray, " class"]
-    rules: Mapping[str, Images]
+    rules: Mapping[str, ImageCounts]
     mean: Estimate
     gain: Estimate
     left: float
     curve: Float[np.ndarray, "3 point"]
 
     @property
-    def plan(self) -> Images:
+    def plan(self) -> ImageCounts:
         return self.rules[PLAN]
 
     def accuracy(self, rule: str) -> Float[np.ndarray, " class"]:
@@ -79,10 +77,10 @@ class Collection:
 
 
 def collection(
-    counts: ClassCounts,
+    counts: RightByClass,
     budget: float,
     target: str = "mean_per_class",
-    available: Images | None = None,
+    available: ImageCounts | None = None,
     cost: Float[np.ndarray, " class"] | None = None,
 ) -> Collection:
     """The plan for a budget.
@@ -105,7 +103,7 @@ def collection(
     fitted, weights = fit_law(frequency, counts.correct, examples), target_weights(target, frequency, examples)
     best = plan(fitted, weights, budget, available, cost)  # first, as it checks the budget
 
-    def afford(rule: Callable[[int], Images], budget: float) -> Images:
+    def afford(rule: Callable[[int], ImageCounts], budget: float) -> ImageCounts:
         """What a rule gives for the largest number of images that cost no more."""
         low, high = 0, int(min(available.sum(), budget / cost.min())) + 1
         while high - low > 1:
@@ -113,7 +111,7 @@ def collection(
             low, high = (middle, high) if rule(middle) @ cost <= budget + 1e-9 else (low, middle)
         return rule(low)
 
-    def in_proportion(images: int) -> Images:
+    def in_proportion(images: int) -> ImageCounts:
         return spread(frequency.astype(float), images, available)
 
     rules = {

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cliptail_jax.collect.collection import ClassCounts
+from cliptail_jax.collect.collection import RightByClass
 from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 
 
-def counts_of(workdir: Path, name: str | None) -> tuple[str, ClassCounts]:
+def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
     """The name and the results by class of the runs in a directory, the means over seeds.
 
     Raises:
@@ -34,7 +34,7 @@ def counts_of(workdir: Path, name: str | None) -> tuple[str, ClassCounts]:
     return name, class_counts(name, runs)
 
 
-def class_counts(name: str, runs: Sequence[Run]) -> ClassCounts:
+def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:
     """The mean results by class of runs that differ in seed only. Raises UserError as `counts_of`."""
     evaluations = [run.evaluation for run in runs]
     if any(evaluation is None or evaluation.frequency is None for evaluation in evaluations):
@@ -53,4 +53,4 @@ def class_counts(name: str, runs: Sequence[Run]) -> ClassCounts:
     correct, examples = (
         np.mean([getattr(e.results, part) for e in evaluations], axis=0) for part in ("correct", "examples")
     )
-    return ClassCounts(tuple(first.class_names), first.frequency, correct, examples)
+    return RightByClass(tuple(first.class_names), first.frequency, correct, examples)

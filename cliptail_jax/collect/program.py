@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cliptail_jax.collect import page, pictures, tables
-from cliptail_jax.collect.collection import ClassCounts, Collection, collection
+from cliptail_jax.collect.collection import Collection, RightByClass, collection
 from cliptail_jax.collect.counts import counts_of
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
@@ -47,7 +47,7 @@ def is_plan(path: Path) -> bool:
     return path.read_text(encoding="utf-8").startswith("\t".join(tables.HEADER) + "\n")
 
 
-def numbers_of_classes(options: argparse.Namespace, counts: ClassCounts) -> Sequence[np.ndarray | None]:
+def numbers_of_classes(options: argparse.Namespace, counts: RightByClass) -> Sequence[np.ndarray | None]:
     """The tables --available and --cost in label order. Raises UserError if a table is wrong."""
     available = frequency_of(counts.names, options.available) if options.available else None
     cost = frequency_of(counts.names, options.cost, number=float) if options.cost else None

@@ -15,11 +15,11 @@ MEAN_PER_CLASS, TOP1, TAIL = TARGETS = ("mean_per_class", "top1", "tail")
 GRID = 300  # numbers of further images for which the accuracy of a class is predicted
 RESAMPLES, AT_ONCE = 500, 20
 
-Images = Int[np.ndarray, " class"]
-Weights = Float[np.ndarray, " class"]
+ImageCounts = Int[np.ndarray, " class"]
+ClassWeights = Float[np.ndarray, " class"]
 
 
-def target_weights(target: str, frequency: Images, examples: Counts) -> Weights:
+def target_weights(target: str, frequency: ImageCounts, examples: Counts) -> ClassWeights:
     """The weight of each class's accuracy in a measure: 'mean_per_class', 'top1' or 'tail'. Their sum is 1.
 
     Classes without examples have none, as their accuracy is not measured.
@@ -32,7 +32,9 @@ def target_weights(target: str, frequency: Images, examples: Counts) -> Weights:
     return weights / weights.sum()
 
 
-def plan(fitted: Posterior, weights: Weights, budget: float, available: Images, cost: Weights) -> Images:
+def plan(
+    fitted: Posterior, weights: ClassWeights, budget: float, available: ImageCounts, cost: ClassWeights
+) -> ImageCounts:
     """The images that raise the weighted mean accuracy most, for a total cost of at most `budget`.
 
     The next images always go to the class with the largest gain for their cost. The gain is not concave: below about 50 %,
@@ -69,7 +71,7 @@ def plan(fitted: Posterior, weights: Weights, budget: float, available: Images, 
 
 
 def hull_steps(
-    fitted: Posterior, weights: Weights, images: Images, most: Images
+    fitted: Posterior, weights: ClassWeights, images: ImageCounts, most: ImageCounts
 ) -> tuple[Int[np.ndarray, " step"], Int[np.ndarray, " step"], Float[np.ndarray, " step"]]:
     """The steps of the concave hulls: the class, the number of images, and the weighted gain per image, which is positive."""
     if most.max(initial=0) <= GRID:
@@ -96,7 +98,7 @@ def slope(before: tuple[int, float], after: tuple[int, float]) -> float:
     return (after[1] - before[1]) / (after[0] - before[0])
 
 
-def spread(shares: Weights, images: int, available: Images) -> Images:
+def spread(shares: ClassWeights, images: int, available: ImageCounts) -> ImageCounts:
     """`images` in proportion to `shares`, the largest remainders rounded up. What a class lacks, the others get.
 
     With the class frequency as shares, collection is in proportion; with ones, all classes get as many.
@@ -117,7 +119,7 @@ def spread(shares: Weights, images: int, available: Images) -> Images:
     return found
 
 
-def rarest_first(frequency: Images, images: int, available: Images) -> Images:
+def rarest_first(frequency: ImageCounts, images: int, available: ImageCounts) -> ImageCounts:
     """Always the next image for the class that has fewest, in label order."""
     level = lambda n: np.clip(n - frequency, 0, available)  # noqa: E731
     low, high = 0, int((frequency + available).max())
@@ -130,7 +132,7 @@ def rarest_first(frequency: Images, images: int, available: Images) -> Images:
     return found
 
 
-def capped(pool: Images, images: int) -> Images:
+def capped(pool: ImageCounts, images: int) -> ImageCounts:
     """At most so many of each class of a pool that `images` are left, as with MetaCLIP's cap (Xu et al., 2023, arXiv 2309.16671).
 
     Unlike there, the cap is exact and not the mean of a random choice.
@@ -139,7 +141,7 @@ def capped(pool: Images, images: int) -> Images:
 
 
 def predicted(
-    fitted: Posterior, correct: Counts, examples: Counts, weights: Weights, images: Images
+    fitted: Posterior, correct: Counts, examples: Counts, weights: ClassWeights, images: ImageCounts
 ) -> tuple[Estimate, Estimate]:
     """The weighted mean accuracy in percent with so many `images` of each class, and its gain in points.
 
