@@ -131,7 +131,10 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
         else:
             notes.append(f"{a.name} and {b.name} have different examples, and are not compared.")
     differences = [difference(a, b) for a, b in pairs]
-    return differences, [*notes, *one_replicate_notes([claim for pair in differences for claim in pair.claims.values()])]
+    return differences, [
+        *notes,
+        *one_replicate_notes([claim for pair in differences for claim in pair.claims.values()]),
+    ]
 
 
 def named_files(given: Sequence[str]) -> dict[str, list[str]]:
