@@ -28,6 +28,7 @@ class Preset:
         texts: the text fields that are captions unless `fields` names them.
         records: the number of records of a set that is not in `PRESETS`.
         side: of images for small networks, in pixels.
+        has_names: whether its classes have names, and not only numbers.
     """
 
     evaluation_sets: tuple[str, ...]
@@ -37,6 +38,7 @@ class Preset:
     texts: tuple[str, ...] = ()
     records: int = 0
     side: int = 32
+    has_names: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

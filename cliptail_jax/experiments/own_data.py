@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from cliptail_jax.prepared import find_prepared, prepared_names, resolve_data_di
 EVALUATED = ("val", "validation", "test")  # splits; the first that there is
 LARGEST_SMALL = 64  # pixels: larger images have the paper's recipe
 LOOKED_AT = 64  # images
+NUMBER = r"(class )?\d+"  # a class without a name
 
 
 def find_preset(name: str, data_dir: str, retrieves: bool = False) -> Preset:
@@ -57,4 +59,5 @@ def own_preset(name: str, data_dir: str, folder: Path, retrieves: bool) -> Prese
         texts=tuple(sorted(texts)),  # TFDS does not keep their order
         records=info.splits[split].num_examples,
         side=side if side <= LARGEST_SMALL else 32,
+        has_names=not all(re.fullmatch(NUMBER, label) for label in source.class_names) or not source.class_names,
     )

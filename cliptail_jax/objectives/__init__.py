@@ -25,6 +25,7 @@ from cliptail_jax.training.configuration import check_sections
 from cliptail_jax.training.objective import Objective, TextInput
 
 __all__ = [
+    "DEFAULTS",
     "FIELDS",
     "OBJECTIVES",
     "base_config",
@@ -51,6 +52,7 @@ class TrainingConfig(*dict.fromkeys(objective.Config for objective in OBJECTIVES
 
 
 FIELDS = tuple(fields.fields_of(TrainingConfig()))
+DEFAULTS = {field.key: fields.plain_value(field.default) for field in FIELDS}
 describe_config = functools.partial(fields.describe, TrainingConfig())
 base_config = functools.partial(fields.to_config, TrainingConfig())  # which the files of configs/ start from
 

@@ -21,6 +21,7 @@ from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
+from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
@@ -177,6 +178,7 @@ def render(
         columns["differences"] = pairs.HEADER, differences
     return environment.get_template("page.html").render(
         title=" and ".join(titles),
+        lead=lead_of(comparison, directories),
         subject=sentence(comparison, configs),
         counts=verdict_counts(rows) if rows else "",
         findings=found,

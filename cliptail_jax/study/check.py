@@ -15,9 +15,8 @@ from cliptail_jax.results.run import SEED
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set
 
-FIELDS = (
-    "title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures", "variances_from",
-)  # fmt: skip
+FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures",
+          "variances_from", "baseline", "then")  # fmt: skip
 NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 
 
@@ -70,11 +69,18 @@ def check_counterbalanced(runs: Mapping[str, TrainingConfig]) -> None:
             )
 
 
-def check_runs(runs: Mapping[str, TrainingConfig], transfer: TransferConfig | None, path: Sequence[str]) -> None:
-    """Raise UserError if a run is not measured, or the transfer or the path names a run that the study does not have."""
+def check_runs(
+    runs: Mapping[str, TrainingConfig], transfer: TransferConfig | None, path: Sequence[str], baseline: str = ""
+) -> None:
+    """Raise UserError if a run is not measured, or the transfer, the path or the baseline is of a run that there is not."""
     if unmeasured := [name for name, config in runs.items() if not config.eval.sets and not transfer]:
         raise UserError(f"run '{unmeasured[0]}': eval.sets is empty, but a study compares evaluations")
-    for field, names in (("transfer.models", transfer.models if transfer else ()), ("path", path)):
+    named = {
+        "transfer.models": transfer.models if transfer else (),
+        "path": path,
+        "baseline": [baseline] * bool(baseline),
+    }
+    for field, names in named.items():
         if unknown := [name for name in names if name not in runs]:
             raise UserError(f"{field} names the run '{unknown[0]}'; the study has {', '.join(runs)}")
 

@@ -50,6 +50,7 @@ class StudyConfig:
         figures: the paper's figures of its runs, by the figure's name.
         path: names of runs that are steps of a path.
         variances_from: published results with the variance between seeds, for claims on one seed or pair; "" for none.
+        baseline, then: as in `cliptail_jax.results.study.Study`.
     """
 
     title: str
@@ -61,7 +62,9 @@ class StudyConfig:
     stated: Mapping[str, Mapping[str, Any]]
     figures: Mapping[str, StudyFigure]
     path: Sequence[str]
-    variances_from: str = ""
+    variances_from: str
+    baseline: str
+    then: str
 
     @property
     def first(self) -> SeedConfigs:
@@ -100,12 +103,12 @@ def typed_study(config: ConfigDict) -> StudyConfig:
     if config.get("transfer"):
         with errors_of("transfer"):
             transfer = typed_transfer(config.transfer)
-    path = config.get("path", ())
+    path, baseline = config.get("path", ()), config.get("baseline", "")
     stated = config.claims.to_dict()
     figures = {name: StudyFigure(values.columns, values.rows) for name, values in config.get("figures", {}).items()}
     if counterbalanced:
         check_counterbalanced(runs)
-    check_runs(runs, transfer, path)
+    check_runs(runs, transfer, path, baseline)
     claims = typed_claims(stated, runs, transfer)
     check_figures(figures, tuple(runs))
 
@@ -130,6 +133,8 @@ def typed_study(config: ConfigDict) -> StudyConfig:
         figures,
         path,
         config.get("variances_from", ""),
+        baseline,
+        config.get("then", ""),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cliptail_jax.files import write_json, write_text
 from cliptail_jax.plotting.style import save
+from cliptail_jax.report.lead import Lead
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.results.claims import ClaimResult, claim_numbers
 from cliptail_jax.results.group import RunGroup
@@ -30,6 +31,7 @@ def write_report(
     seeds: Mapping[str, Runs],
     groups: Groups,
     claims: Claims,
+    lead: Lead,
     path: Sequence[str],
     figures: Sequence[str],
     seconds: float,
@@ -39,18 +41,20 @@ def write_report(
 
     Args:
         seeds: the trained runs by the names of their directories; the only one of a study without seeds is ''.
+        lead: what the report has above its tables.
         path: names of runs, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
         workdir: the study's directory.
     """
     pictures = draw_pictures(study.title, groups, claims, path, "" not in seeds, workdir / "figures")
-    text = report(study, groups, "" not in seeds, claims, seconds) + pictures
+    text = report(study, groups, "" not in seeds, claims, lead, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     write_text(workdir / "report.md", text)
     by_seed = {seed: {name: numbers_of(run) for name, run in runs.items()} for seed, runs in seeds.items()}
     content = {
         "title": study.title,
+        **lead._asdict(),
         "runs": by_seed.get("", by_seed),
         **numbers_of_study(groups, claims),
         "failures": study.failures,
@@ -100,10 +104,11 @@ def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str
     return "".join(pictures)
 
 
-def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, seconds: float) -> str:
+def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: Lead, seconds: float) -> str:
     """The text of the report, without pictures."""
     runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
-    lines = [f"# {study.title}", "", *markdown(runs), *(f"\n{note}" for note in runs.notes)]
+    lines = [f"# {study.title}", *(f"\n{' '.join([f'**{first}**', *more])}" for first, *more in lead.paragraphs), ""]
+    lines += [*markdown(runs), *(f"\n{note}" for note in runs.notes)]
     lines += [f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()]
     lines += [f"\n**{name}**: {text}" for name, text in warnings_of(groups.values()).items()]
     if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:

@@ -15,6 +15,7 @@ from cliptail_jax.errors import Failures, UserError, did_you_mean
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
+from cliptail_jax.report.lead import lead_of_study
 from cliptail_jax.report.page import PAGE
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.directory import matches
@@ -141,6 +142,8 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most
         changes_of_claims(config, workdir),
         without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), names),
+        baseline=config.baseline,
+        then=config.then,
         most=most,
         borrowed=borrow_variances(config.variances_from, config.claims) if config.variances_from else None,
     )
@@ -251,12 +254,12 @@ def write(
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
     config, workdir, groups = opened.config, opened.workdir, groups_of(by_replicate)
     seconds = time.perf_counter() - opened.started
-    claims = evaluate_study(opened.study, by_replicate)
+    claims, lead = evaluate_study(opened.study, by_replicate), lead_of_study(opened.study, by_replicate)
     drawn, not_drawn = draw_figures(config.figures, seeds, workdir)
     study = dataclasses.replace(opened.study, failures=failures | not_drawn)
-    write_report(study, seeds, groups, claims, config.path, drawn, seconds, workdir)
+    write_report(study, seeds, groups, claims, lead, config.path, drawn, seconds, workdir)
     opened.page.write_report(study, claims)
-    return summary(study, groups, claims, shutil.get_terminal_size().columns), claims, not_drawn
+    return summary(study, groups, claims, lead, shutil.get_terminal_size().columns), claims, not_drawn
 
 
 def trained_of(configs: RunConfigs, workdir: Path) -> RunConfigs:

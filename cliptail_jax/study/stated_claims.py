@@ -6,10 +6,10 @@ from typing import Any, TypedDict
 
 import jax
 
-from cliptail_jax.config.fields import difference, fields_of, plain, plain_value
+from cliptail_jax.config.fields import difference, fields_of, plain
 from cliptail_jax.config.training import with_new_keys
 from cliptail_jax.files import read_json, write_json
-from cliptail_jax.objectives import FIELDS, TrainingConfig
+from cliptail_jax.objectives import DEFAULTS, FIELDS, TrainingConfig
 from cliptail_jax.results.claims import CLAIM, RECIPE, Change, Claim
 from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.study.configuration import StudyConfig
@@ -22,7 +22,6 @@ NOT_CLAIMED = tuple(
     for name in ("every_epochs", "batch_size", "confidence", "neural_collapse", "similarity", "save_features")
 )
 OF_TRANSFER = {field.key for field in fields_of(TransferConfig()) if not field.is_incidental}
-DEFAULTS = {field.key: plain_value(field.default) for field in FIELDS}
 
 
 class ClaimsFile(TypedDict, total=False):

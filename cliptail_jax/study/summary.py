@@ -2,6 +2,7 @@
 
 import textwrap
 
+from cliptail_jax.report.lead import Lead
 from cliptail_jax.results.layout import Table, plain
 from cliptail_jax.results.study import Study
 from cliptail_jax.results.tables import claim_table, repeated_table, run_table, transfer_table, warnings_of
@@ -11,10 +12,13 @@ from cliptail_jax.study.report import Claims, Groups
 UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
 
 
-def summary(study: Study, groups: Groups, claims: Claims, columns: int) -> str:
+def summary(study: Study, groups: Groups, claims: Claims, lead: Lead, columns: int) -> str:
     """The results of a study, for a terminal with a number of columns."""
     runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
-    lines = [study.title, "", *plain(runs, columns)]
+    lines = [study.title]
+    for sentences in lead.paragraphs:
+        lines += ["", *textwrap.wrap(" ".join(sentences), columns, break_on_hyphens=False, break_long_words=False)]
+    lines += ["", *plain(runs, columns)]
     if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         lines += ["", *plain(transferred, columns)]
     if (repeated := repeated_table(claims.values())).rows:

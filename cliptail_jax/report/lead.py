@@ -1,0 +1,41 @@
+"""What a report has above its tables: the answer of its study, and the compared runs that are confounded."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cliptail_jax.report.comparison import ComparedRuns, prefixes
+from cliptail_jax.report.confounded import compared_pairs, confounded
+from cliptail_jax.results.answer import answer
+from cliptail_jax.results.directory import Contents
+from cliptail_jax.results.group import groups_of
+from cliptail_jax.results.study import Replicate, Study, by_replicate
+
+
+class Lead(NamedTuple):
+    """The lines above the tables: the sentences of `results.answer`, and the lines of `report.confounded`."""
+
+    answer: Sequence[str] = ()
+    confounded: Sequence[str] = ()
+
+    @property
+    def paragraphs(self) -> list[list[str]]:
+        """The sentences of each paragraph; the first one is emphasized."""
+        return [*([list(self.answer)] if self.answer else []), *([line] for line in self.confounded)]
+
+
+def lead_of_study(study: Study, replicates: Sequence[Replicate]) -> Lead:
+    """The lead of a study's report, from its finished runs."""
+    groups = [*groups_of(replicates).values()]
+    return Lead(answer(study, replicates), confounded(groups, compared_pairs(study)))
+
+
+def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
+    """The lead of a page: of its studies, or of runs that no study compares, all pairs of kinds."""
+    sentences, pairs = [], []
+    for contents, prefix in zip(directories, prefixes(directories)):
+        if study := contents.study:
+            sentences += answer(study, by_replicate(study, contents.runs))
+            pairs += [tuple("/".join(filter(None, (prefix, name))) for name in pair) for pair in compared_pairs(study)]
+    pairs = pairs or itertools.combinations([kind.name for kind in comparison.kinds], 2)
+    return Lead(sentences, confounded(comparison.kinds, pairs))

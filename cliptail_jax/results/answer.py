@@ -1,0 +1,102 @@
+"""The answer with which a report begins: the best run of a study, against its baseline."""
+
+from collections.abc import Mapping, Sequence
+
+from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.results.claims import SUPPORTED, Claim, ClaimResult
+from cliptail_jax.results.group import RunGroup, groups_of
+from cliptail_jax.results.study import Replicate, Study
+from cliptail_jax.results.testing import evaluate_claims
+from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
+
+CRITERION = "mean_per_class"  # by which the best run is chosen, fixed before any run
+CRITERION_NAME = "mean accuracy over classes"
+BEST = "BEST"  # in a study's `then`
+
+
+def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
+    """The sentences with which the report of a study begins; none if it has neither `baseline` nor `then`, or no results.
+
+    The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
+    corrected for the number of runs that it is chosen from.
+    """
+    groups = groups_of(replicates)
+    if study.baseline in groups:
+        return against_baseline(study.baseline, groups, replicates)
+    return to_go_on(study.then, groups) if study.then else []
+
+
+def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
+    tested = compared({name: (name, baseline) for name in groups if name != baseline}, CRITERION, replicates)
+    if not tested:
+        return []
+    best = max(tested, key=lambda name: tested[name].difference.value)
+    result, several = tested[best], f" of {len(tested)}" if len(tested) > 1 else ""
+    by = points(result)
+    runs = f"({number_of_runs(len(result.by_seed), groups[best].size)})"
+    if result.corrected != SUPPORTED:
+        return [
+            f"No run is measurably better than {spaced(baseline)} in {CRITERION_NAME} {runs}.",
+            f"The largest difference{several} is that of {spaced(best)}: {by}.",
+        ]
+    changes = (change(key, name, groups[baseline], groups[best]) for key, name in (("top1", "top-1"), ("tail", "tail")))
+    sentences = [f"{spaced(best)}: {', '.join(filter(None, changes))} {runs}."]
+    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {spaced(baseline)}.")
+    ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, replicates)
+    if close := [spaced(name) for name, tie in ties.items() if tie.corrected != SUPPORTED]:
+        sentences.append(f"Not measurably worse: {', '.join(close)}.")
+    if head := compared({best: (baseline, best)}, "head", replicates).get(best):
+        costs = "It costs accuracy" if head.verdict == SUPPORTED else "It costs no measurable accuracy"
+        sentences.append(
+            f"{costs} in the head: {change('head', '', groups[baseline], groups[best])}, {points(head, -1)}."
+        )
+    return sentences
+
+
+def to_go_on(then: str, groups: Mapping[str, RunGroup]) -> list[str]:
+    """The run with the largest mean accuracy over classes, and the command that goes on with it."""
+    means = {name: mean_of_classes(group) for name, group in groups.items() if group.evaluations}
+    if not means:
+        return []
+    best = max(means, key=means.__getitem__)
+    others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
+    return [
+        f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others}).",
+        f"Go on with: {then.replace(BEST, best)}",
+    ]
+
+
+def mean_of_classes(group: RunGroup) -> float:
+    values = [MEASURES[CRITERION].point([evaluation.results]) for evaluation in group.evaluations]
+    return sum(values) / len(values)
+
+
+def compared(
+    pairs: Mapping[str, tuple[str, str]], statistic: str, replicates: Sequence[Replicate]
+) -> dict[str, ClaimResult]:
+    """The tests that the first run of each pair is higher than the second, corrected for their number, without untested ones."""
+    margin = MEASURES[statistic].margin
+    claims = {key: Claim("", statistic, *pair, margin=margin) for key, pair in pairs.items()}
+    return {key: of for key, of in evaluate_claims(claims, replicates, {}).items() if of.difference}
+
+
+def change(key: str, name: str, baseline: RunGroup, best: RunGroup) -> str:
+    """A measure of the baseline and of the best run, such as 'tail 16.2 → 56.0'; '' if it is undefined."""
+    numbers = [format_number(group.value(key), format_of(key)) for group in (baseline, best)]
+    return "" if UNDEFINED in numbers else f"{name} {' → '.join(numbers)}".lstrip()
+
+
+def points(result: ClaimResult, sign: int = 1) -> str:
+    """The difference with its interval, or with `sign` −1 the opposite one."""
+    value, *bounds = (sign * number for number in result.difference[:3])
+    return f"{format_interval(value, sorted(bounds), '+.1f')} points"
+
+
+def number_of_runs(replicates: int, size: int) -> str:
+    what = "mirrored pair" if size > 1 else "seed"
+    return f"{replicates} {what}{'' if replicates == 1 else 's'}"
+
+
+def spaced(name: str) -> str:
+    """The name of a run in a sentence: 'adjusted logits' for 'adjusted_logits'."""
+    return name.replace("_", " ")
