@@ -11,6 +11,7 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: repeated robustness -->                    its claims that are tested under several recipes
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
     <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
+    <!-- table: groups remedies_glyphs remedies_icons -->  ... accuracy, also of head and tail, log-odds per decade
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
     <!-- table: printed composition -->                    what a script printed to results/composition.md
     <!-- end -->
@@ -26,7 +27,6 @@ number defines it; the number keeps its digits after the point, and its interval
 import argparse
 import collections
 import functools
-import itertools
 import re
 import sys
 import tempfile
@@ -49,6 +49,11 @@ from cliptail_jax.study.report import numbers_of_study
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
+# Tables of the same runs in several studies: the columns of each with their titles.
+COMPARED = {
+    "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]", "f50": "f50"},
+    "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
+}
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
 VERDICTS = re.compile(r"(<!-- verdicts: (\w+) -->).*?<!-- end -->")
 VALUE = re.compile(
@@ -127,17 +132,25 @@ def table(kind: str, *names: str) -> list[str]:
         return markdown(transfer_table(stored(names[0])["transfers"]))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
-    if kind != "odds":
-        raise SystemExit(f"there is no table '{kind}': it is runs, claims, repeated, odds, transfers or printed")
+    if kind not in COMPARED:
+        raise SystemExit(
+            f"there is no table '{kind}': it is runs, claims, repeated, odds, groups, transfers or printed"
+        )
     names, _, chosen = " ".join(names).partition(":")
     names = names.split()
     studies = [runs_of(name) for name in names]
-    rows = [["run", *(f"{name}: {title}" for name in names for title in ("top-1 %", "odds_acc [95 %]", "f50"))]]
+    rows = [["run", *(f"{name}: {title}" for name in names for title in COMPARED[kind].values())]]
     for run in chosen.split() or dict.fromkeys(run for cells_of in studies for run in cells_of):
         found = [cells_of.get(run) for cells_of in studies]
-        cells = ((c["top1"].text, c["odds_acc"].text, c["f50"].number) if c else ("", "", "") for c in found)
-        rows.append([run, *itertools.chain(*cells)])
+        rows.append([run, *(cell_of(cells, *column) for cells in found for column in COMPARED[kind].items())])
     return markdown_table(rows)
+
+
+def cell_of(cells: Mapping[str, Cell] | None, key: str, title: str) -> str:
+    """The number of a run, with its interval if the title announces it; '' without the run."""
+    if not cells:
+        return ""
+    return cells[key].text if title.endswith("]") else cells[key].number
 
 
 def runs_of(name: str) -> Mapping[str, Mapping[str, Cell]]:

@@ -43,6 +43,8 @@ STUDIES = (
     "imagenet_resized",
     "collect",
     "collect:data=cifar100",
+    "remedies",
+    "remedies:data=icons",
 )
 
 

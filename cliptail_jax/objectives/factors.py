@@ -94,8 +94,11 @@ def differs(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 
 
 def equal(length: str, size: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two lengths times their sizes are equal, up to rounding."""
-    return math.isclose(a[length] * a[size], b[length] * b[size], rel_tol=ROUNDING)
+    """Whether two lengths times their sizes are equal, up to rounding. They are not if a damaged config has no numbers."""
+    try:
+        return math.isclose(a[length] * a[size], b[length] * b[size], rel_tol=ROUNDING)
+    except TypeError:
+        return False
 
 
 def noise_of(config: Mapping[str, Any]) -> tuple[float, str]:

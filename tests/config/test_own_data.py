@@ -3,26 +3,33 @@
 import pytest
 from PIL import Image
 
+from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.build import build
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import typed_config
+from cliptail_jax.objectives.factors import factors_between
+from cliptail_jax.study.configuration import typed_study
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """image_folder/small and image_folder/large, and image_text/pairs, with two texts, of which both splits are the same."""
+    """image_folder/small, /large and /numbered, and image_text/pairs, with two texts, of which both splits are the same."""
     folder = tmp_path_factory.mktemp("own")
-    for name, size in (("small", 24), ("large", 80)):
+    for name, size, label in (("small", 24, "cat"), ("large", 80, "cat"), ("numbered", 24, "7")):
         for split in ("train", "val"):
-            (folder / name / split / "cat").mkdir(parents=True)
-            Image.new("RGB", (size + 10, size)).save(folder / name / split / "cat" / "0.png")
+            (folder / name / split / label).mkdir(parents=True)
+            for number in range(2):
+                Image.new("RGB", (size + 10, size)).save(folder / name / split / label / f"{number}.png")
         build(f"image_folder/{name}", str(folder / "tfds"), **{s: str(folder / name / s) for s in ("train", "val")})
     (folder / "pairs.tsv").write_text("filepath\ttitle\ttags\nsmall/train/cat/0.png\ta cat\tgrey\n")
     texts = "title,tags"
     pairs = dict.fromkeys(("train", "val"), str(folder / "pairs.tsv"))
     build("image_text/pairs", str(folder / "tfds"), caption_columns=texts, **pairs)
     return folder / "tfds"
+
+
+SMALL = "recipe=small,batch_size=2,epochs=6"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,46 @@ def test_pairs_without_labels_are_evaluated_by_a_run_with_a_text_tower_alone(dat
 def test_few_images_are_seen_more_often(data_dir):
     assert load_config(f"sup:data=image_folder/small,data_dir={data_dir}").total_epochs == 50
     assert load_config("sup:data=cifar100").total_epochs == 10
+
+
+def test_remedies_change_one_thing_each_and_need_names_for_clip_alone(data_dir):
+    named, numbered = (
+        load_config(f"remedies:data=image_folder/{name},data_dir={data_dir},{SMALL},rate=0.02,seeds=3")
+        for name in ("small", "numbered")
+    )
+    typed_study(named)
+    assert named.seeds == 3 and not named.counterbalanced and named.data_dir == str(data_dir)
+    runs = {name: plain(config) for name, config in named.runs.items()}
+    assert {(run["optimizer.name"], run["optimizer.learning_rate"]) for run in runs.values()} == {("adamw", 0.02)}
+    assert {name: list(factors_between(runs["sl"], run)) for name, run in runs.items()} == {
+        name: ["objective"] * (name != "sl") for name in runs
+    }
+    assert runs["ldam"]["loss.reweight_from"] == 4
+    assert runs["clip_names"]["data.captions.template"] == "cname"
+    assert [*runs] == [*numbered.runs, "clip_names"] and "over_clip" not in numbered.claims
+    assert numbered.title.endswith(", without CLIP on class names: its classes are numbers")
+
+
+def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data_dir):
+    tuned = load_config(f"remedies:data=image_folder/large,data_dir={data_dir},{SMALL},tune=yes")
+    compared = load_config(f"remedies:data=image_folder/large,data_dir={data_dir},{SMALL},rate=3e-3")
+    runs = {float(name): plain(config) for name, config in tuned.runs.items()}
+    assert {rate: run["optimizer.learning_rate"] for rate, run in runs.items()} == {rate: rate for rate in runs}
+    assert factors_between(runs[3e-3], plain(compared.runs.sl)) == {} and compared.seed != tuned.seed
+    recipe = f"data=image_folder/large,data_dir={data_dir},{SMALL}"
+    assert tuned.then == f"cliptail study remedies:{recipe},rate=BEST --workdir=runs/remedies"
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        ("image_text/pairs", "data=image_text/pairs has no split val, .* with classes.*: build it with --val"),
+        ("image_folder/small", "has 2 images, fewer than a batch of 128: give a smaller one, such as batch_size=2"),
+    ],
+)
+def test_data_on_which_remedies_cannot_be_compared_are_refused(data, complaint, data_dir):
+    with pytest.raises(UserError, match=complaint):
+        load_config(f"remedies:data={data},data_dir={data_dir}")
 
 
 @pytest.mark.parametrize("name", ["image_folder/gone", "glypsh", "a b"])

@@ -26,7 +26,7 @@ from cliptail_jax.objectives import typed_config
 from cliptail_jax.study.__main__ import list_runs
 from cliptail_jax.study.configuration import typed_study
 from configs import clip, sup
-from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart
+from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart, remedies
 from tests import golden_configs
 from tests.golden_configs import STUDIES, what_trains
 from tests.synthetic import sections
@@ -172,6 +172,9 @@ def test_the_template_for_ones_own_study_is_a_study(tmp_path):
         (sup, "data=laionet,fraction=1/0", "argument fraction is '1/0'; it must be a number such as 0.25 or 1/4"),
         (paper, "family=colour", "unknown family 'colour'; there are captions, vocabulary, .* and all"),
         (paper, "family=captions,small=cifar100_lt", "with small=cifar100_lt; there are captions on glyphs_lt"),
+        (remedies, "data=glyphs_lt,rate=fast", "config argument rate is 'fast'; it must be a number such as 0.25"),
+        (remedies, "arms=sl", "unknown config argument 'arms'; there are data, .*, rate, tune, epochs, seeds"),
+        (remedies, "tune=1", "the config argument tune is '1'; it must be one of no, yes"),
         (quickstart, "seed=3", "unknown config argument 'seed'; there are none"),
         (claims_small, "data=mnist", "the config argument is data= with one or more of glyphs"),
     ],

@@ -1,0 +1,130 @@
+"""What a report has above its tables: the best run against the baseline, and pairs of runs that are confounded."""
+
+import numpy as np
+import pytest
+
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.report.comparison import compare
+from cliptail_jax.report.confounded import confounded
+from cliptail_jax.report.lead import lead_of
+from cliptail_jax.report.page import write_page
+from cliptail_jax.results.answer import answer
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.run import Run
+from cliptail_jax.results.study import Study
+from cliptail_jax.study.configuration import typed_study
+from tests.study.synthetic_studies import (
+    CLASSES,
+    FREQUENCY,
+    NAMES,
+    claim,
+    confusion_of,
+    make_seeded_study,
+    make_study,
+    read_report,
+    run_in_memory,
+    run_study,
+    write_run,
+)
+
+GROUPS = dict(zip(("head", "mid", "tail"), head_mid_tail(FREQUENCY)))
+SLOPES = {"sl": 0.8, "fair": 0.0, "same": 0.8}  # "fair" runs are also more accurate
+CONFOUNDED = "confounded: same and sl differ in objective and optimizer.learning_rate"
+
+
+def confusion(name, slope, seed):
+    """Of a fair run, about half of the mistakes are mended."""
+    counts = confusion_of(slope, seed)
+    if "fair" in name:
+        mended = np.where(np.arange(CLASSES) % 2, counts, 0)
+        np.fill_diagonal(mended, 0)
+        counts += np.diag(mended.sum(axis=1)) - mended
+    return counts
+
+
+def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confounded(trains, tmp_path, capsys):
+    study = make_seeded_study(2, *SLOPES)
+    study.baseline = "sl"
+    study.runs.fair.loss.margin = study.runs.same.loss.margin = 0.3
+    study.runs.same.optimizer.learning_rate = 0.01
+    for seed, (directory, config) in enumerate(typed_study(study).queue.items()):
+        name = directory.split("/")[-1]
+        write_run(config, tmp_path / directory, confusion(name, SLOPES[name], seed))
+    run_study(study, tmp_path)
+    text, report = read_report(tmp_path)
+    first, *_ = report["answer"]
+    top1, tail = ([report["means"][name][key] for name in ("sl", "fair")] for key in ("top1", "tail"))
+    assert first == f"fair: top-1 {top1[0]:.1f} → {top1[1]:.1f}, tail {tail[0]:.1f} → {tail[1]:.1f} (2 seeds)."
+    assert report["confounded"] == [CONFOUNDED]
+    assert text.splitlines()[2].startswith(f"**{first}** It has the largest mean accuracy over classes of 2: +")
+    assert text.splitlines()[4] == f"**{CONFOUNDED}**"
+    printed = " ".join(capsys.readouterr().out.split())
+    assert " ".join(["By hand", *report["answer"], *report["confounded"], "top-1"]) in printed
+    contents = read_directory(tmp_path)
+    lead = lead_of(compare([contents]), [contents])
+    assert [list(lead.answer), list(lead.confounded)] == [report["answer"], report["confounded"]]
+    page = write_page(tmp_path, output=tmp_path / "page.html", images=0).read_text()
+    assert page.index(first) < page.index(CONFOUNDED) < page.index('id="runs-part"')
+
+
+def answered(slopes, baseline="sl", then=""):
+    """The answer of one run of each slope."""
+    runs = {
+        name: run_in_memory(confusion(name, slope, seed), FREQUENCY, NAMES, GROUPS, name)
+        for seed, (name, slope) in enumerate(slopes.items())
+    }
+    return answer(Study("", tuple(runs), baseline=baseline, then=then), [[runs]]), runs
+
+
+def test_a_difference_that_is_not_decided_is_stated_as_such():
+    (undecided, largest), runs = answered({"sl": 0.8, "same_too": 0.8})
+    assert undecided == "No run is measurably better than sl in mean accuracy over classes (1 seed)."
+    means = [MEASURES["mean_per_class"].point([run.evaluation.results]) for run in runs.values()]
+    assert largest.startswith(f"The largest difference is that of same too: {means[1] - means[0]:+.1f} [")
+
+
+def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_named():
+    first, mean, close, head = answered({"sl": 0.8, "fair": 0.0, "as_fair": 0.0, "biased": 0.6})[0]
+    best, other = ("fair", "as fair") if first.startswith("fair") else ("as fair", "fair")
+    assert first.startswith(f"{best}: top-1 ") and "of 3: +" in mean
+    assert close == f"Not measurably worse: {other}."
+    assert head.startswith("It costs ")
+
+
+def test_the_best_run_completes_the_command_that_goes_on_with_it():
+    (best, command), _ = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", then="cliptail study x:rate=BEST")
+    assert best.startswith("fair has the largest mean accuracy over classes: ") and "(1e-3 " in best
+    assert command == "Go on with: cliptail study x:rate=fair"
+
+
+@pytest.mark.parametrize(("baseline", "then"), [("", ""), ("gone", ""), ("sl", "")])
+def test_without_a_baseline_or_its_runs_there_is_no_answer(baseline, then):
+    assert answered({"sl": 0.8}, baseline, then)[0] == []
+
+
+def test_a_claim_on_runs_of_two_differences_is_confounded_and_many_pairs_are_shortened(trains, tmp_path):
+    names = [f"r{n}" for n in range(6)]
+    trains[0].update(dict.fromkeys(names, 0.5))
+    study = make_study(*names, **{f"c{n}": claim("top1", name, "r0") for n, name in enumerate(names[1:])})
+    for number, config in enumerate(study.runs.values()):
+        config.update({"batch_size": 128 * (1 + (number > 0))})
+        config.optimizer.learning_rate = 0.1 * (1 + (number > 0))
+    run_study(study, tmp_path)
+    (line,) = read_report(tmp_path)[1]["confounded"]
+    assert line == (
+        "confounded: r1 and r0, r2 and r0, r3 and r0 and 2 more pairs differ in batch_size and optimizer.learning_rate"
+    )
+
+
+def test_models_without_a_known_recipe_are_not_called_confounded(tmp_path):
+    class Group:
+        def __init__(self, name, objective):
+            self.name, run = name, Run(tmp_path)
+            run.noted = {"config": {"objective": objective, "total_epochs": name}}
+            run.data, self.runs = {}, [run]
+
+    groups = [Group("a", "zero_shot"), Group("b", "supervised"), Group("c", []), Group("d", "dino")]
+    assert confounded(groups, [("a", "b"), ("b", "c"), ("c", "a"), ("b", "gone")]) == []
+    damaged = confounded(groups, [("b", "d")])
+    assert damaged == ["confounded: b and d differ in objective and total_epochs"]
