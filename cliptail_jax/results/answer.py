@@ -59,9 +59,11 @@ def to_go_on(then: str, groups: Mapping[str, RunGroup]) -> list[str]:
     if not means:
         return []
     best = max(means, key=means.__getitem__)
+    names = [*groups]
+    edge = " It is at the end of those tried: one beyond it may be better." * (best in (names[0], names[-1]))
     others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
     return [
-        f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others}).",
+        f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others}).{edge}",
         f"Go on with: {then.replace(BEST, best)}",
     ]
 

@@ -93,9 +93,13 @@ def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_nam
 
 
 def test_the_best_run_completes_the_command_that_goes_on_with_it():
-    (best, command), _ = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", then="cliptail study x:rate=BEST")
+    (best, command), _ = answered(
+        {"1e-3": 0.8, "fair": 0.1, "3e-3": 0.8}, baseline="", then="cliptail study x:rate=BEST"
+    )
     assert best.startswith("fair has the largest mean accuracy over classes: ") and "(1e-3 " in best
-    assert command == "Go on with: cliptail study x:rate=fair"
+    assert command == "Go on with: cliptail study x:rate=fair" and "at the end" not in best
+    (last, _), _ = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", then="BEST")
+    assert last.endswith("It is at the end of those tried: one beyond it may be better.")
 
 
 @pytest.mark.parametrize(("baseline", "then"), [("", ""), ("gone", ""), ("sl", "")])
