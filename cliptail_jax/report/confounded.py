@@ -16,7 +16,7 @@ def confounded(groups: Sequence[RunGroup], pairs: Iterable[Pair]) -> list[str]:
 
     Pairs of which one has no run, or no known recipe, as published models and predictions have none, are left out.
     """
-    runs = {group.name: group.runs for group in groups if group.runs and "optimizer.name" in group.runs[0].config}
+    runs = {group.name: group.runs for group in groups if group.runs and has_recipe(group.runs[0])}
     found: dict[str, list[str]] = {}
     for a, b in dict.fromkeys(pairs):
         if a in runs and b in runs and len(factors := factors_of(runs[a], runs[b])) > 1:
@@ -30,6 +30,10 @@ def shortened(names: Sequence[str], what: str) -> str:
     """The first names, and the number of the others."""
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + f" and {more} more {what}" * (more > 0)
+
+
+def has_recipe(run: Run) -> bool:
+    return not run.is_published and "total_epochs" in run.config and isinstance(run.config.get("objective"), str)
 
 
 def factors_of(one: Sequence[Run], other: Sequence[Run]) -> dict[str, list[str]]:
