@@ -135,7 +135,7 @@ TABLE = {"image": pa.array(NAMED, STRUCT), "caption": list("abc"), "label": [0, 
         ({"a": [b"x"], "b": [b"y"], "caption": ["a"]}, {}, "which column of .* has the images. it has a, b, caption"),
         (TABLE | {"caption": [b"a", b"\xff", b"c"]}, {}, r"1.jpg: 'caption' is not UTF-8: b'\\xff'"),
         (TABLE | {"caption": 3 * [{"a": 1}]}, {}, "0.jpg: 'caption' is neither text nor a list of texts: {'a': 1}"),
-        ({"image": [b"x"], "caption": ["a"]}, {}, r"no record of the split 'train' \(1 whose image cannot be read\)"),
+        ({"image": [b"x"], "caption": ["a"]}, {}, r"no record of the split 'train' \(whose image cannot be read: 1\)"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_in_one_line(tmp_path, columns, options, message):
