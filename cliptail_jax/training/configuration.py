@@ -46,6 +46,10 @@ def check_sections(config: Training) -> None:
     """Raise UserError if values of a training config, valid by themselves, cannot be combined."""
     if config.optimizer.warmup_steps and config.optimizer.warmup_epochs:
         raise UserError("set optimizer.warmup_steps or optimizer.warmup_epochs, not both")
+    if config.optimizer.cooldown and config.optimizer.schedule != "constant":
+        raise UserError(
+            "optimizer.cooldown is for a constant rate: set optimizer.schedule='constant', or leave it at 0"
+        )
     check_evaluation(config.eval)
     if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
         raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")

@@ -30,7 +30,9 @@ class Optimizer(Section):
 
     name: Annotated[str, "Optimizer.", OneOf("sgd", "adamw", "lars", "lion", "muon")] = "sgd"
     learning_rate: Annotated[float, "Largest learning rate.", Positive] = 0.1
-    final_learning_rate: Annotated[float, "Learning rate at the end of 'cosine_steps'.", NonNegative] = 0.0
+    final_learning_rate: Annotated[
+        float, "Learning rate at the end of 'cosine_steps' or of a cooldown.", NonNegative
+    ] = 0.0
     weight_decay: Annotated[float, "Weight decay.", NonNegative] = 1e-4
     final_weight_decay: Annotated[
         float, "Weight decay at the end, reached along a cosine; 0: it is constant.", NonNegative
@@ -41,8 +43,14 @@ class Optimizer(Section):
     lion: Lion = Lion()
     muon: Muon = Muon()
     schedule: Annotated[
-        str, "Cosine schedule of the learning rate, by epoch or by step.", OneOf("cosine_epochs", "cosine_steps")
+        str,
+        "Schedule of the learning rate: a cosine by epoch or by step, or constant.",
+        OneOf("cosine_epochs", "cosine_steps", "constant"),
     ] = "cosine_epochs"
+    cooldown: Annotated[
+        float, "Share of the steps, the last ones, in which a 'constant' rate falls to final_learning_rate.", Share
+    ] = 0.0
+    cooldown_power: Annotated[float, "Power of that fall; 1: it is linear.", Positive] = 1.0
     warmup_steps: Annotated[int, "Steps of linear warm-up.", NonNegative] = 0
     warmup_epochs: Annotated[int, "Epochs of linear warm-up, in place of warmup_steps.", NonNegative] = 0
     warmup_from_zero: Annotated[
@@ -64,9 +72,10 @@ def cosine(start: float, end: float, total_steps: int) -> Schedule:
 
 
 def learning_rate(section: Optimizer, steps_per_epoch: int, total_steps: int) -> Schedule:
-    """Learning rate by step: linear warm-up, then a cosine to 0 or `final_learning_rate`.
+    """Learning rate by step: linear warm-up, then a cosine to 0 or `final_learning_rate`, or a constant rate.
 
-    'cosine_epochs' changes once per epoch (the paper's supervised recipe), 'cosine_steps' in each step. A warm-up of n
+    'cosine_epochs' changes once per epoch (the paper's supervised recipe), 'cosine_steps' in each step. A 'constant' rate
+    may fall at the end as (steps left / steps of the cooldown)^power, like open_clip's 'const-cooldown'. A warm-up of n
     steps reaches the full rate at its last step, from 1/n of it (open_clip's) or, with `warmup_from_zero`, from 0
     (DINO's).
     """
@@ -74,9 +83,20 @@ def learning_rate(section: Optimizer, steps_per_epoch: int, total_steps: int) ->
     warmup = section.warmup_steps + section.warmup_epochs * steps_per_epoch
     by_epoch = cosine(base, 0.0, math.ceil(total_steps / steps_per_epoch))
     by_step = cosine(base, section.final_learning_rate, max(total_steps - warmup, 1))
+    cooldown = max(round(section.cooldown * total_steps), 1)
+
+    def cooled(step):
+        left = jnp.clip((total_steps - step) / cooldown, 0, 1) if section.cooldown else 1.0
+        return section.final_learning_rate + (base - section.final_learning_rate) * left**section.cooldown_power
+
+    after_warmup = {
+        "cosine_epochs": lambda step: by_epoch(step // steps_per_epoch),
+        "cosine_steps": lambda step: by_step(step - warmup),
+        "constant": cooled,
+    }[section.schedule]
 
     def schedule(step):
-        decayed = by_epoch(step // steps_per_epoch) if section.schedule == "cosine_epochs" else by_step(step - warmup)
+        decayed = after_warmup(step)
         return jnp.where(step < warmup, base * (step + first) / max(warmup - 1 + first, 1), decayed)
 
     return schedule

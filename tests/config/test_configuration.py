@@ -78,6 +78,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         (DINO | {"accumulate_steps": 2}, "accumulate_steps is 1 with objective='dino'"),
         (DINO | {"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
         ({"optimizer.warmup_steps": 5, "optimizer.warmup_epochs": 1}, "or optimizer.warmup_epochs, not both"),
+        ({"optimizer.cooldown": 0.5}, "optimizer.cooldown is for a constant rate: set optimizer.schedule='constant'"),
         ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
         (DINO | {"data.multi_crop.local_size": 256}, "local_size=256 is larger than data.image_size=224"),
         ({"eval.logit_adjustment": float("nan")}, "'eval.logit_adjustment' is nan; it must be finite"),

@@ -55,6 +55,15 @@ def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_ste
     np.testing.assert_allclose(rates(config, (0, 7, 8, 18, 27), 4), expected, rtol=1e-5)
 
 
+def test_a_constant_rate_may_fall_along_a_power_of_the_steps_that_are_left(config):
+    o = config.optimizer
+    o.update({"learning_rate": 0.4, "schedule": "constant", "warmup_steps": 4})
+    config.total_steps = 40
+    assert rates(config, (0, 3, 4, 39), 10) == pytest.approx([0.1, 0.4, 0.4, 0.4])
+    o.update({"cooldown": 0.25, "cooldown_power": 2.0, "final_learning_rate": 0.1})
+    assert rates(config, (29, 30, 35, 39), 10) == pytest.approx([0.4, 0.4, 0.1 + 0.3 * 0.25, 0.1 + 0.3 * 0.01])
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_is_pytorchs_with_coupled_l2_on_every_parameter(nesterov, config):
     """d = g + wd p; v = m v + d; p = p - lr v, and of Nesterov p - lr (d + m v)."""
