@@ -22,6 +22,7 @@ from cliptail_jax.datasets.webdataset import ShardsBuilder, read_shard
 from cliptail_jax.errors import UserError
 
 OF_SPLIT = re.compile(r"(.+?)-\d+(-of-\d+)?\.\w+")  # as files are named: train-00000-of-00012.parquet, val-00000.tar
+RANGE = re.compile(r"(\d+)\.\.(\d+)")  # in braces
 FIRST_SAMPLES = 100  # of a shard, to find out what fields there are
 
 
@@ -153,12 +154,50 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
                 f"--train='{raw}/{splits[-1]}-*'"
             )
     else:
-        files = [raw] if raw.exists() else sorted(map(pathlib.Path, glob.glob(str(raw), recursive=True)))
+        files = [raw] if raw.exists() else in_braces(raw)
     if not files:
         raise UserError(f"no file matches {raw}: needed is {TABLES}")
     if len(set(map(is_shard, files))) > 1:
         raise UserError(f"{raw} has shards (*.tar) and tables: name either by a glob")
     return files
+
+
+def in_braces(raw: pathlib.Path) -> list[pathlib.Path]:
+    """The files that match a glob, sorted; braces are expanded first, as in the shell: `{a,b}/{00000..00331}.tar`.
+
+    Raises UserError if a name or glob between braces matches nothing.
+    """
+    found, patterns = {}, expand_braces(str(raw))
+    for pattern in patterns:
+        matching = sorted(glob.glob(pattern, recursive=True))
+        if not matching and len(patterns) > 1:
+            raise UserError(f"{raw}: there is no {pattern}")
+        found |= dict.fromkeys(map(pathlib.Path, matching))
+    return sorted(found)
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """The texts that a pattern stands for, with lists {a,b} and ranges {000..331} in braces, also nested ones."""
+    depth, cuts = 0, []  # where the first pair of braces begins, has commas, and ends
+    for place, character in enumerate(pattern):
+        depth += (character == "{") - (character == "}")
+        if (character == "{" and depth == 1) or (character in ",}" and cuts and depth == (character == ",")):
+            cuts.append(place)
+        if cuts and depth == 0:
+            break
+    if not cuts or depth:
+        return [pattern]
+    parts = [pattern[start + 1 : end] for start, end in itertools.pairwise(cuts)]
+    if match := RANGE.fullmatch(parts[0]) if len(parts) == 1 else None:
+        first, last = map(int, match.groups())
+        step, digits = (1 if first <= last else -1), max(map(len, match.groups()))
+        choices = [f"{number:0{digits}}" for number in range(first, last + step, step)]
+    elif len(parts) == 1:
+        choices = [f"{{{inner}}}" for inner in expand_braces(parts[0])]  # as the shell leaves them
+    else:
+        choices = [text for part in parts for text in expand_braces(part)]
+    rests = expand_braces(pattern[cuts[-1] + 1 :])
+    return [f"{pattern[: cuts[0]]}{choice}{rest}" for choice in choices for rest in rests]
 
 
 def is_shard(path: pathlib.Path) -> bool:

@@ -6,7 +6,8 @@ from cliptail_jax.commands import as_started
 
 MAPPED = "a JSON object, or lines of folder <TAB> name"
 TABLES = (
-    "a folder of shards (*.tar) or of parquet files, or one shard or table (.tsv, .csv, .jsonl, .parquet), or a glob"
+    "a folder of shards (*.tar) or of parquet files, or one shard or table (.tsv, .csv, .jsonl, .parquet), or a glob, "
+    "also with braces as {00000..00331}.tar"
 )
 SKIP_SHARDS = {
     "skip_damaged": "of a damaged shard, take the samples before the damage, and do without missing shards; both are counted"

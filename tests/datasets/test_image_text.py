@@ -8,6 +8,7 @@ import pytest
 
 from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.datasets.build import main
+from cliptail_jax.datasets.image_text import expand_braces, find_files
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -130,3 +131,27 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
     (tmp_path / "one.tar").write_bytes(archive(files))
     source = built("image_text", tmp_path, raw=tmp_path / "one.tar")
     assert source.metadata["caption"].to_pylist() == ["one", "three"]
+
+
+@pytest.mark.parametrize(
+    "pattern, texts",
+    [
+        ("a.tar", "a.tar"),
+        ("{0..2}", "0 1 2"),
+        ("{008..010}.tar", "008.tar 009.tar 010.tar"),
+        ("{2..1}{a,b}", "2a 2b 1a 1b"),
+        ("x{a/{0..1},b{,c}}.tar", "xa/0.tar xa/1.tar xb.tar xbc.tar"),
+        ("{a}{b", "{a}{b"),
+    ],
+)
+def test_braces_are_expanded_as_in_the_shell(pattern, texts):
+    assert expand_braces(pattern) == texts.split()
+
+
+def test_shards_in_braces_are_those_that_there_are_and_a_missing_one_is_named(tmp_path):
+    for name in ("a/00.tar", "a/01.tar", "b/7.tar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in find_files(tmp_path / "{a/{00..01},b/*}.tar")] == ["00.tar", "01.tar", "7.tar"]
+    with pytest.raises(UserError, match="there is no .*a/02.tar"):
+        find_files(tmp_path / "a/{00..02}.tar")
