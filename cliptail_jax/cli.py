@@ -19,6 +19,7 @@ from cliptail_jax.errors import did_you_mean
 # By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {
     "train": ("train", True, "train one model"),
+    "open_clip": ("open_clip", False, "train from a command line of open_clip: cliptail open_clip -- FLAGS"),
     "evaluate": ("evaluate", True, "evaluate a run, or published models zero-shot"),
     "predict": ("predict", False, "predict the classes of images with a run or a published model"),
     "transfer": ("transfer", True, "measure features by linear probes, few-shot episodes and fine-tuning"),

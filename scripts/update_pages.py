@@ -14,6 +14,7 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: groups remedies_glyphs remedies_icons -->  ... accuracy, also of head and tail, log-odds per decade
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
     <!-- table: printed composition -->                    what a script printed to results/composition.md
+    <!-- table: flags used -->                             open_clip's flags of a kind (cliptail_jax/open_clip/flags.py)
     <!-- end -->
 
 In a line, `<!-- verdicts: quickstart -->...<!-- end -->` counts the verdicts on the claims of a study. A comment after a
@@ -37,6 +38,7 @@ from typing import Any
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.files import read_json, write_json, write_text
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.open_clip import flags
 from cliptail_jax.results.archive import unpack, write_archive
 from cliptail_jax.results.claims import ClaimResult, read_claims
 from cliptail_jax.results.directory import read_directory
@@ -48,7 +50,8 @@ from cliptail_jax.runs.tables import format_interval, markdown_table
 from cliptail_jax.study.report import numbers_of_study
 
 ROOT = Path(__file__).parents[1]
-RESULTS, PAGES = ROOT / "configs/study/results", [ROOT / "README.md", *sorted((ROOT / "configs/study").glob("*.md"))]
+RESULTS = ROOT / "configs/study/results"
+PAGES = [ROOT / "README.md", ROOT / "configs/open_clip.md", *sorted((ROOT / "configs/study").glob("*.md"))]
 # Tables of the same runs in several studies: the columns of each with their titles.
 COMPARED = {
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]", "f50": "f50"},
@@ -132,9 +135,11 @@ def table(kind: str, *names: str) -> list[str]:
         return markdown(transfer_table(stored(names[0])["transfers"]))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
+    if kind == "flags":
+        return markdown_table(flags.table(names[0]))
     if kind not in COMPARED:
         raise SystemExit(
-            f"there is no table '{kind}': it is runs, claims, repeated, odds, groups, transfers or printed"
+            f"there is no table '{kind}': it is runs, claims, repeated, odds, groups, transfers, printed or flags"
         )
     names, _, chosen = " ".join(names).partition(":")
     names = names.split()

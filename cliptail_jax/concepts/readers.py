@@ -215,7 +215,17 @@ def text_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
 
 
 def table(delimiter: str) -> Format:
-    return Format(*(functools.partial(f, delimiter=delimiter) for f in (table_columns, table_captions, table_rows)))
+    def with_delimiter(function: Callable) -> Callable:
+        return lambda stream, *arguments: function(stream, *arguments, delimiter=delimiter_in(stream, delimiter))
+
+    return Format(*map(with_delimiter, (table_columns, table_captions, table_rows)))
+
+
+def delimiter_in(stream: BinaryIO, usual: str) -> str:
+    """The delimiter of a table: a tab, whatever its name, if its header has tabs and not the `usual` one (open_clip's .csv)."""
+    header = stream.readline()
+    stream.seek(0)
+    return "\t" if b"\t" in header and usual.encode() not in header else usual
 
 
 JSON_LINES = Format(json_columns, functools.partial(captions_of, json_rows), json_rows)

@@ -1,0 +1,97 @@
+"""Train from a command line of open_clip: `python -m cliptail_jax.open_clip [OPTIONS] -- FLAGS`, such as
+
+    python -m cliptail_jax.open_clip --gpus=4 -- --model ViT-B-32 --train-data 'shards/{00000..00331}.tar' \\
+        --train-num-samples 3000000 --batch-size 256 --lr 5e-4 --wd 0.1 --warmup 2000 --epochs 32 --name first
+
+FLAGS become a config, which is printed and saved as LOGS/NAME.py. Then shards, tables and evaluation sets are prepared as data
+sets, once, and the run trains in LOGS/NAME, as `python -m cliptail_jax.train --config=LOGS/NAME.py --workdir=LOGS/NAME` does; the same command
+continues it. Lines explain the flags that have no effect. configs/open_clip.md lists all flags.
+
+FLAGS may begin with a launcher: `torchrun --nproc_per_node 4 -m open_clip_train.main --model ...`.
+"""
+
+import sys
+
+from cliptail_jax.open_clip.options import END, read_options
+
+if __name__ == "__main__":  # before the slow imports, which --help does not need
+    if {"-h", "--help"} & set(sys.argv):
+        read_options(["--help"], __doc__)
+
+import os
+import runpy
+import shlex
+from pathlib import Path
+
+import jax
+
+from cliptail_jax.datasets.build import build, report
+from cliptail_jax.datasets.folder import open_builder
+from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.files import is_remote, work_path, write_text
+from cliptail_jax.open_clip.flags import parse
+from cliptail_jax.open_clip.translate import Translation, config_file, translate
+from cliptail_jax.parallel import distributed
+from cliptail_jax.runs.console import log_line
+
+
+def device_count() -> int:
+    """The number of this machine's devices. Raises UserError if there are other machines."""
+    if (
+        os.environ.get("JAX_COORDINATOR_ADDRESS")
+        or distributed.slurm("STEP_NUM_TASKS") > 1
+        or distributed.tpu_hosts() > 1
+    ):
+        raise UserError("--gpus is missing: several processes train together, so give the number of all their devices")
+    return jax.device_count()
+
+
+def save(text: str, workdir: str) -> Path:
+    """Write the config file, beside a local work directory. Raises UserError if another one is there."""
+    path = Path(f"{Path(workdir).name if is_remote(work_path(workdir)) else workdir}.py")
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise UserError(f"{path} is there, of another command: remove it, or give another --name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+    return path
+
+
+def prepare(translation: Translation, data_dir: str) -> None:
+    """Build the data sets that are not there yet. Raises UserError if there are fewer pairs than the command states."""
+    for name, options in translation.sets:
+        folder = build(name, data_dir, **options)
+        log_line(f"{name}: {folder} ({report(folder)})")
+        if (
+            "train" in options
+            and (records := open_builder(folder).info.splits["train"].num_examples) < translation.samples
+        ):
+            raise UserError(
+                f"--train-num-samples is {translation.samples}, and {options['train']} has {records} samples: give that number"
+            )
+
+
+@command_line
+def main(arguments: list[str]) -> None:
+    if END not in arguments:
+        raise UserError(f"write open_clip's flags behind {END}, as in: cliptail open_clip {END} --model ViT-B-32 ...")
+    own, flags = arguments[: arguments.index(END)], arguments[arguments.index(END) + 1 :]
+    options, overrides = read_options(own, __doc__)
+    if unknown := [each for each in overrides if not each.startswith("--config.")]:
+        raise UserError(f"unknown option {unknown[0]}: open_clip's flags follow {END}")
+    line = parse(flags)
+    translation = translate(line, options.gpus or line.processes or device_count(), options.data_dir)
+    text = config_file(translation, shlex.join(flags))
+    print(text)
+    if options.print_config:
+        return
+    path = save(text, translation.workdir)
+    prepare(translation, options.data_dir)
+    command = [str(path), f"--workdir={translation.workdir}", *overrides]
+    log_line(f"cliptail train {shlex.join(command)}")
+    sys.argv[1:] = command
+
+
+if __name__ == "__main__":
+    if (status := main(sys.argv[1:])) or "--print_config" in sys.argv:
+        sys.exit(status)
+    runpy.run_module("cliptail_jax.train", run_name="__main__", alter_sys=True)

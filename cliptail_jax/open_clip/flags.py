@@ -1,0 +1,160 @@
+"""The table of open_clip's flags, flags.tsv, and reading a command line by it.
+
+Names, types and defaults are those of src/open_clip_train/params.py in github.com/mlfoundations/open_clip at commit 89fb801
+(4.2.0.dev0, June 2026). A flag is
+
+- `used`: it becomes fields of the config;
+- `noted`: it changes nothing here, and a line states why;
+- `refused`: unless its value is the default, an error states why;
+- of a `fork`: used or noted as its text states, and only known to the fork of the study "What Makes CLIP More Robust to
+  Long-Tailed Pre-Training Data?" (the scripts in exps_clip of github.com/CVMI-Lab/clip-beyond-tail);
+- `older`: of earlier versions, or of CLIPA's fork; an error states what replaces it.
+"""
+
+import argparse
+import csv
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from cliptail_jax.errors import UserError, did_you_mean
+
+TABLE = Path(__file__).with_name("flags.tsv")
+TYPES = {"str": str, "int": int, "float": float}
+MAIN = re.compile(r"(?:open_clip_train\.|training\.)main|(?:.*/)?main\.py")
+SHELL = ("\n", "\\")  # what a command that is pasted with its line breaks leaves
+
+
+class Flag(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        name: with its hyphens.
+        kind: 'used', 'noted', 'refused', 'fork' or 'older'.
+        type: 'str', 'int' or 'float', with * for several values, or 'flag'.
+        default: as text; '' for none.
+        text: what it becomes, or why it has no effect or is refused.
+    """
+
+    name: str
+    kind: str
+    type: str
+    default: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        return self.name.removeprefix("--").replace("-", "_")
+
+
+@functools.cache
+def flags() -> dict[str, Flag]:
+    """The flags by name."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        next(rows)
+        return {row[0]: Flag(*row) for row in rows}
+
+
+class CommandLine(NamedTuple):
+    """The flags of a command.
+
+    Attributes:
+        values: by name without hyphens, such as 'train_data'; those that are not given have the default, or None.
+        given: those that are given, by name with hyphens.
+        processes: the number that the launcher in front of the flags starts, of one device each; 0 without a launcher.
+    """
+
+    values: Mapping[str, Any]
+    given: Mapping[str, Any]
+    processes: int
+
+    def notes(self) -> list[str]:
+        """A line for each reason why given flags have no effect."""
+        names: dict[str, list[str]] = {}
+        for name in self.given:
+            if flags()[name].kind == "noted":
+                names.setdefault(flags()[name].text, []).append(name)
+        return [f"{', '.join(of)}: {text}" for text, of in names.items()]
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message.removeprefix("argument "))
+
+
+def parse(arguments: Sequence[str]) -> CommandLine:
+    """The flags of a command line, which may begin with its launcher: `torchrun --nproc_per_node 4 -m open_clip_train.main`.
+
+    Raises:
+        UserError: A flag is unknown, refused, or has an invalid value.
+    """
+    launcher, arguments = split_launcher([argument for argument in arguments if argument not in SHELL])
+    parser = Parser(prog="open_clip", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for flag in flags().values():
+        if flag.type == "flag":
+            parser.add_argument(flag.name, action="store_true", dest=flag.key)
+        else:
+            several = {"nargs": "*"} if flag.type.endswith("*") else {}
+            parser.add_argument(flag.name, type=TYPES[flag.type.rstrip("*")], dest=flag.key, **several)
+    if unknown := [argument for argument in arguments if is_unknown(argument)]:
+        name = unknown[0].partition("=")[0]
+        raise UserError(f"open_clip has no flag {name}{did_you_mean(name, flags())}")
+    parsed, rest = parser.parse_known_args(arguments)
+    if rest:
+        raise UserError(f"'{rest[0]}' belongs to no flag: quote values that have spaces or braces")
+    given = {name: vars(parsed)[flag.key] for name, flag in flags().items() if flag.key in vars(parsed)}
+    for name, value in given.items():
+        check(flags()[name], value)
+    defaults = {flag.key: default_of(flag) for flag in flags().values()}
+    return CommandLine(defaults | vars(parsed), given, launcher)
+
+
+def is_unknown(argument: str) -> bool:
+    return argument.startswith("--") and argument.partition("=")[0] not in flags()
+
+
+def check(flag: Flag, value: Any) -> None:
+    """Raise UserError if a given flag is refused, or of another version."""
+    if flag.kind == "older":
+        raise UserError(f"{flag.name} is a flag of another version of open_clip: leave it out ({flag.text})")
+    if flag.kind == "refused" and value != default_of(flag):
+        raise UserError(f"{flag.name} is not supported: {flag.text}")
+
+
+def default_of(flag: Flag) -> Any:
+    """The default of a flag; None if there is none, or if it depends on the model."""
+    if flag.type == "flag":
+        return False
+    try:
+        return TYPES[flag.type.rstrip("*")](flag.default.replace("\\t", "\t")) if flag.default else None
+    except ValueError:
+        return None
+
+
+def split_launcher(arguments: Sequence[str]) -> tuple[int, list[str]]:
+    """The number of processes that a launcher starts (0 if unknown), and the arguments after it."""
+    place = next((place for place, argument in enumerate(arguments) if MAIN.fullmatch(argument)), -1)
+    words = re.sub(r"[= ]+", " ", " ".join(arguments[: place + 1])).replace("-", "_")
+    found = {name: re.search(rf"__{name} (\d+)", words) for name in ("nproc_per_node", "nnodes")}
+    each, nodes = (int(match[1]) if match else 0 for match in found.values())
+    return each * max(nodes, 1), list(arguments[place + 1 :])
+
+
+def table(kind: str) -> list[list[str]]:
+    """The rows of the page: the flags of a kind, those with the same text together, with their defaults if they are used."""
+    names: dict[str, list[Flag]] = {}
+    for flag in flags().values():
+        if flag.kind == kind:
+            names.setdefault(flag.text, []).append(flag)
+    if kind == "used":
+        header = ["flag", "default", "here"]
+    else:
+        header = ["flags", {"fork": "here", "older": "instead"}.get(kind, "why")]
+    rows = [header]
+    for text, of in names.items():
+        written = ", ".join(f"`{flag.name}`" for flag in of)
+        rows.append([written, of[0].default and f"`{of[0].default}`", text] if kind == "used" else [written, text])
+    return rows

@@ -1,0 +1,28 @@
+"""The options in front of open_clip's flags, in a module that is imported quickly."""
+
+import argparse
+
+from cliptail_jax.commands import as_started
+
+END = "--"  # of the options, before the flags
+
+
+def read_options(arguments: list[str], description: str) -> tuple[argparse.Namespace, list[str]]:
+    """The options in front of open_clip's flags, and the overrides of fields among them."""
+    parser = argparse.ArgumentParser(
+        prog=as_started("python -m cliptail_jax.open_clip"),
+        usage="%(prog)s [OPTIONS] -- FLAGS",
+        description=as_started(description),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    devices = "number of devices that open_clip's batch size is multiplied by; default: the launcher's, or those of this machine"
+    parser.add_argument("--gpus", type=int, default=0, help=devices)
+    parser.add_argument(
+        "--data_dir", default="", help="folder of prepared data sets; default: the environment's TFDS_DATA_DIR"
+    )
+    parser.add_argument("--print_config", action="store_true", help="print the config, and exit")
+    parser.add_argument(
+        "--config.FIELD", dest="field", metavar="VALUE", help="sets a field of the config, as in training"
+    )
+    return parser.parse_known_args(arguments)

@@ -1,0 +1,292 @@
+"""From a command line of open_clip to one of our configs."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cliptail_jax.config.fields import plain
+from cliptail_jax.config.files import load_config
+from cliptail_jax.errors import UserError
+from cliptail_jax.models.image_towers import describe_image_tower, image_tower
+from cliptail_jax.objectives import base_config, typed_config
+from cliptail_jax.open_clip import data, models
+from cliptail_jax.open_clip.flags import CommandLine
+from cliptail_jax.open_clip.models import Fields
+from cliptail_jax.open_clip.study import STUDY_DATA
+
+DTYPES = {"fp32": "float32", "amp_bf16": "bfloat16", "amp_bfloat16": "bfloat16", "amp": "bfloat16"}
+SCHEDULES = {"cosine": "cosine_steps", "const": "constant", "const-cooldown": "constant"}
+ALONE = {  # flags that are used with one value alone, as open_clip's default or another
+    "image_interpolation": (None, "bicubic"),
+    "image_resize_mode": (None, "shortest"),
+    "image_key": ("jpg;png;jpeg;webp",),
+    "text_key": ("txt",),
+    "force_patch_dropout": (None, 0.0),
+    "partial_load": (None, "text"),
+    "opt": ("adamw",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Translation:
+    """A command line in our terms.
+
+    Attributes:
+        config: the training config.
+        sets: the data sets that it needs, to be built once.
+        samples: the least number of training records that there must be; 0: any.
+        workdir: of the run.
+        notes: a line for each flag that has no effect, or another one than in open_clip.
+    """
+
+    config: ConfigDict
+    sets: tuple[data.Set, ...]
+    samples: int
+    workdir: str
+    notes: tuple[str, ...]
+
+
+def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translation:
+    """The translation of a command line, with open_clip's batch of each GPU times `devices`.
+
+    Data sets are in `data_dir`. Nothing is read or built.
+
+    Raises:
+        UserError: A flag is not supported, or has an invalid value, or flags cannot be combined.
+    """
+    values = line.values
+    check_alone(values)
+    if not values["train_data"]:
+        raise UserError(
+            "there is no --train-data: published models are evaluated by python -m cliptail_jax.evaluate "
+            "--config=configs/zero_shot.py:model=NAME, and runs by their own config"
+        )
+    config, notes = base_config(), line.notes()
+    known = STUDY_DATA.get(PurePosixPath(values["train_data"]).stem)
+    if known:
+        paper = load_config(f"clip:{known}")
+        config.data, config.eval = paper.data, paper.eval
+        notes.append(f"--train-data is a table of the study: the data are those of clip:{known}")
+    sets = () if known else sets_of(values)
+    fields = {"data.data_dir": data_dir, "data.drop_last": True}
+    fields |= {} if known else data_fields(sets)
+    fields |= evaluation_fields(values, sets)
+    fields |= tower_fields(values, notes)
+    fields |= step_fields(line, devices, bool(known), notes)
+    fields |= optimizer_fields(values, notes)
+    config.update_from_flattened_dict(fields)
+    check_towers(config)
+    samples = values["train_num_samples"] or 0
+    is_whole = not known and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
+    needed = samples if is_whole and not values["dataset_resampled"] else 0
+    return Translation(config, sets, needed, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
+
+
+def check_alone(values: Mapping[str, Any]) -> None:
+    """Raise UserError for a value of a flag that is supported with one value alone, or that has none here."""
+    for key, supported in ALONE.items():
+        if values[key] not in supported:
+            raise UserError(f"--{key.replace('_', '-')} {values[key]} is not supported: it is {supported[-1]} here")
+    if values["resume"] not in (None, "latest"):
+        raise UserError(
+            f"--resume {values['resume']} is a checkpoint of PyTorch: --resume latest continues a run of this program, and "
+            "--pretrained starts from converted weights"
+        )
+    for key, choices in (("precision", DTYPES), ("lr_scheduler", SCHEDULES)):
+        if values[key] not in choices:
+            raise UserError(
+                f"--{key.replace('_', '-')} {values[key]} is not supported: it is one of {', '.join(choices)}"
+            )
+
+
+def sets_of(values: Mapping[str, Any]) -> tuple[data.Set, ...]:
+    """The sets of training, retrieval and zero-shot classification."""
+    sets = [data.pairs_of("train_data", values)]
+    if values["val_data"]:
+        sets.append(data.pairs_of("val_data", values))
+    if values["imagenet_val"]:
+        sets.append(data.labelled_of(values["imagenet_val"]))
+    return tuple(sets)
+
+
+def data_fields(sets: Sequence[data.Set]) -> Fields:
+    train = sets[0]
+    return {
+        "data.name": train.name,
+        "data.split": train.split,
+        "data.captions.words": (train.options["caption_columns"],),
+    }
+
+
+def evaluation_fields(values: Mapping[str, Any], sets: Sequence[data.Set]) -> Fields:
+    names = [f"{each.name}:{each.split}" for each in sets[1:]]
+    if values["imagenet_val"] and not sets:
+        names.append("imagenet")
+    names += ["imagenet_v2"] if values["imagenet_v2"] else []
+    names += ["imagenet100"] if values["imagenet_100"] else []
+    has_classes = values["imagenet_val"] or values["imagenet_v2"] or values["imagenet_100"]
+    frequency = values["zeroshot_frequency"] if has_classes else values["val_frequency"]
+    fields = {"eval.sets": tuple(names), "eval.every_epochs": frequency or 10**9}
+    return fields | {"eval.neural_collapse": values["nc_metrics"]}
+
+
+def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
+    """The fields of the towers: their sizes, initial weights and frozen parts."""
+    name, pretrained, text_only = values["model"], values["pretrained"] or "", bool(values["partial_load"])
+    size = set(values["force_image_size"] or [0])
+    if len(size) > 1:
+        raise UserError(f"--force-image-size {' '.join(map(str, values['force_image_size']))}: images are square")
+    fields = models.towers(name, pretrained, values["force_quick_gelu"], size.pop(), text_only)
+    fields["model.dtype"] = DTYPES[values["precision"]]
+    fields["model.remat"] = "blocks" if values["grad_checkpointing"] else "none"
+    fields["objective"] = "sigmoid" if values["siglip"] else "contrastive"
+    if length := values["force_context_length"]:
+        fields["model.text.context_length"] = length
+    fields |= data.crop_scale(values["aug_cfg"])
+    frozen: tuple[str, ...] = ()
+    for locks in (
+        values["lock_image"]
+        and models.locked_image(name, values["lock_image_unlocked_groups"], values["lock_image_freeze_bn_stats"]),
+        values["lock_text"]
+        and models.locked_text(name, values["lock_text_unlocked_layers"], values["lock_text_freeze_layer_norm"]),
+    ):
+        frozen += (locks or {}).get("freeze", ())
+        fields |= locks or {}
+    if frozen:
+        fields["freeze"] = frozen
+    if values["precision"] == "amp":
+        notes.append("--precision amp: bfloat16 in place of float16, which needs a scaled loss")
+    if values["siglip"]:
+        notes.append("--siglip: the logit scale has no upper limit, as in the paper; open_clip's is 100")
+    if pretrained and not text_only:
+        notes.append("--pretrained: the logit scale starts at 1/0.07, and not at that of the weights")
+    if values["lock_text"] and "text.dropout" in fields:
+        notes.append("--lock-text: the projection after the encoder is trained, since no weights fill it")
+    if "text.init" not in fields:
+        notes.append(
+            "tokens: the run trains a tokenizer of its own on the captions; --config.text.tokenizer="
+            "bpe_simple_vocab_16e6.txt.gz before -- uses CLIP's"
+        )
+    return fields
+
+
+def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[str]) -> Fields:
+    """The fields of batches, of the length of the training, and of logs."""
+    values = line.values
+    each, accumulated = values["batch_size"], values["accum_freq"]
+    fields: Fields = {
+        "seed": values["seed"],
+        "batch_size": each * devices * accumulated,
+        "accumulate_steps": accumulated,
+        "total_epochs": values["epochs"],
+        "batch_norm.group_size": statistics_group(values, devices),
+    }
+    parts = f" x {accumulated}" if accumulated > 1 else ""
+    notes.append(f"batch_size={fields['batch_size']}: {each} x {devices} devices{parts}")
+    if steps := steps_per_epoch(values, devices, from_study):
+        fields["total_steps"] = steps * values["epochs"]
+        if values["save_frequency"] > 0:
+            fields["checkpoint.every_steps"] = steps * values["save_frequency"]
+        notes.append(
+            f"--train-num-samples: {values['epochs']} x {steps} steps; evaluations are after epochs of all the records"
+        )
+    if "--workers" in line.given:
+        fields["data.workers"] = values["workers"]
+    for name in ("--log-metric-every-n-steps", "--log-every-n-steps"):
+        if name in line.given:
+            fields["log_every_steps"] = line.given[name]
+            break
+    return fields
+
+
+def statistics_group(values: Mapping[str, Any], devices: int) -> int:
+    """The number of examples that share the statistics of batch norm; 0: all, or there is none."""
+    whole = values["use_bn_sync"] or (devices == 1 and values["accum_freq"] == 1)
+    if not image_tower(models.architecture(values["model"])["vision_cfg"]).has_batch_norm or whole:
+        return 0
+    return values["batch_size"]
+
+
+def steps_per_epoch(values: Mapping[str, Any], devices: int, from_study: bool) -> int:
+    """open_clip's number of updates in an epoch of --train-num-samples of shards; 0 if the data count.
+
+    The number of batches is rounded up to a multiple of the workers.
+    """
+    samples = values["train_num_samples"]
+    if not samples or from_study:
+        return 0
+    if data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.CSV:
+        return 0
+    workers, batches = max(values["workers"], 1), math.ceil(samples / (values["batch_size"] * devices))
+    return math.ceil(batches / workers) * workers // values["accum_freq"]
+
+
+def optimizer_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
+    """AdamW with open_clip's defaults, and its schedule."""
+    is_vit = "vit" in values["model"].lower()
+    given = {key: values[key] for key in ("lr", "beta1", "beta2", "eps") if values[key] is not None}
+    defaults = {"lr": 5e-4, "beta1": 0.9, "beta2": 0.98 if is_vit else 0.999, "eps": 1e-6 if is_vit else 1e-8}
+    rule = defaults | given
+    fields: Fields = {
+        "name": "adamw",
+        "learning_rate": rule["lr"],
+        "adamw.b1": rule["beta1"],
+        "adamw.b2": rule["beta2"],
+        "adamw.eps": rule["eps"],
+        "weight_decay": values["wd"],
+        "schedule": SCHEDULES[values["lr_scheduler"]],
+        "warmup_steps": values["warmup"],
+        "clip_norm": values["grad_clip_norm"] or 0.0,
+    }
+    if values["lr_scheduler"] == "const-cooldown":
+        epochs = values["epochs_cooldown"]
+        if epochs is None:
+            raise UserError("--lr-scheduler const-cooldown needs --epochs-cooldown: add it")
+        if not 0 < epochs <= values["epochs"]:
+            raise UserError(f"--epochs-cooldown is {epochs}; it must be from 1 to --epochs, {values['epochs']}")
+        fields |= {"cooldown": epochs / values["epochs"], "cooldown_power": values["lr_cooldown_power"]}
+        fields["final_learning_rate"] = values["lr_cooldown_end"]
+    if values["skip_scheduler"]:
+        fields |= {"schedule": "constant", "warmup_steps": 0, "cooldown": 0.0}
+    if values["wd"]:
+        notes.append("--wd: positional embeddings decay, as in open_clip before 4.0")
+    return {f"optimizer.{key}": value for key, value in fields.items()}
+
+
+def check_towers(config: ConfigDict) -> None:
+    """Raise UserError if the config is invalid, or its image tower cannot be built for its images."""
+    typed = typed_config(config)
+    if typed.image.init == "random":
+        quick_gelu = typed.model.activation == "quick_gelu"
+        describe_image_tower(typed.model.image, typed.data.image_size, quick_gelu=quick_gelu)
+
+
+def run_name(values: Mapping[str, Any]) -> str:
+    """The name of the run: --name, or open_clip's default without the time, so that the same command continues the run."""
+    if values["name"]:
+        return values["name"]
+    rate = values["lr"] if values["lr"] is not None else 5e-4
+    parts = {"lr": rate, "b": values["batch_size"], "j": values["workers"], "p": values["precision"]}
+    return "-".join([f"model_{values['model'].replace('/', '-')}", *(f"{key}_{value}" for key, value in parts.items())])
+
+
+def config_file(translation: Translation, arguments: str) -> str:
+    """The Python file of the config, which `cliptail train` takes: the fields that differ from their defaults."""
+    values, defaults = plain(translation.config), plain(base_config())
+    changed = [key for key in sorted(values) if values[key] != defaults[key]]
+    lines = [f"    config.{key} = {value_of(translation.config, key)!r}" for key in changed]
+    notes = ["", *(f"- {note}" for note in translation.notes)] if translation.notes else []
+    docstring = "\n".join(["The config of an open_clip command:", "", f"    {arguments}", *notes])
+    docstring = docstring.replace("\\", "\\\\").replace('"""', '\\"""')
+    head = f'"""{docstring}\n"""\n\nfrom cliptail_jax.objectives import base_config\n\n\ndef get_config():\n'
+    return head + "\n".join(["    config = base_config()", *lines, "    return config"]) + "\n"
+
+
+def value_of(config: ConfigDict, key: str) -> Any:
+    for part in key.split("."):
+        config = config[part]
+    return config
