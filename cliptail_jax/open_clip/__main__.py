@@ -30,7 +30,7 @@ from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import is_remote, work_path, write_text
 from cliptail_jax.open_clip.flags import parse
-from cliptail_jax.open_clip.translate import Translation, config_file, translate
+from cliptail_jax.open_clip.translate import TITLE, Translation, config_file, translate
 from cliptail_jax.parallel import distributed
 from cliptail_jax.runs.console import log_line
 
@@ -46,13 +46,16 @@ def device_count() -> int:
     return jax.device_count()
 
 
-def save(text: str, workdir: str) -> Path:
-    """Write the config file, beside a local work directory. Raises UserError if another one is there."""
-    path = Path(f"{Path(workdir).name if is_remote(work_path(workdir)) else workdir}.py")
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+def config_path(workdir: str, text: str) -> Path:
+    """The path of the config file, beside a local work directory.
+
+    Raises UserError if another command's is there and its run has begun, or another program's.
+    """
+    folder = work_path(workdir)
+    path = Path(f"{folder.name if is_remote(folder) else workdir}.py")
+    before = path.read_text(encoding="utf-8") if path.exists() else text
+    if before != text and (folder.exists() or not before.startswith(TITLE)):
         raise UserError(f"{path} is there, of another command: remove it, or give another --name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
     return path
 
 
@@ -84,8 +87,10 @@ def main(arguments: list[str]) -> None:
     print(text)
     if options.print_config:
         return
-    path = save(text, translation.workdir)
+    path = config_path(translation.workdir, text)
     prepare(translation, options.data_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
     command = [str(path), f"--workdir={translation.workdir}", *overrides]
     log_line(f"cliptail train {shlex.join(command)}")
     sys.argv[1:] = command

@@ -20,6 +20,7 @@ from cliptail_jax.open_clip.study import STUDY_DATA
 
 DTYPES = {"fp32": "float32", "amp_bf16": "bfloat16", "amp_bfloat16": "bfloat16", "amp": "bfloat16"}
 SCHEDULES = {"cosine": "cosine_steps", "const": "constant", "const-cooldown": "constant"}
+TITLE = '"""The config of an open_clip command:'  # the first line of a config file
 ALONE = {  # flags that are used with one value alone, as open_clip's default or another
     "image_interpolation": (None, "bicubic"),
     "image_resize_mode": (None, "shortest"),
@@ -280,9 +281,8 @@ def config_file(translation: Translation, arguments: str) -> str:
     changed = [key for key in sorted(values) if values[key] != defaults[key]]
     lines = [f"    config.{key} = {value_of(translation.config, key)!r}" for key in changed]
     notes = ["", *(f"- {note}" for note in translation.notes)] if translation.notes else []
-    docstring = "\n".join(["The config of an open_clip command:", "", f"    {arguments}", *notes])
-    docstring = docstring.replace("\\", "\\\\").replace('"""', '\\"""')
-    head = f'"""{docstring}\n"""\n\nfrom cliptail_jax.objectives import base_config\n\n\ndef get_config():\n'
+    docstring = "\n".join(["", "", f"    {arguments}", *notes]).replace("\\", "\\\\").replace('"""', '\\"""')
+    head = f'{TITLE}{docstring}\n"""\n\nfrom cliptail_jax.objectives import base_config\n\n\ndef get_config():\n'
     return head + "\n".join(["    config = base_config()", *lines, "    return config"]) + "\n"
 
 

@@ -189,3 +189,9 @@ def test_a_pattern_without_captions_files_is_an_error(tmp_path, pattern):
     (tmp_path / "captions.xlsx").touch()
     with pytest.raises(UserError, match=r"(no captions file matches|captions.xlsx) .*\.parquet, \.tsv"):
         find_parts(str(tmp_path / pattern))
+
+
+def test_a_csv_may_have_tabs_between_its_columns(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("id\tTEXT\n1\ta dog, a cat\n")
+    assert read(path, "TEXT") == ["a dog, a cat"]
