@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from cliptail_jax.config.fields import plain
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import load_config
 from cliptail_jax.errors import UserError
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
-from cliptail_jax.objectives import base_config, typed_config
+from cliptail_jax.objectives import TrainingConfig, base_config, typed_config
 from cliptail_jax.open_clip import data, models
 from cliptail_jax.open_clip.flags import CommandLine
 from cliptail_jax.open_clip.models import Fields
 from cliptail_jax.open_clip.study import STUDY_DATA
+from cliptail_jax.training.objective import RANDOM
 
 DTYPES = {"fp32": "float32", "amp_bf16": "bfloat16", "amp_bfloat16": "bfloat16", "amp": "bfloat16"}
 SCHEDULES = {"cosine": "cosine_steps", "const": "constant", "const-cooldown": "constant"}
@@ -44,7 +43,7 @@ class Translation:
         notes: a line for each flag that has no effect, or another one than in open_clip.
     """
 
-    config: ConfigDict
+    config: TrainingConfig
     sets: tuple[data.Set, ...]
     samples: int
     workdir: str
@@ -80,11 +79,12 @@ def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translatio
     fields |= step_fields(line, devices, bool(known), notes)
     fields |= optimizer_fields(values, notes)
     config.update_from_flattened_dict(fields)
-    check_towers(config)
+    typed = typed_config(config)
+    check_image_tower(typed)
     samples = values["train_num_samples"] or 0
     is_whole = not known and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
     needed = samples if is_whole and not values["dataset_resampled"] else 0
-    return Translation(config, sets, needed, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
+    return Translation(typed, sets, needed, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
 
 
 def check_alone(values: Mapping[str, Any]) -> None:
@@ -258,12 +258,11 @@ def optimizer_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
     return {f"optimizer.{key}": value for key, value in fields.items()}
 
 
-def check_towers(config: ConfigDict) -> None:
-    """Raise UserError if the config is invalid, or its image tower cannot be built for its images."""
-    typed = typed_config(config)
-    if typed.image.init == "random":
-        quick_gelu = typed.model.activation == "quick_gelu"
-        describe_image_tower(typed.model.image, typed.data.image_size, quick_gelu=quick_gelu)
+def check_image_tower(config: TrainingConfig) -> None:
+    """Raise UserError if an image tower without weights cannot be built for the images."""
+    if config.image.init == RANDOM:
+        quick_gelu = config.model.activation == "quick_gelu"
+        describe_image_tower(config.model.image, config.data.image_size, quick_gelu=quick_gelu)
 
 
 def run_name(values: Mapping[str, Any]) -> str:
@@ -277,16 +276,9 @@ def run_name(values: Mapping[str, Any]) -> str:
 
 def config_file(translation: Translation, arguments: str) -> str:
     """The Python file of the config, which `cliptail train` takes: the fields that differ from their defaults."""
-    values, defaults = plain(translation.config), plain(base_config())
-    changed = [key for key in sorted(values) if values[key] != defaults[key]]
-    lines = [f"    config.{key} = {value_of(translation.config, key)!r}" for key in changed]
+    values, defaults = (dict(flatten(config)) for config in (translation.config, TrainingConfig()))
+    lines = [f"    config.{key} = {values[key]!r}" for key in sorted(values) if values[key] != defaults[key]]
     notes = ["", *(f"- {note}" for note in translation.notes)] if translation.notes else []
     docstring = "\n".join(["", "", f"    {arguments}", *notes]).replace("\\", "\\\\").replace('"""', '\\"""')
     head = f'{TITLE}{docstring}\n"""\n\nfrom cliptail_jax.objectives import base_config\n\n\ndef get_config():\n'
     return head + "\n".join(["    config = base_config()", *lines, "    return config"]) + "\n"
-
-
-def value_of(config: ConfigDict, key: str) -> Any:
-    for part in key.split("."):
-        config = config[part]
-    return config
