@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.sharding import AbstractDevice, AbstractMesh
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 
 from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.models import attention_kernel
@@ -54,7 +54,8 @@ def test_attention_in_one_kernel_is_plain_attention(dtype, causal, mesh):
 def test_the_kernel_is_for_tpus_and_scores_that_fit_on_the_chip(platform, length, expected):
     device = AbstractDevice(device_kind="", num_cores=1, platform=platform)
     projections = jax.ShapeDtypeStruct((4, length, 3 * WIDTH), jnp.float32)
-    with jax.sharding.use_abstract_mesh(AbstractMesh((4,), ("data",), abstract_device=device)):
+    mesh = AbstractMesh((4,), ("data",), axis_types=(AxisType.Auto,), abstract_device=device)
+    with jax.sharding.use_abstract_mesh(mesh):
         program = jax.make_jaxpr(lambda x: SelfAttention().attend(x, HEADS))(projections).jaxpr
         assert runs_here(length) == expected and attention_in(program) == ("Pallas kernel" if expected else "plain")
     assert not runs_here(length)
