@@ -30,6 +30,7 @@ from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import Evaluate, make_evaluate
+from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
@@ -66,6 +67,8 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
     if is_finished(workdir, values, FIELDS):
         log_line(f"{workdir} is already trained to its end")
         return
+    if warning := address_limit_warning():
+        log_line(f"warning: {warning}")
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")

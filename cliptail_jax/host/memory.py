@@ -1,10 +1,13 @@
-"""The C library's allocation of the host's memory."""
+"""The C library's allocation of the host's memory, and the limit on it."""
 
 import ctypes
+import resource
 import sys
 
 # Of glibc's malloc.h
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
+# A small run on a CPU takes 3 GB of addresses, and compiling a large model takes more.
+ADDRESSES = 8e9
 
 
 def keep_freed_memory() -> None:
@@ -21,3 +24,14 @@ def keep_freed_memory() -> None:
         libc.mallopt(TRIM_THRESHOLD, -1)  # never give the heap's end back
         libc.mallopt(MMAP_MAX, 0)  # nor map anything apart from the heap
         libc.mallopt(ARENA_MAX, 1)  # one heap for all threads: those of other threads have at most 64 MB each
+
+
+def address_limit_warning() -> str:
+    """A warning if the process may have so few addresses that XLA, which then aborts, may not get its memory; else ''."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or limit >= ADDRESSES:
+        return ""
+    return (
+        f"this process may use {limit / 1e9:.1f} GB of addresses (ulimit -v), and beyond that XLA aborts with std::bad_alloc: "
+        "run `ulimit -v unlimited` before"
+    )

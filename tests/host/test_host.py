@@ -1,12 +1,14 @@
 """Memory that a step frees is there for the next one."""
 
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
 
 from cliptail_jax.host import cores
+from cliptail_jax.host.memory import address_limit_warning
 
 STEPS = """
 import resource
@@ -56,3 +58,11 @@ def test_a_containers_quota_bounds_the_cores(quota, expected, tmp_path, monkeypa
     if quota:
         (tmp_path / "cpu.max").write_text(f"{quota}\n", encoding="utf-8")
     assert cores.usable_cores() == expected
+
+
+@pytest.mark.parametrize(
+    "limit, warns", [(1_500_000 * 1024, True), (16 * 10**9, False), (resource.RLIM_INFINITY, False)]
+)
+def test_a_limit_on_addresses_below_what_a_training_takes_is_named(limit, warns, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda of: (limit, limit))
+    assert ("1.5 GB of addresses (ulimit -v)" in address_limit_warning()) == warns
