@@ -141,7 +141,8 @@ def mean_of_resamples(
         gain = theta[1][:, None] * (decades_of(images) - x)[chosen]
         right = (weight * share(logit + gain[..., None])).sum(axis=-1)
         right = np.where(images[chosen] > 0, right, fitted.without[chosen])
-        means.append((value[chosen] * right).sum(axis=-1) / value[chosen].sum(axis=-1))
+        with np.errstate(invalid="ignore"):  # a resample may have no class that counts, such as one of the tail
+            means.append((value[chosen] * right).sum(axis=-1) / value[chosen].sum(axis=-1))
     return np.stack(means)
 
 

@@ -92,6 +92,15 @@ def with_classes_of(table: ClassTable, values: Iterable[Any]) -> ClassTable:
     )
 
 
+def check_order(table: ClassTable, what: str) -> None:
+    """Raise UserError if classes have no order by which a number, or a column of logits, is a class: those counted by name."""
+    if table.is_open and not all(map(NUMBER.fullmatch, table.names)):
+        raise UserError(
+            f"{what}, and the classes of {table.origin} are names, such as '{table.names[0]}', which have no order: name the "
+            "classes there, too (of logits, in an array 'classes'), or give --frequency=FILE, in whose order the classes are"
+        )
+
+
 def is_plain(values: Sequence[Any]) -> bool:
     return isinstance(values, np.ndarray) and values.dtype.kind in "iuU"
 
@@ -115,6 +124,7 @@ def class_ids(table: ClassTable, values: Sequence[Sequence[Any]], origin: str) -
     ids |= {text: exact[text] for text in texts if text in exact}
     unknown = [text for text in texts if ids[text] is None]
     if unknown and all(NUMBER.fullmatch(text) and int(text) < len(table.names) for text in texts):
+        check_order(table, f"the labels of {origin} are numbers")
         ids, unknown = {text: int(text) for text in texts}, []
     if unknown:
         wrong = sum(int(np.isin([text_of(v) for v in u.tolist()], unknown)[inverse].sum()) for u, inverse in distinct)

@@ -129,7 +129,8 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
         if same_examples(a.labels, a.keys, b.labels, b.keys):
             pairs.append((a, b))
         else:
-            notes.append(f"{a.name} and {b.name} have different examples, and are not compared.")
+            order = "" if a.keys and b.keys else ", or the same in another order (a column 'filename' identifies them)"
+            notes.append(f"{a.name} and {b.name} have different examples{order}, and are not compared.")
     differences = [difference(a, b) for a, b in pairs]
     return differences, [
         *notes,

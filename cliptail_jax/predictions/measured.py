@@ -14,8 +14,8 @@ from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, summarize
 from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
-from cliptail_jax.predictions.classes import ClassTable, class_ids, class_table
-from cliptail_jax.predictions.reading import PredictionFile, checked_logits, without_unlabelled
+from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table
+from cliptail_jax.predictions.reading import PredictionFile, check_length, checked_logits, without_unlabelled
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
@@ -169,6 +169,7 @@ def measure(
         content = PredictionFile("predictions", as_values(labels), None, logits)
     else:
         content = PredictionFile("predictions", as_values(labels), as_values(predictions))
+    check_length("predictions", labels, values)
     return measured_seeds(name, [without_unlabelled(content)], table)
 
 
@@ -202,7 +203,9 @@ def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
             "with 0 for a class without training images"
         )
     (ids,) = class_ids(table, [labels], path)
-    if by_name is not None:
+    if by_name is None:
+        check_order(table, f"the columns of the logits of {path} have no names")
+    else:
         (places,) = class_ids(table, [by_name], path)
         if len(set(places.tolist())) < classes:
             raise UserError(f"{path} has two columns for one class: name each column of the logits once in 'classes'")

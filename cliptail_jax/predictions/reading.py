@@ -25,6 +25,7 @@ NEAR = {
     LABEL: ("labels", "target", "targets", "class", "true", "truth", "y", "y_true", "true_label", "gt"),
     PREDICTION: ("predictions", "pred", "preds", "predicted", "y_pred", "predicted_label", "predicted_class"),
 }
+NAMES_OF_CLASSES = ("names", "class_names", "categories", "classnames")
 COUNTS = ("count", "frequency", "images", "n")
 CHUNK = 1 << 22  # numbers that are checked at once
 ROUNDING = 2e-3  # by which the probabilities of an example may differ from a sum of 1, as 16-bit floats do
@@ -122,6 +123,9 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Sequence[Any] | None
     if not isinstance(arrays, dict):  # of an .npy file
         arrays = named_array(path, arrays, labels is not None, columns)
     classes = arrays.get("classes")
+    known = {columns.label, columns.prediction, "labels", "predictions", LOGITS, PROBABILITIES, "classes", "filenames"}
+    if unknown := [name for name in arrays if name not in known and name in NAMES_OF_CLASSES]:
+        raise UserError(f"{path} has an array '{unknown[0]}', which is not read: class names are an array 'classes'")
     names = None if classes is None else tuple(map(text_of, classes.tolist()))
     own = labels
     if own is None and columns.label == LABEL and "labels" in arrays:

@@ -253,6 +253,12 @@ WRONG = {  # the content of a file, flags, and the message
     "unlabelled": ("b.npz", dict(logits=LOGITS), ["--frequency=counts.tsv"], "b.npz has no labels .*--labels=FILE"),
     "other training labels": ("b.csv", rows(["a", "b"] * 2, ["a", "b"] * 2), ["--train=a.csv"],
                               "no example has a class of a.csv, which are such as 'cat'"),
+    "numbers of counted names": ("b.csv", rows([0, 1] * 2, [0, 1] * 2), ["--train=a.csv"],
+                                 "the labels of b.csv are numbers, and the classes of a.csv are names, such as 'cat'"),
+    "logits of counted names": ("b.npz", dict(labels=np.array(NAMES)[LABELS], logits=LOGITS), ["--train=a.csv"],
+                                "the columns of the logits of b.npz have no names, and the classes of a.csv are names"),
+    "names of another array": ("b.npz", dict(labels=LABELS, logits=LOGITS, names=NAMES), ["--frequency=counts.tsv"],
+                               "b.npz has an array 'names', which is not read: class names are an array 'classes'"),
     "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
 }  # fmt: skip
 
@@ -296,3 +302,8 @@ def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(fold
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
+
+
+def test_arrays_of_unequal_lengths_are_named_as_such():
+    with pytest.raises(UserError, match="predictions has 32 predictions, and there are 9 labels"):
+        measure(LABELS[:9], LOGITS, FREQUENCY)
