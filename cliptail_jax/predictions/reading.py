@@ -296,5 +296,7 @@ def whole(value: Any, path: str) -> int:
 
 
 def read_training_labels(path: str, column: str = LABEL) -> ClassTable:
-    """The class frequency of the training images whose labels are in a file."""
+    """The class frequency of the training images whose labels are in a file, in `column` or else in 'label'."""
+    if suffix(path) in TABLES and column not in (has := columns_of(path)) and LABEL in has:
+        column = LABEL
     return counted((label for label in read_labels(path, column) if not is_missing(label)), path)

@@ -55,8 +55,10 @@ def difference_text(found: Sequence["Difference"]) -> str:
             if claim.difference is not None:
                 margin = cell(claim.margin, "g").text if claim.margin else UNDEFINED
                 rows.append([MEASURES[key].title, cell_of(key, claim.difference).text, margin, pair.verdict(key)])
-        lines += ["\n".join(map(str.rstrip, map("  ".join, pad_columns(rows))))]
-        lines += [f"{pair.a} and {pair.b}: {pair.obstacle}"] if len(rows) == 1 else []
+        if len(rows) > 1:
+            lines.append("\n".join(map(str.rstrip, map("  ".join, pad_columns(rows)))))
+        else:
+            lines.append(f"{pair.a} and {pair.b} are not compared: {pair.obstacle}")
     return "\n\n".join(lines)
 
 

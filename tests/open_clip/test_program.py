@@ -7,8 +7,11 @@ from PIL import Image
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.source import open_source
+from cliptail_jax.errors import UserError
+from cliptail_jax.objectives import typed_config
 from cliptail_jax.open_clip import __main__ as program
 from cliptail_jax.open_clip.options import read_options
+from cliptail_jax.open_clip.plan import plan_arguments
 from tests.datasets.raw_data import jpeg, write_shard
 
 
@@ -75,3 +78,14 @@ def test_flags_stand_behind_two_hyphens(capsys):
     assert program.main(["--model", "RN50"]) == 2
     assert "write open_clip's flags behind --" in capsys.readouterr().err
     assert read_options(["--gpus=3"], "")[0].gpus == 3
+
+
+def test_a_command_is_planned_with_its_own_number_of_records():
+    line = [*"--gpus=8 --on=v5e-8 --".split(), *"--model ViT-B-32 --train-data x.tar --batch-size 256 --name a".split()]
+    path, *options = plan_arguments([*line, "--train-num-samples", "3000"])
+    assert options == ["--on=v5e-8", "--records=3000", "--classes=1000"]
+    assert typed_config(load_config(path)).batch_size == 8 * 256
+    with pytest.raises(UserError, match="--gpus=N is missing"):
+        plan_arguments(line[1:])
+    with pytest.raises(UserError, match="flags behind --"):
+        plan_arguments(["--gpus=8"])

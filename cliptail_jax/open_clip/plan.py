@@ -1,0 +1,43 @@
+"""Plans the run of an open_clip command: `cliptail plan open_clip --gpus=64 --on=h100x64 -- --model ViT-B-32 ...`."""
+
+import shlex
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from cliptail_jax.errors import UserError
+from cliptail_jax.files import write_text
+from cliptail_jax.open_clip.flags import parse
+from cliptail_jax.open_clip.options import END
+from cliptail_jax.open_clip.translate import config_file, translate
+
+GPUS = "--gpus="
+CLASSES = 1000  # of ImageNet, on which open_clip evaluates; the step of CLIP does not depend on them
+
+
+def plan_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments of `cliptail plan` for those of `cliptail plan open_clip`, whose config is written to a temporary file.
+
+    Options of `plan`, with `--name=value`, precede `--`, and open_clip's flags follow. Without `--gpus=N`, whose number multiplies
+    `--batch-size`, a launcher in front of the flags gives it. `--train-num-samples` is the number of records.
+
+    Raises UserError if the number of devices is missing, or for a flag as `open_clip` does.
+    """
+    if END not in arguments:
+        raise UserError(
+            f"write open_clip's flags behind {END}, as in: cliptail plan open_clip --gpus=8 {END} --model ViT-B-32 ..."
+        )
+    place = arguments.index(END)
+    options, line = [*arguments[:place]], parse(arguments[place + 1 :])
+    gpus = next((option.removeprefix(GPUS) for option in options if option.startswith(GPUS)), str(line.processes or ""))
+    if not gpus.isdecimal() or not int(gpus):
+        raise UserError(
+            "--gpus=N is missing: --batch-size is of one GPU, so give the number of devices that train together"
+        )
+    translation = translate(line, int(gpus), "")
+    path = Path(tempfile.mkdtemp(prefix="open_clip_")) / "plan.py"
+    write_text(path, config_file(translation, shlex.join(arguments[place + 1 :])))
+    own = [option for option in options if not option.startswith(GPUS)]
+    if translation.samples and not any(option.startswith("--records=") for option in own):
+        own += [f"--records={translation.samples}", f"--classes={CLASSES}"]
+    return [str(path), *own]
