@@ -9,8 +9,7 @@ cell, `best`, each has its own learning rate: that with the highest top-1 of run
 
     python -m cliptail_jax.study --config=configs/study/robustness.py:tune=yes --workdir=runs/rates
 
-Their bias was not looked at. How much trainings of one recipe differ is
-from the runs of mechanism.py on these images.
+Their bias was not looked at. How much trainings of one recipe differ is from the runs of mechanism.py on these images.
 
 Predicted before the runs: in at least 95 % of the cells, SL − CLIP, each of the two steps, and SL − adjusted have the
 claimed sign; and the size of each step does not depend on the width. All runs take three hours on two CPU cores.
