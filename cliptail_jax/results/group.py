@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -75,13 +75,14 @@ class RunGroup:
 
     @functools.cached_property
     def variances(self) -> Mapping[str, SeedVariance]:
-        """The variance between its seeds of the main measures with intervals, or of the logarithm of f50.
+        """The variance between its seeds of the main measures that can be compared, or of the logarithm of f50.
 
         Empty for one seed, and for runs at chance, which vary less.
         """
         if len(self.replicates) < 2 or self.chance_note():
             return {}
-        found = {key: seed_variance(self._scaled(key)) for key in self._keys_with_intervals}
+        groups = [m.key for m in main_measures() if m.statistic and m.group]  # their tables have no intervals
+        found = {key: seed_variance(self._scaled(key)) for key in (*self._keys_with_intervals, *groups)}
         return {key: variance for key, variance in found.items() if variance}
 
     def _estimate(self, key: str) -> Estimate:
@@ -218,3 +219,17 @@ def groups_of(replicates: Sequence[Sequence[Mapping[str, Run]]]) -> dict[str, Ru
     for group in groups.values():
         group.peers = [*groups.values()]
     return groups
+
+
+def variances_of_a_run(groups: Iterable[RunGroup]) -> dict[str, SeedVariance]:
+    """The variance between seeds of a run, or mirrored pair, of the main measures: the mean over the kinds of a study.
+
+    There is none of a measure that fewer than two kinds have with several seeds, nor of f50, whose variance differs by kind.
+    """
+    kinds: dict[str, dict[str, SeedVariance]] = {}
+    for group in groups:
+        for key, variance in group.variances.items():
+            if not MEASURES[key].is_logarithmic:
+                kinds.setdefault(key, {})[group.name] = variance
+    means = {key: pooled_variance(of_kinds, {"a run": 1}) for key, of_kinds in kinds.items()}
+    return {key: mean for key, mean in means.items() if mean and math.isfinite(mean.degrees)}

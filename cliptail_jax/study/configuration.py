@@ -49,7 +49,8 @@ class StudyConfig:
         stated: the fields that the config gives of each claim.
         figures: the paper's figures of its runs, by the figure's name.
         path: names of runs that are steps of a path.
-        variances_from: published results with the variance between seeds, for claims on one seed or pair; "" for none.
+        variances_from: results of another study, as of a claim's `study`, whose variance between seeds claims on one seed or
+            pair have; "" for none.
         baseline, then: as in `cliptail_jax.results.study.Study`.
     """
 

@@ -8,7 +8,7 @@ from cliptail_jax.plotting.style import save
 from cliptail_jax.report.lead import Lead
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.results.claims import ClaimResult, claim_numbers
-from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.group import RunGroup, variances_of_a_run
 from cliptail_jax.results.layout import legend, markdown
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study
@@ -75,6 +75,7 @@ def numbers_of_study(groups: Groups, claims: Claims) -> dict:
     """The content of report.json that depends on the results of runs alone."""
     return {
         **run_numbers(groups.values()),
+        "variances": variances_of_a_run(groups.values()),
         "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
         "transfers": {
             name: [{key: result[key] for key in ("set", "method", "score")} for result in group.transfers]

@@ -145,7 +145,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most
         baseline=config.baseline,
         then=config.then,
         most=most,
-        borrowed=borrow_variances(config.variances_from, config.claims) if config.variances_from else None,
+        borrowed=borrow_variances(config.variances_from, config.claims.values()) if config.variances_from else None,
     )
     return OpenedStudy(config, workdir, study, StudyPage(study, workdir), started)
 

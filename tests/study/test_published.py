@@ -55,6 +55,7 @@ def made(trains, results, tmp_path):
     trains[0].update(a=0.8, b=0.0)
     run_study(two_seeds(), tmp_path / "study")
     write_archive(tmp_path / "study", results / f"made{ARCHIVE}")
+    shutil.copy(tmp_path / "study/report.json", results / "made.json")
     trains[1].clear()
     return tmp_path / "study"
 
@@ -90,7 +91,7 @@ def test_a_study_of_one_seed_borrows_the_variance_between_seeds(made, tmp_path):
     borrowed = read_study(tmp_path / "new").borrowed
     assert borrowed.study == "made" and borrowed.variances.keys() == {"odds_acc", "tail"}
     one_seed.variances_from = "new"
-    with pytest.raises(UserError, match="there are no published results 'new'"):
+    with pytest.raises(UserError, match="there are no results 'new'"):
         open_study(typed_study(one_seed), tmp_path / "other")
 
 
