@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import cliptail_jax
 from cliptail_jax.config.files import known_configs
-from cliptail_jax.errors import did_you_mean, exit_status
+from cliptail_jax.errors import did_you_mean
 
 # By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {
@@ -53,20 +53,8 @@ def main() -> None:
         sys.exit(2)
     cliptail_jax.prepare_program()
     sys.argv[:2] = [f"cliptail {name}"]
-    if name == "plan" and sys.argv[1:2] == ["open_clip"]:
-        sys.argv[1:] = of_open_clip(sys.argv[2:])
-    runpy.run_module(f"cliptail_jax.{PROGRAMS[name][0]}", run_name="__main__", alter_sys=True)
-
-
-def of_open_clip(arguments: list[str]) -> list[str]:
-    """The arguments of `plan` for an open_clip command. Ends the program with a line if it is wrong."""
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # as `plan` sets it before it imports JAX
-    from cliptail_jax.open_clip.plan import plan_arguments  # imports JAX
-
-    found: list[str] = []
-    if status := exit_status(lambda: found.extend(plan_arguments(arguments))):
-        sys.exit(status)
-    return found
+    module = "open_clip.plan" if (name, *sys.argv[1:2]) == ("plan", "open_clip") else PROGRAMS[name][0]
+    runpy.run_module(f"cliptail_jax.{module}", run_name="__main__", alter_sys=True)
 
 
 def complete() -> None:

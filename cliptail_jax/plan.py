@@ -15,6 +15,7 @@ import sys
 from absl import flags
 
 from cliptail_jax.config.program import define_config, run_with_config
+from cliptail_jax.planning.environment import compiler_environment
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
     flags.DEFINE_list("on", ["v5e-8"], "TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8")
@@ -35,12 +36,7 @@ if __name__ == "__main__":  # before the slow imports, which --help does not nee
     flags.DEFINE_bool("json", False, "Print one line of JSON per topology instead of tables")
     define_config("sup", "clip", "dino")
 
-# These must be set before JAX is imported. Without --measure, the chips of this machine, if any, are not needed, but libtpu
-# would look for them: ask the cloud's metadata server, take a lock that only one process can have, and warn.
-os.environ["TPU_MIN_LOG_LEVEL"] = "3"
-if not any(argument.lstrip("-").partition("=")[0] == "measure" for argument in sys.argv):
-    os.environ |= {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "true"}
-    os.environ |= {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
+os.environ.update(compiler_environment(sys.argv))  # before JAX is imported
 
 import functools
 import importlib.metadata

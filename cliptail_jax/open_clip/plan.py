@@ -1,11 +1,19 @@
 """Plans the run of an open_clip command: `cliptail plan open_clip --gpus=64 --on=h100x64 -- --model ViT-B-32 ...`."""
 
+import os
+import runpy
 import shlex
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.planning.environment import compiler_environment
+
+if __name__ == "__main__":
+    os.environ.update(compiler_environment(sys.argv))  # before JAX is imported
+
+from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import write_text
 from cliptail_jax.open_clip.flags import parse
 from cliptail_jax.open_clip.options import END
@@ -41,3 +49,14 @@ def plan_arguments(arguments: Sequence[str]) -> list[str]:
     if translation.samples and not any(option.startswith("--records=") for option in own):
         own += [f"--records={translation.samples}", f"--classes={CLASSES}"]
     return [str(path), *own]
+
+
+@command_line
+def main(arguments: list[str]) -> None:
+    sys.argv[1:] = plan_arguments(arguments)
+
+
+if __name__ == "__main__":
+    if status := main(sys.argv[2:]):  # after `open_clip`
+        sys.exit(status)
+    runpy.run_module("cliptail_jax.plan", run_name="__main__", alter_sys=True)
