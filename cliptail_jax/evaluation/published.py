@@ -43,6 +43,7 @@ from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import foreign_file, prepare_directory
 from cliptail_jax.runs.evaluations import read_summaries
 from cliptail_jax.runs.files import read_config
+from cliptail_jax.runs.tables import shortened_list
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
@@ -117,8 +118,7 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
             write_sheet(models, summaries, sheet)
     if skipped:
         reason = "" if several else f": {skipped[names[0]]}"
-        first, more = ", ".join(list(skipped)[:NAMED]), len(skipped) - NAMED
-        first += f" and {more} more" if more > 0 else ""
+        first = shortened_list(list(skipped), NAMED)
         raise UserError(f"{len(skipped)} of {len(names)} models skipped ({first}){reason}")
     return summaries
 

@@ -14,8 +14,6 @@ SEPARATORS = ("\t", "\\t", ",")  # which the table itself shows
 REMOTE = re.compile(r"pipe:|\w+://")
 CAPTION = "caption"  # the field of a sample's .txt
 LONGEST_NAME = 60
-IMAGENET_100 = "imagenet100"
-V2 = "imagenet_v2"
 
 
 class Set(NamedTuple):

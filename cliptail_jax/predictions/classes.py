@@ -48,9 +48,13 @@ def class_table(counts: Mapping[Any, int] | Sequence[int], origin: str, is_open:
         UserError: there is no class, a count is negative or not a whole number, or a class is listed twice.
     """
     if isinstance(counts, Mapping):
-        names, values = [text_of(name) for name in counts], list(counts.values())
-    else:
-        names, values = [str(number) for number in range(len(counts))], list(counts)
+        return table_of(counts.keys(), counts.values(), origin, is_open)
+    return table_of(range(len(counts)), counts, origin, is_open)
+
+
+def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open: bool = False) -> ClassTable:
+    """The table of classes and their counts. Raises UserError as `class_table`."""
+    names, values = [text_of(name) for name in classes], list(counts)
     if not names:
         raise UserError(f"{origin} lists no class: {FREQUENCY_HELP}")
     if twice := [name for name, times in Counter(names).items() if times > 1]:

@@ -19,6 +19,7 @@ from cliptail_jax.predictions.reading import PredictionFile, check_length, check
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.tables import shortened_list
 
 if TYPE_CHECKING:
     import pandas
@@ -359,7 +360,7 @@ def classes_in_some(measured: Sequence[Measured]) -> list[str]:
     names = measured[0].group.evaluations[0].class_names
     return [
         f"{name}: {number_of(len(only), 'class')} with examples here, but not in every file: "
-        f"{listed([names[c] for c in sorted(only)])}."
+        f"{shortened_list([names[c] for c in sorted(only)], NAMED)}."
         for name, of in tested.items()
         if (only := of - everywhere)
     ]
@@ -368,11 +369,6 @@ def classes_in_some(measured: Sequence[Measured]) -> list[str]:
 def number_of(number: int, what: str) -> str:
     """'1 class', '2 classes'."""
     return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, and the number of the others."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
 
 def how_chosen(tau: str) -> str:
@@ -395,7 +391,7 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
     for count, what in ((examples, "test example"), (table.frequency, "training image")):
         if absent := [table.names[place] for place in np.flatnonzero(count == 0)]:
             notes.append(
-                f"{number_of(len(absent), 'class')} without a {what}, which slopes and f50 leave out: {listed(absent)}"
+                f"{number_of(len(absent), 'class')} without a {what}, which slopes and f50 leave out: {shortened_list(absent, NAMED)}"
             )
     if len(set(table.frequency.tolist())) == 1:
         notes.append("All classes have equally many training images: there is no bias towards frequent ones to measure")

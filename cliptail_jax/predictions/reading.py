@@ -4,7 +4,7 @@ Tables are CSV, TSV, Parquet or JSON lines, each also gzipped. Arrays are .npz f
 Pickled objects are refused, because reading them runs code.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from cliptail_jax.concepts.captions import columns_of, read_rows, suffix
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.readers import FORMATS
 from cliptail_jax.errors import UserError, did_you_mean, first_line
-from cliptail_jax.predictions.classes import ClassTable, class_table, counted, text_of
+from cliptail_jax.predictions.classes import ClassTable, counted, table_of, text_of
 
 TABLES = tuple(name for name, of in FORMATS.items() if of.rows)
 LABEL, PREDICTION = "label", "prediction"
@@ -123,8 +123,7 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Sequence[Any] | None
     if not isinstance(arrays, dict):  # of an .npy file
         arrays = named_array(path, arrays, labels is not None, columns)
     classes = arrays.get("classes")
-    known = {columns.label, columns.prediction, "labels", "predictions", LOGITS, PROBABILITIES, "classes", "filenames"}
-    if unknown := [name for name in arrays if name not in known and name in NAMES_OF_CLASSES]:
+    if unknown := [name for name in NAMES_OF_CLASSES if name in arrays and name not in columns]:
         raise UserError(f"{path} has an array '{unknown[0]}', which is not read: class names are an array 'classes'")
     names = None if classes is None else tuple(map(text_of, classes.tolist()))
     own = labels
@@ -266,7 +265,7 @@ def read_class_table(path: str) -> ClassTable:
     """
     if suffix(path) not in TABLES or suffix(path) == ".tsv":
         names, counts = read_frequency(Path(path))
-        return class_table_of(names, counts, path)
+        return table_of(names, counts, path)
     has = list(columns_of(path))
     count = next((name for name in has if name.lower() in COUNTS), None)
     others = [name for name in has if name != count]
@@ -276,16 +275,7 @@ def read_class_table(path: str) -> ClassTable:
             "and its count"
         )
     rows = list(read_rows(path, [others[0], count]))
-    return class_table_of([row[others[0]] for row in rows], [whole(row[count], path) for row in rows], path)
-
-
-def class_table_of(names: Iterable[Any], counts: Iterable[Any], path: str) -> ClassTable:
-    """A class table of pairs. Raises UserError if a class occurs twice."""
-    names, counts = list(map(text_of, names)), list(counts)
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{path} lists the class '{twice}' more than once: give each class one line")
-    return class_table(dict(zip(names, counts)), path)
+    return table_of([row[others[0]] for row in rows], [whole(row[count], path) for row in rows], path)
 
 
 def whole(value: Any, path: str) -> int:

@@ -6,6 +6,7 @@ from cliptail_jax.report.findings import listed
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study
+from cliptail_jax.runs.tables import shortened_list
 
 SHOWN = 3  # lines, and pairs in each
 Pair = tuple[str, str]  # of names of kinds of runs
@@ -21,15 +22,9 @@ def confounded(groups: Sequence[RunGroup], pairs: Iterable[Pair]) -> list[str]:
     for a, b in dict.fromkeys(pairs):
         if a in runs and b in runs and len(factors := factors_of(runs[a], runs[b])) > 1:
             found.setdefault(listed(named(factors)), []).append(f"{a} and {b}")
-    lines = [f"confounded: {shortened(of, 'pairs')} differ in {factors}" for factors, of in found.items()]
+    lines = [f"confounded: {shortened_list(of, SHOWN, 'pairs')} differ in {factors}" for factors, of in found.items()]
     more = sum(map(len, list(found.values())[SHOWN:]))
     return [*lines[:SHOWN], *([f"confounded: {more} more pairs, as the configs of their runs show"] if more else [])]
-
-
-def shortened(names: Sequence[str], what: str) -> str:
-    """The first names, and the number of the others."""
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + f" and {more} more {what}" * (more > 0)
 
 
 def has_recipe(run: Run) -> bool:

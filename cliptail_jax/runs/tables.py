@@ -1,9 +1,15 @@
-"""Tables of reports, and the format of their numbers."""
+"""Tables of reports, and the format of their numbers and lists."""
 
 import math
 from collections.abc import Sequence
 
 UNDEFINED = "–"
+
+
+def shortened_list(names: Sequence[str], shown: int, what: str = "") -> str:
+    """The first names, and the number of the others: 'a, b and 1,000 more', or '... more pairs' with `what`."""
+    more = f" and {len(names) - shown:,} more {what}".rstrip()
+    return ", ".join(names[:shown]) + more * (len(names) > shown)
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -29,6 +29,7 @@ from cliptail_jax.runs.directory import difference_to, is_finished
 from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
+from cliptail_jax.runs.tables import shortened_list
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.borrowed import borrow_variances
 from cliptail_jax.study.configuration import ReplicateConfigs, RunConfigs, StudyConfig, queue_of
@@ -237,8 +238,7 @@ def report_study(
         tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', opened.page.address)}")
         failures |= not_drawn
     if missing:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        tqdm.write(f"{len(missing)} of {len(queue)} runs are not trained: {', '.join(missing[:NAMED])}{more}")
+        tqdm.write(f"{len(missing)} of {len(queue)} runs are not trained: {shortened_list(missing, NAMED)}")
     raise_failures(failures, queue)
     return claims
 
