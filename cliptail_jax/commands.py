@@ -1,5 +1,6 @@
 """What help says: the commands as users start them, `cliptail NAME` or `python -m cliptail_jax.NAME`, and docstrings."""
 
+import argparse
 import ast
 import contextlib
 import re
@@ -20,6 +21,16 @@ def as_started(text: str) -> str:
     if not is_installed_command():
         return text
     return MODULE.sub(lambda command: " ".join(["cliptail", *filter(None, command.groups())]), text)
+
+
+def program_parser(module: str, description: str, **options: Any) -> argparse.ArgumentParser:
+    """The parser of a program of the package, with its docstring as it stands. `options` are further ones of argparse."""
+    return argparse.ArgumentParser(
+        prog=as_started(f"python -m cliptail_jax.{module}"),
+        description=as_started(description),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **options,
+    )
 
 
 def with_underscores(flag: str) -> str:

@@ -14,7 +14,7 @@ rules, with a curve by images collected. Of several runs that differ in seed onl
 import argparse
 import sys
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
 from cliptail_jax.metrics.collecting import TARGETS
@@ -31,11 +31,7 @@ def main(arguments: list[str]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.collect"),
-        description=as_started(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = program_parser("collect", __doc__)
     made.add_argument("--workdir", type=work_path, required=True, help="directory of a run or of a study")
     made.add_argument("--runs", metavar="NAME", help="which runs of the study")
     made.add_argument(

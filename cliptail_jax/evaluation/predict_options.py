@@ -2,18 +2,14 @@
 
 import argparse
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 from cliptail_jax.files import work_path
 from cliptail_jax.outputs import add_overwrite
 
 
 def parse(arguments: list[str], description: str) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.predict"),
-        description=as_started(description),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program_parser("predict", description)
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--workdir", metavar="RUN", help="the directory of a run")
     model.add_argument("--model", metavar="NAME", help="a published model, hf-hub:OWNER/NAME, or a folder of weights")

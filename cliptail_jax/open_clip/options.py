@@ -2,20 +2,14 @@
 
 import argparse
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 
 END = "--"  # of the options, before the flags
 
 
 def read_options(arguments: list[str], description: str) -> tuple[argparse.Namespace, list[str]]:
     """The options in front of open_clip's flags, and the overrides of fields among them."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.open_clip"),
-        usage="%(prog)s [OPTIONS] -- FLAGS",
-        description=as_started(description),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = program_parser("open_clip", description, usage="%(prog)s [OPTIONS] -- FLAGS", allow_abbrev=False)
     devices = "number of devices that open_clip's batch size is multiplied by; default: the launcher's, or those of this machine"
     parser.add_argument("--gpus", type=int, default=0, help=devices)
     parser.add_argument(

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
 from cliptail_jax.outputs import add_overwrite, check_directory
@@ -40,11 +40,7 @@ NAME = re.compile(r"[\w.+-]+")
 @command_line
 def main(arguments: list[str]) -> None:
     """Measure the files that the command line names, print the tables, and write results to --output."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.predictions.measure"),
-        description=as_started(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program_parser("predictions.measure", __doc__)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or NAME=FILE,FILE for several seeds")
     parser.add_argument(
         "--frequency", metavar="FILE", help="the number of training images of each class: a name and a count"

@@ -9,7 +9,6 @@ embeddings and does not normalize the averages. Zero-shot classifiers average un
 --norm=unit).
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.errors import UserError, command_line
@@ -41,11 +40,7 @@ def is_head(path: Path) -> bool:
 @command_line
 def main(arguments: list[str]) -> None:
     """Writes the head that the command line specifies."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.pretrained.make_head"),
-        description=as_started(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program_parser("pretrained.make_head", __doc__)
     parser.add_argument(
         "--model", required=True, help="a published CLIP, BERT or RoBERTa, or a CLIP run's work directory"
     )

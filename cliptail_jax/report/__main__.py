@@ -7,12 +7,11 @@ The page is one file that a browser opens without a network. It can be written a
 study, such as mechanism, it is computed from the stored counts of its runs and written to NAME.html in this folder.
 """
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 from cliptail_jax.config.files import find_archive, known_archives
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
@@ -22,11 +21,7 @@ from cliptail_jax.outputs import add_overwrite
 @command_line
 def main(arguments: list[str]) -> None:
     """Write the page that the command line describes, and print its address."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.report"),
-        description=as_started(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program_parser("report", __doc__)
     parser.add_argument("published", nargs="?", metavar="NAME", help="a published study")
     parser.add_argument(
         "--workdir", type=work_path, help="directory of a run, a study, a transfer, or a folder of runs"
