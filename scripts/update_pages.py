@@ -6,23 +6,30 @@ archives the results of these studies from their work directories in configs/stu
 numbers in NAME.json, and writes the tables of all pages from these. With --archives, the numbers are computed again from all
 archives, as after a change of a statistic. A table is between two comments. The first one defines it:
 
-    <!-- table: runs quickstart -->                        the runs of a study
-    <!-- table: claims mechanism odds_acc slope_pred -->   its claims, on some statistics or on all
-    <!-- table: repeated robustness -->                    its claims that are tested under several recipes
+    <!-- table: groups quickstart -->                      the runs of a study: accuracy, also of head and tail, log-odds per decade
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
+    <!-- table: bias mechanism mechanism_cifar100 -->      ... log-odds per decade alone
     <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
-    <!-- table: groups remedies_glyphs remedies_icons -->  ... accuracy, also of head and tail, log-odds per decade
+    <!-- table: claims noise noise_cifar100 -->            the claims of one or several studies
+    <!-- table: claims mechanism: odds_acc head -->        ... on some statistics, or with some keys
+    <!-- table: verdicts -->                               the number of claims of each study by verdict
+    <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
     <!-- table: printed composition -->                    what a script printed to results/composition.md
     <!-- table: flags used -->                             open_clip's flags of a kind (cliptail_jax/open_clip/flags.py)
     <!-- end -->
 
-In a line, `<!-- verdicts: quickstart -->...<!-- end -->` counts the verdicts on the claims of a study. A comment after a
-number defines it; the number keeps its digits after the point, and its interval if it has one:
+Prose has no marks within its sentences. A comment after a paragraph, list item or table names the results that its numbers
+are from, in their order; the numbers keep their digits after the point:
 
-    0.90 [0.76, 1.07]<!-- mechanism batch_odds_acc -->         the difference of a claim, by its key; with -, the opposite one
-    1.05<!-- mechanism counts.odds_acc -->                     a measure of a run
-    1.8<!-- quickstart sl.odds_acc/clip.odds_acc -->           a ratio
+    SL has 2.7 log-odds per decade, 3.4 times as many as CLIP.
+    <!-- numbers: 2.7 = quickstart sl.odds_acc; 3.4 = quickstart sl.odds_acc/clip.odds_acc -->
+
+    NAME RUN.MEASURE      a measure of a run in the results NAME
+    NAME KEY              the difference of the claim with this key; with -, the opposite one
+    NAME A/B              a ratio of two of them
+
+All runs and claims of a study are in results/tables/, as tables with tabs.
 """
 
 import argparse
@@ -37,16 +44,23 @@ from typing import Any
 
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.files import read_json, write_json, write_text
-from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.open_clip import flags
 from cliptail_jax.results.archive import unpack, write_archive
-from cliptail_jax.results.claims import ClaimResult, read_claims
+from cliptail_jax.results.claims import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    NO_EFFECT,
+    NOT_TESTED,
+    SUPPORTED,
+    ClaimResult,
+    read_claims,
+)
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
-from cliptail_jax.results.layout import Cell, markdown
+from cliptail_jax.results.layout import Cell, Column, Row, Table, cell, markdown, text_rows
 from cliptail_jax.results.study import by_replicate
-from cliptail_jax.results.tables import claim_table, repeated_table, table_of_numbers, transfer_table
-from cliptail_jax.runs.tables import format_interval, markdown_table
+from cliptail_jax.results.tables import claim_table, difference_of, repeated_table, table_of_numbers, transfer_table
+from cliptail_jax.runs.tables import format_number, markdown_table
 from cliptail_jax.study.report import numbers_of_study
 
 ROOT = Path(__file__).parents[1]
@@ -54,14 +68,17 @@ RESULTS = ROOT / "configs/study/results"
 PAGES = [ROOT / "README.md", ROOT / "configs/open_clip.md", *sorted((ROOT / "configs/study").glob("*.md"))]
 # Tables of the same runs in several studies: the columns of each with their titles.
 COMPARED = {
+    "bias": {"odds_acc": "bias"},
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]", "f50": "f50"},
     "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
 }
+# The data of studies that tables compare, by the end of their names.
+DATA = {"_cifar100": "CIFAR-100-LT", "_glyphs_16": "glyphs, 16 pixels", "": "glyphs"}
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
-VERDICTS = re.compile(r"(<!-- verdicts: (\w+) -->).*?<!-- end -->")
-VALUE = re.compile(
-    r"-?[\d,]*\d(?P<decimals>\.\d+)?(?P<interval> \[[^\]\n]*\])?(?=<!-- (?P<study>\w+) (?P<reference>[\w./-]+) -->)"
-)
+NUMBERS = re.compile(
+    r"(?P<text>(?:(?!\n\n|\n *- |<!--).)*)<!-- numbers: (?P<sources>[^>]+?) -->", re.DOTALL
+)  # a paragraph, list item or table, and the comment after it
+SOURCE = re.compile(r"\s*(\S+) =\s+(\w+)\s+([\w./-]+)\s*")  # of one number in this comment
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -77,6 +94,8 @@ def main(arguments: Sequence[str]) -> None:
         write_archive(Path(workdir), archive)
     for archive in archives:
         write_json(archive.with_name(archive.name.replace(ARCHIVE, ".json")), numbers_of(archive))
+    for path in RESULTS.glob("*.json"):
+        write_tables(path)
     for page in PAGES:
         write_text(page, with_tables(page.read_text(encoding="utf-8")))
 
@@ -89,46 +108,81 @@ def numbers_of(archive: Path) -> dict[str, Any]:
         return {"title": contents.study.title, **numbers_of_study(groups, contents.claims)}
 
 
+def write_tables(path: Path) -> None:
+    """Write all runs and claims of a study as tables with tabs, which GitHub shows and searches."""
+    (folder := path.parent / "tables").mkdir(exist_ok=True)
+    tables = {"runs": table_of_numbers(read_json(path)), "claims": claim_table([*read_claims(path).values()])}
+    for kind, of_study in tables.items():
+        lines = ["\t".join(row) + "\n" for row in text_rows(of_study)]
+        write_text(folder / f"{path.stem}_{kind}.tsv", "".join(lines))
+
+
 def with_tables(text: str) -> str:
-    """A page with its tables, verdicts and numbers written anew."""
+    """A page with its tables and numbers written anew."""
     text = TABLE.sub(lambda found: "\n".join([found[1], *table(*found[2].split()), "", "<!-- end -->"]), text)
-    text = VERDICTS.sub(lambda found: f"{found[1]}{verdicts(found[2])}<!-- end -->", text)
-    return VALUE.sub(lambda found: number(**found.groupdict()), text)
+    return NUMBERS.sub(lambda found: with_numbers(**found.groupdict()), text)
 
 
-def number(decimals: str | None, interval: str | None, study: str, reference: str) -> str:
-    """The number that a comment defines, with as many decimals as the page shows, and with an interval where it has one."""
+def with_numbers(text: str, sources: str) -> str:
+    """A paragraph and its comment, with the numbers of the results that the comment names."""
+    position, written = 0, []
+    for source in sources.split(";"):
+        shown, study, reference = SOURCE.fullmatch(source).groups()
+        found = re.compile(rf"(?<![\d.,]){re.escape(shown)}(?![\d]|[.,]\d)").search(text, position)
+        if not found:
+            raise SystemExit(f"'{shown}' of the comment is not in its paragraph, or in another order: {text.strip()}")
+        value = number(shown, study, reference)
+        text = text[: found.start()] + value + text[found.end() :]
+        position = found.start() + len(value)
+        written.append(source.replace(shown, value, 1))
+    return f"{text}<!-- numbers: {';'.join(written)} -->"
+
+
+def number(shown: str, study: str, reference: str) -> str:
+    """The number of a result, with as many digits after the point as the page shows."""
     numerator, _, denominator = reference.partition("/")
-    value, bounds = estimate(study, numerator)
+    value = estimate(study, numerator)
     if denominator:
-        value /= estimate(study, denominator)[0]
-    return format_interval(value, bounds if interval else None, f",.{len(decimals or '.') - 1}f")
+        value /= estimate(study, denominator)
+    return format_number(value, f",.{len(shown.partition('.')[2])}f")
 
 
-def estimate(study: str, reference: str) -> tuple[float, tuple[float, float] | None]:
-    """The value and interval of RUN.MEASURE, of CLAIM, or of -CLAIM, the opposite difference."""
+def estimate(study: str, reference: str) -> float:
+    """The value of RUN.MEASURE, of CLAIM, or of -CLAIM, the opposite difference."""
     run, _, measure = reference.partition(".")
     if measure:
-        cell = runs_of(study)[run][measure]
-        return cell.value, cell.bounds
-    value, low, high = claims_of(study)[reference.lstrip("-")].interval
-    return (-value, (-high, -low)) if reference.startswith("-") else (value, (low, high))
+        return runs_of(study)[run][measure].value
+    value = claims_of(study)[reference.lstrip("-")].interval[0]
+    return -value if reference.startswith("-") else value
 
 
-def verdicts(name: str) -> str:
-    """The number of claims of a study by verdict, the most frequent first."""
-    counts = collections.Counter(claim.verdict for claim in claims_of(name).values())
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+def verdict_table() -> Table:
+    """The number of claims by verdict, and of those with the same verdict when corrected, of each study with results."""
+    titles = ["claims", SUPPORTED, NO_EFFECT, INCONCLUSIVE, CONTRADICTED, NOT_TESTED, "inconclusive when corrected"]
+    rows, total = [], collections.Counter()
+    for path in sorted(RESULTS.glob("*.json")):
+        claims = claims_of(path.stem).values()
+        counts = collections.Counter(claim.verdict.partition(" (")[0] for claim in claims)
+        counts.update({titles[0]: len(claims), titles[-1]: sum(claim.corrected == INCONCLUSIVE for claim in claims)})
+        total += counts
+        rows.append((path.stem, counts))
+    return Table(
+        "study",
+        [Column(title, title) for title in titles],
+        [Row(name, {title: cell(counts[title], "d") for title in titles}) for name, counts in [*rows, ("all", total)]],
+    )
 
 
-def table(kind: str, *names: str) -> list[str]:
-    """The lines of a table."""
-    if kind == "runs":
-        return markdown(table_of_numbers(stored(names[0])))
+def table(kind: str, *words: str) -> list[str]:
+    """The lines of a table of this kind on the results named before a colon, with the rows named after it, or all."""
+    of, _, chosen = " ".join(words).partition(":")
+    names, chosen = of.split(), chosen.split()
+    if kind in COMPARED:
+        return markdown_table(compared_runs(COMPARED[kind], names, chosen))
     if kind == "claims":
-        return markdown(
-            claim_table([c for c in claims_of(names[0]).values() if c.statistic in (names[1:] or MEASURES)])
-        )
+        return markdown_table(compared_claims(names, chosen))
+    if kind == "verdicts":
+        return markdown(verdict_table())
     if kind == "repeated":
         return markdown(repeated_table(claims_of(names[0]).values()))
     if kind == "transfers":
@@ -137,18 +191,44 @@ def table(kind: str, *names: str) -> list[str]:
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
         return markdown_table(flags.table(names[0]))
-    if kind not in COMPARED:
-        raise SystemExit(
-            f"there is no table '{kind}': it is runs, claims, repeated, odds, groups, transfers, printed or flags"
-        )
-    names, _, chosen = " ".join(names).partition(":")
-    names = names.split()
+    raise SystemExit(
+        f"there is no table '{kind}': it is {', '.join(COMPARED)}, claims, verdicts, repeated, transfers, printed or flags"
+    )
+
+
+def compared_runs(titles: Mapping[str, str], names: Sequence[str], chosen: Sequence[str]) -> list[list[str]]:
+    """The rows of a table of runs, with columns for each study."""
     studies = [runs_of(name) for name in names]
-    rows = [["run", *(f"{name}: {title}" for name in names for title in COMPARED[kind].values())]]
-    for run in chosen.split() or dict.fromkeys(run for cells_of in studies for run in cells_of):
+    prefixes = [f"{data_of(name)}: " * (len(names) > 1) for name in names]
+    rows = [["run", *(prefix + title for prefix in prefixes for title in titles.values())]]
+    for run in chosen or dict.fromkeys(run for cells_of in studies for run in cells_of):
         found = [cells_of.get(run) for cells_of in studies]
-        rows.append([run, *(cell_of(cells, *column) for cells in found for column in COMPARED[kind].items())])
-    return markdown_table(rows)
+        rows.append([run, *(cell_of(cells, *column) for cells in found for column in titles.items())])
+    return rows
+
+
+def compared_claims(names: Sequence[str], chosen: Sequence[str]) -> list[list[str]]:
+    """The rows of a table of claims, with a column for each study."""
+    studies = [claims_of(name) for name in names]
+    rows = [["claim", *(map(data_of, names) if len(names) > 1 else ["verdict, difference [95 %]"])]]
+    for key in dict.fromkeys(key for claims in studies for key in claims):
+        found = [claims.get(key) for claims in studies]
+        first = next(filter(None, found))
+        if not chosen or {key, first.statistic} & {*chosen}:
+            rows.append([f"{first.text} ({first.measured})", *map(verdict_cell, found)])
+    return rows
+
+
+def data_of(study: str) -> str:
+    return next(data for end, data in DATA.items() if study.endswith(end))
+
+
+def verdict_cell(claim: ClaimResult | None) -> str:
+    """The verdict and difference of a claim, with the corrected verdict where it is another."""
+    if not claim:
+        return ""
+    corrected = f" ({claim.corrected} when corrected)" * (claim.corrected != claim.verdict)
+    return f"**{claim.verdict}** {difference_of(claim).text}{corrected}"
 
 
 def cell_of(cells: Mapping[str, Cell] | None, key: str, title: str) -> str:

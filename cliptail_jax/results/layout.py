@@ -103,15 +103,22 @@ def without_empty_columns(table: Table) -> Table:
     return table._replace(columns=list(known))
 
 
-def markdown(table: Table) -> list[str]:
-    """The lines of the table in Markdown."""
+def text_rows(table: Table) -> list[list[str]]:
+    """The texts of all cells, with a header."""
     table = shown_in("text", table)
     rows = [[table.first, *(column.heading for column in table.columns)]]
     for row in table.rows:
-        texts = ((column, row.cells[column.key].text) for column in table.columns)
         name = row.name + row.mark + f" ({'; '.join(row.details)})" * bool(row.details)
-        rows.append([name, *(f"**{text}**" if column.is_strong else text for column, text in texts)])
-    return markdown_table(rows)
+        rows.append([name, *(row.cells[column.key].text for column in table.columns)])
+    return rows
+
+
+def markdown(table: Table) -> list[str]:
+    """The lines of the table in Markdown."""
+    header, *rows = text_rows(table)
+    strong = [False, *(column.is_strong for column in shown_in("text", table).columns)]
+    marked = [[f"**{text}**" * is_strong or text for text, is_strong in zip(row, strong)] for row in rows]
+    return markdown_table([header, *marked])
 
 
 def legend(table: Table) -> str:

@@ -21,43 +21,52 @@ def test_tables_of_pages_are_made_from_the_committed_results(page):
     assert update_pages.with_tables(text) == text, "run scripts/update_pages.py"
 
 
-# Intervals that come from other programs, or from runs without committed results.
-OTHER_INTERVALS = {"noise.md": 4, "paper.md": 3, "mechanism.md": 4, "dino_cifar100_lt.md": 1}
-TYPED = re.compile(r"-?[\d,.]*\d\s+\[-?[\d,.]+,\s+-?[\d,.]+\](?!<!-- )")
+PROSE = {page: update_pages.TABLE.sub("", page.read_text(encoding="utf-8")) for page in update_pages.PAGES}
+INTERVAL = re.compile(r"\d\s+\[-?[\d,.]+,\s+-?[\d,.]+\]")
+COMMENT = re.compile(
+    r"(?<=\n)<!-- numbers: [^>]+ -->(?=\n(\n|- |$))"
+)  # on lines of their own after a paragraph or list item
 
 
 @pytest.mark.parametrize("page", update_pages.PAGES, ids=lambda page: str(page.relative_to(update_pages.ROOT)))
-def test_intervals_outside_of_generated_tables_name_their_result(page):
-    text = update_pages.TABLE.sub("", page.read_text(encoding="utf-8"))
-    assert len(TYPED.findall(text)) == OTHER_INTERVALS.get(page.name, 0)
-    assert not re.search(r"^ *(- )?<!-- ", text, re.MULTILINE), (
-        "links in a line that starts with a comment are not shown"
-    )
+def test_prose_has_no_intervals_and_no_comments_within_sentences(page):
+    assert not INTERVAL.search(PROSE[page])
+    assert "<!--" not in COMMENT.sub("", PROSE[page])
 
 
-def test_a_number_on_a_page_is_that_of_the_result_its_comment_names(tmp_path, monkeypatch):
+def test_pages_are_short():
+    readme, *others = update_pages.PAGES
+    lines = readme.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 140
+    first_screen = lines[: lines.index("| to | run |")]
+    assert len(first_screen) <= 40
+    text = re.sub(r"\]\([^)]*\)|<!--.*?-->", "", "\n".join(first_screen))
+    assert len(re.findall(r"\d[\d.,]*", text)) <= 12
+    studies = {
+        page: len(page.read_text(encoding="utf-8").splitlines()) for page in others if page.parent.name == "study"
+    }
+    assert {page.name: length for page, length in studies.items() if length > 80} == {}
+    assert sum(len(page.read_text(encoding="utf-8").splitlines()) for page in all_pages()) <= 2400
+
+
+def test_a_number_in_prose_is_that_of_the_result_its_comment_names(tmp_path, monkeypatch):
     tested = ClaimResult("", "odds_acc", "a", "b", difference=Estimate(1.25, 0.5, 2.0))
     claims = [claim_numbers(tested) | {"key": "lower"}]
+    means = {name: {"top1": top1, "images": 10847, "chance_note": ""} for name, top1 in (("a", 71.26), ("b", 35.63))}
     bias = {"a": {"odds_acc": {"value": 3.0, "low": 2.0, "high": 4.0}}, "b": {}}
-    report = {
-        "means": {
-            name: {"top1": top1, "images": 10847, "chance_note": ""} for name, top1 in (("a", 71.26), ("b", 35.63))
-        },
-        "bias": bias,
-        "claims": claims,
-    }
-    write_json(tmp_path / "made.json", report)
+    write_json(tmp_path / "made.json", {"means": means, "bias": bias, "claims": claims})
     monkeypatch.setattr(update_pages, "RESULTS", tmp_path)
-    for reference, typed, written in [
-        ("lower", "9.99 [1.00, 2.00]", "1.25 [0.50, 2.00]"),
-        ("-lower", "9.9 [1.0, 2.0]", "-1.2 [-2.0, -0.5]"),
-        ("lower", "7.25", "1.25"),
-        ("a.odds_acc", "-9 [0, 0]", "3 [2, 4]"),
-        ("b.images", "1", "10,847"),
-        ("a.top1/b.top1", "2.10", "2.00"),
-    ]:
-        line = f"SL (%s<!-- made {reference} -->, 5 [4, 6]) has\n"
-        assert update_pages.with_tables(line % typed) == line % written
+    text = (
+        "- 7.25 and 9.9.\n- SL has 9.99 of 19.99 to 9.9,\nand {} of {} images, 7.\n"
+        "<!-- numbers: {} = made lower; {} = made -lower; {} = made b.images;\n{} = made a.top1/b.top1 -->\n- 9.99\n"
+    )
+    before = text.format("1", "2.0", "9.99", "9.9", "1", "2.0")
+    after = text.replace("SL has 9.99 of 19.99 to 9.9", "SL has 1.25 of 19.99 to -1.2").format(
+        "10,847", "2.0", "1.25", "-1.2", "10,847", "2.0"
+    )
+    assert update_pages.with_tables(before) == after == update_pages.with_tables(after)
+    with pytest.raises(SystemExit, match="'1' of the comment is not in its paragraph"):
+        update_pages.with_tables("12 images\n<!-- numbers: 1 = made lower -->\n")
 
 
 def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
@@ -65,14 +74,18 @@ def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
     claims = dict(one=claim("odds_acc", "a", "b", margin=0.2), other=claim("tail", "b", "a"))
     run_study(make_seeded_study(2, "a", "b", **claims), tmp_path / "study")
     (page := tmp_path / "page.md").write_text(
-        "<!-- table: runs made -->\n<!-- end -->\n<!-- table: claims made -->\n<!-- end -->\n"
+        "<!-- table: groups made -->\n<!-- end -->\n<!-- table: claims made -->\n<!-- end -->\n"
     )
     monkeypatch.setattr(update_pages, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(update_pages, "PAGES", [page])
     update_pages.main([f"made={tmp_path / 'study'}"])
-    lines, report = page.read_text().splitlines(), (tmp_path / "study/report.md").read_text().splitlines()
-    tables = [line for line in lines if line.startswith("|")]
-    assert tables == [line for line in report if line.startswith("|")] and len(tables) == 8
+    lines, report = page.read_text().splitlines(), (tmp_path / "study/report.md").read_text()
+    tables = "".join((tmp_path / f"results/tables/made_{kind}.tsv").read_text() for kind in ("runs", "claims"))
+    assert [line.split("\t") for line in tables.splitlines()] == [
+        line.strip("| ").split(" | ")
+        for line in report.replace("**", "").splitlines()
+        if line.startswith("| ") and "---" not in line
+    ]
     numbers = (tmp_path / "results/made.json").read_text()
     assert json.loads(numbers).items() <= read_report(tmp_path / "study")[1].items()
     (tmp_path / "results/made.json").unlink()
@@ -98,6 +111,21 @@ def test_the_scores_of_transfer_are_means_over_seeds():
     ]
 
 
+def all_pages():
+    folders = (
+        "",
+        "cliptail_jax/*",
+        "colab",
+        "configs",
+        "configs/study",
+        "configs/study/results",
+        "scripts",
+        "scripts/*",
+        "tests",
+    )
+    return [page for folder in folders for page in update_pages.ROOT.glob(f"{folder}/*.md".lstrip("/"))]
+
+
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -105,8 +133,7 @@ def anchors(page):
 
 
 def test_links_of_all_pages_lead_to_files_and_headings():
-    folders = ("", "cliptail_jax/*", "colab", "configs", "configs/study", "scripts", "scripts/*", "tests")
-    pages, broken = [page for folder in folders for page in update_pages.ROOT.glob(f"{folder}/*.md".lstrip("/"))], []
+    pages, broken = all_pages(), []
     assert len(pages) > 20
     for page in pages:
         for address in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
