@@ -17,7 +17,7 @@
     batch_classes=K                  batches of K classes each; a record is used at most once an epoch
     batch_composition=distinct       batches of as many different classes as possible; every record is used once
 
-Each sets fields that configs/factors.md lists.
+Each sets fields that configs/README.md lists.
 """
 
 from typing import Any
