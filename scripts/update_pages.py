@@ -57,7 +57,7 @@ from cliptail_jax.results.claims import (
 )
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
-from cliptail_jax.results.layout import Cell, Column, Row, Table, cell, markdown, text_rows
+from cliptail_jax.results.layout import LABEL, Column, Row, Table, cell, markdown, text_rows
 from cliptail_jax.results.study import by_replicate
 from cliptail_jax.results.tables import claim_table, difference_of, repeated_table, table_of_numbers, transfer_table
 from cliptail_jax.runs.tables import format_number, markdown_table
@@ -104,13 +104,14 @@ def numbers_of(archive: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         contents = read_directory(unpack(archive, Path(folder)))
         groups = groups_of(by_replicate(contents.study, contents.runs))
-        return {"title": contents.study.title, **numbers_of_study(groups, contents.claims)}
+        about = {"title": contents.study.title, "names": contents.study.names}
+        return {**about, **numbers_of_study(groups, contents.claims)}
 
 
 def write_tables(path: Path) -> None:
     """Write all runs and claims of a study as tables with tabs, which GitHub shows and searches."""
     (folder := path.parent / "tables").mkdir(exist_ok=True)
-    tables = {"runs": table_of_numbers(read_json(path)), "claims": claim_table([*read_claims(path).values()])}
+    tables = {"runs": runs_in(path.stem), "claims": claim_table([*read_claims(path).values()])}
     for kind, of_study in tables.items():
         lines = ["\t".join(row) + "\n" for row in text_rows(of_study)]
         write_text(folder / f"{path.stem}_{kind}.tsv", "".join(lines))
@@ -150,7 +151,7 @@ def estimate(study: str, reference: str) -> float:
     """The value of RUN.MEASURE, of CLAIM, or of -CLAIM, the opposite difference."""
     run, _, measure = reference.partition(".")
     if measure:
-        return runs_of(study)[run][measure].value
+        return runs_of(study)[run].cells[measure].value
     value = claims_of(study)[reference.lstrip("-")].interval[0]
     return -value if reference.startswith("-") else value
 
@@ -199,10 +200,14 @@ def compared_runs(titles: Mapping[str, str], names: Sequence[str], chosen: Seque
     """The rows of a table of runs, with columns for each study."""
     studies = [runs_of(name) for name in names]
     prefixes = [f"{data_of(name)}: " * (len(names) > 1) for name in names]
-    rows = [["run", *(prefix + title for prefix in prefixes for title in titles.values())]]
-    for run in chosen or dict.fromkeys(run for cells_of in studies for run in cells_of):
-        found = [cells_of.get(run) for cells_of in studies]
-        rows.append([run, *(cell_of(cells, *column) for cells in found for column in titles.items())])
+    runs = chosen or dict.fromkeys(run for rows_of in studies for run in rows_of)
+    labels = {run: next((rows_of[run].label for rows_of in studies if run in rows_of), "") for run in runs}
+    labelled = [LABEL] * any(labels.values())
+    rows = [["run", *labelled, *(prefix + title for prefix in prefixes for title in titles.values())]]
+    for run in runs:
+        found = [rows_of.get(run) for rows_of in studies]
+        cells = (cell_of(row, *column) for row in found for column in titles.items())
+        rows.append([run, *[labels[run]] * len(labelled), *cells])
     return rows
 
 
@@ -230,15 +235,20 @@ def verdict_cell(claim: ClaimResult | None) -> str:
     return f"**{claim.verdict}** {difference_of(claim).text}{corrected}"
 
 
-def cell_of(cells: Mapping[str, Cell] | None, key: str, title: str) -> str:
+def cell_of(row: Row | None, key: str, title: str) -> str:
     """The number of a run, with its interval if the title announces it; '' without the run."""
-    if not cells:
+    if not row:
         return ""
-    return cells[key].text if title.endswith("]") else cells[key].number
+    return row.cells[key].text if title.endswith("]") else row.cells[key].number
 
 
-def runs_of(name: str) -> Mapping[str, Mapping[str, Cell]]:
-    return {row.name: row.cells for row in table_of_numbers(stored(name)).rows}
+def runs_of(name: str) -> Mapping[str, Row]:
+    return {row.name: row for row in runs_in(name).rows}
+
+
+def runs_in(name: str) -> Table:
+    numbers = stored(name)
+    return table_of_numbers(numbers, numbers.get("names"))
 
 
 def claims_of(name: str) -> Mapping[str, ClaimResult]:

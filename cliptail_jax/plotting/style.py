@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from cliptail_jax import outputs
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_bytes
+from cliptail_jax.kinds import look_numbers
 
 # Okabe and Ito's colours without yellow, grey, and Tol's wine, indigo, sand and brown: distinct to the colour-blind, too.
 COLOURS = (
@@ -35,8 +36,8 @@ def line_style(number: int) -> dict[str, str]:
 
 
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A style for each distinct name, in order of appearance."""
-    return {name: style(number) for number, name in enumerate(dict.fromkeys(names))}
+    """A style for each distinct name: known kinds of runs have their own, and others the first that are left."""
+    return {name: style(number) for name, number in look_numbers(names).items()}
 
 
 def add_grid(axes: Axes) -> None:

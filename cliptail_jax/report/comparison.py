@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from cliptail_jax.kinds import kind_name, look_numbers
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.report.looks import KindLook, look
@@ -122,14 +123,16 @@ def compare(directories: Sequence[Contents]) -> ComparedRuns:
     known = set(shared)
     others = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in known)
     labels, kinds = [*shared, *others], []
-    for number, (name, runs) in enumerate(found.items()):
+    numbers = look_numbers(found)
+    for name, runs in found.items():
         restricted = {run.seed: restrict(run.evaluation, shared, labels) for run in runs if run.evaluation and shared}
-        kinds.append(ComparedGroup(name, runs, look(number), restricted))
+        kinds.append(ComparedGroup(name, runs, look(numbers[name]), restricted))
     for contents in directories:
         if contents.study:
             peers = [kind for kind in kinds if kind.runs[0] in contents.runs]
             for kind in peers:
                 kind.peers = peers
+                kind.label = kind_name(kind.runs[0].name, contents.study.names) or kind.label
     return ComparedRuns(kinds, distinct(labels), len(shared), notes)
 
 

@@ -20,7 +20,7 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
     corrected for the number of runs that it is chosen from.
     """
-    groups = groups_of(replicates)
+    groups = groups_of(replicates, study.names)
     if study.baseline in groups:
         return against_baseline(study.baseline, groups, replicates)
     return to_go_on(study.then, groups) if study.then else []
@@ -36,14 +36,14 @@ def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: 
     runs = f"({number_of_runs(len(result.by_seed), groups[best].size)})"
     if result.corrected != SUPPORTED:
         return [
-            f"No run is measurably better than {spaced(baseline)} in {CRITERION_NAME} {runs}.",
-            f"The largest difference{several} is that of {spaced(best)}: {by}.",
+            f"No run is measurably better than {called(groups[baseline])} in {CRITERION_NAME} {runs}.",
+            f"The largest difference{several} is that of {called(groups[best])}: {by}.",
         ]
     changes = (change(key, name, groups[baseline], groups[best]) for key, name in (("top1", "top-1"), ("tail", "tail")))
-    sentences = [f"{spaced(best)}: {', '.join(filter(None, changes))} {runs}."]
-    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {spaced(baseline)}.")
+    sentences = [f"{called(groups[best])}: {', '.join(filter(None, changes))} {runs}."]
+    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(groups[baseline])}.")
     ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, replicates)
-    if close := [spaced(name) for name, tie in ties.items() if tie.corrected != SUPPORTED]:
+    if close := [called(groups[name]) for name, tie in ties.items() if tie.corrected != SUPPORTED]:
         sentences.append(f"Not measurably worse: {', '.join(close)}.")
     if head := compared({best: (baseline, best)}, "head", replicates).get(best):
         costs = "It costs accuracy" if head.verdict == SUPPORTED else "It costs no measurable accuracy"
@@ -99,6 +99,6 @@ def number_of_runs(replicates: int, size: int) -> str:
     return f"{replicates} {what}{'' if replicates == 1 else 's'}"
 
 
-def spaced(name: str) -> str:
-    """The name of a run in a sentence: 'adjusted logits' for 'adjusted_logits'."""
-    return name.replace("_", " ")
+def called(group: RunGroup) -> str:
+    """What a sentence calls runs: 'adjusted logits' for 'adjusted_logits'."""
+    return group.label.replace("_", " ")

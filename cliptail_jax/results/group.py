@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.kinds import kind_name
 from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, Interval
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
@@ -41,6 +42,7 @@ class RunGroup:
 
     Attributes:
         name: of its runs.
+        label: what people call its runs; their name, if people call them nothing else.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
         size: the number of runs that a replicate has when it is complete.
         peers: all groups of its study, which tell how much seeds differ; those of one study have the same.
@@ -48,6 +50,7 @@ class RunGroup:
 
     def __init__(self, name: str, replicates: Sequence[Sequence[Run]], size: int = 1):
         self.name, self.replicates, self.size = name, replicates, size
+        self.label = name
         self.peers: Sequence[RunGroup] = ()
 
     @property
@@ -204,11 +207,14 @@ def _has(key: str, results: Sequence[Results]) -> bool:
     return all(MEASURES[key].is_known(of_run) for of_run in results)
 
 
-def groups_of(replicates: Sequence[Sequence[Mapping[str, Run]]]) -> dict[str, RunGroup]:
+def groups_of(
+    replicates: Sequence[Sequence[Mapping[str, Run]]], own: Mapping[str, str] | None = None
+) -> dict[str, RunGroup]:
     """The groups by name of the finished runs of a study.
 
     Args:
         replicates: for each seed or mirrored pair, its runs by name, of each of its directories.
+        own: the names that the study gives its runs, for people.
     """
     names = dict.fromkeys(name for replicate in replicates for runs in replicate for name in runs)
     size = len(replicates[0]) if replicates else 1
@@ -218,6 +224,7 @@ def groups_of(replicates: Sequence[Sequence[Mapping[str, Run]]]) -> dict[str, Ru
     }
     for group in groups.values():
         group.peers = [*groups.values()]
+        group.label = kind_name(group.name, own) or group.name
     return groups
 
 

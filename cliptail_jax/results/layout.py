@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from cliptail_jax.runs.tables import UNDEFINED, format_number, markdown_table, plain_table
 
+LABEL = "kind"  # the heading of the labels of rows
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
@@ -61,6 +63,7 @@ class Row(NamedTuple):
         mark: a text after the name, such as '†'.
         details: more about what the row is on.
         kind: the kind of runs that it is on, if its name is another.
+        label: what people call it, if they call it something else.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Row(NamedTuple):
     mark: str = ""
     details: Sequence[str] = ()
     kind: str = ""
+    label: str = ""
 
 
 class Table(NamedTuple):
@@ -104,19 +108,21 @@ def without_empty_columns(table: Table) -> Table:
 
 
 def text_rows(table: Table) -> list[list[str]]:
-    """The texts of all cells, with a header."""
+    """The texts of all cells, with a header. If rows have labels, these are in the second column."""
     table = shown_in("text", table)
-    rows = [[table.first, *(column.heading for column in table.columns)]]
+    heads = [table.first, *[LABEL] * any(row.label for row in table.rows)]
+    rows = [[*heads, *(column.heading for column in table.columns)]]
     for row in table.rows:
         name = row.name + row.mark + f" ({'; '.join(row.details)})" * bool(row.details)
-        rows.append([name, *(row.cells[column.key].text for column in table.columns)])
+        rows.append([*[name, row.label][: len(heads)], *(row.cells[column.key].text for column in table.columns)])
     return rows
 
 
 def markdown(table: Table) -> list[str]:
     """The lines of the table in Markdown."""
     header, *rows = text_rows(table)
-    strong = [False, *(column.is_strong for column in shown_in("text", table).columns)]
+    columns = shown_in("text", table).columns
+    strong = [False] * (len(header) - len(columns)) + [column.is_strong for column in columns]
     marked = [[f"**{text}**" * is_strong or text for text, is_strong in zip(row, strong)] for row in rows]
     return markdown_table([header, *marked])
 

@@ -43,6 +43,7 @@ class Study:
         then: the command that goes on with the best run, whose name takes the place of BEST, if the report begins with it.
         most: if not 0, pairs or seeds are added until claims are decided, at most so many, and claims are tested in looks.
         borrowed: the variances between seeds for claims on one seed or pair, if it is not known from other runs of the study.
+        names: what people call its runs, where `cliptail_jax.kinds` has no or another name.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Study:
     then: str = ""
     most: int = 0
     borrowed: Borrowed | None = None
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def by_replicate(study: Study, runs: Iterable[Run]) -> list[list[Runs]]:

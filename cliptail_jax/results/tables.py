@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from cliptail_jax.kinds import kind_name
 from cliptail_jax.metrics.measures import MEASURES, Measure, format_of, main_measures
 from cliptail_jax.results.claims import (
     CLAIM,
@@ -79,12 +80,13 @@ def run_cell(column: Column, means: Mapping[str, Any], bias: Mapping[str, Mappin
     return cell(found.get("beyond", found["value"]), column.format, bounds if is_finite else None)
 
 
-def table_of_numbers(numbers: RunNumbers) -> Table:
-    """The table of runs without notes, from numbers in memory or those in report.json."""
+def table_of_numbers(numbers: RunNumbers, own: Mapping[str, str] | None = None) -> Table:
+    """The table of runs without notes, from numbers in memory or those in report.json; `own` as for `kind_name`."""
     columns, rows = run_columns(), []
     for name, means in numbers["means"].items():
         cells = {column.key: run_cell(column, means, numbers["bias"][name]) for column in columns}
-        rows.append(Row(name, cells, " (at chance)" if means["chance_note"] else ""))
+        mark = " (at chance)" if means["chance_note"] else ""
+        rows.append(Row(name, cells, mark, label=kind_name(name, own)))
     return without_empty_columns(Table("run", columns, rows))
 
 
@@ -107,7 +109,8 @@ def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
             "order of class frequencies is reversed, so each class is as often rare as frequent. Slopes have fixed effects of "
             "classes."
         )
-    return table_of_numbers(numbers)._replace(notes=notes, about=about)
+    labels = {group.name: group.label if group.label != group.name else "" for group in groups}
+    return table_of_numbers(numbers, labels)._replace(notes=notes, about=about)
 
 
 def means_of(claim: ClaimResult) -> Cell:

@@ -16,7 +16,7 @@ from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set
 
 FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures",
-          "variances_from", "baseline", "then")  # fmt: skip
+          "variances_from", "baseline", "then", "names")  # fmt: skip
 NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 
 
@@ -70,17 +70,22 @@ def check_counterbalanced(runs: Mapping[str, TrainingConfig]) -> None:
 
 
 def check_runs(
-    runs: Mapping[str, TrainingConfig], transfer: TransferConfig | None, path: Sequence[str], baseline: str = ""
+    runs: Mapping[str, TrainingConfig],
+    transfer: TransferConfig | None,
+    path: Sequence[str],
+    baseline: str = "",
+    named: Mapping[str, str] | None = None,
 ) -> None:
-    """Raise UserError if a run is not measured, or the transfer, the path or the baseline is of a run that there is not."""
+    """Raise UserError if a run is not measured, or the transfer, the path, the baseline or a name is of a run that there is not."""
     if unmeasured := [name for name, config in runs.items() if not config.eval.sets and not transfer]:
         raise UserError(f"run '{unmeasured[0]}': eval.sets is empty, but a study compares evaluations")
-    named = {
+    of_runs = {
         "transfer.models": transfer.models if transfer else (),
         "path": path,
         "baseline": [baseline] * bool(baseline),
+        "names": [*(named or {})],
     }
-    for field, names in named.items():
+    for field, names in of_runs.items():
         if unknown := [name for name in names if name not in runs]:
             raise UserError(f"{field} names the run '{unknown[0]}'; the study has {', '.join(runs)}")
 

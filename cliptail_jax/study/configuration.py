@@ -51,7 +51,7 @@ class StudyConfig:
         path: names of runs that are steps of a path.
         variances_from: results of another study, as of a claim's `study`, whose variance between seeds claims on one seed or
             pair have; "" for none.
-        baseline, then: as in `cliptail_jax.results.study.Study`.
+        names, baseline, then: as in `cliptail_jax.results.study.Study`.
     """
 
     title: str
@@ -64,6 +64,7 @@ class StudyConfig:
     figures: Mapping[str, StudyFigure]
     path: Sequence[str]
     variances_from: str
+    names: Mapping[str, str]
     baseline: str
     then: str
 
@@ -105,11 +106,11 @@ def typed_study(config: ConfigDict) -> StudyConfig:
         with errors_of("transfer"):
             transfer = typed_transfer(config.transfer)
     path, baseline = config.get("path", ()), config.get("baseline", "")
-    stated = config.claims.to_dict()
+    stated, names = config.claims.to_dict(), dict(config.get("names", {}))
     figures = {name: StudyFigure(values.columns, values.rows) for name, values in config.get("figures", {}).items()}
     if counterbalanced:
         check_counterbalanced(runs)
-    check_runs(runs, transfer, path, baseline)
+    check_runs(runs, transfer, path, baseline, names)
     claims = typed_claims(stated, runs, transfer)
     check_figures(figures, tuple(runs))
 
@@ -134,6 +135,7 @@ def typed_study(config: ConfigDict) -> StudyConfig:
         figures,
         path,
         config.get("variances_from", ""),
+        names,
         baseline,
         config.get("then", ""),
     )

@@ -54,6 +54,7 @@ def write_report(
     by_seed = {seed: {name: numbers_of(run) for name, run in runs.items()} for seed, runs in seeds.items()}
     content = {
         "title": study.title,
+        "names": study.names,
         **lead._asdict(),
         "runs": by_seed.get("", by_seed),
         **numbers_of_study(groups, claims),

@@ -147,6 +147,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most
         then=config.then,
         most=most,
         borrowed=borrow_variances(config.variances_from, config.claims.values()) if config.variances_from else None,
+        names=config.names,
     )
     return OpenedStudy(config, workdir, study, StudyPage(study, workdir), started)
 
@@ -252,7 +253,7 @@ def write(
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
-    config, workdir, groups = opened.config, opened.workdir, groups_of(by_replicate)
+    config, workdir, groups = opened.config, opened.workdir, groups_of(by_replicate, opened.study.names)
     seconds = time.perf_counter() - opened.started
     claims, lead = evaluate_study(opened.study, by_replicate), lead_of_study(opened.study, by_replicate)
     drawn, not_drawn = draw_figures(config.figures, seeds, workdir)

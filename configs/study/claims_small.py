@@ -25,6 +25,7 @@ from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.profiles import exponential
 from cliptail_jax.errors import UserError
 from cliptail_jax.experiments import studies
+from cliptail_jax.kinds import kind_name
 
 # By data source: the long-tailed preset and its number of images, captions, the training of CLIP and SL, and tokens of class
 # names and of captions.
@@ -82,6 +83,27 @@ CLAIMS = [
     ("Names of the parts help CLIP's zero-shot tail", ("tail",), "clip_cut", "clip_opaque_cut"),
 ]  # fmt: skip
 
+# What people call the runs, without their data
+NAMES = {
+    "clip_quarter": "CLIP, a quarter of the images",
+    "clip_balanced": "CLIP, ratio 10",
+    "clip_alone": "CLIP, 25 classes alone",
+    "clip_among": "CLIP, 25 of 100 classes",
+    "clip_varied": "CLIP, images of any similarity",
+    "clip_alike": "CLIP, similar images",
+    "clip_opaque": "CLIP, opaque names",
+    "clip_mark": "CLIP, opaque names and the mark's",
+    "clip_parts": "CLIP, opaque names, the mark's and the base's",
+    "clip_noisy": "CLIP, 30 % wrong captions",
+    "clip_cut": "CLIP, 20 classes without images",
+    "clip_opaque_cut": "CLIP, opaque names, 20 classes without images",
+    "clip_cut_text": "CLIP, 20 classes without images, text tower frozen",
+    "sl_cut": "SL, 20 classes without images",
+    "sl_cut_head": "SL, 20 classes without images, head frozen",
+    "sl_cut_head_sampled": "SL, 20 classes without images, head frozen, vocabulary sampled",
+}
+ON = {"glyphs": "glyphs", "composed": "composed glyphs", "cifar100": "CIFAR-100"}
+
 # By the names of the figures: the columns of the sheet after `run`, and the runs with their cells; {} is the data source.
 SIMILARITY, FREQUENCIES = "similarity to the plainest", "class frequencies"
 FIGURES = {
@@ -111,19 +133,20 @@ def get_config(arg: str = ""):
         head="heads/minilm.npy",
     )
     shared = {name: FieldReference(value) for name, value in shared.items()}
-    runs, claims = {}, {}
+    runs, claims, names = {}, {}, {}
     for data in sources:
         for name, config in runs_on(data, shared).items():
             config.seed = config.data.seed = shared["seed"]
             config.data.data_dir = shared["data_dir"]
             config.eval.every_epochs = 1
             runs[f"{data}_{name}"] = config
+            names[f"{data}_{name}"] = f"{kind_name(name, NAMES)}, on {ON[data]}"
         for number, (text, statistics, higher, lower) in enumerate(CLAIMS):
             higher, lower = f"{data}_{higher}", f"{data}_{lower}"
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
                 claims[f"{data}_{number}_{statistic}"] = studies.claim(text, statistic, higher, lower)
     title = f"All claims at small scale: {', '.join(sources)}"
-    study = dict(title=title, seeds=4, counterbalanced=True, **shared)
+    study = dict(title=title, seeds=4, counterbalanced=True, names=names, **shared)
     study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims))
     study["figures"] = {
         figure: dict(columns=columns, rows=shown)

@@ -23,9 +23,17 @@ recipe. Two further claims, on the predictions, are in scripts/collect_study.py,
 """
 
 from cliptail_jax.experiments import arguments, studies
+from cliptail_jax.kinds import kind_name
 
 FIRST_SEED, BASE_SEED, SEEDS = 20, 8, 4
-RULES = ("nobody", "proportional", "equally", "rarest", "plan")
+RULES = {
+    "nobody": "no more images",
+    "proportional": "more images in proportion",
+    "equally": "more images of all classes equally",
+    "rarest": "more images of the rarest classes",
+    "plan": "more images by the plan",
+}
+MORE_RULES = {"cap": "MetaCLIP's cap", "balanced": "more images in proportion, balanced sampling"}  # with SL
 # By key: the text, the run with the higher and the run with the lower value, and the points by which they differ.
 CLAIMS = {
     "sl_proportional": ("With SL, the plan beats collection in proportion by 5 points", "sl_plan", "sl_proportional", 5.0),
@@ -53,9 +61,10 @@ def get_config(arg: str = ""):
         config.data.drop_last = True
     if arguments.choice(given, "base", ("", "1")):
         return studies.study(f"Base of collect on {source['name']}", kinds, {}, BASE_SEED)
-    runs = {}
+    runs, names = {}, {}
     for kind, config in kinds.items():
-        for rule in RULES if kind == "adjusted" else (*RULES, "cap", "balanced"):
+        for rule, called in (RULES if kind == "adjusted" else RULES | MORE_RULES).items():
+            names[f"{kind}_{rule}"] = f"{kind_name(kind)}, {called}"
             runs[f"{kind}_{rule}"] = run = config.copy_and_resolve_references()
             run.data.profile.name = ""
             run.data.match.frequency = f"collect/{data}/{table_of(kind, rule)}"
@@ -64,7 +73,9 @@ def get_config(arg: str = ""):
         key: studies.claim(text, "mean_per_class", higher, lower, by=by) | ({"margin": 0.0} if by else {})
         for key, (text, higher, lower, by) in CLAIMS.items()
     }
-    return studies.study(f"Which images to collect: {source['name']}", runs, claims, FIRST_SEED, seeds=SEEDS)
+    return studies.study(
+        f"Which images to collect: {source['name']}", runs, claims, FIRST_SEED, seeds=SEEDS, names=names
+    )
 
 
 def table_of(kind: str, rule: str) -> str:

@@ -47,8 +47,18 @@ def get_config(arg: str = ""):
     for words in (1, 2):
         runs[f"words_{words}"] = on_glyphs("captions=cname+tags")
         runs[f"words_{words}"].data.captions.max_words = words
+    names = {
+        "clip": "batches of 128, as they come",
+        **{f"images_{size}": f"batches of {size}, as many images" for size in (32, 512)},
+        **{f"steps_{size}": f"batches of {size}, as many steps" for size in (32, 512)},
+        **{f"classes_{k}": f"{k} classes in a batch" for k in (5, 20, 50)},
+        **{f"noise_{percent}": f"{percent} % wrong captions" for percent in (10, 30, 50)},
+        "words_1": "one word behind the name",
+        "words_2": "two words behind the name",
+    }
     title = "CLIP's batch and captions by dose, on long-tailed glyphs"
-    return studies.study(title, runs, studies.claims_on(studies.SLOPES, CLAIMS), seeds=2, counterbalanced=True)
+    claims = studies.claims_on(studies.SLOPES, CLAIMS)
+    return studies.study(title, runs, claims, seeds=2, counterbalanced=True, names=names)
 
 
 def on_glyphs(*more: str, steps: int = 0) -> ConfigDict:

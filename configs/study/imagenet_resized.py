@@ -27,6 +27,7 @@ from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
 IMAGES, BATCH_SIZE, EPOCHS = 100_000, 1024, 64
+NAMES = {"sl": "SL", "counts": "SL, weighted by count", "clip": "CLIP on class names"}
 ORDERS = ("natural", "random", "reversed")
 CLAIMS = {
     "clip": ("In {} order, SL is more biased than CLIP", "sl", "clip"),
@@ -38,12 +39,13 @@ def get_config(arg: str = ""):
     given = arguments.read_only(arg, "size")
     size = arguments.choice(given, "size", ("32", "64"))
     frequency = FieldReference("class_frequency_laion400m_imagenet_ori.txt")
-    runs, claims = {}, {}
+    runs, claims, names = {}, {}, {}
     for order in ORDERS:
         for kind in ("sl", "counts", "clip"):
             config = runs[f"{kind}_{order}"] = run_of(kind, f"data=imagenet{size},batch_size={BATCH_SIZE}")
             config.data.match.update(dict(n=IMAGES, assignment=order))
             config.data.match.frequency = frequency
+            names[f"{kind}_{order}"] = f"{NAMES[kind]}, {order} order"
         stated = {
             f"{key}_{order}": (text.format(order), *(f"{kind}_{order}" for kind in kinds))
             for key, (text, *kinds) in CLAIMS.items()
@@ -53,7 +55,7 @@ def get_config(arg: str = ""):
         text = "In natural order, {} is more biased than in random order, as frequent concepts are easier"
         claims[f"{kind}_easier"] = studies.claim(text.format(kind), "odds_acc", f"{kind}_natural", f"{kind}_random")
     title = f"ImageNet at {size} pixels, as frequent as on the web"
-    return studies.study(title, runs, claims, first_seed=0, seeds=2, frequency=frequency)
+    return studies.study(title, runs, claims, first_seed=0, seeds=2, frequency=frequency, names=names)
 
 
 def run_of(kind: str, chosen: str) -> ConfigDict:

@@ -32,6 +32,7 @@ DATA = {
     "glyphs_16": dict(captions="a+cname+tags", seeds=4),
     "cifar100": dict(captions="a+cname+kind_of", seeds=4),
 }
+NAMES = {"clip": "CLIP on class names"}
 SL_LEARNING_RATE = 1e-2  # of `sl_best`
 PATH = ("sl_linear", "sl", "sl_adamw", "batch", "counts", "names", "clip", "clip_captions")
 # The claim, the run with the higher and the run with the lower value of each slope.
@@ -74,7 +75,9 @@ def get_config(arg: str = ""):
         more["glyphs"] = FieldReference("mechanism")  # the results of the study on glyphs
         claims |= claims_across(more["glyphs"])
     title = f"From SL to CLIP on long-tailed {source['name']}"
-    return studies.equal_training(title, source, runs_on(source), claims, seeds=source["seeds"], path=PATH, **more)
+    return studies.equal_training(
+        title, source, runs_on(source), claims, seeds=source["seeds"], path=PATH, names=NAMES, **more
+    )
 
 
 def stated_claims() -> dict[str, studies.ClaimFields]:

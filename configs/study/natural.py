@@ -35,6 +35,22 @@ SMALLEST, RATIO = 100, 50  # of part=order: the records of the smallest class, a
 ORDERS = {"natural": ("natural", False), "random": ("random", False), "reversed": ("natural", True)}
 CAPTIONS = "icons:test@name"  # retrieval
 
+NAMES = {
+    "clip": "CLIP on captions",
+    "clip_all": "CLIP on all pairs",
+    "sigmoid_all": "CLIP on all pairs, sigmoid loss",
+    "words_all": "words as labels, all pairs",
+    "clip_style": "CLIP on names and style words",
+    "clip_set": "CLIP on names, style words and titles of sets",
+    "clip_third": "CLIP, a third of the pairs without a class",
+    "all_half": "CLIP on half of the pairs",
+    "all_eighth": "CLIP on an eighth of the pairs",
+    "unseen": "CLIP, 24 classes that no caption names",
+    "unseen_words": "CLIP, 24 classes whose words no caption has",
+}
+IN_ORDER = {"sl": "SL", "counts": "SL, weighted by count", "clip": "CLIP on captions", "clip_all": "CLIP on all pairs"}
+NAMES |= {f"{kind}_{order}": f"{name}, {order} order" for kind, name in IN_ORDER.items() for order in ORDERS}
+
 # Two words each, of which both are in other names, too.
 ZERO_SHOT = (
     "alarm clock", "bar chart", "battery empty", "battery full", "battery low", "book open", "cloud download", "cloud rain",
@@ -79,7 +95,11 @@ def get_config(arg: str = ""):
     parts = {"losses": losses, "order": order, "factors": factors}
     part = arguments.choice(given, "part", tuple(parts))
     seeds = {} if part == "factors" else {"seeds": 2}
-    return studies.study(f"A natural long tail: icons, {part}", *parts[part](), first_seed=0, **seeds)
+    runs, claims = parts[part]()
+    names = {run: NAMES[run] for run in runs if run in NAMES}
+    if part == "factors":  # whose captions have more or fewer words
+        names["clip"] = "CLIP on names"
+    return studies.study(f"A natural long tail: icons, {part}", runs, claims, first_seed=0, names=names, **seeds)
 
 
 def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:

@@ -34,6 +34,7 @@ from cliptail_jax.experiments import arguments, studies
 
 PERCENT = (10, 30)
 KINDS = {"clip": ("CLIP", "captions"), "sl": ("SL", "labels")}
+SAMPLINGS = {UNIFORM: "uniform", BY_FREQUENCY: "by class frequency"}
 # For each kind of run: the claim, and what follows the kind in the name of the run that is higher in odds_acc, and of the other.
 CLAIMS = {
     "uniform_10": ("A tenth of wrong {what}, drawn uniformly, leaves {name} more biased than none", "_uniform_10", ""),
@@ -52,18 +53,19 @@ def get_config(arg: str = ""):
     given = arguments.read_only(arg, "data")
     data = arguments.choice(given, "data", tuple(studies.LONG_TAILED))
     source = studies.LONG_TAILED[data]
-    runs, claims = {}, {}
+    runs, claims, names = {}, {}, {}
     for kind, (name, what) in KINDS.items():
         runs[kind] = run_on(source, kind)
         for sampling in (UNIFORM, BY_FREQUENCY):
             for percent in PERCENT:
-                runs[f"{kind}_{sampling}_{percent}"] = run_on(source, kind, percent / 100, sampling)
+                runs[noisy := f"{kind}_{sampling}_{percent}"] = run_on(source, kind, percent / 100, sampling)
+                names[noisy] = f"{name}, {percent} % wrong {what}, {SAMPLINGS[sampling]}"
         for key, (text, higher, lower) in (CLAIMS | EQUAL).items():
             of_runs = (text.format(name=name, what=what), "odds_acc", kind + higher, kind + lower)
             claims[f"{kind}_{key}"] = studies.claim(*of_runs, equal=key in EQUAL)
     text = "A tenth of uniform noise adds more to CLIP's bias than to SL's"
     claims["fragile"] = studies.claim(text, "odds_acc", "clip_uniform_10", "clip", minus=("sl_uniform_10", "sl"))
-    return studies.equal_training(f"Noise on long-tailed {source['name']}", source, runs, claims, seeds=4)
+    return studies.equal_training(f"Noise on long-tailed {source['name']}", source, runs, claims, seeds=4, names=names)
 
 
 def run_on(source: Mapping[str, Any], kind: str, share: float = 0.0, sampling: str = UNIFORM) -> ConfigDict:

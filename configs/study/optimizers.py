@@ -31,6 +31,7 @@ from cliptail_jax.experiments import arguments, studies
 # The learning rate times the weight decay: as AdamW has it with a rate of 1e-2 and CLIP's weight decay of 0.2.
 DECAY = 2e-3
 RATES = {"sgd": 0.1, "adamw": 1e-2, "lion": 3e-3, "muon": 1e-2}
+NAMES = {"sgd": "SGD", "adamw": "AdamW", "lion": "Lion", "muon": "Muon"}
 # The claim, the run with the higher and the run with the lower value.
 CLAIMS = {
     "adamw": ("SGD leaves SL more biased than AdamW", "sgd", "adamw"),
@@ -45,7 +46,7 @@ def get_config(arg: str = ""):
     claims = studies.claims_on(("odds_acc", "slope_pred"), CLAIMS)
     claims |= studies.claims_on(("odds_acc", "slope_pred"), CLAIMS, "_equal_accuracy", at="equal accuracy")
     title = "Optimizers of SL on long-tailed glyphs"
-    return studies.equal_training(title, studies.LONG_TAILED["glyphs"], runs, claims, seeds=4)
+    return studies.equal_training(title, studies.LONG_TAILED["glyphs"], runs, claims, seeds=4, names=NAMES)
 
 
 def trained_by(name: str, learning_rate: float) -> ConfigDict:

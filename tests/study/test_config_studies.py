@@ -22,6 +22,7 @@ from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.experiments import catalogue, studies
+from cliptail_jax.kinds import kind_name
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.study.__main__ import list_runs
 from cliptail_jax.study.configuration import typed_study
@@ -34,7 +35,7 @@ from tests.tfds_sets import prepare
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_the_studies_are_valid_and_no_claim_takes_the_key_of_another(name, monkeypatch):
+def test_the_studies_are_valid_with_names_for_people_and_no_claim_takes_the_key_of_another(name, monkeypatch):
     """Fields of a study are those of all its runs."""
     keys, claims_on = collections.Counter(), studies.claims_on
 
@@ -46,7 +47,12 @@ def test_the_studies_are_valid_and_no_claim_takes_the_key_of_another(name, monke
     monkeypatch.setattr(studies, "claims_on", noting_keys)
     config = load_config(name)
     assert max(keys.values(), default=1) == 1
-    typed_study(config)
+    own = typed_study(config).names
+    names = [kind_name(run, own) for run in config.runs]
+    assert all(names) and len(set(names)) == len(names)
+    results = ROOT / "configs/study/results" / f"{re.sub(r':[a-z]+=', '_', name)}.json"
+    if results.exists() and not results.with_suffix(".tar.xz").exists():  # else they have the names of their archive
+        assert json.loads(results.read_text()).get("names", {}) == own
     config.data_dir, config.seed = "/data", 3
     assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
     assert {run.seed for run in config.runs.values()} == {3}

@@ -79,7 +79,7 @@ def answered(slopes, baseline="sl", then=""):
 
 def test_a_difference_that_is_not_decided_is_stated_as_such():
     (undecided, largest), runs = answered({"sl": 0.8, "same_too": 0.8})
-    assert undecided == "No run is measurably better than sl in mean accuracy over classes (1 seed)."
+    assert undecided == "No run is measurably better than SL in mean accuracy over classes (1 seed)."
     means = [MEASURES["mean_per_class"].point([run.evaluation.results]) for run in runs.values()]
     assert largest.startswith(f"The largest difference is that of same too: {means[1] - means[0]:+.1f} [")
 

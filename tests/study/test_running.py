@@ -172,6 +172,7 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"counterbalanced": True, "runs.b.data.profile.name": ""}, "run 'b': a counterbalanced study reverses the"),
         ({"counterbalanced": True, "runs.b.data.profile.mirrored": True}, "run 'b': .* set by the study, .* leave it"),
         ({"path": ("a", "c")}, "path names the run 'c'; the study has a, b"),
+        ({"names": {"c": "C"}}, "names names the run 'c'; the study has a, b"),
         ({"baseline": "c"}, "baseline names the run 'c'; the study has a, b"),
         ({"runs.b.batch_size": -1}, "run 'b': config key 'batch_size' is -1"),
         ({"runs.b.eval.sets": ()}, "run 'b': eval.sets is empty"),

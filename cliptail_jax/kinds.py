@@ -1,0 +1,78 @@
+"""The kinds of runs that studies compare: what people call them, and their looks in figures.
+
+The name of a run, such as `counts`, is what one types. Tables have the name of its kind beside it, and figures have that
+alone. A study whose runs are of other kinds names them in its config's field `names`.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of runs.
+
+    Attributes:
+        name: what people call it.
+        look: the number of its colour, line and marker (`plotting.style`), the same in all figures; None if any will do.
+    """
+
+    name: str
+    look: int | None = None
+
+
+BATCH = Kind("softmax over the batch's classes", 2)
+COUNTS = Kind("classes weighted by their count in the batch", 3)
+ADJUSTED = Kind("adjusted logits", 4)
+BALANCED = Kind("balanced sampling", 8)
+# By the names of runs. A name must be right in all studies with such runs, and in those of users.
+KINDS = {
+    "sl": Kind("SL", 0),
+    "sl_linear": Kind("SL, linear head", 12),
+    "sl_adamw": Kind("SL, CLIP's optimizer", 9),
+    "sl_best": Kind("SL, its best learning rate", 24),
+    "sl_sampled": Kind("SL, sampled vocabulary", 5),
+    "batch": BATCH,
+    "batch_softmax": BATCH,
+    "counts": COUNTS,
+    "counted_classes": COUNTS,
+    "adjusted": ADJUSTED,
+    "adjusted_logits": ADJUSTED,
+    "ldam": Kind("LDAM, deferred weights", 11),
+    "balanced": BALANCED,
+    "balanced_sampling": BALANCED,
+    "bag_of_words": Kind("words as labels", 6),
+    "clip": Kind("CLIP", 1),
+    "clip_names": Kind("CLIP on class names", 13),
+    "clip_captions": Kind("CLIP on captions", 7),
+    "clip_distinct": Kind("CLIP, batches of distinct classes", 10),
+    "sigmoid": Kind("CLIP, sigmoid loss", 16),
+    "names": Kind("CLIP, image to text only", 17),
+    "dino": Kind("DINO"),
+    "dino_sampled": Kind("DINO, sampled prototypes"),
+}
+LOOKS = {
+    key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)
+}  # of runs and of names
+
+
+def kind_name(run: str, own: Mapping[str, str] | None = None) -> str:
+    """What people call the kind of a run: as its study does (`own`), or else by `KINDS`; '' if neither has a name."""
+    known = KINDS[run].name if run in KINDS else ""
+    return (own or {}).get(run, known)
+
+
+def look_numbers(names: Iterable[str]) -> dict[str, int]:
+    """The numbers of looks, all different: known kinds of these names have their own, others the smallest that are left.
+
+    A name may begin with a directory, as in 'noise/clip'.
+    """
+    numbers: dict[str, int] = {}
+    names = list(dict.fromkeys(names))
+    for name in names:
+        number = LOOKS.get(name.rpartition("/")[2])
+        if number is not None and number not in numbers.values():
+            numbers[name] = number
+    taken = set(numbers.values())
+    left = (number for number in itertools.count() if number not in taken)
+    return {name: numbers[name] if name in numbers else next(left) for name in names}
