@@ -77,7 +77,7 @@ def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translatio
     fields |= evaluation_fields(values, sets)
     fields |= tower_fields(values, notes)
     fields |= step_fields(line, devices, bool(known), notes)
-    fields |= optimizer_fields(values, notes)
+    fields |= optimizer_fields(values, bool(known), notes)
     config.update_from_flattened_dict(fields)
     typed = typed_config(config)
     check_image_tower(typed)
@@ -226,8 +226,8 @@ def steps_per_epoch(values: Mapping[str, Any], devices: int, from_study: bool) -
     return math.ceil(batches / workers) * workers // values["accum_freq"]
 
 
-def optimizer_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
-    """AdamW with open_clip's defaults, and its schedule."""
+def optimizer_fields(values: Mapping[str, Any], from_study: bool, notes: list[str]) -> Fields:
+    """AdamW with open_clip's defaults, and its schedule. The study's fork is of a version that decays positions."""
     is_vit = "vit" in values["model"].lower()
     given = {key: values[key] for key in ("lr", "beta1", "beta2", "eps") if values[key] is not None}
     defaults = {"lr": 5e-4, "beta1": 0.9, "beta2": 0.98 if is_vit else 0.999, "eps": 1e-6 if is_vit else 1e-8}
@@ -239,6 +239,7 @@ def optimizer_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
         "adamw.b2": rule["beta2"],
         "adamw.eps": rule["eps"],
         "weight_decay": values["wd"],
+        "decay_positions": from_study,
         "schedule": SCHEDULES[values["lr_scheduler"]],
         "warmup_steps": values["warmup"],
         "clip_norm": values["grad_clip_norm"] or 0.0,
@@ -253,8 +254,11 @@ def optimizer_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
         fields["final_learning_rate"] = values["lr_cooldown_end"]
     if values["skip_scheduler"]:
         fields |= {"schedule": "constant", "warmup_steps": 0, "cooldown": 0.0}
-    if values["wd"]:
-        notes.append("--wd: positional embeddings decay, as in open_clip before 4.0")
+    if values["wd"] and not from_study:
+        notes.append(
+            "--wd: positions do not decay, as in open_clip since June 2026; --config.optimizer.decay_positions=True before -- "
+            "is as in 3.3 and before"
+        )
     return {f"optimizer.{key}": value for key, value in fields.items()}
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Section, Share
-from cliptail_jax.training.update_rules import AdamW, Lars, Lion, Muon, Schedule, Sgd, path_names
+from cliptail_jax.training.update_rules import AdamW, Decay, Lars, Lion, Muon, Schedule, Sgd, path_names
 
 
 class FrozenUntil(NamedTuple):
@@ -37,6 +37,11 @@ class Optimizer(Section):
     final_weight_decay: Annotated[
         float, "Weight decay at the end, reached along a cosine; 0: it is constant.", NonNegative
     ] = 0.0
+    decay_positions: Annotated[
+        bool,
+        "Whether tables of positions and token types, and class tokens, decay as other matrices do; before June 2026, they "
+        "did in open_clip.",
+    ] = True
     sgd: Sgd = Sgd()
     adamw: AdamW = AdamW()
     lars: Lars = Lars()
@@ -119,7 +124,10 @@ def make_optimizer(
         if section.final_weight_decay:
             decay = _later(cosine(decay, section.final_weight_decay, total_steps), first_step)
         own = getattr(section, section.name)
-        return [*own.update_rule(decay, section.adamw), optax.scale_by_learning_rate(_later(schedule, first_step))]
+        return [
+            *own.update_rule(Decay(decay, section.decay_positions), section.adamw),
+            optax.scale_by_learning_rate(_later(schedule, first_step)),
+        ]
 
     if frozen is None:
         return optax.chain(*clip, *rule())

@@ -1,14 +1,14 @@
 """The update rules of optimizers: each is a section of the config that builds its transformations of optax.
 
-`update_rule(decay, adamw)` goes from clipped gradients to updates, before they are multiplied by the learning rate. `decay`
-is the weight decay, or its schedule, and `adamw` the rule of the parameters that a rule for matrices leaves out. Weight decay
-is on matrices only (not on gains, biases and logit scale), except with SGD.
+`update_rule(decay, adamw)` goes from clipped gradients to updates, before they are multiplied by the learning rate. `adamw`
+is the rule of the parameters that a rule for matrices leaves out. Weight decay is on matrices only (not on gains, biases and
+logit scale), except with SGD.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import jax
 import optax
@@ -20,8 +20,26 @@ LARS_TRUST = 1e-3
 MUON_RMS = 0.2  # about that of AdamW's updates before the learning rate
 PIXEL_CHANNELS = 3
 
+# Tables of positions and of token types, and class tokens, in the input of a transformer.
+POSITIONS = {"positional_embedding", "pos_embed", "cls_token", "position_embeddings", "token_type_embeddings"}
+POOLING = "attnpool"  # of a modified ResNet, whose table of positions is not in the input
+
 Schedule = Callable[[jax.Array], jax.Array]  # of the number of steps done
-Decay = float | Schedule
+
+
+class Decay(NamedTuple):
+    """Weight decay.
+
+    Attributes:
+        rate: the weight decay, or its schedule.
+        positions: whether tables of positions count as matrices.
+    """
+
+    rate: float | Schedule
+    positions: bool = True
+
+    def of_matrices(self) -> optax.GradientTransformation:
+        return optax.add_decayed_weights(self.rate, are_matrices if self.positions else are_no_positions)
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ class Sgd(Section):
     decay_vectors: Annotated[bool, "Whether biases and gains decay, too; with other optimizers they never do."] = True
 
     def update_rule(self, decay: Decay, adamw: "AdamW") -> list[optax.GradientTransformation]:
-        decayed = optax.add_decayed_weights(decay) if self.decay_vectors else decay_matrices(decay)
+        decayed = optax.add_decayed_weights(decay.rate) if self.decay_vectors else decay.of_matrices()
         return [decayed, optax.trace(self.momentum, nesterov=self.nesterov)]
 
 
@@ -46,7 +64,7 @@ class AdamW(Section):
     eps: Annotated[float, "Epsilon.", Positive] = 1e-8
 
     def update_rule(self, decay: Decay, adamw: "AdamW") -> list[optax.GradientTransformation]:
-        return [optax.scale_by_adam(**asdict(self)), decay_matrices(decay)]
+        return [optax.scale_by_adam(**asdict(self)), decay.of_matrices()]
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,7 @@ class Lars(Section):
 
     def update_rule(self, decay: Decay, adamw: "AdamW") -> list[optax.GradientTransformation]:
         trust = optax.masked(optax.scale_by_trust_ratio(trust_coefficient=LARS_TRUST), are_matrices)
-        return [decay_matrices(decay), trust, optax.trace(self.momentum)]
+        return [decay.of_matrices(), trust, optax.trace(self.momentum)]
 
 
 @dataclass(frozen=True)
@@ -68,7 +86,7 @@ class Lion(Section):
     b2: Annotated[float, "Decay rate of the momentum.", Share] = 0.99
 
     def update_rule(self, decay: Decay, adamw: "AdamW") -> list[optax.GradientTransformation]:
-        return [optax.scale_by_lion(**asdict(self)), decay_matrices(decay)]
+        return [optax.scale_by_lion(**asdict(self)), decay.of_matrices()]
 
 
 @dataclass(frozen=True)
@@ -94,15 +112,21 @@ class Muon(Section):
             "adam": optax.scale_by_adam(**asdict(adamw)),
         }
         partition = optax.partition(rules, lambda params: jax.tree_util.tree_map_with_path(_rule_of, params))
-        return [partition, decay_matrices(decay)]
-
-
-def decay_matrices(decay: Decay) -> optax.GradientTransformation:
-    return optax.add_decayed_weights(decay, are_matrices)
+        return [partition, decay.of_matrices()]
 
 
 def are_matrices(params):
     return jax.tree.map(lambda p: p.ndim >= 2, params)
+
+
+def are_no_positions(params):
+    """The matrices that are no tables of positions."""
+
+    def is_one(path: tuple, x: jax.Array) -> bool:
+        names = path_names(path)
+        return x.ndim >= 2 and (POOLING in names or not POSITIONS.intersection(names))
+
+    return jax.tree_util.tree_map_with_path(is_one, params)
 
 
 def path_names(path: tuple) -> list[str]:

@@ -86,6 +86,19 @@ def test_decoupled_decay_is_of_matrices_alone(name, config):
     assert not updates["scale"].any() and not updates["logit_scale"].any()
 
 
+def test_tables_of_positions_may_be_spared_except_in_the_pooling_of_a_resnet(config):
+    """The parameters that open_clip's modules name in `no_weight_decay`, and BERT's tables in `no_weight_decay_patterns`."""
+    config.optimizer.update({"name": "adamw", "weight_decay": 0.2, "decay_positions": False})
+    one = jnp.ones((2, 2))
+    spared = {"text": {"positional_embedding": one}, "bert": {"position_embeddings": {"embedding": one}}}
+    decayed = {"attnpool": {"positional_embedding": one}, "token_embedding": {"embedding": one}}
+    params = {"spared": spared, "decayed": decayed}
+    updates = updates_of(config, params, [jax.tree.map(jnp.zeros_like, params)])
+    assert not any(leaf.any() for leaf in jax.tree.leaves(updates["spared"]))
+    for leaf in jax.tree.leaves(updates["decayed"]):
+        np.testing.assert_allclose(leaf, -0.1 * 0.2, rtol=1e-6)
+
+
 def test_held_parameters_start_from_their_own_count_at_the_schedules_current_values(config):
     """As in PyTorch, where a parameter without a gradient is skipped: m = v = 0 and t = 1 at its first update."""
     steps = 84
