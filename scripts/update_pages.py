@@ -16,7 +16,7 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
     <!-- table: printed composition -->                    what a script printed to results/composition.md
-    <!-- table: flags used -->                             open_clip's flags of a kind (cliptail_jax/open_clip/flags.py)
+    <!-- table: flags used fork -->                        open_clip's flags of some kinds (cliptail_jax/open_clip/flags.py)
     <!-- end -->
 
 Prose has no marks within its sentences. A comment after a paragraph, list item or table names the results that its numbers
@@ -190,7 +190,7 @@ def table(kind: str, *words: str) -> list[str]:
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
-        return markdown_table(flags.table(names[0]))
+        return markdown_table(flags.table(*names))
     raise SystemExit(
         f"there is no table '{kind}': it is {', '.join(COMPARED)}, claims, verdicts, repeated, transfers, printed or flags"
     )

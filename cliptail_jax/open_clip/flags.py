@@ -24,6 +24,7 @@ from cliptail_jax.errors import UserError, did_you_mean
 TABLE = Path(__file__).with_name("flags.tsv")
 TYPES = {"str": str, "int": int, "float": float}
 MAIN = re.compile(r"(?:open_clip_train\.|training\.)main|(?:.*/)?main\.py")
+EFFECTS = {"noted": "no effect: ", "refused": "refused: ", "older": "refused: "}  # on the page
 SHELL = ("\n", "\\")  # what a command that is pasted with its line breaks leaves
 
 
@@ -143,18 +144,10 @@ def split_launcher(arguments: Sequence[str]) -> tuple[int, list[str]]:
     return each * max(nodes, 1), list(arguments[place + 1 :])
 
 
-def table(kind: str) -> list[list[str]]:
-    """The rows of the page: the flags of a kind, those with the same text together, with their defaults if they are used."""
-    names: dict[str, list[Flag]] = {}
-    for flag in flags().values():
-        if flag.kind == kind:
-            names.setdefault(flag.text, []).append(flag)
-    if kind == "used":
-        header = ["flag", "default", "here"]
-    else:
-        header = ["flags", {"fork": "here", "older": "instead"}.get(kind, "why")]
-    rows = [header]
-    for text, of in names.items():
-        written = ", ".join(f"`{flag.name}`" for flag in of)
-        rows.append([written, of[0].default and f"`{of[0].default}`", text] if kind == "used" else [written, text])
-    return rows
+def table(*kinds: str) -> list[list[str]]:
+    """The rows of the page: the flags of these kinds, those with the same text together, used ones with their defaults."""
+    names: dict[str, list[str]] = {}
+    for flag in (flag for kind in kinds for flag in flags().values() if flag.kind == kind):
+        default = f" (`{flag.default}`)" if flag.kind == "used" and flag.default else ""
+        names.setdefault(f"{EFFECTS.get(flag.kind, '')}{flag.text}", []).append(f"`{flag.name}`{default}")
+    return [["flags", "here"], *([", ".join(of), text] for text, of in names.items())]

@@ -120,6 +120,11 @@ def test_flags_without_effect_are_noted_together():
     assert {flag.kind for flag in flags().values()} == {"used", "noted", "refused", "fork", "older"}
 
 
+def test_the_page_has_every_flag():
+    page = (Path(__file__).parents[2] / "configs/open_clip.md").read_text(encoding="utf-8")
+    assert not [name for name in flags() if f"`{name}`" not in page]
+
+
 def test_the_config_file_has_the_config_and_its_command(tmp_path):
     command = f"{TRAIN} --csv-separator '\\t' --aug-cfg scale='(0.4, 1.0)' --siglip"
     translation = translated(command)
