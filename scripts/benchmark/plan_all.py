@@ -1,33 +1,33 @@
-"""Plans of the study's training steps on slices and hosts of the usual sizes: the table in scripts/README.md.
+"""Plans of the study's training steps on slices and hosts of the usual sizes: plans.tsv, and some rows in scripts/README.md.
 
     python scripts/benchmark/plan_all.py [--on=v5e-16,h100x8] [--again]
 
-Compiles the plans that `scripts/plans.json` lacks, in minutes each, and rewrites that file and the table in
-`scripts/README.md`. Each plan is saved at once. Without `--on`, it plans for all topologies whose compiler is
-installed.
+Compiles the plans that `plans.tsv` lacks, in minutes each, and rewrites that file and the table in `scripts/README.md`. Each
+plan is saved at once. Without `--on`, it plans for all topologies whose compiler is installed. To add a step, give it a name
+and the arguments of `cliptail plan` in PROGRAMS.
 """
 
 import argparse
+import csv
+import io
 import json
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from cliptail_jax.files import write_json, write_text
+from cliptail_jax.files import write_text
 from cliptail_jax.planning.bounds import binding
-from cliptail_jax.planning.gpus import GPUS
-from cliptail_jax.planning.report import size
 from cliptail_jax.planning.topologies import find_topology
 from cliptail_jax.runs.tables import markdown_table
 
-SCRIPTS = Path(__file__).parents[1]
-PLANS, PAGE = SCRIPTS / "plans.json", SCRIPTS / "README.md"
+PLANS, PAGE = Path(__file__).with_name("plans.tsv"), Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
-MAIN = ("SL on v5e-16", "CLIP on v5e-16", "DINO on v5e-16")  # shown; all rows are folded below
-COMPILERS = ("libtpu", "jax-cuda12-pjrt")  # of TPUs and of GPUs
+# The rows that the page shows.
+TYPICAL = ("SL, v5e-16", "CLIP, v5e-16", "CLIP, h100x8", "CLIP ViT-B-16, h100x8", "DINO, v5e-16")
 ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
 # The catalogue's steps that differ by more than 4 %. Of LAIONet, as many pairs as ImageNet-Captions has.
 LAIONET = "data=laionet,n=448896"
@@ -53,9 +53,12 @@ PROGRAMS = {
 
 def plan(program: str, topology: str) -> dict | None:
     """The line of `plan --json`; None if the compiler is not installed, or crashes."""
-    flags = (*f"--config={PROGRAMS[program]}".split(), f"--on={topology}", "--config.model.dtype=bfloat16", "--json")
-    flags += ("--evaluation",) if program == "evaluation" else ()
-    done = subprocess.run([sys.executable, "-m", "cliptail_jax.plan", *flags], capture_output=True, text=True)
+    config, *flags = PROGRAMS[program].split(" -- ")  # those of open_clip
+    options = [f"--on={topology}", "--config.model.dtype=bfloat16", "--json"]
+    options += ["--evaluation"] if program == "evaluation" else []
+    command = [Path(sys.executable).with_name("cliptail"), "plan", *config.split(), *options]
+    command += ["--", *shlex.split(flags[0])] if flags else []
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
     if "crashes on this program" in done.stderr or "compiler cannot be loaded" in done.stderr:
@@ -64,69 +67,81 @@ def plan(program: str, topology: str) -> dict | None:
     sys.exit(done.stderr)
 
 
-def row(program: str, found: dict) -> list[str]:
-    """A plan as a row of the table."""
-    memory = f"{found['peak_bytes'] / 1e9:.3g} of {found['chip_memory_bytes'] / 1e9:.3g}"
-    cells = [program, found["topology"], str(found["chips"]), memory + ("" if found["fits"] else ", **does not fit**")]
-    compiler = f"{(name := compiler_of(found))} {found['versions'][name]}"
-    if not found["fits"]:
-        return cells + [""] * 6 + [compiler]
-    shared = found["collectives"].values()
-    kind, seconds = binding(found["step_seconds"])
-    times = (1000 * found["step_seconds"][of] for of in ("compute", "memory", "interconnect"))
-    hours = seconds * found["total_steps"] / 3600
-    return cells + [
-        f"{found['flops'] / 1e12:.3g}",
-        " / ".join(f"{found[key] / 1e9:.3g}" for key in ("hbm_bytes", "hbm_bytes_uncached") if key in found),
-        f"{sum(x['count'] for x in shared)}, {size(sum(x['bytes'] for x in shared))}",
-        " / ".join(f"{time:.3g}" for time in times),
-        f"{found['batch_size'] / seconds:,.0f}, {found['step_seconds']['compute'] / seconds:.0%}",
-        f"{hours:.2g}, {hours * found['chips']:.2g}" if hours else "",
-        compiler,
-    ]
+COLUMNS = (
+    "step", "on", "chips", "peak_gb", "chip_gb", "tflop", "hbm_gb", "hbm_gb_without_cache", "collectives", "collectives_mb",
+    "ms_arithmetic", "ms_hbm", "ms_links", "images_per_second", "mfu_percent", "hours", "chip_hours", "versions",
+)  # fmt: skip
 
 
-def compiler_of(found: dict) -> str:
-    """The package of the compiler, which need not be the same version for all rows."""
-    return COMPILERS[found["topology"].startswith(tuple(GPUS))]
-
-
-HEADER = [
-    "step", "on", "chips", "peak memory, GB", "TFLOP", "HBM traffic, GB (GPUs: with / without cache)", "collectives",
-    "ms by arithmetic / HBM / links", "images/s, MFU at the bound", "hours, chip-hours of the run", "compiler",
-]  # fmt: skip
-
-
-def table(plans: dict[str, dict]) -> str:
-    """The main plans, and all plans folded, in Markdown, with versions and missing plans."""
-    keys = {f"{program} on {on}": program for program in PROGRAMS for on in ON}
-    rows = {key: row(program, plans[key]) for key, program in keys.items() if key in plans}
-    versions = {
-        f"{name} {version}"
-        for found in plans.values()
-        for name, version in found["versions"].items()
-        if name not in COMPILERS
+def row(program: str, found: Mapping) -> dict[str, str]:
+    """A plan as a row of the table: numbers of a chip and step. A step that does not fit has its memory alone."""
+    cells = {
+        "step": program,
+        "on": found["topology"],
+        "chips": f"{found['chips']}",
+        "peak_gb": f"{found['peak_bytes'] / 1e9:.3g}",
+        "chip_gb": f"{found['chip_memory_bytes'] / 1e9:.3g}",
+        "versions": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
     }
-    lines = [*markdown_table([HEADER, *(rows[key] for key in MAIN if key in rows)]), ""]
-    lines += [f"<details><summary>All {len(rows)} plans</summary>", "", *markdown_table([HEADER, *rows.values()]), ""]
-    lines += ["</details>", "", f"Compiled with {', '.join(sorted(versions))}."]
-    missing = [key for key in keys if key not in plans]
-    return "\n".join(lines + ([f"Still to be compiled: {'; '.join(missing)}."] if missing else []))
+    if not found["fits"]:
+        return cells
+    shared, times = found["collectives"].values(), found["step_seconds"]
+    seconds = binding(times)[1]
+    hours = seconds * found["total_steps"] / 3600
+    cells |= {
+        "tflop": f"{found['flops'] / 1e12:.3g}",
+        "hbm_gb": f"{found['hbm_bytes'] / 1e9:.3g}",
+        "collectives": f"{sum(x['count'] for x in shared)}",
+        "collectives_mb": f"{sum(x['bytes'] for x in shared) / 1e6:.3g}",
+        "ms_arithmetic": f"{1000 * times['compute']:.3g}",
+        "ms_hbm": f"{1000 * times['memory']:.3g}",
+        "ms_links": f"{1000 * times['interconnect']:.3g}",
+        "images_per_second": f"{found['batch_size'] / seconds:.0f}",
+        "mfu_percent": f"{100 * times['compute'] / seconds:.0f}",
+    }
+    if "hbm_bytes_uncached" in found:  # of GPUs
+        cells["hbm_gb_without_cache"] = f"{found['hbm_bytes_uncached'] / 1e9:.3g}"
+    return cells | ({"hours": f"{hours:.2g}", "chip_hours": f"{hours * found['chips']:.2g}"} if hours else {})
+
+
+def read_plans() -> dict[str, dict[str, str]]:
+    """The rows of plans.tsv by step and topology."""
+    text = PLANS.read_text(encoding="utf-8") if PLANS.exists() else ""
+    return {f"{found['step']}, {found['on']}": found for found in csv.DictReader(io.StringIO(text), delimiter="\t")}
+
+
+def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
+    rows = [plans[key] for program in PROGRAMS for on in ON if (key := f"{program}, {on}") in plans]
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, restval="", delimiter="\t", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(PLANS, text.getvalue())
+
+
+def table(plans: Mapping[str, dict[str, str]]) -> str:
+    """The typical plans in Markdown."""
+    rows = [["step", "on", "peak memory, GB", "ms by arithmetic / HBM / links", "images/s", "hours, chip-hours"]]
+    for found in (plans[key] for key in TYPICAL if key in plans):
+        cells = [found["step"], found["on"], f"{found['peak_gb']} of {found['chip_gb']}"]
+        cells += [" / ".join(found[f"ms_{kind}"] for kind in ("arithmetic", "hbm", "links"))]
+        rows.append([*cells, f"{int(found['images_per_second']):,}", f"{found['hours']}, {found['chip_hours']}"])
+    return "\n".join(markdown_table(rows))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--on", default=",".join(ON), help="slices and hosts, separated by commas")
-    parser.add_argument("--again", action="store_true", help="plan again what is in scripts/plans.json")
+    parser.add_argument("--again", action="store_true", help="plan again what is in plans.tsv")
     options = parser.parse_args(arguments)
-    plans = json.loads(PLANS.read_text(encoding="utf-8")) if PLANS.exists() else {}
+    plans = read_plans()
     wanted = [(program, find_topology(on).name) for on in options.on.split(",") for program in PROGRAMS]
     for program, on in (progress := tqdm(wanted, disable=None)):
         progress.set_postfix_str(f"{program} on {on}")
-        key = f"{program} on {on}"
+        key = f"{program}, {on}"
         if (options.again or key not in plans) and (found := plan(program, on)):
-            plans[key] = found
-            write_json(PLANS, plans)
+            plans[key] = row(program, found)
+            write_plans(plans)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     write_text(PAGE, f"{before}{BEGIN}\n\n{table(plans)}\n\n{END}{rest.partition(END)[2]}")
 
