@@ -51,9 +51,8 @@ KINDS = {
     "dino": Kind("DINO"),
     "dino_sampled": Kind("DINO, sampled prototypes"),
 }
-LOOKS = {
-    key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)
-}  # of runs and of names
+# The numbers of looks, by the names of runs and by those of kinds
+LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}
 
 
 def kind_name(run: str, own: Mapping[str, str] | None = None) -> str:

@@ -103,6 +103,6 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 def add_picture(parser: argparse.ArgumentParser) -> None:
     """Adds --output for a picture, and --overwrite, to a command line."""
-    description = "the picture, as .png, .pdf or .svg; without a suffix, both .png and .pdf"
+    description = "the picture, as .png, .pdf or .svg; without a suffix, all three"
     parser.add_argument("--output", type=work_path, required=True, help=description)
     add_overwrite(parser)

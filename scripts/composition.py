@@ -24,6 +24,7 @@ words with all their captions and runs. Folds are also of pairs.
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -176,12 +177,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("no finished run is evaluated by retrieval: evaluate one on eval.sets NAME:SPLIT@FIELD")
     figure = Figure(figsize=(8.4, 4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
+    several = len({study for study, _ in groups}) > 1
     for number, ((study, name), runs) in enumerate(groups.items()):
         rows += [[study, f"{len(runs)}, {name}", *cells] for cells in table(runs)]
         _, *numbers = (np.concatenate(of) for of in zip(*runs))
         for axes, term in zip(panels, (2, 1)):
             x, recall = binned(terms(*numbers[:4])[:, term], *numbers[4:])
-            axes.plot(10**x, 100 * recall, **style(number), label=f"{study}: {name}")
+            axes.plot(10**x, 100 * recall, **style(number), label=f"{Path(study).name}: {name}" if several else name)
     for axes, label in zip(panels, ("both words", "the rarer word")):
         axes.set(xscale="log", xlabel=f"training captions with {label} (+ ½)")
         add_grid(axes)

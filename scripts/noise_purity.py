@@ -19,6 +19,7 @@ them with odds of 2 n + 1, from the same ½. That is a choice, not a measurement
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from regression import fit, read_runs, times_drawn
 
+from cliptail_jax.config.training import BY_FREQUENCY, UNIFORM
 from cliptail_jax.curation.noise import right_and_wrong
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.metrics.bootstrap import percentiles
@@ -37,6 +39,7 @@ from cliptail_jax.results.run import Run
 from cliptail_jax.runs.tables import format_interval, markdown_table
 
 GROUPS = 10  # of classes, in the picture
+SAMPLINGS = {UNIFORM: "uniform", BY_FREQUENCY: "by class frequency"}
 COLUMNS = ("study", "loss", "runs", "b1: purity, at equal n", "b2: n, at equal purity", "purity alone", "n alone")
 
 
@@ -82,7 +85,8 @@ def draw(axes: Axes, runs: Sequence[Cells]) -> None:
         counts = np.concatenate([np.stack(cells[2:]) for cells in runs if cells.name == name], axis=1)
         groups = np.array_split(counts[:, np.argsort(counts[0], kind="stable")], GROUPS, axis=1)
         n, m, correct, examples = np.stack([group.sum(axis=1) for group in groups], axis=1)
-        label = name.partition("_")[2].replace("_", " ") + " %"
+        sampling, _, percent = name.partition("_")[2].rpartition("_")
+        label = f"{percent} % wrong, {SAMPLINGS[sampling]}"
         axes.plot((n + 0.5) / (m + 0.5), log_odds(correct / examples), **style(number) | {"linestyle": ""}, label=label)
     axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
     axes.set(xscale="log", xlabel="right captions (labels) per wrong one", ylabel="accuracy (%)")
@@ -99,12 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     panels = {key: runs for key, runs in panels.items() if any(cells.wrong.any() for cells in runs)}
     if not panels:
         raise UserError("no finished run has wrong captions or labels: give the --workdir of configs/study/noise.py")
+    several = len({study for study, _ in panels}) > 1
     figure = Figure(figsize=(4.2 * len(panels), 4), layout="constrained")
     for axes, ((study, loss), runs) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         for what, some in (("with noise", [cells for cells in runs if cells.wrong.any()]), ("all", runs)):
             rows.append([study, loss, f"{len(some)}, {what}", *estimates(some)])
         draw(axes, runs)
-        axes.set_title(f"{study}: {loss}", fontsize=10)
+        axes.set_title(f"{loss}, {Path(study).name}" if several else loss, fontsize=10)
     legend_below(figure)
     save(figure, output)
     print("\n".join(markdown_table(rows)))

@@ -14,18 +14,17 @@ from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 from cliptail_jax.outputs import check_output
-from cliptail_jax.plotting.style import is_picture, save
+from cliptail_jax.plotting.style import FORMATS, is_picture, save
 from cliptail_jax.results.layout import plain
 from cliptail_jax.runs.provenance import command
 
 LISTED = 10  # classes on the terminal
-PICTURES = (".png", ".pdf", ".svg")
 
 
 def write_plan(options: argparse.Namespace) -> None:
     """Write what the options of the command line describe. Raises UserError before anything is written."""
     output, report = options.output, options.output.with_name("report.html")
-    drawn = [output.with_suffix(suffix) for suffix in PICTURES]
+    drawn = [output.with_suffix(suffix) for suffix in FORMATS]
     if output in (report, *drawn):
         raise UserError(f"--output={output} is the name of a picture or of the page: give a file such as plan.tsv")
     read = [path for path in (options.available, options.cost) if path]

@@ -9,13 +9,15 @@ The sheet:
     clip       CLIP
 
 Several runs with the same label, such as seeds, are drawn together. The images are from the first run's evaluation set.
-Below them is the share of the class's test images that each label classifies correctly.
+Below them is the share of the class's test images that each label classifies correctly, beside its mark.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
@@ -24,7 +26,7 @@ from cliptail_jax.figures.example_classes import class_ids
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.images.decoding import decode_image
 from cliptail_jax.plotting.odds import draw_odds, label_odds
-from cliptail_jax.plotting.style import add_grid, legend_below
+from cliptail_jax.plotting.style import add_grid, legend_below, styles
 from cliptail_jax.report.evaluated_images import open_images
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
@@ -51,21 +53,19 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
     figure = Figure(figsize=(9.6 if images else 5, 4.4), layout="constrained")
     plot, *pictures = figure.subfigures(1, 2 if images else 1, squeeze=False)[0]
     axes = plot.subplots()
-    for number, (label, group) in enumerate(groups.items()):
-        draw_odds(axes, *group.by_class, group.odds_line, number, label)
+    looks = styles(groups)
+    for label, group in groups.items():
+        draw_odds(axes, *group.by_class, group.odds_line, looks[label], label)
     label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))
     add_grid(axes)
     if images:
         names, frequency = evaluations[0].class_names, evaluations[0].frequency
         chosen = class_ids(classes, names, entries[0]) if classes else median_classes(frequency)
-        titles = [f"{names[c]}: {frequency[c]:,} training images; right: " for c in chosen]
-        for i, c in enumerate(chosen):  # in a mirrored pair, the class has another frequency in the second run
-            same = {
-                label: [e.accuracy[c] for e in of.evaluations if e.frequency[c] == frequency[c]]
-                for label, of in groups.items()
-            }
-            titles[i] += ", ".join(f"{label} {100 * np.mean(found):.0f} %" for label, found in same.items() if found)
+        titles = [f"{names[c]}: {frequency[c]:,} training images" for c in chosen]
+        rights = [right(groups, c, frequency[c]) for c in chosen]
         draw_images(pictures[0], next(iter(runs.values()))[0], chosen, titles, images)
+        for row, of_class in zip(pictures[0].axes, rights):
+            draw_right(row, of_class, looks)
     legend_below(figure, [axes])
     return figure
 
@@ -74,6 +74,18 @@ def median_classes(frequency: Int[np.ndarray, " class"]) -> Int[np.ndarray, " ch
     """The ids of the classes in the middle of the most frequent third, of the next and of the rarest."""
     order = np.argsort(-frequency, kind="stable")
     return order[np.unique((2 * np.arange(CLASSES) + 1) * len(order) // (2 * CLASSES))]
+
+
+def right(groups: Mapping[str, RunGroup], c: int, frequency: int) -> dict[str, float]:
+    """The percentage of a class's test images that is right, by label.
+
+    In a mirrored pair, the class has another frequency in the second run, which is left out.
+    """
+    same = {
+        label: [e.accuracy[c] for e in group.evaluations if e.frequency[c] == frequency]
+        for label, group in groups.items()
+    }
+    return {label: 100 * float(np.mean(found)) for label, found in same.items() if found}
 
 
 def draw_images(
@@ -88,3 +100,13 @@ def draw_images(
         axes.imshow(row)
         axes.axis("off")
         axes.set_title(title, fontsize=9, loc="left")
+
+
+def draw_right(axes: Axes, percent: Mapping[str, float], looks: Mapping[str, Mapping[str, Any]]) -> None:
+    """The percentages beside the marks of their labels, below a row of images."""
+    below = dict(transform=axes.transAxes, clip_on=False)
+    axes.text(0, -0.18, "right:", fontsize=9, va="center", **below)
+    for place, (label, value) in enumerate(percent.items(), 1):
+        x = 0.13 * place
+        axes.plot(x, -0.18, marker=looks[label]["marker"], color=looks[label]["color"], markersize=6, **below)
+        axes.text(x + 0.02, -0.18, f"{value:.0f} %", fontsize=9, va="center", **below)

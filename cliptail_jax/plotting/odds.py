@@ -1,5 +1,8 @@
 """Accuracy by class frequency on an axis of log-odds, with the line of `odds_acc`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
@@ -7,7 +10,6 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from cliptail_jax.metrics.groups import PLOTTED_GROUPS, group_means
 from cliptail_jax.metrics.odds import TICKS, log_odds
-from cliptail_jax.plotting.style import style
 
 
 def draw_odds(
@@ -15,7 +17,7 @@ def draw_odds(
     frequency: Int[np.ndarray, " class"],
     accuracy: Float[np.ndarray, " class"],
     line: tuple[float, float],
-    number: int,
+    look: Mapping[str, Any],
     label: str,
 ) -> None:
     """Draws the mean accuracy of `PLOTTED_GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
@@ -25,18 +27,18 @@ def draw_odds(
     Args:
         accuracy: in 0..1; nan for classes without test examples.
         line: log-odds at one image and per decade; nan if they are unknown.
-        number: of the style.
+        look: of `plotting.style`.
     """
     places, means = group_means(frequency, accuracy)
-    axes.plot(places, log_odds(means), **style(number) | {"linestyle": ""}, markersize=6, label=label)
+    axes.plot(places, log_odds(means), **look | {"linestyle": ""}, markersize=6, label=label)
     at_one, per_decade = line
     if np.isnan(per_decade):
         return
     x, y = odds_curve(frequency, line)
-    axes.plot(x, y, **style(number) | {"marker": ""})
+    axes.plot(x, y, **look | {"marker": ""})
     log_half = -at_one / per_decade if per_decade > 0 else np.nan  # a small slope puts f50 itself beyond all numbers
     if np.log10(x[0]) - 1 <= log_half <= np.log10(x[-1]) + 1:
-        axes.plot(10**log_half, 0, "|", color=style(number)["color"], markersize=16, markeredgewidth=2)
+        axes.plot(10**log_half, 0, "|", color=look["color"], markersize=16, markeredgewidth=2)
 
 
 def odds_curve(

@@ -23,6 +23,7 @@ COLOURS = (
 MARKERS = (*"osD^vPXp*<>hd", (4, 1, 0), (6, 1, 0), (8, 1, 0), (4, 1, 45), (5, 0, 180), "$♥$", "$♠$", "$♣$", "$☾$")
 LINES = ("-", "--", ":")
 DPI = 150
+FORMATS = (".png", ".pdf", ".svg")
 
 
 def style(number: int) -> dict[str, Any]:
@@ -44,6 +45,18 @@ def add_grid(axes: Axes) -> None:
     """Add a light grid behind the data."""
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
+
+
+def mark_no_bias(axes: Axes, upright: bool = False) -> None:
+    """Draw the line of no bias, at 0 of y, or of x if it is upright, with a label on it, at its left or upper end."""
+    if upright:
+        axes.axvline(0, color="black", linewidth=0.8)
+        place = dict(xy=(0, 1), xycoords=("data", "axes fraction"), xytext=(2, -2), ha="left", va="top")
+    else:
+        axes.axhline(0, color="black", linewidth=0.8)
+        place = dict(xy=(0, 0), xycoords=("axes fraction", "data"), xytext=(2, 1), ha="left", va="bottom")
+    text = axes.annotate("0: no bias", **place, textcoords="offset points", fontsize=7, color="0.3")
+    text.set_in_layout(False)
 
 
 def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: int = 5) -> None:
@@ -77,11 +90,11 @@ def is_picture(path: Path) -> bool:
 
 
 def files_of(path: Path) -> list[Path]:
-    return [path] if path.suffix else [path.with_name(path.name + suffix) for suffix in (".png", ".pdf")]
+    return [path] if path.suffix else [path.with_name(path.name + suffix) for suffix in FORMATS]
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Write the figure in the format of the suffix or, without one, as .png and .pdf. Returns the files."""
+    """Write the figure in the format of the suffix or, without one, in all `FORMATS`. Returns the files."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for file in files_of(path):
         buffer = io.BytesIO()

@@ -12,7 +12,7 @@ from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.files import line_of, read_json, save_arrays, write_json, write_text
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.plotting.style import add_grid, legend_below, save, style
+from cliptail_jax.plotting.style import FORMATS, add_grid, legend_below, save, style
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
 from cliptail_jax.predictions.differences import Difference
 from cliptail_jax.predictions.measured import OBJECTIVE, Adjusted, Measured, with_adjusted
@@ -25,7 +25,6 @@ from cliptail_jax.runs.provenance import command, software
 from cliptail_jax.runs.tables import format_number
 
 MEASURES_FILE, FIGURES = "measures.json", "figures"
-KINDS = (".png", ".pdf", ".svg")
 
 
 def write_results(
@@ -42,7 +41,7 @@ def write_results(
     figures = {"measures": draw_runs({of.name: of.group for of in every}, "Predictions")}
     figures |= {f"adjustment_{of.name}": draw_adjustment(of.name, of.adjusted) for of in measured if of.adjusted}
     for name, figure in figures.items():
-        for kind in KINDS:
+        for kind in FORMATS:  # the name of a file may have a dot
             save(figure, folder / FIGURES / (name + kind))
     return write_page(folder, images=0, title="Predictions", overwrite=overwrite)
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
@@ -14,6 +14,7 @@ from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import evaluation_set, open_set
 from cliptail_jax.report.thumbnails import check_built, thumbnails
 from cliptail_jax.report.training_images import data_section
+from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.run import Run
 
 READ_BY_EVALUATION = ("data.name", "data.data_dir", "data.class_names", "data.seed")
@@ -53,13 +54,23 @@ def open_images(run: Run) -> EvaluationImages:
     else:
         values = json.dumps({key: config[key] for key in READ_BY_EVALUATION if key in config})
         images = open_run_images(evaluation.on, values, config.get("eval.random_classes", 0), run.class_names)
-    counted = np.zeros(evaluation.confusion.shape, np.int64)
-    if len(images.labels) == len(evaluation.predicted) and images.labels.max() < len(counted):
-        known = evaluation.predicted != UNKNOWN
-        np.add.at(counted, (images.labels[known], evaluation.predicted[known]), 1)
-    if not np.array_equal(counted, evaluation.confusion):
+    if not are_evaluated(images.labels, evaluation):
         raise UserError(f"{evaluation.on} has other images or labels than at the evaluation")
     return images
+
+
+def are_evaluated(labels: Int[np.ndarray, " image"], evaluation: ClassEvaluation) -> bool:
+    """Whether images of these labels are those of an evaluation, as far as its files show; archives have no predictions."""
+    predicted, confusion = evaluation.predicted, evaluation.confusion
+    if labels.max() >= len(confusion):
+        return False
+    if predicted is None:
+        return np.array_equal(np.bincount(labels, minlength=len(confusion)), evaluation.results.examples)
+    counted = np.zeros(confusion.shape, np.int64)
+    if len(labels) == len(predicted):
+        known = predicted != UNKNOWN
+        np.add.at(counted, (labels[known], predicted[known]), 1)
+    return np.array_equal(counted, confusion)
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.plotting.odds import draw_odds, label_odds
-from cliptail_jax.plotting.style import add_grid, legend_below, style
+from cliptail_jax.plotting.style import add_grid, legend_below, mark_no_bias, styles
 from cliptail_jax.results.group import RunGroup
 
 # The place, title and axis of each measure.
@@ -33,16 +34,17 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
     panels["D"].sharey(panels["C"])
     by_frequency = panels["E"]
-    for i, (name, group) in enumerate(groups.items()):
+    looks = styles(groups)
+    for name, group in groups.items():
         for key, (place, *_) in PANELS.items():
-            draw_estimate(panels[place], group.mean("top1"), group.bias[key], i)
+            draw_estimate(panels[place], group.mean("top1"), group.bias[key], looks[name])
             if key in PATHS and (path := group.path(key)):
-                panels[place].plot(*zip(*path), color=style(i)["color"], linewidth=1, alpha=0.5, zorder=1)
-        draw_odds(by_frequency, *group.by_class, group.odds_line, i, name)
+                panels[place].plot(*zip(*path), color=looks[name]["color"], linewidth=1, alpha=0.5, zorder=1)
+        draw_odds(by_frequency, *group.by_class, group.odds_line, looks[name], group.label)
     for place, of, unit in PANELS.values():
         axes = panels[place]
         axes.set_title(of, fontsize=10)
-        axes.axhline(0, color="grey", linewidth=0.8)
+        mark_no_bias(axes)
         axes.set_ylabel(unit)
         axes.margins(x=0.15)
     for place in "CD":  # the axis of the panel above, too
@@ -55,9 +57,9 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     return figure
 
 
-def draw_estimate(axes: Axes, top1: float, estimate: Estimate, number: int) -> None:
+def draw_estimate(axes: Axes, top1: float, estimate: Estimate, look: Mapping[str, Any]) -> None:
     """A marker at (top-1, value) with the interval, if they are defined."""
     if np.isnan(top1 + estimate.value):
         return
     error = [[max(estimate.value - estimate.low, 0)], [max(estimate.high - estimate.value, 0)]]
-    axes.errorbar(top1, estimate.value, error, **{**style(number), "linestyle": ""}, markersize=8, capsize=3)
+    axes.errorbar(top1, estimate.value, error, **{**look, "linestyle": ""}, markersize=8, capsize=3)

@@ -20,7 +20,7 @@ from cliptail_jax.results.tables import (
     transfer_table,
     warnings_of,
 )
-from cliptail_jax.study.pictures import draw_claims, draw_path
+from cliptail_jax.study.pictures import draw_claims, draw_kinds
 
 Groups = Mapping[str, RunGroup]  # by name
 Claims = Mapping[str, ClaimResult]  # by key
@@ -98,10 +98,10 @@ def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str
         )
         pictures.append(f"\n![{caption}](figures/study.png)\n")
         if path:
-            save(draw_path(shown, path, title), folder / "path")
-            pictures.append("\n![slopes against accuracy, with arrows along the path](figures/path.png)\n")
+            save(draw_kinds(run_table([*shown.values()], bool(claims)), path, title), folder / "path")
+            pictures.append("\n![bias and accuracy of the runs, from step to step of the path](figures/path.png)\n")
     if several and (tested := [claim for claim in claims.values() if claim.difference]):
-        save(draw_claims(tested, title), folder / "claims")
+        save(draw_claims({"": tested}, title), folder / "claims")
         pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")
     return "".join(pictures)
 

@@ -38,7 +38,7 @@ def check_figures(figures: Mapping[str, StudyFigure], runs: Collection[str]) -> 
 def draw_figures(
     figures: Mapping[str, StudyFigure], seeds: Mapping[str, Collection[str]], workdir: Path
 ) -> tuple[list[str], dict[str, str]]:
-    """Write NAME.tsv, figures/NAME.png and figures/NAME.pdf, with the finished runs of each seed.
+    """Write NAME.tsv, figures/NAME.png, .pdf and .svg, with the finished runs of each seed.
 
     Returns the names of the drawn figures, and the reasons why others were not drawn.
     """

@@ -6,12 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from matplotlib.text import Annotation
 from ml_collections import ConfigDict
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import class_results
 from cliptail_jax.experiments import studies
+from cliptail_jax.kinds import kind_name
 from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report.page import write_page
@@ -19,10 +19,10 @@ from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.results import tables
 from cliptail_jax.results.claims import ClaimResult, correct_for_number
 from cliptail_jax.results.layout import Column, markdown
-from cliptail_jax.results.tables import claim_table, repeated_table
+from cliptail_jax.results.tables import claim_table, repeated_table, run_table
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.tables import format_number
-from cliptail_jax.study.pictures import draw_path
+from cliptail_jax.study.pictures import draw_claims, draw_kinds
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
 from cliptail_jax.study.summary import plain_claims
 from tests.study.synthetic_studies import (
@@ -211,8 +211,9 @@ def test_figures_show_the_finished_runs_of_every_seed_or_the_report_says_why_not
     rows = [line.split("\t") for line in (tmp_path / "diversity.tsv").read_text().splitlines()]
     places = [[f"seed_{seed}/{run}", "SL", x] for run, x in (("a", "0.7"), ("b", "0.8")) for seed in (3, 4)]
     assert rows == [["run", "group", "x"], *places]
-    assert (tmp_path / "figures/diversity.png").exists()  # the default is both formats
+    assert (tmp_path / "figures/diversity.png").exists()  # the default is all formats
     assert (tmp_path / "figures/diversity.pdf").read_bytes().startswith(b"%PDF")
+    assert "<svg" in (tmp_path / "figures/diversity.svg").read_text()
     text, report = read_report(tmp_path)
     assert "drawn from diversity.tsv](figures/diversity.png)" in text and "(figures/scale.png)" not in text
     remedy = "has no nc1 on glyphs:test: evaluate it with --config.eval.neural_collapse"
@@ -227,33 +228,60 @@ def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_pa
     assert draw_figures(figures, {"seed_0": []}, tmp_path)[1] == {"figure transfer": "its baseline a failed"}
 
 
-def test_arrows_lead_along_the_path_and_kinds_beside_it_are_hollow():
-    kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "batch", "names", "clip"))}
-    figure = draw_path(kinds, ("sl", "batch", "failed", "clip"), "From SL to CLIP")
-    for axes, key in zip(figure.axes, ("odds_acc", "slope_pred"), strict=True):
-        drawn = [child for child in axes.get_children() if isinstance(child, Annotation) and child.arrowprops]
-        arrows = [arrow for arrow in drawn if arrow.arrowprops["arrowstyle"] == "-|>"]
-        at = {line.get_label(): line for line in axes.lines if line.get_label() in kinds}
-        along = [(at[a].get_ydata()[0], at[b].get_ydata()[0]) for a, b in (("sl", "batch"), ("batch", "clip"))]
-        assert [(arrow.xyann[1], arrow.xy[1]) for arrow in arrows] == along
-        assert {name for name, line in at.items() if line.get_markerfacecolor() == "white"} == {"names"}
-        assert at["sl"].get_ydata()[0] == kinds["sl"].bias[key].value
+def a_table():
+    """Of four kinds, one of which has no bias in predictions."""
+    kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "mine", "batch", "clip"))}
+    kinds["clip"].bias = kinds["clip"].bias | {"slope_pred": Estimate(np.nan)}
+    for name, group in kinds.items():
+        group.name, group.label = name, kind_name(name) or name
+    return kinds, run_table([*kinds.values()], has_claims=False)
 
 
-def test_pictures_leave_out_undefined_slopes_and_an_f50_beyond_all_numbers(tmp_path):
-    kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "batch", "clip"))}
-    kinds["batch"].bias = kinds["batch"].bias | {"slope_pred": Estimate(np.nan)}
+def test_a_line_leads_along_the_path_and_kinds_beside_it_are_hollow_below():
+    kinds, table = a_table()
+    figure = draw_kinds(table, ("batch", "failed", "sl", "clip"), "From SL to CLIP")
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names == ["softmax over the batch's classes", "SL", "CLIP", "mine"]
+    for axes, key, steps in zip(figure.axes, ("odds_acc", "slope_pred"), (3, 2)):
+        path, *drawn = axes.lines
+        values = [kinds[name].bias[key].value for name in ("batch", "sl", "clip")][:steps]
+        np.testing.assert_allclose(np.transpose(path.get_data()), [*zip(values, range(steps))])
+        hollow = [line.get_ydata()[0] for line in drawn if line.get_markerfacecolor() == "white"]
+        assert hollow == [3]
+        assert [text.get_text() for text in axes.texts] == ["0: no bias"]
+    without_path = draw_kinds(table, (), "Four kinds")
+    assert [text.get_text() for text in without_path.axes[0].get_yticklabels()][1] == "mine"
+    assert not any(line.get_markerfacecolor() == "white" for axes in without_path.axes for line in axes.lines)
+
+
+def test_pictures_leave_out_an_f50_beyond_all_numbers_and_name_kinds():
+    kinds, _ = a_table()
     kinds["clip"].odds_line = (-5.0, 1e-3)
-    path = draw_path(kinds, tuple(kinds), "From SL to CLIP")
-    path.savefig(tmp_path / "path.png")
-    arrows = [
-        sum(isinstance(child, Annotation) and bool(child.arrowprops) for child in axes.texts) for axes in path.axes
-    ]
-    assert arrows == [2, 1]
     runs = draw_runs(kinds, "By hand")
-    runs.savefig(tmp_path / "runs.png")
     marks = [line for axes in runs.axes for line in axes.lines if line.get_marker() == "|"]
-    assert len(marks) == 2
+    assert len(marks) == 3
+    assert [text.get_text() for text in runs.legends[0].texts] == [group.label for group in kinds.values()]
+
+
+def test_claims_are_drawn_by_their_sentences_and_what_tells_them_apart():
+    def tested(text, statistic, higher="sl", **more):
+        return ClaimResult(
+            text, statistic, higher, "clip", difference=Estimate(1.0, 0.5, 1.5), corrected="supported", **more
+        )
+
+    one, other = "SL is more biased than CLIP", "SL is less accurate"
+    claims = [tested(one, "odds_acc"), tested(one, "odds_acc", at="equal accuracy"), tested(other, "top1")]
+    twice = [tested(other, "top1"), tested(other, "top1", higher="batch")]
+    labels = [[text.get_text().replace("\n", " ") for text in axes.get_yticklabels()]
+              for axes in (*draw_claims({"": claims}, "").axes, *draw_claims({"": twice}, "").axes)]  # fmt: skip
+    assert labels == [
+        [f"{one} (odds_acc)", f"{one} (odds_acc at equal accuracy)"],
+        [other],
+        [f"{other} (sl − clip)", f"{other} (batch − clip)"],
+    ]
+    panels = draw_claims({"glyphs": claims[2:], "icons": claims[2:]}, "").axes
+    assert [axes.get_title() for axes in panels] == ["glyphs", "icons"]
+    assert [text.get_text() for text in panels[0].get_yticklabels()] == [other]
 
 
 def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance():

@@ -1,0 +1,82 @@
+"""Draws the pictures of configs/study's pages from the results beside them, so that no picture needs a training:
+
+    python scripts/draw_pages.py [mechanism quickstart ...]
+
+Without names, it draws all. That of the quick start is drawn from its archive, with images of the prepared glyphs.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from update_pages import RESULTS, claims_of, runs_in
+
+from cliptail_jax.config.files import ARCHIVE
+from cliptail_jax.figures import draw_figure
+from cliptail_jax.files import write_text
+from cliptail_jax.kinds import KINDS
+from cliptail_jax.plotting.style import save
+from cliptail_jax.results.archive import unpack
+from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.study.pictures import draw_claims, draw_kinds
+from configs.study import claims_small, mechanism
+
+PAGES = RESULTS.parent
+
+
+def bias_of(name: str, title: str, path: Sequence[str] = ()) -> Callable[[], Figure]:
+    """The bias of a study's runs."""
+    return lambda: draw_kinds(runs_in(name), path, title)
+
+
+def paper_claims() -> Figure:
+    """The claims on log-odds and on the tail, with a column for each data source."""
+    claims = claims_of("claims_small")
+
+    def on(data: str) -> list[ClaimResult]:
+        of_data = [claim for key, claim in claims.items() if key.startswith(f"{data}_")]
+        return [claim for claim in of_data if claim.difference and claim.statistic in ("odds_acc", "tail")]
+
+    return draw_claims(
+        {title: on(data) for data, title in claims_small.ON.items()}, "The paper's claims at small scale"
+    )
+
+
+PICTURES: Mapping[str, Callable[[], Figure]] = {
+    "cifar100_lt": bias_of("cifar100_lt", "CIFAR-100-LT"),
+    "mechanism": bias_of("mechanism", "From SL to CLIP on long-tailed glyphs", mechanism.PATH),
+    "mechanism_cifar100": bias_of("mechanism_cifar100", "From SL to CLIP on CIFAR-100-LT", mechanism.PATH),
+    "natural_runs": bias_of("natural", "A natural long tail: icons"),
+    "noise": bias_of("noise", "Wrong captions and labels on long-tailed glyphs"),
+    "noise_cifar100": bias_of("noise_cifar100", "Wrong captions and labels on CIFAR-100-LT"),
+    "doses": bias_of("doses", "CLIP's batches and captions by dose, on long-tailed glyphs"),
+    "optimizers": bias_of("optimizers", "Optimizers of SL on long-tailed glyphs"),
+    "claims_small": paper_claims,
+}
+
+
+def draw_quickstart(output: Path) -> None:
+    """Accuracy by class frequency, with images beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        study = unpack(RESULTS / f"quickstart{ARCHIVE}", Path(folder))
+        lines = ["run\tlabel"]
+        for run in ("sl", "counts", "adjusted", "clip"):
+            lines += [f"{seed.name}/{run}\t{KINDS[run].name}" for seed in sorted(study.glob("seed_*"))]
+        write_text(study / "sheet.tsv", "\n".join(lines) + "\n")
+        arguments = ["--runs", str(study / "sheet.tsv"), "--output", str(output), "--overwrite"]
+        draw_figure(["accuracy_by_frequency", *arguments])
+
+
+def main(names: Sequence[str]) -> None:
+    for name in names or (*PICTURES, "quickstart"):
+        output = PAGES / f"{name}.png"
+        if name == "quickstart":
+            draw_quickstart(output)
+        else:
+            save(PICTURES[name](), output)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
