@@ -46,7 +46,6 @@ def paper_claims() -> Figure:
 
 
 PICTURES: Mapping[str, Callable[[], Figure]] = {
-    "cifar100_lt": bias_of("cifar100_lt", "CIFAR-100-LT"),
     "mechanism": bias_of("mechanism", "From SL to CLIP on long-tailed glyphs", mechanism.PATH),
     "mechanism_cifar100": bias_of("mechanism_cifar100", "From SL to CLIP on CIFAR-100-LT", mechanism.PATH),
     "natural_runs": bias_of("natural", "A natural long tail: icons"),

@@ -13,18 +13,24 @@ Pair = tuple[str, str]  # of names of kinds of runs
 
 
 def confounded(groups: Sequence[RunGroup], pairs: Iterable[Pair]) -> list[str]:
-    """A line for those of the pairs that differ in the same factors, if these are several.
+    """A line for those of the pairs that differ in the same factors, if these are several."""
+    found: dict[str, list[str]] = {}
+    for (a, b), factors in several_factors(groups, pairs).items():
+        found.setdefault(factors, []).append(f"{a} and {b}")
+    lines = [f"confounded: {shortened_list(of, SHOWN, 'pairs')} differ in {factors}" for factors, of in found.items()]
+    more = sum(map(len, list(found.values())[SHOWN:]))
+    return [*lines[:SHOWN], *([f"confounded: {more} more pairs, as the configs of their runs show"] if more else [])]
+
+
+def several_factors(groups: Sequence[RunGroup], pairs: Iterable[Pair]) -> dict[Pair, str]:
+    """The factors in words, by pair, of those of the pairs that differ in several.
 
     Pairs of which one has no run, or no known recipe, as published models and predictions have none, are left out.
     """
     runs = {group.name: group.runs for group in groups if group.runs and has_recipe(group.runs[0])}
-    found: dict[str, list[str]] = {}
-    for a, b in dict.fromkeys(pairs):
-        if a in runs and b in runs and len(factors := factors_of(runs[a], runs[b])) > 1:
-            found.setdefault(listed(named(factors)), []).append(f"{a} and {b}")
-    lines = [f"confounded: {shortened_list(of, SHOWN, 'pairs')} differ in {factors}" for factors, of in found.items()]
-    more = sum(map(len, list(found.values())[SHOWN:]))
-    return [*lines[:SHOWN], *([f"confounded: {more} more pairs, as the configs of their runs show"] if more else [])]
+    known = [(a, b) for a, b in dict.fromkeys(pairs) if a in runs and b in runs]
+    factors = {(a, b): factors_of(runs[a], runs[b]) for a, b in known}
+    return {pair: listed(named(found)) for pair, found in factors.items() if len(found) > 1}
 
 
 def has_recipe(run: Run) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cliptail_jax.report.comparison import ComparedRuns, prefixes
 from cliptail_jax.report.confounded import compared_pairs, confounded
-from cliptail_jax.results.answer import answer
+from cliptail_jax.results.answer import answer, bias_of_all
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import Replicate, Study, by_replicate
@@ -35,7 +35,8 @@ def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
     sentences, pairs = [], []
     for contents, prefix in zip(directories, prefixes(directories)):
         if study := contents.study:
-            sentences += answer(study, by_replicate(study, contents.runs))
+            if study.baseline or study.then:
+                sentences += answer(study, by_replicate(study, contents.runs))
             pairs += [tuple("/".join(filter(None, (prefix, name))) for name in pair) for pair in compared_pairs(study)]
     pairs = pairs or itertools.combinations([kind.name for kind in comparison.kinds], 2)
-    return Lead(sentences, confounded(comparison.kinds, pairs))
+    return Lead(sentences or bias_of_all(comparison.kinds), confounded(comparison.kinds, pairs))

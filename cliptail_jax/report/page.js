@@ -262,6 +262,12 @@ function showPair() {
       return [title, number(value(a, title), digits), number(value(b, title), digits), number(x, digits) + interval];
     }).filter(row => row.slice(1).some(text => text !== "–")));
   }
+  if (byId("pair-confounded")) {
+    const factors = data.confounded.find(([c, d]) => c === a && d === b || c === b && d === a)?.[2];
+    byId("pair-confounded").hidden = !factors;
+    byId("pair-confounded").querySelector("span").textContent =
+      `${a} and ${b} differ in ${factors}, so that their differences have no single cause.`;
+  }
   if (byId("pair-configs")) {
     const [names, ...fields] = [...byId("configs")?.rows ?? []].map(row => [...row.cells].map(cell => cell.textContent));
     const [i, j] = pair.map(name => names?.indexOf(name));
@@ -278,12 +284,12 @@ if (!data.classes || !byId("classes")) {
 }
 const evaluated = data.kinds.filter(kind => kind.accuracy);
 
-// The table has all classes that match the filter, chosen ones first, and hides those after the first LISTED. Its rows
-// are made anew only when other kinds are compared: with 1,000 classes and 12 kinds, that is the slowest step.
-const LISTED = 100;
+// The table has all classes that match the filter, chosen ones and then the rarest first, and hides those after the first
+// LISTED. Its rows are made anew only when other kinds are compared: with 1,000 classes and 12 kinds, that is the slowest step.
+const LISTED = 20;
 const table = byId("classes");
 let columns = [], rows = [], order = [];
-let sorted = {title: "", sign: 1}, allListed = false;
+let sorted = {title: Object.keys(data.frequencies)[0] ?? "", sign: 1}, allListed = false;
 function compared() {
   const found = [...new Set(pair.map(name => kinds.get(name)).filter(kind => kind.accuracy))];
   return found.length ? found : evaluated.slice(0, 1);
@@ -303,9 +309,9 @@ function columnsOf([a, b]) {
   const pair = b ? [a, b] : [a];
   return [
     {title: "class", values: data.labels},
-    ...pair.map(accuracy), ...(b ? [difference()] : []), ...pair.map(mistaken),
+    ...pair.map(accuracy), ...(b ? [difference()] : []),
+    ...Object.entries(data.frequencies).map(([title, values]) => ({title, values, digits: 0})), ...pair.map(mistaken),
     ...evaluated.filter(kind => !pair.includes(kind)).map(accuracy),
-    ...Object.entries(data.frequencies).map(([title, values]) => ({title, values, digits: 0})),
   ];
 }
 

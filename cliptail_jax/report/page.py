@@ -1,6 +1,7 @@
 """The page report.html: one file that opens without a network, from claims to runs to classes to their origin."""
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -20,6 +21,7 @@ from cliptail_jax.files import is_remote, write_text
 from cliptail_jax.outputs import check_output, first_bytes
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
+from cliptail_jax.report.confounded import several_factors
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plots import Plots
@@ -176,10 +178,11 @@ def render(
         columns["claims"] = forest.columns_of(groups)
     if differences := pairs.differences(comparison.kinds):
         columns["differences"] = pairs.HEADER, differences
+    title = " and ".join(titles)
     return environment.get_template("page.html").render(
-        title=" and ".join(titles),
+        title=title,
         lead=lead_of(comparison, directories),
-        subject=sentence(comparison, configs),
+        subject=sentence(comparison, configs, title),
         counts=verdict_counts(rows) if rows else "",
         findings=found,
         untested=untested,
@@ -223,17 +226,17 @@ def render(
     )
 
 
-def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences) -> str:
-    """A sentence that names the compared kinds of runs and the fields in which they differ."""
+def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title: str) -> str:
+    """A sentence that names the compared kinds of runs, if the title does not, and the fields in which they differ."""
     kinds = comparison.kinds
     if not kinds:
         return ""
     number = len(comparison.runs)
     pairs = any(run.seed.endswith("_mirrored") for _, run in comparison.runs)
     what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
-    parts = [f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name]
-    if number > len(kinds):
-        parts[0] += f", {number} runs in all" + (", in mirrored pairs" if pairs else "")
+    named = f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
+    runs = f"{number} runs{' in all' * bool(named)}{', in mirrored pairs' * pairs}" if number > len(kinds) else ""
+    parts = [text for text in [", ".join(filter(None, (named, runs)))] if text]
     if configs.different:
         named = ", ".join(list(configs.different)[:SHOWN_FIELDS])
         more = len(configs.different) - SHOWN_FIELDS
@@ -242,7 +245,7 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences) -> str
     on = dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values())
     if on:
         parts.append(f"Evaluated on {', '.join(on)}")
-    return ". ".join(parts) + "."
+    return "".join(f"{part}. " for part in parts).rstrip()
 
 
 def address_of(pair: Sequence[str]) -> str:
@@ -303,9 +306,11 @@ def page_data(comparison: ComparedRuns, plots: Plots, found: Sequence[Finding]) 
         kinds.append(of_kind)
     names = [kind.name for kind in comparison.kinds]
     pairs_of_claims = (list(finding.pair) for finding in found)
+    compared = itertools.combinations(names, 2) if len(names) <= pairs.MAX_KINDS else ()
     return {
         "kinds": kinds,
         "pair": next((p for p in pairs_of_claims if len(p) == 2 and set(p) <= set(names)), [*names[-1:], *names[:1]]),
+        "confounded": [[*pair, factors] for pair, factors in several_factors(comparison.kinds, compared).items()],
         "labels": comparison.labels,
         "classes": comparison.classes,
         "frequencies": {name: frequency.tolist() for name, frequency in comparison.frequencies().items()},

@@ -10,6 +10,7 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     CustomJSHover,
+    CustomJSTicker,
     FactorRange,
     FixedTicker,
     GroupFilter,
@@ -42,6 +43,21 @@ GROUPS = {"head": "triangle", "mid": "circle", "tail": "inverted_triangle"}
 TOOLTIP_IMAGE = (
     'alt="" style="width: 48px; height: 48px; object-fit: contain; vertical-align: middle; margin-right: 3px"'
 )
+# Ticks of a logarithmic axis, whatever part of it is shown: 1, 2, 5, 10, ... over a few decades, powers of ten over more, and
+# evenly spaced ones where 1, 2, 5, 10, ... would be fewer than three.
+LOG_TICKS = """
+const {start, end} = cb_data.range, [low, high] = [Math.min(start, end), Math.max(start, end)];
+const decades = Math.log10(high / low), every = Math.ceil(decades / 6), ticks = [], even = [];
+for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
+  for (const digit of decades < 3.5 ? [1, 2, 5] : [1])
+    if (digit > 1 || power % every === 0) ticks.push(Number(`${digit}e${power}`));
+const shown = ticks.filter(tick => tick >= low && tick <= high);
+if (shown.length > 2) return shown;
+const power = Math.floor(Math.log10((high - low) / 4)), step = [1, 2, 5, 10].find(s => s * 10 ** power >= (high - low) / 4);
+for (let n = Math.ceil(low / (step * 10 ** power)); n * step * 10 ** power <= high; n++)
+  even.push(Number(`${n * step}e${power}`));
+return even;
+"""
 CALIBRATED = 20  # a bin of confidence with fewer examples is left out of calibration
 
 
@@ -169,7 +185,8 @@ class Plots:
             f"runs the means of ten groups of classes, and a line {line}. The table of classes below has the numbers."
         )
         scale = "log" if name == "predictions" else "linear"
-        plot = self._figure(name, about, SELECTING, height=440, x_axis_type="log", y_axis_type=scale)
+        shared = {"x_range": self.figures["accuracy"].x_range} if name == "predictions" else {}
+        plot = self._figure(name, about, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **shared)
         y = "y" if name == "predictions" else "odds"
         crowded = sum(len(kind.shared) for kind in self._comparison.evaluated) * self._comparison.classes
         alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
@@ -205,14 +222,14 @@ class Plots:
                 )
             self._shows(kind, *lines)
         plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
-        plot.xaxis.formatter = PrintfTickFormatter(format="%g")
+        for axis in (plot.xaxis, plot.yaxis) if name == "predictions" else (plot.xaxis,):
+            axis.ticker, axis.formatter = CustomJSTicker(major_code=LOG_TICKS), PrintfTickFormatter(format="%g")
         if name == "accuracy":
             places = log_odds(np.array(TICKS) / 100).tolist()
             plot.y_range = Range1d(places[0] - 0.3, places[-1] + 0.3)
             plot.yaxis.ticker = FixedTicker(ticks=places)
             plot.yaxis.major_label_overrides = {place: f"{tick:g}" for place, tick in zip(places, TICKS)}
         else:
-            plot.yaxis.formatter = PrintfTickFormatter(format="%g")
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
             plot.add_layout(even)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", f"{what} (%)"

@@ -1,5 +1,6 @@
-"""The answer with which a report begins: the best run of a study, against its baseline."""
+"""The answer with which a report begins: the best run against the baseline, or how biased the runs are."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from cliptail_jax.metrics.measures import MEASURES, format_of
@@ -15,15 +16,15 @@ BEST = "BEST"  # in a study's `then`
 
 
 def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
-    """The sentences with which the report of a study begins; none if it has neither `baseline` nor `then`, or no results.
+    """The sentences with which the report of a study begins; none without results.
 
     The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
-    corrected for the number of runs that it is chosen from.
+    corrected for the number of runs that it is chosen from. Without `baseline` and `then`, they are those of `bias_of_all`.
     """
     groups = groups_of(replicates, study.names)
-    if study.baseline in groups:
+    if study.baseline in groups and len(groups) > 1:
         return against_baseline(study.baseline, groups, replicates)
-    return to_go_on(study.then, groups) if study.then else []
+    return to_go_on(study.then, groups) if study.then else bias_of_all([*groups.values()])
 
 
 def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
@@ -66,6 +67,33 @@ def to_go_on(then: str, groups: Mapping[str, RunGroup]) -> list[str]:
         f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others}).{edge}",
         f"Go on with: {then.replace(BEST, best)}",
     ]
+
+
+def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
+    """A sentence on the only group, or on the most and the least biased one by odds_acc, of those above chance."""
+    if len(groups) < 2:
+        return [f"{text[0].upper()}{text[1:]}." for group in groups if (text := bias_of(group))]
+    order = [group for group in groups if bias_of(group) and not group.chance_note()]
+    order = sorted((group for group in order if math.isfinite(group.value("odds_acc"))), key=odds_of, reverse=True)
+    words = ("most", "least") if len(order) > 2 else ("more", "less")
+    ends = [*zip(words, (order[0], order[-1]))] if len(order) > 1 else []
+    return [f"The {word} biased by odds_acc is {spaced(group.name)}: {bias_of(group)}." for word, group in ends]
+
+
+def bias_of(group: RunGroup) -> str:
+    """Accuracy by frequency in words: 'tail 62 %, head 97 %; with ten times more images a class gains 22 points'.
+
+    The last number is slope_acc. '' if one of them is undefined, as without class frequencies.
+    """
+    tail, head, gain = map(group.value, ("tail", "head", "slope_acc"))
+    if not all(map(math.isfinite, (tail, head, gain))):
+        return ""
+    change = f"{'gains' if gain >= 0 else 'loses'} {abs(gain):.0f} point{'' if round(abs(gain)) == 1 else 's'}"
+    return f"tail {tail:.0f} %, head {head:.0f} %; with ten times more images a class {change}"
+
+
+def odds_of(group: RunGroup) -> float:
+    return group.value("odds_acc")
 
 
 def mean_of_classes(group: RunGroup) -> float:

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from cliptail_jax.report.__main__ import main
+from cliptail_jax.report.plots import LOG_TICKS
 from tests.report.synthetic_pages import COMMAND, IMAGE, SCRIPT
 
 pytestmark = pytest.mark.program
@@ -94,6 +95,58 @@ def test_a_header_sorts_by_its_numbers_in_either_direction(opened):
     assert [text.strip() for text in column(opened, "runs", "run")] == ["clip", "sl", "sl_sampled"]
 
 
+def test_classes_begin_with_the_rarest_and_no_row_is_cut(open_page, study_directory):
+    page = open_page(study_directory / "report.html", viewport={"width": 390, "height": 844})
+    images = [int(text) for text in column(page, "classes", "images seed_3")]
+    assert images == sorted(images) and len(images) == 60
+    assert page.locator("#classes tbody tr:visible").count() == 20
+    assert page.evaluate("(({scrollHeight, clientHeight}) => scrollHeight - clientHeight)(classes.parentNode)") == 0
+    difference = page.locator("#classes thead th", has_text="−").bounding_box()
+    assert difference["x"] + difference["width"] < 390
+    page.locator("#list-all").click()
+    assert page.locator("#classes tbody tr:visible").count() == 60
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (4.2, 530, [5, 10, 20, 50, 100, 200, 500]),
+        (0.011, 6, [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]),
+        (0.4, 2e6, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]),
+        (1, 2e8, [1, 100, 10_000, 1_000_000, 100_000_000]),
+        (390, 610, [400, 500, 600]),
+        (2.5, 9, [4, 6, 8]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis_are_few_round_numbers(opened, low, high, ticks):
+    for start, end in ((low, high), (high, low)):
+        found = opened.evaluate(
+            "([start, end]) => { const cb_data = {range: {start, end}};" + LOG_TICKS + "}", [start, end]
+        )
+        assert found == ticks
+
+
+def test_both_plots_of_classes_share_their_class_frequencies(opened):
+    shared = """() => {
+      const {figures} = JSON.parse(document.getElementById('data').textContent);
+      const [a, b] = ['accuracy', 'predictions'].map(name => Bokeh.documents[0].get_model_by_id(figures[name]).x_range);
+      return a === b && [a.start, a.end];
+    }"""
+    start, end = opened.evaluate(shared)
+    assert 0 < start < 5 < 500 < end
+
+
+def test_two_chosen_runs_that_differ_in_several_factors_are_confounded(open_page, study_directory, tmp_path):
+    written = (study_directory / "report.html").read_text(encoding="utf-8")
+    page = tmp_path / "page.html"
+    page.write_text(written.replace('"confounded":[]', '"confounded":[["sl","clip","batch_size and objective"]]'))
+    opened = open_page(page, "#clip,sl")
+    note = opened.locator("#pair-confounded")
+    assert note.inner_text().startswith("Confounded: clip and sl differ in batch_size and objective, so")
+    compare(opened, "sl", "sl_sampled")
+    assert note.is_hidden()
+
+
 def test_a_selection_in_a_plot_is_one_of_classes_everywhere(opened):
     opened.evaluate(SELECT, [4, 9])  # of the first run: classes 4 and 9
     assert sorted(listed(opened)[:2]) == sorted(chosen(opened)) == ["class 4", "class 9"] and len(listed(opened)) == 60
@@ -114,8 +167,8 @@ def test_the_difference_is_of_the_two_kinds_that_are_chosen(opened):
     numbers = (map(float, column(opened, "classes", kind)) for kind in ("sl %", "clip %"))
     assert differences == pytest.approx([a - b for a, b in zip(*numbers)], abs=0.11)
     assert opened.locator("#classes thead th").all_inner_texts() == [
-        "class", "sl %", "clip %", "sl − clip", "mostly taken for by sl", "mostly taken for by clip", "sl_sampled %",
-        "images seed_3", "images seed_3_mirrored",
+        "class", "sl %", "clip %", "sl − clip", "images seed_3", "images seed_3_mirrored", "mostly taken for by sl",
+        "mostly taken for by clip", "sl_sampled %",
     ]  # fmt: skip
 
 

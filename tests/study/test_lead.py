@@ -1,5 +1,7 @@
 """What a report has above its tables: the best run against the baseline, and pairs of runs that are confounded."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,9 @@ from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.confounded import confounded
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.page import write_page
-from cliptail_jax.results.answer import answer
+from cliptail_jax.results.answer import answer, bias_of_all
 from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study
 from tests.study import synthetic_studies
@@ -66,6 +69,7 @@ def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confoun
     assert [list(lead.answer), list(lead.confounded)] == [report["answer"], report["confounded"]]
     page = write_page(tmp_path, output=tmp_path / "page.html", images=0).read_text()
     assert page.index(first) < page.index(CONFOUNDED) < page.index('id="runs-part"')
+    assert '"confounded":[["sl","same","objective and optimizer.learning_rate"]]' in page  # of all pairs
 
 
 def answered(slopes, baseline="sl", then=""):
@@ -102,9 +106,26 @@ def test_the_best_run_completes_the_command_that_goes_on_with_it():
     assert last.endswith("It is at the end of those tried: one beyond it may be better.")
 
 
-@pytest.mark.parametrize(("baseline", "then"), [("", ""), ("gone", ""), ("sl", "")])
-def test_without_a_baseline_or_its_runs_there_is_no_answer(baseline, then):
-    assert answered({"sl": 0.8}, baseline, then)[0] == []
+@pytest.mark.parametrize("baseline", ["", "gone", "sl"])
+def test_without_a_baseline_or_other_runs_the_answer_is_how_biased_the_runs_are(baseline):
+    (only,), runs = answered({"sl": 0.8}, baseline)
+    accuracy = 100 * runs["sl"].evaluation.accuracy
+    tail, head = (accuracy[GROUPS[group]].mean() for group in ("tail", "head"))
+    gain = np.polyfit(np.log10(FREQUENCY), accuracy, 1)[0]
+    numbers = re.fullmatch(r"Tail (\d+) %, head (\d+) %; with ten times more images a class gains (\d+) points\.", only)
+    assert [*map(int, numbers.groups())] == pytest.approx([tail, head, gain], abs=0.51)
+
+
+def test_the_most_and_the_least_biased_runs_are_named_and_those_at_chance_are_not():
+    most, least = answered({"a_little": 0.2, "sl": 0.8, "less": 0.4}, baseline="")[0]
+    assert most.startswith("The most biased by odds_acc is sl: tail ")
+    assert least.startswith("The least biased by odds_acc is a little: tail ")
+    runs = answered({"sl": 0.8, "a_little": 0.2})[1]
+    by_chance = run_in_memory(np.ones((CLASSES, CLASSES), int), FREQUENCY, NAMES, GROUPS)
+    more, less = bias_of_all([RunGroup(run.workdir.name, [[run]]) for run in (*runs.values(), by_chance)])
+    assert more.startswith("The more biased by odds_acc is sl") and less.startswith(
+        "The less biased by odds_acc is a little"
+    )
 
 
 def test_a_claim_on_runs_of_two_differences_is_confounded_and_many_pairs_are_shortened(trains, tmp_path):
