@@ -1,5 +1,6 @@
 """User errors: the exception, and how command lines report it."""
 
+import argparse
 import contextlib
 import difflib
 import errno
@@ -25,6 +26,21 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """' (did you mean A or B?)' with the known names that are similar to `name`, or ''; to append to a message."""
     close = difflib.get_close_matches(name, list(known), cutoff=cutoff)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def is_now(old: str, new: str) -> UserError:
+    """The error for the earlier name of a flag or a config field."""
+    return UserError(f"{old} is now {new}: use that name")
+
+
+def refuse_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+    """Make a command line refuse the earlier name of a flag, with the new one."""
+
+    class Refuse(argparse.Action):
+        def __call__(self, *_: object) -> None:
+            raise is_now(old, new)
+
+    parser.add_argument(old, action=Refuse, help=argparse.SUPPRESS)
 
 
 # Errors of the file system that a user can fix.

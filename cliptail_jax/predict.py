@@ -209,11 +209,11 @@ def set_for(name: str, source: Source, data: Data, opened: OpenedModel) -> Opene
     return found if has_prompts or columns_of(found.class_names, opened.class_names) is not None else None
 
 
-def classes_of(vocabulary: str | None, images: ChosenImages, opened: OpenedModel) -> PromptedClasses | OpenedSet:
+def classes_of(class_list: str | None, images: ChosenImages, opened: OpenedModel) -> PromptedClasses | OpenedSet:
     """The classes to choose from: those of --classes, else of the set, else of the run. Raises UserError if there are none."""
     has_prompts = opened.has_text or opened.has_words
-    if vocabulary:
-        names = vocabulary_names(vocabulary)
+    if class_list:
+        names = vocabulary_names(class_list)
     elif images.opened:
         names = images.opened.class_names
     elif opened.class_names:
@@ -228,9 +228,9 @@ def classes_of(vocabulary: str | None, images: ChosenImages, opened: OpenedModel
             f"'{names[place]}' is none of the classes that {opened.name} was trained on, and it has no prompts: leave out "
             "--classes, or give images of its classes"
         )
-    if images.opened and not vocabulary:
+    if images.opened and not class_list:
         return images.opened
-    return PromptedClasses("--classes" if vocabulary else opened.name, names, names, templates("photo"))
+    return PromptedClasses("--classes" if class_list else opened.name, names, names, templates("photo"))
 
 
 def known_labels(names: Sequence[str], class_names: Sequence[str]) -> list[str]:

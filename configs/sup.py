@@ -23,7 +23,7 @@ It also has textbook remedies, which the paper does not use:
 
 This command makes the head:
 
-    python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
+    python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --classes=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
 configs/README.md describes the paper's runs.

@@ -127,7 +127,7 @@ def programs(start: Start) -> dict[str, Program]:
     """All programs."""
     words = "".join(f"a photo of a {word}\n" for word in ("cat", "dog", "red fox") for _ in range(9))
     captions = start.file("captions.tsv", f"TEXT\n{words}")
-    vocabulary = start.file("vocabulary.json", '[{"name": "cat"}, {"name": "dog"}, {"name": "fox"}]')
+    classes = start.file("classes.json", '[{"name": "cat"}, {"name": "dog"}, {"name": "fox"}]')
 
     def training(family: str) -> Program:
         return Program(lambda workdir: train(start.config(family), workdir), of_run)
@@ -154,10 +154,10 @@ def programs(start: Start) -> dict[str, Program]:
             raise Failed(str(error)) from None
 
     def head(workdir: Path) -> None:
-        flags = ("--model", start.run("clip"), "--vocabulary", vocabulary, "--template=cname")
+        flags = ("--model", start.run("clip"), "--classes", classes, "--template=cname")
         command(make_head, *flags, "--output=WORKDIR/head.npy")(workdir)
 
-    count_flags = (f"--captions={captions}", "--column=TEXT", f"--vocabulary={vocabulary}", "--processes=1", "--sorted")
+    count_flags = (f"--captions={captions}", "--column=TEXT", f"--classes={classes}", "--processes=1", "--sorted")
     return {
         "train sup": training("sup"),
         "train clip": training("clip"),

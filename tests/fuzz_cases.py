@@ -98,7 +98,7 @@ def read_captions(example, folder: Path) -> None:
     suffix, content = example
     (folder / f"captions{suffix}").write_bytes(content)
     (folder / "vocabulary.json").write_text('[{"name": "cat"}]')
-    flags = [f"--captions={folder}/captions{suffix}", f"--vocabulary={folder}/vocabulary.json", "--processes=1"]
+    flags = [f"--captions={folder}/captions{suffix}", f"--classes={folder}/vocabulary.json", "--processes=1"]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as errors:
         if count([*flags, f"--output={folder}/out.tsv"]):
             raise UserError(errors.getvalue())

@@ -47,7 +47,7 @@ def folders(small_config, tmp_path_factory):
     """Two runs, and two of everything else that programs leave, by subject: files of the same names, other contents."""
     root = tmp_path_factory.mktemp("damage")
     (root / "names.json").write_text(json.dumps([{"name": name} for name in NAMES]))
-    flags = (f"--vocabulary={root}/names.json", "--template=cname")
+    flags = (f"--classes={root}/names.json", "--template=cname")
     with contextlib.redirect_stderr(io.StringIO()), pytest.MonkeyPatch.context() as patch:
         for number in (0, 1):
             config = small_config(clip)

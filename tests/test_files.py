@@ -56,9 +56,9 @@ def test_a_file_has_a_size_where_its_owner_has_no_name(folder, monkeypatch):
         ("datasets.build", ["glyphs", "--data_dir=PLACE"]),
         ("curation.laion.__main__", ["match", "--input=unread", "--output=PLACE"]),
         ("figures.__main__", ["class_frequency", "--frequencies=unread", "--output=PLACE/out.png"]),
-        ("pretrained.make_head", ["--model=unread", "--vocabulary=pets", "--output=PLACE/head.npy"]),
+        ("pretrained.make_head", ["--model=unread", "--classes=pets", "--output=PLACE/head.npy"]),
         ("pretrained.export", ["--workdir=run", "--output=PLACE"]),
-        ("concepts.count", ["--captions=captions.txt", "--vocabulary=pets", "--output=PLACE/out.tsv"]),
+        ("concepts.count", ["--captions=captions.txt", "--classes=pets", "--output=PLACE/out.tsv"]),
     ],
 )
 def test_programs_refuse_a_place_before_they_read_anything(folder, capsys, program, arguments):

@@ -55,11 +55,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("program", "arguments", "complaint"),
     [
-        (count, "--captions=captions.txt --vocabulary=V.json --output=V.json", f"V.json {INPUT}"),
-        (count, "--captions=captions.txt --vocabulary=V.json --output=captions.txt", f"captions.txt {INPUT}"),
-        (count, "--captions=captions.txt --vocabulary=V.json --output=notes.tsv", f"notes.tsv {NOT_OURS}"),
-        (make_head, "--model=m --vocabulary=V.json --output=V.npy", f"V.json {INPUT}"),
-        (make_head, "--model=m --vocabulary=V.json --output=notes.npy", f"notes.npy {NOT_OURS}"),
+        (count, "--captions=captions.txt --classes=V.json --output=V.json", f"V.json {INPUT}"),
+        (count, "--captions=captions.txt --classes=V.json --output=captions.txt", f"captions.txt {INPUT}"),
+        (count, "--captions=captions.txt --classes=V.json --output=notes.tsv", f"notes.tsv {NOT_OURS}"),
+        (count, "--captions=captions.txt --vocabulary=V.json --output=out.tsv", "--vocabulary is now --classes"),
+        (make_head, "--model=m --vocabulary=V.json --output=out.npy", "--vocabulary is now --classes"),
+        (make_head, "--model=m --classes=V.json --output=V.npy", f"V.json {INPUT}"),
+        (make_head, "--model=m --classes=V.json --output=notes.npy", f"notes.npy {NOT_OURS}"),
         (report, "--workdir=run --output=run/config.json", f"run/config.json {NOT_OURS}"),
         (report, "--workdir=run --output=notes.html", f"notes.html {NOT_OURS}"),
         (figures, "class_frequency --frequencies frequency.tsv --output=frequency.tsv", "suffix is none of"),
@@ -87,7 +89,7 @@ def test_files_that_a_program_did_not_write_are_left(folder, program, arguments,
 
 
 def test_files_that_a_program_wrote_are_replaced_and_others_when_asked_for(folder):
-    arguments = ["--captions=captions.txt", "--vocabulary=V.json", "--processes=1"]
+    arguments = ["--captions=captions.txt", "--classes=V.json", "--processes=1"]
     for output in ("new.tsv", "new.tsv", "notes.tsv"):
         assert count([*arguments, f"--output={output}", *(["--overwrite"] if output == "notes.tsv" else [])]) == 0
         assert Path(output).read_text(encoding="utf-8") == "name\tcount\ncat\t1\n"
@@ -175,5 +177,5 @@ def test_a_run_that_another_program_writes_to_is_not_evaluated(tmp_path):
 def test_a_head_is_known_by_the_description_beside_it(folder, beside, complaint, capsys):
     np.save("mine.npy", np.zeros(3))
     Path("mine.json").write_text(json.dumps(beside), encoding="utf-8")
-    assert make_head(["--model=no/such/model", "--vocabulary=V.json", "--output=mine.npy"]) == 2
+    assert make_head(["--model=no/such/model", "--classes=V.json", "--output=mine.npy"]) == 2
     assert complaint in capsys.readouterr().err and json.loads(Path("mine.json").read_text(encoding="utf-8")) == beside

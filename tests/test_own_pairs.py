@@ -115,7 +115,7 @@ def test_a_step_on_pairs_without_labels_can_be_planned(data_dir):
 def test_pairs_that_name_no_class_train_beside_those_that_do(data_dir, tmp_path):
     config = tiny(clip, data_dir)
     (tmp_path / "v.json").write_text(json.dumps([{"name": name} for name in CLASSES]))
-    config.data.class_match.update({"vocabulary": str(tmp_path / "v.json"), "unmatched": "keep"})
+    config.data.class_match.update({"classes": str(tmp_path / "v.json"), "unmatched": "keep"})
     variant = open_variant(sections(config).data)
     assert len(variant) == 48 and variant.unlabelled == 14
     assert variant.notes[0] == "18 of 40 captions name one of 4 classes, 8 several, 14 none"

@@ -1,4 +1,4 @@
-"""Counts how often each concept occurs in a caption corpus: vocabularies, WordNet, caption files, counting, templates.
+"""Counts how often each concept occurs in a caption corpus: class lists, WordNet, caption files, counting, templates.
 
 `ConceptCounter(load_vocabulary("imagenet1k")).count(captions)` counts in memory, `concepts.count` is the command line,
 and `concepts.beam` runs on a cluster. This package must depend neither on data sets nor on models: a corpus is files of

@@ -1,6 +1,6 @@
 """Counts concepts on a cluster with Apache Beam, like `cliptail_jax.concepts.count`.
 
-    python -m cliptail_jax.concepts.beam --captions='gs://bucket/laion/*.parquet' --vocabulary=imagenet1k \\
+    python -m cliptail_jax.concepts.beam --captions='gs://bucket/laion/*.parquet' --classes=imagenet1k \\
         --output=gs://bucket/counts.tsv --runner=DataflowRunner --project=... --temp_location=...
 
 Other flags are passed to Beam. --runner=dask counts on the processes of this machine, or with
@@ -9,7 +9,6 @@ the output. A worker counts whole files. A damaged file ends the pipeline. Beam'
 count all captions, and those that are not UTF-8.
 """
 
-import argparse
 import contextlib
 import importlib.util
 import os
@@ -27,13 +26,13 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.vocabulary import vocabulary_for
-from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.errors import UserError, command_line, refuse_renamed
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 
@@ -41,14 +40,14 @@ DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 @command_line
 def main(arguments: list[str]) -> None:
     """Runs the pipeline that the command line describes, and waits for its end."""
-    prog, form = as_started("python -m cliptail_jax.concepts.beam"), argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog, description=as_started(__doc__), formatter_class=form)
+    parser = program_parser("concepts.beam", __doc__)
     add_arguments(parser)
-    parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a .json or .txt file")
+    parser.add_argument("--classes", required=True, help="a built-in class list's name, or a .json or .txt file")
+    refuse_renamed(parser, "--vocabulary", "--classes")
     options, beam_options = parser.parse_known_args(arguments)
     pipeline = open_pipeline(beam_options)
     parts = match(options.captions, options.data_dir)
-    counter = ConceptCounter(vocabulary_for(options.vocabulary, options.rule), options.rule)
+    counter = ConceptCounter(vocabulary_for(options.classes, options.rule), options.rule)
     check_part(parts[0], options.column, open_any)
     unfinished = f"{options.output}.unfinished"
     try:

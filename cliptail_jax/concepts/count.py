@@ -1,8 +1,8 @@
-"""Counts the captions of a corpus that name each class of a vocabulary, by the paper's rule.
+"""Counts the captions of a corpus that name each class of a list, by the paper's rule.
 
-    python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --vocabulary=imagenet1k --output=counts.tsv
+    python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --classes=imagenet1k --output=counts.tsv
 
-It writes a header and one line per class, name <TAB> count, in the vocabulary's order. Captions files are parquet, .tsv or .csv with
+It writes a header and one line per class, name <TAB> count, in the order of the list. Captions files are parquet, .tsv or .csv with
 a header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz. Or give the
 name of a prepared data set. The same command continues an interrupted count with the unfinished files. A damaged file
 is named and skipped, and the exit status is not 0.
@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.captions import add_arguments, find_parts
 from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
@@ -28,7 +28,7 @@ from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, naming_note
 from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
-from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.errors import UserError, command_line, refuse_renamed
 from cliptail_jax.files import read_json, replacing
 from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
@@ -44,12 +44,12 @@ def main(arguments: list[str]) -> None:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    prog, form = as_started("python -m cliptail_jax.concepts.count"), argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog, description=as_started(__doc__), formatter_class=form)
+    parser = program_parser("concepts.count", __doc__)
     add_arguments(parser)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--vocabulary", help="a built-in vocabulary's name, or a .json or .txt file")
+    what.add_argument("--classes", help="a built-in class list's name, or a .json or .txt file")
     what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
+    refuse_renamed(parser, "--vocabulary", "--classes")
     parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
     parser.add_argument(
         "--weights", action="store_true", help="captions files are JSON objects from text to count, as MetaCLIP's"
@@ -60,7 +60,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if options.processes < 1:
         parser.error("--processes must be at least 1")
     if options.weights and options.words:
-        parser.error("--weights needs a --vocabulary")
+        parser.error("--weights needs --classes")
     return options
 
 
@@ -74,10 +74,10 @@ def count(options: argparse.Namespace) -> None:
     parts, output = find_parts(options.captions, options.data_dir), pathlib.Path(options.output)
     outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
     for path in outputs:
-        check_output(path, is_counts, [*parts, options.vocabulary or ""], options.overwrite)
-    vocabulary = None if options.words else vocabulary_for(options.vocabulary, options.rule)
-    counter = WordCounter() if options.words else ConceptCounter(vocabulary, options.rule)
-    job = repr((VERSION, options.rule, vocabulary, options.column))
+        check_output(path, is_counts, [*parts, options.classes or ""], options.overwrite)
+    classes = None if options.words else vocabulary_for(options.classes, options.rule)
+    counter = WordCounter() if options.words else ConceptCounter(classes, options.rule)
+    job = repr((VERSION, options.rule, classes, options.column))
     finished = FinishedParts(output, job, parts)
     if options.weights:
         tally, damaged = count_weighted(counter, parts), []
@@ -90,8 +90,8 @@ def count(options: argparse.Namespace) -> None:
         if options.sorted:
             write_counts(outputs[1], by_count)
         report(tally, output, time.monotonic() - start)
-        if vocabulary:
-            print(naming_note(tally.one, tally.several, tally.captions, len(vocabulary)))
+        if classes:
+            print(naming_note(tally.one, tally.several, tally.captions, len(classes)))
     if damaged:
         others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
         raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")

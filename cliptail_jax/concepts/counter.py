@@ -1,4 +1,4 @@
-"""Counts the captions that name each concept of a vocabulary: `ConceptCounter(vocabulary).count(captions)`."""
+"""Counts the captions that name each concept of a class list: `ConceptCounter(classes).count(captions)`."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from cliptail_jax.errors import UserError
 
 
 class ConceptCounter:
-    """Counts the captions that name each concept of a vocabulary. It pickles, and needs WordNet only when it is made.
+    """Counts the captions that name each concept of a class list. It pickles, and needs WordNet only when it is made.
 
     By the paper's rule 'lemmas', a caption names a concept if it contains all words of one of the concept's phrases, in
     any order, and none of the words that the concept excludes (see `cliptail_jax.concepts.words`). By the rule
@@ -30,13 +30,13 @@ class ConceptCounter:
     def __init__(self, vocabulary: Sequence[Concept], rule: str = LEMMAS):
         """
         Raises:
-            UserError: The vocabulary is empty, a name occurs twice, or by the rule 'lemmas', a concept has no phrase with a
+            UserError: The list is empty, a name occurs twice, or by the rule 'lemmas', a concept has no phrase with a
                 word in it, or WordNet is missing.
         """
         self.names = tuple(concept.name for concept in vocabulary)
         if not self.names:
-            raise UserError("the vocabulary is empty")
-        check_unique(self.names, "the vocabulary")
+            raise UserError("the class list is empty")
+        check_unique(self.names, "the class list")
         self._phrases = None
         if rule in (PHRASES, LONGEST):
             self._phrases = PhraseMatcher(concepts_by_phrase(vocabulary), longest=rule == LONGEST)
@@ -48,7 +48,7 @@ class ConceptCounter:
         self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
 
     def count(self, captions: CaptionColumn) -> dict[str, int]:
-        """The number of captions that name each concept, in the vocabulary's order.
+        """The number of captions that name each concept, in the order of the list.
 
         Raises:
             UserError: The captions are not text.

@@ -1,4 +1,4 @@
-"""Finds the concepts that captions name. The cost grows with the number of matches, not with the vocabulary."""
+"""Finds the concepts that captions name. The cost grows with the number of matches, not with the class list."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ class Tally:
         counts: each name that occurs, and the number of captions in which it does.
         captions: the number of captions.
         undecodable: how many of them have bytes that are not UTF-8.
-        one, several: how many of them have one name of a vocabulary, and several.
+        one, several: how many of them have one name of a class list, and several.
     """
 
     counts: pa.Table

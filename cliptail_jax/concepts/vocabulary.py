@@ -1,4 +1,4 @@
-"""Vocabularies: the classes to look for in captions, built in by name or read from a file.
+"""Class lists: the classes to look for in captions, built in by name or read from a file.
 
 The built-in ones are the files `vocabularies/NAME.txt`. Their first lines, starting with '#', give the source; every
 other line is a class, in label order: its name and, if captions use other phrases, a tab and these phrases, separated
@@ -48,13 +48,13 @@ class Concept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
-    """Loads a built-in vocabulary (one of `BUILT_IN`) or a file.
+    """Loads a built-in class list (one of `BUILT_IN`) or a file.
 
     A .txt file has one name per line. Any other file is JSON, a list of {"name", "synonyms", "exclude"}. Only "name" is
     required. A WordNet id "wnid" is ignored.
 
     Raises:
-        UserError: There is no such vocabulary, the file cannot be read or has another form, a name occurs twice, or
+        UserError: There is no such list, the file cannot be read or has another form, a name occurs twice, or
             WordNet is missing (ImageNet's phrases need it).
     """
     if name_or_path in IMAGENET:
@@ -67,7 +67,7 @@ def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
 
 
 def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
-    """The vocabulary for a rule. For exact phrases, ImageNet's classes have only their lemmas, without edits.
+    """The class list for a rule. For exact phrases, ImageNet's classes have only their lemmas, without edits.
 
     Raises UserError as `load_vocabulary`.
     """
@@ -77,12 +77,12 @@ def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
 
 
 def concepts_by_name(name_or_path: str, rule: str) -> dict[str, Concept]:
-    """The vocabulary for a rule, by class name; empty for ''. Raises UserError as `load_vocabulary`."""
+    """The class list for a rule, by class name; empty for ''. Raises UserError as `load_vocabulary`."""
     return {concept.name: concept for concept in vocabulary_for(name_or_path, rule)} if name_or_path else {}
 
 
 def vocabulary_names(name_or_path: str) -> tuple[str, ...]:
-    """The class names of a vocabulary in label order, which need no WordNet. Raises UserError as `load_vocabulary`."""
+    """The class names of a list in label order, which need no WordNet. Raises UserError as `load_vocabulary`."""
     if name_or_path in IMAGENET:
         return tuple(imagenet_names(name_or_path).values())
     return tuple(concept.name for concept in load_vocabulary(name_or_path))
@@ -104,7 +104,7 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 
 def imagenet_names(vocabulary: str) -> dict[str, str]:
-    """WordNet id -> class name of one of the vocabularies `IMAGENET`, in label order.
+    """WordNet id -> class name of one of the lists `IMAGENET`, in label order.
 
     `imagenet1k_eval` has the names of the paper's zero-shot prompts. They are not unique: two classes are a "missile",
     and two are "sunglasses".
@@ -116,7 +116,7 @@ def imagenet_names(vocabulary: str) -> dict[str, str]:
 
 
 def class_lines(vocabulary: str) -> tuple[tuple[str, str], ...]:
-    """The lines of a built-in vocabulary's classes, each split at its tab; the second part may be ''."""
+    """The lines of a built-in list's classes, each split at its tab; the second part may be ''."""
     lines = data_file(f"{vocabulary}.txt").splitlines()
     return tuple(tuple(line.partition("\t")[::2]) for line in lines if not line.startswith("#"))
 
@@ -143,16 +143,16 @@ def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
         entries = [{"name": line} for line in content.splitlines() if line.strip()] if is_text else json.loads(content)
     except FileNotFoundError as error:
         known = f"of that name{did_you_mean(str(path).lower(), BUILT_IN)}: there is {', '.join(BUILT_IN)}"
-        raise UserError(f"no vocabulary file {path}, and no built-in vocabulary {known}") from error
+        raise UserError(f"there is no class list {path}: no file, and no built-in one {known}") from error
     except OSError as error:
-        raise UserError(f"vocabulary file {path} cannot be read: {error.strerror}") from error
+        raise UserError(f"class list {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
-        raise UserError(f"vocabulary file {path} is not {'UTF-8' if is_text else 'JSON'}: {error}") from error
+        raise UserError(f"class list {path} is not {'UTF-8' if is_text else 'JSON'}: {error}") from error
     if not isinstance(entries, list) or not entries:
         form = "has no class names, one a line" if is_text else f"is not a JSON list of classes: {FORM}, ..."
-        raise UserError(f"vocabulary file {path} {form}")
-    concepts = tuple(concept(entry, f"vocabulary file {path}, entry {i}") for i, entry in enumerate(entries, start=1))
-    check_unique([concept.name for concept in concepts], f"vocabulary file {path}")
+        raise UserError(f"class list {path} {form}")
+    concepts = tuple(concept(entry, f"class list {path}, entry {i}") for i, entry in enumerate(entries, start=1))
+    check_unique([concept.name for concept in concepts], f"class list {path}")
     return concepts
 
 

@@ -1,4 +1,4 @@
-"""Counts the captions in which each word occurs, without a vocabulary."""
+"""Counts the captions in which each word occurs, without a class list."""
 
 from collections.abc import Sequence
 

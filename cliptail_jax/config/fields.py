@@ -24,7 +24,8 @@ from typing import Annotated, Any, TypeVar
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.config.renamed import RENAMED
+from cliptail_jax.errors import UserError, did_you_mean, is_now
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,13 +158,15 @@ def check(values: Values, section: Section, prefix: str = "") -> None:
 
 
 def unknown_key(key: str, known: Iterable[str]) -> UserError:
-    """The error for an unknown dotted key. It first suggests fields of this name, or with these initials, in any section."""
+    """The error for an unknown dotted key: its new name, or fields of this name, or with these initials, in any section."""
 
     def names(other: str) -> tuple[str, str]:
         name = other.rpartition(".")[2]
         return name, "".join(word[0] for word in name.split("_") if word)
 
     known, given = list(known), key.rpartition(".")[2]
+    if RENAMED.get(key) in known:
+        return is_now(f"config key '{key}'", f"'{RENAMED[key]}'")
     elsewhere = [other for other in known if given in names(other)]
     hint = did_you_mean(key, elsewhere, cutoff=0.0) or did_you_mean(key, known, cutoff=0.5)
     return UserError(f"unknown config key '{key}'{hint}")

@@ -52,7 +52,7 @@ class Evaluation(Section):
     batch_size: Annotated[int, "Images per batch, over all devices and processes.", Positive] = 256
     class_names: Annotated[
         str,
-        "Built-in vocabulary or file with the sets' class names in prompts and captions, by label; '': the sets' own.",
+        "Built-in class list or file with the sets' class names in prompts and captions, by label; '': the sets' own.",
     ] = ""
     templates: Annotated[
         str,

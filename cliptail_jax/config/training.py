@@ -3,9 +3,8 @@
 The objectives add sections of their own. 0, '' and () mean "off" or "all" throughout.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Section, Share
@@ -51,7 +50,9 @@ class RunEvaluation(Evaluation):
 
 @dataclass(frozen=True)
 class ClassMatch(Section):
-    vocabulary: Annotated[str, "Label records by the classes of this vocabulary that their words name."] = ""
+    classes: Annotated[
+        str, "Built-in class list or file: label records by those of its classes that their words name."
+    ] = ""
     rule: Annotated[
         str,
         "How words name a class, also in balancing and for an evaluation set's class frequency: 'lemmas' (the paper's rule: "
@@ -71,7 +72,7 @@ class Classes(Section):
     """The selection of classes. At most one field is set."""
 
     names: Annotated[tuple[str | int, ...], "Class names or labels."] = ()
-    vocabulary: Annotated[str, "The classes of a built-in vocabulary or a file."] = ""
+    list: Annotated[str, "The classes of a built-in class list or a file."] = ""
     first: Annotated[int, "Number of classes, the first ones.", NonNegative] = 0
     random: Annotated[int, "Number of classes, selected at random.", NonNegative] = 0
     at_least: Annotated[int, "Only the classes with at least this many records; 0: all.", NonNegative] = 0
@@ -90,7 +91,7 @@ class Removed(Section):
 @dataclass(frozen=True)
 class BalanceOptions(Section):
     cap: Annotated[int, "MetaCLIP's cap on the records of each class or entry; 0: no balancing.", NonNegative] = 0
-    vocabulary: Annotated[str, "Balance the entries of this vocabulary in place of the classes."] = ""
+    classes: Annotated[str, "Built-in class list or file: balance its entries in place of the classes."] = ""
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Selecting(Section):
     name: Annotated[str, "Name of the prepared data set."] = "glyphs"
     split: Annotated[str, "Split, or several, such as 'train+validation'."] = "train"
     class_names: Annotated[
-        str, "Built-in vocabulary or file with the class names; '': the builder's, or CLIP's for ImageNet's ids."
+        str, "Built-in class list or file with the class names; '': the builder's, or CLIP's for ImageNet's ids."
     ] = ""
     seed: Annotated[int, "Seed of the records, classes and captions that a variant draws.", NonNegative] = 0
     table: Annotated[
@@ -324,19 +325,6 @@ class Vocabulary(Section):
     group_size: Annotated[int, "Examples that share a sampled vocabulary; 0: the whole batch.", NonNegative] = 0
 
 
-# By the key that earlier versions wrote into files: today's, of fields that only one optimizer has.
-RENAMED = {f"optimizer.{field}": f"optimizer.sgd.{field}" for field in ("momentum", "nesterov", "decay_vectors")}
-RENAMED |= {f"optimizer.{field}": f"optimizer.adamw.{field}" for field in ("b1", "b2", "eps")}
-
-
-def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a config by dotted key, saved by any version, with today's keys."""
-    new = RENAMED
-    if values.get("optimizer.name") == "lars":
-        new = RENAMED | {"optimizer.momentum": "optimizer.lars.momentum"}
-    return {new.get(key, key): value for key, value in values.items()}
-
-
 def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) -> None:
     """Raise UserError if groups of `batch_norm.group_size` examples do not divide each micro-batch evenly."""
     if accumulate_steps > 1 and not group_size:
@@ -353,9 +341,7 @@ def check_data(data: Data) -> None:
     """Raise UserError if values of the section, valid by themselves, cannot be combined."""
     given = [key for key, value in vars(data.classes).items() if value]
     if len(given) > 1:
-        raise UserError(
-            f"set one of data.classes.names, vocabulary, first, random and at_least, not {' and '.join(given)}"
-        )
+        raise UserError(f"set one of data.classes.names, list, first, random and at_least, not {' and '.join(given)}")
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
     if not data.match.frequency and (data.match.n or data.match.assignment != NATURAL):

@@ -27,12 +27,12 @@ def balanced(
 ) -> tuple[Int[np.ndarray, " place"], Balance]:
     """The indices into `kept` of the rows that MetaCLIP's rule keeps.
 
-    Entries are the class names, or a vocabulary's concepts. A record has the entries that its words name, by
+    Entries are the class names, or those of a class list. A record has the entries that its words name, by
     `data.class_match.rule`. Either all rows of a record are kept, or none.
     """
     if rows.words is None:
         raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")
-    path, rule = data.balance.vocabulary, data.class_match.rule
+    path, rule = data.balance.classes, data.class_match.rule
     counter = ConceptCounter(vocabulary_for(path, rule) if path else [Concept(name) for name in class_names], rule)
     _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
     carriers, entries = counter.matches(rows.words.take(pa.array(kept[first])))

@@ -13,7 +13,7 @@ from cliptail_jax.errors import UserError
 def select_classes(
     names: Sequence[str], frequency: Int[np.ndarray, " class"], classes: Classes, seed: int
 ) -> Int[np.ndarray, " chosen"]:
-    """The labels of the classes that the section selects: in the order of its list or vocabulary, else ascending.
+    """The labels of the classes that the section selects: in the order of its list, else ascending.
 
     `frequency` is the number of records of each class.
 
@@ -34,12 +34,12 @@ def select_classes(
         return np.arange(classes.first)
     if classes.random:
         return random_classes(len(names), classes.random, seed)
-    if not (classes.names or classes.vocabulary):
+    if not (classes.names or classes.list):
         return np.arange(len(names))
     if classes.names:
         key, listed = "data.classes.names", classes.names
     else:
-        key, listed = f"data.classes.vocabulary={classes.vocabulary}", vocabulary_names(classes.vocabulary)
+        key, listed = f"data.classes.list={classes.list}", vocabulary_names(classes.list)
     chosen = [_label(names, wanted, key) for wanted in listed]
     labels, counts = np.unique(chosen, return_counts=True)
     if counts.max() > 1:

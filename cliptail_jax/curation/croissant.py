@@ -189,7 +189,7 @@ def records(variant: Variant, data: Data) -> dict[str, Any]:
 
 def classes(variant: Variant, data: Data) -> dict[str, Any]:
     """The record set of the variant's classes, with the labels that they have in the table."""
-    vocabulary = data.class_match.vocabulary
+    vocabulary = data.class_match.classes
     names = vocabulary_classes(vocabulary)[0] if vocabulary else variant.source.class_names
     label = {name: label for label, name in enumerate(names)}
     return {

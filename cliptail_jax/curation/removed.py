@@ -13,7 +13,7 @@ from cliptail_jax.errors import UserError, did_you_mean
 def rows_of_concepts(rows: Rows, removed: Removed, match: ClassMatch) -> Bool[np.ndarray, " row"]:
     """Whether each row is of one of the removed classes, or its text has a phrase that names one.
 
-    Of rows without text, the labels decide. The phrases are those of `match.vocabulary` or, without one, the names of the
+    Of rows without text, the labels decide. The phrases are those of `match.classes` or, without one, the names of the
     classes; `match.rule` 'lemmas' also finds other forms of their words, and other rules find them as written.
 
     Raises:
@@ -29,7 +29,7 @@ def rows_of_concepts(rows: Rows, removed: Removed, match: ClassMatch) -> Bool[np
             raise UserError("data.removed.words looks for words in data.captions.words: name the text fields to search")
         return found
     rule = LEMMAS if match.rule == LEMMAS else PHRASES
-    known = concepts_by_name(match.vocabulary, rule)
+    known = concepts_by_name(match.classes, rule)
     phrases = concepts_by_phrase([known.get(name, Concept(name)) for name in removed.classes])
     if removed.words:
         phrases = dict.fromkeys(word for phrase in phrases for word in phrase.split())

@@ -49,16 +49,16 @@ class Rows:
 def all_rows(source: Source | JoinedSource, data: Data) -> Rows:
     """The source's records with its labels, or the rows of a table, or a row for each class that a record's words name."""
     if data.table:
-        return table_rows(source, Path(data.table), data.class_match.vocabulary)
+        return table_rows(source, Path(data.table), data.class_match.classes)
     words = joined_words(source.metadata, data.captions.words)
-    if data.class_match.vocabulary:
+    if data.class_match.classes:
         return class_match_rows(words, data.class_match, data.seed)
     labels = source.metadata["label"].to_numpy()
     return Rows(np.arange(len(labels)), labels, source.class_names, source.wnids, words, not source.class_names)
 
 
 def class_match_rows(words: pa.ChunkedArray | None, match: ClassMatch, seed: int) -> Rows:
-    """A row for each class of a vocabulary that a record's words name, by a rule of `ConceptCounter`.
+    """A row for each class of a list that a record's words name, by a rule of `ConceptCounter`.
 
     With `match.unique`, a record that names several classes has no row. With unmatched='keep', the share
     `unmatched_fraction` of the records that name no class have a row without a class. The seed draws them; a smaller share
@@ -69,8 +69,8 @@ def class_match_rows(words: pa.ChunkedArray | None, match: ClassMatch, seed: int
     """
     if words is None:
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to search")
-    names, wnids = vocabulary_classes(match.vocabulary)
-    records, labels = ConceptCounter(vocabulary_for(match.vocabulary, match.rule), match.rule).matches(words)
+    names, wnids = vocabulary_classes(match.classes)
+    records, labels = ConceptCounter(vocabulary_for(match.classes, match.rule), match.rule).matches(words)
     named = np.bincount(records, minlength=len(words))
     note = naming_note(np.sum(named == 1), np.sum(named > 1), len(words), len(names))
     others = np.setdiff1d(np.arange(len(words)), records) if match.unmatched == KEEP else records[:0]
@@ -87,14 +87,14 @@ def class_match_rows(words: pa.ChunkedArray | None, match: ClassMatch, seed: int
 
 
 def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """The names of a vocabulary's classes, and their WordNet ids if it is ImageNet's."""
+    """The names of the classes of a list, and their WordNet ids if it is ImageNet's."""
     return vocabulary_names(vocabulary), imagenet_wnids() if vocabulary == "imagenet1k" else None
 
 
 def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Rows:
     """The rows of a table of filepath, label and caption, as `curation.describe --export` writes it.
 
-    A label is the number or name of a class of the source or, if given, of the vocabulary, or -1 for none. Without the
+    A label is the number or name of a class of the source or, if given, of the list, or -1 for none. Without the
     column, labels are those of the records. A file path is a record's `filename`, or has the same last part, or is
     SET/SPLIT/RECORD.
 

@@ -269,5 +269,5 @@ def check_classless(selection: Selection, data: Data) -> None:
         remedy = "set data.captions.words to its text fields" if "template" in field else "leave it out"
         raise UserError(
             f"data.{field} needs the class of each record, which {selection.source.name} lacks: {remedy}, or label records by "
-            "data.class_match.vocabulary (with unmatched='drop') or data.table"
+            "data.class_match.classes (with unmatched='drop') or data.table"
         )

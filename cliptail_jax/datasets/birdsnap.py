@@ -50,9 +50,9 @@ def read_list(path: pathlib.Path) -> list[dict[str, str]]:
 
 
 def species_labels(species: list[dict[str, str]], path: pathlib.Path) -> dict[str, int]:
-    """The label of each species by its id. The vocabulary's names are those of the folders, without apostrophes."""
+    """The label of each species by its id. The class list's names are those of the folders, without apostrophes."""
     labels = {normalized_name(name): label for label, name in enumerate(vocabulary_names("birdsnap"))}
     for row in species:
         if normalized_name(row["dir"]) not in labels:
-            raise UserError(f"{path} has the species {row['dir']!r}, which is not in the vocabulary 'birdsnap'")
+            raise UserError(f"{path} has the species {row['dir']!r}, which is not in the class list 'birdsnap'")
     return {row["id"]: labels[normalized_name(row["dir"])] for row in species}

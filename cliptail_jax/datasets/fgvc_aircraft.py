@@ -39,6 +39,6 @@ class FgvcAircraft(StreamingBuilder):
         for line in path.read_text(encoding="utf-8").splitlines():
             name, _, class_name = line.partition(" ")
             if class_name not in labels:
-                raise UserError(f"{path} has the class {class_name!r}, not in the vocabulary {vocabulary!r}")
+                raise UserError(f"{path} has the class {class_name!r}, not in the class list {vocabulary!r}")
             label_of_file[f"{name}.jpg"] = labels[class_name]
         return self.records(split, data / "images", label_of_file)

@@ -66,7 +66,7 @@ class ImageText(OwnSplits, ShardsBuilder):
         if names := class_names_in(first, self.label_column):
             return names
         raise UserError(
-            f"--label_column={self.label_column} needs --classes, the vocabulary of the labels: {first} has no class names "
+            f"--label_column={self.label_column} needs --classes, the class list of the labels: {first} has no class names "
             "as the parquet files of Hugging Face have them"
         )
 

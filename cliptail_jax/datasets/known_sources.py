@@ -49,7 +49,7 @@ class EvaluationSet:
         name: its short name, or 'source:split'.
         split: the split's name.
         templates: its prompt templates.
-        classes: the vocabulary whose classes it is restricted to; '' for all.
+        classes: the class list to whose classes it is restricted to; '' for all.
         counted_as: the set whose published class frequencies in pre-training corpora apply; '' for itself.
         source: the entry of `KNOWN_SOURCES` that lists it.
     """
@@ -100,17 +100,17 @@ class KnownSource:
     Attributes:
         name: the prepared data set's name, as `open_source` takes it: 'oxford_iiit_pet', 'fgvc_aircraft/variant'.
         builder: 'module:Class' of its builder in this folder; '' for a builder of TFDS.
-        vocabulary: the built-in vocabulary with its class names; '' for the names of its labels.
-        labels: its builder's name of a label -> the vocabulary's name, where they differ by more than case, '_', '-', '/'.
-        has_numbered_labels: whether its builder calls labels '0', '1', ..., in the vocabulary's order.
-        prompt_name: gives a class's name in CLIP's prompts, if it differs from the vocabulary (and so from the paper's
+        classes: the built-in class list with its class names; '' for the names of its labels.
+        labels: its builder's name of a label -> the list's name, where they differ by more than case, '_', '-', '/'.
+        has_numbered_labels: whether its builder calls labels '0', '1', ..., in the list's order.
+        prompt_name: gives a class's name in CLIP's prompts, if it differs from the list (and so from the paper's
             frequency tables).
         presets, evaluation_sets, transfer_sets: the uses of the source.
     """
 
     name: str
     builder: str = ""
-    vocabulary: str = ""
+    classes: str = ""
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     has_numbered_labels: bool = False
     prompt_name: Callable[[str], str] = str
@@ -131,7 +131,7 @@ IMAGENETS = ("imagenet", "imagenet_v2")
 
 def labelled_by_words(name: str, *fields: str) -> Preset:
     """Image-text pairs whose text fields name classes of ImageNet."""
-    match = dict(vocabulary="imagenet1k", rule="phrases", unique=False)
+    match = dict(classes="imagenet1k", rule="phrases", unique=False)
     return Preset(IMAGENETS, dict(name=name, captions=dict(words=fields), class_match=match))
 
 
@@ -155,13 +155,11 @@ KNOWN_SOURCES = (
     KnownSource(
         "icons",
         builder="icons.icons:Icons",
-        vocabulary="icons",
+        classes="icons",
         presets={
             "icons": Preset(
                 ("icons:test",),
-                dict(
-                    captions=dict(words=("name",)), class_match=dict(vocabulary="icons", rule=LONGEST, unmatched="keep")
-                ),
+                dict(captions=dict(words=("name",)), class_match=dict(classes="icons", rule=LONGEST, unmatched="keep")),
                 small=True,
             )
         },
@@ -217,7 +215,7 @@ KNOWN_SOURCES = (
     ),
     KnownSource(
         "cifar100",
-        vocabulary="cifar100",
+        classes="cifar100",
         presets={
             "cifar100": Preset(("cifar100:test",), dict(flip=True), small=True),
             "cifar100_lt": Preset(("cifar100:test",), dict(flip=True, profile=LONG_TAILED), small=True),
@@ -227,20 +225,20 @@ KNOWN_SOURCES = (
     ),
     KnownSource(
         "cifar10",
-        vocabulary="cifar10",
+        classes="cifar10",
         evaluation_sets=(EvaluationSet("cifar10", "test", CIFAR),),
         transfer_sets=(TransferSet("cifar10", "train", "test"),),
     ),
     KnownSource(
         "caltech_birds2011",
-        vocabulary="cub",
+        classes="cub",
         has_numbered_labels=True,
         evaluation_sets=(EvaluationSet("cub", "test", BIRDS),),
     ),
     KnownSource(
         "birdsnap",
         builder="birdsnap:Birdsnap",
-        vocabulary="birdsnap",
+        classes="birdsnap",
         evaluation_sets=(EvaluationSet("birdsnap", "test", BIRDS),),
         transfer_sets=(
             TransferSet(
@@ -254,13 +252,13 @@ KNOWN_SOURCES = (
     KnownSource(
         "fgvc_aircraft/variant",
         builder="fgvc_aircraft:FgvcAircraft",
-        vocabulary="aircraft",
+        classes="aircraft",
         evaluation_sets=(EvaluationSet("aircraft", "test", read_templates("aircraft")),),
         transfer_sets=(TransferSet("aircraft", "train", "test", "validation", PER_CLASS),),
     ),
     KnownSource(
         "caltech101",
-        vocabulary="caltech101",
+        classes="caltech101",
         transfer_sets=(
             TransferSet(
                 *("caltech101", "train", "test"),
@@ -272,19 +270,19 @@ KNOWN_SOURCES = (
     ),
     KnownSource(
         "cars196",
-        vocabulary="cars",
+        classes="cars",
         evaluation_sets=(EvaluationSet("cars", "test", read_templates("cars")),),
         transfer_sets=(TransferSet("cars", "train", "test"),),
     ),
     KnownSource(
         "dtd",
-        vocabulary="dtd",
+        classes="dtd",
         evaluation_sets=(EvaluationSet("dtd", "test", read_templates("dtd")),),
         transfer_sets=(TransferSet("dtd", "train", "test", "validation"),),
     ),
     KnownSource(
         "eurosat/rgb",
-        vocabulary="eurosat",
+        classes="eurosat",
         labels={
             "AnnualCrop": "annual crop land",
             "HerbaceousVegetation": "brushland or shrubland",
@@ -299,14 +297,14 @@ KNOWN_SOURCES = (
     ),
     KnownSource(
         "food101",
-        vocabulary="food101",
+        classes="food101",
         # TFDS calls the test images 'validation'.
         evaluation_sets=(EvaluationSet("food101", "validation", ("a photo of {}, a type of food.",)),),
         transfer_sets=(TransferSet("food101", "train", "validation"),),
     ),
     KnownSource(
         "oxford_flowers102",
-        vocabulary="flowers102",
+        classes="flowers102",
         labels={"pink-yellow dahlia?": "pink-yellow dahlia", "lotus": "lotus lotus"},
         prompt_name=lambda name: FLOWERS_IN_PROMPTS.get(name, name),
         evaluation_sets=(EvaluationSet("flowers102", "test", ("a photo of a {}, a type of flower.",)),),
@@ -314,13 +312,13 @@ KNOWN_SOURCES = (
     ),
     KnownSource(
         "oxford_iiit_pet",
-        vocabulary="pets",
+        classes="pets",
         evaluation_sets=(EvaluationSet("pets", "test", ("a photo of a {}, a type of pet.",)),),
         transfer_sets=(TransferSet("pets", "train", "test", metric=PER_CLASS),),
     ),
     KnownSource(
         "places365_small",
-        vocabulary="places365",
+        classes="places365",
         labels={"arcade": "arcade (passageway)", "lock chamber": "lock chamber (canal)"},
         prompt_name=lambda name: name.replace("-", " "),  # 'desert sand', as in CLIP's prompts for SUN397
         # TFDS has no labels of the test images.
@@ -328,7 +326,7 @@ KNOWN_SOURCES = (
     ),
     KnownSource(
         "sun397/standard-part1-120k",
-        vocabulary="sun397",
+        classes="sun397",
         transfer_sets=(
             TransferSet(
                 *("sun397", "train", "test"),
@@ -338,7 +336,7 @@ KNOWN_SOURCES = (
     ),
     KnownSource(
         "voc/2007",
-        vocabulary="voc2007",
+        classes="voc2007",
         transfer_sets=(
             TransferSet(*("voc2007", "train", "test", "validation", "11-point mAP"), has_objects=True, few_shot=False),
         ),

@@ -51,7 +51,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "of its name (default: caption, which is also a sample's .txt; '' for labels alone); a list gives a record for "
         "each of its texts",
         "label_column": "the column or field of labels: numbers, or names of the classes (default: there are none)",
-        "classes": "the vocabulary of the labels, built-in or a file (default: the class names that the parquet files of a "
+        "classes": "the class list of the labels, built-in or a file (default: the class names that the parquet files of a "
         "Hugging Face data set contain)",
     }
     | SKIP_SHARDS,

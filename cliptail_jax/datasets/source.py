@@ -78,7 +78,7 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
         name: 'cifar100', 'cifar100:3.0.2' or 'my_set/config'; the latest version unless one is given.
         data_dir: the folder of prepared data sets; '' for TFDS_DATA_DIR, else ~/tensorflow_datasets.
         split: 'train', 'test', ...
-        class_names: a built-in vocabulary or a vocabulary file with the classes in label order; '' for the builder's
+        class_names: a built-in class list or a file with the classes in label order; '' for the builder's
             names, cleaned, or CLIP's names where the builder's are WordNet ids of ImageNet.
 
     Raises:
@@ -117,23 +117,23 @@ def label_names(info: tfds.core.DatasetInfo, name: str) -> tuple[str, ...]:
     return tuple(info.features["label"].names) if has_labels else ()
 
 
-def choose_class_names(labels: Sequence[str], vocabulary: str) -> tuple[str, ...]:
+def choose_class_names(labels: Sequence[str], classes: str) -> tuple[str, ...]:
     """The names of a source's classes, in label order.
 
     Args:
         labels: the builder's names of the labels.
-        vocabulary: as `class_names` of `open_source`.
+        classes: as `class_names` of `open_source`.
 
     Raises:
-        UserError: The vocabulary cannot be read or has another number of classes, or a name occurs twice.
+        UserError: The list cannot be read or has another number of classes, or a name occurs twice.
     """
     if not labels:
         return ()
     imagenet = imagenet_names("imagenet1k")
-    if vocabulary in ("", "imagenet1k") and set(labels) <= set(imagenet):
+    if classes in ("", "imagenet1k") and set(labels) <= set(imagenet):
         return tuple(imagenet[wnid] for wnid in labels)
-    names = vocabulary_names(vocabulary) if vocabulary else tuple(clean_name(label) for label in labels)
+    names = vocabulary_names(classes) if classes else tuple(clean_name(label) for label in labels)
     if len(names) != len(labels):
-        raise UserError(f"{vocabulary} has {len(names)} names, and the data set has {len(labels)} classes")
-    check_unique(names, vocabulary or "the builder's list (which data.class_names can replace)")
+        raise UserError(f"{classes} has {len(names)} names, and the data set has {len(labels)} classes")
+    check_unique(names, classes or "the builder's list (which data.class_names can replace)")
     return names

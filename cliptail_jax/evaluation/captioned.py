@@ -47,11 +47,11 @@ def caption_frequency(
 
 
 def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:
-    """A set's classes with the phrases that name them: those of its vocabulary, or else their names in prompts.
+    """A set's classes with the phrases that name them: those of its class list, or else their names in prompts.
 
     Raises UserError if WordNet is missing.
     """
-    known, concepts = concepts_by_name(opened.vocabulary, rule), []
+    known, concepts = concepts_by_name(opened.class_list, rule), []
     for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
         concept = known.get(in_prompts) or known.get(name) or Concept(in_prompts)
         concepts.append(msgspec.structs.replace(concept, name=name, synonyms=concept.synonyms or (concept.name,)))

@@ -29,7 +29,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     parser.add_argument(
         "--classes",
         metavar="FILE",
-        help="the classes of a model with prompts: a .txt file with one name per line, or a built-in vocabulary (default: "
+        help="the classes of a model with prompts: a .txt file with one name per line, or a built-in class list (default: "
         "those of the set, or of the run)",
     )
     parser.add_argument(

@@ -41,7 +41,7 @@ def evaluation_settings(options: Evaluation, uses_prompts: bool) -> dict[str, An
 
 
 def is_file(name: str) -> bool:
-    """Whether a template set or a vocabulary is a file, instead of a built-in one."""
+    """Whether a template set or a class list is a file, instead of a built-in one."""
     return bool(name) and name not in (*TEMPLATE_SETS, *BUILT_IN)
 
 

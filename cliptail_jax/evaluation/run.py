@@ -22,7 +22,7 @@ from cliptail_jax.evaluation.labelled import LabelledTask
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.results import COUNTED, evaluation_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, TrainingCaptions, rarest_words
-from cliptail_jax.evaluation.sets import OpenedSet, open_set, prompt_names, vocabulary_of, with_class_names
+from cliptail_jax.evaluation.sets import OpenedSet, class_list_of, open_set, prompt_names, with_class_names
 from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
@@ -133,4 +133,4 @@ def open_run_set(
         raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
     classes = Classes(names=() if class_names == source.class_names else class_names)
     variant = make_variant(source, Data(classes=classes))  # all records, no captions
-    return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or vocabulary_of(source))
+    return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or class_list_of(source))

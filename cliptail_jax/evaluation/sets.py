@@ -26,7 +26,7 @@ class OpenedSet:
         variant: all its records; frequency tables and heads are joined by `variant.class_names`.
         prompt_names: the names of the same classes in prompts; two may be equal.
         templates: its prompt templates.
-        vocabulary: the vocabulary with the phrases by which captions name its classes; '' if only their names are
+        class_list: the one with the phrases by which captions name its classes; '' if only their names are
             known.
     """
 
@@ -34,7 +34,7 @@ class OpenedSet:
     variant: Variant
     prompt_names: tuple[str, ...]
     templates: tuple[str, ...]
-    vocabulary: str = ""
+    class_list: str = ""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -73,46 +73,46 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
 
     Raises:
         UserError: There is no such set, it is not prepared or has no labels, or its labels are not the classes of its
-            vocabulary.
+            class list.
     """
     selected = evaluation_set(name)
     source = open_source(selected.source.name, data_dir, selected.split)
     if not source.class_names:
         raise UserError(f"evaluation set '{name}' has no labels: give a set with classes")
-    if selected.source.vocabulary:
+    if selected.source.classes:
         source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), selected))
     classes = vocabulary_names(selected.classes) if selected.classes else ()
     variant = make_variant(source, Data(classes=Classes(names=classes)))  # all records, no captions
     names = prompt_names(variant, selected.source)
-    return OpenedSet(name, variant, names, selected.templates, vocabulary_of(source) or selected.source.vocabulary)
+    return OpenedSet(name, variant, names, selected.templates, class_list_of(source) or selected.source.classes)
 
 
-def vocabulary_of(source: Source) -> str:
-    """The vocabulary of ImageNet's classes, if a source has them; else ''."""
+def class_list_of(source: Source) -> str:
+    """The class list of ImageNet's classes, if a source has them; else ''."""
     is_imagenet = source.wnids and set(source.wnids) <= set(imagenet_names("imagenet1k"))
     return "imagenet1k" if is_imagenet else ""
 
 
-def with_class_names(opened: OpenedSet, vocabulary: str) -> OpenedSet:
+def with_class_names(opened: OpenedSet, class_list: str) -> OpenedSet:
     """The set with other names of its classes in prompts and captions.
 
     Args:
-        vocabulary: a built-in one or a file, with the classes of the set's source in the order of its labels; '' for none.
+        class_list: a built-in one or a file, with the classes of the set's source in the order of its labels; '' for none.
 
     Raises:
         UserError: it cannot be read, or has another number of classes.
     """
-    if not vocabulary:
+    if not class_list:
         return opened
-    names, own = vocabulary_names(vocabulary), opened.variant.source.class_names
+    names, own = vocabulary_names(class_list), opened.variant.source.class_names
     if len(names) != len(own):
         raise UserError(
-            f"eval.class_names={vocabulary} has {len(names)} names, and '{opened.name}' has {len(own)} classes: give one "
+            f"eval.class_names={class_list} has {len(names)} names, and '{opened.name}' has {len(own)} classes: give one "
             "for each, in the order of its labels"
         )
     name_of = dict(zip(own, names))
     in_prompts = tuple(name_of[name] for name in opened.variant.class_names)
-    return dataclasses.replace(opened, prompt_names=in_prompts, vocabulary=vocabulary)
+    return dataclasses.replace(opened, prompt_names=in_prompts, class_list=class_list)
 
 
 def builder_labels(source: Source) -> tuple[str, ...]:
@@ -132,13 +132,13 @@ def builder_labels(source: Source) -> tuple[str, ...]:
 
 
 def names_of_labels(labels: Sequence[str], selected: EvaluationSet) -> tuple[str, ...]:
-    """The vocabulary's names of the builder's labels, in the same order.
+    """The class list's names of the builder's labels, in the same order.
 
     Raises:
-        UserError: A label is not a class of the vocabulary, or two labels are the same class.
+        UserError: A label is not a class of the list, or two labels are the same class.
     """
     known = selected.source
-    names = vocabulary_names(known.vocabulary)
+    names = vocabulary_names(known.classes)
     name_of = {normalized_name(name): name for name in names}
     name_of |= {normalized_name(label): name for label, name in known.labels.items()}
     if known.has_numbered_labels:

@@ -8,7 +8,7 @@
     recipe=small, recipe=paper       a small network, which trains in minutes on a CPU, or the paper's; by default, small for
                                      images of up to 64 pixels
     size=N                           the side of the images in pixels; by default 32, or that of the small images, or 224
-    classes=VOCABULARY               only the classes of a built-in vocabulary or file, such as imagenet100
+    classes=LIST                     only the classes of a built-in class list or file, such as imagenet100
     threshold=S                      only records whose caption has this similarity to the class's definition (LAIONet)
     match=TSV                        the class frequency of another variant, LAIONet filled up from laionet/retrieved
     n=N, fraction=1/4                a sample of the records
@@ -81,7 +81,7 @@ def start(given: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
     config.data.batch_classes = number(given, "batch_classes", 0)
     config.data.batch_composition = choice(given, "batch_composition", (SHUFFLED, DISTINCT))
     if classes := given.get("classes"):
-        config.data.classes.vocabulary = classes
+        config.data.classes.list = classes
     if classes == "imagenet100" and not sets:
         config.eval.sets = ("imagenet100",)
     if table := given.get("match"):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cliptail_jax.config.fields import fields_of
-from cliptail_jax.config.training import with_new_keys
+from cliptail_jax.config.renamed import with_new_keys
 from cliptail_jax.objectives import DEFAULTS, FIELDS, OBJECTIVES
 from cliptail_jax.training.configuration import Training
 
@@ -86,7 +86,7 @@ def differs(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     if key in ("total_steps", "optimizer.warmup_steps"):  # with other batches, as many images
         return not equal(key, "batch_size", a, b)
     if key.startswith("data.class_match."):
-        return bool(a["data.class_match.vocabulary"] or b["data.class_match.vocabulary"])
+        return bool(a["data.class_match.classes"] or b["data.class_match.classes"])
     parts = key.split(".")
     if parts[0] == "optimizer" and len(parts) == 3:
         return parts[1] in (a["optimizer.name"], b["optimizer.name"])

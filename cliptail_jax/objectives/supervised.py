@@ -113,7 +113,7 @@ class Supervised(Objective):
         if variant.unlabelled:
             raise UserError(
                 f"objective='supervised' needs a class for each record, and {variant.unlabelled:,} of the {len(variant):,} of "
-                f"{variant.source.name} have none: label them by the classes that their texts name, with data.class_match.vocabulary=FILE "
+                f"{variant.source.name} have none: label them by the classes that their texts name, with data.class_match.classes=FILE "
                 "(and unmatched='drop') and data.captions.words, or by data.table"
             )
         super().check_data(config, variant)
@@ -210,7 +210,7 @@ def open_head(
     """
     if not config.head.init:
         return None
-    class_match, class_names = config.data.class_match.vocabulary, variant.class_names
+    class_match, class_names = config.data.class_match.classes, variant.class_names
     all_names = vocabulary_names(class_match) if class_match else variant.source.class_names
     try:
         return head_for(config.head.init, class_names, all_names)

@@ -18,7 +18,7 @@ def known_size(data: Data) -> tuple[int, int] | None:
     records, classes = SIZES.get(data.name, (None, 0))
     records = data.n or records
     selects = (*vars(data.classes).values(), data.profile.name, data.match.frequency, data.tail.classes)
-    if records is None or any(selects) or data.class_match.vocabulary:
+    if records is None or any(selects) or data.class_match.classes:
         return None
     return int(records * data.fraction), classes
 

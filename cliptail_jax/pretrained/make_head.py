@@ -1,6 +1,6 @@
 """Class heads from the text tower of a CLIP, or from a BERT or RoBERTa, for `head.init` of a supervised run:
 
-    python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --vocabulary=imagenet1k \\
+    python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --classes=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
 Writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
-from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.errors import UserError, command_line, refuse_renamed
 from cliptail_jax.files import digest_of, read_json, save_array, write_json
 from cliptail_jax.outputs import add_overwrite, check_output
 
@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--model", required=True, help="a published CLIP, BERT or RoBERTa, or a CLIP run's work directory"
     )
-    parser.add_argument("--vocabulary", required=True, help="a built-in vocabulary's name, or a .json or .txt file")
+    parser.add_argument("--classes", required=True, help="a built-in class list's name, or a .json or .txt file")
+    refuse_renamed(parser, "--vocabulary", "--classes")
     parser.add_argument("--template", default="a+cname", choices=TEMPLATE_SETS)
     parser.add_argument(
         "--synonyms", action="store_true", help="average over a class's synonyms instead of using only its name"
@@ -62,11 +63,11 @@ def main(arguments: list[str]) -> None:
     if options.output.suffix != ".npy":
         raise UserError(f"--output is {options.output}: give an .npy file")
     for path in (options.output, options.output.with_suffix(".json")):
-        check_output(path, is_head, [options.vocabulary, options.model], options.overwrite)
+        check_output(path, is_head, [options.classes, options.model], options.overwrite)
     concepts = (
-        load_vocabulary(options.vocabulary)  # needs WordNet for ImageNet's
+        load_vocabulary(options.classes)  # needs WordNet for ImageNet's
         if options.synonyms
-        else [Concept(name) for name in vocabulary_names(options.vocabulary)]
+        else [Concept(name) for name in vocabulary_names(options.classes)]
     )
     from cliptail_jax.pretrained.text_embedder import class_head, load_text_embedder  # slow to import
 

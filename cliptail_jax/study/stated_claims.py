@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import jax
 
 from cliptail_jax.config.fields import difference, fields_of, plain
-from cliptail_jax.config.training import with_new_keys
+from cliptail_jax.config.renamed import with_new_keys
 from cliptail_jax.files import read_json, write_json
 from cliptail_jax.objectives import DEFAULTS, FIELDS, TrainingConfig
 from cliptail_jax.results.claims import CLAIM, RECIPE, Change, Claim

@@ -88,7 +88,7 @@ def open_transfer_set(name: str, data_dir: str) -> OpenedTransferSet:
     sources = {split: open_source(chosen.source.name, data_dir, split) for split in chosen.splits}
     class_names = sources[chosen.train].class_names
     if chosen.has_objects:  # whose source has no feature 'label'
-        class_names = vocabulary_names(chosen.source.vocabulary)
+        class_names = vocabulary_names(chosen.source.classes)
     if not class_names:
         raise UserError(f"transfer set '{name}' has no labels: give a set with classes")
     return OpenedTransferSet(chosen, sources, class_names)

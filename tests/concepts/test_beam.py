@@ -16,7 +16,7 @@ def corpus(tmp_path):
     (tmp_path / "pets.json").write_text(json.dumps([{"name": "cat"}, {"name": "dog or puppy"}, {"name": "emu"}]))
     for number, captions in enumerate(["dogs\ncat and dog\n", "puppy\n\n", "a c\xe4t, cats\ndo\n"]):
         (tmp_path / f"{number}.txt").write_text(captions)
-    return [f"--captions={tmp_path}/*.txt", f"--vocabulary={tmp_path}/pets.json", f"--output={tmp_path}/out.tsv"]
+    return [f"--captions={tmp_path}/*.txt", f"--classes={tmp_path}/pets.json", f"--output={tmp_path}/out.tsv"]
 
 
 @needs_beam

@@ -34,8 +34,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*arguments, captions="parts", output="out.tsv", vocabulary="pets.json"):
-    what = [f"--vocabulary={vocabulary}"] if vocabulary else []
+def run(*arguments, captions="parts", output="out.tsv", classes="pets.json"):
+    what = [f"--classes={classes}"] if classes else []
     return main([f"--captions={captions}", f"--output={output}", *what, *arguments])
 
 
@@ -60,14 +60,14 @@ def test_sorted_counts_fall_and_ties_keep_the_order(folder):
     pathlib.Path("more.json").write_text(
         json.dumps([{"name": "zebra"}, *VOCABULARY, {"name": "ape"}]), encoding="utf-8"
     )
-    assert run("--sorted", vocabulary="more.json") == 0
+    assert run("--sorted", classes="more.json") == 0
     assert lines() == ["zebra\t0", "cat\t2", "Dog or puppy\t4", "bow\t1", "ape\t0"]
     assert lines("out.sorted.tsv") == ["Dog or puppy\t4", "cat\t2", "bow\t1", "zebra\t0", "ape\t0"]
 
 
 def test_words_are_counted_by_caption_most_frequent_first(folder):
     pathlib.Path("c.txt").write_text("a dog, dogs\nDOG a cannot\nmice", encoding="utf-8")
-    assert run("--words", captions="c.txt", vocabulary=None) == 0
+    assert run("--words", captions="c.txt", classes=None) == 0
     assert lines() == ["a\t2", "dog\t2", "can\t1", "mouse\t1", "not\t1"]
 
 
@@ -95,7 +95,7 @@ def test_undecodable_bytes_are_reported_and_not_fatal(folder, capsys):
     [
         ({"captions": "*.parquet"}, "no captions file matches *.parquet"),
         ({"captions": "parts/a.tsv", "column": "caption"}, "no column 'caption'; it has id, TEXT"),
-        ({"vocabulary": "empty.json"}, "empty.json is not a JSON list of classes"),
+        ({"classes": "empty.json"}, "empty.json is not a JSON list of classes"),
         ({"output": "parts"}, "parts cannot be written: it is a folder"),
         ({"captions": "parts/*.tsv", "output": "parts/a.tsv"}, "is an output and an input: choose another file"),
     ],

@@ -157,7 +157,7 @@ def test_captions_that_are_no_texts_are_an_error(captions):
 @pytest.mark.parametrize(
     ("vocabulary", "message"),
     [
-        ([], "vocabulary is empty"),
+        ([], "class list is empty"),
         ([Concept("a dog"), Concept("cat"), Concept("a dog")], "'a dog' 2 times"),
         ([Concept("dog"), Concept("707-320")], "class '707-320' has no phrase"),
     ],

@@ -54,7 +54,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(captions, *arguments):
-    return main([f"--captions={captions}", "--vocabulary=pets.json", "--output=out.tsv", "--data_dir=tfds", *arguments])
+    return main([f"--captions={captions}", "--classes=pets.json", "--output=out.tsv", "--data_dir=tfds", *arguments])
 
 
 def lines():

@@ -148,14 +148,14 @@ def test_a_bad_vocabulary_file_is_an_error_that_names_it(tmp_path, suffix, conte
     path = tmp_path / f"vocabulary{suffix}"
     text = content if isinstance(content, str | bytes) else json.dumps(content)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UserError, match=f"^vocabulary file {path}.* {message}") as error:
+    with pytest.raises(UserError, match=f"^class list {path}.* {message}") as error:
         load_vocabulary(str(path))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("CUB", "cub"), ("flowers", "flowers102")])
 def test_an_unknown_name_lists_the_vocabularies_and_close_ones(name, hint):
-    with pytest.raises(UserError, match=rf"no vocabulary file {name}.*did you mean .*{hint}.*\?") as error:
+    with pytest.raises(UserError, match=rf"there is no class list {name}.*did you mean .*{hint}.*\?") as error:
         load_vocabulary(name)
     assert str(error.value).endswith(", ".join(BUILT_IN))
 

@@ -50,7 +50,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.resize": "step", "data.shift": 4}, "data.shift is for images that are not cropped in the step"),
         ({"data.resize": "step", "data.canvas": 200}, "data.canvas=200 is smaller than data.image_size=224"),
         ({"data.eval_resize": 200}, "data.eval_resize=200 is smaller than data.image_size=224"),
-        ({"data.classes.first": 3, "data.classes.random": 4}, "set one of data.classes.names, vocabulary, first, random and at_least"),
+        ({"data.classes.first": 3, "data.classes.random": 4}, "set one of data.classes.names, list, first, random and at_least"),
         ({"data.batch_classes": 2, "data.batch_composition": "distinct"}, "set data.batch_classes or data.batch_composition=.distinct., not both"),
         ({"data.n": 10, "data.fraction": 0.5}, "data.n or data.fraction, not both"),
         ({"data.profile.largest": 9}, "data.profile.largest and .order need a profile"),
@@ -109,6 +109,12 @@ def test_unknown_and_missing_keys_are_named():
     config.optimizer.learning_rte = 0.1
     similar = "unknown config key 'optimizer.learning_rte' .did you mean optimizer.learning_rate"
     with pytest.raises(UserError, match=similar):
+        typed_config(config)
+    config = base_config().unlock()
+    config.data.class_match.vocabulary = "cub"
+    with pytest.raises(
+        UserError, match="'data.class_match.vocabulary' is now 'data.class_match.classes': use that name"
+    ):
         typed_config(config)
     config = base_config().unlock()
     del config.optimizer.sgd["momentum"]

@@ -24,7 +24,7 @@ def pairs():
 
 
 @pytest.fixture
-def vocabulary(tmp_path):
+def classes(tmp_path):
     path = tmp_path / "vocabulary.json"
     path.write_text(json.dumps(VOCABULARY))
     return str(path)
@@ -43,8 +43,8 @@ def test_pairs_without_labels_are_a_variant_without_classes(pairs):
     assert "records      7; 1 dropped without text; 7 without a class" in describe(variant)
 
 
-def test_classes_by_lemmas_and_by_phrases_are_those_of_a_direct_search(pairs, vocabulary):
-    match = {"vocabulary": vocabulary}
+def test_classes_by_lemmas_and_by_phrases_are_those_of_a_direct_search(pairs, classes):
+    match = {"classes": classes}
     lemmas = variant_of(pairs, class_match=match, captions=TITLES)
     assert rows_of(lemmas) == [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0), (4, 2)]
     assert lemmas.notes == ("2 of 8 captions name one of 3 classes, 2 several, 4 none",)
@@ -54,9 +54,9 @@ def test_classes_by_lemmas_and_by_phrases_are_those_of_a_direct_search(pairs, vo
 
 
 @pytest.mark.parametrize("rule", ["lemmas", "phrases"])
-def test_as_many_records_train_as_are_counted(pairs, vocabulary, rule):
-    variant = variant_of(pairs, class_match={"vocabulary": vocabulary, "rule": rule}, captions=TITLES)
-    counter = ConceptCounter(load_vocabulary(vocabulary), rule)
+def test_as_many_records_train_as_are_counted(pairs, classes, rule):
+    variant = variant_of(pairs, class_match={"classes": classes, "rule": rule}, captions=TITLES)
+    counter = ConceptCounter(load_vocabulary(classes), rule)
     assert list(counter.count(TEXTS).values()) == variant.class_frequency.tolist()
     named = count_chunks(counter, [TEXTS[:3], TEXTS[3:]])
     assert in_order(named.counts, counter.names)["count"].to_pylist() == variant.class_frequency.tolist()
@@ -68,8 +68,8 @@ def test_captions_that_are_no_utf8_or_missing_name_by_phrases_what_is_left():
     assert counter.count([b"\xff dog", None, "Straße", b"dog\xff"]) == {"dog": 2, "straße": 1}
 
 
-def test_pairs_that_name_no_class_are_kept_beside_those_that_do(pairs, vocabulary):
-    match = {"vocabulary": vocabulary, "unmatched": "keep"}
+def test_pairs_that_name_no_class_are_kept_beside_those_that_do(pairs, classes):
+    match = {"classes": classes, "unmatched": "keep"}
     variant = variant_of(pairs, class_match=match, captions=TITLES)
     assert rows_of(variant) == [(0, 0), (1, 0), (1, 1), (2, 0), (3, -1), (4, 0), (4, 2), (5, -1), (6, -1)]
     assert variant.class_frequency.tolist() == [4, 1, 1] and variant.unlabelled == 3
@@ -78,22 +78,22 @@ def test_pairs_that_name_no_class_are_kept_beside_those_that_do(pairs, vocabular
     assert rows_of(alone) == [(0, 0), (2, 0), (3, -1), (5, -1), (6, -1)]
 
 
-def test_classes_that_are_not_selected_are_not_kept(pairs, vocabulary):
-    match = {"vocabulary": vocabulary, "unmatched": "keep"}
+def test_classes_that_are_not_selected_are_not_kept(pairs, classes):
+    match = {"classes": classes, "unmatched": "keep"}
     variant = variant_of(pairs, class_match=match, classes={"names": ("dog",)}, captions=TITLES)
     assert rows_of(variant) == [(1, 0), (3, -1), (5, -1), (6, -1)]
 
 
-def test_class_frequencies_are_imposed_on_the_classes_alone(pairs, vocabulary):
+def test_class_frequencies_are_imposed_on_the_classes_alone(pairs, classes):
     for selection in (dict(profile={"name": "zipf", "exponent": 2.0}), dict(tail={"classes": 2, "shots": 0})):
-        matches = ({"vocabulary": vocabulary, "unmatched": unmatched} for unmatched in ("keep", "drop"))
+        matches = ({"classes": classes, "unmatched": unmatched} for unmatched in ("keep", "drop"))
         kept, dropped = (variant_of(pairs, class_match=match, captions=TITLES, **selection) for match in matches)
         assert sorted(rows_of(kept)) == sorted([*rows_of(dropped), (3, -1), (5, -1), (6, -1)])
         assert np.all(np.diff(kept.records) >= 0) and dropped.class_frequency.tolist() != [4, 1, 1]
 
 
-def test_a_sample_of_a_number_of_records_keeps_a_pair_of_every_class_beside_those_without(pairs, vocabulary):
-    match = {"vocabulary": vocabulary, "unmatched": "keep"}
+def test_a_sample_of_a_number_of_records_keeps_a_pair_of_every_class_beside_those_without(pairs, classes):
+    match = {"classes": classes, "unmatched": "keep"}
     for seed in range(5):
         sample = variant_of(pairs, class_match=match, captions=TITLES, n=5, keep_all_classes=True, seed=seed)
         assert len(sample) == 5 and np.all(sample.class_frequency > 0)
@@ -131,9 +131,9 @@ def test_fields_that_need_classes_are_refused_without_them(pairs, fields, messag
 SHAPES = ["arrow up", "arrow", "up circle", "circle", "star", "arrows", "sun"]
 
 
-def removed(vocabulary="", rule="phrases", **fields):
+def removed(listed="", rule="phrases", **fields):
     source = make_source([0, -1, -1, 1, 2, -1, 2], ("arrow up", "circle", "star"), title=SHAPES, tags=[""] * 7)
-    match = {"vocabulary": vocabulary, "rule": rule, "unmatched": "keep"}
+    match = {"classes": listed, "rule": rule, "unmatched": "keep"}
     variant = variant_of(source, removed=fields, class_match=match, captions=TITLES)
     return [SHAPES[record] for record in variant.records], variant
 
@@ -165,8 +165,8 @@ def test_concepts_of_labelled_records_are_removed_by_label():
     assert variant_of(source, removed={"classes": ("bee",)}, captions=TITLES).records.tolist() == [3]
 
 
-def test_a_share_of_the_records_without_a_class_is_kept(pairs, vocabulary):
-    match = {"vocabulary": vocabulary, "rule": "phrases", "unmatched": "keep"}
+def test_a_share_of_the_records_without_a_class_is_kept(pairs, classes):
+    match = {"classes": classes, "rule": "phrases", "unmatched": "keep"}
     kept = {
         share: set(variant_of(pairs, class_match=match | {"unmatched_fraction": share}, captions=TITLES).records)
         for share in (0.0, 0.5, 1.0)

@@ -138,7 +138,7 @@ def test_sources_of_other_classes_do_not_fill_up(two_sources, tmp_path):
 def test_imagenet_classes_are_matched_by_their_lemmas():
     source = make_source([-1] * 3, (), title=["a Tinca tinca", "tench", "mako"], tags=[""] * 3)
     variant = variant_of(
-        source, class_match={"vocabulary": "imagenet1k", "rule": "phrases"}, captions={"words": ("title",)}
+        source, class_match={"classes": "imagenet1k", "rule": "phrases"}, captions={"words": ("title",)}
     )
     assert variant.records.tolist() == [0, 1] and variant.labels.tolist() == [0, 0]
     assert len(variant.class_names) == 1000

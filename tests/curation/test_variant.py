@@ -16,7 +16,7 @@ from tests.curation.zoo import LABELS, NAMES, make_source, variant_of
 # Classes
 
 
-@pytest.mark.parametrize("field", ["names", "vocabulary"])
+@pytest.mark.parametrize("field", ["names", "list"])
 def test_listed_classes_are_labelled_in_the_order_of_the_list(field, tmp_path):
     (tmp_path / "some.txt").write_text("fox\nant\ncat\n")
     variant = variant_of(
@@ -215,7 +215,7 @@ def test_fingerprint_changes_with_whatever_changes_the_variant():
     ("fields", "message"),
     [
         ({"classes": {"names": ("ant", "gnu")}}, "names has 'gnu', which is not a class of the source"),
-        ({"classes": {"vocabulary": "cifar10"}}, "vocabulary=cifar10 has 'airplane', which is not a class"),
+        ({"classes": {"list": "cifar10"}}, "list=cifar10 has 'airplane', which is not a class"),
         ({"classes": {"names": ("bee", 0, "ant")}}, "lists class 'ant' twice"),
         ({"classes": {"first": 7}}, "data.classes.first=7, but the source has 6 classes"),
         ({"classes": {"at_least": 81}}, "data.classes.at_least=81, but the largest class has 80 records"),
@@ -230,7 +230,7 @@ def test_fingerprint_changes_with_whatever_changes_the_variant():
         ({"tail": {"classes": 7, "shots": 1}}, "data.tail.classes=7, but there are only 6 classes"),
         ({"min_similarity": 0.7}, "needs a source with 'similarity'; zoo has label, size, title, tags"),
         ({"balance": {"cap": 30}}, "looks for entries in data.captions.words"),
-        ({"class_match": {"vocabulary": "imagenet1k"}}, "looks for classes in data.captions.words"),
+        ({"class_match": {"classes": "imagenet1k"}}, "looks for classes in data.captions.words"),
         (
             {"classes": {"names": ("ant",)}, "labels": {"noise": 0.1}},
             "data.labels.noise names another class, and the variant has one class only",

@@ -129,7 +129,7 @@ TABLE = {"image": pa.array(NAMED, STRUCT), "caption": list("abc"), "label": [0, 
         (
             TABLE,
             {"label_column": "label"},
-            "needs --classes, the vocabulary of the labels: .*t.parquet has no class names",
+            "needs --classes, the class list of the labels: .*t.parquet has no class names",
         ),
         ({"caption": ["a"]}, {}, "which column of .* has the images. it has caption: name it with --image_column"),
         ({"a": [b"x"], "b": [b"y"], "caption": ["a"]}, {}, "which column of .* has the images. it has a, b, caption"),

@@ -14,8 +14,8 @@ def test_short_names_are_unique():
 
 
 @pytest.mark.parametrize("known", KNOWN_SOURCES, ids=lambda known: known.name)
-def test_an_entry_names_a_builder_and_a_vocabulary_that_exist(known):
-    assert known.vocabulary in ("", *BUILT_IN)
+def test_an_entry_names_a_builder_and_a_class_list_that_exist(known):
+    assert known.classes in ("", *BUILT_IN)
     if known.builder:
         builder = pkgutil.resolve_name(f"cliptail_jax.datasets.{known.builder}")
         assert builder.name == known.name.partition("/")[0]

@@ -71,8 +71,8 @@ def test_tfds_labels_become_the_vocabularys_classes_one_by_one(set_name):
         assert tuple(labels) == imagenet_wnids()
     else:
         cleaned = [clean_name(label) for label in labels]
-        assert names_of_labels(cleaned, chosen) == vocabulary_names(chosen.source.vocabulary)
-        assert names_of_labels(cleaned[::-1], chosen) == vocabulary_names(chosen.source.vocabulary)[::-1]
+        assert names_of_labels(cleaned, chosen) == vocabulary_names(chosen.source.classes)
+        assert names_of_labels(cleaned[::-1], chosen) == vocabulary_names(chosen.source.classes)[::-1]
 
 
 @pytest.mark.parametrize("set_name", ["pets", "imagenet_v2"])
@@ -80,7 +80,7 @@ def test_a_prepared_sets_records_have_the_classes_of_their_labels_in_whatever_or
     labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
     order = np.random.default_rng(0).permutation(len(labels))
     opened = open_set(set_name, prepare(chosen.source.name, chosen.split, [labels[label] for label in order]))
-    names = vocabulary_names(chosen.source.vocabulary or "imagenet1k")
+    names = vocabulary_names(chosen.source.classes or "imagenet1k")
     assert opened.variant.class_names == tuple(names[label] for label in order)
     assert len(opened.variant) == len(opened.variant.source)
     np.testing.assert_array_equal(opened.variant.labels, np.arange(len(opened.variant)) % len(labels))
@@ -165,5 +165,5 @@ def test_labels_that_are_not_the_classes_of_the_set_are_an_error(name, labels, m
 
 def test_no_two_classes_of_a_set_have_the_same_normalised_name():
     for set_name, chosen in EVALUATION_SETS.items():
-        names = vocabulary_names(chosen.source.vocabulary or chosen.classes or "imagenet1k")
+        names = vocabulary_names(chosen.source.classes or chosen.classes or "imagenet1k")
         assert len({normalized_name(name) for name in names}) == len(names), set_name

@@ -24,7 +24,7 @@ AS_CLIP = {f"optimizer.{name}": value for name, value in ADAMW.items()}
         (CLIP, CLIP, {"data.captions.words": ("tags",), "model.text.context_length": 30}, ["captions"]),
         (SL, SL, {"data.profile.ratio": 10.0, "data.n": 500}, ["data.profile"]),  # of as many images
         (SL, SL, {"data.fraction": 0.5, "total_epochs": 60}, ["scale"]),  # of as many steps
-        (SL, SL, {"data.class_match.unmatched": "keep"}, []),  # without a vocabulary to match
+        (SL, SL, {"data.class_match.unmatched": "keep"}, []),  # without classes to match
         # Several
         (SL, CLIP, {}, ["objective", "optimizer"]),
         (SL, CLIP, AS_CLIP | {"data.balanced_sampling": True}, ["objective", "batch"]),
@@ -50,7 +50,7 @@ def test_wrong_labels_of_sl_and_wrong_captions_of_clip_are_the_same_noise():
 
 def test_as_many_records_by_another_selection_are_the_same_scale():
     a, b = (plain(load_config("sup:data=icons")) for _ in range(2))
-    b |= {"data.class_match.vocabulary": "", "loss.logit_adjustment": 1.0, "data.n": 7}
+    b |= {"data.class_match.classes": "", "loss.logit_adjustment": 1.0, "data.n": 7}
     assert list(factors_between(a, b)) == ["objective", "data.class_match"]
     assert list(factors_between(a, b, as_many_records=True)) == ["objective"]
 
@@ -59,4 +59,6 @@ def test_runs_of_earlier_versions_have_todays_names_and_defaults():
     now = plain(load_config(SL))
     before = {key: value for key, value in now.items() if not key.startswith(("loss.", "optimizer.sgd."))}
     assert factors_between(before | {"optimizer.momentum": 0.9, "gone": 1}, now) == {}
+    labelled = now | {"data.class_match.classes": "cub"}
+    assert factors_between(before | {"data.class_match.vocabulary": "cub"}, labelled) == {}
     assert factors_between(before | {"optimizer.momentum": 0.5}, now) == {"optimizer": ["optimizer.sgd.momentum"]}

@@ -201,7 +201,7 @@ def test_head_is_the_mean_over_templates_and_synonyms(average_unit, synonyms, ph
 def test_command_writes_the_array_and_what_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(text_embedder, "load_text_embedder", lambda model: Lengths())
     output = tmp_path / "heads" / "cifar10.npy"
-    assert main(["--model=m", "--vocabulary=cifar10", "--template=openai80", "--norm=unit", f"--output={output}"]) == 0
+    assert main(["--model=m", "--classes=cifar10", "--template=openai80", "--norm=unit", f"--output={output}"]) == 0
     head, description = np.load(output), json.loads(output.with_suffix(".json").read_text())
     assert head.shape == (10, 2) and head.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(head, axis=1), 1, rtol=1e-6)
@@ -217,7 +217,7 @@ def test_an_encoder_on_its_own_embeds_by_the_mean_of_its_states(tmp_path, monkey
     encoder = open_encoder(tmp_path / "encoder", context_length=20)
     monkeypatch.setattr(text_embedder, "open_text_model", lambda name: encoder)
     output = tmp_path / "cifar10.npy"
-    assert main([f"--model={tmp_path / 'encoder'}", "--vocabulary=cifar10", f"--output={output}"]) == 0
+    assert main([f"--model={tmp_path / 'encoder'}", "--classes=cifar10", f"--output={output}"]) == 0
     tokens, tower = encoder.tokenizer(["a truck"]), encoder.model.text
     states = tower.transformer(tokens, tokens != tower.pad_id)
     expected = np.asarray(states, np.float64)[0, : np.sum(tokens != tower.pad_id)].mean(0)
