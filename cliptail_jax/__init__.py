@@ -1,11 +1,21 @@
-"""A laboratory to find out why CLIP is robust to long-tailed pre-training data."""
+"""A laboratory to find out why CLIP is robust to long-tailed pre-training data.
+
+`measure` gives the bias of predictions, `open_model` opens a run or a published model, `load_results` reads the results of runs and
+studies, and `load_config` gives the config of a run or a study.
+"""
 
 import importlib
 import sys
 from typing import Any
 
 # Public functions by name, with their modules; imported on first use, so that programs that print their help start fast.
-_MODULES = {"load_results": "results.frames", "measure": "predictions.measured"}
+_MODULES = {
+    "load_config": "config.files",
+    "load_results": "results.frames",
+    "measure": "predictions.measured",
+    "open_model": "pretrained.model",
+}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
@@ -16,6 +26,10 @@ def __getattr__(name: str) -> Any:
 
         return version("cliptail_jax")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
 
 
 def prepare_program() -> None:

@@ -89,6 +89,13 @@ def load_config(string: str) -> ConfigDict:
     """The config of 'NAME:ARGUMENTS', such as 'clip:data=glyphs_lt', with a short name or a path for NAME.
 
     Raises UserError if there is no such file, and any exception of the file's own code.
+
+    >>> from cliptail_jax import load_config
+    >>> config = load_config("sup:data=glyphs_lt,logit_adjustment=1")
+    >>> config.data.profile.ratio, config.loss.logit_adjustment
+    (100.0, 1.0)
+    >>> sorted(load_config("quickstart").runs)
+    ['adjusted', 'clip', 'counts', 'sl']
     """
     name, _, arguments = string.partition(":")
     spec = importlib.util.spec_from_file_location("config", find_config(name))

@@ -161,6 +161,13 @@ def measure(
 
     Raises:
         UserError: the arguments do not fit, or measures are undefined for most classes.
+
+    >>> from cliptail_jax import measure
+    >>> labels = ["cat"] * 10 + ["dog"] * 10 + ["owl"] * 10
+    >>> predictions = ["cat"] * 14 + ["dog"] * 7 + ["cat"] * 6 + ["owl"] * 3
+    >>> measured = measure(labels, predictions, {"cat": 1000, "dog": 100, "owl": 10})
+    >>> f"top-1 {measured.top1:.0f} %, log-odds per decade {measured.odds_acc:.1f}"
+    'top-1 63 %, log-odds per decade 1.8'
     """
     counts = frequency.to_dict() if hasattr(frequency, "to_dict") else frequency
     table = class_table(counts, "frequency")

@@ -100,6 +100,12 @@ def open_model(name: str) -> OpenedModel:
 
     A run computes in the type that it was trained in, a published model in float32. Raises UserError if there is no such
     model.
+
+    >>> from cliptail_jax import open_model
+    >>> clip = open_model("runs/clip")
+    >>> texts = clip.model.encode_text(clip.tokenizer(["a digit four", "a white square"]))
+    >>> texts.shape == (2, clip.embed_dim)
+    True
     """
     return find_model(name).open()
 

@@ -39,6 +39,12 @@ def load_results(workdir: str | Path) -> Frames:
     """The results of the run, the study or the folder of runs in a directory.
 
     Raises UserError if pandas is not installed, there is no such directory, or a file is damaged.
+
+    >>> from cliptail_jax import load_results
+    >>> runs, classes, claims = load_results("runs/clip")
+    >>> runs[["run", "finished"]]
+        run  finished
+    0  clip      True
     """
     if not importlib.util.find_spec("pandas"):
         raise UserError("load_results needs pandas, which is not installed: pip install pandas")
