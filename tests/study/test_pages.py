@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.results.claims import ClaimResult, claim_numbers
@@ -21,6 +22,8 @@ def test_tables_of_pages_are_made_from_the_committed_results(page):
     assert update_pages.with_tables(text) == text, "run scripts/update_pages.py"
 
 
+FOLDERS = ("cliptail_jax", "colab", "configs", "scripts", "tests")
+ALL_PAGES = [update_pages.ROOT / "README.md", *(p for f in FOLDERS for p in (update_pages.ROOT / f).rglob("*.md"))]
 PROSE = {page: update_pages.TABLE.sub("", page.read_text(encoding="utf-8")) for page in update_pages.PAGES}
 INTERVAL = re.compile(r"\d\s+\[-?[\d,.]+,\s+-?[\d,.]+\]")
 COMMENT = re.compile(
@@ -46,7 +49,7 @@ def test_pages_are_short():
         page: len(page.read_text(encoding="utf-8").splitlines()) for page in others if page.parent.name == "study"
     }
     assert {page.name: length for page, length in studies.items() if length > 80} == {}
-    assert sum(len(page.read_text(encoding="utf-8").splitlines()) for page in all_pages()) <= 2400
+    assert sum(len(page.read_text(encoding="utf-8").splitlines()) for page in ALL_PAGES) <= 2400
 
 
 def test_a_number_in_prose_is_that_of_the_result_its_comment_names(tmp_path, monkeypatch):
@@ -111,31 +114,19 @@ def test_the_scores_of_transfer_are_means_over_seeds():
     ]
 
 
-def all_pages():
-    folders = (
-        "",
-        "cliptail_jax/*",
-        "colab",
-        "configs",
-        "configs/study",
-        "configs/study/results",
-        "scripts",
-        "scripts/*",
-        "tests",
-    )
-    return [page for folder in folders for page in update_pages.ROOT.glob(f"{folder}/*.md".lstrip("/"))]
-
-
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+BY_MODULE = {module: name for name, (module, *_) in PROGRAMS.items()}
+
+
 def test_links_of_all_pages_lead_to_files_and_headings():
-    pages, broken = all_pages(), []
-    assert len(pages) > 20
-    for page in pages:
+    broken = []
+    assert len(ALL_PAGES) > 20
+    for page in ALL_PAGES:
         for address in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
             name, _, anchor = address.partition("#")
             file = page.parent / name if name else page
@@ -143,3 +134,15 @@ def test_links_of_all_pages_lead_to_files_and_headings():
             if not (leads or address.startswith("http")):
                 broken.append(f"{page.relative_to(update_pages.ROOT)}: {address}")
     assert not broken
+
+
+def test_pages_write_commands_as_an_installed_package_has_them():
+    found = [
+        f"{page.relative_to(update_pages.ROOT)}: cliptail {BY_MODULE[module]}, not python -m cliptail_jax.{module}"
+        for page in ALL_PAGES
+        for module in re.findall(
+            r"python -m cliptail_jax\.(\w+(?:\.\w+)*)", page.read_text(encoding="utf-8")
+        )
+        if module in BY_MODULE
+    ]
+    assert not found
