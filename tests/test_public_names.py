@@ -23,6 +23,8 @@ def example_folder(trained_run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", cliptail_jax.__all__)
 def test_the_example_of_a_public_function_gives_what_its_docstring_shows(example_folder, name):
+    if name == "load_results":
+        pytest.importorskip("pandas")
     (example,) = doctest.DocTestFinder(recurse=False).find(getattr(cliptail_jax, name), name, globs={})
     assert example.examples
     shown = []
