@@ -140,9 +140,7 @@ def test_pages_write_commands_as_an_installed_package_has_them():
     found = [
         f"{page.relative_to(update_pages.ROOT)}: cliptail {BY_MODULE[module]}, not python -m cliptail_jax.{module}"
         for page in ALL_PAGES
-        for module in re.findall(
-            r"python -m cliptail_jax\.(\w+(?:\.\w+)*)", page.read_text(encoding="utf-8")
-        )
+        for module in re.findall(r"python -m cliptail_jax\.(\w+(?:\.\w+)*)", page.read_text(encoding="utf-8"))
         if module in BY_MODULE
     ]
     assert not found
