@@ -1,6 +1,7 @@
 """The images of the page: which they are, their captions and predictions, and what is said where they are missing."""
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -18,10 +19,11 @@ from cliptail_jax.evaluation.sets import open_set
 from cliptail_jax.figures import accuracy_by_frequency
 from cliptail_jax.files import write_json
 from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.plotting.style import styles
 from cliptail_jax.report import evaluated_images, images, training_images
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare
-from cliptail_jax.report.evaluated_images import most_informative_images
+from cliptail_jax.report.evaluated_images import are_evaluated, most_informative_images
 from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results.directory import read_directory
@@ -108,17 +110,27 @@ def test_figure_shows_images_of_its_classes_and_the_share_that_runs_get_right(pi
     names = read_directory(pictured_study).runs[0].class_names
     every = originals(glyphs_dir, "test")
     labels = open_source("glyphs", str(glyphs_dir), "test").metadata["label"].to_numpy()
+    looks = styles(["SL", "CLIP"])
     assert len(rows) == 3
     for axes in rows:
         title = axes.get_title(loc="left")
         label = next(label for label, name in enumerate(names) if title.startswith(f"{name}: "))
-        assert title.endswith(
-            " training images; right: SL 50 %, CLIP 75 %"
-        )  # of two images, as `predictions` makes them
+        assert title.endswith(" training images")
+        # Of two images, as `predictions` makes them
+        assert [text.get_text() for text in axes.texts] == ["right:", "50 %", "75 %"]
+        assert [line.get_marker() for line in axes.lines] == [looks[label]["marker"] for label in ("SL", "CLIP")]
         first, second = np.split(np.array(axes.get_images()[0].get_array()).astype(int), 2, axis=1)
         for shown, record in zip((first, second), [record for record in every if labels[record] == label]):
             expected = Image.fromarray(every[record].astype(np.uint8)).resize((88, 88))
             np.testing.assert_array_equal(shown[:88, :88], np.array(expected))
+
+
+def test_images_of_archives_which_have_no_predictions_are_those_of_the_evaluation_by_their_numbers(pictured_study):
+    evaluation = read_directory(pictured_study).runs[0].evaluation
+    without = dataclasses.replace(evaluation, predicted=None)
+    labels = np.repeat(np.arange(len(evaluation.class_names)), evaluation.results.examples)
+    assert are_evaluated(labels, without) and not are_evaluated(labels[1:], without)
+    assert not are_evaluated(np.append(labels, len(evaluation.class_names)), without)
 
 
 def test_each_run_has_an_image_that_it_gets_right_and_one_that_it_gets_wrong():
