@@ -5,7 +5,7 @@ alone. A study whose runs are of other kinds names them in its config's field `n
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -43,7 +43,7 @@ KINDS = {
     "balanced_sampling": BALANCED,
     "bag_of_words": Kind("words as labels", 6),
     "clip": Kind("CLIP", 1),
-    "clip_names": Kind("CLIP on class names", 13),
+    "clip_names": Kind("CLIP on class names", 1),
     "clip_captions": Kind("CLIP on captions", 7),
     "clip_distinct": Kind("CLIP, batches of distinct classes", 10),
     "sigmoid": Kind("CLIP, sigmoid loss", 16),
@@ -61,17 +61,23 @@ def kind_name(run: str, own: Mapping[str, str] | None = None) -> str:
     return (own or {}).get(run, known)
 
 
-def look_numbers(names: Iterable[str]) -> dict[str, int]:
-    """The numbers of looks, all different: known kinds of these names have their own, others the smallest that are left.
+def known_look(run: str, label: str) -> int | None:
+    """The number of the look of runs by what people call them, or else by their name; None if any will do.
 
     A name may begin with a directory, as in 'noise/clip'.
     """
-    numbers: dict[str, int] = {}
-    names = list(dict.fromkeys(names))
-    for name in names:
-        number = LOOKS.get(name.rpartition("/")[2])
-        if number is not None and number not in numbers.values():
-            numbers[name] = number
-    taken = set(numbers.values())
-    left = (number for number in itertools.count() if number not in taken)
-    return {name: numbers[name] if name in numbers else next(left) for name in names}
+    return LOOKS.get(label, LOOKS.get(run.rpartition("/")[2]))
+
+
+def look_numbers(labels: Mapping[str, str]) -> dict[str, int]:
+    """The numbers of looks, all different, by the names of runs. Runs without a known look have the smallest that are left.
+
+    `labels` are what people call the runs.
+    """
+    own: dict[int, str] = {}
+    for run, label in labels.items():
+        if (number := known_look(run, label)) is not None:
+            own.setdefault(number, run)
+    numbers = {run: number for number, run in own.items()}
+    left = (number for number in itertools.count() if number not in own)
+    return {run: numbers[run] if run in numbers else next(left) for run in labels}

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,10 @@ def line_style(number: int) -> dict[str, str]:
     return dict(color=COLOURS[number % len(COLOURS)], linestyle=LINES[number // len(COLOURS) % len(LINES)])
 
 
-def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A style for each distinct name: known kinds of runs have their own, and others the first that are left."""
-    return {name: style(number) for name, number in look_numbers(names).items()}
+def styles(names: Iterable[str] | Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """A style for each distinct name, of known kinds of runs their own. A mapping has what people call the named runs."""
+    labels = names if isinstance(names, Mapping) else {name: name for name in names}
+    return {name: style(number) for name, number in look_numbers(labels).items()}
 
 
 def add_grid(axes: Axes) -> None:

@@ -112,27 +112,30 @@ def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
 def compare(directories: Sequence[Contents]) -> ComparedRuns:
     """The kinds of all directories. If there are several, a kind's name begins with its directory's."""
     found: dict[str, list[Run]] = {}
+    names: dict[str, str] = {}  # for people
     for contents, prefix in zip(directories, prefixes(directories)):
         for run in contents.runs:
             name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.name)))
             if any(other.seed == run.seed for other in found.get(name, ())):  # a model that was evaluated twice
                 name = f"{name} ({run.workdir.name})"
             found.setdefault(name, []).append(run)
+            called = kind_name(run.name, contents.study.names) if contents.study else ""
+            names[name] = called or name
     evaluations = [run.evaluation for runs in found.values() for run in runs if run.evaluation]
     shared, notes = shared_classes(evaluations)
     known = set(shared)
     others = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in known)
     labels, kinds = [*shared, *others], []
-    numbers = look_numbers(found)
+    numbers = look_numbers(names)
     for name, runs in found.items():
         restricted = {run.seed: restrict(run.evaluation, shared, labels) for run in runs if run.evaluation and shared}
         kinds.append(ComparedGroup(name, runs, look(numbers[name]), restricted))
+        kinds[-1].label = names[name]
     for contents in directories:
         if contents.study:
             peers = [kind for kind in kinds if kind.runs[0] in contents.runs]
             for kind in peers:
                 kind.peers = peers
-                kind.label = kind_name(kind.runs[0].name, contents.study.names) or kind.label
     return ComparedRuns(kinds, distinct(labels), len(shared), notes)
 
 

@@ -34,7 +34,7 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
     panels["D"].sharey(panels["C"])
     by_frequency = panels["E"]
-    looks = styles(groups)
+    looks = styles({name: group.label for name, group in groups.items()})
     for name, group in groups.items():
         for key, (place, *_) in PANELS.items():
             draw_estimate(panels[place], group.mean("top1"), group.bias[key], looks[name])

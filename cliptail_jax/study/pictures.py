@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from cliptail_jax.kinds import LOOKS
+from cliptail_jax.kinds import known_look
 from cliptail_jax.plotting.style import add_grid, mark_no_bias, style
 from cliptail_jax.report.forest import VERDICTS, ClaimRow, forest
 from cliptail_jax.results.claims import ClaimResult
@@ -44,7 +44,8 @@ def draw_kinds(table: Table, path: Sequence[str], title: str) -> Figure:
         if steps:
             axes.plot(*zip(*steps), color="0.7", linewidth=1.2, zorder=1)
         for name, cell in cells.items():
-            look, place = style(LOOKS[name]) if name in LOOKS else DOT, names.index(name)
+            number, place = known_look(name, row_of[name].label), names.index(name)
+            look = DOT if number is None else style(number)
             if cell.bounds:
                 axes.plot(cell.bounds, [place] * 2, color=look["color"], linewidth=1.5, alpha=0.7)
             face = look["color"] if name in along or not along else "white"
