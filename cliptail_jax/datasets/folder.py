@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets.known_sources import BUILDERS
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.files import read_json
 from cliptail_jax.prepared import INFO, VERSION, find_prepared, prepared_names, resolve_data_dir, split_name
 
@@ -29,7 +29,15 @@ def require_prepared(name: str, data_dir: str) -> pathlib.Path:
         damaged = [each for each in sorted((root / path).glob("*")) if VERSION.fullmatch(each.name)]
         if damaged := [each for each in damaged if version in ("", each.name)]:
             raise UserError(f"data set {name!r} in {damaged[-1]} lacks the file {INFO}; remove it, then {advice}")
-        there = ", ".join(prepared_names(root)) or "no data set"
+        prepared = prepared_names(root)
+        known = [
+            *BUILDERS,
+            *tfds.list_builders(with_community_datasets=False),
+            *(each.partition(":")[0] for each in prepared),
+        ]
+        if path not in known and path.partition("/")[0] not in known:
+            advice = f"no builder has this name{did_you_mean(path, dict.fromkeys(known))}"
+        there = ", ".join(prepared) or "no data set"
         raise UserError(f"data set {name!r} is not prepared below {root} (there: {there}); {advice}")
     file_format = read_json(folder / INFO).get("fileFormat", "tfrecord")
     if file_format != "array_record":

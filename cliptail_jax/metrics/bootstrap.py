@@ -1,6 +1,6 @@
 """Bootstrap intervals of statistics over classes (Efron, 1979); seeds.py has those of means over seeds.
 
-Intervals cover 95 % and are percentiles; resamples in which a statistic is undefined are ignored. scipy.stats.bootstrap is
+Intervals cover 95 % and are percentiles; resamples in which a statistic is undefined are ignored, if these are few. scipy.stats.bootstrap is
 not used, because it cannot use the same resample of the classes for several runs.
 """
 
@@ -99,7 +99,9 @@ def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], s
         parts.append(statistic(*sample[..., chosen]))
         if len(parts) == 1:
             _check_axes(statistic, sample, chosen, value, parts[0])
-    resampled = np.concatenate(parts)
+    resampled = (
+        np.concatenate(parts) if shape[-1] > 1 else np.full(RESAMPLES, np.nan)
+    )  # one class tells nothing of others
     resampled.setflags(write=False)
     return Bootstrapped(float(value), resampled)
 
@@ -136,8 +138,8 @@ def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:
 
 
 def if_defined(found: Bootstrapped) -> Bootstrapped:
-    """The statistic, undefined if more than 2.5 % of its resamples are."""
-    undefined = np.mean(np.isnan(found.resampled)) > (1 - LEVEL) / 2
+    """The statistic, undefined if it has no interval."""
+    undefined = np.isnan(percentiles(found.resampled).low)
     return Bootstrapped(np.nan, np.full_like(found.resampled, np.nan)) if undefined else found
 
 
@@ -147,10 +149,14 @@ def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray
 
 
 def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
-    """The interval that contains 95 % of the defined values."""
+    """The interval that contains 95 % of the defined values; undefined if more than 2.5 % of the values are.
+
+    A correlation, for example, is undefined in the resamples of classes that all have the same accuracy. If many are, the
+    others are those with a few classes that differ, and say nothing on its variation.
+    """
     defined = values[~np.isnan(values)]
     outside = 50 * (1 - LEVEL)
-    if not defined.size:
+    if not defined.size or 100 * defined.size < (100 - outside) * values.size:
         return Interval(np.nan, np.nan)
     method = "nearest" if np.isinf(defined).any() else "linear"  # which would take differences of infinities
     return Interval(*np.percentile(defined, [outside, 100 - outside], method=method))

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.predictions.measured import MEASURED, Measured, same_examples
+from cliptail_jax.predictions.measured import MEASURED, Measured, check_measure, same_examples
 from cliptail_jax.results.claims import CONTRADICTED, NO_EFFECT, SUPPORTED, Claim, ClaimResult
+from cliptail_jax.results.group import UNDEFINED
 from cliptail_jax.results.testing import compare_replicates, tested
 
 if TYPE_CHECKING:
     import pandas
+
+
+UNTESTED = "undefined"  # a verdict
 
 
 class Difference:
@@ -26,13 +30,13 @@ class Difference:
         self.a, self.b, self.claims = a, b, claims
 
     def __getattr__(self, key: str) -> float:
-        if key not in MEASURES:
-            raise AttributeError(f"there is no measure '{key}'")
+        check_measure(key, AttributeError)
         found = self.claims.get(key)
         return found.difference.value if found and found.difference else math.nan
 
     def interval(self, key: str) -> tuple[float, float]:
-        """The 95 % interval of the difference in a measure; nan if it could not be tested."""
+        """The 95 % interval of the difference in a measure; nan if it could not be tested. Raises UserError for no measure."""
+        check_measure(key)
         found = self.claims.get(key)
         return (
             (float(found.difference.low), float(found.difference.high))
@@ -41,8 +45,11 @@ class Difference:
         )
 
     def verdict(self, key: str) -> str:
-        """Which is more biased or more accurate; 'no difference' within ± the margin, or 'inconclusive'."""
-        found = self.claims[key]
+        """Which is more biased or more accurate; 'no difference' within ± the margin, 'inconclusive', or 'undefined'."""
+        check_measure(key)
+        found = self.claims.get(key)
+        if found is None or found.difference is None:
+            return UNTESTED
         larger = MEASURES[key].larger or "higher"
         words = {SUPPORTED: f"{self.a} is {larger}", CONTRADICTED: f"{self.b} is {larger}", NO_EFFECT: "no difference"}
         return words.get(found.verdict, found.verdict)
@@ -67,9 +74,8 @@ class Difference:
         from cliptail_jax.predictions.tables import frame
 
         rows = {
-            key: (*claim.difference[:3], claim.margin, self.verdict(key))
+            key: (*(claim.difference or UNDEFINED)[:3], claim.margin, self.verdict(key))
             for key, claim in self.claims.items()
-            if claim.difference
         }
         return frame(rows, ("difference", "low", "high", "margin", "verdict"))
 

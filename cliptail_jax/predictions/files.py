@@ -15,10 +15,10 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.plotting.style import FORMATS, add_grid, legend_below, save, style
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
 from cliptail_jax.predictions.differences import Difference
-from cliptail_jax.predictions.measured import OBJECTIVE, Adjusted, Measured, with_adjusted
+from cliptail_jax.predictions.measured import Adjusted, Measured, with_adjusted
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.pictures import draw_runs
-from cliptail_jax.results.run import Run, find_runs
+from cliptail_jax.results.run import PREDICTIONS, Run, find_runs
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory
 from cliptail_jax.runs.files import CONFIG, COUNTS, FREQUENCY, METRICS, SUMMARY
 from cliptail_jax.runs.provenance import command, software
@@ -51,7 +51,7 @@ def remove_earlier(folder: Path) -> None:
     if not (folder / MEASURES_FILE).exists():
         return
     for run in find_runs(folder):
-        if (read_json(run.workdir / CONFIG) or {}).get("config", {}).get("objective") == OBJECTIVE:
+        if (read_json(run.workdir / CONFIG) or {}).get("config", {}).get("objective") == PREDICTIONS:
             shutil.rmtree(run.workdir)
 
 
@@ -78,7 +78,7 @@ def numbers(measured: Sequence[Measured], differences: Sequence[Difference], not
     return {
         "files": {
             of.name: {
-                "seeds": [run.noted["config"][OBJECTIVE] for run in of.group.runs],
+                "seeds": [run.noted["config"][PREDICTIONS] for run in of.group.runs],
                 "examples": len(of.labels),
                 "classes": len(of.results[0].correct),
                 "measures": {key: estimate_numbers(estimate) for key, estimate in of.estimates.items()},

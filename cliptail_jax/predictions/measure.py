@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 WRITTEN = ("measures.json", "report.html", "figures")  # the first one before the others
 MOST_COMPARED = 4  # files: of more, each is compared with the first only
+ONE_FILE = (
+    "The intervals of differences of single files cover the choice of classes, but not how much repeated trainings of a model "
+    "differ: NAME=FILE,FILE takes the files of several."
+)
 NAME = re.compile(r"[\w.+-]+")
 
 
@@ -115,7 +119,6 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
     """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
     from cliptail_jax.predictions.differences import difference
     from cliptail_jax.predictions.measured import classes_in_some, same_examples, with_adjusted
-    from cliptail_jax.results.claims import one_replicate_notes
 
     pairs = [(of.adjusted.measured, of) for of in measured if of.adjusted]
     notes = [f"{of.name}: {note}" for of in with_adjusted(measured) for note in of.notes] + classes_in_some(measured)
@@ -128,10 +131,8 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
             order = "" if a.keys and b.keys else ", or the same in another order (a column 'filename' identifies them)"
             notes.append(f"{a.name} and {b.name} have different examples{order}, and are not compared.")
     differences = [difference(a, b) for a, b in pairs]
-    return differences, [
-        *notes,
-        *one_replicate_notes([claim for pair in differences for claim in pair.claims.values()]),
-    ]
+    tested = [claim for pair in differences for claim in pair.claims.values() if claim.difference]
+    return differences, [*notes, *([ONE_FILE] if any(len(claim.by_seed) == 1 for claim in tested) else [])]
 
 
 def named_files(given: Sequence[str]) -> dict[str, list[str]]:

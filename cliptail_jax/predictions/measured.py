@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.calibration import calibration, count_on_host
 from cliptail_jax.metrics.groups import head_mid_tail
@@ -18,7 +18,7 @@ from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids,
 from cliptail_jax.predictions.reading import PredictionFile, check_length, checked_logits, without_unlabelled
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import Run
+from cliptail_jax.results.run import PREDICTIONS, Run
 from cliptail_jax.runs.tables import shortened_list
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from cliptail_jax.predictions.differences import Difference
 
 ON = "test"  # the name of the set of the examples
-OBJECTIVE = "predictions"  # in place of a training objective
 MEASURED = (
     "top1", "mean_per_class", "odds_acc", "f50", "slope_pred", "head", "mid", "tail", "slope_acc", "corr_acc", "corr_pred",
     "ece", *(f"overconfidence_{group}" for group in GROUPS),
@@ -48,6 +47,12 @@ class Adjusted(NamedTuple):
 
     by_tau: Mapping[float, Mapping[str, float]]
     measured: "Measured"
+
+
+def check_measure(key: str, error: type[Exception] = UserError) -> None:
+    """Raise the error if there is no measure of this name."""
+    if key not in MEASURES:
+        raise error(f"there is no measure '{key}'{did_you_mean(key, MEASURES)}: there are {', '.join(MEASURED)}")
 
 
 class Measured:
@@ -86,8 +91,7 @@ class Measured:
         return [evaluation.results for evaluation in self.group.evaluations]
 
     def __getattr__(self, key: str) -> float:
-        if key not in MEASURES:
-            raise AttributeError(f"there is no measure '{key}'")
+        check_measure(key, AttributeError)
         return self.estimate(key).value
 
     def interval(self, key: str) -> tuple[float, float]:
@@ -102,7 +106,8 @@ class Measured:
         return {key: self._estimate(key) for key in known}
 
     def estimate(self, key: str) -> Estimate:
-        """A measure with its interval, as in `estimates`."""
+        """A measure with its interval, as in `estimates`. Raises UserError if there is none of this name."""
+        check_measure(key)
         return self.estimates[key] if key in self.estimates else self._estimate(key)
 
     def _estimate(self, key: str) -> Estimate:
@@ -173,8 +178,9 @@ def measure(
     table = class_table(counts, "frequency")
     values = np.asarray(predictions)
     if values.ndim == 2:
-        logits, _ = checked_logits("predictions", values.astype(np.result_type(values.dtype, np.float16), copy=False))
-        content = PredictionFile("predictions", as_values(labels), None, logits)
+        floats = values.astype(np.result_type(values.dtype, np.float16), copy=False)
+        logits, are_probabilities = checked_logits("predictions", floats)
+        content = PredictionFile("predictions", as_values(labels), None, logits, are_probabilities=are_probabilities)
     else:
         content = PredictionFile("predictions", as_values(labels), as_values(predictions))
     check_length("predictions", labels, values)
@@ -314,7 +320,7 @@ def group_of(runs: Sequence[Run]) -> RunGroup:
 
 def run_of(name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0") -> Run:
     """The predictions of a file as a run in memory, whose warnings are the notes."""
-    config = {"objective": OBJECTIVE, "eval.sets": [evaluation.on], OBJECTIVE: path, "eval.logit_adjustment": tau}
+    config = {"objective": PREDICTIONS, "eval.sets": [evaluation.on], PREDICTIONS: path, "eval.logit_adjustment": tau}
     log = [{"step": 0, "warning": note} for note in notes]
     return Run.in_memory(evaluation, name, seed, {"config": config, "finished": {}}, log)
 
@@ -390,10 +396,11 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
     notes = []
     if content.left_out:
         notes.append(f"{number_of(content.left_out, 'example')} without a label left out")
-    if content.are_probabilities:
-        notes.append("Its rows are positive and add up to 1: they are taken as probabilities")
-    if content.logits is not None and content.classes is None:
-        notes.append(f"The columns of its logits are in the order of the classes of {table.origin}")
+    if content.logits is not None:
+        is_one = "add up to 1" if content.are_probabilities else "do not add up to 1, or have negative numbers"
+        kind = "probabilities" if content.are_probabilities else "logits"
+        order = f", in the order of the classes of {table.origin}" if content.classes is None else ""
+        notes.append(f"Its rows {is_one}: they are read as {kind}{order}")
     examples = np.bincount(labels, minlength=len(table.names))
     for count, what in ((examples, "test example"), (table.frequency, "training image")):
         if absent := [table.names[place] for place in np.flatnonzero(count == 0)]:

@@ -15,7 +15,7 @@ from cliptail_jax.concepts.captions import columns_of, read_rows, suffix
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.readers import FORMATS
 from cliptail_jax.errors import UserError, did_you_mean, first_line
-from cliptail_jax.predictions.classes import ClassTable, counted, table_of, text_of
+from cliptail_jax.predictions.classes import NUMBER, ClassTable, counted, table_of, text_of
 
 TABLES = tuple(name for name, of in FORMATS.items() if of.rows)
 LABEL, PREDICTION = "label", "prediction"
@@ -107,11 +107,21 @@ def column_of(path: str, has: Sequence[str], what: str, name: str) -> str:
     """The name of a column, if the file has it. Raises UserError, with the columns that may be meant."""
     if name in has:
         return name
+    check_header(path, has, f"{LABEL},{PREDICTION}")
     near = [other for other in has if other.lower() in NEAR[what]]
     hint = f" (did you mean {' or '.join(near)}?)" if near else did_you_mean(name, has)
     raise UserError(
         f"{path} has no '{name}'{hint}; it has {', '.join(has) or 'none'}: name it with --{what}_column=NAME"
     )
+
+
+def check_header(path: str, has: Sequence[str], header: str) -> None:
+    """Raise UserError if the columns of a table have numbers as names, as if it has no line with their names."""
+    if numbers := [name for name in has if NUMBER.fullmatch(name)]:
+        raise UserError(
+            f"{path} has a column named '{numbers[0]}', as its first line is read as the names of its columns: put the line "
+            f"{header} above it"
+        )
 
 
 def is_missing(value: Any) -> bool:
@@ -269,6 +279,8 @@ def read_class_table(path: str) -> ClassTable:
     has = list(columns_of(path))
     count = next((name for name in has if name.lower() in COUNTS), None)
     others = [name for name in has if name != count]
+    if count is None:
+        check_header(path, has, "class,count")
     if count is None or len(others) != 1:
         raise UserError(
             f"{path} is not a table of class frequencies: it has the columns {', '.join(has)}, and must have two, the class "

@@ -52,10 +52,10 @@ def difference_text(found: Sequence["Difference"]) -> str:
     for pair in found:
         rows = [[f"{pair.a} − {pair.b}", "difference [95 %]", "margin", "verdict"]]
         for key, claim in pair.claims.items():
-            if claim.difference is not None:
-                margin = cell(claim.margin, "g").text if claim.margin else UNDEFINED
-                rows.append([MEASURES[key].title, cell_of(key, claim.difference).text, margin, pair.verdict(key)])
-        if len(rows) > 1:
+            margin = cell(claim.margin, "g").text if claim.margin else UNDEFINED
+            number = cell_of(key, claim.difference).text if claim.difference else UNDEFINED
+            rows.append([MEASURES[key].title, number, margin, pair.verdict(key)])
+        if not pair.obstacle:
             lines.append("\n".join(map(str.rstrip, map("  ".join, pad_columns(rows)))))
         else:
             lines.append(f"{pair.a} and {pair.b} are not compared: {pair.obstacle}")

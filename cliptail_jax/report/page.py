@@ -203,7 +203,8 @@ def render(
         kinds={kind.name: kind for kind in comparison.kinds},
         tables={name: shown_in("page", table) for name, table in shown.items()},
         plots=plots,
-        headings=HEADINGS,
+        headings=HEADINGS if plots.has_paths else HEADINGS | {"slopes": "Bias by accuracy"},
+        has_seeds=any(len(kind.runs) > 1 for kind in comparison.kinds),
         classes=comparison.classes if comparison.evaluated else 0,
         images=images,
         configs=configs,
@@ -234,6 +235,7 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title:
     number = len(comparison.runs)
     pairs = any(run.seed.endswith("_mirrored") for _, run in comparison.runs)
     what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
+    what = "models" if all(kind.runs[0].is_prediction for kind in kinds) else what
     named = f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
     runs = f"{number} runs{' in all' * bool(named)}{', in mirrored pairs' * pairs}" if number > len(kinds) else ""
     parts = [text for text in [", ".join(filter(None, (named, runs)))] if text]

@@ -71,6 +71,7 @@ class Plots:
         points: the source of classes and runs, whose selection chooses classes; None without evaluations.
         confusions: the sources of the two plots of confusion, which the page fills.
         rows: the axis of kinds, from which a hidden one is removed.
+        has_paths: whether the plot of bias by accuracy shows how runs came there during their training.
     """
 
     def __init__(self, comparison: ComparedRuns, shows_images: bool = False):
@@ -81,6 +82,7 @@ class Plots:
         self.points: ColumnDataSource | None = None
         self.confusions: list[ColumnDataSource] = []
         self.rows: FactorRange | None = None
+        self.has_paths = False
         self._comparison, self._shows_images = comparison, shows_images
         self._shapes: dict[str, CustomJS] = {}
         if any(e.frequency is not None for kind in comparison.evaluated for e in kind.shared.values()):
@@ -255,10 +257,12 @@ class Plots:
         x_label, y_label = (MEASURES[key].label.replace("\n", " ") for key in (x, y))
         kinds = [kind for kind in self._comparison.kinds if not math.isnan(kind.value(x) + kind.value(y))]
         paths = {kind.name: kind.path(y) if x == "top1" else [] for kind in kinds}
-        if len(kinds) < 2 and not any(len(path) > 1 for path in paths.values()):
+        has_paths = any(len(path) > 1 for path in paths.values())
+        if len(kinds) < 2 and not has_paths:
             return
         about = f"{x_label} against {y_label}: a marker for each kind of runs. The table of runs has the numbers."
-        if any(paths.values()):
+        self.has_paths |= has_paths
+        if has_paths:
             about += (
                 " A line shows how a kind came there, by the evaluations during its training that are above chance."
             )

@@ -28,6 +28,7 @@ from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
+PREDICTIONS = "predictions"  # the objective of a file of predictions, whose training is not known
 SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
 
 
@@ -133,6 +134,11 @@ class Run:
     def is_published(self) -> bool:
         """Whether these are evaluations of a published model."""
         return self.config.get("objective") == MODE
+
+    @property
+    def is_prediction(self) -> bool:
+        """Whether these are predictions from a file, whose training is not known."""
+        return self.config.get("objective") == PREDICTIONS
 
     @property
     def is_finished(self) -> bool:

@@ -51,11 +51,13 @@ def test_an_interval_is_the_percentiles_of_the_statistic_over_resampled_classes(
     np.testing.assert_allclose(percentiles(found.resampled), np.percentile(found.resampled, [2.5, 97.5]))
 
 
-def test_resamples_in_which_a_side_is_constant_are_ignored():
-    # A third of the resamples miss the last class.
-    (found,) = bootstrap(rank_correlation, np.array([[0, 1, 2, 3], [0.0, 0.0, 0.0, 1.0]]))
+def test_resamples_in_which_a_side_is_constant_are_ignored_if_they_are_few():
+    (found,) = bootstrap(rank_correlation, np.array([np.arange(8), np.repeat([0.0, 1.0], 4)]))
     interval = percentiles(found.resampled)
-    assert 0 < interval.low <= interval.high <= 1
+    assert np.isnan(found.resampled).any() and 0 < interval.low <= interval.high <= 1
+    # A third of the resamples miss the last class: the others tell nothing of how the correlation varies.
+    (found,) = bootstrap(rank_correlation, np.array([[0, 1, 2, 3], [0.0, 0.0, 0.0, 1.0]]))
+    assert np.isnan(percentiles(found.resampled)).all() and found.value > 0
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
         ("class,images\na,1\na,2\n", "lists the class 'a' more than once"),
         ("class,images\na,-1\n", "has the count -1"),
         ("class,images\na,many\n", "has the count 'many', which is no whole number"),
+        ("0,5\n1,4\n", "counts.csv has a column named '0', .*: put the line class,count above it"),
         ("a,b\n1,2\n", "is not a table of class frequencies: it has the columns a, b"),
     ):
         (tmp_path / "counts.csv").write_text(text)
@@ -238,6 +239,8 @@ WRONG = {  # the content of a file, flags, and the message
     "number": ("b.csv", rows([0, 4], [1, 1]), ["--frequency=counts.tsv"], "such as '0'|such as '4'"),
     "few": ("b.csv", FEW, ["--frequency=counts.tsv"], "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
     "one class": ("b.csv", rows(["cat"] * 3, ["cat"] * 3), ["--frequency=counts.tsv"], "b.csv has examples of one class"),
+    "no header": ("b.csv", "0,1\n2,2\n", ["--frequency=counts.tsv"],
+                  "b.csv has a column named '0', .*: put the line label,prediction above it"),
     "empty": ("b.csv", "label,prediction\n", ["--frequency=counts.tsv"], "b.csv has no rows"),
     "no labels": ("b.csv", rows(["", ""], ["cat", "dog"]), ["--frequency=counts.tsv"], "b.csv has no label of any example"),
     "gap": ("b.csv", rows(["cat", "dog"], ["cat", ""]), ["--frequency=counts.tsv"], "b.csv has no prediction in row 2"),
@@ -290,8 +293,41 @@ def test_measures_of_other_examples_are_not_subtracted():
     a, b = (measure(labels, PREDICTIONS[: len(labels)], FREQUENCY) for labels in (LABELS, LABELS[:24]))
     with pytest.raises(UserError, match="different examples"):
         a - b
-    with pytest.raises(AttributeError, match="there is no measure 'top2'"):
-        a.top2
+    wrong = r"there is no measure 'oddsacc' \(did you mean odds_acc\?\): there are top1, .*"
+    for error, ask in (
+        (AttributeError, lambda: a.oddsacc),
+        (AttributeError, lambda: (a - a).oddsacc),
+        (UserError, lambda: a.interval("oddsacc")),
+        (UserError, lambda: (a - a).interval("oddsacc")),
+        (UserError, lambda: (a - a).verdict("oddsacc")),
+    ):
+        with pytest.raises(error, match=f"^{wrong}$"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "frequency", "undefined"),
+    [
+        ([0, 0, 1, 1], [0, 1, 1, 1], (100, 5), ("odds_acc", "head", "tail", "corr_acc")),
+        (LABELS, 0 * LABELS, FREQUENCY, ("corr_acc", "corr_pred", "head", "tail")),  # of one class only
+    ],
+)
+def test_intervals_that_few_resamples_have_are_undefined(labels, predictions, frequency, undefined):
+    found = measure(labels, predictions, frequency)
+    for key in undefined:
+        assert np.isnan(found.interval(key)).all(), key
+    low, high = found.interval("top1")
+    assert low < found.top1 < high
+    table = (found - found).table()  # with a row for an undefined difference, and without any at chance
+    assert re.search(r"\nf50 +– +– +undefined\n", table) or "is at chance" in table
+
+
+@pytest.mark.parametrize(
+    ("array", "kind"), [(LOGITS, "logits"), (np.exp(LOGITS), "logits"), (np.eye(4)[LABELS], "probabilities")]
+)
+def test_a_note_states_whether_an_array_is_read_as_logits_or_probabilities(array, kind):
+    (note, *_) = measure(LABELS, array, FREQUENCY).notes
+    assert f"they are read as {kind}, in the order of the classes of frequency" in note
 
 
 def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(folder):
