@@ -22,8 +22,9 @@ def test_tables_of_pages_are_made_from_the_committed_results(page):
     assert update_pages.with_tables(text) == text, "run scripts/update_pages.py"
 
 
-FOLDERS = ("cliptail_jax", "colab", "configs", "scripts", "tests")
-ALL_PAGES = [update_pages.ROOT / "README.md", *(p for f in FOLDERS for p in (update_pages.ROOT / f).rglob("*.md"))]
+FOLDERS = ("cliptail_jax", "configs", "scripts", "tests")  # those of colab/runs are results
+PATTERNS = ("*.md", "colab/*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
+ALL_PAGES = [page for pattern in PATTERNS for page in sorted(update_pages.ROOT.glob(pattern))]
 PROSE = {page: update_pages.TABLE.sub("", page.read_text(encoding="utf-8")) for page in update_pages.PAGES}
 INTERVAL = re.compile(r"\d\s+\[-?[\d,.]+,\s+-?[\d,.]+\]")
 COMMENT = re.compile(
