@@ -41,7 +41,7 @@ def factors_of(one: Sequence[Run], other: Sequence[Run]) -> dict[str, list[str]]
     """The factors in which two kinds differ: their runs of a seed that both have, or else their first ones."""
     from cliptail_jax.objectives.factors import factors_between  # imports JAX, which pages on predictions do not need
 
-    seeds = {run.seed: run for run in other}
+    seeds = {run.seed: run for run in reversed(other)}  # the first ones: a study's runs have no name of a seed
     a, b = next(((run, seeds[run.seed]) for run in one if run.seed in seeds), (one[0], other[0]))
     return factors_between(a.config, b.config, as_many_records=bool(a.images) and a.images == b.images)
 

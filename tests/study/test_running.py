@@ -129,9 +129,12 @@ def counterbalanced(**claims):
 
 def test_a_counterbalanced_study_trains_mirrored_pairs_of_each_seed(trains, tmp_path):
     trains[0].update(a=0.8, b=0.0)
-    run_study(counterbalanced(c=claim("slope_acc", "a", "b")), tmp_path)
+    study = counterbalanced(c=claim("slope_acc", "a", "b"))
+    study.runs.b.loss.margin = 0.3
+    run_study(study, tmp_path)
     text, report = read_report(tmp_path)
     assert list(report["runs"]) == ["seed_3", "seed_3_mirrored", "seed_4", "seed_4_mirrored"]
+    assert report["confounded"] == []  # the order of frequencies is that of the pair
     for seed in (3, 4):
         plain, mirrored = (
             json.loads((tmp_path / name / "a" / "config.json").read_text())["config"]
