@@ -118,7 +118,7 @@ def test_without_a_baseline_or_other_runs_the_answer_is_how_biased_the_runs_are(
 
 def test_the_most_and_the_least_biased_runs_are_named_and_those_at_chance_are_not():
     most, least = answered({"a_little": 0.2, "sl": 0.8, "less": 0.4}, baseline="")[0]
-    assert most.startswith("The most biased by odds_acc is sl: tail ")
+    assert most.startswith("The most biased by odds_acc is SL: tail ")
     assert least.startswith("The least biased by odds_acc is a little: tail ")
     runs = answered({"sl": 0.8, "a_little": 0.2})[1]
     by_chance = run_in_memory(np.ones((CLASSES, CLASSES), int), FREQUENCY, NAMES, GROUPS)
