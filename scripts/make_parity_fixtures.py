@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-MAKERS = "input model tokenizer pretrained encoder positions siglip view dino architecture retrieval".split()
+MAKERS = "input model tokenizer pretrained encoder positions siglip view dino architecture retrieval open_clip".split()
 
 
 def main(names: list[str]) -> None:

@@ -188,6 +188,10 @@ def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[s
     }
     parts = f" x {accumulated}" if accumulated > 1 else ""
     notes.append(f"batch_size={fields['batch_size']}: {each} x {devices} devices{parts}")
+    if accumulated > 1:
+        notes.append(
+            "--accum-freq: the gradient of the logit scale is that of the batch; open_clip adds it once for each part"
+        )
     if steps := steps_per_epoch(values, devices, from_study):
         fields["total_steps"] = steps * values["epochs"]
         if values["save_frequency"] > 0:
