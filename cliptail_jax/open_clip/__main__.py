@@ -30,9 +30,10 @@ from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import is_remote, work_path, write_text
 from cliptail_jax.open_clip.flags import parse
-from cliptail_jax.open_clip.translate import TITLE, Translation, config_file, translate
+from cliptail_jax.open_clip.translate import TITLE, Translation, config_file, parameters, translate
 from cliptail_jax.parallel import distributed
-from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.console import copy_lines, log_line
+from cliptail_jax.runs.files import CONFIG
 
 
 def device_count() -> int:
@@ -54,7 +55,7 @@ def config_path(workdir: str, text: str) -> Path:
     folder = work_path(workdir)
     path = Path(f"{folder.name if is_remote(folder) else workdir}.py")
     before = path.read_text(encoding="utf-8") if path.exists() else text
-    if before != text and (folder.exists() or not before.startswith(TITLE)):
+    if before != text and ((folder / CONFIG).exists() or not before.startswith(TITLE)):
         raise UserError(f"{path} is there, of another command: remove it, or give another --name")
     return path
 
@@ -87,10 +88,14 @@ def main(arguments: list[str]) -> None:
     print(text)
     if options.print_config:
         return
-    path = config_path(translation.workdir, text)
+    path, folder = config_path(translation.workdir, text), work_path(translation.workdir)
+    distributed.initialize()
     prepare(translation, options.data_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "params.txt", parameters(line, translation.config))
+    copy_lines(folder / "out.log")
     command = [str(path), f"--workdir={translation.workdir}", *overrides]
     log_line(f"cliptail train {shlex.join(command)}")
     sys.argv[1:] = command

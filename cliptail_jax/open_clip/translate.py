@@ -284,9 +284,21 @@ def run_name(values: Mapping[str, Any]) -> str:
 
 def config_file(translation: Translation, arguments: str) -> str:
     """The Python file of the config, which `cliptail train` takes: the fields that differ from their defaults."""
-    values, defaults = (dict(flatten(config)) for config in (translation.config, TrainingConfig()))
-    lines = [f"    config.{key} = {values[key]!r}" for key in sorted(values) if values[key] != defaults[key]]
+    lines = [f"    config.{key} = {value!r}" for key, value in changes(translation.config).items()]
     notes = ["", *(f"- {note}" for note in translation.notes)] if translation.notes else []
     docstring = "\n".join(["", "", f"    {arguments}", *notes]).replace("\\", "\\\\").replace('"""', '\\"""')
     head = f'{TITLE}{docstring}\n"""\n\nfrom cliptail_jax.objectives import base_config\n\n\ndef get_config():\n'
     return head + "\n".join(["    config = base_config()", *lines, "    return config"]) + "\n"
+
+
+def parameters(line: CommandLine, config: TrainingConfig) -> str:
+    """The lines of params.txt: open_clip's flags with their values, and the fields of the config that differ from their defaults."""
+    flags = {key: line.values[key] for key in sorted(line.values)}
+    ours = {f"config.{key}": value for key, value in changes(config).items()}
+    return "".join(f"{key}: {value}\n" for key, value in (flags | ours).items())
+
+
+def changes(config: TrainingConfig) -> Fields:
+    """The fields of a config that differ from their defaults, in alphabetical order."""
+    values, defaults = (dict(flatten(each)) for each in (config, TrainingConfig()))
+    return {key: values[key] for key in sorted(values) if values[key] != defaults[key]}

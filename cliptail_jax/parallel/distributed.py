@@ -18,7 +18,7 @@ ATTEMPTS = 3  # at asking for the hosts of a TPU slice
 
 
 def initialize() -> None:
-    """Join the other processes of the run, if there are any.
+    """Join the other processes of the run, if there are any and it has not done so.
 
     The processes are described by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID; else they are the tasks of a
     SLURM step (one `srun`); else the hosts of a Cloud TPU slice.
@@ -26,6 +26,8 @@ def initialize() -> None:
     Raises:
         UserError: the three variables are incomplete, or the number of hosts of the TPU slice is unknown.
     """
+    if jax.distributed.is_initialized():
+        return
     if os.environ.get("JAX_COORDINATOR_ADDRESS"):
         address, processes, process = described()
         # Under SLURM, JAX would otherwise give each process only the device with the number of its task.

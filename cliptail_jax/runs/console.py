@@ -2,11 +2,21 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from tqdm import tqdm
 
 from cliptail_jax.commands import as_started
+from cliptail_jax.files import append_bytes
+
+_copy: Path | None = None  # of the lines
+
+
+def copy_lines(path: Path) -> None:
+    """From now on, `log_line` also appends its lines to a file, each with its time."""
+    global _copy
+    _copy = path
 
 
 def log_line(text: str) -> None:
@@ -15,6 +25,8 @@ def log_line(text: str) -> None:
 
     if jax.process_index() == 0:
         tqdm.write(text, file=sys.stderr)
+        if _copy is not None:
+            append_bytes(_copy, f"{time.strftime('%Y-%m-%d,%H:%M:%S')} | INFO | {text}\n".encode())
 
 
 def last_lines(results: str | Path, page: str = "") -> str:

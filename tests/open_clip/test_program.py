@@ -12,6 +12,7 @@ from cliptail_jax.objectives import typed_config
 from cliptail_jax.open_clip import __main__ as program
 from cliptail_jax.open_clip.options import read_options
 from cliptail_jax.open_clip.plan import plan_arguments
+from cliptail_jax.runs import console
 from tests.datasets.raw_data import jpeg, write_shard
 
 
@@ -19,6 +20,7 @@ from tests.datasets.raw_data import jpeg, write_shard
 def call(tmp_path, monkeypatch, capsys):
     """Calls the program in a folder with two shards and folders of two classes; returns its status and what it prints."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console, "_copy", None)
     (tmp_path / "pairs").mkdir()
     for shard in range(2):
         rows = [{"key": f"{shard}{i}", "image": jpeg(i, (9, 9)), "caption": f"caption {i}"} for i in range(4)]
@@ -49,7 +51,11 @@ def test_data_are_prepared_and_the_config_is_saved_for_training(call, tmp_path):
     name, split = config.eval.sets[0].split(":")
     assert open_source(name, "data", split).class_names == ("tench", "goldfish")
     assert call(f"{SHARDS} --train-num-samples 8 --imagenet-val val/")[0] == 0  # the same command continues the run
-    (tmp_path / "logs/run").mkdir()
+    parameters = (tmp_path / "logs/run/params.txt").read_text().splitlines()
+    assert {"accum_freq: 1", "train_num_samples: 8", "config.batch_size: 4"} <= set(parameters)
+    console.log_line("a line of the run")
+    assert (tmp_path / "logs/run/out.log").read_text().splitlines()[-1].endswith(" | INFO | a line of the run")
+    (tmp_path / "logs/run/config.json").write_text("{}")
     status, printed = call(f"{SHARDS} --lr 1e-3")
     assert status == 2 and "logs/run.py is there, of another command: remove it, or give another --name" in printed
 
