@@ -2,9 +2,9 @@
 # Runs a command on the GPUs of this machine, of a list of hosts, or of nodes that SLURM gives: one process a machine, which
 # uses all of its GPUs. The package is installed with the extra 'gpu' where that has not been done.
 #
-#   scripts/launch_gpu.sh -- python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip
-#   scripts/launch_gpu.sh --hosts=gpu1,gpu2 -- python -m cliptail_jax.train ... --workdir=/shared/runs/clip
-#   scripts/launch_gpu.sh --slurm --nodes=2 --gpus=8 --sbatch=--time=1-0 -- python -m cliptail_jax.train ... --workdir=runs/clip
+#   scripts/launch_gpu.sh -- cliptail train clip:data=cifar100_lt --workdir=runs/clip
+#   scripts/launch_gpu.sh --hosts=gpu1,gpu2 -- cliptail train ... --workdir=/shared/runs/clip
+#   scripts/launch_gpu.sh --slurm --nodes=2 --gpus=8 --sbatch=--time=1-0 -- cliptail train ... --workdir=runs/clip
 #
 # Hosts are reached by ssh, without a password; the code is copied to each, without runs and data, and the command runs there
 # in the background: interrupt this script, start it again with the same arguments, and it goes on showing the first host's

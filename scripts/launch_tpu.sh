@@ -2,17 +2,18 @@
 # Runs a command on all hosts of a Cloud TPU slice, and again after each preemption until it is done:
 #
 #   scripts/launch_tpu.sh --name=cliptail --zone=us-central2-b --type=v4-32 --spot -- \
-#     python -m cliptail_jax.train --config=configs/clip.py:data=imagenet_captions \
+#     cliptail train clip:data=imagenet_captions \
 #     --config.data.data_dir=gs://BUCKET/tfds --workdir=gs://BUCKET/runs/clip
 #
 # The slice is requested if there is none of that name, and awaited. The code is copied from here, without runs and data, and
-# installed with the extra 'tpu'. A config file of your own belongs into configs/. The command runs in that folder, in the background: interrupt this script, start it again
-# with the same arguments, and it goes on showing the first host's log. It ends with the command's exit status.
+# installed with the extra 'tpu'. A config file of your own belongs into configs/. The command runs in that folder, in the
+# background: interrupt this script, start it again with the same arguments, and it goes on showing the first host's log. It
+# ends with the command's exit status.
 #
 # With --slices, the command is a study, whose runs are trained by several slices:
 #
 #   scripts/launch_tpu.sh --name=cliptail --zone=us-west4-a --type=v5e-1 --slices=4 --spot -- \
-#     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=gs://BUCKET/runs/quickstart
+#     cliptail study quickstart --workdir=gs://BUCKET/runs/quickstart
 #
 # Each of the slices NAME-1, NAME-2, ... trains the next run that no other has. A slice for which there is none is deleted; the
 # last one writes the report first. This script ends with status 0 if all runs and the report are done, and otherwise with 2.

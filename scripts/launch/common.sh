@@ -52,7 +52,7 @@ parse() { # KEYS FLAGS ARGUMENTS...
 }
 
 needs_command() {
-  [ ${#command[@]} -gt 0 ] || fail "there is no command: put it behind --, as -- python -m cliptail_jax.train ..."
+  [ ${#command[@]} -gt 0 ] || fail "there is no command: put it behind --, as -- cliptail train ..."
 }
 
 parts=(cliptail_jax configs scripts pyproject.toml README.md LICENSE) # neither runs nor data

@@ -9,7 +9,7 @@
 
 check_pool() { # the arguments
   [[ " ${command[*]} " = *" cliptail_jax.study "* || "${command[*]}" = "cliptail study "* ]] ||
-    fail "--slices=$slices is for the runs of a study: put its command behind --, as -- python -m cliptail_jax.study ..."
+    fail "--slices=$slices is for the runs of a study: put its command behind --, as -- cliptail study ..."
   [[ " ${command[*]} " = *" --workdir=gs://"* ]] ||
     fail "--slices=$slices needs a work directory that all slices see: give the study one, as --workdir=gs://BUCKET/runs/x"
   [[ -z "$fetch" || "$fetch" = gs://* ]] || fail "--fetch=$fetch: with --slices, give it as gs://BUCKET/x"
