@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 
-class Kind(NamedTuple):
+class KindOfRuns(NamedTuple):
     """A kind of runs.
 
     Attributes:
@@ -21,35 +21,35 @@ class Kind(NamedTuple):
     look: int | None = None
 
 
-BATCH = Kind("softmax over the batch's classes", 2)
-COUNTS = Kind("classes weighted by their count in the batch", 3)
-ADJUSTED = Kind("adjusted logits", 4)
-BALANCED = Kind("balanced sampling", 8)
+BATCH = KindOfRuns("softmax over the batch's classes", 2)
+COUNTS = KindOfRuns("classes weighted by their count in the batch", 3)
+ADJUSTED = KindOfRuns("adjusted logits", 4)
+BALANCED = KindOfRuns("balanced sampling", 8)
 # By the names of runs. A name must be right in all studies with such runs, and in those of users.
 KINDS = {
-    "sl": Kind("SL", 0),
-    "sl_linear": Kind("SL, linear head", 12),
-    "sl_adamw": Kind("SL, CLIP's optimizer", 9),
-    "sl_best": Kind("SL, its best learning rate", 24),
-    "sl_sampled": Kind("SL, sampled vocabulary", 5),
+    "sl": KindOfRuns("SL", 0),
+    "sl_linear": KindOfRuns("SL, linear head", 12),
+    "sl_adamw": KindOfRuns("SL, CLIP's optimizer", 9),
+    "sl_best": KindOfRuns("SL, its best learning rate", 24),
+    "sl_sampled": KindOfRuns("SL, sampled vocabulary", 5),
     "batch": BATCH,
     "batch_softmax": BATCH,
     "counts": COUNTS,
     "counted_classes": COUNTS,
     "adjusted": ADJUSTED,
     "adjusted_logits": ADJUSTED,
-    "ldam": Kind("LDAM, deferred weights", 11),
+    "ldam": KindOfRuns("LDAM, deferred weights", 11),
     "balanced": BALANCED,
     "balanced_sampling": BALANCED,
-    "bag_of_words": Kind("words as labels", 6),
-    "clip": Kind("CLIP", 1),
-    "clip_names": Kind("CLIP on class names", 1),
-    "clip_captions": Kind("CLIP on captions", 7),
-    "clip_distinct": Kind("CLIP, batches of distinct classes", 10),
-    "sigmoid": Kind("CLIP, sigmoid loss", 16),
-    "names": Kind("CLIP, image to text only", 17),
-    "dino": Kind("DINO"),
-    "dino_sampled": Kind("DINO, sampled prototypes"),
+    "bag_of_words": KindOfRuns("words as labels", 6),
+    "clip": KindOfRuns("CLIP", 1),
+    "clip_names": KindOfRuns("CLIP on class names", 1),
+    "clip_captions": KindOfRuns("CLIP on captions", 7),
+    "clip_distinct": KindOfRuns("CLIP, batches of distinct classes", 10),
+    "sigmoid": KindOfRuns("CLIP, sigmoid loss", 16),
+    "names": KindOfRuns("CLIP, image to text only", 17),
+    "dino": KindOfRuns("DINO"),
+    "dino_sampled": KindOfRuns("DINO, sampled prototypes"),
 }
 # The numbers of looks, by the names of runs and by those of kinds
 LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}
