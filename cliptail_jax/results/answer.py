@@ -35,12 +35,12 @@ def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: 
     result, several = tested[best], f" of {len(tested)}" if len(tested) > 1 else ""
     by = points(result)
     runs = f"({number_of_runs(len(result.by_seed), groups[best].size)})"
+    changes = [change(key, name, groups[baseline], groups[best]) for key, name in (("top1", "top-1"), ("tail", "tail"))]
     if result.corrected != SUPPORTED:
         return [
             f"No run is measurably better than {called(groups[baseline])} in {CRITERION_NAME} {runs}.",
-            f"The largest difference{several} is that of {called(groups[best])}: {by}.",
+            f"The largest difference{several} is that of {called(groups[best])}: {by} ({', '.join(filter(None, changes))}).",
         ]
-    changes = (change(key, name, groups[baseline], groups[best]) for key, name in (("top1", "top-1"), ("tail", "tail")))
     sentences = [f"{called(groups[best])}: {', '.join(filter(None, changes))} {runs}."]
     sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(groups[baseline])}.")
     ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, replicates)
