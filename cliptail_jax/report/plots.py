@@ -47,7 +47,7 @@ TOOLTIP_IMAGE = (
 # evenly spaced ones where 1, 2, 5, 10, ... would be fewer than three.
 LOG_TICKS = """
 const {start, end} = cb_data.range, [low, high] = [Math.min(start, end), Math.max(start, end)];
-const decades = Math.log10(high / low), every = Math.ceil(decades / 6), ticks = [], even = [];
+const decades = Math.log10(high / low), every = Math.ceil(decades / 8), ticks = [], even = [];
 for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
   for (const digit of decades < 3.5 ? [1, 2, 5] : [1])
     if (digit > 1 || power % every === 0) ticks.push(Number(`${digit}e${power}`));
