@@ -214,6 +214,11 @@ function readAddress() {
   const found = names.filter(name => kinds.has(name));
   if (found.length) compareRuns([found[0], found.at(-1)]);
 }
+function leaveRoomForKey() {  // above a part of the page that a link leads to
+  document.documentElement.style.scrollPaddingTop = `${(byId("key")?.offsetHeight ?? 0) + 8}px`;
+}
+leaveRoomForKey();
+addEventListener("resize", leaveRoomForKey);
 addEventListener("hashchange", readAddress);
 for (const link of document.querySelectorAll("nav a"))
   link.addEventListener("click", event => {  // and leave the choice in the address
