@@ -20,7 +20,9 @@ def joined(monkeypatch):
     calls = []
     jax = types.SimpleNamespace(
         config=types.SimpleNamespace(jax_platforms=None),
-        distributed=types.SimpleNamespace(initialize=lambda *args, **named: calls.append((args, named))),
+        distributed=types.SimpleNamespace(
+            initialize=lambda *args, **named: calls.append((args, named)), is_initialized=lambda: False
+        ),
     )
     monkeypatch.setattr(distributed, "jax", jax)
     return calls
@@ -57,6 +59,13 @@ def test_the_three_variables_come_before_all_else(joined, monkeypatch):
     set_all(monkeypatch, JAX_COORDINATOR_ADDRESS="a:1", JAX_NUM_PROCESSES=3, JAX_PROCESS_ID=2, SLURM_STEP_NUM_TASKS=9)
     distributed.initialize()
     assert joined == [(("a:1", 3, 2), {"cluster_detection_method": "deactivate"})]
+
+
+def test_a_program_that_another_continues_joins_once(joined, monkeypatch):
+    set_all(monkeypatch, JAX_COORDINATOR_ADDRESS="a:1", JAX_NUM_PROCESSES=3, JAX_PROCESS_ID=2)
+    monkeypatch.setattr(distributed.jax.distributed, "is_initialized", lambda: True)
+    distributed.initialize()
+    assert joined == []
 
 
 @pytest.mark.parametrize("address, processes, process", [("a", 2, 0), ("a:1", 2, ""), ("a:1", 2, 2), ("a:1", "two", 0)])
