@@ -9,6 +9,12 @@ confounds the two. The slopes of all classes of a kind vary between pairs, by ki
 `--unequal`. Prints one JSON line for each design and interval: "own", with the variance between the seeds of the claimed
 difference, "pooled", with that of all kinds, which reports have, and for one pair "borrowed", with that of another study of
 as many kinds in two pairs. `worst_percent` is the coverage of the claim whose interval contains the truth least often.
+
+Tried instead of `pooled_variance`: a weight of the mean over kinds of 2 degrees of freedom and not 4 makes the intervals of two
+pairs 2 to 5 % longer. Without the own variance of each kind, the noisiest kinds are covered less often. A weight that is
+estimated from the variances (Smyth, 2004) covers 92 to 94 % with two pairs at an sd of 1, and 90 to 92 % at 2. A
+median-unbiased estimate of this variance (Stock & Watson, 1998), or a bootstrap that also resamples pairs, covers 96 to 99 %:
+its intervals are too long if seeds have no effect on all classes.
 """
 
 import argparse

@@ -11,6 +11,11 @@ over all kinds by `pooled_variance`, as reports do. True differences are those t
 95 %, if variances are known. A claim of equality is false at its margin, for which the second one stands.
 
 Prints one JSON line for each design, with percentages of claims.
+
+Tried instead of Pocock's spending function: that of O'Brien and Fleming leaves few claims decided after two pairs; with at most
+eight, it needs more runs than four pairs where these decide 90 %. An equal share of the errors for each look decides 3 % fewer
+claims, and saves 4 to 7 points less. With at most eight pairs, Pocock's decides 96 % where four pairs decide 90 %, with 18 %
+fewer runs. Where four pairs decide 80 %, no rule saves 30 % at equal power.
 """
 
 import argparse
