@@ -15,7 +15,7 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: verdicts -->                               the number of claims of each study by verdict
     <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
-    <!-- table: printed composition -->                    what a script printed to results/composition.md
+    <!-- table: printed roundings -->                      what a script printed to results/roundings.md
     <!-- table: flags used fork -->                        open_clip's flags of some kinds (cliptail_jax/open_clip/flags.py)
     <!-- end -->
 
