@@ -1,4 +1,4 @@
-"""Plans of the study's training steps on slices and hosts of the usual sizes: plans.tsv, and some rows in scripts/README.md.
+"""Plans of the study's training steps, and of open_clip commands, on usual slices and hosts: plans.tsv, some in scripts/README.md.
 
     python scripts/benchmark/plan_all.py [--on=v5e-16,h100x8] [--again]
 
@@ -34,6 +34,8 @@ LAIONET = "data=laionet,n=448896"
 VIT = "--config.model.image.name=ViT-B-16 --config.model.image.output_dim=512"
 SIGLIP = "--config.model.image.name=ViT-B-16-SigLIP --config.model.image.output_dim=768 --config.model.text.width=768"
 SIGLIP += " --config.model.text.heads=12 --config.model.text.context_length=64 --config.model.text.vocab_size=32000"
+# A command of open_clip: 256 pairs for each chip, 32 epochs of 3 million.
+CC3M = "--train-data cc3m.tar --train-num-samples 3000000 --batch-size 256 --lr 5e-4 --wd 0.1 --warmup 2000 --epochs 32"
 PROGRAMS = {
     "SL": "configs/sup.py:data=imagenet_captions",
     "SL, batch 1,024": "configs/sup.py:data=imagenet_captions,batch_size=1024,vocabulary=50,sampling=linear",
@@ -48,6 +50,8 @@ PROGRAMS = {
     "SL ViT-B-16, batch 1,024": f"configs/sup.py:data=imagenet_captions,batch_size=1024 {VIT}",
     "DINO ViT-S-16": f"configs/dino.py:{LAIONET} --config.model.image.name=ViT-S-16 --config.model.image.output_dim=384",
     "evaluation": "configs/sup.py:data=imagenet_captions",
+    "open_clip ViT-B-32": f"open_clip -- --model ViT-B-32 {CC3M}",
+    "open_clip ViT-B-16": f"open_clip -- --model ViT-B-16 {CC3M}",
 }
 
 
@@ -57,7 +61,7 @@ def plan(program: str, topology: str) -> dict | None:
     options = [f"--on={topology}", "--config.model.dtype=bfloat16", "--json"]
     options += ["--evaluation"] if program == "evaluation" else []
     command = [Path(sys.executable).with_name("cliptail"), "plan", *config.split(), *options]
-    command += ["--", *shlex.split(flags[0])] if flags else []
+    command += [f"--gpus={find_topology(topology).chips}", "--", *shlex.split(flags[0])] if flags else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
