@@ -77,7 +77,7 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     made = (tables.run_table_of(comparison, True), tables.set_table(comparison), tables.measure_table(comparison))
     for table in (*made, page.transfer_table(transfer)):
         tables.columns_of(table)
-    page.sentence(comparison, origin.configs_of(comparison.kinds))
+    page.sentence(comparison, origin.configs_of(comparison.kinds), "")
     page.warnings_of(comparison.kinds)
     for describe in (origin.facts, origin.class_lists):
         describe(comparison)

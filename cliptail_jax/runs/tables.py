@@ -39,7 +39,5 @@ def format_number(value: float | None, format_spec: str) -> str:
 def format_interval(value: float | None, bounds: Sequence[float | None] | None, format_spec: str) -> str:
     """The number with the bounds of its interval, if it has one: '0.42 [0.31, 0.55]', or '–' if it is undefined."""
     number = format_number(value, format_spec)
-    if bounds is None or number in (UNDEFINED, "<", ">"):
-        return number
-    low, high = (format_number(bound, format_spec) for bound in bounds)
-    return f"{number} [{low}, {high}]"
+    low, high = (format_number(bound, format_spec) for bound in bounds or (None, None))
+    return number if UNDEFINED in (number, low, high) or number in ("<", ">") else f"{number} [{low}, {high}]"

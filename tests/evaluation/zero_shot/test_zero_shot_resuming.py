@@ -83,7 +83,8 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
     for model, row in zip(good, table.splitlines()[2:], strict=True):
         (line,), _ = evaluation_files(tmp_path / "out" / slug(model))
         assert [cell.strip() for cell in row.split("|")[1:4]] == [model, SET, f"{line['top1']:.1f}"]
-        assert f"[{line['corr_acc_interval'][0]:.2f}, " in row
+        assert f"[{line['corr_pred_interval'][0]:.2f}, " in row and line["corr_acc_interval"] == [None, None]
+        assert f"| {line['corr_acc']:.2f} " in row and "–]" not in row  # an undefined interval is left out
 
 
 def test_images_that_cannot_be_read_stop_the_command_at_the_first_model(config, tmp_path, monkeypatch, make_model):
