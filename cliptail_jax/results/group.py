@@ -155,7 +155,7 @@ class RunGroup:
         if not accuracy.low <= bound:
             return ""
         interval = f"{accuracy.value:.1f} % [{accuracy.low:.1f}, {accuracy.high:.1f}]"
-        return f"its top-1 of {interval} is not above {bound:.1f} %, twice the odds of chance"
+        return f"the interval of its top-1, {interval}, is not above {bound:.1f} %, twice the odds of chance"
 
     def path(self, key: str) -> list[tuple[float, float]]:
         """Top-1 in percent and a measure at the shared evaluations during training, in order.

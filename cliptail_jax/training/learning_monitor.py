@@ -49,7 +49,7 @@ class LearningMonitor:
             return ""
         return self._once(
             ONE_CLASS,
-            f"{share:.1%} of the predictions on {on} at step {step:,} are class {predictions.argmax()} of {len(predictions)}",
+            f"{share:.1%} of the predictions on {on} at step {step:,} are class {predictions.argmax()} of 0 to {len(predictions) - 1}",
         )
 
     def _once(self, kind: str, text: str) -> str:

@@ -307,7 +307,7 @@ def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
     assert found.verdict == "not tested (at chance)" and correct_for_number([found])[0].corrected == found.verdict
     assert (
         found.obstacle
-        == "chance is at chance: its top-1 of 1.7 % [1.7, 1.7] is not above 3.3 %, twice the odds of chance"
+        == "chance is at chance: the interval of its top-1, 1.7 % [1.7, 1.7], is not above 3.3 %, twice the odds of chance"
     )
 
 

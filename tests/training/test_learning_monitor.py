@@ -43,7 +43,7 @@ def test_a_model_that_predicts_one_class_is_said_once():
     assert watch.predictions(9, "glyphs:test", predictions) == ""
     assert watch.predictions(10, "glyphs:test", np.array([300, 600, 100, 0])) == ""
     text = watch.predictions(10, "glyphs:test", predictions)
-    assert text == "one class: 99.5% of the predictions on glyphs:test at step 10 are class 1 of 4"
+    assert text == "one class: 99.5% of the predictions on glyphs:test at step 10 are class 1 of 0 to 3"
     assert watch.predictions(11, "glyphs:test", predictions) == ""
     assert watch.predictions(12, "two:test", np.array([1000, 0])) == ""
 
