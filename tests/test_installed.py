@@ -186,13 +186,13 @@ def examples(installed, own_data, tmp_path_factory):
     section = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## ")[0]
     *blocks, python = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
     lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
+    lines = [line for line in lines if not line.startswith("#")]
     lines += [
-        "cliptail report --workdir=runs/clip",
         "cliptail study paper:family=distribution --workdir=paper --launch=print",
         "cliptail train clop",
         "cliptail --help",
     ]
-    commands = [shlex.split(line) for line in lines]
+    commands = [shlex.split(line, comments=True) for line in lines]
     assert all(name == "cliptail" for name, *_ in commands)
     environment = {
         "PYTHONPATH": f"{folder}:{installed}",
