@@ -1,6 +1,6 @@
 """Bootstrap intervals of statistics over classes (Efron, 1979); seeds.py has those of means over seeds.
 
-Intervals cover 95 % and are percentiles; resamples in which a statistic is undefined are ignored, if these are few. scipy.stats.bootstrap is
+Intervals cover 95 % and are percentiles; few resamples in which a statistic is undefined are ignored. scipy.stats.bootstrap is
 not used, because it cannot use the same resample of the classes for several runs.
 """
 
@@ -99,9 +99,8 @@ def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], s
         parts.append(statistic(*sample[..., chosen]))
         if len(parts) == 1:
             _check_axes(statistic, sample, chosen, value, parts[0])
-    resampled = (
-        np.concatenate(parts) if shape[-1] > 1 else np.full(RESAMPLES, np.nan)
-    )  # one class tells nothing of others
+    # Resamples of a single class are all the same, which would be an interval without a width.
+    resampled = np.concatenate(parts) if shape[-1] > 1 else np.full(RESAMPLES, np.nan)
     resampled.setflags(write=False)
     return Bootstrapped(float(value), resampled)
 
@@ -152,7 +151,7 @@ def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
     """The interval that contains 95 % of the defined values; undefined if more than 2.5 % of the values are.
 
     A correlation, for example, is undefined in the resamples of classes that all have the same accuracy. If many are, the
-    others are those with a few classes that differ, and say nothing on its variation.
+    others contain the few classes that differ, so that they do not show its variation.
     """
     defined = values[~np.isnan(values)]
     outside = 50 * (1 - LEVEL)
