@@ -27,7 +27,14 @@ from cliptail_jax.runs.tables import markdown_table
 PLANS, PAGE = Path(__file__).with_name("plans.tsv"), Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
 # The rows that the page shows.
-TYPICAL = ("SL, v5e-16", "CLIP, v5e-16", "CLIP, h100x8", "CLIP ViT-B-16, h100x8", "DINO, v5e-16")
+TYPICAL = (
+    "SL, v5e-16",
+    "CLIP, v5e-16",
+    "CLIP, h100x8",
+    "CLIP ViT-B-16, h100x8",
+    "DINO, v5e-16",
+    "open_clip ViT-B-32, v5e-16",
+)
 ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
 # The catalogue's steps that differ by more than 4 %. Of LAIONet, as many pairs as ImageNet-Captions has.
 LAIONET = "data=laionet,n=448896"
