@@ -96,7 +96,7 @@ def test_a_plan_has_no_more_images_than_there_are_and_costs_no_more(study, tmp_p
     [
         (["--workdir={}/study"], "contains several runs: choose one by --runs=NAME: "),
         (["--workdir={}/study", "--runs=slt"], "no run is called --runs=slt (did you mean sl?): there are "),
-        (["--workdir={}/study", "--runs=chance"], "chance is at chance, so its results do not show which images help: its "),
+        (["--workdir={}/study", "--runs=chance"], "chance is at chance, so its results do not show which images help: the interval of its "),
         (["--workdir={}/pair"], "the 2 runs called sl have different class frequencies: give the directory of one of them"),
         (["--workdir={}/study/seed_0/sl", "--images=0"], "--images=0 is not a number of images: give 1 or more"),
         (["--workdir={}/study/seed_0/sl", "--available={}/available.tsv", "--images=300"],
