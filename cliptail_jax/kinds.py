@@ -51,7 +51,7 @@ KINDS = {
     "dino": KindOfRuns("DINO"),
     "dino_sampled": KindOfRuns("DINO, sampled prototypes"),
 }
-# The numbers of looks, by the names of runs and by those of kinds
+# The numbers of looks, by the names of runs and by those of kinds.
 LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}
 
 
