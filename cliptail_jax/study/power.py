@@ -18,6 +18,14 @@ PAIRS = (1, 2, 4, 8)
 POWER = 0.8
 
 
+class Design(NamedTuple):
+    """What studies share whose variances are alike: data sources, sides of images in pixels, and mirrored pairs or not."""
+
+    data: set[str]
+    sizes: set[int]
+    counterbalanced: bool
+
+
 class Variances(NamedTuple):
     """The parts of the variance of a difference over P pairs, shared + of_pair / P; the means over claims of a study.
 
@@ -46,8 +54,9 @@ def power_table(study: StudyConfig) -> str:
     Raises UserError if there are no published results of several pairs on its data.
     """
     data = {run.data.name for run in study.first.runs.values()}
+    sizes = {run.data.image_size for run in study.first.runs.values()}
     found: dict[str, Variances] = {}
-    for name, claims in published_on(data, bool(study.counterbalanced)):
+    for name, claims in published_on(Design(data, sizes, bool(study.counterbalanced))):
         for measure, variances in variances_of(name, claims).items():
             if measure not in found or variances.degrees > found[measure].degrees:
                 found[measure] = variances
@@ -55,8 +64,8 @@ def power_table(study: StudyConfig) -> str:
     what = "pairs" if study.counterbalanced else "seeds"
     if not shown:
         raise UserError(
-            f"--power needs published results of several {what} on {', '.join(sorted(data))} and the study's measures: there "
-            "are none, so train two first"
+            f"--power needs published results of several {what} on {', '.join(sorted(data))} of this image size and the "
+            "study's measures: there are none, so train two first"
         )
     rows = [["measure", *(f"{pairs} {what if pairs > 1 else what[:-1]}" for pairs in PAIRS), "unit", "variances from"]]
     for measure in shown:
@@ -98,15 +107,15 @@ def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Vari
     }
 
 
-def published_on(data: set[str], counterbalanced: bool) -> Iterator[tuple[str, Mapping[str, ClaimResult]]]:
-    """The claims of published studies by name, of those whose runs have the same data and design."""
+def published_on(design: Design) -> Iterator[tuple[str, Mapping[str, ClaimResult]]]:
+    """The claims of published studies by name, of those with this design."""
     for name, file in known_files("study/results/*.json").items():
-        if published_design(name) == (data, counterbalanced):
+        if published_design(name) == design:
             yield name, read_claims(file)
 
 
-def published_design(name: str) -> tuple[set[str], bool]:
-    """The data sources of published results, and whether they are of mirrored pairs.
+def published_design(name: str) -> Design:
+    """The design of published results.
 
     Their name is that of their config, perhaps with the argument `data` at its end, as in noise_cifar100.
     """
@@ -115,4 +124,6 @@ def published_design(name: str) -> tuple[set[str], bool]:
         config = load_config(f"{stem}:data={name[len(stem) + 1 :]}")
     except UserError:
         config = load_config(stem)
-    return {run.data.name for run in config.runs.values()}, bool(config.get("counterbalanced"))
+    data = {run.data.name for run in config.runs.values()}
+    sizes = {run.data.image_size for run in config.runs.values()}
+    return Design(data, sizes, bool(config.get("counterbalanced")))

@@ -49,13 +49,18 @@ def test_the_table_names_the_published_study_on_the_same_data():
     (line,) = [line for line in lines if line.startswith("| odds_acc")]
     *_, first, second, fourth, eighth, unit, study, _ = (cell.strip() for cell in line.split("|"))
     assert float(first) > float(second) > float(fourth) > float(eighth) > 0
-    assert (unit, study) == ("log-odds per decade", "mechanism")
+    assert (unit, study) == ("log-odds per decade", "mechanism_glyphs_16")  # mechanism has images of 32 pixels
     assert lines[-1] == "No published results of several pairs on these data have tail."
 
 
 @pytest.mark.parametrize(
     ("name", "design"),
-    [("noise", ({"glyphs"}, True)), ("noise_cifar100", ({"cifar100"}, True)), ("natural_order", ({"icons"}, False))],
+    [
+        ("noise", ({"glyphs"}, {32}, True)),
+        ("mechanism_glyphs_16", ({"glyphs"}, {16}, True)),
+        ("noise_cifar100", ({"cifar100"}, {32}, True)),
+        ("natural_order", ({"icons"}, {32}, False)),
+    ],
 )
 def test_results_are_of_the_config_of_their_name(name, design):
     assert power.published_design(name) == design
