@@ -1,4 +1,10 @@
-"""Plans the run of an open_clip command: `cliptail plan open_clip --gpus=64 --on=h100x64 -- --model ViT-B-32 ...`."""
+"""Plans the run of an open_clip command:
+
+    cliptail plan open_clip --gpus=64 --on=h100x64 -- --model ViT-B-32 ...
+
+Options precede `--`, with `=`: those of `cliptail plan`, and `--gpus=N`, the number of devices that multiplies `--batch-size`. A
+launcher in front of open_clip's flags gives it, too.
+"""
 
 import os
 import runpy
@@ -10,8 +16,10 @@ from pathlib import Path
 
 from cliptail_jax.planning.environment import compiler_environment
 
-if __name__ == "__main__":
-    os.environ.update(compiler_environment(sys.argv))  # before JAX is imported
+if __name__ == "__main__":  # before JAX is imported
+    if {"-h", "--help"} & {*sys.argv}:
+        sys.exit(print(__doc__))
+    os.environ.update(compiler_environment(sys.argv))
 
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import write_text
