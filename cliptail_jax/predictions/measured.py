@@ -304,7 +304,9 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             found = adjustment.adjust(of.logits, of.labels, table.frequency)
             evaluation = evaluation_of(of.labels, *found.predicted, table)
             tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
-            adjusted_runs.append(run_of(f"{name}_adjusted", seed, evaluation, content.path, [how_chosen(tau)], tau))
+            adjusted_runs.append(
+                run_of(f"{name}_adjusted", seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
+            )
             curves.append(curve(found.by_tau, of.labels, table))
     adjusted = None
     if len(adjusted_runs) == len(files):
@@ -384,11 +386,14 @@ def number_of(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
 
 
-def how_chosen(tau: str) -> str:
-    return (
+def how_chosen(tau: str, frequency: Int[np.ndarray, " class"]) -> list[str]:
+    """Notes on adjusted logits."""
+    chosen = (
         f"τ = {tau}, of 0, 0.1, ..., 2: chosen on each random half of the examples by the largest mean accuracy over classes, and "
-        "judged on the other half. A class without training images counts as one with a single image"
+        "judged on the other half"
     )
+    absent = "In the adjustment, a class without training images counts as one with a single image"
+    return [chosen, absent] if (frequency == 0).any() else [chosen]
 
 
 def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table: ClassTable) -> list[str]:
