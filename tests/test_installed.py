@@ -125,7 +125,7 @@ def test_help_with_a_config_explains_its_arguments_and_those_it_shares_in_any_lo
 
 @pytest.fixture(scope="module")
 def own_data(tmp_path_factory):
-    """A folder with data of the names in the README's section on own data: images of 8 pixels of four colours."""
+    """A folder with data of the names in the README's sections on own data and models: images of 8 pixels of four colours."""
     folder, rng, colours = tmp_path_factory.mktemp("own"), np.random.default_rng(0), ("red", "green", "blue", "grey")
 
     def png(colour: int) -> bytes:
@@ -138,11 +138,13 @@ def own_data(tmp_path_factory):
         of = [min(int(rng.exponential()), 3) for _ in range(number)]
         return [(png(colour), f"the {colours[colour]} ones, number {i}") for i, colour in enumerate(of)]
 
-    for split, each in (("train", 8), ("val", 4)):
+    for split, each in (("train", 8), ("val", 4), ("test", 2)):
         for number, colour in enumerate(colours):
             (folder / "photos" / split / colour).mkdir(parents=True)
-            for i in range(each):
+            for i in range(each if split != "train" else (16, 9, 5, 2)[number]):
                 (folder / "photos" / split / colour / f"{i}.png").write_bytes(png(number))
+        if split == "test":
+            continue
         for kind in ("shards", "hub"):
             (folder / kind).mkdir(exist_ok=True)
         files = {}
@@ -156,6 +158,17 @@ def own_data(tmp_path_factory):
         pq.write_table(pa.Table.from_pylist(rows), folder / "hub" / f"{split}-00000-of-00001.parquet")
     (folder / "prompts.txt").write_text("the {} ones\nsomething {}\n")
     (folder / "cat.jpg").write_bytes(png(0))
+    counts = dict(zip(colours, (8, 4, 2, 1)))
+    labels = np.repeat(np.arange(4), 8)
+    logits = 2 * np.eye(4)[labels] + rng.normal(size=(32, 4)) + np.log([*counts.values()])
+    np.savez(folder / "logits.npz", labels=np.array(colours)[labels], logits=logits)
+    for name, frequency in (("plain", 0), ("balanced", np.log([*counts.values()]))):
+        rows = zip(labels, np.argmax(logits - frequency, axis=1))
+        (folder / f"{name}.csv").write_text(
+            "label,prediction\n" + "".join(f"{colours[a]},{colours[b]}\n" for a, b in rows)
+        )
+    (folder / "counts.tsv").write_text("name\tcount\n" + "".join(f"{name}\t{n}\n" for name, n in counts.items()))
+    (folder / "train_labels.csv").write_text("label\n" + "".join(f"{name}\n" * n for name, n in counts.items()))
     return folder
 
 
@@ -169,7 +182,7 @@ from cliptail_jax.concepts.words import changed_words
 from cliptail_jax.experiments import training
 recipe = training.small_images
 image, text = VIT | {"patch_size": 8, "output_dim": 16}, {"width": 16, "layers": 1, "heads": 2, "vocab_size": 800}
-small = {"batch_size": 32, "total_epochs": 2, "model": {"image": image, "text": text}}
+small = {"batch_size": 32, "total_epochs": 20, "model": {"image": image, "text": text}}
 training.small_images = lambda *given: recipe(*given) | small
 changed_words()
 if __name__ == "__main__":
@@ -180,13 +193,16 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def examples(installed, own_data, tmp_path_factory):
-    """The outcomes of the commands in the README's section on own data, in a folder without the clone; and its Python."""
+    """The outcomes of the commands in the README's sections on own data and models, in a folder without the clone; and its Python.
+
+    Of the study, which trains 14 runs, it is the list of its commands."""
     folder = tmp_path_factory.mktemp("program")
     (folder / "program.py").write_text(PROGRAM.replace("VIT", str(VIT)))
-    section = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## ")[0]
-    *blocks, python = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
-    lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
-    lines = [line for line in lines if not line.startswith("#")]
+    sections = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## Programs")[0]
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", sections, re.MULTILINE)]
+    (python,) = [block for block in blocks if block.startswith("import")]
+    lines = [line for block in blocks if block != python for line in block.replace("\\\n", "").splitlines()]
+    lines = [re.sub("study .*", r"\g<0> --launch=print", line) for line in lines if not line.startswith("#")]
     lines += [
         "cliptail study paper:family=distribution --workdir=paper --launch=print",
         "cliptail train clop",
@@ -206,7 +222,7 @@ def examples(installed, own_data, tmp_path_factory):
 @pytest.mark.program
 def test_the_readmes_examples_on_own_data_run_as_they_are(examples, own_data, monkeypatch):
     outcomes, python, data_dir = examples
-    assert len(outcomes) == 10
+    assert len(outcomes) == 15
     for line, outcome in outcomes.items():
         assert outcome.returncode == (2 if "clop" in line else 0), outcome.stderr
     (labelled,) = (own_data / "runs/clip/eval").glob("image_folder*")
@@ -227,7 +243,7 @@ def test_the_readmes_examples_on_own_data_run_as_they_are(examples, own_data, mo
 def test_an_installed_package_lists_its_programs_and_finds_its_studies(examples):
     outcomes, *_ = examples
     assert all(f"  {name}" in outcomes["cliptail --help"].stdout for name in PROGRAMS)
-    (commands,) = (outcome.stdout for line, outcome in outcomes.items() if "--launch=print" in line)
+    (commands,) = (outcome.stdout for line, outcome in outcomes.items() if line.startswith("cliptail study paper"))
     assert commands.splitlines()[-1] == "cliptail study paper:family=distribution --workdir=paper --report"
     unknown = outcomes["cliptail train clop"].stderr.splitlines()[-1]
     assert unknown.startswith("error: config file 'clop' does not exist (did you mean")
