@@ -106,7 +106,8 @@ def mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None =
             does not cover other seeds.
     """
     values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
-    together = resampled.mean(axis=0)
+    with np.errstate(invalid="ignore"):  # a difference of f50 may be ∞ with one seed and −∞ with another
+        together = resampled.mean(axis=0)
     value, (low, high) = float(values.mean()), percentiles(together)
     variance = pooled or seed_variance(seeds)
     if not variance or not np.isfinite([value, low, high]).all():

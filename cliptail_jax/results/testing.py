@@ -9,6 +9,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
@@ -35,10 +36,11 @@ def evaluate_claims(
         changes: changes since the first run.
         borrowed: the variances between seeds for claims on one seed or pair, if no runs of the study have several.
     """
-    compared = {key: compare_replicates(claim, replicates) for key, claim in claims.items()}
+    progress = functools.partial(tqdm, unit=" claims", delay=2.0, disable=None, leave=False)
+    compared = {key: compare_replicates(claim, replicates) for key, claim in progress(claims.items(), "comparing")}
     kinds = functools.cache(lambda statistic, on: variances_of_kinds(replicates, statistic, on))
     results = []
-    for key, (result, contrasts) in compared.items():
+    for key, (result, contrasts) in progress(compared.items(), "testing"):
         if result.at:
             pooled = pooled_over_claims(key, compared)
         else:

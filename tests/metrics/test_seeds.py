@@ -143,3 +143,9 @@ def test_pooled_intervals_of_two_pairs_contain_the_truth_more_often_and_are_shor
     (own, together), (own_length, length) = np.mean(covered, axis=0), np.mean(lengths, axis=0)
     assert own < together and 0.92 <= together <= 0.98
     assert length < 0.75 * own_length
+
+
+def test_infinite_resamples_of_both_signs_give_no_interval_without_a_warning():
+    infinite = np.full(RESAMPLES, np.inf)
+    found = mean_over_seeds([Bootstrapped(1.0, infinite), Bootstrapped(2.0, -infinite)])
+    assert found.value == 1.5 and np.isnan([found.low, found.high]).all()
