@@ -30,7 +30,9 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
 def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
     tested = compared({name: (name, baseline) for name in groups if name != baseline}, CRITERION, replicates)
     if not tested:
-        return []
+        at_chance = [called(group) for group in groups.values() if group.chance_note()]
+        are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
+        return [f"No run is compared with {called(groups[baseline])}, since {are}: train longer."] if at_chance else []
     best = max(tested, key=lambda name: tested[name].difference.value)
     result, several = tested[best], f" of {len(tested)}" if len(tested) > 1 else ""
     by = points(result)

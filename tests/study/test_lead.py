@@ -96,6 +96,13 @@ def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_nam
     assert head.startswith("It costs ")
 
 
+def test_without_a_run_above_chance_the_answer_is_to_train_longer():
+    names = ("sl", "fair")
+    runs = {name: run_in_memory(np.ones((CLASSES, CLASSES), int), FREQUENCY, NAMES, GROUPS, name) for name in names}
+    (only,) = answer(Study("", names, baseline="sl"), [[runs]])
+    assert only == "No run is compared with SL, since SL, fair are at chance: train longer."
+
+
 def test_the_best_run_completes_the_command_that_goes_on_with_it():
     (best, command), _ = answered(
         {"1e-3": 0.8, "fair": 0.1, "3e-3": 0.8}, baseline="", then="cliptail study x:rate=BEST"
