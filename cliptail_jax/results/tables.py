@@ -164,7 +164,7 @@ REPEATED_COLUMNS = [
            lambda claims: Cell(UNDEFINED) if claims[0].equal else share(claims, lambda claim: claim.difference.value > 0)),
     *(Column(verdict, verdict, "", ".0%", lambda claims, verdict=verdict: share(claims, lambda c: c.verdict == verdict))
       for verdict in (SUPPORTED, NO_EFFECT, INCONCLUSIVE, CONTRADICTED)),
-    Column("difference", "differences", "the median, with the smallest and the largest in brackets",
+    Column("difference", "median difference [range]", "the smallest and the largest are in brackets",
            value=lambda claims: range_of(claims)),
 ]  # fmt: skip
 

@@ -356,7 +356,7 @@ def test_claims_that_are_tested_under_several_recipes_have_a_row_with_their_agre
     claims += [tested("as biased", value, equal=True) for value in (0.0, 4.0)] + [tested("once", 2.0)]
     claims.append(ClaimResult("more biased", "odds_acc", "a", "b", obstacle="not trained"))
     assert markdown(repeated_table(claims)) == [
-        "| claim under several recipes | recipes | not tested | claimed sign | supported | no effect | inconclusive | contradicted | differences |",
+        "| claim under several recipes | recipes | not tested | claimed sign | supported | no effect | inconclusive | contradicted | median difference [range] |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         "| more biased (odds_acc) | 5 | 1 | 60% | 40% | 0% | 40% | 20% | 0.50 [-3.00, 2.00] |",
         "| as biased (odds_acc) | 2 | – | – | 0% | 0% | 50% | 50% | 2.00 [0.00, 4.00] |",
