@@ -55,11 +55,12 @@ def get_config(arg: str = ""):
         config.update(training.small_images(given, bool(config.data.profile.name)))
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config
-    # The paper's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter.
+    # The paper's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter; of other sizes, the whole batch.
     config.total_epochs = 90
     config.batch_size = arguments.number(given, "batch_size", 256)
-    config.batch_norm.group_size = config.batch_size // 4
-    config.vocabulary.group_size = arguments.number(given, "group", config.batch_size // 4)
+    group = 0 if config.batch_size % 4 else config.batch_size // 4
+    config.batch_norm.group_size = group
+    config.vocabulary.group_size = arguments.number(given, "group", group)
     config.optimizer.learning_rate = 0.1 * config.batch_size / 256
     config.eval.neural_collapse = True
     return config

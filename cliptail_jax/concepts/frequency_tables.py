@@ -24,14 +24,14 @@ def read_frequency(
 ) -> tuple[tuple[str, ...], Num[np.ndarray, " class"]]:
     """Reads the class names and counts of a table, in its order. With `number` of float, counts need not be whole.
 
-    A first line with a word as its count is a header. Tables of earlier versions and the paper's have none.
+    A first line whose count begins with a letter is a header. Tables of earlier versions and the paper's have none.
 
     Raises:
         UserError: The file cannot be read or is not a frequency table, or it is empty and must not be.
     """
     try:
-        rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        if rows and rows[0][1:] and rows[0][1].isalpha():
+        rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8-sig").split("\n") if line]
+        if rows and rows[0][1:] and rows[0][1][:1].isalpha():
             del rows[0]
         names, counts = tuple(name for name, _ in rows), np.array([number(count) for _, count in rows], number)
     except OSError as error:

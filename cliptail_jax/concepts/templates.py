@@ -26,7 +26,7 @@ def templates(name: str) -> tuple[str, ...]:
     if not name.endswith(".txt"):
         raise UserError(f"unknown template set '{name}': choose from {', '.join(TEMPLATE_SETS)}, or give a .txt file")
     try:
-        lines = work_path(name).read_text(encoding="utf-8").splitlines()
+        lines = work_path(name).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f"the file of templates {name} cannot be read: {getattr(error, 'strerror', error)}") from None
     found = tuple(line.strip() for line in lines if line.strip())

@@ -15,7 +15,10 @@ def read_only(arg: str, *known: str) -> Arguments:
         if given and not equals:
             raise UserError(f"the config argument '{name}' has no value; join several values of one argument by '+'")
         if name not in known:
-            raise UserError(f"unknown config argument '{name}'; there are {', '.join(known) or 'none'}")
+            raise UserError(
+                f"unknown config argument '{name}'; there are {', '.join(known) or 'none'}"
+                + ", as NAME=VALUE" * (not equals and bool(known))
+            )
         if name in given:
             raise UserError(f"the config argument {name} is given twice")
         given[name] = value

@@ -29,6 +29,10 @@ def target_weights(target: str, frequency: ImageCounts, examples: Counts) -> Cla
         weights = examples.astype(float)
     if target == TAIL:
         weights[np.concatenate(head_mid_tail(frequency)[:2])] = 0
+    if not weights.any():
+        raise UserError(
+            f"no class of --target={target} has examples in the evaluation: choose another target, or evaluate on a set with its classes"
+        )
     return weights / weights.sum()
 
 

@@ -36,7 +36,8 @@ def text_of(value: Any) -> str:
     """A label as text: 3 for 3.0, as a column of integers with gaps becomes."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+    text = str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+    return text.removesuffix(".0") if text[:-2].isdecimal() else text
 
 
 def class_table(counts: Mapping[Any, int] | Sequence[int], origin: str, is_open: bool = False) -> ClassTable:
@@ -62,7 +63,9 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
     frequency = np.array(values)
     if frequency.dtype.kind not in "iuf" or not np.all((frequency >= 0) & (frequency == np.floor(frequency))):
         wrong = next(v for v in values if not isinstance(v, int | float | np.number) or not v >= 0 or v != np.floor(v))
-        raise UserError(f"{origin} has the count {wrong!r}: the number of training images of a class is 0 or more")
+        raise UserError(
+            f"{origin} has the count {wrong!r}: the number of training images of a class is a whole number, 0 or more"
+        )
     if sorted(names) == sorted(map(str, range(len(names)))):
         order = np.argsort([int(name) for name in names])
         names, frequency = [names[place] for place in order], frequency[order]
@@ -72,7 +75,7 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
 def counted(labels: Iterable[Any], origin: str) -> ClassTable:
     """The table of the classes of training images, from their labels. Numbers that are left out have no training images."""
     times = Counter(map(text_of, labels))
-    if times and all(map(NUMBER.fullmatch, times)):
+    if times and set(times) <= {str(number) for number in range(10 * len(times))}:  # no ids, and none is 007
         times = {str(n): times.get(str(n), 0) for n in range(1 + max(map(int, times)))}
     else:
         times = dict(sorted(times.items()))
@@ -82,7 +85,7 @@ def counted(labels: Iterable[Any], origin: str) -> ClassTable:
 def with_classes_of(table: ClassTable, values: Iterable[Any]) -> ClassTable:
     """An open table with the classes of the examples that it lacks, which have no training images."""
     texts = list(dict.fromkeys(map(text_of, values)))
-    if not table.is_open or texts and all(NUMBER.fullmatch(text) and int(text) < len(table.names) for text in texts):
+    if not table.is_open or are_numbers(texts, table):
         return table
     known = {normalized_name(name) for name in table.names}
     new = [text for text in texts if normalized_name(text) not in known]
@@ -91,17 +94,20 @@ def with_classes_of(table: ClassTable, values: Iterable[Any]) -> ClassTable:
             f"no example has a class of {table.origin}, which are such as '{table.names[0]}'; the examples' are such as "
             f"'{texts[0]}': give the labels of both in the same form"
         )
-    return table._replace(
-        names=(*table.names, *new), frequency=np.concatenate([table.frequency, np.zeros(len(new), np.int64)])
-    )
+    return table_of([*table.names, *new], [*table.frequency.tolist(), *[0] * len(new)], table.origin, is_open=True)
+
+
+def are_numbers(texts: Sequence[str], table: ClassTable) -> bool:
+    """Whether all are numbers of classes, and none is the name of one."""
+    return all(NUMBER.fullmatch(t) and int(t) < len(table.names) for t in texts) and not {*texts} & {*table.names}
 
 
 def check_order(table: ClassTable, what: str) -> None:
     """Raise UserError if classes have no order by which a number, or a column of logits, is a class: those counted by name."""
-    if table.is_open and not all(map(NUMBER.fullmatch, table.names)):
+    if table.is_open and table.names != tuple(map(str, range(len(table.names)))):
         raise UserError(
             f"{what}, and the classes of {table.origin} are names, such as '{table.names[0]}', which have no order: name the "
-            "classes there, too (of logits, in an array 'classes'), or give --frequency=FILE, in whose order the classes are"
+            "classes there, too (of logits, as `classes`), or give --frequency=FILE, in whose order the classes are"
         )
 
 
@@ -127,7 +133,7 @@ def class_ids(table: ClassTable, values: Sequence[Sequence[Any]], origin: str) -
     exact = {name: number for number, name in enumerate(table.names)}
     ids |= {text: exact[text] for text in texts if text in exact}
     unknown = [text for text in texts if ids[text] is None]
-    if unknown and all(NUMBER.fullmatch(text) and int(text) < len(table.names) for text in texts):
+    if unknown and are_numbers(texts, table):
         check_order(table, f"the labels of {origin} are numbers")
         ids, unknown = {text: int(text) for text in texts}, []
     if unknown:

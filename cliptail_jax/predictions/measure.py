@@ -91,7 +91,8 @@ def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
     labels = read_labels(options.labels, columns.label) if options.labels else None
     for path in itertools.chain(*named.values()) if table.is_open else ():  # all files have the same classes
         content = read_predictions(path, columns, labels)
-        table = with_classes_of(table, [*content.labels, *(content.classes or content.predictions or ())])
+        parts = (content.labels, content.predictions, content.classes)
+        table = with_classes_of(table, [value for part in parts if part is not None for value in part])
     measured = [
         measured_seeds(name, [read_predictions(path, columns, labels) for path in paths], table)
         for name, paths in named.items()
@@ -139,7 +140,7 @@ def named_files(given: Sequence[str]) -> dict[str, list[str]]:
     """The files of each model by its name, which is that of its file without the suffix if none is given.
 
     Raises:
-        UserError: two models have the same name, or a name cannot be that of a folder.
+        UserError: two models have the same name, or a name cannot be that of a folder, or is that of adjusted predictions.
     """
     found: dict[str, list[str]] = {}
     for text in given:
@@ -156,6 +157,10 @@ def named_files(given: Sequence[str]) -> dict[str, list[str]]:
         for file in found[name]:
             if not Path(file).is_file():
                 raise UserError(f"there is no file {file}")
+    if taken := [name for name in found if name.endswith("_adjusted") and name.removesuffix("_adjusted") in found]:
+        raise UserError(
+            f"'{taken[0]}' is the name of the adjusted predictions of another file: name it, as in NAME={found[taken[0]][0]}"
+        )
     return found
 
 

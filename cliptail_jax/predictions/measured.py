@@ -1,6 +1,7 @@
 """The measures of predictions, in memory: those of one file, or of a file for each seed."""
 
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, summarize
 from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
-from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table
+from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table, text_of
 from cliptail_jax.predictions.reading import PredictionFile, check_length, checked_logits, without_unlabelled
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
@@ -153,16 +154,18 @@ def measure(
     predictions: Sequence[Any],
     frequency: Mapping[Any, int] | Sequence[int],
     name: str = "predictions",
+    classes: Sequence[Any] | None = None,
 ) -> Measured:
     """Measure how biased predictions are towards frequent classes.
 
     Args:
         labels: the true class of each example, by name or number.
-        predictions: the predicted class of each example; or logits or probabilities [example, class], whose columns are in
-            the order of `frequency`.
+        predictions: the predicted class of each example; or logits or probabilities [example, class].
         frequency: the number of training images by class: a mapping from names or numbers (such as a `Counter`, or a pandas
             Series), or a list in the order of class numbers.
         name: in tables and pictures.
+        classes: of the columns of logits, such as `classes_` of a model of scikit-learn; by default those of `frequency`, in its
+            order. A `Counter` or a Series has no such order, unless its classes are the numbers from 0 on.
 
     Raises:
         UserError: the arguments do not fit, or measures are undefined for most classes.
@@ -175,12 +178,16 @@ def measure(
     'top-1 63 %, log-odds per decade 1.8'
     """
     counts = frequency.to_dict() if hasattr(frequency, "to_dict") else frequency
-    table = class_table(counts, "frequency")
+    # A Counter and a Series of counts have classes in the order of the data or of the counts, and not of any logits.
+    table = class_table(counts, "frequency", is_open=isinstance(counts, Counter) or hasattr(frequency, "to_dict"))
+    columns = None if classes is None else tuple(map(text_of, classes))
     values = np.asarray(predictions)
     if values.ndim == 2:
         floats = values.astype(np.result_type(values.dtype, np.float16), copy=False)
         logits, are_probabilities = checked_logits("predictions", floats)
-        content = PredictionFile("predictions", as_values(labels), None, logits, are_probabilities=are_probabilities)
+        content = PredictionFile(
+            "predictions", as_values(labels), None, logits, columns, are_probabilities=are_probabilities
+        )
     else:
         content = PredictionFile("predictions", as_values(labels), as_values(predictions))
     check_length("predictions", labels, values)
@@ -205,10 +212,8 @@ class Resolved(NamedTuple):
 def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
     """The classes in a file. Raises UserError if a value is no class of the table, or logits have other classes."""
     by_name, path = content.classes, content.path
-    labels = content.labels if by_name is None else named(content.labels, by_name, path)
     if content.logits is None:
-        predicted = content.predictions if by_name is None else named(content.predictions, by_name, path)
-        labels, predicted = class_ids(table, [labels, predicted], path)
+        labels, predicted = class_ids(table, [content.labels, content.predictions], path)
         return Resolved(labels, predicted, None, None)
     logits, classes = content.logits, len(table.names)
     if logits.shape[1] != classes:
@@ -216,7 +221,7 @@ def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
             f"{path} has logits of {logits.shape[1]:,} classes, and {table.origin} lists {classes:,}: both must have the same, "
             "with 0 for a class without training images"
         )
-    (ids,) = class_ids(table, [labels], path)
+    (ids,) = class_ids(table, [content.labels], path)
     if by_name is None:
         check_order(table, f"the columns of the logits of {path} have no names")
     else:
@@ -226,19 +231,6 @@ def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
         if not np.array_equal(places, np.arange(classes)):
             logits = logits[:, np.argsort(places)]
     return Resolved(ids, *adjustment.predict(logits), logits)
-
-
-def named(values: Sequence[Any], classes: Sequence[str], path: str) -> Sequence[Any]:
-    """The values, with numbers that are indices of the file's own classes replaced by their names."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu":
-        return values
-    if array.min(initial=0) < 0 or array.max(initial=0) >= len(classes):
-        wrong = array[(array < 0) | (array >= len(classes))][0]
-        raise UserError(
-            f"{path} has the label {wrong}, and its array 'classes' names {len(classes):,}: it must be an index"
-        )
-    return np.array(classes)[array]
 
 
 def evaluation_of(

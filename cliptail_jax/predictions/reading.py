@@ -100,7 +100,8 @@ def read_table(path: str, columns: ColumnNames, labels: Sequence[Any] | None) ->
         )
     own = found[wanted[1]] if labels is None else labels
     check_length(path, own, found[wanted[0]])
-    return PredictionFile(path, own, found[wanted[0]], keys=found[keys[0]] if keys else None)
+    names = found[keys[0]] if keys else [None]
+    return PredictionFile(path, own, found[wanted[0]], keys=None if None in names else [*map(text_of, names)])
 
 
 def column_of(path: str, has: Sequence[str], what: str, name: str) -> str:
@@ -153,9 +154,10 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Sequence[Any] | None
         scores = "predictions" if plural else column_of(path, list(arrays), PREDICTION, columns.prediction)
     values = arrays[scores]
     check_length(path, own, values)
+    own = named(own, names, path)
     keys = None if keys is None else [text_of(key) for key in keys.tolist()]
     if values.ndim == 1:
-        return PredictionFile(path, own, values, classes=names, keys=keys)
+        return PredictionFile(path, own, named(values, names, path), keys=keys)
     if values.ndim != 2 or values.dtype.kind != "f":
         raise UserError(
             f"'{scores}' of {path} has the shape {list(values.shape)} and the type {values.dtype}: predictions are "
@@ -163,6 +165,19 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Sequence[Any] | None
         )
     logits, are_probabilities = checked_logits(path, values)
     return PredictionFile(path, own, None, logits, names, keys, are_probabilities=are_probabilities)
+
+
+def named(values: Sequence[Any], classes: Sequence[str] | None, path: str) -> Sequence[Any]:
+    """The values, with numbers that are indices of the file's own `classes`, if it has any, replaced by their names."""
+    array = np.asarray(values)
+    if classes is None or array.dtype.kind not in "iu" or {*map(str, np.unique(array))} <= {*classes}:
+        return values
+    if array.min(initial=0) < 0 or array.max(initial=0) >= len(classes):
+        wrong = array[(array < 0) | (array >= len(classes))][0]
+        raise UserError(
+            f"{path} has the label {wrong}, and its array 'classes' names {len(classes):,}: it must be an index"
+        )
+    return np.array(classes)[array]
 
 
 def load(path: str) -> np.ndarray | dict[str, np.ndarray]:
@@ -273,7 +288,7 @@ def read_class_table(path: str) -> ClassTable:
 
     Raises UserError if it cannot be read, or is no such table.
     """
-    if suffix(path) not in TABLES or suffix(path) == ".tsv":
+    if suffix(path) not in TABLES or suffix(path) == ".tsv" and not path.endswith(".gz"):
         names, counts = read_frequency(Path(path))
         return table_of(names, counts, path)
     has = list(columns_of(path))
@@ -292,9 +307,11 @@ def read_class_table(path: str) -> ClassTable:
 
 def whole(value: Any, path: str) -> int:
     try:
-        return int(value)
+        if (number := int(value)) == float(value):
+            return number
     except (TypeError, ValueError):
-        raise UserError(f"{path} has the count {value!r}, which is no whole number") from None
+        pass
+    raise UserError(f"{path} has the count {value!r}, which is no whole number")
 
 
 def read_training_labels(path: str, column: str = LABEL) -> ClassTable:

@@ -64,9 +64,14 @@ def get_config(arg: str = ""):
     rate = rate or RATES.get(data, SMALL_RATE if sl.model.image.name == "basic_resnet" else PAPER_RATE)
     sl.optimizer = load_config(f"clip:{recipe}").optimizer
     sl.total_epochs = arguments.number(given, "epochs", EPOCHS.get(data, sl.total_epochs))
+    if preset.records:  # a set of the user's may be so small that all steps would be warm-up
+        steps = preset.records // sl.batch_size * sl.total_epochs
+        sl.optimizer.warmup_steps = min(sl.optimizer.warmup_steps, max(steps // 5, 1))
     sl.vocabulary.group_size, sl.data.drop_last = 0, True
     epochs = f",epochs={sl.total_epochs}" * ("epochs" in given)
     if arguments.choice(given, "tune", ("no", "yes")) == "yes":
+        if unused := given.keys() & {"rate", "seeds"}:
+            raise UserError(f"the config argument {min(unused)} is not for tune=yes: leave it out")
         study = tuning(sl, data, f"cliptail study remedies:{recipe}{epochs},rate={BEST} --workdir=runs/remedies")
     else:
         sl.optimizer.learning_rate = rate

@@ -99,6 +99,14 @@ def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data
     assert factors_between(runs[3e-3], plain(compared.runs.sl)) == {} and compared.seed != tuned.seed
     recipe = f"data=image_folder/large,data_dir={data_dir},{SMALL}"
     assert tuned.then == f"cliptail study remedies:{recipe},rate=BEST --workdir=runs/remedies"
+    with pytest.raises(UserError, match="the config argument rate is not for tune=yes: leave it out"):
+        load_config(f"remedies:{recipe},tune=yes,rate=0.1")
+
+
+def test_a_recipe_for_few_images_has_no_more_warm_up_than_a_fifth_of_its_steps_and_any_batch_size(data_dir):
+    few = f"data=image_folder/small,data_dir={data_dir},recipe=paper,batch_size=2"
+    assert {run.optimizer.warmup_steps for run in load_config(f"remedies:{few}").runs.values()} == {90 // 5}
+    typed_config(load_config("sup:data=imagenet2012,batch_size=25"))
 
 
 @pytest.mark.parametrize(

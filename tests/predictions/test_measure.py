@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from cliptail_jax import measure
 from cliptail_jax.errors import UserError
+from cliptail_jax.predictions.classes import counted
 from cliptail_jax.predictions.files import remove_earlier
 from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.measured import MEASURED
@@ -155,6 +156,53 @@ def test_every_format_gives_the_same_measures(folder, capsys, name):
     assert re.search(r"odds_acc +0.00 \[0.00, 0.00\] +0.2 +no difference\n", text)
 
 
+def test_arrays_of_predictions_are_measured_by_training_labels(folder, capsys):
+    np.savez("p.npz", labels=np.array(named(LABELS)), predictions=np.array(named(PREDICTIONS)))
+    Path("train.csv").write_text("label\n" + "".join(f"{name}\n" * count for name, count in zip(NAMES, FREQUENCY)))
+    assert main(["p.npz", "--train=train.csv"]) == 0
+    assert f"{100 * np.mean(LABELS == PREDICTIONS):.1f} [" in capsys.readouterr().out
+
+
+def test_classes_that_only_examples_have_are_in_the_order_of_their_numbers(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels = np.array([4, 3, 0, 1, 2] * 10)
+    np.savez("logits.npz", labels=labels, logits=5.0 * np.eye(5)[labels])
+    Path("train.csv").write_text("label\n" + "0\n" * 9 + "1\n" * 5 + "2\n")
+    assert main(["logits.npz", "--train=train.csv"]) == 0
+    assert re.search(r"\ntop-1 % +100.0 ", capsys.readouterr().out)
+
+
+def test_numbers_are_names_of_classes_where_some_are_and_else_indices():
+    labels = np.tile(np.arange(5), 20)
+    with pytest.raises(UserError, match="are none of the 5 classes of frequency, such as '3'"):
+        measure(labels, labels, dict.fromkeys((0, 1, 2, 4, 5), 9))
+    ids = np.array(("10", "20", "30"))[labels % 3]
+    assert measure(ids, np.eye(3)[labels % 3], {"20": 5, "10": 9, "30": 2}, classes=["10", "20", "30"]).top1 == 100
+    assert measure(labels % 3 + 1, np.eye(3)[labels % 3], {1: 9, 2: 5, 3: 2}, classes=[1, 2, 3]).top1 == 100
+
+
+def test_logits_have_no_order_of_classes_counted_by_name():
+    names = np.array(["cat", "dog", "owl"])[np.tile(np.arange(3), 20)]
+    counts = collections.Counter(["owl"] * 2 + ["cat"] * 30 + ["dog"] * 9)
+    scores = np.eye(3)[np.tile(np.arange(3), 20)]
+    with pytest.raises(UserError, match="names, such as 'owl', which have no order: .*classes"):
+        measure(names, scores, counts)
+    assert measure(names, scores, counts, classes=["cat", "dog", "owl"]).top1 == 100
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "frequency"),
+    [
+        (["000"] * 3 + ["001"], ("000", "001"), [3, 1]),
+        (["48662", "7", "7"], ("48662", "7"), [1, 2]),
+        (["3.0", "0", "0", 1.0], ("0", "1", "2", "3"), [2, 1, 0, 1]),
+    ],
+)
+def test_training_labels_that_are_numbers_are_indices_unless_they_are_ids(labels, names, frequency):
+    table = counted(labels, "train.csv")
+    assert table.names == names and table.frequency.tolist() == frequency
+
+
 def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
     (tmp_path / "counts.csv").write_text("class,images\n10,5\n" + "".join(f"{n},{2 * n}\n" for n in range(9, -1, -1)))
     table = read_class_table(str(tmp_path / "counts.csv"))
@@ -163,12 +211,26 @@ def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
         ("class,images\na,1\na,2\n", "lists the class 'a' more than once"),
         ("class,images\na,-1\n", "has the count -1"),
         ("class,images\na,many\n", "has the count 'many', which is no whole number"),
+        ("class,images\na,0.9\n", "has the count '0.9', which is no whole number"),
         ("0,5\n1,4\n", "counts.csv has a column named '0', .*: put the line class,count above it"),
         ("a,b\n1,2\n", "is not a table of class frequencies: it has the columns a, b"),
     ):
         (tmp_path / "counts.csv").write_text(text)
         with pytest.raises(UserError, match=message):
             read_class_table(str(tmp_path / "counts.csv"))
+
+
+@pytest.mark.parametrize("header", ["", "name\tcount\n", "class\tn_images\n", "class\tnumber of images\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_frequency_table_may_have_a_header_and_a_byte_order_mark(tmp_path, header, encoding):
+    (tmp_path / "f.tsv").write_text(f"{header}cat\t4\ndog\t2\n", encoding=encoding)
+    table = read_class_table(str(tmp_path / "f.tsv"))
+    assert (table.names, table.frequency.tolist()) == (("cat", "dog"), [4, 2])
+
+
+def test_a_frequency_table_may_be_compressed(tmp_path):
+    (tmp_path / "f.tsv.gz").write_bytes(gzip.compress(b"name\tcount\ncat\t4\ndog\t2\n"))
+    assert read_class_table(str(tmp_path / "f.tsv.gz")).names == ("cat", "dog")
 
 
 def test_training_labels_give_the_frequency_and_classes_without_images_are_named(folder, capsys):
@@ -262,6 +324,8 @@ WRONG = {  # the content of a file, flags, and the message
                                 "the columns of the logits of b.npz have no names, and the classes of a.csv are names"),
     "names of another array": ("b.npz", dict(labels=LABELS, logits=LOGITS, names=NAMES), ["--frequency=counts.tsv"],
                                "b.npz has an array 'names', which is not read: class names are an array 'classes'"),
+    "name of adjusted": ("a_adjusted.csv", FEW, ["a.csv", "--frequency=counts.tsv"],
+                         "'a_adjusted' is the name of the adjusted predictions of another file: name it, as in NAME="),
     "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
 }  # fmt: skip
 
