@@ -49,13 +49,15 @@ class Estimate(NamedTuple):
         return Interval(self.value - longer * (self.value - self.low), self.value + longer * (self.high - self.value))
 
     def p_value(self, bound: float = 0.0) -> float:
-        """1 − the level at which the interval reaches `bound`: the two-sided p-value of "it is `bound`"."""
+        """1 − the level at which the interval reaches `bound`: the two-sided p-value of "it is `bound`"; 1 without an interval."""
         from scipy.stats import t  # which is slow to import
 
         if self.value == bound:
             return 1.0
-        side = max(self.value - self.low if bound < self.value else self.high - self.value, 0.0)
-        if side == 0:
+        side = self.value - self.low if bound < self.value else self.high - self.value
+        if np.isnan(side):
+            return 1.0
+        if side <= 0:
             return 0.0
         return float(2 * t.sf(abs(self.value - bound) / side * quantile(LEVEL, self.degrees), self.degrees))
 

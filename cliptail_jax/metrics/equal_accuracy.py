@@ -67,10 +67,10 @@ def _interpolated(
     found = []
     for of, (before, share) in zip(variables, _places(accuracy, chosen)):
         values = np.full((2, len(chosen)), np.nan)
-        for side in (0, 1):
-            for place in set((before + side).tolist()) - {-1}:
-                rows = before + side == place
-                values[side, rows] = measure.statistic(*of[place][..., chosen[rows]])
         # Where an evaluation is just as accurate, the one before it does not matter, and need not exist.
+        for side, places in enumerate((np.where(share == 1, -1, before), before + 1)):
+            for place in set(places.tolist()) - {-1}:
+                rows = places == place
+                values[side, rows] = measure.statistic(*of[place][..., chosen[rows]])
         found.append(np.where(share == 1, values[1], values[0] + share * (values[1] - values[0])))
     return found

@@ -96,7 +96,8 @@ def forest(claims: Mapping[str, Iterable[ClaimResult]], runs: Sequence[str] = ("
 def ends_of(rows: Sequence[ClaimRow]) -> tuple[float, float]:
     """The ends of an axis for intervals and margins."""
     tested = [row for row in rows if row.interval]
-    ends = [0.0, *(end for row in tested for end in (*row.interval[1:], row.claim.margin, -row.claim.margin))]
+    bounds = (end for row in tested for end in (*row.interval, row.claim.margin, -row.claim.margin))
+    ends = [0.0, *filter(math.isfinite, bounds)]  # those of f50 may be infinite
     return min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1
 
 

@@ -27,7 +27,7 @@ class ConfigDifferences(NamedTuple):
 def configs_of(kinds: Sequence[ComparedGroup]) -> ConfigDifferences:
     """The differences between the configs of kinds and between the runs of each, and the fields that all share.
 
-    ConfigDifferences are compared on shared seeds, since a study may not have trained every kind with every seed yet.
+    Configs are compared on shared seeds, since a study may not have trained every kind with every seed yet.
     """
     fields = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
     seeds = set.intersection(*({run.seed for run in kind.runs} for kind in kinds)) if kinds else set()

@@ -31,14 +31,14 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
         return []
     replicates = finished_replicates(kinds)
     variances = {measure.key: variances_of_kinds(replicates, measure.key) for measure in pair_measures()}
+    at_chance = {kind.name for kind in kinds if kind.chance_note()}
     rows = []
     for one, other in itertools.combinations(kinds, 2):
         a, b, study = one.name, other.name, {kind.name for kind in one.peers if other in one.peers}
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates):
                 of_study = {name: of for name, of in variances[measure.key].items() if name in study}
-                at_chance = one.chance_note() or other.chance_note()
-                pooled = None if at_chance else pooled_variance(of_study, {a: 1, b: -1})
+                pooled = None if at_chance & {a, b} else pooled_variance(of_study, {a: 1, b: -1})
                 rows.append([a, b, measure.title, *mean_over_seeds(found, pooled)[:3]])
     return rows
 

@@ -200,8 +200,11 @@ def read_claims(report: Path) -> dict[str, ClaimResult]:
 
 
 def _estimate(numbers: dict[str, float | None] | None) -> Estimate | None:
-    """An estimate from JSON, where an infinite number is null."""
-    return numbers and Estimate(**{part: math.inf if number is None else number for part, number in numbers.items()})
+    """An estimate from JSON, where infinite and undefined numbers are null. Degrees of freedom are never undefined."""
+    unknown = {"degrees": math.inf}
+    return numbers and Estimate(
+        **{part: unknown.get(part, math.nan) if number is None else number for part, number in numbers.items()}
+    )
 
 
 def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:

@@ -89,15 +89,16 @@ class RunGroup:
         return {key: variance for key, variance in found.items() if variance}
 
     def _estimate(self, key: str) -> Estimate:
-        if len(self.runs) == self.size == 1 and key in (summary := self.runs[0].summary):
+        kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
+        pooled = None if self.chance_note() else pooled_variance(kinds, {self.name: 1})
+        is_only = len(self.runs) == self.size == 1 and (pooled is None or MEASURES[key].is_logarithmic)
+        if is_only and key in (summary := self.runs[0].summary):
             if beyond := summary.get(f"{key}_beyond"):
                 return Estimate(-math.inf if beyond == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
             return Estimate(*(math.nan if number is None else number for number in numbers))
         if not (defined := self._defined(key)):
             return UNDEFINED
-        kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
-        pooled = None if self.chance_note() else pooled_variance(kinds, {self.name: 1})
         if MEASURES[key].is_logarithmic:  # its variance differs too much between kinds for one that has none of its own
             return geometric_mean_over_seeds(defined, pooled if key in self.variances else None)
         return mean_over_seeds(defined, pooled)

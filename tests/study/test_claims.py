@@ -1,7 +1,9 @@
 """What claims compare, which are refused, and which are marked as changed."""
 
 import dataclasses
+import itertools
 import json
+import math
 import shutil
 
 import numpy as np
@@ -16,8 +18,16 @@ from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, Estimate, di
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
 from cliptail_jax.report.comparison import compare as page_comparison
+from cliptail_jax.report.forest import ClaimRow, ends_of
 from cliptail_jax.report.pairs import differences
-from cliptail_jax.results.claims import Claim, ClaimResult, claim_numbers, correct_for_number, one_replicate_notes
+from cliptail_jax.results.claims import (
+    Claim,
+    ClaimResult,
+    claim_numbers,
+    correct_for_number,
+    one_replicate_notes,
+    read_claims,
+)
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run, find_runs
@@ -457,3 +467,19 @@ def test_a_damaged_file_of_claims_is_named(content, tmp_path):
     study = make_study("a", "b", c=claim("tail", "a", "b"))
     with pytest.raises(UserError, match=f"^{tmp_path}/claims.json is damaged"):
         changes_of_claims(typed_study(study), tmp_path)
+
+
+def test_claims_without_an_interval_are_undecided_in_any_order_and_when_read_again(tmp_path):
+    nan, inf = float("nan"), float("inf")
+    estimates = (Estimate(1.0, 0.05, 1.95), Estimate(1.0, nan, nan), Estimate(1.0, 0.4, 1.6), Estimate(1.0, -inf, 3.0))
+    claims = [ClaimResult("", "f50", "a", "b", difference=of) for of in estimates]
+    first = correct_for_number(claims)
+    assert [of.corrected for of in first] == ["inconclusive", "inconclusive", "supported", "inconclusive"]
+    for order in itertools.permutations(range(4)):
+        again = correct_for_number([claims[place] for place in order])
+        assert [of.corrected for of in again] == [first[place].corrected for place in order]
+    write_json(
+        tmp_path / "report.json", {"claims": [claim_numbers(of) | {"key": str(i)} for i, of in enumerate(first)]}
+    )
+    assert [of.verdict for of in read_claims(tmp_path / "report.json").values()] == [of.verdict for of in first]
+    assert all(map(math.isfinite, ends_of([ClaimRow(1, of, "") for of in claims])))
