@@ -158,7 +158,9 @@ def test_every_format_gives_the_same_measures(folder, capsys, name):
 
 def test_arrays_of_predictions_are_measured_by_training_labels(folder, capsys):
     np.savez("p.npz", labels=np.array(named(LABELS)), predictions=np.array(named(PREDICTIONS)))
-    Path("train.csv").write_text("label\n" + "".join(f"{name}\n" * count for name, count in zip(NAMES, FREQUENCY)))
+    Path("train.csv").write_text(
+        "label\n" + "".join(f"{name}\n" * count for name, count in zip(NAMES, FREQUENCY)), encoding="utf-8"
+    )
     assert main(["p.npz", "--train=train.csv"]) == 0
     assert f"{100 * np.mean(LABELS == PREDICTIONS):.1f} [" in capsys.readouterr().out
 
@@ -167,7 +169,7 @@ def test_classes_that_only_examples_have_are_in_the_order_of_their_numbers(tmp_p
     monkeypatch.chdir(tmp_path)
     labels = np.array([4, 3, 0, 1, 2] * 10)
     np.savez("logits.npz", labels=labels, logits=5.0 * np.eye(5)[labels])
-    Path("train.csv").write_text("label\n" + "0\n" * 9 + "1\n" * 5 + "2\n")
+    Path("train.csv").write_text("label\n" + "0\n" * 9 + "1\n" * 5 + "2\n", encoding="utf-8")
     assert main(["logits.npz", "--train=train.csv"]) == 0
     assert re.search(r"\ntop-1 % +100.0 ", capsys.readouterr().out)
 
