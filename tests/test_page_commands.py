@@ -9,7 +9,7 @@ from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import known_configs, load_config
 from tests.forked_programs import run_forked
-from tests.study.test_pages import ALL_PAGES
+from tests.pages import ALL_PAGES
 
 BLOCK, INLINE = re.compile(r"^ *(cliptail .*)$", re.MULTILINE), re.compile(r"`(cliptail [^`]*)`")
 FLAG = re.compile(r"--(?:\[no\])?([a-z]\w*)")

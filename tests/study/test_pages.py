@@ -13,6 +13,7 @@ from cliptail_jax.results.claims import ClaimResult, claim_numbers
 from cliptail_jax.results.layout import markdown
 from cliptail_jax.results.tables import transfer_table
 from scripts import update_pages
+from tests.pages import ALL_PAGES
 from tests.study.synthetic_studies import claim, make_seeded_study, read_report, run_study
 
 
@@ -22,9 +23,6 @@ def test_tables_of_pages_are_made_from_the_committed_results(page):
     assert update_pages.with_tables(text) == text, "run scripts/update_pages.py"
 
 
-FOLDERS = ("cliptail_jax", "configs", "scripts", "tests")  # those of colab/runs are results
-PATTERNS = ("*.md", "colab/*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
-ALL_PAGES = [page for pattern in PATTERNS for page in sorted(update_pages.ROOT.glob(pattern))]
 PROSE = {page: update_pages.TABLE.sub("", page.read_text(encoding="utf-8")) for page in update_pages.PAGES}
 INTERVAL = re.compile(r"\d\s+\[-?[\d,.]+,\s+-?[\d,.]+\]")
 COMMENT = re.compile(
