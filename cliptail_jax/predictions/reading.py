@@ -45,7 +45,7 @@ class PredictionFile(NamedTuple):
         labels: the true class of each example, by name or number.
         predictions: the predicted class of each example; None for logits.
         logits: or log-probabilities; None for predictions.
-        classes: the names of the columns of the logits, or of the numbers in labels; None if the file has none.
+        classes: the names of the columns of the logits; None if the file has none.
         keys: the file name of each example, if it is known.
         left_out: the number of examples without a label.
         are_probabilities: whether the logits were probabilities.

@@ -90,7 +90,7 @@ class RunGroup:
 
     def _estimate(self, key: str) -> Estimate:
         kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
-        pooled = None if self.chance_note() else pooled_variance(kinds, {self.name: 1})
+        pooled = pooled_variance(kinds, {self.name: 1}) if kinds and not self.chance_note() else None
         is_only = len(self.runs) == self.size == 1 and (pooled is None or MEASURES[key].is_logarithmic)
         if is_only and key in (summary := self.runs[0].summary):
             if beyond := summary.get(f"{key}_beyond"):

@@ -12,7 +12,7 @@ from cliptail_jax.metrics.bootstrap import LEVEL, quantile
 from cliptail_jax.metrics.measures import MEASURES, format_of
 from cliptail_jax.results.claims import ClaimResult, read_claims
 from cliptail_jax.runs.tables import markdown_table
-from cliptail_jax.study.configuration import StudyConfig
+from cliptail_jax.study.configuration import RunConfigs, StudyConfig
 
 PAIRS = (1, 2, 4, 8)
 POWER = 0.8
@@ -53,10 +53,9 @@ def power_table(study: StudyConfig) -> str:
 
     Raises UserError if there are no published results of several pairs on its data.
     """
-    data = {run.data.name for run in study.first.runs.values()}
-    sizes = {run.data.image_size for run in study.first.runs.values()}
+    design = design_of(study.first.runs, study.counterbalanced)
     found: dict[str, Variances] = {}
-    for name, claims in published_on(Design(data, sizes, bool(study.counterbalanced))):
+    for name, claims in published_on(design):
         for measure, variances in variances_of(name, claims).items():
             if measure not in found or variances.degrees > found[measure].degrees:
                 found[measure] = variances
@@ -64,7 +63,7 @@ def power_table(study: StudyConfig) -> str:
     what = "pairs" if study.counterbalanced else "seeds"
     if not shown:
         raise UserError(
-            f"--power needs published results of several {what} on {', '.join(sorted(data))} of this image size and the "
+            f"--power needs published results of several {what} on {', '.join(sorted(design.data))} of this image size and the "
             "study's measures: there are none, so train two first"
         )
     rows = [["measure", *(f"{pairs} {what if pairs > 1 else what[:-1]}" for pairs in PAIRS), "unit", "variances from"]]
@@ -107,6 +106,11 @@ def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Vari
     }
 
 
+def design_of(runs: RunConfigs, counterbalanced: bool | None) -> Design:
+    sources, sizes = zip(*((run.data.name, run.data.image_size) for run in runs.values()))
+    return Design({*sources}, {*sizes}, bool(counterbalanced))
+
+
 def published_on(design: Design) -> Iterator[tuple[str, Mapping[str, ClaimResult]]]:
     """The claims of published studies by name, of those with this design."""
     for name, file in known_files("study/results/*.json").items():
@@ -124,6 +128,4 @@ def published_design(name: str) -> Design:
         config = load_config(f"{stem}:data={name[len(stem) + 1 :]}")
     except UserError:
         config = load_config(stem)
-    data = {run.data.name for run in config.runs.values()}
-    sizes = {run.data.image_size for run in config.runs.values()}
-    return Design(data, sizes, bool(config.get("counterbalanced")))
+    return design_of(config.runs, config.get("counterbalanced"))
