@@ -162,7 +162,7 @@ class LoadBatch:
     batch_size: int
     steps_per_epoch: int
     slots: slice = dataclasses.field(default_factory=lambda: slice(None))
-    cached: dict[int, RgbImage | None] | None = None  # decoded images by record, if they are kept
+    cached: dict[int, RgbImage | None] | None = None  # prepared images by record, if they are kept
 
     def __call__(self, step: int, rows: Int[np.ndarray, " row"]) -> Batch:
         began, epoch = time.thread_time(), step // self.steps_per_epoch
@@ -198,11 +198,12 @@ class LoadBatch:
                 yield slot, image
 
     def decoded(self, records: Int[np.ndarray, " record"]) -> Iterable[RgbImage | None]:
-        """The decoded images of records; None for an unreadable one. With a cache, each is decoded once."""
+        """The decoded images of records; None for an unreadable one. With a cache, each is decoded and prepared once."""
         if self.cached is None:
             return decode(self.examples, records, self.transform.least_side)
         new = [record for record in records.tolist() if record not in self.cached]
-        self.cached.update(zip(new, decode(self.examples, new, self.transform.least_side)))
+        images = decode(self.examples, new, self.transform.least_side)
+        self.cached.update(zip(new, (None if image is None else self.transform.prepare(image) for image in images)))
         return [self.cached[record] for record in records.tolist()]
 
 

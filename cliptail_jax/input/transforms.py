@@ -23,7 +23,8 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
-SlotImages = Iterable[tuple[int | np.integer, UInt8[np.ndarray, "_ _ 3"]]]
+Pixels = UInt8[np.ndarray, "_ _ 3"]  # of any number, unlike all RgbImage of a function
+SlotImages = Iterable[tuple[int | np.integer, Pixels]]
 
 DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
 
@@ -35,9 +36,13 @@ class Transform(Protocol):
 
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays: ...
 
+    def prepare(self, image: RgbImage) -> Pixels:
+        """What a cache keeps of a decoded image: the call returns the same for it."""
+        return image
+
 
 @dataclasses.dataclass(frozen=True)
-class CenterCrop:
+class CenterCrop(Transform):
     """`images` [slot, size, size, 3] uint8, preprocessed without randomness: for evaluation."""
 
     preprocess: Preprocess
@@ -53,13 +58,13 @@ class CenterCrop:
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomCrop:
+class RandomCrop(Transform):
     """`images` [slot, size, size, 3] uint8: random resized crops, then random shifts and flips.
 
     Attributes:
         seed: of all randomness.
         size: the side of the result in pixels.
-        scale: smallest and largest share of the area that a crop keeps; images of the right size stay whole at (1, 1).
+        scale: smallest and largest share of the area that a crop keeps; square images stay whole at (1, 1).
         shift: the largest shift of images in pixels, on each axis.
         flip: whether half of the images are mirrored.
         fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
@@ -78,8 +83,8 @@ class RandomCrop:
 
         def without_whole_ones() -> SlotImages:
             for slot, image in images:
-                if image.shape[:2] == (self.size, self.size) and self.scale == (1.0, 1.0):
-                    array[slot] = image
+                if self._stays_whole(image):
+                    array[slot] = self.prepare(image)
                 else:
                     yield slot, image
 
@@ -89,6 +94,12 @@ class RandomCrop:
             uniforms = record_uniforms(self.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
             array = shift_and_flip(array, uniforms, self.shift, self.flip)
         return {"images": array}
+
+    def prepare(self, image: RgbImage) -> Pixels:
+        return resize(image, self.size, self.size, fast=self.fast) if self._stays_whole(image) else image
+
+    def _stays_whole(self, image: RgbImage) -> bool:
+        return self.scale == (1.0, 1.0) and image.shape[0] == image.shape[1]  # no other aspect fits
 
 
 def random_boxes(
@@ -107,7 +118,7 @@ def random_boxes(
 
 
 @dataclasses.dataclass(frozen=True)
-class CanvasWithBox:
+class CanvasWithBox(Transform):
     """Canvases for crops on the devices: `images` [slot, canvas, canvas, 3] uint8 with a random box of an image at the top
     left of each; `boxes` [slot, 4] float32 and `flips` [slot], the arguments of `cliptail_jax.input.device_crops`.
 
@@ -168,7 +179,7 @@ def side_for_crops(size: int, share: float) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class CanvasWithViews:
+class CanvasWithViews(Transform):
     """Canvases for augmentation on the devices: `images` [slot, canvas, canvas, 3] uint8 with a whole image at the top left
     of each, and `views`, the random parameters that `cliptail_jax.input.device_views` takes."""
 

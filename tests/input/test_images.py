@@ -72,6 +72,24 @@ def test_box_that_never_fits_is_the_largest_centred_one():
     assert random_crop_box(rng(), 100, 10, (1.0, 1.0)) == (43, 0, 13, 10)
 
 
+@settings(max_examples=100, deadline=None)
+@given(WORD, st.integers(1, 600))
+def test_square_images_stay_whole_at_a_share_of_one(index, side):
+    assert random_crop_box(rng(index), side, side, (1.0, 1.0)) == (0, 0, side, side)
+
+
+def test_prepared_images_give_the_same_crops():
+    square = WIDE[: min(WIDE.shape[:2]), : min(WIDE.shape[:2])]
+    images = [(slot, WIDE if slot % 3 else square) for slot in range(0, 16, 2)]
+    for scale in ((1.0, 1.0), (0.5, 1.0)):
+        crop = RandomCrop(0, 8, scale, shift=2, flip=True, fast=True)
+        prepared = [(slot, crop.prepare(image)) for slot, image in images]
+        expected = crop(np.arange(16), images, epoch=0)["images"]
+        np.testing.assert_array_equal(crop(np.arange(16), prepared, epoch=0)["images"], expected)
+        assert (prepared[0][1].shape == (8, 8, 3)) == (scale == (1.0, 1.0))
+        assert prepared[1][1] is WIDE
+
+
 # Composition
 
 
