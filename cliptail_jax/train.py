@@ -40,18 +40,20 @@ from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.runs import describe_run
+from cliptail_jax.results.run import Run
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import continues, finish, is_finished, open_or_resume
 from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
-from cliptail_jax.runs.log import Log, warnings_of
+from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.progress import RunProgress
 from cliptail_jax.runs.stopping import StopRequest
 from cliptail_jax.training.initialization import begin_or_resume, init_state
 from cliptail_jax.training.input_monitor import InputMonitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
 from cliptail_jax.training.objective import Objective, number_of_steps
+from cliptail_jax.training.optimizer import warmup_warning
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import jit_train_step, make_train_step
 from cliptail_jax.training.trace import StepTrace
@@ -73,7 +75,9 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
     variant = open_variant(config.data)
-    _, total_steps = number_of_steps(config, len(variant))
+    steps_per_epoch, total_steps = number_of_steps(config, len(variant))
+    if warning := warmup_warning(config.optimizer, steps_per_epoch, total_steps):
+        log_line(f"warning: {warning}")
     with RunProgress(label or str(workdir), total_steps, config.batch_size) as progress:
         data = describe_data(variant)
         earlier = workdir if continues(workdir, values, FIELDS, data) else None
@@ -102,7 +106,7 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
     stop, log = StopRequest(), Log(workdir, config.batch_size, objective.steps_per_epoch, start)
     unreadable = UnreadableImages(objective.variant, config.data.max_unreadable)
     input_monitor = InputMonitor(config.data.workers, config.data.canvas)
-    learning_monitor = LearningMonitor(objective.chance_loss, total_steps // 5, warnings_of(workdir))
+    learning_monitor = LearningMonitor(objective.chance_loss, total_steps // 5, Run(workdir).warnings)
     trace = StepTrace(workdir, config.profile.steps)
     evaluate_every = config.eval.every_epochs * objective.steps_per_epoch
 

@@ -31,10 +31,10 @@ class ComparedGroup(RunGroup):
     """
 
     def __init__(self, name: str, runs: Sequence[Run], look: KindLook, shared: Mapping[str, ClassEvaluation]):
-        is_mirrored = any(run.seed.endswith("_mirrored") for run in runs)
+        is_mirrored = any(run.is_mirrored for run in runs)
         replicates: dict[str, list[Run]] = {}
         for run in runs:
-            replicates.setdefault(run.seed.removesuffix("_mirrored"), []).append(run)
+            replicates.setdefault(run.replicate, []).append(run)
         super().__init__(name, list(replicates.values()), 2 if is_mirrored else 1)
         self.look, self.shared = look, shared
 

@@ -233,7 +233,7 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title:
     if not kinds:
         return ""
     number = len(comparison.runs)
-    pairs = any(run.seed.endswith("_mirrored") for _, run in comparison.runs)
+    pairs = any(run.is_mirrored for _, run in comparison.runs)
     what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
     what = "models" if all(kind.runs[0].is_prediction for kind in kinds) else what
     named = f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)

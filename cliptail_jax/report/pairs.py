@@ -48,7 +48,7 @@ def finished_replicates(kinds: Sequence[ComparedGroup]) -> list[list[dict[str, R
     replicates: dict[str, dict[str, dict[str, Run]]] = {}
     for kind in kinds:
         for run in filter(lambda run: run.is_finished, kind.runs):
-            directories = replicates.setdefault(run.seed.removesuffix("_mirrored"), {})
+            directories = replicates.setdefault(run.replicate, {})
             directories.setdefault(run.seed, {})[kind.name] = run
     return [list(directories.values()) for directories in replicates.values()]
 

@@ -29,7 +29,8 @@ from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
 PREDICTIONS = "predictions"  # the objective of a file of predictions, whose training is not known
-SEED = re.compile(r"seed_\d+(_mirrored)?")  # the directories of a study with several seeds
+MIRRORED = "_mirrored"  # ends the directory of the second runs of a mirrored pair
+SEED = re.compile(rf"seed_\d+({MIRRORED})?")  # the directories of a study with several seeds
 
 
 Value = TypeVar("Value")
@@ -162,6 +163,16 @@ class Run:
     def class_names(self) -> tuple[str, ...]:
         """The class names of the training data, in label order; empty for a published model."""
         return self._table[0]
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether it is the second run of a mirrored pair."""
+        return self.seed.endswith(MIRRORED)
+
+    @property
+    def replicate(self) -> str:
+        """The name of its seed or mirrored pair, such as 'seed_0'; '' without one."""
+        return self.seed.removesuffix(MIRRORED)
 
     @property
     def images(self) -> int | None:

@@ -126,8 +126,3 @@ class Log:
         if self._writes:
             numbers = {key: x for key, x in summary.items() if isinstance(x, float) and math.isfinite(x)}
             self._events.add({f"eval/{name}/{key}": x for key, x in numbers.items() if key != "epoch"}, step)
-
-
-def warnings_of(workdir: Path) -> list[str]:
-    """The warnings in a run's metrics.jsonl. Raises UserError if it is damaged."""
-    return [record["warning"] for record in read_lines(workdir / METRICS) if "warning" in record]

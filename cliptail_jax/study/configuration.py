@@ -12,6 +12,7 @@ from cliptail_jax.config import fields
 from cliptail_jax.errors import UserError
 from cliptail_jax.objectives import TrainingConfig, typed_config
 from cliptail_jax.results.claims import Claim
+from cliptail_jax.results.run import MIRRORED
 from cliptail_jax.study.check import (
     check_counterbalanced,
     check_keys,
@@ -159,7 +160,7 @@ def replicate_of(seed: int, configs: SeedConfigs, counterbalanced: bool, seeds: 
         raise UserError(f"run '{fixed[0]}': its seed does not refer to the study's, so all {seeds} are the same")
     replicate = {f"seed_{seed}": configs}
     if counterbalanced:
-        replicate[f"seed_{seed}_mirrored"] = configs._replace(
+        replicate[f"seed_{seed}{MIRRORED}"] = configs._replace(
             runs={name: mirrored(run) for name, run in configs.runs.items()}
         )
     return replicate

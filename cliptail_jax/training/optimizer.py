@@ -85,7 +85,7 @@ def learning_rate(section: Optimizer, steps_per_epoch: int, total_steps: int) ->
     (DINO's).
     """
     base, first = section.learning_rate, int(not section.warmup_from_zero)
-    warmup = section.warmup_steps + section.warmup_epochs * steps_per_epoch
+    warmup = warmup_steps(section, steps_per_epoch)
     by_epoch = cosine(base, 0.0, math.ceil(total_steps / steps_per_epoch))
     by_step = cosine(base, section.final_learning_rate, max(total_steps - warmup, 1))
     cooldown = max(round(section.cooldown * total_steps), 1)
@@ -105,6 +105,24 @@ def learning_rate(section: Optimizer, steps_per_epoch: int, total_steps: int) ->
         return jnp.where(step < warmup, base * (step + first) / max(warmup - 1 + first, 1), decayed)
 
     return schedule
+
+
+def warmup_steps(section: Optimizer, steps_per_epoch: int) -> int:
+    """The number of steps of the warm-up, whether the config counts it in steps or epochs."""
+    return section.warmup_steps + section.warmup_epochs * steps_per_epoch
+
+
+def warmup_warning(section: Optimizer, steps_per_epoch: int, total_steps: int) -> str:
+    """A warning if most of a run is warm-up; '' if not."""
+    warmup = warmup_steps(section, steps_per_epoch)
+    if warmup <= total_steps / 2:
+        return ""
+    field = "warmup_steps" if section.warmup_steps else "warmup_epochs"
+    reaches = f" and reaches {total_steps / warmup:.0%} of optimizer.learning_rate" if warmup > total_steps else ""
+    return (
+        f"the learning rate rises in {min(warmup, total_steps):,} of {total_steps:,} steps{reaches}: set a smaller "
+        f"optimizer.{field}, or train for more epochs"
+    )
 
 
 def make_optimizer(

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cliptail_jax.runs.log import warnings_of
+from cliptail_jax.results.run import Run
 from cliptail_jax.train import train
 from cliptail_jax.training import learning_monitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
@@ -53,10 +53,10 @@ def test_warnings_are_in_the_log_and_are_not_repeated_by_a_later_session(trained
     monkeypatch.setattr(learning_monitor, "CLOSE", 10.0)  # every loss is that of chance
     monkeypatch.setattr(learning_monitor, "LINES", 1)
     train(config, tmp_path)
-    (text,) = warnings_of(tmp_path)
+    (text,) = Run(tmp_path).warnings
     assert text.startswith("no progress: the loss is ")
     assert f"{tmp_path.name}: {text}" in capsys.readouterr().err
     shutil.rmtree(max((tmp_path / "checkpoints").glob("*/"), key=lambda path: int(path.name)))
     train(config, tmp_path)
     assert "resuming from step" in capsys.readouterr().err
-    assert warnings_of(tmp_path) == [text]
+    assert Run(tmp_path).warnings == [text]

@@ -8,7 +8,7 @@ import pytest
 
 from cliptail_jax.objectives import base_config
 from cliptail_jax.training.initialization import first_state
-from cliptail_jax.training.optimizer import FrozenUntil, learning_rate, make_optimizer
+from cliptail_jax.training.optimizer import FrozenUntil, learning_rate, make_optimizer, warmup_warning
 from configs import clip
 from tests.synthetic import sections, synthetic_objective
 
@@ -62,6 +62,23 @@ def test_a_constant_rate_may_fall_along_a_power_of_the_steps_that_are_left(confi
     assert rates(config, (0, 3, 4, 39), 10) == pytest.approx([0.1, 0.4, 0.4, 0.4])
     o.update({"cooldown": 0.25, "cooldown_power": 2.0, "final_learning_rate": 0.1})
     assert rates(config, (29, 30, 35, 39), 10) == pytest.approx([0.4, 0.4, 0.1 + 0.3 * 0.25, 0.1 + 0.3 * 0.01])
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps", "says"),
+    [
+        ({"warmup_steps": 100}, 200, ""),
+        ({"warmup_steps": 100}, 199, "rises in 100 of 199 steps: set a smaller optimizer.warmup_steps"),
+        ({"warmup_epochs": 4}, 10, "rises in 10 of 10 steps and reaches 25% of optimizer.learning_rate: set a smaller"),
+    ],
+)
+def test_a_run_that_is_mostly_warm_up_is_noted(fields, steps, says, config):
+    config.optimizer.update(fields)
+    objective = synthetic_objective(config, steps_per_epoch=10)
+    warning = warmup_warning(objective.config.optimizer, 10, steps)
+    assert says in warning and bool(says) == bool(warning)
+    if "25%" in says:
+        assert float(objective.schedule(steps - 1)) == pytest.approx(0.25 * config.optimizer.learning_rate)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
