@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cliptail_jax.collect.collection import NEEDED, PLAN, Collection
+from cliptail_jax.collect.collection import NEEDED, NOBODY, PLAN, Collection
 from cliptail_jax.results.layout import Column, Row, Table, cell
 from cliptail_jax.runs.tables import format_number
 
@@ -27,7 +27,7 @@ def class_table(found: Collection) -> Table:
         *(Column(f"for_{p}", f"for {p} %", f"images in all for an accuracy of {p} % (< or > far outside of all)") for p in NEEDED),
     ]  # fmt: skip
     rows, needed = [], [found.needed(percent) for percent in NEEDED]
-    now, then = (100 * found.accuracy(rule) for rule in ("nobody", PLAN))
+    now, then = (100 * found.accuracy(rule) for rule in (NOBODY, PLAN))
     for c in np.argsort(-found.plan, kind="stable"):
         cells = {"images": cell(int(found.counts.frequency[c]), ","), "collect": cell(int(found.plan[c]), ",")}
         cells |= {"accuracy": cell(now[c], ".1f"), "predicted": cell(then[c], ".1f")}
@@ -38,7 +38,7 @@ def class_table(found: Collection) -> Table:
 
 def plan_text(found: Collection) -> str:
     """The content of the plan's file: a header, and a line for each class in label order."""
-    now, then = (found.accuracy(rule) for rule in ("nobody", PLAN))
+    now, then = (found.accuracy(rule) for rule in (NOBODY, PLAN))
     lines = ["\t".join(HEADER)]
     for c, name in enumerate(found.counts.names):
         needed = [format_number(float(np.ceil(found.needed(p)[c])), ".0f") for p in NEEDED]
