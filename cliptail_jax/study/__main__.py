@@ -2,31 +2,26 @@
 
     python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
 
-The same command continues an interrupted study; finished runs are not repeated. `--only=seed_0/clip` trains this run alone and
-writes no report; names and patterns of runs or their directories can be repeated or joined by commas. Any number of processes, on
-any machines that see the work directory, can train parts at the same time: a run is taken by its lock, and skipped by the others.
-`--report` writes the report from the runs that are trained, and prints which are missing, which is no error. `--launch=print` prints a command for each run, and
-`--launch=slurm` submits them to SLURM, with `--sbatch=OPTION` for its options. `--runner=dask` trains them on a Dask cluster, that of
-`--scheduler=ADDRESS` or one that it starts here. `--list` alone prints all runs of the paper, from
-which configs/study/paper.py makes studies.
+The same command continues an interrupted study; finished runs are not repeated. On a CPU, as many runs train at the same
+time as there are cores, each on one. With accelerators, each trains on one chip if there are at least as many runs as
+chips; those for which one chip is too small follow, on all of them. `--jobs=1` trains them one after the other, on all
+cores or chips.
 
-Runs train at the same time: on a CPU, each on one core, preferably one that no other study uses; with accelerators, each on
-one chip, if there are at least as many runs as chips, and those for which one chip is too small afterwards, on all of them.
-`--jobs` is how many, by default one a core or chip; with `--jobs=1`, they train one after the other, on all cores or chips.
-Each has a bar in a terminal, and otherwise prints a line a minute.
+A study with a field `seeds` trains its runs with that many seeds, in seed_0/, seed_1/, ...; the seeds count up from
+`seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/, seed_0_mirrored/, ... A
+study with a field `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
 
-A study with a field `seeds` trains its runs with that many seeds, in seed_0/, seed_1/, ...; the seeds
-count up from `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/,
-seed_0_mirrored/, ... `--budget=MINUTES` starts no further seed that would not finish in time. A study with a field
-`transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
+Any number of processes, on any machines that see the work directory, can train parts of a study at the same time: each takes
+runs that no other one has. `--only=seed_0/clip` trains this run alone, and writes no report. Names and patterns of runs or
+their directories can be repeated or joined by commas. `--report` writes the report from the runs that are trained, and prints
+which are missing, which is no error.
 
-`--until_decided` adds a pair, or a seed, at a time until all claims are decided, and `--until_decided=KEY,KEY` until these
-are, up to `--max_pairs` or `--budget`. Claims are tested after each pair from the second one on, at levels by which the verdicts of
-all these looks are wrong with a probability of at most 5 %. The directory keeps the rule: later calls follow it, too. `--power`
-prints which differences some pairs decide, by the variances in published results on the same data, and trains nothing.
+With `--until_decided`, claims are tested after each pair from the second one on, at levels that keep the probability of a
+false verdict in any of these tests at 5 %. The directory keeps the rule, and later calls follow it.
 
-`--with_published` copies the published runs of the study to the work directory, where they count as finished. For example,
-`mechanism --with_published --config.seeds=12` adds two pairs to the four published ones, and tests the claims on all six.
+With `--with_published`, the published runs of the study are copied to the work directory, where they count as finished. For
+example, `mechanism --with_published --config.seeds=12` adds two pairs to the four published ones, and tests the claims on
+all six.
 """
 
 import contextlib
@@ -222,7 +217,7 @@ if __name__ == "__main__":
         "Runs that train at the same time, each on one core or chip; by default, as many as there are",
         lower_bound=1,
     )
-    flags.DEFINE_bool("list", False, "Print all runs of the paper, and exit")
+    flags.DEFINE_bool("list", False, "Print all runs of the paper, from which configs/study/paper.py makes studies, and exit")
     if "--list" in sys.argv:
         sys.exit(list_runs(sys.argv[1:]))
     define_config(*(name for name, file in known_configs().items() if file.parent.name == "study"))
