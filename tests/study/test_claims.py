@@ -1,24 +1,18 @@
-"""What claims compare, which are refused, and which are marked as changed."""
+"""What claims compare, and which are refused."""
 
 import dataclasses
-import itertools
 import json
-import math
 import shutil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cliptail_jax.config.files import find_results
-from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, Estimate, difference
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
 from cliptail_jax.report.comparison import compare as page_comparison
-from cliptail_jax.report.forest import ClaimRow, ends_of
 from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.claims import (
     Claim,
@@ -26,7 +20,6 @@ from cliptail_jax.results.claims import (
     claim_numbers,
     correct_for_number,
     one_replicate_notes,
-    read_claims,
 )
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
@@ -34,20 +27,13 @@ from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Borrowed, Study, by_replicate, read_study, write_study
 from cliptail_jax.results.testing import compare, evaluate_claim, evaluate_claims, pooled_over_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
-from cliptail_jax.study.configuration import typed_study
-from cliptail_jax.study.stated_claims import changes_of_claims
 from tests.study.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     NAMES,
-    claim,
     confusion_of,
     make_seeded_study,
     make_study,
-    make_transfer_study,
-    read_report,
-    run_study,
-    with_seeds,
     write_run,
 )
 
@@ -71,62 +57,6 @@ def test_runs_are_compared_on_the_same_classes_by_label_if_only_their_list_of_na
     runs = {name: Run(tmp_path / name) for name in study.runs}
     found = evaluate_claim(Claim("", "tail", "a", "b"), [[runs]])
     assert (found.obstacle, found.verdict) == (obstacle, "not tested" if obstacle else "supported")
-
-
-def result(value, half, margin=0.0, equal=False):
-    estimate = Estimate(value, value - half, value + half)
-    return ClaimResult("", "corr_acc", "a", "b", margin, equal=equal, difference=estimate)
-
-
-@pytest.mark.parametrize(
-    ("value", "half", "margin", "equal", "verdict"),
-    [
-        (2.0, 1.0, 0.0, False, "supported"),
-        (-2.0, 1.0, 0.0, False, "contradicted"),
-        (0.5, 1.0, 0.0, False, "inconclusive"),
-        (0.0, 0.0, 0.0, False, "inconclusive"),  # a run and itself
-        (0.5, 1.0, 1.6, False, "no effect"),
-        (2.0, 1.0, 1.6, False, "supported"),
-        (0.5, 1.0, 1.6, True, "supported"),
-        (-3.0, 1.0, 1.6, True, "contradicted"),
-        (3.0, 1.0, 1.6, True, "contradicted"),
-        (1.6, 1.0, 1.6, True, "inconclusive"),
-    ],
-)
-def test_the_verdict_is_where_the_interval_lies(value, half, margin, equal, verdict):
-    assert result(value, half, margin, equal).verdict == verdict
-
-
-@settings(deadline=None)
-@given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 3), st.booleans())
-def test_the_p_value_is_the_level_up_to_which_the_verdict_holds(value, half, margin, equal):
-    claimed = result(value, half, margin, equal)
-    level = 1 - claimed.p_value
-    if claimed.verdict == "inconclusive":
-        assert level <= 0.95
-    else:
-        assert claimed.verdict_at(max(level - 1e-6, 0.95)) == claimed.verdict
-        assert level > 1 - 1e-5 or claimed.verdict_at(level + 1e-6) != claimed.verdict
-
-
-def test_verdicts_are_corrected_by_holms_procedure():
-    """Against the adjusted p-values of the definition: max over the smaller ones of (m − rank) p, at most 1."""
-    halves = [0.5, 1.5, 0.8, 0.9, 0.6, 0.95, 5.0]
-    results = [result(1.0, half) for half in halves]
-    p = np.sort([claimed.p_value for claimed in results])
-    adjusted = np.minimum(np.maximum.accumulate(p * np.arange(len(p), 0, -1)), 1)
-    corrected = [claimed.corrected for claimed in correct_for_number(results)]
-    decided = np.argsort([claimed.p_value for claimed in results])[: np.sum(adjusted < 0.05)]
-    assert 0 < len(decided) < sum(claimed.verdict == "supported" for claimed in results)
-    assert {i for i, verdict in enumerate(corrected) if verdict == "supported"} == set(decided)
-
-
-def test_a_correction_never_turns_no_effect_into_an_effect():
-    """The interval of level 1 − 0.05 / 2 lies above 0 like that of 95 %, but no longer within the margin."""
-    small, clear = result(2.0, 0.9, margin=3.0), result(9.0, 0.1)
-    assert (small.verdict, small.verdict_at(0.975)) == ("no effect", "supported")
-    assert [claimed.corrected for claimed in correct_for_number([clear, small])] == ["supported", "no effect"]
-    assert [claimed.corrected for claimed in correct_for_number([small, small])] == 2 * ["inconclusive"]
 
 
 @pytest.fixture(scope="module")
@@ -333,7 +263,8 @@ def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
     ],
 )
 def test_a_note_states_where_the_variance_of_one_pair_comes_from(pairs, begins, known, ends):
-    claims = [dataclasses.replace(result(1, 0.5), by_seed=[(2.0, 1.0)] * number, **known) for number in pairs if number]
+    tested = ClaimResult("", "corr_acc", "a", "b", difference=Estimate(1, 0.5, 1.5))
+    claims = [dataclasses.replace(tested, by_seed=[(2.0, 1.0)] * number, **known) for number in pairs if number]
     note = "".join(one_replicate_notes([*claims, ClaimResult("untested", "tail", "a", "b")]))
     assert note.startswith(begins) and note.endswith(ends * bool(begins)) and bool(note) == bool(begins)
 
@@ -349,137 +280,3 @@ def test_a_claim_on_one_seed_borrows_the_variance_of_published_results(two_seeds
     for seeds, borrowed in ((two_seeds, Borrowed("mine", {"odds_acc": variance})), (one, Borrowed("mine", {}))):
         (other,) = evaluate_claims(claims, seeds, {}, borrowed).values()
         assert not other.borrowed and other.covers_seeds == (len(seeds) > 1)
-
-
-def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains, tmp_path, capsys):
-    trains[0].update(a=0.0, b=0.8)
-    first = claim("corr_acc", "b", "a", margin=0.1)
-    run_study(make_study("a", "b", c=first), tmp_path)
-    text, report = read_report(tmp_path)
-    assert not report["claims"][0]["change"]["mark"] and "†" not in text
-    assert "The claims were stated before the first run (claims.json)." in text
-    run_study(make_study("a", "b", c=first, d=claim("corr_pred", "b", "a")), tmp_path)
-    text, report = read_report(tmp_path)
-    assert [claimed["change"]["mark"] for claimed in report["claims"]] == ["", "†"]
-    assert (
-        "† marks claims that were added or changed after the first run: added." in text
-        and "more than the other† (corr_pred" in text
-    )
-    printed = capsys.readouterr().out
-    assert "more than the other†\n" in printed and "† marks claims that were added" in " ".join(printed.split())
-    run_study(make_study("a", "b", c=first | dict(margin=0.2)), tmp_path)
-    assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
-    assert "‡" not in read_report(tmp_path)[0]
-    (tmp_path / "claims.json").unlink()  # so that nobody knows what was claimed before the first run
-    run_study(make_study("a", "b", c=first), tmp_path)
-    assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
-
-
-def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(trains, tmp_path):
-    trains[0].update(a=0.0, b=0.8, c=0.4)
-    made = make_study("a", "b", "c", one=claim("corr_acc", "b", "a"), other=claim("corr_acc", "c", "a"))
-    run_study(made, tmp_path)
-    shutil.rmtree(tmp_path / "b")  # made-up runs are not replaced
-    made.runs.b.optimizer.learning_rate = 0.3
-    run_study(made, tmp_path)
-    text, report = read_report(tmp_path)
-    change = "b: optimizer.learning_rate=0.1 not 0.3"
-    assert [claimed["change"]["text"] for claimed in report["claims"]] == [change, ""] and "†" not in text
-    assert text.count("more than the other‡ (corr_acc: b − a)") == 1
-    assert f"‡ marks claims on runs whose recipes were changed after the first run: {change}." in text
-
-
-def test_a_study_with_another_recipe_leaves_everything_as_it_is(trains, tmp_path):
-    slopes, trained = trains
-    slopes.update(a=0.5, b=0.1)
-    made = make_study("a", "b", c=claim("corr_acc", "a", "b"))
-    run_study(made, tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    report = read_report(tmp_path)[1]
-    other = make_study("a", "b", c=claim("corr_acc", "a", "b"))
-    other.runs.b.optimizer.learning_rate = 0.25
-    refusal = r"b contains the run of another config \(optimizer.learning_rate=0.1 not 0.25\): choose another --workdir, go back"
-    with pytest.raises(UserError, match=refusal):
-        run_study(other, tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    run_study(made, tmp_path)
-    assert read_report(tmp_path)[1] | {"seconds": 0} == report | {"seconds": 0} and trained == ["a", "b"]
-
-
-def test_a_report_is_not_replaced_by_one_of_no_run(trains, tmp_path):
-    trains[0].update(a=0.5)
-    made = make_study("a", c=claim("corr_acc", "a", "a"))
-    run_study(made, tmp_path)
-    before = (tmp_path / "report.md").read_text()
-    (tmp_path / "a" / "config.json").write_text("[1]")
-    trains[0].update(a=UserError("config.json is damaged"))
-    with pytest.raises(UserError, match="config.json is damaged|1 of 1 runs failed"):
-        run_study(made, tmp_path)
-    assert (tmp_path / "report.md").read_text() == before
-
-
-INCIDENTAL = {"data.data_dir": "elsewhere", "data.workers": 3, "eval.neural_collapse": True, "checkpoint.keep": 5}
-
-
-@pytest.mark.parametrize(
-    ("values", "changes"),
-    [
-        ({"runs.b.eval.tail_classes": 3}, dict.fromkeys(("bias", "probe"), "b: eval.tail_classes=0 not 3")),
-        ({f"runs.b.{key}": value for key, value in INCIDENTAL.items()}, {}),
-        ({"seeds": 4}, dict.fromkeys(("bias", "probe", "other"), "seeds=2 not 4")),
-        ({"transfer.sets": ("dtd",)}, {"probe": "transfer.sets=['cifar100'] not ['dtd']"}),
-        ({"transfer.data.data_dir": "elsewhere", "transfer.batch_size": 7}, {}),
-    ],
-)
-def test_a_claim_is_changed_by_what_can_change_its_numbers(values, changes, tmp_path):
-    """The recipes of its runs, the seeds and, of a claim on probes, the transfer."""
-    claims = dict(bias=claim("slope_acc", "a", "b"), probe=claim("probe", "a", "b"), other=claim("slope_acc", "a", "c"))
-    study = with_seeds(make_transfer_study("a", "b", "c", **claims), 2)
-    assert changes_of_claims(typed_study(study), tmp_path) == {}
-    study.update_from_flattened_dict(values)
-    found = changes_of_claims(typed_study(study), tmp_path)
-    assert found == {key: ("‡", change) for key, change in changes.items()}
-
-
-@pytest.mark.parametrize(
-    "as_written",
-    [
-        lambda text: text.replace("optimizer.sgd.nesterov", "optimizer.nesterov"),
-        lambda text: json.dumps({key: json.loads(text)[key] for key in ("claims", "recipes")}),
-    ],
-    ids=["other names of fields", "no design and no transfer"],
-)
-def test_claims_that_an_earlier_version_noted_are_unchanged(as_written, tmp_path):
-    study = make_study("a", "b", c=claim("corr_acc", "a", "b"))
-    study.runs.a.optimizer.sgd.nesterov = True
-    assert changes_of_claims(typed_study(study), tmp_path) == {}
-    file = tmp_path / "claims.json"
-    file.write_text(as_written(file.read_text(encoding="utf-8")), encoding="utf-8")
-    assert changes_of_claims(typed_study(study), tmp_path) == {}
-
-
-DAMAGED = ([1], {"claims": 3, "recipes": {}}, {"claims": {"c": []}, "recipes": {}}, {"claims": {}, "recipes": {"a": 5}})
-
-
-@pytest.mark.parametrize("content", DAMAGED)
-def test_a_damaged_file_of_claims_is_named(content, tmp_path):
-    (tmp_path / "claims.json").write_text(json.dumps(content), encoding="utf-8")
-    study = make_study("a", "b", c=claim("tail", "a", "b"))
-    with pytest.raises(UserError, match=f"^{tmp_path}/claims.json is damaged"):
-        changes_of_claims(typed_study(study), tmp_path)
-
-
-def test_claims_without_an_interval_are_undecided_in_any_order_and_when_read_again(tmp_path):
-    nan, inf = float("nan"), float("inf")
-    estimates = (Estimate(1.0, 0.05, 1.95), Estimate(1.0, nan, nan), Estimate(1.0, 0.4, 1.6), Estimate(1.0, -inf, 3.0))
-    claims = [ClaimResult("", "f50", "a", "b", difference=of) for of in estimates]
-    first = correct_for_number(claims)
-    assert [of.corrected for of in first] == ["inconclusive", "inconclusive", "supported", "inconclusive"]
-    for order in itertools.permutations(range(4)):
-        again = correct_for_number([claims[place] for place in order])
-        assert [of.corrected for of in again] == [first[place].corrected for place in order]
-    write_json(
-        tmp_path / "report.json", {"claims": [claim_numbers(of) | {"key": str(i)} for i, of in enumerate(first)]}
-    )
-    assert [of.verdict for of in read_claims(tmp_path / "report.json").values()] == [of.verdict for of in first]
-    assert all(map(math.isfinite, ends_of([ClaimRow(1, of, "") for of in claims])))
