@@ -189,7 +189,7 @@ class LoadBatch:
     def readable_images(
         self, records: Int[np.ndarray, " slot"], readable: Bool[np.ndarray, " slot"]
     ) -> Iterator[tuple[np.integer, RgbImage]]:
-        """Yields the decoded images of `readable` slots, one at a time, and marks those that cannot be decoded."""
+        """Yields the prepared images of `readable` slots, one at a time, and marks those that cannot be decoded."""
         slots = np.flatnonzero(readable)
         for slot, image in zip(slots, self.decoded(records[slots])):
             if image is None:
@@ -198,20 +198,19 @@ class LoadBatch:
                 yield slot, image
 
     def decoded(self, records: Int[np.ndarray, " record"]) -> Iterable[RgbImage | None]:
-        """The decoded images of records; None for an unreadable one. With a cache, each is decoded and prepared once."""
+        """The prepared images of records; None for an unreadable one. With a cache, each is decoded once."""
         if self.cached is None:
-            return decode(self.examples, records, self.transform.least_side)
+            return decode(self.examples, records, self.transform)
         new = [record for record in records.tolist() if record not in self.cached]
-        images = decode(self.examples, new, self.transform.least_side)
-        self.cached.update(zip(new, (None if image is None else self.transform.prepare(image) for image in images)))
+        self.cached.update(zip(new, decode(self.examples, new, self.transform)))
         return [self.cached[record] for record in records.tolist()]
 
 
-def decode(examples: Examples, records: Iterable[int | np.integer], least_side: int) -> Iterator[RgbImage | None]:
-    """Yields decoded images, None for an unreadable one; one at a time, because a batch of photographs is large."""
+def decode(examples: Examples, records: Iterable[int | np.integer], transform: Transform) -> Iterator[RgbImage | None]:
+    """Yields prepared images, None for an unreadable one; one at a time, because a batch of photographs is large."""
     for encoded in examples.source.encoded_images(records):
         try:
-            yield decode_image(encoded, least_side)
+            yield transform.prepare(decode_image(encoded, transform.least_side))
         except UnreadableImageError:
             yield None
 

@@ -34,11 +34,11 @@ class Transform(Protocol):
 
     least_side: int  # images may be decoded at a fraction of their size whose sides have this many pixels; 0: whole
 
-    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays: ...
-
     def prepare(self, image: RgbImage) -> Pixels:
-        """What a cache keeps of a decoded image: the call returns the same for it."""
+        """A decoded image after all that is the same in each epoch, which a cache keeps, and the call gets."""
         return image
+
+    def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +49,14 @@ class CenterCrop(Transform):
     fast: bool = False
     least_side: int = 0
 
+    def prepare(self, image: RgbImage) -> Pixels:
+        return self.preprocess.square(image, self.fast)
+
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         size = self.preprocess.size
         array = np.zeros((len(records), size, size, 3), np.uint8)
         for slot, image in images:
-            array[slot] = self.preprocess.square(image, self.fast)
+            array[slot] = image
         return {"images": array}
 
 
@@ -78,13 +81,18 @@ class RandomCrop(Transform):
     fast: bool = False
     least_side: int = 0
 
+    def prepare(self, image: RgbImage) -> Pixels:
+        height, width = image.shape[:2]
+        stays_whole = self.scale == (1.0, 1.0) and height == width  # no box of another aspect has its area
+        return resize(image, self.size, self.size, fast=self.fast) if stays_whole else image
+
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         array = np.zeros((len(records), self.size, self.size, 3), np.uint8)
 
         def without_whole_ones() -> SlotImages:
             for slot, image in images:
-                if self._stays_whole(image):
-                    array[slot] = self.prepare(image)
+                if image.shape[:2] == (self.size, self.size) and self.scale == (1.0, 1.0):
+                    array[slot] = image
                 else:
                     yield slot, image
 
@@ -94,12 +102,6 @@ class RandomCrop(Transform):
             uniforms = record_uniforms(self.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
             array = shift_and_flip(array, uniforms, self.shift, self.flip)
         return {"images": array}
-
-    def prepare(self, image: RgbImage) -> Pixels:
-        return resize(image, self.size, self.size, fast=self.fast) if self._stays_whole(image) else image
-
-    def _stays_whole(self, image: RgbImage) -> bool:
-        return self.scale == (1.0, 1.0) and image.shape[0] == image.shape[1]  # no other aspect fits
 
 
 def random_boxes(

@@ -78,7 +78,7 @@ def test_square_images_stay_whole_at_a_share_of_one(index, side):
     assert random_crop_box(rng(index), side, side, (1.0, 1.0)) == (0, 0, side, side)
 
 
-def test_prepared_images_give_the_same_crops():
+def test_crops_of_prepared_images_are_those_of_the_images():
     square = WIDE[: min(WIDE.shape[:2]), : min(WIDE.shape[:2])]
     images = [(slot, WIDE if slot % 3 else square) for slot in range(0, 16, 2)]
     for scale in ((1.0, 1.0), (0.5, 1.0)):
