@@ -217,7 +217,9 @@ if __name__ == "__main__":
         "Runs that train at the same time, each on one core or chip; by default, as many as there are",
         lower_bound=1,
     )
-    flags.DEFINE_bool("list", False, "Print all runs of the paper, from which configs/study/paper.py makes studies, and exit")
+    flags.DEFINE_bool(
+        "list", False, "Print all runs of the paper, from which configs/study/paper.py makes studies, and exit"
+    )
     if "--list" in sys.argv:
         sys.exit(list_runs(sys.argv[1:]))
     define_config(*(name for name, file in known_configs().items() if file.parent.name == "study"))
