@@ -121,7 +121,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     keys = [
         key
         for key in all_keys
-        if key not in ("step", "epoch", "settings") and not key.endswith(("_interval", "_beyond"))
+        if key not in ("step", "epoch", "set", "settings") and not key.endswith(("_interval", "_beyond"))
     ]
     rows = [["", *summaries], *([title_of(key), *(cell(s, key) for s in summaries.values())] for key in keys)]
     return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))

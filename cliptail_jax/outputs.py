@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, work_path
@@ -48,7 +49,7 @@ def reads_as(is_own: Callable[[Path], bool], path: Path) -> bool:
     """Whether a file is the program's own; not if reading it as such fails."""
     try:
         return is_own(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, BadZipFile, UserError):
         return False
 
 

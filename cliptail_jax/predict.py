@@ -5,7 +5,8 @@
 
 The columns are filename, label, prediction and confidence, the softmax probability of the predicted class. The label is the
 name of the folder that contains an image, if that is one of the classes, or the label in a prepared set, and else empty.
-Images that cannot be read are named and left out. The same command continues after an interruption, and writes the same file.
+Logits are those of the model: `cliptail measure` adjusts them. Images that cannot be read are named and left out. The same
+command continues after an interruption, and writes the same file.
 """
 
 import sys
@@ -22,6 +23,7 @@ import collections
 import contextlib
 import dataclasses
 import glob
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,7 +57,7 @@ from cliptail_jax.evaluation.predictions import (
 )
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.run import open_run_set
-from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses, evaluation_set, open_set
+from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses, evaluation_set, open_set, with_class_names
 from cliptail_jax.files import digest_of_json, save_arrays, work_path, write_text
 from cliptail_jax.input.pipeline import ImageSource
 from cliptail_jax.interrupts import note_saved
@@ -92,13 +94,17 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments, __doc__)
     mesh = make_mesh(MeshAxes())
     check_options(options, mesh)
-    opened, data, templates_of_run = open_with_data(options, mesh)
-    images = find_images(options.images, options.classes, data, opened)
+    opened, data, of_run = open_with_data(options, mesh)
+    if of_run.logit_adjustment:
+        log_line(
+            f"note: the run's eval.logit_adjustment={of_run.logit_adjustment:g} is for `evaluate`; these are its plain logits"
+        )
+    images = find_images(options.images, options.classes, data, of_run.class_names, opened)
     classes = classes_of(options.classes, images, opened)
     labels = known_labels(images.labels, classes.class_names)
     if options.top > len(classes.class_names):
         raise UserError(f"--top={options.top}, but there are {len(classes.class_names)} classes: give at most as many")
-    prompts = Evaluation(templates=options.templates or templates_of_run, batch_size=options.batch_size)
+    prompts = Evaluation(templates=options.templates or of_run.templates, batch_size=options.batch_size)
 
     with unfinished(options.output) as folder:
         parts = Parts(folder, settings_of(options, opened, images, classes, prompts))
@@ -106,6 +112,7 @@ def main(arguments: list[str]) -> None:
         rows, predicted = parts.read()
         table = [images.filenames[row] for row in rows], [labels[row] for row in rows], predicted, classes.class_names
         if len(rows) and options.logits:
+            options.logits.parent.mkdir(parents=True, exist_ok=True)
             save_arrays(options.logits, **logit_arrays(*table))
         if len(rows):
             write_text(options.output, table_text(*table))
@@ -136,27 +143,34 @@ def has_logits(path: Path) -> bool:
         return {*arrays.files} - {"labels"} == {"logits", "classes", "filenames"}
 
 
-def open_with_data(options: argparse.Namespace, mesh: Mesh) -> tuple[OpenedModel, Data, str]:
-    """The model, how its images are read, and its eval.templates."""
+def open_with_data(options: argparse.Namespace, mesh: Mesh) -> tuple[OpenedModel, Data, Evaluation]:
+    """The model, how its images are read, and how a run is evaluated."""
     if options.workdir:
         workdir = work_path(options.workdir)
         trained = run_config(workdir)
         data = dataclasses.replace(trained.data, data_dir=options.data_dir or trained.data.data_dir)
-        opened, chosen = open_run(workdir, mesh=mesh), trained.eval.templates
+        opened, of_run = open_run(workdir, mesh=mesh), trained.eval
     else:
         model = find_model(options.model)
         if model.is_run:
             raise UserError(f"{options.model} is a run: give it as --workdir={options.model}")
-        opened, data, chosen = model.open(mesh=mesh), Data(data_dir=options.data_dir, resize=PILLOW), ""
+        opened, data, of_run = model.open(mesh=mesh), Data(data_dir=options.data_dir, resize=PILLOW), Evaluation()
     if not opened.has_text and "head" not in opened.description:
         raise UserError(
             f"{opened.name} has image features, and neither a class head nor prompts: it predicts no classes"
         )
-    return opened, data, chosen
+    if options.templates and not has_prompts(opened):
+        raise UserError(f"{opened.name} has a class head, and no prompts: leave out --templates")
+    return opened, data, of_run
 
 
-def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel) -> ChosenImages:
-    """The images that --images names. Raises UserError if there are none."""
+def has_prompts(opened: OpenedModel) -> bool:
+    """Whether the model can choose from any classes, by their names."""
+    return opened.has_text or opened.has_words
+
+
+def find_images(given: str, classes: str | None, data: Data, prompt_names: str, opened: OpenedModel) -> ChosenImages:
+    """The images that --images names, which may be a set with `prompt_names`. Raises UserError if there are none."""
     path = Path(given).expanduser()
     if path.is_dir():
         skipped = collections.Counter()
@@ -164,14 +178,15 @@ def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel
         for reason, count in skipped.items():
             log_line(f"note: {count:,} {reason} are skipped")
         inside = [file.relative_to(path) for file in files]
-        labels = [file.parts[0] if len(file.parts) > 1 else "" for file in inside]
+        own = "" if any(len(file.parts) > 1 for file in inside) else path.resolve().name
+        labels = [file.parts[0] if len(file.parts) > 1 else own for file in inside]
         names = [file.as_posix() for file in inside]
     else:
-        found = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
+        found = [str(path)] if path.exists() else sorted({*glob.glob(str(path), recursive=True)})
         files = [Path(name) for name in found if is_image(name) and Path(name).is_file()]
         labels, names = [file.parent.name for file in files], [file.as_posix() for file in files]
         if not files and (":" in given or given in EVALUATION_SETS):
-            return images_of_set(given, classes, data, opened)
+            return images_of_set(given, classes, data, prompt_names, opened)
     if not files:
         unknown = "is neither a folder, nor a prepared set as NAME:SPLIT, and matches no image"
         what = "has no image" if path.is_dir() else unknown
@@ -180,15 +195,21 @@ def find_images(given: str, classes: str | None, data: Data, opened: OpenedModel
     return ChosenImages(source, np.arange(len(files)), [*map(clean_text, names)], [*map(composed, labels)])
 
 
-def images_of_set(name: str, classes: str | None, data: Data, opened: OpenedModel) -> ChosenImages:
+def images_of_set(name: str, classes: str | None, data: Data, prompt_names: str, opened: OpenedModel) -> ChosenImages:
     """The images of a prepared set: those that an evaluation of the model counts, if it can be evaluated on the set, or else all."""
     selected = evaluation_set(name)
-    source = open_source(selected.source.name, data.data_dir, selected.split)
+    names_file = data.class_names if selected.source.name == data.name else ""
+    source = open_source(selected.source.name, data.data_dir, selected.split, names_file)
     of_set, records, labels = None, np.arange(len(source)), [""] * len(source)
     if source.class_names and not classes:
         of_set = set_for(name, source, data, opened)
     if of_set:
+        of_set = with_class_names(of_set, prompt_names)
         source, records = of_set.variant.source, of_set.variant.records
+        if others := len(source) - len(records):
+            log_line(
+                f"note: {others:,} of {len(source):,} images of {name} are of none of the model's classes, and are left out"
+            )
         labels = [of_set.class_names[label] for label in of_set.variant.labels]
     elif source.class_names:
         labels = [source.class_names[label] if label >= 0 else "" for label in source.metadata["label"].to_pylist()]
@@ -200,18 +221,16 @@ def images_of_set(name: str, classes: str | None, data: Data, opened: OpenedMode
 
 def set_for(name: str, source: Source, data: Data, opened: OpenedModel) -> OpenedSet | None:
     """The evaluation set; None if it lacks classes of a model without prompts, or has others."""
-    has_prompts = opened.has_text or opened.has_words
     if not opened.class_names:
         return open_set(name, data.data_dir)
-    if not has_prompts and ":" in name and not set(opened.class_names) <= set(source.class_names):
+    if not has_prompts(opened) and ":" in name and not set(opened.class_names) <= set(source.class_names):
         return None
-    found = open_run_set(name, 0, data, opened.class_names, has_prompts)
-    return found if has_prompts or columns_of(found.class_names, opened.class_names) is not None else None
+    found = open_run_set(name, 0, data, opened.class_names, has_prompts(opened))
+    return found if has_prompts(opened) or columns_of(found.class_names, opened.class_names) is not None else None
 
 
 def classes_of(class_list: str | None, images: ChosenImages, opened: OpenedModel) -> PromptedClasses | OpenedSet:
     """The classes to choose from: those of --classes, else of the set, else of the run. Raises UserError if there are none."""
-    has_prompts = opened.has_text or opened.has_words
     if class_list:
         names = vocabulary_names(class_list)
     elif images.opened:
@@ -222,7 +241,7 @@ def classes_of(class_list: str | None, images: ChosenImages, opened: OpenedModel
         raise UserError(
             f"which classes? {opened.name} has none of its own: give --classes=names.txt, one name per line"
         )
-    if not has_prompts and columns_of(names, opened.class_names) is None:
+    if not has_prompts(opened) and columns_of(names, opened.class_names) is None:
         place = places_of(names, opened.class_names).index(None)
         raise UserError(
             f"'{names[place]}' is none of the classes that {opened.name} was trained on, and it has no prompts: leave out "
@@ -255,16 +274,25 @@ def settings_of(
     prompts: Evaluation,
 ) -> dict[str, Any]:
     """What the predictions depend on."""
-    texts = set_prompts(classes, prompts.templates) if opened.has_text or opened.has_words else ()
-    sizes = images.source.sizes() if isinstance(images.source, ImageFiles) else ()
+    texts = set_prompts(classes, prompts.templates) if has_prompts(opened) else ()
+    is_folder = isinstance(images.source, ImageFiles)
+    files = (
+        images.source.files if is_folder else map(images.source.file_of, images.records[:1])
+    )  # all of a set are built at once
     return {
         "model": opened.digest[:16],
-        "images": digest_of_json([images.source.name, images.source.split, images.filenames, sizes])[:16],
+        "images": digest_of_json([images.source.split, images.filenames, [*map(version_of, files)]])[:16],
         "classes": digest_of_json([classes.class_names, texts])[:16],
         "batch_size": options.batch_size,
         "top": options.top,
         "logits": bool(options.logits),
     }
+
+
+def version_of(file: os.PathLike) -> list[str | int]:
+    """What changes if a file is replaced or is another one: its path, size in bytes and time of change."""
+    state = os.stat(file) if os.path.exists(file) else None
+    return [os.path.realpath(file), *((state.st_size, state.st_mtime_ns) if state else ())]
 
 
 @contextlib.contextmanager
@@ -278,6 +306,10 @@ def unfinished(output: Path) -> Iterator[Path]:
         raise UserError(
             f"{error.holder} predicts into {output}: wait until it ends, or choose another --output"
         ) from None
+    except UserError:
+        if not any(folder.glob("*.npz")):
+            folder.rmtree()
+        raise
     folder.rmtree()
 
 
@@ -300,7 +332,7 @@ def predict(
     if done == total:
         return
     graphdef, state = nnx.split(opened.model)
-    read = opened.tokenizer if opened.has_text or opened.has_words else None
+    read = opened.tokenizer if has_prompts(opened) else None
     heads = class_heads({classes.name: classes}, prompts, graphdef, mesh, read, opened.class_names or ())
     head = jax.device_put(heads((state,))[classes.name], replicated(mesh))
     if opened.has_text:

@@ -99,7 +99,7 @@ def test_parts_of_another_command_are_computed_again_and_those_of_another_progra
     folder.mkdir()
     Parts(folder, {"top": 1}).add(np.array([0]), part)
     assert Parts(folder, {"top": 1}).number == 1
-    assert Parts(folder, {"top": 2}).number == 0 and "top=1 not 2" in capsys.readouterr().err
+    assert Parts(folder, {"top": 2}).number == 0 and "have other top: they are" in capsys.readouterr().err
     (folder / "settings.json").unlink()
     (folder / "thesis.tex").write_text("")
     with pytest.raises(predict.UserError, match="thesis.tex, which this program did not write"):
@@ -134,6 +134,42 @@ def test_a_set_of_other_classes_is_classified_as_a_folder_is(run, photos, tmp_pa
     assert sorted(map(str, of_set)) == sorted(map(str, of_folder))
 
 
+def test_other_images_of_the_same_names_and_sizes_are_predicted_anew(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for day, value in (("monday", 0), ("tuesday", 255)):
+        Path(day, "val").mkdir(parents=True)
+        for number in range(5):
+            Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(f"{day}/val/{number}.bmp")
+    command = [f"--workdir={run[0]}", "--output=p.csv", f"--batch_size={BATCH}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "read", lambda parts: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert predict.main([*command, "--images=monday/val"]) == 130
+    tuesday = predicted(*command[:2], "--images=tuesday/val")
+    assert "have other images: they are computed again" in capsys.readouterr().err
+    assert tuesday == predicted(*command[:2], "--images=tuesday/val")
+
+
+def test_an_image_is_predicted_once_and_has_the_label_of_the_folder_that_is_given(run, photos, capsys):
+    workdir, names = run
+    folder = f"photos/{names[3].replace(' ', '_')}"
+    rows = predicted(f"--workdir={workdir}", f"--images={folder}", "--output=p.csv", "--logits=new/p.npz")
+    assert {row["label"] for row in rows} == {names[3]} and Path("new/p.npz").exists()
+    again = predicted(f"--workdir={workdir}", f"--images={folder}/**/**/*.png", "--output=p.csv")
+    assert [row["prediction"] for row in again] == [row["prediction"] for row in rows]
+
+
+def test_images_of_a_set_that_are_of_further_classes_are_counted(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    workdir, names = run
+    for name in [*names, "zebra"]:
+        Path("more", name).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(f"more/{name}/1.png")
+    build("image_folder/more", "tfds", train="more")
+    rows = predicted(f"--workdir={workdir}", "--data_dir=tfds", "--output=p.csv", "--images=image_folder/more:train")
+    assert [row["label"] for row in rows] == sorted(names)
+    assert "note: 1 of 13 images of image_folder/more:train are of none of the model's" in capsys.readouterr().err
+
+
 def test_models_with_prompts_choose_from_any_classes(trained_run, photos, tmp_path):
     Path("names.txt").write_text("no class\ncat\n", encoding="utf-8")
     for model in (f"--workdir={trained_run('clip')[1]}", f"--model={save_tiny_clip(tmp_path / 'clip')}"):
@@ -157,6 +193,9 @@ WRONG = {
     "a run as a model": ("--model={run} --images=photos", "is a run: give it as --workdir="),
     "an input as output": ("--workdir={run} --images=photos --classes=names.txt --output=names.txt", "an output and an input"),
     "a foreign table": ("--workdir={run} --images=photos --output=other.csv", "this program did not write it"),
+    "prompts of a model that has none": ("--workdir={run} --images=photos --templates=t.txt", "no prompts: leave out --tem"),
+    "a damaged array": ("--workdir={run} --images=photos --logits=damaged.npz", "this program did not write it"),
+    "an empty array": ("--workdir={run} --images=photos --logits=empty.npz", "this program did not write it"),
     "a foreign array": ("--workdir={run} --images=photos --logits=other.npz", "this program did not write it"),
 }  # fmt: skip
 
@@ -170,6 +209,8 @@ def test_wrong_input_is_one_line(run, photos, tmp_path, case, capsys):
     Path("names.txt").write_text("unicorn\n", encoding="utf-8")
     Path("other.csv").write_text("filename,label\n", encoding="utf-8")
     np.savez("other.npz", logits=np.zeros(3))
+    Path("damaged.npz").write_bytes(Path("other.npz").read_bytes()[:-30])
+    Path("empty.npz").write_bytes(b"")
     before = {path: path.read_bytes() for path in Path().glob("*.*") if path.is_file()}
     output = [] if "--output" in arguments else ["--output=p.csv"]
     assert predict.main([*arguments.format(run=run[0], clip=clip).split(), *output]) == 2

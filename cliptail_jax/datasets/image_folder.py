@@ -196,10 +196,6 @@ class ImageFiles:
     def file_of(self, record: int) -> pathlib.Path:
         return self.files[record]
 
-    def sizes(self) -> list[int]:
-        """The size of each file in bytes; 0 for one that does not exist."""
-        return [os.path.getsize(file) if os.path.exists(file) else 0 for file in self.files]
-
 
 def is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)

@@ -147,6 +147,8 @@ class LabelledTable:
         value = row[self.label_column]
         if isinstance(value, float):
             value = None if value != value else int(value) if value.is_integer() else value
+        if isinstance(value, str) and value.endswith(".0") and value[:-2].isdecimal():
+            value = value[:-2]  # pandas writes a column of integers with a gap so
         if self._names and isinstance(value, int):
             value = self._names[value] if 0 <= value < len(self._names) else None
         return composed(clean_text(value).strip())

@@ -116,7 +116,7 @@ class LabelledTask:
         The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
         """
         results = class_results(result.counts, self.frequency, self._class_groups, result.values)
-        summary = {**about, "settings": dict(self.settings), **summarize(results)}
+        summary = {**about, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
         if jax.process_index() == 0:
             directory = evaluation_directory(workdir, self.opened.name)
             directory.mkdir(parents=True, exist_ok=True)

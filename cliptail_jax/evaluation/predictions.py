@@ -14,7 +14,6 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from cliptail_jax.config.fields import difference
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import ClassHead
 from cliptail_jax.files import load_arrays, read_json, save_arrays, write_json
@@ -86,8 +85,11 @@ class Parts:
         before = read_json(folder / SETTINGS)
         if before is None and (other := [path.name for path in folder.iterdir() if path.name != LOCK]):
             raise UserError(f"{folder} contains {other[0]}, which this program did not write: choose another --output")
-        if before is not None and (changed := difference({**settings, **before}, settings)):
-            log_line(f"note: the unfinished predictions in {folder} differ ({changed}): they are computed again")
+        changed = [key for key in settings if before is not None and before.get(key) != settings[key]]
+        if changed:
+            log_line(
+                f"note: the unfinished predictions in {folder} have other {', '.join(changed)}: they are computed again"
+            )
             self.remove()
         write_json(folder / SETTINGS, settings)
         self.number = 0

@@ -55,7 +55,7 @@ def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPr
 def check_distinct(
     text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], template_set: str
 ) -> None:
-    """Raise UserError if the context is so short that the prompts of different classes are the same.
+    """Raise UserError if the prompts of different classes are the same to the text tower, as in a short context.
 
     Args:
         text: the input of the text tower, prompts of the same class being consecutive.
@@ -63,12 +63,17 @@ def check_distinct(
         names: the classes' names in prompts; two may be equal.
         template_set: `config.eval.templates`.
     """
+    first: dict[bytes, str] = {}
     class_texts = np.split(text, np.cumsum(sizes)[:-1])
-    distinct, wanted = len({class_text.tobytes() for class_text in class_texts}), len(set(names))
-    if distinct < wanted:
+    same = [
+        (other, name)
+        for name, read in zip(names, class_texts)
+        if (other := first.setdefault(read.tobytes(), name)) != name
+    ]
+    if same:
         prompts = f"eval.templates='{template_set}'" if template_set else "the set's own templates"
-        context = f"the {text.shape[1]} tokens" if np.issubdtype(text.dtype, np.integer) else "the context"
+        context = f"{text.shape[1]} tokens" if np.issubdtype(text.dtype, np.integer) else "a context"
         raise UserError(
-            f"{prompts}: truncated to {context} that the text tower reads, the prompts of {wanted} classes are only "
-            f"{distinct} different ones; use shorter prompts, or a tower with a longer context"
+            f"{prompts}: the prompts of {len(same)} of {len(set(names))} classes are those of others to the text tower, such as of "
+            f"'{same[0][1]}' and '{same[0][0]}'; it reads {context} and may ignore case: use shorter prompts or other names"
         )

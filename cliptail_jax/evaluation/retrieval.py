@@ -68,7 +68,7 @@ class RetrievalTask:
 
         The first process writes. The line in summary.jsonl is written last, so that latest.npz exists if it does.
         """
-        summary = {**about, "settings": dict(self.settings), **summarize(results)}
+        summary = {**about, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
         if jax.process_index() == 0:
             directory = evaluation_directory(workdir, self.opened.name)
             directory.mkdir(parents=True, exist_ok=True)

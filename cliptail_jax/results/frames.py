@@ -77,7 +77,7 @@ def numbers(summary: Mapping[str, Any]) -> dict[str, Any]:
         if key.endswith("_interval"):
             low, high = value or (None, None)
             found |= {f"{key.removesuffix('_interval')}_low": low, f"{key.removesuffix('_interval')}_high": high}
-        elif key not in ("settings", "model", "weights"):
+        elif key not in ("set", "settings", "model", "weights"):
             found[key] = value
     return found
 

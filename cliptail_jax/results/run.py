@@ -21,8 +21,8 @@ from cliptail_jax.results.evaluation import (
     read_evaluation,
 )
 from cliptail_jax.results.transfers import Transfer, predictions_path
-from cliptail_jax.runs.evaluations import read_summaries
-from cliptail_jax.runs.files import CONFIG, DATA, FREQUENCY, METRICS, read_document, read_run_frequency
+from cliptail_jax.runs.evaluations import evaluation_directory, read_summaries
+from cliptail_jax.runs.files import CONFIG, DATA, FREQUENCY, METRICS, SUMMARY, read_document, read_run_frequency
 from cliptail_jax.runs.manifests import digest, manifest_of, steps_in
 from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 
@@ -199,8 +199,13 @@ class Run:
 
     @unless_damaged({})
     def sets(self) -> Mapping[str, Sequence[Summary]]:
-        """The summaries of all evaluations, in order, by set, for sets with evaluations."""
+        """The summaries of all evaluations, in order, by set: first those of the config, then others that `evaluate` added."""
         found = {on: read_summaries(self.workdir, on) for on in dict.fromkeys(self.eval_sets)}
+        known = {evaluation_directory(self.workdir, on) for on in found}
+        if self._eval_sets is None:
+            folders = [folder for folder in sorted(self.workdir.glob("eval/*")) if folder not in known]
+            others = [lines for folder in folders if (lines := read_lines(folder / SUMMARY, Summary))]
+            found |= {lines[-1]["set"]: lines for lines in others if "set" in lines[-1]}
         return {on: summaries for on, summaries in found.items() if summaries}
 
     @property

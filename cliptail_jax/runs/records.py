@@ -82,7 +82,7 @@ class ClassCounts(TypedDict):
 # A line of summary.jsonl.
 Summary = TypedDict(
     "Summary",
-    {"step": Required[int], "epoch": Number, "settings": Settings, "weights": str, "model": str}
+    {"step": Required[int], "epoch": Number, "set": str, "settings": Settings, "weights": str, "model": str}
     | {key: Number for key in MEASURES}
     | {f"{key}_interval": tuple[Number, Number] for key in MEASURES}
     | {f"{key}_left_out": int for key in MEASURES}

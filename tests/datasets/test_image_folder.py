@@ -154,6 +154,11 @@ def test_a_class_without_a_readable_image_is_accepted_on_request(tmp_path, name)
     [
         ("image,label\nx/1.jpg,dog\nx/2.jpg,cat\ny/1.jpg,dog\n", {}, ("cat", "dog")),
         ("File,Id,Target\nx/1.jpg,3,10\nx/2.jpg,4,9\ny/1.jpg,5,10\n", {}, ("9", "10")),
+        (
+            "path,label\nx/1.jpg,10.0\nx/2.jpg,9.0\ny/1.jpg,10.0\n",
+            {},
+            ("9", "10"),
+        ),  # as pandas writes integers with a gap
         ("path,filename,class\nx,x/1.jpg,b\nx,x/2.jpg,a\ny,y/1.jpg,b\n", {}, ("a", "b")),
         (
             "photo,kind\nx/1.jpg,b\nx/2.jpg,a\ny/1.jpg,b\n",

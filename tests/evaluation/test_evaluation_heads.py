@@ -17,6 +17,7 @@ from cliptail_jax.evaluation.heads import columns_of
 from cliptail_jax.evaluation.prompts import check_distinct
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.results.evaluation import read_evaluation
+from cliptail_jax.results.run import Run
 from tests.evaluation.plain_evaluation import (
     ARRAYS,
     CLASSES,
@@ -96,6 +97,7 @@ def test_a_set_with_some_of_the_classes_is_scored_on_their_columns_alone(name, p
     names = part_set(some)
     config.eval.update({"sets": ("part",), "save_features": True, "similarity": True, "neural_collapse": False})
     summary = evaluate(config, workdir)["part"]
+    assert {"part"} < {*Run(workdir).sets} and Run(workdir).main_set != "part"
 
     mine = np.isin(labels, some)
     features, labels = features[mine], np.array([some.index(label) for label in labels[mine]])
@@ -170,9 +172,11 @@ def test_imagenets_classes_are_found_under_either_of_their_names():
     assert columns_of(("a hare", *captions[:2]), captions) is None
 
 
-def test_prompts_that_are_the_same_when_truncated_are_refused():
+def test_prompts_that_are_the_same_to_the_tower_are_refused():
     tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
-    message = "^eval.templates='simple': truncated to the 3 tokens .* 3 classes are only 2 different"
+    message = (
+        "^eval.templates='simple': the prompts of 1 of 3 classes are .*, such as of 'b' and 'a'; it reads 3 tokens"
+    )
     with pytest.raises(UserError, match=message):
         check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), "simple")
     check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), "simple")  # two classes with the same name

@@ -13,7 +13,7 @@ from cliptail_jax.concepts.vocabulary import Concept, imagenet_names, vocabulary
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.pretrained import open_model, text_embedder
-from cliptail_jax.pretrained.class_head import head_for
+from cliptail_jax.pretrained.class_head import head_for, places_of
 from cliptail_jax.pretrained.make_head import main, write_head
 from cliptail_jax.pretrained.text_embedder import class_head
 from cliptail_jax.pretrained.text_encoder import open_encoder
@@ -101,6 +101,13 @@ def test_classes_of_no_row_or_of_two_are_an_error_where_they_are_wanted(tmp_path
     np.testing.assert_array_equal(head_for(path, ("dog",), ()), ROWS[2:3])
     with pytest.raises(UserError, match=message):
         head_for(path, wanted, ())
+
+
+def test_a_class_is_found_by_another_spelling_unless_several_classes_have_it():
+    assert places_of(["b_c", "D", "x"], ["d", "b-c"]) == [1, 0, None]
+    assert places_of(["A", "a", "x"], ["a", "A"]) == [1, 0, None]
+    assert places_of(["A", "a", "Ä", "B"], ["a", "A", "b"]) == [1, 0, None, 2]
+    assert places_of(["a-b"], ["a_b", "a b"]) == [None]
 
 
 def test_part_of_imagenet_finds_its_rows_in_either_list(tmp_path):
