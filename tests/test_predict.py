@@ -1,6 +1,8 @@
 """`predict`: from images of any kind to a table, which an interruption does not change."""
 
 import csv
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 
 from cliptail_jax import predict
 from cliptail_jax.datasets.build import build
+from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.predictions import Parts, Predicted, rows_of_batch
 from cliptail_jax.input.pipeline import spread
 from cliptail_jax.pretrained import open_model
@@ -147,6 +150,24 @@ def test_other_images_of_the_same_names_and_sizes_are_predicted_anew(run, tmp_pa
     tuesday = predicted(*command[:2], "--images=tuesday/val")
     assert "have other images: they are computed again" in capsys.readouterr().err
     assert tuesday == predicted(*command[:2], "--images=tuesday/val")
+
+
+def test_a_set_has_the_prompts_of_the_runs_evaluation(trained_run, tmp_path, monkeypatch, glyphs_dir):
+    monkeypatch.chdir(tmp_path)
+    config, trained = trained_run("clip")
+    shutil.copytree(trained, "run")
+    names = open_model("run").class_names
+    Path("names.txt").write_text("".join(f"{number}\n" for number in range(100)), encoding="utf-8")  # of all glyphs
+    document = json.loads(Path("run/config.json").read_text(encoding="utf-8"))
+    document["config"]["eval.class_names"] = "names.txt"
+    Path("run/config.json").write_text(json.dumps(document), encoding="utf-8")
+    Path("run/sha256.json").unlink()
+    config = config.copy_and_resolve_references()
+    config.eval.update({"class_names": "names.txt", "sets": ("glyphs:test",)})
+    evaluate(config, Path("run").resolve())
+    expected = np.load("run/eval/glyphs_test/latest.npz")["predicted"]
+    rows = predicted("--workdir=run", "--images=glyphs:test", "--output=p.csv")
+    assert [row["prediction"] for row in rows] == [names[label] for label in expected]
 
 
 def test_an_image_is_predicted_once_and_has_the_label_of_the_folder_that_is_given(run, photos, capsys):
