@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.collecting import ImageCounts, plan, predicted, rarest_first, spread, target_weights
-from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.collecting import ROUNDING, ImageCounts, plan, predicted, rarest_first, spread, target_weights
+from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.law import Posterior, fit_law
 
 NEEDED = (50, 75, 90)  # percent
 POINTS = 9  # of the curve by images collected
+MOST = 10**12  # images of a class, more than there ever are
 NOBODY, PROPORTIONAL, PLAN = "nobody", "all in proportion", "the plan"
 
 
@@ -24,12 +25,14 @@ class RightByClass(NamedTuple):
     Attributes:
         frequency: the number of training images of each class.
         correct: of the `examples` of an evaluation.
+        groups: the class ids of head, mid and tail.
     """
 
     names: tuple[str, ...]
     frequency: ImageCounts
     correct: Float[np.ndarray, " class"]
     examples: Float[np.ndarray, " class"]
+    groups: Mapping[str, Int[np.ndarray, " group"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +41,19 @@ class Collection:
 
     Attributes:
         counts, target, budget: the question.
+        cost: of an image of each class, in which `budget` is counted; None for a number of images.
         fitted: the law of accuracy by class frequency.
         weights: of the classes in the target.
         rules: the further images of each class, by rule; the last is the plan.
         mean: the target in percent after the plan, and `gain`: what it gains in points, with 95 % intervals.
-        left: of the budget, where no more images help the target.
+        left: of the budget, if it is not spent.
         curve: numbers of images (or costs), and the target in percent after the plan and in proportion.
     """
 
     counts: RightByClass
     target: str
     budget: float
+    cost: Float[np.ndarray, " class"] | None
     fitted: Posterior
     weights: Float[np.ndarray, " class"]
     rules: Mapping[str, ImageCounts]
@@ -70,10 +75,11 @@ class Collection:
         return self.fitted.images_for(percent / 100)
 
     def means(self, rule: str) -> dict[str, float]:
-        """The predicted accuracies in percent: the target, and the means over head, mid and tail."""
-        accuracy = 100 * self.accuracy(rule)
-        groups = zip(("head", "mid", "tail"), head_mid_tail(self.counts.frequency))
-        return {self.target: float(self.weights @ accuracy)} | {name: float(accuracy[of].mean()) for name, of in groups}
+        """The predicted accuracies in percent: the target, and the means over head, mid and tail of classes with examples."""
+        accuracy = self.accuracy(rule)
+        tested, target = np.where(self.counts.examples > 0, accuracy, np.nan), 100 * float(self.weights @ accuracy)
+        groups = {name: group_accuracy(tested, ids) for name, ids in self.counts.groups.items()}
+        return {self.target: target} | groups | {self.target: target}
 
 
 def collection(
@@ -94,13 +100,18 @@ def collection(
     Raises:
         UserError: the counts or the budget allow no plan.
     """
-    frequency, examples = counts.frequency, counts.examples
+    frequency, examples, given_cost = counts.frequency, counts.examples, cost
     if not examples.any():
         raise UserError("no class has examples in the evaluation: evaluate the run on a set with its classes")
     cost = np.ones(len(frequency)) if cost is None else cost
-    most = np.floor(budget / cost).astype(np.int64)
+    if budget < cost.min():
+        raise UserError(
+            f"--images={budget:,.0f} is less than the cost of any image, {cost.min():,.6g} or more: raise it"
+        )
+    most = np.minimum(budget / cost, MOST).astype(np.int64)
     available = most if available is None else available
-    fitted, weights = fit_law(frequency, counts.correct, examples), target_weights(target, frequency, examples)
+    fitted = fit_law(frequency, counts.correct, examples)
+    weights = target_weights(target, counts.groups["tail"], examples)
     best = plan(fitted, weights, budget, available, cost)  # first, as it checks the budget
 
     def afford(rule: Callable[[int], ImageCounts], budget: float) -> ImageCounts:
@@ -108,7 +119,7 @@ def collection(
         low, high = 0, int(min(available.sum(), budget / cost.min())) + 1
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if rule(middle) @ cost <= budget + 1e-9 else (low, middle)
+            low, high = (middle, high) if rule(middle) @ cost <= budget * (1 + ROUNDING) else (low, middle)
         return rule(low)
 
     def in_proportion(images: int) -> ImageCounts:
@@ -123,7 +134,7 @@ def collection(
     }
     mean, gain = predicted(fitted, counts.correct, examples, weights, frequency + best)
     left = float(budget - best @ cost)
-    left = left if left >= cost.min() else 0.0  # less than an image
+    left = left if left >= cost[available > best].min(initial=np.inf) else 0.0  # less than an image
     points = np.unique(np.round(np.linspace(0, budget, POINTS)))
     curve = [
         [100 * float(weights @ fitted.accuracy(frequency + images)) for images in of_rule]
@@ -132,4 +143,5 @@ def collection(
             [afford(in_proportion, point) for point in points],
         )
     ]
-    return Collection(counts, target, budget, fitted, weights, rules, mean, gain, left, np.array([points, *curve]))
+    points = np.array([points, *curve])
+    return Collection(counts, target, budget, given_cost, fitted, weights, rules, mean, gain, left, points)

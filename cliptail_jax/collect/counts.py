@@ -7,9 +7,12 @@ import numpy as np
 
 from cliptail_jax.collect.collection import RightByClass
 from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import GROUPS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.console import log_line
 
 
 def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
@@ -31,7 +34,11 @@ def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
     if not name and len(kinds) > 1:
         raise UserError(f"{workdir} contains several runs: choose one by --runs=NAME: {', '.join(kinds)}")
     name, runs = (name, kinds[name]) if name else next(iter(kinds.items()))
-    return name, class_counts(name, runs)
+    finished = [run for run in runs if run.is_finished]
+    if others := len(runs) - len(finished):
+        are = "and are left out" if finished else "so more training can change the plan"
+        log_line(f"note: {others} of {len(runs)} runs called {name} have not ended, {are}")
+    return name, class_counts(name, finished or runs)
 
 
 def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:
@@ -48,9 +55,10 @@ def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:
             f"the {len(runs)} runs called {name} have different class frequencies: give the directory of one of them, such as "
             f"--workdir={runs[0].workdir}"
         )
-    if note := RunGroup(name, [[run] for run in runs]).chance_note():
+    if note := next(filter(None, (RunGroup(name, [[run]]).chance_note() for run in runs)), ""):
         raise UserError(f"{name} is at chance, so its results do not show which images help: {note}; train it longer")
     correct, examples = (
         np.mean([getattr(e.results, part) for e in evaluations], axis=0) for part in ("correct", "examples")
     )
-    return RightByClass(tuple(first.class_names), first.frequency, correct, examples)
+    groups = first.results.groups or dict(zip(GROUPS, head_mid_tail(first.frequency)))
+    return RightByClass(tuple(first.class_names), first.frequency, correct, examples, groups)

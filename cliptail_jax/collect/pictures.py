@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from cliptail_jax.collect.collection import NOBODY, PLAN, PROPORTIONAL, Collection
+from cliptail_jax.collect.tables import budget_of
 from cliptail_jax.plotting.style import add_grid, style
 
 
@@ -21,7 +22,7 @@ def draw_classes(found: Collection) -> Figure:
     axes.plot(x[1][moved], accuracy[1][moved], **style(1) | {"linestyle": ""}, markersize=4, label="after the plan")
     axes.set(xscale="log", ylim=(-2, 102), xlabel="training images of the class", ylabel="predicted accuracy (%)")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
-    axes.set_title(f"{found.budget:,.0f} more images, by class", fontsize=10)
+    axes.set_title(f"{budget_of(found)}, by class", fontsize=10)
     axes.legend(loc="lower right")
     add_grid(axes)
     return figure
@@ -36,7 +37,10 @@ def draw_curve(found: Collection) -> Figure:
     mean = found.mean
     bars = [[max(mean.value - mean.low, 0)], [max(mean.high - mean.value, 0)]]
     axes.errorbar([images[-1]], [mean.value], bars, color=style(1)["color"], capsize=4)
-    axes.set(xlabel="images collected", ylabel=f"{found.target}, predicted (%)")
+    axes.set(
+        xlabel="images collected" if found.cost is None else "cost of the images",
+        ylabel=f"{found.target}, predicted (%)",
+    )
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.legend(loc="upper left")
     add_grid(axes)

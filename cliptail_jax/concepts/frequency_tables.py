@@ -46,7 +46,7 @@ def read_frequency(
 
 
 def frequency_of(class_names: tuple[str, ...], table: Path, number: type = int) -> Num[np.ndarray, " class"]:
-    """The counts of the given classes in a table, joined by normalized name, whatever the table's order.
+    """The counts of the given classes in a table, by name or else by normalized name, whatever the table's order.
 
     `number` is as in `read_frequency`.
 
@@ -54,9 +54,11 @@ def frequency_of(class_names: tuple[str, ...], table: Path, number: type = int) 
         UserError: The table cannot be read, lacks a class, or has it twice.
     """
     names, counts = read_frequency(table, number=number)
-    wanted, names = ([normalized_name(name) for name in some] for some in (class_names, names))
+    wanted = class_names
+    if not set(wanted) <= set(names):
+        wanted, names = ([normalized_name(name) for name in some] for some in (class_names, names))
     times = Counter(names)
-    absent = [name for name in wanted if not times[name]]
+    absent = [name for name, key in zip(class_names, wanted) if not times[key]]
     if absent:
         raise UserError(f"the frequency table {table} lacks {len(absent)} of the classes, such as '{absent[0]}'")
     ambiguous = [name for name in wanted if times[name] > 1]

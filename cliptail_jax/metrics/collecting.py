@@ -8,19 +8,20 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, percentiles
-from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.law import Counts, Posterior, mean_of_resamples
+from cliptail_jax.metrics.odds import SMALLEST_SLOPE
 
 MEAN_PER_CLASS, TOP1, TAIL = TARGETS = ("mean_per_class", "top1", "tail")
 GRID = 300  # numbers of further images for which the accuracy of a class is predicted
 RESAMPLES, AT_ONCE = 500, 20
+ROUNDING = 1e-9  # of a budget
 
 ImageCounts = Int[np.ndarray, " class"]
 ClassWeights = Float[np.ndarray, " class"]
 
 
-def target_weights(target: str, frequency: ImageCounts, examples: Counts) -> ClassWeights:
-    """The weight of each class's accuracy in a measure: 'mean_per_class', 'top1' or 'tail'. Their sum is 1.
+def target_weights(target: str, tail: Int[np.ndarray, " tail"], examples: Counts) -> ClassWeights:
+    """The weight of each class's accuracy in a measure: 'mean_per_class', 'top1' or that of the ids in `tail`. Their sum is 1.
 
     Classes without examples have none, as their accuracy is not measured.
     """
@@ -28,7 +29,7 @@ def target_weights(target: str, frequency: ImageCounts, examples: Counts) -> Cla
     if target == TOP1:
         weights = examples.astype(float)
     if target == TAIL:
-        weights[np.concatenate(head_mid_tail(frequency)[:2])] = 0
+        weights *= np.isin(np.arange(len(weights)), tail)
     if not weights.any():
         raise UserError(
             f"no class of --target={target} has examples in the evaluation: choose another target, or evaluate on a set with its classes"
@@ -51,11 +52,12 @@ def plan(
     Raises:
         UserError: the images that are available cost less, or images do not help by the law.
     """
-    if available @ cost < budget:
+    slack = ROUNDING * max(budget, 1)
+    if available @ cost < budget - slack:
         raise UserError(
             f"--images={budget:,.0f} is more than the {available @ cost:,.0f} that are available: lower it, or list more images"
         )
-    if not fitted.law.per_decade > 0:
+    if not fitted.law.per_decade > SMALLEST_SLOPE:
         raise UserError(
             f"more images do not help by these results: log-odds of being right change by {fitted.law.per_decade:.2f} with ten "
             "times as many images of a class; a plan needs a run whose frequent classes are more accurate"
@@ -63,14 +65,16 @@ def plan(
     images = np.zeros(len(weights), np.int64)
     while True:
         rest = budget - images @ cost
-        most = np.where(weights > 0, np.minimum(available - images, rest / cost + 1e-9), 0).astype(np.int64)
+        most = np.where(weights > 0, np.minimum(available - images, (rest + slack) / cost), 0).astype(np.int64)
         of, size, gain = hull_steps(fitted, weights / cost, images, most)
         if not len(of):
             return images
         order = np.argsort(-gain, kind="stable")
         of, size = of[order], size[order]
-        fits = np.cumsum(size * cost[of]) <= rest + 1e-9
+        fits = np.cumsum(size * cost[of]) <= rest + slack
         number = len(fits) if fits.all() else int(np.argmin(fits))
+        if not number:  # the first step of all has one image, which fits but for rounding
+            return images
         np.add.at(images, of[:number], size[:number])
 
 

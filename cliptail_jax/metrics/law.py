@@ -95,8 +95,11 @@ def fit_law(frequency: Int[np.ndarray, " class"], correct: Counts, examples: Cou
     counted = np.where(fitted, examples, 0), np.where(fitted, correct, 0)
     start = firth_regression(x[fitted][None], *(side[fitted][None].astype(float) for side in (correct, examples)))
     theta = np.array([*start, 1.0])
-    mean = np.log((counted[1] + 0.5) / (counted[0] - counted[1] + 0.5))
-    variance, z_and_weight = np.ones(len(x)), np.polynomial.hermite_e.hermegauss(NODES)
+    right, wrong = counted[1] + 0.5, counted[0] - counted[1] + 0.5
+    # Nodes at the observed log-odds, by the delta method: if they were much farther apart than the posterior is wide, one
+    # would have all the weight.
+    mean, variance = np.log(right / wrong), 1 / right + 1 / wrong
+    z_and_weight = np.polynomial.hermite_e.hermegauss(NODES)
     for _ in range(ITERATIONS):
         logit, log_base = placed(mean, variance, *counted, z_and_weight)
         weight, mean, variance = posterior(theta, x, logit, log_base)
@@ -122,7 +125,8 @@ def mean_of_resamples(
 ) -> Float[np.ndarray, "2 resample"]:
     """The mean accuracies in 0..1 with `before` and with `after` images, weighted by `value`, in resamples of the classes.
 
-    A law is fitted to each resample, with the nodes of the sample's posterior, which are near.
+    A law is fitted to each resample, with the nodes of the sample's posterior, which are near. The means are nan where a
+    resample has no class that counts, or one class frequency.
     """
     x, counts = decades_of(fitted.frequency), (fitted.frequency > 0) & (examples > 0)
     counted = np.where(counts, examples, 0), np.where(counts, correct, 0)
@@ -131,9 +135,11 @@ def mean_of_resamples(
     of_classes = placed(mean, variance, *counted, np.polynomial.hermite_e.hermegauss(RESAMPLE_NODES))
     logit, log_base = (side[chosen] for side in of_classes)
     theta = np.repeat(np.array(fitted.law)[:, None], len(chosen), axis=1)
+    known = np.where(counts, x, np.nan)[chosen]
+    differs = np.nanmax(known, axis=1, initial=-np.inf) - np.nanmin(known, axis=1, initial=np.inf) > TOLERANCE
     for _ in range(RESAMPLE_ITERATIONS):
         weight, *moments = posterior(theta[..., None], x[chosen], logit, log_base)
-        last, theta = theta, maximized(x[chosen], *moments, counts[chosen].astype(float))
+        last, theta = theta, np.where(differs, maximized(x[chosen], *moments, counts[chosen].astype(float)), theta)
         if np.abs(theta - last).max() < RESAMPLE_TOLERANCE:
             break
     means = []
@@ -142,7 +148,8 @@ def mean_of_resamples(
         right = (weight * share(logit + gain[..., None])).sum(axis=-1)
         right = np.where(images[chosen] > 0, right, fitted.without[chosen])
         with np.errstate(invalid="ignore"):  # a resample may have no class that counts, such as one of the tail
-            means.append((value[chosen] * right).sum(axis=-1) / value[chosen].sum(axis=-1))
+            mean = (value[chosen] * right).sum(axis=-1) / value[chosen].sum(axis=-1)
+        means.append(np.where(differs, mean, np.nan))
     return np.stack(means)
 
 
@@ -194,14 +201,14 @@ def maximized(
     fitted: Float[np.ndarray, "... class"],
 ) -> Float[np.ndarray, "3 ..."]:
     """The next law of EM: the regression of the mean log-odds, and the deviation around it, over classes where `fitted` is 1, not 0."""
-    number = fitted.sum(axis=-1)
+    number = np.maximum(fitted.sum(axis=-1), 1)
 
     def average(values):
         return (fitted * values).sum(axis=-1) / number
 
     centre, level = average(x), average(mean)
     spread = average((x - centre[..., None]) ** 2)
-    slope = average((x - centre[..., None]) * mean) / np.maximum(spread, np.finfo(float).tiny)
+    slope = average((x - centre[..., None]) * mean) / np.maximum(spread, TOLERANCE**2)
     at_one = level - slope * centre
     residual = mean - at_one[..., None] - slope[..., None] * x
     return np.stack([at_one, slope, np.sqrt(average(residual**2 + variance))])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cliptail_jax.collect.__main__ import main
+from cliptail_jax.collect.collection import collection
+from cliptail_jax.collect.counts import counts_of
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.files import find_table, load_config
 from cliptail_jax.evaluation.results import write_arrays
@@ -21,13 +23,19 @@ REFERENCE = ROOT.parent / "shared" / "reference" / "collect_reference.json"
 TABLES = ROOT / "configs" / "study" / "collect" / "glyphs_16"
 
 
-def write_run(workdir, confusion, frequency=FREQUENCY):
+def write_run(workdir, confusion, frequency=FREQUENCY, is_finished=True, groups=None):
     workdir.mkdir(parents=True)
-    write_json(workdir / "config.json", {"config": {"eval.sets": ["birds:test"]}})
+    document = {
+        "config": {"eval.sets": ["birds:test"]},
+        **({"finished": {"step": 9, "seconds": 1.0}} if is_finished else {}),
+    }
+    write_json(workdir / "config.json", document)
     write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
     folder = evaluation_directory(workdir, "birds:test")
     folder.mkdir(parents=True)
-    write_arrays(folder, {"confusion": confusion, "top5": np.array(0)}, {}, head_mid_tail(frequency), {}, None)
+    write_arrays(
+        folder, {"confusion": confusion, "top5": np.array(0)}, {}, groups or head_mid_tail(frequency), {}, None
+    )
     add_summary(folder, {"step": 9, "epoch": 1.0, "settings": {}})
 
 
@@ -89,6 +97,44 @@ def test_a_plan_has_no_more_images_than_there_are_and_costs_no_more(study, tmp_p
     assert all(number <= most for most, number in enumerate(collected))
     rest = 60 - sum(collected) - 1.5 * collected[3]
     assert 0 <= rest < 2.5 and np.argsort(FREQUENCY)[8:][np.array(collected)[np.argsort(FREQUENCY)[8:]] > 0].size == 0
+
+
+def test_runs_that_have_not_ended_are_left_out_unless_there_are_no_others(study, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for seed, is_finished in (("seed_0", True), ("seed_1", False)):
+        write_run(tmp_path / "two" / seed / "sl", biased_confusion(FREQUENCY, 0.5, rng), is_finished=is_finished)
+    plans = []
+    for workdir in ("two", "two/seed_0/sl", "two/seed_1/sl"):
+        assert main([f"--workdir={tmp_path}/{workdir}", "--images=50", f"--output={tmp_path}/plan.tsv"]) == 0
+        plans.append((tmp_path / "plan.tsv").read_text())
+    assert plans[0] == plans[1] != plans[2]
+    notes = [line for line in capsys.readouterr().err.splitlines() if "note: " in line]
+    assert "1 of 2 runs called sl have not ended, and are left out" in notes[0] and "so more training can" in notes[1]
+
+
+def test_the_tail_is_that_of_the_run_and_of_classes_with_examples(tmp_path):
+    order, confusion = np.argsort(-FREQUENCY, kind="stable"), biased_confusion(FREQUENCY, 0.5, np.random.default_rng(0))
+    confusion[order[-1]] = 0
+    write_run(tmp_path / "sl", confusion, groups=(order[:5], order[5:-3], order[-3:]))
+    assert main([f"--workdir={tmp_path}/sl", "--images=9", "--target=tail", f"--output={tmp_path}/plan.tsv"]) == 0
+    assert {name for name, row in read_plan(tmp_path / "plan.tsv").items() if row["collect"] != "0"} <= {
+        NAMES[c] for c in order[-3:-1]
+    }
+    counts = counts_of(tmp_path / "sl", None)[1]
+    found = collection(counts, 9, "tail")
+    of_plan = 100 * found.accuracy("the plan")
+    assert found.means("the plan")["tail"] == pytest.approx(of_plan[order[-3:-1]].mean())
+    assert found.means("the plan")["mid"] == pytest.approx(of_plan[order[5:-3]].mean())
+
+
+def test_a_budget_of_costs_is_called_so(study, tmp_path, capsys):
+    command = [f"--workdir={study}/study/seed_0/sl", f"--cost={study}/cost.tsv", f"--output={tmp_path}/plan.tsv"]
+    assert main([*command, "--images=50"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "get 50 images for 50 in all" in shown and "for 50, by class" in (tmp_path / "plan.svg").read_text()
+    (study / "dear.tsv").write_text("".join(f"{name}\t200\n" for name in NAMES))
+    assert main([command[0], f"--cost={study}/dear.tsv", command[2], "--images=100"]) == 2
+    assert "--images=100 is less than the cost of any image, 200 or more: raise it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

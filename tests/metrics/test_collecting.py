@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.collecting import capped, hull_steps, plan, predicted, rarest_first, spread, target_weights
+from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.law import fit_law
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "collect_reference.json"
@@ -49,7 +50,10 @@ def best(fitted, weights, budget, available, cost):
     ],
 )
 def test_a_plan_is_the_best_of_all_at_the_ends_of_steps_and_near_between(fitted, target, available, cost):
-    weights, available = target_weights(target, FREQUENCY, np.array([20, 20, 60, 20])), np.array(available)
+    weights, available = (
+        target_weights(target, head_mid_tail(FREQUENCY)[2], np.array([20, 20, 60, 20])),
+        np.array(available),
+    )
     of, size, gain = hull_steps(fitted, weights / cost, np.zeros(4, int), np.minimum(available, 18))
     order = np.argsort(-gain, kind="stable")
     ends = np.cumsum(size[order] * cost[of[order]])
@@ -67,6 +71,12 @@ def test_more_images_than_there_are_and_images_that_do_not_help_are_one_line(fit
     worse = fit_law(FREQUENCY, 20 - CORRECT, EXAMPLES)
     with pytest.raises(UserError, match="^more images do not help by these results: log-odds .* change by -"):
         plan(worse, ONE / 4, 5, np.full(4, 30), ONE)
+
+
+@pytest.mark.parametrize(("cost", "number"), [(1000.1, 100_000), (12345.1, 10_000), (99.9, 3)])
+def test_costs_that_are_not_whole_numbers_are_spent(fitted, cost, number):
+    images = plan(fitted, ONE / 4, number * cost, np.full(4, number), np.full(4, cost))
+    assert images.sum() in (number - 1, number)
 
 
 @settings(max_examples=30, deadline=None)

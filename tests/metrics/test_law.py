@@ -43,6 +43,17 @@ def test_the_law_has_the_largest_marginal_likelihood(fitted):
     np.testing.assert_allclose(fitted.law, (a, b, np.exp(log_sd)), atol=1e-5)
 
 
+@pytest.mark.parametrize("examples", [5_000, 200_000])
+def test_the_law_of_many_examples_is_that_of_known_accuracies(examples):
+    """Without binomial noise: the regression of the log-odds, and the deviation around it."""
+    rng = np.random.default_rng(0)
+    logit = -3 + 2 * np.log10(FREQUENCY) + rng.normal(0, 0.7, 10)
+    found = fit_law(FREQUENCY, np.round(examples * expit(logit)), np.full(10, examples))
+    (b, a), residual, *_ = np.polyfit(np.log10(FREQUENCY), logit, 1, full=True)
+    np.testing.assert_allclose(found.law, (a, b, np.sqrt(residual[0] / 10)), rtol=0.02)
+    np.testing.assert_allclose(found.accuracy(FREQUENCY), expit(logit), atol=3e-3)
+
+
 @pytest.mark.parametrize("c", [0, 3, 9])  # one is never right, one always
 @pytest.mark.parametrize("images", [10, 400])
 def test_a_predicted_accuracy_is_the_posterior_mean(fitted, c, images):
