@@ -14,7 +14,7 @@ from cliptail_jax.metrics.odds import SMALLEST_SLOPE
 MEAN_PER_CLASS, TOP1, TAIL = TARGETS = ("mean_per_class", "top1", "tail")
 GRID = 300  # numbers of further images for which the accuracy of a class is predicted
 RESAMPLES, AT_ONCE = 500, 20
-ROUNDING = 1e-9  # of a budget
+ROUNDING = 1e-12  # of a budget
 
 ImageCounts = Int[np.ndarray, " class"]
 ClassWeights = Float[np.ndarray, " class"]
