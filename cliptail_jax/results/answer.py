@@ -43,7 +43,7 @@ def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: 
             f"No run is measurably better than {called(groups[baseline])} in {CRITERION_NAME} {runs}.",
             f"The largest difference{several} is that of {called(groups[best])}: {by} ({', '.join(filter(None, changes))}).",
         ]
-    sentences = [f"{called(groups[best])}: {', '.join(filter(None, changes))} {runs}."]
+    sentences = [f"{as_first(called(groups[best]))}: {', '.join(filter(None, changes))} {runs}."]
     sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(groups[baseline])}.")
     ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, replicates)
     if close := [called(groups[name]) for name, tie in ties.items() if tie.corrected != SUPPORTED]:
@@ -74,7 +74,7 @@ def to_go_on(then: str, groups: Mapping[str, RunGroup]) -> list[str]:
 def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
     """A sentence on the only group, or on the most and the least biased one by odds_acc, of those above chance."""
     if len(groups) < 2:
-        return [f"{text[0].upper()}{text[1:]}." for group in groups if (text := bias_of(group))]
+        return [f"{as_first(text)}." for group in groups if (text := bias_of(group))]
     order = [group for group in groups if bias_of(group) and not group.chance_note()]
     order = sorted((group for group in order if math.isfinite(group.value("odds_acc"))), key=odds_of, reverse=True)
     words = ("most", "least") if len(order) > 2 else ("more", "less")
@@ -127,6 +127,11 @@ def points(result: ClaimResult, sign: int = 1) -> str:
 def number_of_runs(replicates: int, size: int) -> str:
     what = "mirrored pair" if size > 1 else "seed"
     return f"{replicates} {what}{'' if replicates == 1 else 's'}"
+
+
+def as_first(text: str) -> str:
+    """The text as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def called(group: RunGroup) -> str:

@@ -58,7 +58,7 @@ def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confoun
     text, report = read_report(tmp_path)
     first, *_ = report["answer"]
     top1, tail = ([report["means"][name][key] for name in ("sl", "fair")] for key in ("top1", "tail"))
-    assert first == f"fair: top-1 {top1[0]:.1f} → {top1[1]:.1f}, tail {tail[0]:.1f} → {tail[1]:.1f} (2 seeds)."
+    assert first == f"Fair: top-1 {top1[0]:.1f} → {top1[1]:.1f}, tail {tail[0]:.1f} → {tail[1]:.1f} (2 seeds)."
     assert report["confounded"] == [CONFOUNDED]
     assert text.splitlines()[2].startswith(f"**{first}** It has the largest mean accuracy over classes of 2: +")
     assert text.splitlines()[4] == f"**{CONFOUNDED}**"
@@ -91,7 +91,7 @@ def test_a_difference_that_is_not_decided_is_stated_as_such():
 def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_named():
     first, mean, close, head = answered({"sl": 0.8, "fair": 0.0, "as_fair": 0.0, "biased": 0.6})[0]
     best, other = ("fair", "as fair") if first.startswith("fair") else ("as fair", "fair")
-    assert first.startswith(f"{best}: top-1 ") and "of 3: +" in mean
+    assert first.startswith(f"{best.capitalize()}: top-1 ") and "of 3: +" in mean
     assert close == f"Not measurably worse: {other}."
     assert head.startswith("It costs ")
 
