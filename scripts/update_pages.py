@@ -72,7 +72,11 @@ COMPARED = {
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]", "f50": "f50"},
     "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
 }
-DATA = {"_cifar100": "photographs", "": "characters"}  # of studies that tables compare, by the end of their names
+DATA = {
+    "_cifar100": "photographs",
+    "_cifar100_lt": "photographs",
+    "": "characters",
+}  # of studies that tables compare, by the end of their names
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
 NUMBERS = re.compile(
     r"(?P<text>(?:(?!\n\n|\n *- |<!--).)*)<!-- numbers: (?P<sources>[^>]+?) -->", re.DOTALL

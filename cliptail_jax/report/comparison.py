@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, Integer
 from cliptail_jax.kinds import kind_name, look_numbers
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
+from cliptail_jax.metrics.seeds import SeedVariance
 from cliptail_jax.report.looks import KindLook, look
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.evaluation import ClassEvaluation
@@ -28,6 +29,7 @@ class ComparedGroup(RunGroup):
     Attributes:
         look: its colour and marker.
         shared: by seed, the evaluations of its runs on the classes that all groups share.
+        borrowed: the variances between seeds that its study takes from published results, by measure.
     """
 
     def __init__(self, name: str, runs: Sequence[Run], look: KindLook, shared: Mapping[str, ClassEvaluation]):
@@ -37,6 +39,7 @@ class ComparedGroup(RunGroup):
             replicates.setdefault(run.replicate, []).append(run)
         super().__init__(name, list(replicates.values()), 2 if is_mirrored else 1)
         self.look, self.shared = look, shared
+        self.borrowed: Mapping[str, SeedVariance] = {}
 
     @functools.cached_property
     def confusion(self) -> Int[np.ndarray, "class label"]:
@@ -136,6 +139,7 @@ def compare(directories: Sequence[Contents]) -> ComparedRuns:
             peers = [kind for kind in kinds if kind.runs[0] in contents.runs]
             for kind in peers:
                 kind.peers = peers
+                kind.borrowed = contents.study.borrowed.variances if contents.study.borrowed else {}
     return ComparedRuns(kinds, distinct(labels), len(shared), notes)
 
 

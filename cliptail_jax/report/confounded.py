@@ -28,7 +28,7 @@ def several_factors(groups: Sequence[RunGroup], pairs: Iterable[Pair]) -> dict[P
     Pairs of which one has no run, or no known recipe, as published models and predictions have none, are left out.
     """
     runs = {group.name: group.runs for group in groups if group.runs and has_recipe(group.runs[0])}
-    known = [(a, b) for a, b in dict.fromkeys(pairs) if a in runs and b in runs]
+    known = {frozenset(pair): pair for pair in pairs if runs.keys() >= {*pair}}.values()
     factors = {(a, b): factors_of(runs[a], runs[b]) for a, b in known}
     return {pair: listed(named(found)) for pair, found in factors.items() if len(found) > 1}
 
@@ -41,7 +41,7 @@ def factors_of(one: Sequence[Run], other: Sequence[Run]) -> dict[str, list[str]]
     """The factors in which two kinds differ: their runs of a seed that both have, or else their first ones."""
     from cliptail_jax.objectives.factors import factors_between  # imports JAX, which pages on predictions do not need
 
-    seeds = {run.seed: run for run in reversed(other)}  # the first ones: a study's runs have no name of a seed
+    seeds = {run.seed: run for run in reversed(other)}  # the first ones, where runs have no seed
     a, b = next(((run, seeds[run.seed]) for run in one if run.seed in seeds), (one[0], other[0]))
     return factors_between(a.config, b.config, as_many_records=bool(a.images) and a.images == b.images)
 

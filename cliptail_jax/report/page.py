@@ -18,7 +18,7 @@ from bokeh.resources import Resources
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import is_remote, write_text
-from cliptail_jax.outputs import check_output, first_bytes
+from cliptail_jax.outputs import check_output, first_bytes, is_same
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.confounded import several_factors
@@ -95,6 +95,11 @@ def write_page(
         UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
     """
     output = output or workdir / PAGE
+    given = [workdir]
+    for other in others:
+        if any(is_same(other, one) for one in given):
+            raise UserError(f"{other} is given twice: compare different directories")
+        given.append(other)
     check_output(output, is_page, overwrite=overwrite)
     directories = [*map(read_directory, (workdir, *others))]
     for contents in directories:

@@ -11,7 +11,7 @@ from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance
 from cliptail_jax.report.comparison import ComparedGroup
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.testing import compare, variances_of_kinds
+from cliptail_jax.results.testing import compare, times, variances_of_kinds
 
 MAX_KINDS = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
 HEADER = ["a", "b", "measure", "difference", "low", "high"]
@@ -39,6 +39,9 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
             if found := paired(measure, a, b, replicates):
                 of_study = {name: of for name, of in variances[measure.key].items() if name in study}
                 pooled = None if at_chance & {a, b} else pooled_variance(of_study, {a: 1, b: -1})
+                borrowed = one.borrowed.get(measure.key) if study and not at_chance & {a, b} else None
+                if not pooled and len(found) == 1 and borrowed:
+                    pooled = times(borrowed, 2)
                 rows.append([a, b, measure.title, *mean_over_seeds(found, pooled)[:3]])
     return rows
 

@@ -1,5 +1,6 @@
 """The answer with which a report begins: the best run against the baseline, or how biased the runs are."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +8,7 @@ from cliptail_jax.metrics.measures import MEASURES, format_of
 from cliptail_jax.results.claims import SUPPORTED, Claim, ClaimResult
 from cliptail_jax.results.group import RunGroup, groups_of
 from cliptail_jax.results.study import Replicate, Study
-from cliptail_jax.results.testing import evaluate_claims
+from cliptail_jax.results.testing_in_looks import evaluate_study
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, format_number
 
 CRITERION = "mean_per_class"  # by which the best run is chosen, fixed before any run
@@ -23,12 +24,13 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     """
     groups = groups_of(replicates, study.names)
     if study.baseline in groups and len(groups) > 1:
-        return against_baseline(study.baseline, groups, replicates)
+        return against_baseline(study, groups, replicates)
     return to_go_on(study.then, groups) if study.then else bias_of_all([*groups.values()])
 
 
-def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
-    tested = compared({name: (name, baseline) for name in groups if name != baseline}, CRITERION, replicates)
+def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
+    baseline = study.baseline
+    tested = compared({name: (name, baseline) for name in groups if name != baseline}, CRITERION, study, replicates)
     if not tested:
         at_chance = [called(group) for group in groups.values() if group.chance_note()]
         are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
@@ -45,10 +47,10 @@ def against_baseline(baseline: str, groups: Mapping[str, RunGroup], replicates: 
         ]
     sentences = [f"{as_first(called(groups[best]))}: {', '.join(filter(None, changes))} {runs}."]
     sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(groups[baseline])}.")
-    ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, replicates)
+    ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, study, replicates)
     if close := [called(groups[name]) for name, tie in ties.items() if tie.corrected != SUPPORTED]:
         sentences.append(f"Not measurably worse: {', '.join(close)}.")
-    if head := compared({best: (baseline, best)}, "head", replicates).get(best):
+    if head := compared({best: (baseline, best)}, "head", study, replicates).get(best):
         costs = "It costs accuracy" if head.verdict == SUPPORTED else "It costs no measurable accuracy"
         sentences.append(
             f"{costs} in the head: {change('head', '', groups[baseline], groups[best])}, {points(head, -1)}."
@@ -104,12 +106,16 @@ def mean_of_classes(group: RunGroup) -> float:
 
 
 def compared(
-    pairs: Mapping[str, tuple[str, str]], statistic: str, replicates: Sequence[Replicate]
+    pairs: Mapping[str, tuple[str, str]], statistic: str, study: Study, replicates: Sequence[Replicate]
 ) -> dict[str, ClaimResult]:
-    """The tests that the first run of each pair is higher than the second, corrected for their number, without untested ones."""
+    """The tests that the first run of each pair is higher than the second, as those of the study's claims.
+
+    They are corrected for their number. Untested ones are left out.
+    """
     margin = MEASURES[statistic].margin
     claims = {key: Claim("", statistic, *pair, margin=margin) for key, pair in pairs.items()}
-    return {key: of for key, of in evaluate_claims(claims, replicates, {}).items() if of.difference}
+    found = evaluate_study(dataclasses.replace(study, claims=claims, changes={}), replicates)
+    return {key: of for key, of in found.items() if of.difference}
 
 
 def change(key: str, name: str, baseline: RunGroup, best: RunGroup) -> str:
@@ -120,7 +126,7 @@ def change(key: str, name: str, baseline: RunGroup, best: RunGroup) -> str:
 
 def points(result: ClaimResult, sign: int = 1) -> str:
     """The difference with its interval, or with `sign` −1 the opposite one."""
-    value, *bounds = (sign * number for number in result.difference[:3])
+    value, *bounds = (sign * number for number in result.interval)
     return f"{format_interval(value, sorted(bounds), '+.1f')} points"
 
 

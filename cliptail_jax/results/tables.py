@@ -3,6 +3,7 @@
 A column of the table of runs is an entry in `run_columns`, and one of the table of claims an entry in `CLAIM_COLUMNS`.
 """
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,6 +97,10 @@ def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
     sizes = sorted({len(group.runs) for group in groups})
     if sizes and sizes[-1] > 1:
         notes.append(f"Means over {' to '.join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))} runs of each kind.")
+    if halves := [group.name for group in groups if any(0 < len(runs) < group.size for runs in group.replicates)]:
+        notes.append(
+            f"Not all mirrored pairs of {', '.join(halves)} are complete: means over one half are not those of a pair."
+        )
     for name, means in numbers["means"].items():
         if note := means["chance_note"]:
             text = f"{name} is at chance, where a small slope is no robustness: {note}. Claims on it are not tested."
@@ -153,7 +158,11 @@ def claim_table(claims: Sequence[ClaimResult]) -> Table:
     notes = [*one_replicate_notes(claims), *looks_note(claims), *change_notes(claims)]
     is_late = any(claim.change.mark == CLAIM for claim in claims)
     about = [] if is_late else ["The claims were stated before the first run (claims.json)."]
-    return Table("claim", CLAIM_COLUMNS, rows, notes, about)
+    columns = CLAIM_COLUMNS
+    if any(claim.look for claim in claims):
+        of_look = {"title": "difference [level of its look]", "has_interval": False}
+        columns = [dataclasses.replace(column, **of_look if column.has_interval else {}) for column in columns]
+    return Table("claim", columns, rows, notes, about)
 
 
 REPEATED_COLUMNS = [

@@ -183,7 +183,11 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
         UserError: a run failed, or there is nothing to compare, or the measure is undefined.
     """
     if failed := [name for name in claim.runs if not all(name in runs for runs in replicate)]:
-        raise UserError(f"there is no trained run of {' and '.join(dict.fromkeys(failed))}")
+        of = " and ".join(dict.fromkeys(failed))
+        is_half = len(replicate) > 1 and any(name in runs for name in failed for runs in replicate)
+        raise UserError(
+            f"a run of a mirrored pair of {of} is missing" if is_half else f"there is no trained run of {of}"
+        )
     measure, groups = MEASURES[claim.statistic], [[runs[name] for runs in replicate] for name in claim.runs]
     if measure.over == PROBES:
         found = compare_probes(*probes_of(groups, claim.set))

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from cliptail_jax.errors import Failures, UserError
 from cliptail_jax.metrics.measures import ClassResults
-from cliptail_jax.results.run import Run
+from cliptail_jax.results.run import SEED, Run
 from cliptail_jax.results.study import Runs
 from cliptail_jax.study.configuration import RunConfigs
 from cliptail_jax.study.places import Place, are_chips, whole_machine
@@ -31,7 +31,8 @@ def read_runs(configs: RunConfigs, workdir: Path) -> tuple[Runs, Failures]:
 
 def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
     """A run that was trained on the classes of its evaluation sets. Raises UserError if a file is damaged."""
-    run = Run(workdir, eval_sets=eval_sets)
+    seed = workdir.parent.name
+    run = Run(workdir, seed=seed if SEED.fullmatch(seed) else "", eval_sets=eval_sets)
     run.check()
     _ = run.images, run.log, run.sets
     for on in eval_sets:

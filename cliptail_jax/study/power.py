@@ -75,10 +75,8 @@ def power_table(study: StudyConfig) -> str:
         "",
         *markdown_table(rows),
     ]
-    lines += [
-        "",
-        f"These numbers include how much repeated trainings differ, which the interval of one {what[:-1]} leaves out.",
-    ]
+    but = "" if study.variances_from else f", which the interval of one {what[:-1]} leaves out"
+    lines += ["", f"These numbers include how much repeated trainings differ{but}."]
     if unknown := sorted({claim.statistic for claim in study.claims.values()} - {*shown}):
         lines.append(f"No published results of several {what} on these data have {', '.join(unknown)}.")
     return "\n".join(lines)

@@ -43,9 +43,21 @@ def add_published(config: StudyConfig, name: str, workdir: Path) -> None:
                 f"{workdir} contains {min(there)}, and --with_published begins in an empty directory: choose another "
                 "--workdir, or leave it out"
             )
+        runs = (run.workdir.relative_to(published) for run in find_runs(published))
+        if own := [
+            name for name in runs if (workdir / name / CONFIG).exists() and not is_same(name, published, workdir)
+        ]:
+            raise UserError(
+                f"{workdir / own[0]} is not the published run: choose another --workdir for --with_published, or leave it out"
+            )
         if jax.process_index() == 0:
             copy_study(published, workdir)
         broadcast_from_first(True)  # no process reads before
+
+
+def is_same(name: Path, one: Path, other: Path) -> bool:
+    """Whether two directories have the same run of a name, with its software, command and time."""
+    return (one / name / CONFIG).read_bytes() == (other / name / CONFIG).read_bytes()
 
 
 def published_as(queue: RunConfigs, name: str, folder: Path) -> Path:

@@ -161,7 +161,7 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
     for name in names:
         found = {of for of in directories if matches(of, [name]) or matches(Path(of).name, [name])}
         if not found:
-            hint = did_you_mean(name, [*directories, *(Path(of).name for of in directories)])
+            hint = did_you_mean(name, list(dict.fromkeys([*directories, *(Path(of).name for of in directories)])))
             raise UserError(f"--only={name} is not a run of this study{hint}: --launch=print lists them")
         chosen |= found
     return [of for of in directories if of in chosen]

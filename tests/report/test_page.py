@@ -187,6 +187,10 @@ def test_wrong_arguments_of_report_are_one_line_each(study_directory, tmp_path, 
     for arguments, message in [
         ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is not a directory: give the directory of a run"),
         ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} contains no run"),
+        (
+            [f"--workdir={study_directory}", f"--compare={study_directory}/."],
+            "is given twice: compare different directories",
+        ),
         ([f"--workdir={study_directory}", f"--output={tmp_path}"], "cannot be written: it is a folder"),
         ([f"--workdir={study_directory}", "--runs=dino*"], "no run matches --runs=dino*: there are sl,"),
     ]:

@@ -7,6 +7,7 @@ import pytest
 
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.seeds import SeedVariance
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.confounded import confounded
 from cliptail_jax.report.lead import lead_of
@@ -15,7 +16,7 @@ from cliptail_jax.results.answer import answer, bias_of_all
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.study import Study
+from cliptail_jax.results.study import Borrowed, Study
 from tests.study import synthetic_studies
 from tests.study.synthetic_studies import (
     CLASSES,
@@ -72,13 +73,13 @@ def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confoun
     assert '"confounded":[["sl","same","objective and optimizer.learning_rate"]]' in page  # of all pairs
 
 
-def answered(slopes, baseline="sl", then=""):
+def answered(slopes, baseline="sl", then="", **more):
     """The answer of one run of each slope."""
     runs = {
         name: run_in_memory(confusion(slope, seed), FREQUENCY, NAMES, GROUPS, name)
         for seed, (name, slope) in enumerate(slopes.items())
     }
-    return answer(Study("", tuple(runs), baseline=baseline, then=then), [[runs]]), runs
+    return answer(Study("", tuple(runs), baseline=baseline, then=then, **more), [[runs]]), runs
 
 
 def test_a_difference_that_is_not_decided_is_stated_as_such():
@@ -90,10 +91,18 @@ def test_a_difference_that_is_not_decided_is_stated_as_such():
 
 def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_named():
     first, mean, close, head = answered({"sl": 0.8, "fair": 0.0, "as_fair": 0.0, "biased": 0.6})[0]
-    best, other = ("fair", "as fair") if first.startswith("fair") else ("as fair", "fair")
-    assert first.startswith(f"{best.capitalize()}: top-1 ") and "of 3: +" in mean
+    other = "as fair" if first.startswith("Fair") else "fair"
+    assert first.startswith(("Fair: top-1 ", "As fair: top-1 ")) and "of 3: +" in mean
     assert close == f"Not measurably worse: {other}."
     assert head.startswith("It costs ")
+
+
+def test_the_answer_has_the_intervals_and_looks_of_claims():
+    variance = SeedVariance(of_seeds=400.0, of_both=0.0, degrees=5.0)
+    assert answered({"sl": 0.8, "fair": 0.0})[0][0].startswith("Fair: ")
+    borrowed = Borrowed("made", {"mean_per_class": variance})
+    assert answered({"sl": 0.8, "fair": 0.0}, borrowed=borrowed)[0][0].startswith("No run is measurably better than SL")
+    assert answered({"sl": 0.8, "fair": 0.0}, most=5)[0] == []  # the first look is after two pairs or seeds
 
 
 def test_without_a_run_above_chance_the_answer_is_to_train_longer():

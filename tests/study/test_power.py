@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from cliptail_jax.config.files import find_archive, known_archives
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, quantile
+from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.results.run import find_runs
 from cliptail_jax.study import power
 from cliptail_jax.study.configuration import typed_study
 from configs.study import quickstart
@@ -64,6 +67,13 @@ def test_the_table_names_the_published_study_on_the_same_data():
 )
 def test_results_are_of_the_config_of_their_name(name, design):
     assert power.published_design(name) == design
+
+
+@pytest.mark.parametrize("archive", sorted(known_archives()))
+def test_the_design_of_results_is_that_of_their_runs(archive, tmp_path):
+    runs = find_runs(unpack(find_archive(archive), tmp_path))
+    sources, sizes = zip(*((run.config["data.name"], run.config["data.image_size"]) for run in runs))
+    assert power.published_design(archive) == ({*sources}, {*sizes}, any(run.is_mirrored for run in runs))
 
 
 def test_without_published_results_there_is_one_line():

@@ -230,6 +230,13 @@ def test_published_runs_that_a_study_cannot_continue_are_one_line(made, results,
     shutil.copytree(made, own := tmp_path / "own")
     (own / "claims.json").write_text("{}")
     refused(two_seeds(), "made", "own contains claims.json, and --with_published begins", own)
+    shutil.copytree(made, own := tmp_path / "trained")
+    for file in own.glob("seed_*/*/config.json"):
+        write_json(file, read_json(file) | {"commit": "mine"})
+    for path in own.iterdir():
+        if path.name.startswith("report") or path.name == "figures":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    refused(two_seeds(), "made", "trained/seed_3/[ab] is not the published run: choose another --workdir", own)
     whole = (results / f"made{ARCHIVE}").read_bytes()
     for damaged in (b"", b"no archive", whole[: len(whole) // 2], whole[:900] + bytes([whole[900] ^ 1]) + whole[901:]):
         (results / f"made{ARCHIVE}").write_bytes(damaged)
