@@ -47,6 +47,7 @@ from cliptail_jax.evaluation.counting import make_pass
 from cliptail_jax.evaluation.heads import class_heads, columns_of
 from cliptail_jax.evaluation.predictions import (
     COLUMNS,
+    SETTINGS,
     Parts,
     Predicted,
     SourceRows,
@@ -68,6 +69,7 @@ from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.pretrained.model import find_model, open_run
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.runs.lock import InUseError, sole_writer
 
 BETWEEN_LINES = 60.0  # seconds between two lines of progress where there is no terminal
@@ -275,13 +277,12 @@ def settings_of(
 ) -> dict[str, Any]:
     """What the predictions depend on."""
     texts = set_prompts(classes, prompts.templates) if has_prompts(opened) else ()
-    is_folder = isinstance(images.source, ImageFiles)
-    files = (
-        images.source.files if is_folder else map(images.source.file_of, images.records[:1])
-    )  # all of a set are built at once
+    source = images.source
+    # All files of a set are built at once, so the first will do.
+    files = source.files if isinstance(source, ImageFiles) else map(source.file_of, images.records[:1])
     return {
         "model": opened.digest[:16],
-        "images": digest_of_json([images.source.split, images.filenames, [*map(version_of, files)]])[:16],
+        "images": digest_of_json([source.split, images.filenames, [*map(version_of, files)]])[:16],
         "classes": digest_of_json([classes.class_names, texts])[:16],
         "batch_size": options.batch_size,
         "top": options.top,
@@ -307,7 +308,8 @@ def unfinished(output: Path) -> Iterator[Path]:
             f"{error.holder} predicts into {output}: wait until it ends, or choose another --output"
         ) from None
     except UserError:
-        if not any(folder.glob("*.npz")):
+        # Nothing is done, and nothing is another program's.
+        if {path.name for path in folder.iterdir()} <= {SETTINGS, LOCK}:
             folder.rmtree()
         raise
     folder.rmtree()

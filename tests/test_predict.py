@@ -109,6 +109,14 @@ def test_parts_of_another_command_are_computed_again_and_those_of_another_progra
         Parts(folder, {"top": 1})
 
 
+def test_files_of_others_in_the_folder_of_parts_are_left(run, photos, capsys):
+    Path("p.csv.unfinished").mkdir()
+    Path("p.csv.unfinished/thesis.tex").write_text("mine", encoding="utf-8")
+    assert predict.main([f"--workdir={run[0]}", "--images=photos", "--output=p.csv"]) == 2
+    assert "thesis.tex, which this program did not write" in capsys.readouterr().err
+    assert Path("p.csv.unfinished/thesis.tex").read_text(encoding="utf-8") == "mine"
+
+
 @pytest.mark.parametrize("images", [1, 7, 8, 9])
 def test_rows_of_a_batch_are_those_of_its_filled_and_readable_slots(images):
     found = []
