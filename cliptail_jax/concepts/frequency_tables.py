@@ -46,17 +46,18 @@ def read_frequency(
 
 
 def frequency_of(class_names: tuple[str, ...], table: Path, number: type = int) -> Num[np.ndarray, " class"]:
-    """The counts of the given classes in a table, by name or else by normalized name, whatever the table's order.
+    """The counts of the given classes in a table, joined by normalized name, whatever the table's order.
 
-    `number` is as in `read_frequency`.
+    Classes with the same normalized name, such as 'a' and 'A', are joined by their names as they are. `number` is as in
+    `read_frequency`.
 
     Raises:
         UserError: The table cannot be read, lacks a class, or has it twice.
     """
     names, counts = read_frequency(table, number=number)
-    wanted = class_names
-    if not set(wanted) <= set(names):
-        wanted, names = ([normalized_name(name) for name in some] for some in (class_names, names))
+    wanted, keys = class_names, [normalized_name(name) for name in class_names]
+    if len(set(keys)) == len(keys):
+        wanted, names = keys, [normalized_name(name) for name in names]
     times = Counter(names)
     absent = [name for name, key in zip(class_names, wanted) if not times[key]]
     if absent:

@@ -23,8 +23,8 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
-Pixels = UInt8[np.ndarray, "_ _ 3"]  # of any number, unlike all RgbImage of a function
-SlotImages = Iterable[tuple[int | np.integer, Pixels]]
+AnyImage = UInt8[np.ndarray, "_ _ 3"]  # of any sides, unlike several RgbImage of a function
+SlotImages = Iterable[tuple[int | np.integer, AnyImage]]
 
 DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
 
@@ -34,7 +34,7 @@ class Transform(Protocol):
 
     least_side: int  # images may be decoded at a fraction of their size whose sides have this many pixels; 0: whole
 
-    def prepare(self, image: RgbImage) -> Pixels:
+    def prepare(self, image: RgbImage) -> AnyImage:
         """A decoded image after all that is the same in each epoch, which a cache keeps, and the call gets."""
         return image
 
@@ -49,7 +49,7 @@ class CenterCrop(Transform):
     fast: bool = False
     least_side: int = 0
 
-    def prepare(self, image: RgbImage) -> Pixels:
+    def prepare(self, image: RgbImage) -> AnyImage:
         return self.preprocess.square(image, self.fast)
 
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
@@ -81,7 +81,7 @@ class RandomCrop(Transform):
     fast: bool = False
     least_side: int = 0
 
-    def prepare(self, image: RgbImage) -> Pixels:
+    def prepare(self, image: RgbImage) -> AnyImage:
         height, width = image.shape[:2]
         stays_whole = self.scale == (1.0, 1.0) and height == width  # no box of another aspect has its area
         return resize(image, self.size, self.size, fast=self.fast) if stays_whole else image

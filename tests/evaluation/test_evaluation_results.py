@@ -31,7 +31,7 @@ def test_run_files_hold_what_the_design_lists(name, request):
     (line,), arrays = evaluation_files(workdir)
     collapse = COLLAPSE if config.eval.neural_collapse else set()
     correlations = {f"corr_{c}{of}{i}" for c in collapse for of in ("", "_acc") for i in ("", "_interval")}
-    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | {"settings"}
+    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | {"set", "settings"}
     assert ("templates" in line["settings"]) == (config.objective == "contrastive")
     assert set(arrays) == ARRAYS | collapse
     assert arrays["confusion"].dtype == np.int64 and arrays["confusion"].shape == (CLASSES, CLASSES)

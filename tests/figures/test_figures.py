@@ -312,7 +312,7 @@ def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "content, complaint",
-    [("big cat 1\t3\n", "lacks 59 of the classes, such as 'big cat 0'"), ("no table", "is not a frequency table")],
+    [("big cat 1\t3\n", "lacks 59 of the classes, such as 'big Cat 0'"), ("no table", "is not a frequency table")],
 )
 def test_a_frequency_table_that_does_not_fit_is_an_error(content, complaint, tables, tmp_path, capsys):
     other = tmp_path / "other.tsv"
