@@ -62,14 +62,18 @@ def order_of_starting(queue: RunConfigs, places: int) -> list[str]:
     """The runs of a kind, which are neighbours in `queue`, one after the other, beside as many other kinds as there are places.
 
     A run then finds in JAX's cache of programs what an earlier one of its kind has compiled. Kinds side by side have the same
-    objective, so they take about equally long, and no place waits for another one at the end.
+    objective, so they take about equally long, and no place waits for another one at the end. The kinds that an objective has
+    beyond a multiple of the places are together at the end, those of the last objective first: from SL to CLIP, they take
+    longest.
     """
-    order = []
+    sets, rest = [], []
     for _, names in itertools.groupby(queue, lambda name: queue[name].objective):
         kinds = [list(runs) for _, runs in itertools.groupby(names, lambda name: Path(name).name)]
-        for start in range(0, len(kinds), places):
-            order += [name for runs in itertools.zip_longest(*kinds[start : start + places]) for name in runs if name]
-    return order
+        whole = len(kinds) - len(kinds) % places
+        sets += [kinds[start : start + places] for start in range(0, whole, places)]
+        rest = kinds[whole:] + rest
+    sets += [rest[start : start + places] for start in range(0, len(rest), places)]
+    return [name for kinds in sets for runs in itertools.zip_longest(*kinds) for name in runs if name]
 
 
 def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> Iterator[tuple[str, str]]:

@@ -126,8 +126,8 @@ def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_
     "places, order",
     [
         (1, "0/a 1/a 0/b 1/b 0/c 1/c 0/d 1/d"),
-        (2, "0/a 0/b 1/a 1/b 0/c 1/c 0/d 1/d"),
-        (8, "0/a 0/b 0/c 1/a 1/b 1/c 0/d 1/d"),
+        (2, "0/a 0/b 1/a 1/b 0/d 0/c 1/d 1/c"),
+        (8, "0/d 0/a 0/b 0/c 1/d 1/a 1/b 1/c"),
     ],
 )
 def test_runs_of_a_kind_start_one_after_the_other_since_they_share_programs(places, order):
