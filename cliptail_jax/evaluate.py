@@ -101,7 +101,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             preprocess=opened.preprocess,
             class_names=opened.class_names,
             frequency=opened.class_frequency,
-            read_prompts=opened.tokenizer if opened.has_text or opened.has_words else None,
+            read_prompts=opened.tokenizer if opened.has_prompts else None,
             training_captions=lambda: caption_chunks(open_variant(data)),
             other_head=run.head,
         )

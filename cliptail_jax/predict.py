@@ -161,14 +161,9 @@ def open_with_data(options: argparse.Namespace, mesh: Mesh) -> tuple[OpenedModel
         raise UserError(
             f"{opened.name} has image features, and neither a class head nor prompts: it predicts no classes"
         )
-    if options.templates and not has_prompts(opened):
+    if options.templates and not opened.has_prompts:
         raise UserError(f"{opened.name} has a class head, and no prompts: leave out --templates")
     return opened, data, of_run
-
-
-def has_prompts(opened: OpenedModel) -> bool:
-    """Whether the model can choose from any classes, by their names."""
-    return opened.has_text or opened.has_words
 
 
 def find_images(given: str, classes: str | None, data: Data, prompt_names: str, opened: OpenedModel) -> ChosenImages:
@@ -225,10 +220,10 @@ def set_for(name: str, source: Source, data: Data, opened: OpenedModel) -> Opene
     """The evaluation set; None if it lacks classes of a model without prompts, or has others."""
     if not opened.class_names:
         return open_set(name, data.data_dir)
-    if not has_prompts(opened) and ":" in name and not set(opened.class_names) <= set(source.class_names):
+    if not opened.has_prompts and ":" in name and not set(opened.class_names) <= set(source.class_names):
         return None
-    found = open_run_set(name, 0, data, opened.class_names, has_prompts(opened))
-    return found if has_prompts(opened) or columns_of(found.class_names, opened.class_names) is not None else None
+    found = open_run_set(name, 0, data, opened.class_names, opened.has_prompts)
+    return found if opened.has_prompts or columns_of(found.class_names, opened.class_names) is not None else None
 
 
 def classes_of(class_list: str | None, images: ChosenImages, opened: OpenedModel) -> PromptedClasses | OpenedSet:
@@ -243,7 +238,7 @@ def classes_of(class_list: str | None, images: ChosenImages, opened: OpenedModel
         raise UserError(
             f"which classes? {opened.name} has none of its own: give --classes=names.txt, one name per line"
         )
-    if not has_prompts(opened) and columns_of(names, opened.class_names) is None:
+    if not opened.has_prompts and columns_of(names, opened.class_names) is None:
         place = places_of(names, opened.class_names).index(None)
         raise UserError(
             f"'{names[place]}' is none of the classes that {opened.name} was trained on, and it has no prompts: leave out "
@@ -276,7 +271,7 @@ def settings_of(
     prompts: Evaluation,
 ) -> dict[str, Any]:
     """What the predictions depend on."""
-    texts = set_prompts(classes, prompts.templates) if has_prompts(opened) else ()
+    texts = set_prompts(classes, prompts.templates) if opened.has_prompts else ()
     source = images.source
     # All files of a set are built at once, so the first will do.
     files = source.files if isinstance(source, ImageFiles) else map(source.file_of, images.records[:1])
@@ -334,7 +329,7 @@ def predict(
     if done == total:
         return
     graphdef, state = nnx.split(opened.model)
-    read = opened.tokenizer if has_prompts(opened) else None
+    read = opened.tokenizer if opened.has_prompts else None
     heads = class_heads({classes.name: classes}, prompts, graphdef, mesh, read, opened.class_names or ())
     head = jax.device_put(heads((state,))[classes.name], replicated(mesh))
     if opened.has_text:

@@ -88,6 +88,11 @@ def vocabulary_names(name_or_path: str) -> tuple[str, ...]:
     return tuple(concept.name for concept in load_vocabulary(name_or_path))
 
 
+def without_point(name: str) -> str:
+    """'3' for '3.0', as tables write integers of a column with gaps; other names as they are."""
+    return name.removesuffix(".0") if name[:-2].isdecimal() else name
+
+
 def composed(text: str) -> str:
     """The text in Unicode's composed form (NFC): an accented letter is one character, however it was typed."""
     return unicodedata.normalize("NFC", text)

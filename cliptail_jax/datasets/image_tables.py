@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, open_local, opened, read_rows, suffix
 from cliptail_jax.concepts.readers import FORMATS
-from cliptail_jax.concepts.vocabulary import check_unique, composed, concept
+from cliptail_jax.concepts.vocabulary import check_unique, composed, concept, without_point
 from cliptail_jax.datasets.streaming import clean_text, read_if_exists
 from cliptail_jax.errors import UserError
 
@@ -147,8 +147,8 @@ class LabelledTable:
         value = row[self.label_column]
         if isinstance(value, float):
             value = None if value != value else int(value) if value.is_integer() else value
-        if isinstance(value, str) and value.endswith(".0") and value[:-2].isdecimal():
-            value = value[:-2]  # pandas writes a column of integers with a gap so
+        if isinstance(value, str):
+            value = without_point(value)
         if self._names and isinstance(value, int):
             value = self._names[value] if 0 <= value < len(self._names) else None
         return composed(clean_text(value).strip())

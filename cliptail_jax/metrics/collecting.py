@@ -52,7 +52,7 @@ def plan(
     Raises:
         UserError: the images that are available cost less, or images do not help by the law.
     """
-    slack = ROUNDING * max(budget, 1)
+    slack = ROUNDING * budget
     if available @ cost < budget - slack:
         raise UserError(
             f"--images={budget:,.0f} is more than the {available @ cost:,.0f} that are available: lower it, or list more images"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.vocabulary import normalized_name
+from cliptail_jax.concepts.vocabulary import normalized_name, without_point
 from cliptail_jax.errors import UserError
 
 NUMBER = re.compile(r"\d+")
@@ -37,7 +37,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     text = str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
-    return text.removesuffix(".0") if text[:-2].isdecimal() else text
+    return without_point(text)
 
 
 def class_table(counts: Mapping[Any, int] | Sequence[int], origin: str, is_open: bool = False) -> ClassTable:

@@ -85,6 +85,11 @@ class OpenedModel:
         """Whether the model classifies words; its tokenizer is then a `BagOfWords`."""
         return classifies_words(self.description)
 
+    @property
+    def has_prompts(self) -> bool:
+        """Whether it can choose from any classes, by their names."""
+        return self.has_text or self.has_words
+
     def at_size(self, size: int, key: str = "image_size") -> "OpenedModel":
         """The model for images of `size` × `size` pixels.
 

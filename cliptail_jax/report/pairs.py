@@ -38,10 +38,11 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates):
                 of_study = {name: of for name, of in variances[measure.key].items() if name in study}
-                pooled = None if at_chance & {a, b} else pooled_variance(of_study, {a: 1, b: -1})
-                borrowed = one.borrowed.get(measure.key) if study and not at_chance & {a, b} else None
-                if not pooled and len(found) == 1 and borrowed:
-                    pooled = times(borrowed, 2)
+                pooled = None
+                if not at_chance & {a, b}:
+                    pooled = pooled_variance(of_study, {a: 1, b: -1})
+                    if not pooled and len(found) == 1 and study and measure.key in one.borrowed:
+                        pooled = times(one.borrowed[measure.key], 2)
                 rows.append([a, b, measure.title, *mean_over_seeds(found, pooled)[:3]])
     return rows
 

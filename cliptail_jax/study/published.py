@@ -44,9 +44,7 @@ def add_published(config: StudyConfig, name: str, workdir: Path) -> None:
                 "--workdir, or leave it out"
             )
         runs = (run.workdir.relative_to(published) for run in find_runs(published))
-        if own := [
-            name for name in runs if (workdir / name / CONFIG).exists() and not is_same(name, published, workdir)
-        ]:
+        if own := [name for name in runs if is_other_run(workdir / name, published / name)]:
             raise UserError(
                 f"{workdir / own[0]} is not the published run: choose another --workdir for --with_published, or leave it out"
             )
@@ -55,9 +53,9 @@ def add_published(config: StudyConfig, name: str, workdir: Path) -> None:
         broadcast_from_first(True)  # no process reads before
 
 
-def is_same(name: Path, one: Path, other: Path) -> bool:
-    """Whether two directories have the same run of a name, with its software, command and time."""
-    return (one / name / CONFIG).read_bytes() == (other / name / CONFIG).read_bytes()
+def is_other_run(workdir: Path, published: Path) -> bool:
+    """Whether a directory has a run that is not the published one: config.json also has its software, command and time."""
+    return (workdir / CONFIG).exists() and (workdir / CONFIG).read_bytes() != (published / CONFIG).read_bytes()
 
 
 def published_as(queue: RunConfigs, name: str, folder: Path) -> Path:

@@ -46,7 +46,7 @@ def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(trains, t
     trains[0].update(a=0.0, b=0.8, c=0.4)
     made = make_study("a", "b", "c", one=claim("corr_acc", "b", "a"), other=claim("corr_acc", "c", "a"))
     run_study(made, tmp_path)
-    shutil.rmtree(tmp_path / "b")  # made-up runs are not replaced
+    shutil.rmtree(tmp_path / "b")  # invented runs are not replaced
     made.runs.b.optimizer.learning_rate = 0.3
     run_study(made, tmp_path)
     text, report = read_report(tmp_path)
