@@ -26,6 +26,7 @@ all six.
 
 import contextlib
 import math
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -82,6 +83,11 @@ def main(config: ConfigDict, workdir: Path) -> None:
     most = stopping.most_pairs(workdir, is_until_decided(), options.max_pairs) if workdir else 0
     study = typed_study(config)
     if most:
+        if any(re.match(r"--?config\.seeds\b", argument) for argument in sys.argv):
+            raise UserError(
+                "--config.seeds sets a fixed number of seeds, but --until_decided adds them one by one: leave it out, and give "
+                "--max_pairs in the first call to limit them"
+            )
         config.seeds = stopping.seeds_of(study, most, workdir)
         study = typed_study(config)
     keys = stopping.claims_named(options.until_decided, study.claims) if most else []

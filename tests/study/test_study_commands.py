@@ -102,6 +102,13 @@ def test_flags_that_do_not_fit_are_an_error(given, complaint, monkeypatch, tmp_p
         program.main(quickstart.get_config(), tmp_path)
 
 
+def test_a_number_of_seeds_does_not_fit_until_decided(monkeypatch, tmp_path):
+    monkeypatch.setattr(program, "flags", options(until_decided="true"))
+    monkeypatch.setattr(sys, "argv", ["study", "--config=quickstart", "--config.seeds=8"])
+    with pytest.raises(UserError, match="--config.seeds sets a fixed number of seeds, but --until_decided adds them"):
+        program.main(quickstart.get_config(), tmp_path)
+
+
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     """A folder with stand-ins for SLURM's programs and for `cliptail`, which notes its arguments or is stopped."""
