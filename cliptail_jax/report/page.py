@@ -100,8 +100,8 @@ def write_page(
         if any(is_same(other, one) for one in given):
             raise UserError(f"{other} is given twice: compare different directories")
         given.append(other)
-    check_output(output, is_page, overwrite=overwrite)
     directories = [*map(read_directory, (workdir, *others))]
+    check_output(output, is_page, overwrite=overwrite)
     for contents in directories:
         found = contents.runs or contents.transfers or contents.study or contents.problems
         if not (found or title):

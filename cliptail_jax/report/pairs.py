@@ -36,7 +36,7 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
     for one, other in itertools.combinations(kinds, 2):
         a, b, study = one.name, other.name, {kind.name for kind in one.peers if other in one.peers}
         for measure in pair_measures():
-            if found := paired(measure, a, b, replicates):
+            if found := paired(measure, a, b, replicates, max(one.size, other.size)):
                 of_study = {name: of for name, of in variances[measure.key].items() if name in study}
                 pooled = None
                 if not at_chance & {a, b}:
@@ -57,11 +57,14 @@ def finished_replicates(kinds: Sequence[ComparedGroup]) -> list[list[dict[str, R
     return [list(directories.values()) for directories in replicates.values()]
 
 
-def paired(measure: Measure, a: str, b: str, replicates: Sequence[Sequence[dict[str, Run]]]) -> list[Bootstrapped]:
-    """The difference of each seed or mirrored pair in which it is defined."""
+def paired(
+    measure: Measure, a: str, b: str, replicates: Sequence[Sequence[dict[str, Run]]], size: int
+) -> list[Bootstrapped]:
+    """The difference of each seed, or mirrored pair of `size` 2, in which it is complete and defined."""
     claim, found = Claim("", measure.key, a, b), []
     for replicate in replicates:
-        if directories := [runs for runs in replicate if a in runs or b in runs]:
+        directories = [runs for runs in replicate if a in runs or b in runs]
+        if len(directories) == size:
             try:
                 found.append(difference(*compare(claim, directories)))
             except UserError:  # a run of it is missing, or the measure is undefined

@@ -18,6 +18,7 @@ from cliptail_jax.report.comparison import compare, wrong_predictions
 from cliptail_jax.report.images import PageImages
 from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import EVERY, finite, render, write_page
+from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.directory import read_directory, short_names
 from cliptail_jax.results.run import last_pass
@@ -162,6 +163,15 @@ def test_classes_that_are_the_first_of_another_runs_are_the_shared_ones():
     assert [kind.confusion.shape for kind in comparison.kinds] == [(5, 8), (5, 8)]
 
 
+def test_half_of_a_mirrored_pair_counts_for_no_difference(study):
+    (study / "study.json").unlink()  # a folder of runs
+    first = min(study.glob("seed_*"))
+    found = differences(compare([read_directory(study)]).kinds)
+    for name in ("sl", "clip"):
+        shutil.copytree(first / name, study / "seed_99" / name)
+    assert found and found == differences(compare([read_directory(study)]).kinds)
+
+
 def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
     for name, slope in (("one", 0.1), ("two", 0.4)):
         write_run(tmp_path / name, slope, sets=("birds:test", "birds:validation"))
@@ -185,6 +195,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
 
 def test_wrong_arguments_of_report_are_one_line_each(study_directory, tmp_path, capsys):
     for arguments, message in [
+        ([f"--workdir={__file__}"], "test_page.py is not a directory: give the directory of a run"),
         ([f"--workdir={tmp_path / 'nowhere'}"], "nowhere is not a directory: give the directory of a run"),
         ([f"--workdir={study_directory}", f"--compare={tmp_path}"], f"{tmp_path} contains no run"),
         (
