@@ -35,8 +35,8 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Int
 
+from cliptail_jax.concepts.class_lists import composed, listed_names
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import composed, vocabulary_names
 from cliptail_jax.config.sections import PILLOW, Evaluation, MeshAxes, Reading
 from cliptail_jax.config.training import Data
 from cliptail_jax.datasets.image_folder import EXTENSIONS, ImageFiles, images_in, is_image
@@ -229,7 +229,7 @@ def set_for(name: str, source: Source, data: Data, opened: OpenedModel) -> Opene
 def classes_of(class_list: str | None, images: ChosenImages, opened: OpenedModel) -> PromptedClasses | OpenedSet:
     """The classes to choose from: those of --classes, else of the set, else of the run. Raises UserError if there are none."""
     if class_list:
-        names = vocabulary_names(class_list)
+        names = listed_names(class_list)
     elif images.opened:
         names = images.opened.class_names
     elif opened.class_names:

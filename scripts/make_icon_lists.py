@@ -4,7 +4,7 @@
 
 marks.tsv: brands are the names that six designers of logos use, except for ordinary words; countries are those of three
 sets of emojis. families.tsv and copies.tsv are made by the rules below. The classes
-are those of cliptail_jax/concepts/vocabularies/icons.txt, written by hand; of these stay the ones that the whole name of 8
+are those of cliptail_jax/concepts/lists/icons.txt, written by hand; of these stay the ones that the whole name of 8
 or more test images is, from 4 families or more, and of training images from 5 or more.
 """
 
@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from cliptail_jax.concepts import vocabulary
+from cliptail_jax.concepts import class_lists
 from cliptail_jax.datasets.icons import families, marks
 from cliptail_jax.datasets.icons.drawings import render
 from cliptail_jax.datasets.icons.icons import whole_names
@@ -51,7 +51,7 @@ HEADER = "# Made by scripts/make_icon_lists.py from @iconify/json 2.2.535.\n"
 
 
 FOLDER = pathlib.Path(families.__file__).parent
-CLASSES = pathlib.Path(vocabulary.__file__).parent / "vocabularies" / "icons.txt"
+CLASSES = pathlib.Path(class_lists.__file__).parent / "lists" / "icons.txt"
 
 
 class Drawing(NamedTuple):

@@ -22,8 +22,8 @@ from PIL import Image
 from safetensors.numpy import save
 
 from cliptail_jax.concepts.captions import read_part
+from cliptail_jax.concepts.class_lists import load_class_list
 from cliptail_jax.concepts.count import main as count
-from cliptail_jax.concepts.vocabulary import load_vocabulary
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.datasets.image_text import ImageText
 from cliptail_jax.errors import UserError
@@ -97,17 +97,17 @@ def read_config(example, folder: Path) -> None:
 def read_captions(example, folder: Path) -> None:
     suffix, content = example
     (folder / f"captions{suffix}").write_bytes(content)
-    (folder / "vocabulary.json").write_text('[{"name": "cat"}]')
-    flags = [f"--captions={folder}/captions{suffix}", f"--classes={folder}/vocabulary.json", "--processes=1"]
+    (folder / "classes.json").write_text('[{"name": "cat"}]')
+    flags = [f"--captions={folder}/captions{suffix}", f"--classes={folder}/classes.json", "--processes=1"]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as errors:
         if count([*flags, f"--output={folder}/out.tsv"]):
             raise UserError(errors.getvalue())
 
 
-def read_vocabulary(example, folder: Path) -> None:
-    path = folder / "vocabulary.json"
+def read_class_list(example, folder: Path) -> None:
+    path = folder / "classes.json"
     path.write_text(example if isinstance(example, str) else json.dumps(example))
-    load_vocabulary(str(path))
+    load_class_list(str(path))
 
 
 RUN = {
@@ -339,7 +339,7 @@ CASES = {
     ),
     "configs": Case(st.tuples(st.sampled_from(sorted(FAMILIES)), st.integers(0, 10**4), VALUES), read_config),
     "captions": Case(st.tuples(st.sampled_from([".tsv", ".csv", ".jsonl", ".txt"]), CAPTIONS), read_captions),
-    "vocabularies": Case(st.one_of(PRINTABLE, JSON, st.lists(CONCEPT, max_size=4)), read_vocabulary),
+    "class lists": Case(st.one_of(PRINTABLE, JSON, st.lists(CONCEPT, max_size=4)), read_class_list),
     "run files": Case(st.tuples(st.sampled_from(sorted(RUN)), CHANGES), read_run),
     "studies": Case(fuzz_study.EXAMPLES, fuzz_study.read_study_directory),
     "sheets": Case(st.lists(st.lists(CELLS, max_size=5).map("\t".join), max_size=5).map("\n".join), read_table),

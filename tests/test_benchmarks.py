@@ -49,7 +49,7 @@ def main_of(monkeypatch, tmp_path):
     def get(name):
         script = importlib.import_module(name)
         if name == "concepts":  # WordNet takes seconds to be read
-            monkeypatch.setattr(script, "nouns", lambda number: script.load_vocabulary("imagenet100"))
+            monkeypatch.setattr(script, "nouns", lambda number: script.load_class_list("imagenet100"))
         if name == "plan_all":
             (tmp_path / "README.md").write_text(script.PAGE.read_text())
             monkeypatch.setattr(script, "PAGE", tmp_path / "README.md")

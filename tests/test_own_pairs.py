@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.class_lists import Concept
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source

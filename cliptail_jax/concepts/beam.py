@@ -28,10 +28,10 @@ except ImportError:  # it is an extra
 
 from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
+from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.frequency_tables import HEADER
-from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.errors import UserError, command_line, refuse_renamed
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
     options, beam_options = parser.parse_known_args(arguments)
     pipeline = open_pipeline(beam_options)
     parts = match(options.captions, options.data_dir)
-    counter = ConceptCounter(vocabulary_for(options.classes, options.rule), options.rule)
+    counter = ConceptCounter(class_list_for(options.classes, options.rule), options.rule)
     check_part(parts[0], options.column, open_any)
     unfinished = f"{options.output}.unfinished"
     try:

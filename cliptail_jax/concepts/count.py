@@ -22,11 +22,11 @@ import pyarrow as pa
 
 from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.captions import add_arguments, find_parts
+from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, naming_note
-from cliptail_jax.concepts.vocabulary import vocabulary_for
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError, command_line, refuse_renamed
 from cliptail_jax.files import read_json, replacing
@@ -75,7 +75,7 @@ def count(options: argparse.Namespace) -> None:
     outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
     for path in outputs:
         check_output(path, is_counts, [*parts, options.classes or ""], options.overwrite)
-    classes = None if options.words else vocabulary_for(options.classes, options.rule)
+    classes = None if options.words else class_list_for(options.classes, options.rule)
     counter = WordCounter() if options.words else ConceptCounter(classes, options.rule)
     job = repr((VERSION, options.rule, classes, options.column))
     finished = FinishedParts(output, job, parts)

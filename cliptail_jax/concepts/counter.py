@@ -7,11 +7,11 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import CaptionColumn, batches_of
+from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES, Concept, check_unique
 from cliptail_jax.concepts.matching import ConceptIndex
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, count_chunks, in_order
-from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES, Concept, check_unique
 from cliptail_jax.concepts.words import excluded_by, phrases_of
 from cliptail_jax.errors import UserError
 
@@ -27,25 +27,25 @@ class ConceptCounter:
     text or of UTF-8; invalid bytes count as spaces.
     """
 
-    def __init__(self, vocabulary: Sequence[Concept], rule: str = LEMMAS):
+    def __init__(self, concepts: Sequence[Concept], rule: str = LEMMAS):
         """
         Raises:
             UserError: The list is empty, a name occurs twice, or by the rule 'lemmas', a concept has no phrase with a
                 word in it, or WordNet is missing.
         """
-        self.names = tuple(concept.name for concept in vocabulary)
+        self.names = tuple(concept.name for concept in concepts)
         if not self.names:
             raise UserError("the class list is empty")
         check_unique(self.names, "the class list")
         self._phrases = None
         if rule in (PHRASES, LONGEST):
-            self._phrases = PhraseMatcher(concepts_by_phrase(vocabulary), longest=rule == LONGEST)
+            self._phrases = PhraseMatcher(concepts_by_phrase(concepts), longest=rule == LONGEST)
             return
-        phrases = [phrases_of(concept) for concept in vocabulary]
+        phrases = [phrases_of(concept) for concept in concepts]
         for name, found in zip(self.names, phrases):
             if not found:
                 raise UserError(f"class {name!r} has no phrase with a word of letters a-z: give it a synonym that has")
-        self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in vocabulary])
+        self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in concepts])
 
     def count(self, captions: CaptionColumn) -> dict[str, int]:
         """The number of captions that name each concept, in the order of the list.
@@ -82,13 +82,13 @@ class ConceptCounter:
         return self._index.matches(split_captions(captions))
 
 
-def concepts_by_phrase(vocabulary: Sequence[Concept]) -> dict[str, list[int]]:
+def concepts_by_phrase(concepts: Sequence[Concept]) -> dict[str, list[int]]:
     """The concepts that each phrase names, in lower case: its synonyms, or else its name."""
-    concepts: dict[str, list[int]] = {}
-    for i, concept in enumerate(vocabulary):
+    named: dict[str, list[int]] = {}
+    for i, concept in enumerate(concepts):
         for phrase in dict.fromkeys(phrase.lower() for phrase in concept.synonyms or (concept.name,)):
-            concepts.setdefault(phrase, []).append(i)
-    return concepts
+            named.setdefault(phrase, []).append(i)
+    return named
 
 
 def decoded(captions: pa.LargeBinaryArray) -> pa.Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Num
 
-from cliptail_jax.concepts.vocabulary import normalized_name
+from cliptail_jax.concepts.class_lists import normalized_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
 

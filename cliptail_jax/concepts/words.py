@@ -7,7 +7,7 @@ word is lemmatized as a noun with WordNet. `lemmas_of` does this for one text; `
 import functools
 import re
 
-from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.class_lists import Concept
 from cliptail_jax.concepts.wordnet import ENDINGS, lemmas_of_noun, wordnet
 
 # The words of a–z that NLTK's Treebank tokenizers split.

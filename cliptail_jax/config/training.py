@@ -6,7 +6,7 @@ The objectives add sections of their own. 0, '' and () mean "off" or "all" throu
 from dataclasses import dataclass
 from typing import Annotated
 
-from cliptail_jax.concepts.vocabulary import LEMMAS, LONGEST, PHRASES
+from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Section, Share
 from cliptail_jax.config.sections import (
     FAST,

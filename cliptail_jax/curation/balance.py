@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
+from cliptail_jax.concepts.class_lists import Concept, class_list_for
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.vocabulary import Concept, vocabulary_for
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.curation.selection import balanced_rows
@@ -33,7 +33,7 @@ def balanced(
     if rows.words is None:
         raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")
     path, rule = data.balance.classes, data.class_match.rule
-    counter = ConceptCounter(vocabulary_for(path, rule) if path else [Concept(name) for name in class_names], rule)
+    counter = ConceptCounter(class_list_for(path, rule) if path else [Concept(name) for name in class_names], rule)
     _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
     carriers, entries = counter.matches(rows.words.take(pa.array(kept[first])))
     stay = balanced_rows(carriers, entries, data.balance.cap, len(counter.names), data.seed)

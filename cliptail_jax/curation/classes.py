@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.config.training import Classes
 from cliptail_jax.errors import UserError
 
@@ -39,7 +39,7 @@ def select_classes(
     if classes.names:
         key, listed = "data.classes.names", classes.names
     else:
-        key, listed = f"data.classes.list={classes.list}", vocabulary_names(classes.list)
+        key, listed = f"data.classes.list={classes.list}", listed_names(classes.list)
     chosen = [_label(names, wanted, key) for wanted in listed]
     labels, counts = np.unique(chosen, return_counts=True)
     if counts.max() > 1:

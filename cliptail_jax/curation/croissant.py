@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data, Selecting
 from cliptail_jax.curation.joined import JoinedSource
-from cliptail_jax.curation.rows import vocabulary_classes
+from cliptail_jax.curation.rows import listed_classes
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.files import digest_of
@@ -189,8 +189,8 @@ def records(variant: Variant, data: Data) -> dict[str, Any]:
 
 def classes(variant: Variant, data: Data) -> dict[str, Any]:
     """The record set of the variant's classes, with the labels that they have in the table."""
-    vocabulary = data.class_match.classes
-    names = vocabulary_classes(vocabulary)[0] if vocabulary else variant.source.class_names
+    class_list = data.class_match.classes
+    names = listed_classes(class_list)[0] if class_list else variant.source.class_names
     label = {name: label for label, name in enumerate(names)}
     return {
         "@type": "cr:RecordSet",

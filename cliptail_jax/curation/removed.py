@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Bool
 
+from cliptail_jax.concepts.class_lists import LEMMAS, PHRASES, Concept, concepts_by_name
 from cliptail_jax.concepts.counter import ConceptCounter, concepts_by_phrase
-from cliptail_jax.concepts.vocabulary import LEMMAS, PHRASES, Concept, concepts_by_name
 from cliptail_jax.config.training import ClassMatch, Removed
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.errors import UserError, did_you_mean

@@ -11,9 +11,9 @@ import pyarrow.csv
 import pyarrow.json
 from jaxtyping import Int
 
+from cliptail_jax.concepts.class_lists import class_list_for, imagenet_wnids, listed_names
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import naming_note
-from cliptail_jax.concepts.vocabulary import imagenet_wnids, vocabulary_for, vocabulary_names
 from cliptail_jax.config.training import ClassMatch, Data
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.joined import JoinedSource
@@ -69,8 +69,8 @@ def class_match_rows(words: pa.ChunkedArray | None, match: ClassMatch, seed: int
     """
     if words is None:
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to search")
-    names, wnids = vocabulary_classes(match.classes)
-    records, labels = ConceptCounter(vocabulary_for(match.classes, match.rule), match.rule).matches(words)
+    names, wnids = listed_classes(match.classes)
+    records, labels = ConceptCounter(class_list_for(match.classes, match.rule), match.rule).matches(words)
     named = np.bincount(records, minlength=len(words))
     note = naming_note(np.sum(named == 1), np.sum(named > 1), len(words), len(names))
     others = np.setdiff1d(np.arange(len(words)), records) if match.unmatched == KEEP else records[:0]
@@ -86,12 +86,12 @@ def class_match_rows(words: pa.ChunkedArray | None, match: ClassMatch, seed: int
     return Rows(records, labels[order], names, wnids, words.take(pa.array(records)), match.unmatched == KEEP, note)
 
 
-def vocabulary_classes(vocabulary: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+def listed_classes(class_list: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """The names of the classes of a list, and their WordNet ids if it is ImageNet's."""
-    return vocabulary_names(vocabulary), imagenet_wnids() if vocabulary == "imagenet1k" else None
+    return listed_names(class_list), imagenet_wnids() if class_list == "imagenet1k" else None
 
 
-def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Rows:
+def table_rows(source: Source | JoinedSource, path: Path, class_list: str) -> Rows:
     """The rows of a table of filepath, label and caption, as `curation.describe --export` writes it.
 
     A label is the number or name of a class of the source or, if given, of the list, or -1 for none. Without the
@@ -103,8 +103,8 @@ def table_rows(source: Source | JoinedSource, path: Path, vocabulary: str) -> Ro
     """
     table = read_table(path)
     names, wnids = source.class_names, source.wnids
-    if vocabulary:
-        names, wnids = vocabulary_classes(vocabulary)
+    if class_list:
+        names, wnids = listed_classes(class_list)
     records = records_of(source, table["filepath"], path)
     if "label" in table.column_names:
         labels = labels_of(table["label"], names, path, lowest=-1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.vocabulary import normalized_name, vocabulary_names
+from cliptail_jax.concepts.class_lists import listed_names, normalized_name
 from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.errors import UserError
 
@@ -23,7 +23,7 @@ class Birdsnap(StreamingBuilder):
     VERSION = "1.0.0"
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info(__doc__, vocabulary_names("birdsnap"), "filename")
+        return self.dataset_info(__doc__, listed_names("birdsnap"), "filename")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         species, images, tests = (read_list(self.raw / name) for name in FILES)
@@ -51,7 +51,7 @@ def read_list(path: pathlib.Path) -> list[dict[str, str]]:
 
 def species_labels(species: list[dict[str, str]], path: pathlib.Path) -> dict[str, int]:
     """The label of each species by its id. The class list's names are those of the folders, without apostrophes."""
-    labels = {normalized_name(name): label for label, name in enumerate(vocabulary_names("birdsnap"))}
+    labels = {normalized_name(name): label for label, name in enumerate(listed_names("birdsnap"))}
     for row in species:
         if normalized_name(row["dir"]) not in labels:
             raise UserError(f"{path} has the species {row['dir']!r}, which is not in the class list 'birdsnap'")

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.vocabulary import composed, concept
+from cliptail_jax.concepts.class_lists import composed, concept
 from cliptail_jax.datasets.image_tables import LabelledTable, is_table
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.datasets.options import MAPPED

@@ -11,8 +11,8 @@ import pyarrow
 import pyarrow.parquet
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, open_local, opened, read_rows, suffix
+from cliptail_jax.concepts.class_lists import check_unique, composed, concept, without_point
 from cliptail_jax.concepts.readers import FORMATS
-from cliptail_jax.concepts.vocabulary import check_unique, composed, concept, without_point
 from cliptail_jax.datasets.streaming import clean_text, read_if_exists
 from cliptail_jax.errors import UserError
 

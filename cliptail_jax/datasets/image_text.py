@@ -12,8 +12,8 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, suffix
+from cliptail_jax.concepts.class_lists import composed, imagenet_wnids, listed_names
 from cliptail_jax.concepts.readers import Columns
-from cliptail_jax.concepts.vocabulary import composed, imagenet_wnids, vocabulary_names
 from cliptail_jax.datasets.image_tables import PATHS, USUAL_NAMES, class_names_in, find_image_column, read_table
 from cliptail_jax.datasets.options import TABLES
 from cliptail_jax.datasets.own_splits import OwnSplits
@@ -61,7 +61,7 @@ class ImageText(OwnSplits, ShardsBuilder):
         if self.classes == "imagenet1k":
             return imagenet_wnids()  # as in TFDS
         if self.classes:
-            return vocabulary_names(self.classes)
+            return listed_names(self.classes)
         first = find_files(next(iter(self.raws.values())))[0]
         if names := class_names_in(first, self.label_column):
             return names

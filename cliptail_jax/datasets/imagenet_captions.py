@@ -12,7 +12,7 @@ from typing import TypedDict
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, naming_damage, read_if_exists
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import read_json

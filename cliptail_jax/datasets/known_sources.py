@@ -12,8 +12,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cliptail_jax.concepts.class_lists import LONGEST
 from cliptail_jax.concepts.templates import read_templates
-from cliptail_jax.concepts.vocabulary import LONGEST
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.streaming import clean_text, naming_damage
 from cliptail_jax.datasets.webdataset import Sample, ShardsBuilder, find_shards
 from cliptail_jax.errors import UserError

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 from tqdm import tqdm
 
-from cliptail_jax.concepts.vocabulary import composed
+from cliptail_jax.concepts.class_lists import composed
 from cliptail_jax.datasets.folder import cannot_be_read
 from cliptail_jax.datasets.metadata_table import (
     SUPERCLASS,

@@ -11,7 +11,7 @@ import pyarrow
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 
-from cliptail_jax.concepts.vocabulary import check_unique, imagenet_names, vocabulary_names
+from cliptail_jax.concepts.class_lists import check_unique, imagenet_names, listed_names
 from cliptail_jax.datasets.build import build, needs_no_raw_data
 from cliptail_jax.datasets.folder import encoding, naming_description, open_builder, require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata
@@ -132,7 +132,7 @@ def choose_class_names(labels: Sequence[str], classes: str) -> tuple[str, ...]:
     imagenet = imagenet_names("imagenet1k")
     if classes in ("", "imagenet1k") and set(labels) <= set(imagenet):
         return tuple(imagenet[wnid] for wnid in labels)
-    names = vocabulary_names(classes) if classes else tuple(clean_name(label) for label in labels)
+    names = listed_names(classes) if classes else tuple(clean_name(label) for label in labels)
     if len(names) != len(labels):
         raise UserError(f"{classes} has {len(names)} names, and the data set has {len(labels)} classes")
     check_unique(names, classes or "the builder's list (which data.class_names can replace)")

@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 from jaxtyping import Int
 
+from cliptail_jax.concepts.class_lists import Concept, concepts_by_name
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
-from cliptail_jax.concepts.vocabulary import Concept, concepts_by_name
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
 from cliptail_jax.evaluation.retrieval import TrainingCaptions

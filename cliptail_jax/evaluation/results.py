@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.concepts.class_lists import BUILT_IN
 from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from cliptail_jax.concepts.vocabulary import BUILT_IN
 from cliptail_jax.config.sections import SOFTMAX, Evaluation
 from cliptail_jax.config.training import RunEvaluation
 from cliptail_jax.errors import UserError

@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cliptail_jax.concepts.class_lists import imagenet_names, listed_names, normalized_name
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import imagenet_names, normalized_name, vocabulary_names
 from cliptail_jax.config.training import Classes, Data
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
@@ -81,7 +81,7 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
         raise UserError(f"evaluation set '{name}' has no labels: give a set with classes")
     if selected.source.classes:
         source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), selected))
-    classes = vocabulary_names(selected.classes) if selected.classes else ()
+    classes = listed_names(selected.classes) if selected.classes else ()
     variant = make_variant(source, Data(classes=Classes(names=classes)))  # all records, no captions
     names = prompt_names(variant, selected.source)
     return OpenedSet(name, variant, names, selected.templates, class_list_of(source) or selected.source.classes)
@@ -104,7 +104,7 @@ def with_class_names(opened: OpenedSet, class_list: str) -> OpenedSet:
     """
     if not class_list:
         return opened
-    names, own = vocabulary_names(class_list), opened.variant.source.class_names
+    names, own = listed_names(class_list), opened.variant.source.class_names
     if len(names) != len(own):
         raise UserError(
             f"eval.class_names={class_list} has {len(names)} names, and '{opened.name}' has {len(own)} classes: give one "
@@ -138,7 +138,7 @@ def names_of_labels(labels: Sequence[str], selected: EvaluationSet) -> tuple[str
         UserError: A label is not a class of the list, or two labels are the same class.
     """
     known = selected.source
-    names = vocabulary_names(known.classes)
+    names = listed_names(known.classes)
     name_of = {normalized_name(name): name for name in names}
     name_of |= {normalized_name(label): name for label, name in known.labels.items()}
     if known.has_numbered_labels:

@@ -15,7 +15,7 @@ from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Float32, Int
 
-from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.config.fields import NonNegative, OneOf, Rule, Section
 from cliptail_jax.config.training import Vocabulary
 from cliptail_jax.curation.variant import Variant
@@ -211,7 +211,7 @@ def open_head(
     if not config.head.init:
         return None
     class_match, class_names = config.data.class_match.classes, variant.class_names
-    all_names = vocabulary_names(class_match) if class_match else variant.source.class_names
+    all_names = listed_names(class_match) if class_match else variant.source.class_names
     try:
         return head_for(config.head.init, class_names, all_names)
     except UserError:

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from cliptail_jax.commands import program_parser
+from cliptail_jax.concepts.class_lists import Concept, listed_names, load_class_list
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary, vocabulary_names
 from cliptail_jax.errors import UserError, command_line, refuse_renamed
 from cliptail_jax.files import digest_of, read_json, save_array, write_json
 from cliptail_jax.outputs import add_overwrite, check_output
@@ -65,9 +65,9 @@ def main(arguments: list[str]) -> None:
     for path in (options.output, options.output.with_suffix(".json")):
         check_output(path, is_head, [options.classes, options.model], options.overwrite)
     concepts = (
-        load_vocabulary(options.classes)  # needs WordNet for ImageNet's
+        load_class_list(options.classes)  # needs WordNet for ImageNet's
         if options.synonyms
-        else [Concept(name) for name in vocabulary_names(options.classes)]
+        else [Concept(name) for name in listed_names(options.classes)]
     )
     from cliptail_jax.pretrained.text_embedder import class_head, load_text_embedder  # slow to import
 

@@ -10,8 +10,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 from tqdm import tqdm
 
+from cliptail_jax.concepts.class_lists import Concept
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.pretrained.model import open_text_model

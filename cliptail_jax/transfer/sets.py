@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS, KnownSource, TransferSet
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.errors import UserError, did_you_mean
@@ -88,7 +88,7 @@ def open_transfer_set(name: str, data_dir: str) -> OpenedTransferSet:
     sources = {split: open_source(chosen.source.name, data_dir, split) for split in chosen.splits}
     class_names = sources[chosen.train].class_names
     if chosen.has_objects:  # whose source has no feature 'label'
-        class_names = vocabulary_names(chosen.source.classes)
+        class_names = listed_names(chosen.source.classes)
     if not class_names:
         raise UserError(f"transfer set '{name}' has no labels: give a set with classes")
     return OpenedTransferSet(chosen, sources, class_names)

@@ -22,9 +22,9 @@ import pyarrow.parquet
 from common import ROOT, print_report, rates
 
 from cliptail_jax.concepts.captions import find_parts, read_part
+from cliptail_jax.concepts.class_lists import Concept, load_class_list
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 
 sys.path.insert(0, str(ROOT))
 from tests.concepts import direct_concepts  # noqa: E402
@@ -69,11 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=10, help="how long each number is measured")
     options = parser.parse_args(arguments)
 
-    vocabulary = load_vocabulary("imagenet1k")
+    concepts = load_class_list("imagenet1k")
     captions = repeated(captions_of(options.captions, options.column), options.rows)
-    counter = ConceptCounter(vocabulary)
+    counter = ConceptCounter(concepts)
     per_core = captions_per_core(counter, captions, options.seconds)
-    matches = direct_concepts.carried(vocabulary, itertools.cycle(captions[:20_000].to_pylist()))
+    matches = direct_concepts.carried(concepts, itertools.cycle(captions[:20_000].to_pylist()))
     direct = rates(lambda: next(matches), 1, options.seconds)[1]
     concepts = nouns(10_000)
     few, many = (captions_per_core(ConceptCounter(concepts[:n]), captions, options.seconds) for n in (1000, 10_000))

@@ -10,7 +10,7 @@ import nltk
 from nltk.stem import WordNetLemmatizer
 from nltk.tokenize import TreebankWordTokenizer
 
-from cliptail_jax.concepts.vocabulary import Concept
+from cliptail_jax.concepts.class_lists import Concept
 from cliptail_jax.concepts.wordnet import cache_folder
 
 nltk.data.path.append(str(cache_folder()))  # see scripts/wordnet.sh
@@ -40,9 +40,9 @@ def outside_parentheses(text: str) -> str:
     return kept
 
 
-def carried(vocabulary: Sequence[Concept], captions: Iterable[str | None]) -> Iterator[list[int]]:
+def carried(concepts: Sequence[Concept], captions: Iterable[str | None]) -> Iterator[list[int]]:
     """The numbers of the concepts that each caption carries."""
-    wanted = [(phrases(concept), lemmas(" ".join(concept.exclude))) for concept in vocabulary]
+    wanted = [(phrases(concept), lemmas(" ".join(concept.exclude))) for concept in concepts]
     for caption in captions:
         words = lemmas(caption)
         yield [

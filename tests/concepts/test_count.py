@@ -13,7 +13,7 @@ from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.workers import completed
 from cliptail_jax.errors import UserError
 
-VOCABULARY = [
+CLASSES = [
     {"name": "cat", "synonyms": ["cat", "tabby kitten"]},
     {"name": "Dog or puppy"},
     {"name": "bow", "exclude": ["tie"]},
@@ -22,9 +22,9 @@ VOCABULARY = [
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working directory, with a vocabulary of three classes and three parts in which they occur 2, 4 and 1 times."""
+    """The working directory, with a list of three classes and three parts in which they occur 2, 4 and 1 times."""
     monkeypatch.chdir(tmp_path)
-    pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY), encoding="utf-8")
+    pathlib.Path("pets.json").write_text(json.dumps(CLASSES), encoding="utf-8")
     pathlib.Path("parts").mkdir()
     pathlib.Path("parts/a.tsv").write_text("id\tTEXT\n1\tdogs and cats\n2\ta bow tie\n3\t\n", encoding="utf-8")
     pathlib.Path("parts/b.jsonl").write_text(
@@ -48,7 +48,7 @@ def left_behind():
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_counts_come_in_the_order_of_the_vocabulary(folder, capsys, monkeypatch, processes):
+def test_counts_come_in_the_order_of_the_list(folder, capsys, monkeypatch, processes):
     monkeypatch.setattr(corpus, "BYTES_PER_PROCESS", 1)
     assert run(f"--processes={processes}", output="all:of.tsv") == 0  # pyarrow takes such a path for an address
     assert lines("all:of.tsv") == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
@@ -57,9 +57,7 @@ def test_counts_come_in_the_order_of_the_vocabulary(folder, capsys, monkeypatch,
 
 
 def test_sorted_counts_fall_and_ties_keep_the_order(folder):
-    pathlib.Path("more.json").write_text(
-        json.dumps([{"name": "zebra"}, *VOCABULARY, {"name": "ape"}]), encoding="utf-8"
-    )
+    pathlib.Path("more.json").write_text(json.dumps([{"name": "zebra"}, *CLASSES, {"name": "ape"}]), encoding="utf-8")
     assert run("--sorted", classes="more.json") == 0
     assert lines() == ["zebra\t0", "cat\t2", "Dog or puppy\t4", "bow\t1", "ape\t0"]
     assert lines("out.sorted.tsv") == ["Dog or puppy\t4", "cat\t2", "bow\t1", "zebra\t0", "ape\t0"]
@@ -153,15 +151,15 @@ def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder,
     assert left_behind() == ["out.tsv"]
 
 
-@pytest.mark.parametrize("change", ["a part", "the vocabulary", "the column", "a damaged tally"])
-def test_parts_are_counted_again_after_a_change_of_part_vocabulary_or_column(folder, monkeypatch, change):
+@pytest.mark.parametrize("change", ["a part", "the list", "the column", "a damaged tally"])
+def test_parts_are_counted_again_after_a_change_of_part_list_or_column(folder, monkeypatch, change):
     parts_read(monkeypatch, stop_before="parts/c.txt.gz")
     arguments, again = [], ["parts/a.tsv", "parts/b.jsonl", "parts/c.txt.gz"]
     if change == "a part":
         pathlib.Path("parts/a.tsv").write_text("TEXT\ncat\n", encoding="utf-8")
         again.remove("parts/b.jsonl")
-    elif change == "the vocabulary":
-        pathlib.Path("pets.json").write_text(json.dumps(VOCABULARY[:2]), encoding="utf-8")
+    elif change == "the list":
+        pathlib.Path("pets.json").write_text(json.dumps(CLASSES[:2]), encoding="utf-8")
     elif change == "the column":
         arguments = ["--column=TEXT"]
     else:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.concepts import batches
+from cliptail_jax.concepts.class_lists import Concept, load_class_list
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.splitting import DOTTED_I, KELVIN, split_captions
 from cliptail_jax.concepts.tally import count_chunks
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.errors import UserError
 from tests.concepts import direct_concepts
@@ -43,7 +43,7 @@ CONCEPTS = st.builds(
     synonyms=st.lists(PHRASES, max_size=3).map(tuple),
     exclude=st.just(()) | st.lists(PHRASES, max_size=2).map(tuple),
 )
-VOCABULARIES = st.lists(CONCEPTS, min_size=1, max_size=6, unique_by=lambda concept: concept.name)
+CLASS_LISTS = st.lists(CONCEPTS, min_size=1, max_size=6, unique_by=lambda concept: concept.name)
 ARROW_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
 
 
@@ -72,12 +72,12 @@ def words_of(captions):
 
 
 @settings(deadline=None, max_examples=50)
-@given(VOCABULARIES, CAPTIONS)
-def test_concepts_of_captions_are_those_of_the_direct_implementation(vocabulary, captions):
-    counter, expected = ConceptCounter(vocabulary), list(direct_concepts.carried(vocabulary, captions))
+@given(CLASS_LISTS, CAPTIONS)
+def test_concepts_of_captions_are_those_of_the_direct_implementation(concepts, captions):
+    counter, expected = ConceptCounter(concepts), list(direct_concepts.carried(concepts, captions))
     assert ids(counter, captions) == expected
-    numbers = [sum(number in found for found in expected) for number in range(len(vocabulary))]
-    assert list(counter.count(captions).items()) == [(c.name, n) for c, n in zip(vocabulary, numbers)]
+    numbers = [sum(number in found for found in expected) for number in range(len(concepts))]
+    assert list(counter.count(captions).items()) == [(c.name, n) for c, n in zip(concepts, numbers)]
 
 
 @settings(deadline=None, max_examples=50)
@@ -155,26 +155,24 @@ def test_captions_that_are_no_texts_are_an_error(captions):
 
 
 @pytest.mark.parametrize(
-    ("vocabulary", "message"),
+    ("concepts", "message"),
     [
         ([], "class list is empty"),
         ([Concept("a dog"), Concept("cat"), Concept("a dog")], "'a dog' 2 times"),
         ([Concept("dog"), Concept("707-320")], "class '707-320' has no phrase"),
     ],
 )
-def test_bad_vocabulary_is_an_error(vocabulary, message):
+def test_bad_list_is_an_error(concepts, message):
     with pytest.raises(UserError, match=message):
-        ConceptCounter(vocabulary)
+        ConceptCounter(concepts)
 
 
-@pytest.mark.parametrize(
-    ("vocabulary", "table"), [("imagenet1k", "imagenet"), ("places365", "places365"), ("cub", "cub")]
-)
-def test_counts_on_flickr8k_are_the_studys(vocabulary, table):
+@pytest.mark.parametrize(("name", "table"), [("imagenet1k", "imagenet"), ("places365", "places365"), ("cub", "cub")])
+def test_counts_on_flickr8k_are_the_studys(name, table):
     captions = SHARED / "captions" / "flickr8k_20k.tsv"
     if not captions.exists():
         pytest.skip("no captions of Flickr8k beside the checkout")
-    concepts = load_vocabulary(str(SHARED / "reference" / "vocabularies" / f"{vocabulary}.json"))
+    concepts = load_class_list(str(SHARED / "reference" / "vocabularies" / f"{name}.json"))
     counts = ConceptCounter(concepts).count(captions.read_text().splitlines()[1:])
     lines = (SHARED / "reference" / "concept_counts_flickr8k_20k" / f"{table}.tsv").read_text().splitlines()
     assert [f"{name}\t{count}" for name, count in counts.items()] == lines

@@ -38,7 +38,7 @@ def samples(captions, first=0, kind="txt"):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working directory, with a vocabulary, the captions as a table, as two shards, and as a prepared set of two splits."""
+    """The working directory, with a class list, the captions as a table, as two shards, and as a prepared set of two splits."""
     monkeypatch.chdir(tmp_path)
     names = [{"name": "cat", "synonyms": ["cat", "tabby kitten"]}, {"name": "dog"}, {"name": "bow"}]
     pathlib.Path("pets.json").write_text(json.dumps(names), encoding="utf-8")

@@ -14,7 +14,7 @@ from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from nltk.corpus.util import LazyCorpusLoader
 
 from cliptail_jax.concepts import wordnet as module
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.concepts.wordnet import ENDINGS, cache_folder, lemmas, lemmas_of_noun, synset, wordnet
 from cliptail_jax.errors import UserError
 from scripts import debian_wordnet

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.tokenize import NLTKWordTokenizer, TreebankWordTokenizer
 
+from cliptail_jax.concepts.class_lists import Concept
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher, word_characters
 from cliptail_jax.concepts.tally import count_chunks
-from cliptail_jax.concepts.vocabulary import Concept
 from cliptail_jax.concepts.word_counter import NO_WORD, WordCounter
 from cliptail_jax.concepts.words import (
     CONTRACTIONS,

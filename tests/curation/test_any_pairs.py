@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
+from cliptail_jax.concepts.class_lists import Concept, load_class_list
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
-from cliptail_jax.concepts.vocabulary import Concept, load_vocabulary
 from cliptail_jax.curation.describe import describe, table_of
 from cliptail_jax.errors import UserError
 from tests.curation.zoo import make_source, variant_of
 
 TEXTS = ["two clocks", "a Clock and a dog", "clock", "nothing here", "clock towers", "hot dogs", "cat", ""]
 TITLES = {"words": ("title",)}
-VOCABULARY = [{"name": "clock"}, {"name": "dog", "exclude": ["hot"]}, {"name": "clock tower"}]
+CLASSES = [{"name": "clock"}, {"name": "dog", "exclude": ["hot"]}, {"name": "clock tower"}]
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def pairs():
 
 @pytest.fixture
 def classes(tmp_path):
-    path = tmp_path / "vocabulary.json"
-    path.write_text(json.dumps(VOCABULARY))
+    path = tmp_path / "classes.json"
+    path.write_text(json.dumps(CLASSES))
     return str(path)
 
 
@@ -56,7 +56,7 @@ def test_classes_by_lemmas_and_by_phrases_are_those_of_a_direct_search(pairs, cl
 @pytest.mark.parametrize("rule", ["lemmas", "phrases"])
 def test_as_many_records_train_as_are_counted(pairs, classes, rule):
     variant = variant_of(pairs, class_match={"classes": classes, "rule": rule}, captions=TITLES)
-    counter = ConceptCounter(load_vocabulary(classes), rule)
+    counter = ConceptCounter(load_class_list(classes), rule)
     assert list(counter.count(TEXTS).values()) == variant.class_frequency.tolist()
     named = count_chunks(counter, [TEXTS[:3], TEXTS[3:]])
     assert in_order(named.counts, counter.names)["count"].to_pylist() == variant.class_frequency.tolist()

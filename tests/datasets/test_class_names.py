@@ -4,7 +4,7 @@ import pyarrow.parquet
 import pytest
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.vocabulary import class_lines, imagenet_wnids, vocabulary_names
+from cliptail_jax.concepts.class_lists import class_lines, imagenet_wnids, listed_names
 from cliptail_jax.config.training import CaptionOptions, Data
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import choose_class_names, open_source
@@ -26,11 +26,11 @@ def test_evaluation_sets_open_by_tfds_name_with_clips_class_names(tmp_path):
     assert source.metadata["label"].to_pylist() == [0, 999]
 
 
-@pytest.mark.parametrize("vocabulary", ["", "imagenet1k"])
-def test_any_wnids_in_any_order_have_clips_names(vocabulary):
+@pytest.mark.parametrize("class_list", ["", "imagenet1k"])
+def test_any_wnids_in_any_order_have_clips_names(class_list):
     labels = ("n15075141", "n01440764", "n02112018", "n01443537", "n03532672")
     names = ("toilet paper", "tench", "Pomeranian", "goldfish", "hook")
-    assert choose_class_names(labels, vocabulary) == names
+    assert choose_class_names(labels, class_list) == names
 
 
 def test_labels_of_unknown_wnids_and_of_none_keep_their_names():
@@ -41,13 +41,13 @@ def test_labels_of_unknown_wnids_and_of_none_keep_their_names():
 
 def test_names_of_imagenet_need_no_wordnet(monkeypatch):
     monkeypatch.setattr("cliptail_jax.concepts.wordnet.wordnet", lambda: 1 / 0)
-    names = vocabulary_names("imagenet1k")
+    names = listed_names("imagenet1k")
     assert (names[0], names[999]) == ("tench", "toilet paper")
-    assert len(vocabulary_names("imagenet100")) == 100 and set(vocabulary_names("imagenet100")) < set(names)
+    assert len(listed_names("imagenet100")) == 100 and set(listed_names("imagenet100")) < set(names)
 
 
 @pytest.mark.parametrize(
-    ("labels", "vocabulary", "message"),
+    ("labels", "class_list", "message"),
     [
         (WNIDS, "imagenet1k_eval", "imagenet1k_eval has the class name '(missile|sunglasses)' 2 times"),
         ("abcde", "cifar10", "cifar10 has 10 names, and the data set has 5 classes"),
@@ -55,10 +55,10 @@ def test_names_of_imagenet_need_no_wordnet(monkeypatch):
         (("a_b", "a b"), "", "the builder's list .* has the class name 'a b' 2 times"),
     ],
 )
-def test_names_that_do_not_fit_the_labels_are_an_error(tmp_path, labels, vocabulary, message):
+def test_names_that_do_not_fit_the_labels_are_an_error(tmp_path, labels, class_list, message):
     (tmp_path / "names.json").write_text(json.dumps([{"name": "crane"}, {"name": "hen"}, {"name": "crane"}]))
     with pytest.raises(UserError, match=message):
-        choose_class_names(labels, vocabulary.replace("TMP", str(tmp_path)))
+        choose_class_names(labels, class_list.replace("TMP", str(tmp_path)))
 
 
 # Of TFDS's cifar100, in label order.

@@ -1,6 +1,6 @@
 import pytest
 
-from cliptail_jax.concepts.vocabulary import class_lines
+from cliptail_jax.concepts.class_lists import class_lines
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.fgvc_aircraft import FgvcAircraft
 from cliptail_jax.datasets.metadata_table import skipped
@@ -71,15 +71,15 @@ def aircraft(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("level", "vocabulary", "names"),
+    ("level", "class_list", "names"),
     [("variant", "aircraft", ["707-320", "F-16A/B"]), ("family", "aircraft_family", ["Boeing 707", "F-16"])],
 )
-def test_splits_and_labels_of_aircraft_are_the_published_ones(tmp_path, aircraft, level, vocabulary, names):
+def test_splits_and_labels_of_aircraft_are_the_published_ones(tmp_path, aircraft, level, class_list, names):
     build(f"fgvc_aircraft/{level}", str(tmp_path), raw=str(aircraft))
     train, validation, test = (
         open_source(f"fgvc_aircraft/{level}", str(tmp_path), split) for split in ("train", "validation", "test")
     )
-    assert train.class_names == tuple(name for name, _ in class_lines(vocabulary))
+    assert train.class_names == tuple(name for name, _ in class_lines(class_list))
     assert [train.class_names[label] for label in train.metadata["label"].to_pylist()] == names
     assert train.metadata["filename"].to_pylist() == ["1025794.jpg", "1340192.jpg"]
     assert train.encoded_images([0]) == [jpeg(1025794 % 256)]

@@ -8,7 +8,7 @@ import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-from cliptail_jax.concepts.vocabulary import vocabulary_names
+from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.glyphs import composed, drawing
 from cliptail_jax.datasets.glyphs.characters import CHARACTERS, class_name, script
@@ -223,9 +223,9 @@ def test_names_of_composed_characters_are_code_points_with_or_without_the_words_
     points = [composed.codepoint(c) for c in COMPOSED]
     with_mark = [f"{point} {composed.mark_words(c)}" for point, c in zip(points, COMPOSED)]
     with_parts = [f"{name} {composed.base_words(c)}" for name, c in zip(with_mark, COMPOSED)]
-    assert list(vocabulary_names("composed_codepoints")) == points and "U+00E9" in points
-    assert list(vocabulary_names("composed_marks")) == with_mark and "U+00E9 acute" in with_mark
-    assert list(vocabulary_names("composed_parts")) == with_parts and "U+00E9 acute small e" in with_parts
+    assert list(listed_names("composed_codepoints")) == points and "U+00E9" in points
+    assert list(listed_names("composed_marks")) == with_mark and "U+00E9 acute" in with_mark
+    assert list(listed_names("composed_parts")) == with_parts and "U+00E9 acute small e" in with_parts
 
 
 def test_built_composed_set_is_beside_glyphs_and_has_texts_of_the_parts(glyphs_dir):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cliptail_jax.concepts.vocabulary import load_vocabulary, vocabulary_names
+from cliptail_jax.concepts.class_lists import listed_names, load_class_list
 from cliptail_jax.concepts.workers import worker_processes
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.folder import open_builder
@@ -159,7 +159,7 @@ def test_records_have_images_labels_and_texts(tmp_path, raw, capsys):
     train, validation, test, marked = (
         open_source("icons", str(tmp_path), split) for split in ("train", "validation", "test", "marks")
     )
-    assert train.class_names == vocabulary_names("icons")
+    assert train.class_names == listed_names("icons")
 
     def named(source):
         return {
@@ -328,5 +328,5 @@ def test_committed_lists_have_a_family_in_one_split_and_a_phrase_in_one_class():
     assert all(split_of[member.family] == member.split for member in found.values())
     assert {member.split for member in found.values()} == {"train", "validation", "test", "marks"}
     assert all(found[prefix].split in ("validation", "test") for prefix in families.read_copies())
-    phrases = [phrase for concept in load_vocabulary("icons") for phrase in concept.synonyms or (concept.name,)]
+    phrases = [phrase for concept in load_class_list("icons") for phrase in concept.synonyms or (concept.name,)]
     assert len(set(phrases)) == len(phrases)

@@ -6,7 +6,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.build import main
 from cliptail_jax.datasets.image_text import expand_braces, find_files
 from cliptail_jax.datasets.metadata_table import skipped
@@ -69,7 +69,7 @@ def build_labelled(tmp_path, classes):
     return built("image_text", tmp_path, raw=tmp_path / "t.csv", label_column="label", classes=classes)
 
 
-def test_labels_may_be_numbers_or_names_of_a_vocabulary(tmp_path):
+def test_labels_may_be_numbers_or_names_of_a_list(tmp_path):
     write_images(tmp_path)
     write_table(tmp_path / "t.csv")
     (tmp_path / "fish.json").write_text(

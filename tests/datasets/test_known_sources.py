@@ -2,8 +2,8 @@ import pkgutil
 
 import pytest
 
+from cliptail_jax.concepts.class_lists import BUILT_IN
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import BUILT_IN
 from cliptail_jax.datasets.known_sources import BUILDERS, EVALUATION_SETS, KNOWN_SOURCES, PRESETS, TRANSFER_SETS
 from cliptail_jax.datasets.options import OPTIONS
 

@@ -2,7 +2,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.errors import UserError

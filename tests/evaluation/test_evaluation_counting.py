@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
-from cliptail_jax.concepts.vocabulary import vocabulary_names
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
@@ -139,7 +139,7 @@ COUNTED = ("imagenet", "cub", "food101", "pets", "flowers102", "places365", "eur
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no published frequencies beside the checkout")
 @pytest.mark.parametrize("set_name, corpus", zip([*COUNTED, "imagenet_v2"], itertools.cycle(CORPORA)))
 def test_published_frequencies_join_with_a_counted_sets_classes(set_name, corpus):
-    names = vocabulary_names("imagenet1k" if set_name.startswith("imagenet") else set_name)
+    names = listed_names("imagenet1k" if set_name.startswith("imagenet") else set_name)
     counts = class_frequency(corpus, PUBLISHED, set_name, names)
     assert counts.shape == (len(names),)
     if set_name in COUNTED:

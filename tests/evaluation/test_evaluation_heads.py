@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
+from cliptail_jax.concepts.class_lists import imagenet_names
 from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.concepts.vocabulary import imagenet_names
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
@@ -80,9 +80,9 @@ def part_set(glyphs_dir, tmp_path, monkeypatch):
     def make(labels):
         names = open_source("glyphs", str(glyphs_dir), "test").class_names
         chosen = tuple(names[label] for label in labels)
-        vocabulary = tmp_path / "part.json"
-        vocabulary.write_text(json.dumps([{"name": name} for name in chosen]))
-        part = EvaluationSet("part", "test", ("the {}.", "a {}."), str(vocabulary), source=KnownSource("glyphs"))
+        class_list = tmp_path / "part.json"
+        class_list.write_text(json.dumps([{"name": name} for name in chosen]))
+        part = EvaluationSet("part", "test", ("the {}.", "a {}."), str(class_list), source=KnownSource("glyphs"))
         monkeypatch.setitem(EVALUATION_SETS, "part", part)
         return chosen
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, listed_names, normalized_name
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, normalized_name, vocabulary_names
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.errors import UserError
@@ -65,14 +65,14 @@ def prepare(tmp_path):
 
 
 @pytest.mark.parametrize("set_name", LISTS)
-def test_tfds_labels_become_the_vocabularys_classes_one_by_one(set_name):
+def test_tfds_labels_become_the_lists_classes_one_by_one(set_name):
     labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
     if set_name in IMAGENETS:
         assert tuple(labels) == imagenet_wnids()
     else:
         cleaned = [clean_name(label) for label in labels]
-        assert names_of_labels(cleaned, chosen) == vocabulary_names(chosen.source.classes)
-        assert names_of_labels(cleaned[::-1], chosen) == vocabulary_names(chosen.source.classes)[::-1]
+        assert names_of_labels(cleaned, chosen) == listed_names(chosen.source.classes)
+        assert names_of_labels(cleaned[::-1], chosen) == listed_names(chosen.source.classes)[::-1]
 
 
 @pytest.mark.parametrize("set_name", ["pets", "imagenet_v2"])
@@ -80,14 +80,14 @@ def test_a_prepared_sets_records_have_the_classes_of_their_labels_in_whatever_or
     labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
     order = np.random.default_rng(0).permutation(len(labels))
     opened = open_set(set_name, prepare(chosen.source.name, chosen.split, [labels[label] for label in order]))
-    names = vocabulary_names(chosen.source.classes or "imagenet1k")
+    names = listed_names(chosen.source.classes or "imagenet1k")
     assert opened.variant.class_names == tuple(names[label] for label in order)
     assert len(opened.variant) == len(opened.variant.source)
     np.testing.assert_array_equal(opened.variant.labels, np.arange(len(opened.variant)) % len(labels))
 
 
-def test_cub_has_the_names_in_its_records_or_else_the_vocabularys_in_order(prepare):
-    names = vocabulary_names("cub")
+def test_cub_has_the_names_in_its_records_or_else_the_lists_in_order(prepare):
+    names = listed_names("cub")
     order = np.random.default_rng(0).permutation(200)
     in_records = [names[label].lower().replace(" ", "_").replace("-", "_") for label in order]
     data_dir = prepare("caltech_birds2011", "test", range(200), label_name=in_records)
@@ -100,7 +100,7 @@ def test_cub_has_the_names_in_its_records_or_else_the_vocabularys_in_order(prepa
 
 def test_imagenet_has_other_names_in_prompts_than_in_tables(prepare):
     opened = open_set("imagenet", prepare("imagenet2012", "validation", imagenet_wnids()))
-    assert opened.variant.class_names == vocabulary_names("imagenet1k")
+    assert opened.variant.class_names == listed_names("imagenet1k")
     different = [27, 638, 744, 836]
     assert [opened.variant.class_names[label] for label in different] == ["eft", "maillot", "projectile", "sunglass"]
     assert [opened.prompt_names[label] for label in different] == ["newt", "tights", "missile", "sunglasses"]
@@ -109,10 +109,10 @@ def test_imagenet_has_other_names_in_prompts_than_in_tables(prepare):
 
 def test_imagenet100_is_imagenets_records_of_100_classes(prepare):
     opened = open_set("imagenet100", prepare("imagenet2012", "validation", imagenet_wnids()))
-    assert opened.variant.class_names == vocabulary_names("imagenet100")
-    wnid_of = dict(zip(vocabulary_names("imagenet1k"), imagenet_wnids()))
+    assert opened.variant.class_names == listed_names("imagenet100")
+    wnid_of = dict(zip(listed_names("imagenet1k"), imagenet_wnids()))
     in_prompts = imagenet_names("imagenet1k_eval")
-    assert opened.prompt_names == tuple(in_prompts[wnid_of[name]] for name in vocabulary_names("imagenet100"))
+    assert opened.prompt_names == tuple(in_prompts[wnid_of[name]] for name in listed_names("imagenet100"))
     original = [wnid_of[opened.variant.class_names[label]] for label in opened.variant.labels]
     assert original == [imagenet_wnids()[label] for label in opened.variant.original_labels]
     assert 0 < len(opened.variant) < len(opened.variant.source)
@@ -165,5 +165,5 @@ def test_labels_that_are_not_the_classes_of_the_set_are_an_error(name, labels, m
 
 def test_no_two_classes_of_a_set_have_the_same_normalised_name():
     for set_name, chosen in EVALUATION_SETS.items():
-        names = vocabulary_names(chosen.source.classes or chosen.classes or "imagenet1k")
+        names = listed_names(chosen.source.classes or chosen.classes or "imagenet1k")
         assert len({normalized_name(name) for name in names}) == len(names), set_name

@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
+from cliptail_jax.concepts.class_lists import Concept, imagenet_names, listed_names
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.concepts.vocabulary import Concept, imagenet_names, vocabulary_names
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.pretrained import open_model, text_embedder
@@ -112,8 +112,8 @@ def test_a_class_is_found_by_another_spelling_unless_several_classes_have_it():
 
 def test_part_of_imagenet_finds_its_rows_in_either_list(tmp_path):
     labels = [744, 27, 836, 638, 657, 837]
-    names = [vocabulary_names("imagenet1k")[label] for label in labels]
-    path = written(tmp_path, vocabulary_names("imagenet1k_eval"))
+    names = [listed_names("imagenet1k")[label] for label in labels]
+    path = written(tmp_path, listed_names("imagenet1k_eval"))
     np.testing.assert_array_equal(head_for(path, tuple(names), ())[:, 0], labels)
     # Newt and tights are eft and maillot in any list, but missile is not projectile.
     np.testing.assert_array_equal(head_for(written(tmp_path, ("tights", "newt")), ("eft", "maillot"), ())[:, 0], [1, 0])
@@ -151,7 +151,7 @@ def test_imagenet100_gets_the_studys_rows_by_label(name):
     if not path.exists():
         pytest.skip("no published heads beside the checkout")
     labels = [int(line) for line in (REFERENCE / "imagenet100_idxs.txt").read_text().split()]
-    head = head_for(str(path), vocabulary_names("imagenet100"), tuple(imagenet_names("imagenet1k").values()))
+    head = head_for(str(path), listed_names("imagenet100"), tuple(imagenet_names("imagenet1k").values()))
     assert head.dtype == np.float32 and head.shape == (100, 1024)
     np.testing.assert_array_equal(head, np.load(path)[labels].astype(np.float32))
 

@@ -14,8 +14,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, listed_names
 from cliptail_jax.concepts.frequency_tables import write_frequency
-from cliptail_jax.concepts.vocabulary import imagenet_names, imagenet_wnids, vocabulary_names
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
@@ -134,7 +134,7 @@ def test_photographs_have_the_frequencies_of_a_table_in_three_orders(tmp_path):
         for split, more in (("train", 4), ("validation", 0))
     }
     prepare(tmp_path, "imagenet_resized", labels, splits, "0.1.0", "32x32")
-    names = vocabulary_names("imagenet1k")[:8]
+    names = listed_names("imagenet1k")[:8]
     write_frequency(tmp_path / "web.tsv", names, np.array([900, 300, 100, 80, 40, 20, 10, 5]))
     study = imagenet_resized.get_config()
     study.data_dir, study.frequency = str(tmp_path), str(tmp_path / "web.tsv")

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.vocabulary import class_lines
+from cliptail_jax.concepts.class_lists import class_lines
 from configs import transfer
 from tests.tfds_sets import prepare
 from tests.tiny_clip import save_tiny_clip

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
 from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion.parts import with_columns
 

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.concepts.captions import find_parts
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.curation.laion.parts import run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError

@@ -12,8 +12,8 @@ import pyarrow as pa
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from cliptail_jax.concepts.class_lists import LONGEST, listed_names, load_class_list
 from cliptail_jax.concepts.counter import ConceptCounter, concepts_by_phrase
-from cliptail_jax.concepts.vocabulary import LONGEST, load_vocabulary, vocabulary_names
 from cliptail_jax.concepts.workers import worker_processes
 from cliptail_jax.datasets.icons.drawings import check_renderer, png
 from cliptail_jax.datasets.icons.families import MARKS, Member, read_copies, read_families
@@ -24,7 +24,7 @@ from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text
 from cliptail_jax.errors import UserError
 from cliptail_jax.host.cores import usable_cores
 
-VOCABULARY = "icons"
+CLASS_LIST = "icons"
 MAX_SIZE = 1024
 CHUNK = 64  # drawings that a worker renders at a time
 SPLITS = ("train", "validation", "test", MARKS)
@@ -52,7 +52,7 @@ class Icons(StreamingBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         image = tfds.features.Image(shape=(self.size, self.size, 3), encoding_format="png")
-        return self.dataset_info(__doc__, vocabulary_names(VOCABULARY), *TEXTS, image=image)
+        return self.dataset_info(__doc__, listed_names(CLASS_LIST), *TEXTS, image=image)
 
     def check_raw(self) -> None:
         super().check_raw()
@@ -130,13 +130,13 @@ class Icons(StreamingBuilder):
 
 @functools.cache
 def counter() -> ConceptCounter:
-    return ConceptCounter(load_vocabulary(VOCABULARY), LONGEST)
+    return ConceptCounter(load_class_list(CLASS_LIST), LONGEST)
 
 
 @functools.cache
 def whole_names() -> dict[str, int]:
     """The class of each of its phrases."""
-    return {phrase: classes[0] for phrase, classes in concepts_by_phrase(load_vocabulary(VOCABULARY)).items()}
+    return {phrase: classes[0] for phrase, classes in concepts_by_phrase(load_class_list(CLASS_LIST)).items()}
 
 
 def texts_of(found: IconSet, name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cliptail_jax.concepts.vocabulary import imagenet_wnids
+from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion import retrieve as retrieval
 from cliptail_jax.curation.laion.__main__ import main

@@ -1,6 +1,6 @@
 """Class lists: the classes to look for in captions, built in by name or read from a file.
 
-The built-in ones are the files `vocabularies/NAME.txt`. Their first lines, starting with '#', give the source; every
+The built-in ones are the files `lists/NAME.txt`. Their first lines, starting with '#', give the source; every
 other line is a class, in label order: its name and, if captions use other phrases, a tab and these phrases, separated
 by '; '.
 
@@ -24,7 +24,7 @@ import msgspec
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.errors import UserError, did_you_mean
 
-FOLDER = importlib.resources.files(__package__) / "vocabularies"
+FOLDER = importlib.resources.files(__package__) / "lists"
 BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdir() if file.name.endswith(".txt")))
 # The rules by which captions name classes (see `ConceptCounter`).
 LEMMAS, PHRASES, LONGEST = "lemmas", "phrases", "longest"
@@ -47,7 +47,7 @@ class Concept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: tuple[Phrase, ...] = ()
 
 
-def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
+def load_class_list(name_or_path: str) -> tuple[Concept, ...]:
     """Loads a built-in class list (one of `BUILT_IN`) or a file.
 
     A .txt file has one name per line. Any other file is JSON, a list of {"name", "synonyms", "exclude"}. Only "name" is
@@ -63,29 +63,29 @@ def load_vocabulary(name_or_path: str) -> tuple[Concept, ...]:
         return tuple(
             Concept(name, tuple(phrases.split("; ")) if phrases else ()) for name, phrases in class_lines(name_or_path)
         )
-    return read_vocabulary(pathlib.Path(name_or_path))
+    return read_class_list(pathlib.Path(name_or_path))
 
 
-def vocabulary_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
+def class_list_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:
     """The class list for a rule. For exact phrases, ImageNet's classes have only their lemmas, without edits.
 
-    Raises UserError as `load_vocabulary`.
+    Raises UserError as `load_class_list`.
     """
     if rule != LEMMAS and name_or_path in IMAGENET:
         return tuple(Concept(name, lemmas(wnid)) for wnid, name in imagenet_names(name_or_path).items())
-    return load_vocabulary(name_or_path)
+    return load_class_list(name_or_path)
 
 
 def concepts_by_name(name_or_path: str, rule: str) -> dict[str, Concept]:
-    """The class list for a rule, by class name; empty for ''. Raises UserError as `load_vocabulary`."""
-    return {concept.name: concept for concept in vocabulary_for(name_or_path, rule)} if name_or_path else {}
+    """The class list for a rule, by class name; empty for ''. Raises UserError as `load_class_list`."""
+    return {concept.name: concept for concept in class_list_for(name_or_path, rule)} if name_or_path else {}
 
 
-def vocabulary_names(name_or_path: str) -> tuple[str, ...]:
-    """The class names of a list in label order, which need no WordNet. Raises UserError as `load_vocabulary`."""
+def listed_names(name_or_path: str) -> tuple[str, ...]:
+    """The class names of a list in label order, which need no WordNet. Raises UserError as `load_class_list`."""
     if name_or_path in IMAGENET:
         return tuple(imagenet_names(name_or_path).values())
-    return tuple(concept.name for concept in load_vocabulary(name_or_path))
+    return tuple(concept.name for concept in load_class_list(name_or_path))
 
 
 def without_point(name: str) -> str:
@@ -108,21 +108,21 @@ def imagenet_wnids() -> tuple[str, ...]:
     return tuple(wnid for wnid, _ in class_lines("imagenet1k"))
 
 
-def imagenet_names(vocabulary: str) -> dict[str, str]:
+def imagenet_names(class_list: str) -> dict[str, str]:
     """WordNet id -> class name of one of the lists `IMAGENET`, in label order.
 
     `imagenet1k_eval` has the names of the paper's zero-shot prompts. They are not unique: two classes are a "missile",
     and two are "sunglasses".
     """
     names = dict(class_lines("imagenet1k"))
-    if vocabulary == "imagenet1k_eval":
-        return names | dict(class_lines(vocabulary))
-    return {wnid: names[wnid] for wnid, _ in class_lines(vocabulary)}
+    if class_list == "imagenet1k_eval":
+        return names | dict(class_lines(class_list))
+    return {wnid: names[wnid] for wnid, _ in class_lines(class_list)}
 
 
-def class_lines(vocabulary: str) -> tuple[tuple[str, str], ...]:
+def class_lines(class_list: str) -> tuple[tuple[str, str], ...]:
     """The lines of a built-in list's classes, each split at its tab; the second part may be ''."""
-    lines = data_file(f"{vocabulary}.txt").splitlines()
+    lines = data_file(f"{class_list}.txt").splitlines()
     return tuple(tuple(line.partition("\t")[::2]) for line in lines if not line.startswith("#"))
 
 
@@ -130,10 +130,10 @@ def data_file(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def imagenet_concepts(vocabulary: str) -> tuple[Concept, ...]:
+def imagenet_concepts(class_list: str) -> tuple[Concept, ...]:
     in_captions, edits = imagenet_names("imagenet1k"), json.loads(data_file("imagenet1k_edits.json"))
     concepts = []
-    for wnid, name in imagenet_names(vocabulary).items():
+    for wnid, name in imagenet_names(class_list).items():
         edit, phrases = edits.get(wnid, {}), dict.fromkeys((*lemmas(wnid), in_captions[wnid].lower()))
         kept = (phrase for phrase in phrases if phrase not in edit.get("remove", ()))
         replaced = itertools.chain.from_iterable(edit.get("replace", {}).get(phrase, [phrase]) for phrase in kept)
@@ -141,7 +141,7 @@ def imagenet_concepts(vocabulary: str) -> tuple[Concept, ...]:
     return tuple(concepts)
 
 
-def read_vocabulary(path: pathlib.Path) -> tuple[Concept, ...]:
+def read_class_list(path: pathlib.Path) -> tuple[Concept, ...]:
     is_text = path.suffix.lower() == ".txt"
     try:
         content = path.read_text(encoding="utf-8-sig")
@@ -169,7 +169,7 @@ def check_unique(names: Sequence[str], where: str) -> None:
 
 
 def concept(entry: object, where: str) -> Concept:
-    """Checks one entry of a vocabulary file; `where` names it in error messages."""
+    """Checks one entry of a file; `where` names it in error messages."""
     if isinstance(entry, dict):
         entry = {key: value for key, value in entry.items() if key != "wnid"}
     try:

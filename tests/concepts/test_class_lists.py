@@ -6,24 +6,24 @@ import re
 import pytest
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
-from cliptail_jax.concepts.vocabulary import (
+from cliptail_jax.concepts.class_lists import (
     BUILT_IN,
     Concept,
     imagenet_wnids,
-    load_vocabulary,
+    listed_names,
+    load_class_list,
     normalized_name,
-    vocabulary_names,
 )
+from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
 from cliptail_jax.errors import UserError
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
 TFDS = pathlib.Path(tfds.__file__).parent
-DIGESTS = pathlib.Path(__file__).parents[1] / "data" / "vocabulary_digests.json"
+DIGESTS = pathlib.Path(__file__).parents[1] / "data" / "class_list_digests.json"
 
 
-def names(vocabulary):
-    return [concept.name for concept in load_vocabulary(vocabulary)]
+def names(concepts):
+    return [concept.name for concept in load_class_list(concepts)]
 
 
 def reference(*path):
@@ -38,23 +38,23 @@ def tfds_lines(path):
 
 
 def digest(name):
-    return hashlib.sha256("\n".join(map(repr, load_vocabulary(name))).encode()).hexdigest()
+    return hashlib.sha256("\n".join(map(repr, load_class_list(name))).encode()).hexdigest()
 
 
-def test_built_in_vocabularies_have_every_class_once_in_clean_text_and_phrases_with_a_word():
+def test_built_in_lists_have_every_class_once_in_clean_text_and_phrases_with_a_word():
     for name in BUILT_IN:
-        vocabulary = load_vocabulary(name)
-        assert vocabulary_names(name) == tuple(concept.name for concept in vocabulary)
-        distinct = {normalized_name(concept.name) for concept in vocabulary}
-        assert len(distinct) == len(vocabulary) - (2 if name == "imagenet1k_eval" else 0)  # as published
-        for concept in vocabulary:
+        concepts = load_class_list(name)
+        assert listed_names(name) == tuple(concept.name for concept in concepts)
+        distinct = {normalized_name(concept.name) for concept in concepts}
+        assert len(distinct) == len(concepts) - (2 if name == "imagenet1k_eval" else 0)  # as published
+        for concept in concepts:
             for text in (concept.name, *concept.synonyms, *concept.exclude):
                 assert text == " ".join(text.split()) != "" and text.isascii() and not set(text) & set("_;\t")
             for phrase in concept.synonyms or (concept.name,):
                 assert re.search("[a-z]", phrase.lower()) or name == "aircraft_family", concept
 
 
-def test_built_in_vocabularies_are_what_they_always_were():
+def test_built_in_lists_are_what_they_always_were():
     """The golden file has a digest of each."""
     assert {name: digest(name) for name in BUILT_IN} == json.loads(DIGESTS.read_text())
 
@@ -70,16 +70,16 @@ def published_concepts(name):
 @pytest.mark.parametrize(
     "name", "imagenet1k cub dtd eurosat flowers102 places365 cars aircraft_family food101 pets".split()
 )
-def test_vocabularies_are_the_studys_with_spaces_for_underscores(name):
-    own, published = load_vocabulary(name), published_concepts(name.replace("aircraft_family", "fgvcaircraft"))
+def test_lists_are_the_studys_with_spaces_for_underscores(name):
+    own, published = load_class_list(name), published_concepts(name.replace("aircraft_family", "fgvcaircraft"))
     in_order = set if name in ("food101", "pets") else list
     assert in_order(own) == in_order(published)
 
 
 def test_imagenet100_is_imagenet1k_at_the_published_labels():
     labels = [int(line) for line in reference("imagenet100_idxs.txt").split()]
-    whole = load_vocabulary("imagenet1k")
-    assert list(load_vocabulary("imagenet100")) == [whole[label] for label in labels]
+    whole = load_class_list("imagenet1k")
+    assert list(load_class_list("imagenet100")) == [whole[label] for label in labels]
 
 
 def test_imagenet_ids_are_tfds_labels():
@@ -115,8 +115,8 @@ def test_a_file_gives_its_concepts_in_order(tmp_path):
         {"name": "Ram", "synonyms": ["ram", "male sheep"], "exclude": ["random access"], "wnid": "n02412080"},
         {"name": "crème brûlée", "synonyms": [], "exclude": []},
     ]
-    (tmp_path / "vocabulary.json").write_text("\ufeff" + json.dumps(content), encoding="utf-8")
-    assert load_vocabulary(str(tmp_path / "vocabulary.json")) == (
+    (tmp_path / "classes.json").write_text("\ufeff" + json.dumps(content), encoding="utf-8")
+    assert load_class_list(str(tmp_path / "classes.json")) == (
         Concept("zebra crossing"),
         Concept("Ram", ("ram", "male sheep"), ("random access",)),
         Concept("crème brûlée"),
@@ -144,27 +144,27 @@ def test_a_file_gives_its_concepts_in_order(tmp_path):
         (".txt", b"cr\xe8me\n", "is not UTF-8: "),
     ],
 )
-def test_a_bad_vocabulary_file_is_an_error_that_names_it(tmp_path, suffix, content, message):
-    path = tmp_path / f"vocabulary{suffix}"
+def test_a_bad_file_is_an_error_that_names_it(tmp_path, suffix, content, message):
+    path = tmp_path / f"classes{suffix}"
     text = content if isinstance(content, str | bytes) else json.dumps(content)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=f"^class list {path}.* {message}") as error:
-        load_vocabulary(str(path))
+        load_class_list(str(path))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("CUB", "cub"), ("flowers", "flowers102")])
-def test_an_unknown_name_lists_the_vocabularies_and_close_ones(name, hint):
+def test_an_unknown_name_lists_those_built_in_and_close_ones(name, hint):
     with pytest.raises(UserError, match=rf"there is no class list {name}.*did you mean .*{hint}.*\?") as error:
-        load_vocabulary(name)
+        load_class_list(name)
     assert str(error.value).endswith(", ".join(BUILT_IN))
 
 
 def test_a_text_file_has_a_class_a_line(tmp_path):
     path = tmp_path / "classes.TXT"
     path.write_bytes("\ufeffgreat auk\r\ncrème brûlée\n\n".encode())
-    assert load_vocabulary(str(path)) == (Concept("great auk"), Concept("crème brûlée"))
-    assert vocabulary_names(str(path)) == ("great auk", "crème brûlée")
+    assert load_class_list(str(path)) == (Concept("great auk"), Concept("crème brûlée"))
+    assert listed_names(str(path)) == ("great auk", "crème brûlée")
 
 
 @pytest.mark.parametrize(
