@@ -111,11 +111,11 @@ def read_folder(example, folder: Path) -> None:
             path.symlink_to(kind[5:]) if kind.startswith("link ") else path.write_bytes(content_of(kind))
         except (FileExistsError, NotADirectoryError):
             continue
-        is_image = name.lower().endswith(EXTENSIONS)
-        if parts and is_image and kind in ("uint8", "uint16"):
+        is_image, is_hidden = name.lower().endswith(EXTENSIONS), name.startswith(".")
+        if parts and is_image and not is_hidden and kind in ("uint8", "uint16"):
             images.add("/".join([*parts, name]))
         else:
-            counted += bool(parts or is_image or path.is_dir())
+            counted += bool(parts or is_image or is_hidden or path.is_dir())
     with contextlib.redirect_stderr(io.StringIO()):
         builder = ImageFolder(train=raw, skip_damaged=skip_damaged, data_dir=folder)
         builder.check_raw()

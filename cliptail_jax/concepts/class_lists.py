@@ -63,7 +63,7 @@ def load_class_list(name_or_path: str) -> tuple[Concept, ...]:
         return tuple(
             Concept(name, tuple(phrases.split("; ")) if phrases else ()) for name, phrases in class_lines(name_or_path)
         )
-    return read_class_list(pathlib.Path(name_or_path))
+    return read_class_list(pathlib.Path(name_or_path).expanduser())
 
 
 def class_list_for(name_or_path: str, rule: str) -> tuple[Concept, ...]:

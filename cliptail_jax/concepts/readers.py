@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ FIRST_LINES = 100  # of JSON lines, or samples of a shard: their keys are the co
 MISSING = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
 MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
+ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8, as Python's surrogateescape reads them
 END_OF_TABLE = "\0end of table\0"
 csv.field_size_limit(CHUNK_BYTES)  # 128 KiB by default, which a stray quotation mark may exceed
 
@@ -144,8 +146,12 @@ def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa
 
 def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iterator[dict]:
     header = list(table_columns(stream, delimiter))
-    for fields in table_fields(stream, header, delimiter):
-        yield dict(itertools.zip_longest(header, fields))
+    for number, fields in enumerate(table_fields(stream, header, delimiter), start=1):
+        row = dict(itertools.zip_longest(header, fields))
+        for name in columns:
+            if ESCAPED.search(row.get(name) or ""):
+                raise DamagedFileError(f"row {number} is not UTF-8: {row[name][:50]!r}")
+        yield row
 
 
 # JSON lines

@@ -17,10 +17,20 @@ def samples_in(
     """The key of each sample, and its files by kind. Links are skipped; `on_link` receives their names.
 
     Raises:
-        tarfile.TarError: The archive is damaged or truncated; tarfile itself does not detect the latter.
+        tarfile.TarError: The archive is damaged or truncated, which tarfile itself does not detect; or the files of a sample
+            are not next to each other, or two of them have one kind.
     """
+    keys = set()
     for key, files in itertools.groupby(_files_in(archive, on_link), key=lambda file: file[0]):
-        yield key, {kind: member for _, kind, member in files}
+        if key in keys:
+            raise tarfile.ReadError(f"the files of {key!r} are not next to each other (pack them with tar --sort=name)")
+        keys.add(key)
+        members = {}
+        for _, kind, member in files:
+            if kind in members:
+                raise tarfile.ReadError(f"the sample {key!r} has two files {member.name!r}")
+            members[kind] = member
+        yield key, members
 
 
 def _files_in(archive: tarfile.TarFile, on_link: Callable[[str], None]) -> Iterator[tuple[str, str, tarfile.TarInfo]]:

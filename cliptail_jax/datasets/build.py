@@ -16,6 +16,7 @@ if __name__ == "__main__":  # before the slow imports, which --help does not nee
 import collections
 import contextlib
 import dataclasses
+import inspect
 import os
 import pathlib
 import pkgutil
@@ -67,6 +68,8 @@ def full_name(name: str) -> str:
     if builder.BUILDER_CONFIGS and not slash:
         return f"{path}/{configs[0]}"
     takes_any = builder.ANY_CONFIG and re.fullmatch(r"\w[\w-]*", config)
+    if slash and builder.ANY_CONFIG and not takes_any:
+        raise UserError(f"data set {path!r} cannot have the name {config!r}: a name has letters, digits, _ and -")
     if slash and config not in configs and not takes_any:
         raise UserError(f"data set {path!r} has no config {config!r}; it has {', '.join(configs) or 'none'}")
     return name
@@ -151,8 +154,11 @@ def check_origin(folder: pathlib.Path, name: str, options: dict[str, str | bool]
 
 
 def origin(name: str, options: dict[str, str | bool]) -> dict[str, str]:
-    """The options that are given, with absolute paths, and with the raw data of each split if it has its own."""
-    if issubclass(builder_of(name), OwnSplits):
+    """The options without defaults, with absolute paths, and with the raw data of each split if it has its own."""
+    builder = builder_of(name)
+    defaults = {key: argument.default for key, argument in inspect.signature(builder).parameters.items()}
+    options = {option: value for option, value in options.items() if value != defaults.get(option, "")}
+    if issubclass(builder, OwnSplits):
         others = {option: value for option, value in options.items() if option not in ("raw", "split")}
         options = others | raw_of_splits(options)
     return {
@@ -160,7 +166,7 @@ def origin(name: str, options: dict[str, str | bool]) -> dict[str, str]:
         if option in PATHS or isinstance(value, os.PathLike)
         else str(value)
         for option, value in options.items()
-        if value
+        if value is not False
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.class_lists import composed, concept
+from cliptail_jax.concepts.class_lists import check_unique, composed, concept
 from cliptail_jax.datasets.image_tables import LabelledTable, is_table
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.datasets.options import MAPPED
@@ -139,7 +139,9 @@ def class_folders(folder: pathlib.Path, skip: Skip = lambda reason, example: Non
         )
     names, found = [], ""
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink():
+        if is_hidden(path.name):
+            skip(*hidden(path))
+        elif path.is_dir() and not path.is_symlink():
             names.append(path.name)
         elif path.is_dir():
             found = "links, which are not followed, but "
@@ -149,9 +151,11 @@ def class_folders(folder: pathlib.Path, skip: Skip = lambda reason, example: Non
             skip("images beside the class folders", f"{path} is not in the folder of a class")
     if not names:
         raise UserError(f"{folder} has {found}no class folders: put the images of each class into a folder of its own")
-    if set(names) <= USUAL_SPLITS:
-        options = " ".join(f"--{name if name in ('train', 'test') else 'val'}={folder / name}" for name in names)
-        raise UserError(f"{folder} has the folders {', '.join(names)}, which are splits, not classes: pass {options}")
+    splits = [name for name in names if name.lower() in USUAL_SPLITS]
+    if len(splits) >= 2 or len(splits) == len(names):
+        of = {name: name.lower() if name.lower() in ("train", "test") else "val" for name in splits}
+        options = " ".join(f"--{of[name]}={folder / name}" for name in splits)
+        raise UserError(f"{folder} has the folders {', '.join(splits)}, which are splits, not classes: pass {options}")
     return names
 
 
@@ -167,10 +171,15 @@ def images_in(folder: pathlib.Path, skip: Skip) -> list[pathlib.Path]:
     files = []
     for root, folders, names in os.walk(folder, onerror=on_error):
         for path in (pathlib.Path(root, name) for name in sorted(folders)):
-            if path.is_symlink():
+            if is_hidden(path.name):
+                skip(*hidden(path))
+                folders.remove(path.name)
+            elif path.is_symlink():
                 skip(*link_to_folder(path))
         for path in (pathlib.Path(root, name) for name in sorted(names)):
-            if is_image(path.name):
+            if is_hidden(path.name):
+                skip(*hidden(path))
+            elif is_image(path.name):
                 files.append(path)
             else:
                 skip("files that are not images by their names", f"{path} is not an image by its name")
@@ -199,6 +208,15 @@ class ImageFiles:
 
 def is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether programs keep copies or notes under such a name: .ipynb_checkpoints, ._a.jpg, and __MACOSX of archives."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def hidden(path: pathlib.Path) -> tuple[str, str]:
+    return "hidden files and folders", f"{path} is hidden"
 
 
 def link_to_folder(path: pathlib.Path) -> tuple[str, str]:
@@ -246,7 +264,9 @@ def read_mapping(path: pathlib.Path) -> dict[str, str]:
         lines = [line for line in text.splitlines() if line.strip()]
         if wrong := [line for line in lines if line.count("\t") != 1]:
             raise UserError(f"--class_names={path} is not {MAPPED}: {wrong[0][:50]!r}")
-        mapping = dict(line.split("\t") for line in lines)
+        pairs = [line.split("\t") for line in lines]
+        check_unique([folder for folder, _ in pairs], f"--class_names={path}")
+        mapping = dict(pairs)
     if not isinstance(mapping, dict):
         raise UserError(f"--class_names={path} is not {MAPPED}")
     return mapping

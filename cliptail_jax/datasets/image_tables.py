@@ -1,7 +1,10 @@
 """Tables with a column of images: paths, encoded images, or structs of both, as in Hugging Face's data sets."""
 
 import collections
+import contextlib
+import decimal
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -12,7 +15,7 @@ import pyarrow.parquet
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, open_local, opened, read_rows, suffix
 from cliptail_jax.concepts.class_lists import check_unique, composed, concept, without_point
-from cliptail_jax.concepts.readers import FORMATS
+from cliptail_jax.concepts.readers import FIRST_LINES, FORMATS
 from cliptail_jax.datasets.streaming import clean_text, read_if_exists
 from cliptail_jax.errors import UserError
 
@@ -20,6 +23,7 @@ PATHS = "filepath"
 USUAL_NAMES = ("image", "img")
 IMAGE_COLUMNS = ("image", "path", "file", "filename", PATHS)
 LABEL_COLUMNS = ("label", "class", "target")
+NOT_A_NUMBER = ("NaN", "nan", "<NA>")  # as pandas writes missing values
 
 
 def find_image_column(path: pathlib.Path) -> str:
@@ -116,15 +120,18 @@ class LabelledTable:
         self._names = class_names_in(path, self.label_column)
 
     def _image_column(self, columns: Sequence[str]) -> str:
-        """The only column with a usual name or, of several, the first whose first value is an image or an existing file."""
+        """The only column with a usual name or, of several, the first with an image or an existing file in the first rows."""
         named = [column for name in IMAGE_COLUMNS for column in columns if column.lower() == name]
         if len(named) > 1:
-            first = next(read_rows(str(self.path), named), {})
+            first = list(itertools.islice(read_rows(str(self.path), named), FIRST_LINES))
             for column in named:
-                value = first.get(column)
-                if value and (not isinstance(value, str) or os.path.isfile(self.path.parent / value)):
+                if any(self._is_image(row.get(column)) for row in first):
                     return column
         return named[0] if named else the_column(self.path, columns, IMAGE_COLUMNS, "image_column", "images")
+
+    def _is_image(self, value: object) -> bool:
+        is_file = isinstance(value, str) and value and os.path.isfile(self.path.parent / clean_text(value))
+        return bool(is_file or isinstance(value, bytes | dict))
 
     @functools.cached_property
     def examples(self) -> collections.Counter[str]:
@@ -144,14 +151,27 @@ class LabelledTable:
             yield name, image, self._class_of(values)
 
     def _class_of(self, row: dict) -> str:
-        value = row[self.label_column]
-        if isinstance(value, float):
-            value = None if value != value else int(value) if value.is_integer() else value
-        if isinstance(value, str):
-            value = without_point(value)
+        value = label_in(row[self.label_column], f"{self.path}: {self.label_column!r}")
         if self._names and isinstance(value, int):
             value = self._names[value] if 0 <= value < len(self._names) else None
-        return composed(clean_text(value).strip())
+        return "" if value is None else str(value)
+
+
+def label_in(value: object, what: str) -> str | int | None:
+    """The label that a table or shard has: a number, or a class name; None for a missing one.
+
+    Raises UserError, which begins with `what`, for bytes that are not UTF-8, and for lists and objects.
+    """
+    with contextlib.suppress(UnicodeDecodeError):
+        value = value.decode() if isinstance(value, bytes) else value
+    if isinstance(value, list | dict | bytes):
+        raise UserError(f"{what} is not a label: {str(value)[:50]}")
+    if isinstance(value, float | decimal.Decimal):
+        value = None if value != value else int(value) if float(value).is_integer() else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = composed(without_point(clean_text(value).strip()))
+    return None if text in ("", *NOT_A_NUMBER) else text
 
 
 def the_column(path: pathlib.Path, columns: Sequence[str], names: Sequence[str], option: str, what: str) -> str:

@@ -6,22 +6,36 @@ import itertools
 import os
 import pathlib
 import re
+import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, suffix
-from cliptail_jax.concepts.class_lists import composed, imagenet_wnids, listed_names
+from cliptail_jax.concepts.class_lists import imagenet_wnids, listed_names
 from cliptail_jax.concepts.readers import Columns
-from cliptail_jax.datasets.image_tables import PATHS, USUAL_NAMES, class_names_in, find_image_column, read_table
+from cliptail_jax.datasets.image_folder import USUAL_SPLITS
+from cliptail_jax.datasets.image_tables import (
+    NOT_A_NUMBER,
+    PATHS,
+    USUAL_NAMES,
+    class_names_in,
+    find_image_column,
+    label_in,
+    read_table,
+)
 from cliptail_jax.datasets.options import TABLES
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.datasets.webdataset import ShardsBuilder, read_shard
 from cliptail_jax.errors import UserError
 
-OF_SPLIT = re.compile(r"(.+?)-\d+(-of-\d+)?\.\w+")  # as files are named: train-00000-of-00012.parquet, val-00000.tar
+# As files are named: train-00000-of-00012.parquet, perhaps with a digest after it, val-00000.tar, train_0.tar, test.parquet.
+OF_SPLIT = re.compile(
+    rf"(.+?)-\d+(-of-\d+(-\w+)?)?\.\w+|({'|'.join(sorted(USUAL_SPLITS))})([_-]\d+)?\.\w+", re.IGNORECASE
+)
 RANGE = re.compile(r"(\d+)\.\.(\d+)")  # in braces
 FIRST_SAMPLES = 100  # of a shard, to find out what fields there are
 
@@ -99,7 +113,7 @@ class ImageText(OwnSplits, ShardsBuilder):
 
     def _generate_examples(self, split: str) -> Iterator[dict]:
         labels = {name: label for label, name in enumerate(self.class_names)}
-        files = find_files(self.raws[split])
+        files, records, without_text = find_files(self.raws[split]), 0, 0
         self.check_complete(self.raws[split], files)
         for filename, image, fields in self._shards(files) if is_shard(files[0]) else self._tables(files):
             if self.is_usable(image, filename):
@@ -107,34 +121,60 @@ class ImageText(OwnSplits, ShardsBuilder):
                 if labels:
                     example["label"] = self._label(fields.get(self.label_column), labels, split)
                 for texts in captions_of(fields, self.caption_columns, f"{self.raws[split]}, {filename}"):
+                    records += 1
+                    without_text += not any(texts.values())
                     yield example | texts
+        if self.caption_columns and without_text:
+            columns = ", ".join(self.caption_columns)
+            tqdm.write(
+                f"note: {without_text:,} of {records:,} records of {split} have no text ({columns})", file=sys.stderr
+            )
 
     def _shards(self, files: list[pathlib.Path]) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each sample. A failed download has no image."""
+        is_unique = len({path.stem for path in files}) == len(files)
+        folders = dict.fromkeys(files, "") if is_unique else folders_of(files)
         for path, (key, image, fields) in self.samples(files):
-            filename = clean_text(f"{path.stem}/{key}")
+            filename = clean_text(f"{folders[path]}{path.stem}/{key}")
             yield filename, image, {name: fields.get(name.lower()) for name in self.columns}
 
     def _tables(self, files: list[pathlib.Path]) -> Iterator[tuple[str, bytes | None, dict]]:
-        """The name, image and fields of each row."""
+        """The name, image and fields of each row. Names are different for different images.
+
+        A number among the labels of a file of Hugging Face is the class name that this file has for it.
+        """
+        folders = folders_of(files)
+        encoded: dict[str, int] = {}  # by the name of an image in a table, the checksum of the first one of this name
         with tqdm(desc=self.name, unit=" rows", disable=None) as progress:
             for path in files:
                 column = self.image_column or find_image_column(path)
-                for row in read_table(path, column, self.columns, self.images or path.parent):
+                names = [] if self.classes else class_names_in(path, self.label_column)
+                for row, (name, image, fields) in enumerate(
+                    read_table(path, column, self.columns, self.images or path.parent)
+                ):
                     progress.update()
-                    yield row
+                    if not self.images and not os.path.isabs(name):
+                        name = folders[path] + name
+                    if image and not isinstance(fields[column], str):
+                        checksum = zlib.crc32(image)
+                        if encoded.setdefault(name, checksum) != checksum:
+                            name = f"{folders[path]}{path.stem}/{row}"
+                    label = fields.get(self.label_column)
+                    if isinstance(label, int) and 0 <= label < len(names):
+                        fields = fields | {self.label_column: names[label]}
+                    yield name, image, fields
 
     def _label(self, value: object, labels: dict[str, int], split: str) -> int:
         """The label of a value: a class name, or a number (also as text); -1 for a missing value."""
-        text = composed(text_of(value, f"{self.raws[split]}: {self.label_column!r}").strip())
-        if text in labels:
-            return labels[text]
-        if text in ("", "-1"):
+        value = label_in(value, f"{self.raws[split]}: {self.label_column!r}")
+        if value in labels:
+            return labels[value]
+        if value in (None, "-1", -1):
             return -1
-        if not re.fullmatch("[0-9]{1,9}", text) or int(text) >= len(labels):
+        if not re.fullmatch("[0-9]{1,9}", str(value)) or int(value) >= len(labels):
             known = f"a class of {'--classes' if self.classes else 'the file'}, nor a number below {len(labels)}"
-            raise UserError(f"{self.raws[split]} has the label {text[:50]!r}, which is not {known}")
-        return int(text)
+            raise UserError(f"{self.raws[split]} has the label {str(value)[:50]!r}, which is not {known}")
+        return int(value)
 
 
 def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
@@ -147,11 +187,11 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
         files = sorted(raw.glob("*.tar")) or sorted(raw.glob("*.parquet"))
         if not files:
             raise UserError(f"{raw} has neither shards (*.tar) nor parquet files: name the folder of these, or a file")
-        splits = sorted({match[1] for file in files if (match := OF_SPLIT.fullmatch(file.name))})
+        splits = sorted({match[1] or match[4] for file in files if (match := OF_SPLIT.fullmatch(file.name))})
         if len(splits) > 1:
             raise UserError(
                 f"{raw} has files of the splits {', '.join(splits)}: name those of each by a glob, such as "
-                f"--train='{raw}/{splits[-1]}-*'"
+                f"--train='{raw}/{splits[-1]}*'"
             )
     else:
         files = [raw] if raw.exists() else in_braces(raw)
@@ -160,6 +200,15 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
     if len(set(map(is_shard, files))) > 1:
         raise UserError(f"{raw} has shards (*.tar) and tables: name either by a glob")
     return files
+
+
+def folders_of(files: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
+    """The folder of each file below the one that contains all, with a slash at its end; '' for this one."""
+    top = os.path.commonpath([file.parent for file in files])
+    return {
+        file: "" if file.parent == pathlib.Path(top) else f"{file.parent.relative_to(top).as_posix()}/"
+        for file in files
+    }
 
 
 def in_braces(raw: pathlib.Path) -> list[pathlib.Path]:
@@ -206,15 +255,17 @@ def is_shard(path: pathlib.Path) -> bool:
 
 
 def fields_in(shard: pathlib.Path) -> Columns | None:
-    """The fields of a shard's first samples; None without samples. Damage is reported when the shard is read."""
+    """The fields of a shard's first samples; None without samples, or if it is damaged, which is reported when it is read."""
     fields, is_empty = {}, True
-    with contextlib.suppress(UserError):
+    try:
         for sample in itertools.islice(read_shard(shard, lambda *_: None), FIRST_SAMPLES):
             fields |= {
                 name: "text" if isinstance(value, str) else type(value).__name__
                 for name, value in sample.fields.items()
             }
             is_empty = False
+    except UserError:
+        return None
     return None if is_empty else fields
 
 
@@ -243,7 +294,10 @@ def text_of(value: object, what: str) -> str:
         return " ".join(text_of(each, what) for each in value)
     with contextlib.suppress(UnicodeDecodeError):
         value = value.decode() if isinstance(value, bytes) else value
+    if isinstance(value, float) and value != value:
+        value = None
     if not isinstance(value, str | int | float | None):
         kind = "not UTF-8" if isinstance(value, bytes) else "neither text nor a list of texts"
         raise UserError(f"{what} is {kind}: {str(value)[:50]}")
-    return clean_text(value)
+    text = clean_text(value)
+    return "" if text in NOT_A_NUMBER else text

@@ -49,6 +49,8 @@ class Laionet(ShardsBuilder):
     def _example(self, shard: pathlib.Path, sample: Sample, curated: "CuratedTable | None") -> dict | None:
         """The record of a sample; None (and counted) if the curated table lacks it."""
         fields, similarity = sample.fields, self.similarity_column.lower()
+        if isinstance(fields.get("caption"), bytes):
+            fields |= {"caption": fields["caption"].decode(errors="replace")}
         if curated:
             row = curated.find(fields.get("url"), fields.get("caption"))
             if row is None:

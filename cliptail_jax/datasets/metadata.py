@@ -103,7 +103,7 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     """Reads all records to make the table."""
     features, info = records.dataset_info.features, records.dataset_info.splits[records.split]
     schema = table_schema(features)
-    columns = {name: [] for name in schema.names if name not in ("record", SUPERCLASS)}
+    columns = {name: [] for name in schema.names if name in features}
     with tqdm(total=len(records), desc="reading metadata", unit=" records", disable=None) as progress:
         for start in range(0, len(records), SCAN_BATCH):
             batch = read_records(records, range(start, min(start + SCAN_BATCH, len(records))))
@@ -115,8 +115,8 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
             raise cannot_be_read(info.filepaths[0].parent / "features.json", f"no record has its feature {name!r}")
     columns["record"] = np.arange(len(records))
     check_labels(columns, features, lambda record: shard_of(info, record), "remove the data set and prepare it again")
-    if SUPERCLASS in schema.names:
-        names = np.array([*map(clean_name, features["coarse_label"].names), ""])  # the last is of the label -1
+    if coarse := class_labels(features).get("coarse_label"):
+        names = np.array([*map(clean_name, coarse.names), ""])  # the last is of the label -1
         columns[SUPERCLASS] = names[columns["coarse_label"]].tolist()
     return pyarrow.table(columns, schema)
 

@@ -26,7 +26,7 @@ SUPERCLASS = "superclass"
 def table_schema(features: tfds.features.FeaturesDict) -> pyarrow.Schema:
     """The columns of the table: the record's index, every scalar feature by name, and the name of a 'coarse_label'."""
     kinds = {name: arrow_type(feature) for name, feature in sorted(features.items()) if feature.shape == ()}
-    superclass = {SUPERCLASS: pyarrow.string()} if "coarse_label" in kinds else {}
+    superclass = {SUPERCLASS: pyarrow.string()} if "coarse_label" in class_labels(features) else {}
     return pyarrow.schema({"record": pyarrow.int64()} | kinds | superclass)
 
 

@@ -1,6 +1,7 @@
 """Shards of image-text data as img2dataset writes them: archives in WebDataset's format, each with a parquet file."""
 
 import collections
+import contextlib
 import json
 import pathlib
 import re
@@ -15,7 +16,7 @@ from cliptail_jax.concepts.shards import samples_in
 from cliptail_jax.datasets.streaming import Skip, StreamingBuilder, naming_damage
 from cliptail_jax.errors import UserError
 
-IMAGES = ("jpg", "jpeg", "png", "webp")
+IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 # 00000.tar, or train-00000-of-00012.parquet, perhaps with a digest after it, as Hugging Face names files
 NUMBERED = re.compile(r"(.*?)(\d{2,7})(?:-of-(\d{1,7})(?:-\w+)?)?(\.[\w.]+)", re.DOTALL)
 
@@ -26,7 +27,7 @@ class Sample(NamedTuple):
     Attributes:
         image: the encoded image; None where the download failed.
         fields: the fields of its .json and, with lower precedence, of its row in the parquet file, with lower-case
-            names; its .txt is the 'caption'.
+            names; its .txt is the 'caption', as bytes if it is not UTF-8.
     """
 
     key: str
@@ -85,7 +86,7 @@ def missing_files(files: Sequence[pathlib.Path]) -> list[pathlib.Path]:
             last = f"-of-{total}" if total else ""
             expected = range(int(total)) if total else range(min(there), max(there))
             missing += [folder / f"{before}{n:0{digits}}{last}{suffix}" for n in expected if n not in there]
-    return missing
+    return [path for path in missing if not path.exists()]  # those that exist are not chosen
 
 
 def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
@@ -109,10 +110,11 @@ def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
                 skip("whose .json is not an object", f"{path}: {key + '.json'!r} is not a JSON object")
                 continue
             fields = row | described
-            if "txt" in contents:
-                fields["caption"] = contents["txt"].decode(errors="replace")
-            image = next((contents[kind] for kind in IMAGES if kind in contents), None)
-            yield Sample(key, None if has_failed(fields) else image, fields)
+            if contents.get("txt", b"").strip():
+                fields["caption"] = contents["txt"]
+                with contextlib.suppress(UnicodeDecodeError):  # bytes are an error where they are used
+                    fields["caption"] = contents["txt"].decode("utf-8-sig")
+            yield Sample(key, next((contents[kind] for kind in IMAGES if kind in contents), None), fields)
     for key, fields in sorted(downloads.items()):
         if has_failed(fields):
             yield Sample(key, None, fields)

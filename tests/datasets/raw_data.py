@@ -8,6 +8,8 @@ import pyarrow
 import pyarrow.parquet
 from PIL import Image
 
+STRUCT = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])  # an image of Hugging Face
+
 
 def jpeg(red, size=(24, 16)):
     """A JPEG whose pixels, and so its bytes, depend on `red`."""
@@ -41,3 +43,12 @@ def write_shard(path, rows, keep_metadata=True):
                 files[f"{row['key']}.json"] = json.dumps(fields).encode()
     path.write_bytes(archive(files))
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(downloads), path.with_suffix(".parquet"))
+
+
+def write_parquet(path, columns, class_names=None):
+    """Writes columns with Hugging Face's metadata: the class names of the column 'label', if there are any."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    features = {"label": {"names": class_names, "_type": "ClassLabel"}} if class_names else {}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    pyarrow.parquet.write_table(pyarrow.table(columns).replace_schema_metadata(metadata), path)
+    return path

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("few_glyphs")
         (["glyphs", "--raw=TMP"], "data set 'glyphs' takes no options, and not --raw"),
         (["laionet"], "data set 'laionet' needs --raw=PATH: a folder of img2dataset's shards"),
         (["birdsnap", "--raw=TMP/nowhere"], "/nowhere; --raw names the extracted folder"),
-        (["image_text/../x", "--raw=TMP"], "data set 'image_text' has no config '../x'"),
+        (["image_text/../x", "--raw=TMP"], "data set 'image_text' cannot have the name '../x'"),
         (["image_text/new", "--raw=TMP", "--short_side=0"], "--short_side=0 is not a whole number from 1"),
         (["image_text/new", "--raw=TMP", "--quality=90"], "--short_side: give that, too"),
         (["image_text/new"], "'image_text' needs --train=PATH, --val=PATH or --test=PATH"),

@@ -8,20 +8,12 @@ import pytest
 
 from cliptail_jax.errors import UserError
 from tests.datasets.prepared_files import built
-from tests.datasets.raw_data import archive, jpeg
+from tests.datasets.raw_data import STRUCT, archive, jpeg
+from tests.datasets.raw_data import write_parquet as write
 
-STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 IMAGES = [jpeg(number) for number in range(3)]
 NAMED = [{"bytes": image, "path": f"{number}.jpg"} for number, image in enumerate(IMAGES)]
 UNNAMED = [{"bytes": image, "path": None} for image in IMAGES]
-
-
-def write(path, columns, class_names=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    features = {"label": {"names": class_names, "_type": "ClassLabel"}} if class_names else {}
-    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    pa.parquet.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
-    return path
 
 
 def read(tmp_path, raw, **options):
