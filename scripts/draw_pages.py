@@ -46,12 +46,12 @@ def paper_claims() -> Figure:
 
 
 PICTURES: Mapping[str, Callable[[], Figure]] = {
-    "mechanism": bias_of("mechanism", "From SL to CLIP on long-tailed glyphs", mechanism.PATH),
+    "mechanism": bias_of("mechanism_glyphs_16", "From SL to CLIP on long-tailed glyphs of 16 pixels", mechanism.PATH),
     "mechanism_cifar100": bias_of("mechanism_cifar100", "From SL to CLIP on CIFAR-100-LT", mechanism.PATH),
     "natural_runs": bias_of("natural", "A natural long tail: icons"),
-    "noise": bias_of("noise", "Wrong captions and labels on long-tailed glyphs"),
+    "noise": bias_of("noise_glyphs_16", "Wrong captions and labels on long-tailed glyphs of 16 pixels"),
     "noise_cifar100": bias_of("noise_cifar100", "Wrong captions and labels on CIFAR-100-LT"),
-    "doses": bias_of("doses", "CLIP's batches and captions by dose, on long-tailed glyphs"),
+    "doses": bias_of("doses", "CLIP's batches and captions by dose, on long-tailed glyphs of 16 pixels"),
     "optimizers": bias_of("optimizers", "Optimizers of SL on long-tailed glyphs"),
     "claims_small": paper_claims,
 }

@@ -9,6 +9,7 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: groups quickstart -->                      the runs of a study: accuracy, also of head and tail, log-odds per decade
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
     <!-- table: bias mechanism mechanism_cifar100 -->      ... log-odds per decade alone
+    <!-- table: ends remedies_glyphs_lt remedies_icons --> ... head, tail, log-odds per decade
     <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
     <!-- table: claims noise noise_cifar100 -->            the claims of one or several studies
     <!-- table: claims mechanism: odds_acc head -->        ... on some statistics, or with some keys
@@ -69,12 +70,14 @@ PAGES = [ROOT / "README.md", ROOT / "configs/open_clip.md", *sorted((ROOT / "con
 # Tables of the same runs in several studies: the columns of each with their titles.
 COMPARED = {
     "bias": {"odds_acc": "bias"},
+    "ends": {"head": "head", "tail": "tail", "odds_acc": "bias"},
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]", "f50": "f50"},
     "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
 }
 DATA = {
     "_cifar100": "photographs",
     "_cifar100_lt": "photographs",
+    "_icons": "icons",
     "": "characters",
 }  # of studies that tables compare, by the end of their names
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
