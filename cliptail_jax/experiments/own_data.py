@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from cliptail_jax.datasets.build import ORIGIN
 from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.known_sources import PRESETS, Preset
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.files import read_json
 from cliptail_jax.prepared import find_prepared, prepared_names, resolve_data_dir
 
 EVALUATED = ("val", "validation", "test")  # splits; the first that there is
@@ -51,12 +53,13 @@ def own_preset(name: str, data_dir: str, folder: Path, retrieves: bool) -> Prese
     texts = (key for key, kind in info.features.items() if isinstance(kind, tfds.features.Text) and key != "filename")
     source = open_source(name, data_dir, split)
     images = source.encoded_images(np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int))
+    given = (read_json(folder / ORIGIN) or {}).get("caption_columns", "").split(",")  # in order, which TFDS does not keep
     side = int(np.median([min(Image.open(io.BytesIO(image)).size) for image in images if image]))  # the short one
     return Preset(
         tuple(f"{name}:{other}" for other in evaluated[:1]),
         dict(name=name, split=split),
         small=side <= LARGEST_SMALL,
-        texts=tuple(sorted(texts)),  # TFDS does not keep their order
+        texts=tuple(sorted(texts, key=lambda text: (given.index(text) if text in given else len(given), text))),
         records=info.splits[split].num_examples,
         side=side if side <= LARGEST_SMALL else 32,
         has_names=not all(re.fullmatch(NUMBER, label) for label in source.class_names) or not source.class_names,

@@ -11,6 +11,7 @@ from cliptail_jax.datasets.image_tables import LabelledTable
 from cliptail_jax.datasets.image_text import find_files
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
+from cliptail_jax.experiments.own_data import find_preset
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import STRUCT, archive, jpeg, write_parquet
 
@@ -171,6 +172,13 @@ def test_an_option_that_is_the_default_is_none_and_an_empty_one_is(tmp_path):
     build("image_text/mine", str(tmp_path), raw=str(raw), label_column="label", caption_columns="caption")
     with pytest.raises(UserError, match="was built otherwise .caption_columns=None not ''"):
         build("image_text/mine", str(tmp_path), raw=str(raw), **LABELLED)
+
+
+def test_texts_have_the_order_in_which_they_are_given(tmp_path):
+    texts = {"title": ["a"], "tags": ["b"]}
+    raw = write_parquet(tmp_path / "t.parquet", {"image": pa.array(IMAGES[:1], pa.binary())} | texts)
+    build("image_text/mine", str(tmp_path), raw=str(raw), caption_columns="title,tags")
+    assert find_preset("image_text/mine", str(tmp_path)).texts == ("title", "tags")
 
 
 def test_a_folder_that_is_named_twice_is_an_error(tmp_path):
