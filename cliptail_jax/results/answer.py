@@ -25,7 +25,7 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     groups = groups_of(replicates, study.names)
     if study.baseline in groups and len(groups) > 1:
         return against_baseline(study, groups, replicates)
-    return to_go_on(study.then, groups) if study.then else bias_of_all([*groups.values()])
+    return to_go_on(study, groups) if study.then else bias_of_all([*groups.values()])
 
 
 def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
@@ -58,19 +58,18 @@ def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: S
     return sentences
 
 
-def to_go_on(then: str, groups: Mapping[str, RunGroup]) -> list[str]:
-    """The run with the largest mean accuracy over classes, and the command that goes on with it."""
+def to_go_on(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
+    """The run with the largest mean accuracy over classes and, once all have ended, the command that goes on with it."""
     means = {name: mean_of_classes(group) for name, group in groups.items() if group.evaluations}
     if not means:
         return []
     best = max(means, key=means.__getitem__)
-    names = [*groups]
-    edge = " It is at the end of those tried: one beyond it may be better." * (best in (names[0], names[-1]))
+    edge = " It is at the end of those tried: one beyond it may be better." * (best in (study.runs[0], study.runs[-1]))
     others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
-    return [
-        f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others}).{edge}",
-        f"Go on with: {then.replace(BEST, best)}",
-    ]
+    found = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others})."
+    if missing := [name for name in study.runs if name not in means and name not in study.failures]:
+        return [f"So far, {found} Not finished: {', '.join(missing)}."]
+    return [f"{found}{edge}", f"Go on with: {study.then.replace(BEST, best)}"]
 
 
 def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:

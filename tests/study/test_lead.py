@@ -1,5 +1,6 @@
 """What a report has above its tables: the best run against the baseline, and pairs of runs that are confounded."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -118,8 +119,13 @@ def test_the_best_run_completes_the_command_that_goes_on_with_it():
     )
     assert best.startswith("fair has the largest mean accuracy over classes: ") and "(1e-3 " in best
     assert command == "Go on with: cliptail study x:rate=fair" and "at the end" not in best
-    (last, _), _ = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", then="BEST")
+    (last, _), runs = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", then="BEST")
     assert last.endswith("It is at the end of those tried: one beyond it may be better.")
+    study = Study("", (*runs, "3e-2"), then="BEST")
+    (only,) = answer(study, [[runs]])
+    assert only.startswith("So far, fair has ") and only.endswith(" Not finished: 3e-2.")
+    failed = dataclasses.replace(study, failures={"3e-2": "the loss is nan"})
+    assert answer(failed, [[runs]])[1] == "Go on with: fair"
 
 
 @pytest.mark.parametrize("baseline", ["", "gone", "sl"])
