@@ -1,6 +1,7 @@
 """Files of captions: finding them, choosing the column, and reading it in batches of bounded size."""
 
 import argparse
+import codecs
 import contextlib
 import functools
 import glob
@@ -75,14 +76,11 @@ def suffix(path: str) -> str:
     return pathlib.PurePath(path.lower().removesuffix(".gz")).suffix
 
 
-def check_part(path: str, column: str | None, open_file: Open = open_local) -> None:
-    """Checks a file without reading all of it.
-
-    Raises:
-        UserError: As in `read_part`.
-    """
+def check_part(path: str, column: str | None, open_file: Open = open_local) -> tuple[str, Columns]:
+    """The column of a file's captions, as in `read_part`, and all its columns. Raises UserError as `read_part`."""
     with opened(path, open_file) as stream:
-        caption_column(path, FORMATS[suffix(path)].columns(stream), column)
+        columns = FORMATS[suffix(path)].columns(stream)
+    return caption_column(path, columns, column), columns
 
 
 def read_part(path: str, column: str | None = None, open_file: Open = open_local) -> Iterator[pa.LargeBinaryArray]:
@@ -145,6 +143,9 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
             stream = stack.enter_context(open_file(path))
             if path.lower().endswith(".gz"):
                 stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+            if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise DamagedFileError("it is UTF-16: convert it to UTF-8")
+            stream.seek(0)
             yield stream
     except (*DAMAGE, DamagedFileError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -145,7 +145,8 @@ def read_class_list(path: pathlib.Path) -> tuple[Concept, ...]:
     is_text = path.suffix.lower() == ".txt"
     try:
         content = path.read_text(encoding="utf-8-sig")
-        entries = [{"name": line} for line in content.splitlines() if line.strip()] if is_text else json.loads(content)
+        lines = [re.sub(" +", " ", line.strip()) for line in content.splitlines()]
+        entries = [{"name": line} for line in lines if line] if is_text else json.loads(content)
     except FileNotFoundError as error:
         known = f"of that name{did_you_mean(str(path).lower(), BUILT_IN)}: there is {', '.join(BUILT_IN)}"
         raise UserError(f"there is no class list {path}: no file, and no built-in one {known}") from error
@@ -181,4 +182,9 @@ def concept(entry: object, where: str) -> Concept:
         raise UserError(f"{where}: name {found.name!r} is not valid Unicode; if a file has this name, set PYTHONUTF8=1")
     if found.name.splitlines() != [found.name] or "\t" in found.name:
         raise UserError(f"{where}: name {found.name!r} is not one line of text without tabs")
-    return msgspec.structs.replace(found, name=composed(found.name))
+    return msgspec.structs.replace(
+        found,
+        name=composed(found.name),
+        synonyms=tuple(map(composed, found.synonyms)),
+        exclude=tuple(map(composed, found.exclude)),
+    )

@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import pathlib
-import shutil
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -54,8 +53,11 @@ class FinishedParts:
             raise UserError(f"{self._folder} cannot be written: {error.strerror or error}") from error
 
     def remove(self) -> None:
-        """Removes all tallies."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Removes the tallies of these parts, and the folder if nothing else is in it."""
+        for file in self._files.values():
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
 
 
 def fingerprint(job: str, part: str) -> str:
@@ -81,7 +83,7 @@ def count_corpus(
         The tally of all parts that could be read, and the errors of the others.
 
     Raises:
-        UserError: A part lacks the column, or a process was killed.
+        UserError: A part lacks the column, parts have the captions in different ones, or a process was killed.
     """
     errors = {}
 
@@ -92,9 +94,7 @@ def count_corpus(
                 missing.append(part)
             else:
                 yield tally
-        for part in missing:
-            with contextlib.suppress(DamagedFileError):  # it is reported with the others
-                check_part(part, column)
+        check_parts(missing, column)
         all_bytes, captions = sum(map(os.path.getsize, missing)), 0
         workers = max(min(processes, len(missing), 1 + all_bytes // BYTES_PER_PROCESS), 1)
         work = functools.partial(try_to_count, counter=counter, column=column)
@@ -111,6 +111,24 @@ def count_corpus(
                 yield tally
 
     return total(tallies()), [errors[part] for part in parts if part in errors]
+
+
+def check_parts(parts: Sequence[str], column: str | None) -> None:
+    """Checks parts without reading all of them. Damaged ones are reported when they are read.
+
+    Raises UserError as `read_part` does, or if the captions are in different columns, both of which one of the parts has.
+    """
+    columns, first = {}, {}
+    for part in parts:
+        with contextlib.suppress(DamagedFileError):
+            chosen, columns[part] = check_part(part, column)
+            first.setdefault(chosen, part)
+    for part, has in columns.items():
+        if len(both := [chosen for chosen in first if chosen in has]) > 1:
+            raise UserError(
+                f"{part} has the columns {both[0]} and {both[1]}, which are the captions of {first[both[0]]} and "
+                f"{first[both[1]]}: name the column with --column"
+            )
 
 
 def try_to_count(part: str, counter: Counter, column: str | None) -> Tally | DamagedFileError:

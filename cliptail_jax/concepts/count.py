@@ -34,7 +34,7 @@ from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-VERSION = 2  # to be increased when a change of the code changes counts
+VERSION = 3  # to be increased when a change of the code changes counts
 
 
 @command_line
@@ -72,7 +72,8 @@ def count(options: argparse.Namespace) -> None:
     """
     start = time.monotonic()
     parts, output = find_parts(options.captions, options.data_dir), pathlib.Path(options.output)
-    outputs = [output, output.with_suffix(".sorted.tsv")][: 1 + options.sorted]
+    by_frequency = output.with_name(f"{output.name.removesuffix('.tsv')}.sorted.tsv")
+    outputs = [output, by_frequency][: 1 + options.sorted]
     for path in outputs:
         check_output(path, is_counts, [*parts, options.classes or ""], options.overwrite)
     classes = None if options.words else class_list_for(options.classes, options.rule)
@@ -95,7 +96,8 @@ def count(options: argparse.Namespace) -> None:
     if damaged:
         others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
         raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
-    finished.remove()
+    if not options.weights:
+        finished.remove()
 
 
 def count_weighted(counter: ConceptCounter, paths: Sequence[str]) -> Tally:

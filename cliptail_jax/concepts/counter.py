@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int
 
 from cliptail_jax.concepts.batches import CaptionColumn, batches_of
-from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES, Concept, check_unique
+from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES, Concept, check_unique, composed
 from cliptail_jax.concepts.matching import ConceptIndex
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
@@ -78,7 +79,7 @@ class ConceptCounter:
     def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it names, for each concept in the order of captions."""
         if self._phrases:
-            return self._phrases.matches(decoded(captions), lower_case=True)
+            return self._phrases.matches(in_one_form(decoded(captions)), lower_case=True)
         return self._index.matches(split_captions(captions))
 
 
@@ -89,6 +90,14 @@ def concepts_by_phrase(concepts: Sequence[Concept]) -> dict[str, list[int]]:
         for phrase in dict.fromkeys(phrase.lower() for phrase in concept.synonyms or (concept.name,)):
             named.setdefault(phrase, []).append(i)
     return named
+
+
+def in_one_form(captions: pa.Array) -> pa.Array:
+    """Captions in one line each and in Unicode's composed form, as class names are. (pyarrow 25's NFC decomposes.)"""
+    captions = pc.replace_substring(captions, "\n", " ")
+    if pc.all(pc.string_is_ascii(captions)).as_py():
+        return captions
+    return pa.array(map(composed, captions.to_pylist()), pa.large_string())
 
 
 def decoded(captions: pa.LargeBinaryArray) -> pa.Array:

@@ -40,6 +40,7 @@ csv.field_size_limit(CHUNK_BYTES)  # 128 KiB by default, which a stray quotation
 # What the readers of archives, compressed ones among them, and of tables raise.
 DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError, pa.ArrowException, csv.Error)
 
+TEXT = "text"
 Columns = dict[str, str]  # names, each with "text" or the name of another type
 
 
@@ -85,7 +86,7 @@ def captions_in(values: Iterable[object]) -> Iterator[pa.Array]:
 def parquet_columns(stream: BinaryIO) -> Columns:
     schema = pa.parquet.ParquetFile(stream).schema_arrow
     check_distinct(schema.names)
-    return {field.name: "text" if is_text(field.type) else str(field.type) for field in schema}
+    return {field.name: TEXT if is_text(field.type) else str(field.type) for field in schema}
 
 
 def parquet_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
@@ -116,7 +117,7 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
     if header is None:
         raise DamagedFileError("it has no header")
     check_distinct(header)
-    return dict.fromkeys(header, "text")
+    return dict.fromkeys(header, TEXT)
 
 
 def table_fields(stream: BinaryIO, header: Sequence[str], delimiter: str) -> Iterator[list[str]]:
@@ -162,13 +163,16 @@ def json_columns(stream: BinaryIO) -> Columns:
 
 
 def kinds_of(objects: Iterable[dict]) -> Columns:
-    """The keys of objects, each with the type of its last value that is not null."""
+    """The keys of objects, each with 'text' if a value is one, and else with the type of its last value that is not null."""
     columns = {}
     for fields in objects:
         for name, value in fields.items():
-            if value is not None or name not in columns:
-                columns[name] = "text" if isinstance(value, str | bytes | None) else type(value).__name__
-    return columns
+            if isinstance(value, str | bytes):
+                columns[name] = TEXT
+            elif value is not None and columns.get(name) != TEXT:
+                columns[name] = type(value).__name__
+            columns.setdefault(name, "null")
+    return {name: TEXT if kind == "null" else kind for name, kind in columns.items()}
 
 
 def json_rows(stream: BinaryIO, columns: Sequence[str] = ()) -> Iterator[dict]:

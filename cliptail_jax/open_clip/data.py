@@ -87,7 +87,7 @@ def short_name(path: str) -> str:
     """A name for the set that a path or pattern selects."""
     for end in (".gz", ".tar", ".tsv", ".csv", ".parquet"):
         path = path.removesuffix(end)
-    return re.sub(r"\W+", "-", path).strip("-_")[-LONGEST_NAME:].lstrip("-")
+    return re.sub(r"\W+", "-", path).strip("-_")[-LONGEST_NAME:].lstrip("-") or "data"
 
 
 def crop_scale(arguments: Sequence[str] | None) -> Fields:

@@ -54,8 +54,10 @@ def plan_arguments(arguments: Sequence[str]) -> list[str]:
     path = Path(tempfile.mkdtemp(prefix="open_clip_")) / "plan.py"
     write_text(path, config_file(translation, shlex.join(arguments[place + 1 :])))
     own = [option for option in options if not option.startswith(GPUS)]
-    if translation.samples and not any(option.startswith("--records=") for option in own):
-        own += [f"--records={translation.samples}", f"--classes={CLASSES}"]
+    resampled = line.values["dataset_resampled"] and line.values["train_num_samples"]
+    samples = translation.samples or resampled
+    if samples and not any(option.startswith("--records=") for option in own):
+        own += [f"--records={samples}", f"--classes={CLASSES}"]
     return [str(path), *own]
 
 

@@ -20,6 +20,7 @@ from cliptail_jax.training.objective import RANDOM
 DTYPES = {"fp32": "float32", "amp_bf16": "bfloat16", "amp_bfloat16": "bfloat16", "amp": "bfloat16"}
 SCHEDULES = {"cosine": "cosine_steps", "const": "constant", "const-cooldown": "constant"}
 TITLE = '"""The config of an open_clip command:'  # the first line of a config file
+CONTEXT_LENGTH = 77  # of open_clip's text towers, unless their table has another
 ALONE = {  # flags that are used with one value alone, as open_clip's default or another
     "image_interpolation": (None, "bicubic"),
     "image_resize_mode": (None, "shortest"),
@@ -66,15 +67,17 @@ def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translatio
             "--config=configs/zero_shot.py:model=NAME, and runs by their own config"
         )
     config, notes = base_config(), line.notes()
-    known = STUDY_DATA.get(PurePosixPath(values["train_data"]).stem)
+    path = PurePosixPath(values["train_data"])
+    known = STUDY_DATA.get(path.stem) if path.suffix in (".csv", ".tsv") else None
     if known:
         paper = load_config(f"clip:{known}")
         config.data, config.eval = paper.data, paper.eval
         notes.append(f"--train-data is a table of the study: the data are those of clip:{known}")
-    sets = () if known else sets_of(values)
+    train = None if known else data.pairs_of("train_data", values)
+    held_out = held_out_sets(values, train)
     fields = {"data.data_dir": data_dir, "data.drop_last": True}
-    fields |= {} if known else data_fields(sets)
-    fields |= evaluation_fields(values, sets)
+    fields |= data_fields(train) if train else {}
+    fields |= evaluation_fields(values, held_out, bool(known))
     fields |= tower_fields(values, notes)
     fields |= step_fields(line, devices, bool(known), notes)
     fields |= optimizer_fields(values, bool(known), notes)
@@ -84,6 +87,7 @@ def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translatio
     samples = values["train_num_samples"] or 0
     is_whole = not known and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
     needed = samples if is_whole and not values["dataset_resampled"] else 0
+    sets = (train, *held_out) if train else held_out
     return Translation(typed, sets, needed, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
 
 
@@ -92,6 +96,8 @@ def check_alone(values: Mapping[str, Any]) -> None:
     for key, supported in ALONE.items():
         if values[key] not in supported:
             raise UserError(f"--{key.replace('_', '-')} {values[key]} is not supported: it is {supported[-1]} here")
+    if values["logs"].lower() in ("", "none"):
+        raise UserError("--logs is the folder of the run's directory, which is needed here: name one")
     if values["resume"] not in (None, "latest"):
         raise UserError(
             f"--resume {values['resume']} is a checkpoint of PyTorch: --resume latest continues a run of this program, and "
@@ -104,18 +110,19 @@ def check_alone(values: Mapping[str, Any]) -> None:
             )
 
 
-def sets_of(values: Mapping[str, Any]) -> tuple[data.Set, ...]:
-    """The sets of training, retrieval and zero-shot classification."""
-    sets = [data.pairs_of("train_data", values)]
+def held_out_sets(values: Mapping[str, Any], train: data.Set | None) -> tuple[data.Set, ...]:
+    """The sets of retrieval and zero-shot classification. `train` is None for data of the study, which have ImageNet."""
+    sets = []
     if values["val_data"]:
-        sets.append(data.pairs_of("val_data", values))
-    if values["imagenet_val"]:
+        pairs = data.pairs_of("val_data", values)
+        same = train is not None and pairs.name == train.name
+        sets.append(pairs._replace(name=f"{pairs.name}-val") if same else pairs)
+    if values["imagenet_val"] and train is not None:
         sets.append(data.labelled_of(values["imagenet_val"]))
     return tuple(sets)
 
 
-def data_fields(sets: Sequence[data.Set]) -> Fields:
-    train = sets[0]
+def data_fields(train: data.Set) -> Fields:
     return {
         "data.name": train.name,
         "data.split": train.split,
@@ -123,9 +130,9 @@ def data_fields(sets: Sequence[data.Set]) -> Fields:
     }
 
 
-def evaluation_fields(values: Mapping[str, Any], sets: Sequence[data.Set]) -> Fields:
-    names = [f"{each.name}:{each.split}" for each in sets[1:]]
-    if values["imagenet_val"] and not sets:
+def evaluation_fields(values: Mapping[str, Any], sets: Sequence[data.Set], from_study: bool) -> Fields:
+    names = [f"{each.name}:{each.split}" for each in sets]
+    if values["imagenet_val"] and from_study:
         names.append("imagenet")
     names += ["imagenet_v2"] if values["imagenet_v2"] else []
     names += ["imagenet100"] if values["imagenet_100"] else []
@@ -142,10 +149,18 @@ def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
     if len(size) > 1:
         raise UserError(f"--force-image-size {' '.join(map(str, values['force_image_size']))}: images are square")
     fields = models.towers(name, pretrained, values["force_quick_gelu"], size.pop(), text_only)
+    described = models.architecture(name)
+    if rate := described["vision_cfg"].get("timm_drop_path"):
+        notes.append(f"--model: open_clip drops blocks of its image tower at random ({rate}); here all are used")
     fields["model.dtype"] = DTYPES[values["precision"]]
     fields["model.remat"] = "blocks" if values["grad_checkpointing"] else "none"
     fields["objective"] = "sigmoid" if values["siglip"] else "contrastive"
     if length := values["force_context_length"]:
+        own = described["text_cfg"].get("context_length", CONTEXT_LENGTH)
+        if pretrained and "text.dropout" not in fields and length != own:
+            raise UserError(
+                f"--force-context-length {length} is not supported with --pretrained: the weights are for {own} tokens"
+            )
         fields["model.text.context_length"] = length
     fields |= data.crop_scale(values["aug_cfg"])
     frozen: tuple[str, ...] = ()
@@ -164,7 +179,10 @@ def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
     if values["siglip"]:
         notes.append("--siglip: the logit scale has no upper limit, as in the paper; open_clip's is 100")
     if pretrained and not text_only:
-        notes.append("--pretrained: the logit scale starts at 1/0.07, and not at that of the weights")
+        start = "10, with a bias of -10," if values["siglip"] else "1/0.07,"
+        notes.append(f"--pretrained: the logit scale starts at {start} and not at that of the weights")
+    if pretrained and values["force_quick_gelu"]:
+        notes.append("--force-quick-gelu: a tower with weights has the activation that they were trained with")
     if values["lock_text"] and "text.dropout" in fields:
         notes.append("--lock-text: the projection after the encoder is trained, since no weights fill it")
     if "text.init" not in fields:
@@ -192,6 +210,10 @@ def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[s
         notes.append(
             "--accum-freq: the gradient of the logit scale is that of the batch; open_clip adds it once for each part"
         )
+    if devices > 1 and values["grad_clip_norm"] and not values["gather_with_grad"]:
+        notes.append(
+            f"--grad-clip-norm: norms are those of the loss's gradient; without --gather-with-grad, open_clip's are 1/{devices} of them"
+        )
     if steps := steps_per_epoch(values, devices, from_study):
         fields["total_steps"] = steps * values["epochs"]
         if values["save_frequency"] > 0:
@@ -210,16 +232,15 @@ def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[s
 
 def statistics_group(values: Mapping[str, Any], devices: int) -> int:
     """The number of examples that share the statistics of batch norm; 0: all, or there is none."""
-    whole = values["use_bn_sync"] or (devices == 1 and values["accum_freq"] == 1)
-    if not image_tower(models.architecture(values["model"])["vision_cfg"]).has_batch_norm or whole:
-        return 0
-    return values["batch_size"]
+    has_batch_norm = image_tower(models.architecture(values["model"])["vision_cfg"]).has_batch_norm
+    group = values["batch_size"] * (devices if values["use_bn_sync"] else 1)
+    return 0 if not has_batch_norm or group == values["batch_size"] * devices * values["accum_freq"] else group
 
 
 def steps_per_epoch(values: Mapping[str, Any], devices: int, from_study: bool) -> int:
     """open_clip's number of updates in an epoch of --train-num-samples of shards; 0 if the data count.
 
-    The number of batches is rounded up to a multiple of the workers.
+    The number of batches is rounded up to a multiple of the workers. Raises UserError if there are too few samples.
     """
     samples = values["train_num_samples"]
     if not samples or from_study:
@@ -227,7 +248,12 @@ def steps_per_epoch(values: Mapping[str, Any], devices: int, from_study: bool) -
     if data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.CSV:
         return 0
     workers, batches = max(values["workers"], 1), math.ceil(samples / (values["batch_size"] * devices))
-    return math.ceil(batches / workers) * workers // values["accum_freq"]
+    steps = math.ceil(batches / workers) * workers // values["accum_freq"]
+    if steps < 1:
+        raise UserError(
+            f"--train-num-samples {samples} is too small: a step has {values['batch_size']} x {devices} x {values['accum_freq']}"
+        )
+    return steps
 
 
 def optimizer_fields(values: Mapping[str, Any], from_study: bool, notes: list[str]) -> Fields:

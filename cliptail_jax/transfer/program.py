@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 from cliptail_jax.config.fields import plain
+from cliptail_jax.config.sections import evaluation_pixels
 from cliptail_jax.errors import Failures, UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
 from cliptail_jax.files import append_line, load_arrays, read_lines, save_arrays, write_text
@@ -158,9 +159,11 @@ def result_of(
     """
     model = extract.model
     key = {"model": model.name, "set": opened.chosen.name, "method": method}
+    pixels = [name for name, is_on in evaluation_pixels(config.data).items() if is_on]
     settings = {
         "weights": model.weights,
         "image_size": extract.image_size,
+        **({"pixels": pixels} if pixels else {}),
         "data": {split: split_fingerprint(source) for split, source in opened.sources.items()},
         **of_method,
     }

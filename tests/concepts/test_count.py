@@ -2,6 +2,7 @@ import gzip
 import json
 import multiprocessing
 import pathlib
+import re
 import signal
 import time
 
@@ -61,6 +62,28 @@ def test_sorted_counts_fall_and_ties_keep_the_order(folder):
     assert run("--sorted", classes="more.json") == 0
     assert lines() == ["zebra\t0", "cat\t2", "Dog or puppy\t4", "bow\t1", "ape\t0"]
     assert lines("out.sorted.tsv") == ["Dog or puppy\t4", "cat\t2", "bow\t1", "zebra\t0", "ape\t0"]
+
+
+@pytest.mark.parametrize("output, expected", [("of.tsv", "of.sorted.tsv"), ("of.v1", "of.v1.sorted.tsv")])
+def test_sorted_counts_are_beside_the_output_of_any_name(folder, output, expected):
+    assert run("--sorted", output=output) == 0
+    assert left_behind() == sorted([output, expected])
+
+
+def test_files_of_others_in_the_folder_of_tallies_stay(folder):
+    pathlib.Path("out.tsv.parts").mkdir()
+    pathlib.Path("out.tsv.parts/notes.md").write_text("mine")
+    assert run() == 0 and run("--overwrite", captions="parts/c.txt.gz") == 0
+    assert left_behind() == ["out.tsv", "out.tsv.parts"] and pathlib.Path("out.tsv.parts/notes.md").exists()
+
+
+def test_a_class_list_and_captions_may_have_other_spaces_lines_and_accents(folder):
+    pathlib.Path("classes.txt").write_text(" great  auk \ncafe\u0301\n", encoding="utf-8")
+    pathlib.Path("texts.jsonl").write_text(
+        "".join(json.dumps({"caption": text}) + "\n" for text in ("a great\nauk", "CAF\u00c9", "cafe\u0301"))
+    )
+    assert run("--rule=phrases", captions="texts.jsonl", classes="classes.txt") == 0
+    assert lines() == ["great auk\t1", "caf\u00e9\t2"]
 
 
 def test_words_are_counted_by_caption_most_frequent_first(folder):
@@ -149,6 +172,24 @@ def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder,
     assert parts_read(monkeypatch) == ["parts/c.txt.gz"]
     assert lines() == ["cat\t2", "Dog or puppy\t4", "bow\t1"]
     assert left_behind() == ["out.tsv"]
+
+
+@pytest.mark.parametrize(
+    "files, complaint",
+    [
+        ({"a.jsonl": b'{"url": "cat", "caption": "dog"}\n{"url": "cat", "caption": 20}\n'}, "row 2 is int, not text"),
+        ({"a.csv": "caption\ncat\n".encode("utf-16")}, "it is UTF-16: convert it to UTF-8"),
+        (
+            {"a.csv": b"caption,id\ncat,1\n", "b.csv": b"TEXT,caption\ncat,dog\n"},
+            "has the columns caption and TEXT, which are the captions of .*: name the column with --column",
+        ),
+    ],
+)
+def test_no_other_column_and_no_other_encoding_is_counted(folder, capsys, files, complaint):
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    assert run(captions="[ab].*") == 2
+    assert re.search(complaint, capsys.readouterr().err) and left_behind() == sorted(files)
 
 
 @pytest.mark.parametrize("change", ["a part", "the list", "the column", "a damaged tally"])

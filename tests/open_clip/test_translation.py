@@ -67,6 +67,10 @@ def test_published_commands_are_translated_or_refused_in_a_line(place):
         ("--json-text-key long_caption", {"data.captions.words": ("long_caption",)}),
         ("--log-every-n-steps 7", {"log_every_steps": 7}),
         ("--model RN50 --batch-size 8 --accum-freq 2", {"batch_size": 16, "batch_norm.group_size": 8}),
+        ("--model RN50 --batch-size 8 --accum-freq 2 --use-bn-sync", {"batch_size": 16, "batch_norm.group_size": 8}),
+        ("--train-data cc12m_cls.tar --train-num-samples 6400 --workers 1 --epochs 1", {"data.name": "image_text/cc12m_cls", "total_steps": 100}),
+        ("--train-data *.tar", {"data.name": "image_text/data"}),
+        ("--train-data x.tar --val-data x.tar", {"data.name": "image_text/x", "eval.sets": ("image_text/x-val:val",)}),
         ("--model ViT-B-16-SigLIP --pretrained webli --siglip", {"image.init": "hf-hub:timm/ViT-B-16-SigLIP"}),
         ("--model convnext_base --force-image-size 256", {"model.image.name": "convnext_base", "model.image.output_dim": 512}),
         ("--train-data x.csv --csv-caption-key text", {"data.captions.words": ("text",)}),
@@ -106,6 +110,10 @@ def test_flags_become_fields(flags, expected):
         (f"{TRAIN} --text-key caption", "--text-key caption is not supported: it is txt here"),
         (f"{TRAIN} --wd-exclude *bias", "--wd-exclude is not supported"),
         (f"{TRAIN} --use-naflex", "--use-naflex is not supported"),
+        (f"{TRAIN} --logs none", "--logs is the folder of the run's directory"),
+        (f"{TRAIN} --train-num-samples 10 --batch-size 4 --accum-freq 8", "--train-num-samples 10 is too small: a step has 4 x 1 x 8"),
+        (f"{TRAIN} --train-num-samples -5", "--train-num-samples -5 is too small"),
+        (f"{TRAIN} --pretrained openai --force-context-length 32", "the weights are for 77 tokens"),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_one_line(command, complaint):
@@ -115,9 +123,28 @@ def test_what_is_not_supported_is_one_line(command, complaint):
 
 def test_flags_without_effect_are_noted_together():
     notes = translated(f"{TRAIN} --local-loss --torchcompile --gather-with-grad --report-to wandb", devices=4).notes
-    assert "--local-loss, --gather-with-grad: the loss is always that of the global batch" in notes
+    assert sum("global batch's loss" in note for note in notes) == 2
     assert "batch_size=256: 64 x 4 devices" in notes and sum("--torchcompile" in note for note in notes) == 1
     assert {flag.kind for flag in flags().values()} == {"used", "noted", "refused", "fork", "older"}
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        ("--model convnext_base_w", "--model: open_clip drops blocks of its image tower at random (0.1)"),
+        ("--grad-clip-norm 1", "without --gather-with-grad, open_clip's are 1/4 of them"),
+        ("--model ViT-B-16-SigLIP --pretrained webli --siglip", "the logit scale starts at 10, with a bias of -10"),
+        ("--pretrained openai --force-quick-gelu", "a tower with weights has the activation"),
+    ],
+)
+def test_what_differs_from_open_clip_is_noted(flags, expected):
+    assert any(expected in note for note in translated(f"{TRAIN} {flags}", devices=4).notes)
+
+
+def test_tables_of_the_study_are_evaluated_on_pairs_of_ones_own():
+    translation = translated(f"--train-data {next(iter(STUDY_DATA))}.csv --val-data v.csv --model RN50")
+    assert [each.name for each in translation.sets] == ["image_text/v"]
+    assert translation.config.eval.sets == ("image_text/v:val",)
 
 
 def test_the_page_has_every_flag():

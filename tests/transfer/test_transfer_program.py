@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from cliptail_jax.config.sections import FAST
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
@@ -186,6 +187,21 @@ def test_other_settings_repeat_the_results_of_their_method_alone(copied, monkeyp
     config.few_shot.episodes = 21
     transfer(config, workdir)
     assert measured == ["few_shot"] * 3
+
+
+def test_other_pixels_repeat_the_results(copied, finished, monkeypatch):
+    config, workdir = copied
+    computed = []
+
+    def compute(key, *rest):
+        computed.append(key)
+        raise UserError("not here")
+
+    monkeypatch.setattr(program, "compute", compute)
+    config.data.resize = FAST
+    with pytest.raises(program.TransferFailed):
+        transfer(config, workdir)
+    assert len(computed) == len(finished[2])
 
 
 def test_damaged_features_and_predictions_are_computed_again(copied, finished, capsys):
