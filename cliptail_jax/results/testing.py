@@ -53,11 +53,6 @@ def evaluate_claims(
     return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
 
 
-def evaluate_claim(claim: Claim, replicates: Sequence[Replicate]) -> ClaimResult:
-    """The test of a study's only claim."""
-    return evaluate_claims({"": claim}, replicates, {})[""]
-
-
 def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[ClaimResult, list[Bootstrapped]]:
     """The result of a claim before its test, and the difference that it is on in each seed or mirrored pair.
 

@@ -31,7 +31,7 @@ from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.testing import evaluate_claim
+from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.train import train
 from configs import clip, sup, zero_shot
 from tests.evaluation import plain_evaluation
@@ -214,13 +214,14 @@ def test_claims_compare_runs_by_retrieval_on_the_same_captions(run, copied):
     runs = {"a": Run(run[1]), "b": Run(other)}
     for statistic in ("retrieval_slope", "text_to_image_r5"):
         for on in (SET, ""):  # the first without labels
-            (seed,) = evaluate_claim(Claim("equal", statistic, "a", "b", 0.1, on), [[runs]]).by_seed
+            claims = {"": Claim("equal", statistic, "a", "b", 0.1, on)}
+            (seed,) = evaluate_claims(claims, [[runs]], {})[""].by_seed
             assert seed[0] == seed[1] == pytest.approx(runs["a"].retrieval.summary[statistic])
     path = other / "eval" / FOLDER / "latest.npz"
     arrays = dict(np.load(path))
     np.savez(path, **{name: array[1:] if len(array.shape) else array for name, array in arrays.items()})
     claim = Claim("equal", "text_to_image_r5", "a", "b", 0.1, SET)
-    tested = evaluate_claim(claim, [[{"a": runs["a"], "b": Run(other)}]])
+    tested = evaluate_claims({"": claim}, [[{"a": runs["a"], "b": Run(other)}]], {})[""]
     assert tested.obstacle == "the runs are evaluated on different captions"
 
 

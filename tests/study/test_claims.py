@@ -25,7 +25,7 @@ from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Borrowed, Study, by_replicate, read_study, write_study
-from cliptail_jax.results.testing import compare, evaluate_claim, evaluate_claims, pooled_over_claims
+from cliptail_jax.results.testing import compare, evaluate_claims, pooled_over_claims
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from tests.study.synthetic_studies import (
     CLASSES,
@@ -55,7 +55,7 @@ def test_runs_are_compared_on_the_same_classes_by_label_if_only_their_list_of_na
     for name, slope, of_run in (("a", 0.0, NAMES), ("b", 0.8, names)):
         write_run(study.runs[name], tmp_path / name, confusion_of(slope, 0), of_run)
     runs = {name: Run(tmp_path / name) for name in study.runs}
-    found = evaluate_claim(Claim("", "tail", "a", "b"), [[runs]])
+    found = evaluate_claims({"": Claim("", "tail", "a", "b")}, [[runs]], {})[""]
     assert (found.obstacle, found.verdict) == (obstacle, "not tested" if obstacle else "supported")
 
 
@@ -83,7 +83,7 @@ def four(four_directory):
 
 
 def evaluated(runs, higher, lower, **more):
-    return evaluate_claim(Claim("", "odds_acc", higher, lower, margin=0.2, **more), runs)
+    return evaluate_claims({"": Claim("", "odds_acc", higher, lower, margin=0.2, **more)}, runs, {})[""]
 
 
 def test_a_difference_of_differences_is_compared_over_the_same_classes(four):
