@@ -58,7 +58,7 @@ def test_labelled_images_have_their_class_names_as_captions_and_pairs_their_text
     assert labelled.eval.sets == ("image_folder/small:val",)
     assert labelled.data.captions.template == "cname" and labelled.data.captions.words == ()
     pairs = load_config(f"clip:data=image_text/pairs,data_dir={data_dir}")
-    assert pairs.data.captions.template == "" and pairs.data.captions.words == ("tags", "title")
+    assert pairs.data.captions.template == "" and pairs.data.captions.words == ("title", "tags")
     chosen = load_config(f"clip:data=image_text/pairs,data_dir={data_dir},captions=tags,sets=cifar100+a:test")
     assert chosen.data.captions.words == ("tags",) and chosen.eval.sets == ("cifar100", "a:test")
 
@@ -88,7 +88,13 @@ def test_remedies_change_one_thing_each_and_need_names_for_clip_alone(data_dir):
     assert runs["ldam"]["loss.reweight_from"] == 4
     assert runs["clip_names"]["data.captions.template"] == "cname"
     assert [*runs] == [*numbered.runs, "clip_names"] and "over_clip" not in numbered.claims
-    assert numbered.title.endswith(", without CLIP on class names: its classes are numbers")
+    assert numbered.title.endswith(", without CLIP on class names: its records have none")
+
+
+def test_remedies_on_classes_that_captions_name_have_clip_if_there_are_labels_too():
+    icons = load_config("remedies:data=icons").runs
+    assert icons["clip_names"].data.class_match.classes == "" != icons["sl"].data.class_match.classes
+    assert "clip_names" not in load_config("remedies:data=cc12m_cls").runs
 
 
 def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data_dir):
