@@ -45,7 +45,7 @@ from cliptail_jax.files import read_json, work_path, write_text
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
-from cliptail_jax.outputs import check_directory, check_output, check_writable_folder, files_in, first_bytes
+from cliptail_jax.outputs import check_directory, check_output, check_writable_folder, files_in, first_bytes, is_same
 from cliptail_jax.plotting.class_frequency import draw_class_frequency
 from cliptail_jax.plotting.style import save
 
@@ -157,6 +157,9 @@ def check_outputs(
     """Raises UserError if one of the outputs cannot be written, or exists and is not an output of this program."""
     check_writable_folder(folder)
     check_directory(folder, (FREQUENCY, BALANCE), (PICTURE,), overwrite)
+    for name in (FREQUENCY, BALANCE, PICTURE):
+        if any(is_same(folder / name, other) for other in (*inputs, *filter(None, (table, metadata)))):
+            raise UserError(f"{folder / name} is an output, and an input or another output: choose another --workdir")
     if table:
         check_output(table, is_table, inputs, overwrite)
     if metadata:

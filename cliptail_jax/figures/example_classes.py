@@ -64,4 +64,5 @@ def class_ids(names: Sequence[str], class_names: Sequence[str], entry: Entry) ->
         if normalized_name(name) not in known:
             hint = did_you_mean(name, class_names)
             raise UserError(f"{entry.where}: {entry.run} has no class '{name}'{hint}")
-    return np.array([known.index(normalized_name(name)) for name in names])
+    exact = {name: number for number, name in enumerate(class_names)}
+    return np.array([exact.get(name, known.index(normalized_name(name))) for name in names])

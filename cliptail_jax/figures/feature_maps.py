@@ -48,6 +48,8 @@ def draw(entries: Sequence[Entry], classes: int = 12) -> Figure:
     chosen = spread_classes(first.frequency, classes)
     for (above, below), entry in zip(panels.T, entries):
         features, labels, evaluated = unit(entry.saved("features")), entry.saved("labels"), entry.evaluated()
+        if evaluated.class_names != first.class_names:
+            raise UserError(f"{entry.where}: {entry.run} has other classes than {entries[0].run}: draw them apart")
         centres, present = class_centres(features, labels)
         frequency = evaluated.frequency[present]
         norm = SymLogNorm(1, 0.3, vmin=frequency.min(), vmax=frequency.max())

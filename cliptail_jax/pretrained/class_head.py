@@ -68,15 +68,15 @@ def join_keys(names: Sequence[str]) -> list[str]:
 def places_of(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
     """The index of each name's class among the others; None for a name of none, or of several.
 
-    A name may differ in case, hyphens and underscores from that of its class, if this is then the only one with the name.
+    A name may differ in case, hyphens and underscores from that of its class, if no other of either then has the same one.
     ImageNet's classes may have either of two names.
     """
     exact = {name: number for number, name in enumerate(others)}
     if set(names) <= set(others):
         return [exact[name] for name in names]
-    other_keys = join_keys(others)
-    place, counts = {key: number for number, key in enumerate(other_keys)}, Counter(other_keys)
-    return [place[key] if counts[key] == 1 else exact.get(name) for name, key in zip(names, join_keys(names))]
+    keys, other_keys = join_keys(names), join_keys(others)
+    place, counts, own = {key: n for n, key in enumerate(other_keys)}, Counter(other_keys), Counter(keys)
+    return [place.get(key) if counts[key] == own[key] == 1 else exact.get(name) for name, key in zip(names, keys)]
 
 
 def _read_array(path: str) -> Shaped[np.ndarray, "rows dim"]:

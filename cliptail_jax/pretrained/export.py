@@ -31,6 +31,13 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     opened = open_run(workdir)
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
+    preprocess = opened.preprocess
+    if preprocess.short_side not in (0, preprocess.size):
+        print(
+            f"note: the run's images are resized to {preprocess.short_side} pixels, of which the centre of {preprocess.size} is "
+            f"used; open_clip resizes them to {preprocess.size}, so features differ",
+            file=sys.stderr,
+        )
     config = read_config(workdir)
     steps_per_epoch = num_steps_per_epoch(number_of_records(workdir), config["batch_size"], config["data.drop_last"])
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch

@@ -16,7 +16,15 @@ from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data, Selecting
 from cliptail_jax.curation.croissant import croissant, settings
-from cliptail_jax.curation.describe import comparison, main, table_of, write_croissant
+from cliptail_jax.curation.describe import (
+    FREQUENCY,
+    PICTURE,
+    check_outputs,
+    comparison,
+    main,
+    table_of,
+    write_croissant,
+)
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant, open_variant
 from cliptail_jax.errors import UserError
@@ -208,6 +216,15 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     metadata = json.loads((tmp_path / "new" / "variant.json").read_text())
     assert metadata["identifier"]["value"] == variant.fingerprint()
     assert matplotlib.image.imread(tmp_path / "out" / "class_frequency.png").shape[1] > 500
+
+
+@pytest.mark.parametrize("role", ["input", "table"])
+def test_a_table_of_frequencies_is_never_an_input_or_another_output(role, tmp_path):
+    (path := tmp_path / FREQUENCY).write_text("name\tcount\n")
+    (tmp_path / PICTURE).touch()
+    table, inputs = (path, []) if role == "table" else (None, [str(path)])
+    with pytest.raises(UserError, match="is an output, and an input or another output: choose another --workdir"):
+        check_outputs(tmp_path, table, None, inputs, overwrite=False)
 
 
 def test_comparison_lists_the_largest_differences(tmp_path):

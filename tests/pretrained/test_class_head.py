@@ -105,6 +105,7 @@ def test_classes_of_no_row_or_of_two_are_an_error_where_they_are_wanted(tmp_path
 
 def test_a_class_is_found_by_another_spelling_unless_several_classes_have_it():
     assert places_of(["b_c", "D", "x"], ["d", "b-c"]) == [1, 0, None]
+    assert places_of(["A", "a"], ["a", "b"]) == [None, 0] and places_of(["A"], ["a", "b"]) == [0]
     assert places_of(["A", "a", "x"], ["a", "A"]) == [1, 0, None]
     assert places_of(["A", "a", "Ä", "B"], ["a", "A", "b"]) == [1, 0, None, 2]
     assert places_of(["a-b"], ["a_b", "a b"]) == [None]

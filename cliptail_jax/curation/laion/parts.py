@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from tqdm import tqdm
 from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.concepts.captions import find_parts
 from cliptail_jax.concepts.workers import completed
+from cliptail_jax.config.fields import difference
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import replacing
+from cliptail_jax.files import read_json, replacing, write_json
 from cliptail_jax.outputs import check_writable_folder, is_same
 
+SETTINGS = ".settings"  # in the folder of a stage's results: JSON
 ROWS = 200_000  # in memory at a time
 
 TableStage = Callable[[pa.Table], pa.Table]
@@ -59,6 +62,27 @@ def tables(part: Path, columns: ColumnKinds) -> Iterator[pa.Table]:
         raise UserError(f"{part} is damaged: {str(error).splitlines()[0]}") from None
 
 
+def distinct_parts(pattern: str) -> list[Path]:
+    """The parts of a path, a folder or a glob. Raises UserError if two have the same name, by which results are kept."""
+    parts = [Path(part) for part in find_parts(pattern)]
+    name, times = Counter(part.name for part in parts).most_common(1)[0]
+    if times > 1:
+        raise UserError(
+            f"{pattern} has {times} parts called {name}: rename them, or give the folders one after the other"
+        )
+    return parts
+
+
+def check_settings(output: Path, settings: Mapping[str, object]) -> None:
+    """Notes the settings of a stage in the folder of its results. Raises UserError if it has results with others."""
+    before = read_json(output / SETTINGS)
+    if before not in (None, settings) and any(output.glob("*.parquet")):
+        unset = dict.fromkeys(before | settings)
+        changed = difference(unset | before, unset | settings)
+        raise UserError(f"{output} has results with other settings ({changed}): choose another --output")
+    write_json(output / SETTINGS, settings)
+
+
 def run_part(stage: TableStage, part: Path, output: Path, columns: ColumnKinds) -> tuple[int, int]:
     """Applies a stage to a part unless its output exists; returns the number of rows read and written."""
     done = output / part.name
@@ -77,19 +101,24 @@ def run_part(stage: TableStage, part: Path, output: Path, columns: ColumnKinds) 
 
 
 def run_stage(
-    stage: TableStage,
+    stage: functools.partial[pa.Table],
     pattern: str,
     output: Path,
     columns: ColumnKinds,
     processes: int,
     beam_options: Sequence[str] = (),
 ) -> None:
-    """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=..."""
+    """Applies a stage to every part without an output, one part per process, or on Beam with options such as --runner=...
+
+    Raises UserError if `output` is a folder of the input, or has results of the stage with other arguments.
+    """
     check_writable_folder(output)
-    parts = [Path(part) for part in find_parts(pattern)]
-    if is_same(output, parts[0].parent):
+    parts = distinct_parts(pattern)
+    if any(is_same(output, part.parent) for part in parts):
         raise UserError(f"{output} is the folder of the input: choose another --output")
     output.mkdir(parents=True, exist_ok=True)
+    check_settings(output, {"stage": stage.func.__name__, **stage.keywords})
+    before = sum((output / part.name).exists() for part in parts)
     work = functools.partial(run_part, stage, output=output, columns=columns)
     if beam_options:
         run_on_beam(work, parts, beam_options)
@@ -100,7 +129,8 @@ def run_stage(
         for _, (rows_read, rows_written) in progress:
             read, written = read + rows_read, written + rows_written
             progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
-    print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts")
+    earlier = f", of which {before} were done before" if before else ""
+    print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts{earlier}")
 
 
 def run_on_beam(work: Callable[[Path], object], parts: Sequence[Path], options: Sequence[str]) -> None:

@@ -18,9 +18,8 @@ from jax import Array
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from cliptail_jax.concepts.captions import find_parts
 from cliptail_jax.concepts.class_lists import imagenet_wnids
-from cliptail_jax.curation.laion.parts import run_on_beam, tables, with_columns
+from cliptail_jax.curation.laion.parts import distinct_parts, run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, save_arrays
@@ -111,11 +110,11 @@ def retrieve(
     Raises:
         UserError: A table is damaged or lacks a column.
     """
-    parts = [Path(part) for part in find_parts(corpus)]
+    parts = distinct_parts(corpus)
     check_output(output, is_retrieved, [queries, *parts], overwrite)
     wanted = read_queries(queries)
     embedded = load_embedder()(wanted["caption"].to_pylist())
-    folder = output.with_name(f"{output.name}.search-{identity(embedded, parts, neighbours)}")
+    folder = output.with_name(f"{output.name}.search-{identity(embedded, parts, neighbours, text)}")
     folder.mkdir(parents=True, exist_ok=True)
     save_array(folder / "queries.npy", embedded)
     search = functools.partial(
@@ -134,9 +133,9 @@ def retrieve(
     shutil.rmtree(folder)
 
 
-def identity(queries: Float[np.ndarray, "query dim"], parts: Sequence[Path], neighbours: int) -> str:
+def identity(queries: Float[np.ndarray, "query dim"], parts: Sequence[Path], neighbours: int, text: str) -> str:
     """Sixteen digits that identify a search."""
-    described = repr((neighbours, [(part.name, part.stat().st_size) for part in parts]))
+    described = repr((neighbours, text, [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in parts]))
     return digest_of([queries.tobytes(), described.encode()])[:16]
 
 
@@ -204,7 +203,10 @@ def write_chosen(
     similarity = np.array([scores[q, np.flatnonzero(rows[q] == chosen[q])[0]] for q in order], np.float32)
     query_columns = {name: wanted[name].take(pa.array(order)) for name in ("wnid", "label")}
     result = with_columns(
-        pa.concat_tables(picked), **query_columns, similarity=pa.array(similarity), query=pa.array(order)
+        pa.concat_tables(picked, promote_options="permissive"),
+        **query_columns,
+        similarity=pa.array(similarity),
+        query=pa.array(order),
     )
     with replacing(output) as partial:
         pq.write_table(result, partial)

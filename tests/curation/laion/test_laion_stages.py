@@ -1,6 +1,7 @@
 """The stages that make LAIONet, from the command line and against direct versions."""
 
 import re
+import shutil
 import string
 from collections import Counter
 
@@ -136,7 +137,19 @@ def test_a_stage_goes_on_with_the_parts_that_are_missing(corpus, tmp_path, capsy
     assert main(arguments) == 0
     assert "4 of 12 rows kept" in capsys.readouterr().out
     assert (tmp_path / "matched" / "part-0.parquet").stat().st_mtime_ns == before
-    assert sorted(path.name for path in (tmp_path / "matched").iterdir()) == [f"part-{i}.parquet" for i in range(3)]
+    assert sorted(path.name for path in (tmp_path / "matched").glob("*[!s]")) == [f"part-{i}.parquet" for i in range(3)]
+
+
+def test_results_with_other_settings_and_parts_of_one_name_are_an_error(corpus, tmp_path, capsys):
+    select = ["select", f"--input={corpus}", f"--output={tmp_path}/selected", "--processes=1"]
+    assert main([*select, "--threshold=0.2"]) == 0 and main([*select, "--threshold=0.2"]) == 0
+    assert "0 of 0 rows kept, 3 parts, of which 3 were done before" in capsys.readouterr().out
+    assert main([*select, "--threshold=0.1"]) == 2
+    assert "selected has results with other settings (threshold=0.2 not 0.1)" in capsys.readouterr().err
+    shutil.copytree(corpus, tmp_path / "more" / corpus.name)
+    shutil.copytree(corpus, tmp_path / "more" / "again")
+    assert main(["match", f"--input={tmp_path}/more/*/*", f"--output={tmp_path}/matched"]) == 2
+    assert "has 2 parts called part-0.parquet: rename them" in capsys.readouterr().err
 
 
 def test_retrieval_writes_each_querys_own_row_under_the_querys_class(corpus, tmp_path, capsys):
@@ -175,7 +188,7 @@ def test_a_bad_part_or_argument_of_a_stage_is_one_line(arguments, column, values
     assert main([stage, f"--input={tmp_path}", f"--output={tmp_path}/out", *options, "--processes=1"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and message in error
-    assert not list(tmp_path.glob("out/*"))
+    assert not list(tmp_path.glob("out/[!.]*"))
 
 
 def test_a_retrieval_that_was_stopped_goes_on_with_the_parts_that_are_missing(corpus, tmp_path, monkeypatch):
