@@ -6,7 +6,7 @@
 The first command trains SL with four learning rates and a seed of its own, and prints the best one. The second one trains
 SL and six remedies that change one thing each. They have the same images, epochs, batch size, augmentation and
 optimizer, AdamW with this rate for all. The report begins with the remedy of the largest mean accuracy over classes, its
-gain in the tail and its cost in the head. configs/study/remedies.md has results on long-tailed glyphs and CIFAR-100-LT.
+gain in the tail and its cost in the head. configs/study/remedies.md has results on long-tailed glyphs, CIFAR-100-LT and icons.
 
 The data and their recipe are given by the arguments of cliptail_jax/experiments/training.py, such as recipe, size and
 batch_size. This file adds:
