@@ -72,7 +72,7 @@ def test_sorted_counts_are_beside_the_output_of_any_name(folder, output, expecte
 
 def test_files_of_others_in_the_folder_of_tallies_stay(folder):
     pathlib.Path("out.tsv.parts").mkdir()
-    pathlib.Path("out.tsv.parts/notes.md").write_text("mine")
+    pathlib.Path("out.tsv.parts/notes.md").write_text("mine", encoding="utf-8")
     assert run() == 0 and run("--overwrite", captions="parts/c.txt.gz") == 0
     assert left_behind() == ["out.tsv", "out.tsv.parts"] and pathlib.Path("out.tsv.parts/notes.md").exists()
 
@@ -80,7 +80,8 @@ def test_files_of_others_in_the_folder_of_tallies_stay(folder):
 def test_a_class_list_and_captions_may_have_other_spaces_lines_and_accents(folder):
     pathlib.Path("classes.txt").write_text(" great  auk \ncafe\u0301\n", encoding="utf-8")
     pathlib.Path("texts.jsonl").write_text(
-        "".join(json.dumps({"caption": text}) + "\n" for text in ("a great\nauk", "CAF\u00c9", "cafe\u0301"))
+        "".join(json.dumps({"caption": text}) + "\n" for text in ("a great\nauk", "CAF\u00c9", "cafe\u0301")),
+        encoding="utf-8",
     )
     assert run("--rule=phrases", captions="texts.jsonl", classes="classes.txt") == 0
     assert lines() == ["great auk\t1", "caf\u00e9\t2"]
