@@ -155,11 +155,11 @@ class ImageText(OwnSplits, ShardsBuilder):
                     progress.update()
                     if not self.images and not os.path.isabs(name):
                         name = folders[path] + name
-                    if image and not isinstance(fields[column], str):
+                    if image and isinstance(fields[column], dict):  # whose path may be that of others
                         checksum = zlib.crc32(image)
                         if encoded.setdefault(name, checksum) != checksum:
                             name = f"{folders[path]}{path.stem}/{row}"
-                    label = fields.get(self.label_column)
+                    label = label_in(fields.get(self.label_column), f"{path}: {self.label_column!r}") if names else None
                     if isinstance(label, int) and 0 <= label < len(names):
                         fields = fields | {self.label_column: names[label]}
                     yield name, image, fields

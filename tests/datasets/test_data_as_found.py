@@ -46,7 +46,7 @@ def test_labels_are_numbers_of_the_files_class_names(tmp_path, labels, class_nam
 
 def test_files_with_the_class_names_in_another_order_have_the_same_classes(tmp_path):
     train = write_labels(tmp_path / "train.parquet", [0, 1, 2], ["cat", "dog", "owl"])
-    val = write_labels(tmp_path / "val.parquet", [0, 1, 2], ["owl", "dog", "cat"])
+    val = write_labels(tmp_path / "val.parquet", [0.0, 1.0, 2.0], ["owl", "dog", "cat"])
     build("image_text/mine", str(tmp_path), train=str(train), val=str(val), **LABELLED)
     source = open_source("image_text/mine", str(tmp_path), "val")
     assert source.class_names == ("cat", "dog", "owl") and source.metadata["label"].to_pylist() == [2, 1, 0]
