@@ -164,15 +164,13 @@ def json_columns(stream: BinaryIO) -> Columns:
 
 def kinds_of(objects: Iterable[dict]) -> Columns:
     """The keys of objects, each with 'text' if a value is one, and else with the type of its last value that is not null."""
-    columns = {}
+    kinds: dict[str, str | None] = {}  # None: all values are null so far
     for fields in objects:
         for name, value in fields.items():
-            if isinstance(value, str | bytes):
-                columns[name] = TEXT
-            elif value is not None and columns.get(name) != TEXT:
-                columns[name] = type(value).__name__
-            columns.setdefault(name, "null")
-    return {name: TEXT if kind == "null" else kind for name, kind in columns.items()}
+            kinds.setdefault(name, None)
+            if value is not None and kinds[name] != TEXT:
+                kinds[name] = TEXT if isinstance(value, str | bytes) else type(value).__name__
+    return {name: kind or TEXT for name, kind in kinds.items()}
 
 
 def json_rows(stream: BinaryIO, columns: Sequence[str] = ()) -> Iterator[dict]:

@@ -136,8 +136,9 @@ def plain_value(value: Any) -> Any:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Up to three keys that differ, as 'batch_size=128 not 64'; '' if none does. Both have all keys."""
-    changed = [f"{key}={before[key]!r} not {now[key]!r}" for key in sorted(now) if before[key] != now[key]]
+    """Up to three keys that differ, as 'batch_size=128 not 64'; '' if none does. A key that one lacks is None there."""
+    keys = [key for key in sorted({**before, **now}) if before.get(key) != now.get(key)]
+    changed = [f"{key}={before.get(key)!r} not {now.get(key)!r}" for key in keys]
     return ", ".join(changed[:3]) + (f", and {len(changed) - 3} more" if len(changed) > 3 else "")
 
 

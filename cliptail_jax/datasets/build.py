@@ -145,9 +145,7 @@ def check_origin(folder: pathlib.Path, name: str, options: dict[str, str | bool]
     before = read_json(folder / ORIGIN)
     if not options or before is None:
         return
-    now = origin(name, options)
-    unset = dict.fromkeys(before | now)
-    if changed := difference(unset | before, unset | now):
+    if changed := difference(before, origin(name, options)):
         raise UserError(
             f"{folder} was built otherwise ({changed}): remove it to build it again, or choose another name or --data_dir"
         )

@@ -166,8 +166,8 @@ def label_in(value: object, what: str) -> str | int | None:
         value = value.decode() if isinstance(value, bytes) else value
     if isinstance(value, list | dict | bytes):
         raise UserError(f"{what} is not a label: {str(value)[:50]}")
-    if isinstance(value, float | decimal.Decimal):
-        value = None if value != value else int(value) if float(value).is_integer() else value
+    if isinstance(value, float | decimal.Decimal) and float(value).is_integer():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = composed(without_point(clean_text(value).strip()))

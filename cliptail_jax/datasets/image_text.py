@@ -294,8 +294,6 @@ def text_of(value: object, what: str) -> str:
         return " ".join(text_of(each, what) for each in value)
     with contextlib.suppress(UnicodeDecodeError):
         value = value.decode() if isinstance(value, bytes) else value
-    if isinstance(value, float) and value != value:
-        value = None
     if not isinstance(value, str | int | float | None):
         kind = "not UTF-8" if isinstance(value, bytes) else "neither text nor a list of texts"
         raise UserError(f"{what} is {kind}: {str(value)[:50]}")

@@ -53,9 +53,8 @@ def own_preset(name: str, data_dir: str, folder: Path, retrieves: bool) -> Prese
     texts = (key for key, kind in info.features.items() if isinstance(kind, tfds.features.Text) and key != "filename")
     source = open_source(name, data_dir, split)
     images = source.encoded_images(np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int))
-    given = (
-        (read_json(folder / ORIGIN) or {}).get("caption_columns", "").split(",")
-    )  # in order, which TFDS does not keep
+    options = read_json(folder / ORIGIN) or {}
+    given = options.get("caption_columns", "").split(",")  # in their order, which TFDS does not keep
     side = int(np.median([min(Image.open(io.BytesIO(image)).size) for image in images if image]))  # the short one
     return Preset(
         tuple(f"{name}:{other}" for other in evaluated[:1]),

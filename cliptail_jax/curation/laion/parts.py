@@ -77,8 +77,7 @@ def check_settings(output: Path, settings: Mapping[str, object]) -> None:
     """Notes the settings of a stage in the folder of its results. Raises UserError if it has results with others."""
     before = read_json(output / SETTINGS)
     if before not in (None, settings) and any(output.glob("*.parquet")):
-        unset = dict.fromkeys(before | settings)
-        changed = difference(unset | before, unset | settings)
+        changed = difference(before, settings)
         raise UserError(f"{output} has results with other settings ({changed}): choose another --output")
     write_json(output / SETTINGS, settings)
 
