@@ -32,10 +32,10 @@ DECAY = 2e-3
 SOURCE = studies.LONG_TAILED["glyphs_16"]
 RATES = {"sgd": 0.1, "adamw": 1e-2, "lion": 3e-3, "muon": 1e-2}  # as `tune=yes` has chosen them
 TRIED = {
-    "sgd": ("3e-2", "1e-1", "3e-1"),
+    "sgd": ("1e-2", "3e-2", "1e-1", "3e-1"),
     "adamw": ("3e-3", "1e-2", "3e-2"),
     "lion": ("1e-3", "3e-3", "1e-2"),
-    "muon": ("3e-3", "1e-2", "3e-2"),
+    "muon": ("3e-3", "1e-2", "3e-2", "1e-1"),
 }
 TUNING_SEED = 1000
 NAMES = {"sgd": "SGD", "adamw": "AdamW", "lion": "Lion", "muon": "Muon"}
