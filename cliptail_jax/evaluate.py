@@ -144,7 +144,7 @@ def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
 def cell(summary: Mapping[str, Any], key: str) -> str:
     value = summary.get(key)
     if not isinstance(value, float):
-        return UNDEFINED if value is None else str(value)
+        return summary.get(f"{key}_beyond", UNDEFINED) if value is None else str(value)
     return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
 
 

@@ -84,6 +84,11 @@ def write_bytes(path: Path, content: bytes) -> None:
                 partial.write_bytes(content)
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, without a byte order mark, with line ends of any system; paths of etils keep the mark."""
+    return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically, in UTF-8."""
     write_bytes(path, text.encode())

@@ -68,6 +68,7 @@ from cliptail_jax.parallel.sharding import check_batch, make_mesh, replicated
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.pretrained.model import find_model, open_run
 from cliptail_jax.pretrained.opened_model import OpenedModel
+from cliptail_jax.pretrained.source import settings_digest
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.runs.lock import InUseError, sole_writer
@@ -276,7 +277,7 @@ def settings_of(
     # All files of a set are built at once, so the first will do.
     files = source.files if isinstance(source, ImageFiles) else map(source.file_of, images.records[:1])
     return {
-        "model": opened.digest[:16],
+        "model": [opened.digest[:16], settings_digest(options.model)[:16] if options.model else ""],
         "images": digest_of_json([source.split, images.filenames, [*map(version_of, files)]])[:16],
         "classes": digest_of_json([classes.class_names, texts])[:16],
         "batch_size": options.batch_size,

@@ -9,7 +9,7 @@ from jaxtyping import Int, Num
 
 from cliptail_jax.concepts.class_lists import normalized_name
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
+from cliptail_jax.files import read_text, write_text
 
 HEADER = "name\tcount\n"
 
@@ -30,7 +30,7 @@ def read_frequency(
         UserError: The file cannot be read or is not a frequency table, or it is empty and must not be.
     """
     try:
-        rows = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8-sig").split("\n") if line]
+        rows = [line.rsplit("\t", 1) for line in read_text(path).split("\n") if line]
         if rows and rows[0][1:] and rows[0][1][:1].isalpha():
             del rows[0]
         names, counts = tuple(name for name, _ in rows), np.array([number(count) for _, count in rows], number)

@@ -6,7 +6,7 @@ Long sets are files `template_sets/NAME.txt`: a line with the source, then one t
 import importlib.resources
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path
+from cliptail_jax.files import read_text, work_path
 
 
 def read_templates(name: str) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def templates(name: str) -> tuple[str, ...]:
     if not name.endswith(".txt"):
         raise UserError(f"unknown template set '{name}': choose from {', '.join(TEMPLATE_SETS)}, or give a .txt file")
     try:
-        lines = work_path(name).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(work_path(name)).splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f"the file of templates {name} cannot be read: {getattr(error, 'strerror', error)}") from None
     found = tuple(line.strip() for line in lines if line.strip())

@@ -15,6 +15,7 @@ from cliptail_jax.concepts.class_lists import check_unique, imagenet_names, list
 from cliptail_jax.datasets.build import build, needs_no_raw_data
 from cliptail_jax.datasets.folder import encoding, naming_description, open_builder, require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata
+from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.records import read_record, shard_of
 from cliptail_jax.errors import UserError
 
@@ -47,6 +48,12 @@ class Source:
         'superclass', and CIFAR-100 'kind_of', as people write it: 'a kind of vehicle'.
         """
         return load_metadata(self.folder, self.records)
+
+    @property
+    def shards(self) -> str:
+        """The SHA-256 of the names, sizes and numbers of records of its files, which differs between different images."""
+        info = self.records.dataset_info.splits[self.split]
+        return fingerprint(info.filepaths, info.shard_lengths)
 
     @property
     def encoding(self) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Class frequency of evaluation sets, counted in a run's own captions."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.class_lists import Concept, concepts_by_name
 from cliptail_jax.concepts.counter import ConceptCounter
+from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
@@ -17,7 +19,7 @@ from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.files import digest_of_json
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
-from cliptail_jax.runs.files import FREQUENCY, read_run_frequency
+from cliptail_jax.runs.files import FREQUENCY
 
 
 def caption_frequency(
@@ -36,8 +38,9 @@ def caption_frequency(
         concepts = class_concepts(opened, rule)
         digest = digest_of_json([rule, *map(msgspec.structs.asdict, concepts)])[:16]
         folder, last = evaluation_directory(workdir, opened.name), last_evaluation(workdir, opened.name)
-        if last and last["settings"].get(COUNTED) == digest and (folder / FREQUENCY).exists():
-            return read_run_frequency(folder)[1], digest
+        if last and last.get("settings", {}).get(COUNTED) == digest and (folder / FREQUENCY).exists():
+            with contextlib.suppress(UserError):  # it is of other classes: count again
+                return frequency_of(opened.variant.class_names, folder / FREQUENCY), digest
         tally = count_chunks(ConceptCounter(concepts, rule), captions())
     except UserError as error:
         log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")

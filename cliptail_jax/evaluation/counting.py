@@ -277,6 +277,18 @@ def gather(array: Array | np.ndarray) -> np.ndarray:
     return multihost_utils.process_allgather(array, tiled=True)
 
 
+def check_head(head: ClassHead, name: str) -> None:
+    """Raise UserError if numbers of a head for the classes of the set `name` are not finite, or exp(logit_scale) is not."""
+    numbers = [of for of in (head.embeddings, head.bias, head.logit_bias) if of is not None]
+    if head.logit_scale is not None:
+        with np.errstate(over="ignore"):
+            numbers.append(np.exp(np.float32(head.logit_scale)))
+    if not all(np.isfinite(of).all() for of in numbers):
+        raise UserError(
+            f"the classes of {name} have embeddings, or logits a scale, with NaN or infinite values: check the model's weights"
+        )
+
+
 def check_counts(counts: Mapping[str, np.ndarray], name: str) -> None:
     """Raise UserError if a pass over the set `name` has no images, or images whose features are not finite."""
     if not counts["confusion"].any():

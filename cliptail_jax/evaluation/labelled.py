@@ -15,6 +15,7 @@ from cliptail_jax.evaluation.counting import (
     ClassHead,
     FeatureCollector,
     check_counts,
+    check_head,
     count,
     estimate_log_prior,
     in_rows,
@@ -84,9 +85,10 @@ class LabelledTask:
     ) -> PassResult | None:
         """A pass over the set, or None if `give_up` returns True before its end.
 
-        Raises UserError if no image can be read.
+        Raises UserError if no image can be read, or numbers are not finite.
         """
         options, variant = evaluator.options, self.opened.variant
+        check_head(head, self.opened.name)
         run_pass = evaluator.cached_pass(self.opened.name, variant, give_up)
         if options.logit_adjustment:
             if options.estimate_prior:

@@ -7,10 +7,11 @@ import msgspec
 import numpy as np
 from jaxtyping import Shaped
 
+from cliptail_jax.concepts.class_lists import composed
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses
-from cliptail_jax.files import work_path
+from cliptail_jax.files import read_text, work_path
 
 ClassPrompts = tuple[tuple[str, ...], ...]  # by class, in label order
 
@@ -34,12 +35,12 @@ def set_prompts(opened: OpenedSet | PromptedClasses, chosen: str) -> ClassPrompt
 def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPrompts:
     """The prompts in a file for the classes of a set, by their names or their names in prompts."""
     try:
-        given = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+        given = msgspec.json.decode(read_text(path), type=dict[str, list[str]])
     except OSError as error:
         raise UserError(f"the file of prompts {path} cannot be read: {error.strerror or error}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a JSON object from each class to a list of its prompts: {error}") from None
-    prompts = []
+    given, prompts = {composed(name): list(filter(str.strip, texts)) for name, texts in given.items()}, []
     for name, in_prompts in zip(opened.class_names, opened.prompt_names):
         of_class = given.pop(name, None) or given.pop(in_prompts, None)
         if not of_class:
@@ -55,7 +56,7 @@ def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPr
 def check_distinct(
     text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], template_set: str
 ) -> None:
-    """Raise UserError if the prompts of different classes are the same to the text tower, as in a short context.
+    """Raise UserError if different classes have the same prompts to the text tower, as in a short context, in any order.
 
     Args:
         text: the input of the text tower, prompts of the same class being consecutive.
@@ -68,7 +69,7 @@ def check_distinct(
     same = [
         (other, name)
         for name, read in zip(names, class_texts)
-        if (other := first.setdefault(read.tobytes(), name)) != name
+        if (other := first.setdefault(read[np.lexsort(read.T)].tobytes(), name)) != name
     ]
     if same:
         prompts = f"eval.templates='{template_set}'" if template_set else "the set's own templates"

@@ -25,7 +25,7 @@ from cliptail_jax.evaluation.labelled import LabelledTask
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.published_tables import Summaries, markdown, write_sheet
-from cliptail_jax.evaluation.results import evaluation_settings, recorded_settings
+from cliptail_jax.evaluation.results import evaluation_settings, file_digest, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask
 from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
@@ -41,12 +41,13 @@ from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import foreign_file, prepare_directory
-from cliptail_jax.runs.evaluations import read_summaries
+from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, read_summaries
 from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.tables import shortened_list
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
+LATER = ("shards", "model")  # settings that evaluations of earlier versions lack
 NAMED = 5  # skipped models, in the last line
 
 
@@ -79,14 +80,13 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
     directory_of = model_directories(names, workdir)
     check_free(directory_of, workdir)
     check_tables(workdir)
-    pixels = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
-    settings = evaluation_settings(options, uses_prompts=True) | {"dtype": config.model.dtype, **pixels}
+    others = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
+    if config.text.tokenizer:
+        others["tokenizer"] = file_digest(config.text.tokenizer)
+    settings = evaluation_settings(options, uses_prompts=True) | {"dtype": config.model.dtype, **others}
     sets = {name: open_tasks(name, config.data.data_dir, options, settings) for name in dict.fromkeys(options.sets)}
     check_frequencies(models, options.class_frequency)
-    tasks = {}
-    for model in models:
-        frequencies = frequency_names(options.class_frequency, model)
-        tasks[model.name] = {name: make_tasks(frequencies) for name, make_tasks in sets.items()}
+    tasks = {model.name: {name: make_tasks(model) for name, make_tasks in sets.items()} for model in models}
     for number, model in enumerate(models, 1):
         directory, model_tasks = directory_of[model.name], tasks[model.name]
         done = {name: broadcast_from_first(is_done(directory, model_tasks[name], model)) for name in model_tasks}
@@ -169,36 +169,45 @@ def frequency_names(tables: str, model: ModelName) -> list[str]:
 
 def open_tasks(
     name: str, data_dir: str, options: PublishedEvaluation, settings: Mapping[str, Any]
-) -> Callable[[Sequence[str]], list[Task]]:
-    """Opens a set. Returns the function from `frequency_names` to its tasks: one for each, or the one of a retrieval.
+) -> Callable[[ModelName], list[Task]]:
+    """Opens a set. Returns the function from a model to its tasks: one for each class frequency, or the one of a retrieval.
 
-    `settings` are those that identify a finished evaluation, but for its data.
+    `settings` are those that identify a finished evaluation, but for its data and model.
     """
     if pairs := open_pairs(name, data_dir, options.captions):
-        retrieval = RetrievalTask(pairs, {**settings, "data": pairs.fingerprint(), "class_frequency": ""})
-        return lambda frequencies: [retrieval]
+        of_pairs = {**settings, "data": pairs.fingerprint(), "shards": pairs.images.source.shards[:16]}
+        return lambda model: [RetrievalTask(pairs, {**of_pairs, **of_model(model), "class_frequency": ""})]
     opened = with_class_names(open_set(name, data_dir), options.class_names)
     prompts = digest_of_json(set_prompts(opened, options.templates))[:16]
-    of_set = {**settings, "data": opened.variant.fingerprint(), "prompts": prompts}
+    of_set = {**settings, "data": opened.variant.fingerprint(), "shards": opened.variant.source.shards[:16]}
 
-    def task_of(frequency_name: str) -> Task:
+    def task_of(model: ModelName, frequency_name: str) -> Task:
         frequency, digest = None, ""
         if frequency_name:
             frequency = class_frequency(frequency_name, options.frequency_dir, name, opened.variant.class_names)
             digest = digest_of_json(frequency.tolist())[:16]
-        own = {**of_set, "class_frequency": frequency_name, "frequency": digest}
+        own = {**of_set, **of_model(model), "prompts": prompts, "class_frequency": frequency_name, "frequency": digest}
         return LabelledTask(opened, own, frequency, frequency is not None, options, "give eval.class_frequency")
 
-    return lambda frequencies: list(map(task_of, frequencies))
+    return lambda model: [task_of(model, of) for of in frequency_names(options.class_frequency, model)]
+
+
+def of_model(model: ModelName) -> dict[str, str]:
+    """The setting that identifies a model's configuration and tokenizer, if it is a folder."""
+    return {"model": model.settings_digest[:16]} if model.settings_digest else {}
 
 
 def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
     """Whether the last evaluations in `directory` have the settings of a set's `tasks`, and the model's current weights."""
-    last = read_summaries(directory, tasks[0].opened.name)[-len(tasks) :]
-    if [recorded_settings(summary) for summary in last] != [task.settings for task in tasks]:
+    last = read_summaries(directory, name := tasks[0].opened.name)[-len(tasks) :]
+    if len(last) < len(tasks) or not (evaluation_directory(directory, name) / ARRAYS).exists():
         return False
+    for summary, task in zip(last, tasks):
+        recorded = recorded_settings(summary)
+        if recorded != {key: value for key, value in task.settings.items() if key in recorded or key not in LATER}:
+            return False
     try:
-        return model.digest is None or all(summary["weights"] == model.digest for summary in last)
+        return model.digest is None or all(summary.get("weights") == model.digest for summary in last)
     except UserError:  # which loading the model raises, too
         return False
 

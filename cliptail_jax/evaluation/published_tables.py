@@ -58,7 +58,10 @@ def markdown(summaries: Summaries) -> str:
     rows = [["model", "set", *headings, "class frequency"]]
     for summary in summaries:
         bounds = {m.key: summary.get(f"{m.key}_interval", (None, None)) if m.has_interval else None for m in shown}
-        cells = [format_interval(summary.get(m.key), bounds[m.key], m.format) for m in shown]
+        cells = [
+            summary.get(f"{m.key}_beyond") or format_interval(summary.get(m.key), bounds[m.key], m.format)
+            for m in shown
+        ]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
 
@@ -66,7 +69,7 @@ def markdown(summaries: Summaries) -> str:
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:
     """Write the sheet of `figures corpora` and `fine_grained`, of the models that have correlations.
 
-    Models that the paper's figures leave out are comments. Nothing is written if there is no model.
+    Models that the paper's figures leave out are comments. If there is no model, no sheet is left.
     """
     lines = []
     for model in models:
@@ -76,3 +79,5 @@ def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -
             lines.append(("# " if model.name in NOT_IN_FIGURES else "") + "\t".join(cells))
     if lines:
         write_text(path, "\n".join(["\t".join(SHEET_COLUMNS), *lines]) + "\n")
+    else:
+        path.unlink(missing_ok=True)

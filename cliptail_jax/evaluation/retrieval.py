@@ -132,15 +132,15 @@ def rarest_words(
     """The number of a run's training captions with each caption's rarest word.
 
     The words are those of `cliptail_jax.concepts.word_counter`. They are counted once, and kept in the run's directory.
-    If the training data are missing, it is None, and a note gives the reason.
+    If the training data or WordNet are missing, it is None, and a note gives the reason.
     """
-    path, counter = workdir / WORD_FREQUENCY, WordCounter()
-    if not path.exists():
-        try:
-            captions = training_captions()
-        except UserError as error:
-            log_line(f"note: there are no word frequencies, and no slope of retrieval ({error})")
-            return None
+    path = workdir / WORD_FREQUENCY
+    try:
+        counter, captions = WordCounter(), None if path.exists() else training_captions()
+    except UserError as error:
+        log_line(f"note: there are no word frequencies, and no slope of retrieval ({error})")
+        return None
+    if captions is not None:
         counts = count_chunks(counter, captions).counts.sort_by([("count", "descending"), ("name", "ascending")])
         names, frequency = counts["name"].to_pylist(), counts["count"].to_numpy()
         if names and jax.process_index() == 0:

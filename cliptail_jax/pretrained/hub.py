@@ -60,6 +60,8 @@ def directories(names: Iterable[str], folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name in dict.fromkeys(names):
         directory = folder / slug(name)
+        if not re.search(r"\w", slug(name)):
+            raise UserError(f"a model called '{name}' has no directory of its own: give the folder's whole path")
         if other := next((other for other, taken in found.items() if taken == directory), None):
             raise UserError(
                 f"{other} and {name} would share the directory {directory}: give each a --workdir of its own"
@@ -108,4 +110,4 @@ def fetch(repository: str, files: list[str], revision: str | None, remedy: str =
 def commit(path: Path) -> str:
     """The commit of a fetched file."""
     parts = path.parts
-    return parts[parts.index("snapshots") + 1]
+    return parts[len(parts) - parts[::-1].index("snapshots")]

@@ -27,7 +27,7 @@ from cliptail_jax.pretrained.checkpoint_weights import CheckpointWeights
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, open_published
-from cliptail_jax.pretrained.source import CONFIG, checked_digest, find
+from cliptail_jax.pretrained.source import CONFIG, checked_digest, find, settings_digest
 from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 from cliptail_jax.runs.files import DESCRIPTION, last_step, read_config, read_run_frequency
@@ -61,6 +61,11 @@ class ModelName:
         if self.is_run:
             return open_run(self.source).digest
         return None if self.source.startswith(hub.PREFIX) else checked_digest(find(self.source, CONFIG, WEIGHTS_FILES))
+
+    @functools.cached_property
+    def settings_digest(self) -> str:
+        """SHA-256 of a folder's configurations and tokenizer; '' for runs and the Hub."""
+        return "" if self.is_run else settings_digest(self.source)
 
     def open(self, *, merges: str | Path | None = None, dtype=jnp.float32, mesh: Mesh | None = None) -> OpenedModel:
         """The model; arguments as for `open_published`. Raises UserError if it cannot be opened."""

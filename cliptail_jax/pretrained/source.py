@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_digests, digest_of_file
+from cliptail_jax.files import check_digests, digest_of, digest_of_file
 from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.pretrained import hub
 
@@ -58,6 +58,22 @@ def find(name: str, config_file: str, weights_files: list[str]) -> ModelFiles:
     check_digests(folder)
     others = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
     return ModelFiles(weights, *others)
+
+
+def settings_digest(name: str) -> str:
+    """The SHA-256 of what a folder has beside the weights: configurations and tokenizer. '' for repositories of the Hub.
+
+    `name` is as for `find`. Files that cannot be read, which opening the model names, are left out.
+    """
+    if name.startswith(hub.PREFIX):
+        return ""
+    folder = Path(name) if Path(name).is_dir() else Path(name).parent
+    contents = []
+    for file in sorted(folder.iterdir() if folder.is_dir() else ()):
+        with contextlib.suppress(OSError):
+            if file.suffix in (".json", ".txt"):
+                contents += [f"{file.name} {file.stat().st_size}\n".encode(), file.read_bytes()]
+    return digest_of(contents)
 
 
 def fetch_tokenizer(repository: str, revision: str | None) -> Path:
