@@ -30,7 +30,7 @@ if __name__ == "__main__":  # before the slow imports, which --help does not nee
     define_runner()
     define_config("sup", "clip", "zero_shot")
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,13 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import config_named, config_values, with_config_flag
+from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
 from cliptail_jax.evaluation.published_tables import listed, model_lists
 from cliptail_jax.evaluation.run import make_evaluate
-from cliptail_jax.files import work_path
+from cliptail_jax.files import read_json, work_path
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.metrics.measures import format_of, title_of
@@ -59,7 +60,7 @@ from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import difference_to
 from cliptail_jax.runs.evaluations import read_arrays
-from cliptail_jax.runs.files import number_of_records, read_config
+from cliptail_jax.runs.files import DATA, number_of_records, read_config
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
 from cliptail_jax.runs.tables import UNDEFINED, format_interval, pad_columns
@@ -102,7 +103,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             class_names=opened.class_names,
             frequency=opened.class_frequency,
             read_prompts=opened.tokenizer if opened.has_prompts else None,
-            training_captions=lambda: caption_chunks(open_variant(data)),
+            training_captions=lambda: captions_of_training(workdir, data),
             other_head=run.head,
         )
         epoch = opened.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
@@ -113,6 +114,14 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             if "decile_captions" in (arrays := read_arrays(workdir, name)):
                 print(f"\n{name}\n{decile_table(arrays)}")
     return summaries
+
+
+def captions_of_training(workdir: Path, data: Data) -> Iterator[list[str]]:
+    """The captions that the run was trained on, in chunks. Raises UserError if its data have changed or are missing."""
+    variant, trained = open_variant(data), read_json(workdir / DATA) or {}
+    if variant.fingerprint() != trained.get("fingerprint"):
+        raise UserError(f"the current data are not those of the training, whose fingerprint is in {workdir / DATA}")
+    return caption_chunks(variant)
 
 
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:

@@ -41,7 +41,7 @@ from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import foreign_file, prepare_directory
-from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, read_summaries
+from cliptail_jax.runs.evaluations import ARRAYS, check_directories, evaluation_directory, read_summaries
 from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.tables import shortened_list
 
@@ -80,6 +80,7 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
     directory_of = model_directories(names, workdir)
     check_free(directory_of, workdir)
     check_tables(workdir)
+    check_directories(options.sets)
     others = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
     if config.text.tokenizer:
         others["tokenizer"] = file_digest(config.text.tokenizer)
@@ -136,11 +137,11 @@ def check_free(directory_of: Mapping[str, Path], workdir: Path) -> None:
             if name is not None and (other := foreign_file(directory)):
                 raise UserError(f"{directory} contains {other}, but no evaluation: give another --workdir")
             continue
-        if existing["objective"] != MODE:
+        if existing.get("objective") != MODE:
             raise UserError(f"{directory} contains a training run: give another --workdir")
-        if name is not None and existing["eval.models"] != [name]:
+        if name is not None and (before := existing.get("eval.models", [])) != [name]:
             raise UserError(
-                f"{directory} contains the evaluation of {existing['eval.models'][0]}, not of {name}: give another --workdir"
+                f"{directory} contains the evaluation of {', '.join(before)}, not of {name}: give another --workdir"
             )
 
 

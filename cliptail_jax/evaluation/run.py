@@ -27,6 +27,8 @@ from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.evaluations import check_directories
 
 # From a model's parts, the step, the epoch, and whether to give up, to the summaries by set.
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
@@ -61,12 +63,17 @@ def make_evaluate(
     """
     if not options.sets:
         return lambda *_: {}
+    check_directories(options.sets)
     if other_head and options.logit_adjustment:
         raise UserError(
             f"eval.logit_adjustment={options.logit_adjustment:g} needs logits, but head.init replaces the head that the run's "
             "logit scale was learned with: set it to 0, or evaluate the run's own head"
         )
     uses_prompts = read_prompts is not None
+    if (options.templates or options.class_names) and not uses_prompts:
+        log_line(
+            "note: eval.templates and eval.class_names are for models with a text tower: this one has classes of its own"
+        )
     settings = evaluation_settings(options, uses_prompts) | ({"head": other_head} if other_head else {})
 
     def task_of(name: str) -> Task:

@@ -49,20 +49,20 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
     )
 
 
-def join_keys(names: Sequence[str]) -> list[str]:
-    """Keys that are equal for the same class: the names, normalized, for ImageNet's classes those in captions.
+def join_keys(names: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Keys of the classes in two lists, which are equal for the same class: the names, normalized.
 
-    In evaluation prompts, two ImageNet classes are called "missile", and two "sunglasses". They can be distinguished
+    If one of the lists has only classes of ImageNet, they are the names in captions. In evaluation prompts, two ImageNet classes are called "missile", and two "sunglasses". They can be distinguished
     only in a list of all classes in label order. In other lists, these names stand for the classes with these names in
     captions.
     """
-    keys = [normalized_name(name) for name in names]
+    both = [normalized_name(name) for name in names], [normalized_name(name) for name in others]
     in_captions = [normalized_name(name) for name in imagenet_names("imagenet1k").values()]
     in_prompts = [normalized_name(name) for name in imagenet_names("imagenet1k_eval").values()]
-    if keys == in_prompts:
-        return in_captions
-    renamed = dict(zip(in_prompts, in_captions))
-    return [key if key in in_captions else renamed.get(key, key) for key in keys]
+    known, renamed = {*in_captions, *in_prompts}, dict(zip(in_prompts, in_captions)) | {key: key for key in in_captions}
+    if not any(known.issuperset(keys) for keys in both):
+        return both
+    return tuple(in_captions if keys == in_prompts else [renamed.get(key, key) for key in keys] for keys in both)
 
 
 def places_of(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
@@ -74,7 +74,7 @@ def places_of(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
     exact = {name: number for number, name in enumerate(others)}
     if set(names) <= set(others):
         return [exact[name] for name in names]
-    keys, other_keys = join_keys(names), join_keys(others)
+    keys, other_keys = join_keys(names, others)
     place, counts, own = {key: n for n, key in enumerate(other_keys)}, Counter(other_keys), Counter(keys)
     return [place.get(key) if counts[key] == own[key] == 1 else exact.get(name) for name, key in zip(names, keys)]
 
@@ -116,7 +116,9 @@ def _read_classes(sidecar: epath.Path, array: Shaped[np.ndarray, "rows dim"]) ->
 
 
 def _rows_by_name(class_names: Sequence[str], classes: Sequence[str], sidecar: epath.Path) -> list[int]:
-    wanted, given = join_keys(class_names), join_keys(classes)
+    wanted, given = join_keys(class_names, classes)
+    if set(class_names) <= set(classes) and len(set(classes)) == len(classes):  # names may differ in case alone
+        wanted, given = list(class_names), classes
     row_of = {key: row for row, key in enumerate(given)}
     if missing := [name for name, key in zip(class_names, wanted) if key not in row_of]:
         raise UserError(

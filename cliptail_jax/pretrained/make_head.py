@@ -10,6 +10,7 @@ embeddings and does not normalize the averages. Zero-shot classifiers average un
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.class_lists import Concept, listed_names, load_class_list
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.errors import UserError, command_line, refuse_renamed
-from cliptail_jax.files import digest_of, read_json, save_array, write_json
+from cliptail_jax.files import digest_of, load_array, read_json, save_array, work_path, write_json
 from cliptail_jax.outputs import add_overwrite, check_output
+from cliptail_jax.runs.console import log_line
 
 
 def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: dict[str, Any]) -> None:
@@ -34,7 +36,21 @@ def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: 
 
 def is_head(path: Path) -> bool:
     """Whether a file is a head, or the description of one."""
-    return {"classes", "template", "weights", "digest"} <= read_json(path.with_suffix(".json")).keys()
+    description = read_json(path.with_suffix(".json"))
+    is_array = path.suffix == ".json" or digest_of([load_array(path).tobytes()]) == description["digest"]
+    return is_array and {"classes", "template", "weights", "digest"} <= description.keys()
+
+
+def check_rows(head: Float[np.ndarray, "classes dim"], names: Sequence[str], model: str) -> None:
+    """Raise UserError if rows are not finite. Classes with the same row are noted."""
+    if not np.isfinite(head).all():
+        raise UserError(f"{model} has embeddings with NaN or infinite values: check its weights")
+    first = {row.tobytes(): name for name, row in reversed([*zip(names, head)])}
+    if same := [(first[row.tobytes()], name) for name, row in zip(names, head) if first[row.tobytes()] != name]:
+        log_line(
+            f"note: {len(same)} classes have the embedding of another, such as '{same[0][1]}' and '{same[0][0]}': the model reads "
+            "only the beginning of a prompt, and may ignore case"
+        )
 
 
 @command_line
@@ -57,7 +73,7 @@ def main(arguments: list[str]) -> None:
         help="which embeddings are averaged: raw ones or unit-length ones",
     )
     parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they are, or at length 1")
-    parser.add_argument("--output", required=True, type=Path, help="the .npy file")
+    parser.add_argument("--output", required=True, type=work_path, help="the .npy file")
     add_overwrite(parser)
     options = parser.parse_args(arguments)
     if options.output.suffix != ".npy":
@@ -74,6 +90,7 @@ def main(arguments: list[str]) -> None:
     embedder = load_text_embedder(options.model)
     how = {"synonyms": options.synonyms, "average_unit": options.average == "unit", "unit_norm": options.norm == "unit"}
     head = class_head(embedder, concepts, options.template, **how)
+    check_rows(head, [concept.name for concept in concepts], options.model)
     description = {
         "classes": [concept.name for concept in concepts],
         "template": options.template,

@@ -1,11 +1,12 @@
 """The files of a run's evaluations: a line of numbers and of class counts for each, and the arrays of the latest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.files import line_of, load_arrays, read_lines, write_text
 from cliptail_jax.runs.files import COUNTS, SUMMARY
 from cliptail_jax.runs.records import ClassCounts, Summary
@@ -44,6 +45,18 @@ def add_summary(directory: Path, summary: Mapping[str, Any], counts: ClassCounts
     for name, record in ((COUNTS, counts), (SUMMARY, summary)):
         if record is not None:
             write_text(directory / name, "".join(map(line_of, [*read_lines(directory / name), record])))
+
+
+def check_directories(names: Iterable[str]) -> None:
+    """Raise UserError if two sets would share the folder of their evaluations."""
+    taken: dict[str, str] = {}
+    for name in names:
+        folder = evaluation_directory(Path(), name).name
+        if taken.setdefault(folder, name) != name:
+            raise UserError(
+                f"eval.sets: {taken[folder]} and {name} would share the folder eval/{folder}: evaluate them in work directories of "
+                "their own, or build one of them under another name"
+            )
 
 
 def evaluation_directory(workdir: Path, name: str) -> Path:

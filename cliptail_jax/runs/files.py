@@ -55,9 +55,12 @@ def number_of_records(workdir: Path) -> int:
 
 
 def read_config(workdir: Path) -> dict[str, Any] | None:
-    """The flat config of the run in `workdir`; None if there is none. Raises UserError if it is damaged."""
-    written = read_document(workdir)
-    return written and written.get("config")
+    """The flat config of the run in `workdir`; None if there is none. Raises UserError if it is damaged.
+
+    Other programs, too, write files called config.json.
+    """
+    config = (read_document(workdir) or {}).get("config")
+    return config if isinstance(config, dict) and "objective" in config else None
 
 
 def read_document(workdir: Path) -> RunDocument | None:

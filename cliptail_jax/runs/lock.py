@@ -17,7 +17,7 @@ from cliptail_jax.files import is_remote, write_text
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line
 
-FILE = "lock"
+FILE, PROCESS = "lock", "process "  # with which its content begins
 BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's lock
 
 
@@ -60,6 +60,10 @@ def _file(path: Path) -> Iterator[None]:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             log_line(f"note: the file system of {path.parent} has no locks: see that no other program writes there")
+        file.seek(0)
+        if (content := file.read()) and not content.startswith(PROCESS):
+            refusal = f"{path} exists, and this program did not write it: move it, or choose another --workdir"
+            raise InUseError(refusal, "another program")
         file.truncate(0)
         file.write(_holder())
         file.flush()
@@ -103,7 +107,7 @@ def _read(path: Path) -> str | None:
 
 
 def _holder() -> str:
-    return f"process {os.getpid()} on {platform.node()}"
+    return f"{PROCESS}{os.getpid()} on {platform.node()}"
 
 
 def _taken(path: Path, holder: str) -> InUseError:
