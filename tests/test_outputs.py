@@ -17,10 +17,12 @@ from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.published import check_free, check_tables
 from cliptail_jax.figures.__main__ import main as figures
+from cliptail_jax.files import digest_of
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_output, files_in
 from cliptail_jax.pretrained.export import main as export
 from cliptail_jax.pretrained.make_head import main as make_head
+from cliptail_jax.pretrained.model import ModelName, find_model
 from cliptail_jax.report.__main__ import main as report
 from cliptail_jax.runs.directory import open_or_resume
 from cliptail_jax.runs.lock import sole_writer
@@ -167,10 +169,29 @@ def test_a_run_that_another_program_writes_to_is_not_evaluated(tmp_path):
     assert not (tmp_path / "eval").exists()
 
 
+def test_a_lock_of_another_program_is_left(tmp_path):
+    (tmp_path / "lock").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match="lock exists, and this program did not write it"), sole_writer(tmp_path):
+        pass
+    assert (tmp_path / "lock").read_text(encoding="utf-8") == "mine"
+    (tmp_path / "lock").write_text("process 1 on vm", encoding="utf-8")
+    with sole_writer(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", ["{}", '{"config": {"lr": 1}}'])
+def test_a_config_json_of_another_program_is_that_of_no_run(tmp_path, content):
+    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    assert find_model(str(tmp_path)) == ModelName(str(tmp_path), str(tmp_path))
+    with pytest.raises(UserError, match="there is no run in"):
+        evaluate(sup.get_config("data=glyphs_lt"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("beside", "complaint"),
     [
-        ({"classes": [], "template": "", "weights": "", "digest": ""}, "no/such/model"),
+        ({"classes": [], "template": "", "weights": "", "digest": digest_of([np.zeros(3).tobytes()])}, "no/such/model"),
+        ({"classes": [], "template": "", "weights": "", "digest": "of another array"}, f"mine.npy {NOT_OURS}"),
         ({"classes": []}, f"mine.npy {NOT_OURS}"),
     ],
 )

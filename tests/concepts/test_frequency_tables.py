@@ -3,7 +3,9 @@
 import pytest
 
 from cliptail_jax.concepts.frequency_tables import frequency_of
+from cliptail_jax.concepts.templates import templates
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import work_path
 
 
 def test_classes_are_joined_by_normalized_name_unless_they_share_one(tmp_path):
@@ -15,3 +17,10 @@ def test_classes_are_joined_by_normalized_name_unless_they_share_one(tmp_path):
         frequency_of(("a", "b c"), path)
     with pytest.raises(UserError, match="lacks 1 of the classes, such as 'D'"):
         frequency_of(("D",), path)
+
+
+def test_a_byte_order_mark_and_line_ends_of_any_system_are_no_part_of_a_name(tmp_path):
+    (tmp_path / "counts.tsv").write_bytes("\ufeffcat\t3\r\ndog\t5\r".encode())
+    assert frequency_of(("dog", "cat"), work_path(str(tmp_path / "counts.tsv"))).tolist() == [5, 3]
+    (tmp_path / "prompts.txt").write_bytes("\ufeffa {}\r\nthe {}\n".encode())
+    assert templates(str(tmp_path / "prompts.txt")) == ("a {}", "the {}")

@@ -13,6 +13,7 @@ from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, 
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
+from cliptail_jax.evaluation.counting import ClassHead, check_head
 from cliptail_jax.evaluation.heads import columns_of
 from cliptail_jax.evaluation.prompts import check_distinct
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
@@ -180,3 +181,17 @@ def test_prompts_that_are_the_same_to_the_tower_are_refused():
     with pytest.raises(UserError, match=message):
         check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), "simple")
     check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), "simple")  # two classes with the same name
+    with pytest.raises(UserError, match="the prompts of 1 of 2 classes"):  # in another order
+        check_distinct(tokens[[0, 2, 2, 1]], [2, 2], ("a", "b"), "simple")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"embeddings": np.nan}, {"bias": np.inf}, {"logit_scale": np.float32(100)}],
+    ids=lambda parts: next(iter(parts)),
+)
+def test_a_head_whose_numbers_are_not_finite_is_refused(parts):
+    good = {"embeddings": np.ones((2, 3)), "bias": np.zeros(2), "logit_scale": np.float32(4.6)}
+    check_head(ClassHead(**good), "pets:test")
+    with pytest.raises(UserError, match="the classes of pets:test have .* NaN or infinite values"):
+        check_head(ClassHead(**good | {key: good[key] + value for key, value in parts.items()}), "pets:test")

@@ -19,7 +19,7 @@ from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.errors import UserError
-from cliptail_jax.evaluate import decile_table, evaluate, table
+from cliptail_jax.evaluate import captions_of_training, decile_table, evaluate, table
 from cliptail_jax.evaluation import pairs, retrieval
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.ranks import SIDE, make_count_before, make_rank
@@ -177,6 +177,23 @@ def test_without_the_training_data_recalls_have_no_slope_and_a_note_says_why(cop
     assert "text_to_image_r1" in summary and "retrieval_slope" not in summary
     assert "no slope of retrieval (data set 'glyphs' is not prepared)" in capsys.readouterr().err
     assert "word_frequency" not in evaluated(workdir)[1]
+
+
+def test_captions_of_other_data_than_the_runs_are_not_counted(copied):
+    config, workdir = copied
+    assert sum(map(len, captions_of_training(workdir, sections(config).data))) > 0
+    (workdir / "variant.json").write_text('{"records": 1, "fingerprint": "other"}', encoding="utf-8")
+    with pytest.raises(UserError, match="the current data are not those of the training"):
+        captions_of_training(workdir, sections(config).data)
+
+
+def test_without_wordnet_there_are_no_word_frequencies(tmp_path, monkeypatch, capsys):
+    def missing():
+        raise UserError("WordNet is not on this machine")
+
+    monkeypatch.setattr(retrieval, "WordCounter", missing)
+    assert retrieval.rarest_words(tmp_path, None, lambda: []) is None
+    assert "no slope of retrieval (WordNet is not on this machine)" in capsys.readouterr().err
 
 
 def test_the_page_is_on_the_set_with_labels_and_has_the_recalls_of_the_other(run):

@@ -9,6 +9,7 @@ import pytest
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.curation.variant import Variant
+from cliptail_jax.datasets.source import Source
 from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.images.decoding import UnreadableImageError
@@ -18,13 +19,14 @@ from cliptail_jax.pretrained import model as door
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published_clip import open_published
+from cliptail_jax.pretrained.source import CONFIG
 from tests.evaluation.plain_evaluation import evaluation_files
-from tests.evaluation.zero_shot.conftest import SET
+from tests.evaluation.zero_shot.conftest import FILES, SET
 from tests.hub_cache import put_in_cache
 from tests.run_commands import finish, start_pair
 
 
-def test_a_finished_model_is_evaluated_again_if_weights_data_ranking_or_settings_change(
+def test_a_finished_model_is_evaluated_again_if_weights_files_data_ranking_or_settings_change(
     config, frequency_table, tmp_path, monkeypatch, make_model
 ):
     model, table = tmp_path / "model", frequency_table[0]
@@ -44,6 +46,12 @@ def test_a_finished_model_is_evaluated_again_if_weights_data_ranking_or_settings
     assert (lines_after(), lines_after()) == (4, 4)
     monkeypatch.setattr(Variant, "fingerprint", lambda _: "of other data")
     assert (lines_after(), lines_after()) == (5, 5)
+    monkeypatch.setattr(Source, "shards", "of other images")
+    assert (lines_after(), lines_after()) == (6, 6)
+    (model / CONFIG).write_text((model / CONFIG).read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert (lines_after(), lines_after()) == (7, 7)
+    (tmp_path / "run" / "eval" / FILES / "latest.npz").unlink()
+    assert (lines_after(), lines_after()) == (8, 8)
     with monkeypatch.context() as patch:
         patch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened again"))
         evaluate_published(typed_config(config), tmp_path / "run")
@@ -108,6 +116,14 @@ def test_a_model_without_a_logit_bias_has_no_confidence_by_sigmoids(config, tmp_
     with pytest.raises(UserError, match=f"1 of 1 models skipped .*: {reason}: set it to 'softmax'$"):
         evaluate_published(typed_config(config), tmp_path / "run")
     assert "skipped" not in capsys.readouterr().err  # which the error says
+
+
+def test_sets_that_would_share_a_folder_are_refused(config, tmp_path):
+    config.eval.sets = ("image_text/a:b_c", "image_text/a_b:c")
+    with pytest.raises(
+        UserError, match="image_text/a:b_c and image_text/a_b:c would share the folder eval/image_text_a_b_c"
+    ):
+        evaluate_published(typed_config(config), tmp_path)
 
 
 @pytest.mark.program
