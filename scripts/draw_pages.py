@@ -52,7 +52,7 @@ PICTURES: Mapping[str, Callable[[], Figure]] = {
     "noise": bias_of("noise_glyphs_16", "Wrong captions and labels on long-tailed glyphs of 16 pixels"),
     "noise_cifar100": bias_of("noise_cifar100", "Wrong captions and labels on CIFAR-100-LT"),
     "doses": bias_of("doses", "CLIP's batches and captions by dose, on long-tailed glyphs of 16 pixels"),
-    "optimizers": bias_of("optimizers", "Optimizers of SL on long-tailed glyphs"),
+    "optimizers": bias_of("optimizers", "Optimizers of SL on long-tailed glyphs of 16 pixels"),
     "claims_small": paper_claims,
 }
 
