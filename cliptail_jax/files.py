@@ -33,7 +33,7 @@ def user_cache(name: str) -> Path:
 
 
 def work_path(name: str) -> epath.Path:
-    """The path of a local folder or file, or of a gs:// address.
+    """The path of a local folder or file, where ~ is the home folder, or of a gs:// address.
 
     Raises:
         UserError: The address has another scheme, or the package that reads gs:// is not installed.
@@ -46,7 +46,7 @@ def work_path(name: str) -> epath.Path:
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs the traceback of an error that it raises, too
     # A cached listing would miss what Orbax's threads and other hosts have written since.
     fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
-    return epath.Path(name)
+    return epath.Path(name) if separator else epath.Path(name).expanduser()
 
 
 def is_remote(path: Path | str) -> bool:

@@ -8,21 +8,32 @@ import io
 import multiprocessing
 import multiprocessing.connection
 import os
+import shutil
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
 # A filter for `sys.warnoptions`: Python removes semaphores and memory that killed processes shared, and would warn of it.
 LEFT_BEHIND = "ignore::UserWarning:multiprocessing.resource_tracker"
 _saved = ""
+_removed: set[str] = set()
 
 
 def note_saved(text: str) -> None:
     """Sets the message about results that a stopped program prints, such as 'step 40 is saved'."""
     global _saved
     _saved = text
+
+
+@contextlib.contextmanager
+def remove_at_end(folder: str) -> Iterator[None]:
+    """A program that is stopped in this context removes the folder."""
+    _removed.add(folder)
+    yield
+    _removed.discard(folder)
 
 
 def exit_on_signal() -> None:
@@ -68,6 +79,8 @@ def exit_despite_threads(status: int) -> None:
 def _exit(status: int) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
+    for folder in _removed:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(status)
 
 

@@ -112,6 +112,11 @@ else
   running) ;;
   busy) fail "$first runs another command; --stop ends it" ;;
   *)
+    for number in "${!hosts[@]}"; do # what is left of this command there ends when it starts
+      as_process "$number"
+      [ "$(on_host "${hosts[$number]}" status "${process[@]}" 2>/dev/null || true)" != busy ] ||
+        fail "${hosts[$number]} runs another command; --stop ends it"
+    done
     copy_code
     start
     ;;

@@ -162,3 +162,11 @@ def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_the
     assert len(losses(tmp_path / "run")) < len(whole)
     finish(start(command(tmp_path / "run", glyphs_dir, **STEPS)))  # with another number of workers, none
     assert losses(tmp_path / "run") == whole
+
+
+def test_a_stopped_program_leaves_no_temporary_folder(tmp_path):
+    (tmp_path / "cache").mkdir()
+    script = "import os, signal, sys; from cliptail_jax.interrupts import exit_on_signal, remove_at_end\n"
+    script += "exit_on_signal()\nwith remove_at_end(sys.argv[1]): os.kill(os.getpid(), signal.SIGTERM)"
+    assert subprocess.run([sys.executable, "-c", script, tmp_path / "cache"], cwd=ROOT).returncode == STOPPED
+    assert not (tmp_path / "cache").exists()

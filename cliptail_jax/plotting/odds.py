@@ -46,7 +46,7 @@ def odds_curve(
 ) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
     """Points of a regression of log-odds over the range of the frequencies. `line` is as in `draw_odds`."""
     at_one, per_decade = line
-    x = np.geomspace(max(frequency.min(), 1), frequency.max())
+    x = np.geomspace(max(frequency.min(), 1), max(frequency.max(), 1))
     return x, log_odds(1 / (1 + np.exp(-at_one - per_decade * np.log10(x))))
 
 

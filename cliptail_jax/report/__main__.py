@@ -4,7 +4,7 @@
     python -m cliptail_jax.report NAME [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
 The page is one file that a browser opens without a network. It can be written again at any time. With the NAME of a published
-study, such as mechanism, it is computed from the stored counts of its runs and written to NAME.html in this folder.
+study, such as quickstart, it is computed from the stored counts of its runs and written to NAME.html in this folder.
 """
 
 import sys
@@ -52,10 +52,12 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if bool(options.published) == bool(options.workdir):
         raise UserError(
-            "the page is on a directory or a published study: give --workdir=DIR or a NAME, such as mechanism"
+            "the page is on a directory or a published study: give --workdir=DIR or a NAME, such as quickstart"
         )
-    if options.published not in (None, *known_archives()) and Path(options.published).is_dir():
-        raise UserError(f"{options.published} is a directory: give it as --workdir={options.published}")
+    if options.published and Path(options.published).is_dir():
+        if options.published not in known_archives():
+            raise UserError(f"{options.published} is a directory: give it as --workdir={options.published}")
+        print(f"note: this page is on the published study, not on the folder {options.published}", file=sys.stderr)
     # These are slow to import.
     from cliptail_jax.report.page import EVERY, address, write_page
     from cliptail_jax.results.archive import unpack

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections import Counter
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -211,9 +211,8 @@ def wrong_predictions(confusion: Integer[np.ndarray, "class label"]) -> list[lis
 
 def distinct(names: Sequence[str]) -> list[str]:
     """The names, with a number where one is repeated."""
-    seen: Counter[str] = Counter()
-    result: list[str] = []
+    result: dict[str, None] = {}  # whose order is that of the names
     for name in names:
-        seen[name] += 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return result
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        result[next(new for new in itertools.chain([name], numbered) if new not in result)] = None
+    return [*result]

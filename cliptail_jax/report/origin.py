@@ -156,6 +156,7 @@ def commands(directories: Sequence[Contents], comparison: ComparedRuns) -> dict[
                 found.setdefault(command, []).append(f"the transfer {directory_name(contents.workdir)}")
     for command, of in distinct_texts(comparison.runs, lambda run: run.noted.get("command")):
         # A command of a whole study is not among those found, as in the page of one of its runs.
-        of_study = " -m cliptail_jax.study " in command and " --only=" not in command and command not in found
+        is_study = " -m cliptail_jax.study " in command or command.startswith("cliptail study ")
+        of_study = is_study and " --only=" not in command and command not in found
         found.setdefault(command, []).append("the whole study" if of_study else of or "all runs")
     return {", ".join(of): command for command, of in found.items()}

@@ -55,7 +55,7 @@ def unpack(file: Path, folder: Path) -> Path:
         content = io.BytesIO(lzma.decompress(file.read_bytes()))  # as a whole, which checks its checksum
         with tarfile.open(fileobj=content, mode="r:") as archive:
             archive.extractall(directory, filter="data")
-    except (tarfile.TarError, lzma.LZMAError) as error:
+    except (tarfile.TarError, lzma.LZMAError, KeyError) as error:  # a link to a file that is not there is a KeyError
         raise UserError(f"{file} is damaged ({error}): restore it from a copy, or install the package again") from None
     return directory
 
@@ -95,7 +95,7 @@ def portable(command: str, name: str) -> str:
     """A command line with the work directory runs/NAME, and without other words that name a path of this machine."""
     if not command:
         return ""
-    words = shlex.split(without_flags(command, ("--workdir", "--with_published")))
+    words = shlex.split(without_flags(command, ("--workdir", "--with_published", "--config.data_dir")))
     return shlex.join([*(word for word in words if not OF_MACHINE.search(word)), f"--workdir=runs/{name}"])
 
 

@@ -105,4 +105,4 @@ def select(contents: Contents, patterns: Sequence[str]) -> Contents:
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether the name of a run matches one of the shell patterns."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return name in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -75,6 +75,8 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
     if "confusion" not in arrays:
         raise UserError(f"{directory} is incomplete: its arrays lack 'confusion'; evaluate the run again")
     confusion, classes = arrays["confusion"], len(arrays["confusion"])
+    if confusion.shape != (classes, classes) or confusion.dtype.kind not in "iu":
+        raise UserError(f"{directory} is damaged: its confusion is no square array of counts; evaluate the run again")
     class_names, frequency = (), None
     # A set with other classes than the run's has a table of its own, or no class frequency that is known.
     for folder in (directory, workdir):
@@ -91,7 +93,10 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
     values = {
         name: array
         for name, array in arrays.items()
-        if name not in known and not name.startswith("calibration_") and not np.all(np.isnan(array))
+        if name not in known
+        and not name.startswith("calibration_")
+        and array.dtype.kind == "f"
+        and not np.isnan(array).all()
     }
     results = ClassResults.from_confusion(
         confusion,

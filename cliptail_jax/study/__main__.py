@@ -20,8 +20,7 @@ With `--until_decided`, claims are tested after each pair from the second one on
 false verdict in any of these tests at 5 %. The directory keeps the rule, and later calls follow it.
 
 With `--with_published`, the published runs of the study are copied to the work directory, where they count as finished. For
-example, `mechanism --with_published --config.seeds=12` adds two pairs to the four published ones, and tests the claims on
-all six.
+example, `quickstart --with_published --config.seeds=4` adds a pair to the published one, and tests the claims on both.
 """
 
 import contextlib
@@ -45,7 +44,8 @@ from cliptail_jax.config.program import (
     with_config_flag,
 )
 from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
+from cliptail_jax.files import is_remote, work_path
+from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal, remove_at_end
 
 FIELDS = """\
 title: Title of the report.
@@ -80,6 +80,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
 
         print(power_table(typed_study(config)))
         return
+    if workdir is None and not is_remote(options.workdir):  # --launch=print writes nothing there, and reads no bucket
+        workdir = work_path(options.workdir)
     most = stopping.most_pairs(workdir, is_until_decided(), options.max_pairs) if workdir else 0
     study = typed_study(config)
     if most:
@@ -98,7 +100,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
     if options.launch == "slurm":
         if options.with_published:
             add_published(study, config_name(), workdir)
-        open_study(study, workdir, most=most)
+        open_study(study, workdir, options.overwrite, most)
         launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
         return
     exit_on_signal()
@@ -164,7 +166,7 @@ def compile_once() -> Iterator[None]:
     """
     import jax
 
-    with tempfile.TemporaryDirectory(prefix="compiled-") as folder:
+    with tempfile.TemporaryDirectory(prefix="compiled-") as folder, remove_at_end(folder):
         if not jax.config.jax_compilation_cache_dir:
             jax.config.update("jax_compilation_cache_dir", folder)
         yield

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cliptail_jax.errors import UserError
-from cliptail_jax.files import is_remote, write_text
+from cliptail_jax.files import digest_of, is_remote, write_text
 from cliptail_jax.runs.provenance import without_flags
 
 # Flags that a command has for the whole study alone.
 NOT_OF_PARTS = "--launch --sbatch --runner --scheduler --budget --only --report --noreport".split()
 NOT_OF_PARTS += ["--until_decided", "--max_pairs"]  # which the directory remembers
-COMMANDS = "commands.txt"
 # A job that SIGTERM has ended has saved, and goes back into the queue.
 REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"
 
@@ -23,6 +22,8 @@ def part_commands(command: str, names: Iterable[str]) -> dict[str, str]:
     if not command:
         return {}
     whole = without_flags(command, NOT_OF_PARTS)
+    if "\n" in whole:
+        raise UserError("an argument of the command has a line break, and a command of a run is one line: leave it out")
     return {name: f"{whole} --only={shlex.quote(name)}" for name in names}
 
 
@@ -46,12 +47,17 @@ def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: 
             "sbatch is missing: --launch=slurm is for a login node of SLURM; --launch=print prints the commands"
         )
     workdir.mkdir(parents=True, exist_ok=True)
-    write_text(workdir / COMMANDS, "".join(f"{line}\n" for line in part_commands(command, names).values()))
-    line = f'eval "exec $(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(workdir / COMMANDS))})"'
+    lines = "".join(f"{line}\n" for line in part_commands(command, names).values())
+    commands = workdir / f"commands_{digest_of([lines.encode()])[:8]}.txt"  # tasks of an earlier array have their own
+    write_text(commands, lines)
+    line = f'eval "exec $(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(commands))})"'
     task = f"srun --kill-on-bad-exit=1 bash -c {shlex.quote(line)}; {REQUEUE}"
     array = [f"--array=0-{len(names) - 1}", "--requeue", "--open-mode=append", "--signal=TERM@300"]
     job = sbatch(workdir, "%A_%a", [*array, *options], task)
-    report = sbatch(workdir, "%j", [f"--dependency=afterany:{job}", *options], report_command(command))
+    try:
+        report = sbatch(workdir, "%j", [f"--dependency=afterany:{job}", *options], report_command(command))
+    except UserError as error:
+        raise UserError(f"{error}; the runs are in the queue as job {job}, which scancel {job} removes") from None
     print(
         f"submitted {len(names)} runs as job {job}, and the report as job {report}; their logs are {workdir}/slurm-*.log"
     )

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.errors import Failures, UserError, did_you_mean
+from cliptail_jax.files import read_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
@@ -33,7 +34,7 @@ from cliptail_jax.runs.tables import shortened_list
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.borrowed import borrow_variances
 from cliptail_jax.study.configuration import ReplicateConfigs, RunConfigs, StudyConfig, queue_of
-from cliptail_jax.study.launch import COMMANDS, NOT_OF_PARTS, part_commands
+from cliptail_jax.study.launch import NOT_OF_PARTS, part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.places import Place, leave_chips
 from cliptail_jax.study.report import write_report
@@ -80,10 +81,10 @@ def run_study(
     Raises:
         UserError: `workdir` contains other results; or, after everything else, a part of the study has failed.
     """
+    if budget and not config.seeds:
+        raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     with leave_chips(places):
         opened = open_study(config, workdir, overwrite)
-        if budget and not config.seeds:
-            raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
         failures: Failures = {}
         opened.page.start()
         for part in in_budget(config.replicates, workdir, budget, len(places)) if budget else [config.queue]:
@@ -130,7 +131,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most
     started = time.perf_counter()
     if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run: choose another --workdir")
-    check_directory(workdir, ("report.md", "report.json", PAGE, COMMANDS), (stated_claims.FILE, STUDY), overwrite)
+    check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
     if not overwrite:
         check_same_study(config.queue, workdir)
         check_unchanged(config.queue, workdir)
@@ -169,14 +170,19 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
 
 def check_same_study(queue: RunConfigs, workdir: Path) -> None:
     """Raise UserError if `workdir` has a study of other runs. The same study may have got or lost runs, seeds and claims."""
-    if study := read_study(workdir):
+    study, now = read_study(workdir), {*queue}
+    if study:
         before = {str(Path(seed) / name) for seeds in study.replicates for seed in seeds or [""] for name in study.runs}
-        new, gone = min(queue.keys() - before, default=""), min(before - queue.keys(), default="")
-        if new and gone:
-            raise UserError(
-                f"{workdir} contains the study '{study.title}', which has a run {gone} and no {new}: choose another "
-                "--workdir, or pass --overwrite to write this one there"
-            )
+    else:  # parts of one were trained, or submitted
+        before = {*(read_json(workdir / stated_claims.FILE, stated_claims.ClaimsFile) or {}).get("recipes", now)}
+        now = {Path(name).name for name in now} if before != now else now
+    new, gone = min(now - before, default=""), min(before - now, default="")
+    if new and gone:
+        title = f"the study '{study.title}'" if study else "another study"
+        raise UserError(
+            f"{workdir} contains {title}, which has a run {gone} and no {new}: choose another --workdir, or pass --overwrite to "
+            "write this one there"
+        )
 
 
 def check_unchanged(queue: RunConfigs, workdir: Path) -> None:

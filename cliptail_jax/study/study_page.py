@@ -7,7 +7,6 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study, write_study
@@ -51,7 +50,7 @@ class StudyPage:
             return
         try:
             self.write(failures)
-        except (UserError, OSError) as error:
+        except Exception as error:
             if str(error) != self._problem:  # else it is known
                 tqdm.write(f"warning: {self.address} is not written: {error}")
             self._problem = str(error)

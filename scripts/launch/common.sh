@@ -10,6 +10,9 @@ fail() {
 quoted() { # the arguments as a shell reads them back
   local text
   printf -v text '%q ' "$@"
+  if [[ "$text" = *"\$'"* ]]; then # which sh does not read
+    printf -v text "'%s' " "${@//\'/\'\\\'\'}"
+  fi
   printf '%s' "${text% }"
 }
 

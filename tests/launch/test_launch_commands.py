@@ -74,7 +74,18 @@ def test_a_slice_is_requested_by_the_name_and_with_the_image_that_gcloud_has_for
 
 
 def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
-    *_, job = dry_run("gpu", "--slurm", "--nodes=2", "--gpus=8", "--sbatch=--time=1-0", "--sbatch=-p a", "--", *COMMAND)
+    *_, job = dry_run(
+        "gpu",
+        "--slurm",
+        "--nodes=2",
+        "--gpus=8",
+        "--sbatch=--time=1-0",
+        "--sbatch=-p a",
+        "--",
+        *COMMAND,
+        "--config.title=Größe",
+        "\ta",
+    )
     assert {"--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=8", "--requeue", "--time=1-0", "-p a"} <= set(job)
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/activate").touch()
@@ -84,7 +95,8 @@ def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_s
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "CODE": str(code)}
         wrapped = ["sh", "-c", job[-1].removeprefix("--wrap=")]  # as sbatch runs it
         assert subprocess.run(wrapped, cwd=tmp_path, env=environment).returncode == code
-        assert (tmp_path / "words").read_text().splitlines() == ["--kill-on-bad-exit=1", *COMMAND]
+        words = (tmp_path / "words").read_text(encoding="utf-8").split("\n")
+        assert words == ["--kill-on-bad-exit=1", *COMMAND, "--config.title=Größe", "\ta", ""]
         assert (tmp_path / "requeued").exists() == (code == 143)
     assert (tmp_path / "requeued").read_text() == "requeue 7\n"
 

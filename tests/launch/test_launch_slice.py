@@ -1,5 +1,7 @@
 """Launches on one slice, and on several hosts without a scheduler."""
 
+import subprocess
+
 import pytest
 
 from tests.launch.hosts import SLICE, interrupt, launch, requests, start_launch, stub, wait_until
@@ -126,3 +128,9 @@ def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path)
     assert "one:99 0/2" in done.stdout
     wait_until(lambda: (tmp_path / "two/seen").exists())
     assert (tmp_path / "two/seen").read_text() == "one:99 1/2\n"
+    state = next((tmp_path / "two/.cliptail_jax").iterdir())
+    with subprocess.Popen(["bash", "-c", "exec -a 'bash scripts/launch/host.sh attend' sleep 100"]) as other:
+        (state / "pid").write_text(f"{other.pid}\n")
+        done = launch("gpu", "--hosts=me@one,two", "--port=99", "--", "true", **cloud, status=2)
+        other.kill()
+    assert "error: two runs another command; --stop ends it" in done.stderr

@@ -13,14 +13,15 @@ from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import class_results, write_arrays
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.measures import summarize
+from cliptail_jax.plotting.odds import odds_curve
 from cliptail_jax.report.__main__ import main
-from cliptail_jax.report.comparison import compare, wrong_predictions
+from cliptail_jax.report.comparison import compare, distinct, wrong_predictions
 from cliptail_jax.report.images import PageImages
 from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import EVERY, finite, render, write_page
 from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.archive import write_archive
-from cliptail_jax.results.directory import read_directory, short_names
+from cliptail_jax.results.directory import matches, read_directory, short_names
 from cliptail_jax.results.run import last_pass
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make, write_run
@@ -346,6 +347,18 @@ def test_the_last_pass_ends_where_weights_settings_or_the_frequency_repeat():
     again = line("w", "b")
     assert last_pass([*lines, again]) == {"b": again} and last_pass([{"step": 3}, {"step": 6}]) == {"": {"step": 6}}
     assert last_pass([]) == {}
+
+
+def test_a_run_is_chosen_by_its_name_or_a_pattern():
+    assert matches("run[1]", ["run[1]"]) and matches("run1", ["run[1]"]) and not matches("run2", ["run[1]"])
+
+
+def test_repeated_names_get_numbers_that_no_other_has():
+    assert distinct(["x", "x", "x (2)", "y", "x"]) == ["x", "x (2)", "x (2) (2)", "y", "x (3)"]
+
+
+def test_a_line_over_unseen_classes_is_drawn():
+    assert np.isfinite(odds_curve(np.zeros(3, int), (-1.0, 2.0))).all()
 
 
 def test_short_names_are_the_ends_that_differ():

@@ -129,6 +129,7 @@ def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypa
     with pytest.raises(UserError, match="'gs://bucket/run' needs the extra gcs: pip install -e '.\\[gcs]'"):
         files.work_path("gs://bucket/run")
     assert files.work_path("runs/x") == epath.Path("runs/x")
+    assert files.work_path("~/x") == epath.Path("~/x").expanduser()
 
 
 def test_runs_in_a_bucket_have_their_page_there(bucket, tmp_path):

@@ -219,7 +219,7 @@ def test_a_run_that_cannot_have_a_directory_of_its_name_is_refused_in_one_line(n
 
 
 def test_a_study_does_not_begin_in_the_directory_of_a_run(trains, tmp_path):
-    (tmp_path / "config.json").write_text('{"config": {}}')
+    (tmp_path / "config.json").write_text('{"config": {"objective": "supervised"}}')
     with pytest.raises(UserError, match="contains a run: choose another --workdir"):
         run_study(make_study("a"), tmp_path)
     assert trains[1] == []
@@ -235,6 +235,13 @@ def test_a_study_does_not_begin_in_the_directory_of_another(trains, tmp_path):
             study.open_study(typed_study(other), tmp_path)
     run_study(make_study("a", "b", "c", new=claim("corr_acc", "a", "c")), tmp_path)  # the same one, with a further run
     assert trains[1] == ["a", "b", "c"]
+
+
+def test_nor_in_that_of_another_of_which_parts_were_trained(tmp_path):
+    study.open_study(typed_study(make_seeded_study(2, "a", "b")), tmp_path)
+    study.open_study(typed_study(make_seeded_study(3, "a", "b")), tmp_path)
+    with pytest.raises(UserError, match="contains another study, which has a run b and no c: choose another"):
+        study.open_study(typed_study(make_seeded_study(2, "a", "c")), tmp_path)
 
 
 def test_the_seed_of_each_run_must_refer_to_that_of_the_study(trains, tmp_path):

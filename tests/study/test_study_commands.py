@@ -58,6 +58,7 @@ def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
     [
         "--launch=slurm --sbatch=--time=1 --sbatch --mem=2 --budget=60",
         "--only 'a*' --report",
+        "-launch=slurm -only b -sbatch=--time=1",
         "--launch print",
         "--until-decided --max-pairs=3",
         "--until_decided=a,b --max_pairs 3",
@@ -150,12 +151,23 @@ def test_slurm_runs_a_task_for_each_run_requeues_stopped_ones_and_reports(slurm,
     assert (tmp_path / "notes.requeued").read_text() == "requeue 1\n"
     assert (tmp_path / "notes.failed").read_text() == "task 2: 143\n"
     assert "submitted 3 runs as job 1, and the report as job" in capsys.readouterr().out
+    first = {file: file.read_text() for file in (tmp_path / "work dir").glob("commands_*.txt")}
+    submit_to_slurm(COMMAND, ["seed_1/sl"], tmp_path / "work dir", [])
+    assert len(first) == 1 and all(file.read_text() == text for file, text in first.items())  # its tasks may wait
+    assert "--only=seed_1/sl" in (tmp_path / "notes.ran").read_text().splitlines()[-2]
 
 
 def test_slurm_that_is_missing_or_refuses_is_one_line(slurm, tmp_path, monkeypatch):
     (tmp_path / "sbatch").write_text("#!/bin/bash\necho 'invalid partition' >&2\nexit 1\n")
     with pytest.raises(UserError, match="sbatch refuses the job: invalid partition"):
         submit_to_slurm(COMMAND, ["a"], tmp_path, [])
+    (tmp_path / "sbatch").write_text('#!/bin/bash\n[[ "$*" != *--dependency* ]] || { echo no >&2; exit 1; }\necho 7\n')
+    with pytest.raises(
+        UserError, match="refuses the job: no; the runs are in the queue as job 7, which scancel 7 removes"
+    ):
+        submit_to_slurm(COMMAND, ["a"], tmp_path, [])
+    with pytest.raises(UserError, match="an argument of the command has a line break"):
+        submit_to_slurm(f"{COMMAND} '--config.title=a\nb'", ["a"], tmp_path, [])
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="sbatch is missing: --launch=slurm is for a login node"):
         submit_to_slurm(COMMAND, ["a"], tmp_path, [])
