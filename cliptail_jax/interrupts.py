@@ -8,7 +8,6 @@ import io
 import multiprocessing
 import multiprocessing.connection
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -32,8 +31,10 @@ def note_saved(text: str) -> None:
 def remove_at_end(folder: str) -> Iterator[None]:
     """A program that is stopped in this context removes the folder."""
     _removed.add(folder)
-    yield
-    _removed.discard(folder)
+    try:
+        yield
+    finally:
+        _removed.discard(folder)
 
 
 def exit_on_signal() -> None:
@@ -80,6 +81,8 @@ def _exit(status: int) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
     for folder in _removed:
+        import shutil  # which takes longer than all other imports here
+
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(status)
 

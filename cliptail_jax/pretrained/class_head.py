@@ -52,9 +52,9 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
 def join_keys(names: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
     """Keys of the classes in two lists, which are equal for the same class: the names, normalized.
 
-    If one of the lists has only classes of ImageNet, they are the names in captions. In evaluation prompts, two ImageNet classes are called "missile", and two "sunglasses". They can be distinguished
-    only in a list of all classes in label order. In other lists, these names stand for the classes with these names in
-    captions.
+    If one of the lists has only classes of ImageNet, they are the names in captions. In evaluation prompts, two ImageNet
+    classes are called "missile", and two "sunglasses". They can be distinguished only in a list of all classes in label
+    order. In other lists, these names stand for the classes with these names in captions.
     """
     both = [normalized_name(name) for name in names], [normalized_name(name) for name in others]
     in_captions = [normalized_name(name) for name in imagenet_names("imagenet1k").values()]
