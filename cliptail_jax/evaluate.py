@@ -45,12 +45,12 @@ from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import caption_chunks, open_variant
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
-from cliptail_jax.evaluation.published_tables import listed, model_lists
+from cliptail_jax.evaluation.published_tables import listed, model_lists, summary_cell
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.files import read_json, work_path
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
-from cliptail_jax.metrics.measures import format_of, title_of
+from cliptail_jax.metrics.measures import title_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, base_config, describe_config, typed_config
 from cliptail_jax.parallel import distributed
@@ -63,7 +63,7 @@ from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.files import DATA, number_of_records, read_config
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
-from cliptail_jax.runs.tables import UNDEFINED, format_interval, pad_columns
+from cliptail_jax.runs.tables import pad_columns
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
@@ -132,7 +132,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
         for key in all_keys
         if key not in ("step", "epoch", "set", "settings") and not key.endswith(("_interval", "_beyond"))
     ]
-    rows = [["", *summaries], *([title_of(key), *(cell(s, key) for s in summaries.values())] for key in keys)]
+    rows = [["", *summaries], *([title_of(key), *(summary_cell(s, key) for s in summaries.values())] for key in keys)]
     return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
 
 
@@ -148,13 +148,6 @@ def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
         frequency = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
         rows.append([frequency, f"{arrays['decile_captions'][decile]:,}", *(f"{recall:.1f}" for recall in recalls)])
     return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
-
-
-def cell(summary: Mapping[str, Any], key: str) -> str:
-    value = summary.get(key)
-    if not isinstance(value, float):
-        return summary.get(f"{key}_beyond", UNDEFINED) if value is None else str(value)
-    return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -23,6 +23,7 @@ import msgspec
 
 from cliptail_jax.concepts.wordnet import lemmas
 from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.files import read_text
 
 FOLDER = importlib.resources.files(__package__) / "lists"
 BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdir() if file.name.endswith(".txt")))
@@ -144,7 +145,7 @@ def imagenet_concepts(class_list: str) -> tuple[Concept, ...]:
 def read_class_list(path: pathlib.Path) -> tuple[Concept, ...]:
     is_text = path.suffix.lower() == ".txt"
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        content = read_text(path)
         lines = [re.sub(" +", " ", line.strip()) for line in content.splitlines()]
         entries = [{"name": line} for line in lines if line] if is_text else json.loads(content)
     except FileNotFoundError as error:

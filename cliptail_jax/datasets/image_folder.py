@@ -18,6 +18,7 @@ from cliptail_jax.datasets.options import MAPPED
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import Skip, clean_text, read_if_exists
 from cliptail_jax.errors import UserError
+from cliptail_jax.files import read_text
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 USUAL_SPLITS = {"train", "val", "valid", "validation", "test"}
@@ -254,7 +255,7 @@ def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:
 def read_mapping(path: pathlib.Path) -> dict[str, str]:
     """Reads a JSON object, or lines of folder <TAB> name."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
         mapping = json.loads(text) if path.suffix.lower() == ".json" else None
     except OSError as error:
         raise UserError(f"--class_names={path} cannot be read: {error.strerror}") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.files import write_text
-from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure
+from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
@@ -57,13 +57,17 @@ def markdown(summaries: Summaries) -> str:
     headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in shown]
     rows = [["model", "set", *headings, "class frequency"]]
     for summary in summaries:
-        bounds = {m.key: summary.get(f"{m.key}_interval", (None, None)) if m.has_interval else None for m in shown}
-        cells = [
-            summary.get(f"{m.key}_beyond") or format_interval(summary.get(m.key), bounds[m.key], m.format)
-            for m in shown
-        ]
+        cells = [summary_cell(summary, measure.key) for measure in shown]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
+
+
+def summary_cell(summary: Mapping[str, Any], key: str) -> str:
+    """A number of an evaluation with its interval, if it has one; '<' or '>' beyond the data, and '–' if it is undefined."""
+    value = summary.get(key)
+    if not isinstance(value, float):
+        return summary.get(f"{key}_beyond", UNDEFINED) if value is None else str(value)
+    return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
 
 
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:

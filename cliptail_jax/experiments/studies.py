@@ -118,14 +118,19 @@ def study(
 
 
 def equal_training(
-    title: str, source: Mapping[str, Any], runs: Mapping[str, ConfigDict], claims: Mapping[str, Mapping], **more
+    title: str,
+    source: Mapping[str, Any],
+    runs: Mapping[str, ConfigDict],
+    claims: Mapping[str, Mapping],
+    counterbalanced: bool = True,
+    **more: Any,
 ) -> ConfigDict:
-    """A study of runs with the same images and epochs on a source of `LONG_TAILED`, in mirrored pairs unless `more` differs."""
+    """A study of runs with the same images and epochs on a source of `LONG_TAILED`, by default in mirrored pairs."""
     for config in runs.values():
         config.total_epochs = source["epochs"]
         config.eval.every_epochs = 1
         config.data.drop_last = True
-    return study(title, runs, claims, source["first_seed"], **dict(counterbalanced=True) | more)
+    return study(title, runs, claims, source["first_seed"], counterbalanced=counterbalanced, **more)
 
 
 def main_finding(title: str, preset: str, epochs: int) -> ConfigDict:

@@ -170,12 +170,13 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
 
 def check_same_study(queue: RunConfigs, workdir: Path) -> None:
     """Raise UserError if `workdir` has a study of other runs. The same study may have got or lost runs, seeds and claims."""
-    study, now = read_study(workdir), {*queue}
+    study = read_study(workdir)
     if study:
+        now = {*queue}
         before = {str(Path(seed) / name) for seeds in study.replicates for seed in seeds or [""] for name in study.runs}
     else:  # parts of one were trained, or submitted
-        before = {*(read_json(workdir / stated_claims.FILE, stated_claims.ClaimsFile) or {}).get("recipes", now)}
-        now = {Path(name).name for name in now} if before != now else now
+        now = {Path(name).name for name in queue}
+        before = {*(read_json(workdir / stated_claims.FILE, stated_claims.ClaimsFile) or {}).get("recipes", ())}
     new, gone = min(now - before, default=""), min(before - now, default="")
     if new and gone:
         title = f"the study '{study.title}'" if study else "another study"

@@ -55,8 +55,8 @@ def get_config(arg: str = ""):
     if arguments.choice(given, "tune", ("no", "yes")) == "yes":
         rates = {f"{name}_{rate}": (name, float(rate)) for name, tried in TRIED.items() for rate in tried}
         runs = {run: trained_by(*values) for run, values in rates.items()}
-        source, one_each = SOURCE | dict(first_seed=TUNING_SEED), dict(seeds=1, counterbalanced=False)
-        return studies.equal_training("Learning rates of optimizers", source, runs, {}, **one_each)
+        source = SOURCE | dict(first_seed=TUNING_SEED)
+        return studies.equal_training("Learning rates of optimizers", source, runs, {}, counterbalanced=False, seeds=1)
     runs = {name: trained_by(name, learning_rate) for name, learning_rate in RATES.items()}
     claims = studies.claims_on(("odds_acc", "slope_pred"), CLAIMS)
     claims |= studies.claims_on(("odds_acc", "slope_pred"), CLAIMS, "_equal_accuracy", at="equal accuracy")
