@@ -47,7 +47,7 @@ from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
 from cliptail_jax.evaluation.published_tables import listed, model_lists, summary_cell
 from cliptail_jax.evaluation.run import make_evaluate
-from cliptail_jax.files import read_json, work_path
+from cliptail_jax.files import work_path
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.metrics.measures import title_of
@@ -57,10 +57,11 @@ from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published import LISTS, listed_models
+from cliptail_jax.results.run import Run
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import difference_to
 from cliptail_jax.runs.evaluations import read_arrays
-from cliptail_jax.runs.files import DATA, number_of_records, read_config
+from cliptail_jax.runs.files import number_of_records, read_config
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
 from cliptail_jax.runs.tables import pad_columns
@@ -118,9 +119,8 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
 
 def captions_of_training(workdir: Path, data: Data) -> Iterator[list[str]]:
     """The captions that the run was trained on, in chunks. Raises UserError if its data have changed or are missing."""
-    variant, trained = open_variant(data), read_json(workdir / DATA) or {}
-    if variant.fingerprint() != trained.get("fingerprint"):
-        raise UserError(f"the current data are not those of the training, whose fingerprint is in {workdir / DATA}")
+    variant = open_variant(data)
+    Run(workdir).check_data(variant.fingerprint())
     return caption_chunks(variant)
 
 

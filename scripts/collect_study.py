@@ -1,12 +1,12 @@
 """Make the class frequencies of configs/study/collect.py, and judge its predictions:
 
     python scripts/collect_study.py tables --sl=RUN --adjusted=RUN --output=configs/study/collect/DATA
-    python scripts/collect_study.py judge --workdir=runs/collect --tables=configs/study/collect/DATA
+    python scripts/collect_study.py judge runs/collect runs/collect_cifar100
 
 `tables` writes base.tsv, the results of a run of each loss with the same class frequency, and from it a table of class
 frequency for each rule: 10 % more images, of those that the data set has. Without --sl and --adjusted, base.tsv is read.
 
-`judge` prints predicted and found accuracies. Stated before the runs, for the plan of each loss: (1) the predicted mean
+`judge` prints predicted and found accuracies of studies, which differ in their data. Stated before the runs, for the plan of each loss: (1) the predicted mean
 accuracy of a class is within 3 points of that found; (2) Spearman's correlation over classes of the predicted gain with the
 gain found is at least 0.7. Gains found are those over runs of the study without further images. Accuracies are means over
 seeds, and intervals are bootstraps over classes. A claim is supported or contradicted if the interval is on one side.
@@ -39,6 +39,8 @@ from cliptail_jax.runs.tables import format_interval, markdown_table
 KINDS = ("sl", "adjusted")
 COLUMNS = ("class", "images", "available", "examples", *KINDS)
 WITHIN, AT_LEAST = 3.0, 0.7  # points, correlation
+JUDGED = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
+TABLES = Path(__file__).parents[1] / "configs/study/collect"
 
 
 class Base(NamedTuple):
@@ -105,9 +107,9 @@ def tables_of(base: Base) -> dict[str, Int[np.ndarray, " class"]]:
 
 def judged(
     base: Base, tables: dict[str, Int[np.ndarray, " class"]], accuracy: dict[str, Float[np.ndarray, " class"]]
-) -> list[list[str]]:
-    """The rows of the table, for runs called KIND_RULE, from their accuracies in 0..1."""
-    rows = [["run", "predicted %", "found %", "found − predicted [95 %]", f"within {WITHIN:g}", "Spearman of gains [95 %]", f"at least {AT_LEAST:g}"]]  # fmt: skip
+) -> dict[str, list[str]]:
+    """The cells of JUDGED, for runs called KIND_RULE, from their accuracies in 0..1."""
+    rows = {}
     for name, found in accuracy.items():
         kind, rule = name.split("_", 1)
         table = f"plan_{kind}" if rule == "plan" else rule
@@ -115,16 +117,34 @@ def judged(
             continue
         law = base.law(kind)
         predicted, before = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
-        error = estimate(mean_over_classes, 100 * found - predicted)
-        cells = [f"{predicted.mean():.1f}", f"{100 * found.mean():.1f}", format_interval(error[0], error[1:], ".1f")]
-        cells.append(verdict(max(abs(error[1]), abs(error[2])) <= WITHIN, error[1] > WITHIN or error[2] < -WITHIN))
-        if rule == "nobody" or f"{kind}_nobody" not in accuracy:
-            rows.append([name, *cells[:3], cells[3] if rule == "plan" else "", "", ""])
-            continue
-        gains = estimate(mean_rank_correlation, predicted - before, 100 * (found - accuracy[f"{kind}_nobody"]))
-        cells += [format_interval(gains[0], gains[1:], ".2f"), verdict(gains[1] >= AT_LEAST, gains[2] < AT_LEAST)]
-        rows.append([name, *(cells if rule == "plan" else [*cells[:3], "", cells[4], ""])])
+        value, low, high = estimate(mean_over_classes, 100 * found - predicted)
+        error = format_interval(value, (low, high), ".1f")
+        gains = ""
+        if rule != "nobody" and f"{kind}_nobody" in accuracy:
+            value, *interval = estimate(
+                mean_rank_correlation, predicted - before, 100 * (found - accuracy[f"{kind}_nobody"])
+            )
+            gains = format_interval(value, interval, ".2f")
+        if rule == "plan":
+            error = f"**{verdict(-WITHIN <= low and high <= WITHIN, low > WITHIN or high < -WITHIN)}** {error}"
+            gains = gains and f"**{verdict(interval[0] >= AT_LEAST, interval[1] < AT_LEAST)}** {gains}"
+        rows[name] = [f"{predicted.mean():.1f}", f"{100 * found.mean():.1f}", error, gains]
     return rows
+
+
+def judged_study(workdir: Path) -> tuple[str, dict[str, list[str]]]:
+    """The data of a study and the result of `judged`. Raises UserError if no run of it has finished."""
+    found: dict[str, list[Run]] = {}
+    for run in read_directory(workdir).runs:
+        if run.is_finished and run.evaluation and run.config.get("data.match.frequency", "").startswith("collect/"):
+            found.setdefault(run.name, []).append(run)
+    if not found:
+        raise UserError(f"{workdir} has no finished run of configs/study/collect.py: give its --workdir")
+    (data,) = {run.config["data.match.frequency"].split("/")[1] for of in found.values() for run in of}
+    folder = TABLES / data
+    tables = {path.stem: read_frequency(path)[1] for path in folder.glob("*.tsv") if path.stem != "base"}
+    accuracy = {name: np.mean([run.evaluation.accuracy for run in of], axis=0) for name, of in found.items()}
+    return data, judged(read_base(folder / "base.tsv"), tables, accuracy)
 
 
 def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float, float, float]:
@@ -145,8 +165,7 @@ def main(arguments: list[str]) -> None:
     for kind in KINDS:
         making.add_argument(f"--{kind}", type=Path)
     making.add_argument("--output", type=Path, required=True)
-    judging.add_argument("--workdir", type=Path, required=True)
-    judging.add_argument("--tables", type=Path, required=True)
+    judging.add_argument("studies", type=Path, nargs="+", metavar="WORKDIR")
     given = options.parse_args(arguments)
     if given.what == "tables":
         given.output.mkdir(parents=True, exist_ok=True)
@@ -156,15 +175,11 @@ def main(arguments: list[str]) -> None:
         for name, frequency in tables_of(base).items():
             write_frequency(given.output / f"{name}.tsv", base.names, frequency)
         return
-    base, runs = read_base(given.tables / "base.tsv"), {}
-    for run in read_directory(given.workdir).runs:
-        if run.is_finished and run.evaluation:
-            runs.setdefault(run.name, []).append(run)
-    if not any(name.split("_", 1)[0] in KINDS and "_" in name for name in runs):
-        raise UserError(f"{given.workdir} has no finished run of configs/study/collect.py: give its --workdir")
-    tables = {path.stem: read_frequency(path)[1] for path in given.tables.glob("*.tsv") if path.stem != "base"}
-    accuracy = {name: np.mean([run.evaluation.accuracy for run in of], axis=0) for name, of in runs.items()}
-    print("\n".join(markdown_table(judged(base, tables, accuracy))))
+    studies = dict(map(judged_study, given.studies))
+    header = ["run", *(f"{data}: {column}" for data in studies for column in JUDGED)]
+    runs = dict.fromkeys(run for of_data in studies.values() for run in of_data)
+    rows = [[run, *(cell for of in studies.values() for cell in of.get(run, [""] * len(JUDGED)))] for run in runs]
+    print("\n".join(markdown_table([header, *rows])))
 
 
 if __name__ == "__main__":

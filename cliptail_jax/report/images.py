@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.errors import UserError, reason_of
+from cliptail_jax.errors import reason_of
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.report.comparison import ComparedRuns, Owner, named
@@ -154,12 +154,8 @@ def attempt(owner: Owner, read: Callable[[], Found], problems: Problems) -> Foun
 
 
 def as_trained(run: Run, found: Found) -> Found:
-    """The images of a run's training data. Raises UserError if their fingerprint is not that of the run."""
-    trained = run.data.get("fingerprint")
-    if trained not in (None, found.fingerprint):
-        raise UserError(
-            f"the current data are not those of the training (fingerprint {found.fingerprint[:12]}, not {trained[:12]})"
-        )
+    """The images of a run's training data. Raises UserError if they are others."""
+    run.check_data(found.fingerprint)
     return found
 
 

@@ -11,7 +11,6 @@ from cliptail_jax.config.fields import fields_of, to_config, typed
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
-from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.groups import evenly
 from cliptail_jax.report.thumbnails import check_built, thumbnails
 from cliptail_jax.results.run import Run
@@ -122,8 +121,7 @@ def open_variant(data: Data) -> Variant:
 def training_variant(run: Run) -> Variant:
     """The data of a run. Raises UserError if they are missing, or differ from its training data."""
     variant = open_variant(data_section(data_values(run.config)))
-    if variant.fingerprint() != run.data.get("fingerprint"):
-        raise UserError(f"{run.workdir} was trained on other data than those now prepared")
+    run.check_data(variant.fingerprint())
     return variant
 
 

@@ -155,6 +155,14 @@ class Run:
         """Number of records and fingerprint of the training data."""
         return read_json(self.workdir / DATA, TrainingData) or {}
 
+    def check_data(self, fingerprint: str) -> None:
+        """Raise UserError unless the data with this fingerprint are those that the run was trained on."""
+        trained = self.data.get("fingerprint", "unknown")
+        if fingerprint != trained:
+            raise UserError(
+                f"the current data are not those of the training (fingerprint {fingerprint[:12]}, not {trained[:12]})"
+            )
+
     @unless_damaged(((), None))
     def _table(self) -> tuple[tuple[str, ...], Int[np.ndarray, " class"] | None]:
         return read_run_frequency(self.workdir) if (self.workdir / FREQUENCY).exists() else ((), None)
