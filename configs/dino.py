@@ -15,11 +15,20 @@ The arguments of cliptail_jax/experiments/training.py select the data. This file
     vocabulary=N        a sample of N prototypes in each step
 """
 
+import math
+
+from cliptail_jax.errors import UserError
 from cliptail_jax.experiments import arguments, training
+from cliptail_jax.experiments.own_data import find_preset
+from cliptail_jax.input.transforms import side_for_crops
 
 
 def get_config(arg: str = ""):
     given = training.read(arg, "prototypes", "vocabulary")
+    if "sets" in given:
+        raise UserError(
+            "the config argument sets is not for DINO, which learns no classes: measure it with cliptail transfer"
+        )
     config, is_small = training.start(given)
     config.objective = "dino"
     config.eval.update(dict(sets=(), tail_classes=0))
@@ -51,7 +60,10 @@ def small(config, given: arguments.Arguments):
     config.update(training.small_images(given, bool(config.data.profile.name)))
     config.total_epochs = 25
     config.batch_size = arguments.number(given, "batch_size", 64)
-    config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=config.data.image_size))
+    preset, size = find_preset(given["data"], given.get("data_dir", "")), config.data.image_size
+    whole = preset.side if preset.small else math.inf  # larger images are reduced before they are cropped
+    canvas = max(size, min(whole, side_for_crops(size, 0.3)))
+    config.data.update(dict(shift=0, crop_scale=(0.3, 1.0), resize="step", canvas=canvas))
     config.data.multi_crop.update(dict(num_local=0, local_size=16, local_scale=(0.08, 0.3), max_blur=0.0))
     config.dino.update(dict(hidden=256, bottleneck=64, teacher_momentum=0.99))
     # SGD at the paper's rate learns too little in minutes.

@@ -49,6 +49,7 @@ class Rule:
 Positive = Rule(lambda value: value > 0, "must be positive")
 NonNegative = Rule(lambda value: value >= 0, "must not be negative")
 Share = Rule(lambda value: 0 <= value <= 1, "must be a share between 0 and 1")
+BelowOne = Rule(lambda value: 0 <= value < 1, "must be 0 or more and below 1")
 Incidental = "incidental"  # marks fields that change no trained number: a run may be continued with other values
 
 

@@ -36,6 +36,7 @@ from cliptail_jax.models.vit import VisionTransformer
 from cliptail_jax.models.vitamin import VITAMINS, ViTamin
 
 VisionCfg = Mapping[str, Any]
+FIXED, RESAMPLED = "fixed", "resampled"
 TIMM_DEFAULTS = {"timm_pool": "avg", "timm_proj": "linear"}  # open_clip's, for a `vision_cfg` without them
 
 
@@ -55,6 +56,7 @@ class ImageTowerKind:
       values: from a `vision_cfg` to the values that its tower supports, by key, where towers differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
+      positions: of its tokens: `FIXED` for images of one size, `RESAMPLED` for others where DINO asks for it, or '' for none.
     """
 
     build: Callable[..., nnx.Module]
@@ -66,6 +68,7 @@ class ImageTowerKind:
     values: Callable[[VisionCfg], Mapping[str, Container]] = lambda vision_cfg: {}
     has_batch_norm: bool = False
     has_activation: bool = False
+    positions: str = ""
 
 
 def image_tower(vision_cfg: VisionCfg) -> ImageTowerKind:
@@ -290,6 +293,7 @@ def _timm_vits(members: Mapping[str, TimmMember], has_batch_norm: bool) -> Image
         values=values,
         for_open_clip=partial(_at_its_size, members),
         has_batch_norm=has_batch_norm,
+        positions=FIXED,
     )
 
 
@@ -300,6 +304,7 @@ IMAGE_TOWERS = {
         stages=4,
         side_multiple=lambda _: modified_resnet.STRIDE,
         has_batch_norm=True,
+        positions=RESAMPLED,
     ),
     "basic_resnet": ImageTowerKind(
         build=_build_basic_resnet,
@@ -314,6 +319,7 @@ IMAGE_TOWERS = {
         stages=1,
         side_multiple=lambda vision_cfg: vision_cfg.get("patch_size", 16),
         has_activation=True,
+        positions=RESAMPLED,
     ),
     "convnext": ImageTowerKind(
         build=_build_convnext,
@@ -330,6 +336,7 @@ IMAGE_TOWERS = {
         side_multiple=lambda _: vitamin.STRIDE,
         timm_names=VITAMINS,
         for_open_clip=partial(_at_its_size, VITAMINS),
+        positions=FIXED,
         values=lambda _: {"timm_pool": ("", "avg"), "timm_proj": ("linear",)},
     ),
     "fastvit": ImageTowerKind(

@@ -18,7 +18,7 @@ from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.config.fields import NonNegative, Positive, Section, Share
+from cliptail_jax.config.fields import BelowOne, NonNegative, Positive, Section
 from cliptail_jax.config.training import IN_STEP, Vocabulary
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.device_views import device_views
@@ -26,7 +26,7 @@ from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IM
 from cliptail_jax.input.transforms import Transform, multi_crop
 from cliptail_jax.input.views import NUM_GLOBAL
 from cliptail_jax.models import dino
-from cliptail_jax.models.image_towers import build_image_tower
+from cliptail_jax.models.image_towers import FIXED, RESAMPLED, build_image_tower, check_image_size, image_tower
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
 from cliptail_jax.training.configuration import Training
 from cliptail_jax.training.objective import Objective
@@ -48,9 +48,9 @@ class DinoOptions(Section):
         "grid. On GPUs, where the paper trained, PyTorch copies a grid that keeps its size.",
     ] = False
     freeze_last_layer: Annotated[int, "Epochs at the start in which the prototypes are not trained.", NonNegative] = 0
-    teacher_momentum: Annotated[float, "Momentum of the teacher at the start; it rises to 1 along a cosine.", Share] = (
-        0.996
-    )
+    teacher_momentum: Annotated[
+        float, "Momentum of the teacher at the start; it rises to 1 along a cosine.", BelowOne
+    ] = 0.996
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class SelfDistillation(Objective):
             ("vocabulary.sampling", config.vocabulary.sampling != "uniform", "'uniform'"),
             ("vocabulary.group_size", config.vocabulary.group_size, "0"),
             ("data.shift", config.data.shift, "0"),
+            ("batch_norm.group_size", config.batch_norm.group_size, "0"),  # it would count views, not images
         ):
             if is_set:
                 raise UserError(f"{key} is not supported with objective='dino': set it to {default}")
@@ -104,8 +105,18 @@ class SelfDistillation(Objective):
     def describe_model(self) -> dict[str, Any]:
         """The image tower; the head is used in training only."""
         tower = self.describe_image_tower()
-        resampling = EVERY_GRID if self.config.dino.resample_own_grid else OTHER_GRIDS
-        tower["vision_cfg"] = tower["vision_cfg"] | {"cliptail_resampling": resampling}
+        crops, vision_cfg = self.config.data.multi_crop, tower["vision_cfg"]
+        positions = image_tower(vision_cfg).positions
+        if crops.num_local:
+            check_image_size(vision_cfg, crops.local_size, "data.multi_crop.local_size")
+            if positions == FIXED and crops.local_size != vision_cfg["image_size"]:
+                raise UserError(
+                    f"data.multi_crop.local_size={crops.local_size}: the positions of this image tower are for crops of "
+                    f"{vision_cfg['image_size']} pixels; set data.multi_crop.num_local to 0"
+                )
+        if positions == RESAMPLED:
+            resampling = EVERY_GRID if self.config.dino.resample_own_grid else OTHER_GRIDS
+            tower["vision_cfg"] = vision_cfg | {"cliptail_resampling": resampling}
         return {"model_cfg": {"embed_dim": self.config.model.image.output_dim, **tower}}
 
     def build_model(self, rngs: nnx.Rngs) -> nnx.Module:

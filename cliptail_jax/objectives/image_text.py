@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Int32
 
-from cliptail_jax.config.fields import Incidental, NonNegative, Rule, Section
+from cliptail_jax.config.fields import BelowOne, Incidental, NonNegative, Section
 from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
 from cliptail_jax.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
@@ -40,7 +40,7 @@ class Text(Section):
     dropout: Annotated[
         float,
         "Dropout of a BERT or RoBERTa during training, even if it is frozen; they were trained with 0.1.",
-        Rule(lambda value: 0 <= value < 1, "must be 0 or more and below 1"),
+        BelowOne,
     ] = 0.0
     cache: Annotated[
         bool,

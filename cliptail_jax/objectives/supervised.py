@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Float32, Int
 
 from cliptail_jax.concepts.class_lists import listed_names
-from cliptail_jax.config.fields import NonNegative, OneOf, Rule, Section
+from cliptail_jax.config.fields import BelowOne, NonNegative, OneOf, Section
 from cliptail_jax.config.training import Vocabulary
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
@@ -63,7 +63,7 @@ class Loss(Section):
     class_weights: Annotated[
         float,
         "β of the effective number of records, whose inverse, scaled to mean 1, weights the classes; 0: off.",
-        Rule(lambda beta: 0 <= beta < 1, "must be 0 or more and below 1"),
+        BelowOne,
     ] = 0.0
     reweight_from: Annotated[int, "Number of epochs before class_weights has an effect.", NonNegative] = 0
     count_in_batch: Annotated[

@@ -29,6 +29,12 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     if folder.exists() and not overwrite and not is_export(folder):
         raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
     opened = open_run(workdir)
+    size = opened.preprocess.size
+    if size != (stored := opened.config["vision_cfg"].get("image_size", size)):
+        raise UserError(
+            f"the run resamples positions for images of {stored} pixels to {size} in each pass, as DINO does, and open_clip's "
+            "models do not: use the run's checkpoints"
+        )
     tokenizer = opened.tokenizer if opened.has_text else None
     save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
     preprocess = opened.preprocess

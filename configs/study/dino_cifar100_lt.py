@@ -3,9 +3,9 @@
     python -m cliptail_jax.study --config=configs/study/dino_cifar100_lt.py --workdir=runs/dino_cifar100_lt \\
         --config.data_dir=DIR
 
-Linear probes on the balanced set compare the runs, with four seeds, each in about 20 minutes on two CPU cores. DIR
-contains CIFAR-100, prepared as configs/study/cifar100_lt.py describes. Every run sees each of the 10,847 images 25
-times, as two views of 32 pixels. Each seed has its own assignment of frequencies to classes.
+Linear probes on the balanced set compare the runs, with four seeds, each in about 14 minutes on two CPU cores. DIR
+contains CIFAR-100, prepared as configs/study/cifar100_lt.py describes. Each of 25 epochs has 10,816 of the 10,847 images,
+as two views of 32 pixels. Each seed has its own assignment of frequencies to classes.
 """
 
 from cliptail_jax.config.files import load_config

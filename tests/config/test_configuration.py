@@ -76,6 +76,8 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"objective": "dino", "vocabulary.size": 100_000}, "vocabulary.size=100000 is larger than dino.prototypes"),
         ({"objective": "dino", "data.shift": 4}, "data.shift is not supported with objective='dino'"),
         (DINO | {"accumulate_steps": 2}, "accumulate_steps is 1 with objective='dino'"),
+        (DINO | {"batch_norm.group_size": 8}, "batch_norm.group_size is not supported with objective='dino': set it to 0"),
+        (DINO | {"dino.teacher_momentum": 1.0}, "'dino.teacher_momentum' is 1.0; it must be 0 or more and below 1"),
         (DINO | {"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
         ({"optimizer.warmup_steps": 5, "optimizer.warmup_epochs": 1}, "or optimizer.warmup_epochs, not both"),
         ({"optimizer.cooldown": 0.5}, "optimizer.cooldown is for a constant rate: set optimizer.schedule='constant'"),

@@ -53,6 +53,15 @@ def test_the_recipe_follows_from_the_size_of_images_unless_it_is_given(arguments
         assert (config.model.image.name == "basic_resnet") == is_small
 
 
+def test_dino_crops_large_images_at_a_size_that_keeps_the_pixels_of_a_crop(data_dir):
+    for data, canvas in (
+        ("image_folder/small", 24),
+        ("image_folder/large,recipe=small", 68),
+        ("cifar100_lt,size=16", 32),
+    ):
+        assert load_config(f"dino:data={data},data_dir={data_dir}").data.canvas == canvas
+
+
 def test_labelled_images_have_their_class_names_as_captions_and_pairs_their_texts(data_dir):
     labelled = load_config(f"clip:data=image_folder/small,data_dir={data_dir}")
     assert labelled.eval.sets == ("image_folder/small:val",)

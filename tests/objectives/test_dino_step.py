@@ -4,10 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+from cliptail_jax.errors import UserError
 from cliptail_jax.images.resizing import resize
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.transforms import CanvasWithViews, crops_of
 from cliptail_jax.input.views import draw_views
+from cliptail_jax.objectives import base_config
 from cliptail_jax.objectives.dino import sample_prototypes
 from configs import dino
 from tests.synthetic import assert_close, sections, synthetic_objective, train_steps
@@ -50,6 +52,33 @@ def train(config, **options):
 def sampled(sampled_config):
     """Three steps with a sample of the prototypes, all of them trained."""
     return train(sampled_config, steps=3)
+
+
+@pytest.mark.parametrize(
+    "tower, changes, complaint",
+    [
+        (
+            "ViT-B-16-SigLIP",
+            {"num_local": 2, "local_size": 96},
+            "positions of this image tower are for crops of 224 pixels",
+        ),
+        ("ViT-B-16", {"num_local": 2, "local_size": 100}, "data.multi_crop.local_size: 100 is not divisible by 16"),
+        ("ViT-B-16", {"num_local": 2, "local_size": 96}, ""),
+        ("ViT-B-16-SigLIP", {"num_local": 0}, ""),
+        ("convnext_base", {"num_local": 2, "local_size": 16}, "data.multi_crop.local_size: 16 is not divisible by 32"),
+    ],
+)
+def test_a_tower_can_see_local_crops_and_resamples_positions_where_it_can(tower, changes, complaint):
+    config = base_config()
+    config.update({"objective": "dino", "data": {"resize": "step", "multi_crop": changes}})
+    config.model.image.update({"name": tower, "output_dim": 768})
+    objective = synthetic_objective(config)
+    if complaint:
+        with pytest.raises(UserError, match=complaint):
+            objective.describe_model()
+    else:
+        resamples = "cliptail_resampling" in objective.describe_model()["model_cfg"]["vision_cfg"]
+        assert resamples == (tower == "ViT-B-16")
 
 
 def prototypes(tree):

@@ -30,11 +30,11 @@ VIT = {"image_size": 32, "layers": 1, "width": 8, "head_width": 4, "patch_size":
 CLASSIFIER = {"model_cfg": {"embed_dim": 16, "quick_gelu": False, "vision_cfg": VIT}}
 
 
-def write_run(workdir, config, description):
+def write_run(workdir, config, description, size=32):
     """A run with one checkpoint, of a model with arbitrary weights; returns that."""
     open_or_resume(workdir, plain(config), FIELDS, {"records": 3, "fingerprint": "abc"}, overwrite=False)
     write_frequency(workdir / "class_frequency.tsv", CLASSES, np.ones(len(CLASSES), int))
-    describe_run(workdir, description, Preprocess(32), "float32", {})
+    describe_run(workdir, description, Preprocess(size), "float32", {})
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build_model(description, rngs=nnx.Rngs(0))))
     state = jax.tree.map(lambda x: jnp.arange(x.size, dtype=x.dtype).reshape(x.shape) / 100, shapes)
     with Checkpoints(workdir / "checkpoints", keep=1) as checkpoints:
@@ -147,6 +147,13 @@ def test_a_dino_run_keeps_its_positions_and_resamples_them_in_each_pass(sup_conf
     images = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), np.float32)
     assert nnx.eval_shape(lambda m, x: m.encode_image(x), opened.model, images).shape == (1, 16)
     export(tmp_path / "run", tmp_path / "out")  # at its own size, open_clip computes the same
+
+
+def test_a_run_that_resamples_the_positions_of_another_run_cannot_be_exported(sup_config, tmp_path):
+    write_run(tmp_path / "run", sup_config, resampling(OTHER_GRIDS), SIZE)
+    with pytest.raises(UserError, match=f"positions for images of 32 pixels to {SIZE} in each pass"):
+        export(tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_tower_that_resamples_its_own_grid_cannot_be_exported(sup_config, tmp_path):
