@@ -11,6 +11,7 @@ if [ "${1:-}" = --changed ]; then
   set -- $selected "${@:2}"
 fi
 bash scripts/wordnet.sh
+unset PYTHONDONTWRITEBYTECODE # else each program that tests start compiles the package's modules again
 ruff check
 ruff check --preview --select=PLW1514  # text files are in UTF-8, whatever the locale; no stable rule yet
 ruff format --check
