@@ -24,12 +24,14 @@ class ClassTable(NamedTuple):
     Attributes:
         origin: the file, or what else the numbers come from, for messages.
         is_open: whether a class of the examples that it lacks has no training images, as if they are counted in labels.
+        was_text_order: whether it lists numbers as text is sorted, 0, 1, 10, 2, as folders are.
     """
 
     names: tuple[str, ...]
     frequency: Int[np.ndarray, " class"]
     origin: str
     is_open: bool = False
+    was_text_order: bool = False
 
 
 def text_of(value: Any) -> str:
@@ -60,16 +62,24 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
         raise UserError(f"{origin} lists no class: {FREQUENCY_HELP}")
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise UserError(f"{origin} lists the class '{twice[0]}' more than once: give each class one line")
-    frequency = np.array(values)
-    if frequency.dtype.kind not in "iuf" or not np.all((frequency >= 0) & (frequency == np.floor(frequency))):
-        wrong = next(v for v in values if not isinstance(v, int | float | np.number) or not v >= 0 or v != np.floor(v))
+    if broken := [name for name in names if re.search(r"[\n\r\t]", name)]:
+        raise UserError(f"{origin} has the class {broken[0]!r}: a name has no line break and no tab")
+    if wrong := [value for value in values if not is_count(value)]:
         raise UserError(
-            f"{origin} has the count {wrong!r}: the number of training images of a class is a whole number, 0 or more"
+            f"{origin} has the count {wrong[0]!r}: the number of training images of a class is a whole number, 0 or more"
         )
+    frequency, was_text_order = np.array(values, np.int64), False
     if sorted(names) == sorted(map(str, range(len(names)))):
         order = np.argsort([int(name) for name in names])
+        was_text_order = names == sorted(names) and not np.array_equal(order, np.arange(len(names)))
         names, frequency = [names[place] for place in order], frequency[order]
-    return ClassTable(tuple(names), frequency.astype(np.int64), origin, is_open)
+    return ClassTable(tuple(names), frequency, origin, is_open, was_text_order)
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number, 0 or more, of at most 64 bits."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and 0 <= value <= np.iinfo(np.int64).max and value == np.floor(value)
 
 
 def counted(labels: Iterable[Any], origin: str) -> ClassTable:
@@ -108,6 +118,11 @@ def check_order(table: ClassTable, what: str) -> None:
         raise UserError(
             f"{what}, and the classes of {table.origin} are names, such as '{table.names[0]}', which have no order: name the "
             "classes there, too (of logits, as `classes`), or give --frequency=FILE, in whose order the classes are"
+        )
+    if table.was_text_order:
+        raise UserError(
+            f"{what}, and {table.origin} lists its classes as text is sorted ({', '.join(sorted(table.names)[:4])}, ...), so "
+            "that their order is not clear: name the classes there (of logits, as `classes`), or sort the table by number"
         )
 
 

@@ -81,12 +81,16 @@ class Difference:
 
 
 def difference(a: Measured, b: Measured) -> Difference:
-    """The differences a − b, of as many seeds as both have. Raises UserError if classes or examples differ."""
+    """The differences a − b. Raises UserError if classes, examples or the numbers of seeds differ."""
     names = (a.name, b.name) if a.name != b.name else ("a", "b")
     if a.group.evaluations[0].class_names != b.group.evaluations[0].class_names:
         raise UserError(f"{names[0]} and {names[1]} have different classes, so that they cannot be compared by class")
     if not same_examples(a.labels, a.keys, b.labels, b.keys):
         raise UserError(f"{names[0]} and {names[1]} have different examples, so that they cannot be compared by class")
+    if len(a.group.runs) != len(b.group.runs):
+        raise UserError(
+            f"{names[0]} has {len(a.group.runs)} seeds and {names[1]} has {len(b.group.runs)}: give as many of each"
+        )
     replicates = [[dict(zip(names, pair))] for pair in zip(a.group.runs, b.group.runs)]
     compared = [MEASURES[key] for key in MEASURED if MEASURES[key].statistic]
     claims = {}

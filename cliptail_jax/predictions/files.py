@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
+from cliptail_jax.errors import UserError
 from cliptail_jax.files import line_of, read_json, save_arrays, write_json, write_text
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
@@ -30,7 +31,11 @@ MEASURES_FILE, FIGURES = "measures.json", "figures"
 def write_results(
     folder: Path, measured: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str], overwrite: bool
 ) -> Path:
-    """Write all results to a folder, in place of those of an earlier call, and return the page."""
+    """Write all results to a folder, in place of those of an earlier call, and return the page.
+
+    Raises UserError, without `overwrite`, if the folder has a run of the name of a model.
+    """
+    check_replaced(folder, measured, overwrite)
     remove_earlier(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / MEASURES_FILE, numbers(measured, differences, notes))
@@ -46,12 +51,23 @@ def write_results(
     return write_page(folder, images=0, title="Predictions", overwrite=overwrite)
 
 
+def check_replaced(folder: Path, measured: Sequence[Measured], overwrite: bool) -> None:
+    """Raise UserError if a directory that is written contains a run that was trained."""
+    for workdir in (folder / run.seed / run.name for of in with_adjusted(measured) for run in of.group.runs):
+        if (workdir / CONFIG).exists() and not is_of_predictions(workdir) and not overwrite:
+            raise UserError(f"{workdir} is a run: choose another --output, or name the file, as in NAME=FILE")
+
+
+def is_of_predictions(workdir: Path) -> bool:
+    return (read_json(workdir / CONFIG) or {}).get("config", {}).get("objective") == PREDICTIONS
+
+
 def remove_earlier(folder: Path) -> None:
     """Remove the run directories of an earlier call."""
     if not (folder / MEASURES_FILE).exists():
         return
     for run in find_runs(folder):
-        if (read_json(run.workdir / CONFIG) or {}).get("config", {}).get("objective") == PREDICTIONS:
+        if is_of_predictions(run.workdir):
             shutil.rmtree(run.workdir)
 
 

@@ -38,7 +38,8 @@ ONE_FILE = (
     "The intervals of differences of single files cover the choice of classes, but not how much repeated trainings of a model "
     "differ: NAME=FILE,FILE takes the files of several."
 )
-NAME = re.compile(r"[\w.+-]+")
+NAME = re.compile(r"\w[\w.+-]*")
+OF_SEED = re.compile(r"seed_\d+(_mirrored)?")
 
 
 @command_line
@@ -126,7 +127,10 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
     for a, b in itertools.combinations(measured, 2):
         if len(measured) > MOST_COMPARED and a is not measured[0]:
             break
-        if same_examples(a.labels, a.keys, b.labels, b.keys):
+        if len(a.group.runs) != len(b.group.runs):
+            seeds = f"{a.name} has {len(a.group.runs)} seeds and {b.name} has {len(b.group.runs)}"
+            notes.append(f"{seeds}: they are not compared, which takes as many files of each.")
+        elif same_examples(a.labels, a.keys, b.labels, b.keys):
             pairs.append((a, b))
         else:
             order = "" if a.keys and b.keys else ", or the same in another order (a column 'filename' identifies them)"
@@ -147,13 +151,15 @@ def named_files(given: Sequence[str]) -> dict[str, list[str]]:
         name, equals, files = text.partition("=")
         if not equals or Path(text).exists():
             name, files = Path(text).name.split(".")[0], text
-        if not NAME.fullmatch(name):
+        if not NAME.fullmatch(name) or name in WRITTEN or OF_SEED.fullmatch(name):
             raise UserError(
                 f"'{name}' is no name of a model: use letters, digits, '.', '-' and '_', as in NAME={files}"
             )
         if name in found:
             raise UserError(f"two models have the name '{name}': name them, as in {name}_2={files}")
         found[name] = [file for file in files.split(",") if file] if equals and files != text else [files]
+        if not found[name]:
+            raise UserError(f"{name}= names no file: is a variable of the shell empty?")
         for file in found[name]:
             if not Path(file).is_file():
                 raise UserError(f"there is no file {file}")

@@ -16,7 +16,14 @@ from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, summar
 from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table, text_of
-from cliptail_jax.predictions.reading import PredictionFile, check_length, checked_logits, without_unlabelled
+from cliptail_jax.predictions.reading import (
+    PredictionFile,
+    array_of,
+    check_length,
+    checked_logits,
+    one_each,
+    without_unlabelled,
+)
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import PREDICTIONS, Run
@@ -181,22 +188,22 @@ def measure(
     # A Counter and a Series of counts have classes in the order of the data or of the counts, and not of any logits.
     table = class_table(counts, "frequency", is_open=isinstance(counts, Counter) or hasattr(frequency, "to_dict"))
     columns = None if classes is None else tuple(map(text_of, classes))
-    values = np.asarray(predictions)
-    if values.ndim == 2:
+    given, values = one_each("predictions", "labels", labels), array_of("predictions", "predictions", predictions)
+    if values.ndim == 2 and values.shape[1] > 1:
         floats = values.astype(np.result_type(values.dtype, np.float16), copy=False)
         logits, are_probabilities = checked_logits("predictions", floats)
         content = PredictionFile(
-            "predictions", as_values(labels), None, logits, columns, are_probabilities=are_probabilities
+            "predictions", as_values(given), None, logits, columns, are_probabilities=are_probabilities
         )
     else:
-        content = PredictionFile("predictions", as_values(labels), as_values(predictions))
-    check_length("predictions", labels, values)
+        values = one_each("predictions", "predictions", values)
+        content = PredictionFile("predictions", as_values(given), as_values(values))
+    check_length("predictions", given, values)
     return measured_seeds(name, [without_unlabelled(content)], table)
 
 
-def as_values(values: Sequence[Any]) -> Sequence[Any]:
+def as_values(array: np.ndarray) -> Sequence[Any]:
     """The values as an array of numbers or text, or a list of mixed ones."""
-    array = np.asarray(values)
     return array if array.dtype.kind in "iuU" else array.tolist()
 
 
@@ -305,6 +312,11 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
         together = {tau: mean_of_each([of_file[tau] for of_file in curves]) for tau in curves[0]}
         of_adjusted = Measured(group_of(adjusted_runs), first.labels, files[0].keys)
         adjusted = Adjusted(together, of_adjusted)
+    elif adjusted_runs:
+        without = [content.path for content in files if content.logits is None]
+        runs[0].log.append(
+            {"step": 0, "warning": f"Without logits in {', '.join(without)}, there is no calibration and no adjustment"}
+        )
     return Measured(group_of(runs), first.labels, files[0].keys, adjusted)
 
 

@@ -4,6 +4,7 @@ Tables are CSV, TSV, Parquet or JSON lines, each also gzipped. Arrays are .npz f
 Pickled objects are refused, because reading them runs code.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,9 @@ NEAR = {
 NAMES_OF_CLASSES = ("names", "class_names", "categories", "classnames")
 COUNTS = ("count", "frequency", "images", "n")
 CHUNK = 1 << 22  # numbers that are checked at once
-ROUNDING = 2e-3  # by which the probabilities of an example may differ from a sum of 1, as 16-bit floats do
+# By which the probabilities of an example may differ from a sum of 1: 16-bit floats, or each rounded to two decimals.
+ROUNDING, ROUNDING_OF_EACH, MOST_ROUNDING = 2e-3, 5e-3, 0.5
+KEYS = ("filename", "filepath", "path")
 
 
 class ColumnNames(NamedTuple):
@@ -36,6 +39,28 @@ class ColumnNames(NamedTuple):
 
     label: str = LABEL
     prediction: str = PREDICTION
+
+
+class Labels(NamedTuple):
+    """The labels of examples in a file of their own, and the file names of the examples, if they are known."""
+
+    path: str
+    values: Sequence[Any]
+    keys: Sequence[str] | None = None
+
+    def of(self, keys: Sequence[str] | None) -> Sequence[Any]:
+        """The labels of the examples with these file names, or all in their order if file names are unknown.
+
+        Raises UserError if an example has no label here, or two.
+        """
+        if keys is None or self.keys is None:
+            return self.values
+        place = dict(zip(self.keys, self.values))
+        if len(place) < len(self.keys):
+            raise UserError(f"{self.path} has a file name more than once: give each example one label")
+        if missing := [key for key in keys if key not in place]:
+            raise UserError(f"{self.path} has no label of {missing[0]}, and of {len(missing) - 1:,} more: add them")
+        return [place[key] for key in keys]
 
 
 class PredictionFile(NamedTuple):
@@ -61,13 +86,11 @@ class PredictionFile(NamedTuple):
     are_probabilities: bool = False
 
 
-def read_predictions(
-    path: str, columns: ColumnNames = ColumnNames(), labels: Sequence[Any] | None = None
-) -> PredictionFile:
+def read_predictions(path: str, columns: ColumnNames = ColumnNames(), labels: Labels | None = None) -> PredictionFile:
     """Read a file of predictions.
 
     Args:
-        labels: those of the examples, for a file without.
+        labels: those of the examples, for a file without; by file name, if both files have these.
 
     Raises:
         UserError: the file cannot be read, has another form, lacks labels or predictions, or has nan.
@@ -83,12 +106,13 @@ def read_predictions(
     return without_unlabelled(found)
 
 
-def read_table(path: str, columns: ColumnNames, labels: Sequence[Any] | None) -> PredictionFile:
+def read_table(path: str, columns: ColumnNames, labels: Labels | None) -> PredictionFile:
     has = list(columns_of(path))
     wanted = [column_of(path, has, PREDICTION, columns.prediction)]
-    if labels is None:
+    if labels is None or columns.label in has:
+        labels = None
         wanted.append(column_of(path, has, LABEL, columns.label))
-    keys = [name for name in ("filename", "filepath", "path") if name in has][:1]
+    keys = [name for name in KEYS if name in has][:1]
     rows = [tuple(row.values()) for row in read_rows(path, [*wanted, *keys])]
     if not rows:
         raise UserError(f"{path} has no rows: it must have a row for each example")
@@ -98,10 +122,11 @@ def read_table(path: str, columns: ColumnNames, labels: Sequence[Any] | None) ->
         raise UserError(
             f"{path} has no {wanted[0]} in row {missing[0]:,} and {len(missing) - 1:,} more: fill or remove them"
         )
-    own = found[wanted[1]] if labels is None else labels
-    check_length(path, own, found[wanted[0]])
     names = found[keys[0]] if keys else [None]
-    return PredictionFile(path, own, found[wanted[0]], keys=None if None in names else [*map(text_of, names)])
+    of_examples = None if None in names else [*map(text_of, names)]
+    own = labels.of(of_examples) if labels else found[wanted[1]]
+    check_length(path, own, found[wanted[0]])
+    return PredictionFile(path, own, found[wanted[0]], keys=of_examples)
 
 
 def column_of(path: str, has: Sequence[str], what: str, name: str) -> str:
@@ -129,7 +154,7 @@ def is_missing(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
-def read_arrays_of(path: str, columns: ColumnNames, labels: Sequence[Any] | None) -> PredictionFile:
+def read_arrays_of(path: str, columns: ColumnNames, labels: Labels | None) -> PredictionFile:
     arrays = load(path)
     if not isinstance(arrays, dict):  # of an .npy file
         arrays = named_array(path, arrays, labels is not None, columns)
@@ -137,9 +162,11 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Sequence[Any] | None
     if unknown := [name for name in NAMES_OF_CLASSES if name in arrays and name not in columns]:
         raise UserError(f"{path} has an array '{unknown[0]}', which is not read: class names are an array 'classes'")
     names = None if classes is None else tuple(map(text_of, classes.tolist()))
-    own = labels
-    if own is None and columns.label == LABEL and "labels" in arrays:
-        own = arrays["labels"]
+    keys = arrays.get("filenames")
+    keys = None if keys is None else [text_of(key) for key in one_each(path, "filenames", keys).tolist()]
+    own = arrays.get("labels") if columns.label == LABEL else None
+    if own is None and labels and columns.label not in arrays:
+        own = labels.of(keys)
     if own is None:
         if not any(name in arrays for name in (columns.label, *NEAR[LABEL])):
             raise UserError(
@@ -147,37 +174,73 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Sequence[Any] | None
                 "example, or give them as --labels=FILE"
             )
         own = arrays[column_of(path, list(arrays), LABEL, columns.label)]
-    keys = arrays.get("filenames")
+    own = one_each(path, "labels", own)
     scores = next((name for name in (LOGITS, PROBABILITIES) if name in arrays), None)
     if scores is None:
         plural = columns.prediction == PREDICTION and "predictions" in arrays
         scores = "predictions" if plural else column_of(path, list(arrays), PREDICTION, columns.prediction)
     values = arrays[scores]
-    check_length(path, own, values)
+    if scores not in (LOGITS, PROBABILITIES):
+        values = one_each(path, scores, values)
+    check_length(path, own, values, *(() if keys is None else (keys,)))
     own = named(own, names, path)
-    keys = None if keys is None else [text_of(key) for key in keys.tolist()]
     if values.ndim == 1:
         return PredictionFile(path, own, named(values, names, path), keys=keys)
-    if values.ndim != 2 or values.dtype.kind != "f":
+    if values.ndim != 2 or values.dtype.kind != "f" or not values.shape[1]:
         raise UserError(
             f"'{scores}' of {path} has the shape {list(values.shape)} and the type {values.dtype}: predictions are "
             "[example], and logits or probabilities floats [example, class]"
         )
-    logits, are_probabilities = checked_logits(path, values)
+    logits, are_probabilities = checked_logits(path, values, scores == PROBABILITIES)
     return PredictionFile(path, own, None, logits, names, keys, are_probabilities=are_probabilities)
 
 
 def named(values: Sequence[Any], classes: Sequence[str] | None, path: str) -> Sequence[Any]:
-    """The values, with numbers that are indices of the file's own `classes`, if it has any, replaced by their names."""
-    array = np.asarray(values)
-    if classes is None or array.dtype.kind not in "iu" or {*map(str, np.unique(array))} <= {*classes}:
+    """The values, with numbers that are indices of the file's own `classes`, if it has any, replaced by their names.
+
+    They are also read so where they are text or floats. Raises UserError for a number that is no index, and for integers that
+    are names and other indices, as with the folders 0, 1, 10, 2.
+    """
+    if classes is None:
         return values
-    if array.min(initial=0) < 0 or array.max(initial=0) >= len(classes):
-        wrong = array[(array < 0) | (array >= len(classes))][0]
+    array = np.asarray(values)
+    if array.dtype.kind == "O":  # None cannot be sorted
+        array = np.array(["" if is_missing(value) else text_of(value) for value in array])
+    distinct, inverse = np.unique(array, return_inverse=True)
+    texts = ["" if is_missing(value) else text_of(value) for value in distinct.tolist()]
+    if {*texts} & {*classes}:
+        are_indices = sorted(classes) == sorted(map(str, range(len(classes)))) and {*texts} <= {*classes}
+        if distinct.dtype.kind in "iuf" and are_indices and any(classes[int(text)] != text for text in texts):
+            raise UserError(
+                f"{path} has numbers as labels or predictions, which are names and other indices of its array 'classes' "
+                f"({', '.join(classes[:4])}, ...): save them as text if they are names"
+            )
+        return values
+    if not all(re.fullmatch(r"-?\d+", text) for text in texts if text):
+        return values
+    if wrong := [text for text in texts if text and not 0 <= int(text) < len(classes)]:
         raise UserError(
-            f"{path} has the label {wrong}, and its array 'classes' names {len(classes):,}: it must be an index"
+            f"{path} has the label {wrong[0]}, and its array 'classes' names {len(classes):,}: it must be an index"
         )
-    return np.array(classes)[array]
+    return np.array([classes[int(text)] if text else "" for text in texts])[inverse]
+
+
+def array_of(path: str, what: str, values: Any) -> np.ndarray:
+    """The values as an array. Raises UserError for lists of different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UserError(f"the {what} of {path} have different numbers of values by example: give one of each") from None
+
+
+def one_each(path: str, what: str, values: Any) -> np.ndarray:
+    """The values [example], also of a column [example, 1]. Raises UserError for another shape."""
+    array = array_of(path, what, values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        return array[:, 0]
+    if array.ndim != 1:
+        raise UserError(f"the {what} of {path} have the shape {list(array.shape)}: give one of each example, [example]")
+    return array
 
 
 def load(path: str) -> np.ndarray | dict[str, np.ndarray]:
@@ -201,18 +264,26 @@ def named_array(path: str, array: np.ndarray, has_labels: bool, columns: ColumnN
     """The content of an .npy file by name: two columns of classes are labels and predictions, and floats are logits."""
     if array.dtype.names:
         return {name: array[name] for name in array.dtype.names}
+    are_classes = array.dtype.kind != "f" or np.array_equal(array, np.floor(array))
+    if array.ndim == 2 and array.shape[1] == 2 and not has_labels and are_classes:
+        return {columns.label: array[:, 0], columns.prediction: array[:, 1]}
     if array.ndim == 2 and array.dtype.kind == "f":
         return {LOGITS: array}
-    if array.ndim == 2 and array.shape[1] == 2 and not has_labels:
-        return {columns.label: array[:, 0], columns.prediction: array[:, 1]}
     return {columns.prediction: array}
 
 
 def checked_logits(
-    path: str, values: Float[np.ndarray, "example class"]
+    path: str, values: Float[np.ndarray, "example class"], must_be_probabilities: bool = False
 ) -> tuple[Float[np.ndarray, "example class"], bool]:
-    """The logits, and whether they were probabilities, whose logarithms they are. Raises UserError for nan and infinity."""
+    """The logits, and whether they were probabilities, whose logarithms they are.
+
+    Numbers from 0 to 1 whose sums are about 1 are probabilities, which may be rounded: a softmax normalizes them later.
+
+    Raises:
+        UserError: there are nan or infinity, or `must_be_probabilities`, and they are none.
+    """
     rows = max(CHUNK // max(values.shape[1], 1), 1)
+    within = min(max(ROUNDING, ROUNDING_OF_EACH * values.shape[1]), MOST_ROUNDING)
     are_probabilities = True
     for start in range(0, len(values), rows):
         block = values[start : start + rows]
@@ -227,18 +298,27 @@ def checked_logits(
             )
         if are_probabilities:
             sums = block.sum(axis=1, dtype=np.float64)
-            are_probabilities = bool(block.min() >= 0 and np.all(np.abs(sums - 1) < ROUNDING))
+            is_probability = (block.min(axis=1) >= 0) & (largest <= 1 + ROUNDING) & (np.abs(sums - 1) < within)
+            are_probabilities = bool(is_probability.all())
+            if must_be_probabilities and not are_probabilities:
+                row = int(np.flatnonzero(~is_probability)[0])
+                raise UserError(
+                    f"the probabilities of example {start + row:,} (from 0) of {path} have the sum {sums[row]:.3g} or lie "
+                    "outside of 0 to 1: give those of a softmax, or save logits as 'logits'"
+                )
     if are_probabilities:
         with np.errstate(divide="ignore"):
             values = np.log(values.astype(np.result_type(values.dtype, np.float32), copy=False))
     return values, are_probabilities
 
 
-def check_length(path: str, labels: Sequence[Any], predictions: Sequence[Any]) -> None:
+def check_length(path: str, labels: Sequence[Any], predictions: Sequence[Any], keys: Sequence[str] = ()) -> None:
     if len(labels) != len(predictions):
         raise UserError(
             f"{path} has {len(predictions):,} predictions, and there are {len(labels):,} labels: give one of each"
         )
+    if keys and len(keys) != len(labels):
+        raise UserError(f"{path} has {len(keys):,} file names, and {len(labels):,} examples: give one of each")
     if not len(labels):
         raise UserError(f"{path} has no examples")
 
@@ -268,19 +348,21 @@ def without_unlabelled(found: PredictionFile) -> PredictionFile:
     )
 
 
-def read_labels(path: str, column: str = LABEL) -> Sequence[Any]:
+def read_labels(path: str, column: str = LABEL) -> Labels:
     """The labels of a table, or of an .npy or .npz file."""
     if suffix(path) in TABLES:
-        name = column_of(path, list(columns_of(path)), LABEL, column)
-        return [row[name] for row in read_rows(path, [name])]
+        has = list(columns_of(path))
+        name, keys = column_of(path, has, LABEL, column), [key for key in KEYS if key in has][:1]
+        rows = list(read_rows(path, [name, *keys]))
+        of_examples = [row[keys[0]] for row in rows] if keys else [None]
+        return Labels(path, [row[name] for row in rows], None if None in of_examples else [*map(text_of, of_examples)])
     arrays = load(path)
     if not isinstance(arrays, dict):
-        return arrays
-    return (
-        arrays["labels"]
-        if column == LABEL and "labels" in arrays
-        else arrays[column_of(path, list(arrays), LABEL, column)]
-    )
+        return Labels(path, one_each(path, "labels", arrays))
+    is_plural = column == LABEL and "labels" in arrays
+    values = one_each(path, "labels", arrays["labels" if is_plural else column_of(path, list(arrays), LABEL, column)])
+    keys = arrays.get("filenames")
+    return Labels(path, values, None if keys is None else [*map(text_of, keys.tolist())])
 
 
 def read_class_table(path: str) -> ClassTable:
@@ -309,7 +391,7 @@ def whole(value: Any, path: str) -> int:
     try:
         if (number := int(value)) == float(value):
             return number
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise UserError(f"{path} has the count {value!r}, which is no whole number")
 
@@ -318,4 +400,4 @@ def read_training_labels(path: str, column: str = LABEL) -> ClassTable:
     """The class frequency of the training images whose labels are in a file, in `column` or else in 'label'."""
     if suffix(path) in TABLES and column not in (has := columns_of(path)) and LABEL in has:
         column = LABEL
-    return counted((label for label in read_labels(path, column) if not is_missing(label)), path)
+    return counted((label for label in read_labels(path, column).values if not is_missing(label)), path)

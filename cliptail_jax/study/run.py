@@ -1,6 +1,8 @@
 """Train the runs of a study with all their seeds, measure them, test the claims, and report."""
 
 import dataclasses
+import re
+import shlex
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -145,12 +147,17 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most
         without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), names),
         baseline=config.baseline,
-        then=config.then,
+        then=shlex.join([*shlex.split(config.then), *changed_fields(command())]) if config.then else "",
         most=most,
         borrowed=borrow_variances(config.variances_from, config.claims.values()) if config.variances_from else None,
         names=config.names,
     )
     return OpenedStudy(config, workdir, study, StudyPage(study, workdir), started)
+
+
+def changed_fields(line: str) -> list[str]:
+    """The words of a command line that change fields of its config."""
+    return [word for word in shlex.split(line) if re.match(r"--?config\.", word)]
 
 
 def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:

@@ -21,6 +21,8 @@ mean over classes; adjusted logits cost accuracy in the head, are more accurate 
 accurate as counted classes of the batch. The best rate for CLIP is smaller than SL's, so it is at a disadvantage here.
 """
 
+import shlex
+
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import load_config
@@ -73,7 +75,8 @@ def get_config(arg: str = ""):
     if arguments.choice(given, "tune", ("no", "yes")) == "yes":
         if unused := given.keys() & {"rate", "seeds"}:
             raise UserError(f"the config argument {min(unused)} is not for tune=yes: leave it out")
-        study = tuning(sl, data, f"cliptail study remedies:{recipe}{epochs},rate={BEST} --workdir=runs/remedies")
+        then = shlex.quote(f"remedies:{recipe}{epochs},rate={BEST}")
+        study = tuning(sl, data, f"cliptail study {then} --workdir=runs/remedies")
     else:
         sl.optimizer.learning_rate = rate
         has_names = preset.has_names and (not sl.data.class_match.classes or data in HAVE_LABELS)

@@ -328,6 +328,22 @@ WRONG = {  # the content of a file, flags, and the message
                                "b.npz has an array 'names', which is not read: class names are an array 'classes'"),
     "name of adjusted": ("a_adjusted.csv", FEW, ["a.csv", "--frequency=counts.tsv"],
                          "'a_adjusted' is the name of the adjusted predictions of another file: name it, as in NAME="),
+    "no probabilities": ("b.npz", dict(labels=LABELS, probabilities=1 / (1 + np.exp(-LOGITS))), ["--frequency=counts.tsv"],
+                         r"the probabilities of example \d+ \(from 0\) of b.npz have the sum .*: give those of a softmax"),
+    "one-hot labels": ("b.npz", dict(labels=np.eye(4)[LABELS], logits=LOGITS), ["--frequency=counts.tsv"],
+                       r"the labels of b.npz have the shape \[32, 4\]: give one of each example"),
+    "no columns": ("b.npz", dict(labels=LABELS, logits=LOGITS[:, :0]), ["--frequency=counts.tsv"],
+                   r"'logits' of b.npz has the shape \[32, 0\]"),
+    "no index": ("b.npz", dict(labels=LABELS + 1, logits=LOGITS, classes=NAMES), ["--frequency=counts.tsv"],
+                 "b.npz has the label 4, and its array 'classes' names 4: it must be an index"),
+    "file names": ("b.npz", dict(labels=LABELS, logits=LOGITS, filenames=["a.png"]), ["--frequency=counts.tsv"],
+                   "b.npz has 1 file names, and 32 examples"),
+    "indices that are names": ("b.npz", dict(labels=LABELS, logits=LOGITS, classes=["0", "2", "3", "1"]),
+                               ["--train=a.csv"], "b.npz has numbers as labels or predictions, which are names and other indices"),
+    "no file of a name": ("b=", None, ["--frequency=counts.tsv"], "b= names no file: is a variable of the shell empty"),
+    "folder of another": ("figures=a.csv", None, ["--frequency=counts.tsv"], "'figures' is no name of a model"),
+    "folder above": ("..=a.csv", None, ["--frequency=counts.tsv"], "'..' is no name of a model"),
+    "line break": ("b.csv", rows(['"cat\n"', "dog"] * 2, ["dog"] * 4), ["--train=b.csv"], "has the class 'cat.n': a name has"),
     "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
 }  # fmt: skip
 
@@ -369,6 +385,103 @@ def test_measures_of_other_examples_are_not_subtracted():
     ):
         with pytest.raises(error, match=f"^{wrong}$"):
             ask()
+
+
+def test_models_with_other_numbers_of_seeds_are_not_compared(folder, capsys):
+    assert main(["two=a.csv,a.csv", "one=a.csv", "--frequency=counts.tsv"]) == 0
+    printed = capsys.readouterr().out
+    assert "two has 2 seeds and one has 1: they are not compared" in printed and "two − one" not in printed
+
+
+@pytest.mark.parametrize("files", [["sl=logits.npz"], ["sl=a.csv,a.csv"]])
+def test_the_directory_of_a_trained_run_is_not_written_to(folder, capsys, files):
+    assert main([*files, "--frequency=counts.tsv", "--output=out"]) == 0
+    workdir = Path("out/seed_1/sl" if "," in files[0] else "out/sl_adjusted")
+    trained = '{"config": {"objective": "supervised"}}'
+    (workdir / "config.json").write_text(trained, encoding="utf-8")
+    assert main([*files, "--frequency=counts.tsv", "--output=out"]) == 2
+    assert f"{workdir} is a run: choose another --output" in capsys.readouterr().err
+    assert (workdir / "config.json").read_text(encoding="utf-8") == trained
+
+
+def test_labels_of_another_file_are_joined_by_file_name_and_do_not_replace_those_that_a_file_has(folder, capsys):
+    keys = [f"{number}.png" for number in range(len(LABELS))]
+    Path("predicted.csv").write_text(rows(keys, named(PREDICTIONS), ("filename", "prediction")), encoding="utf-8")
+    Path("labels.csv").write_text(rows(keys[::-1], named(LABELS[::-1]), ("filename", "label")), encoding="utf-8")
+    np.savez("predicted.npz", predictions=PREDICTIONS, filenames=keys, classes=NAMES)
+    tables = []
+    for file, flags in (("a.csv", []), ("predicted.csv", ["--labels=labels.csv"]), ("predicted.npz", ["--labels=labels.csv"]),
+                        ("a.csv", ["--labels=labels.csv"])):  # fmt: skip
+        assert main([f"m={file}", "--frequency=counts.tsv", *flags]) == 0
+        tables.append(capsys.readouterr().out)
+    assert len({*tables}) == 1
+    Path("labels.csv").write_text(rows(keys[1:], named(LABELS[1:]), ("filename", "label")), encoding="utf-8")
+    assert main(["predicted.csv", "--frequency=counts.tsv", "--labels=labels.csv"]) == 2
+    assert "labels.csv has no label of 0.png, and of 0 more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [np.float32, str, "column", "labels"])
+def test_numbers_of_any_type_are_indices_of_the_files_own_classes(folder, capsys, kind):
+    order = [3, 0, 1, 2]
+    labels, classes = np.argsort(order)[LABELS], np.array(NAMES)[order]
+    shaped = labels[:, None] if kind == "column" else labels.astype(kind if kind in (np.float32, str) else int)
+    np.savez("b.npz", logits=LOGITS[:, order], classes=classes, **({} if kind == "labels" else {"labels": shaped}))
+    Path("labels.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels), encoding="utf-8")
+    flags = ["--labels=labels.csv"] if kind == "labels" else []
+    tables = []
+    for file in (["m=logits.npz"], ["m=b.npz", *flags]):
+        assert main([*file, "--frequency=counts.tsv"]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1]
+
+
+def test_logits_without_names_need_a_table_whose_order_is_clear():
+    counts = {str(number): 10 * number + 1 for number in range(12)}
+    labels = np.repeat(np.arange(12), 3)
+    logits = np.eye(12)[labels] - 0.5
+    by_frequency = dict(sorted(counts.items(), key=lambda item: -item[1]))
+    assert measure(labels, logits, by_frequency).group.evaluations[0].class_names == tuple(counts)
+    with pytest.raises(UserError, match=r"lists its classes as text is sorted \(0, 1, 10, 11, \.\.\.\)"):
+        measure(labels, logits, dict(sorted(counts.items())))
+
+
+@pytest.mark.parametrize("count", [np.inf, 1e30, 10**20, True, -1, 1.5, np.nan])
+def test_a_count_is_a_whole_number(count):
+    with pytest.raises(UserError, match="the number of training images of a class is a whole number, 0 or more"):
+        measure(LABELS, PREDICTIONS, [count, 60, 9, 2])
+
+
+@pytest.mark.parametrize(
+    "labels, predictions",
+    [(LABELS[:, None], LOGITS), (LABELS, PREDICTIONS[:, None]), (LABELS[:, None].tolist(), PREDICTIONS)],
+)
+def test_a_column_of_labels_or_predictions_is_taken_as_a_list(labels, predictions):
+    assert measure(labels, predictions, FREQUENCY).top1 == measure(LABELS, PREDICTIONS, FREQUENCY).top1
+
+
+@pytest.mark.parametrize("predictions", [3, [[0, 1], [0]]])
+def test_predictions_of_another_shape_are_named_as_such(predictions):
+    with pytest.raises(UserError, match="the predictions of predictions have"):
+        measure(LABELS, predictions, FREQUENCY)
+
+
+@pytest.mark.parametrize("decimals", [2, 3])
+def test_rounded_probabilities_are_probabilities(decimals):
+    exact = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    found, rounded = (measure(LABELS, values, FREQUENCY) for values in (exact, exact.round(decimals)))
+    for group in ("head", "mid", "tail"):
+        key = f"overconfidence_{group}"
+        assert getattr(rounded, key) == pytest.approx(getattr(found, key), abs=1)
+    assert "read as probabilities" in rounded.notes[0]
+
+
+def test_an_array_of_two_columns_of_whole_numbers_has_labels_and_predictions(folder, capsys):
+    tables = []
+    for kind in (int, float):
+        np.save("b.npy", np.stack([LABELS, PREDICTIONS], axis=1).astype(kind))
+        assert main(["b.npy", "--frequency=counts.tsv"]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1]
 
 
 @pytest.mark.parametrize(
