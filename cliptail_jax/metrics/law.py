@@ -6,19 +6,19 @@ those it has, what the law predicts is an upper bound.
 """
 
 import dataclasses
+import itertools
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from cliptail_jax.errors import UserError
 from cliptail_jax.metrics.odds import firth_regression
 
-NODES = 25  # of the quadrature over the log-odds of a class
-ITERATIONS = 500  # enough but where classes do not vary, and σ is nearly 0
-TOLERANCE = 1e-8
-# Of resamples, whose laws begin at that of the sample: mean accuracies are right to 0.02 points.
-RESAMPLE_NODES, RESAMPLE_ITERATIONS, RESAMPLE_TOLERANCE = 7, 100, 1e-2
+NODES, TOLERANCE = 25, 1e-8  # of the quadrature over the log-odds of a class; of a, b and σ
+RESAMPLE_NODES, RESAMPLE_TOLERANCE = 15, 1e-4
+ITERATIONS, MODE_STEPS = 100, 4
+LEAST_SD, LARGEST_STEP, LEAST_CURVATURE = 1e-2, 1.0, 1e-6  # σ may have its maximum at 0
 
 Counts = Num[np.ndarray, " class"]
 
@@ -76,12 +76,9 @@ class Posterior:
 def fit_law(frequency: Int[np.ndarray, " class"], correct: Counts, examples: Counts) -> Posterior:
     """The law of the largest marginal likelihood, and the posterior of each class.
 
-    The likelihood is the product over classes of ∫ Binomial(k; N, P(right)) N(u; 0, σ²) du, for k of N examples right. EM
-    maximizes it (Dempster, Laird & Rubin, 1977): with the log-odds t = a + b x + u of each class as the missing data, the
-    next a and b are the regression of E[t] on x, and σ² is the mean of (E[t] − a − b x)² + Var[t]. The integrals are by
-    Gauss–Hermite quadrature with nodes that follow the posterior mean and variance of t (Naylor & Smith, 1982). Classes
-    without training images or without examples have no part in the law. An example counts by itself, so means over runs
-    are valid counts.
+    The likelihood is the product over classes of ∫ Binomial(k; N, P(right)) N(u; 0, σ²) du, for k of N examples right; see
+    `maximize`. Classes without training images or without examples have no part in the law. An example counts by itself, so
+    means over runs are valid counts.
 
     Raises:
         UserError: these have fewer than two class frequencies.
@@ -94,22 +91,8 @@ def fit_law(frequency: Int[np.ndarray, " class"], correct: Counts, examples: Cou
         )
     counted = np.where(fitted, examples, 0), np.where(fitted, correct, 0)
     start = firth_regression(x[fitted][None], *(side[fitted][None].astype(float) for side in (correct, examples)))
-    theta = np.array([*start, 1.0])
-    right, wrong = counted[1] + 0.5, counted[0] - counted[1] + 0.5
-    # Nodes at the observed log-odds, by the delta method: if they were much farther apart than the posterior is wide, one
-    # would have all the weight.
-    mean, variance = np.log(right / wrong), 1 / right + 1 / wrong
-    z_and_weight = np.polynomial.hermite_e.hermegauss(NODES)
-    for _ in range(ITERATIONS):
-        logit, log_base = placed(mean, variance, *counted, z_and_weight)
-        weight, mean, variance = posterior(theta, x, logit, log_base)
-        before, theta = theta, maximized(x, mean, variance, fitted.astype(float))
-        if np.abs(theta - before).max() < TOLERANCE:
-            break
-    # Two rounds for the nodes of classes that have no part in the law.
-    for _ in range(2):
-        logit, log_base = placed(mean, variance, *counted, z_and_weight)
-        weight, mean, variance = posterior(theta, x, logit, log_base)
+    z = np.polynomial.hermite_e.hermegauss(NODES)
+    theta, logit, weight = maximize(np.array([*start, 1.0]), x, *counted, fitted, z, TOLERANCE)
     without = np.where(examples > 0, correct / np.maximum(examples, 1), 0.0)
     return Posterior(Law(*map(float, theta)), frequency, logit, weight, without)
 
@@ -125,23 +108,16 @@ def mean_of_resamples(
 ) -> Float[np.ndarray, "2 resample"]:
     """The mean accuracies in 0..1 with `before` and with `after` images, weighted by `value`, in resamples of the classes.
 
-    A law is fitted to each resample, with the nodes of the sample's posterior, which are near. The means are nan where a
-    resample has no class that counts, or one class frequency.
+    A law is fitted to each resample, from that of the sample. The means are nan where a resample has no class that counts, or
+    one class frequency.
     """
     x, counts = decades_of(fitted.frequency), (fitted.frequency > 0) & (examples > 0)
-    counted = np.where(counts, examples, 0), np.where(counts, correct, 0)
-    mean = (fitted.weight * fitted.logit).sum(axis=1)
-    variance = (fitted.weight * (fitted.logit - mean[:, None]) ** 2).sum(axis=1)
-    of_classes = placed(mean, variance, *counted, np.polynomial.hermite_e.hermegauss(RESAMPLE_NODES))
-    logit, log_base = (side[chosen] for side in of_classes)
-    theta = np.repeat(np.array(fitted.law)[:, None], len(chosen), axis=1)
+    counted = np.where(counts, examples, 0)[chosen], np.where(counts, correct, 0)[chosen]
     known = np.where(counts, x, np.nan)[chosen]
     differs = np.nanmax(known, axis=1, initial=-np.inf) - np.nanmin(known, axis=1, initial=np.inf) > TOLERANCE
-    for _ in range(RESAMPLE_ITERATIONS):
-        weight, *moments = posterior(theta[..., None], x[chosen], logit, log_base)
-        last, theta = theta, np.where(differs, maximized(x[chosen], *moments, counts[chosen].astype(float)), theta)
-        if np.abs(theta - last).max() < RESAMPLE_TOLERANCE:
-            break
+    theta = np.repeat(np.array(fitted.law)[:, None], len(chosen), axis=1)
+    part, z = counts[chosen] & differs[:, None], np.polynomial.hermite_e.hermegauss(RESAMPLE_NODES)
+    theta, logit, weight = maximize(theta, x[chosen], *counted, part, z, RESAMPLE_TOLERANCE)
     means = []
     for images in (before, after):
         gain = theta[1][:, None] * (decades_of(images) - x)[chosen]
@@ -151,6 +127,58 @@ def mean_of_resamples(
             mean = (value[chosen] * right).sum(axis=-1) / value[chosen].sum(axis=-1)
         means.append(np.where(differs, mean, np.nan))
     return np.stack(means)
+
+
+def maximize(
+    theta: Float[np.ndarray, "3 ..."],
+    x: Float[np.ndarray, "... class"],
+    examples: Num[np.ndarray, "... class"],
+    correct: Num[np.ndarray, "... class"],
+    part: Bool[np.ndarray, "... class"],
+    z_and_weight: tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]],
+    tolerance: float,
+) -> tuple[Float[np.ndarray, "3 ..."], Float[np.ndarray, "... class node"], Float[np.ndarray, "... class node"]]:
+    """The laws of the largest marginal likelihoods of the classes that have a `part`, and the posterior of each class.
+
+    Newton's method for a, b and log σ, from the laws `theta`. The derivatives of the marginal likelihood are moments of the
+    posterior (Louis, 1982). In a direction of positive curvature, the step is upwards, too.
+    """
+    for _ in range(ITERATIONS):
+        step = newton_step(theta, x, *posterior(theta, x, examples, correct, z_and_weight), part)
+        last, theta = theta, np.stack([*theta[:2] + step[:2], np.maximum(theta[2] * np.exp(step[2]), LEAST_SD)])
+        if np.abs(theta - last).max() < tolerance:
+            break
+    return theta, *posterior(theta, x, examples, correct, z_and_weight)
+
+
+def newton_step(
+    theta: Float[np.ndarray, "3 ..."],
+    x: Float[np.ndarray, "... class"],
+    logit: Float[np.ndarray, "... class node"],
+    weight: Float[np.ndarray, "... class node"],
+    part: Bool[np.ndarray, "... class"],
+) -> Float[np.ndarray, "3 ..."]:
+    """The step in a, b and log σ.
+
+    With r = t − a − b x for log-odds t, the log-density of r has the derivatives r / σ², x r / σ² and r² / σ² − 1. Their
+    posterior means add up to the gradient; the Hessian is the mean of their derivatives and the covariance of them.
+    """
+    at_one, per_decade, sd = theta[..., None]
+    residual, variance = logit - (at_one + per_decade * x)[..., None], sd**2
+    powers = itertools.accumulate([weight, *[residual] * 4], np.multiply)
+    _, m1, m2, m3, m4 = (power.sum(axis=-1) for power in powers)
+    first = np.stack([m1 / variance, x * m1 / variance, m2 / variance - 1])
+    aa = (m2 - m1**2) / variance**2 - 1 / variance
+    at = (m3 - m1 * m2) / variance**2 - 2 * m1 / variance
+    tt = (m4 - m2**2) / variance**2 - 2 * m2 / variance
+    second = np.array([[aa, x * aa, at], [x * aa, x**2 * aa, x * at], [at, x * at, tt]])
+    gradient = np.moveaxis((part * first).sum(axis=-1), 0, -1)
+    hessian = np.moveaxis((part * second).sum(axis=-1), (0, 1), (-2, -1))
+    curvature, axes = np.linalg.eigh(hessian)
+    along = np.einsum("...ij,...i->...j", axes, gradient) / np.maximum(np.abs(curvature), LEAST_CURVATURE)
+    step = np.einsum("...ij,...j->...i", axes, along)
+    step *= np.minimum(1, LARGEST_STEP / np.maximum(np.abs(step).max(axis=-1, keepdims=True), LARGEST_STEP))
+    return np.moveaxis(step, -1, 0)
 
 
 def decades_of(images: Num[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -163,52 +191,32 @@ def share(logit: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     return 0.5 + 0.5 * np.tanh(logit / 2)
 
 
-def placed(
-    mean: Float[np.ndarray, " class"],
-    variance: Float[np.ndarray, " class"],
-    examples: Counts,
-    correct: Counts,
-    z_and_weight: tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]],
-) -> tuple[Float[np.ndarray, "class node"], Float[np.ndarray, "class node"]]:
-    """Nodes at a mean and variance of each class, and the log of their quadrature weight times the likelihood there."""
-    z, weight = z_and_weight
-    sd = np.sqrt(variance)[:, None]
-    logit = mean[:, None] + sd * z
-    likelihood = correct[:, None] * logit - examples[:, None] * np.logaddexp(0, logit)
-    return logit, np.log(weight) + z**2 / 2 + np.log(sd) + likelihood
-
-
 def posterior(
     theta: Float[np.ndarray, "3 ..."],
-    x: Float[np.ndarray, "..."],
-    logit: Float[np.ndarray, "... node"],
-    log_base: Float[np.ndarray, "... node"],
-) -> tuple[Float[np.ndarray, "... node"], Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """The weight of each node by Bayes' rule, and the mean and variance of the log-odds. `theta` is a law."""
-    at_one, per_decade, sd = theta
-    residual = logit - (at_one + per_decade * x)[..., None]
-    log_weight = log_base - residual**2 / (2 * np.asarray(sd)[..., None] ** 2)
-    weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
-    weight /= weight.sum(axis=-1, keepdims=True)
-    mean = (weight * logit).sum(axis=-1)
-    return weight, mean, (weight * (logit - mean[..., None]) ** 2).sum(axis=-1)
-
-
-def maximized(
     x: Float[np.ndarray, "... class"],
-    mean: Float[np.ndarray, "... class"],
-    variance: Float[np.ndarray, "... class"],
-    fitted: Float[np.ndarray, "... class"],
-) -> Float[np.ndarray, "3 ..."]:
-    """The next law of EM: the regression of the mean log-odds, and the deviation around it, over classes where `fitted` is 1, not 0."""
-    number = np.maximum(fitted.sum(axis=-1), 1)
+    examples: Num[np.ndarray, "... class"],
+    correct: Num[np.ndarray, "... class"],
+    z_and_weight: tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]],
+) -> tuple[Float[np.ndarray, "... class node"], Float[np.ndarray, "... class node"]]:
+    """The log-odds of each class, by laws `theta`, as nodes with weights that add up to 1.
 
-    def average(values):
-        return (fitted * values).sum(axis=-1) / number
-
-    centre, level = average(x), average(mean)
-    spread = average((x - centre[..., None]) ** 2)
-    slope = average((x - centre[..., None]) * mean) / np.maximum(spread, TOLERANCE**2)
-    at_one = level - slope * centre
-    residual = mean - at_one[..., None] - slope[..., None] * x
-    return np.stack([at_one, slope, np.sqrt(average(residual**2 + variance))])
+    By adaptive Gauss–Hermite quadrature (Liu & Pierce, 1994): the nodes are about the mode of the posterior, in units of the
+    standard deviation that its curvature gives.
+    """
+    at_one, per_decade, sd = theta[..., None]
+    prior, precision = at_one + per_decade * x, 1 / sd**2
+    right, wrong = correct + 0.5, examples - correct + 0.5
+    # The mode is between the prior's and the observed log-odds. Newton's method begins where it would be if both were normal.
+    observed = np.where(examples > 0, 1 / (1 / right + 1 / wrong), 0)
+    mode = (precision * prior + observed * np.log(right / wrong)) / (precision + observed)
+    for _ in range(MODE_STEPS):
+        p = share(mode)
+        slope = correct - examples * p - precision * (mode - prior)
+        mode = mode + np.clip(slope / (examples * p * (1 - p) + precision), -LARGEST_STEP, LARGEST_STEP)
+    p = share(mode)
+    z, weight = z_and_weight
+    logit = mode[..., None] + z / np.sqrt(examples * p * (1 - p) + precision)[..., None]
+    likelihood = correct[..., None] * logit - examples[..., None] * np.logaddexp(0, logit)
+    log_weight = np.log(weight) + z**2 / 2 + likelihood - precision[..., None] * (logit - prior[..., None]) ** 2 / 2
+    weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
+    return logit, weight / weight.sum(axis=-1, keepdims=True)

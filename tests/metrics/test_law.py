@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 from scipy.stats import binom, norm
 
 from cliptail_jax.errors import UserError
@@ -94,7 +94,48 @@ def test_laws_of_resamples_are_those_of_separate_fits(fitted):
     for rows, means in zip(chosen, found.T):
         alone = fit_law(FREQUENCY[rows], CORRECT[rows], EXAMPLES[rows])
         expected = [np.average(alone.accuracy(images[rows]), weights=value[rows]) for images in (FREQUENCY, after)]
-        np.testing.assert_allclose(means, expected, atol=2e-3)
+        np.testing.assert_allclose(means, expected, atol=4e-4)
+
+
+@pytest.mark.parametrize("classes, examples, sd", [(200, 5, 0.3), (100, 20, 0.2), (50, 400, 0.05)])
+def test_with_few_examples_the_law_and_those_of_resamples_are_at_the_maximum(classes, examples, sd):
+    rng = np.random.default_rng(1)
+    frequency = np.geomspace(500, 5, classes).round().astype(int)
+    x, counts = np.log10(frequency), np.full(classes, examples)
+    correct = rng.binomial(examples, expit(-3 + 1.5 * x + rng.normal(0, sd, classes)))
+    found = fit_law(frequency, correct, counts)
+    u = np.linspace(-8, 8, 801)  # in units of σ: a direct integral
+
+    def loss(law):
+        logit = law[0] + law[1] * x[:, None] + law[2] * u
+        joint = correct[:, None] * logit - examples * np.logaddexp(0, logit) - u**2 / 2
+        return -logsumexp(joint, axis=1).sum()
+
+    near = [loss(np.array(found.law) + change) for change in 3e-3 * np.array([*np.eye(3), *-np.eye(3)])]
+    assert loss(found.law) < min(near)
+    chosen, value = rng.integers(0, classes, (4, classes)), np.ones(classes)
+    means = mean_of_resamples(found, correct, counts, value, frequency, frequency + 50, chosen)
+    for rows, (now, then) in zip(chosen, means.T):
+        alone = fit_law(frequency[rows], correct[rows], counts[rows])
+        expected = [alone.accuracy(images[rows]).mean() for images in (frequency, frequency + 50)]
+        np.testing.assert_allclose((now, then), expected, atol=2e-4)
+
+
+def test_any_counts_have_a_law_or_an_error():
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        classes = int(rng.integers(2, 30))
+        frequency = rng.integers(0, (2, 10, 1000)[number % 3], classes)
+        examples = rng.integers(0, (3, 50)[number % 2], classes)
+        correct = rng.binomial(examples, rng.choice([0, 1, 0.5], classes))
+        try:
+            found = fit_law(frequency, correct, examples)
+        except UserError:
+            continue
+        chosen = rng.integers(0, classes, (5, classes))
+        means = mean_of_resamples(found, correct, examples, np.ones(classes), frequency, frequency + 10, chosen)
+        assert np.isfinite(found.law).all() and np.isfinite(found.accuracy(frequency)).all()
+        assert np.all(np.isnan(means) | (means > -1e-9) & (means < 1 + 1e-9))
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
