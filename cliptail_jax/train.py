@@ -126,7 +126,7 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
 
             input_monitor.started(loss)
             trace.after_step(loss)
-            log.add(step, loss)
+            log.add(step, loss, metrics["train/grad_norm"])
             log.measured(input_monitor.report())
             if is_due(step, config.log_every_steps, total_steps):
                 log.write(step, metrics, float(schedule(step - 1)))

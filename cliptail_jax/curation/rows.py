@@ -183,13 +183,19 @@ def records_of(source: Source | JoinedSource, paths: pa.ChunkedArray, table: Pat
 
 
 def paths_of_records(source: Source | JoinedSource) -> pa.Array:
-    """The path of each record in a table: its file name, or SET/SPLIT/RECORD without one."""
+    """The path of each record in a table: its file name, or SET/SPLIT/RECORD without one, or if joined sets share it."""
     number = pc.cast(pa.array(np.arange(len(source))), pa.large_string())
     prefix, nothing = (pa.scalar(text, pa.large_string()) for text in (f"{source.name}/{source.split}/", ""))
     numbered = pc.binary_join_element_wise(prefix, number, nothing)
     if "filename" not in source.metadata.column_names:
         return numbered
-    return pc.coalesce(source.metadata["filename"].cast(pa.large_string()).combine_chunks(), numbered)
+    names = source.metadata["filename"].cast(pa.large_string()).combine_chunks()
+    part = source
+    while isinstance(part, JoinedSource):  # splits may have files of the same names
+        part, border = part.first, len(part.first)
+        shared = names[:border].filter(pc.is_in(names[:border], names[border:]))
+        names = pc.if_else(pc.is_in(names, shared), numbered, names)
+    return pc.coalesce(names, numbered)
 
 
 def last_part(paths: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

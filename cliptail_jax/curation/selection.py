@@ -53,7 +53,9 @@ def seeded_split(
 def sample(
     labels: Int[np.ndarray, " row"], num_classes: int, n: int, fraction: float, keep_all_classes: bool, seed: int
 ) -> Indices:
-    """A random sample of `n` rows or, for n = 0, of a fraction of them. With one seed, larger samples contain smaller ones.
+    """A random sample of `n` rows or, for n = 0, of a fraction of them.
+
+    With one seed, larger samples contain smaller ones, but for rows that `keep_all_classes` adds.
 
     With `keep_all_classes` a class that is not in the sample gets its first row back, and for a fixed `n` the ten largest
     classes lose as many rows.

@@ -190,15 +190,23 @@ class Supervised(Objective):
     @classmethod
     def evaluated_run(cls, config: SupervisedConfig, trained: Mapping[str, Any]) -> EvaluatedRun:
         """A run may be evaluated with another head, `head.init`, than it was trained with."""
-        given, warnings = config.head, ()
+        given, warnings = config.head, list(super().evaluated_run(config, trained).warnings)
         own = replace(given, **{key: trained.get(f"head.{key}", getattr(given, key)) for key in ("init", "freeze")})
-        if config.eval.logit_adjustment and config.loss.logit_adjustment and not config.eval.estimate_prior:
-            warnings = (
-                f"with loss.logit_adjustment={config.loss.logit_adjustment:g}, logits are those for equally frequent classes "
-                "already: "
-                f"eval.logit_adjustment={config.eval.logit_adjustment:g} adjusts them again",
-            )
-        return EvaluatedRun(replace(config, head=own), given.init if given.init != own.init else "", warnings)
+        loss, tau = config.loss, config.eval.logit_adjustment
+        if tau and not config.eval.estimate_prior:
+            if loss.logit_adjustment and loss.logit_adjustment + tau > 1:
+                warnings.append(
+                    f"with loss.logit_adjustment={loss.logit_adjustment:g}, logits are those for equally frequent classes "
+                    f"already: eval.logit_adjustment={tau:g} adjusts them again"
+                    if loss.logit_adjustment >= 1
+                    else f"loss.logit_adjustment={loss.logit_adjustment:g} and eval.logit_adjustment={tau:g} add up to more than 1"
+                )
+            if loss.class_weights:
+                warnings.append(
+                    f"with loss.class_weights={loss.class_weights:g}, rare classes weigh more already: eval.logit_adjustment={tau:g} "
+                    "corrects again"
+                )
+        return EvaluatedRun(replace(config, head=own), given.init if given.init != own.init else "", tuple(warnings))
 
 
 def open_head(

@@ -77,18 +77,18 @@ class Log:
             log_line(f"{self.workdir}: {text}")
             self._once |= numbers
 
-    def add(self, step: int, loss: Float[Array, ""]) -> None:
-        """Keep the loss of a step for the next check, without waiting for the devices."""
-        self._unchecked.append((step, loss))
+    def add(self, step: int, loss: Float[Array, ""], grad_norm: Float[Array, ""]) -> None:
+        """Keep the loss and the gradient's norm of a step for the next check, without waiting for the devices."""
+        self._unchecked += [(step, "loss", loss), (step, "norm of the gradient", grad_norm)]
 
     def check_finite(self) -> None:
-        """Raises Diverged at the first loss since the last check that is not finite."""
-        for step, loss in self._unchecked:
-            if not math.isfinite(loss):
+        """Raises Diverged at the first loss or gradient since the last check that is not finite."""
+        for step, what, value in self._unchecked:
+            if not math.isfinite(value):
                 values = read_config(self.workdir)
                 recipe = " ".join(f"{key}={values[key]}" for key in RECIPE)
                 raise Diverged(
-                    f"the loss is {float(loss)} at step {step} (epoch {self.epoch(step):.2f}; {recipe}; all of it in "
+                    f"the {what} is {float(value)} at step {step} (epoch {self.epoch(step):.2f}; {recipe}; all of it in "
                     f"{self.workdir}/config.json): try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
                 )
         self._unchecked.clear()

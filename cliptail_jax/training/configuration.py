@@ -50,6 +50,12 @@ def check_sections(config: Training) -> None:
         raise UserError(
             "optimizer.cooldown is for a constant rate: set optimizer.schedule='constant', or leave it at 0"
         )
+    if config.optimizer.final_learning_rate and not (
+        config.optimizer.schedule == "cosine_steps" or config.optimizer.cooldown
+    ):
+        raise UserError(
+            "optimizer.final_learning_rate is for optimizer.schedule='cosine_steps', or a cooldown: leave it at 0"
+        )
     check_evaluation(config.eval)
     if config.eval.random_classes and not all(":" in name for name in config.eval.sets):
         raise UserError("eval.random_classes is for sets of the form NAME:SPLIT")

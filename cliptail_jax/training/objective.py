@@ -260,7 +260,27 @@ class Objective(abc.ABC):
         Args:
             trained: the values of the run's own config by dotted key.
         """
-        return EvaluatedRun(config)
+        return EvaluatedRun(config, warnings=adjustment_warnings(config))
+
+
+def adjustment_warnings(config: Training) -> tuple[str, ...]:
+    """Warnings if logit adjustment in the evaluation corrects for class frequencies that the model was not trained on."""
+    tau, data = config.eval.logit_adjustment, config.data
+    if not tau or config.eval.estimate_prior:
+        return ()
+    why = f"eval.logit_adjustment={tau:g} corrects for the class frequency of the data, which is not that of the training: "
+    found = []
+    if data.balanced_sampling:
+        found.append(f"{why}with data.balanced_sampling, classes are equally frequent")
+    for field, share in (
+        ("data.labels.noise", data.labels.noise),
+        ("data.captions.distractors", data.captions.distractors),
+    ):
+        if share:
+            found.append(
+                f"{why}with {field}={share:g}, wrong classes count, too; eval.estimate_prior=True corrects for those learnt"
+            )
+    return tuple(found)
 
 
 def number_of_steps(config: Training, records: int) -> tuple[int, int]:

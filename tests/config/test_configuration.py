@@ -80,6 +80,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         (DINO | {"dino.teacher_momentum": 1.0}, "'dino.teacher_momentum' is 1.0; it must be 0 or more and below 1"),
         (DINO | {"optimizer.ema_decay": 0.5}, "the teacher is the moving average"),
         ({"optimizer.warmup_steps": 5, "optimizer.warmup_epochs": 1}, "or optimizer.warmup_epochs, not both"),
+        ({"optimizer.final_learning_rate": 1e-5}, "final_learning_rate is for optimizer.schedule='cosine_steps', or a cooldown"),
         ({"optimizer.cooldown": 0.5}, "optimizer.cooldown is for a constant rate: set optimizer.schedule='constant'"),
         ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
         (DINO | {"data.multi_crop.local_size": 256}, "local_size=256 is larger than data.image_size=224"),

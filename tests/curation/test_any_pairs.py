@@ -3,12 +3,15 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from cliptail_jax.concepts.class_lists import Concept, load_class_list
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.curation.describe import describe, table_of
+from cliptail_jax.curation.joined import JoinedSource
+from cliptail_jax.curation.rows import paths_of_records, records_of
 from cliptail_jax.errors import UserError
 from tests.curation.zoo import make_source, variant_of
 
@@ -51,6 +54,31 @@ def test_classes_by_lemmas_and_by_phrases_are_those_of_a_direct_search(pairs, cl
     phrases = variant_of(pairs, class_match=match | {"rule": "phrases"}, captions=TITLES)
     assert rows_of(phrases) == [(1, 0), (1, 1), (2, 0), (4, 0)]
     assert phrases.notes == ("2 of 8 captions name one of 3 classes, 1 several, 5 none",)
+
+
+def test_an_image_that_names_several_classes_is_held_out_with_all_of_them(classes):
+    pairs = make_source([-1] * 40, (), title=["a clock and a dog"] * 20 + ["a dog"] * 20, tags=[""] * 40)
+    chosen = dict(class_match={"classes": classes}, captions=TITLES)
+    every, kept = variant_of(pairs, **chosen), variant_of(pairs, **chosen, held_out=0.25)
+    assert (
+        len(every) == 60
+        and np.bincount(kept.records).tolist()
+        == [count if record in kept.records else 0 for record, count in enumerate(np.bincount(every.records))][
+            : kept.records.max() + 1
+        ]
+    )
+    assert len(np.unique(kept.records)) == 30
+
+
+def test_files_of_the_same_name_in_joined_splits_have_other_paths():
+    train, other = (
+        make_source([0, 0], ("a",), filename=names) for names in (["a/1.png", "a/2.png"], ["a/1.png", "a/3.png"])
+    )
+    train.split, other.split = "train", "val"
+    joined = JoinedSource(train, other)
+    paths = paths_of_records(joined)
+    assert paths.to_pylist() == ["zoo/train+val/0", "a/2.png", "zoo/train+val/2", "a/3.png"]
+    assert records_of(joined, pa.chunked_array([paths]), "table.tsv").tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("rule", ["lemmas", "phrases"])

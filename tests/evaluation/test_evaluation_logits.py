@@ -14,6 +14,7 @@ from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import evaluation_settings, is_evaluated
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics.calibration import BINS
+from cliptail_jax.objectives import OBJECTIVES, base_config, typed_config
 from cliptail_jax.pretrained import open_model
 from tests.evaluation.plain_evaluation import (
     CLASSES,
@@ -87,6 +88,25 @@ def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_wa
         config.eval.logit_adjustment, config.eval.estimate_prior = options
         evaluate(config, workdir)
         assert bool(re.search(TWICE, capsys.readouterr().err)) == warned
+
+
+@pytest.mark.parametrize(
+    "changes, warned",
+    [
+        ({"loss.logit_adjustment": 0.5}, ""),
+        ({"loss.logit_adjustment": 0.7}, "add up to more than 1"),
+        ({"data.balanced_sampling": True}, "with data.balanced_sampling, classes are equally frequent"),
+        ({"data.labels.noise": 0.2}, "with data.labels.noise=0.2, wrong classes count, too"),
+        ({"loss.class_weights": 0.99}, "rare classes weigh more already"),
+        ({"objective": "contrastive", "data.balanced_sampling": True}, "with data.balanced_sampling"),
+    ],
+)
+def test_an_adjustment_for_other_class_frequencies_than_those_learnt_is_warned_of(changes, warned):
+    config = base_config()
+    config.update_from_flattened_dict(changes | {"eval.logit_adjustment": 0.5})
+    section = typed_config(config)
+    warnings = OBJECTIVES[section.objective].evaluated_run(section, {}).warnings
+    assert bool(warnings) == bool(warned) and warned in "".join(warnings)
 
 
 def test_training_warns_of_logits_that_are_adjusted_twice(sup_config, tmp_path, capsys, monkeypatch):
