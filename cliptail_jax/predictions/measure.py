@@ -51,7 +51,9 @@ def main(arguments: list[str]) -> None:
         "--frequency", metavar="FILE", help="the number of training images of each class: a name and a count"
     )
     parser.add_argument("--train", metavar="FILE", help="instead: the labels of the training images, which are counted")
-    parser.add_argument("--labels", metavar="FILE", help="the labels of the examples, for files without")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="labels for files without; by file name, if both files have these"
+    )
     parser.add_argument("--label_column", default="label", metavar="NAME", help="default: label")
     parser.add_argument("--prediction_column", default="prediction", metavar="NAME", help="default: prediction")
     parser.add_argument(
