@@ -10,17 +10,18 @@ from cliptail_jax.collect.__main__ import main
 from cliptail_jax.collect.collection import collection
 from cliptail_jax.collect.counts import counts_of
 from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
-from cliptail_jax.config.files import find_table, load_config
+from cliptail_jax.config.files import find_archive, find_table, load_config
 from cliptail_jax.evaluation.results import write_arrays
 from cliptail_jax.files import write_json
 from cliptail_jax.metrics import collecting
 from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.results.archive import unpack
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT.parent / "shared" / "reference" / "collect_reference.json"
-TABLES = ROOT / "configs" / "study" / "collect" / "glyphs_16"
+TABLES = ROOT / "configs" / "study" / "collect"
 
 
 def write_run(workdir, confusion, frequency=FREQUENCY, is_finished=True, groups=None):
@@ -168,14 +169,16 @@ def collect_study(monkeypatch):
     return collect_study
 
 
-def test_the_tables_of_the_study_follow_from_its_base(collect_study):
-    base = collect_study.read_base(TABLES / "base.tsv")
+@pytest.mark.parametrize("data", ["glyphs_16", "cifar100"])
+def test_the_tables_of_the_study_follow_from_its_base(collect_study, data):
+    folder = TABLES / data
+    base = collect_study.read_base(folder / "base.tsv")
     tables = collect_study.tables_of(base)
-    assert {path.stem for path in TABLES.iterdir()} == {"base", *tables}
-    used = {find_table(run.data.match.frequency) for run in load_config("collect").runs.values()}
-    assert used == {TABLES / f"{name}.tsv" for name in tables}
+    assert {path.stem for path in folder.iterdir()} == {"base", *tables}
+    used = {find_table(run.data.match.frequency) for run in load_config(f"collect:data={data}").runs.values()}
+    assert used == {folder / f"{name}.tsv" for name in tables}
     for name, frequency in tables.items():
-        assert read_frequency(TABLES / f"{name}.tsv")[1].tolist() == frequency.tolist()
+        assert read_frequency(folder / f"{name}.tsv")[1].tolist() == frequency.tolist()
         assert frequency.sum() == base.images.sum() + (name != "nobody") * round(0.1 * base.images.sum())
 
 
@@ -194,3 +197,14 @@ def test_predictions_are_judged_as_those_of_a_stored_trial(collect_study):
     assert nobody[:2] == ["68.1", "68.1"] and plan[:2] == ["79.6", "81.2"] and proportional[:2] == ["69.6", "71.0"]
     assert plan[3].split("** ")[0] in ("**supported", "**inconclusive") and plan[3].split("** ")[1].startswith("0.8")
     assert nobody[3] == "" and proportional[3].startswith("0.")
+
+
+def test_the_printed_predictions_are_those_of_the_archived_runs(collect_study, tmp_path, capsys):
+    workdirs = [
+        str(unpack(archive, tmp_path)) for archive in (find_archive("collect_glyphs"), find_archive("collect_cifar100"))
+    ]
+    assert collect_study.main(["judge", *workdirs]) == 0
+    printed = (ROOT / "configs/study/results/collect_predictions.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == printed
+    assert collect_study.main(["judge", str(tmp_path)]) == 2
+    assert "has no finished run of configs/study/collect.py" in capsys.readouterr().err
