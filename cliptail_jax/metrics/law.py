@@ -177,7 +177,7 @@ def newton_step(
     curvature, axes = np.linalg.eigh(hessian)
     along = np.einsum("...ij,...i->...j", axes, gradient) / np.maximum(np.abs(curvature), LEAST_CURVATURE)
     step = np.einsum("...ij,...j->...i", axes, along)
-    step *= np.minimum(1, LARGEST_STEP / np.maximum(np.abs(step).max(axis=-1, keepdims=True), LARGEST_STEP))
+    step *= LARGEST_STEP / np.maximum(np.abs(step).max(axis=-1, keepdims=True), LARGEST_STEP)
     return np.moveaxis(step, -1, 0)
 
 
