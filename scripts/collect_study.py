@@ -6,10 +6,11 @@
 `tables` writes base.tsv, the results of a run of each loss with the same class frequency, and from it a table of class
 frequency for each rule: 10 % more images, of those that the data set has. Without --sl and --adjusted, base.tsv is read.
 
-`judge` prints predicted and found accuracies of studies, which differ in their data. Stated before the runs, for the plan of each loss: (1) the predicted mean
-accuracy of a class is within 3 points of that found; (2) Spearman's correlation over classes of the predicted gain with the
-gain found is at least 0.7. Gains found are those over runs of the study without further images. Accuracies are means over
-seeds, and intervals are bootstraps over classes. A claim is supported or contradicted if the interval is on one side.
+`judge` prints predicted and found accuracies of studies, which differ in their data. Stated before the runs, for the plan of
+each loss: (1) the predicted mean accuracy of a class is within 3 points of that found; (2) Spearman's correlation over
+classes of the predicted gain with the gain found is at least 0.7. Gains found are those over runs of the study without
+further images. Accuracies are means over seeds, and intervals are bootstraps over classes. A claim is supported or
+contradicted if the interval is on one side.
 """
 
 import argparse
