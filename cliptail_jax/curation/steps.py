@@ -114,10 +114,8 @@ def remove_concepts(selection: Selection, data: Data) -> Selection:
 def hold_out(selection: Selection, data: Data) -> Selection:
     if not data.held_out:
         return selection
-    records, first = np.unique(selection.records, return_index=True)
-    if len(records) == len(selection.records):
-        return selection.keep(seeded_split(selection.labels, data.held_out, data.seed)[0])
-    kept, _ = seeded_split(selection.labels[first], data.held_out, data.seed)  # no image is on both sides
+    records, first = np.unique(selection.records, return_index=True)  # an image of several rows is on one side
+    kept, _ = seeded_split(selection.labels[first], data.held_out, data.seed)
     return selection.keep(np.isin(selection.records, records[kept]))
 
 

@@ -112,7 +112,7 @@ def read_table(path: str, columns: ColumnNames, labels: Labels | None) -> Predic
     if labels is None or columns.label in has:
         labels = None
         wanted.append(column_of(path, has, LABEL, columns.label))
-    keys = [name for name in KEYS if name in has][:1]
+    keys = column_of_keys(has)
     rows = [tuple(row.values()) for row in read_rows(path, [*wanted, *keys])]
     if not rows:
         raise UserError(f"{path} has no rows: it must have a row for each example")
@@ -122,11 +122,25 @@ def read_table(path: str, columns: ColumnNames, labels: Labels | None) -> Predic
         raise UserError(
             f"{path} has no {wanted[0]} in row {missing[0]:,} and {len(missing) - 1:,} more: fill or remove them"
         )
-    names = found[keys[0]] if keys else [None]
-    of_examples = None if None in names else [*map(text_of, names)]
+    of_examples = keys_of(found[keys[0]]) if keys else None
     own = labels.of(of_examples) if labels else found[wanted[1]]
     check_length(path, own, found[wanted[0]])
     return PredictionFile(path, own, found[wanted[0]], keys=of_examples)
+
+
+def column_of_keys(has: Sequence[str]) -> list[str]:
+    """The column with the file names of the examples, if there is one."""
+    return [name for name in KEYS if name in has][:1]
+
+
+def keys_of(values: Sequence[Any]) -> list[str] | None:
+    """The file names of the examples; None unless all are known."""
+    return None if any(value is None for value in values) else [*map(text_of, values)]
+
+
+def keys_in(path: str, arrays: dict[str, np.ndarray]) -> list[str] | None:
+    """The file names in the arrays of an .npz file; None if it has none."""
+    return keys_of(one_each(path, "filenames", arrays["filenames"]).tolist()) if "filenames" in arrays else None
 
 
 def column_of(path: str, has: Sequence[str], what: str, name: str) -> str:
@@ -162,8 +176,7 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Labels | None) -> Pr
     if unknown := [name for name in NAMES_OF_CLASSES if name in arrays and name not in columns]:
         raise UserError(f"{path} has an array '{unknown[0]}', which is not read: class names are an array 'classes'")
     names = None if classes is None else tuple(map(text_of, classes.tolist()))
-    keys = arrays.get("filenames")
-    keys = None if keys is None else [text_of(key) for key in one_each(path, "filenames", keys).tolist()]
+    keys = keys_in(path, arrays)
     own = arrays.get("labels") if columns.label == LABEL else None
     if own is None and labels and columns.label not in arrays:
         own = labels.of(keys)
@@ -182,7 +195,7 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Labels | None) -> Pr
     values = arrays[scores]
     if scores not in (LOGITS, PROBABILITIES):
         values = one_each(path, scores, values)
-    check_length(path, own, values, *(() if keys is None else (keys,)))
+    check_length(path, own, values, keys or ())
     own = named(own, names, path)
     if values.ndim == 1:
         return PredictionFile(path, own, named(values, names, path), keys=keys)
@@ -352,17 +365,15 @@ def read_labels(path: str, column: str = LABEL) -> Labels:
     """The labels of a table, or of an .npy or .npz file."""
     if suffix(path) in TABLES:
         has = list(columns_of(path))
-        name, keys = column_of(path, has, LABEL, column), [key for key in KEYS if key in has][:1]
+        name, keys = column_of(path, has, LABEL, column), column_of_keys(has)
         rows = list(read_rows(path, [name, *keys]))
-        of_examples = [row[keys[0]] for row in rows] if keys else [None]
-        return Labels(path, [row[name] for row in rows], None if None in of_examples else [*map(text_of, of_examples)])
+        return Labels(path, [row[name] for row in rows], keys_of([row[keys[0]] for row in rows]) if keys else None)
     arrays = load(path)
     if not isinstance(arrays, dict):
         return Labels(path, one_each(path, "labels", arrays))
     is_plural = column == LABEL and "labels" in arrays
     values = one_each(path, "labels", arrays["labels" if is_plural else column_of(path, list(arrays), LABEL, column)])
-    keys = arrays.get("filenames")
-    return Labels(path, values, None if keys is None else [*map(text_of, keys.tolist())])
+    return Labels(path, values, keys_in(path, arrays))
 
 
 def read_class_table(path: str) -> ClassTable:
