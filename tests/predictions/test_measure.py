@@ -1,7 +1,6 @@
-"""Measures of predictions that no code here made, in the formats that other programs write, and what wrong files lead to."""
+"""Measures of predictions that no code here made, their differences, and what is written."""
 
 import collections
-import gzip
 import json
 import re
 import subprocess
@@ -9,48 +8,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax import measure
 from cliptail_jax.errors import UserError
-from cliptail_jax.predictions.classes import counted
 from cliptail_jax.predictions.files import remove_earlier
 from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.measured import MEASURED
-from cliptail_jax.predictions.reading import read_class_table
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
+from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
 
 REFERENCE = Path(__file__).parents[3] / "shared/reference/measure_reference.json"
-NAMES, FREQUENCY = ("cat", "dog", "red fox", "owl"), (400, 60, 9, 2)
-RNG = np.random.default_rng(0)
-LABELS = np.repeat(np.arange(4), (9, 8, 7, 8))
-LOGITS = RNG.normal(0, 1.5, (32, 4)) + 2 * np.eye(4)[LABELS] + 0.3 * np.log(FREQUENCY)
-PREDICTIONS = LOGITS.argmax(axis=1)
-
-
-def rows(labels, predictions, names=("label", "prediction"), separator=","):
-    return "\n".join(separator.join(map(str, row)) for row in [names, *zip(labels, predictions)]) + "\n"
-
-
-def named(ids):
-    return [NAMES[number] for number in ids]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with predictions by name, with logits, and with the class frequency."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    Path("a.csv").write_text(rows(named(LABELS), named(PREDICTIONS)), encoding="utf-8")
-    np.savez("logits.npz", labels=LABELS, logits=LOGITS.astype(np.float32), classes=np.array(NAMES))
-    table = "name\tcount\n" + "".join(f"{name}\t{count}\n" for name, count in zip(NAMES, FREQUENCY))
-    Path("counts.tsv").write_text(table, encoding="utf-8")
-    return tmp_path
 
 
 def test_measures_and_differences_are_those_of_the_reference():
@@ -115,135 +86,6 @@ def test_neither_the_order_of_examples_nor_of_classes_nor_their_names_matter(see
         assert getattr(renamed, key) == pytest.approx(expected[0], nan_ok=True)
 
 
-def write_parquet(path):
-    pyarrow.parquet.write_table(pyarrow.table({"label": LABELS, "prediction": PREDICTIONS}), path)
-
-
-def write_json_lines(path):
-    pairs = zip(LABELS.tolist(), named(PREDICTIONS))
-    path.write_text("".join(json.dumps({"label": NAMES[label], "prediction": of}) + "\n" for label, of in pairs))
-
-
-FORMATS = {
-    "p.csv": lambda path: path.write_text(rows(LABELS, PREDICTIONS, ("label", "prediction"))),
-    "p.tsv": lambda path: path.write_text(rows(named(LABELS), named(PREDICTIONS), separator="\t")),
-    "p.csv.gz": lambda path: path.write_bytes(gzip.compress(rows(LABELS, PREDICTIONS).encode())),
-    "p.parquet": write_parquet,
-    "p.jsonl": write_json_lines,
-    "p.npz": lambda path: np.savez(
-        path, labels=np.array(named(LABELS)), predictions=PREDICTIONS, classes=np.array(NAMES)
-    ),
-    "p.npy": lambda path: np.save(path, np.stack([LABELS, PREDICTIONS], axis=1)),
-    "logits.npz": lambda path: np.savez(path, label=LABELS, logits=LOGITS),
-    "half.npz": lambda path: np.savez(
-        path,
-        labels=np.array(named(LABELS)),
-        classes=np.array(NAMES)[[2, 0, 3, 1]],
-        logits=LOGITS[:, [2, 0, 3, 1]].astype(np.float16),
-    ),
-    "p.probabilities.npz": lambda path: np.savez(
-        path, labels=LABELS, probabilities=np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_measures(folder, capsys, name):
-    FORMATS[name](Path(name))
-    assert main([f"same={name}", "a.csv", "--frequency=counts.tsv"]) == 0
-    text = capsys.readouterr().out
-    assert re.search(r"same − a .*\ntop-1 % +0.0 \[0.0, 0.0\] +2 +no difference\n", text)
-    assert re.search(r"odds_acc +0.00 \[0.00, 0.00\] +0.2 +no difference\n", text)
-
-
-def test_arrays_of_predictions_are_measured_by_training_labels(folder, capsys):
-    np.savez("p.npz", labels=np.array(named(LABELS)), predictions=np.array(named(PREDICTIONS)))
-    Path("train.csv").write_text(
-        "label\n" + "".join(f"{name}\n" * count for name, count in zip(NAMES, FREQUENCY)), encoding="utf-8"
-    )
-    assert main(["p.npz", "--train=train.csv"]) == 0
-    assert f"{100 * np.mean(LABELS == PREDICTIONS):.1f} [" in capsys.readouterr().out
-
-
-def test_classes_that_only_examples_have_are_in_the_order_of_their_numbers(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    labels = np.array([4, 3, 0, 1, 2] * 10)
-    np.savez("logits.npz", labels=labels, logits=5.0 * np.eye(5)[labels])
-    Path("train.csv").write_text("label\n" + "0\n" * 9 + "1\n" * 5 + "2\n", encoding="utf-8")
-    assert main(["logits.npz", "--train=train.csv"]) == 0
-    assert re.search(r"\ntop-1 % +100.0 ", capsys.readouterr().out)
-
-
-def test_numbers_are_names_of_classes_where_some_are_and_else_indices():
-    labels = np.tile(np.arange(5), 20)
-    with pytest.raises(UserError, match="are none of the 5 classes of frequency, such as '3'"):
-        measure(labels, labels, dict.fromkeys((0, 1, 2, 4, 5), 9))
-    ids = np.array(("10", "20", "30"))[labels % 3]
-    assert measure(ids, np.eye(3)[labels % 3], {"20": 5, "10": 9, "30": 2}, classes=["10", "20", "30"]).top1 == 100
-    assert measure(labels % 3 + 1, np.eye(3)[labels % 3], {1: 9, 2: 5, 3: 2}, classes=[1, 2, 3]).top1 == 100
-
-
-def test_logits_have_no_order_of_classes_counted_by_name():
-    names = np.array(["cat", "dog", "owl"])[np.tile(np.arange(3), 20)]
-    counts = collections.Counter(["owl"] * 2 + ["cat"] * 30 + ["dog"] * 9)
-    scores = np.eye(3)[np.tile(np.arange(3), 20)]
-    with pytest.raises(UserError, match="names, such as 'owl', which have no order: .*classes"):
-        measure(names, scores, counts)
-    assert measure(names, scores, counts, classes=["cat", "dog", "owl"]).top1 == 100
-
-
-@pytest.mark.parametrize(
-    ("labels", "names", "frequency"),
-    [
-        (["000"] * 3 + ["001"], ("000", "001"), [3, 1]),
-        (["48662", "7", "7"], ("48662", "7"), [1, 2]),
-        (["3.0", "0", "0", 1.0], ("0", "1", "2", "3"), [2, 1, 0, 1]),
-    ],
-)
-def test_training_labels_that_are_numbers_are_indices_unless_they_are_ids(labels, names, frequency):
-    table = counted(labels, "train.csv")
-    assert table.names == names and table.frequency.tolist() == frequency
-
-
-def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
-    (tmp_path / "counts.csv").write_text("class,images\n10,5\n" + "".join(f"{n},{2 * n}\n" for n in range(9, -1, -1)))
-    table = read_class_table(str(tmp_path / "counts.csv"))
-    assert table.names == tuple(map(str, range(11))) and table.frequency.tolist() == [*range(0, 20, 2), 5]
-    for text, message in (
-        ("class,images\na,1\na,2\n", "lists the class 'a' more than once"),
-        ("class,images\na,-1\n", "has the count -1"),
-        ("class,images\na,many\n", "has the count 'many', which is no whole number"),
-        ("class,images\na,0.9\n", "has the count '0.9', which is no whole number"),
-        ("0,5\n1,4\n", "counts.csv has a column named '0', .*: put the line class,count above it"),
-        ("a,b\n1,2\n", "is not a table of class frequencies: it has the columns a, b"),
-    ):
-        (tmp_path / "counts.csv").write_text(text)
-        with pytest.raises(UserError, match=message):
-            read_class_table(str(tmp_path / "counts.csv"))
-
-
-@pytest.mark.parametrize("header", ["", "name\tcount\n", "class\tn_images\n", "class\tnumber of images\n"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_frequency_table_may_have_a_header_and_a_byte_order_mark(tmp_path, header, encoding):
-    (tmp_path / "f.tsv").write_text(f"{header}cat\t4\ndog\t2\n", encoding=encoding)
-    table = read_class_table(str(tmp_path / "f.tsv"))
-    assert (table.names, table.frequency.tolist()) == (("cat", "dog"), [4, 2])
-
-
-def test_a_frequency_table_may_be_compressed(tmp_path):
-    (tmp_path / "f.tsv.gz").write_bytes(gzip.compress(b"name\tcount\ncat\t4\ndog\t2\n"))
-    assert read_class_table(str(tmp_path / "f.tsv.gz")).names == ("cat", "dog")
-
-
-def test_training_labels_give_the_frequency_and_classes_without_images_are_named(folder, capsys):
-    labels = [name for name, count in zip(NAMES[:3], FREQUENCY) for _ in range(count)]
-    Path("train.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels), encoding="utf-8")
-    assert main(["a.csv", "--train=train.csv"]) == 0
-    text = capsys.readouterr().out
-    assert "4 classes of train.csv, with 469 training images" in text
-    assert "a: 1 class without a training image, which slopes and f50 leave out: owl" in text
-
-
 def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(folder, capsys):
     Path("other.csv").write_text(rows(named(LABELS), named(np.roll(PREDICTIONS, 3))), encoding="utf-8")
     assert main(["logits.npz", "seeds=a.csv,other.csv", "--frequency=counts.tsv", "--output=out"]) == 0
@@ -289,78 +131,6 @@ def test_files_on_other_examples_are_not_compared_unless_their_names_tell_that_t
     assert "in_order: 1 class with examples here, but not in every file: owl." in text
 
 
-FEW = rows("cat dog owl".split(), "cat dog owl".split())
-WRONG = {  # the content of a file, flags, and the message
-    "no frequency": ("a.csv", None, [], "the class frequency is missing: .*--train=FILE"),
-    "both": ("a.csv", None, ["--frequency=counts.tsv", "--train=a.csv"], "both --frequency and --train are given"),
-    "no file": ("b.csv", None, ["--frequency=counts.tsv"], "there is no file b.csv"),
-    "no table": ("a.csv", None, ["--frequency=none.tsv"], "cannot read the frequency table none.tsv"),
-    "suffix": ("b.xls", "", ["--frequency=counts.tsv"], "b.xls is no file of predictions by its name: .*.parquet"),
-    "column": ("b.csv", rows([0], [0], ("y_true", "pred")), ["--frequency=counts.tsv"],
-               r"b.csv has no 'prediction' \(did you mean pred\?\); it has y_true, pred: name it with --prediction_column"),
-    "unknown class": ("b.csv", rows(["cat", "lynx", "dog"], ["cat", "lynx", "lynx"]), ["--frequency=counts.tsv"],
-                      "3 of 6 labels and predictions of b.csv are none of the 4 classes of counts.tsv, such as 'lynx'"),
-    "number": ("b.csv", rows([0, 4], [1, 1]), ["--frequency=counts.tsv"], "such as '0'|such as '4'"),
-    "few": ("b.csv", FEW, ["--frequency=counts.tsv"], "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
-    "one class": ("b.csv", rows(["cat"] * 3, ["cat"] * 3), ["--frequency=counts.tsv"], "b.csv has examples of one class"),
-    "no header": ("b.csv", "0,1\n2,2\n", ["--frequency=counts.tsv"],
-                  "b.csv has a column named '0', .*: put the line label,prediction above it"),
-    "empty": ("b.csv", "label,prediction\n", ["--frequency=counts.tsv"], "b.csv has no rows"),
-    "no labels": ("b.csv", rows(["", ""], ["cat", "dog"]), ["--frequency=counts.tsv"], "b.csv has no label of any example"),
-    "gap": ("b.csv", rows(["cat", "dog"], ["cat", ""]), ["--frequency=counts.tsv"], "b.csv has no prediction in row 2"),
-    "classes": ("b.npz", dict(labels=LABELS, logits=LOGITS[:, :3]), ["--frequency=counts.tsv"],
-                "b.npz has logits of 3 classes, and counts.tsv lists 4"),
-    "nan": ("b.npz", dict(labels=LABELS, logits=np.where(LOGITS > 3, np.nan, LOGITS)), ["--frequency=counts.tsv"],
-            r"b.npz has NaN in the logits of example \d+ \(from 0\)"),
-    "infinity": ("b.npz", dict(labels=LABELS, logits=np.where(LOGITS > 3, np.inf, LOGITS)), ["--frequency=counts.tsv"],
-                 "b.npz has infinity in the logits"),
-    "pickle": ("b.npz", dict(labels=np.array(["a", 1], object)), ["--frequency=counts.tsv"], "b.npz contains pickled objects"),
-    "lengths": ("b.npz", dict(labels=LABELS[:9], logits=LOGITS), ["--frequency=counts.tsv"],
-                "b.npz has 32 predictions, and there are 9 labels"),
-    "unlabelled": ("b.npz", dict(logits=LOGITS), ["--frequency=counts.tsv"], "b.npz has no labels .*--labels=FILE"),
-    "other training labels": ("b.csv", rows(["a", "b"] * 2, ["a", "b"] * 2), ["--train=a.csv"],
-                              "no example has a class of a.csv, which are such as 'cat'"),
-    "numbers of counted names": ("b.csv", rows([0, 1] * 2, [0, 1] * 2), ["--train=a.csv"],
-                                 "the labels of b.csv are numbers, and the classes of a.csv are names, such as 'cat'"),
-    "logits of counted names": ("b.npz", dict(labels=np.array(NAMES)[LABELS], logits=LOGITS), ["--train=a.csv"],
-                                "the columns of the logits of b.npz have no names, and the classes of a.csv are names"),
-    "names of another array": ("b.npz", dict(labels=LABELS, logits=LOGITS, names=NAMES), ["--frequency=counts.tsv"],
-                               "b.npz has an array 'names', which is not read: class names are an array 'classes'"),
-    "name of adjusted": ("a_adjusted.csv", FEW, ["a.csv", "--frequency=counts.tsv"],
-                         "'a_adjusted' is the name of the adjusted predictions of another file: name it, as in NAME="),
-    "no probabilities": ("b.npz", dict(labels=LABELS, probabilities=1 / (1 + np.exp(-LOGITS))), ["--frequency=counts.tsv"],
-                         r"the probabilities of example \d+ \(from 0\) of b.npz have the sum .*: give those of a softmax"),
-    "one-hot labels": ("b.npz", dict(labels=np.eye(4)[LABELS], logits=LOGITS), ["--frequency=counts.tsv"],
-                       r"the labels of b.npz have the shape \[32, 4\]: give one of each example"),
-    "no columns": ("b.npz", dict(labels=LABELS, logits=LOGITS[:, :0]), ["--frequency=counts.tsv"],
-                   r"'logits' of b.npz has the shape \[32, 0\]"),
-    "no index": ("b.npz", dict(labels=LABELS + 1, logits=LOGITS, classes=NAMES), ["--frequency=counts.tsv"],
-                 "b.npz has the label 4, and its array 'classes' names 4: it must be an index"),
-    "file names": ("b.npz", dict(labels=LABELS, logits=LOGITS, filenames=["a.png"]), ["--frequency=counts.tsv"],
-                   "b.npz has 1 file names, and 32 examples"),
-    "indices that are names": ("b.npz", dict(labels=LABELS, logits=LOGITS, classes=["0", "2", "3", "1"]),
-                               ["--train=a.csv"], "b.npz has numbers as labels or predictions, which are names and other indices"),
-    "no file of a name": ("b=", None, ["--frequency=counts.tsv"], "b= names no file: is a variable of the shell empty"),
-    "folder of another": ("figures=a.csv", None, ["--frequency=counts.tsv"], "'figures' is no name of a model"),
-    "folder above": ("..=a.csv", None, ["--frequency=counts.tsv"], "'..' is no name of a model"),
-    "line break": ("b.csv", rows(['"cat\n"', "dog"] * 2, ["dog"] * 4), ["--train=b.csv"], "has the class 'cat.n': a name has"),
-    "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
-    name, content, flags, message = WRONG[case]
-    if isinstance(content, str):
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text(content, encoding="utf-8")
-    elif content is not None:
-        np.savez(name, **content)
-    assert main([name, *flags]) == 2
-    error = capsys.readouterr().err
-    assert re.search(message, error) and error.startswith("error: ") and error.count("\n") == 1
-
-
 def test_a_folder_of_other_files_is_not_written_to(folder, capsys):
     Path("out").mkdir()
     Path("out/report.html").write_text("mine", encoding="utf-8")
@@ -404,86 +174,6 @@ def test_the_directory_of_a_trained_run_is_not_written_to(folder, capsys, files)
     assert (workdir / "config.json").read_text(encoding="utf-8") == trained
 
 
-def test_labels_of_another_file_are_joined_by_file_name_and_do_not_replace_those_that_a_file_has(folder, capsys):
-    keys = [f"{number}.png" for number in range(len(LABELS))]
-    Path("predicted.csv").write_text(rows(keys, named(PREDICTIONS), ("filename", "prediction")), encoding="utf-8")
-    Path("labels.csv").write_text(rows(keys[::-1], named(LABELS[::-1]), ("filename", "label")), encoding="utf-8")
-    np.savez("predicted.npz", predictions=PREDICTIONS, filenames=keys, classes=NAMES)
-    tables = []
-    for file, flags in (("a.csv", []), ("predicted.csv", ["--labels=labels.csv"]), ("predicted.npz", ["--labels=labels.csv"]),
-                        ("a.csv", ["--labels=labels.csv"])):  # fmt: skip
-        assert main([f"m={file}", "--frequency=counts.tsv", *flags]) == 0
-        tables.append(capsys.readouterr().out)
-    assert len({*tables}) == 1
-    Path("labels.csv").write_text(rows(keys[1:], named(LABELS[1:]), ("filename", "label")), encoding="utf-8")
-    assert main(["predicted.csv", "--frequency=counts.tsv", "--labels=labels.csv"]) == 2
-    assert "labels.csv has no label of 0.png, and of 0 more" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("kind", [np.float32, str, "column", "labels"])
-def test_numbers_of_any_type_are_indices_of_the_files_own_classes(folder, capsys, kind):
-    order = [3, 0, 1, 2]
-    labels, classes = np.argsort(order)[LABELS], np.array(NAMES)[order]
-    shaped = labels[:, None] if kind == "column" else labels.astype(kind if kind in (np.float32, str) else int)
-    np.savez("b.npz", logits=LOGITS[:, order], classes=classes, **({} if kind == "labels" else {"labels": shaped}))
-    Path("labels.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels), encoding="utf-8")
-    flags = ["--labels=labels.csv"] if kind == "labels" else []
-    tables = []
-    for file in (["m=logits.npz"], ["m=b.npz", *flags]):
-        assert main([*file, "--frequency=counts.tsv"]) == 0
-        tables.append(capsys.readouterr().out)
-    assert tables[0] == tables[1]
-
-
-def test_logits_without_names_need_a_table_whose_order_is_clear():
-    counts = {str(number): 10 * number + 1 for number in range(12)}
-    labels = np.repeat(np.arange(12), 3)
-    logits = np.eye(12)[labels] - 0.5
-    by_frequency = dict(sorted(counts.items(), key=lambda item: -item[1]))
-    assert measure(labels, logits, by_frequency).group.evaluations[0].class_names == tuple(counts)
-    with pytest.raises(UserError, match=r"lists its classes as text is sorted \(0, 1, 10, 11, \.\.\.\)"):
-        measure(labels, logits, dict(sorted(counts.items())))
-
-
-@pytest.mark.parametrize("count", [np.inf, 1e30, 10**20, True, -1, 1.5, np.nan])
-def test_a_count_is_a_whole_number(count):
-    with pytest.raises(UserError, match="the number of training images of a class is a whole number, 0 or more"):
-        measure(LABELS, PREDICTIONS, [count, 60, 9, 2])
-
-
-@pytest.mark.parametrize(
-    "labels, predictions",
-    [(LABELS[:, None], LOGITS), (LABELS, PREDICTIONS[:, None]), (LABELS[:, None].tolist(), PREDICTIONS)],
-)
-def test_a_column_of_labels_or_predictions_is_taken_as_a_list(labels, predictions):
-    assert measure(labels, predictions, FREQUENCY).top1 == measure(LABELS, PREDICTIONS, FREQUENCY).top1
-
-
-@pytest.mark.parametrize("predictions", [3, [[0, 1], [0]]])
-def test_predictions_of_another_shape_are_named_as_such(predictions):
-    with pytest.raises(UserError, match="the predictions of predictions have"):
-        measure(LABELS, predictions, FREQUENCY)
-
-
-@pytest.mark.parametrize("decimals", [2, 3])
-def test_rounded_probabilities_are_probabilities(decimals):
-    exact = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
-    found, rounded = (measure(LABELS, values, FREQUENCY) for values in (exact, exact.round(decimals)))
-    for group in ("head", "mid", "tail"):
-        key = f"overconfidence_{group}"
-        assert getattr(rounded, key) == pytest.approx(getattr(found, key), abs=1)
-    assert "read as probabilities" in rounded.notes[0]
-
-
-def test_an_array_of_two_columns_of_whole_numbers_has_labels_and_predictions(folder, capsys):
-    tables = []
-    for kind in (int, float):
-        np.save("b.npy", np.stack([LABELS, PREDICTIONS], axis=1).astype(kind))
-        assert main(["b.npy", "--frequency=counts.tsv"]) == 0
-        tables.append(capsys.readouterr().out)
-    assert tables[0] == tables[1]
-
-
 @pytest.mark.parametrize(
     ("labels", "predictions", "frequency", "undefined"),
     [
@@ -501,14 +191,6 @@ def test_intervals_that_few_resamples_have_are_undefined(labels, predictions, fr
     assert re.search(r"\nf50 +– +– +undefined\n", table) or "is at chance" in table
 
 
-@pytest.mark.parametrize(
-    ("array", "kind"), [(LOGITS, "logits"), (np.exp(LOGITS), "logits"), (np.eye(4)[LABELS], "probabilities")]
-)
-def test_a_note_states_whether_an_array_is_read_as_logits_or_probabilities(array, kind):
-    (note, *_) = measure(LABELS, array, FREQUENCY).notes
-    assert f"they are read as {kind}, in the order of the classes of frequency" in note
-
-
 def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(folder):
     code = (
         "import sys, cliptail_jax; assert 'numpy' not in sys.modules; from cliptail_jax.predictions.measure import main; "
@@ -517,8 +199,3 @@ def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(fold
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-
-
-def test_arrays_of_unequal_lengths_are_named_as_such():
-    with pytest.raises(UserError, match="predictions has 32 predictions, and there are 9 labels"):
-        measure(LABELS[:9], LOGITS, FREQUENCY)
