@@ -8,6 +8,10 @@ import importlib
 import sys
 from typing import Any
 
+from cliptail_jax.host.compiler import turn_off_faulty_fusions
+
+turn_off_faulty_fusions()
+
 # Public functions by name, with their modules; imported on first use, so that programs that print their help start fast.
 _MODULES = {
     "load_config": "config.files",

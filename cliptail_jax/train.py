@@ -30,6 +30,7 @@ from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
 from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import Evaluate, make_evaluate
+from cliptail_jax.host.compiler import fusions_note
 from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
@@ -222,10 +223,12 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
 
 
 def compiled(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
-    """The compiled step. On accelerators, the log states in which form it computes attention."""
+    """The compiled step. The log states the form of attention on accelerators, and what is turned off on CPUs."""
     traced = train_step.trace(state, batch)
     if jax.default_backend() != "cpu":  # which has no kernels
         log_line(f"attention: {attention_in(traced.jaxpr.jaxpr)}")
+    elif note := fusions_note():
+        log_line(note)
     return traced.lower().compile()
 
 

@@ -5,9 +5,11 @@ import resource
 import subprocess
 import sys
 
+import jaxlib
 import pytest
 
 from cliptail_jax.host import cores
+from cliptail_jax.host.compiler import FAULTY_JAXLIBS, FLAG, fusions_note, turn_off_faulty_fusions
 from cliptail_jax.host.memory import address_limit_warning
 
 STEPS = """
@@ -66,3 +68,43 @@ def test_a_containers_quota_bounds_the_cores(quota, expected, tmp_path, monkeypa
 def test_a_limit_on_addresses_below_what_a_training_takes_is_named(limit, warns, monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda of: (limit, limit))
     assert ("1.5 GB of addresses (ulimit -v)" in address_limit_warning()) == warns
+
+
+FAULTY_REDUCTION = """
+import os
+import warnings
+
+warnings.simplefilter("error")
+{first}
+import jax
+import jax.numpy as jnp
+import cliptail_jax
+
+i = jnp.arange(32769.0)
+rows = jnp.stack((i, 0 * i, 0 * i), axis=1)
+print(float(jax.jit(jax.vmap(lambda row: jnp.sum((jnp.eye(3) @ row) ** 2)))(rows)[-1]))
+"""
+
+
+@pytest.mark.parametrize("first, flags, error", [
+    ("", "", ""),
+    ("", "--xla_force_host_platform_device_count=2", ""),
+    ("import jax; jax.devices()", "", "has computed before cliptail_jax was imported"),
+])  # fmt: skip
+def test_importing_the_package_excludes_faulty_fused_reductions(first, flags, error):
+    """The example of jax-ml/jax#39103, which gives 1065369600 in jaxlib 0.10.2 with the fusions."""
+    if error and jaxlib.__version__ not in FAULTY_JAXLIBS:
+        pytest.skip("this jaxlib has no such error")
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    program = [sys.executable, "-c", FAULTY_REDUCTION.format(first=first)]
+    done = subprocess.run(program, capture_output=True, text=True, env=environment)
+    assert error in done.stderr if error else done.stdout == "1073741824.0\n", done.stderr
+
+
+def test_the_flag_of_a_user_stays(monkeypatch):
+    monkeypatch.setattr(jaxlib, "__version__", FAULTY_JAXLIBS[0])
+    monkeypatch.setenv("XLA_FLAGS", f"{FLAG}=LIBRARY_FUSION_TYPE_REDUCE")
+    turn_off_faulty_fusions()
+    assert os.environ["XLA_FLAGS"] == f"{FLAG}=LIBRARY_FUSION_TYPE_REDUCE" and fusions_note().startswith("warning: ")
+    monkeypatch.setattr(jaxlib, "__version__", "0.12.0")
+    assert not fusions_note()
