@@ -38,8 +38,8 @@ def __dir__() -> list[str]:
 
 def prepare_program() -> None:
     """Prepare the process of a program, before its slow imports."""
+    from cliptail_jax.host.interrupts import exit_on_signal
     from cliptail_jax.host.memory import keep_freed_memory
-    from cliptail_jax.interrupts import exit_on_signal
 
     exit_on_signal()
     keep_freed_memory()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import cliptail_jax
 from cliptail_jax.config.files import known_configs
-from cliptail_jax.errors import did_you_mean
+from cliptail_jax.host.errors import did_you_mean
 
 # By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {

@@ -43,13 +43,12 @@ from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.program import config_named, config_values, with_config_flag
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import caption_chunks, open_variant
-from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.published import evaluate_published, model_directories
-from cliptail_jax.evaluation.published_tables import listed, model_lists, summary_cell
 from cliptail_jax.evaluation.run import make_evaluate
-from cliptail_jax.files import work_path
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.input.pipeline import num_steps_per_epoch
-from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.metrics.measures import title_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, base_config, describe_config, typed_config
@@ -57,6 +56,8 @@ from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published import LISTS, listed_models
+from cliptail_jax.report.published import listed, model_lists, summary_cell
+from cliptail_jax.report.text_tables import pad_columns
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import difference_to
@@ -64,7 +65,6 @@ from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.files import number_of_records, read_config
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.on_dask import run_models_on_dask
-from cliptail_jax.runs.tables import pad_columns
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:

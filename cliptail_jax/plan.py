@@ -50,19 +50,19 @@ from tqdm import tqdm
 
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant, open_variant
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import user_cache
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import user_cache
+from cliptail_jax.host.outputs import check_writable_folder
 from cliptail_jax.objectives import describe_config, make_objective, typed_config
-from cliptail_jax.outputs import check_writable_folder
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step
 from cliptail_jax.planning.hints import hints
 from cliptail_jax.planning.measuring import MeasuredStep, measure_step
 from cliptail_jax.planning.program import CACHE
-from cliptail_jax.planning.report import CACHE_NOTE, NOTE, as_json, table, traffic_table
 from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_batch
 from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess
 from cliptail_jax.planning.synthetic import known_size, synthetic_variant
 from cliptail_jax.planning.topologies import Topology, find_topology
+from cliptail_jax.report.plans import CACHE_NOTE, NOTE, as_json, table, traffic_table
 from cliptail_jax.training.objective import Objective
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")

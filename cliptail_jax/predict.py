@@ -11,8 +11,8 @@ command continues after an interruption, and writes the same file.
 
 import sys
 
-from cliptail_jax.errors import UserError, command_line, exit_on_broken_pipe
 from cliptail_jax.evaluation.predict_options import parse
+from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
     with exit_on_broken_pipe():
@@ -59,11 +59,11 @@ from cliptail_jax.evaluation.predictions import (
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses, evaluation_set, open_set, with_class_names
-from cliptail_jax.files import digest_of_json, save_arrays, work_path, write_text
+from cliptail_jax.host.files import digest_of_json, save_arrays, work_path, write_text
+from cliptail_jax.host.interrupts import note_saved
+from cliptail_jax.host.outputs import check_output, files_in, first_bytes
 from cliptail_jax.input.pipeline import ImageSource
-from cliptail_jax.interrupts import note_saved
 from cliptail_jax.objectives import run_config
-from cliptail_jax.outputs import check_output, files_in, first_bytes
 from cliptail_jax.parallel.sharding import check_batch, make_mesh, replicated
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.pretrained.model import find_model, open_run

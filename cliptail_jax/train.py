@@ -24,17 +24,17 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
-from cliptail_jax.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import Evaluate, make_evaluate
+from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.compiler import fusions_note
+from cliptail_jax.host.errors import UserError, memory_problem, storage_problem
+from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
-from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.models.self_attention import attention_in
 from cliptail_jax.objectives import FIELDS, describe_config, make_objective, typed_config
 from cliptail_jax.parallel import distributed

@@ -17,9 +17,9 @@ The arguments of cliptail_jax/experiments/training.py select the data. This file
 
 import math
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments import arguments, training
 from cliptail_jax.experiments.own_data import find_preset
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.transforms import side_for_crops
 
 

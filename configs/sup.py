@@ -29,8 +29,8 @@ This command makes the head:
 configs/README.md describes the paper's runs.
 """
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments import arguments, training
+from cliptail_jax.host.errors import UserError
 
 HEAD = {"random": {}, "clip": dict(init=training.CLIP_HEAD, freeze=True)}
 REMEDIES = ("logit_adjustment", "margin", "class_weights")

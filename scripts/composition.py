@@ -37,14 +37,14 @@ from scipy.stats import rankdata
 from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.curation.variant import caption_chunks
-from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.evaluation.pairs import open_pairs
+from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.retrieval import DECILES, deciles
-from cliptail_jax.plotting.style import add_grid, legend_below, save, style
+from cliptail_jax.report.style import add_grid, legend_below, save, style
+from cliptail_jax.report.text_tables import format_interval, markdown_table
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
 from cliptail_jax.results.run import Run
-from cliptail_jax.runs.tables import format_interval, markdown_table
 
 FOUND, FOLDS = 5, 10  # recall at 5
 TERMS = ("log10 max(n_a, n_b)", "log10 min(n_a, n_b)", "log10 n_ab", "PMI")

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.models.open_clip import named_architecture
 from cliptail_jax.pretrained.published import listed_preprocess
 from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES

@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from update_pages import RESULTS, claims_of, runs_in
 
+from cliptail_jax.claims.claims import ClaimResult
 from cliptail_jax.config.files import ARCHIVE
+from cliptail_jax.experiments.kinds import KINDS
 from cliptail_jax.figures import draw_figure
-from cliptail_jax.files import write_text
-from cliptail_jax.kinds import KINDS
-from cliptail_jax.plotting.style import save
+from cliptail_jax.host.files import write_text
+from cliptail_jax.report.study_pictures import draw_claims, draw_kinds
+from cliptail_jax.report.style import save
 from cliptail_jax.results.archive import unpack
-from cliptail_jax.results.claims import ClaimResult
-from cliptail_jax.study.pictures import draw_claims, draw_kinds
 from configs.study import claims_small, mechanism
 
 PAGES = RESULTS.parent

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit, log_expit
 
+from cliptail_jax.host.outputs import add_picture
 from cliptail_jax.metrics.bootstrap import resamples_of
 from cliptail_jax.metrics.odds import LARGEST_STEP
-from cliptail_jax.outputs import add_picture
-from cliptail_jax.plotting.style import check_output
+from cliptail_jax.report.style import check_output
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
 

@@ -26,10 +26,10 @@ from cliptail_jax.concepts.class_lists import load_class_list
 from cliptail_jax.concepts.count import main as count
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.datasets.image_text import ImageText
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import read_sheet
-from cliptail_jax.files import npz, read_json, read_lines
-from cliptail_jax.images.decoding import UnreadableImageError, decode_image
+from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import npz, read_json, read_lines
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import PREPROCESS
 from cliptail_jax.input.tokenizer import Tokenizer

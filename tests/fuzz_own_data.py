@@ -15,8 +15,8 @@ from PIL import Image
 
 from cliptail_jax.datasets.image_folder import EXTENSIONS, ImageFolder
 from cliptail_jax.datasets.image_text import ImageText
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import UnreadableImageError, decode_image
+from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
+from cliptail_jax.host.errors import UserError
 
 ORIENTATION = 0x0112
 # PNG's kinds by number of channels, with their bit depths; a palette has one channel.

@@ -7,7 +7,7 @@ from typing import Any
 
 from orbax.checkpoint import v1 as ocp
 
-from cliptail_jax.files import read_lines, write_json
+from cliptail_jax.host.files import read_lines, write_json
 from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.manifests import manifest_of, newest_valid_step
 

@@ -21,8 +21,8 @@ from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json, read_lines
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json, read_lines
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from cliptail_jax.errors import problem
+from cliptail_jax.host.errors import problem
 
 
 class HttpError(Exception):

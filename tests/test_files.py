@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import file_size
-from cliptail_jax.outputs import check_output, check_writable_folder
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import file_size
+from cliptail_jax.host.outputs import check_output, check_writable_folder
 
 PLACES = ["file", "file/below", "dangling", "loop", "/proc/x/below"]
 

@@ -109,7 +109,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
 
 PRINTS = """
 import sys
-from cliptail_jax.interrupts import ignore_closed_terminal
+from cliptail_jax.host.interrupts import ignore_closed_terminal
 ignore_closed_terminal()
 with open(sys.argv[1], "w") as file:
     for stream in (sys.stdout, sys.stderr):
@@ -166,7 +166,7 @@ def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_the
 
 def test_a_stopped_program_leaves_no_temporary_folder(tmp_path):
     (tmp_path / "cache").mkdir()
-    script = "import os, signal, sys; from cliptail_jax.interrupts import exit_on_signal, remove_at_end\n"
+    script = "import os, signal, sys; from cliptail_jax.host.interrupts import exit_on_signal, remove_at_end\n"
     script += "exit_on_signal()\nwith remove_at_end(sys.argv[1]): os.kill(os.getpid(), signal.SIGTERM)"
     assert subprocess.run([sys.executable, "-c", script, tmp_path / "cache"], cwd=ROOT).returncode == STOPPED
     assert not (tmp_path / "cache").exists()

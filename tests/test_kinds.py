@@ -4,8 +4,8 @@ import collections
 
 import pytest
 
-from cliptail_jax.kinds import KINDS, kind_name, look_numbers
-from cliptail_jax.results.layout import Cell, Column, Row, Table, markdown
+from cliptail_jax.experiments.kinds import KINDS, kind_name, look_numbers
+from cliptail_jax.report.layout import Cell, Column, Row, Table, markdown
 
 
 @pytest.mark.parametrize(

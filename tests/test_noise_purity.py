@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.directory import finish, open_or_resume

@@ -14,8 +14,8 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.datasets.icons.families import read_families
+from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.runs.evaluations import last_evaluation
 from tests.datasets.iconify import icon_set, rectangle, write_iconify
 from tests.forked_programs import with_devices

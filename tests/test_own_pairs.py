@@ -10,11 +10,11 @@ from cliptail_jax.concepts.class_lists import Concept
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.captioned import class_concepts
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.sets import open_set, with_class_names
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.runs.evaluations import read_arrays, read_summaries

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.fuzz_study import SUMMARY, read_study_directory
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import line_of, read_json, read_lines, write_json, write_text
+from cliptail_jax.formats.frequency_tables import read_frequency
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import line_of, read_json, read_lines, write_json, write_text
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs.manifests import corruption, newest_valid_step, write_manifest
 from cliptail_jax.train import is_due, train

@@ -5,7 +5,7 @@ import signal
 import numpy as np
 import pytest
 
-from cliptail_jax.files import read_lines
+from cliptail_jax.host.files import read_lines
 from cliptail_jax.runs.manifests import newest_valid_step
 from cliptail_jax.train import train
 from configs import clip

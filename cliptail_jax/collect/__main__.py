@@ -14,11 +14,11 @@ rules, with a curve by images collected. Of several runs that differ in seed onl
 import argparse
 import sys
 
-from cliptail_jax.commands import program_parser
-from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import work_path
+from cliptail_jax.host.commands import program_parser
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import add_overwrite
 from cliptail_jax.metrics.collecting import TARGETS
-from cliptail_jax.outputs import add_overwrite
 
 
 @command_line

@@ -7,10 +7,10 @@ from pathlib import Path
 import jinja2
 from matplotlib.figure import Figure
 
-from cliptail_jax.collect import tables
-from cliptail_jax.collect.collection import Collection
-from cliptail_jax.collect.pictures import draw_classes, draw_curve
-from cliptail_jax.outputs import first_bytes
+from cliptail_jax.host.outputs import first_bytes
+from cliptail_jax.predictions.collection import Collection
+from cliptail_jax.report import collection as tables
+from cliptail_jax.report.collection_pictures import draw_classes, draw_curve
 
 MARK = '<meta name="generator" content="cliptail_jax collect">'
 

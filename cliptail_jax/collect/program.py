@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cliptail_jax.collect import page, pictures, tables
-from cliptail_jax.collect.collection import Collection, RightByClass, collection
-from cliptail_jax.collect.counts import counts_of
-from cliptail_jax.concepts.frequency_tables import frequency_of
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import write_text
-from cliptail_jax.outputs import check_output
-from cliptail_jax.plotting.style import FORMATS, is_picture, save
-from cliptail_jax.results.layout import plain
+from cliptail_jax.collect import page
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import write_text
+from cliptail_jax.host.outputs import check_output
+from cliptail_jax.predictions.collection import Collection, RightByClass, collection
+from cliptail_jax.predictions.counts import counts_of
+from cliptail_jax.report import collection as tables
+from cliptail_jax.report import collection_pictures as pictures
+from cliptail_jax.report.layout import plain
+from cliptail_jax.report.style import FORMATS, is_picture, save
 from cliptail_jax.runs.provenance import command
 
 LISTED = 10  # classes on the terminal

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 MAX_CAPTIONS = 1 << 16
 MAX_BYTES = 1 << 23  # unless a single caption has more

@@ -26,13 +26,13 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
-from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
 from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.frequency_tables import HEADER
-from cliptail_jax.errors import UserError, command_line, refuse_renamed
+from cliptail_jax.formats.frequency_tables import HEADER
+from cliptail_jax.host.commands import program_parser
+from cliptail_jax.host.errors import UserError, command_line, refuse_renamed
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 

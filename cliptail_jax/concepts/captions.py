@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from cliptail_jax.concepts.batches import batches_of
 from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES
-from cliptail_jax.concepts.readers import DAMAGE, FORMATS, Columns, DamagedFileError
-from cliptail_jax.errors import UserError
-from cliptail_jax.prepared import find_tables, resolve_data_dir
+from cliptail_jax.formats.prepared import find_tables, resolve_data_dir
+from cliptail_jax.formats.readers import DAMAGE, FORMATS, Columns, DamagedFileError
+from cliptail_jax.host.errors import UserError
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
 KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"

@@ -22,8 +22,8 @@ from typing import Annotated
 import msgspec
 
 from cliptail_jax.concepts.wordnet import lemmas
-from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import read_text
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.files import read_text
 
 FOLDER = importlib.resources.files(__package__) / "lists"
 BUILT_IN = tuple(sorted(file.name.removesuffix(".txt") for file in FOLDER.iterdir() if file.name.endswith(".txt")))

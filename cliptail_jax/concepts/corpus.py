@@ -12,11 +12,11 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from cliptail_jax.concepts.captions import Open, check_part, open_local, read_part
-from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.concepts.tally import COUNTS, Counter, Tally, total
 from cliptail_jax.concepts.workers import completed
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, replacing
+from cliptail_jax.formats.readers import DamagedFileError
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of, replacing
 
 BYTES_PER_PROCESS = 1 << 24  # starting a process takes longer than counting less than this
 

@@ -20,18 +20,18 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.captions import add_arguments, find_parts
 from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.frequency_tables import HEADER
 from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, naming_note
 from cliptail_jax.concepts.word_counter import WordCounter
-from cliptail_jax.errors import UserError, command_line, refuse_renamed
-from cliptail_jax.files import read_json, replacing
+from cliptail_jax.formats.frequency_tables import HEADER
+from cliptail_jax.host.commands import program_parser
 from cliptail_jax.host.cores import usable_cores
-from cliptail_jax.outputs import add_overwrite, check_output, first_bytes
+from cliptail_jax.host.errors import UserError, command_line, refuse_renamed
+from cliptail_jax.host.files import read_json, replacing
+from cliptail_jax.host.outputs import add_overwrite, check_output, first_bytes
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 VERSION = 3  # to be increased when a change of the code changes counts

@@ -14,7 +14,7 @@ from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, count_chunks, in_order
 from cliptail_jax.concepts.words import excluded_by, phrases_of
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 class ConceptCounter:

@@ -5,8 +5,8 @@ Long sets are files `template_sets/NAME.txt`: a line with the source, then one t
 
 import importlib.resources
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_text, work_path
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_text, work_path
 
 
 def read_templates(name: str) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import user_cache
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import user_cache
 
 DOWNLOAD_SECONDS = 30
 GET_WORDNET = (

@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.interrupts import LEFT_BEHIND, end_with_parent
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.interrupts import LEFT_BEHIND, end_with_parent
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 

@@ -25,7 +25,7 @@ from typing import Annotated, Any, TypeVar
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.renamed import RENAMED
-from cliptail_jax.errors import UserError, did_you_mean, is_now
+from cliptail_jax.host.errors import UserError, did_you_mean, is_now
 
 
 @dataclasses.dataclass(frozen=True)

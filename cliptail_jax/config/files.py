@@ -6,8 +6,8 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 import cliptail_jax
-from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import work_path
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.files import work_path
 
 PACKAGE = Path(cliptail_jax.__file__).parent
 ARCHIVE = ".tar.xz"

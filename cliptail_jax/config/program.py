@@ -12,13 +12,13 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from cliptail_jax.commands import as_started, docstring, with_underscores
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
-from cliptail_jax.errors import UserError, command_line, exit_on_broken_pipe, exit_status, is_shared_memory_gone
-from cliptail_jax.files import work_path
-from cliptail_jax.interrupts import exit_despite_threads
-from cliptail_jax.outputs import check_writable_folder
+from cliptail_jax.host.commands import as_started, docstring, with_underscores
+from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe, exit_status, is_shared_memory_gone
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.interrupts import exit_despite_threads
+from cliptail_jax.host.outputs import check_writable_folder
 
 CONFIG = re.compile(r"--?config=")
 SHARED_ARGUMENTS = re.compile(r"arguments of (cliptail_jax/\S+\.py)")  # in the docstring of a config file

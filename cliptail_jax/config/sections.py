@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.config.fields import Incidental, NonNegative, OneOf, Positive, Rule, Section, Share
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 Names = tuple[str, ...]
 Templates = OneOf("", *TEMPLATE_SETS)

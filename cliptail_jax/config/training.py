@@ -16,7 +16,7 @@ from cliptail_jax.config.sections import (
     Reading,
     Templates,
 )
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 IN_STEP = "step"
 SHUFFLED, DISTINCT = "shuffled", "distinct"

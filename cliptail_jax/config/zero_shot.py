@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config import fields
 from cliptail_jax.config.fields import Rule, Section
 from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, check_evaluation
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 MODE = "zero_shot"  # what `objective` is called in such a config, and in the config.json of its directory
 

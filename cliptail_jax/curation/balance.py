@@ -11,7 +11,7 @@ from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.curation.selection import balanced_rows
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 class Balance(NamedTuple):

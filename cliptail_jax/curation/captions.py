@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from cliptail_jax.concepts.batches import is_text
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.config.training import Classes
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 def select_classes(

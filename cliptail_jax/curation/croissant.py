@@ -18,7 +18,7 @@ from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import listed_classes
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.files import digest_of
+from cliptail_jax.host.files import digest_of
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 
 STATED = ("name", "split", "seed")  # fields that are stated even where they are defaults

@@ -12,7 +12,7 @@ beside it, the described table in JSON lines.
 from absl import flags
 
 from cliptail_jax.config.program import define_config, run_with_config
-from cliptail_jax.outputs import OVERWRITE
+from cliptail_jax.host.outputs import OVERWRITE
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
     flags.DEFINE_string(
@@ -34,20 +34,27 @@ import pyarrow as pa
 from etils import epath
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data, RunEvaluation, check_data
 from cliptail_jax.curation.croissant import TO_ADD, croissant
 from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
 from cliptail_jax.curation.variant import Variant, open_variant
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json, work_path, write_text
+from cliptail_jax.formats.frequency_tables import frequency_of, write_frequency
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json, work_path, write_text
+from cliptail_jax.host.outputs import (
+    check_directory,
+    check_output,
+    check_writable_folder,
+    files_in,
+    first_bytes,
+    is_same,
+)
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
-from cliptail_jax.outputs import check_directory, check_output, check_writable_folder, files_in, first_bytes, is_same
-from cliptail_jax.plotting.class_frequency import draw_class_frequency
-from cliptail_jax.plotting.style import save
+from cliptail_jax.report.class_frequency import draw_class_frequency
+from cliptail_jax.report.style import save
 
 WORKDIR = "runs/described"
 FREQUENCY, PICTURE, BALANCE = "class_frequency.tsv", "class_frequency.png", "balance.tsv"

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 class JoinedSource:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.config.files import find_table
 from cliptail_jax.config.training import RANDOM, REVERSED, Match
 from cliptail_jax.curation.selection import Indices, class_frequency, first_of_permutation
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError
 
 
 def target_frequency(

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int
 
 from cliptail_jax.config.training import UNIFORM
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.groups import head_mid_tail
 
 

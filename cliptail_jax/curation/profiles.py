@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.config.training import NATURAL, Profile
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 def exponential(num_classes: int, largest: int | np.integer, ratio: float) -> Int[np.ndarray, " rank"]:

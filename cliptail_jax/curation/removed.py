@@ -7,7 +7,7 @@ from cliptail_jax.concepts.class_lists import LEMMAS, PHRASES, Concept, concepts
 from cliptail_jax.concepts.counter import ConceptCounter, concepts_by_phrase
 from cliptail_jax.config.training import ClassMatch, Removed
 from cliptail_jax.curation.rows import Rows
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 
 
 def rows_of_concepts(rows: Rows, removed: Removed, match: ClassMatch) -> Bool[np.ndarray, " row"]:

@@ -18,7 +18,7 @@ from cliptail_jax.config.training import ClassMatch, Data
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 KEEP = "keep"
 JSON_LINES = ".jsonl"  # the suffix of tables in this format

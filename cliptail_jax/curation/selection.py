@@ -6,7 +6,7 @@ These are pure functions of arrays. A result is an ascending array of indices in
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 LARGEST_CLASSES = 10  # classes that lose records where a fixed number of records must include every class
 

@@ -26,7 +26,7 @@ from cliptail_jax.curation.rows import Rows
 from cliptail_jax.curation.selection import class_frequency, first_of_permutation, sample, seeded_split, trim_tail
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.datasets.superclasses import KIND_OF
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,8 @@ from cliptail_jax.curation.rows import all_rows
 from cliptail_jax.curation.selection import class_frequency
 from cliptail_jax.curation.steps import STEPS, Selection
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.class_lists import listed_names, normalized_name
 from cliptail_jax.datasets.streaming import StreamingBuilder
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 FILES = ("species.txt", "images.txt", "test_images.txt")
 

@@ -7,7 +7,7 @@ cliptail_jax/datasets/README.md describes them.
 import sys
 
 from cliptail_jax.datasets.options import options_of, parse
-from cliptail_jax.errors import UserError, command_line, exit_on_broken_pipe
+from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
     with exit_on_broken_pipe():
@@ -35,9 +35,9 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.own_splits import OwnSplits, raw_of_splits
 from cliptail_jax.datasets.reencoded import read_reencoding
 from cliptail_jax.datasets.streaming import StreamingBuilder
-from cliptail_jax.files import locked, read_json, write_json
-from cliptail_jax.outputs import check_writable_folder
-from cliptail_jax.prepared import resolve_data_dir
+from cliptail_jax.formats.prepared import resolve_data_dir
+from cliptail_jax.host.files import locked, read_json, write_json
+from cliptail_jax.host.outputs import check_writable_folder
 
 PATHS = ("raw", "class_names", "images", "table")  # options that name files, but for those of splits
 ORIGIN = "built_from.json"  # in the folder of a built set: its options

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.datasets.streaming import StreamingBuilder
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 CLASS_LISTS = {"variant": "aircraft", "family": "aircraft_family"}

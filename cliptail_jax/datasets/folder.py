@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets.known_sources import BUILDERS
-from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import read_json
-from cliptail_jax.prepared import INFO, VERSION, find_prepared, prepared_names, resolve_data_dir, split_name
+from cliptail_jax.formats.prepared import INFO, VERSION, find_prepared, prepared_names, resolve_data_dir, split_name
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.files import read_json
 
 
 def require_prepared(name: str, data_dir: str) -> pathlib.Path:

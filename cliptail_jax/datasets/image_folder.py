@@ -17,8 +17,8 @@ from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.datasets.options import MAPPED
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import Skip, clean_text, read_if_exists
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_text
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 USUAL_SPLITS = {"train", "val", "valid", "validation", "test"}

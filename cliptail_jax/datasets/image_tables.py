@@ -15,9 +15,9 @@ import pyarrow.parquet
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, open_local, opened, read_rows, suffix
 from cliptail_jax.concepts.class_lists import check_unique, composed, concept, without_point
-from cliptail_jax.concepts.readers import FIRST_LINES, FORMATS
 from cliptail_jax.datasets.streaming import clean_text, read_if_exists
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.readers import FIRST_LINES, FORMATS
+from cliptail_jax.host.errors import UserError
 
 PATHS = "filepath"
 USUAL_NAMES = ("image", "img")

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, suffix
 from cliptail_jax.concepts.class_lists import imagenet_wnids, listed_names
-from cliptail_jax.concepts.readers import Columns
 from cliptail_jax.datasets.image_folder import USUAL_SPLITS
 from cliptail_jax.datasets.image_tables import (
     NOT_A_NUMBER,
@@ -30,7 +29,8 @@ from cliptail_jax.datasets.options import TABLES
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.datasets.webdataset import ShardsBuilder, read_shard
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.readers import Columns
+from cliptail_jax.host.errors import UserError
 
 # As files are named: train-00000-of-00012.parquet, perhaps with a digest after it, val-00000.tar, train_0.tar, test.parquet.
 OF_SPLIT = re.compile(

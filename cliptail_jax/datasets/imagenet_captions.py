@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text, naming_damage, read_if_exists
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json
 
 CAPTIONS = "imagenet_captions.json"
 IMAGES = ("train", "ILSVRC2012_img_train.tar")

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.streaming import clean_text, naming_damage
 from cliptail_jax.datasets.webdataset import Sample, ShardsBuilder, find_shards
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 LABELS = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
 

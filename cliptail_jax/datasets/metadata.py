@@ -26,8 +26,8 @@ from cliptail_jax.datasets.metadata_table import (
 )
 from cliptail_jax.datasets.records import read_records, shard_of
 from cliptail_jax.datasets.superclasses import KIND_OF, WRITTEN, kind_of
-from cliptail_jax.errors import UserError
-from cliptail_jax.prepared import table_path
+from cliptail_jax.formats.prepared import table_path
+from cliptail_jax.host.errors import UserError
 
 SCAN_BATCH = 1000
 

@@ -15,9 +15,9 @@ import pyarrow
 import pyarrow.parquet
 import tensorflow_datasets as tfds
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import absolute, digest_of, digest_of_json, file_size, is_remote, readable, replacing
-from cliptail_jax.prepared import table_path
+from cliptail_jax.formats.prepared import table_path
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import absolute, digest_of, digest_of_json, file_size, is_remote, readable, replacing
 
 WRITE_BATCH = 1 << 16
 SUPERCLASS = "superclass"

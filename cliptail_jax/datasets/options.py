@@ -2,7 +2,7 @@
 
 import argparse
 
-from cliptail_jax.commands import as_started
+from cliptail_jax.host.commands import as_started
 
 MAPPED = "a JSON object, or lines of folder <TAB> name"
 TABLES = (

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets.options import OPTIONS
 from cliptail_jax.datasets.streaming import StreamingBuilder
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 SPLITS = ("train", "val", "test")
 NAME = re.compile("(?!all$)[a-z_]+[a-z_0-9]*")  # TFDS has the name 'all' for all splits

@@ -4,9 +4,9 @@ import concurrent.futures
 import itertools
 from collections.abc import Iterable, Iterator
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.reencoding import Reencoding
 from cliptail_jax.host.cores import usable_cores
-from cliptail_jax.images.reencoding import Reencoding
+from cliptail_jax.host.errors import UserError
 
 CHUNK = 256  # images that are encoded again together
 

@@ -17,7 +17,7 @@ from cliptail_jax.datasets.folder import encoding, naming_description, open_buil
 from cliptail_jax.datasets.metadata import clean_name, load_metadata
 from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.records import read_record, shard_of
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,13 +13,13 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.core import example_serializer, naming
 from tqdm import tqdm
 
-from cliptail_jax.concepts.readers import DAMAGE
 from cliptail_jax.datasets.metadata_table import TableWriter, fingerprint
 from cliptail_jax.datasets.options import options_of
 from cliptail_jax.datasets.reencoded import read_reencoding, reencoded
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import UnreadableImageError, decode_image
-from cliptail_jax.prepared import table_path
+from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
+from cliptail_jax.formats.prepared import table_path
+from cliptail_jax.formats.readers import DAMAGE
+from cliptail_jax.host.errors import UserError
 
 SHARD_BYTES = 1 << 30
 Skip = Callable[[str, object], None]  # `StreamingBuilder.skip`

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pyarrow.parquet
 from tqdm import tqdm
 
-from cliptail_jax.concepts.shards import samples_in
 from cliptail_jax.datasets.streaming import Skip, StreamingBuilder, naming_damage
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.shards import samples_in
+from cliptail_jax.host.errors import UserError
 
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 # 00000.tar, or train-00000-of-00012.parquet, perhaps with a digest after it, as Hugging Face names files

@@ -10,13 +10,13 @@ from jaxtyping import Int
 
 from cliptail_jax.concepts.class_lists import Concept, concepts_by_name
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import COUNTED
 from cliptail_jax.evaluation.retrieval import TrainingCaptions
 from cliptail_jax.evaluation.sets import OpenedSet
-from cliptail_jax.files import digest_of_json
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of_json
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
 from cliptail_jax.runs.files import FREQUENCY

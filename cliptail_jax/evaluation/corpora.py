@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.pretrained.published import CORPORA
 
 

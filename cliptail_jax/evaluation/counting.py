@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 from tqdm import tqdm
 
 from cliptail_jax.config.sections import Reading, evaluation_pixels
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.pipeline import EMPTY, Examples, UnreadableImages, evaluation_batches, spread
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.metrics import per_class

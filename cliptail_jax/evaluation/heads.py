@@ -10,10 +10,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped
 
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX, Evaluation
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import ClassHead, gather
 from cliptail_jax.evaluation.prompts import ClassPrompts, check_distinct, set_prompts
 from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.models.cosine import normalize

@@ -8,9 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.sections import Evaluation
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import (
     ClassHead,
     FeatureCollector,
@@ -24,6 +22,8 @@ from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.results import class_results, head_mid_tail, write_arrays
 from cliptail_jax.evaluation.sets import OpenedSet
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse

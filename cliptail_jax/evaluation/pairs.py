@@ -12,8 +12,8 @@ from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of
 
 IMAGE = "filename"  # records with the same one are captions of the same image
 

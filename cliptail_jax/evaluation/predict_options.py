@@ -2,9 +2,9 @@
 
 import argparse
 
-from cliptail_jax.commands import program_parser
-from cliptail_jax.files import work_path
-from cliptail_jax.outputs import add_overwrite
+from cliptail_jax.host.commands import program_parser
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import add_overwrite
 
 
 def parse(arguments: list[str], description: str) -> argparse.Namespace:

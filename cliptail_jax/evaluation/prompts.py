@@ -9,9 +9,9 @@ from jaxtyping import Shaped
 
 from cliptail_jax.concepts.class_lists import composed
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses
-from cliptail_jax.files import read_text, work_path
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_text, work_path
 
 ClassPrompts = tuple[tuple[str, ...], ...]  # by class, in label order
 

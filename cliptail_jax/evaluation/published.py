@@ -18,32 +18,32 @@ from jax.sharding import Mesh
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import Evaluation, Reading, evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, PublishedEvaluation, ZeroShot
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.labelled import LabelledTask
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.prompts import set_prompts
-from cliptail_jax.evaluation.published_tables import Summaries, markdown, write_sheet
 from cliptail_jax.evaluation.results import evaluation_settings, file_digest, recorded_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask
 from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
-from cliptail_jax.files import digest_of_json, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of_json, write_text
+from cliptail_jax.host.outputs import first_bytes
 from cliptail_jax.models.build import DTYPES
-from cliptail_jax.outputs import first_bytes
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import directories
 from cliptail_jax.pretrained.model import ModelName, find_model
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
+from cliptail_jax.report.published import Summaries, markdown, write_sheet
+from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import foreign_file, prepare_directory
 from cliptail_jax.runs.evaluations import ARRAYS, check_directories, evaluation_directory, read_summaries
 from cliptail_jax.runs.files import read_config
-from cliptail_jax.runs.tables import shortened_list
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.concepts.class_lists import BUILT_IN
-from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
 from cliptail_jax.config.sections import SOFTMAX, Evaluation
 from cliptail_jax.config.training import RunEvaluation
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of_file, save_array, save_arrays, work_path
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of_file, save_array, save_arrays, work_path
 from cliptail_jax.metrics import calibration, groups
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, last_evaluation

@@ -9,16 +9,16 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.heads import ModelParts
 from cliptail_jax.evaluation.pairs import PairSet
 from cliptail_jax.evaluation.ranks import Rank
-from cliptail_jax.files import save_arrays
+from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import save_arrays
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
 from cliptail_jax.runs.console import log_line

@@ -14,7 +14,6 @@ from cliptail_jax.config.training import Classes, Data, RunEvaluation
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.captioned import caption_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.heads import ModelParts, columns_of
@@ -24,6 +23,7 @@ from cliptail_jax.evaluation.results import COUNTED, evaluation_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, TrainingCaptions, rarest_words
 from cliptail_jax.evaluation.sets import OpenedSet, class_list_of, open_set, prompt_names, with_class_names
 from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.pipeline import ReadText
 from cliptail_jax.input.preprocess import Preprocess

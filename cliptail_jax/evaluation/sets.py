@@ -14,7 +14,7 @@ from cliptail_jax.config.training import Classes, Data
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from cliptail_jax.errors import reason_of
+from cliptail_jax.host.errors import reason_of
 
 REASON = 512  # bytes of the reason, which processes exchange
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from fractions import Fraction
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 Arguments = Mapping[str, str]
 

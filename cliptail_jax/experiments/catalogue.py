@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from cliptail_jax.runs.tables import markdown_table
+from cliptail_jax.report.text_tables import markdown_table
 
 
 class Family(NamedTuple):

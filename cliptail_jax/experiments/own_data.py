@@ -13,9 +13,9 @@ from cliptail_jax.datasets.build import ORIGIN
 from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.known_sources import PRESETS, Preset
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import read_json
-from cliptail_jax.prepared import find_prepared, prepared_names, resolve_data_dir
+from cliptail_jax.formats.prepared import find_prepared, prepared_names, resolve_data_dir
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.files import read_json
 
 EVALUATED = ("val", "validation", "test")  # splits; the first that there is
 LARGEST_SMALL = 64  # pixels: larger images have the paper's recipe

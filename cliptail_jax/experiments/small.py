@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments.catalogue import PaperRun
 from cliptail_jax.experiments.training import ALL_TEXT, PROTOTYPES, SMALL_PROTOTYPES
+from cliptail_jax.host.errors import UserError
 
 # The families that make sense on small images. The claims on trimmed tails need frozen heads and towers, which these runs
 # lack: claims_small.py tests them.

@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES
 
 # The seed of the first runs. Earlier runs, with seeds from 0 on, suggested the claims in log-odds: others judge them.
@@ -43,7 +43,7 @@ def in_order(items: Mapping) -> ConfigDict:
     return ConfigDict(items, sort_keys=False)
 
 
-ClaimFields = dict[str, Any]  # a claim in a config, by the attributes of cliptail_jax.results.claims.Claim
+ClaimFields = dict[str, Any]  # a claim in a config, by the attributes of cliptail_jax.claims.claims.Claim
 
 
 def claim(text: str, statistic: str, higher: str | float, lower: str | float, on: str = "", **more: Any) -> ClaimFields:

@@ -25,9 +25,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import DISTINCT, SHUFFLED
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments.arguments import Arguments, choice, number, read_only, real
 from cliptail_jax.experiments.own_data import find_preset
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import base_config
 
 BATCH = ("batch_size", "batch_classes", "batch_composition")

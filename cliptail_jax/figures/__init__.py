@@ -22,9 +22,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cliptail_jax.commands import as_started, docstring, literals
-from cliptail_jax.files import work_path
-from cliptail_jax.outputs import add_picture
+from cliptail_jax.host.commands import as_started, docstring, literals
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import add_picture
 
 __all__ = ["draw_figure", "figure_module", "known_figures", "make_parser"]
 
@@ -60,7 +60,7 @@ def draw_figure(arguments: Sequence[str]) -> list[Path]:
     """
     options = vars(make_parser(arguments).parse_args(arguments))
     from cliptail_jax.figures.parts.sheet import read_sheet  # slow to import
-    from cliptail_jax.plotting.style import check_output, save
+    from cliptail_jax.report.style import check_output, save
 
     module, output = figure_module(options.pop("figure")), options.pop("output")
     check_output(output, options.pop("overwrite"))

@@ -2,8 +2,8 @@
 
 import sys
 
-from cliptail_jax.errors import command_line
 from cliptail_jax.figures import draw_figure, make_parser
+from cliptail_jax.host.errors import command_line
 
 
 @command_line

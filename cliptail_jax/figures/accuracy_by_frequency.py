@@ -21,13 +21,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.example_classes import class_ids
 from cliptail_jax.figures.parts.sheet import Entry
-from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.plotting.odds import draw_odds, label_odds
-from cliptail_jax.plotting.style import add_grid, legend_below, styles
+from cliptail_jax.formats.decoding import decode_image
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.evaluated_images import open_images
+from cliptail_jax.report.odds import draw_odds, label_odds
+from cliptail_jax.report.style import add_grid, legend_below, styles
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 

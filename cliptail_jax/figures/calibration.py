@@ -19,10 +19,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import GROUPS
-from cliptail_jax.plotting.style import add_grid, legend_below, style
+from cliptail_jax.report.style import add_grid, legend_below, style
 
 COLUMNS = ("run", "label")
 PANELS_PER_ROW = 4

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.figures.parts.planes import draw_trend, label_axes, place_labels
 from cliptail_jax.figures.parts.sheet import Entry
-from cliptail_jax.plotting.style import legend_below, styles
+from cliptail_jax.report.style import legend_below, styles
 
 COLUMNS = ("run", "group", "head")
 OPTIONS = {"--plain": {"action": "store_true", "help": "leave out the NC1–NC2 plane"}}

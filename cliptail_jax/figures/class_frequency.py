@@ -10,10 +10,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from cliptail_jax.concepts.frequency_tables import frequency_of, read_frequency
-from cliptail_jax.errors import UserError
-from cliptail_jax.plotting.class_frequency import comparison, draw_class_frequency
-from cliptail_jax.runs.tables import pad_columns
+from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.report.class_frequency import comparison, draw_class_frequency
+from cliptail_jax.report.text_tables import pad_columns
 
 OPTIONS = {
     "--frequencies": {"nargs": "+", "type": "path", "required": True, "help": "tables of class name <TAB> count"},

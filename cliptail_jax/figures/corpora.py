@@ -23,11 +23,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.planes import label_axes
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import label_of
-from cliptail_jax.plotting.style import COLOURS, MARKERS, add_grid
+from cliptail_jax.report.style import COLOURS, MARKERS, add_grid
 
 Marker = str | tuple[int, int, int]  # of Matplotlib
 

@@ -19,10 +19,10 @@ from jaxtyping import Int
 from matplotlib.figure import Figure
 
 from cliptail_jax.concepts.class_lists import normalized_name
-from cliptail_jax.errors import UserError, did_you_mean
 from cliptail_jax.figures.parts.classes import spread_classes
 from cliptail_jax.figures.parts.sheet import Entry
-from cliptail_jax.plotting.style import legend_below, styles
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.report.style import legend_below, styles
 
 COLUMNS = ("run", "label")
 OPTIONS = {"--classes": {"nargs": "+", "help": "names of the classes"}}

@@ -21,11 +21,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import class_centres, spread_classes
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.similarity import unit
-from cliptail_jax.plotting.style import legend_below, style
+from cliptail_jax.report.style import legend_below, style
 
 COLUMNS = ("run", "label")
 OPTIONS = {

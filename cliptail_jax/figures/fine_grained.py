@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.metrics.measures import label_of
-from cliptail_jax.plotting.style import add_grid, legend_below, styles
+from cliptail_jax.report.style import add_grid, legend_below, styles
 
 COLUMNS = ("run", "set", "corpus")
 MEASURES = ("corr_acc", "corr_pred", "slope_acc", "slope_pred")

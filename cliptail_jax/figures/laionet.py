@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.formats.frequency_tables import read_frequency
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.imbalance import gini
-from cliptail_jax.plotting.style import add_grid, legend_below, line_style
+from cliptail_jax.report.style import add_grid, legend_below, line_style
 
 COLUMNS = ("label", "frequency")
 BINS = 40

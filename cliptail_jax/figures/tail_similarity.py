@@ -22,12 +22,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from cliptail_jax.concepts.frequency_tables import frequency_of
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import class_centres, rarest
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.similarity import unit
-from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
+from cliptail_jax.report.style import COLOURS, add_grid, legend_below
 
 COLUMNS = ("run", "label")
 OPTIONS = {

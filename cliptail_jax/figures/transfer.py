@@ -21,12 +21,12 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts import sheet
 from cliptail_jax.figures.parts.sheet import Entry
-from cliptail_jax.files import load_arrays
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import load_arrays
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.plotting.style import COLOURS, add_grid, legend_below
+from cliptail_jax.report.style import COLOURS, add_grid, legend_below
 from cliptail_jax.results.transfers import METHODS, Transfer, predictions_path, read_transfers
 
 COLUMNS = ("run", "model", "label")

@@ -24,14 +24,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from cliptail_jax.concepts.frequency_tables import frequency_of
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.classes import rarest
 from cliptail_jax.figures.parts.lines import draw_group, line_of, offset
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.groups import group_accuracy
-from cliptail_jax.plotting.style import add_grid, legend_below, styles
+from cliptail_jax.report.style import add_grid, legend_below, styles
 
 COLUMNS = ("run", "group")
 OPTIONS = {"--untrimmed": {"type": "path", "help": "table of class frequencies before the tail was trimmed"}}

@@ -9,8 +9,8 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float32, Int, Int32
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json, write_text
 from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer, words
 
 FILE, TOKENIZER = "words.json", "tokenizer.json"

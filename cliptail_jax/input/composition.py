@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.config.training import DISTINCT, Data
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 ROUNDING = 1e-9  # a value as close as this to a whole number is that number
 

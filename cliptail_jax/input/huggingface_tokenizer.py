@@ -14,8 +14,8 @@ import numpy as np
 import tokenizers
 from jaxtyping import Int32
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json
 from cliptail_jax.input.tokenizer import END, END_OF_WORD, START, Tokenizer, clean, mend
 
 SETTINGS = "tokenizer_config.json"

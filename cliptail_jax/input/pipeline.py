@@ -20,13 +20,13 @@ from jax.experimental import multihost_utils
 from jaxtyping import Bool, Int
 from tqdm import tqdm
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import RgbImage, UnreadableImageError, decode_image
+from cliptail_jax.formats.decoding import RgbImage, UnreadableImageError, decode_image
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.interrupts import LEFT_BEHIND
 from cliptail_jax.input.composition import Composer, Composition
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
-from cliptail_jax.interrupts import LEFT_BEHIND
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
 PASS = 2**40  # more than any number of records: each use of a record in an epoch has its own random numbers
@@ -125,7 +125,7 @@ def evaluation_batches(
     """Returns a function that starts a pass over the examples in order: batches as in training, without augmentation.
 
     Args:
-        fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
+        fast: whether images are resized by the faster library of `cliptail_jax.formats.resizing`.
         scaled_decoding: whether large JPEGs are decoded at a fraction of their size.
         keep_workers: whether processes, which take seconds to start, stay for the next pass after a complete one.
     """

@@ -10,8 +10,8 @@ from jax import Array
 from jaxtyping import Float32, Num, UInt8
 from PIL import Image
 
-from cliptail_jax.images.decoding import RgbImage, as_rgb
-from cliptail_jax.images.resizing import FILTERS, resized_center
+from cliptail_jax.formats.decoding import RgbImage, as_rgb
+from cliptail_jax.formats.resizing import FILTERS, resized_center
 from cliptail_jax.models.open_clip import NUMBER, PIXELS, POSITIVE, SIDE, Kind, check_keys
 
 # Channel means and standard deviations of CLIP's training images, values in 0..1 (github.com/openai/CLIP).
@@ -75,7 +75,7 @@ class Preprocess:
         return (images.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 
     def square(self, image: RgbImage, fast: bool = False) -> UInt8[np.ndarray, "size size 3"]:
-        """The image at the model's size, before normalization; `fast` is explained in `cliptail_jax.images.resizing`."""
+        """The image at the model's size, before normalization; `fast` is explained in `cliptail_jax.formats.resizing`."""
         sides = image.shape[:2]
         if self.resize_mode == "squash":
             height = width = self.size

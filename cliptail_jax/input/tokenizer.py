@@ -27,8 +27,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json, write_text
 
 # The threads of `tokenizers` would compete with the input's worker processes, and it warns at every fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -16,8 +16,8 @@ from jaxtyping import Int, UInt8
 
 from cliptail_jax.config.sections import FAST
 from cliptail_jax.config.training import IN_STEP, Data
-from cliptail_jax.images.decoding import RgbImage
-from cliptail_jax.images.resizing import resize
+from cliptail_jax.formats.decoding import RgbImage
+from cliptail_jax.formats.resizing import resize
 from cliptail_jax.input.images import ASPECTS, CROP_TRIES, FLIP, Purpose, crop_boxes, record_uniforms, shift_and_flip
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
@@ -70,7 +70,7 @@ class RandomCrop(Transform):
         scale: smallest and largest share of the area that a crop keeps; square images stay whole at (1, 1).
         shift: the largest shift of images in pixels, on each axis.
         flip: whether half of the images are mirrored.
-        fast: whether images are resized by the faster library of `cliptail_jax.images.resizing`.
+        fast: whether images are resized by the faster library of `cliptail_jax.formats.resizing`.
     """
 
     seed: int

@@ -6,7 +6,7 @@ Each rule gives the number of further images of each class, and no class more th
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, percentiles
 from cliptail_jax.metrics.law import Counts, Posterior, mean_of_resamples
 from cliptail_jax.metrics.odds import SMALLEST_SLOPE

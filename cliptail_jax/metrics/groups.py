@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 PLOTTED_GROUPS = 10  # of classes of similar frequency
 

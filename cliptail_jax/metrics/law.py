@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.odds import firth_regression
 
 NODES, TOLERANCE = 25, 1e-8  # of the quadrature over the log-odds of a class; of a, b and σ

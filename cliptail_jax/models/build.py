@@ -15,7 +15,7 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.classifier import Classifier
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.bert import BertShape
 from cliptail_jax.models.m2m100 import M2M100Shape
 from cliptail_jax.models.open_clip import FLAG, POSITIVE, SIZE, TOKEN, Kind, check_keys, is_size

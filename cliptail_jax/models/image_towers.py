@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cliptail_jax.config.training import ImageTower
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.models import convnext, modified_resnet, vitamin
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.convnext import CONVNEXTS, ConvNeXt

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.models.encoder_text import POOLERS, PROJECTIONS
 from cliptail_jax.models.layers import EPSILON
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Float64
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 OTHER_GRIDS, EVERY_GRID = "other_grids", "every_grid"  # values of `resampling`
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cliptail_jax.config.training import TextTower
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.encoder_text import EncoderText
 from cliptail_jax.models.open_clip import activation, encoder_names, epsilon, named_encoder

@@ -9,7 +9,7 @@ from jax import Array
 from jax.nn.initializers import normal
 from jaxtyping import Float
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.attention import States
 from cliptail_jax.models.layers import EPSILON, Initializer, LayerScale, Valid, layer_norm, linear, uniform_fan_in
 from cliptail_jax.models.remat import RematBlock

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives.bag_of_words import WordClassifier
 from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import SelfDistillation

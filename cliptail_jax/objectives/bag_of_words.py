@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from cliptail_jax.config.fields import OneOf, Section
 from cliptail_jax.curation.variant import Variant, caption_chunks
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.bag_of_words import FILE, BagOfWords, count_subwords, count_words
 from cliptail_jax.pretrained.towers import Towers
 from cliptail_jax.training.configuration import Training

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.config.fields import BelowOne, NonNegative, Positive, Section
 from cliptail_jax.config.training import IN_STEP, Vocabulary
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from cliptail_jax.input.transforms import Transform, multi_crop

@@ -13,7 +13,7 @@ from jaxtyping import Int32
 
 from cliptail_jax.config.fields import BelowOne, Incidental, NonNegative, Section
 from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 from cliptail_jax.pretrained.source import TOKENIZER

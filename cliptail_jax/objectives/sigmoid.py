@@ -10,7 +10,7 @@ from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.cosine import cosines
 from cliptail_jax.objectives.image_text import TwoTowerConfig, TwoTowers
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks

@@ -19,7 +19,7 @@ from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.config.fields import BelowOne, NonNegative, OneOf, Section
 from cliptail_jax.config.training import Vocabulary
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.models.cosine import limit_logit_scale
 from cliptail_jax.pretrained.class_head import head_for

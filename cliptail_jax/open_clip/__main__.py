@@ -27,8 +27,8 @@ import jax
 
 from cliptail_jax.datasets.build import build, report
 from cliptail_jax.datasets.folder import open_builder
-from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import is_remote, work_path, write_text
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.files import is_remote, work_path, write_text
 from cliptail_jax.open_clip.flags import parse
 from cliptail_jax.open_clip.translate import TITLE, Translation, config_file, parameters, translate
 from cliptail_jax.parallel import distributed

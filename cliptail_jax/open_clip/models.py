@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.open_clip import architecture_names, image_size, named_architecture, named_encoder
 from cliptail_jax.pretrained.hub import PREFIX

@@ -2,7 +2,7 @@
 
 import argparse
 
-from cliptail_jax.commands import program_parser
+from cliptail_jax.host.commands import program_parser
 
 END = "--"  # of the options, before the flags
 

@@ -21,8 +21,8 @@ if __name__ == "__main__":  # before JAX is imported
         sys.exit(print(__doc__))
     os.environ.update(compiler_environment(sys.argv))
 
-from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import write_text
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.files import write_text
 from cliptail_jax.open_clip.flags import parse
 from cliptail_jax.open_clip.options import END
 from cliptail_jax.open_clip.translate import config_file, translate

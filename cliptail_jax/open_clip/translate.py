@@ -8,7 +8,7 @@ from typing import Any
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import load_config
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.objectives import TrainingConfig, base_config, typed_config
 from cliptail_jax.open_clip import data, models

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import jax
 from jax.experimental import multihost_utils
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.interrupts import end_at_once
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.interrupts import end_at_once
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 ATTEMPTS = 3  # at asking for the hosts of a TPU slice

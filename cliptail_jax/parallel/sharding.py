@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import PyTree
 
 from cliptail_jax.config.sections import MeshAxes
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 SMALL = 2**14  # arrays of at most so many numbers are not worth a collective of their own
 

@@ -17,8 +17,8 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, read_json, user_cache, write_json
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of, read_json, user_cache, write_json
 from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
 # Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO

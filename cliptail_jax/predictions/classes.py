@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from cliptail_jax.concepts.class_lists import normalized_name, without_point
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 NUMBER = re.compile(r"\d+")
 FREQUENCY_HELP = (

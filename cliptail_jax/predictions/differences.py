@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.claims.claims import CONTRADICTED, NO_EFFECT, SUPPORTED, Claim, ClaimResult
+from cliptail_jax.claims.testing import compare_replicates, tested
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.measured import MEASURED, Measured, check_measure, same_examples
-from cliptail_jax.results.claims import CONTRADICTED, NO_EFFECT, SUPPORTED, Claim, ClaimResult
 from cliptail_jax.results.group import UNDEFINED
-from cliptail_jax.results.testing import compare_replicates, tested
 
 if TYPE_CHECKING:
     import pandas
@@ -62,7 +62,7 @@ class Difference:
 
     def table(self) -> str:
         """The differences with their intervals, margins and verdicts, as text."""
-        from cliptail_jax.predictions.tables import difference_text
+        from cliptail_jax.report.predictions import difference_text
 
         return difference_text([self])
 
@@ -71,7 +71,7 @@ class Difference:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row for each measure: difference, low, high, margin and verdict. Raises UserError without pandas."""
-        from cliptail_jax.predictions.tables import frame
+        from cliptail_jax.report.predictions import frame
 
         rows = {
             key: (*(claim.difference or UNDEFINED)[:3], claim.margin, self.verdict(key))

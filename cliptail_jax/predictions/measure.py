@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cliptail_jax.commands import program_parser
-from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import work_path
-from cliptail_jax.outputs import add_overwrite, check_directory
+from cliptail_jax.host.commands import program_parser
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import add_overwrite, check_directory
 
 if TYPE_CHECKING:
     from cliptail_jax.predictions.differences import Difference
@@ -82,7 +82,7 @@ def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
         read_predictions,
         read_training_labels,
     )
-    from cliptail_jax.predictions.tables import adjustment_text, difference_text, measured_text
+    from cliptail_jax.report.predictions import adjustment_text, difference_text, measured_text
 
     if options.output:
         check_directory(options.output, (*named, *WRITTEN), WRITTEN[:1], options.overwrite, flag="--output")

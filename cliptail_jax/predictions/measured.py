@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.calibration import calibration, count_on_host
 from cliptail_jax.metrics.groups import head_mid_tail
@@ -24,10 +24,10 @@ from cliptail_jax.predictions.reading import (
     one_each,
     without_unlabelled,
 )
+from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import PREDICTIONS, Run
-from cliptail_jax.runs.tables import shortened_list
 
 if TYPE_CHECKING:
     import pandas
@@ -130,7 +130,7 @@ class Measured:
 
     def table(self) -> str:
         """The measures with their intervals, as text."""
-        from cliptail_jax.predictions.tables import measured_text
+        from cliptail_jax.report.predictions import measured_text
 
         return measured_text([self])
 
@@ -145,7 +145,7 @@ class Measured:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row for each measure: value, low and high. Raises UserError without pandas."""
-        from cliptail_jax.predictions.tables import frame
+        from cliptail_jax.report.predictions import frame
 
         return frame({key: estimate[:3] for key, estimate in self.estimates.items()}, ("value", "low", "high"))
 

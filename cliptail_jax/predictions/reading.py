@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from cliptail_jax.concepts.captions import columns_of, read_rows, suffix
-from cliptail_jax.concepts.frequency_tables import read_frequency
-from cliptail_jax.concepts.readers import FORMATS
-from cliptail_jax.errors import UserError, did_you_mean, first_line
+from cliptail_jax.formats.frequency_tables import read_frequency
+from cliptail_jax.formats.readers import FORMATS
+from cliptail_jax.host.errors import UserError, did_you_mean, first_line
 from cliptail_jax.predictions.classes import NUMBER, ClassTable, counted, table_of, text_of
 
 TABLES = tuple(name for name, of in FORMATS.items() if of.rows)

@@ -15,8 +15,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import NamedSharding, Sharding, SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import absolute
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import absolute
 from cliptail_jax.models.positions import resize_positions
 from cliptail_jax.parallel.sharding import replicated
 from cliptail_jax.pretrained.names import is_resized

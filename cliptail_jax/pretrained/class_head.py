@@ -14,8 +14,8 @@ from etils import epath
 from jaxtyping import Float32, Shaped
 
 from cliptail_jax.concepts.class_lists import imagenet_names, normalized_name
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, load_array, read_json, work_path
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of, load_array, read_json, work_path
 
 
 def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]) -> Float32[np.ndarray, "classes dim"]:

@@ -8,9 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from cliptail_jax.commands import as_started
-from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.outputs import add_overwrite, check_writable_folder
+from cliptail_jax.host.commands import as_started
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.outputs import add_overwrite, check_writable_folder
 
 
 def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from cliptail_jax.commands import program_parser
 from cliptail_jax.concepts.class_lists import Concept, listed_names, load_class_list
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from cliptail_jax.errors import UserError, command_line, refuse_renamed
-from cliptail_jax.files import digest_of, load_array, read_json, save_array, work_path, write_json
-from cliptail_jax.outputs import add_overwrite, check_output
+from cliptail_jax.host.commands import program_parser
+from cliptail_jax.host.errors import UserError, command_line, refuse_renamed
+from cliptail_jax.host.files import digest_of, load_array, read_json, save_array, work_path, write_json
+from cliptail_jax.host.outputs import add_overwrite, check_output
 from cliptail_jax.runs.console import log_line
 
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from cliptail_jax.config import zero_shot
-from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import check_digests, read_json, work_path
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.files import check_digests, read_json, work_path
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import read_preprocess
 from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer

@@ -11,7 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import abstract_model, classifies_words

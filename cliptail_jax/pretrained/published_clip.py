@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json
 from cliptail_jax.input.preprocess import read_preprocess
 from cliptail_jax.models.open_clip import check_model, image_size, named_architecture, named_encoder
 from cliptail_jax.pretrained import hub

@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.positions import resize_positions
 from cliptail_jax.pretrained.names import from_published, is_resized, published_name, published_shape
 from cliptail_jax.pretrained.source import ModelFiles, checked_digest

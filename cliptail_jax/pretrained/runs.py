@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.files import write_json
+from cliptail_jax.host.files import write_json
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.self_attention import AUTO
 from cliptail_jax.runs.files import DESCRIPTION

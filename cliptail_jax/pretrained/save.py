@@ -11,8 +11,8 @@ import numpy as np
 from flax import nnx
 from safetensors.numpy import save as serialize
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import DIGESTS, json_text, write_bytes, write_digests, write_json, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import DIGESTS, json_text, write_bytes, write_digests, write_json, write_text
 from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import END, START, Tokenizer

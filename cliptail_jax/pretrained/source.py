@@ -4,8 +4,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_digests, digest_of, digest_of_file
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import check_digests, digest_of, digest_of_file
 from cliptail_jax.input.huggingface_tokenizer import SETTINGS
 from cliptail_jax.pretrained import hub
 

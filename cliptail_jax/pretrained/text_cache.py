@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float32, UInt64
 from tqdm import tqdm
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import (
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import (
     DIGESTS,
     check_digests,
     digest_of,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json, work_path
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json, work_path
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained.opened_model import OpenedModel

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.encoder_shapes import encoder_shape

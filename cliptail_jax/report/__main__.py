@@ -11,11 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cliptail_jax.commands import program_parser
 from cliptail_jax.config.files import find_archive, known_archives
-from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import work_path
-from cliptail_jax.outputs import add_overwrite
+from cliptail_jax.host.commands import program_parser
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import add_overwrite
 
 
 @command_line

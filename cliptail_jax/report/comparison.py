@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from cliptail_jax.kinds import kind_name, look_numbers
+from cliptail_jax.experiments.kinds import kind_name, look_numbers
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.metrics.seeds import SeedVariance

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from cliptail_jax.report.findings import listed
+from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study
-from cliptail_jax.runs.tables import shortened_list
 
 SHOWN = 3  # lines, and pairs in each
 Pair = tuple[str, str]  # of names of kinds of runs

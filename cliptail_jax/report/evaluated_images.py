@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import evaluation_set, open_set
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.thumbnails import check_built, thumbnails
 from cliptail_jax.report.training_images import data_section
 from cliptail_jax.results.evaluation import ClassEvaluation

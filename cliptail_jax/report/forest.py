@@ -1,15 +1,15 @@
 """The layout of a forest plot of claims: a row for each, with its difference and interval on the axis of its unit.
 
-The page draws it as SVG, and `cliptail_jax.study.pictures` with Matplotlib.
+The page draws it as SVG, and `cliptail_jax.report.study_pictures` with Matplotlib.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cliptail_jax.claims.claims import ClaimResult
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.plotting.style import COLOURS
-from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.report.style import COLOURS
 from cliptail_jax.results.directory import matches
 
 WIDTH = 240  # of the axis in the units of its SVG,

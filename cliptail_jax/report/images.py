@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.errors import reason_of
 from cliptail_jax.evaluation.counting import UNKNOWN
+from cliptail_jax.host.errors import reason_of
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.report.comparison import ComparedRuns, Owner, named
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cliptail_jax.claims.answer import answer, bias_of_all
 from cliptail_jax.report.comparison import ComparedRuns, prefixes
 from cliptail_jax.report.confounded import compared_pairs, confounded
-from cliptail_jax.results.answer import answer, bias_of_all
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import Replicate, Study, by_replicate

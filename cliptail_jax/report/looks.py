@@ -5,7 +5,7 @@ from typing import NamedTuple
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 
-from cliptail_jax.plotting.style import COLOURS, LINES, MARKERS
+from cliptail_jax.report.style import COLOURS, LINES, MARKERS
 
 # What is too dark on a dark page, and what takes its place there.
 ON_DARK = {"#000000": "#FFFFFF", "#332288": "#9C8CF0", "#661100": "#C9714F", "#882255": "#D6609A", "#0072B2": "#3A9AD9"}

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, Owner, named
+from cliptail_jax.report.text_tables import UNDEFINED
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.run import Run, directory_name
-from cliptail_jax.runs.tables import UNDEFINED
 
 
 class ConfigDifferences(NamedTuple):

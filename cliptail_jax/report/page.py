@@ -16,22 +16,22 @@ from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
 from bokeh.resources import Resources
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import is_remote, write_text
-from cliptail_jax.outputs import check_output, first_bytes, is_same
+from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import is_remote, write_text
+from cliptail_jax.host.outputs import check_output, first_bytes, is_same
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.confounded import several_factors
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
+from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.report.run_tables import claim_table, transfer_table, warnings_of
+from cliptail_jax.report.text_tables import format_number
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
-from cliptail_jax.results.layout import shown_in
 from cliptail_jax.results.run import directory_name
-from cliptail_jax.results.tables import claim_table, transfer_table, warnings_of
 from cliptail_jax.results.transfers import Transfer
-from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
 EVERY = ("*",)  # run

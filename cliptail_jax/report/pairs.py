@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.claims.claims import Claim
+from cliptail_jax.claims.testing import compare, times, variances_of_kinds
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Bootstrapped, difference
 from cliptail_jax.metrics.measures import Measure, main_measures
 from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance
 from cliptail_jax.report.comparison import ComparedGroup
-from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.testing import compare, times, variances_of_kinds
 
 MAX_KINDS = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
 HEADER = ["a", "b", "measure", "difference", "low", "high"]

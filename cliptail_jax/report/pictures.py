@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.plotting.odds import draw_odds, label_odds
-from cliptail_jax.plotting.style import add_grid, legend_below, mark_no_bias, styles
+from cliptail_jax.report.odds import draw_odds, label_odds
+from cliptail_jax.report.style import add_grid, legend_below, mark_no_bias, styles
 from cliptail_jax.results.group import RunGroup
 
 # The place, title and axis of each measure.

@@ -29,8 +29,8 @@ from cliptail_jax.metrics.groups import evenly, group_means
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.metrics.retrieval import by_decile
-from cliptail_jax.plotting.odds import odds_curve
 from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, wrong_predictions
+from cliptail_jax.report.odds import odds_curve
 from cliptail_jax.results.run import Run
 
 CurvePoint = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one

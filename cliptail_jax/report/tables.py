@@ -5,10 +5,10 @@ from typing import Any
 
 from cliptail_jax.metrics.measures import MEASURES, QUERIES, Measure
 from cliptail_jax.report.comparison import ComparedRuns
+from cliptail_jax.report.layout import Column, Row, Table, cell, without_empty_columns
+from cliptail_jax.report.run_tables import run_columns, run_table
 from cliptail_jax.results.directory import short_names
 from cliptail_jax.results.group import mean_of
-from cliptail_jax.results.layout import Column, Row, Table, cell, without_empty_columns
-from cliptail_jax.results.tables import run_columns, run_table
 
 
 def run_table_of(comparison: ComparedRuns, has_claims: bool) -> Table:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from PIL import Image
 
 from cliptail_jax.datasets.build import built_folder, needs_no_raw_data
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import UnreadableImageError, decode_image
+from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
+from cliptail_jax.formats.prepared import resolve_data_dir
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.pipeline import ImageSource
-from cliptail_jax.prepared import resolve_data_dir
 
 SIDE = 64  # pixels, at most
 COLUMNS = 16  # of a sprite; page's images.js has the same

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.config.files import ARCHIVE
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import DIGESTS, digest_of, json_text, line_of, npz, write_bytes
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import DIGESTS, digest_of, json_text, line_of, npz, write_bytes
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study, by_replicate

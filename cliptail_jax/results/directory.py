@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.looks import evaluate_study
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.results.run import Run, attempt, find_runs
 from cliptail_jax.results.study import Study, by_replicate, read_study
-from cliptail_jax.results.testing_in_looks import evaluate_study
 from cliptail_jax.results.transfers import Transfer, read_transfers
 
 LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.retrieval import RetrievalResults

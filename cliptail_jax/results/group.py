@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.kinds import kind_name
+from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, Interval
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.config.zero_shot import MODE
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import check_digests, is_remote, load_arrays, read_json, read_lines
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import check_digests, is_remote, load_arrays, read_json, read_lines
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.evaluation import (
     ClassEvaluation,

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cliptail_jax.files import read_json, write_json
+from cliptail_jax.claims.claims import Change, Claim
+from cliptail_jax.host.files import read_json, write_json
 from cliptail_jax.metrics.seeds import SeedVariance
-from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.run import Run
 
 Runs = Mapping[str, Run]  # by name
@@ -43,7 +43,7 @@ class Study:
         then: the command that goes on with the best run, whose name takes the place of BEST, if the report begins with it.
         most: if not 0, pairs or seeds are added until claims are decided, at most so many, and claims are tested in looks.
         borrowed: the variances between seeds for claims on one seed or pair, if it is not known from other runs of the study.
-        names: what people call its runs, where `cliptail_jax.kinds` has no or another name.
+        names: what people call its runs, where `cliptail_jax.experiments.kinds` has no or another name.
     """
 
     title: str

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Required, TypedDict
 
-from cliptail_jax.files import read_lines
+from cliptail_jax.host.files import read_lines
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.runs.records import Origin
 

@@ -7,8 +7,8 @@ import jax
 from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
-from cliptail_jax.files import absolute
-from cliptail_jax.interrupts import note_saved
+from cliptail_jax.host.files import absolute
+from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.manifests import manifest_of, newest_valid_step, steps_in, write_manifest
 

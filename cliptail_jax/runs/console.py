@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cliptail_jax.commands import as_started
-from cliptail_jax.files import append_bytes
+from cliptail_jax.host.commands import as_started
+from cliptail_jax.host.files import append_bytes
 
 _copy: Path | None = None  # of the lines
 

@@ -9,8 +9,8 @@ from etils import epath
 from jax.experimental import multihost_utils
 
 from cliptail_jax.config.fields import Field, difference, plain_value
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import (
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import (
     DIGESTS,
     check_digests,
     line_of,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import line_of, load_arrays, read_lines, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import line_of, load_arrays, read_lines, write_text
 from cliptail_jax.runs.files import COUNTS, SUMMARY
 from cliptail_jax.runs.records import ClassCounts, Summary
 

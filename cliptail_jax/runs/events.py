@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from cliptail_jax.errors import reason_of
-from cliptail_jax.files import append_bytes
+from cliptail_jax.host.errors import reason_of
+from cliptail_jax.host.files import append_bytes
 from cliptail_jax.runs.console import log_line
 
 WRITE_SECONDS = 30.0  # between two writes to the file

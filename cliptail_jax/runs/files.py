@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config.renamed import with_new_keys
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json
+from cliptail_jax.formats.frequency_tables import read_frequency
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json
 from cliptail_jax.runs.records import RunDocument, TrainingData
 
 METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"

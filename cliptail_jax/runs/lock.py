@@ -12,8 +12,8 @@ from pathlib import Path
 
 import jax
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import is_remote, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import is_remote, write_text
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line
 

@@ -10,8 +10,8 @@ import jax
 from jax import Array
 from jaxtyping import Float
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, line_of, read_lines, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import append_line, line_of, read_lines, write_text
 from cliptail_jax.metrics.measures import main_measures
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.events import Events

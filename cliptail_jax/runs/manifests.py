@@ -4,7 +4,7 @@ import json
 import logging
 from pathlib import Path
 
-from cliptail_jax.files import digest_of_file, files_below, write_text
+from cliptail_jax.host.files import digest_of_file, files_below, write_text
 
 
 def manifest_of(step: Path) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.runs.provenance import command, without_flags
 
 TIMEOUT = 30  # seconds until a scheduler must have answered

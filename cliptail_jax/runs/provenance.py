@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.commands import is_installed_command, with_underscores
+from cliptail_jax.host.commands import is_installed_command, with_underscores
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 # No word with a value follows these flags.

@@ -10,7 +10,7 @@ from typing import TypeVar
 import jax
 from jax.experimental import multihost_utils
 
-from cliptail_jax.interrupts import end_at_once
+from cliptail_jax.host.interrupts import end_at_once
 from cliptail_jax.runs.console import log_line
 
 T = TypeVar("T")

@@ -43,14 +43,14 @@ from cliptail_jax.config.program import (
     run_with_config,
     with_config_flag,
 )
-from cliptail_jax.errors import UserError, command_line
-from cliptail_jax.files import is_remote, work_path
-from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal, remove_at_end
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.files import is_remote, work_path
+from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal, remove_at_end
 
 FIELDS = """\
 title: Title of the report.
 runs: A training config for each run, by the run's name.
-claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.results.claims).
+claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.claims.claims).
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
 transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
 path: Names of runs that are steps of a path, for a figure with arrows from each to the next. Optional.
@@ -76,7 +76,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
     names = [name for value in options.only for name in value.split(",")]
     check_options(names)
     if options.power:
-        from cliptail_jax.study.power import power_table
+        from cliptail_jax.claims.power import power_table
 
         print(power_table(typed_study(config)))
         return

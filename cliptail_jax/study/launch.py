@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, is_remote, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of, is_remote, write_text
 from cliptail_jax.runs.provenance import without_flags
 
 # Flags that a command has for the whole study alone.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cliptail_jax.errors import Failures, UserError
+from cliptail_jax.host.errors import Failures, UserError
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.results.run import SEED, Run
 from cliptail_jax.results.study import Runs

@@ -27,9 +27,9 @@ from absl import flags
 from tqdm import tqdm
 
 from cliptail_jax.config.program import silence_copies
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.interrupts import LEFT_BEHIND, end_with_parent
 from cliptail_jax.host.memory import keep_freed_memory
-from cliptail_jax.interrupts import LEFT_BEHIND, end_with_parent
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.progress import clear, send_progress, show_or_print
 from cliptail_jax.study.places import Place

@@ -7,9 +7,9 @@ import jax
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import find_archive, known_archives
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import is_evaluated
-from cliptail_jax.files import files_below, write_bytes
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import files_below, write_bytes
 from cliptail_jax.objectives import FIELDS, OBJECTIVES
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.results.archive import unpack

@@ -12,38 +12,38 @@ from typing import NamedTuple
 import jax
 from tqdm import tqdm
 
+from cliptail_jax.claims.borrowed import borrow_variances
+from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.looks import evaluate_study
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import Failures, UserError, did_you_mean
-from cliptail_jax.files import read_json
+from cliptail_jax.host.errors import Failures, UserError, did_you_mean
+from cliptail_jax.host.files import read_json
+from cliptail_jax.host.outputs import check_directory
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.report.lead import lead_of_study
 from cliptail_jax.report.page import PAGE
-from cliptail_jax.results.claims import ClaimResult
+from cliptail_jax.report.study import write_report
+from cliptail_jax.report.summary import summary
+from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.results.directory import matches
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import FILE as STUDY
 from cliptail_jax.results.study import Runs, Study, read_study
-from cliptail_jax.results.testing_in_looks import evaluate_study
 from cliptail_jax.runs.console import last_lines
 from cliptail_jax.runs.directory import difference_to, is_finished
 from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
-from cliptail_jax.runs.tables import shortened_list
 from cliptail_jax.study import stated_claims
-from cliptail_jax.study.borrowed import borrow_variances
 from cliptail_jax.study.configuration import ReplicateConfigs, RunConfigs, StudyConfig, queue_of
 from cliptail_jax.study.launch import NOT_OF_PARTS, part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.places import Place, leave_chips
-from cliptail_jax.study.report import write_report
 from cliptail_jax.study.sheets import draw_figures
 from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.study_page import StudyPage
-from cliptail_jax.study.summary import summary
 from cliptail_jax.study.training import train_runs
 
 NAMED = 5  # runs that are not trained, in a line

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures import draw_figure, figure_module, known_figures
 from cliptail_jax.figures.parts.sheet import study_lines
-from cliptail_jax.files import write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import write_text
 
 
 class StudyFigure(NamedTuple):

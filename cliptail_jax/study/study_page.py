@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
+from cliptail_jax.claims.claims import ClaimResult
 from cliptail_jax.report.page import PAGE, address, write_page
-from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.study import Study, write_study
 
 SHARE = 20  # a page is written after a run if all runs since the last one took so many times as long as that page

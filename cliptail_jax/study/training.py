@@ -8,10 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain, to_config
-from cliptail_jax.errors import DEVICE_MEMORY, Failures, UserError, problem, reason_of
 from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
-from cliptail_jax.interrupts import note_saved
+from cliptail_jax.host.errors import DEVICE_MEMORY, Failures, UserError, problem, reason_of
+from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, TrainingConfig
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line

@@ -6,7 +6,7 @@ from typing import Annotated
 from cliptail_jax.config.fields import Incidental, NonNegative, Positive, Section
 from cliptail_jax.config.sections import MeshAxes, Names, check_evaluation
 from cliptail_jax.config.training import BatchNormOptions, Checkpoint, Data, Image, Model, RunEvaluation, check_data
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.training.optimizer import Optimizer
 
 

@@ -10,8 +10,8 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json, write_json, write_text
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json, write_json, write_text
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.composition import check_composition, composition_of
 from cliptail_jax.input.device_crops import cropped
 from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch

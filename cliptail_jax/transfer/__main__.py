@@ -20,7 +20,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
-from cliptail_jax.interrupts import exit_on_signal, ignore_closed_terminal
+from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.transfer.configuration import TransferConfig, typed_config
 
 

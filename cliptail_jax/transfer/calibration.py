@@ -8,7 +8,7 @@ import scipy.optimize
 import scipy.special
 from jaxtyping import Float, Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.calibration import BINS
 
 FOLDS = 5

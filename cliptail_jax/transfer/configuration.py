@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config import fields
 from cliptail_jax.config.fields import Incidental, NonNegative, Positive, Rule, Section
 from cliptail_jax.config.sections import MeshAxes, Reading
-from cliptail_jax.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.results.transfers import METHODS
 
 

@@ -21,10 +21,10 @@ from cliptail_jax.config.sections import Reading, evaluation_pixels
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.metadata_table import fingerprint
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import FeatureCollector, make_encode_images, make_pass
 from cliptail_jax.evaluation.skipping import on_all_processes
-from cliptail_jax.files import digest_of_json, load_arrays, save_arrays
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of_json, load_arrays, save_arrays
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.pretrained.hub import slug

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.transfer.configuration import FewShotOptions
 
 _EPISODES_AT_ONCE = 25  # bounds the memory that the gathered features take

@@ -28,9 +28,9 @@ from cliptail_jax.config.sections import Reading
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.known_sources import TransferSet
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.counting import gather, make_encode_images
-from cliptail_jax.files import digest_of_json, read_json, write_json
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of_json, read_json, write_json
 from cliptail_jax.objectives import TrainingConfig, base_config
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh

@@ -5,7 +5,7 @@ import dataclasses
 from flax import nnx
 from jax.sharding import Mesh
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.clip import CLIP
 from cliptail_jax.pretrained.model import ModelName, find_model, open_run

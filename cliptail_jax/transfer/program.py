@@ -23,14 +23,15 @@ import numpy as np
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import evaluation_pixels
-from cliptail_jax.errors import Failures, UserError, reason_of
 from cliptail_jax.evaluation.skipping import Skipped
-from cliptail_jax.files import append_line, load_arrays, read_lines, save_arrays, write_text
-from cliptail_jax.outputs import check_directory
+from cliptail_jax.host.errors import Failures, UserError, reason_of
+from cliptail_jax.host.files import append_line, load_arrays, read_lines, save_arrays, write_text
+from cliptail_jax.host.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import directories
 from cliptail_jax.report.page import PAGE, address, write_page
+from cliptail_jax.report.transfers import markdown
 from cliptail_jax.results.transfers import (
     FILE,
     Transfer,
@@ -47,7 +48,6 @@ from cliptail_jax.transfer.configuration import FewShotOptions, FineTuneOptions,
 from cliptail_jax.transfer.features import FeatureExtractor, split_fingerprint
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS
 from cliptail_jax.transfer.models import open_transfer_model
-from cliptail_jax.transfer.report import markdown
 from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet, open_transfer_set
 
 

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS, KnownSource, TransferSet
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.prepared import VERSION
+from cliptail_jax.formats.prepared import VERSION
+from cliptail_jax.host.errors import UserError, did_you_mean
 
 HELD_OUT = 0.2  # share of the training images for validation, where a set has no validation split
 

@@ -23,9 +23,9 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.profiles import exponential
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments import studies
-from cliptail_jax.kinds import kind_name
+from cliptail_jax.experiments.kinds import kind_name
+from cliptail_jax.host.errors import UserError
 
 # By data source: the long-tailed preset and its number of images, captions, the training of CLIP and SL, and tokens of class
 # names and of captions.

@@ -23,7 +23,7 @@ recipe. Two further claims, on the predictions, are in scripts/collect_study.py,
 """
 
 from cliptail_jax.experiments import arguments, studies
-from cliptail_jax.kinds import kind_name
+from cliptail_jax.experiments.kinds import kind_name
 
 FIRST_SEED, BASE_SEED, SEEDS = 20, 8, 4
 RULES = {

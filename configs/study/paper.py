@@ -24,9 +24,9 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.known_sources import TRANSFER_SETS
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments import arguments, catalogue, sheets, small, studies
 from cliptail_jax.experiments.training import CLIP_HEAD
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
 
 EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]

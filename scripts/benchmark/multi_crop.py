@@ -22,8 +22,8 @@ import numpy as np
 from common import print_report, rates, read_images
 from PIL import Image, ImageFilter
 
-from cliptail_jax.images.decoding import RgbImage, decode_image
-from cliptail_jax.images.resizing import resize
+from cliptail_jax.formats.decoding import RgbImage, decode_image
+from cliptail_jax.formats.resizing import resize
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.transforms import CanvasWithViews, Transform
 from cliptail_jax.input.views import MultiCrop

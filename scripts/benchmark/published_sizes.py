@@ -11,7 +11,7 @@ import io
 import jax
 from flax import nnx
 
-from cliptail_jax.files import write_text
+from cliptail_jax.host.files import write_text
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.pretrained.published import TABLE

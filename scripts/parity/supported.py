@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import check_model, image_size, named_encoder
 

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.concepts import readers
 from cliptail_jax.concepts.captions import check_part, find_parts, read_part
-from cliptail_jax.concepts.readers import DamagedFileError
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats import readers
+from cliptail_jax.formats.readers import DamagedFileError
+from cliptail_jax.host.errors import UserError
 
 NESTED = '{"TEXT": "cat", "x": ' + "[" * 100_000 + "]" * 100_000 + "}\n"
 ROWS = [("1", "a dog"), ("2", 'two "cats",\nand a\ttab'), ("3", ""), ("4", "zwölf 日本"), ("5", None)]

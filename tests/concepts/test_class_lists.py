@@ -15,7 +15,7 @@ from cliptail_jax.concepts.class_lists import (
     normalized_name,
 )
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"
 TFDS = pathlib.Path(tfds.__file__).parent

@@ -18,7 +18,7 @@ from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.splitting import DOTTED_I, KELVIN, split_captions
 from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.concepts import direct_concepts
 
 SHARED = pathlib.Path(__file__).parents[2].parent / "shared"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from cliptail_jax.concepts.frequency_tables import frequency_of
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import work_path
+from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import work_path
 
 
 def test_classes_are_joined_by_normalized_name_unless_they_share_one(tmp_path):

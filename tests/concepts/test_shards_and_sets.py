@@ -9,10 +9,10 @@ from PIL import Image
 
 from cliptail_jax.concepts.captions import find_parts, read_part
 from cliptail_jax.concepts.count import main
-from cliptail_jax.concepts.frequency_tables import HEADER
-from cliptail_jax.concepts.readers import DamagedFileError
 from cliptail_jax.datasets.build import build
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.frequency_tables import HEADER
+from cliptail_jax.formats.readers import DamagedFileError
+from cliptail_jax.host.errors import UserError
 from tests.datasets.raw_data import archive
 from tests.images.plain_resizing import encoded
 
@@ -109,7 +109,7 @@ def test_a_sample_without_the_text_has_no_caption_and_its_bytes_are_kept(folder)
     ],
 )
 def test_a_shard_that_cannot_be_read_is_named(tmp_path, monkeypatch, files, column, message):
-    monkeypatch.setattr("cliptail_jax.concepts.readers.FIRST_LINES", 1)
+    monkeypatch.setattr("cliptail_jax.formats.readers.FIRST_LINES", 1)
     path = tar(tmp_path / "x.tar", files)
     with pytest.raises(UserError, match=message) as error:
         list(read_part(str(path), column))

@@ -16,7 +16,7 @@ from nltk.corpus.util import LazyCorpusLoader
 from cliptail_jax.concepts import wordnet as module
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.concepts.wordnet import ENDINGS, cache_folder, lemmas, lemmas_of_noun, synset, wordnet
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from scripts import debian_wordnet
 from tests.concepts.direct_concepts import NLTK
 

@@ -19,7 +19,7 @@ from cliptail_jax.config.program import (
 )
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.datasets.known_sources import PRESETS
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import FIELDS, base_config, typed_config
 from configs import clip, dino, sup, zero_shot
 from tests.forked_programs import run_forked
@@ -236,7 +236,7 @@ def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
         assert line.startswith(f"error: {complaint}")
 
 
-PROGRAM = "from cliptail_jax.errors import command_line\n@command_line\ndef main(_):\n    {}\nmain([])"
+PROGRAM = "from cliptail_jax.host.errors import command_line\n@command_line\ndef main(_):\n    {}\nmain([])"
 
 
 @pytest.mark.program

@@ -6,7 +6,7 @@ from PIL import Image
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.build import build
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.objectives.factors import factors_between
 from cliptail_jax.study.configuration import typed_study

@@ -12,7 +12,7 @@ from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.curation.describe import describe, table_of
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import paths_of_records, records_of
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.curation.zoo import make_source, variant_of
 
 TEXTS = ["two clocks", "a Clock and a dog", "clock", "nothing here", "clock towers", "hot dogs", "cat", ""]

@@ -12,7 +12,6 @@ import pytest
 from absl import flags
 from etils import epath
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data, Selecting
 from cliptail_jax.curation.croissant import croissant, settings
@@ -27,7 +26,8 @@ from cliptail_jax.curation.describe import (
 )
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant, open_variant
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.errors import UserError
 from configs import clip, sup
 from tests.curation.zoo import LABELS, NAMES, variant_of
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.match import scaled
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.errors import UserError
 from tests.curation.zoo import NAMES, make_source, variant_of
 
 SOURCE = make_source(np.repeat(np.arange(6), [60, 50, 40, 30, 25, 20]))

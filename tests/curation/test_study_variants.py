@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation import variant as variants
 from cliptail_jax.curation.selection import balanced_rows
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.groups import head_mid_tail
 from tests.curation.zoo import EEL, LABELS, NAMES, make_source, variant_of
 

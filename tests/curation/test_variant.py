@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.profiles import exponential, profile_counts, zipf
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.curation.zoo import LABELS, NAMES, make_source, variant_of
 
 # Classes

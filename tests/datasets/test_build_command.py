@@ -9,8 +9,8 @@ from cliptail_jax.datasets import build as build_module
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.prepared import prepared_names
+from cliptail_jax.formats.prepared import prepared_names
+from cliptail_jax.host.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("few_glyphs")
 

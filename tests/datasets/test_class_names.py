@@ -9,7 +9,7 @@ from cliptail_jax.config.training import CaptionOptions, Data
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import choose_class_names, open_source
 from cliptail_jax.datasets.superclasses import WRITTEN, kind_of
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.datasets.raw_data import jpeg
 from tests.tfds_sets import prepare
 

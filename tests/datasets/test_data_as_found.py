@@ -10,8 +10,8 @@ from cliptail_jax.datasets.image_folder import class_folders, images_in, read_ma
 from cliptail_jax.datasets.image_tables import LabelledTable
 from cliptail_jax.datasets.image_text import find_files
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments.own_data import find_preset
+from cliptail_jax.host.errors import UserError
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import STRUCT, archive, jpeg, write_parquet
 

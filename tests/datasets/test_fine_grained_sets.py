@@ -5,7 +5,7 @@ from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.fgvc_aircraft import FgvcAircraft
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.datasets.raw_data import jpeg
 
 SPECIES = """id\tcommon\tscientific\tdir

@@ -19,7 +19,7 @@ from cliptail_jax.datasets.icons.sets import Icon, IconSet, Info, svg
 from cliptail_jax.datasets.icons.words import captions_of, distinct
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from scripts import make_icon_lists
 from tests.datasets.iconify import icon_set, rectangle, write_iconify
 

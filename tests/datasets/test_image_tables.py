@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import STRUCT, archive, jpeg
 from tests.datasets.raw_data import write_parquet as write

@@ -6,7 +6,7 @@ import pytest
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.metadata_table import skipped
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import archive, jpeg
 

@@ -9,7 +9,7 @@ from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets import metadata, metadata_table
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.transfer.sets import open_transfer_set
 from tests.datasets.prepared_files import damage, flip_bit
 

@@ -7,8 +7,8 @@ import pytest
 
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.prepared import find_prepared, resolve_data_dir
+from cliptail_jax.formats.prepared import find_prepared, resolve_data_dir
+from cliptail_jax.host.errors import UserError
 from tests.datasets.prepared_files import damage, edit_json
 
 CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar100" / "3.0.2"

@@ -9,9 +9,9 @@ from cliptail_jax.datasets import streaming
 from cliptail_jax.datasets.build import build, main
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.datasets.streaming import clean_text
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.reencoding import Reencoding
-from cliptail_jax.prepared import prepared_names
+from cliptail_jax.formats.prepared import prepared_names
+from cliptail_jax.formats.reencoding import Reencoding
+from cliptail_jax.host.errors import UserError
 from tests.datasets.raw_data import jpeg, write_shard
 
 

@@ -10,7 +10,7 @@ import PIL.Image
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.files import read_lines
+from cliptail_jax.host.files import read_lines
 from cliptail_jax.metrics.calibration import BINS
 from cliptail_jax.pretrained import open_model
 

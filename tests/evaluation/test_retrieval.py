@@ -13,25 +13,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cliptail_jax.claims.claims import Claim
+from cliptail_jax.claims.testing import evaluate_claims
 from cliptail_jax.concepts.words import lemmas_of
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import captions_of_training, decile_table, evaluate, table
 from cliptail_jax.evaluation import pairs, retrieval
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.ranks import SIDE, make_count_before, make_rank
 from cliptail_jax.evaluation.results import is_evaluated
-from cliptail_jax.files import read_lines
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_lines
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.report.page import write_page
-from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.train import train
 from configs import clip, sup, zero_shot
 from tests.evaluation import plain_evaluation

@@ -13,8 +13,8 @@ from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, li
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.metadata import clean_name
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.sets import EVALUATION_SETS, evaluation_set, names_of_labels, open_set
+from cliptail_jax.host.errors import UserError
 from tests import tfds_sets
 from tests.datasets.raw_data import jpeg
 

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.evaluation.results import class_results, write_arrays
 from cliptail_jax.figures.parts.sheet import read_sheet
-from cliptail_jax.files import save_array, write_json
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.files import save_array, write_json
 from cliptail_jax.metrics.confidence import count_calibration
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import summarize

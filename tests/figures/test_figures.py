@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from cliptail_jax import figures
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.curation.selection import trim_tail
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures import calibration, example_classes, feature_maps, tail_similarity, trimmed_tail
 from cliptail_jax.figures.__main__ import main
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw
@@ -21,9 +19,11 @@ from cliptail_jax.figures.parts import lines
 from cliptail_jax.figures.parts.classes import class_centres, rarest, spread_classes
 from cliptail_jax.figures.parts.planes import draw_trend
 from cliptail_jax.figures.parts.sheet import read_sheet
-from cliptail_jax.files import line_of, read_lines
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import line_of, read_lines
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.plotting.class_frequency import draw_class_frequency
+from cliptail_jax.report.class_frequency import draw_class_frequency
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.evaluations import last_evaluation, read_arrays
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, entries, write_run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.figures.transfer import OPTIONS, difference, results_by_set
-from cliptail_jax.files import append_line, save_arrays
+from cliptail_jax.host.files import append_line, save_arrays
 from cliptail_jax.results.transfers import METHODS, predictions_path
 from tests.figures.synthetic_runs import entries
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cliptail_jax.images import decoding
-from cliptail_jax.images.decoding import UnreadableImageError, decode_image
-from cliptail_jax.images.reencoding import Reencoding
+from cliptail_jax.formats import decoding
+from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
+from cliptail_jax.formats.reencoding import Reencoding
 from tests.fuzz_cases import JPEGS
 from tests.images.plain_resizing import encoded
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.images import resizing
-from cliptail_jax.images.resizing import center_crop, resize, resized_center
+from cliptail_jax.formats import resizing
+from cliptail_jax.formats.resizing import center_crop, resize, resized_center
 from cliptail_jax.input.preprocess import Preprocess
 from tests.images.plain_resizing import assert_near, pictures, resampled
 

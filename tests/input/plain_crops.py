@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cliptail_jax.images.resizing import resize
+from cliptail_jax.formats.resizing import resize
 from cliptail_jax.input.images import CROP_TRIES, Purpose, crop_boxes
 
 

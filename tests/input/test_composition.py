@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.config.training import CaptionOptions, Classes, Tail
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.composition import Composer, Composition, check_composition
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from tests.input.pictures import (

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from cliptail_jax.images.resizing import resize
+from cliptail_jax.formats.resizing import resize
 from cliptail_jax.input.device_crops import crops_of_boxes
 from cliptail_jax.input.transforms import CanvasWithBox, Purpose
 from tests.images.plain_resizing import assert_near, pictures, resampled

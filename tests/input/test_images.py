@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.images.resizing import center_crop, resize
+from cliptail_jax.formats.resizing import center_crop, resize
 from cliptail_jax.input.images import Purpose, record_uniforms, shift_and_flip
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import RandomCrop

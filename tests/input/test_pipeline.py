@@ -13,9 +13,9 @@ from PIL import Image
 from cliptail_jax.config.training import MultiCropOptions
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.images.resizing import resize
+from cliptail_jax.formats.decoding import decode_image
+from cliptail_jax.formats.resizing import resize
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.images import Purpose, record_uniforms, shift_and_flip
 from cliptail_jax.input.pipeline import (

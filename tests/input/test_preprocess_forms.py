@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.formats.decoding import decode_image
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.pretrained.published import listed_preprocess
 from tests.images.plain_resizing import encoded

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.tokenizer import BYTE_SYMBOLS, Tokenizer, clean, load_clip_tokenizer, train_tokenizer, words
 
 DATA = Path(__file__).parents[1] / "data"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.collecting import capped, hull_steps, plan, predicted, rarest_first, spread, target_weights
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.law import fit_law

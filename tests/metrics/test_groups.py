@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.groups import evenly, group_accuracy, group_means, head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 from cliptail_jax.metrics.measures import ClassResults

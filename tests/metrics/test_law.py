@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 from scipy.stats import binom, norm
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.law import fit_law, mean_of_resamples
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "collect_reference.json"

@@ -9,7 +9,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import ImageTower, TextTower
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.build import DTYPES, OneKey, build_model
 from cliptail_jax.models.image_towers import build_image_tower, describe_image_tower
 from cliptail_jax.models.layers import BatchNorm

@@ -8,7 +8,7 @@ import jax
 import pytest
 from flax import nnx
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.open_clip import architecture_names, check_model, named_architecture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.basic_resnet import BasicResNet
 from cliptail_jax.models.build import OneKey
 from cliptail_jax.models.modified_resnet import ModifiedResNet

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions, token_positions
 
 TORCH = np.load(Path(__file__).parents[1] / "data" / "torch_positions.npz")

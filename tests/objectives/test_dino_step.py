@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.resizing import resize
+from cliptail_jax.formats.resizing import resize
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.transforms import CanvasWithViews, crops_of
 from cliptail_jax.input.views import draw_views

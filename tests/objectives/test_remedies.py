@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.objectives.supervised import (

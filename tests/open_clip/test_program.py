@@ -7,7 +7,7 @@ from PIL import Image
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.open_clip import __main__ as program
 from cliptail_jax.open_clip.options import read_options

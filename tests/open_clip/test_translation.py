@@ -9,8 +9,8 @@ import pytest
 
 from cliptail_jax.config.fields import flatten, plain
 from cliptail_jax.config.files import load_config
-from cliptail_jax.errors import UserError
 from cliptail_jax.experiments import catalogue
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.open_clip.flags import flags, parse
 from cliptail_jax.open_clip.study import STUDY_DATA

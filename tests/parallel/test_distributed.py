@@ -7,7 +7,7 @@ import types
 import jax
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.parallel import distributed
 
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.planning.compiling import MEMORY_FIELDS, Plan
 from cliptail_jax.planning.hints import hints
 from cliptail_jax.planning.program import Program
-from cliptail_jax.planning.report import as_json, table, traffic_table
 from cliptail_jax.planning.search import cheapest_fit, largest_batch
 from cliptail_jax.planning.synthetic import known_size, random_batch, synthetic_variant
 from cliptail_jax.planning.topologies import find_topology
 from cliptail_jax.pretrained import hub
+from cliptail_jax.report.plans import as_json, table, traffic_table
 from configs import clip, sup
 from tests.synthetic import sections
 

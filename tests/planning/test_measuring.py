@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from cliptail_jax import plan
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.planning.measuring import measure_step
 from tests.synthetic import synthetic_objective
 

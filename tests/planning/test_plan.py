@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.plan import planned_variant
 from configs import sup
 from tests.forked_programs import run_forked

@@ -1,6 +1,6 @@
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.planning.topologies import CHIPS, find_topology
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax import measure
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.predictions.files import remove_earlier
 from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.measured import MEASURED

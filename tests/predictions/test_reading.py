@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from cliptail_jax import measure
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.predictions.classes import counted
 from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.reading import read_class_table

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from safetensors.numpy import load_file
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.pretrained import open_model
 from tests.pretrained.tiny_models import assert_same, write_model
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions

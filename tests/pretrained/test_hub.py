@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.pretrained import hub as hub_module
 from cliptail_jax.pretrained.published_clip import load, open_published
 from tests.hub_cache import COMMIT

@@ -14,7 +14,7 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from cliptail_jax.config.sections import MeshAxes
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, read_preprocess
 from cliptail_jax.models.open_clip import architecture_names, image_size, named_architecture
 from cliptail_jax.parallel.sharding import make_mesh

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.save import save
 from tests.models.quick import QUICK

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
 from cliptail_jax.input.tokenizer import load_clip_tokenizer
 from tests.pretrained.tiny_models import TOKEN_IDS, write_tokenizer

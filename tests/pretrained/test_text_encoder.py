@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import DIGESTS
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import DIGESTS
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.objectives.image_text import TwoTowers, can_cache
 from cliptail_jax.pretrained import text_cache

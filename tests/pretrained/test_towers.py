@@ -11,9 +11,9 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from cliptail_jax.config.training import TextTower
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluate import evaluate
-from cliptail_jax.files import write_json
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import write_json
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.text_towers import describe_text_tower
 from cliptail_jax.objectives import typed_config

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import append_line
 from cliptail_jax.metrics.calibration import Calibration
+from cliptail_jax.report import study as report
 from cliptail_jax.results.directory import Contents
-from cliptail_jax.study import report, training
+from cliptail_jax.study import training
 from tests.figures.synthetic_runs import biased_confusion
 from tests.study.synthetic_studies import CLASSES, claim, make_seeded_study, run_in_memory, run_study, train_by_slope
 

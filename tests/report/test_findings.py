@@ -1,9 +1,9 @@
 """Findings: a sentence for the claims on the same runs."""
 
+from cliptail_jax.claims.claims import ClaimResult
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.findings import findings, verdict_counts
 from cliptail_jax.report.forest import ClaimRow
-from cliptail_jax.results.claims import ClaimResult
 
 
 def row(number, text, statistic, higher, lower, verdict):

@@ -11,12 +11,12 @@ import pytest
 
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import class_results, write_arrays
-from cliptail_jax.files import write_json
+from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.measures import summarize
-from cliptail_jax.plotting.odds import odds_curve
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, distinct, wrong_predictions
 from cliptail_jax.report.images import PageImages
+from cliptail_jax.report.odds import odds_curve
 from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import EVERY, finite, render, write_page
 from cliptail_jax.report.pairs import differences

@@ -17,15 +17,15 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.sets import open_set
 from cliptail_jax.figures import accuracy_by_frequency
-from cliptail_jax.files import write_json
-from cliptail_jax.images.decoding import decode_image
-from cliptail_jax.plotting.style import styles
+from cliptail_jax.formats.decoding import decode_image
+from cliptail_jax.host.files import write_json
 from cliptail_jax.report import evaluated_images, images, training_images
 from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.evaluated_images import are_evaluated, most_informative_images
 from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
+from cliptail_jax.report.style import styles
 from cliptail_jax.results.directory import read_directory
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import entries, make, write_evaluations

@@ -12,12 +12,12 @@ import pytest
 from etils import epath
 from etils.epath import testing
 
-from cliptail_jax import files
-from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.results import file_digest, head_mid_tail
-from cliptail_jax.files import append_line, read_lines
+from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.host import files
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import append_line, read_lines
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.report.page import address, write_page

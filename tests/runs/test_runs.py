@@ -14,10 +14,10 @@ import jax
 import numpy as np
 import pytest
 
-from cliptail_jax.concepts.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.config.fields import plain
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import append_line, line_of, read_lines, write_json
+from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import append_line, line_of, read_lines, write_json
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.results.run import Run

@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from cliptail_jax.files import append_line
+from cliptail_jax.host.files import append_line
+from cliptail_jax.report import study as report
 from cliptail_jax.results.transfers import FILE, predictions_path
-from cliptail_jax.study import measure, report, study_page, training
+from cliptail_jax.study import measure, study_page, training
 from tests.study.synthetic_studies import train_by_slope
 
 

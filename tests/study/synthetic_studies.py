@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict, FieldReference
 
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.evaluation.results import evaluation_settings
+from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import ClassResults, summarize
 from cliptail_jax.objectives import FIELDS

@@ -15,14 +15,14 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, listed_names
-from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.experiments import catalogue, studies
-from cliptail_jax.kinds import kind_name
+from cliptail_jax.experiments.kinds import kind_name
+from cliptail_jax.formats.frequency_tables import write_frequency
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.study.__main__ import list_runs
 from cliptail_jax.study.configuration import typed_study

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cliptail_jax import load_results
-from cliptail_jax.errors import UserError
-from cliptail_jax.results import frames
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.report import frames
 from tests.study.synthetic_studies import (
     CLASSES,
     FREQUENCY,

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from cliptail_jax.claims.answer import answer, bias_of_all
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.seeds import SeedVariance
@@ -13,7 +14,6 @@ from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.confounded import confounded
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.page import write_page
-from cliptail_jax.results.answer import answer, bias_of_all
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.runs import on_dask
 from cliptail_jax.runs.on_dask import run_models_on_dask, run_on_dask
 from cliptail_jax.study import run as study

@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
+from cliptail_jax.claims.claims import ClaimResult, claim_numbers
 from cliptail_jax.cli import PROGRAMS
-from cliptail_jax.files import write_json
+from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.results.claims import ClaimResult, claim_numbers
-from cliptail_jax.results.layout import markdown
-from cliptail_jax.results.tables import transfer_table
+from cliptail_jax.report.layout import markdown
+from cliptail_jax.report.run_tables import transfer_table
 from scripts import update_pages
 from tests.pages import ALL_PAGES
 from tests.study.synthetic_studies import claim, make_seeded_study, read_report, run_study

@@ -8,8 +8,8 @@ import jax
 import pytest
 
 from cliptail_jax.config.sections import MeshAxes
-from cliptail_jax.errors import DEVICE_MEMORY, UserError
 from cliptail_jax.host import cores
+from cliptail_jax.host.errors import DEVICE_MEMORY, UserError
 from cliptail_jax.objectives import TrainingConfig
 from cliptail_jax.study import measure, places, run, training
 from cliptail_jax.study.configuration import typed_study

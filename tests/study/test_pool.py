@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.study import pool
 from cliptail_jax.study.places import Place, with_cores
 from cliptail_jax.study.pool import call_at_places

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from cliptail_jax.claims import power
+from cliptail_jax.claims.claims import ClaimResult
 from cliptail_jax.config.files import find_archive, known_archives
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, quantile
 from cliptail_jax.results.archive import unpack
-from cliptail_jax.results.claims import ClaimResult
 from cliptail_jax.results.run import find_runs
-from cliptail_jax.study import power
 from cliptail_jax.study.configuration import typed_study
 from configs.study import quickstart
 from tests.study.synthetic_studies import claim, make_seeded_study

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cliptail_jax.claims.testing import evaluate_claims
 from cliptail_jax.config.files import ARCHIVE
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import files_below, load_arrays, read_json, write_json
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import files_below, load_arrays, read_json, write_json
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.archive import portable, unpack, write_archive
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.study import read_study, write_study
-from cliptail_jax.results.testing import evaluate_claims
 from cliptail_jax.study import published
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.published import add_published

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
-from cliptail_jax.files import write_json
+from cliptail_jax.claims.claims import ClaimResult, claim_numbers
+from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.results.claims import ClaimResult, claim_numbers
 from scripts import roundings
 
 DIFFERENCES = {"all": 2.0, "AVX2": 0.5, "SSE4_2": None}  # by folder; the last one has a failed run

@@ -5,7 +5,7 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.page import missing_runs
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.lock import InUseError

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.claims import looks as testing_in_looks
+from cliptail_jax.claims.claims import ClaimResult, correct_for_number
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.looks import Look
-from cliptail_jax.results import testing_in_looks
-from cliptail_jax.results.claims import ClaimResult, correct_for_number
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.study import read_study
 from cliptail_jax.study import stopping

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.study import __main__ as program
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.launch import part_commands, report_command, submit_to_slurm

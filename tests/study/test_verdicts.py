@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.files import write_json
-from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.report.forest import ClaimRow, ends_of
-from cliptail_jax.results.claims import (
+from cliptail_jax.claims.claims import (
     ClaimResult,
     claim_numbers,
     correct_for_number,
     read_claims,
 )
+from cliptail_jax.host.files import write_json
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.report.forest import ClaimRow, ends_of
 
 
 def result(value, half, margin=0.0, equal=False):

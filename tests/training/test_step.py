@@ -8,8 +8,8 @@ import pytest
 import scipy.special
 from flax import nnx
 
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.resizing import resize
+from cliptail_jax.formats.resizing import resize
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.device_crops import crops_of_boxes
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.self_attention import SelfAttention

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.transfer.calibration import (
     error_after_temperature_scaling,
     expected_calibration_error,

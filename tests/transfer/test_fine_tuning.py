@@ -13,8 +13,8 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.known_sources import KnownSource, TransferSet
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.formats.decoding import decode_image
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config as typed_training
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.files import read_config

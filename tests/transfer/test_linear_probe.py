@@ -6,7 +6,7 @@ import scipy.special
 import scipy.stats
 
 from cliptail_jax.curation.selection import seeded_split
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.transfer.linear_probe import WEIGHT_DECAYS, Linear, fit_binary_path, fit_path, predict
 
 CLASSES = 4

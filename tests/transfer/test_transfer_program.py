@@ -11,9 +11,9 @@ import pytest
 from cliptail_jax.config.sections import FAST
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_lines
-from cliptail_jax.images.decoding import decode_image
+from cliptail_jax.formats.decoding import decode_image
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_lines
 from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run

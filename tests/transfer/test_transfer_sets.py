@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.transfer.configuration import typed_config

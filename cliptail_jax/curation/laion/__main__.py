@@ -13,12 +13,12 @@ import functools
 import sys
 from pathlib import Path
 
-from cliptail_jax.commands import as_started
 from cliptail_jax.curation.laion.match import match, select
 from cliptail_jax.curation.laion.parts import run_stage
-from cliptail_jax.errors import UserError, command_line
+from cliptail_jax.host.commands import as_started
 from cliptail_jax.host.cores import usable_cores
-from cliptail_jax.outputs import add_overwrite
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.outputs import add_overwrite
 
 
 @command_line

@@ -14,9 +14,9 @@ from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.concepts.captions import find_parts
 from cliptail_jax.concepts.workers import completed
 from cliptail_jax.config.fields import difference
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import read_json, replacing, write_json
-from cliptail_jax.outputs import check_writable_folder, is_same
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json, replacing, write_json
+from cliptail_jax.host.outputs import check_writable_folder, is_same
 
 SETTINGS = ".settings"  # in the folder of a stage's results: JSON
 ROWS = 200_000  # in memory at a time

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.curation.laion.parts import distinct_parts, run_on_beam, tables, with_columns
 from cliptail_jax.curation.rows import labels_of, read_table
-from cliptail_jax.errors import UserError
-from cliptail_jax.files import digest_of, load_arrays, replacing, save_array, save_arrays
-from cliptail_jax.outputs import check_output
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import digest_of, load_arrays, replacing, save_array, save_arrays
+from cliptail_jax.host.outputs import check_output
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 QUERIES, BLOCK = 8192, 32768  # compared at a time, with scores of 1 GiB

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 
 def check_renderer() -> None:

@@ -21,8 +21,8 @@ from cliptail_jax.datasets.icons.marks import is_mark
 from cliptail_jax.datasets.icons.sets import IconSet, read_sets, svg
 from cliptail_jax.datasets.icons.words import captions_of, distinct
 from cliptail_jax.datasets.streaming import StreamingBuilder, clean_text
-from cliptail_jax.errors import UserError
 from cliptail_jax.host.cores import usable_cores
+from cliptail_jax.host.errors import UserError
 
 CLASS_LIST = "icons"
 MAX_SIZE = 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from cliptail_jax.datasets.streaming import naming_damage
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 
 MEMBERS = "package/json/"
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from cliptail_jax.errors import UserError
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import label_of
-from cliptail_jax.plotting.style import add_grid, legend_below, styles
+from cliptail_jax.report.style import add_grid, legend_below, styles
 
 UPRIGHT_WORDS = 3  # more words under an axis are rotated
 TICKS = 8  # more numbers under an axis have no ticks of their own,

@@ -10,7 +10,7 @@ from numpy.polynomial import Polynomial
 from scipy.spatial.distance import cdist
 
 from cliptail_jax.metrics.measures import label_of
-from cliptail_jax.plotting.style import add_grid
+from cliptail_jax.report.style import add_grid
 
 # Possible offsets of a label from its point, in points. A leader line is drawn to labels that are further than NEAR.
 NEAR = 6

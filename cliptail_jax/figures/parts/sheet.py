@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cliptail_jax.errors import UserError, did_you_mean
-from cliptail_jax.files import is_remote, load_array, work_path
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.files import is_remote, load_array, work_path
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation

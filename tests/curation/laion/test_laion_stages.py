@@ -16,7 +16,7 @@ from cliptail_jax.curation.laion import retrieve as retrieval
 from cliptail_jax.curation.laion.__main__ import main
 from cliptail_jax.curation.laion.match import match, select
 from cliptail_jax.curation.laion.similarity import definition, similarity
-from cliptail_jax.errors import UserError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
 
 TEXTS = [

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.pretrained.published_clip import load
 from tests.evaluation.plain_evaluation import (
     CALIBRATION,

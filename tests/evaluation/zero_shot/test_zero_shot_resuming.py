@@ -10,9 +10,9 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.errors import UserError
 from cliptail_jax.evaluation.published import evaluate_published
-from cliptail_jax.images.decoding import UnreadableImageError
+from cliptail_jax.formats.decoding import UnreadableImageError
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained import model as door

@@ -1,0 +1,144 @@
+"""The answer with which a report begins: the best run against the baseline, or how biased the runs are."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+from cliptail_jax.claims.claims import SUPPORTED, Claim, ClaimResult
+from cliptail_jax.claims.looks import evaluate_study
+from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.report.text_tables import UNDEFINED, format_interval, format_number
+from cliptail_jax.results.group import RunGroup, groups_of
+from cliptail_jax.results.study import Replicate, Study
+
+CRITERION = "mean_per_class"  # by which the best run is chosen, fixed before any run
+CRITERION_NAME = "mean accuracy over classes"
+BEST = "BEST"  # in a study's `then`
+
+
+def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
+    """The sentences with which the report of a study begins; none without results.
+
+    The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
+    corrected for the number of runs that it is chosen from. Without `baseline` and `then`, they are those of `bias_of_all`.
+    """
+    groups = groups_of(replicates, study.names)
+    if study.baseline in groups and len(groups) > 1:
+        return against_baseline(study, groups, replicates)
+    return to_go_on(study, groups) if study.then else bias_of_all([*groups.values()])
+
+
+def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
+    baseline = study.baseline
+    tested = compared({name: (name, baseline) for name in groups if name != baseline}, CRITERION, study, replicates)
+    if not tested:
+        at_chance = [called(group) for group in groups.values() if group.chance_note()]
+        are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
+        return [f"No run is compared with {called(groups[baseline])}, since {are}: train longer."] if at_chance else []
+    best = max(tested, key=lambda name: tested[name].difference.value)
+    result, several = tested[best], f" of {len(tested)}" if len(tested) > 1 else ""
+    by = points(result)
+    runs = f"({number_of_runs(len(result.by_seed), groups[best].size)})"
+    changes = [change(key, name, groups[baseline], groups[best]) for key, name in (("top1", "top-1"), ("tail", "tail"))]
+    if result.corrected != SUPPORTED:
+        return [
+            f"No run is measurably better than {called(groups[baseline])} in {CRITERION_NAME} {runs}.",
+            f"The largest difference{several} is that of {called(groups[best])}: {by} ({', '.join(filter(None, changes))}).",
+        ]
+    sentences = [f"{as_first(called(groups[best]))}: {', '.join(filter(None, changes))} {runs}."]
+    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(groups[baseline])}.")
+    ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, study, replicates)
+    if close := [called(groups[name]) for name, tie in ties.items() if tie.corrected != SUPPORTED]:
+        sentences.append(f"Not measurably worse: {', '.join(close)}.")
+    if head := compared({best: (baseline, best)}, "head", study, replicates).get(best):
+        costs = "It costs accuracy" if head.verdict == SUPPORTED else "It costs no measurable accuracy"
+        sentences.append(
+            f"{costs} in the head: {change('head', '', groups[baseline], groups[best])}, {points(head, -1)}."
+        )
+    return sentences
+
+
+def to_go_on(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
+    """The run with the largest mean accuracy over classes and, once all have ended, the command that goes on with it."""
+    means = {name: mean_of_classes(group) for name, group in groups.items() if group.evaluations}
+    if not means:
+        return []
+    best = max(means, key=means.__getitem__)
+    edge = " It is at the end of those tried: one beyond it may be better." * (best in (study.runs[0], study.runs[-1]))
+    others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
+    found = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others})."
+    if missing := [name for name in study.runs if name not in means and name not in study.failures]:
+        return [f"So far, {found} Not finished: {', '.join(missing)}."]
+    return [f"{found}{edge}", f"Go on with: {study.then.replace(BEST, best)}"]
+
+
+def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
+    """A sentence on the only group, or on the most and the least biased one by odds_acc, of those above chance."""
+    if len(groups) < 2:
+        return [f"{as_first(text)}." for group in groups if (text := bias_of(group))]
+    order = [group for group in groups if bias_of(group) and not group.chance_note()]
+    order = sorted((group for group in order if math.isfinite(group.value("odds_acc"))), key=odds_of, reverse=True)
+    words = ("most", "least") if len(order) > 2 else ("more", "less")
+    ends = [*zip(words, (order[0], order[-1]))] if len(order) > 1 else []
+    return [f"The {word} biased by odds_acc is {called(group)}: {bias_of(group)}." for word, group in ends]
+
+
+def bias_of(group: RunGroup) -> str:
+    """Accuracy by frequency in words: 'tail 62 %, head 97 %; with ten times more images a class gains 22 points'.
+
+    The last number is slope_acc. '' if one of them is undefined, as without class frequencies.
+    """
+    tail, head, gain = map(group.value, ("tail", "head", "slope_acc"))
+    if not all(map(math.isfinite, (tail, head, gain))):
+        return ""
+    change = f"{'gains' if gain >= 0 else 'loses'} {abs(gain):.0f} point{'' if round(abs(gain)) == 1 else 's'}"
+    return f"tail {tail:.0f} %, head {head:.0f} %; with ten times more images a class {change}"
+
+
+def odds_of(group: RunGroup) -> float:
+    return group.value("odds_acc")
+
+
+def mean_of_classes(group: RunGroup) -> float:
+    values = [MEASURES[CRITERION].point([evaluation.results]) for evaluation in group.evaluations]
+    return sum(values) / len(values)
+
+
+def compared(
+    pairs: Mapping[str, tuple[str, str]], statistic: str, study: Study, replicates: Sequence[Replicate]
+) -> dict[str, ClaimResult]:
+    """The tests that the first run of each pair is higher than the second, as those of the study's claims.
+
+    They are corrected for their number. Untested ones are left out.
+    """
+    margin = MEASURES[statistic].margin
+    claims = {key: Claim("", statistic, *pair, margin=margin) for key, pair in pairs.items()}
+    found = evaluate_study(dataclasses.replace(study, claims=claims, changes={}), replicates)
+    return {key: of for key, of in found.items() if of.difference}
+
+
+def change(key: str, name: str, baseline: RunGroup, best: RunGroup) -> str:
+    """A measure of the baseline and of the best run, such as 'tail 16.2 → 56.0'; '' if it is undefined."""
+    numbers = [format_number(group.value(key), format_of(key)) for group in (baseline, best)]
+    return "" if UNDEFINED in numbers else f"{name} {' → '.join(numbers)}".lstrip()
+
+
+def points(result: ClaimResult, sign: int = 1) -> str:
+    """The difference with its interval, or with `sign` −1 the opposite one."""
+    value, *bounds = (sign * number for number in result.interval)
+    return f"{format_interval(value, sorted(bounds), '+.1f')} points"
+
+
+def number_of_runs(replicates: int, size: int) -> str:
+    what = "mirrored pair" if size > 1 else "seed"
+    return f"{replicates} {what}{'' if replicates == 1 else 's'}"
+
+
+def as_first(text: str) -> str:
+    """The text as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
+def called(group: RunGroup) -> str:
+    """What a sentence calls runs: 'adjusted logits' for 'adjusted_logits'."""
+    return group.label.replace("_", " ")

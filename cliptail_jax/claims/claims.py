@@ -1,0 +1,274 @@
+"""Hypotheses about statistics of runs, stated before the runs, and their verdicts."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json
+from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
+from cliptail_jax.metrics.looks import Look
+from cliptail_jax.metrics.measures import MEASURES
+
+NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
+SUPPORTED, CONTRADICTED = "supported", "contradicted"
+CLAIM, RECIPE = "†", "‡"  # marks of what has changed since the first run
+EQUAL_ACCURACY = "equal accuracy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim in a study's config: that one run exceeds another in a statistic, or that both are equal in it.
+
+    Attributes:
+        statistic: the key of a measure.
+        higher: the run that is claimed to be higher, or a number.
+        lower: the other run, or a number.
+        margin: the largest difference that counts as none; see `cliptail_jax.experiments.studies.claim` for defaults.
+        set: the evaluation or transfer set; by default the first one, or for retrieval the first retrieval set.
+        equal: whether it is claimed that the difference lies within ± the margin.
+        by: the number that the difference is claimed to exceed, by default 0.
+        at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" at their ends.
+        minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
+        study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
+            in configs/study/results; "" for this study.
+    """
+
+    text: str
+    statistic: str
+    higher: str | float
+    lower: str | float
+    margin: float = 0.0
+    set: str = ""
+    equal: bool = False
+    by: float = 0.0
+    at: str = ""
+    minus: Sequence[str] = ()
+    study: str = ""
+
+    def __post_init__(self):
+        if self.statistic not in MEASURES:
+            raise ValueError(f"there is no measure '{self.statistic}'")
+
+    @property
+    def runs(self) -> list[str]:
+        """The compared runs of this study."""
+        names = (self.higher, self.lower, *(() if self.study else self.minus))
+        return [name for name in names if isinstance(name, str)]
+
+    @property
+    def compared(self) -> str:
+        """The comparison, as text."""
+        text = f"{self.higher} − {self.lower}"
+        if self.minus:
+            text = f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
+        return text + f" > {self.by:g}" * bool(self.by)
+
+    @property
+    def measured(self) -> str:
+        """The statistic, and where it is measured."""
+        return self.statistic + f" on {self.set}" * bool(self.set) + f" at {self.at}" * bool(self.at)
+
+
+class Change(NamedTuple):
+    """A change after the first run of a study.
+
+    Attributes:
+        mark: '†' if the claim was added or changed, '‡' if only the recipe of its runs changed.
+        text: the fields with their old and new values.
+    """
+
+    mark: str = ""
+    text: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimResult(Claim):
+    """The test of a claim.
+
+    Attributes:
+        by_seed: the statistic of the first two runs, of each seed or mirrored pair.
+        difference: their difference; None if the claim could not be tested, which `obstacle` explains.
+        at_chance: whether it was not tested because a run is no better than chance.
+        corrected: the verdict after the correction for the number of claims, by `correct_for_number`.
+        change: the change of the claim after the first run, if any.
+        look: the look at which it was tested, in a study that adds pairs until claims are decided.
+        covers_seeds: whether the interval of the difference covers other seeds, too.
+        borrowed: the published results that the variance between seeds is from; "" if it is from this study.
+    """
+
+    by_seed: Sequence[tuple[float, float]] = ()
+    difference: Estimate | None = None
+    obstacle: str = ""
+    at_chance: bool = False
+    corrected: str = ""
+    change: Change = Change()
+    look: Look | None = None
+    covers_seeds: bool = False
+    borrowed: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return self.verdict_at(self.level())
+
+    def level(self, errors: float = 1 - LEVEL) -> float:
+        """The level of its interval, if the verdicts of all looks are wrong with probability `errors`."""
+        return self.look.level(errors) if self.look else 1 - errors
+
+    @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """Value, low and high of the difference, at the level of its look; None for an untested claim."""
+        if self.difference is None or not self.look:
+            return self.difference and self.difference[:3]
+        return (self.difference.value, *self.difference.interval(self.level()))
+
+    def verdict_at(self, level: float) -> str:
+        """The verdict by the interval of a level.
+
+        "no effect" if it lies within ± the margin; else "supported" if it lies above `by` (0), "contradicted" if below, and
+        "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
+        "contradicted" if it lies outside, and else "inconclusive".
+        """
+        if self.difference is None:
+            return f"{NOT_TESTED} (at chance)" if self.at_chance else NOT_TESTED
+        low, high = self.difference.interval(level)
+        within = -self.margin <= low and high <= self.margin
+        if self.equal:
+            outside = low > self.margin or high < -self.margin
+            return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
+        if self.margin and within:
+            return NO_EFFECT
+        if low > self.by:
+            return SUPPORTED
+        return CONTRADICTED if high < self.by else INCONCLUSIVE
+
+    @property
+    def p_value(self) -> float:
+        """1 − the highest level at which the verdict holds; 0.05, or 1 − the level of its look, or more for "inconclusive"."""
+        by_bound = [self.difference.p_value(bound) for bound in (-self.margin, self.margin)]
+        if self.equal and abs(self.difference.value) > self.margin:
+            return by_bound[self.difference.value > 0]
+        if self.equal or self.verdict == NO_EFFECT:
+            return max(by_bound)
+        return self.difference.p_value(self.by)
+
+
+def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
+    """The content of report.json for a claim."""
+    return dataclasses.asdict(claim) | {
+        "change": claim.change._asdict(),
+        "look": claim.look and claim.look._asdict(),
+        "difference": claim.difference and claim.difference._asdict(),
+        "verdict": claim.verdict,
+        "p_value": claim.difference and claim.p_value,
+        "unit": MEASURES[claim.statistic].unit,
+    }
+
+
+NEW_FIELDS = ("look", "covers_seeds", "borrowed", "by")  # which results of earlier versions lack
+
+
+class Report(TypedDict):
+    """The claims in report.json."""
+
+    claims: list[dict[str, Any]]
+
+
+def read_claims(report: Path) -> dict[str, ClaimResult]:
+    """The tests of claims in a study's report.json, by key. Raises UserError if it is damaged or from another program."""
+    known = dataclasses.fields(ClaimResult)
+    try:
+        claims = {
+            c["key"]: {f.name: c.get(f.name, f.default) if f.name in NEW_FIELDS else c[f.name] for f in known}
+            for c in read_json(report, Report)["claims"]
+        }
+    except KeyError as missing:
+        raise UserError(f"a claim in {report} has no field {missing}: write the report again with --report") from None
+    return {
+        key: ClaimResult(
+            **c
+            | {
+                "difference": _estimate(c["difference"]),
+                "change": Change(**c["change"]),
+                "look": c["look"] and Look(**c["look"]),
+            }
+        )
+        for key, c in claims.items()
+    }
+
+
+def _estimate(numbers: dict[str, float | None] | None) -> Estimate | None:
+    """An estimate from JSON, where infinite and undefined numbers are null. Degrees of freedom are never undefined."""
+    unknown = {"degrees": math.inf}
+    return numbers and Estimate(
+        **{part: unknown.get(part, math.nan) if number is None else number for part, number in numbers.items()}
+    )
+
+
+def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """The results with verdicts that hold jointly with 95 % confidence, by the step-down procedure of Holm (1979).
+
+    In the order of their p-values, the claim of rank k (from 0) of m keeps its verdict if that is also the verdict of the
+    interval of level 1 − 0.05 / (m − k), or of that of its look for so many errors over all looks. The first claim for
+    which this fails, and all after it, are inconclusive.
+    """
+    tested = [i for i, result in enumerate(results) if result.difference is not None]
+    verdicts = dict.fromkeys(tested, INCONCLUSIVE)
+    for rank, i in enumerate(sorted(tested, key=lambda i: results[i].p_value / (1 - results[i].level()))):
+        verdict = results[i].verdict_at(results[i].level((1 - LEVEL) / (len(tested) - rank)))
+        if verdict != results[i].verdict:
+            break
+        verdicts[i] = verdict
+    return [dataclasses.replace(result, corrected=verdicts.get(i, result.verdict)) for i, result in enumerate(results)]
+
+
+def one_replicate_notes(claims: Iterable[ClaimResult]) -> list[str]:
+    """Notes on claims that are tested on one seed or pair: whether their intervals include how much repeated trainings differ."""
+    tested = [claim for claim in claims if claim.difference]
+    single = [claim for claim in tested if len(claim.by_seed) == 1]
+    notes = []
+    if bare := [claim for claim in single if not claim.covers_seeds]:
+        notes.append(
+            f"The intervals{number_of(bare, tested)} come from one seed or pair, and cover the choice of classes or queries, but "
+            "not how much repeated trainings differ: another seed, or another processor, which rounds differently, can change a "
+            "verdict. Several seeds or pairs cover both."
+        )
+    for origin in dict.fromkeys(claim.borrowed for claim in single if claim.covers_seeds):
+        found = [claim for claim in single if claim.covers_seeds and claim.borrowed == origin]
+        notes.append(
+            f"The intervals{number_of(found, tested)} come from one seed or pair. The variance between repeated trainings that "
+            f"they include is that of {f'the published results of {origin}' if origin else 'other runs of this study'}."
+        )
+    return notes
+
+
+def number_of(claims: Sequence[ClaimResult], tested: Sequence[ClaimResult]) -> str:
+    return "" if len(claims) == len(tested) else f" of {len(claims)} of the {len(tested)} tested claims"
+
+
+def looks_note(claims: Iterable[ClaimResult]) -> list[str]:
+    """A note on the levels of claims that are tested again with each further pair."""
+    looks = sorted({claim.look for claim in claims if claim.look})
+    if not looks:
+        return []
+    levels = ", ".join(f"{100 * look.level():.1f} % after {look.pairs}" for look in looks)
+    return [
+        f"Pairs (or seeds) were added until claims were decided, at most {looks[0].most}, with a look after each from the second "
+        "one on. Each claim has the numbers of the look that decided it, or else of the last one. Intervals and verdicts are at "
+        f"the level of that look, {levels}, so that the verdicts of all looks on a claim are wrong with a probability of at most "
+        "5 % (Lan & DeMets, 1983, with Pocock's spending function)."
+    ]
+
+
+def change_notes(claims: Iterable[ClaimResult]) -> list[str]:
+    """A note for each mark of claims that changed after the first run, with the changes."""
+    changes = [claim.change for claim in claims]
+    notes = []
+    for mark, what in ((CLAIM, "claims that were"), (RECIPE, "claims on runs whose recipes were")):
+        if texts := dict.fromkeys(change.text for change in changes if change.mark == mark):
+            notes.append(
+                f"{mark} marks {what} {'added or ' * (mark == CLAIM)}changed after the first run: {'; '.join(texts)}."
+            )
+    return notes

@@ -1,0 +1,129 @@
+"""The differences that a study can decide, by the variances in published results on the same data."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from cliptail_jax.claims.claims import ClaimResult, read_claims
+from cliptail_jax.config.files import known_configs, known_files, load_config
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.metrics.bootstrap import LEVEL, quantile
+from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.study.configuration import RunConfigs, StudyConfig
+
+PAIRS = (1, 2, 4, 8)
+POWER = 0.8
+
+
+class Design(NamedTuple):
+    """What studies share whose variances are alike: data sources, sides of images in pixels, and mirrored pairs or not."""
+
+    data: set[str]
+    sizes: set[int]
+    counterbalanced: bool
+
+
+class Variances(NamedTuple):
+    """The parts of the variance of a difference over P pairs, shared + of_pair / P; the means over claims of a study.
+
+    Attributes:
+        shared: of what all pairs share: the choice of classes, beyond what differs by pair.
+        of_pair: of what differs by pair.
+        study: the name of its published results.
+        degrees: the number of pairs beyond the first, over all claims.
+    """
+
+    shared: float
+    of_pair: float
+    study: str
+    degrees: int
+
+    def decidable(self, pairs: int) -> float:
+        """The difference whose interval lies above 0 with the probability `POWER`, by the normal distribution."""
+        from scipy.special import ndtri
+
+        return (quantile(LEVEL, np.inf) + float(ndtri(POWER))) * math.sqrt(self.shared + self.of_pair / pairs)
+
+
+def power_table(study: StudyConfig) -> str:
+    """A line for each measure of the study's claims: the differences that `PAIRS` pairs, or seeds, decide.
+
+    Raises UserError if there are no published results of several pairs on its data.
+    """
+    design = design_of(study.first.runs, study.counterbalanced)
+    found: dict[str, Variances] = {}
+    for name, claims in published_on(design):
+        for measure, variances in variances_of(name, claims).items():
+            if measure not in found or variances.degrees > found[measure].degrees:
+                found[measure] = variances
+    shown = [m for m in MEASURES if m in found and m in {claim.statistic for claim in study.claims.values()}]
+    what = "pairs" if study.counterbalanced else "seeds"
+    if not shown:
+        raise UserError(
+            f"--power needs published results of several {what} on {', '.join(sorted(design.data))} of this image size and the "
+            "study's measures: there are none, so train two first"
+        )
+    rows = [["measure", *(f"{pairs} {what if pairs > 1 else what[:-1]}" for pairs in PAIRS), "unit", "variances from"]]
+    for measure in shown:
+        numbers = [format(found[measure].decidable(pairs), format_of(measure)) for pairs in PAIRS]
+        rows.append([measure, *numbers, MEASURES[measure].unit, found[measure].study])
+    lines = [
+        f"Differences that are decided with a probability of {POWER:.0%} (two-sided, 5 %):",
+        "",
+        *markdown_table(rows),
+    ]
+    but = "" if study.variances_from else f", which the interval of one {what[:-1]} leaves out"
+    lines += ["", f"These numbers include how much repeated trainings differ{but}."]
+    if unknown := sorted({claim.statistic for claim in study.claims.values()} - {*shown}):
+        lines.append(f"No published results of several {what} on these data have {', '.join(unknown)}.")
+    return "\n".join(lines)
+
+
+def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Variances]:
+    """The mean variances of the differences of two runs, by measure, of those claims with several pairs.
+
+    The variance between the differences of P pairs is of_pair. That of their mean, by which their interval was made, is
+    shared + of_pair / P.
+    """
+    parts: dict[str, list[tuple[float, float, int]]] = {}
+    for claim in claims.values():
+        pairs, found = len(claim.by_seed), claim.difference
+        if pairs < 2 or found is None or claim.minus or claim.at or len(claim.runs) < 2:
+            continue
+        of_pair = float(np.var([higher - lower for higher, lower in claim.by_seed], ddof=1))
+        of_mean = ((found.high - found.low) / 2 / quantile(LEVEL, found.degrees)) ** 2
+        if math.isfinite(of_pair + of_mean):
+            parts.setdefault(claim.statistic, []).append((of_mean - of_pair / pairs, of_pair, pairs - 1))
+    means = {measure: np.mean(found, axis=0) for measure, found in parts.items()}
+    return {
+        measure: Variances(max(shared, 0.0), of_pair, name, sum(degrees for *_, degrees in parts[measure]))
+        for measure, (shared, of_pair, _) in means.items()
+    }
+
+
+def design_of(runs: RunConfigs, counterbalanced: bool | None) -> Design:
+    sources, sizes = zip(*((run.data.name, run.data.image_size) for run in runs.values()))
+    return Design({*sources}, {*sizes}, bool(counterbalanced))
+
+
+def published_on(design: Design) -> Iterator[tuple[str, Mapping[str, ClaimResult]]]:
+    """The claims of published studies by name, of those with this design."""
+    for name, file in known_files("study/results/*.json").items():
+        if published_design(name) == design:
+            yield name, read_claims(file)
+
+
+def published_design(name: str) -> Design:
+    """The design of published results.
+
+    Their name is that of their config, perhaps with the argument `data` at its end, as in noise_cifar100.
+    """
+    stem = max((known for known in known_configs() if name.startswith(known)), key=len, default=name)
+    try:
+        config = load_config(f"{stem}:data={name[len(stem) + 1 :]}")
+    except UserError:
+        config = load_config(stem)
+    return design_of(config.runs, config.get("counterbalanced"))

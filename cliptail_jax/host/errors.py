@@ -1,0 +1,169 @@
+"""User errors: the exception, and how command lines report it."""
+
+import argparse
+import contextlib
+import difflib
+import errno
+import functools
+import os
+import re
+import select
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from cliptail_jax.host.commands import as_started
+from cliptail_jax.host.interrupts import raise_on_ctrl_c
+
+STDOUT = 1  # its file descriptor
+Failures = dict[str, str]  # reasons, by what failed
+
+
+class UserError(Exception):
+    """A mistake in a config, a path or the data. Its message is one line that names the thing and the remedy."""
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """' (did you mean A or B?)' with the known names that are similar to `name`, or ''; to append to a message."""
+    close = difflib.get_close_matches(name, list(known), cutoff=cutoff)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def is_now(old: str, new: str) -> UserError:
+    """The error for the earlier name of a flag or a config field."""
+    return UserError(f"{old} is now {new}: use that name")
+
+
+def refuse_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+    """Make a command line refuse the earlier name of a flag, with the new one."""
+
+    class Refuse(argparse.Action):
+        def __call__(self, *_: object) -> None:
+            raise is_now(old, new)
+
+    parser.add_argument(old, action=Refuse, help=argparse.SUPPRESS)
+
+
+# Errors of the file system that a user can fix.
+STORAGE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENAMETOOLONG,
+)
+OTHER_KIND = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
+# Errors of the network. They end a program that writes to a bucket after its libraries have retried for a while.
+NETWORK = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
+BUCKET = re.compile(r"Error (?:reading|writing|deleting|listing) \S*gs://|gs://.*HTTP response code")  # TensorStore's
+
+
+def storage_problem(error: BaseException) -> str:
+    """The error of the file system or bucket that caused `error`, or '' if none did.
+
+    For example 'No space left on device: runs/clip/config.json'. Libraries raise their own exceptions from such an error,
+    or quote its message.
+    """
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        if isinstance(error, OSError) and error.errno in (*STORAGE, *OTHER_KIND):
+            return error.strerror + (f": {error.filename}" if error.filename else "")
+        if isinstance(error, OSError) and error.errno in NETWORK:
+            return f"the bucket cannot be reached: {first_line(error)}"
+        if type(error).__module__.startswith("gcsfs") or BUCKET.search(str(error)):
+            return f"the bucket answers with an error: {first_line(error)}"
+        error = error.__cause__ or error.__context__
+    quoted = [os.strerror(number) for number in STORAGE if any(os.strerror(number) in str(e) for e in seen)]
+    return quoted[0] if quoted else ""
+
+
+def reason_of(error: Exception) -> str:
+    """A user error's message, or the type of another error and the first line of its message."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def first_line(error: BaseException) -> str:
+    """The first 300 characters of the first line of an error's message, or the error's type without one."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+
+
+DEVICE_MEMORY = (
+    "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, model.remat='blocks' or "
+    "mesh.fsdp (python -m cliptail_jax.plan shows what fits)"
+)
+
+
+def memory_problem(error: BaseException) -> str:
+    """A line that names the fields to lower if memory was exhausted or a worker was killed, else ''."""
+    if isinstance(error, MemoryError):
+        return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
+    if "Worker process was terminated unexpectedly" in str(error):  # Grain's
+        return "a process that loads images was killed, perhaps because memory is short: then lower data.workers"
+    if is_shared_memory_gone(error):
+        return "another program has removed the shared memory (/dev/shm) of the processes that load images"
+    if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
+        return DEVICE_MEMORY
+    return ""
+
+
+def is_shared_memory_gone(error: BaseException | None) -> bool:
+    """Whether an error is that a block of Python's shared memory no longer exists."""
+    return isinstance(error, FileNotFoundError) and str(error.filename).startswith("/psm_")
+
+
+def problem(error: BaseException) -> str:
+    """A line for an error of the machine that a user can fix, else ''."""
+    return storage_problem(error) or memory_problem(error)
+
+
+@contextlib.contextmanager
+def exit_on_broken_pipe() -> Iterator[None]:
+    """Ends the program quietly, with status 1, if its output is no longer read, as after `| head -1`."""
+    try:
+        try:
+            yield
+        except SystemExit:
+            print(end="", flush=True)
+            raise
+        print(end="", flush=True)
+    except BrokenPipeError:
+        stdout = select.poll()
+        stdout.register(STDOUT, 0)
+        if not stdout.poll(0):  # it has no error: another pipe is broken
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for the flush at exit
+        sys.exit(1)
+
+
+def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> int:
+    """Runs a program, and returns its exit status.
+
+    A `UserError`, or an error of the machine, is printed to stderr as one line, `error: ...`, and gives status 2. Ctrl-C gives
+    status 130 and the line `interrupted`.
+    """
+    raise_on_ctrl_c()
+    try:
+        run()
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not (line := str(error) if isinstance(error, UserError) else problem(error)):
+            raise
+        print(f"error: {as_started(line)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
+    """Decorates a program that takes command-line arguments so that it returns its `exit_status`."""
+
+    @functools.wraps(main)
+    @exit_on_broken_pipe()
+    def with_exit_status(arguments: list[str]) -> int:
+        return exit_status(functools.partial(main, arguments))
+
+    return with_exit_status

@@ -1,0 +1,64 @@
+"""Where the results by class come from: the runs in a directory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import GROUPS
+from cliptail_jax.predictions.collection import RightByClass
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.run import Run
+from cliptail_jax.runs.console import log_line
+
+
+def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
+    """The name and the results by class of the runs in a directory, the means over seeds.
+
+    Raises:
+        UserError: there are several kinds of runs, their classes differ in frequency, or they are at chance.
+    """
+    contents = read_directory(workdir)
+    kinds: dict[str, list[Run]] = {}
+    for run in contents.runs:
+        kinds.setdefault(run.name, []).append(run)
+    if contents.problems:
+        raise UserError(contents.problems[0])
+    if not kinds:
+        raise UserError(f"{workdir} contains no run: give the directory of a run or a study as --workdir")
+    if name and name not in kinds:
+        raise UserError(f"no run is called --runs={name}{did_you_mean(name, kinds)}: there are {', '.join(kinds)}")
+    if not name and len(kinds) > 1:
+        raise UserError(f"{workdir} contains several runs: choose one by --runs=NAME: {', '.join(kinds)}")
+    name, runs = (name, kinds[name]) if name else next(iter(kinds.items()))
+    finished = [run for run in runs if run.is_finished]
+    if others := len(runs) - len(finished):
+        are = "and are left out" if finished else "so more training can change the plan"
+        log_line(f"note: {others} of {len(runs)} runs called {name} have not ended, {are}")
+    return name, class_counts(name, finished or runs)
+
+
+def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:
+    """The mean results by class of runs that differ in seed only. Raises UserError as `counts_of`."""
+    evaluations = [run.evaluation for run in runs]
+    if any(evaluation is None or evaluation.frequency is None for evaluation in evaluations):
+        raise UserError(
+            f"{name} has no evaluation by classes of known frequency: evaluate it with python -m cliptail_jax.evaluate on a "
+            "set with its classes"
+        )
+    first = evaluations[0]
+    if any(e.class_names != first.class_names or (e.frequency != first.frequency).any() for e in evaluations):
+        raise UserError(
+            f"the {len(runs)} runs called {name} have different class frequencies: give the directory of one of them, such as "
+            f"--workdir={runs[0].workdir}"
+        )
+    if note := next(filter(None, (RunGroup(name, [[run]]).chance_note() for run in runs)), ""):
+        raise UserError(f"{name} is at chance, so its results do not show which images help: {note}; train it longer")
+    correct, examples = (
+        np.mean([getattr(e.results, part) for e in evaluations], axis=0) for part in ("correct", "examples")
+    )
+    groups = first.results.groups or dict(zip(GROUPS, head_mid_tail(first.frequency)))
+    return RightByClass(tuple(first.class_names), first.frequency, correct, examples, groups)

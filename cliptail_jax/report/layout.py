@@ -1,0 +1,160 @@
+"""A table as a value, and its text in Markdown and for a terminal. The page has a template for it."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cliptail_jax.report.text_tables import UNDEFINED, format_number, markdown_table, plain_table
+
+LABEL = "kind"  # the heading of the labels of rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        meaning: a phrase that explains it.
+        format: of its numbers, as `format` takes it.
+        value: from what a row is about to the value in this column.
+        has_interval: whether its numbers have 95 % intervals.
+        is_optional: whether a terminal that is too narrow leaves it out.
+        only: 'page' or 'text' if only the page, or only report.md and the terminal, have it.
+        is_strong: whether it is emphasized.
+    """
+
+    key: str
+    title: str
+    meaning: str = ""
+    format: str = ""
+    value: Callable[[Any], Any] | None = None
+    has_interval: bool = False
+    is_optional: bool = False
+    only: str = ""
+    is_strong: bool = False
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title} [95 %]" if self.has_interval else self.title
+
+
+class Cell(NamedTuple):
+    """A cell: its text and that of its interval, and for sorting and programs its value and the interval's bounds.
+
+    The value is None where it is undefined.
+    """
+
+    number: str
+    interval: str = ""
+    value: float | str | None = None
+    bounds: Sequence[float] | None = None
+
+    @property
+    def text(self) -> str:
+        return f"{self.number} {self.interval}".rstrip()
+
+
+class Row(NamedTuple):
+    """A row.
+
+    Attributes:
+        cells: by the key of their column.
+        mark: a text after the name, such as '†'.
+        details: more about what the row is on.
+        kind: the kind of runs that it is on, if its name is another.
+        label: what people call it, if they call it something else.
+    """
+
+    name: str
+    cells: Mapping[str, Cell]
+    mark: str = ""
+    details: Sequence[str] = ()
+    kind: str = ""
+    label: str = ""
+
+
+class Table(NamedTuple):
+    """A table.
+
+    Attributes:
+        first: the title of the names of rows.
+        notes: what a reader must know of the rows.
+        about: how the numbers are computed, which a terminal leaves out.
+    """
+
+    first: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+    about: Sequence[str] = ()
+
+
+def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[float] | None = None) -> Cell:
+    """A number with its interval, if it has one; or a text."""
+    text = value if isinstance(value, str) else format_number(value, format_spec)
+    if text == UNDEFINED:
+        return Cell(UNDEFINED)
+    if isinstance(value, str) or math.isinf(value):
+        return Cell(text, value=text)
+    interval = f"[{', '.join(format_number(bound, format_spec) for bound in bounds)}]" if bounds else ""
+    return Cell(text, interval, value, bounds)
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns that are undefined in all rows."""
+    known = (c for c in table.columns if any(row.cells[c.key].number != UNDEFINED for row in table.rows))
+    return table._replace(columns=list(known))
+
+
+def text_rows(table: Table) -> list[list[str]]:
+    """The texts of all cells, with a header. If rows have labels, these are in the second column."""
+    table = shown_in("text", table)
+    heads = [table.first, *[LABEL] * any(row.label for row in table.rows)]
+    rows = [[*heads, *(column.heading for column in table.columns)]]
+    for row in table.rows:
+        name = row.name + row.mark + f" ({'; '.join(row.details)})" * bool(row.details)
+        rows.append([*[name, row.label][: len(heads)], *(row.cells[column.key].text for column in table.columns)])
+    return rows
+
+
+def markdown(table: Table) -> list[str]:
+    """The lines of the table in Markdown."""
+    header, *rows = text_rows(table)
+    columns = shown_in("text", table).columns
+    strong = [False] * (len(header) - len(columns)) + [column.is_strong for column in columns]
+    marked = [[f"**{text}**" * is_strong or text for text, is_strong in zip(row, strong)] for row in rows]
+    return markdown_table([header, *marked])
+
+
+def legend(table: Table) -> str:
+    """The meanings of the columns, and how the numbers are computed, in Markdown."""
+    meanings = [f"**{column.title}**: {column.meaning}" for column in shown_in("text", table).columns if column.meaning]
+    return " ".join([f"{'; '.join(meanings)}.", *table.about])
+
+
+def plain(table: Table, width: int) -> list[str]:
+    """The lines of the table for a terminal, without intervals and without the last optional columns if they do not fit.
+
+    Titles are in two lines if one has several words.
+    """
+    columns = shown_in("text", table).columns
+    titles = [table.first, *(column.title.replace("_", " ") for column in columns)]
+    rows = [[row.name + row.mark, *(row.cells[column.key].number for column in columns)] for row in table.rows]
+    lines = plain_table([*zip(*map(in_two_lines, titles)), *rows])
+    optional = [column for column in columns if column.is_optional]
+    if optional and max(map(len, lines)) > width:
+        return plain(table._replace(columns=[column for column in columns if column != optional[-1]]), width)
+    return lines
+
+
+def in_two_lines(title: str) -> tuple[str, str]:
+    """The title, divided between words so that it is as narrow as possible."""
+    words = title.split(" ")
+    divided = ((" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words)))
+    return min(divided, key=lambda lines: max(map(len, lines)))
+
+
+def shown_in(place: str, table: Table) -> Table:
+    """The table with its columns on the 'page', or in 'text'."""
+    return table._replace(columns=[column for column in table.columns if column.only in ("", place)])

@@ -1,0 +1,127 @@
+"""A plan as a table for people and as JSON for programs."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cliptail_jax.planning.bounds import binding, step_seconds
+from cliptail_jax.planning.compiling import Plan
+from cliptail_jax.planning.measuring import MeasuredStep
+from cliptail_jax.report.text_tables import markdown_table
+
+BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
+# JPEGs of short side 256 that a core decodes, crops and resizes per second (scripts/benchmark/README.md).
+IMAGES_OF_A_CORE = 2058
+# Seconds that the hundreds of operations of a step take to start, at microseconds each, however small they are.
+STARTING = 1e-3
+NOTE = (
+    "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
+    "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
+)
+CACHE_NOTE = (
+    "A GPU's HBM traffic is a lower bound, too: it counts arrays larger than the L2 cache each time that an operation reads "
+    "or writes them, and smaller ones only as parameters, optimizer state and inputs, once."
+)
+
+
+def as_json(
+    plan: Plan, versions: Mapping[str, str], measured: MeasuredStep | None, traffic: bool = False
+) -> dict[str, Any]:
+    """One line of `plan --json`; numbers are per chip and step. `traffic` adds the arrays that are moved and exchanged."""
+    about, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
+    if traffic:
+        counts = 4 if plan.topology.cache else 3
+        about |= {"largest": [operation[:counts] for operation in program.largest], "exchanged": program.exchanged}
+    return about | {
+        "topology": plan.topology.name,
+        "chips": plan.topology.chips,
+        "hosts": plan.topology.hosts,
+        "fits": plan.fits,
+        "chip_memory_bytes": int(plan.topology.chip.memory),
+        "peak_bytes": program.peak,
+        "flops": plan.flops,
+        "hbm_bytes": program.hbm,
+        **({"hbm_bytes_uncached": program.hbm_uncached} if plan.topology.cache else {}),
+        "collectives": {kind: traffic._asdict() for kind, traffic in program.collectives.items()},
+        "step_seconds": step_seconds(plan) if plan.fits else None,
+        "total_steps": plan.total_steps,
+        "batch_size": plan.batch_size,
+        "parameters_bytes": plan.parameters,
+        "optimizer_bytes": plan.optimizer,
+        "versions": dict(versions),
+    }
+
+
+def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: MeasuredStep | None = None) -> str:
+    """The plan in Markdown, with hints on what would help and the measurement on this machine, if there are any.
+
+    `price` is the price of a chip-hour in dollars; 0 for none.
+    """
+    topology, chip, program = plan.topology, plan.topology.chip, plan.program
+    hosts = f"{topology.hosts} host{'s' if topology.hosts > 1 else ''}"
+    state = plan.parameters + plan.optimizer
+    rows = [
+        [topology.name, f"{topology.chips} × {chip.name}, {hosts}"],
+        ["batch", f"{plan.batch_size:,}, {plan.batch_size / topology.chips:,.10g} a chip"],
+        ["memory of a chip: parameters", size(plan.parameters)],
+        ["optimizer and averages", size(plan.optimizer)],
+        *([["activations and the rest", size(max(program.peak - state, 0))]] if program.peak != state else []),
+    ]
+    if not plan.fits:
+        rows.append(
+            ["**peak**", f"needs {size(program.peak)} of {size(program.available or chip.memory)}: **does not fit**"]
+        )
+        return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+    seconds, cached = step_seconds(plan), bool(topology.cache)
+    limit, bound = binding(seconds)
+    hours = bound * plan.total_steps / 3600
+    rows += [
+        ["**peak**", f"{size(program.peak)} of {size(chip.memory)}: fits"],
+        ["a step's operations", f"{plan.flops / 1e12:.3g} TFLOP a chip"],
+        ["a step's HBM traffic", f"{size(program.hbm)} a chip"],
+        *([[f"without the cache of {size(topology.cache)}", f"{size(program.hbm_uncached)} a chip"]] if cached else []),
+        *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in program.collectives.items()),
+        *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
+        ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"],
+    ]
+    if measured:
+        rows.append([f"**measured** on {measured.devices}", measurement(measured)])
+    if bound < STARTING:
+        rows.append(["it says nothing", "of a network this small, whose step is limited by starting its operations"])
+        return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+    rows += [
+        ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
+    ]
+    if plan.total_steps:
+        rows.append(
+            [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"]
+        )
+    cores = math.ceil(plan.batch_size / bound / IMAGES_OF_A_CORE)
+    rows.append(["cores that read as many photographs", f"{cores:,}, on all hosts"])
+    if price and plan.total_steps:
+        rows.append([f"cost at ${price:.2f} a chip-hour", f"${hours * topology.chips * price:,.2f}"])
+    return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+
+
+def measurement(measured: MeasuredStep) -> str:
+    """Time, speed and memory of a step, such as '31.2 ms, 8,205 images/s, peak 10.4 GB'."""
+    speed = f"{1000 * measured.seconds:.3g} ms, {measured.batch_size / measured.seconds:,.0f} images/s"
+    return speed + (f", peak {size(measured.peak)}" if measured.peak else "")
+
+
+def traffic_table(plan: Plan) -> str:
+    """The operations that move most bytes from and to HBM, in Markdown."""
+    cached = bool(plan.topology.cache)
+    rows = [["a step's HBM traffic by operation and result", "from", "a chip", *["without the cache"] * cached]]
+    for what, origin, moved, uncached in plan.program.largest:
+        rows.append([what, origin, size(moved), *[size(uncached)] * cached])
+    return "\n".join(markdown_table(rows))
+
+
+def size(bytes: float) -> str:
+    """Bytes in the largest unit that they fill, such as '1.5 GB'."""
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if bytes >= one:
+            return f"{bytes / one:.3g} {unit}"
+    return f"{bytes:.0f} B"

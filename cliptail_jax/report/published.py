@@ -1,0 +1,87 @@
+"""The tables of published models: the lists of them, an evaluation of several, and the sheet for figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import write_text
+from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
+from cliptail_jax.metrics.retrieval import CUTOFFS
+from cliptail_jax.pretrained.hub import slug
+from cliptail_jax.pretrained.model import ModelName
+from cliptail_jax.pretrained.published import NOT_IN_FIGURES, PublishedModel, family_and_size, published_models
+from cliptail_jax.report.text_tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
+
+SHOWN = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
+RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
+SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
+LISTED = ("model", "trained on", "parameters, millions", "image size")
+NOTE = f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others."
+Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
+
+
+def model_lists(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
+    """Each list as a table under its heading."""
+    lines = []
+    for heading, models in lists.items():
+        rows = pad_columns([LISTED, *map(row, models)])
+        lines += [heading, "", *("  ".join(cells).rstrip() for cells in rows), ""]
+    return "\n".join([*lines, NOTE]) + "\n"
+
+
+def listed(names: Sequence[str]) -> list[PublishedModel]:
+    """The models with these names. Raises UserError if one is not in the table."""
+    known = {model.name: model for model in published_models()}
+    for name in names:
+        if name not in known:
+            raise UserError(f"--list prints models of the published lists: {name} is in none")
+    return [known[name] for name in names]
+
+
+def row(model: PublishedModel) -> tuple[str, ...]:
+    """The cells of a model."""
+    parameters = format_number(model.parameters / 1e6, ",.0f")
+    return model.name, model.corpus or UNDEFINED, parameters, str(model.image_size)
+
+
+def columns(summaries: Summaries) -> list[Measure]:
+    """The measures of classes, if an evaluation has classes, and recalls, if one has recalls."""
+    groups = [keys for keys in (SHOWN, RECALLS) if any(keys[0] in summary for summary in summaries)]
+    return [MEASURES[key] for keys in groups for key in keys]
+
+
+def markdown(summaries: Summaries) -> str:
+    """A row per model, set and class frequency, with '–' for undefined numbers."""
+    shown = columns(summaries)
+    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in shown]
+    rows = [["model", "set", *headings, "class frequency"]]
+    for summary in summaries:
+        cells = [summary_cell(summary, measure.key) for measure in shown]
+        rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
+    return "\n".join(markdown_table(pad_columns(rows))) + "\n"
+
+
+def summary_cell(summary: Mapping[str, Any], key: str) -> str:
+    """A number of an evaluation with its interval, if it has one; '<' or '>' beyond the data, and '–' if it is undefined."""
+    value = summary.get(key)
+    if not isinstance(value, float):
+        return summary.get(f"{key}_beyond", UNDEFINED) if value is None else str(value)
+    return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
+
+
+def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:
+    """Write the sheet of `figures corpora` and `fine_grained`, of the models that have correlations.
+
+    Models that the paper's figures leave out are comments. If there is no model, no sheet is left.
+    """
+    lines = []
+    for model in models:
+        sets = [s["set"] for s in summaries if s["model"] == model.name and "corr_acc" in s]
+        if model.corpus and sets:
+            cells = slug(model.name), "+".join(dict.fromkeys(sets)), "CLIP", model.corpus, family_and_size(model.name)
+            lines.append(("# " if model.name in NOT_IN_FIGURES else "") + "\t".join(cells))
+    if lines:
+        write_text(path, "\n".join(["\t".join(SHEET_COLUMNS), *lines]) + "\n")
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""The report of a study: report.md for people, report.json for programs, and pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cliptail_jax.claims.claims import ClaimResult, claim_numbers
+from cliptail_jax.host.files import write_json, write_text
+from cliptail_jax.report.layout import legend, markdown
+from cliptail_jax.report.lead import Lead
+from cliptail_jax.report.pictures import draw_runs
+from cliptail_jax.report.run_tables import (
+    claim_table,
+    repeated_table,
+    run_numbers,
+    run_table,
+    transfer_table,
+    warnings_of,
+)
+from cliptail_jax.report.study_pictures import draw_claims, draw_kinds
+from cliptail_jax.report.style import save
+from cliptail_jax.results.group import RunGroup, variances_of_a_run
+from cliptail_jax.results.run import Run
+from cliptail_jax.results.study import Runs, Study
+
+Groups = Mapping[str, RunGroup]  # by name
+Claims = Mapping[str, ClaimResult]  # by key
+
+
+def write_report(
+    study: Study,
+    seeds: Mapping[str, Runs],
+    groups: Groups,
+    claims: Claims,
+    lead: Lead,
+    path: Sequence[str],
+    figures: Sequence[str],
+    seconds: float,
+    workdir: Path,
+) -> None:
+    """Write report.md and report.json.
+
+    Args:
+        seeds: the trained runs by the names of their directories; the only one of a study without seeds is ''.
+        lead: what the report has above its tables.
+        path: names of runs, if the study compares them as steps of a path.
+        figures: names of the paper's figures that have been drawn in `workdir`/figures.
+        seconds: duration of this call.
+        workdir: the study's directory.
+    """
+    pictures = draw_pictures(study.title, groups, claims, path, "" not in seeds, workdir / "figures")
+    text = report(study, groups, "" not in seeds, claims, lead, seconds) + pictures
+    text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
+    write_text(workdir / "report.md", text)
+    by_seed = {seed: {name: numbers_of(run) for name, run in runs.items()} for seed, runs in seeds.items()}
+    content = {
+        "title": study.title,
+        "names": study.names,
+        **lead._asdict(),
+        "runs": by_seed.get("", by_seed),
+        **numbers_of_study(groups, claims),
+        "failures": study.failures,
+        "seconds": seconds,
+        "command": study.command,
+        "commands": study.commands,
+    }
+    write_json(workdir / "report.json", content)
+
+
+def numbers_of(run: Run) -> dict:
+    """The content of report.json for a run."""
+    measured = {"images": run.images, "seconds": run.seconds, "warnings": run.warnings}
+    return {**run.summary, **measured, "transfer": list(run.transfers)}
+
+
+def numbers_of_study(groups: Groups, claims: Claims) -> dict:
+    """The content of report.json that depends on the results of runs alone."""
+    return {
+        **run_numbers(groups.values()),
+        "variances": variances_of_a_run(groups.values()),
+        "claims": [{"key": key} | claim_numbers(claim) for key, claim in claims.items()],
+        "transfers": {
+            name: [{key: result[key] for key in ("set", "method", "score")} for result in group.transfers]
+            for name, group in groups.items()
+        },
+    }
+
+
+def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str], several: bool, folder: Path) -> str:
+    """Draw the runs of a study, its path, if any, and its claims, if it has seeds.
+
+    Returns the Markdown that shows the pictures.
+    """
+    pictures = []
+    if shown := {name: group for name, group in groups.items() if group.evaluations}:
+        save(draw_runs(shown, title), folder / "study")
+        caption = (
+            "slopes, with their paths during the training, and correlations by accuracy; accuracy by class frequency"
+        )
+        pictures.append(f"\n![{caption}](figures/study.png)\n")
+        if path:
+            save(draw_kinds(run_table([*shown.values()], bool(claims)), path, title), folder / "path")
+            pictures.append("\n![bias and accuracy of the runs, from step to step of the path](figures/path.png)\n")
+    if several and (tested := [claim for claim in claims.values() if claim.difference]):
+        save(draw_claims({"": tested}, title), folder / "claims")
+        pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")
+    return "".join(pictures)
+
+
+def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: Lead, seconds: float) -> str:
+    """The text of the report, without pictures."""
+    runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
+    lines = [f"# {study.title}", *(f"\n{' '.join([f'**{first}**', *more])}" for first, *more in lead.paragraphs), ""]
+    lines += [*markdown(runs), *(f"\n{note}" for note in runs.notes)]
+    lines += [f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()]
+    lines += [f"\n**{name}**: {text}" for name, text in warnings_of(groups.values()).items()]
+    if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
+        where = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
+        lines += ["", *markdown(transferred), f"\nMore of the transfer: {where}"]
+    if (repeated := repeated_table(claims.values())).rows:
+        lines += ["", *markdown(repeated), f"\n{legend(repeated)}"]
+    lines += ["", *(markdown(claimed) if claims else ["There are no claims on these runs."])]
+    lines += [f"\n{note}" for note in (*claimed.notes, legend(runs), *([legend(claimed)] if claims else []))]
+    if evaluated := dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations):
+        lines.append(f"\nEvaluated on {', '.join(evaluated)}.")
+    trained = sum(run.seconds for group in groups.values() for run in group.runs)
+    return "\n".join([*lines, f"\nTraining took {trained / 60:.1f} minutes; this call took {seconds / 60:.1f}."]) + "\n"

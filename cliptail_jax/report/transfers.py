@@ -1,0 +1,122 @@
+"""The tables of report.md: models × sets for each method, and the metric and sizes of each set."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from cliptail_jax.datasets.known_sources import TransferSet
+from cliptail_jax.report.run_tables import score
+from cliptail_jax.report.text_tables import markdown_table, pad_columns
+from cliptail_jax.results.transfers import METHODS, Transfer
+
+
+def markdown(results: Sequence[Transfer], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:
+    """The whole report."""
+    lines = ["# Transfer", ""]
+    for method, title in METHODS.items():
+        of_method = [result for result in results if result["method"] == method]
+        if of_method:
+            lines += [f"## {title}", "", *SECTIONS[method](of_method, sets), ""]
+    lines += [f"**{what} failed**: {why}\n" for what, why in failures.items()]
+    lines += ["## Sets", "", *set_table(results, sets), ""]
+    return "\n".join(lines)
+
+
+def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
+    lines = [
+        "Test scores in percent: mean per-class accuracy, accuracy, or 11-point mAP, as in the last table. Multinomial "
+        "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
+        "images; it is then fitted on these and the training images.",
+        "",
+        *table(results, sets, shown_score),
+        "",
+        "The chosen λ:",
+        "",
+        *table(results, sets, lambda result: f"{result['weight_decay']:.2g}{' (edge)' if result['edge'] else ''}"),
+    ]
+    lines += edge_note(results, "λ")
+    calibrated = [result for result in results if "ece" in result]
+    if calibrated:
+        lines += [
+            "",
+            "## Calibration",
+            "",
+            "Expected calibration error in percent (15 bins) of the linear probe, raw → after temperature scaling (5 folds of the "
+            "test images: the temperature is fitted on one, the error measured on the other four).",
+            "",
+            *table(calibrated, sets, lambda result: f"{result['ece']:.1f} → {result['ece_scaled']:.1f}"),
+        ]
+    return lines
+
+
+def few_shot_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
+    options = results[0]["settings"]
+    return [
+        f"Accuracy in percent ± 1.96 σ/√n over n = {options['episodes']} episodes: {options['ways']}-way, {options['shots']}-shot, "
+        f"{options['queries']} queries per class, from the images of all splits; nearest class mean by Euclidean distance. Birdsnap "
+        "and VOC2007 have no episodes.",
+        "",
+        *table(results, sets, shown_score),
+    ]
+
+
+def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
+    options = results[0]["settings"]
+    rates, decays = (", ".join(f"{value:g}" for value in options[key]) for key in ("learning_rates", "weight_decays"))
+    lines = [
+        "Test scores in percent, as for linear probes. The whole model is trained with a new linear head: SGD with Nesterov "
+        f"momentum, {options['steps']:,} steps of {options['batch_size']} images, a cosine schedule by step, random resized crops "
+        f"(0.08 to 1) and flips. Of the learning rates η {rates} and the weight decays λ {decays}, which are divided by η, the pair "
+        "with the best validation score trains once more, on the validation images and the training images. VOC2007, whose images "
+        "show several classes, is left out.",
+        "",
+        *table(results, sets, shown_score),
+        "",
+        "The chosen η and λ:",
+        "",
+        *table(results, sets, lambda result: f"{result['learning_rate']:g}, {result['weight_decay']:g}"),
+    ]
+    lines += edge_note(results, "value")
+    diverged = {f"{r['model']} on {r['set']}": sum(score is None for *_, score in r["grid"]) for r in results}
+    if any(diverged.values()):
+        counts = [f"{number} of {name}" for name, number in diverged.items() if number]
+        lines += ["", f"Runs that diverged, and so were not chosen: {', '.join(counts)}."]
+    return lines
+
+
+def edge_note(results: Sequence[Transfer], what: str) -> list[str]:
+    at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
+    return (
+        ["", f"At the edge of the grid, where a better {what} may lie beyond: {', '.join(at_edge)}."] if at_edge else []
+    )
+
+
+SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": finetune_section}
+
+
+def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Callable[[Transfer], str]) -> list[str]:
+    """One row per model and one column per set; '–' for no result."""
+    cells = {(result["model"], result["set"]): shown(result) for result in results}
+    models = list(dict.fromkeys(result["model"] for result in results))
+    rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
+    return markdown_table(pad_columns([["model", *(chosen.name for chosen in sets)], *rows]))
+
+
+def shown_score(result: Transfer) -> str:
+    return score([result]).text
+
+
+def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
+    """The metric and sizes of each set, and the mean time of a model."""
+    rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
+    for chosen in sets:
+        trained = [result for result in results if result["set"] == chosen.name and result["method"] != "few_shot"]
+        images, classes, seconds = "–", "–", "–"
+        if trained:
+            sizes = trained[0]["sizes"]
+            images = f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}"
+            classes = f"{sizes['classes']:,}"
+        if probes := [result for result in trained if result["method"] == "probe"]:
+            seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
+        rows.append([chosen.name, chosen.metric, images, classes, seconds, chosen.note or "–"])
+    return markdown_table(pad_columns(rows))
