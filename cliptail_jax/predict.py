@@ -35,7 +35,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Int
 
-from cliptail_jax.concepts.class_lists import composed, listed_names
+from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.sections import PILLOW, Evaluation, MeshAxes, Reading
 from cliptail_jax.config.training import Data
@@ -59,6 +59,7 @@ from cliptail_jax.evaluation.predictions import (
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses, evaluation_set, open_set, with_class_names
+from cliptail_jax.formats.class_names import composed
 from cliptail_jax.host.files import digest_of_json, save_arrays, work_path, write_text
 from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.host.outputs import check_output, files_in, first_bytes

@@ -27,12 +27,13 @@ from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import format_interval
 from cliptail_jax.metrics.bootstrap import bootstrap, mean_over_classes, percentiles
 from cliptail_jax.metrics.collecting import capped, plan, rarest_first, spread
 from cliptail_jax.metrics.correlation import mean_rank_correlation
 from cliptail_jax.metrics.law import Posterior, fit_law
 from cliptail_jax.predictions.counts import class_counts
-from cliptail_jax.report.text_tables import format_interval, markdown_table
+from cliptail_jax.report.text_tables import markdown_table
 from cliptail_jax.report.training_images import data_section, data_values
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run

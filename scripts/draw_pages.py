@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from update_pages import RESULTS, claims_of, runs_in
 
-from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.experiments.kinds import KINDS
 from cliptail_jax.figures import draw_figure

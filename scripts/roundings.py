@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cliptail_jax.claims.claims import ClaimResult, read_claims
+from cliptail_jax.claims.verdicts import ClaimResult, read_claims
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.report.run_tables import difference_of
 from cliptail_jax.report.text_tables import markdown_table

@@ -9,11 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cliptail_jax.claims.claims import Change, Claim
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_json
 from cliptail_jax.report import forest, origin, page, tables
 from cliptail_jax.report.comparison import compare
+from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.study import Study, write_study
 from tests.figures.synthetic_runs import write_run

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from cliptail_jax.claims.claims import Claim
 from cliptail_jax.config.files import find_results
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json
 from cliptail_jax.metrics.seeds import SeedVariance
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.study import Borrowed
 
 

@@ -3,20 +3,19 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from cliptail_jax.claims.claims import (
-    CONTRADICTED,
-    NO_EFFECT,
-    SUPPORTED,
-    Change,
-    Claim,
-    ClaimResult,
-    correct_for_number,
-)
 from cliptail_jax.claims.testing import evaluate_claims
+from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult, correct_for_number
 from cliptail_jax.metrics.looks import FIRST, Look
-from cliptail_jax.results.study import Replicate, Study
+from cliptail_jax.results.claims import Change, Claim
+from cliptail_jax.results.directory import Contents
+from cliptail_jax.results.study import Replicate, Study, by_replicate
 
 DECIDED = (SUPPORTED, CONTRADICTED, NO_EFFECT)
+
+
+def judge(contents: Contents) -> dict[str, ClaimResult]:
+    """The tests of the claims of a directory's study by key, on the runs that have finished; {} without a study."""
+    return evaluate_study(contents.study, by_replicate(contents.study, contents.runs)) if contents.study else {}
 
 
 def evaluate_study(study: Study, replicates: Sequence[Replicate]) -> dict[str, ClaimResult]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cliptail_jax.claims.claims import ClaimResult, read_claims
+from cliptail_jax.claims.verdicts import ClaimResult, read_claims
 from cliptail_jax.config.files import known_configs, known_files, load_config
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import LEVEL, quantile

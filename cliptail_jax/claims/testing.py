@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from cliptail_jax.claims.claims import Change, Claim, ClaimResult, correct_for_number, read_claims
+from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number, read_claims
 from cliptail_jax.config.files import find_results
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, difference_of_estimates
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, PROBES, QUERIES, compare_probes
 from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
+from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation, read_course
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run

@@ -8,7 +8,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from cliptail_jax.host.outputs import first_bytes
-from cliptail_jax.predictions.collection import Collection
+from cliptail_jax.metrics.collection import Collection
 from cliptail_jax.report import collection as tables
 from cliptail_jax.report.collection_pictures import draw_classes, draw_curve
 

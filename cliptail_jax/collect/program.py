@@ -12,7 +12,7 @@ from cliptail_jax.formats.frequency_tables import frequency_of
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.outputs import check_output
-from cliptail_jax.predictions.collection import Collection, RightByClass, collection
+from cliptail_jax.metrics.collection import Collection, RightByClass, collection
 from cliptail_jax.predictions.counts import counts_of
 from cliptail_jax.report import collection as tables
 from cliptail_jax.report import collection_pictures as pictures

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from cliptail_jax.concepts.batches import batches_of
 from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES
+from cliptail_jax.formats.batches import batches_of
 from cliptail_jax.formats.prepared import find_tables, resolve_data_dir
 from cliptail_jax.formats.readers import DAMAGE, FORMATS, Columns, DamagedFileError
 from cliptail_jax.host.errors import UserError

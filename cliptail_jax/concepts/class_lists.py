@@ -15,13 +15,13 @@ import itertools
 import json
 import pathlib
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
 from cliptail_jax.concepts.wordnet import lemmas
+from cliptail_jax.formats.class_names import composed
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.host.files import read_text
 
@@ -87,21 +87,6 @@ def listed_names(name_or_path: str) -> tuple[str, ...]:
     if name_or_path in IMAGENET:
         return tuple(imagenet_names(name_or_path).values())
     return tuple(concept.name for concept in load_class_list(name_or_path))
-
-
-def without_point(name: str) -> str:
-    """'3' for '3.0', as tables write integers of a column with gaps; other names as they are."""
-    return name.removesuffix(".0") if name[:-2].isdecimal() else name
-
-
-def composed(text: str) -> str:
-    """The text in Unicode's composed form (NFC): an accented letter is one character, however it was typed."""
-    return unicodedata.normalize("NFC", text)
-
-
-def normalized_name(name: str) -> str:
-    """A class name in the form by which tables are joined: lower case, single spaces for '_', '-', '/' and white space."""
-    return " ".join(re.sub("[_/-]", " ", composed(name.lower())).split())
 
 
 def imagenet_wnids() -> tuple[str, ...]:

@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import CaptionColumn, batches_of
-from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES, Concept, check_unique, composed
+from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES, Concept, check_unique
 from cliptail_jax.concepts.matching import ConceptIndex
 from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally, count_chunks, in_order
 from cliptail_jax.concepts.words import excluded_by, phrases_of
+from cliptail_jax.formats.batches import CaptionColumn, batches_of
+from cliptail_jax.formats.class_names import composed
 from cliptail_jax.host.errors import UserError
 
 

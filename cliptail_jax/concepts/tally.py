@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from cliptail_jax.concepts.batches import CaptionColumn, batches_of
+from cliptail_jax.formats.batches import CaptionColumn, batches_of
 
 COUNTS = pa.schema([("name", pa.string()), ("count", pa.int64())])
 

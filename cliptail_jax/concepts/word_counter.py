@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import CaptionColumn, batches_of
 from cliptail_jax.concepts.lexicon import Occurrences
 from cliptail_jax.concepts.splitting import count_undecodable, split_captions
 from cliptail_jax.concepts.tally import COUNTS, Tally
 from cliptail_jax.concepts.words import CONTRACTIONS, changed_words, lemma
+from cliptail_jax.formats.batches import CaptionColumn, batches_of
 
 NO_WORD = -1  # the frequency of the rarest word of a caption without words
 

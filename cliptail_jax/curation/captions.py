@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
-from cliptail_jax.concepts.batches import is_text
+from cliptail_jax.formats.batches import is_text
 from cliptail_jax.host.errors import UserError
 
 

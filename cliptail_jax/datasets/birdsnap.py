@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.class_lists import listed_names, normalized_name
+from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.datasets.streaming import StreamingBuilder
+from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError
 
 FILES = ("species.txt", "images.txt", "test_images.txt")

@@ -11,12 +11,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from cliptail_jax.concepts.class_lists import check_unique, composed, concept
+from cliptail_jax.concepts.class_lists import check_unique, concept
 from cliptail_jax.datasets.image_tables import LabelledTable, is_table
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.datasets.options import MAPPED
 from cliptail_jax.datasets.own_splits import OwnSplits
 from cliptail_jax.datasets.streaming import Skip, clean_text, read_if_exists
+from cliptail_jax.formats.class_names import composed
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_text
 

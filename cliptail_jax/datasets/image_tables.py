@@ -14,8 +14,9 @@ import pyarrow
 import pyarrow.parquet
 
 from cliptail_jax.concepts.captions import check_columns, columns_of, open_local, opened, read_rows, suffix
-from cliptail_jax.concepts.class_lists import check_unique, composed, concept, without_point
+from cliptail_jax.concepts.class_lists import check_unique, concept
 from cliptail_jax.datasets.streaming import clean_text, read_if_exists
+from cliptail_jax.formats.class_names import composed, without_point
 from cliptail_jax.formats.readers import FIRST_LINES, FORMATS
 from cliptail_jax.host.errors import UserError
 

@@ -10,7 +10,6 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 from tqdm import tqdm
 
-from cliptail_jax.concepts.class_lists import composed
 from cliptail_jax.datasets.folder import cannot_be_read
 from cliptail_jax.datasets.metadata_table import (
     SUPERCLASS,
@@ -26,6 +25,7 @@ from cliptail_jax.datasets.metadata_table import (
 )
 from cliptail_jax.datasets.records import read_records, shard_of
 from cliptail_jax.datasets.superclasses import KIND_OF, WRITTEN, kind_of
+from cliptail_jax.formats.class_names import composed
 from cliptail_jax.formats.prepared import table_path
 from cliptail_jax.host.errors import UserError
 

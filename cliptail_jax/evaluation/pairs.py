@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.formats.batches import is_text
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of
 

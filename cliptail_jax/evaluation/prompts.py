@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 from jaxtyping import Shaped
 
-from cliptail_jax.concepts.class_lists import composed
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses
+from cliptail_jax.formats.class_names import composed
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_text, work_path
 

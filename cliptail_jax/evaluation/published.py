@@ -31,6 +31,7 @@ from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of_json, write_text
 from cliptail_jax.host.outputs import first_bytes
+from cliptail_jax.host.text import shortened_list
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -39,7 +40,6 @@ from cliptail_jax.pretrained.model import ModelName, find_model
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
 from cliptail_jax.report.published import Summaries, markdown, write_sheet
-from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import foreign_file, prepare_directory
 from cliptail_jax.runs.evaluations import ARRAYS, check_directories, evaluation_directory, read_summaries

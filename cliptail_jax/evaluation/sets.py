@@ -8,12 +8,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cliptail_jax.concepts.class_lists import imagenet_names, listed_names, normalized_name
+from cliptail_jax.concepts.class_lists import imagenet_names, listed_names
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.training import Classes, Data
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import Source, open_source
+from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError, did_you_mean
 
 

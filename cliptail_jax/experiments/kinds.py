@@ -5,7 +5,7 @@ alone. A study whose runs are of other kinds names them in its config's field `n
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -59,6 +59,11 @@ def kind_name(run: str, own: Mapping[str, str] | None = None) -> str:
     """What people call the kind of a run: as its study does (`own`), or else by `KINDS`; '' if neither has a name."""
     known = KINDS[run].name if run in KINDS else ""
     return (own or {}).get(run, known)
+
+
+def labels_of(runs: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
+    """What people call runs, by their names; `own` as for `kind_name`. Runs without such a name are left out."""
+    return {run: label for run in runs if (label := kind_name(run, own))}
 
 
 def known_look(run: str, label: str) -> int | None:

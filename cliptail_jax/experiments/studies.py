@@ -43,7 +43,7 @@ def in_order(items: Mapping) -> ConfigDict:
     return ConfigDict(items, sort_keys=False)
 
 
-ClaimFields = dict[str, Any]  # a claim in a config, by the attributes of cliptail_jax.claims.claims.Claim
+ClaimFields = dict[str, Any]  # a claim in a config, by the attributes of cliptail_jax.results.claims.Claim
 
 
 def claim(text: str, statistic: str, higher: str | float, lower: str | float, on: str = "", **more: Any) -> ClaimFields:

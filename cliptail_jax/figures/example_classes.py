@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
 
-from cliptail_jax.concepts.class_lists import normalized_name
 from cliptail_jax.figures.parts.classes import spread_classes
 from cliptail_jax.figures.parts.sheet import Entry
+from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.report.style import legend_below, styles
 

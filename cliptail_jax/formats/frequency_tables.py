@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Num
 
-from cliptail_jax.concepts.class_lists import normalized_name
+from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_text, write_text
 

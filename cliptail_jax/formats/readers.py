@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet
 
-from cliptail_jax.concepts.batches import arrow_chunks, is_text
+from cliptail_jax.formats.batches import arrow_chunks, is_text
 from cliptail_jax.formats.shards import samples_in
 from cliptail_jax.host.errors import UserError
 

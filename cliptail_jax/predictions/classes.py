@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.class_lists import normalized_name, without_point
+from cliptail_jax.formats.class_names import normalized_name, without_point
 from cliptail_jax.host.errors import UserError
 
 NUMBER = re.compile(r"\d+")

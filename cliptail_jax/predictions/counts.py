@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.metrics.collection import RightByClass
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import GROUPS
-from cliptail_jax.predictions.collection import RightByClass
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run

@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cliptail_jax.claims.claims import CONTRADICTED, NO_EFFECT, SUPPORTED, Claim, ClaimResult
 from cliptail_jax.claims.testing import compare_replicates, tested
+from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.measured import MEASURED, Measured, check_measure, same_examples
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.group import UNDEFINED
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import line_of, read_json, save_arrays, write_json, write_text
+from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
@@ -19,7 +20,6 @@ from cliptail_jax.predictions.measured import Adjusted, Measured, with_adjusted
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.style import FORMATS, add_grid, legend_below, save, style
-from cliptail_jax.report.text_tables import format_number
 from cliptail_jax.results.run import PREDICTIONS, Run, find_runs
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory
 from cliptail_jax.runs.files import CONFIG, COUNTS, FREQUENCY, METRICS, SUMMARY

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.text import shortened_list
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.calibration import calibration, count_on_host
 from cliptail_jax.metrics.groups import head_mid_tail
@@ -24,7 +25,6 @@ from cliptail_jax.predictions.reading import (
     one_each,
     without_unlabelled,
 )
-from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import PREDICTIONS, Run

@@ -13,7 +13,8 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float32, Shaped
 
-from cliptail_jax.concepts.class_lists import imagenet_names, normalized_name
+from cliptail_jax.concepts.class_lists import imagenet_names
+from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of, load_array, read_json, work_path
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cliptail_jax.predictions.collection import NEEDED, NOBODY, PLAN, Collection
+from cliptail_jax.host.text import format_interval, format_number
+from cliptail_jax.metrics.collection import NEEDED, NOBODY, PLAN, Collection
 from cliptail_jax.report.layout import Column, Row, Table, cell
-from cliptail_jax.report.text_tables import format_interval, format_number
 
 # Of the file, which is a table for programs.
 HEADER = ("class", "images", "collect", "accuracy", "predicted", *(f"images_for_{percent}" for percent in NEEDED))

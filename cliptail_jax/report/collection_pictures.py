@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from cliptail_jax.predictions.collection import NOBODY, PLAN, PROPORTIONAL, Collection
+from cliptail_jax.metrics.collection import NOBODY, PLAN, PROPORTIONAL, Collection
 from cliptail_jax.report.collection import budget_of
 from cliptail_jax.report.style import add_grid, style
 

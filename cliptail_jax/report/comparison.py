@@ -17,6 +17,7 @@ from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run, directory_name
+from cliptail_jax.results.study import Study
 
 MAX_WRONG_PREDICTIONS = 6  # so many wrong predictions of each class are kept
 MAX_FREQUENCY_COLUMNS = 4  # columns
@@ -32,14 +33,16 @@ class ComparedGroup(RunGroup):
         borrowed: the variances between seeds that its study takes from published results, by measure.
     """
 
-    def __init__(self, name: str, runs: Sequence[Run], look: KindLook, shared: Mapping[str, ClassEvaluation]):
-        is_mirrored = any(run.is_mirrored for run in runs)
-        replicates: dict[str, list[Run]] = {}
-        for run in runs:
-            replicates.setdefault(run.replicate, []).append(run)
-        super().__init__(name, list(replicates.values()), 2 if is_mirrored else 1)
-        self.look, self.shared = look, shared
-        self.borrowed: Mapping[str, SeedVariance] = {}
+    def __init__(
+        self,
+        group: RunGroup,
+        look: KindLook,
+        shared: Mapping[str, ClassEvaluation],
+        peers: Sequence[RunGroup],
+        borrowed: Mapping[str, SeedVariance],
+    ):
+        super().__init__(group.name, group.replicates, group.size, group.label, peers)
+        self.look, self.shared, self.borrowed = look, shared, borrowed
 
     @functools.cached_property
     def confusion(self) -> Int[np.ndarray, "class label"]:
@@ -130,17 +133,33 @@ def compare(directories: Sequence[Contents]) -> ComparedRuns:
     others = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in known)
     labels, kinds = [*shared, *others], []
     numbers = look_numbers(names)
-    for name, runs in found.items():
-        restricted = {run.seed: restrict(run.evaluation, shared, labels) for run in runs if run.evaluation and shared}
-        kinds.append(ComparedGroup(name, runs, look(numbers[name]), restricted))
-        kinds[-1].label = names[name]
-    for contents in directories:
-        if contents.study:
-            peers = [kind for kind in kinds if kind.runs[0] in contents.runs]
-            for kind in peers:
-                kind.peers = peers
-                kind.borrowed = contents.study.borrowed.variances if contents.study.borrowed else {}
+    groups = [group_of(name, runs, names[name]) for name, runs in found.items()]
+    for group in groups:
+        of_runs = {
+            run.seed: restrict(run.evaluation, shared, labels) for run in group.runs if run.evaluation and shared
+        }
+        study, peers = study_of(group, groups, directories)
+        borrowed = study.borrowed.variances if study and study.borrowed else {}
+        kinds.append(ComparedGroup(group, look(numbers[group.name]), of_runs, peers, borrowed))
     return ComparedRuns(kinds, distinct(labels), len(shared), notes)
+
+
+def group_of(name: str, runs: Sequence[Run], label: str) -> RunGroup:
+    """The runs of a kind, by seed or mirrored pair."""
+    replicates: dict[str, list[Run]] = {}
+    for run in runs:
+        replicates.setdefault(run.replicate, []).append(run)
+    return RunGroup(name, list(replicates.values()), 2 if any(run.is_mirrored for run in runs) else 1, label)
+
+
+def study_of(
+    group: RunGroup, groups: Sequence[RunGroup], directories: Sequence[Contents]
+) -> tuple[Study | None, list[RunGroup]]:
+    """The study of a group, and those groups that are of the same study; None and [] without one."""
+    for contents in directories:
+        if contents.study and group.runs[0] in contents.runs:
+            return contents.study, [other for other in groups if other.runs[0] in contents.runs]
+    return None, []
 
 
 def prefixes(directories: Sequence[Contents]) -> list[str]:

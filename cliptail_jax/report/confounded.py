@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from cliptail_jax.host.text import shortened_list
 from cliptail_jax.report.findings import listed
-from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study

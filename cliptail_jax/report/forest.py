@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.style import COLOURS
 from cliptail_jax.results.directory import matches

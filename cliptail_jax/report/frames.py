@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cliptail_jax.claims.looks import judge
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
 from cliptail_jax.results.directory import Contents, read_directory
@@ -94,7 +95,7 @@ def class_columns(contents: Contents) -> Iterator[dict[str, Any]]:
 
 
 def claim_rows(contents: Contents) -> Iterator[dict[str, Any]]:
-    for key, claim in contents.claims.items():
+    for key, claim in judge(contents).items():
         difference, low, high = claim.interval or (None, None, None)
         tested = {"claim": key, "difference": difference, "low": low, "high": high}
         yield {name: tested[name] if name in tested else getattr(claim, name) for name in CLAIMS}

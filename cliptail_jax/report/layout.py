@@ -5,7 +5,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.report.text_tables import UNDEFINED, format_number, markdown_table, plain_table
+from cliptail_jax.host.text import UNDEFINED, format_number
+from cliptail_jax.report.text_tables import markdown_table, plain_table
 
 LABEL = "kind"  # the heading of the labels of rows
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cliptail_jax.claims.answer import answer, bias_of_all
+from cliptail_jax.report.answer import answer, bias_of_all
 from cliptail_jax.report.comparison import ComparedRuns, prefixes
 from cliptail_jax.report.confounded import compared_pairs, confounded
 from cliptail_jax.results.directory import Contents

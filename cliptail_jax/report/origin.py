@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, Owner, named
-from cliptail_jax.report.text_tables import UNDEFINED
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.run import Run, directory_name
 

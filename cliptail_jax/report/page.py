@@ -1,6 +1,5 @@
 """The page report.html: one file that opens without a network, from claims to runs to classes to their origin."""
 
-import dataclasses
 import itertools
 import json
 import math
@@ -16,10 +15,12 @@ from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
 from bokeh.resources import Resources
 
-from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.looks import judge
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import is_remote, write_text
 from cliptail_jax.host.outputs import check_output, first_bytes, is_same
+from cliptail_jax.host.text import format_number
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.confounded import several_factors
@@ -28,7 +29,6 @@ from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plots import Plots
 from cliptail_jax.report.run_tables import claim_table, transfer_table, warnings_of
-from cliptail_jax.report.text_tables import format_number
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.transfers import Transfer
@@ -101,6 +101,9 @@ def write_page(
             raise UserError(f"{other} is given twice: compare different directories")
         given.append(other)
     directories = [*map(read_directory, (workdir, *others))]
+    verdicts = [
+        judge(contents) if claims is None or contents is not directories[0] else claims for contents in directories
+    ]
     check_output(output, is_page, overwrite=overwrite)
     for contents in directories:
         found = contents.runs or contents.transfers or contents.study or contents.problems
@@ -115,8 +118,6 @@ def write_page(
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
-    if claims is not None:  # so that they are not computed again
-        directories[0] = dataclasses.replace(directories[0], tested=claims)
     comparison = compare(directories)
     if problems is not None:
         problems += [problem for contents in directories for problem in contents.problems]
@@ -124,7 +125,7 @@ def write_page(
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
     missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
     shown = embedded_images(comparison, images, every_image)
-    text = render(comparison, directories, title, missing, failures, shown, runs)
+    text = render(comparison, directories, verdicts, title, missing, failures, shown, runs)
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +155,7 @@ def address(page: Path) -> str:
 def render(
     comparison: ComparedRuns,
     directories: Sequence[Contents],
+    verdicts: Sequence[Mapping[str, ClaimResult]],
     title: str,
     missing: Sequence[str],
     failures: Mapping[str, str],
@@ -164,7 +166,7 @@ def render(
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
-    claims = {of: contents.claims.values() for contents, of in zip(directories, prefixes(directories))}
+    claims = {prefix: of_study.values() for of_study, prefix in zip(verdicts, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
     untested = [row for row in rows if not row.interval]

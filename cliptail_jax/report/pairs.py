@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from cliptail_jax.claims.claims import Claim
 from cliptail_jax.claims.testing import compare, times, variances_of_kinds
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Bootstrapped, difference
 from cliptail_jax.metrics.measures import Measure, main_measures
 from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance
 from cliptail_jax.report.comparison import ComparedGroup
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
 
 MAX_KINDS = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
@@ -34,7 +34,8 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
     at_chance = {kind.name for kind in kinds if kind.chance_note()}
     rows = []
     for one, other in itertools.combinations(kinds, 2):
-        a, b, study = one.name, other.name, {kind.name for kind in one.peers if other in one.peers}
+        a, b, study = one.name, other.name, {peer.name for peer in one.peers}
+        study = study if b in study else set()
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates, max(one.size, other.size)):
                 of_study = {name: of for name, of in variances[measure.key].items() if name in study}

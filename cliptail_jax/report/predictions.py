@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.measured import CURVE, MEASURED, Adjusted, Measured
 from cliptail_jax.report.layout import Cell, cell
-from cliptail_jax.report.text_tables import UNDEFINED, pad_columns, plain_table
+from cliptail_jax.report.text_tables import pad_columns, plain_table
 
 if TYPE_CHECKING:
     import pandas

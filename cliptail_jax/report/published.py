@@ -6,12 +6,13 @@ from typing import Any
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import UNDEFINED, format_interval, format_number
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, PublishedModel, family_and_size, published_models
-from cliptail_jax.report.text_tables import UNDEFINED, format_interval, format_number, markdown_table, pad_columns
+from cliptail_jax.report.text_tables import markdown_table, pad_columns
 
 SHOWN = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)

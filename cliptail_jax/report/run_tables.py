@@ -9,22 +9,14 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from cliptail_jax.claims.claims import (
-    CLAIM,
-    CONTRADICTED,
-    INCONCLUSIVE,
-    NO_EFFECT,
-    SUPPORTED,
-    ClaimResult,
-    change_notes,
-    looks_note,
-    one_replicate_notes,
-)
+from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, SUPPORTED, ClaimResult
 from cliptail_jax.experiments.kinds import kind_name
+from cliptail_jax.host.text import UNDEFINED, format_number
 from cliptail_jax.metrics.measures import MEASURES, Measure, format_of, main_measures
+from cliptail_jax.report.claim_notes import change_notes, looks_note, one_replicate_notes
 from cliptail_jax.report.layout import Cell, Column, Row, Table, cell, without_empty_columns
 from cliptail_jax.report.left_out import left_out_note
-from cliptail_jax.report.text_tables import UNDEFINED, format_number
+from cliptail_jax.results.claims import CLAIM
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.transfers import METHODS, Transfer
 

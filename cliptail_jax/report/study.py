@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cliptail_jax.claims.claims import ClaimResult, claim_numbers
+from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json, write_text
 from cliptail_jax.report.layout import legend, markdown
 from cliptail_jax.report.lead import Lead

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.experiments.kinds import known_look
 from cliptail_jax.report.forest import VERDICTS, ClaimRow, forest
 from cliptail_jax.report.layout import Cell, Row, Table

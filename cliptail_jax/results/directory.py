@@ -1,16 +1,13 @@
 """The contents of a directory: a run, a study and its runs, results of a transfer."""
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from cliptail_jax.claims.claims import ClaimResult
-from cliptail_jax.claims.looks import evaluate_study
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.results.run import Run, attempt, find_runs
-from cliptail_jax.results.study import Study, by_replicate, read_study
+from cliptail_jax.results.study import Study, read_study
 from cliptail_jax.results.transfers import Transfer, read_transfers
 
 LOCAL = ("/", ".", "~", "gs://")  # a published model whose name begins so is a folder
@@ -24,7 +21,6 @@ class Contents:
         study: the content of study.json; None without one.
         transfers: results of a directory of cliptail_jax.transfer.
         problems: a line for each file that cannot be read.
-        tested: the claims of its study, if they are tested already.
     """
 
     workdir: Path
@@ -32,14 +28,6 @@ class Contents:
     study: Study | None
     transfers: Sequence[Transfer]
     problems: Sequence[str]
-    tested: Mapping[str, ClaimResult] | None = None
-
-    @functools.cached_property
-    def claims(self) -> Mapping[str, ClaimResult]:
-        """The claims of its study, tested on the runs that have finished."""
-        if self.study is None or self.tested is not None:
-            return self.tested or {}
-        return evaluate_study(self.study, by_replicate(self.study, self.runs))
 
     @property
     def names(self) -> list[str]:
@@ -99,8 +87,7 @@ def select(contents: Contents, patterns: Sequence[str]) -> Contents:
     """The contents with only those runs and transfer results whose names match one of the patterns."""
     runs = [run for run in contents.runs if matches(run.name, patterns)]
     transfers = [result for result in contents.transfers if matches(result["model"], patterns)]
-    # The claims are corrected for the number of all claims.
-    return dataclasses.replace(contents, runs=runs, transfers=transfers, tested=contents.claims)
+    return dataclasses.replace(contents, runs=runs, transfers=transfers)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, Interval
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
@@ -42,16 +41,21 @@ class RunGroup:
 
     Attributes:
         name: of its runs.
-        label: what people call its runs; their name, if people call them nothing else.
+        label: what people call its runs, by default their name.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
         size: the number of runs that a replicate has when it is complete.
-        peers: all groups of its study, which tell how much seeds differ; those of one study have the same.
+        peers: all groups of its study, whose seeds show how much repeated trainings differ.
     """
 
-    def __init__(self, name: str, replicates: Sequence[Sequence[Run]], size: int = 1):
-        self.name, self.replicates, self.size = name, replicates, size
-        self.label = name
-        self.peers: Sequence[RunGroup] = ()
+    def __init__(
+        self,
+        name: str,
+        replicates: Sequence[Sequence[Run]],
+        size: int = 1,
+        label: str = "",
+        peers: Sequence["RunGroup"] = (),
+    ):
+        self.name, self.replicates, self.size, self.label, self.peers = name, replicates, size, label or name, peers
 
     @property
     def runs(self) -> list[Run]:
@@ -209,24 +213,19 @@ def _has(key: str, results: Sequence[Results]) -> bool:
 
 
 def groups_of(
-    replicates: Sequence[Sequence[Mapping[str, Run]]], own: Mapping[str, str] | None = None
+    replicates: Sequence[Sequence[Mapping[str, Run]]], labels: Mapping[str, str] | None = None
 ) -> dict[str, RunGroup]:
     """The groups by name of the finished runs of a study.
 
     Args:
         replicates: for each seed or mirrored pair, its runs by name, of each of its directories.
-        own: the names that the study gives its runs, for people.
+        labels: what people call runs, by their names.
     """
     names = dict.fromkeys(name for replicate in replicates for runs in replicate for name in runs)
     size = len(replicates[0]) if replicates else 1
-    groups = {
-        name: RunGroup(name, [[runs[name] for runs in replicate if name in runs] for replicate in replicates], size)
-        for name in names
-    }
-    for group in groups.values():
-        group.peers = [*groups.values()]
-        group.label = kind_name(group.name, own) or group.name
-    return groups
+    runs_of = {name: [[runs[name] for runs in replicate if name in runs] for replicate in replicates] for name in names}
+    peers = [RunGroup(name, runs, size) for name, runs in runs_of.items()]
+    return {name: RunGroup(name, runs, size, (labels or {}).get(name, ""), peers) for name, runs in runs_of.items()}
 
 
 def variances_of_a_run(groups: Iterable[RunGroup]) -> dict[str, SeedVariance]:

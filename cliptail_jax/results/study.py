@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cliptail_jax.claims.claims import Change, Claim
 from cliptail_jax.host.files import read_json, write_json
 from cliptail_jax.metrics.seeds import SeedVariance
+from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.run import Run
 
 Runs = Mapping[str, Run]  # by name

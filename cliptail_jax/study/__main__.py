@@ -50,7 +50,7 @@ from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal,
 FIELDS = """\
 title: Title of the report.
 runs: A training config for each run, by the run's name.
-claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.claims.claims).
+claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.claims.verdicts).
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
 transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
 path: Names of runs that are steps of a path, for a figure with arrows from each to the next. Optional.

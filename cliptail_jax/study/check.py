@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cliptail_jax.claims.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, PROBES
 from cliptail_jax.objectives import TrainingConfig
+from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.results.run import SEED
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.claims.claims import Claim
 from cliptail_jax.config import fields
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import TrainingConfig, typed_config
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import MIRRORED
 from cliptail_jax.study.check import (
     check_counterbalanced,

@@ -13,19 +13,20 @@ import jax
 from tqdm import tqdm
 
 from cliptail_jax.claims.borrowed import borrow_variances
-from cliptail_jax.claims.claims import ClaimResult
 from cliptail_jax.claims.looks import evaluate_study
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.config.fields import plain
+from cliptail_jax.experiments.kinds import labels_of
 from cliptail_jax.host.errors import Failures, UserError, did_you_mean
 from cliptail_jax.host.files import read_json
 from cliptail_jax.host.outputs import check_directory
+from cliptail_jax.host.text import shortened_list
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.report.lead import lead_of_study
 from cliptail_jax.report.page import PAGE
 from cliptail_jax.report.study import write_report
 from cliptail_jax.report.summary import summary
-from cliptail_jax.report.text_tables import shortened_list
 from cliptail_jax.results.directory import matches
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
@@ -267,7 +268,11 @@ def write(
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
-    config, workdir, groups = opened.config, opened.workdir, groups_of(by_replicate, opened.study.names)
+    config, workdir, groups = (
+        opened.config,
+        opened.workdir,
+        groups_of(by_replicate, labels_of(opened.study.runs, opened.study.names)),
+    )
     seconds = time.perf_counter() - opened.started
     claims, lead = evaluate_study(opened.study, by_replicate), lead_of_study(opened.study, by_replicate)
     drawn, not_drawn = draw_figures(config.figures, seeds, workdir)

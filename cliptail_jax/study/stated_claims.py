@@ -6,11 +6,11 @@ from typing import Any, TypedDict
 
 import jax
 
-from cliptail_jax.claims.claims import CLAIM, RECIPE, Change, Claim
 from cliptail_jax.config.fields import difference, fields_of, plain
 from cliptail_jax.config.renamed import with_new_keys
 from cliptail_jax.host.files import read_json, write_json
 from cliptail_jax.objectives import DEFAULTS, FIELDS, TrainingConfig
+from cliptail_jax.results.claims import CLAIM, RECIPE, Change, Claim
 from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.study.configuration import StudyConfig
 from cliptail_jax.transfer.configuration import TransferConfig

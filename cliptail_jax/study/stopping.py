@@ -9,10 +9,11 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
-from cliptail_jax.claims.claims import INCONCLUSIVE, Claim
+from cliptail_jax.claims.verdicts import INCONCLUSIVE
 from cliptail_jax.host.errors import Failures, UserError, did_you_mean
 from cliptail_jax.metrics.looks import FIRST
 from cliptail_jax.parallel.distributed import broadcast_from_first
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.study import read_study, write_study
 from cliptail_jax.study.configuration import StudyConfig
 from cliptail_jax.study.places import Place, leave_chips

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
-from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.results.study import Study, write_study
 

@@ -25,11 +25,11 @@ import shlex
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.claims.answer import BEST
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies, training
 from cliptail_jax.experiments.own_data import find_preset
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.report.answer import BEST
 
 TRIED = ("1e-3", "3e-3", "1e-2", "3e-2")  # names of runs, which have no dots
 SMALL_RATE, PAPER_RATE = 1e-2, 1e-3

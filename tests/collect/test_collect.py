@@ -12,8 +12,8 @@ from cliptail_jax.evaluation.results import write_arrays
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics import collecting
+from cliptail_jax.metrics.collection import collection
 from cliptail_jax.metrics.groups import head_mid_tail
-from cliptail_jax.predictions.collection import collection
 from cliptail_jax.predictions.counts import counts_of
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory

@@ -6,15 +6,9 @@ import re
 import pytest
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.class_lists import (
-    BUILT_IN,
-    Concept,
-    imagenet_wnids,
-    listed_names,
-    load_class_list,
-    normalized_name,
-)
+from cliptail_jax.concepts.class_lists import BUILT_IN, Concept, imagenet_wnids, listed_names, load_class_list
 from cliptail_jax.concepts.templates import TEMPLATE_SETS, templates
+from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError
 
 REFERENCE = pathlib.Path(__file__).parents[2].parent / "shared" / "reference"

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.concepts import batches
 from cliptail_jax.concepts.class_lists import Concept, load_class_list
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.splitting import DOTTED_I, KELVIN, split_captions
 from cliptail_jax.concepts.tally import count_chunks
 from cliptail_jax.concepts.word_counter import WordCounter
+from cliptail_jax.formats import batches
 from cliptail_jax.host.errors import UserError
 from tests.concepts import direct_concepts
 

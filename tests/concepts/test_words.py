@@ -108,7 +108,7 @@ def test_without_training_words_every_word_is_unknown(counter):
 
 
 def test_lemmas_of_a_list_are_found_once_in_each_caption_that_has_them(counter, monkeypatch):
-    monkeypatch.setattr("cliptail_jax.concepts.batches.MAX_CAPTIONS", 3)
+    monkeypatch.setattr("cliptail_jax.formats.batches.MAX_CAPTIONS", 3)
     captions = [*TRAINING, "dog dogs", "", None, "zebra"]
     names = ["cat", "dog", "not", "emu"]
     expected = [

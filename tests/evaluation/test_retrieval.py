@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cliptail_jax.claims.claims import Claim
 from cliptail_jax.claims.testing import evaluate_claims
 from cliptail_jax.concepts.words import lemmas_of
 from cliptail_jax.config.zero_shot import typed_config
@@ -31,6 +30,7 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.report.page import write_page
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
 from cliptail_jax.train import train
 from configs import clip, sup, zero_shot

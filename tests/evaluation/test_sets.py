@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, listed_names, normalized_name
+from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, listed_names
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.metadata import clean_name
 from cliptail_jax.evaluation.sets import EVALUATION_SETS, evaluation_set, names_of_labels, open_set
+from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError
 from tests import tfds_sets
 from tests.datasets.raw_data import jpeg

@@ -1,6 +1,6 @@
 """Findings: a sentence for the claims on the same runs."""
 
-from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.findings import findings, verdict_counts
 from cliptail_jax.report.forest import ClaimRow

@@ -7,21 +7,17 @@ import shutil
 import numpy as np
 import pytest
 
-from cliptail_jax.claims.claims import (
-    Claim,
-    ClaimResult,
-    claim_numbers,
-    correct_for_number,
-    one_replicate_notes,
-)
 from cliptail_jax.claims.testing import compare, evaluate_claims, pooled_over_claims
+from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers, correct_for_number
 from cliptail_jax.config.files import find_results
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, Estimate, difference
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
+from cliptail_jax.report.claim_notes import one_replicate_notes
 from cliptail_jax.report.comparison import compare as page_comparison
 from cliptail_jax.report.pairs import differences
+from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run, find_runs

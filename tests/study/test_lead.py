@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from cliptail_jax.claims.answer import answer, bias_of_all
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.seeds import SeedVariance
+from cliptail_jax.report.answer import answer, bias_of_all
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.confounded import confounded
 from cliptail_jax.report.lead import lead_of

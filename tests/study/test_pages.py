@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from cliptail_jax.claims.claims import ClaimResult, claim_numbers
+from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.cli import PROGRAMS
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate

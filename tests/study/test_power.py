@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cliptail_jax.claims import power
-from cliptail_jax.claims.claims import ClaimResult
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.config.files import find_archive, known_archives
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, quantile

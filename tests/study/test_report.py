@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from cliptail_jax.claims.claims import ClaimResult, correct_for_number
+from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number
 from cliptail_jax.evaluation.results import class_results
 from cliptail_jax.experiments import studies
 from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report import run_tables as tables
@@ -22,7 +23,6 @@ from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.run_tables import claim_table, repeated_table, run_table
 from cliptail_jax.report.study_pictures import draw_claims, draw_kinds
 from cliptail_jax.report.summary import plain_claims
-from cliptail_jax.report.text_tables import format_number
 from cliptail_jax.runs.log import Log
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
 from tests.study.synthetic_studies import (

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
-from cliptail_jax.claims.claims import ClaimResult, claim_numbers
+from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
 from scripts import roundings

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cliptail_jax.claims import looks as testing_in_looks
-from cliptail_jax.claims.claims import ClaimResult, correct_for_number
+from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.looks import Look

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptail_jax.claims.claims import (
+from cliptail_jax.claims.verdicts import (
     ClaimResult,
     claim_numbers,
     correct_for_number,

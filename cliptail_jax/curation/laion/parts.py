@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from cliptail_jax.concepts.batches import is_text
 from cliptail_jax.concepts.captions import find_parts
 from cliptail_jax.concepts.workers import completed
 from cliptail_jax.config.fields import difference
+from cliptail_jax.formats.batches import is_text
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json, replacing, write_json
 from cliptail_jax.host.outputs import check_writable_folder, is_same

@@ -1,17 +1,16 @@
 """The answer with which a report begins: the best run against the baseline, or how biased the runs are."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from cliptail_jax.claims.claims import SUPPORTED, Claim, ClaimResult
-from cliptail_jax.claims.looks import evaluate_study
+from cliptail_jax.claims.best import CRITERION, best_run
+from cliptail_jax.claims.verdicts import SUPPORTED, ClaimResult
+from cliptail_jax.experiments.kinds import labels_of
+from cliptail_jax.host.text import UNDEFINED, format_interval, format_number
 from cliptail_jax.metrics.measures import MEASURES, format_of
-from cliptail_jax.report.text_tables import UNDEFINED, format_interval, format_number
 from cliptail_jax.results.group import RunGroup, groups_of
 from cliptail_jax.results.study import Replicate, Study
 
-CRITERION = "mean_per_class"  # by which the best run is chosen, fixed before any run
 CRITERION_NAME = "mean accuracy over classes"
 BEST = "BEST"  # in a study's `then`
 
@@ -22,39 +21,39 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
     corrected for the number of runs that it is chosen from. Without `baseline` and `then`, they are those of `bias_of_all`.
     """
-    groups = groups_of(replicates, study.names)
+    groups = groups_of(replicates, labels_of(study.runs, study.names))
     if study.baseline in groups and len(groups) > 1:
         return against_baseline(study, groups, replicates)
     return to_go_on(study, groups) if study.then else bias_of_all([*groups.values()])
 
 
 def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
-    baseline = study.baseline
-    tested = compared({name: (name, baseline) for name in groups if name != baseline}, CRITERION, study, replicates)
-    if not tested:
+    """The sentences on the best run against the baseline, or on why no run is compared with it."""
+    baseline = groups[study.baseline]
+    best = best_run(study, [*groups], replicates)
+    if best is None:
         at_chance = [called(group) for group in groups.values() if group.chance_note()]
         are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
-        return [f"No run is compared with {called(groups[baseline])}, since {are}: train longer."] if at_chance else []
-    best = max(tested, key=lambda name: tested[name].difference.value)
-    result, several = tested[best], f" of {len(tested)}" if len(tested) > 1 else ""
+        return [f"No run is compared with {called(baseline)}, since {are}: train longer."] if at_chance else []
+    group, result = groups[best.name], best.over_baseline[best.name]
+    several = f" of {len(best.over_baseline)}" if len(best.over_baseline) > 1 else ""
     by = points(result)
-    runs = f"({number_of_runs(len(result.by_seed), groups[best].size)})"
-    changes = [change(key, name, groups[baseline], groups[best]) for key, name in (("top1", "top-1"), ("tail", "tail"))]
+    runs = f"({number_of_runs(len(result.by_seed), group.size)})"
+    changes = ", ".join(
+        filter(None, (change("top1", "top-1", baseline, group), change("tail", "tail", baseline, group)))
+    )
     if result.corrected != SUPPORTED:
         return [
-            f"No run is measurably better than {called(groups[baseline])} in {CRITERION_NAME} {runs}.",
-            f"The largest difference{several} is that of {called(groups[best])}: {by} ({', '.join(filter(None, changes))}).",
+            f"No run is measurably better than {called(baseline)} in {CRITERION_NAME} {runs}.",
+            f"The largest difference{several} is that of {called(group)}: {by} ({changes}).",
         ]
-    sentences = [f"{as_first(called(groups[best]))}: {', '.join(filter(None, changes))} {runs}."]
-    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(groups[baseline])}.")
-    ties = compared({name: (best, name) for name in tested if name != best}, CRITERION, study, replicates)
-    if close := [called(groups[name]) for name, tie in ties.items() if tie.corrected != SUPPORTED]:
+    sentences = [f"{as_first(called(group))}: {changes} {runs}."]
+    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(baseline)}.")
+    if close := [called(groups[name]) for name, tie in best.over_others.items() if tie.corrected != SUPPORTED]:
         sentences.append(f"Not measurably worse: {', '.join(close)}.")
-    if head := compared({best: (baseline, best)}, "head", study, replicates).get(best):
-        costs = "It costs accuracy" if head.verdict == SUPPORTED else "It costs no measurable accuracy"
-        sentences.append(
-            f"{costs} in the head: {change('head', '', groups[baseline], groups[best])}, {points(head, -1)}."
-        )
+    if best.head:
+        costs = "It costs accuracy" if best.head.verdict == SUPPORTED else "It costs no measurable accuracy"
+        sentences.append(f"{costs} in the head: {change('head', '', baseline, group)}, {points(best.head, -1)}.")
     return sentences
 
 
@@ -102,19 +101,6 @@ def odds_of(group: RunGroup) -> float:
 def mean_of_classes(group: RunGroup) -> float:
     values = [MEASURES[CRITERION].point([evaluation.results]) for evaluation in group.evaluations]
     return sum(values) / len(values)
-
-
-def compared(
-    pairs: Mapping[str, tuple[str, str]], statistic: str, study: Study, replicates: Sequence[Replicate]
-) -> dict[str, ClaimResult]:
-    """The tests that the first run of each pair is higher than the second, as those of the study's claims.
-
-    They are corrected for their number. Untested ones are left out.
-    """
-    margin = MEASURES[statistic].margin
-    claims = {key: Claim("", statistic, *pair, margin=margin) for key, pair in pairs.items()}
-    found = evaluate_study(dataclasses.replace(study, claims=claims, changes={}), replicates)
-    return {key: of for key, of in found.items() if of.difference}
 
 
 def change(key: str, name: str, baseline: RunGroup, best: RunGroup) -> str:

@@ -2,86 +2,19 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json
 from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
 from cliptail_jax.metrics.looks import Look
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.results.claims import Change, Claim
 
 NOT_TESTED, INCONCLUSIVE, NO_EFFECT = "not tested", "inconclusive", "no effect"
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
-CLAIM, RECIPE = "†", "‡"  # marks of what has changed since the first run
-EQUAL_ACCURACY = "equal accuracy"
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A claim in a study's config: that one run exceeds another in a statistic, or that both are equal in it.
-
-    Attributes:
-        statistic: the key of a measure.
-        higher: the run that is claimed to be higher, or a number.
-        lower: the other run, or a number.
-        margin: the largest difference that counts as none; see `cliptail_jax.experiments.studies.claim` for defaults.
-        set: the evaluation or transfer set; by default the first one, or for retrieval the first retrieval set.
-        equal: whether it is claimed that the difference lies within ± the margin.
-        by: the number that the difference is claimed to exceed, by default 0.
-        at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" at their ends.
-        minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
-        study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
-            in configs/study/results; "" for this study.
-    """
-
-    text: str
-    statistic: str
-    higher: str | float
-    lower: str | float
-    margin: float = 0.0
-    set: str = ""
-    equal: bool = False
-    by: float = 0.0
-    at: str = ""
-    minus: Sequence[str] = ()
-    study: str = ""
-
-    def __post_init__(self):
-        if self.statistic not in MEASURES:
-            raise ValueError(f"there is no measure '{self.statistic}'")
-
-    @property
-    def runs(self) -> list[str]:
-        """The compared runs of this study."""
-        names = (self.higher, self.lower, *(() if self.study else self.minus))
-        return [name for name in names if isinstance(name, str)]
-
-    @property
-    def compared(self) -> str:
-        """The comparison, as text."""
-        text = f"{self.higher} − {self.lower}"
-        if self.minus:
-            text = f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
-        return text + f" > {self.by:g}" * bool(self.by)
-
-    @property
-    def measured(self) -> str:
-        """The statistic, and where it is measured."""
-        return self.statistic + f" on {self.set}" * bool(self.set) + f" at {self.at}" * bool(self.at)
-
-
-class Change(NamedTuple):
-    """A change after the first run of a study.
-
-    Attributes:
-        mark: '†' if the claim was added or changed, '‡' if only the recipe of its runs changed.
-        text: the fields with their old and new values.
-    """
-
-    mark: str = ""
-    text: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,53 +155,3 @@ def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
             break
         verdicts[i] = verdict
     return [dataclasses.replace(result, corrected=verdicts.get(i, result.verdict)) for i, result in enumerate(results)]
-
-
-def one_replicate_notes(claims: Iterable[ClaimResult]) -> list[str]:
-    """Notes on claims that are tested on one seed or pair: whether their intervals include how much repeated trainings differ."""
-    tested = [claim for claim in claims if claim.difference]
-    single = [claim for claim in tested if len(claim.by_seed) == 1]
-    notes = []
-    if bare := [claim for claim in single if not claim.covers_seeds]:
-        notes.append(
-            f"The intervals{number_of(bare, tested)} come from one seed or pair, and cover the choice of classes or queries, but "
-            "not how much repeated trainings differ: another seed, or another processor, which rounds differently, can change a "
-            "verdict. Several seeds or pairs cover both."
-        )
-    for origin in dict.fromkeys(claim.borrowed for claim in single if claim.covers_seeds):
-        found = [claim for claim in single if claim.covers_seeds and claim.borrowed == origin]
-        notes.append(
-            f"The intervals{number_of(found, tested)} come from one seed or pair. The variance between repeated trainings that "
-            f"they include is that of {f'the published results of {origin}' if origin else 'other runs of this study'}."
-        )
-    return notes
-
-
-def number_of(claims: Sequence[ClaimResult], tested: Sequence[ClaimResult]) -> str:
-    return "" if len(claims) == len(tested) else f" of {len(claims)} of the {len(tested)} tested claims"
-
-
-def looks_note(claims: Iterable[ClaimResult]) -> list[str]:
-    """A note on the levels of claims that are tested again with each further pair."""
-    looks = sorted({claim.look for claim in claims if claim.look})
-    if not looks:
-        return []
-    levels = ", ".join(f"{100 * look.level():.1f} % after {look.pairs}" for look in looks)
-    return [
-        f"Pairs (or seeds) were added until claims were decided, at most {looks[0].most}, with a look after each from the second "
-        "one on. Each claim has the numbers of the look that decided it, or else of the last one. Intervals and verdicts are at "
-        f"the level of that look, {levels}, so that the verdicts of all looks on a claim are wrong with a probability of at most "
-        "5 % (Lan & DeMets, 1983, with Pocock's spending function)."
-    ]
-
-
-def change_notes(claims: Iterable[ClaimResult]) -> list[str]:
-    """A note for each mark of claims that changed after the first run, with the changes."""
-    changes = [claim.change for claim in claims]
-    notes = []
-    for mark, what in ((CLAIM, "claims that were"), (RECIPE, "claims on runs whose recipes were")):
-        if texts := dict.fromkeys(change.text for change in changes if change.mark == mark):
-            notes.append(
-                f"{mark} marks {what} {'added or ' * (mark == CLAIM)}changed after the first run: {'; '.join(texts)}."
-            )
-    return notes

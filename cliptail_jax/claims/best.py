@@ -1,0 +1,54 @@
+"""The best run of a study by mean accuracy over classes, with the tests that it is better than others."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from cliptail_jax.claims.looks import evaluate_study
+from cliptail_jax.claims.verdicts import ClaimResult
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.results.claims import Claim
+from cliptail_jax.results.study import Replicate, Study
+
+CRITERION = "mean_per_class"  # by which the best run is chosen, fixed before any run
+
+
+class BestRun(NamedTuple):
+    """The best run, and the tests of its differences, each kind of tests corrected for its number.
+
+    Attributes:
+        name: the run whose mean accuracy over classes exceeds the baseline's most.
+        over_baseline: by run, the test that it has a larger mean accuracy over classes than the baseline.
+        over_others: by other run, the test that the best one has a larger mean accuracy over classes.
+        head: the test that the baseline is more accurate in the head; None if it is undefined.
+    """
+
+    name: str
+    over_baseline: Mapping[str, ClaimResult]
+    over_others: Mapping[str, ClaimResult]
+    head: ClaimResult | None
+
+
+def best_run(study: Study, runs: Sequence[str], replicates: Sequence[Replicate]) -> BestRun | None:
+    """The best of these runs against the study's baseline; None if none can be compared with it, as at chance."""
+    baseline = study.baseline
+    tests = differences({name: (name, baseline) for name in runs if name != baseline}, CRITERION, study, replicates)
+    if not tests:
+        return None
+    best = max(tests, key=lambda name: tests[name].difference.value)
+    ties = differences({name: (best, name) for name in tests if name != best}, CRITERION, study, replicates)
+    head = differences({best: (baseline, best)}, "head", study, replicates)
+    return BestRun(best, tests, ties, head.get(best))
+
+
+def differences(
+    pairs: Mapping[str, tuple[str, str]], statistic: str, study: Study, replicates: Sequence[Replicate]
+) -> dict[str, ClaimResult]:
+    """The tests that the first run of each pair is higher than the second, as those of the study's claims.
+
+    They are corrected for their number. Untested ones are left out.
+    """
+    margin = MEASURES[statistic].margin
+    claims = {key: Claim("", statistic, *pair, margin=margin) for key, pair in pairs.items()}
+    results = evaluate_study(dataclasses.replace(study, claims=claims, changes={}), replicates)
+    return {key: result for key, result in results.items() if result.difference}

@@ -1,0 +1,26 @@
+"""Texts of numbers, intervals and lists."""
+
+import math
+from collections.abc import Sequence
+
+UNDEFINED = "–"
+
+
+def shortened_list(names: Sequence[str], shown: int, what: str = "") -> str:
+    """The first names, and the number of the others: 'a, b and 1,000 more', or '... more pairs' with `what`."""
+    more = f" and {len(names) - shown:,} more {what}".rstrip()
+    return ", ".join(names[:shown]) + more * (len(names) > shown)
+
+
+def format_number(value: float | None, format_spec: str) -> str:
+    """The number; '–' for None and nan, and '<' or '>' for infinity (beyond the data)."""
+    if value is not None and math.isinf(value):
+        return "<" if value < 0 else ">"
+    return UNDEFINED if value is None or math.isnan(value) else format(value, format_spec)
+
+
+def format_interval(value: float | None, bounds: Sequence[float | None] | None, format_spec: str) -> str:
+    """The number with the bounds of its interval, if it has one: '0.42 [0.31, 0.55]', or '–' if it is undefined."""
+    number = format_number(value, format_spec)
+    low, high = (format_number(bound, format_spec) for bound in bounds or (None, None))
+    return number if UNDEFINED in (number, low, high) or number in ("<", ">") else f"{number} [{low}, {high}]"

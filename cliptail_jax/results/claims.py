@@ -1,0 +1,78 @@
+"""Claims as a study states them, before its runs."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cliptail_jax.metrics.measures import MEASURES
+
+CLAIM, RECIPE = "†", "‡"  # marks of what has changed since the first run
+
+
+EQUAL_ACCURACY = "equal accuracy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim in a study's config: that one run exceeds another in a statistic, or that both are equal in it.
+
+    Attributes:
+        statistic: the key of a measure.
+        higher: the run that is claimed to be higher, or a number.
+        lower: the other run, or a number.
+        margin: the largest difference that counts as none; see `cliptail_jax.experiments.studies.claim` for defaults.
+        set: the evaluation or transfer set; by default the first one, or for retrieval the first retrieval set.
+        equal: whether it is claimed that the difference lies within ± the margin.
+        by: the number that the difference is claimed to exceed, by default 0.
+        at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" at their ends.
+        minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
+        study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
+            in configs/study/results; "" for this study.
+    """
+
+    text: str
+    statistic: str
+    higher: str | float
+    lower: str | float
+    margin: float = 0.0
+    set: str = ""
+    equal: bool = False
+    by: float = 0.0
+    at: str = ""
+    minus: Sequence[str] = ()
+    study: str = ""
+
+    def __post_init__(self):
+        if self.statistic not in MEASURES:
+            raise ValueError(f"there is no measure '{self.statistic}'")
+
+    @property
+    def runs(self) -> list[str]:
+        """The compared runs of this study."""
+        names = (self.higher, self.lower, *(() if self.study else self.minus))
+        return [name for name in names if isinstance(name, str)]
+
+    @property
+    def compared(self) -> str:
+        """The comparison, as text."""
+        text = f"{self.higher} − {self.lower}"
+        if self.minus:
+            text = f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
+        return text + f" > {self.by:g}" * bool(self.by)
+
+    @property
+    def measured(self) -> str:
+        """The statistic, and where it is measured."""
+        return self.statistic + f" on {self.set}" * bool(self.set) + f" at {self.at}" * bool(self.at)
+
+
+class Change(NamedTuple):
+    """A change after the first run of a study.
+
+    Attributes:
+        mark: '†' if the claim was added or changed, '‡' if only the recipe of its runs changed.
+        text: the fields with their old and new values.
+    """
+
+    mark: str = ""
+    text: str = ""
