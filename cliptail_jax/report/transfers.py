@@ -1,13 +1,31 @@
 """The tables of report.md: models × sets for each method, and the metric and sizes of each set."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from cliptail_jax.datasets.known_sources import TransferSet
+from cliptail_jax.host.files import write_text
+from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.report.run_tables import score
 from cliptail_jax.report.text_tables import markdown_table, pad_columns
 from cliptail_jax.results.transfers import METHODS, Transfer
+from cliptail_jax.runs.console import last_lines
+
+
+def write_report(
+    workdir: Path, results: Sequence[Transfer], sets: Sequence[TransferSet], failures: Mapping[str, str]
+) -> None:
+    """Write report.md and report.html on the results of a transfer in its directory. `failures` are reasons by part."""
+    write_text(workdir / "report.md", markdown(results, sets, failures))
+    write_page(workdir, title="Transfer", failures=failures, overwrite=True)
+
+
+def report_text(workdir: Path) -> str:
+    """The report of a finished transfer, and its place, for a terminal."""
+    text = (workdir / "report.md").read_text(encoding="utf-8")
+    return f"{text}\n{last_lines(workdir / 'report.md', address(workdir / PAGE))}"
 
 
 def markdown(results: Sequence[Transfer], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:

@@ -13,8 +13,9 @@ from cliptail_jax.results.study import Runs
 from cliptail_jax.study.configuration import RunConfigs
 from cliptail_jax.study.places import Place, are_chips, whole_machine
 from cliptail_jax.study.pool import call_at_places
+from cliptail_jax.study.transfer import transfer_and_report
 from cliptail_jax.transfer.configuration import TransferConfig
-from cliptail_jax.transfer.program import TransferFailed, transfer
+from cliptail_jax.transfer.program import TransferFailed
 
 
 def read_runs(configs: RunConfigs, workdir: Path) -> tuple[Runs, Failures]:
@@ -54,9 +55,9 @@ def transfer_runs(config: TransferConfig, runs: Runs, workdir: Path, places: Seq
     failures: Failures = {}
     try:
         if are_chips(places):
-            ((_, results),) = call_at_places(transfer, {"transfer": call}, [whole_machine()])
+            ((_, results),) = call_at_places(transfer_and_report, {"transfer": call}, [whole_machine()])
         else:
-            results = transfer(*call)
+            results = transfer_and_report(*call)
     except TransferFailed as error:
         results, failures = error.results, {f"transfer: {what}": why for what, why in error.failures.items()}
     except UserError as error:

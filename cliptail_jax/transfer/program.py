@@ -30,8 +30,6 @@ from cliptail_jax.host.outputs import check_directory
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.hub import directories
-from cliptail_jax.report.page import PAGE, address, write_page
-from cliptail_jax.report.transfers import markdown
 from cliptail_jax.results.transfers import (
     FILE,
     Transfer,
@@ -40,7 +38,7 @@ from cliptail_jax.results.transfers import (
     predictions_path,
     read_transfers,
 )
-from cliptail_jax.runs.console import last_lines, log_line
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.transfer import fine_tuning, methods
@@ -63,7 +61,7 @@ class TransferFailed(UserError):
 
 
 def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] = {}) -> list[Transfer]:
-    """Computes and writes all results, in the order of models, sets and methods, and writes the report.
+    """Compute and write all results, in the order of models, sets and methods.
 
     `failures` has why models failed elsewhere, where they were to be computed: only their finished results are read.
 
@@ -77,7 +75,7 @@ def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] 
     check_batch(mesh, config.batch_size, "batch_size")
     if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run or an evaluation: choose another --workdir")
-    check_directory(workdir, ("report.md", PAGE), (FILE,))
+    check_directory(workdir, ("report.md", "report.html"), (FILE,))
     directories(config.models, workdir)  # raises UserError if two models would share one
     failures = dict(failures)
     models = open_all(open_transfer_model, config.models, failures)
@@ -95,8 +93,6 @@ def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] 
         workdir.mkdir(parents=True, exist_ok=True)
         if not (workdir / FILE).exists():  # all has failed
             write_text(workdir / FILE, "")
-        write_text(workdir / "report.md", markdown(results, [opened.chosen for opened in sets], failures))
-        write_page(workdir, title="Transfer", failures=failures, overwrite=True)
     if failures:
         raise TransferFailed(failures, results)
     return results
@@ -111,13 +107,6 @@ def add_results(workdir: Path, of_model: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(predictions_path(of_model, result).read_bytes())
             append_line(workdir / FILE, result)
-
-
-def print_report(workdir: Path) -> None:
-    """Print the report of a finished transfer, and its place."""
-    if jax.process_index() == 0:
-        text = (workdir / "report.md").read_text(encoding="utf-8")
-        print(f"{text}\n{last_lines(workdir / 'report.md', address(workdir / PAGE))}")
 
 
 def open_all(open_one: Callable[[str], Any], names: Sequence[str], failures: Failures) -> list[Any]:
