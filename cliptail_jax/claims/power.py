@@ -1,8 +1,8 @@
-"""The differences that a study can decide, by the variances in published results on the same data."""
+"""The differences that pairs of runs can decide, by the variances in published results on the same data."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,11 +10,7 @@ from cliptail_jax.claims.verdicts import ClaimResult, read_claims
 from cliptail_jax.config.files import known_configs, known_files, load_config
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import LEVEL, quantile
-from cliptail_jax.metrics.measures import MEASURES, format_of
-from cliptail_jax.report.text_tables import markdown_table
-from cliptail_jax.study.configuration import RunConfigs, StudyConfig
 
-PAIRS = (1, 2, 4, 8)
 POWER = 0.8
 
 
@@ -24,6 +20,11 @@ class Design(NamedTuple):
     data: set[str]
     sizes: set[int]
     counterbalanced: bool
+
+    @property
+    def replicate(self) -> str:
+        """The name of what is repeated."""
+        return "pair" if self.counterbalanced else "seed"
 
 
 class Variances(NamedTuple):
@@ -48,38 +49,14 @@ class Variances(NamedTuple):
         return (quantile(LEVEL, np.inf) + float(ndtri(POWER))) * math.sqrt(self.shared + self.of_pair / pairs)
 
 
-def power_table(study: StudyConfig) -> str:
-    """A line for each measure of the study's claims: the differences that `PAIRS` pairs, or seeds, decide.
-
-    Raises UserError if there are no published results of several pairs on its data.
-    """
-    design = design_of(study.first.runs, study.counterbalanced)
-    found: dict[str, Variances] = {}
+def published_variances(design: Design) -> dict[str, Variances]:
+    """The variances of differences, by measure, of the published study of this design with most pairs."""
+    variances: dict[str, Variances] = {}
     for name, claims in published_on(design):
-        for measure, variances in variances_of(name, claims).items():
-            if measure not in found or variances.degrees > found[measure].degrees:
-                found[measure] = variances
-    shown = [m for m in MEASURES if m in found and m in {claim.statistic for claim in study.claims.values()}]
-    what = "pairs" if study.counterbalanced else "seeds"
-    if not shown:
-        raise UserError(
-            f"--power needs published results of several {what} on {', '.join(sorted(design.data))} of this image size and the "
-            "study's measures: there are none, so train two first"
-        )
-    rows = [["measure", *(f"{pairs} {what if pairs > 1 else what[:-1]}" for pairs in PAIRS), "unit", "variances from"]]
-    for measure in shown:
-        numbers = [format(found[measure].decidable(pairs), format_of(measure)) for pairs in PAIRS]
-        rows.append([measure, *numbers, MEASURES[measure].unit, found[measure].study])
-    lines = [
-        f"Differences that are decided with a probability of {POWER:.0%} (two-sided, 5 %):",
-        "",
-        *markdown_table(rows),
-    ]
-    but = "" if study.variances_from else f", which the interval of one {what[:-1]} leaves out"
-    lines += ["", f"These numbers include how much repeated trainings differ{but}."]
-    if unknown := sorted({claim.statistic for claim in study.claims.values()} - {*shown}):
-        lines.append(f"No published results of several {what} on these data have {', '.join(unknown)}.")
-    return "\n".join(lines)
+        for measure, of_study in variances_of(name, claims).items():
+            if measure not in variances or of_study.degrees > variances[measure].degrees:
+                variances[measure] = of_study
+    return variances
 
 
 def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Variances]:
@@ -104,8 +81,9 @@ def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Vari
     }
 
 
-def design_of(runs: RunConfigs, counterbalanced: bool | None) -> Design:
-    sources, sizes = zip(*((run.data.name, run.data.image_size) for run in runs.values()))
+def design_of(runs: Iterable[Any], counterbalanced: bool | None) -> Design:
+    """The design of a study with these configs of runs, typed or not."""
+    sources, sizes = zip(*((run.data.name, run.data.image_size) for run in runs))
     return Design({*sources}, {*sizes}, bool(counterbalanced))
 
 
@@ -126,4 +104,4 @@ def published_design(name: str) -> Design:
         config = load_config(f"{stem}:data={name[len(stem) + 1 :]}")
     except UserError:
         config = load_config(stem)
-    return design_of(config.runs, config.get("counterbalanced"))
+    return design_of(config.runs.values(), config.get("counterbalanced"))

@@ -8,8 +8,6 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from cliptail_jax.report.text_tables import markdown_table
-
 
 class Family(NamedTuple):
     title: str
@@ -197,23 +195,3 @@ def first_names() -> dict[str, str]:
     """The first name of the same training for each run's name. Equal trainings have equal config strings."""
     first: dict[str, str] = {}
     return {run.name: first.setdefault(run.config, run.name) for run in EVERY}
-
-
-def page() -> str:
-    """The paper's runs, with a table for each family."""
-    names = first_names()
-    distinct = len({names[run.name] for run in RUNS})
-    counted = (
-        f"{len(RUNS)} names, {distinct} different runs, and {len(FURTHER_RUNS)} further runs that appear in figures."
-    )
-    lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counted]
-    for family, (title, section) in FAMILIES.items():
-        runs = [run for run in EVERY if run.family == family]
-        where = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
-        lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {where}.", ""]
-        rows = [["run", "config", "what changes", "section"]]
-        for run in runs:
-            same = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
-            rows.append([run.name, f"`{run.config}`", run.changes + same, section])
-        lines += markdown_table(rows)
-    return "\n".join(lines) + "\n"

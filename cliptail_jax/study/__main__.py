@@ -76,9 +76,13 @@ def main(config: ConfigDict, workdir: Path) -> None:
     names = [name for value in options.only for name in value.split(",")]
     check_options(names)
     if options.power:
-        from cliptail_jax.claims.power import power_table
+        from cliptail_jax.claims.power import design_of
+        from cliptail_jax.report.power import power_table
 
-        print(power_table(typed_study(config)))
+        study = typed_study(config)
+        statistics = {claim.statistic for claim in study.claims.values()}
+        design = design_of(study.first.runs.values(), study.counterbalanced)
+        print(power_table(design, statistics, bool(study.variances_from)))
         return
     if workdir is None and not is_remote(options.workdir):  # --launch=print writes nothing there, and reads no bucket
         workdir = work_path(options.workdir)
@@ -192,7 +196,7 @@ def describe_fields(study: ConfigDict | None) -> str:
 def list_runs(arguments: list[str]) -> None:
     if others := [argument for argument in arguments if argument != "--list"]:
         raise UserError(f"--list takes no other argument: leave out '{others[0]}'")
-    from cliptail_jax.experiments.catalogue import page  # needed for the paper's study alone
+    from cliptail_jax.report.catalogue import page
 
     print(page(), end="")
 

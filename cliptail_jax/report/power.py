@@ -1,0 +1,48 @@
+"""The table of the differences that pairs of runs can decide."""
+
+from collections.abc import Collection
+
+from cliptail_jax.claims.power import POWER, Design, published_variances
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.report.text_tables import markdown_table
+
+PAIRS = (1, 2, 4, 8)
+
+
+def power_table(design: Design, statistics: Collection[str], has_borrowed: bool) -> str:
+    """A line for each statistic of a study's claims: the differences that `PAIRS` pairs, or seeds, decide.
+
+    Args:
+        has_borrowed: whether the study borrows the variance between seeds from published results.
+
+    Raises UserError if there are no published results of several pairs on its data.
+    """
+    variances, what = published_variances(design), f"{design.replicate}s"
+    shown = [measure for measure in MEASURES if measure in variances and measure in statistics]
+    if not shown:
+        raise UserError(
+            f"--power needs published results of several {what} on {', '.join(sorted(design.data))} of this image size and the "
+            "study's measures: there are none, so train two first"
+        )
+    rows = [
+        [
+            "measure",
+            *(f"{pairs} {what if pairs > 1 else design.replicate}" for pairs in PAIRS),
+            "unit",
+            "variances from",
+        ]
+    ]
+    for measure in shown:
+        numbers = [format(variances[measure].decidable(pairs), format_of(measure)) for pairs in PAIRS]
+        rows.append([measure, *numbers, MEASURES[measure].unit, variances[measure].study])
+    lines = [
+        f"Differences that are decided with a probability of {POWER:.0%} (two-sided, 5 %):",
+        "",
+        *markdown_table(rows),
+    ]
+    but = "" if has_borrowed else f", which the interval of one {design.replicate} leaves out"
+    lines += ["", f"These numbers include how much repeated trainings differ{but}."]
+    if unknown := sorted({*statistics} - {*shown}):
+        lines.append(f"No published results of several {what} on these data have {', '.join(unknown)}.")
+    return "\n".join(lines)
