@@ -5,7 +5,6 @@ studies, and `load_config` gives the config of a run or a study.
 """
 
 import importlib
-import sys
 from typing import Any
 
 from cliptail_jax.host.compiler import turn_off_faulty_fusions
@@ -34,18 +33,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *__all__]
-
-
-def prepare_program() -> None:
-    """Prepare the process of a program, before its slow imports."""
-    from cliptail_jax.host.interrupts import exit_on_signal
-    from cliptail_jax.host.memory import keep_freed_memory
-
-    exit_on_signal()
-    keep_freed_memory()
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr, for characters that the encoding lacks
-
-
-if sys.argv[:1] == ["-m"]:  # as it is while Python looks for the program `cliptail_jax.NAME`
-    prepare_program()

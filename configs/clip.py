@@ -1,6 +1,6 @@
 """CLIP, trained from scratch on the captions of a variant:
 
-    python -m cliptail_jax.train --config=configs/clip.py:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
+    cliptail train clip:data=cifar100_lt --workdir=runs/clip --config.data.data_dir=DIR
 
 The arguments of cliptail_jax/experiments/training.py select the data. This file adds:
 

@@ -1,6 +1,6 @@
 """DINO, self-supervised, with all prototypes or a sample of them in each step's softmax:
 
-    python -m cliptail_jax.train --config=configs/dino.py:data=cifar100_lt --workdir=runs/dino --config.data.data_dir=DIR
+    cliptail train dino:data=cifar100_lt --workdir=runs/dino --config.data.data_dir=DIR
 
 The paper's runs have 100 epochs at batch size 1024 and are evaluated by transfer (configs/transfer.py):
 

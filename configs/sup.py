@@ -1,6 +1,6 @@
 """Supervised training (SL). On long-tailed CIFAR-100, it takes about five minutes on two CPU cores:
 
-    python -m cliptail_jax.train --config=configs/sup.py:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
+    cliptail train sup:data=cifar100_lt --workdir=runs/sup --config.data.data_dir=DIR
 
 The arguments of cliptail_jax/experiments/training.py select the data. This file adds:
 
@@ -23,7 +23,7 @@ It also has textbook remedies, which the paper does not use:
 
 This command makes the head:
 
-    python -m cliptail_jax.pretrained.make_head --model=hf-hub:timm/resnet50_clip.openai --classes=imagenet1k \\
+    cliptail make_head --model=hf-hub:timm/resnet50_clip.openai --classes=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
 configs/README.md describes the paper's runs.

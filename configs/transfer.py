@@ -1,6 +1,6 @@
 """Transfer of image features to other data sets, by linear probes, few-shot episodes and fine-tuning:
 
-    python -m cliptail_jax.transfer --config=configs/transfer.py:models=runs/sup+runs/clip,sets=cifar100+dtd \\
+    cliptail transfer transfer:models=runs/sup+runs/clip,sets=cifar100+dtd \\
         --workdir=runs/transfer --config.data.data_dir=DIR
 
     models=A+B     work directories of runs (with DINO, the teacher is measured), names of cliptail_jax.pretrained.published,

@@ -1,6 +1,6 @@
 """Zero-shot evaluation of a published CLIP:
 
-    python -m cliptail_jax.evaluate --config=configs/zero_shot.py:model=ViT-B-32/laion2b_s34b_b79k,sets=imagenet+imagenet_v2 \\
+    cliptail evaluate zero_shot:model=ViT-B-32/laion2b_s34b_b79k,sets=imagenet+imagenet_v2 \\
         --workdir=runs/vit --config.data.data_dir=DIR
 
     model=NAME       a name of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or a folder

@@ -1,6 +1,6 @@
 """Zero-shot evaluation of a list of published CLIPs, each compared with the class frequency of its training data:
 
-    python -m cliptail_jax.evaluate --config=configs/zero_shot_all.py --workdir=runs/zero_shot --config.data.data_dir=DIR \\
+    cliptail evaluate zero_shot_all --workdir=runs/zero_shot --config.data.data_dir=DIR \\
         --config.eval.frequency_dir=clip-beyond-tail/metadata/freqs
 
     list=study          the paper's 49 models (the default)
@@ -10,7 +10,7 @@
 
 The program writes a directory for each model, table.md, and models.tsv, the sheet of `cliptail_jax.figures
 corpora` and `fine_grained`. The three EVA-CLIPs are comments in that sheet, because the paper's figures leave them out.
-A model that cannot be fetched is reported and skipped; the exit status is then 2. `python -m cliptail_jax.evaluate
+A model that cannot be fetched is reported and skipped; the exit status is then 2. `cliptail evaluate
 --list` prints both lists, and with --config=configs/zero_shot_all.py:list=today only that one.
 """
 

@@ -3,7 +3,7 @@
 A module depends on what it imports, within functions too, as grimp's import graph has it. This adds to the graph:
 
 - Tests depend on the fixtures that they name, and a fixture on what it imports.
-- Tests and scripts depend on modules that their strings name: `cliptail_jax.train`, `configs/clip.py`, `clip:data=cifar10`.
+- Tests and scripts depend on modules that their strings name: `cliptail_jax.jobs.train`, `configs/clip.py`, `clip:data=cifar10`.
 - A module that imports others by name depends on all modules of its package.
 
 A file that is not a module changes the modules whose strings have its name or ending or, if there are none, name its folder.

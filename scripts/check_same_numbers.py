@@ -109,7 +109,7 @@ def measure(data_dir: str) -> Iterator[tuple[str, dict[str, float]]]:
                     *SHARED,
                     *overrides,
                 )
-                run(workdir, devices, "cliptail_jax.train", *arguments, f"--config.data.data_dir={data_dir}")
+                run(workdir, devices, "cliptail_jax.jobs.train", *arguments, f"--config.data.data_dir={data_dir}")
                 yield directory.name, numbers_of(directory)
             if name == "clip_vit":
                 arguments = (f"--workdir={workdir}/clip_vit_1", f"--output={workdir}/exported")

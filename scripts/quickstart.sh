@@ -2,4 +2,4 @@
 # From a fresh clone to the study's main finding on a data set that is drawn on the spot: table, claims, figure.
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
-python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart "$@"
+cliptail study quickstart --workdir=runs/quickstart "$@"

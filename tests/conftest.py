@@ -106,7 +106,7 @@ def made_once(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained_once(made_once):
     """Gives a config and the work directory of its run, which is for all processes of the tests and not to be changed."""
-    from cliptail_jax.train import train
+    from cliptail_jax.jobs.train import train
 
     def get(name, config, number=1):
         def make(folder):

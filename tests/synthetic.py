@@ -12,10 +12,10 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import typed
 from cliptail_jax.curation.variant import Variant, open_variant
+from cliptail_jax.jobs.train import train
 from cliptail_jax.objectives import TrainingConfig, make_objective
 from cliptail_jax.parallel.sharding import batch_sharding, replicated, to_devices
 from cliptail_jax.planning.synthetic import synthetic_variant
-from cliptail_jax.train import train
 from cliptail_jax.training.initialization import init_state
 from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import TrainState, state_shardings

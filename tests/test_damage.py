@@ -23,6 +23,7 @@ from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json, read_lines
+from cliptail_jax.jobs.train import train
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.make_head import main as make_head
@@ -30,7 +31,6 @@ from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.files import last_step, read_config
-from cliptail_jax.train import train
 from configs import clip
 from tests.fuzz_cases import flipped
 

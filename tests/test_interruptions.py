@@ -52,7 +52,7 @@ def test_a_terminal_shows_a_bar_from_the_start_and_at_the_end_where_the_results_
     at = [next(i for i, line in enumerate(bars) if re.search(rf"\|.*\| {stage}$", line.rstrip())) for stage in stages]
     assert at == sorted(at) and re.search(r"\| step \d+/90, loss \d\.\d{3}, \d+ images/s, 00:\d\d left", shown)
     assert results == f"Results:      {workdir}"
-    assert see == f"To see them:  python -m cliptail_jax.report --workdir={workdir}"
+    assert see == f"To see them:  cliptail report --workdir={workdir}"
 
 
 def test_a_trace_has_the_parts_of_a_step(uninterrupted):

@@ -11,7 +11,7 @@ import types
 import pytest
 from absl.logging import get_absl_handler
 
-from cliptail_jax.config.program import silence_copies
+from cliptail_jax.config.command_line import silence_copies
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.runs import stopping
 from cliptail_jax.runs.stopping import StopRequest

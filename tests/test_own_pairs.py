@@ -10,16 +10,16 @@ from cliptail_jax.concepts.class_lists import Concept
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.captioned import class_concepts
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.jobs.evaluate import evaluate
+from cliptail_jax.jobs.train import train
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.planning.synthetic import random_batch
 from cliptail_jax.runs.evaluations import read_arrays, read_summaries
 from cliptail_jax.runs.files import read_run_frequency
-from cliptail_jax.train import train
 from configs import clip, sup
 from tests.synthetic import sections, trained_anew
 from tests.tiny_runs import VIT
@@ -76,7 +76,7 @@ def test_words_of_captions_are_learned_without_labels(data_dir, tmp_path):
 
 def test_captions_are_counted_once(run, monkeypatch, capsys):
     config, workdir = run
-    monkeypatch.setattr("cliptail_jax.evaluate.open_variant", lambda data: pytest.fail("counted again"))
+    monkeypatch.setattr("cliptail_jax.jobs.evaluate.open_variant", lambda data: pytest.fail("counted again"))
     evaluate(config, workdir)
     first, second = read_summaries(workdir, ON)
     assert second["slope_acc"] == first["slope_acc"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cliptail_jax import predict
 from cliptail_jax.datasets.build import build
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.predictions import Parts, Predicted, rows_of_batch
 from cliptail_jax.input.pipeline import spread
+from cliptail_jax.jobs import predict
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.pretrained import open_model
 from tests.tiny_clip import save_tiny_clip
 

@@ -13,13 +13,13 @@ from orbax.checkpoint import v1 as ocp
 
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source, open_source
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import line_of, read_json, read_lines, write_json, write_text
+from cliptail_jax.jobs.evaluate import evaluate
+from cliptail_jax.jobs.train import is_due, train
 from cliptail_jax.parallel.sharding import make_mesh
 from cliptail_jax.runs.manifests import corruption, newest_valid_step, write_manifest
-from cliptail_jax.train import is_due, train
 from configs import sup
 from tests.saved_state import damage, losses, read_state, unfinish
 from tests.synthetic import sections
@@ -133,7 +133,7 @@ def test_a_finished_run_is_not_repeated_and_its_checkpoints_may_be_removed(sup_r
 def test_a_run_goes_on_with_another_number_of_devices(sup_run, tmp_path, monkeypatch):
     workdir, config = sup_run
     meshes = []
-    monkeypatch.setattr("cliptail_jax.train.make_mesh", lambda axes: meshes.append(make_mesh(axes)) or meshes[-1])
+    monkeypatch.setattr("cliptail_jax.jobs.train.make_mesh", lambda axes: meshes.append(make_mesh(axes)) or meshes[-1])
     copy = unfinish(shutil.copytree(workdir, tmp_path / "copy"))
     shutil.rmtree(copy / "checkpoints" / "6")
     with devices(4):

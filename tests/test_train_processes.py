@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cliptail_jax.host.files import read_lines
+from cliptail_jax.jobs.train import train
 from cliptail_jax.runs.manifests import newest_valid_step
-from cliptail_jax.train import train
 from configs import clip
 from tests.run_commands import command, run_config, start_pair, terminate, wait_for_checkpoint, wait_until
 from tests.saved_state import losses

@@ -1,6 +1,6 @@
 """Plan which images to collect for a model, and predict what they bring, from a run's results by class:
 
-    python -m cliptail_jax.collect --workdir=RUN_OR_STUDY --images=1000 --output=plan.tsv
+    cliptail collect --workdir=RUN_OR_STUDY --images=1000 --output=plan.tsv
 
 A logistic mixed model of accuracy by class frequency predicts what more images of each class bring. The plan gives the next
 images to the class with the largest gain in the target. --output is a table by class: images now, images to collect,

@@ -1,18 +1,9 @@
-"""Counts concepts on a cluster with Apache Beam, like `cliptail_jax.concepts.count`.
+"""Counts concepts on a cluster with Apache Beam."""
 
-    python -m cliptail_jax.concepts.beam --captions='gs://bucket/laion/*.parquet' --classes=imagenet1k \\
-        --output=gs://bucket/counts.tsv --runner=DataflowRunner --project=... --temp_location=...
-
-Other flags are passed to Beam. --runner=dask counts on the processes of this machine, or with
---dask_client_address=HOST:PORT on a Dask cluster (extra `dask`). All workers must be able to read the files and write
-the output. A worker counts whole files. A damaged file ends the pipeline. Beam's counters `captions` and `undecodable`
-count all captions, and those that are not UTF-8.
-"""
-
+import argparse
 import contextlib
 import importlib.util
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
@@ -26,25 +17,18 @@ try:
 except ImportError:  # it is an extra
     beam = None
 
-from cliptail_jax.concepts.captions import add_arguments, check_format, check_part, find_parts
+from cliptail_jax.concepts.captions import check_format, check_part, find_parts
 from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.formats.frequency_tables import HEADER
-from cliptail_jax.host.commands import program_parser
-from cliptail_jax.host.errors import UserError, command_line, refuse_renamed
+from cliptail_jax.host.errors import UserError
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 
 
-@command_line
-def main(arguments: list[str]) -> None:
-    """Runs the pipeline that the command line describes, and waits for its end."""
-    parser = program_parser("concepts.beam", __doc__)
-    add_arguments(parser)
-    parser.add_argument("--classes", required=True, help="a built-in class list's name, or a .json or .txt file")
-    refuse_renamed(parser, "--vocabulary", "--classes")
-    options, beam_options = parser.parse_known_args(arguments)
+def count_on_beam(options: argparse.Namespace, beam_options: list[str]) -> None:
+    """Run the pipeline that the flags of `cliptail count_on_beam` describe, and wait for its end."""
     pipeline = open_pipeline(beam_options)
     parts = match(options.captions, options.data_dir)
     counter = ConceptCounter(class_list_for(options.classes, options.rule), options.rule)
@@ -146,9 +130,3 @@ def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tu
 def write_counts(counts: Mapping[str, int], names: Sequence[str], path: str) -> None:
     with FileSystems.create(path) as file:
         file.write((HEADER + "".join(f"{name}\t{counts.get(name, 0)}\n" for name in names)).encode())
-
-
-if __name__ == "__main__":
-    from cliptail_jax.concepts import beam as module  # so that workers find its functions by the module's name
-
-    sys.exit(module.main(sys.argv[1:]))

@@ -1,12 +1,4 @@
-"""Counts the captions of a corpus that name each class of a list, by the paper's rule.
-
-    python -m cliptail_jax.concepts.count --captions='laion400m/*.parquet' --classes=imagenet1k --output=counts.tsv
-
-It writes a header and one line per class, name <TAB> count, in the order of the list. Captions files are parquet, .tsv or .csv with
-a header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz. Or give the
-name of a prepared data set. The same command continues an interrupted count with the unfinished files. A damaged file
-is named and skipped, and the exit status is not 0.
-"""
+"""Counts a corpus on this machine, and writes the counts."""
 
 import argparse
 import pathlib
@@ -20,48 +12,19 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from cliptail_jax.concepts.captions import add_arguments, find_parts
+from cliptail_jax.concepts.captions import find_parts
 from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import FinishedParts, count_corpus
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import COUNTS, Tally, in_order, naming_note
 from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.formats.frequency_tables import HEADER
-from cliptail_jax.host.commands import program_parser
-from cliptail_jax.host.cores import usable_cores
-from cliptail_jax.host.errors import UserError, command_line, refuse_renamed
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json, replacing
-from cliptail_jax.host.outputs import add_overwrite, check_output, first_bytes
+from cliptail_jax.host.outputs import check_output, first_bytes
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 VERSION = 3  # to be increased when a change of the code changes counts
-
-
-@command_line
-def main(arguments: list[str]) -> None:
-    """Counts the captions that the command line names."""
-    count(parse(arguments))
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = program_parser("concepts.count", __doc__)
-    add_arguments(parser)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--classes", help="a built-in class list's name, or a .json or .txt file")
-    what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
-    refuse_renamed(parser, "--vocabulary", "--classes")
-    parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
-    parser.add_argument(
-        "--weights", action="store_true", help="captions files are JSON objects from text to count, as MetaCLIP's"
-    )
-    parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
-    add_overwrite(parser)
-    options = parser.parse_args(arguments)
-    if options.processes < 1:
-        parser.error("--processes must be at least 1")
-    if options.weights and options.words:
-        parser.error("--weights needs --classes")
-    return options
 
 
 def count(options: argparse.Namespace) -> None:
@@ -129,7 +92,3 @@ def report(tally: Tally, output: pathlib.Path, seconds: float) -> None:
     if tally.undecodable:
         print(f"{tally.undecodable:,} captions have bytes that are not UTF-8, which count as spaces", file=sys.stderr)
     print(f"{output}: {tally.captions:,} captions in {seconds:.0f} s, {tally.counts.num_rows:,} names occur")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -79,7 +79,7 @@ def find_archive(name: str) -> Path:
     if name in results:
         raise UserError(
             f"{name} has no stored counts, since an earlier version published its results: train it again with "
-            "python -m cliptail_jax.study"
+            "cliptail study"
         )
     known = f"there are {', '.join(archives)}" if archives else "no study has stored counts yet"
     raise UserError(f"there are no published results '{name}'{did_you_mean(name, archives | results)}: {known}")

@@ -1,17 +1,4 @@
-"""Builds one of the project's own data sets: `python -m cliptail_jax.datasets.build glyphs --data_dir=DIR`.
-
-All but glyphs and glyphs/composed are made from raw data, given by --raw, or by --train, --val and --test.
-cliptail_jax/datasets/README.md describes them.
-"""
-
-import sys
-
-from cliptail_jax.datasets.options import options_of, parse
-from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe
-
-if __name__ == "__main__":  # before the slow imports, which --help does not need
-    with exit_on_broken_pipe():
-        parse(sys.argv[1:], __doc__)
+"""Builds the project's own data sets in TFDS's format."""
 
 import collections
 import contextlib
@@ -22,7 +9,7 @@ import pathlib
 import pkgutil
 import re
 import shutil
-import time
+import sys
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
@@ -32,10 +19,12 @@ from cliptail_jax.config.fields import difference
 from cliptail_jax.datasets.folder import encoding, open_builder
 from cliptail_jax.datasets.known_sources import BUILDERS
 from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.options import options_of
 from cliptail_jax.datasets.own_splits import OwnSplits, raw_of_splits
 from cliptail_jax.datasets.reencoded import read_reencoding
 from cliptail_jax.datasets.streaming import StreamingBuilder
 from cliptail_jax.formats.prepared import resolve_data_dir
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import locked, read_json, write_json
 from cliptail_jax.host.outputs import check_writable_folder
 
@@ -204,22 +193,3 @@ def report(folder: pathlib.Path) -> str:
     left_out = sum((collections.Counter(skipped(folder, split)) for split in splits), collections.Counter())
     some = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
     return f"{records} records, {megabytes:,.0f} MB" + (f", skipped ({some})" if some else "")
-
-
-@command_line
-def main(arguments: list[str]) -> None:
-    """Builds the data set that the command line names."""
-    options = parse(arguments, __doc__)
-    name, data_dir, start = options.pop("name"), options.pop("data_dir"), time.monotonic()
-    already_built = os.path.isdir(built_folder(name, data_dir))
-    folder = build(name, data_dir, **options)
-    done = (
-        "already there; remove the folder to build it again"
-        if already_built
-        else f"built in {time.monotonic() - start:.0f} s"
-    )
-    print(f"{full_name(name)}: {folder} ({report(folder)}, {done})")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

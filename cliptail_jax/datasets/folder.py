@@ -107,7 +107,7 @@ def preparation_command(name: str, root: pathlib.Path) -> str:
     path = name.partition(":")[0]
     if path.partition("/")[0] in BUILDERS:
         raw = "--train=FOLDER" if path.partition("/")[0] == "image_folder" else "--raw=PATH"
-        return f"python -m cliptail_jax.datasets.build {path} --data_dir={root} {raw}"
+        return f"cliptail build {path} --data_dir={root} {raw}"
     return (
         f"tfds.builder({name!r}, data_dir='{root}', file_format='array_record').download_and_prepare() in Python, "
         "with tensorflow_datasets as tfds, and most of its sets with TensorFlow installed (pip install tensorflow-cpu)"

@@ -1,8 +1,6 @@
-"""The command line of `build`: the options of each builder, in a module that is imported quickly."""
+"""The options of each builder, in a module that is imported quickly."""
 
 import argparse
-
-from cliptail_jax.host.commands import as_started
 
 MAPPED = "a JSON object, or lines of folder <TAB> name"
 TABLES = (
@@ -80,13 +78,8 @@ def options_of(name: str) -> dict[str, str]:
     return options | REENCODING if options else {}
 
 
-def parse(arguments: list[str], description: str) -> dict[str, str | bool]:
-    """The command line's `name`, `data_dir` and, of the builders' options, those that it gives."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.datasets.build"),
-        description=as_started(description),
-        argument_default=argparse.SUPPRESS,
-    )
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the name of the data set, its folder, and the builders' options, of which only those given have values."""
     parser.add_argument("name", help=f"one of: {', '.join(OPTIONS)}; with a config: image_text/yfcc15m")
     default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
     parser.add_argument("--data_dir", default="", help=default)
@@ -96,6 +89,5 @@ def parse(arguments: list[str], description: str) -> dict[str, str | bool]:
             explanations.setdefault(option, {}).setdefault(explanation, []).append(name)
     for option, names in explanations.items():
         action = "store_true" if option in FLAGS else "store"
-        lines = (f"{', '.join(of)}: {explanation}" for explanation, of in names.items())
-        parser.add_argument(f"--{option}", action=action, help="; ".join(lines))
-    return vars(parser.parse_args(arguments))
+        lines = (f"{', '.join(sets)}: {explanation}" for explanation, sets in names.items())
+        parser.add_argument(f"--{option}", action=action, default=argparse.SUPPRESS, help="; ".join(lines))

@@ -9,7 +9,7 @@ command resumes an interrupted evaluation.
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
@@ -29,9 +29,7 @@ from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.evaluation.skipping import Skipped, on_all_processes
 from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import digest_of_json, write_text
-from cliptail_jax.host.outputs import first_bytes
-from cliptail_jax.host.text import shortened_list
+from cliptail_jax.host.files import digest_of_json
 from cliptail_jax.models.build import DTYPES
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -39,26 +37,38 @@ from cliptail_jax.pretrained.hub import directories
 from cliptail_jax.pretrained.model import ModelName, find_model
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.published import CORPORA
-from cliptail_jax.report.published import Summaries, markdown, write_sheet
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import foreign_file, prepare_directory
 from cliptail_jax.runs.evaluations import ARRAYS, check_directories, evaluation_directory, read_summaries
 from cliptail_jax.runs.files import read_config
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
-TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
 LATER = ("shards", "model")  # settings that evaluations of earlier versions lack
-NAMED = 5  # skipped models, in the last line
+Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
 
 
-def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, str] = {}) -> Summaries:
-    """Evaluate each of `config.eval.models` on each of `config.eval.sets`, and write and print the table.
+class PublishedResults(NamedTuple):
+    """The evaluations of published models.
+
+    Attributes:
+        models: those that were found.
+        summaries: of their evaluations, in order.
+        skipped: why models were left out, by name.
+    """
+
+    models: list[ModelName]
+    summaries: Summaries
+    skipped: dict[str, str]
+
+
+def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, str] = {}) -> PublishedResults:
+    """Evaluate each of `config.eval.models` on each of `config.eval.sets`.
 
     Each class frequency of `config.eval.class_frequency` has its own line, from the same pass over the images. Models in
     `failures`, with the reason why they could not be evaluated elsewhere, are skipped.
 
-    Raises UserError before any model is loaded if sets, prompts or frequencies are missing or do not fit; when a set's
-    images cannot be read; and at the end if models were skipped.
+    Raises UserError before any model is loaded if sets, prompts or frequencies are missing or do not fit, and when a set's
+    images cannot be read.
     """
     options = config.eval
     mesh = make_mesh(config.mesh)
@@ -79,7 +89,6 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
             skip(name, str(error))
     directory_of = model_directories(names, workdir)
     check_free(directory_of, workdir)
-    check_tables(workdir)
     check_directories(options.sets)
     others = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
     if config.text.tokenizer:
@@ -111,17 +120,7 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
         if is_done(directory_of[model.name], set_tasks, model)
         for summary in read_summaries(directory_of[model.name], name)[-len(set_tasks) :]
     ]
-    if summaries and jax.process_index() == 0:
-        print(markdown(summaries), end="")
-        if several:
-            table, sheet = (workdir / name for name in TABLES)
-            write_text(table, markdown(summaries))
-            write_sheet(models, summaries, sheet)
-    if skipped:
-        reason = "" if several else f": {skipped[names[0]]}"
-        first = shortened_list(list(skipped), NAMED)
-        raise UserError(f"{len(skipped)} of {len(names)} models skipped ({first}){reason}")
-    return summaries
+    return PublishedResults(models, summaries, skipped)
 
 
 def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
@@ -143,14 +142,6 @@ def check_free(directory_of: Mapping[str, Path], workdir: Path) -> None:
             raise UserError(
                 f"{directory} contains the evaluation of {', '.join(before)}, not of {name}: give another --workdir"
             )
-
-
-def check_tables(workdir: Path) -> None:
-    """Raise UserError if a table in `workdir` was not written by an evaluation of several models."""
-    for name, start in TABLES.items():
-        path = workdir / name
-        if path.exists() and not first_bytes(path).startswith(start):
-            raise UserError(f"{path} exists, and this program did not write it: give another --workdir")
 
 
 def check_frequencies(models: Sequence[ModelName], tables: str) -> None:

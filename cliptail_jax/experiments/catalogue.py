@@ -1,6 +1,6 @@
 """Every training run of the paper, by family: 170 names, and seven more runs that appear in figures.
 
-`python -m cliptail_jax.study --list` prints them, `--config=configs/study/paper.py:family=NAME` trains those of a family.
+`cliptail study --list` prints them, `--config=configs/study/paper.py:family=NAME` trains those of a family.
 """
 
 import dataclasses

@@ -22,11 +22,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cliptail_jax.host.commands import as_started, docstring, literals
+from cliptail_jax.host.commands import docstring, literals
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_picture
 
-__all__ = ["draw_figure", "figure_module", "known_figures", "make_parser"]
+__all__ = ["add_flags", "draw", "draw_figure", "figure_module", "known_figures"]
 
 
 def known_figures() -> dict[str, str]:
@@ -41,7 +41,7 @@ def figure_files() -> dict[str, Path]:
     return {
         module.name: Path(module.module_finder.path, f"{module.name}.py")
         for module in pkgutil.iter_modules(__path__)
-        if not module.ispkg and module.name != "__main__"
+        if not module.ispkg
     }
 
 
@@ -53,39 +53,41 @@ def figure_module(name: str) -> ModuleType:
 def draw_figure(arguments: Sequence[str]) -> list[Path]:
     """Draw a figure from a command line, such as `["scale", "--runs", "scale.tsv", "--output", "scale"]`.
 
-    Returns the files that it wrote.
+    Returns the files that it wrote. Raises UserError as `draw`.
+    """
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    return draw(parser.parse_args(arguments))
+
+
+def draw(options: argparse.Namespace) -> list[Path]:
+    """Draw the figure of a command line's flags. Returns the files that it wrote.
 
     Raises:
         UserError: a run, a sheet or a table lacks what the figure needs.
     """
-    options = vars(make_parser(arguments).parse_args(arguments))
     from cliptail_jax.figures.parts.sheet import read_sheet  # slow to import
     from cliptail_jax.report.style import check_output, save
 
-    module, output = figure_module(options.pop("figure")), options.pop("output")
-    check_output(output, options.pop("overwrite"))
-    if "runs" in options:
-        options["entries"] = read_sheet(options.pop("runs"), module.COLUMNS)
-    return save(module.draw(**options), output)
+    values = vars(options)
+    module, output = figure_module(values.pop("figure")), values.pop("output")
+    check_output(output, values.pop("overwrite"))
+    if "runs" in values:
+        values["entries"] = read_sheet(values.pop("runs"), module.COLUMNS)
+    return save(module.draw(**values), output)
 
 
-def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The command line: a subcommand for each figure. Only that of `arguments` has its options."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.figures"),
-        description="Draw a figure of the paper. FIGURE --help documents its sheet and its options.",
-    )
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a subcommand for each figure."""
     figures = parser.add_subparsers(required=True, dest="figure", metavar="FIGURE", title="figures")
     for name, text in known_figures().items():
         figure = figures.add_parser(
             name,
             help=text.partition("\n")[0],
-            description=as_started(text),
+            description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name in arguments[:1]:
-            add_options(figure, literals(figure_files()[name]))
-    return parser
+        add_options(figure, literals(figure_files()[name]))
 
 
 def add_options(parser: argparse.ArgumentParser, constants: Mapping[str, Any]) -> None:

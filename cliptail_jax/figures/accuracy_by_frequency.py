@@ -1,6 +1,6 @@
 """Accuracy by class frequency in log-odds, with test images of the median class of the head, the middle and the tail.
 
-    python -m cliptail_jax.figures accuracy_by_frequency --runs runs.tsv --output accuracy_by_frequency
+    cliptail figures accuracy_by_frequency --runs runs.tsv --output accuracy_by_frequency
 
 The sheet:
 

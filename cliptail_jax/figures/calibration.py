@@ -1,6 +1,6 @@
 """Reliability diagrams: accuracy by confidence, on head, middle and tail.
 
-    python -m cliptail_jax.figures calibration --runs runs.tsv --output calibration
+    cliptail figures calibration --runs runs.tsv --output calibration
 
 The sheet:
 

@@ -1,6 +1,6 @@
 """How captions and vocabulary size change correlations, slopes, accuracy and neural collapse, run by run (figure 3).
 
-    python -m cliptail_jax.figures captions_vocabulary --runs runs.tsv --output captions_vocabulary
+    cliptail figures captions_vocabulary --runs runs.tsv --output captions_vocabulary
 
 The sheet:
 

@@ -1,6 +1,6 @@
 """The frequency of each class in several corpora, from the head of one of them to its tail (figure 1a).
 
-    python -m cliptail_jax.figures class_frequency --frequencies laion.tsv cc12m.tsv --rank-by laion.tsv --output frequency.png
+    cliptail figures class_frequency --frequencies laion.tsv cc12m.tsv --rank-by laion.tsv --output frequency.png
 
 Also prints the table below the curves: the imbalance of each corpus, and Spearman's correlations with the numbered corpora.
 """

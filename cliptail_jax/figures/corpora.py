@@ -1,6 +1,6 @@
 """The bias of CLIP and SL models of each corpus, and each model in the plane of both correlations (figure 2).
 
-    python -m cliptail_jax.figures corpora --runs models.tsv --output corpora
+    cliptail figures corpora --runs models.tsv --output corpora
 
 The sheet:
 

@@ -1,6 +1,6 @@
 """The effect of more similar images in a class, and of more balanced classes, on bias and accuracy (figure 5).
 
-    python -m cliptail_jax.figures diversity --runs diversity.tsv --output diversity
+    cliptail figures diversity --runs diversity.tsv --output diversity
 
 The sheet:
 

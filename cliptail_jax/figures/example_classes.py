@@ -1,6 +1,6 @@
 """The frequency of some classes, as bars, and the accuracy of each run on them, as lines (figure 13).
 
-    python -m cliptail_jax.figures example_classes --runs runs.tsv --classes goldfish tench --output example_classes
+    cliptail figures example_classes --runs runs.tsv --classes goldfish tench --output example_classes
 
 The sheet:
 

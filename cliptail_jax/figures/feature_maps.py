@@ -1,6 +1,6 @@
 """t-SNE maps of class centres, and of the images of some classes (figure 9).
 
-    python -m cliptail_jax.figures feature_maps --runs runs.tsv --output feature_maps
+    cliptail figures feature_maps --runs runs.tsv --output feature_maps
 
 The sheet:
 

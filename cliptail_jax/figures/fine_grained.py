@@ -1,6 +1,6 @@
 """The bias of models of each corpus on fine-grained sets and other sets with their own classes (figure 12).
 
-    python -m cliptail_jax.figures fine_grained --runs models.tsv --output fine_grained
+    cliptail figures fine_grained --runs models.tsv --output fine_grained
 
 The sheet:
 

@@ -1,6 +1,6 @@
 """Class frequencies in variants of LAIONet, and the similarity of images in a class (figure 11).
 
-    python -m cliptail_jax.figures laionet --runs variants.tsv --output laionet
+    cliptail figures laionet --runs variants.tsv --output laionet
 
 The sheet:
 

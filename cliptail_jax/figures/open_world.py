@@ -1,6 +1,6 @@
 """The effect of training on concepts beyond the evaluated ones on accuracy and correlations (figure 6).
 
-    python -m cliptail_jax.figures open_world --runs concepts.tsv --output open_world
+    cliptail figures open_world --runs concepts.tsv --output open_world
 
 The sheet:
 

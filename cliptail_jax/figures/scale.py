@@ -1,6 +1,6 @@
 """Accuracy, corr_acc, slope_acc, NC1 and NC2 by data size, with a line for each text tower and for SL (figure 4).
 
-    python -m cliptail_jax.figures scale --runs scale.tsv --output scale
+    cliptail figures scale --runs scale.tsv --output scale
 
 The sheet:
 

@@ -1,6 +1,6 @@
 """The similarity of the rarest classes to each other in a model, and its accuracy on each (figure 8).
 
-    python -m cliptail_jax.figures tail_similarity --runs runs.tsv --classes 12 --output tail_similarity
+    cliptail figures tail_similarity --runs runs.tsv --classes 12 --output tail_similarity
 
 The sheet:
 

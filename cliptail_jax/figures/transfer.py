@@ -1,6 +1,6 @@
 """The effect of pre-training on transfer: scores minus those of a baseline, set by set (figure 10).
 
-    python -m cliptail_jax.figures transfer --runs models.tsv --output transfer
+    cliptail figures transfer --runs models.tsv --output transfer
 
 The sheet:
 

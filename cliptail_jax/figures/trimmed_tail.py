@@ -1,6 +1,6 @@
 """Accuracy on tail classes that were trimmed to few or no images, and on the others (figure 7).
 
-    python -m cliptail_jax.figures trimmed_tail --runs trimmed.tsv --output trimmed_tail
+    cliptail figures trimmed_tail --runs trimmed.tsv --output trimmed_tail
 
 The sheet:
 

@@ -1,36 +1,17 @@
-"""What help says: the commands as users start them, `cliptail NAME` or `python -m cliptail_jax.NAME`, and docstrings."""
+"""Names of commands and flags, and the docstrings and constants of files that are not imported."""
 
-import argparse
 import ast
 import contextlib
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 MODULE = re.compile(r"python -m cliptail_jax\.(?:\w+\.)*(\w+)(?: --config=configs/(?:study/)?(\w+)\.py)?")
 
 
-def is_installed_command() -> bool:
-    """Whether this program was started as `cliptail NAME`, not as `python -m cliptail_jax.NAME`."""
-    return [Path(argument).name for argument in sys.orig_argv[1:2]] == ["cliptail"]
-
-
-def as_started(text: str) -> str:
-    """A text whose commands, written as `python -m cliptail_jax.NAME`, are those of the user: `cliptail NAME`, if typed so."""
-    if not is_installed_command():
-        return text
+def current_command(text: str) -> str:
+    """The command `cliptail NAME CONFIG` for that of an earlier version, `python -m cliptail_jax.NAME --config=configs/CONFIG.py`."""
     return MODULE.sub(lambda command: " ".join(["cliptail", *filter(None, command.groups())]), text)
-
-
-def program_parser(module: str, description: str, **options: Any) -> argparse.ArgumentParser:
-    """The parser of a program of the package, with its docstring as it stands. `options` are further ones of argparse."""
-    return argparse.ArgumentParser(
-        prog=as_started(f"python -m cliptail_jax.{module}"),
-        description=as_started(description),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        **options,
-    )
 
 
 def with_underscores(flag: str) -> str:

@@ -11,7 +11,6 @@ import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from cliptail_jax.host.commands import as_started
 from cliptail_jax.host.interrupts import raise_on_ctrl_c
 
 STDOUT = 1  # its file descriptor
@@ -92,7 +91,7 @@ def first_line(error: BaseException) -> str:
 
 DEVICE_MEMORY = (
     "the devices' memory is exhausted: lower batch_size or eval.batch_size, or set accumulate_steps, model.remat='blocks' or "
-    "mesh.fsdp (python -m cliptail_jax.plan shows what fits)"
+    "mesh.fsdp (cliptail plan shows what fits)"
 )
 
 
@@ -153,7 +152,7 @@ def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> in
     except Exception as error:
         if not (line := str(error) if isinstance(error, UserError) else problem(error)):
             raise
-        print(f"error: {as_started(line)}", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         return 2
     return 0
 

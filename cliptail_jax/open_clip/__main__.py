@@ -1,10 +1,10 @@
-"""Train from a command line of open_clip: `python -m cliptail_jax.open_clip [OPTIONS] -- FLAGS`, such as
+"""Train from a command line of open_clip: `cliptail open_clip [OPTIONS] -- FLAGS`, such as
 
-    python -m cliptail_jax.open_clip --gpus=4 -- --model ViT-B-32 --train-data 'shards/{00000..00331}.tar' \\
+    cliptail open_clip --gpus=4 -- --model ViT-B-32 --train-data 'shards/{00000..00331}.tar' \\
         --train-num-samples 3000000 --batch-size 256 --lr 5e-4 --wd 0.1 --warmup 2000 --epochs 32 --name first
 
 FLAGS become a config, which is printed and saved as LOGS/NAME.py. Then shards, tables and evaluation sets are prepared as data
-sets, once, and the run trains in LOGS/NAME, as `python -m cliptail_jax.train --config=LOGS/NAME.py --workdir=LOGS/NAME` does; the same command
+sets, once, and the run trains in LOGS/NAME, as `cliptail train --config=LOGS/NAME.py --workdir=LOGS/NAME` does; the same command
 continues it. Lines explain the flags that have no effect. configs/open_clip.md lists all flags.
 
 FLAGS may begin with a launcher: `torchrun --nproc_per_node 4 -m open_clip_train.main --model ...`.
@@ -104,4 +104,4 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     if (status := main(sys.argv[1:])) or "--print_config" in sys.argv:
         sys.exit(status)
-    runpy.run_module("cliptail_jax.train", run_name="__main__", alter_sys=True)
+    runpy.run_module("cliptail_jax.jobs.train", run_name="__main__", alter_sys=True)

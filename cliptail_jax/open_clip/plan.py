@@ -69,4 +69,4 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     if status := main(sys.argv[2:]):  # after `open_clip`
         sys.exit(status)
-    runpy.run_module("cliptail_jax.plan", run_name="__main__", alter_sys=True)
+    runpy.run_module("cliptail_jax.jobs.plan", run_name="__main__", alter_sys=True)

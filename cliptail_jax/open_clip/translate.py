@@ -63,7 +63,7 @@ def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translatio
     check_alone(values)
     if not values["train_data"]:
         raise UserError(
-            "there is no --train-data: published models are evaluated by python -m cliptail_jax.evaluate "
+            "there is no --train-data: published models are evaluated by cliptail evaluate "
             "--config=configs/zero_shot.py:model=NAME, and runs by their own config"
         )
     config, notes = base_config(), line.notes()

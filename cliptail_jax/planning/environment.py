@@ -1,7 +1,5 @@
 """The environment of programs that compile for accelerators that this machine lacks."""
 
-from collections.abc import Sequence
-
 NO_CHIPS = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -12,11 +10,10 @@ NO_CHIPS = {
 }
 
 
-def compiler_environment(arguments: Sequence[str]) -> dict[str, str]:
+def compiler_environment(measures: bool) -> dict[str, str]:
     """The variables that must be set before JAX is imported.
 
-    Without --measure, the chips of this machine, if any, are not needed, but libtpu would look for them: ask the cloud's metadata
+    Unless steps are to be measured, the chips of this machine, if any, are not needed, but libtpu would look for them: ask the cloud's metadata
     server, take a lock that only one process can have, and warn.
     """
-    measures = any(argument.lstrip("-").partition("=")[0] == "measure" for argument in arguments)
     return {"TPU_MIN_LOG_LEVEL": "3"} | ({} if measures else NO_CHIPS)

@@ -46,7 +46,7 @@ def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:
     evaluations = [run.evaluation for run in runs]
     if any(evaluation is None or evaluation.frequency is None for evaluation in evaluations):
         raise UserError(
-            f"{name} has no evaluation by classes of known frequency: evaluate it with python -m cliptail_jax.evaluate on a "
+            f"{name} has no evaluation by classes of known frequency: evaluate it with cliptail evaluate on a "
             "set with its classes"
         )
     first = evaluations[0]

@@ -1,7 +1,7 @@
 """Measure predictions of any model: how biased are they towards frequent classes, and how do files differ?
 
-    python -m cliptail_jax.predictions.measure a.csv b.csv --frequency=counts.tsv
-    python -m cliptail_jax.predictions.measure sl=sl_0.csv,sl_1.csv logits.npz --train=train_labels.csv --output=runs/mine
+    cliptail measure a.csv b.csv --frequency=counts.tsv
+    cliptail measure sl=sl_0.csv,sl_1.csv logits.npz --train=train_labels.csv --output=runs/mine
 
 Files have a row for each test example, with its label and prediction: CSV, TSV, Parquet or JSON lines with these columns, or
 .npz with the arrays labels and predictions, or labels and logits (or probabilities) [example, class]. Classes are names or

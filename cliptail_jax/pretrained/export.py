@@ -1,16 +1,10 @@
-"""Writes a run's model for open_clip: `python -m cliptail_jax.pretrained.export --workdir=runs/clip --output=FOLDER`.
+"""Writes a run's model for open_clip."""
 
-The model is that of the run's newest valid checkpoint, with averaged weights if the run has them; the files are those of
-`cliptail_jax.pretrained.save`. A note is printed if the run is not trained to its end.
-"""
-
-import argparse
 import sys
 from pathlib import Path
 
-from cliptail_jax.host.commands import as_started
-from cliptail_jax.host.errors import UserError, command_line
-from cliptail_jax.host.outputs import add_overwrite, check_writable_folder
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.outputs import check_writable_folder
 
 
 def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
@@ -49,21 +43,3 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
     if opened.step < total_steps:
         print(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}", file=sys.stderr)
-
-
-@command_line
-def main(arguments: list[str]) -> None:
-    """Exports the run that the command line names."""
-    parser = argparse.ArgumentParser(
-        prog=as_started("python -m cliptail_jax.pretrained.export"), description=as_started(__doc__.split("\n")[0])
-    )
-    parser.add_argument("--workdir", required=True, type=Path, help="the run's directory")
-    parser.add_argument("--output", required=True, type=Path, help="the folder to write")
-    add_overwrite(parser)
-    parsed = parser.parse_args(arguments)
-    export(parsed.workdir, parsed.output, parsed.overwrite)
-    print(f"{parsed.output}: open_clip loads it as local-dir:{parsed.output}")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

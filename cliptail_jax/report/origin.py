@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cliptail_jax.host.commands import current_command
 from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, Owner, named
 from cliptail_jax.results.directory import Contents
@@ -147,16 +148,18 @@ def commands(directories: Sequence[Contents], comparison: ComparedRuns) -> dict[
     found: dict[str, list[str]] = {}
     for contents in directories:
         if contents.study:
-            if command := contents.study.command:
+            if command := current_command(contents.study.command):
                 found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
             for name, command in contents.study.commands.items():
-                found.setdefault(command, []).append(f"{name} alone")
+                found.setdefault(current_command(command), []).append(f"{name} alone")
         for command in dict.fromkeys(result.get("origin", {}).get("command") for result in contents.transfers):
             if command:
-                found.setdefault(command, []).append(f"the transfer {directory_name(contents.workdir)}")
-    for command, of in distinct_texts(comparison.runs, lambda run: run.noted.get("command")):
+                found.setdefault(current_command(command), []).append(
+                    f"the transfer {directory_name(contents.workdir)}"
+                )
+    for command, of in distinct_texts(comparison.runs, lambda run: current_command(run.noted.get("command", ""))):
         # A command of a whole study is not among those found, as in the page of one of its runs.
-        is_study = " -m cliptail_jax.study " in command or command.startswith("cliptail study ")
+        is_study = command.startswith("cliptail study ")
         of_study = is_study and " --only=" not in command and command not in found
         found.setdefault(command, []).append("the whole study" if of_study else of or "all runs")
     return {", ".join(of): command for command, of in found.items()}

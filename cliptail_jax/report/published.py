@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cliptail_jax.evaluation.published import Summaries
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.outputs import first_bytes
 from cliptail_jax.host.text import UNDEFINED, format_interval, format_number
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
@@ -19,7 +21,7 @@ RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_
 SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
 LISTED = ("model", "trained on", "parameters, millions", "image size")
 NOTE = f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others."
-Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
+TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
 
 
 def model_lists(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
@@ -86,3 +88,11 @@ def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -
         write_text(path, "\n".join(["\t".join(SHEET_COLUMNS), *lines]) + "\n")
     else:
         path.unlink(missing_ok=True)
+
+
+def check_tables(workdir: Path) -> None:
+    """Raise UserError if a table in `workdir` was not written by an evaluation of several models."""
+    for name, start in TABLES.items():
+        path = workdir / name
+        if path.exists() and not first_bytes(path).startswith(start):
+            raise UserError(f"{path} exists, and this program did not write it: give another --workdir")

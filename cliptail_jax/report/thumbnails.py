@@ -68,6 +68,5 @@ def check_built(name: str, data_dir: str) -> None:
     if needs_no_raw_data(name) and not built_folder(name, data_dir).exists():
         root = resolve_data_dir(data_dir)
         raise UserError(
-            f"data set {name!r} is not prepared below {root}; prepare it by python -m cliptail_jax.datasets.build {name} "
-            f"--data_dir={root}"
+            f"data set {name!r} is not prepared below {root}; prepare it by cliptail build {name} --data_dir={root}"
         )

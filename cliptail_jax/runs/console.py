@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cliptail_jax.host.commands import as_started
 from cliptail_jax.host.files import append_bytes
 
 _copy: Path | None = None  # of the lines
@@ -31,5 +30,5 @@ def log_line(text: str) -> None:
 
 def last_lines(results: str | Path, page: str = "") -> str:
     """The last lines of a program: its results, and the page that shows them or the command that writes it."""
-    command = as_started(f"python -m cliptail_jax.report --workdir={shlex.quote(str(results))}")
+    command = f"cliptail report --workdir={shlex.quote(str(results))}"
     return f"Results:      {results}\nTo see them:  {page or command}"

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.host.commands import is_installed_command, with_underscores
+from cliptail_jax.host.commands import with_underscores
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 # No word with a value follows these flags.
@@ -51,13 +51,10 @@ def commit(clone: Path) -> str:
 
 def command() -> str:
     """The command line of this program; '' if it is not a program of the package, as in a notebook."""
-    arguments = sys.orig_argv
-    if is_installed_command():
+    arguments = sys.orig_argv[1:]
+    if arguments[:2] == ["-m", "cliptail_jax"]:
         return shlex.join(["cliptail", *arguments[2:]])
-    if "-m" not in arguments[:-1]:
-        return ""
-    start = arguments.index("-m")
-    return shlex.join(["python", *arguments[start:]]) if arguments[start + 1].startswith("cliptail_jax.") else ""
+    return shlex.join(["cliptail", *arguments[1:]]) if arguments and Path(arguments[0]).name == "cliptail" else ""
 
 
 def without_flags(line: str, names: Collection[str]) -> str:

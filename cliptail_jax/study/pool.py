@@ -26,7 +26,7 @@ import jax
 from absl import flags
 from tqdm import tqdm
 
-from cliptail_jax.config.program import silence_copies
+from cliptail_jax.config.command_line import silence_copies
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.interrupts import LEFT_BEHIND, end_with_parent
 from cliptail_jax.host.memory import keep_freed_memory

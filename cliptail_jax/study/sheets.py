@@ -1,6 +1,6 @@
 """The paper's figures of a study's runs.
 
-Sheets are written to the study's directory as NAME.tsv, so that figures can be redrawn by `python -m cliptail_jax.figures`.
+Sheets are written to the study's directory as NAME.tsv, so that figures can be redrawn by `cliptail figures`.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -8,10 +8,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cliptail_jax.config.fields import plain, to_config
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.host.errors import DEVICE_MEMORY, Failures, UserError, problem, reason_of
 from cliptail_jax.host.interrupts import note_saved
+from cliptail_jax.jobs.evaluate import evaluate
+from cliptail_jax.jobs.train import train
 from cliptail_jax.objectives import FIELDS, OBJECTIVES, TrainingConfig
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line
@@ -20,7 +21,6 @@ from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study.configuration import RunConfigs
 from cliptail_jax.study.places import Place, are_chips, whole_machine
 from cliptail_jax.study.pool import RESUMES, call_at_places
-from cliptail_jax.train import train
 
 
 def train_runs(

@@ -31,6 +31,7 @@ from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.evaluation.counting import gather, make_encode_images
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of_json, read_json, write_json
+from cliptail_jax.jobs.train import train
 from cliptail_jax.objectives import TrainingConfig, base_config
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
@@ -39,7 +40,6 @@ from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.results.transfers import TransferKey, TransferSettings, file_name
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.log import Diverged
-from cliptail_jax.train import train
 from cliptail_jax.training import initialization
 from cliptail_jax.transfer.configuration import FineTuneOptions, TransferConfig
 from cliptail_jax.transfer.features import all_images, encode_images

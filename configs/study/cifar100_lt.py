@@ -1,7 +1,7 @@
 """The paper's main finding on photographs, CIFAR-100-LT (10,847 images, ratio 100), in 40 minutes on two
 cores:
 
-    python -m cliptail_jax.study --config=configs/study/cifar100_lt.py --workdir=runs/cifar100_lt \\
+    cliptail study cifar100_lt --workdir=runs/cifar100_lt \\
         --config.data_dir=DIR
 
 DIR contains CIFAR-100, prepared by TFDS in ArrayRecord (this needs TensorFlow: pip install tensorflow-cpu):

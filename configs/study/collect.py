@@ -1,11 +1,11 @@
 """Do the images that a law of accuracy by class frequency prescribes bring what it predicts, and more than simple rules?
 
-    python -m cliptail_jax.study --config=configs/study/collect.py --workdir=runs/collect
-    python -m cliptail_jax.study --config=configs/study/collect.py:data=cifar100 --workdir=runs/collect_cifar100 \\
+    cliptail study collect --workdir=runs/collect
+    cliptail study collect:data=cifar100 --workdir=runs/collect_cifar100 \\
         --config.data_dir=DIR
 
 10 % more images, given to nobody, to all classes in proportion, to all equally, to the rarest first, or by the plan of
-`python -m cliptail_jax.collect`: four seeds each, SL and SL with adjusted logits, on long-tailed glyphs of 16 pixels or on
+`cliptail collect`: four seeds each, SL and SL with adjusted logits, on long-tailed glyphs of 16 pixels or on
 CIFAR-100-LT (DIR as in configs/study/cifar100_lt.py). Two published rules are compared at equal numbers of images, with SL:
 MetaCLIP's cap, which keeps fewer of the head of a pool with twice the images, and balanced sampling of what collection in
 proportion gives. Runs have the optimizer, epochs and batch size of configs/study/mechanism.py. With a seed, the images of
@@ -14,7 +14,7 @@ nobody are among those of all others but the cap.
 The class frequencies are the tables in configs/study/collect. They and the predictions follow from base.tsv there, the
 results of one run of each loss, with other seeds than those that test the claims:
 
-    python -m cliptail_jax.study --config=configs/study/collect.py:data=cifar100,base=1 --workdir=runs/base ...
+    cliptail study collect:data=cifar100,base=1 --workdir=runs/base ...
     python scripts/collect_study.py tables --sl=runs/base/sl --adjusted=runs/base/adjusted \\
         --output=configs/study/collect/cifar100
 

@@ -1,6 +1,6 @@
 """DINO on long-tailed images, with all prototypes or a sample of them in the softmax of each step:
 
-    python -m cliptail_jax.study --config=configs/study/dino_cifar100_lt.py --workdir=runs/dino_cifar100_lt \\
+    cliptail study dino_cifar100_lt --workdir=runs/dino_cifar100_lt \\
         --config.data_dir=DIR
 
 Linear probes on the balanced set compare the runs, with four seeds, each in about 14 minutes on two CPU cores. DIR

@@ -1,6 +1,6 @@
 """CLIP's batches and captions, by dose:
 
-    python -m cliptail_jax.study --config=configs/study/doses.py --workdir=runs/doses
+    cliptail study doses --workdir=runs/doses
 
 CLIP on the class names of long-tailed glyphs of 16 pixels, in a mirrored pair, takes 30 minutes on two CPU cores.
 Each run changes one thing: the batch size, at equal images or at equal steps; the number of classes in a batch; the

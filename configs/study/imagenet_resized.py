@@ -1,7 +1,7 @@
 """The main finding on photographs with the web's long tail: ImageNet's images, as often as LAION-400M names their
 classes.
 
-    python -m cliptail_jax.study --config=configs/study/imagenet_resized.py --workdir=runs/imagenet32 --config.data_dir=DIR \\
+    cliptail study imagenet_resized --workdir=runs/imagenet32 --config.data_dir=DIR \\
         --config.frequency=class_frequency_laion400m_imagenet_ori.txt
 
 DIR contains TFDS's imagenet_resized/32x32, or 64x64 with `:size=64`, prepared as cliptail_jax/datasets/README.md
@@ -17,7 +17,7 @@ larger batches, is not tuned.
 A run has 64 epochs, 6,208 steps of 1,024 images. By `plan`, a step of CLIP on v5e-8 takes at least 0.017 ms, so the
 input is the limit there. A core that trains on 1,000 images a second, as on CIFAR-100, takes two hours.
 
-    python -m cliptail_jax.plan --config=configs/clip.py:data=imagenet32,batch_size=1024 --on=v5e-8 \\
+    cliptail plan clip:data=imagenet32,batch_size=1024 --on=v5e-8 \\
         --records=100000 --classes=1000 --config.total_epochs=64 --config.model.text.context_length=16
 """
 

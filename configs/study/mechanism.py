@@ -1,8 +1,8 @@
 """From SL to CLIP in steps that change one thing each, and runs beside that path: which step makes CLIP robust?
 
-    python -m cliptail_jax.study --config=configs/study/mechanism.py --workdir=runs/mechanism
-    python -m cliptail_jax.study --config=configs/study/mechanism.py:data=glyphs_16 --workdir=runs/mechanism_glyphs_16
-    python -m cliptail_jax.study --config=configs/study/mechanism.py:data=cifar100 --workdir=runs/mechanism_cifar100 \\
+    cliptail study mechanism --workdir=runs/mechanism
+    cliptail study mechanism:data=glyphs_16 --workdir=runs/mechanism_glyphs_16
+    cliptail study mechanism:data=cifar100 --workdir=runs/mechanism_cifar100 \\
         --config.data_dir=DIR
 
 Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, two with 16 pixels instead of 32 and 12 epochs

@@ -1,8 +1,8 @@
 """A natural long tail: icons, whose names and frequencies nobody chose.
 
-    python -m cliptail_jax.study --config=configs/study/natural.py --workdir=runs/natural --config.data_dir=DIR
-    python -m cliptail_jax.study --config=configs/study/natural.py:part=order --workdir=runs/natural_order --config.data_dir=DIR
-    python -m cliptail_jax.study --config=configs/study/natural.py:part=factors --workdir=runs/natural_factors --config.data_dir=DIR
+    cliptail study natural --workdir=runs/natural --config.data_dir=DIR
+    cliptail study natural:part=order --workdir=runs/natural_order --config.data_dir=DIR
+    cliptail study natural:part=factors --workdir=runs/natural_factors --config.data_dir=DIR
     python scripts/composition.py --workdir=runs/natural --output=runs/composition.png
 
 DIR contains the icons (cliptail_jax/datasets/README.md). All runs of a part have the same images per step, steps and

@@ -1,7 +1,7 @@
 """Noise: captions and labels of another class, drawn uniformly or by class frequency.
 
-    python -m cliptail_jax.study --config=configs/study/noise.py:data=glyphs_16 --workdir=runs/noise
-    python -m cliptail_jax.study --config=configs/study/noise.py:data=cifar100 --workdir=runs/noise_cifar100 --config.data_dir=DIR
+    cliptail study noise:data=glyphs_16 --workdir=runs/noise
+    cliptail study noise:data=cifar100 --workdir=runs/noise_cifar100 --config.data_dir=DIR
     python scripts/noise_purity.py --workdir=runs/noise --workdir=runs/noise_cifar100 --output=runs/noise_purity.png
 
 Two mirrored pairs take 40 minutes on two CPU cores on long-tailed glyphs of 16 pixels, and 3 hours on CIFAR-100-LT (DIR as in

@@ -1,6 +1,6 @@
 """Does the optimizer make SL biased, and do optimizers differ at equal accuracy?
 
-    python -m cliptail_jax.study --config=configs/study/optimizers.py --workdir=runs/optimizers
+    cliptail study optimizers --workdir=runs/optimizers
 
 Gradient flow learns a class at a rate proportional to its frequency, and sign descent at a rate that does not depend on
 it, so Adam overtakes SGD under long tails (Kunstner et al. 2024, arXiv 2402.19449). By this theory, SGD leaves more
@@ -14,7 +14,7 @@ matrices of each by 0.2 % a step at the full rate. Claims are on the models at t
 Each learning rate is the best for top-1 (%), chosen before the study by one run each, with a seed which the study does not
 use, by
 
-    python -m cliptail_jax.study --config=configs/study/optimizers.py:tune=yes --workdir=runs/optimizer_rates
+    cliptail study optimizers:tune=yes --workdir=runs/optimizer_rates
 
     sgd     1e-2  74.3    3e-2  79.8    1e-1  78.9    3e-1  71.8
     adamw   3e-3  77.0    1e-2  79.9    3e-2  75.7

@@ -1,7 +1,7 @@
 """The paper's runs, a family at a time (configs/README.md lists the families), on the data and at the size of the
 paper:
 
-    python -m cliptail_jax.study --config=configs/study/paper.py:family=vocabulary --workdir=runs/paper \\
+    cliptail study paper:family=vocabulary --workdir=runs/paper \\
         --config.data_dir=DIR --config.workers=16 --config.dtype=bfloat16
 
     family=NAME       a family; several, such as distribution+imbalance; or all. A run that families share is trained once

@@ -1,6 +1,6 @@
 """What makes CLIP less biased than a classifier, on long-tailed glyphs of 16 pixels, in five minutes on two quiet CPU cores:
 
-    python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
+    cliptail study quickstart --workdir=runs/quickstart
 
 It trains four kinds of runs in mirrored pairs: the second run of a pair reverses the order of class frequencies. They
 have the same images, epochs, batch size and optimizer, that of CLIP.

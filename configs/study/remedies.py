@@ -1,7 +1,7 @@
 """Which remedy for a long tail helps on these data? On your own images, or on a preset:
 
-    python -m cliptail_jax.study --config=configs/study/remedies.py:data=image_folder/mine,tune=yes --workdir=runs/rates
-    python -m cliptail_jax.study --config=configs/study/remedies.py:data=image_folder/mine,rate=0.01 --workdir=runs/remedies
+    cliptail study remedies:data=image_folder/mine,tune=yes --workdir=runs/rates
+    cliptail study remedies:data=image_folder/mine,rate=0.01 --workdir=runs/remedies
 
 The first command trains SL with four learning rates and a seed of its own, and prints the best one. The second one trains
 SL and six remedies that change one thing each. They have the same images, epochs, batch size, augmentation and

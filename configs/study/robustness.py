@@ -1,13 +1,13 @@
 """Do the headlines of this project depend on the recipe? 24 recipes on long-tailed glyphs of 16 pixels:
 
-    python -m cliptail_jax.study --config=configs/study/robustness.py --workdir=runs/robustness
+    cliptail study robustness --workdir=runs/robustness
 
 Verdicts of one recipe may flip with small changes of it (arXiv 2512.24503). This study repeats SL, the two steps from it
 to CLIP, adjusted logits and CLIP with each combination of 3 learning rates, 2 widths, 2 numbers of epochs and 2 batch
 sizes, one mirrored pair each, with the same recipe for all five. The report counts how often a claim holds. In a further
 cell, `best`, each has its own learning rate: that with the highest top-1 of runs with another seed, found by
 
-    python -m cliptail_jax.study --config=configs/study/robustness.py:tune=yes --workdir=runs/rates
+    cliptail study robustness:tune=yes --workdir=runs/rates
 
 Their bias was not looked at. How much trainings of one recipe differ is from the runs of mechanism.py on these images.
 

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cliptail_jax.config import program
-from cliptail_jax.config.fields import flatten
-from cliptail_jax.config.program import (
+from cliptail_jax.config import command_line as program
+from cliptail_jax.config.command_line import (
     config_named,
     config_values,
     flag_error,
@@ -17,6 +16,7 @@ from cliptail_jax.config.program import (
     with_config_path,
     with_flag_names,
 )
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.host.errors import UserError
@@ -103,7 +103,7 @@ def test_groups_that_share_batch_statistics_lie_within_a_micro_batch():
 
 
 def test_published_models_are_not_trained():
-    with pytest.raises(UserError, match="'objective' is 'zero_shot'.* evaluated with cliptail_jax.evaluate"):
+    with pytest.raises(UserError, match="'objective' is 'zero_shot'.* evaluated with cliptail_jax.jobs.evaluate"):
         typed_config(zero_shot.get_config())
 
 
@@ -209,7 +209,7 @@ def test_an_argument_with_line_feeds_is_one_argument(arguments, named):
 
 
 SMALL_PROGRAM = """
-from cliptail_jax.config.program import define_config, run_with_config
+from cliptail_jax.config.command_line import define_config, run_with_config
 if __name__ == "__main__":
     define_config("sup")
     run_with_config(lambda config, workdir: None, lambda config: "")

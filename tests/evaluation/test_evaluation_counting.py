@@ -9,7 +9,6 @@ import pytest
 
 from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.formats.decoding import UnreadableImageError
@@ -17,6 +16,7 @@ from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input import pipeline
 from cliptail_jax.input.preprocess import Preprocess
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.metrics.neural_collapse import NeuralCollapse, neural_collapse
 from tests.evaluation.plain_evaluation import (
     CLASSES,

@@ -10,13 +10,13 @@ from cliptail_jax.concepts.class_lists import imagenet_names
 from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.counting import ClassHead, check_head
 from cliptail_jax.evaluation.heads import columns_of
 from cliptail_jax.evaluation.prompts import check_distinct
 from cliptail_jax.evaluation.results import GROUPS, file_digest, is_evaluated
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.results.run import Run
 from tests.evaluation.plain_evaluation import (

@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from cliptail_jax import train
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.results import evaluation_settings, is_evaluated
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_json
+from cliptail_jax.jobs import train
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.metrics.calibration import BINS
 from cliptail_jax.objectives import OBJECTIVES, base_config, typed_config
 from cliptail_jax.pretrained import open_model

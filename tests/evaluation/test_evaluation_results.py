@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
+from cliptail_jax.config.command_line import config_named
 from cliptail_jax.config.files import load_config
-from cliptail_jax.config.program import config_named
-from cliptail_jax.evaluate import evaluate, get_config, table, with_run_config
 from cliptail_jax.evaluation.results import class_results, evaluation_settings, head_mid_tail, is_evaluated
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import append_line
+from cliptail_jax.jobs.evaluate import evaluate, get_config, table, with_run_config
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.objectives import typed_config
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, INTERVALS, NUMBERS, copied, evaluation_files

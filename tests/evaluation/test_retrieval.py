@@ -19,20 +19,20 @@ from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluate import captions_of_training, decile_table, evaluate, table
 from cliptail_jax.evaluation import pairs, retrieval
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.evaluation.ranks import SIDE, make_count_before, make_rank
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_lines
+from cliptail_jax.jobs.evaluate import captions_of_training, decile_table, evaluate, table
+from cliptail_jax.jobs.train import train
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
-from cliptail_jax.train import train
 from configs import clip, sup, zero_shot
 from tests.evaluation import plain_evaluation
 from tests.evaluation.plain_evaluation import unit
@@ -172,7 +172,7 @@ def test_without_the_training_data_recalls_have_no_slope_and_a_note_says_why(cop
     def missing(data):
         raise UserError("data set 'glyphs' is not prepared")
 
-    monkeypatch.setattr("cliptail_jax.evaluate.open_variant", missing)
+    monkeypatch.setattr("cliptail_jax.jobs.evaluate.open_variant", missing)
     (summary,) = evaluate(config, workdir).values()
     assert "text_to_image_r1" in summary and "retrieval_slope" not in summary
     assert "no slope of retrieval (data set 'glyphs' is not prepared)" in capsys.readouterr().err

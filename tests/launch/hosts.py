@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-COMMAND = ["python", "-m", "cliptail_jax.train", "--config.title=it's $HOME 'a b'"]
+COMMAND = ["python", "-m", "cliptail_jax.jobs.train", "--config.title=it's $HOME 'a b'"]
 SLICE = ["--name=slice", "--zone=us-central2-b", "--type=v4-32"]
-STUDY = "python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=gs://bucket/runs/study".split()
+STUDY = "cliptail study quickstart --workdir=gs://bucket/runs/study".split()
 POOL = ["--name=pool", "--zone=b", "--type=v5e-1"]
 GCLOUD = """
 echo "$@" >>"$CLOUD/asked"
@@ -41,8 +41,8 @@ printf '#!/bin/sh\necho "$@" >>"$CLOUD/installed"\n' >.venv/bin/pip && chmod +x 
 # The program that is launched: it lists $RUNS runs, or trains one by $RUN, or reports.
 TRAIN = """
 case "$*" in
-*--launch=print) for run in $(seq "$RUNS"); do echo "python -m cliptail_jax.study --only=seed_0/$run"; done
-  echo "python -m cliptail_jax.study --report" ;;
+*--launch=print) for run in $(seq "$RUNS"); do echo "cliptail study --only=seed_0/$run"; done
+  echo "cliptail study --report" ;;
 *)
   job="${!#}" && job="${job##*[-/]}" && echo "${CLOUD##*/} $job" >>"$CLOUD/../trained" && eval "$RUN" ;;
 esac

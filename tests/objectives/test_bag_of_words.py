@@ -11,12 +11,12 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.heads import class_words, entropy
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_lines
 from cliptail_jax.input.bag_of_words import BagOfWords, count_subwords, count_words
 from cliptail_jax.input.tokenizer import END, START, Tokenizer
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.objectives.bag_of_words import bag_of_words_loss
 from cliptail_jax.parallel.sharding import batch_sharding, replicated

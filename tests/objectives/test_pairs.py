@@ -13,8 +13,8 @@ from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
 from cliptail_jax.config.zero_shot import typed_config
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.objectives.contrastive import contrastive_loss
 from cliptail_jax.objectives.image_text import cut_ids, longest_caption

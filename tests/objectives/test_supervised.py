@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.curation.variant import open_variant
+from cliptail_jax.jobs.train import make_batches
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.objectives.supervised import log_counts, sample_vocabulary, sampling_weights, supervised_loss
-from cliptail_jax.train import make_batches
 from tests.synthetic import sections
 
 sample = jax.jit(sample_vocabulary, static_argnames=("size", "group_size"))

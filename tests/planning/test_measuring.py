@@ -3,8 +3,8 @@
 import jax
 import pytest
 
-from cliptail_jax import plan
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.jobs import plan
 from cliptail_jax.planning.measuring import measure_step
 from tests.synthetic import synthetic_objective
 

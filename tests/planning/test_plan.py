@@ -6,9 +6,9 @@ import json
 import re
 
 import pytest
+from cliptail_jax.jobs.plan import planned_variant
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.plan import planned_variant
 from configs import sup
 from tests.forked_programs import run_forked
 from tests.synthetic import sections
@@ -53,7 +53,7 @@ COMMANDS = {name: (*config, *FLAGS) for name, config in CONFIGS.items()} | {
 }
 # The compiler crashes on programs for v6e.
 CRASH = """
-import cliptail_jax.plan
+import cliptail_jax.jobs.plan
 from cliptail_jax.planning import program
 
 compile = program._compile
@@ -75,7 +75,7 @@ def outcomes(tmp_path_factory):
     environment = {"XLA_FLAGS": ""}
     environment["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     commands = [*COMMANDS.values(), *MISTAKES]
-    return dict(zip([*COMMANDS, *MISTAKES], run_forked("cliptail_jax.plan", commands, environment, CRASH)))
+    return dict(zip([*COMMANDS, *MISTAKES], run_forked("cliptail_jax.jobs.plan", commands, environment, CRASH)))
 
 
 def plan_in(done):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cliptail_jax.jobs.train import train
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.train import train
 from configs import clip, sup
 from tests import tiny_members
 from tests.pretrained.tiny_models import write_encoder

@@ -10,8 +10,8 @@ import pytest
 
 from cliptail_jax.concepts.class_lists import Concept, imagenet_names, listed_names
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.pretrained import open_model, text_embedder
 from cliptail_jax.pretrained.class_head import head_for, places_of
 from cliptail_jax.pretrained.make_head import main, write_head

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.host.files import write_json
 from cliptail_jax.input.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load

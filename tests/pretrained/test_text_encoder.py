@@ -9,6 +9,7 @@ import pytest
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import DIGESTS
+from cliptail_jax.jobs.train import train
 from cliptail_jax.models.cosine import normalize
 from cliptail_jax.objectives.image_text import TwoTowers, can_cache
 from cliptail_jax.pretrained import text_cache
@@ -17,7 +18,6 @@ from cliptail_jax.pretrained.text_cache import cached_text
 from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import open_text_tower
 from cliptail_jax.runs.evaluations import last_evaluation
-from cliptail_jax.train import train
 from tests.pretrained.tiny_models import assert_same, encoder_of, save_encoder, write_encoder
 from tests.saved_state import losses
 from tests.synthetic import sections

@@ -11,9 +11,10 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from cliptail_jax.config.training import TextTower
-from cliptail_jax.evaluate import evaluate
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_json
+from cliptail_jax.jobs.evaluate import evaluate
+from cliptail_jax.jobs.train import train
 from cliptail_jax.models.cosine import INITIAL_LOGIT_SCALE
 from cliptail_jax.models.text_towers import describe_text_tower
 from cliptail_jax.objectives import typed_config
@@ -27,7 +28,6 @@ from cliptail_jax.pretrained.text_encoder import open_encoder
 from cliptail_jax.pretrained.towers import Tower, open_image_tower, open_text_tower
 from cliptail_jax.runs.evaluations import last_evaluation
 from cliptail_jax.runs.manifests import manifest_of
-from cliptail_jax.train import train
 from cliptail_jax.training.initialization import FILE, TOWERS, init_state, load_towers
 from tests.pretrained.seeded_weights import draw_all
 from tests.pretrained.tiny_models import CASES, assert_same, write_tokenizer

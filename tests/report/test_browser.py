@@ -6,8 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-
 from cliptail_jax.report.__main__ import main
+
 from cliptail_jax.report.plots import LOG_TICKS
 from tests.report.synthetic_pages import COMMAND, IMAGE, SCRIPT
 
@@ -176,7 +176,7 @@ def test_the_copied_command_is_the_studys(opened):
     command = opened.locator(".command", has_text="the study").first
     command.locator("button").click()
     copied = opened.evaluate("navigator.clipboard.readText()")
-    assert copied == "python -m cliptail_jax.study --config=configs/study/synthetic.py '--workdir=runs/made up'"
+    assert copied == "cliptail study synthetic '--workdir=runs/made up'"
     assert copied.split()[:3] == COMMAND[:3]
 
 

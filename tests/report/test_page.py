@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cliptail_jax.report.__main__ import main
 
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import class_results, write_arrays
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.measures import summarize
-from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare, distinct, wrong_predictions
 from cliptail_jax.report.images import PageImages
 from cliptail_jax.report.odds import odds_curve
@@ -264,7 +264,7 @@ def test_numbers_that_json_lacks_are_signs_or_missing():
 
 def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
     def line(model, method, score, **settings):
-        origin = {"software": {"jax": "0.10.2"}, "hardware": {}, "command": "python -m cliptail_jax.transfer"}
+        origin = {"software": {"jax": "0.10.2"}, "hardware": {}, "command": "cliptail transfer"}
         key = {"model": model, "set": "dtd", "method": method}
         return key | {"score": score, "settings": settings, "origin": origin}
 
@@ -280,7 +280,7 @@ def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
     assert "dtd: linear probe %" in text and "62.2" in text and "61.2" not in text and "51.0" in text
     assert "pets failed:" in text
     assert 'step 2 <span class="of">(runs/clip)</span>' in text and "step 1" not in text and "jax 0.10.2" in text
-    assert text.count("python -m cliptail_jax.transfer</code>") == 1 and f"the transfer {tmp_path.name}" in text
+    assert text.count("cliptail transfer</code>") == 1 and f"the transfer {tmp_path.name}" in text
 
 
 SET = "birds:test"

@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from cliptail_jax.report.__main__ import main
 from PIL import Image
 
 from cliptail_jax.config.zero_shot import MODE
@@ -20,7 +21,6 @@ from cliptail_jax.figures import accuracy_by_frequency
 from cliptail_jax.formats.decoding import decode_image
 from cliptail_jax.host.files import write_json
 from cliptail_jax.report import evaluated_images, images, training_images
-from cliptail_jax.report.__main__ import main
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.evaluated_images import are_evaluated, most_informative_images
 from cliptail_jax.report.images import page_images
@@ -196,7 +196,7 @@ def test_data_that_are_gone_are_named_and_not_built_again(study, tmp_path, glyph
         (path.parent / "sha256.json").unlink()
     found = images_of(study)
     assert found.data is None and not (tmp_path / "gone").exists()
-    advice = f"prepare it by python -m cliptail_jax.datasets.build glyphs --data_dir={tmp_path / 'gone'}"
+    advice = f"prepare it by cliptail build glyphs --data_dir={tmp_path / 'gone'}"
     gone = f"data set 'glyphs' is not prepared below {tmp_path / 'gone'}; {advice}"
     assert found.notes == [f"There are no training images: {gone}", f"There are no predictions of test images: {gone}"]
     text = write_page(study).read_text()

@@ -100,5 +100,5 @@ def test_other_processes_than_the_first_show_nothing(monkeypatch, clock, capsys)
 
 
 def test_the_last_lines_have_a_command_that_a_shell_takes():
-    assert last_lines("runs/my run").endswith("python -m cliptail_jax.report --workdir='runs/my run'")
+    assert last_lines("runs/my run").endswith("cliptail report --workdir='runs/my run'")
     assert last_lines("runs/x/report.md", "file:///x/report.html").endswith("To see them:  file:///x/report.html")

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
+from cliptail_jax.jobs.train import train
 from cliptail_jax.results.run import Run
-from cliptail_jax.train import train
 from cliptail_jax.training import learning_monitor
 from cliptail_jax.training.learning_monitor import LearningMonitor
 

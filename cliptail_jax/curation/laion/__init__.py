@@ -1,5 +1,5 @@
 """Makes LAIONet: the rows of a caption corpus that name one ImageNet class, match its definition, and are safe.
 
 The stages `match`, `similarity` and `select` map tables to tables; `retrieve` searches the corpus for given captions.
-`python -m cliptail_jax.curation.laion` runs them on parquet files, in processes or on Beam.
+`cliptail laion` runs them on parquet files, in processes or on Beam.
 """

@@ -10,12 +10,12 @@ from scipy.stats import spearmanr
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluate import list_models
 from cliptail_jax.evaluation.published import evaluate_published
 from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.jobs.evaluate import list_models
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.pretrained.published_clip import open_published

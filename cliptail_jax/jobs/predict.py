@@ -1,7 +1,7 @@
 """Predict the classes of images with a run or a published model, and write them to a table:
 
-    python -m cliptail_jax.predict --workdir=runs/sl --images=photos/val --output=predictions.csv
-    python -m cliptail_jax.predict --model=RN50-quickgelu/cc12m --classes=names.txt --images='photos/**/*.jpg' --output=predictions.csv
+    cliptail predict --workdir=runs/sl --images=photos/val --output=predictions.csv
+    cliptail predict --model=RN50-quickgelu/cc12m --classes=names.txt --images='photos/**/*.jpg' --output=predictions.csv
 
 The columns are filename, label, prediction and confidence, the softmax probability of the predicted class. The label is the
 name of the folder that contains an image, if that is one of the classes, or the label in a prepared set, and else empty.

@@ -1,6 +1,6 @@
 """Describes the data of a config, before training:
 
-    python -m cliptail_jax.curation.describe --config=configs/clip.py:data=glyphs_lt [--workdir=DIR] [--export=TSV]
+    cliptail describe clip:data=glyphs_lt [--workdir=DIR] [--export=TSV]
         [--import=TSV] [--compare=TSV] [--croissant=JSON] [--config.data.x=v ...]
 
 Prints size, classes, imbalance, fingerprint and ten captions, and writes class_frequency.tsv and a figure to --workdir,
@@ -9,29 +9,13 @@ as the variant. --compare compares the class frequency with a published one. --c
 beside it, the described table in JSON lines.
 """
 
-from absl import flags
-
-from cliptail_jax.config.program import define_config, run_with_config
-from cliptail_jax.host.outputs import OVERWRITE
-
-if __name__ == "__main__":  # before the slow imports, which --help does not need
-    flags.DEFINE_string(
-        "import", "", "A TSV (or *.jsonl) of filepath, label, caption to use as the variant, as data.table"
-    )
-    flags.DEFINE_string("export", "", "Write a TSV of filepath, label, caption here, or JSON lines for *.jsonl")
-    flags.DEFINE_string("croissant", "", "Write Croissant metadata here, and the records beside them as *.jsonl")
-    flags.DEFINE_bool("overwrite", False, OVERWRITE.capitalize())
-    flags.DEFINE_string("compare", "", "A frequency table to compare the class frequency with")
-    define_config("sup", "clip", "dino")
-
+import argparse
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from etils import epath
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields
@@ -39,10 +23,11 @@ from cliptail_jax.config.training import Data, RunEvaluation, check_data
 from cliptail_jax.curation.croissant import TO_ADD, croissant
 from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
 from cliptail_jax.curation.variant import Variant, open_variant
-from cliptail_jax.formats.frequency_tables import frequency_of, write_frequency
+from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json, work_path, write_text
 from cliptail_jax.host.outputs import (
+    add_overwrite,
     check_directory,
     check_output,
     check_writable_folder,
@@ -50,64 +35,15 @@ from cliptail_jax.host.outputs import (
     first_bytes,
     is_same,
 )
-from cliptail_jax.metrics.correlation import rank_correlation
-from cliptail_jax.metrics.groups import head_mid_tail
-from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+from cliptail_jax.programs.command_line import add_workdir
 from cliptail_jax.report.class_frequency import draw_class_frequency
+from cliptail_jax.report.data import comparison, describe
 from cliptail_jax.report.style import save
 
+CONFIGS = ("sup", "clip", "dino")
 WORKDIR = "runs/described"
 FREQUENCY, PICTURE, BALANCE = "class_frequency.tsv", "class_frequency.png", "balance.tsv"
-SAMPLES = 10
-DIFFERENCES = 10
 BREAK = re.compile(r"[\t\r\n]")
-
-
-def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> str:
-    """A description of the variant. `head_classes` and `tail_classes` default to a third each."""
-    lines = [
-        f"source       {variant.source.name} ({variant.source.split}), {len(variant.source):,} records",
-        f"records      {len(variant):,}"
-        + (f"; {variant.dropped_without_caption:,} dropped without text" if variant.dropped_without_caption else "")
-        + (f"; {variant.unlabelled:,} without a class" if variant.unlabelled else ""),
-        *(describe_classes(variant, head_classes, tail_classes) if variant.class_names else ["classes      none"]),
-        f"fingerprint  {variant.fingerprint()}",
-        *(f"note         {note}" for note in variant.notes),
-    ]
-    if variant.captions:
-        rows = np.linspace(0, len(variant) - 1, min(SAMPLES, len(variant))).astype(int)
-        lines += ["captions", *(f"  {caption}" for caption in variant.captions(rows, epoch=0))]
-    return "\n".join(lines)
-
-
-def describe_classes(variant: Variant, head_classes: int, tail_classes: int) -> list[str]:
-    """The lines on the variant's classes."""
-    frequency = variant.class_frequency
-    parts = head_mid_tail(frequency, head_classes or None, tail_classes or None)
-    present = frequency[frequency > 0]
-    most, least = frequency.argmax(), np.where(frequency > 0, frequency, frequency.max() + 1).argmin()
-    return [
-        f"classes      {len(frequency):,}, {np.sum(frequency == 0):,} of them empty",
-        f"most         {frequency[most]:,}  {variant.class_names[most]}",
-        f"fewest       {frequency[least]:,}  {variant.class_names[least]}",
-        *(
-            f"{name:<12} {len(ids):,} classes, {frequency[ids].sum():,} records"
-            for name, ids in zip(("head", "mid", "tail"), parts)
-        ),
-        f"imbalance    {imbalance_ratio(present):,.1f} (most / fewest), Gini {gini(frequency):.2f}",
-    ]
-
-
-def comparison(variant: Variant, table: Path) -> str:
-    """Compares the variant's class frequency with a table's: rank correlation, and the largest differences."""
-    ours, theirs = variant.class_frequency, frequency_of(variant.class_names, table)
-    largest = np.argsort(-np.abs(ours - theirs), kind="stable")[:DIFFERENCES]
-    lines = [
-        f"compared with {table}: {ours.sum():,} against {theirs.sum():,} in all, "
-        f"Spearman {rank_correlation(ours, theirs):.4f}, {np.sum(ours == theirs):,} of {len(ours):,} classes equal",
-        *(f"  {ours[c]:>10,} {theirs[c]:>10,}  {variant.class_names[c]}" for c in largest if ours[c] != theirs[c]),
-    ]
-    return "\n".join(lines)
 
 
 def table_of(variant: Variant, path: Path) -> str:
@@ -190,25 +126,41 @@ def write_croissant(variant: Variant, data: Data, path: Path) -> None:
         print(f"note         before you publish {path.name}, add what only you know: {', '.join(to_add)}")
 
 
-def main(config: ConfigDict, workdir: epath.Path | None) -> None:
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    add_workdir(parser, is_required=False)
+    parser.add_argument(
+        "--import",
+        default="",
+        help="a TSV (or *.jsonl) of filepath, label, caption to use as the variant, as data.table",
+    )
+    parser.add_argument(
+        "--export", default="", help="write a TSV of filepath, label, caption here, or JSON lines for *.jsonl"
+    )
+    parser.add_argument(
+        "--croissant", default="", help="write Croissant metadata here, and the records beside them as *.jsonl"
+    )
+    parser.add_argument("--compare", default="", help="a frequency table to compare the class frequency with")
+    add_overwrite(parser)
+
+
+def main(options: argparse.Namespace) -> None:
+    config = options.config
     data = config.data
-    if imported := flags.FLAGS["import"].value:  # its captions are complete
+    if imported := vars(options)["import"]:  # its captions are complete
         as_they_are = {"words": (), "max_words": 0, "template": "", "synset": False, "distractors": 0.0}
         data.update({"table": imported, "captions": as_they_are})
     fields.check(data, Data(), "data.")
     fields.check(config.eval, RunEvaluation(), "eval.")
     data = fields.typed(Data(), data)
     check_data(data)
-    folder = workdir or work_path(WORKDIR)
-    table, metadata = (
-        work_path(name) if (name := flags.FLAGS[flag].value) else None for flag in ("export", "croissant")
-    )
-    inputs = [*files_in(config), flags.FLAGS.compare]
-    check_outputs(folder, table, metadata, inputs, flags.FLAGS.overwrite)
+    folder = work_path(options.workdir or WORKDIR)
+    table, metadata = (work_path(name) if name else None for name in (options.export, options.croissant))
+    inputs = [*files_in(config), options.compare]
+    check_outputs(folder, table, metadata, inputs, options.overwrite)
     variant = open_variant(data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
-    if flags.FLAGS.compare:
-        print(comparison(variant, work_path(flags.FLAGS.compare)))
+    if options.compare:
+        print(comparison(variant, work_path(options.compare)))
     folder.mkdir(parents=True, exist_ok=True)
     if variant.class_names:
         write_frequency(folder / FREQUENCY, variant.class_names, variant.class_frequency)
@@ -229,5 +181,7 @@ def describe_fields(config: ConfigDict | None) -> str:
     return fields.describe(Data(), config and config.data, "data.")
 
 
-if __name__ == "__main__":
-    run_with_config(main, describe_fields, workdir_required=False)
+def describe_config(config: ConfigDict | None) -> str:
+    from cliptail_jax.objectives import describe_config
+
+    return describe_config(config)

@@ -1,6 +1,6 @@
 """Train the runs of a study, test its claims, and report:
 
-    python -m cliptail_jax.study --config=configs/study/quickstart.py --workdir=runs/quickstart
+    cliptail study quickstart --workdir=runs/quickstart
 
 The same command continues an interrupted study; finished runs are not repeated. On a CPU, as many runs train at the same
 time as there are cores, each on one. With accelerators, each trains on one chip if there are at least as many runs as
@@ -23,30 +23,23 @@ With `--with_published`, the published runs of the study are copied to the work 
 example, `quickstart --with_published --config.seeds=4` adds a pair to the published one, and tests the claims on both.
 """
 
+import argparse
 import contextlib
 import math
-import re
-import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
-from absl import flags
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import known_configs
-from cliptail_jax.config.program import (
-    config_named,
-    define_config,
-    define_runner,
-    run_with_config,
-    with_config_flag,
-)
-from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import is_remote, work_path
 from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal, remove_at_end
+from cliptail_jax.host.outputs import check_writable_folder
+from cliptail_jax.programs.command_line import add_runner, add_workdir, check_runner, non_negative
 
+CONFIGS = tuple(name for name, file in known_configs().items() if file.parent.name == "study")
 FIELDS = """\
 title: Title of the report.
 runs: A training config for each run, by the run's name.
@@ -61,8 +54,55 @@ counterbalanced: Whether seeds are mirrored pairs: the second run of a pair has 
     order of class frequencies (data.profile.mirrored). Optional."""
 
 
-def main(config: ConfigDict, workdir: Path) -> None:
-    # These import jax, which --help does not need.
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    add_workdir(parser, is_required=False)
+    parser.add_argument(
+        "--launch",
+        default="here",
+        choices=("here", "print", "slurm"),
+        help="train here, print a command for each run, or submit them to SLURM",
+    )
+    add_runner(parser)
+    for flag, purpose in {
+        "sbatch": "an option of sbatch, such as --sbatch=--time=1-0; may be repeated",
+        "only": "train these runs alone, and write no report: names or patterns, as seed_0/*; may be repeated",
+    }.items():
+        parser.add_argument(f"--{flag}", action="append", default=[], help=purpose)
+    for flag, purpose in {
+        "report": "train nothing, and write the report from the runs that are trained",
+        "overwrite": "replace runs of other configs in the work directory",
+        "with_published": "continue from the published runs of this config, which are not trained again",
+        "power": "print which differences some pairs decide, by published variances, and exit",
+        "list": "print all runs of the paper, from which configs/study/paper.py makes studies, and exit",
+    }.items():
+        parser.add_argument(f"--{flag}", action="store_true", help=purpose)
+    parser.add_argument(
+        "--budget",
+        type=float,
+        help="minutes: start no further seed that would not finish in time; by default, there is no limit",
+    )
+    parser.add_argument(
+        "--until_decided",
+        nargs="?",
+        const="",
+        metavar="KEYS",
+        help="add pairs, or seeds, until all claims are decided, or with =KEY,KEY these ones",
+    )
+    parser.add_argument(
+        "--max_pairs", type=int, help="the largest number of pairs, or seeds, of --until_decided; by default 5"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=non_negative(int, 1),
+        help="runs that train at the same time, each on one core or chip; by default, as many as there are",
+    )
+
+
+def main(options: argparse.Namespace) -> None:
+    if options.list:
+        from cliptail_jax.report.catalogue import page
+
+        return print(page(), end="")
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.runs.provenance import command
@@ -72,9 +112,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     from cliptail_jax.study.published import add_published
     from cliptail_jax.study.run import matching, open_study, report_study, run_study, train_on_dask, train_parts
 
-    options = flags.FLAGS
-    names = [name for value in options.only for name in value.split(",")]
-    check_options(names)
+    config, names = options.config, [name for value in options.only for name in value.split(",")]
+    check_options(options, names)
     if options.power:
         from cliptail_jax.claims.power import design_of
         from cliptail_jax.report.power import power_table
@@ -84,12 +123,17 @@ def main(config: ConfigDict, workdir: Path) -> None:
         design = design_of(study.first.runs.values(), study.counterbalanced)
         print(power_table(design, statistics, bool(study.variances_from)))
         return
-    if workdir is None and not is_remote(options.workdir):  # --launch=print writes nothing there, and reads no bucket
-        workdir = work_path(options.workdir)
-    most = stopping.most_pairs(workdir, is_until_decided(), options.max_pairs) if workdir else 0
+    if not options.workdir:
+        raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/study")
+    only_prints = options.launch == "print"  # which writes nothing to the directory, and reads no bucket
+    workdir = None if only_prints and is_remote(options.workdir) else work_path(options.workdir)
+    if not only_prints:
+        check_writable_folder(workdir)
+    is_until_decided = options.until_decided is not None
+    most = stopping.most_pairs(workdir, is_until_decided, options.max_pairs) if workdir else 0
     study = typed_study(config)
     if most:
-        if any(re.match(r"--?config\.seeds\b", argument) for argument in sys.argv):
+        if "seeds" in options.given_fields:
             raise UserError(
                 "--config.seeds sets a fixed number of seeds, but --until_decided adds them one by one: leave it out, and give "
                 "--max_pairs in the first call to limit them"
@@ -98,12 +142,12 @@ def main(config: ConfigDict, workdir: Path) -> None:
         study = typed_study(config)
     keys = stopping.claims_named(options.until_decided, study.claims) if most else []
     chosen = matching(names, study.queue)
-    if options.launch == "print":
+    if only_prints:
         print("\n".join([*launch.part_commands(command(), chosen).values(), launch.report_command(command())]))
         return
     if options.launch == "slurm":
         if options.with_published:
-            add_published(study, config_name(), workdir)
+            add_published(study, options.config_name, workdir)
         open_study(study, workdir, options.overwrite, most)
         launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
         return
@@ -115,7 +159,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
     # Parts are locked one by one.
     with leave_chips(places), contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
         if options.with_published:
-            add_published(study, config_name(), workdir)
+            add_published(study, options.config_name, workdir)
         if options.runner == "dask":
             train_on_dask(open_study(study, workdir, most=most), names, options.scheduler)
         elif names:
@@ -129,21 +173,18 @@ def main(config: ConfigDict, workdir: Path) -> None:
             run_study(study, workdir, options.overwrite, options.budget or 0, places)
 
 
-def config_name() -> str:
-    """The short name of the config file on the command line."""
-    return Path(config_named(with_config_flag(sys.argv)).partition(":")[0]).stem
-
-
-def check_options(names: list[str]) -> None:
-    """Raises UserError for flags that exclude each other; `names` are those of --only."""
-    options = flags.FLAGS
+def check_options(options: argparse.Namespace, names: list[str]) -> None:
+    """Raise UserError for flags that exclude each other; `names` are those of --only."""
+    check_runner(options)
     if names and options.report:
         raise UserError("--only trains runs and writes no report, and --report trains none: give one of them")
     if options.budget is not None and not 0 < options.budget < math.inf:
         raise UserError("--budget must be a positive number of minutes; without it, there is no limit")
     if options.budget and (names or options.report or options.launch != "here"):
         raise UserError("--budget is for the whole study: leave it out with --only, --report and --launch")
-    if is_until_decided() and (names or options.report or options.launch != "here" or options.runner != "here"):
+    if options.until_decided is not None and (
+        names or options.report or options.launch != "here" or options.runner != "here"
+    ):
         raise UserError(
             "--until_decided is for the whole study: leave it out with --only, --report, --launch and --runner, which follow "
             "the rule of the directory"
@@ -156,10 +197,6 @@ def check_options(names: list[str]) -> None:
         )
     if options.sbatch and options.launch != "slurm":
         raise UserError("--sbatch needs --launch=slurm: add it")
-
-
-def is_until_decided() -> bool:
-    return flags.FLAGS.until_decided not in (None, "false")
 
 
 @contextlib.contextmanager
@@ -176,7 +213,7 @@ def compile_once() -> Iterator[None]:
         yield
 
 
-def describe_fields(study: ConfigDict | None) -> str:
+def describe_config(study: ConfigDict | None) -> str:
     """The fields of a study, all those of its first run, and those in which its other runs differ from that."""
     from cliptail_jax.objectives import describe_config  # slow to import
 
@@ -190,49 +227,3 @@ def describe_fields(study: ConfigDict | None) -> str:
         lines += ["", f"runs.{name}, where it differs from runs.{first}:", ""]
         lines += [f"{key} = {value!r}" for key, value in flatten(other) if values.get(key) != value]
     return "\n".join(lines)
-
-
-@command_line
-def list_runs(arguments: list[str]) -> None:
-    if others := [argument for argument in arguments if argument != "--list"]:
-        raise UserError(f"--list takes no other argument: leave out '{others[0]}'")
-    from cliptail_jax.report.catalogue import page
-
-    print(page(), end="")
-
-
-if __name__ == "__main__":
-    flags.DEFINE_enum(
-        "launch",
-        "here",
-        ["here", "print", "slurm"],
-        "Train here, print a command for each run, or submit them to SLURM",
-    )
-    define_runner()
-    flags.DEFINE_multi_string("sbatch", [], "An option of sbatch, such as --sbatch=--time=1-0; may be repeated")
-    flags.DEFINE_multi_string("only", [], "Train these runs alone, and write no report: names or patterns, as seed_0/*")
-    flags.DEFINE_bool("report", False, "Train nothing, and write the report from the runs that are trained")
-    flags.DEFINE_bool("overwrite", False, "Replace runs of other configs in the work directory")
-    flags.DEFINE_bool(
-        "with_published", False, "Continue from the published runs of this config, which are not trained again"
-    )
-    flags.DEFINE_float(
-        "budget", None, "Minutes: start no further seed that would not finish in time; by default, there is no limit"
-    )
-    text = "Add pairs, or seeds, until all claims are decided, or with =KEY,KEY these ones"
-    flags.DEFINE_flag(flags.Flag(flags.ArgumentParser(), None, "until_decided", None, text, boolean=True))
-    flags.DEFINE_integer("max_pairs", None, "The largest number of pairs, or seeds, of --until_decided; by default 5")
-    flags.DEFINE_bool("power", False, "Print which differences some pairs decide, by published variances, and exit")
-    flags.DEFINE_integer(
-        "jobs",
-        None,
-        "Runs that train at the same time, each on one core or chip; by default, as many as there are",
-        lower_bound=1,
-    )
-    flags.DEFINE_bool(
-        "list", False, "Print all runs of the paper, from which configs/study/paper.py makes studies, and exit"
-    )
-    if "--list" in sys.argv:
-        sys.exit(list_runs(sys.argv[1:]))
-    define_config(*(name for name, file in known_configs().items() if file.parent.name == "study"))
-    run_with_config(main, describe_fields, workdir_required="--power" not in sys.argv)

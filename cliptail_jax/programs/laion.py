@@ -1,31 +1,25 @@
 """Makes LAIONet from a caption corpus of parquet files, stage by stage. The same command resumes an interrupted stage.
 
-    python -m cliptail_jax.curation.laion match      --input=laion400m --output=matched
-    python -m cliptail_jax.curation.laion similarity --input=matched --output=similar --clip=RUN
-    python -m cliptail_jax.curation.laion select     --input=similar --output=laionet --threshold=0.7
-    python -m cliptail_jax.curation.laion retrieve   --input=matched --queries=captions.tsv --output=retrieved.parquet --clip=RUN
+    cliptail laion match      --input=laion400m --output=matched
+    cliptail laion similarity --input=matched --output=similar --clip=RUN
+    cliptail laion select     --input=similar --output=laionet --threshold=0.7
+    cliptail laion retrieve   --input=matched --queries=captions.tsv --output=retrieved.parquet --clip=RUN
 
 All stages also run on Beam: add its options, such as --runner=DirectRunner. Its workers must be able to read the files.
 """
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 
-from cliptail_jax.curation.laion.match import match, select
-from cliptail_jax.curation.laion.parts import run_stage
-from cliptail_jax.host.commands import as_started
 from cliptail_jax.host.cores import usable_cores
-from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.outputs import add_overwrite
 
+TAKES_OTHERS = True  # the flags of Beam
 
-@command_line
-def main(arguments: list[str]) -> None:
-    """Runs the stage that the command line names."""
-    prog, form = as_started("python -m cliptail_jax.curation.laion"), argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog, description=as_started(__doc__), formatter_class=form)
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", choices=["match", "similarity", "select", "retrieve"])
     parser.add_argument("--input", required=True, help="a folder of parquet parts, or a glob")
     parser.add_argument("--output", required=True, type=Path, help="a folder; for retrieve a parquet file")
@@ -33,17 +27,22 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--nsfw", default="NSFW", help="the column of the NSFW tag (default: NSFW)")
     parser.add_argument("--threshold", type=float, default=0.7, help="keep rows of greater similarity (default: 0.7)")
     parser.add_argument("--clip", help="the CLIP that embeds texts: a run's work directory, or a published model")
-    parser.add_argument("--queries", type=Path, help="table of captions, as curation.describe --export writes it")
+    parser.add_argument("--queries", type=Path, help="table of captions, as `cliptail describe --export` writes it")
     parser.add_argument("--neighbours", type=int, default=50, help="rows to consider for each query (default: 50)")
     parser.add_argument("--processes", type=int, default=usable_cores(), help="default: %(default)s, the usable cores")
     add_overwrite(parser)
-    options, beam_options = parser.parse_known_args(arguments)
-    if beam_options and not any(option.startswith("--runner") for option in beam_options):
-        parser.error(f"unknown argument {beam_options[0]}")
-    run(options, beam_options)
+
+
+def main(options: argparse.Namespace) -> None:
+    if options.others and not any(option.startswith("--runner") for option in options.others):
+        raise UserError(f"unknown argument {options.others[0]}")
+    run(options, options.others)
 
 
 def run(options: argparse.Namespace, beam_options: list[str]) -> None:
+    from cliptail_jax.curation.laion.match import match, select
+    from cliptail_jax.curation.laion.parts import run_stage
+
     text = options.column
     if options.stage in ("similarity", "retrieve") and not options.clip:
         raise UserError(f"{options.stage} needs --clip, the work directory of a CLIP run or a published CLIP")
@@ -69,7 +68,7 @@ def run_retrieval(options: argparse.Namespace, beam_options: list[str]) -> None:
     from cliptail_jax.pretrained.text_embedder import load_text_embedder
 
     if not options.queries:
-        raise UserError("retrieve needs --queries, the table of captions that `curation.describe --export` writes")
+        raise UserError("retrieve needs --queries, the table of captions that `cliptail describe --export` writes")
     load = functools.partial(load_text_embedder, options.clip)
     retrieve(
         options.queries,
@@ -81,7 +80,3 @@ def run_retrieval(options: argparse.Namespace, beam_options: list[str]) -> None:
         beam_options,
         options.overwrite,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,27 +1,24 @@
 """Write report.html on a run, a study, a transfer or evaluations of published models, from their files:
 
-    python -m cliptail_jax.report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
-    python -m cliptail_jax.report NAME [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
+    cliptail report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
+    cliptail report NAME [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
 The page is one file that a browser opens without a network. It can be written again at any time. With the NAME of a published
 study, such as quickstart, it is computed from the stored counts of its runs and written to NAME.html in this folder.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
 
 from cliptail_jax.config.files import find_archive, known_archives
-from cliptail_jax.host.commands import program_parser
-from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_overwrite
 
 
-@command_line
-def main(arguments: list[str]) -> None:
-    """Write the page that the command line describes, and print its address."""
-    parser = program_parser("report", __doc__)
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("published", nargs="?", metavar="NAME", help="a published study")
     parser.add_argument(
         "--workdir", type=work_path, help="directory of a run, a study, a transfer, or a folder of runs"
@@ -49,7 +46,9 @@ def main(arguments: list[str]) -> None:
         "all for all test images",
     )  # fmt: skip
     add_overwrite(parser)
-    options = parser.parse_args(arguments)
+
+
+def main(options: argparse.Namespace) -> None:
     if bool(options.published) == bool(options.workdir):
         raise UserError(
             "the page is on a directory or a published study: give --workdir=DIR or a NAME, such as quickstart"
@@ -89,7 +88,3 @@ def images_of_each(text: str) -> dict[str, int | bool]:
     if not text.isdecimal():
         raise UserError(f"--images={text} is not a number of images: give 0 or more, or all")
     return {"images": int(text)}
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

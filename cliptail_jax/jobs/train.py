@@ -1,15 +1,4 @@
-"""Train one model: `python -m cliptail_jax.train --config=configs/sup.py:data=glyphs_lt --workdir=runs/sup`.
-
-The same command continues an interrupted run from its last checkpoint, with the numbers of an uninterrupted run.
-"""
-
-from absl import flags
-
-from cliptail_jax.config.program import define_config, run_with_config
-
-if __name__ == "__main__":  # before the slow imports, which --help does not need
-    flags.DEFINE_bool("overwrite", False, "Replace another config's run in the work directory")
-    define_config("sup", "clip", "dino")
+"""Trains one run: a straight loop over its steps."""
 
 import contextlib
 import signal
@@ -31,19 +20,17 @@ from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.compiler import fusions_note
 from cliptail_jax.host.errors import UserError, memory_problem, storage_problem
-from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.models.self_attention import attention_in
-from cliptail_jax.objectives import FIELDS, describe_config, make_objective, typed_config
-from cliptail_jax.parallel import distributed
+from cliptail_jax.objectives import FIELDS, make_objective, typed_config
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.checkpoints import Checkpoints
-from cliptail_jax.runs.console import last_lines, log_line
+from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import continues, finish, is_finished, open_or_resume
 from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
@@ -278,15 +265,3 @@ def report_storage_errors(workdir: Path, checkpoints: Checkpoints) -> Iterator[N
         elif not (reason := memory_problem(error)):
             raise
         raise UserError(f"{reason}; {checkpoints.saved}") from None
-
-
-def main(config: ConfigDict, workdir: Path) -> None:
-    exit_on_signal()
-    ignore_closed_terminal()
-    distributed.initialize()
-    train(config, workdir, flags.FLAGS.overwrite)
-    log_line(last_lines(workdir))
-
-
-if __name__ == "__main__":
-    run_with_config(main, describe_config)

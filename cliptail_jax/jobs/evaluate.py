@@ -1,0 +1,75 @@
+"""Evaluates a trained run on sets of its config."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+from ml_collections import ConfigDict
+
+from cliptail_jax.config import fields
+from cliptail_jax.config.training import Data
+from cliptail_jax.curation.variant import caption_chunks, open_variant
+from cliptail_jax.evaluation.run import make_evaluate
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.input.pipeline import num_steps_per_epoch
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, typed_config
+from cliptail_jax.parallel.sharding import check_batch, make_mesh
+from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.results.run import Run
+from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.directory import difference_to
+from cliptail_jax.runs.files import number_of_records, read_config
+from cliptail_jax.runs.lock import sole_writer
+
+
+def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
+    """Evaluate the run in `workdir` under `config.eval`. Returns the summaries by set, which are also written with their arrays.
+
+    Raises UserError unless `config` may evaluate the run and names a set to evaluate it on.
+    """
+    config = typed_config(config)
+    if not config.eval.sets:
+        raise UserError(
+            "eval.sets is empty: name the sets to evaluate on, such as --sets=cifar100 or --sets=cifar100:test"
+        )
+    trained = read_config(workdir)
+    if trained is None:
+        raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
+    run = OBJECTIVES[config.objective].evaluated_run(config, trained)
+    if difference := difference_to(workdir, fields.plain(run.config), FIELDS):
+        raise UserError(
+            f"{workdir} contains the run of another config ({difference}); give the one it was trained with"
+        )
+    for warning in run.warnings:
+        log_line(f"warning: {warning}")
+    config, data = run.config, run.config.data
+    mesh = make_mesh(config.mesh)
+    check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+
+    with sole_writer(workdir):
+        opened = open_run(workdir, mesh=mesh)
+        graphdef, state = nnx.split(opened.model)
+        evaluate_model = make_evaluate(
+            graphdef,
+            mesh,
+            workdir=workdir,
+            options=config.eval,
+            data=data,
+            preprocess=opened.preprocess,
+            class_names=opened.class_names,
+            frequency=opened.class_frequency,
+            read_prompts=opened.tokenizer if opened.has_prompts else None,
+            training_captions=lambda: captions_of_training(workdir, data),
+            other_head=run.head,
+        )
+        epoch = opened.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
+        summaries = evaluate_model((state,), opened.step, epoch)
+    return summaries
+
+
+def captions_of_training(workdir: Path, data: Data) -> Iterator[list[str]]:
+    """The captions that the run was trained on, in chunks. Raises UserError if its data have changed or are missing."""
+    variant = open_variant(data)
+    Run(workdir).check_data(variant.fingerprint())
+    return caption_chunks(variant)

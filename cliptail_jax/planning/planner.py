@@ -1,0 +1,65 @@
+"""Plans of a run on accelerators: of which data, made how, and in a process of their own."""
+
+import importlib.metadata
+from collections.abc import Callable
+
+import jax
+
+from cliptail_jax.config.training import Data
+from cliptail_jax.curation.variant import Variant, open_variant
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step
+from cliptail_jax.planning.measuring import MeasuredStep, measure_step
+from cliptail_jax.planning.search import Changes
+from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess
+from cliptail_jax.planning.synthetic import known_size, synthetic_variant
+from cliptail_jax.planning.topologies import Topology
+from cliptail_jax.training.objective import Objective
+
+PACKAGES = ("cliptail_jax", "jax", "jaxlib", "libtpu", "jax-cuda12-pjrt", "flax", "optax")
+MakeObjective = Callable[[Changes], Objective]
+
+
+def planned_variant(data: Data, records: int, classes: int) -> Variant:
+    """A variant with these numbers of records and classes or, if both are 0, the one that the data section selects.
+
+    Raises UserError if only one is given, or neither and the data set is neither prepared nor known.
+    """
+    if bool(records) != bool(classes):
+        raise UserError("--records and --classes go together: give both, or neither where the data set is prepared")
+    if records:
+        return synthetic_variant(records, classes)
+    try:
+        return open_variant(data)
+    except UserError as error:
+        if size := known_size(data):
+            return synthetic_variant(*size)
+        raise UserError(f"{error}; or give --records and --classes to plan without the data set") from None
+
+
+def versions() -> dict[str, str]:
+    """The versions of the installed packages on which a compiled program depends."""
+    installed = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in PACKAGES}
+    return {name: found.version for name, found in installed.items() if found}
+
+
+def plan_safely(
+    make: MakeObjective, is_evaluation: bool, topology: Topology, waiting: Callable[[], None], changes: Changes
+) -> Plan:
+    """The plan of a training or evaluation step, made in a subprocess. Raises UserError if the compiler crashes."""
+    plan = plan_evaluation if is_evaluation else plan_step
+    try:
+        return run_in_subprocess(lambda: plan(make(changes), topology, versions()), waiting)
+    except Crash as crash:
+        package = "libtpu" if topology.is_tpu else "jax-cuda12-pjrt"
+        raise UserError(
+            f"{topology.name}: the compiler of {package} {versions().get(package)} crashes on this program ({crash}): plan fewer "
+            f"examples a chip, with a smaller batch_size or more chips, or install another version of {package}"
+        ) from None
+
+
+def measure(make: MakeObjective) -> MeasuredStep:
+    """Time the step on the accelerators of this machine. Raises UserError if there are none."""
+    if jax.default_backend() == "cpu":
+        raise UserError("--measure: this machine has no accelerator that JAX sees; without --measure none is needed")
+    return measure_step(make({}))

@@ -1,0 +1,110 @@
+"""The command `cliptail`, whose programs are the modules of this package:
+
+    cliptail train clip:data=glyphs_lt --workdir=runs/clip
+
+`cliptail NAME --help` explains a program, and `python -m cliptail_jax NAME` runs it, too. For shell completion, put
+`eval "$(register-python-argcomplete cliptail)"` into the start-up file of your shell.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from cliptail_jax.host.errors import UserError, did_you_mean, exit_on_broken_pipe, exit_status
+from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal
+from cliptail_jax.host.memory import keep_freed_memory
+from cliptail_jax.programs.command_line import parse
+
+# What each program does. A program is a module of this name, whose docstring is its help, with
+#     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
+#     main(options)        which imports what is slow to import, and calls what does the work
+#     CONFIGS              the names of its configs, if it takes one, which is then `options.config`; and describe_config(config)
+#     TAKES_OTHERS         whether it takes flags of another program, which are then `options.others`
+PROGRAMS = {
+    "train": "train one model",
+    "open_clip": "train from a command line of open_clip: cliptail open_clip -- FLAGS",
+    "evaluate": "evaluate a run, or published models zero-shot",
+    "predict": "predict the classes of images with a run or a published model",
+    "transfer": "measure features by linear probes, few-shot episodes and fine-tuning",
+    "study": "train the runs of a study, test its claims, and report",
+    "measure": "measure predictions of any model: accuracy, bias, logit adjustment",
+    "report": "write the interactive page on a study or on runs",
+    "collect": "plan which images to collect, and predict what they bring",
+    "figures": "draw a figure of the paper",
+    "plan": "compile a training step for TPUs and GPUs: does it fit, how fast is it?",
+    "build": "prepare a data set",
+    "describe": "show which records and captions a config selects",
+    "count": "count class frequencies in a caption corpus",
+    "count_on_beam": "count them on a cluster with Apache Beam",
+    "laion": "build LAIONet from LAION-400M",
+    "make_head": "compute class embeddings with a published text tower",
+    "export": "export a run to a folder that open_clip loads",
+}
+
+
+@exit_on_broken_pipe()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program that the command line names, and return its exit status."""
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    prepare_process()
+    status = exit_status(lambda: run(arguments))
+    if status == 2:
+        exit_despite_threads(status)
+    return status
+
+
+def prepare_process() -> None:
+    """Set what must be set before slow imports."""
+    exit_on_signal()
+    keep_freed_memory()
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr, for characters that the encoding lacks
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run a program. Raises UserError if there is none of this name, or for a wrong argument."""
+    name, *arguments = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        lines = (f"  {program:<13} {purpose}" for program, purpose in PROGRAMS.items())
+        print(
+            "\n".join(
+                ["usage: cliptail [--help] [--version] PROGRAM ...", "", __doc__.strip(), "", "programs:", *lines]
+            )
+        )
+    elif name == "--version":
+        import cliptail_jax
+
+        print(f"cliptail {cliptail_jax.__version__}")
+    elif name not in PROGRAMS:
+        raise UserError(f"there is no program '{name}'{did_you_mean(name, PROGRAMS)}; --help lists them")
+    else:
+        program = importlib.import_module(f"{__name__}.{name}")
+        program.main(parse(name, program, arguments))
+
+
+def complete() -> None:
+    """Print the shell's completions of the line with argcomplete, and exit."""
+    import argparse
+
+    import argcomplete
+
+    parser = argparse.ArgumentParser("cliptail")
+    subparsers = parser.add_subparsers()
+    for name, purpose in PROGRAMS.items():
+        program, subparser = importlib.import_module(f"{__name__}.{name}"), subparsers.add_parser(name, help=purpose)
+        program.add_flags(subparser)
+        if configs := getattr(program, "CONFIGS", ()):
+            subparser.add_argument("config").completer = argcomplete.completers.ChoicesCompleter(configs)
+            for flag in ("--config", *(config_flags() if "--config." in os.environ["COMP_LINE"] else ())):
+                subparser.add_argument(flag)
+    argcomplete.autocomplete(parser)
+
+
+def config_flags() -> Iterator[str]:
+    """A flag for each field of a training config."""
+    from cliptail_jax.objectives import FIELDS  # slow to import
+
+    return (f"--config.{field.key}" for field in FIELDS)

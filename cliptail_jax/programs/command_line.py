@@ -1,0 +1,128 @@
+"""Command lines of programs: their flags, their config, and their help."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from cliptail_jax.host.commands import with_underscores
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import check_writable_folder
+
+HELP = {"-h", "--help"}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are a line, as those of all programs."""
+
+    def __init__(self, **options: Any):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; {self.prog} --help lists the flags")
+
+
+def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.Namespace:
+    """The values of a program's flags, with its config as `config`, or None without one.
+
+    Raises UserError for a wrong argument. Exits after --help and --help_config.
+    """
+    parser = Parser(prog=f"cliptail {name}", description=program.__doc__)
+    program.add_flags(parser)
+    arguments = with_flag_names(arguments)
+    if getattr(program, "TAKES_OTHERS", False):
+        options, options.others = parser.parse_known_args(arguments)
+        return options
+    if not hasattr(program, "CONFIGS"):
+        return parser.parse_args(arguments)
+    # These are slow to import for programs that take no config.
+    from cliptail_jax.config.command_line import quiet_libraries, read_config, with_fields, without_config
+
+    quiet_libraries()
+    parser.usage = f"{parser.prog} CONFIG [FLAGS] [--config.FIELD=VALUE ...]"
+    parser.add_argument("--help_config", action="store_true", help="print every field of the config, and exit")
+    named, fields, others = without_config(arguments)
+    if HELP & {*others}:
+        parser.epilog = help_on_configs(program.CONFIGS, named)
+    options = parser.parse_args(others)
+    config = read_config(named) if named else default_config(program, options)
+    options.config = with_fields(config, fields) if config else None
+    options.config_name, options.given_fields = Path(named.partition(":")[0]).stem, fields
+    if options.help_config:
+        print(program.describe_config(options.config))
+        sys.exit(0)
+    if config is None and not getattr(options, "list", False):
+        raise UserError(f"the config is missing, as in: {parser.prog} {program.CONFIGS[0]}; --help lists configs")
+    return options
+
+
+def default_config(program: ModuleType, options: argparse.Namespace) -> Any:
+    """The config of a program that finds one itself, such as that of a run; else None."""
+    return program.default_config(options) if hasattr(program, "default_config") else None
+
+
+def help_on_configs(names: Sequence[str], named: str) -> str:
+    """The help on the configs of a program, and on the one that the command line names."""
+    from cliptail_jax.config.command_line import describe_config_file
+    from cliptail_jax.config.files import find_config
+
+    lines = [f"Configs: {', '.join(names)}, or the path of a file, with arguments as CONFIG:NAME=VALUE,NAME=VALUE."]
+    lines += ["--help with a config shows its arguments, and --help_config its fields."]
+    if name := named.partition(":")[0]:
+        lines += ["", f"{name}:", "", describe_config_file(find_config(name))]
+    return "\n".join(lines)
+
+
+def with_flag_names(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with --max_pairs=8 for --max-pairs=8 and -max_pairs=8, as other programs write flags."""
+    names = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name.startswith("-") and len(name.lstrip("-")) > 1:
+            name = with_underscores(f"--{name.lstrip('-')}")
+        names.append(name + equals + value)
+    return names
+
+
+def add_workdir(parser: argparse.ArgumentParser, is_required: bool = True) -> None:
+    """Add --workdir for results."""
+    parser.add_argument("--workdir", required=is_required, help="directory of the results, also as gs://BUCKET/NAME")
+
+
+def add_runner(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a program whose parts a Dask cluster can compute."""
+    parser.add_argument(
+        "--runner", default="here", choices=("here", "dask"), help="compute on this machine, or on a Dask cluster"
+    )
+    parser.add_argument(
+        "--scheduler", default="", help="address of the cluster, as tcp://host:8786; by default, one is started here"
+    )
+
+
+def check_runner(options: argparse.Namespace) -> None:
+    """Raise UserError if a cluster's address is given without --runner=dask."""
+    if options.scheduler and options.runner != "dask":
+        raise UserError("--scheduler needs --runner=dask: add it")
+
+
+def non_negative(kind: type, least: float = 0) -> Callable[[str], Any]:
+    """The type of a flag that is a number of this kind, at least `least`."""
+
+    def number(text: str) -> Any:
+        value = kind(text)
+        if not value >= least:
+            raise ValueError
+        return value
+
+    number.__name__ = f"number, at least {least:g}"  # argparse prints it for another value
+    return number
+
+
+def results_path(workdir: str) -> Path:
+    """The path of --workdir. Raises UserError if nothing can be written there."""
+    path = work_path(workdir)
+    check_writable_folder(path)
+    return path

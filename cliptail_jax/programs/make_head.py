@@ -1,0 +1,70 @@
+"""Class heads from the text tower of a CLIP, or from a BERT or RoBERTa, for `head.init` of a supervised run:
+
+    cliptail make_head --model=hf-hub:timm/resnet50_clip.openai --classes=imagenet1k \\
+        --template=a+cname --output=heads/rn50.npy
+
+Writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
+SHA-256 of its weights as "weights", and the digest of the array. By default, as in the paper's heads, it averages raw
+embeddings and does not normalize the averages. Zero-shot classifiers average unit-length embeddings (--average=unit
+--norm=unit).
+"""
+
+import argparse
+
+from cliptail_jax.concepts.templates import TEMPLATE_SETS
+from cliptail_jax.host.errors import UserError, refuse_renamed
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import add_overwrite, check_output
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", required=True, help="a published CLIP, BERT or RoBERTa, or a CLIP run's work directory"
+    )
+    parser.add_argument("--classes", required=True, help="a built-in class list's name, or a .json or .txt file")
+    refuse_renamed(parser, "--vocabulary", "--classes")
+    parser.add_argument("--template", default="a+cname", choices=TEMPLATE_SETS)
+    parser.add_argument(
+        "--synonyms", action="store_true", help="average over a class's synonyms instead of using only its name"
+    )
+    parser.add_argument(
+        "--average",
+        default="raw",
+        choices=["raw", "unit"],
+        help="which embeddings are averaged: raw ones or unit-length ones",
+    )
+    parser.add_argument("--norm", default="raw", choices=["raw", "unit"], help="the rows as they are, or at length 1")
+    parser.add_argument("--output", required=True, type=work_path, help="the .npy file")
+    add_overwrite(parser)
+
+
+def main(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from cliptail_jax.concepts.class_lists import Concept, listed_names, load_class_list
+    from cliptail_jax.pretrained.make_head import check_rows, is_head, write_head
+
+    if options.output.suffix != ".npy":
+        raise UserError(f"--output is {options.output}: give an .npy file")
+    for path in (options.output, options.output.with_suffix(".json")):
+        check_output(path, is_head, [options.classes, options.model], options.overwrite)
+    concepts = (
+        load_class_list(options.classes)  # needs WordNet for ImageNet's
+        if options.synonyms
+        else [Concept(name) for name in listed_names(options.classes)]
+    )
+    from cliptail_jax.pretrained.text_embedder import class_head, load_text_embedder  # slow to import
+
+    embedder = load_text_embedder(options.model)
+    how = {"synonyms": options.synonyms, "average_unit": options.average == "unit", "unit_norm": options.norm == "unit"}
+    head = class_head(embedder, concepts, options.template, **how)
+    check_rows(head, [concept.name for concept in concepts], options.model)
+    description = {
+        "classes": [concept.name for concept in concepts],
+        "template": options.template,
+        "model": options.model,
+        "weights": embedder.weights_digest,
+    }
+    write_head(options.output, head, description | how)
+    norm = np.linalg.norm(head, axis=1).mean()
+    print(f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {norm:.2f}")
