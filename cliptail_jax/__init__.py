@@ -14,7 +14,7 @@ turn_off_faulty_fusions()
 # Public functions by name, with their modules; imported on first use, so that programs that print their help start fast.
 _MODULES = {
     "load_config": "config.files",
-    "load_results": "results.frames",
+    "load_results": "report.frames",
     "measure": "predictions.measured",
     "open_model": "pretrained.model",
 }

@@ -11,21 +11,19 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cliptail_jax.concepts.count import main as count
-from cliptail_jax.curation import describe
+from cliptail_jax.curation import export as describe
 from cliptail_jax.curation.variant import open_variant
-from cliptail_jax.datasets.build import main as build
 from cliptail_jax.host.errors import UserError, problem
 from cliptail_jax.host.files import load_arrays, read_lines
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.jobs.train import train
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.run import run_study
 from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.program import TransferFailed, transfer
 from configs import transfer as transfer_config
+from tests.commands import build, count, make_head
 from tests.faults import Disk, Killed
 from tests.synthetic import sections
 

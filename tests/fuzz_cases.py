@@ -23,7 +23,6 @@ from safetensors.numpy import save
 
 from cliptail_jax.concepts.captions import read_part
 from cliptail_jax.concepts.class_lists import load_class_list
-from cliptail_jax.concepts.count import main as count
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.datasets.image_text import ImageText
 from cliptail_jax.figures.parts.sheet import read_sheet
@@ -47,6 +46,7 @@ from cliptail_jax.runs.directory import difference_to
 from cliptail_jax.runs.files import read_run_frequency
 from configs import clip, dino, sup
 from tests import fuzz_own_data, fuzz_study
+from tests.commands import count
 from tests.datasets.raw_data import archive
 
 FAMILIES = {"sup": sup, "clip": clip, "dino": dino}

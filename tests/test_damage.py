@@ -26,12 +26,12 @@ from cliptail_jax.host.files import read_json, read_lines
 from cliptail_jax.jobs.train import train
 from cliptail_jax.pretrained.class_head import head_for
 from cliptail_jax.pretrained.export import export
-from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import open_published
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.files import last_step, read_config
 from configs import clip
+from tests.commands import make_head
 from tests.fuzz_cases import flipped
 
 KINDS = ("flip", "cut", "delete", "swap")

@@ -14,14 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cliptail_jax.programs.cli import PROGRAMS
 from PIL import Image
 
 import cliptail_jax
 from cliptail_jax.config.command_line import with_config_flag, with_config_path
 from cliptail_jax.config.files import find_config, known_configs, load_config
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.programs import cli
+from cliptail_jax.programs import PROGRAMS, cli
 from cliptail_jax.runs.files import read_run_frequency
 from cliptail_jax.runs.provenance import command
 from tests.datasets.raw_data import archive
@@ -75,7 +74,7 @@ def test_a_file_comes_before_a_config_of_the_package_with_its_name(tmp_path, mon
 def test_the_shell_completes_programs_configs_and_fields(line, completions, tmp_path):
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "found")}
     asked |= {"COMP_LINE": line, "COMP_POINT": str(len(line))}
-    main = [sys.executable, "-c", "from cliptail_jax.programs.cli import main; main()"]
+    main = [sys.executable, "-c", "from cliptail_jax.programs import main; main()"]
     subprocess.run(main, env=os.environ | asked, check=True)
     assert [text.strip() for text in (tmp_path / "found").read_text().splitlines()] == completions
 
@@ -100,7 +99,7 @@ SLOW = {"flax", "grain", "jax", "matplotlib", "orbax", "pandas", "scipy", "tenso
 @pytest.mark.program
 @pytest.mark.parametrize("program", [*PROGRAMS, "figures transfer"])
 def test_help_imports_nothing_slow_and_shows_commands_as_they_are_typed(program, tmp_path):
-    (tmp_path / "cliptail").write_text("from cliptail_jax.programs.cli import main\nmain()\n")
+    (tmp_path / "cliptail").write_text("from cliptail_jax.programs import main\nmain()\n")
     name, *figure = program.split()
     module = f"cliptail_jax.{PROGRAMS[name][0]}"
     environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
@@ -177,7 +176,7 @@ PROGRAM = """
 import sys
 import cliptail_jax.datasets.image_folder, cliptail_jax.datasets.image_text, cliptail_jax.study.run, cliptail_jax.jobs.train
 import pandas, scipy.stats
-from cliptail_jax.programs.cli import main
+from cliptail_jax.programs import main
 from cliptail_jax.concepts.words import changed_words
 from cliptail_jax.experiments import training
 recipe = training.small_images

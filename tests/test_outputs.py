@@ -8,28 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cliptail_jax.curation.describe import check_outputs
+from cliptail_jax.curation.export import check_outputs
 
-from cliptail_jax.concepts.count import main as count
 from cliptail_jax.config.fields import plain
-from cliptail_jax.curation.laion.__main__ import main as laion
 from cliptail_jax.evaluation.published import check_free, check_tables
-from cliptail_jax.figures.__main__ import main as figures
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of
 from cliptail_jax.host.outputs import check_output, files_in
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.pretrained.export import main as export
-from cliptail_jax.pretrained.make_head import main as make_head
 from cliptail_jax.pretrained.model import ModelName, find_model
-from cliptail_jax.report.__main__ import main as report
 from cliptail_jax.runs.directory import open_or_resume
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.program import transfer
 from configs import sup
 from configs import transfer as transfer_config
+from tests.commands import count, export, figures, laion, make_head, report
 
 FOREIGN = "something that somebody else wrote\n"
 NOT_OURS = "exists, and this program did not write it: choose another file, or pass --overwrite"

@@ -4,10 +4,10 @@ import re
 import shlex
 
 import pytest
-from cliptail_jax.programs.cli import PROGRAMS
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import known_configs, load_config
+from cliptail_jax.programs import PROGRAMS
 from tests.forked_programs import run_forked
 from tests.pages import ALL_PAGES
 
@@ -25,7 +25,7 @@ def helps(tmp_path_factory):
     """The help of each program, and of each figure on a page and `plan open_clip`."""
     folder = tmp_path_factory.mktemp("program")
     (folder / "program.py").write_text(
-        "from cliptail_jax.programs.cli import main\nif __name__ == '__main__':\n    main()\n"
+        "from cliptail_jax.programs import main\nif __name__ == '__main__':\n    main()\n"
     )
     parts = {" ".join(of.split()[1:3]) for of in COMMANDS if re.match("cliptail (figures [a-z]|plan open_clip)", of)}
     asked = [*PROGRAMS, *sorted(parts)]

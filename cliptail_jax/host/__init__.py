@@ -1,4 +1,4 @@
-"""The machine that a program runs on: its usable cores, and the memory that it keeps.
+"""The machine that a program runs on: files, outputs, cores, memory, the compiler, signals; errors and texts for users.
 
 It must not depend on JAX, which these settings precede.
 """

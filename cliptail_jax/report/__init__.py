@@ -1,4 +1,5 @@
-"""The interactive page report.html of a run, a study or a set of runs, written from their files alone.
+"""Shows: all tables, Markdown, texts for terminals, pictures and the interactive page.
 
-This package must neither train nor evaluate nor test claims. Images are read from data sets, if these exist.
+It renders runs, studies, predictions, plans and transfers from what `results` has read and `claims` has judged. This package
+must neither train nor evaluate nor decide a verdict.
 """

@@ -1,1 +1,1 @@
-"""Reads the files of runs: runs, their evaluations, groups of runs, and directories of them; builds the tables of results."""
+"""Reads what runs have left: runs, their evaluations, groups of runs, directories, archives, and claims as a study states them."""

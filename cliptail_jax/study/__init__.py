@@ -1,5 +1,5 @@
-"""Studies: sets of runs, claims tested on them, and their report.
+"""Studies: which runs they have, where these train, and until when.
 
-A study trains, evaluates and transfers by calling the main programs, and reads the results from the files of run
-directories. It must not depend on how the programs work.
+A study trains, evaluates and transfers by calling `jobs` and `transfer`, has `claims` judge the results, and `report` show
+them.
 """

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from cliptail_jax.concepts import corpus
-from cliptail_jax.concepts.count import main
 from cliptail_jax.concepts.workers import completed
 from cliptail_jax.formats.frequency_tables import HEADER
 from cliptail_jax.host.errors import UserError
+from tests.commands import count as main
 
 CLASSES = [
     {"name": "cat", "synonyms": ["cat", "tabby kitten"]},

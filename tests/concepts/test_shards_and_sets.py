@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from cliptail_jax.concepts.captions import find_parts, read_part
-from cliptail_jax.concepts.count import main
 from cliptail_jax.datasets.build import build
 from cliptail_jax.formats.frequency_tables import HEADER
 from cliptail_jax.formats.readers import DamagedFileError
 from cliptail_jax.host.errors import UserError
+from tests.commands import count as main
 from tests.datasets.raw_data import archive
 from tests.images.plain_resizing import encoded
 

@@ -15,20 +15,14 @@ from etils import epath
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data, Selecting
 from cliptail_jax.curation.croissant import croissant, settings
-from cliptail_jax.curation.describe import (
-    FREQUENCY,
-    PICTURE,
-    check_outputs,
-    comparison,
-    main,
-    table_of,
-    write_croissant,
-)
+from cliptail_jax.curation.export import FREQUENCY, PICTURE, check_outputs, table_of, write_croissant
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant, open_variant
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
 from configs import clip, sup
+from cliptail_jax.programs import describe as program
+from cliptail_jax.report.data import comparison
 from tests.curation.zoo import LABELS, NAMES, variant_of
 
 ODD = ["a\tb", "a\nb\r\nc", '"quoted" he said', "back\\slash", "NA", "null", "007", "Größe 漢字 \u2028"]

@@ -8,7 +8,7 @@ import pytest
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.captions import Captions
-from cliptail_jax.curation.describe import describe
+from cliptail_jax.report.data import describe
 from cliptail_jax.curation.noise import describe_mistakes, right_and_wrong, with_mistakes
 from tests.curation.zoo import NAMES, variant_of
 

@@ -6,11 +6,12 @@ import threading
 import pytest
 
 from cliptail_jax.datasets import build as build_module
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.formats.prepared import prepared_names
 from cliptail_jax.host.errors import UserError
+from tests.commands import build as main
 
 pytestmark = pytest.mark.usefixtures("few_glyphs")
 

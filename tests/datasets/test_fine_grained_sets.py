@@ -1,11 +1,12 @@
 import pytest
 
 from cliptail_jax.concepts.class_lists import class_lines
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.fgvc_aircraft import FgvcAircraft
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
+from tests.commands import build as main
 from tests.datasets.raw_data import jpeg
 
 SPECIES = """id\tcommon\tscientific\tdir

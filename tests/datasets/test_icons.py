@@ -11,7 +11,7 @@ from PIL import Image
 
 from cliptail_jax.concepts.class_lists import listed_names, load_class_list
 from cliptail_jax.concepts.workers import worker_processes
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.folder import open_builder
 from cliptail_jax.datasets.icons import families, icons, marks
 from cliptail_jax.datasets.icons.drawings import render
@@ -21,6 +21,7 @@ from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
 from scripts import make_icon_lists
+from tests.commands import build as main
 from tests.datasets.iconify import icon_set, rectangle, write_iconify
 
 BLACK, RED = (0, 0, 0), (255, 0, 0)

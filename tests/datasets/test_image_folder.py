@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.formats.decoding import decode_image
 from cliptail_jax.formats.prepared import prepared_names
 from cliptail_jax.host.errors import UserError
+from tests.commands import build as main
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import jpeg
 

@@ -7,11 +7,11 @@ import pyarrow.parquet
 import pytest
 
 from cliptail_jax.concepts.class_lists import imagenet_wnids
-from cliptail_jax.datasets.build import main
 from cliptail_jax.datasets.image_text import expand_braces, find_files
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
+from tests.commands import build as main
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import archive, jpeg, write_shard
 

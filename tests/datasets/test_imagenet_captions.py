@@ -4,9 +4,10 @@ import os
 import pytest
 
 from cliptail_jax.concepts.class_lists import imagenet_wnids
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.host.errors import UserError
+from tests.commands import build as main
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import archive, jpeg
 

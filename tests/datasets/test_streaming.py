@@ -6,12 +6,13 @@ from array_record.python.array_record_module import ArrayRecordReader
 from tensorflow_datasets.proto.tf_example_generated_pb2 import Example
 
 from cliptail_jax.datasets import streaming
-from cliptail_jax.datasets.build import build, main
+from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.formats.prepared import prepared_names
 from cliptail_jax.formats.reencoding import Reencoding
 from cliptail_jax.host.errors import UserError
+from tests.commands import build as main
 from tests.datasets.raw_data import jpeg, write_shard
 
 

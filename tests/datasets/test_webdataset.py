@@ -8,10 +8,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.datasets.build import main
 from cliptail_jax.datasets.metadata_table import skipped
 from cliptail_jax.datasets.webdataset import missing_files, read_shard
 from cliptail_jax.host.errors import UserError
+from tests.commands import build as main
 from tests.datasets.prepared_files import built
 from tests.datasets.raw_data import archive, jpeg, write_shard
 

@@ -20,12 +20,13 @@ from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation import pairs, retrieval
-from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.evaluation.ranks import SIDE, make_count_before, make_rank
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_lines
-from cliptail_jax.jobs.evaluate import captions_of_training, decile_table, evaluate, table
+from cliptail_jax.jobs.evaluate import captions_of_training, evaluate
+from cliptail_jax.report.evaluation import decile_table, table
 from cliptail_jax.jobs.train import train
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
@@ -247,14 +248,14 @@ def test_published_models_are_evaluated_by_retrieval_once_without_word_frequency
 ):
     config = zero_shot.get_config(f"model={make_model(1)},sets=glyphs:test+{SET},template=simple")
     config.data.data_dir, config.eval.batch_size = str(data_dir), 16
-    evaluate_published(typed_config(config), tmp_path / "run")
+    evaluate_models(typed_config(config), tmp_path / "run")
     line, arrays = evaluated(tmp_path / "run")
     image_to_text, text_to_image, _ = direct(open_model(str(make_model(1))), data_dir)
     check_recalls(line, image_to_text, text_to_image)
     assert "word_frequency" not in arrays and "retrieval_slope" not in line
     header = capsys.readouterr().out.splitlines()[0]
     assert "top-1 %" in header and "image→text R@1 %" in header
-    evaluate_published(typed_config(config), tmp_path / "run")
+    evaluate_models(typed_config(config), tmp_path / "run")
     assert "is already evaluated" in capsys.readouterr().err
     assert len(read_lines(tmp_path / "run" / "eval" / FOLDER / "summary.jsonl")) == 1
     write_page(tmp_path / "run", images=0)

@@ -3,7 +3,7 @@
 import matplotlib.image
 import pytest
 
-from cliptail_jax.figures.__main__ import main
+from tests.commands import figures as main
 from tests.figures.synthetic_runs import write_run, write_sheet
 
 

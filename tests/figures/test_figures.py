@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 from cliptail_jax import figures
 from cliptail_jax.curation.selection import trim_tail
 from cliptail_jax.figures import calibration, example_classes, feature_maps, tail_similarity, trimmed_tail
-from cliptail_jax.figures.__main__ import main
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw
 from cliptail_jax.figures.class_frequency import labels
 from cliptail_jax.figures.feature_maps import tsne
@@ -26,6 +25,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.class_frequency import draw_class_frequency
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.evaluations import last_evaluation, read_arrays
+from tests.commands import figures as main
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, entries, write_run
 
 SCALE = [

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
 from cliptail_jax.config.zero_shot import typed_config
-from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.objectives.contrastive import contrastive_loss
@@ -261,6 +261,6 @@ def test_calibration_by_sigmoids_is_of_a_run_and_of_the_published_model_that_it_
     published = zero_shot.get_config(f"model={tmp_path / 'out'},sets=glyphs:test,template=simple")
     published.data.data_dir = config.data.data_dir
     published.eval.update({"save_features": True, "confidence": "sigmoid"})
-    (summary,) = evaluate_published(typed_config(published), tmp_path / "zero")
+    (summary,) = evaluate_models(typed_config(published), tmp_path / "zero")
     expected = ece_by_sigmoids(load(tmp_path / "out").model, tmp_path / "zero/eval/glyphs_test")
     assert summary["ece"] == pytest.approx(expected, abs=1e-3)

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from cliptail_jax.jobs.plan import planned_variant
+from cliptail_jax.planning.planner import planned_variant
 
 from cliptail_jax.host.errors import UserError
 from configs import sup

@@ -4,7 +4,7 @@ import types
 
 import jax
 import pytest
-from cliptail_jax.jobs.plan import note_missing_cache
+from cliptail_jax.programs.plan import note_missing_cache
 
 from cliptail_jax.planning import compiling, program
 from cliptail_jax.planning.compiling import plan_step

@@ -14,9 +14,10 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.pretrained import open_model, text_embedder
 from cliptail_jax.pretrained.class_head import head_for, places_of
-from cliptail_jax.pretrained.make_head import main, write_head
+from cliptail_jax.pretrained.make_head import write_head
 from cliptail_jax.pretrained.text_embedder import class_head
 from cliptail_jax.pretrained.text_encoder import open_encoder
+from tests.commands import make_head as main
 from tests.evaluation.plain_evaluation import plain_features
 from tests.pretrained.tiny_models import write_encoder
 

@@ -13,7 +13,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models.build import build_model
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS, resize_positions
 from cliptail_jax.objectives import FIELDS
-from cliptail_jax.pretrained.export import export, main
+from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.pretrained.runs import describe_run
@@ -22,6 +22,7 @@ from cliptail_jax.pretrained.towers import open_image_tower
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.directory import open_or_resume
 from cliptail_jax.training.initialization import no_export
+from tests.commands import export as main
 from tests.pretrained.tiny_models import assert_same
 from tests.synthetic import mesh_of
 

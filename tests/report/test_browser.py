@@ -6,9 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from cliptail_jax.report.__main__ import main
 
 from cliptail_jax.report.plots import LOG_TICKS
+from tests.commands import report as main
 from tests.report.synthetic_pages import COMMAND, IMAGE, SCRIPT
 
 pytestmark = pytest.mark.program

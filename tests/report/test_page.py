@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cliptail_jax.report.__main__ import main
 
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import class_results, write_arrays
@@ -24,6 +23,7 @@ from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.directory import matches, read_directory, short_names
 from cliptail_jax.results.run import last_pass
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from tests.commands import report as main
 from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make, write_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
 from tests.saved_state import unfinish

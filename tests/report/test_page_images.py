@@ -9,7 +9,6 @@ import shutil
 
 import numpy as np
 import pytest
-from cliptail_jax.report.__main__ import main
 from PIL import Image
 
 from cliptail_jax.config.zero_shot import MODE
@@ -27,6 +26,7 @@ from cliptail_jax.report.images import page_images
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.style import styles
 from cliptail_jax.results.directory import read_directory
+from tests.commands import report as main
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import entries, make, write_evaluations
 from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run

@@ -5,11 +5,11 @@ import re
 import shutil
 
 import pytest
-from cliptail_jax.programs.cli import PROGRAMS
 
 from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.programs import PROGRAMS
 from cliptail_jax.report.layout import markdown
 from cliptail_jax.report.run_tables import transfer_table
 from scripts import update_pages

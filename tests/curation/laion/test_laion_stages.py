@@ -13,11 +13,11 @@ import pytest
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion import retrieve as retrieval
-from cliptail_jax.curation.laion.__main__ import main
 from cliptail_jax.curation.laion.match import match, select
 from cliptail_jax.curation.laion.similarity import definition, similarity
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.pretrained.text_embedder import TextEmbedder
+from tests.commands import laion as main
 
 TEXTS = [
     "a Great Dane, asleep",

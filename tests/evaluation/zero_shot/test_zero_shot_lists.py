@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
@@ -33,17 +33,17 @@ def test_models_that_would_share_a_directory_are_refused(config, tmp_path, make_
         shutil.copytree(make_model(1), folder)
     config.eval.models = tuple(map(str, folders))
     with pytest.raises(UserError, match="a b and .*a_b would share the directory"):
-        evaluate_published(typed_config(config), tmp_path / "run")
+        evaluate_models(typed_config(config), tmp_path / "run")
 
 
 def test_a_directory_of_something_else_is_left_alone(config, sup_config, tmp_path, make_model):
     prepare_directory(tmp_path / "trained", plain(sup_config), replace=False)
     with pytest.raises(UserError, match="contains a training run"):
-        evaluate_published(typed_config(config), tmp_path / "trained")
+        evaluate_models(typed_config(config), tmp_path / "trained")
     prepare_directory(tmp_path / "zero", plain(config) | {"eval.models": list(config.eval.models)}, replace=False)
     config.eval.models = (str(make_model(2)),)
     with pytest.raises(UserError, match="contains the evaluation of .*clip1, not of .*clip2"):
-        evaluate_published(typed_config(config), tmp_path / "zero")
+        evaluate_models(typed_config(config), tmp_path / "zero")
 
 
 def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_known_has_none(
@@ -59,7 +59,7 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
     config.eval.models = ("RN50/cc12m", "ViT-B-16/datacomp_xl_s13b_b90k")
     config.eval.update({"class_frequency": f"published+{counted}+{table}", "frequency_dir": str(tmp_path)})
     monkeypatch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
-    summaries = evaluate_published(typed_config(config), tmp_path / "out")
+    summaries = evaluate_models(typed_config(config), tmp_path / "out")
     names_of = {
         model: [s["settings"]["class_frequency"] for s in summaries if s["model"] == model]
         for model in config.eval.models
@@ -79,10 +79,10 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
         assert summary["corr_acc"] == pytest.approx(spearmanr(frequency, accuracy).statistic)
     with monkeypatch.context() as patch:
         patch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened again"))
-        assert evaluate_published(typed_config(config), tmp_path / "out") == summaries
+        assert evaluate_models(typed_config(config), tmp_path / "out") == summaries
 
     config.eval.class_frequency = "published"
-    of_today = evaluate_published(typed_config(config), tmp_path / "out")[-1]
+    of_today = evaluate_models(typed_config(config), tmp_path / "out")[-1]
     assert of_today["settings"]["class_frequency"] == "" and "corr_acc" not in of_today
 
 
@@ -110,7 +110,7 @@ def test_a_wrong_eval_field_is_one_line_before_any_model_is_loaded(
     }
     config.eval.update(fields)
     with pytest.raises(UserError, match=message) as raised:
-        evaluate_published(typed_config(config), tmp_path / "run")
+        evaluate_models(typed_config(config), tmp_path / "run")
     assert "\n" not in str(raised.value) and not capsys.readouterr().err  # nor is the reason said before
 
 

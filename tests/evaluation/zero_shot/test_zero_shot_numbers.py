@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.pretrained.published_clip import load
 from tests.evaluation.plain_evaluation import (
@@ -34,7 +34,7 @@ def plain(config):
 def test_numbers_equal_a_plain_evaluation(config, frequency_table, tmp_path, make_model):
     table, counts = frequency_table
     config.eval.class_frequency = str(table)
-    evaluate_published(typed_config(config), tmp_path / "run")
+    evaluate_models(typed_config(config), tmp_path / "run")
     features, labels, head = plain(config)
     cosines = unit(features) @ head.T
     confusion = count_confusion(labels, cosines.argmax(1), CLASSES)
@@ -61,7 +61,7 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, tmp_path, mak
 def test_a_siglip_ranks_classes_by_its_cosines_times_scale_plus_bias(config, tmp_path, siglip):
     """Prompts without capitals and punctuation, padded by the end token; images squashed, with SigLIP's statistics."""
     config.eval.update({"models": (str(siglip),)})
-    evaluate_published(typed_config(config), tmp_path / "run")
+    evaluate_models(typed_config(config), tmp_path / "run")
     features, labels, head = plain(config)
     model = load(siglip).model
     logits = np.exp(float(model.logit_scale[...])) * unit(features) @ head.T + float(model.logit_bias[...])
@@ -79,9 +79,9 @@ def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_pr
     features, labels, head = plain(config)
     logits = np.exp(float(load(make_model(1)).model.logit_scale[...])) * unit(features) @ head.T
     config.eval.update({"class_frequency": str(table), "logit_adjustment": 0.1})
-    evaluate_published(typed_config(config), tmp_path / "known")
+    evaluate_models(typed_config(config), tmp_path / "known")
     config.eval.update({"class_frequency": "", "estimate_prior": True})
-    evaluate_published(typed_config(config), tmp_path / "estimated")
+    evaluate_models(typed_config(config), tmp_path / "estimated")
     priors = {"known": np.maximum(counts, 1) / counts.sum(), "estimated": softmax(logits).mean(0)}
     for name, prior in priors.items():
         predicted = (logits - 0.1 * np.log(prior)).argmax(1)
@@ -93,14 +93,14 @@ def test_logits_are_adjusted_by_the_given_frequency_or_else_by_the_models_own_pr
 
 def test_weights_that_are_split_over_devices_give_the_same_numbers(config, tmp_path):
     config.mesh.fsdp = 4
-    evaluate_published(typed_config(config), tmp_path)
+    evaluate_models(typed_config(config), tmp_path)
     features, _, head = plain(config)
     predicted = (unit(features) @ head.T).argmax(1)
     np.testing.assert_array_equal(evaluation_files(tmp_path)[1]["predicted"], predicted)
 
 
 def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
-    evaluate_published(typed_config(config), tmp_path)
+    evaluate_models(typed_config(config), tmp_path)
     (line,), arrays = evaluation_files(tmp_path)
     assert {"top1", "top5", "examples", "settings", "model", "weights"} <= line.keys()
     assert not {"corr_acc", "corr_pred", "head", "mid", "tail", "image_image_similarity"} & line.keys()
@@ -118,9 +118,9 @@ def test_names_in_templates_and_the_same_prompts_by_class_give_the_same_numbers(
     prompts = {name: [f"a photo of {o}", f"{o} on paper"] for name, o in zip(names, own)}
     (tmp_path / "prompts.json").write_text(json.dumps(prompts))
     config.eval.class_names, config.eval.templates = str(tmp_path / "names.txt"), str(tmp_path / "templates.txt")
-    (named,) = evaluate_published(typed_config(config), tmp_path / "named")
+    (named,) = evaluate_models(typed_config(config), tmp_path / "named")
     config.eval.class_names, config.eval.templates = "", str(tmp_path / "prompts.json")
-    (by_class,) = evaluate_published(typed_config(config), tmp_path / "by_class")
+    (by_class,) = evaluate_models(typed_config(config), tmp_path / "by_class")
     assert named["settings"]["prompts"] == by_class["settings"]["prompts"]
     confusion = [np.load(tmp_path / run / "eval/glyphs_test/latest.npz")["confusion"] for run in ("named", "by_class")]
     np.testing.assert_array_equal(*confusion)

@@ -10,7 +10,7 @@ from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
-from cliptail_jax.evaluation.published import evaluate_published
+from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.formats.decoding import UnreadableImageError
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input import pipeline
@@ -33,7 +33,7 @@ def test_a_finished_model_is_evaluated_again_if_weights_files_data_ranking_or_se
     config.eval.update({"models": (str(model),), "rank_by": str(table)})
 
     def lines_after():
-        evaluate_published(typed_config(config), tmp_path / "run")
+        evaluate_models(typed_config(config), tmp_path / "run")
         return len(evaluation_files(tmp_path / "run")[0])
 
     assert (lines_after(), lines_after()) == (1, 1)
@@ -53,16 +53,16 @@ def test_a_finished_model_is_evaluated_again_if_weights_files_data_ranking_or_se
     assert (lines_after(), lines_after()) == (8, 8)
     with monkeypatch.context() as patch:
         patch.setattr(ModelName, "open", lambda *_, **__: pytest.fail("opened again"))
-        evaluate_published(typed_config(config), tmp_path / "run")
+        evaluate_models(typed_config(config), tmp_path / "run")
 
 
 def test_a_finished_model_of_the_hub_is_not_fetched_to_be_compared(config, tmp_path, monkeypatch, make_model):
     config.eval.models = ("hf-hub:someone/clip",)
     with monkeypatch.context() as patch:
         patch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
-        evaluate_published(typed_config(config), tmp_path)
+        evaluate_models(typed_config(config), tmp_path)
     monkeypatch.setattr(door, "find", lambda *_, **__: pytest.fail("fetched"))
-    evaluate_published(typed_config(config), tmp_path)
+    evaluate_models(typed_config(config), tmp_path)
 
 
 def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_tabled(
@@ -81,7 +81,7 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
     config.eval.models = (good[0], large, "EVA01-g-14/laion400m_s11b_b41k", "nowhere", good[1])
     config.eval.class_frequency = str(frequency_table[0])
     with pytest.raises(UserError, match=r"3 of 5 models skipped \(nowhere, .*clip3, EVA01"):
-        evaluate_published(typed_config(config), tmp_path / "out")
+        evaluate_models(typed_config(config), tmp_path / "out")
     captured = capsys.readouterr()
     for reason in ("nowhere: unknown model", "clip3: RuntimeError: out of memory\n", "the Hub cannot be reached"):
         assert reason in captured.err
@@ -101,19 +101,19 @@ def test_images_that_cannot_be_read_stop_the_command_at_the_first_model(config, 
     monkeypatch.setattr(pipeline, "decode_image", broken)
     config.eval.models = (str(make_model(1)), str(make_model(2)))
     with pytest.raises(UserError, match="200 of 200 images of glyphs .test. are unreadable"):
-        evaluate_published(typed_config(config), tmp_path)
+        evaluate_models(typed_config(config), tmp_path)
     assert not (tmp_path / slug(config.eval.models[1])).exists()
     config.data.max_unreadable = 1.0
     config.eval.save_features = True
     with pytest.raises(UserError, match="no image of glyphs:test could be read"):
-        evaluate_published(typed_config(config), tmp_path)
+        evaluate_models(typed_config(config), tmp_path)
 
 
 def test_a_model_without_a_logit_bias_has_no_confidence_by_sigmoids(config, tmp_path, capsys):
     config.eval.confidence = "sigmoid"
     reason = "eval.confidence='sigmoid' needs a model with a logit bias, such as a SigLIP, and this one has none"
     with pytest.raises(UserError, match=f"1 of 1 models skipped .*: {reason}: set it to 'softmax'$"):
-        evaluate_published(typed_config(config), tmp_path / "run")
+        evaluate_models(typed_config(config), tmp_path / "run")
     assert "skipped" not in capsys.readouterr().err  # which the error says
 
 
@@ -122,7 +122,7 @@ def test_sets_that_would_share_a_folder_are_refused(config, tmp_path):
     with pytest.raises(
         UserError, match="image_text/a:b_c and image_text/a_b:c would share the folder eval/image_text_a_b_c"
     ):
-        evaluate_published(typed_config(config), tmp_path)
+        evaluate_models(typed_config(config), tmp_path)
 
 
 @pytest.mark.program
@@ -140,7 +140,7 @@ def test_two_processes_give_the_numbers_of_one_and_skip_what_either_lacks(config
     program = [sys.executable, "-m", "cliptail_jax.jobs.evaluate", "--config=configs/zero_shot.py"]
     pair = start_pair([*program, f"--workdir={tmp_path}/two", *fields], *caches)
     config.eval.models = config.eval.models[1:]
-    evaluate_published(typed_config(config), tmp_path / "one")
+    evaluate_models(typed_config(config), tmp_path / "one")
     errors = finish(*pair, code=2)
     assert "skipped hf-hub:owner/name: open_clip_config.json is not in the cache" in errors[0]
     for error in errors:

@@ -1,0 +1,34 @@
+"""Programs as functions of their arguments, in this process: each returns its exit status."""
+
+from cliptail_jax import programs
+from cliptail_jax.host.errors import exit_on_broken_pipe, exit_status
+
+
+def command(name):
+    """The program of a name. Unlike the command `cliptail`, it does not end the process."""
+
+    @exit_on_broken_pipe()
+    def with_exit_status(arguments):
+        return exit_status(lambda: programs.run([name, *arguments]))
+
+    return with_exit_status
+
+
+build, collect, count, describe, evaluate, export, figures, laion, make_head, measure, predict, report, study = map(
+    command,
+    (
+        "build",
+        "collect",
+        "count",
+        "describe",
+        "evaluate",
+        "export",
+        "figures",
+        "laion",
+        "make_head",
+        "measure",
+        "predict",
+        "report",
+        "study",
+    ),
+)
