@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cliptail_jax.curation.export import check_outputs
 
 from cliptail_jax.config.fields import plain
+from cliptail_jax.curation.export import check_outputs
 from cliptail_jax.evaluation.published import check_free, check_tables
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of

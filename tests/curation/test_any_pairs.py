@@ -10,10 +10,10 @@ from cliptail_jax.concepts.class_lists import Concept, load_class_list
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
 from cliptail_jax.curation.export import table_of
-from cliptail_jax.report.data import describe
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.rows import paths_of_records, records_of
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.report.data import describe
 from tests.curation.zoo import make_source, variant_of
 
 TEXTS = ["two clocks", "a Clock and a dog", "clock", "nothing here", "clock towers", "hot dogs", "cat", ""]

@@ -20,9 +20,8 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant, open_variant
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
-from configs import clip, sup
-from cliptail_jax.programs import describe as program
 from cliptail_jax.report.data import comparison
+from configs import clip, sup
 from tests.curation.zoo import LABELS, NAMES, variant_of
 
 ODD = ["a\tb", "a\nb\r\nc", '"quoted" he said', "back\\slash", "NA", "null", "007", "Größe 漢字 \u2028"]

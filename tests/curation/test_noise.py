@@ -8,8 +8,8 @@ import pytest
 
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.curation.captions import Captions
-from cliptail_jax.report.data import describe
 from cliptail_jax.curation.noise import describe_mistakes, right_and_wrong, with_mistakes
+from cliptail_jax.report.data import describe
 from tests.curation.zoo import NAMES, variant_of
 
 LABELS = np.random.default_rng(0).choice(10, 20_000, p=np.arange(10, 0, -1) / 55)

@@ -6,9 +6,9 @@ import json
 import re
 
 import pytest
-from cliptail_jax.planning.planner import planned_variant
 
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.planning.planner import planned_variant
 from configs import sup
 from tests.forked_programs import run_forked
 from tests.synthetic import sections

@@ -10,7 +10,6 @@ from scipy.stats import spearmanr
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
@@ -19,6 +18,7 @@ from cliptail_jax.jobs.evaluate import list_models
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.pretrained.published_clip import open_published
+from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.report.published import row
 from cliptail_jax.runs.directory import prepare_directory
 from configs import zero_shot, zero_shot_all
