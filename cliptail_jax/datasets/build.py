@@ -10,7 +10,7 @@ import pkgutil
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import tensorflow_datasets as tfds
 from absl import logging
@@ -41,6 +41,16 @@ def needs_no_raw_data(name: str) -> bool:
     """Whether a data set of the project is generated, without raw data."""
     is_own = name.partition("/")[0] in BUILDERS and ":" not in name  # of which only one version can be made
     return is_own and not options_of(name)
+
+
+def draw_missing(sets: Iterable[str], data_dir: str) -> None:
+    """Draw those of the named sets that the project generates, such as 'glyphs:test', unless they are there.
+
+    A program calls it before it opens data, since opening them builds nothing.
+    """
+    for name in dict.fromkeys(re.split("[:@]", name)[0] for name in sets):
+        if needs_no_raw_data(name):
+            build(name, data_dir)
 
 
 def full_name(name: str) -> str:

@@ -12,7 +12,6 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.data_sources.array_record import ArrayRecordDataSource
 
 from cliptail_jax.concepts.class_lists import check_unique, imagenet_names, listed_names
-from cliptail_jax.datasets.build import build, needs_no_raw_data
 from cliptail_jax.datasets.folder import encoding, naming_description, open_builder, require_prepared
 from cliptail_jax.datasets.metadata import clean_name, load_metadata
 from cliptail_jax.datasets.metadata_table import fingerprint
@@ -79,7 +78,7 @@ class Source:
 
 
 def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> Source:
-    """Opens a split of a data set that is prepared in ArrayRecord; glyphs are built on first use.
+    """Opens a split of a data set that is prepared in ArrayRecord.
 
     Args:
         name: 'cifar100', 'cifar100:3.0.2' or 'my_set/config'; the latest version unless one is given.
@@ -92,7 +91,7 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
         UserError: The set is missing, incomplete or in another file format, it lacks the split or images, its labels
             are not classes, or the class names do not fit it.
     """
-    folder = build(name, data_dir) if needs_no_raw_data(name) else require_prepared(name, data_dir)
+    folder = require_prepared(name, data_dir)
     builder = open_builder(folder)
     info = builder.info
     if split not in info.splits:

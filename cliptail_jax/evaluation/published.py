@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import Evaluation, Reading, evaluation_pixels
 from cliptail_jax.config.zero_shot import MODE, PublishedEvaluation, ZeroShot
+from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.corpora import class_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.labelled import LabelledTask
@@ -93,6 +94,7 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
     others = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
     if config.text.tokenizer:
         others["tokenizer"] = file_digest(config.text.tokenizer)
+    draw_missing(options.sets, config.data.data_dir)
     settings = evaluation_settings(options, uses_prompts=True) | {"dtype": config.model.dtype, **others}
     sets = {name: open_tasks(name, config.data.data_dir, options, settings) for name in dict.fromkeys(options.sets)}
     check_frequencies(models, options.class_frequency)

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import caption_chunks, open_variant
+from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.pipeline import num_steps_per_epoch
@@ -47,6 +48,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 
+    draw_missing(config.eval.sets, data.data_dir)
     with sole_writer(workdir):
         opened = open_run(workdir, mesh=mesh)
         graphdef, state = nnx.split(opened.model)

@@ -11,6 +11,7 @@ command continues after an interruption, and writes the same file.
 
 import sys
 
+from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.predict_options import parse
 from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe
 
@@ -198,6 +199,7 @@ def images_of_set(name: str, classes: str | None, data: Data, prompt_names: str,
     """The images of a prepared set: those that an evaluation of the model counts, if it can be evaluated on the set, or else all."""
     selected = evaluation_set(name)
     names_file = data.class_names if selected.source.name == data.name else ""
+    draw_missing([name], data.data_dir)
     source = open_source(selected.source.name, data.data_dir, selected.split, names_file)
     of_set, records, labels = None, np.arange(len(source)), [""] * len(source)
     if source.class_names and not classes:

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
+from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.formats.frequency_tables import write_frequency
@@ -62,6 +63,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+    draw_missing((config.data.name, *config.eval.sets), config.data.data_dir)
     variant = open_variant(config.data)
     steps_per_epoch, total_steps = number_of_steps(config, len(variant))
     if warning := warmup_warning(config.optimizer, steps_per_epoch, total_steps):

@@ -42,6 +42,7 @@ def main(options: argparse.Namespace) -> None:
     from cliptail_jax.config.training import Data, RunEvaluation, check_data
     from cliptail_jax.curation.export import BALANCE, FREQUENCY, PICTURE, check_outputs, export, tsv, write_croissant
     from cliptail_jax.curation.variant import open_variant
+    from cliptail_jax.datasets.build import draw_missing
     from cliptail_jax.formats.frequency_tables import write_frequency
     from cliptail_jax.host.files import work_path, write_text
     from cliptail_jax.host.outputs import files_in
@@ -62,6 +63,7 @@ def main(options: argparse.Namespace) -> None:
     table, metadata = (work_path(name) if name else None for name in (options.export, options.croissant))
     inputs = [*files_in(config), options.compare]
     check_outputs(folder, table, metadata, inputs, options.overwrite)
+    draw_missing([data.name], data.data_dir)
     variant = open_variant(data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if options.compare:

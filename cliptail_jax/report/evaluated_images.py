@@ -10,9 +10,9 @@ from jaxtyping import Bool, Int
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.evaluation.run import open_run_set
-from cliptail_jax.evaluation.sets import evaluation_set, open_set
+from cliptail_jax.evaluation.sets import open_set
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.report.thumbnails import check_built, thumbnails
+from cliptail_jax.report.thumbnails import thumbnails
 from cliptail_jax.report.training_images import data_section
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.run import Run
@@ -75,7 +75,6 @@ def are_evaluated(labels: Int[np.ndarray, " image"], evaluation: ClassEvaluation
 
 @functools.lru_cache(maxsize=8)
 def open_published_images(on: str, data_dir: str) -> EvaluationImages:
-    check_built(evaluation_set(on).source.name, data_dir)
     return EvaluationImages(open_set(on, data_dir).variant)
 
 
@@ -83,7 +82,6 @@ def open_published_images(on: str, data_dir: str) -> EvaluationImages:
 def open_run_images(on: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
     """`values` are those of the fields in READ_BY_EVALUATION, as JSON."""
     data = data_section(values)
-    check_built(evaluation_set(on).source.name, data.data_dir)
     return EvaluationImages(open_run_set(on, random_classes, data, class_names, uses_prompts=True).variant)
 
 

@@ -6,10 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from cliptail_jax.datasets.build import built_folder, needs_no_raw_data
 from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
-from cliptail_jax.formats.prepared import resolve_data_dir
-from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.pipeline import ImageSource
 
 SIDE = 64  # pixels, at most
@@ -61,12 +58,3 @@ def webp(image: Image.Image) -> str:
     file = io.BytesIO()
     image.save(file, TYPE, quality=QUALITY)
     return base64.b64encode(file.getvalue()).decode()
-
-
-def check_built(name: str, data_dir: str) -> None:
-    """Raises UserError for a set that opening would build: a page is written from existing data."""
-    if needs_no_raw_data(name) and not built_folder(name, data_dir).exists():
-        root = resolve_data_dir(data_dir)
-        raise UserError(
-            f"data set {name!r} is not prepared below {root}; prepare it by cliptail build {name} --data_dir={root}"
-        )

@@ -12,7 +12,7 @@ from cliptail_jax.config.training import Data
 from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.metrics.groups import evenly
-from cliptail_jax.report.thumbnails import check_built, thumbnails
+from cliptail_jax.report.thumbnails import thumbnails
 from cliptail_jax.results.run import Run
 
 MAX_CAPTION_CHARACTERS = 200  # characters of a caption that are shown
@@ -114,7 +114,6 @@ def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> ImageCapt
 def open_variant(data: Data) -> Variant:
     names = [data.name] + ([data.match.fill.rpartition(":")[0]] if data.match.fill else [])
     for name in names:
-        check_built(name, data.data_dir)
     return make_variant(open_once(data.name, data.data_dir, data.split, data.class_names), data)
 
 

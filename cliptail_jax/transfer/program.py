@@ -23,6 +23,7 @@ import numpy as np
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.sections import evaluation_pixels
+from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.skipping import Skipped
 from cliptail_jax.host.errors import Failures, UserError, reason_of
 from cliptail_jax.host.files import append_line, load_arrays, read_lines, save_arrays, write_text
@@ -79,6 +80,7 @@ def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] 
     directories(config.models, workdir)  # raises UserError if two models would share one
     failures = dict(failures)
     models = open_all(open_transfer_model, config.models, failures)
+    draw_missing(config.sets, config.data.data_dir)
     sets = open_all(lambda name: open_transfer_set(name, config.data.data_dir), config.sets, failures)
     settings = method_settings(config.seed, config.few_shot, config.finetune)
     results = []
