@@ -63,7 +63,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
-    draw_missing((config.data.name, *config.eval.sets), config.data.data_dir)
+    draw_missing((config.data.name, config.data.match.fill, *config.eval.sets), config.data.data_dir)
     variant = open_variant(config.data)
     steps_per_epoch, total_steps = number_of_steps(config, len(variant))
     if warning := warmup_warning(config.optimizer, steps_per_epoch, total_steps):

@@ -63,7 +63,7 @@ def main(options: argparse.Namespace) -> None:
     table, metadata = (work_path(name) if name else None for name in (options.export, options.croissant))
     inputs = [*files_in(config), options.compare]
     check_outputs(folder, table, metadata, inputs, options.overwrite)
-    draw_missing([data.name], data.data_dir)
+    draw_missing([data.name, data.match.fill], data.data_dir)
     variant = open_variant(data)
     print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
     if options.compare:

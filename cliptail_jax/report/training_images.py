@@ -112,8 +112,6 @@ def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> ImageCapt
 
 
 def open_variant(data: Data) -> Variant:
-    names = [data.name] + ([data.match.fill.rpartition(":")[0]] if data.match.fill else [])
-    for name in names:
     return make_variant(open_once(data.name, data.data_dir, data.split, data.class_names), data)
 
 
