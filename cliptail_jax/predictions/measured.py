@@ -21,6 +21,7 @@ from cliptail_jax.predictions.reading import (
     array_of,
     check_length,
     checked_logits,
+    named,
     one_each,
     without_unlabelled,
 )
@@ -166,7 +167,7 @@ def measure(
     """Measure how biased predictions are towards frequent classes.
 
     Args:
-        labels: the true class of each example, by name or number.
+        labels: the true class of each example, by name or number. Numbers are indices of `classes`, or else of `frequency`.
         predictions: the predicted class of each example; or logits or probabilities [example, class].
         frequency: the number of training images by class: a mapping from names or numbers (such as a `Counter`, or a pandas
             Series), or a list in the order of class numbers.
@@ -188,16 +189,15 @@ def measure(
     # A Counter and a Series of counts have classes in the order of the data or of the counts, and not of any logits.
     table = class_table(counts, "frequency", is_open=isinstance(counts, Counter) or hasattr(frequency, "to_dict"))
     columns = None if classes is None else tuple(map(text_of, classes))
-    given, values = one_each("predictions", "labels", labels), array_of("predictions", "predictions", predictions)
+    given = named(as_values(one_each("predictions", "labels", labels)), columns, "predictions")
+    values = array_of("predictions", "predictions", predictions)
     if values.ndim == 2 and values.shape[1] > 1:
         floats = values.astype(np.result_type(values.dtype, np.float16), copy=False)
         logits, are_probabilities = checked_logits("predictions", floats)
-        content = PredictionFile(
-            "predictions", as_values(given), None, logits, columns, are_probabilities=are_probabilities
-        )
+        content = PredictionFile("predictions", given, None, logits, columns, are_probabilities=are_probabilities)
     else:
-        values = one_each("predictions", "predictions", values)
-        content = PredictionFile("predictions", as_values(given), as_values(values))
+        values = named(as_values(one_each("predictions", "predictions", values)), columns, "predictions")
+        content = PredictionFile("predictions", given, values)
     check_length("predictions", given, values)
     return measured_seeds(name, [without_unlabelled(content)], table)
 

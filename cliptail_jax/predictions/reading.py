@@ -16,7 +16,7 @@ from cliptail_jax.concepts.captions import columns_of, read_rows, suffix
 from cliptail_jax.concepts.frequency_tables import read_frequency
 from cliptail_jax.concepts.readers import FORMATS
 from cliptail_jax.errors import UserError, did_you_mean, first_line
-from cliptail_jax.predictions.classes import NUMBER, ClassTable, counted, table_of, text_of
+from cliptail_jax.predictions.classes import NUMBER, ClassTable, are_from_zero, counted, key_of, table_of, text_of
 
 TABLES = tuple(name for name, of in FORMATS.items() if of.rows)
 LABEL, PREDICTION = "label", "prediction"
@@ -221,17 +221,18 @@ def named(values: Sequence[Any], classes: Sequence[str] | None, path: str) -> Se
         array = np.array(["" if is_missing(value) else text_of(value) for value in array])
     distinct, inverse = np.unique(array, return_inverse=True)
     texts = ["" if is_missing(value) else text_of(value) for value in distinct.tolist()]
-    if {*texts} & {*classes}:
-        are_indices = sorted(classes) == sorted(map(str, range(len(classes)))) and {*texts} <= {*classes}
-        if distinct.dtype.kind in "iuf" and are_indices and any(classes[int(text)] != text for text in texts):
+    keys, present = [*map(key_of, classes)], [text for text in texts if text]
+    if not {*keys}.isdisjoint(map(key_of, present)):
+        are_indices = are_from_zero(keys) and {*present} <= {*keys}
+        if distinct.dtype.kind in "iuf" and are_indices and any(keys[int(text)] != text for text in present):
             raise UserError(
                 f"{path} has numbers as labels or predictions, which are names and other indices of its array 'classes' "
                 f"({', '.join(classes[:4])}, ...): save them as text if they are names"
             )
         return values
-    if not all(re.fullmatch(r"-?\d+", text) for text in texts if text):
+    if not all(re.fullmatch(r"-?\d+", text) for text in present):
         return values
-    if wrong := [text for text in texts if text and not 0 <= int(text) < len(classes)]:
+    if wrong := [text for text in present if not 0 <= int(text) < len(classes)]:
         raise UserError(
             f"{path} has the label {wrong[0]}, and its array 'classes' names {len(classes):,}: it must be an index"
         )

@@ -13,7 +13,7 @@ import pytest
 
 from cliptail_jax import measure
 from cliptail_jax.errors import UserError
-from cliptail_jax.predictions.classes import counted
+from cliptail_jax.predictions.classes import class_ids, class_table, counted, with_classes_of
 from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.reading import read_class_table
 from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
@@ -87,6 +87,39 @@ def test_numbers_are_names_of_classes_where_some_are_and_else_indices():
     assert measure(labels % 3 + 1, np.eye(3)[labels % 3], {1: 9, 2: 5, 3: 2}, classes=[1, 2, 3]).top1 == 100
 
 
+@pytest.mark.parametrize(
+    ("names", "label", "count"),
+    [
+        (("00", "1"), "0", 5),
+        (("02", "01", "00"), 0, 3),
+        (("02", "01", "00"), "002.0", 5),
+        (("7", "007"), "007", 4),
+        (("7", "007"), "07", "'7' or '007'"),
+        (("Cat", "cat", "dog"), "cat", 4),
+        (("Cat", "cat", "dog"), "CAT", "'Cat' or 'cat'"),
+        (("Cat", "dog"), "CAT", 5),
+        (("sea_lion", "sea lion", "sea-lion"), "sea-lion", 3),
+        (("sea_lion", "sea lion", "sea-lion"), "Sea lion", "'sea_lion' or 'sea lion' or 'sea-lion'"),
+        (("caf\u00e9", "CAF\u00c9"), "cafe\u0301", 5),
+        (("10", "20", "30"), 1, "none of the 3 classes"),  # no line of the table: its names are numbers
+        (("a", "b"), "01", 4),
+    ],
+)
+def test_a_label_is_a_class_by_its_name_or_value_and_is_refused_if_it_may_be_several(names, label, count):
+    table = class_table(dict(zip(names, (5, 4, 3))), "counts.tsv")
+    if isinstance(count, str):
+        with pytest.raises(UserError, match=count):
+            class_ids(table, [[label]], "a.csv")
+    else:
+        assert table.frequency[class_ids(table, [[label]], "a.csv")[0]].tolist() == [count]
+
+
+def test_new_classes_of_examples_are_compared_by_value_and_spelling_too():
+    table = with_classes_of(counted(["00", "02", "02"], "train.csv"), [0, 2, 1, "01"])
+    assert (table.names, table.frequency.tolist()) == (("00", "1", "02"), [1, 0, 2])
+    assert with_classes_of(counted(["cat"], "train.csv"), ["Cat", "Owl", "owl"]).names == ("cat", "Owl")
+
+
 def test_logits_have_no_order_of_classes_counted_by_name():
     names = np.array(["cat", "dog", "owl"])[np.tile(np.arange(3), 20)]
     counts = collections.Counter(["owl"] * 2 + ["cat"] * 30 + ["dog"] * 9)
@@ -120,13 +153,20 @@ def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
         ("class,images\na,0.9\n", "has the count '0.9', which is no whole number"),
         ("0,5\n1,4\n", "counts.csv has a column named '0', .*: put the line class,count above it"),
         ("a,b\n1,2\n", "is not a table of class frequencies: it has the columns a, b"),
+        (
+            "class,images\n900,0\n90,1\n9,2\n",
+            "the counts of .* are 0 to 2 in order, as class numbers are: give each class",
+        ),
+        ("class,images\ncaf\u00e9,1\ncafe\u0301,2\n", "lists the class 'caf\u00e9' more than once"),
     ):
         (tmp_path / "counts.csv").write_text(text)
         with pytest.raises(UserError, match=message):
             read_class_table(str(tmp_path / "counts.csv"))
 
 
-@pytest.mark.parametrize("header", ["", "name\tcount\n", "class\tn_images\n", "class\tnumber of images\n"])
+@pytest.mark.parametrize(
+    "header", ["", "name\tcount\n", "class\tn_images\n", "class\tnumber of images\n", "label\tdollars\n", "\tcount\n"]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_frequency_table_may_have_a_header_and_a_byte_order_mark(tmp_path, header, encoding):
     (tmp_path / "f.tsv").write_text(f"{header}cat\t4\ndog\t2\n", encoding=encoding)
@@ -203,6 +243,8 @@ WRONG = {  # the content of a file, flags, and the message
     "folder of another": ("figures=a.csv", None, ["--frequency=counts.tsv"], "'figures' is no name of a model"),
     "folder above": ("..=a.csv", None, ["--frequency=counts.tsv"], "'..' is no name of a model"),
     "line break": ("b.csv", rows(['"cat\n"', "dog"] * 2, ["dog"] * 4), ["--train=b.csv"], "has the class 'cat.n': a name has"),
+    "other indices of padded names": ("b.npz", dict(labels=LABELS, predictions=LABELS, classes=["03", "02", "01", "00"]),
+                                      ["--train=a.csv"], "b.npz has numbers as labels or predictions, which are names and"),
     "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
 }  # fmt: skip
 
