@@ -149,6 +149,8 @@ def test_measures_of_other_examples_are_not_subtracted():
     a, b = (measure(labels, PREDICTIONS[: len(labels)], FREQUENCY) for labels in (LABELS, LABELS[:24]))
     with pytest.raises(UserError, match="different examples"):
         a - b
+    with pytest.raises(TypeError, match="only the measures of other predictions can be subtracted, and not int"):
+        a - 5
     wrong = r"there is no measure 'oddsacc' \(did you mean odds_acc\?\): there are top1, .*"
     for error, ask in (
         (AttributeError, lambda: a.oddsacc),
