@@ -48,9 +48,9 @@ def key_of(name: str) -> str:
     return key.lstrip("0") or "0" if NUMBER.fullmatch(key) else key
 
 
-def are_from_zero(keys: Sequence[str]) -> bool:
-    """Whether the names with these keys are the numbers from 0 on, in any order."""
-    return sorted(keys) == sorted(map(str, range(len(keys))))
+def are_from_zero(names: Sequence[str]) -> bool:
+    """Whether the names are the numbers from 0 on, in any order."""
+    return all(map(NUMBER.fullmatch, names)) and sorted(map(key_of, names)) == sorted(map(str, range(len(names))))
 
 
 def class_table(counts: Mapping[Any, int] | Sequence[int], origin: str, is_open: bool = False) -> ClassTable:
@@ -86,8 +86,8 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
             f"the counts of {origin} are 0 to {len(names) - 1} in order, as class numbers are: give each class its number of "
             "training images (in a file, a name, a tab and the count)"
         )
-    if are_from_zero(keys := [*map(key_of, names)]):
-        order = np.argsort([*map(int, keys)])
+    if are_from_zero(names):
+        order = np.argsort([int(key_of(name)) for name in names])
         was_text_order = names == sorted(names) and not np.array_equal(order, np.arange(len(names)))
         names, frequency = [names[place] for place in order], frequency[order]
     return ClassTable(tuple(names), frequency, origin, is_open, was_text_order)
@@ -137,7 +137,7 @@ def are_numbers(texts: Sequence[str], table: ClassTable) -> bool:
 
 def check_order(table: ClassTable, what: str) -> None:
     """Raise UserError if classes have no order by which a number, or a column of logits, is a class: those counted by name."""
-    if table.is_open and not are_from_zero([*map(key_of, table.names)]):
+    if table.is_open and not are_from_zero(table.names):
         raise UserError(
             f"{what}, and the classes of {table.origin} are names, such as '{table.names[0]}', which have no order: name the "
             "classes there, too (of logits, as `classes`), or give --frequency=FILE, in whose order the classes are"

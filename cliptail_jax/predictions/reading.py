@@ -402,12 +402,12 @@ def checked_logits(
 def is_rounding(error: float, values: Float[np.ndarray, "example class"]) -> bool:
     """Whether sums of probabilities can differ from 1 by `error` because their numbers are rounded.
 
-    Floats with the distance ε of 1 and the next larger one explain 2ε, and their sum in 32 bits explains 2⁻²⁴ for each class. Numbers
-    with d decimals explain 10⁻ᵈ / 2 for each class, but no more than MOST_ROUNDING.
+    Floats explain 2ε, where 1 + ε is the next float after 1, and their sum in 32 bits explains 2⁻²⁴ for each class.
+    Numbers with d decimals explain 10⁻ᵈ / 2 for each class, but no more than MOST_ROUNDING.
     """
     classes = values.shape[1]
-    of_sum = classes * 2.0**-24
-    if error <= 2 * 2.0**-23 + of_sum:
+    of_sum, precision = classes * 2.0**-24, max(np.finfo(values.dtype).eps, 2.0**-23)
+    if error <= 2 * precision + of_sum:
         return True
     if error > MOST_ROUNDING:
         return False
@@ -417,7 +417,6 @@ def is_rounding(error: float, values: Float[np.ndarray, "example class"]) -> boo
         ):
             return True
     decimals = math.floor(math.log10(classes / (2 * error)) + 1e-6)  # the most that explain the error
-    precision = max(np.finfo(values.dtype).eps, 2.0**-23)
     return decimals > 0 and are_whole(values, lambda block: block * 10.0**decimals, precision)
 
 
