@@ -81,6 +81,15 @@ def test_a_plan_is_written_with_its_pictures_and_page(study, tmp_path, capsys):
     assert all((tmp_path / "new" / f"plan{suffix}").stat().st_size > 5000 for suffix in (".png", ".pdf", ".svg"))
 
 
+def test_a_plan_made_again_on_another_day_has_the_same_bytes(study, tmp_path, monkeypatch):
+    contents = []
+    for seconds in ("0", "86400"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)  # Matplotlib's clock
+        assert main([f"--workdir={study}/study/seed_0/sl", "--images=50", f"--output={tmp_path}/plan.tsv"]) == 0
+        contents.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    assert contents[0] == contents[1] and {"plan.pdf", "plan.svg"} <= {*contents[0]}
+
+
 def test_images_that_do_not_help_the_target_are_left(study, tmp_path, capsys):
     flags = [
         f"--workdir={study}/study",
