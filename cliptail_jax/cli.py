@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 
 import cliptail_jax
-from cliptail_jax.commands import Parser
+from cliptail_jax.commands import ProgramParser
 from cliptail_jax.config.files import known_configs
 from cliptail_jax.errors import did_you_mean
 from cliptail_jax.printing import checked_output, one_line
@@ -43,7 +43,7 @@ PROGRAMS = {
 def main() -> None:
     if "_ARGCOMPLETE" in os.environ:
         complete()
-    options = Parser("cliptail", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = ProgramParser("cliptail", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--version", action="version", version=f"%(prog)s {cliptail_jax.__version__}")
     options.add_argument("program", help="one of those below")
     options.epilog = "\n".join(["programs:", *(f"  {name:<10} {what}" for name, (_, _, what) in PROGRAMS.items())])

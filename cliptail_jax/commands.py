@@ -25,7 +25,7 @@ def as_started(text: str) -> str:
     return MODULE.sub(lambda command: " ".join(["cliptail", *filter(None, command.groups())]), text)
 
 
-class Parser(argparse.ArgumentParser):
+class ProgramParser(argparse.ArgumentParser):
     """A parser whose errors are printable."""
 
     def error(self, message: str) -> NoReturn:
@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
 def program_parser(module: str, description: str, **options: Any) -> argparse.ArgumentParser:
     """The parser of a program of the package, with its docstring as it stands. `options` are further ones of argparse."""
-    return Parser(
+    return ProgramParser(
         prog=as_started(f"python -m cliptail_jax.{module}"),
         description=as_started(description),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -7,7 +7,7 @@ The model is that of the run's newest valid checkpoint, with averaged weights if
 import sys
 from pathlib import Path
 
-from cliptail_jax.commands import Parser, as_started
+from cliptail_jax.commands import ProgramParser, as_started
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.outputs import add_overwrite, check_writable_folder
 from cliptail_jax.printing import one_line
@@ -54,7 +54,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
 @command_line
 def main(arguments: list[str]) -> None:
     """Exports the run that the command line names."""
-    parser = Parser(
+    parser = ProgramParser(
         prog=as_started("python -m cliptail_jax.pretrained.export"), description=as_started(__doc__.split("\n")[0])
     )
     parser.add_argument("--workdir", required=True, type=Path, help="the run's directory")
