@@ -14,7 +14,9 @@ from collections.abc import Iterator
 
 import cliptail_jax
 from cliptail_jax.config.files import known_configs
+from cliptail_jax.host.commands import ProgramParser
 from cliptail_jax.host.errors import did_you_mean
+from cliptail_jax.printing import checked_output, one_line
 
 # By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {
@@ -41,15 +43,15 @@ PROGRAMS = {
 def main() -> None:
     if "_ARGCOMPLETE" in os.environ:
         complete()
-    options = argparse.ArgumentParser(
-        "cliptail", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = ProgramParser("cliptail", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--version", action="version", version=f"%(prog)s {cliptail_jax.__version__}")
     options.add_argument("program", help="one of those below")
     options.epilog = "\n".join(["programs:", *(f"  {name:<10} {what}" for name, (_, _, what) in PROGRAMS.items())])
-    name = options.parse_args(sys.argv[1:2]).program
+    with checked_output():
+        name = options.parse_args(sys.argv[1:2]).program
     if name not in PROGRAMS:
-        print(f"error: there is no program '{name}'{did_you_mean(name, PROGRAMS)}; --help lists them", file=sys.stderr)
+        unknown = f"there is no program '{name}'{did_you_mean(name, PROGRAMS)}; --help lists them"
+        print(f"error: {one_line(unknown)}", file=sys.stderr)
         sys.exit(2)
     cliptail_jax.prepare_program()
     sys.argv[:2] = [f"cliptail {name}"]

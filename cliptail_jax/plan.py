@@ -62,6 +62,7 @@ from cliptail_jax.planning.search import Changes, PlanOf, cheapest_fit, largest_
 from cliptail_jax.planning.subprocess_call import Crash, run_in_subprocess
 from cliptail_jax.planning.synthetic import known_size, synthetic_variant
 from cliptail_jax.planning.topologies import Topology, find_topology
+from cliptail_jax.printing import one_line
 from cliptail_jax.report.plans import CACHE_NOTE, NOTE, as_json, table, traffic_table
 from cliptail_jax.training.objective import Objective
 
@@ -118,7 +119,7 @@ def main(config: ConfigDict, _: epath.Path | None) -> None:
                 tqdm.write(text)
         except UserError as error:  # other topologies may work
             if str(error) not in mistakes:
-                tqdm.write(f"error: {error}", file=sys.stderr)
+                tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
             mistakes.add(str(error))
         except KeyboardInterrupt:
             progress.close()
@@ -135,7 +136,7 @@ def note_missing_cache() -> None:
     try:
         check_writable_folder(user_cache(CACHE))
     except UserError as error:
-        print(f"note: plans are not kept: {error}", file=sys.stderr)
+        print(one_line(f"note: plans are not kept: {error}"), file=sys.stderr)
 
 
 def described(plan_of: PlanOf, measured: MeasuredStep | None) -> Iterator[str]:

@@ -285,7 +285,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     ignore_closed_terminal()
     distributed.initialize()
     train(config, workdir, flags.FLAGS.overwrite)
-    log_line(last_lines(workdir))
+    for line in last_lines(workdir).splitlines():
+        log_line(line)
 
 
 if __name__ == "__main__":

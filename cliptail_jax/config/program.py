@@ -15,10 +15,11 @@ from ml_collections import ConfigDict, config_flags
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
 from cliptail_jax.host.commands import as_started, docstring, with_underscores
-from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe, exit_status, is_shared_memory_gone
+from cliptail_jax.host.errors import UserError, command_line, exit_status, is_shared_memory_gone
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.interrupts import exit_despite_threads
 from cliptail_jax.host.outputs import check_writable_folder
+from cliptail_jax.printing import checked_output, one_line
 
 CONFIG = re.compile(r"--?config=")
 SHARED_ARGUMENTS = re.compile(r"arguments of (cliptail_jax/\S+\.py)")  # in the docstring of a config file
@@ -39,7 +40,7 @@ def define_config(*names: str) -> None:
         sys.exit(print_help([*names]))
 
 
-@exit_on_broken_pipe()
+@checked_output()
 def run_with_config(
     main: Callable[[ConfigDict, epath.Path | None], None],
     describe: Callable[[ConfigDict | None], str],
@@ -176,7 +177,8 @@ def with_config_path(argv: Sequence[str]) -> list[str]:
     name, colon, arguments = named.partition(":")
     file, known = find_config(name), known_configs()
     if name in known and not file.samefile(known[name]):
-        print(f"note: the config {name} is {file} in this folder, not the package's of this name", file=sys.stderr)
+        note = f"note: the config {name} is {file} in this folder, not the package's of this name"
+        print(one_line(note), file=sys.stderr)
     return [f"--config={file}{colon}{arguments}" if CONFIG.match(argument) else argument for argument in argv]
 
 

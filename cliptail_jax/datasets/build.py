@@ -7,10 +7,11 @@ cliptail_jax/datasets/README.md describes them.
 import sys
 
 from cliptail_jax.datasets.options import options_of, parse
-from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.printing import checked_output
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
-    with exit_on_broken_pipe():
+    with checked_output():
         parse(sys.argv[1:], __doc__)
 
 import collections

@@ -2,7 +2,7 @@
 
 import argparse
 
-from cliptail_jax.host.commands import as_started
+from cliptail_jax.host.commands import ProgramParser, as_started
 
 MAPPED = "a JSON object, or lines of folder <TAB> name"
 TABLES = (
@@ -82,7 +82,7 @@ def options_of(name: str) -> dict[str, str]:
 
 def parse(arguments: list[str], description: str) -> dict[str, str | bool]:
     """The command line's `name`, `data_dir` and, of the builders' options, those that it gives."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog=as_started("python -m cliptail_jax.datasets.build"),
         description=as_started(description),
         argument_default=argparse.SUPPRESS,

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cliptail_jax.host.commands import as_started, docstring, literals
+from cliptail_jax.host.commands import ProgramParser, as_started, docstring, literals
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_picture
 
@@ -71,7 +71,7 @@ def draw_figure(arguments: Sequence[str]) -> list[Path]:
 
 def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The command line: a subcommand for each figure. Only that of `arguments` has its options."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog=as_started("python -m cliptail_jax.figures"),
         description="Draw a figure of the paper. FIGURE --help documents its sheet and its options.",
     )

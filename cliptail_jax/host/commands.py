@@ -6,7 +6,9 @@ import contextlib
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from cliptail_jax.printing import one_line
 
 MODULE = re.compile(r"python -m cliptail_jax\.(?:\w+\.)*(\w+)(?: --config=configs/(?:study/)?(\w+)\.py)?")
 
@@ -23,9 +25,16 @@ def as_started(text: str) -> str:
     return MODULE.sub(lambda command: " ".join(["cliptail", *filter(None, command.groups())]), text)
 
 
+class ProgramParser(argparse.ArgumentParser):
+    """A parser whose errors are printable."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message))
+
+
 def program_parser(module: str, description: str, **options: Any) -> argparse.ArgumentParser:
     """The parser of a program of the package, with its docstring as it stands. `options` are further ones of argparse."""
-    return argparse.ArgumentParser(
+    return ProgramParser(
         prog=as_started(f"python -m cliptail_jax.{module}"),
         description=as_started(description),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -27,6 +27,7 @@ from cliptail_jax.input.composition import Composer, Composition
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import CenterCrop, Transform
 from cliptail_jax.input.views import Views
+from cliptail_jax.printing import one_line
 
 EMPTY = -1  # the row of a slot that a batch leaves empty
 PASS = 2**40  # more than any number of records: each use of a record in an epoch has its own random numbers
@@ -235,7 +236,7 @@ class UnreadableImages:
             self._seen.add(record)
             what = f"the image of record {record} of {self._set()} is unreadable"
             file = self._examples.source.file_of(record)
-            tqdm.write(f"warning: {what}; it is left out (file {file})", file=sys.stderr)
+            tqdm.write(one_line(f"warning: {what}; it is left out (file {file})"), file=sys.stderr)
 
     def check(self) -> None:
         """Raises UserError if all processes together have seen too many. Every process calls this at the same step."""

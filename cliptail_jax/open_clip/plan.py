@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cliptail_jax.planning.environment import compiler_environment
+from cliptail_jax.printing import checked_output
 
 if __name__ == "__main__":  # before JAX is imported
     if {"-h", "--help"} & {*sys.argv}:
-        sys.exit(print(__doc__))
+        with checked_output():
+            sys.exit(print(__doc__))
     os.environ.update(compiler_environment(sys.argv))
 
 from cliptail_jax.host.errors import UserError, command_line

@@ -4,13 +4,13 @@ The model is that of the run's newest valid checkpoint, with averaged weights if
 `cliptail_jax.pretrained.save`. A note is printed if the run is not trained to its end.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from cliptail_jax.host.commands import as_started
+from cliptail_jax.host.commands import ProgramParser, as_started
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.outputs import add_overwrite, check_writable_folder
+from cliptail_jax.printing import one_line
 
 
 def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
@@ -48,13 +48,13 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     steps_per_epoch = num_steps_per_epoch(number_of_records(workdir), config["batch_size"], config["data.drop_last"])
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
     if opened.step < total_steps:
-        print(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}", file=sys.stderr)
+        print(one_line(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}"), file=sys.stderr)
 
 
 @command_line
 def main(arguments: list[str]) -> None:
     """Exports the run that the command line names."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog=as_started("python -m cliptail_jax.pretrained.export"), description=as_started(__doc__.split("\n")[0])
     )
     parser.add_argument("--workdir", required=True, type=Path, help="the run's directory")

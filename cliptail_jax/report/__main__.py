@@ -16,6 +16,7 @@ from cliptail_jax.host.commands import program_parser
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_overwrite
+from cliptail_jax.printing import one_line
 
 
 @command_line
@@ -78,7 +79,7 @@ def main(arguments: list[str]) -> None:
             problems=problems,
         )
     for problem in problems:
-        print(f"not shown: {problem}", file=sys.stderr)
+        print(one_line(f"not shown: {problem}"), file=sys.stderr)
     print(f"wrote {address(page)}")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cliptail_jax.curation.laion.match import match, select
 from cliptail_jax.curation.laion.parts import run_stage
-from cliptail_jax.host.commands import as_started
+from cliptail_jax.host.commands import ProgramParser, as_started
 from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.outputs import add_overwrite
@@ -25,7 +25,7 @@ from cliptail_jax.host.outputs import add_overwrite
 def main(arguments: list[str]) -> None:
     """Runs the stage that the command line names."""
     prog, form = as_started("python -m cliptail_jax.curation.laion"), argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog, description=as_started(__doc__), formatter_class=form)
+    parser = ProgramParser(prog, description=as_started(__doc__), formatter_class=form)
     parser.add_argument("stage", choices=["match", "similarity", "select", "retrieve"])
     parser.add_argument("--input", required=True, help="a folder of parquet parts, or a glob")
     parser.add_argument("--output", required=True, type=Path, help="a folder; for retrieve a parquet file")
