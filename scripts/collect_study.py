@@ -16,6 +16,7 @@ contradicted if the interval is on one side.
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from cliptail_jax.metrics.bootstrap import bootstrap, mean_over_classes, percent
 from cliptail_jax.metrics.collecting import capped, plan, rarest_first, spread
 from cliptail_jax.metrics.correlation import mean_rank_correlation
 from cliptail_jax.metrics.law import Posterior, fit_law
+from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.predictions.counts import class_counts
 from cliptail_jax.report.text_tables import markdown_table
 from cliptail_jax.report.training_images import data_section, data_values
@@ -43,6 +45,26 @@ COLUMNS = ("class", "images", "available", "examples", *KINDS)
 WITHIN, AT_LEAST = 3.0, 0.7  # points, correlation
 JUDGED = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
 TABLES = Path(__file__).parents[1] / "configs/study/collect"
+
+
+class Counts(NamedTuple):
+    """The right examples and all examples of each class, summed over the seeds of a kind of runs."""
+
+    correct: Int[np.ndarray, " class"]
+    examples: Int[np.ndarray, " class"]
+
+    @property
+    def accuracy(self) -> Float[np.ndarray, " class"]:
+        """In 0..1."""
+        return self.correct / self.examples
+
+    def gain_over(self, other: "Counts") -> Float[np.ndarray, " class"]:
+        """The difference of the accuracies, in −1..1.
+
+        A single division of integers rounds equal gains to equal numbers, so that they are ties of a rank correlation. The
+        difference of two quotients does not.
+        """
+        return (self.correct * other.examples - other.correct * self.examples) / (self.examples * other.examples)
 
 
 class Base(NamedTuple):
@@ -107,30 +129,27 @@ def tables_of(base: Base) -> dict[str, Int[np.ndarray, " class"]]:
     }
 
 
-def judged(
-    base: Base, tables: dict[str, Int[np.ndarray, " class"]], accuracy: dict[str, Float[np.ndarray, " class"]]
-) -> dict[str, list[str]]:
-    """The cells of JUDGED, for runs called KIND_RULE, from their accuracies in 0..1."""
+def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dict[str, Counts]) -> dict[str, list[str]]:
+    """The cells of JUDGED, for runs called KIND_RULE, from their counts."""
     rows = {}
-    for name, found in accuracy.items():
+    for name, found in counts.items():
         kind, rule = name.split("_", 1)
         table = f"plan_{kind}" if rule == "plan" else rule
         if table not in tables:  # balanced sampling, of which the law knows nothing
             continue
         law = base.law(kind)
         predicted, before = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
-        value, low, high = estimate(mean_over_classes, 100 * found - predicted)
+        value, low, high = estimate(mean_over_classes, 100 * found.accuracy - predicted)
         error = format_interval(value, (low, high), ".1f")
         gains = ""
-        if rule != "nobody" and f"{kind}_nobody" in accuracy:
-            value, *interval = estimate(
-                mean_rank_correlation, predicted - before, 100 * (found - accuracy[f"{kind}_nobody"])
-            )
+        if rule != "nobody" and f"{kind}_nobody" in counts:
+            gain = found.gain_over(counts[f"{kind}_nobody"])
+            value, *interval = estimate(mean_rank_correlation, predicted - before, gain)
             gains = format_interval(value, interval, ".2f")
         if rule == "plan":
             error = f"**{verdict(-WITHIN <= low and high <= WITHIN, low > WITHIN or high < -WITHIN)}** {error}"
             gains = gains and f"**{verdict(interval[0] >= AT_LEAST, interval[1] < AT_LEAST)}** {gains}"
-        rows[name] = [f"{predicted.mean():.1f}", f"{100 * found.mean():.1f}", error, gains]
+        rows[name] = [f"{predicted.mean():.1f}", f"{100 * found.accuracy.mean():.1f}", error, gains]
     return rows
 
 
@@ -145,8 +164,13 @@ def judged_study(workdir: Path) -> tuple[str, dict[str, list[str]]]:
     (data,) = {run.config["data.match.frequency"].split("/")[1] for of in found.values() for run in of}
     folder = TABLES / data
     tables = {path.stem: read_frequency(path)[1] for path in folder.glob("*.tsv") if path.stem != "base"}
-    accuracy = {name: np.mean([run.evaluation.accuracy for run in of], axis=0) for name, of in found.items()}
-    return data, judged(read_base(folder / "base.tsv"), tables, accuracy)
+    counts = {name: counts_of([run.evaluation.results for run in of]) for name, of in found.items()}
+    return data, judged(read_base(folder / "base.tsv"), tables, counts)
+
+
+def counts_of(seeds: Sequence[ClassResults]) -> Counts:
+    """The counts of runs that differ in their seed."""
+    return Counts(sum(of.correct for of in seeds), sum(of.examples for of in seeds))
 
 
 def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float, float, float]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cliptail_jax.concepts.captions import read_rows
 from cliptail_jax.datasets.build import build
-from cliptail_jax.evaluation.predictions import Parts, Predicted, rows_of_batch
+from cliptail_jax.evaluation.predictions import Parts, Predicted, rows_of_batch, table_text
+from cliptail_jax.host.files import write_text
 from cliptail_jax.input.pipeline import spread
 from cliptail_jax.jobs import predict
 from cliptail_jax.jobs.evaluate import evaluate
@@ -18,6 +20,7 @@ from cliptail_jax.pretrained import open_model
 from tests.tiny_clip import save_tiny_clip
 
 BATCH = 4
+DAMAGED = "10\n\x1b[31m.png"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def photos(tmp_path, run, monkeypatch):
     random, names = np.random.default_rng(0), run[1]
     folders = [names[3].replace(" ", "_"), names[0], "no class", "."]
     for number in range(11):
-        path = Path("photos", folders[number % 4], f"{number}.png")
+        path = Path("photos", folders[number % 4], f"{number}.png" if number < 10 else DAMAGED)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (20, 24, 3), np.uint8)).save(path)
     path.write_bytes(b"no image")
@@ -51,10 +54,10 @@ def test_the_table_agrees_with_the_model_on_each_image_and_damaged_ones_are_left
     workdir, names = run
     rows = predicted(f"--workdir={workdir}", "--images=photos", "--output=p.csv", "--top=3", "--logits=p.npz")
     said = capsys.readouterr()
-    assert "10 images, 1 left out, top-1 " in said.out and "photos/no class/10.png" in said.err
+    assert "10 images, 1 left out, top-1 " in said.out and "photos/no class/10\\n\\x1b[31m.png" in said.err
     assert "1 of 3 folders or labels, such as 'no class', are none of the 12 classes" in said.err
     assert sorted(row["filename"] for row in rows) == sorted(
-        path.relative_to(photos).as_posix() for path in photos.rglob("*.png") if path.name != "10.png"
+        path.relative_to(photos).as_posix() for path in photos.rglob("*.png") if path.name != DAMAGED
     )
     opened, arrays = open_model(str(workdir)), np.load("p.npz")
     for row, logits, label in zip(rows, arrays["logits"], arrays["labels"], strict=True):
@@ -115,6 +118,15 @@ def test_files_of_others_in_the_folder_of_parts_are_left(run, photos, capsys):
     assert predict.main([f"--workdir={run[0]}", "--images=photos", "--output=p.csv"]) == 2
     assert "thesis.tex, which this program did not write" in capsys.readouterr().err
     assert Path("p.csv.unfinished/thesis.tex").read_text(encoding="utf-8") == "mine"
+
+
+def test_names_in_the_table_are_read_as_they_are(tmp_path):
+    names = ["a,b", 'a"b', "a\nb", "a\rb", "a\r\nb", "\x1b[31ma", " a"]
+    ranks, shares = np.zeros((len(names), 1), int), np.ones((len(names), 1), np.float32)
+    path = tmp_path / "p.csv"
+    write_text(path, table_text(names, names, Predicted(ranks, shares, None), ["\rclass"]))
+    rows = list(read_rows(str(path), ["filename", "label", "prediction"]))
+    assert rows == [{"filename": name, "label": name, "prediction": "\rclass"} for name in names]
 
 
 @pytest.mark.parametrize("images", [1, 7, 8, 9])

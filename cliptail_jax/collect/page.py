@@ -1,6 +1,5 @@
 """The page on a collection: one file that a browser opens without a network."""
 
-import io
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from cliptail_jax.host.outputs import first_bytes
 from cliptail_jax.metrics.collection import Collection
 from cliptail_jax.report import collection as tables
 from cliptail_jax.report.collection_pictures import draw_classes, draw_curve
+from cliptail_jax.report.style import rendered
 
 MARK = '<meta name="generator" content="cliptail_jax collect">'
 
@@ -39,6 +39,5 @@ def render(found: Collection, title: str, command: str) -> str:
 
 def svg(figure: Figure) -> str:
     """The picture as an element of a page."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    text = rendered(figure, "svg").decode()
+    return text[text.index("<svg") :]

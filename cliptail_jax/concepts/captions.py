@@ -22,6 +22,8 @@ from cliptail_jax.host.errors import UserError
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
 KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
 
+GZIPPED = b"\x1f\x8b"  # its first bytes
+
 Open = Callable[[str], BinaryIO]
 open_local: Open = functools.partial(open, mode="rb")
 
@@ -143,8 +145,11 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
             stream = stack.enter_context(open_file(path))
             if path.lower().endswith(".gz"):
                 stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
-            if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            first = stream.read(2)
+            if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 raise DamagedFileError("it is UTF-16: convert it to UTF-8")
+            if first == GZIPPED:
+                raise DamagedFileError("it is gzipped: rename it so that its name ends in .gz")
             stream.seek(0)
             yield stream
     except (*DAMAGE, DamagedFileError) as error:

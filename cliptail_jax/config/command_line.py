@@ -15,6 +15,7 @@ from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
 from cliptail_jax.host.commands import docstring
 from cliptail_jax.host.errors import UserError, is_shared_memory_gone
+from cliptail_jax.host.printing import one_line
 
 FIELD = re.compile(r"--(no)?config\.([^=]+)(=?)")
 FLAG = re.compile(r"--?[a-zA-Z]")
@@ -56,7 +57,8 @@ def read_config(named: str) -> ConfigDict:
     name = named.partition(":")[0]
     file, known = find_config(name), known_configs()
     if name in known and not file.samefile(known[name]):
-        print(f"note: the config {name} is {file} in this folder, not the package's of this name", file=sys.stderr)
+        note = f"note: the config {name} is {file} in this folder, not the package's of this name"
+        print(one_line(note), file=sys.stderr)
     try:
         return load_config(named)
     except UserError:

@@ -31,6 +31,7 @@ from cliptail_jax.datasets.streaming import clean_text
 from cliptail_jax.datasets.webdataset import ShardsBuilder, read_shard
 from cliptail_jax.formats.readers import Columns
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.printing import one_line
 
 # As files are named: train-00000-of-00012.parquet, perhaps with a digest after it, val-00000.tar, train_0.tar, test.parquet.
 OF_SPLIT = re.compile(
@@ -126,9 +127,8 @@ class ImageText(OwnSplits, ShardsBuilder):
                     yield example | texts
         if self.caption_columns and without_text:
             columns = ", ".join(self.caption_columns)
-            tqdm.write(
-                f"note: {without_text:,} of {records:,} records of {split} have no text ({columns})", file=sys.stderr
-            )
+            note = f"note: {without_text:,} of {records:,} records of {split} have no text ({columns})"
+            tqdm.write(one_line(note), file=sys.stderr)
 
     def _shards(self, files: list[pathlib.Path]) -> Iterator[tuple[str, bytes | None, dict]]:
         """The name, image and fields of each sample. A failed download has no image."""

@@ -28,6 +28,7 @@ from cliptail_jax.datasets.superclasses import KIND_OF, WRITTEN, kind_of
 from cliptail_jax.formats.class_names import composed
 from cliptail_jax.formats.prepared import table_path
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.printing import one_line
 
 SCAN_BATCH = 1000
 
@@ -54,7 +55,7 @@ def load_metadata(folder: pathlib.Path, records: ArrayRecordDataSource) -> pyarr
     try:
         table = read_table(path, features) if path.exists() else None
     except DamagedTableError as damage:
-        print(f"note: {path} {damage}; it is made again from the shards", file=sys.stderr)
+        print(one_line(f"note: {path} {damage}; it is made again from the shards"), file=sys.stderr)
         table = None
     if table is None:
         table = scan(records).replace_schema_metadata(origin(shards, features))

@@ -20,6 +20,7 @@ from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
 from cliptail_jax.formats.prepared import table_path
 from cliptail_jax.formats.readers import DAMAGE
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.printing import one_line
 
 SHARD_BYTES = 1 << 30
 Skip = Callable[[str, object], None]  # `StreamingBuilder.skip`
@@ -93,7 +94,8 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     def skip(self, reason: str, example: object) -> None:
         """Counts something skipped. The first one for each reason is also reported as `example`."""
         if not self.skipped[reason]:
-            tqdm.write(f"note: {example}; it is skipped, and others like it are counted", file=sys.stderr)
+            note = f"note: {example}; it is skipped, and others like it are counted"
+            tqdm.write(one_line(note), file=sys.stderr)
         self.skipped[reason] += 1
 
     def check_raw(self) -> None:

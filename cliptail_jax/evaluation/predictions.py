@@ -128,12 +128,14 @@ def table_text(
 ) -> str:
     """The CSV file: a row for each image, with the columns prediction_2, confidence_2, ... of further classes."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer, quoting = (csv.writer(text, quoting=q, lineterminator="\n") for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
     further = range(2, predicted.classes.shape[1] + 1)
     writer.writerow([*COLUMNS, *(f"{column}_{k}" for k in further for column in COLUMNS[2:])])
     for filename, label, classes, confidence in zip(filenames, labels, predicted.classes, predicted.confidence):
         ranked = (cell for c, p in zip(classes, confidence) for cell in (class_names[c], f"{p:.6g}"))
-        writer.writerow([filename, label, *ranked])
+        row = [filename, label, *ranked]
+        # Before Python 3.13, a carriage return is not quoted, and begins another row.
+        (quoting if any("\r" in value for value in row) else writer).writerow(row)
     return text.getvalue()
 
 

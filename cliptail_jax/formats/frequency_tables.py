@@ -1,5 +1,6 @@
 """Files of class frequencies: a header, then a line per class, class name <TAB> count."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,10 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_text, write_text
 
 HEADER = "name\tcount\n"
+# The title of the names' column, or a word in that of the counts', by which a first line is known as a header.
+NAMES = frozenset("name names class classes class_name classname label labels category concept id wnid".split())
+COUNTS = frozenset("count counts frequency freq images examples samples captions records n num total".split())
+NUMBER_WORDS = frozenset("nan na n/a none null inf infinity".split())  # no titles: the count of a class is wrong
 
 
 def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> None:
@@ -24,25 +29,39 @@ def read_frequency(
 ) -> tuple[tuple[str, ...], Num[np.ndarray, " class"]]:
     """Reads the class names and counts of a table, in its order. With `number` of float, counts need not be whole.
 
-    A first line whose count begins with a letter is a header. Tables of earlier versions and the paper's have none.
+    The first line may be a header, as `is_header` states. Tables of earlier versions and the paper's have none.
 
     Raises:
         UserError: The file cannot be read or is not a frequency table, or it is empty and must not be.
     """
+    names, counts, line = [], [], ""
     try:
-        rows = [line.rsplit("\t", 1) for line in read_text(path).split("\n") if line]
-        if rows and rows[0][1:] and rows[0][1][:1].isalpha():
-            del rows[0]
-        names, counts = tuple(name for name, _ in rows), np.array([number(count) for _, count in rows], number)
+        for line_number, line in enumerate(filter(None, read_text(path).split("\n"))):
+            name, count = line.rsplit("\t", 1)
+            if line_number or not is_header(name, count):
+                names.append(name)
+                counts.append(np.dtype(number).type(number(count)))  # raises OverflowError beyond 64 bits
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a frequency table: it is not UTF-8") from None
     except (ValueError, OverflowError):
-        raise UserError(f"{path} is not a frequency table: each line is a class name, a tab, and a count") from None
+        raise UserError(
+            f"{path} is not a frequency table: each line is a class name, a tab, and a count, and it has the line "
+            f"{line[:100]!r} (only the first line may have titles, such as name, a tab, and count)"
+        ) from None
     if not names and not may_be_empty:
         raise UserError(f"{path} is not a frequency table: it is empty")
-    if counts.min(initial=0) < 0:
+    if min(counts, default=0) < 0:
         raise UserError(f"{path} is not a frequency table: it has a negative count")
-    return names, counts
+    return tuple(names), np.array(counts, number)
+
+
+def is_header(name: str, count: str) -> bool:
+    """Whether the first line of a table has titles, such as 'name' and 'count', or 'class' and 'number of images'."""
+    name, count = name.strip().lower(), count.strip().lower()
+    is_word = count[:1].isalpha() and count not in NUMBER_WORDS
+    return is_word and (name in NAMES or not COUNTS.isdisjoint(re.split(r"[\W_]+", count)))
 
 
 def frequency_of(class_names: tuple[str, ...], table: Path, number: type = int) -> Num[np.ndarray, " class"]:

@@ -1,19 +1,17 @@
 """User errors: the exception, and how command lines report it."""
 
 import argparse
-import contextlib
 import difflib
 import errno
 import functools
 import os
 import re
-import select
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from cliptail_jax.host.interrupts import raise_on_ctrl_c
+from cliptail_jax.host.printing import checked_output, one_line
 
-STDOUT = 1  # its file descriptor
 Failures = dict[str, str]  # reasons, by what failed
 
 
@@ -118,25 +116,6 @@ def problem(error: BaseException) -> str:
     return storage_problem(error) or memory_problem(error)
 
 
-@contextlib.contextmanager
-def exit_on_broken_pipe() -> Iterator[None]:
-    """Ends the program quietly, with status 1, if its output is no longer read, as after `| head -1`."""
-    try:
-        try:
-            yield
-        except SystemExit:
-            print(end="", flush=True)
-            raise
-        print(end="", flush=True)
-    except BrokenPipeError:
-        stdout = select.poll()
-        stdout.register(STDOUT, 0)
-        if not stdout.poll(0):  # it has no error: another pipe is broken
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for the flush at exit
-        sys.exit(1)
-
-
 def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> int:
     """Runs a program, and returns its exit status.
 
@@ -152,7 +131,7 @@ def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> in
     except Exception as error:
         if not (line := str(error) if isinstance(error, UserError) else problem(error)):
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {one_line(line)}", file=sys.stderr)
         return 2
     return 0
 
@@ -161,7 +140,7 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
     """Decorates a program that takes command-line arguments so that it returns its `exit_status`."""
 
     @functools.wraps(main)
-    @exit_on_broken_pipe()
+    @checked_output()
     def with_exit_status(arguments: list[str]) -> int:
         return exit_status(functools.partial(main, arguments))
 

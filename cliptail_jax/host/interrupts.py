@@ -4,6 +4,7 @@ Nothing slow is imported here, since signals arrive during imports, too.
 """
 
 import contextlib
+import errno
 import io
 import multiprocessing
 import multiprocessing.connection
@@ -15,8 +16,11 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
+from cliptail_jax.host.printing import STDOUT, Output
+
 # A filter for `sys.warnoptions`: Python removes semaphores and memory that killed processes shared, and would warn of it.
 LEFT_BEHIND = "ignore::UserWarning:multiprocessing.resource_tracker"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a device, not of a closed terminal or pipe
 _saved = ""
 _removed: set[str] = set()
 
@@ -107,12 +111,15 @@ def ignore_closed_terminal() -> None:
         if descriptor:
             file = io.BufferedWriter(_DiscardingFile(descriptor, "w", closefd=False))
             encoding = getattr(stream, "encoding", None)
-            setattr(sys, name, io.TextIOWrapper(file, encoding, "backslashreplace", line_buffering=True))
+            text = io.TextIOWrapper(file, encoding, "backslashreplace", line_buffering=True)
+            setattr(sys, name, Output(text) if descriptor == STDOUT else text)
 
 
 class _DiscardingFile(io.FileIO):
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
-        except OSError:
+        except OSError as error:
+            if self.fileno() == STDOUT and error.errno in FULL:
+                raise
             return memoryview(data).nbytes

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from cliptail_jax.formats.decoding import RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.interrupts import LEFT_BEHIND
+from cliptail_jax.host.printing import one_line
 from cliptail_jax.input.composition import Composer, Composition
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import CenterCrop, Transform
@@ -235,7 +236,7 @@ class UnreadableImages:
             self._seen.add(record)
             what = f"the image of record {record} of {self._set()} is unreadable"
             file = self._examples.source.file_of(record)
-            tqdm.write(f"warning: {what}; it is left out (file {file})", file=sys.stderr)
+            tqdm.write(one_line(f"warning: {what}; it is left out (file {file})"), file=sys.stderr)
 
     def check(self) -> None:
         """Raises UserError if all processes together have seen too many. Every process calls this at the same step."""

@@ -13,10 +13,11 @@ import sys
 
 from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.predict_options import parse
-from cliptail_jax.host.errors import UserError, command_line, exit_on_broken_pipe
+from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.host.printing import checked_output
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
-    with exit_on_broken_pipe():
+    with checked_output():
         parse(sys.argv[1:], __doc__)
 
 import argparse

@@ -12,11 +12,13 @@ FLAGS may begin with a launcher: `torchrun --nproc_per_node 4 -m open_clip_train
 
 import sys
 
+from cliptail_jax.host.printing import checked_output
 from cliptail_jax.open_clip.options import END, read_options
 
 if __name__ == "__main__":  # before the slow imports, which --help does not need
     if {"-h", "--help"} & set(sys.argv):
-        read_options(["--help"], __doc__)
+        with checked_output():
+            read_options(["--help"], __doc__)
 
 import os
 import runpy

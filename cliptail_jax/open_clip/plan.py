@@ -14,11 +14,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from cliptail_jax.host.printing import checked_output
 from cliptail_jax.planning.environment import compiler_environment
 
 if __name__ == "__main__":  # before JAX is imported
     if {"-h", "--help"} & {*sys.argv}:
-        sys.exit(print(__doc__))
+        with checked_output():
+            sys.exit(print(__doc__))
     os.environ.update(compiler_environment(sys.argv))
 
 from cliptail_jax.host.errors import UserError, command_line

@@ -5,6 +5,7 @@ other than those it is judged on. It is chosen on each half of the examples and 
 is judged by a τ that it had no part in.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -84,8 +85,18 @@ def _block(logits: Float[np.ndarray, "example class"], rows: slice) -> Float[np.
     return logits[rows].astype(np.result_type(logits.dtype, np.float32))
 
 
-def first_half(labels: Int[np.ndarray, " example"], seed: int = SEED) -> Bool[np.ndarray, " example"]:
-    """Which examples are in the first of two random halves, which have equally many examples of each class, or one more."""
+def first_half(
+    labels: Int[np.ndarray, " example"], keys: Sequence[str] | None = None, seed: int = SEED
+) -> Bool[np.ndarray, " example"]:
+    """Which examples are in the first of two random halves, which have equally many examples of each class, or one more.
+
+    Examples with the same file name in `keys`, such as crops of an image, are in the same half, and count as one.
+    """
+    if keys is not None:
+        numbers: dict[str, int] = {}  # of file names, in the order of their first examples
+        images = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+        _, first_examples = np.unique(images, return_index=True)
+        return first_half(labels[first_examples], seed=seed)[images]
     order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
     chosen = np.zeros(len(labels), bool)
     chosen[order[::2]] = True
@@ -105,13 +116,14 @@ def adjust(
     logits: Float[np.ndarray, "example class"],
     labels: Int[np.ndarray, " example"],
     frequency: Int[np.ndarray, " class"],
+    keys: Sequence[str] | None = None,
 ) -> Adjustment:
-    """Choose τ of TAUS on each half of the examples, and predict the other half with it.
+    """Choose τ of TAUS on each half of the examples, as in `first_half`, and predict the other half with it.
 
     The chosen τ has the largest mean accuracy over classes; of equal ones it is the smallest.
     """
     shift = log_frequency(frequency)
-    by_tau, first = predictions_by_tau(logits, shift), first_half(labels)
+    by_tau, first = predictions_by_tau(logits, shift), first_half(labels, keys)
     tau, chosen = np.zeros(len(labels)), []
     for half in (first, ~first):
         accuracy = mean_per_class(by_tau[:, half] == labels[half], labels[half])

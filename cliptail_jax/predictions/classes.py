@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.formats.class_names import normalized_name, without_point
+from cliptail_jax.formats.class_names import composed, normalized_name, without_point
 from cliptail_jax.host.errors import UserError
 
 NUMBER = re.compile(r"\d+")
@@ -42,13 +42,25 @@ def text_of(value: Any) -> str:
     return without_point(text)
 
 
+def key_of(name: str) -> str:
+    """The form in which names are compared: numbers by their value, 7 for 07, and others as tables are joined."""
+    key = normalized_name(name)
+    return key.lstrip("0") or "0" if NUMBER.fullmatch(key) else key
+
+
+def are_from_zero(names: Sequence[str]) -> bool:
+    """Whether the names are the numbers from 0 on, in any order."""
+    return all(map(NUMBER.fullmatch, names)) and sorted(map(key_of, names)) == sorted(map(str, range(len(names))))
+
+
 def class_table(counts: Mapping[Any, int] | Sequence[int], origin: str, is_open: bool = False) -> ClassTable:
     """The table of counts by class, or in the order of class numbers.
 
     Classes whose names are the numbers from 0 on are in the order of their numbers.
 
     Raises:
-        UserError: there is no class, a count is negative or not a whole number, or a class is listed twice.
+        UserError: there is no class, a count is negative or not a whole number, a class is listed twice, or the counts are the
+            class numbers.
     """
     if isinstance(counts, Mapping):
         return table_of(counts.keys(), counts.values(), origin, is_open)
@@ -60,7 +72,7 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
     names, values = [text_of(name) for name in classes], list(counts)
     if not names:
         raise UserError(f"{origin} lists no class: {FREQUENCY_HELP}")
-    if twice := [name for name, times in Counter(names).items() if times > 1]:
+    if twice := [name for name, times in Counter(map(composed, names)).items() if times > 1]:
         raise UserError(f"{origin} lists the class '{twice[0]}' more than once: give each class one line")
     if broken := [name for name in names if re.search(r"[\n\r\t]", name)]:
         raise UserError(f"{origin} has the class {broken[0]!r}: a name has no line break and no tab")
@@ -69,8 +81,13 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
             f"{origin} has the count {wrong[0]!r}: the number of training images of a class is a whole number, 0 or more"
         )
     frequency, was_text_order = np.array(values, np.int64), False
-    if sorted(names) == sorted(map(str, range(len(names)))):
-        order = np.argsort([int(name) for name in names])
+    if not is_open and len(names) > 1 and np.array_equal(frequency, np.arange(len(names))):
+        raise UserError(
+            f"the counts of {origin} are 0 to {len(names) - 1} in order, as class numbers are: give each class its number of "
+            "training images (in a file, a name, a tab and the count)"
+        )
+    if are_from_zero(names):
+        order = np.argsort([int(key_of(name)) for name in names])
         was_text_order = names == sorted(names) and not np.array_equal(order, np.arange(len(names)))
         names, frequency = [names[place] for place in order], frequency[order]
     return ClassTable(tuple(names), frequency, origin, is_open, was_text_order)
@@ -97,24 +114,30 @@ def with_classes_of(table: ClassTable, values: Iterable[Any]) -> ClassTable:
     texts = list(dict.fromkeys(map(text_of, values)))
     if not table.is_open or are_numbers(texts, table):
         return table
-    known = {normalized_name(name) for name in table.names}
-    new = [text for text in texts if normalized_name(text) not in known]
-    if len(new) == len(texts):
+    known, new = {*map(key_of, table.names)}, {}
+    for text in texts:
+        if (key := key_of(text)) not in known:
+            new.setdefault(key, text)
+    if known.isdisjoint(map(key_of, texts)):
         raise UserError(
             f"no example has a class of {table.origin}, which are such as '{table.names[0]}'; the examples' are such as "
             f"'{texts[0]}': give the labels of both in the same form"
         )
-    return table_of([*table.names, *new], [*table.frequency.tolist(), *[0] * len(new)], table.origin, is_open=True)
+    return table_of(
+        [*table.names, *new.values()], [*table.frequency.tolist(), *[0] * len(new)], table.origin, is_open=True
+    )
 
 
 def are_numbers(texts: Sequence[str], table: ClassTable) -> bool:
-    """Whether all are numbers of classes, and none is the name of one."""
-    return all(NUMBER.fullmatch(t) and int(t) < len(table.names) for t in texts) and not {*texts} & {*table.names}
+    """Whether all are numbers of classes, and none is the name of one. Where all names are numbers, numbers are names."""
+    names, keys = {*map(key_of, table.names)}, {*map(key_of, texts)}
+    numbers = {*map(str, range(len(table.names)))}
+    return keys <= numbers and names.isdisjoint(keys) and not all(map(NUMBER.fullmatch, names))
 
 
 def check_order(table: ClassTable, what: str) -> None:
     """Raise UserError if classes have no order by which a number, or a column of logits, is a class: those counted by name."""
-    if table.is_open and table.names != tuple(map(str, range(len(table.names)))):
+    if table.is_open and not are_from_zero(table.names):
         raise UserError(
             f"{what}, and the classes of {table.origin} are names, such as '{table.names[0]}', which have no order: name the "
             "classes there, too (of logits, as `classes`), or give --frequency=FILE, in whose order the classes are"
@@ -133,24 +156,35 @@ def is_plain(values: Sequence[Any]) -> bool:
 def class_ids(table: ClassTable, values: Sequence[Sequence[Any]], origin: str) -> list[Int[np.ndarray, " example"]]:
     """The class of each value in lists of values, by name, or by number if the values are numbers that are no names.
 
+    A name is a class as it is written in the table, or else as `key_of` compares names.
+
     Args:
         values: labels, and predictions, which are read in the same way.
         origin: the file that they come from.
 
     Raises:
-        UserError: a value is not among the classes.
+        UserError: a value is not among the classes, or may be several of them.
     """
     lists = [of if is_plain(of) else np.array([text_of(value) for value in of]) for of in values]
     distinct = [np.unique(of, return_inverse=True) for of in lists]
     texts = list(dict.fromkeys(text_of(v) for unique, _ in distinct for v in unique.tolist()))
-    place = {normalized_name(name): number for number, name in reversed([*enumerate(table.names)])}
-    ids = {text: place.get(normalized_name(text)) for text in texts}
-    exact = {name: number for number, name in enumerate(table.names)}
-    ids |= {text: exact[text] for text in texts if text in exact}
+    exact = {composed(name): number for number, name in enumerate(table.names)}
+    similar: dict[str, list[int]] = {}
+    for number, name in enumerate(table.names):
+        similar.setdefault(key_of(name), []).append(number)
+    ids = {}
+    for text in texts:
+        numbers = [exact[composed(text)]] if composed(text) in exact else similar.get(key_of(text), [None])
+        if len(numbers) > 1:
+            raise UserError(
+                f"{origin} has the class '{text}', which may be {' or '.join(repr(table.names[n]) for n in numbers)} of "
+                f"{table.origin}: write it as there"
+            )
+        ids[text] = numbers[0]
     unknown = [text for text in texts if ids[text] is None]
     if unknown and are_numbers(texts, table):
         check_order(table, f"the labels of {origin} are numbers")
-        ids, unknown = {text: int(text) for text in texts}, []
+        ids, unknown = {text: int(key_of(text)) for text in texts}, []
     if unknown:
         wrong = sum(int(np.isin([text_of(v) for v in u.tolist()], unknown)[inverse].sum()) for u, inverse in distinct)
         raise UserError(

@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from cliptail_jax.predictions.reading import (
     array_of,
     check_length,
     checked_logits,
+    named,
     one_each,
     without_unlabelled,
 )
@@ -42,6 +43,7 @@ MEASURED = (
 )  # fmt: skip
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
 FEWEST = 2  # examples of a class without which it says little on whether the class is right
+NO_REAL_NUMBERS = "cSUOMm"  # NumPy's kinds of complex numbers, texts, objects and times
 NAMED = 5  # so many classes are named in a note
 
 
@@ -150,7 +152,14 @@ class Measured:
         return frame({key: estimate[:3] for key, estimate in self.estimates.items()}, ("value", "low", "high"))
 
     def __sub__(self, other: "Measured") -> "Difference":
-        """The differences of the measures, paired by class. Raises UserError for other examples or classes."""
+        """The differences of the measures, paired by class.
+
+        Raises:
+            UserError: the other measures are of other examples or classes.
+            TypeError: `other` is something else.
+        """
+        if not isinstance(other, Measured):
+            raise TypeError(f"only the measures of other predictions can be subtracted, and not {type(other).__name__}")
         from cliptail_jax.predictions.differences import difference
 
         return difference(self, other)
@@ -166,7 +175,7 @@ def measure(
     """Measure how biased predictions are towards frequent classes.
 
     Args:
-        labels: the true class of each example, by name or number.
+        labels: the true class of each example, by name or number. Numbers are indices of `classes`, or else of `frequency`.
         predictions: the predicted class of each example; or logits or probabilities [example, class].
         frequency: the number of training images by class: a mapping from names or numbers (such as a `Counter`, or a pandas
             Series), or a list in the order of class numbers.
@@ -176,6 +185,7 @@ def measure(
 
     Raises:
         UserError: the arguments do not fit, or measures are undefined for most classes.
+        TypeError: an argument is no list or array, or logits are no real numbers.
 
     >>> from cliptail_jax import measure
     >>> labels = ["cat"] * 10 + ["dog"] * 10 + ["owl"] * 10
@@ -184,22 +194,50 @@ def measure(
     >>> f"top-1 {measured.top1:.0f} %, log-odds per decade {measured.odds_acc:.1f}"
     'top-1 63 %, log-odds per decade 1.8'
     """
+    for what, value in (
+        ("labels", labels),
+        ("predictions", predictions),
+        ("classes", () if classes is None else classes),
+    ):
+        check_list(what, value, "give a list or an array")
+    if not isinstance(frequency, Mapping):
+        check_list(
+            "frequency", frequency, "give a mapping from each class to its number of images, or a list in class order"
+        )
+    if getattr(frequency, "ndim", 1) != 1:
+        raise UserError(f"frequency has the shape {list(frequency.shape)}: give one number for each class, [class]")
     counts = frequency.to_dict() if hasattr(frequency, "to_dict") else frequency
+    if hasattr(counts, "__array__"):  # the numbers of a tensor are tensors
+        counts = np.asarray(counts).tolist()
     # A Counter and a Series of counts have classes in the order of the data or of the counts, and not of any logits.
     table = class_table(counts, "frequency", is_open=isinstance(counts, Counter) or hasattr(frequency, "to_dict"))
     columns = None if classes is None else tuple(map(text_of, classes))
-    given, values = one_each("predictions", "labels", labels), array_of("predictions", "predictions", predictions)
+    given = named(as_values(one_each("predictions", "labels", labels)), columns, "predictions")
+    values = array_of("predictions", "predictions", predictions)
     if values.ndim == 2 and values.shape[1] > 1:
+        check_length("predictions", given, values)
+        if values.dtype.kind in NO_REAL_NUMBERS:
+            raise TypeError(
+                f"predictions [{len(values):,}, {values.shape[1]:,}] have the type {values.dtype}: logits and probabilities "
+                "[example, class] are real numbers, and predicted classes are one of each example"
+            )
         floats = values.astype(np.result_type(values.dtype, np.float16), copy=False)
         logits, are_probabilities = checked_logits("predictions", floats)
-        content = PredictionFile(
-            "predictions", as_values(given), None, logits, columns, are_probabilities=are_probabilities
-        )
+        content = PredictionFile("predictions", given, None, logits, columns, are_probabilities=are_probabilities)
     else:
-        values = one_each("predictions", "predictions", values)
-        content = PredictionFile("predictions", as_values(given), as_values(values))
-    check_length("predictions", given, values)
+        values = named(as_values(one_each("predictions", "predictions", values)), columns, "predictions")
+        check_length("predictions", given, values)
+        content = PredictionFile("predictions", given, values)
     return measured_seeds(name, [without_unlabelled(content)], table)
+
+
+def check_list(what: str, value: Any, remedy: str) -> None:
+    """Raise TypeError for an argument that is no list or array, or whose masked values would count."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{what} is a masked array, whose masked values would count: leave them out, and {remedy}")
+    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes) or hasattr(value, "__array__")
+    if value is None or isinstance(value, Iterable) and not is_list:
+        raise TypeError(f"{what} is of the type {type(value).__name__}: {remedy}")
 
 
 def as_values(array: np.ndarray) -> Sequence[Any]:
@@ -237,7 +275,16 @@ def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
             raise UserError(f"{path} has two columns for one class: name each column of the logits once in 'classes'")
         if not np.array_equal(places, np.arange(classes)):
             logits = logits[:, np.argsort(places)]
-    return Resolved(ids, *adjustment.predict(logits), logits)
+    predicted, confidence = adjustment.predict(logits)
+    if content.predictions is not None:
+        (stored,) = class_ids(table, [content.predictions], path)
+        examples = np.arange(len(ids))  # of equal logits, any is the largest
+        if others := np.count_nonzero(logits[examples, stored] < logits[examples, predicted]):
+            raise UserError(
+                f"{path} has {others:,} predictions that are not the class of the largest of its logits or probabilities: "
+                "leave one of both out"
+            )
+    return Resolved(ids, predicted, confidence, logits)
 
 
 def evaluation_of(
@@ -300,7 +347,7 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             run_of(name, seed, evaluation_of(*of[:3], table), content.path, notes_on(content, of.labels, table))
         )
         if of.logits is not None:
-            found = adjustment.adjust(of.logits, of.labels, table.frequency)
+            found = adjustment.adjust(of.logits, of.labels, table.frequency, content.keys)
             evaluation = evaluation_of(of.labels, *found.predicted, table)
             tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
             adjusted_runs.append(
@@ -405,8 +452,16 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
     notes = []
     if content.left_out:
         notes.append(f"{number_of(content.left_out, 'example')} without a label left out")
+    if content.labels_by_row:
+        notes.append(
+            f"Its labels are those of {content.labels_by_row} in the order of the rows; a column 'filename' in both would join them"
+        )
     if content.logits is not None:
-        is_one = "add up to 1" if content.are_probabilities else "do not add up to 1, or have negative numbers"
+        is_one = (
+            "add up to 1 within their rounding"
+            if content.are_probabilities
+            else "do not add up to 1, or have negative numbers"
+        )
         kind = "probabilities" if content.are_probabilities else "logits"
         order = f", in the order of the classes of {table.origin}" if content.classes is None else ""
         notes.append(f"Its rows {is_one}: they are read as {kind}{order}")

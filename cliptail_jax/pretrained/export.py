@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.outputs import check_writable_folder
+from cliptail_jax.host.printing import one_line
 
 
 def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
@@ -42,4 +43,4 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     steps_per_epoch = num_steps_per_epoch(number_of_records(workdir), config["batch_size"], config["data.drop_last"])
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
     if opened.step < total_steps:
-        print(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}", file=sys.stderr)
+        print(one_line(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}"), file=sys.stderr)

@@ -11,9 +11,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from cliptail_jax.host.errors import UserError, did_you_mean, exit_on_broken_pipe, exit_status
+from cliptail_jax.host.errors import UserError, did_you_mean, exit_status
 from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal
 from cliptail_jax.host.memory import keep_freed_memory
+from cliptail_jax.host.printing import checked_output
 from cliptail_jax.programs.command_line import parse
 
 # What each program does. A program is a module of this name, whose docstring is its help, with
@@ -43,7 +44,7 @@ PROGRAMS = {
 }
 
 
-@exit_on_broken_pipe()
+@checked_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program that the command line names, and return its exit status."""
     if "_ARGCOMPLETE" in os.environ:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ml_collections import ConfigDict
 
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.printing import one_line
 from cliptail_jax.planning.environment import compiler_environment
 from cliptail_jax.programs.command_line import non_negative
 
@@ -89,7 +90,7 @@ def main(options: argparse.Namespace) -> None:
                 tqdm.write(text)
         except UserError as error:  # other topologies may work
             if str(error) not in mistakes:
-                tqdm.write(f"error: {error}", file=sys.stderr)
+                tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
             mistakes.add(str(error))
         except KeyboardInterrupt:
             progress.close()
@@ -110,7 +111,7 @@ def note_missing_cache() -> None:
     try:
         check_writable_folder(user_cache(CACHE))
     except UserError as error:
-        print(f"note: plans are not kept: {error}", file=sys.stderr)
+        print(one_line(f"note: plans are not kept: {error}"), file=sys.stderr)
 
 
 def described(options: argparse.Namespace, plan_of: "PlanOf", measured: "MeasuredStep | None") -> Iterator[str]:

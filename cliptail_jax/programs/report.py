@@ -16,6 +16,7 @@ from cliptail_jax.config.files import find_archive, known_archives
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_overwrite
+from cliptail_jax.host.printing import one_line
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,7 @@ def main(options: argparse.Namespace) -> None:
             problems=problems,
         )
     for problem in problems:
-        print(f"not shown: {problem}", file=sys.stderr)
+        print(one_line(f"not shown: {problem}"), file=sys.stderr)
     print(f"wrote {address(page)}")
 
 

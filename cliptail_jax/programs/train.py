@@ -30,7 +30,8 @@ def main(options: argparse.Namespace) -> None:
     ignore_closed_terminal()
     distributed.initialize()
     train(options.config, workdir, options.overwrite)
-    log_line(last_lines(workdir))
+    for line in last_lines(workdir).splitlines():
+        log_line(line)
 
 
 def describe_config(config: ConfigDict | None) -> str:

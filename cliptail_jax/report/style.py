@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,6 +25,7 @@ MARKERS = (*"osD^vPXp*<>hd", (4, 1, 0), (6, 1, 0), (8, 1, 0), (4, 1, 45), (5, 0,
 LINES = ("-", "--", ":")
 DPI = 150
 FORMATS = (".png", ".pdf", ".svg")
+UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}  # the metadata without the date, by format
 
 
 def style(number: int) -> dict[str, Any]:
@@ -101,7 +103,13 @@ def save(figure: Figure, path: Path) -> list[Path]:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout takes half of the time, and serves all formats
     for file in files_of(path):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=file.suffix[1:], dpi=DPI)
-        write_bytes(file, buffer.getvalue())
+        write_bytes(file, rendered(figure, file.suffix[1:]))
     return files_of(path)
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """The figure in a format, such as "svg". The same figure has the same bytes: there is no date, and ids are not random."""
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "cliptail_jax"}):
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=UNDATED.get(kind))
+    return buffer.getvalue()

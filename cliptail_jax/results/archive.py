@@ -9,6 +9,7 @@ import lzma
 import re
 import shlex
 import tarfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,21 @@ from cliptail_jax.results.transfers import FILE as TRANSFERS
 from cliptail_jax.results.transfers import predictions_path
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, read_arrays
 from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FREQUENCY, METRICS, OF_STUDIES, SUMMARY
-from cliptail_jax.runs.provenance import without_flags
+from cliptail_jax.runs.provenance import CLONE, history, without_flags
 from cliptail_jax.runs.records import LogLine
 
 STUDY, CLAIMS = OF_STUDIES
 Files = dict[str, bytes]  # contents by path
 LEFT_OUT = ("per_class_accuracy", "per_class_predictions", "predicted")  # the first two follow from the confusion
+NOT_IN_HISTORY = " (not in the history)"  # follows a commit that nobody can check out
 OF_MACHINE = re.compile(r"""(?:^|["'=\s])((?:~?/[\w.]|gs://)[^"'\s]*)""")  # a path that exists on one machine
 
 
 def write_archive(workdir: Path, file: Path) -> None:
     """Write the archive of a study's finished runs. Its bytes depend only on its contents.
 
-    It has no checkpoints, no predictions of single images, and no paths of this machine.
+    It has no checkpoints, no predictions of single images, and no paths of this machine. Commits of runs that the history of
+    this clone lacks are marked.
 
     Raises:
         UserError: `workdir` contains no study, a file is damaged, or a config names a path of this machine.
@@ -103,6 +106,8 @@ def files_of_run(run: Run) -> Files:
     """The files of a run, with digests of their own, by their paths in its directory."""
     noted = {key: value for key, value in run.noted.items() if key != "command"}  # the study has it
     noted["config"] = run.config | {"data.data_dir": ""}
+    if "commit" in noted:
+        noted["commit"] = marked(noted["commit"], history(CLONE))
     log = ({key: value for key, value in line.items() if key in LogLine.__annotations__} for line in run.log)
     files = {CONFIG: json_text(noted).encode(), METRICS: "".join(map(line_of, log)).encode()}
     files |= read_existing(run.workdir, (FREQUENCY, DATA))
@@ -113,6 +118,12 @@ def files_of_run(run: Run) -> Files:
         of_set = read_existing(folder, (SUMMARY, COUNTS, FREQUENCY)) | {ARRAYS: npz(arrays)}
         files |= {str(folder.relative_to(run.workdir) / name): content for name, content in of_set.items()}
     return files
+
+
+def marked(commit: str, known: Collection[str]) -> str:
+    """A commit, with a mark if it is not among those of a history; an empty one is not known."""
+    missing = known and commit.removesuffix("-dirty") not in known and not commit.endswith(NOT_IN_HISTORY)
+    return commit + NOT_IN_HISTORY if missing else commit
 
 
 def read_existing(folder: Path, names: tuple[str, ...]) -> Files:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cliptail_jax.host.files import append_bytes
+from cliptail_jax.host.printing import one_line
 
 _copy: Path | None = None  # of the lines
 
@@ -23,6 +24,7 @@ def log_line(text: str) -> None:
     import jax  # which readers of results do not need
 
     if jax.process_index() == 0:
+        text = one_line(text)
         tqdm.write(text, file=sys.stderr)
         if _copy is not None:
             append_bytes(_copy, f"{time.strftime('%Y-%m-%d,%H:%M:%S')} | INFO | {text}\n".encode())

@@ -14,6 +14,7 @@ from jax import Array
 from jaxtyping import Float
 from tqdm import tqdm
 
+from cliptail_jax.host.printing import one_line
 from cliptail_jax.runs.console import log_line
 
 BETWEEN_LINES, BETWEEN_BARS = 60.0, 0.5  # seconds
@@ -84,7 +85,7 @@ class Display:
             bar = tqdm(total=progress.total, leave=False, dynamic_ncols=True, bar_format="{desc}")
             self._bars[progress.label] = bar
         columns = (bar.format_dict["ncols"] or 80) - len(progress.text) - MIN_BAR_COLUMNS - len(" || ")
-        label = shortened(progress.label, columns).replace("{", "{{").replace("}", "}}")
+        label = shortened(one_line(progress.label), columns).replace("{", "{{").replace("}", "}}")
         bar.bar_format, bar.n = f"{label} |{{bar}}| {progress.text}", progress.step or 0
         bar.refresh()
 

@@ -40,11 +40,23 @@ def hardware() -> dict[str, Any]:
 @functools.cache
 def commit(clone: Path) -> str:
     """The commit of a clone, with '-dirty' if files have changed; '' for other folders, or without git."""
+    return git(clone, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+@functools.cache
+def history(clone: Path) -> frozenset[str]:
+    """All commits up to that of a clone; empty for other folders, for a clone without its history, or without git."""
+    shallow = git(clone, "rev-parse", "--is-shallow-repository") != "false"
+    return frozenset() if shallow else frozenset(git(clone, "rev-list", "HEAD").split())
+
+
+def git(clone: Path, *arguments: str) -> str:
+    """What git prints about a clone; '' for other folders, or if git fails."""
     if not (clone / ".git").exists():  # a folder of installed packages may be inside the clone of another project
         return ""
-    describe = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        return subprocess.run(describe, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+        words = ["git", "-C", str(clone), *arguments]
+        return subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 

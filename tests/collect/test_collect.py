@@ -1,10 +1,12 @@
 """The program collect, on runs whose evaluations are invented, and the tables and judgements of the study of it."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from cliptail_jax.collect.__main__ import main
 from cliptail_jax.config.files import find_archive, find_table, load_config
@@ -77,6 +79,15 @@ def test_a_plan_is_written_with_its_pictures_and_page(study, tmp_path, capsys):
     page = (tmp_path / "new" / "report.html").read_text()
     assert page.count("<svg") == 2 and all(name in page for name in NAMES) and "after the plan" in page
     assert all((tmp_path / "new" / f"plan{suffix}").stat().st_size > 5000 for suffix in (".png", ".pdf", ".svg"))
+
+
+def test_a_plan_made_again_on_another_day_has_the_same_bytes(study, tmp_path, monkeypatch):
+    contents = []
+    for seconds in ("0", "86400"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)  # Matplotlib's clock
+        assert main([f"--workdir={study}/study/seed_0/sl", "--images=50", f"--output={tmp_path}/plan.tsv"]) == 0
+        contents.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    assert contents[0] == contents[1] and {"plan.pdf", "plan.svg"} <= {*contents[0]}
 
 
 def test_images_that_do_not_help_the_target_are_left(study, tmp_path, capsys):
@@ -182,6 +193,17 @@ def test_the_tables_of_the_study_follow_from_its_base(collect_study, data):
         assert frequency.sum() == base.images.sum() + (name != "nobody") * round(0.1 * base.images.sum())
 
 
+def test_classes_with_equal_gains_are_tied(collect_study):
+    examples, rng = np.repeat([80, 200], 100), np.random.default_rng(0)
+    after, before = (collect_study.Counts(rng.integers(0, of + 1), of) for of in (examples, examples // 2))
+    exact = [
+        Fraction(a, of) - Fraction(b, of // 2)
+        for a, b, of in zip(*(side.tolist() for side in (after.correct, before.correct, examples)))
+    ]
+    assert rankdata(after.gain_over(before)).tolist() == rankdata(np.array(exact, object)).tolist()
+    assert rankdata(after.accuracy - before.accuracy).tolist() != rankdata(np.array(exact, object)).tolist()
+
+
 @pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
 def test_predictions_are_judged_as_those_of_a_stored_trial(collect_study):
     stored = json.loads(REFERENCE.read_text())
@@ -191,8 +213,11 @@ def test_predictions_are_judged_as_those_of_a_stored_trial(collect_study):
     tables = {
         {"plan": "plan_sl"}.get(rule, rule): np.array(stored["trained"][of]["images"]) for rule, of in rules.items()
     }
-    found = {f"sl_{rule}": np.array(stored["trained"][of]["correct"]) / 50 for rule, of in rules.items()}
-    rows = collect_study.judged(base, tables | {"nobody": images}, {"sl_nobody": correct / 50} | found)
+    right = {"sl_nobody": correct} | {
+        f"sl_{rule}": np.array(stored["trained"][of]["correct"]) for rule, of in rules.items()
+    }
+    counts = {name: collect_study.Counts(of_class, examples) for name, of_class in right.items()}
+    rows = collect_study.judged(base, tables | {"nobody": images}, counts)
     nobody, plan, proportional = (rows[f"sl_{rule}"] for rule in ("nobody", *rules))
     assert nobody[:2] == ["68.1", "68.1"] and plan[:2] == ["79.6", "81.2"] and proportional[:2] == ["69.6", "71.0"]
     assert plan[3].split("** ")[0] in ("**supported", "**inconclusive") and plan[3].split("** ")[1].startswith("0.8")

@@ -180,6 +180,7 @@ def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder,
     [
         ({"a.jsonl": b'{"url": "cat", "caption": "dog"}\n{"url": "cat", "caption": 20}\n'}, "row 2 is int, not text"),
         ({"a.csv": "caption\ncat\n".encode("utf-16")}, "it is UTF-16: convert it to UTF-8"),
+        ({"a.csv": gzip.compress(b"caption\ncat\n")}, "it is gzipped: rename it so that its name ends in .gz"),
         (
             {"a.csv": b"caption,id\ncat,1\n", "b.csv": b"TEXT,caption\ncat,dog\n"},
             "has the columns caption and TEXT, which are the captions of .*: name the column with --column",

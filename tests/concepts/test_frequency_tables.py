@@ -1,9 +1,11 @@
 """Tables of counts by class, joined by the names of classes."""
 
+import re
+
 import pytest
 
 from cliptail_jax.concepts.templates import templates
-from cliptail_jax.formats.frequency_tables import frequency_of
+from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
 
@@ -24,3 +26,17 @@ def test_a_byte_order_mark_and_line_ends_of_any_system_are_no_part_of_a_name(tmp
     assert frequency_of(("dog", "cat"), work_path(str(tmp_path / "counts.tsv"))).tolist() == [5, 3]
     (tmp_path / "prompts.txt").write_bytes("\ufeffa {}\r\nthe {}\n".encode())
     assert templates(str(tmp_path / "prompts.txt")) == ("a {}", "the {}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cat\tnan", "cat\tNone", "cat\tN/A", "name\tinf", "cat\tmany", "count\tlabel", "cat", "cat\t1.5", "cat\t1e9"],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_line_without_a_count_is_named_unless_it_has_titles(tmp_path, line, place):
+    lines = ["dog\t5", "owl\t2"]
+    (tmp_path / "counts.tsv").write_text("\n".join([*lines[:place], line, *lines[place:]]), encoding="utf-8")
+    with pytest.raises(
+        UserError, match=f"counts.tsv is not a frequency table: .*, and it has the line {re.escape(repr(line))}"
+    ):
+        read_frequency(tmp_path / "counts.tsv")

@@ -73,6 +73,28 @@ def test_halves_have_equally_many_examples_of_each_class(labels):
     assert shifted.sum() == first.sum()
 
 
+@settings(deadline=None)
+@given(examples=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=2, max_size=60))
+def test_examples_of_an_image_are_in_one_half_and_images_are_divided_as_examples_are(examples):
+    keys, labels = [f"{image}.png" for image, _ in examples], np.array([label for _, label in examples])
+    first = first_half(labels, keys)
+    images = dict(zip(keys[::-1], zip(first[::-1], labels[::-1])))  # by their first examples
+    assert [bool(images[key][0]) for key in keys] == first.tolist()
+    of_images = np.array([images[key] for key in dict.fromkeys(keys)])
+    np.testing.assert_array_equal(of_images[:, 0], first_half(of_images[:, 1]))
+    np.testing.assert_array_equal(first_half(labels, [*map(str, range(len(labels)))]), first_half(labels))
+
+
+def test_tau_is_chosen_on_one_half_of_the_images():
+    labels, logits, frequency = drawn(0)
+    for copies in (2, len(labels)):  # of each image; or all examples are of one
+        keys = [f"{number // copies}.png" for number in range(len(labels))]
+        found, first = adjust(logits, labels, frequency, keys), first_half(labels, keys)
+        for half, chosen in ((first, found.chosen[0]), (~first, found.chosen[1])):
+            expected = [directly(row, frequency, chosen)[0] for row in logits[~half]]
+            assert found.predicted.classes[~half].tolist() == expected
+
+
 def test_log_frequency_is_subtracted_up_to_a_constant_by_either_logits_or_probabilities():
     labels, logits, frequency = drawn(0)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

@@ -80,9 +80,13 @@ def test_neither_the_order_of_examples_nor_of_classes_nor_their_names_matter(see
     by_number = measure(LABELS, PREDICTIONS, FREQUENCY)
     by_name = measure(named(LABELS[order]), named(PREDICTIONS[order]), dict(zip(NAMES, FREQUENCY)))
     renamed = measure(place[LABELS], place[PREDICTIONS], np.array(FREQUENCY)[classes])
+    # Names in the order of `classes`, with numbers as their indices; and names that are numbers, with a zero, in any order.
+    indexed = measure(place[LABELS], LOGITS[:, classes], dict(zip(NAMES, FREQUENCY)), classes=np.array(NAMES)[classes])
+    padded = measure(LABELS, PREDICTIONS.astype(float), {f"0{number}": FREQUENCY[number] for number in classes})
     for key in ("top1", "mean_per_class", "odds_acc", "f50", "slope_pred", "head", "tail", "corr_acc"):
         expected = by_number.estimate(key)[:3]
-        assert by_name.estimate(key)[:3] == pytest.approx(expected, nan_ok=True)
+        for same in (by_name, indexed, padded):
+            assert same.estimate(key)[:3] == pytest.approx(expected, nan_ok=True)
         assert getattr(renamed, key) == pytest.approx(expected[0], nan_ok=True)
 
 
@@ -145,6 +149,8 @@ def test_measures_of_other_examples_are_not_subtracted():
     a, b = (measure(labels, PREDICTIONS[: len(labels)], FREQUENCY) for labels in (LABELS, LABELS[:24]))
     with pytest.raises(UserError, match="different examples"):
         a - b
+    with pytest.raises(TypeError, match="only the measures of other predictions can be subtracted, and not int"):
+        a - 5
     wrong = r"there is no measure 'oddsacc' \(did you mean odds_acc\?\): there are top1, .*"
     for error, ask in (
         (AttributeError, lambda: a.oddsacc),

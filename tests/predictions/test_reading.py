@@ -2,20 +2,24 @@
 
 import collections
 import gzip
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cliptail_jax import measure
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.predictions.classes import counted
+from cliptail_jax.predictions.classes import class_ids, class_table, counted, with_classes_of
 from cliptail_jax.predictions.measure import main
-from cliptail_jax.predictions.reading import read_class_table
+from cliptail_jax.predictions.reading import KEYS, checked_logits, read_class_table
 from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
 
 
@@ -87,6 +91,39 @@ def test_numbers_are_names_of_classes_where_some_are_and_else_indices():
     assert measure(labels % 3 + 1, np.eye(3)[labels % 3], {1: 9, 2: 5, 3: 2}, classes=[1, 2, 3]).top1 == 100
 
 
+@pytest.mark.parametrize(
+    ("names", "label", "count"),
+    [
+        (("00", "1"), "0", 5),
+        (("02", "01", "00"), 0, 3),
+        (("02", "01", "00"), "002.0", 5),
+        (("7", "007"), "007", 4),
+        (("7", "007"), "07", "'7' or '007'"),
+        (("Cat", "cat", "dog"), "cat", 4),
+        (("Cat", "cat", "dog"), "CAT", "'Cat' or 'cat'"),
+        (("Cat", "dog"), "CAT", 5),
+        (("sea_lion", "sea lion", "sea-lion"), "sea-lion", 3),
+        (("sea_lion", "sea lion", "sea-lion"), "Sea lion", "'sea_lion' or 'sea lion' or 'sea-lion'"),
+        (("caf\u00e9", "CAF\u00c9"), "cafe\u0301", 5),
+        (("10", "20", "30"), 1, "none of the 3 classes"),  # no line of the table: its names are numbers
+        (("a", "b"), "01", 4),
+    ],
+)
+def test_a_label_is_a_class_by_its_name_or_value_and_is_refused_if_it_may_be_several(names, label, count):
+    table = class_table(dict(zip(names, (5, 4, 3))), "counts.tsv")
+    if isinstance(count, str):
+        with pytest.raises(UserError, match=count):
+            class_ids(table, [[label]], "a.csv")
+    else:
+        assert table.frequency[class_ids(table, [[label]], "a.csv")[0]].tolist() == [count]
+
+
+def test_new_classes_of_examples_are_compared_by_value_and_spelling_too():
+    table = with_classes_of(counted(["00", "02", "02"], "train.csv"), [0, 2, 1, "01"])
+    assert (table.names, table.frequency.tolist()) == (("00", "1", "02"), [1, 0, 2])
+    assert with_classes_of(counted(["cat"], "train.csv"), ["Cat", "Owl", "owl"]).names == ("cat", "Owl")
+
+
 def test_logits_have_no_order_of_classes_counted_by_name():
     names = np.array(["cat", "dog", "owl"])[np.tile(np.arange(3), 20)]
     counts = collections.Counter(["owl"] * 2 + ["cat"] * 30 + ["dog"] * 9)
@@ -120,13 +157,20 @@ def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
         ("class,images\na,0.9\n", "has the count '0.9', which is no whole number"),
         ("0,5\n1,4\n", "counts.csv has a column named '0', .*: put the line class,count above it"),
         ("a,b\n1,2\n", "is not a table of class frequencies: it has the columns a, b"),
+        (
+            "class,images\n900,0\n90,1\n9,2\n",
+            "the counts of .* are 0 to 2 in order, as class numbers are: give each class",
+        ),
+        ("class,images\ncaf\u00e9,1\ncafe\u0301,2\n", "lists the class 'caf\u00e9' more than once"),
     ):
         (tmp_path / "counts.csv").write_text(text)
         with pytest.raises(UserError, match=message):
             read_class_table(str(tmp_path / "counts.csv"))
 
 
-@pytest.mark.parametrize("header", ["", "name\tcount\n", "class\tn_images\n", "class\tnumber of images\n"])
+@pytest.mark.parametrize(
+    "header", ["", "name\tcount\n", "class\tn_images\n", "class\tnumber of images\n", "label\tdollars\n", "\tcount\n"]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_frequency_table_may_have_a_header_and_a_byte_order_mark(tmp_path, header, encoding):
     (tmp_path / "f.tsv").write_text(f"{header}cat\t4\ndog\t2\n", encoding=encoding)
@@ -203,6 +247,13 @@ WRONG = {  # the content of a file, flags, and the message
     "folder of another": ("figures=a.csv", None, ["--frequency=counts.tsv"], "'figures' is no name of a model"),
     "folder above": ("..=a.csv", None, ["--frequency=counts.tsv"], "'..' is no name of a model"),
     "line break": ("b.csv", rows(['"cat\n"', "dog"] * 2, ["dog"] * 4), ["--train=b.csv"], "has the class 'cat.n': a name has"),
+    "other indices of padded names": ("b.npz", dict(labels=LABELS, predictions=LABELS, classes=["03", "02", "01", "00"]),
+                                      ["--train=a.csv"], "b.npz has numbers as labels or predictions, which are names and"),
+    "other predictions than logits": ("b.npz", dict(labels=LABELS, logits=LOGITS, predictions=(PREDICTIONS + 1) % 4),
+                                      ["--frequency=counts.tsv"],
+                                      "b.npz has 32 predictions that are not the class of the largest of its logits"),
+    "logits of one dimension": ("b.npz", dict(labels=LABELS, logits=LOGITS[:, 0]), ["--frequency=counts.tsv"],
+                                r"'logits' of b.npz has the shape \[32\]"),
     "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
 }  # fmt: skip
 
@@ -248,7 +299,61 @@ def test_numbers_of_any_type_are_indices_of_the_files_own_classes(folder, capsys
     for file in (["m=logits.npz"], ["m=b.npz", *flags]):
         assert main([*file, "--frequency=counts.tsv"]) == 0
         tables.append(capsys.readouterr().out)
-    assert tables[0] == tables[1]
+    by_row = "\nm: Its labels are those of labels.csv in the order of the rows; a column 'filename' in both would join them\n"
+    assert (by_row in tables[1]) == (kind == "labels") and tables[0] == tables[1].replace(by_row, "")
+
+
+IDS = [f"{number}.png" for number in range(len(LABELS))]
+NUMBERS = [str(100 + number) for number in range(len(LABELS))]
+JOINED = {  # columns of the predictions and of the labels, which are in the reverse order, and whether they join, or the error
+    **{name: ({name: IDS}, {name: IDS}, True) for name in KEYS},
+    "other names": ({"image": IDS}, {"filename": IDS}, True),
+    "a common one": ({"filename": IDS, "path": NUMBERS}, {"path": NUMBERS}, True),
+    "another one": (
+        {"img": IDS},
+        {"img": IDS},
+        "p.csv and l.csv both have the column 'img', by which labels may have to",
+    ),
+    "numbers": ({"id": NUMBERS}, {"id": NUMBERS}, "both have the column 'id'"),
+    "other numbers": ({"id": NUMBERS}, {"id": [f"9{number}" for number in NUMBERS]}, False),
+    "the same row numbers": ({"": NUMBERS}, {"": NUMBERS[::-1]}, False),
+    "texts that are not distinct": ({"set": ["a"] * len(IDS)}, {"set": ["a"] * len(IDS)}, False),
+    "in one file": ({"filename": IDS}, {"img": IDS}, False),
+    "twice": ({"name": IDS}, {"name": named(LABELS)}, "l.csv has a file name more than once in 'name'"),
+}
+
+
+def npy(values):
+    np.save(stream := io.BytesIO(), np.array(values))
+    return stream.getvalue()
+
+
+def write_table(path, columns):
+    lines = [",".join(row) for row in (columns, *zip(*columns.values()))]
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", JOINED)
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_labels_are_joined_by_a_column_of_file_names_and_never_silently_by_row(folder, capsys, case, kind):
+    ours, theirs, expected = JOINED[case]
+    if kind == "csv":
+        write_table("p.csv", {"prediction": named(PREDICTIONS), **ours})
+    else:
+        ours = {name or "arr_0": of for name, of in ours.items()}
+        with zipfile.ZipFile("p.npz", "w") as file:  # numpy.savez takes no array 'file'
+            for name, of in {"predictions": named(PREDICTIONS), **ours}.items():
+                file.writestr(f"{name}.npy", npy(of))
+        theirs = {name or "arr_0": of for name, of in theirs.items()}
+    write_table("l.csv", {name: of[::-1] for name, of in {"label": named(LABELS), **theirs}.items()})
+    status = main([f"a=p.{kind}", "--labels=l.csv", "--frequency=counts.tsv"])
+    text = capsys.readouterr()
+    if isinstance(expected, str):
+        assert status == 2 and expected.replace("csv and", f"{kind} and") in text.err and text.err.count("\n") == 1
+    else:
+        assert status == 0 and ("a: Its labels are those of l.csv in the order of the rows" in text.out) != expected
+        right = np.mean(PREDICTIONS == (LABELS if expected else LABELS[::-1]))
+        assert f"{100 * right:.1f} [" in text.out
 
 
 def test_logits_without_names_need_a_table_whose_order_is_clear():
@@ -275,10 +380,112 @@ def test_a_column_of_labels_or_predictions_is_taken_as_a_list(labels, prediction
     assert measure(labels, predictions, FREQUENCY).top1 == measure(LABELS, PREDICTIONS, FREQUENCY).top1
 
 
+ARGUMENTS = {  # of `measure`, and what the error names
+    "no frequency": (dict(frequency=None), "frequency is of the type NoneType: give a mapping from each class"),
+    "a generator of counts": (dict(frequency=(n for n in FREQUENCY)), "frequency is of the type generator"),
+    "a file": (dict(frequency="counts.tsv"), "frequency is of the type str"),
+    "masked counts": (dict(frequency=np.ma.array(FREQUENCY)), "frequency is a masked array"),
+    "a generator of labels": (
+        dict(labels=(n for n in LABELS)),
+        "labels is of the type generator: give a list or an array",
+    ),
+    "no labels": (dict(labels=None), "labels is of the type NoneType"),
+    "masked labels": (dict(labels=np.ma.array(LABELS, mask=LABELS == 1)), "labels is a masked array"),
+    "a generator of predictions": (dict(predictions=iter(PREDICTIONS)), "predictions is of the type"),
+    "masked logits": (
+        dict(predictions=np.ma.array(LOGITS, mask=LOGITS > 3)),
+        "predictions is a masked array, whose masked",
+    ),
+    "complex logits": (
+        dict(predictions=LOGITS + 1j),
+        r"predictions \[32, 4\] have the type complex128: logits .* real numbers",
+    ),
+    "texts of two dimensions": (dict(predictions=np.array([NAMES] * 32)), r"predictions \[32, 4\] have the type <U7"),
+    "objects": (dict(predictions=LOGITS.astype(object)), r"predictions \[32, 4\] have the type object"),
+    "a set of classes": (dict(classes={*NAMES}), "classes is of the type set"),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_an_argument_of_another_type_is_a_type_error(case):
+    change, message = ARGUMENTS[case]
+    with pytest.raises(TypeError, match=f"^{message}.*$"):
+        measure(**{"labels": LABELS, "predictions": LOGITS, "frequency": FREQUENCY, **change})
+
+
+def test_a_frequency_of_two_dimensions_is_named_as_such():
+    with pytest.raises(UserError, match=r"frequency has the shape \[2, 4\]: give one number for each class"):
+        measure(LABELS, LOGITS, np.array([FREQUENCY] * 2))
+
+
 @pytest.mark.parametrize("predictions", [3, [[0, 1], [0]]])
 def test_predictions_of_another_shape_are_named_as_such(predictions):
     with pytest.raises(UserError, match="the predictions of predictions have"):
         measure(LABELS, predictions, FREQUENCY)
+
+
+PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+MANY = np.random.default_rng(1).dirichlet(np.full(400, 0.05), len(LABELS))  # of 400 classes
+
+
+def in_bfloat16(array):
+    """The numbers of bfloat16, the upper half of float32, by rounding."""
+    return ((array.astype(np.float32).view(np.uint32) + 0x8000) & 0xFFFF0000).view(np.float32)
+
+
+ROUNDED = {  # how probabilities are stored, and whether they are still probabilities
+    "exact": (lambda p: p, True),
+    "float32": (lambda p: p.astype(np.float32), True),
+    "float16": (lambda p: p.astype(np.float16), True),
+    "float16 as float64": (lambda p: p.astype(np.float16).astype(np.float64), True),
+    "bfloat16": (in_bfloat16, True),
+    "five decimals": (lambda p: p.round(5), True),
+    "five decimals in float32": (lambda p: p.round(5).astype(np.float32), True),
+    "sum of 0.6": (lambda p: 0.6 * p, False),
+    "sum of 0.6 in float16": (lambda p: (0.6 * p).astype(np.float16), False),
+    "sum of 1.4": (lambda p: 1.4 * p, False),
+    "sum of 1.0001 in float32": (lambda p: (1.0001 * p).astype(np.float32), False),
+    "sum of 0.99 in float16": (lambda p: (0.99 * p).astype(np.float16), False),
+    "sum of 0.97 in bfloat16": (lambda p: in_bfloat16(0.97 * p), False),
+    "sum of 0.9 with five decimals": (lambda p: (0.9 * p).round(5), False),
+    "one decimal": (lambda p: p.round(1), False),
+}
+
+
+@pytest.mark.parametrize("array", [PROBABILITIES, MANY], ids=["few", "many"])
+@pytest.mark.parametrize("case", ROUNDED)
+def test_numbers_are_probabilities_if_their_rounding_explains_the_sums(array, case):
+    change, expected = ROUNDED[case]
+    numbers = change(array)
+    if expected:
+        logits, are_probabilities = checked_logits("a.npz", numbers)
+        assert are_probabilities
+        np.testing.assert_allclose(np.exp(logits), numbers, rtol=1e-5, atol=1e-7)
+        return
+    with pytest.raises(UserError, match=r"the probabilities of example \d+ .* have the sum"):
+        checked_logits("a.npz", numbers, must_be_probabilities=True)
+    if numbers.max() > 1 or abs(numbers.sum(axis=1) - 1).max() > 0.5:
+        assert checked_logits("a.npz", numbers)[1] is False
+    else:
+        with pytest.raises(
+            UserError, match="a.npz has numbers from 0 to 1 that add up to .*: divide probabilities by their sum"
+        ):
+            checked_logits("a.npz", numbers)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    classes=st.integers(2, 2000),
+    scale=st.floats(0, 20),
+    kind=st.sampled_from([np.float16, np.float32, np.float64, in_bfloat16]),
+)
+def test_a_softmax_of_any_precision_is_one(seed, classes, scale, kind):
+    logits = np.random.default_rng(seed).normal(0, scale, (4, classes))
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    numbers = kind(probabilities)
+    assert checked_logits("a.npz", numbers, must_be_probabilities=True)[1]
 
 
 @pytest.mark.parametrize("decimals", [2, 3])

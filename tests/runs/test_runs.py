@@ -250,6 +250,23 @@ def test_the_commit_is_that_of_a_clone_and_says_when_files_are_changed(tmp_path)
     provenance.commit.cache_clear()
 
 
+def test_the_history_of_a_clone_lacks_commits_that_were_amended(tmp_path):
+    def git(*arguments, folder=tmp_path / "clone"):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        run = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+        return run.stdout.strip()
+
+    (tmp_path / "clone").mkdir()
+    git("init")
+    shas = []
+    for words in (["-m", "first"], ["-m", "second"], ["--amend", "-m", "third"]):
+        git("commit", "--allow-empty", *words)
+        shas.append(git("rev-parse", "HEAD"))
+    assert provenance.history(tmp_path / "clone") == {shas[0], shas[2]}
+    git("clone", "--depth=1", (tmp_path / "clone").as_uri(), "shallow", folder=tmp_path)
+    assert provenance.history(tmp_path / "shallow") == provenance.history(tmp_path) == frozenset()
+
+
 def test_a_run_on_other_hardware_is_the_same_run(tmp_path, monkeypatch):
     values = plain(sup.get_config("data=glyphs_lt"))
     open_or_resume(tmp_path, values, FIELDS, DATA, overwrite=False)

@@ -18,6 +18,7 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.archive import portable, unpack, write_archive
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.study import read_study, write_study
+from cliptail_jax.runs.provenance import CLONE, history
 from cliptail_jax.study import published
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.published import add_published
@@ -130,6 +131,42 @@ def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_r
     )
     with tarfile.open(tmp_path / f"here/made{ARCHIVE}") as archive:
         assert {(entry.mtime, entry.uid, entry.uname) for entry in archive} == {(0, 0, "")}
+
+
+@pytest.mark.parametrize("known", [{"first", "second"}, set()], ids=["history", "unknown history"])
+def test_archives_mark_commits_that_the_history_lacks(known, made, tmp_path, monkeypatch):
+    mark = " (not in the history)" if known else ""
+    commits = {
+        "seed_3/a": ("first", "first"),
+        "seed_3/b": ("second-dirty", "second-dirty"),
+        "seed_4/a": ("amended", f"amended{mark}"),
+        "seed_4/b": ("amended (not in the history)",) * 2,  # of an unpacked archive
+    }
+    for run, (commit, _) in commits.items():
+        config = made / run / "config.json"
+        write_json(config, read_json(config) | {"commit": commit})
+        (made / run / "sha256.json").unlink()
+    monkeypatch.setattr("cliptail_jax.results.archive.history", lambda clone: frozenset(known))
+    write_archive(made, tmp_path / f"marked{ARCHIVE}")
+    contents = read_directory(unpack(tmp_path / f"marked{ARCHIVE}", tmp_path))
+    assert not contents.problems
+    found = {f"{run.seed}/{run.name}": run.noted["commit"] for run in contents.runs}
+    assert found == {run: expected for run, (_, expected) in commits.items()}
+
+
+def test_published_runs_name_commits_of_the_history_or_are_marked():
+    if not (known := history(CLONE)):
+        pytest.skip("this is no clone with its history")
+    wrong, number = {}, 0
+    for archive in sorted((CLONE / "configs/study/results").glob(f"*{ARCHIVE}")):
+        with tarfile.open(archive) as files:
+            for entry in files:
+                if entry.name.endswith("/config.json"):
+                    number += 1
+                    commit, mark, _ = json.load(files.extractfile(entry))["commit"].partition(" (not in the history)")
+                    if (commit.removesuffix("-dirty") in known) == bool(mark):
+                        wrong[f"{archive.name}: {entry.name}"] = commit
+    assert number > 500 and not wrong, "archive them again: scripts/update_pages.py NAME=WORKDIR marks their commits"
 
 
 def test_what_cannot_be_published_is_one_line(made, tmp_path):
