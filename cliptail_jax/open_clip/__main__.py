@@ -83,7 +83,8 @@ def main(arguments: list[str]) -> None:
     if unknown := [each for each in overrides if not each.startswith("--config.")]:
         raise UserError(f"unknown option {unknown[0]}: open_clip's flags follow {END}")
     line = parse(flags)
-    translation = translate(line, options.gpus or line.processes or device_count(), options.data_dir)
+    devices = options.gpus or line.processes or device_count()
+    translation = translate(line, devices, options.data_dir, options.tokenizer)
     text = config_file(translation, shlex.join(flags))
     print(text)
     if options.print_config:

@@ -5,6 +5,7 @@ import argparse
 from cliptail_jax.commands import program_parser
 
 END = "--"  # of the options, before the flags
+TRAINED = "trained"  # in place of the tokenizer's file
 
 
 def count(text: str) -> int:
@@ -21,6 +22,13 @@ def read_options(arguments: list[str], description: str) -> tuple[argparse.Names
     parser.add_argument("--gpus", type=count, default=0, help=devices)
     parser.add_argument(
         "--data_dir", default="", help="folder of prepared data sets; default: the environment's TFDS_DATA_DIR"
+    )
+    parser.add_argument(
+        "--tokenizer",
+        default="",
+        metavar="FILE",
+        help="tokenizer of a text tower without weights: CLIP's bpe_simple_vocab_16e6.txt.gz or the model's tokenizer.json, or "
+        f"'{TRAINED}' to train one on the captions; default: the model's own, of the package open_clip or the Hugging Face Hub",
     )
     parser.add_argument("--print_config", action="store_true", help="print the config, and exit")
     parser.add_argument(

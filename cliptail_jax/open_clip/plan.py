@@ -51,7 +51,7 @@ def plan_arguments(arguments: Sequence[str]) -> list[str]:
         raise UserError(
             "--gpus=N is missing: --batch-size is of one GPU, so give the number of devices that train together"
         )
-    translation = translate(line, parsed.gpus, "")
+    translation = translate(line, parsed.gpus, tokenizer=None)
     path = Path(tempfile.mkdtemp(prefix="open_clip_")) / "plan.py"
     write_text(path, config_file(translation, shlex.join(arguments[place + 1 :])))
     resampled = line.values["dataset_resampled"] and line.values["train_num_samples"]

@@ -182,7 +182,7 @@ PUBLISHED = {
     ),
     "clipa, from scratch": (
         f"{CLIPA} --model ViT-L-14-CLIPA",
-        "text tower .*pool_type=last.* from weights, by --pretrained",
+        {"model.text.name": "ViT-L-14-CLIPA", "model.text.context_length": 32, "text.init": "random"},
     ),
     "clipa, colours": (
         f"{CLIPA} --model ViT-L-16 --aug-cfg scale='(0.4, 1.0)' {JITTER}",

@@ -31,7 +31,7 @@ def call(tmp_path, monkeypatch, capsys):
 
     def call(flags, *options):
         monkeypatch.setattr(sys, "argv", ["cliptail open_clip"])
-        status = program.main(["--gpus=2", "--data_dir=data", *options, "--", *flags.split()])
+        status = program.main(["--gpus=2", "--data_dir=data", "--tokenizer=trained", *options, "--", *flags.split()])
         return status, "".join(capsys.readouterr())
 
     return call
