@@ -30,6 +30,13 @@ ShareRange = Rule(
 )
 
 TwoOrMore = Rule(lambda keep: keep >= 2, "must be 2 or more, so that one is complete at any time")
+ChannelMeans = Rule(
+    lambda mean: not mean or (len(mean) == 3 and min(mean) >= 0 and max(mean) <= 1),
+    "must be three numbers from 0 to 1, or none",
+)
+ChannelDeviations = Rule(
+    lambda std: not std or (len(std) == 3 and min(std) > 0), "must be three numbers above 0, or none"
+)
 BlurRadius = Rule(lambda radius: 0 <= radius <= MAX_BLUR, f"must be between 0 and {MAX_BLUR} pixels")
 BlocksOfStages = Rule(lambda layers: layers and min(layers) >= 1, "must give every stage one block or more")
 
@@ -238,6 +245,18 @@ class Data(Selecting, Reading):
     eval_resize: Annotated[
         int, "Short side of an image in evaluation, before the central crop of image_size.", Positive
     ] = 256
+    eval_resize_mode: Annotated[
+        str,
+        "How an image becomes square in evaluation: 'shortest' (its short side is eval_resize, and it is cropped), 'longest' "
+        "(padded) or 'squash'; '': as for the model of image.init, or 'shortest'.",
+        OneOf("", "shortest", "longest", "squash"),
+    ] = ""
+    mean: Annotated[
+        tuple[float, ...],
+        "Mean of each color channel, of values in 0..1, to normalize images; (): that of the model of image.init, or CLIP's.",
+        ChannelMeans,
+    ] = ()
+    std: Annotated[tuple[float, ...], "Standard deviation of each color channel, as data.mean.", ChannelDeviations] = ()
     drop_last: Annotated[bool, "Whether to drop the last, partial batch of an epoch."] = False
     balanced_sampling: Annotated[
         bool,
@@ -273,7 +292,8 @@ class ImageTower(Section):
 class TextTower(Section):
     name: Annotated[
         str,
-        "'transformer', 'bert', or an encoder of cliptail_jax/models/encoders.json by its name, such as 'roberta-base'.",
+        "'transformer', 'bert', an encoder of cliptail_jax/models/encoders.json by its name, such as 'roberta-base', or a "
+        "configuration of open_clip with a transformer, such as 'ViT-B-16-SigLIP'.",
     ] = "transformer"
     width: Annotated[int, "Width of the transformer.", Positive] = 512
     layers: Annotated[int, "Number of layers.", Positive] = 12

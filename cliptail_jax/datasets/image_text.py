@@ -216,17 +216,20 @@ def in_braces(raw: pathlib.Path) -> list[pathlib.Path]:
 
     Raises UserError if a name or glob between braces matches nothing.
     """
-    found, patterns = {}, expand_braces(str(raw))
-    for pattern in patterns:
+    files = {}
+    for pattern in expand_braces(str(raw)):
         matching = sorted(glob.glob(pattern, recursive=True))
-        if not matching and len(patterns) > 1:
+        if not matching and pattern != str(raw):
             raise UserError(f"{raw}: there is no {pattern}")
-        found |= dict.fromkeys(map(pathlib.Path, matching))
-    return sorted(found)
+        files |= dict.fromkeys(map(pathlib.Path, matching))
+    return sorted(files)
 
 
-def expand_braces(pattern: str) -> list[str]:
-    """The texts that a pattern stands for, with lists {a,b} and ranges {000..331} in braces, also nested ones."""
+def expand_braces(pattern: str) -> Iterator[str]:
+    """The texts that a pattern stands for, with lists {a,b} and ranges {000..331} in braces, also nested ones.
+
+    They are made one by one, since a range may be of any length.
+    """
     depth, cuts = 0, []  # where the first pair of braces begins, has commas, and ends
     for place, character in enumerate(pattern):
         depth += (character == "{") - (character == "}")
@@ -235,18 +238,20 @@ def expand_braces(pattern: str) -> list[str]:
         if cuts and depth == 0:
             break
     if not cuts or depth:
-        return [pattern]
+        yield pattern
+        return
     parts = [pattern[start + 1 : end] for start, end in itertools.pairwise(cuts)]
     if match := RANGE.fullmatch(parts[0]) if len(parts) == 1 else None:
         first, last = map(int, match.groups())
         step, digits = (1 if first <= last else -1), max(map(len, match.groups()))
-        choices = [f"{number:0{digits}}" for number in range(first, last + step, step)]
+        choices = (f"{number:0{digits}}" for number in range(first, last + step, step))
     elif len(parts) == 1:
-        choices = [f"{{{inner}}}" for inner in expand_braces(parts[0])]  # as the shell leaves them
+        choices = (f"{{{inner}}}" for inner in expand_braces(parts[0]))  # as the shell leaves them
     else:
-        choices = [text for part in parts for text in expand_braces(part)]
-    rests = expand_braces(pattern[cuts[-1] + 1 :])
-    return [f"{pattern[: cuts[0]]}{choice}{rest}" for choice in choices for rest in rests]
+        choices = (text for part in parts for text in expand_braces(part))
+    for choice in choices:
+        for rest in expand_braces(pattern[cuts[-1] + 1 :]):
+            yield f"{pattern[: cuts[0]]}{choice}{rest}"
 
 
 def is_shard(path: pathlib.Path) -> bool:

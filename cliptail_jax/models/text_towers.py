@@ -10,7 +10,14 @@ from cliptail_jax.config.training import TextTower
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.models.encoder_shapes import encoder_shape
 from cliptail_jax.models.encoder_text import EncoderText
-from cliptail_jax.models.open_clip import activation, encoder_names, epsilon, named_encoder
+from cliptail_jax.models.open_clip import (
+    activation,
+    architecture_names,
+    encoder_names,
+    epsilon,
+    named_architecture,
+    named_encoder,
+)
 from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.models.transformer import head_width
 
@@ -81,18 +88,24 @@ def build_text_tower(
 def describe_text_tower(text: TextTower) -> dict[str, Any]:
     """The `text_cfg` of a config's text tower.
 
-    `text.name` is 'transformer' or 'bert' with the other fields' sizes, or the name of a published encoder with that
-    encoder's sizes and the run's vocabulary. Raises UserError for an unknown name or values that do not fit together.
+    `text.name` is 'transformer' or 'bert' with the other fields' sizes, or the name of a published encoder or of one of
+    open_clip's configurations with a transformer, with its sizes and the run's context and vocabulary. Raises UserError for
+    an unknown name or values that do not fit together.
 
     Encoders ignore the padding of this project's tokenizers, whose token 0 also stands for '!' within a word.
     """
     names = ("transformer", "bert", *encoder_names())
+    sizes = {"context_length": text.context_length, "vocab_size": text.vocab_size}
+    if text.name in architecture_names():
+        text_cfg = named_architecture(text.name)["text_cfg"]
+        if encoder := text_cfg.get("hf_model_name"):
+            raise UserError(f"model.text.name: the text tower of {text.name} is an encoder: give its name, {encoder}")
+        return text_cfg | sizes
     if text.name not in names:
         raise UserError(
-            f"config key 'model.text.name' is '{text.name}'{did_you_mean(text.name, names)}; it must be one of "
-            f"{', '.join(names)}"
+            f"config key 'model.text.name' is '{text.name}'{did_you_mean(text.name, (*names, *architecture_names()))}; it must "
+            f"be one of {', '.join(names)}, or a name in cliptail_jax/models/architectures.json"
         )
-    sizes = {"context_length": text.context_length, "vocab_size": text.vocab_size}
     if text.name not in ("transformer", "bert"):
         encoder = named_encoder(text.name) | {"vocab_size": text.vocab_size, "pad_token_id": PADDING}
         if text.context_length > (longest := encoder_shape(encoder).max_context):

@@ -14,10 +14,11 @@ from jaxtyping import Int32
 from cliptail_jax.config.fields import BelowOne, Incidental, NonNegative, Section
 from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer, train_tokenizer
+from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
+from cliptail_jax.pretrained.tokenizers import read_tokenizer, takes_trained
 from cliptail_jax.pretrained.tower_shapes import text_tower_shapes
 from cliptail_jax.pretrained.towers import Towers, open_text_tower
 from cliptail_jax.training.configuration import Training
@@ -48,7 +49,9 @@ class Text(Section):
         Incidental,
     ] = True
     tokenizer: Annotated[
-        str, "CLIP's merges file; '': train a tokenizer of model.text.vocab_size tokens on the variant's captions."
+        str,
+        "File of CLIP's merges, or the tokenizer.json of the text tower; '': train a tokenizer of model.text.vocab_size tokens "
+        "on the variant's captions.",
     ] = ""
 
 
@@ -89,7 +92,7 @@ class TwoTowers(Objective):
             sizes = {"output_dim": model.image.output_dim, "context_length": model.text.context_length}
             text = text_tower_shapes(section.init, **sizes) if shapes_only else None
             text = text or open_text_tower(section.init, partial=section.partial, merges=section.tokenizer, **sizes)
-        if section.dropout and not (text.encoder if text else model.text.name != "transformer"):
+        if section.dropout and not (text.encoder if text else "hf_model_name" in describe_text_tower(model.text)):
             raise UserError(f"text.dropout={section.dropout}: only encoders such as BERT have dropout")
         return Towers(super().open_towers(config, shapes_only).image, text)
 
@@ -140,15 +143,19 @@ class TwoTowers(Objective):
 
 
 def open_tokenizer(config: TwoTowerConfig, variant: Variant, towers: Towers, workdir: Path | None) -> TextInput:
-    """The tokenizer of the trained text tower, CLIP's if its merges are given, or the run's own, which `workdir` may have."""
-    section, sizes = config.text, config.model.text
+    """The tokenizer of the trained text tower, the one in a given file, or the run's own, which `workdir` may have."""
+    section, sizes, text_cfg = config.text, config.model.text, describe_text(config, towers)
     merges = {"merges": section.tokenizer} if section.tokenizer else {}
     if towers.text:
         tokenizer, source = towers.text.tokenizer, {"model": section.init} | merges
         return TextInput(tokenizer, tokenizer, tokenizer.vocab_size, source)
     if section.tokenizer:
-        tokenizer = load_clip_tokenizer(section.tokenizer, sizes.context_length)
+        tokenizer = read_tokenizer(section.tokenizer, text_cfg)
         return TextInput(tokenizer, tokenizer, tokenizer.vocab_size, merges)
+    if not takes_trained(text_cfg):
+        raise UserError(
+            f"the text tower {sizes.name} needs its own tokenizer: set text.tokenizer to the path of its file"
+        )
     if workdir is not None and (workdir / TOKENIZER_FILE).exists():
         tokenizer = Tokenizer.load(workdir / TOKENIZER_FILE)
     else:

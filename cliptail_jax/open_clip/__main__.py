@@ -7,6 +7,9 @@ FLAGS become a config, which is printed and saved as LOGS/NAME.py. Then shards, 
 sets, once, and the run trains in LOGS/NAME, as `cliptail train --config=LOGS/NAME.py --workdir=LOGS/NAME` does; the same command
 continues it. Lines explain the flags that have no effect. configs/open_clip.md lists all flags.
 
+A text tower without weights has the tokenizer of its model, as in open_clip: CLIP's from the package open_clip or the Hugging
+Face Hub, or the file in --tokenizer=FILE. --tokenizer=trained trains one on the captions.
+
 FLAGS may begin with a launcher: `torchrun --nproc_per_node 4 -m open_clip_train.main --model ...`.
 """
 
@@ -85,7 +88,8 @@ def main(arguments: list[str]) -> None:
     if unknown := [each for each in overrides if not each.startswith("--config.")]:
         raise UserError(f"unknown option {unknown[0]}: open_clip's flags follow {END}")
     line = parse(flags)
-    translation = translate(line, options.gpus or line.processes or device_count(), options.data_dir)
+    devices = options.gpus or line.processes or device_count()
+    translation = translate(line, devices, options.data_dir, options.tokenizer)
     text = config_file(translation, shlex.join(flags))
     print(text)
     if options.print_config:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.open_clip.options import count
 
 TABLE = Path(__file__).with_name("flags.tsv")
-TYPES = {"str": str, "int": int, "float": float}
+TYPES = {"str": str, "int": int, "count": count, "float": float}
 MAIN = re.compile(r"(?:open_clip_train\.|training\.)main|(?:.*/)?main\.py")
 EFFECTS = {"noted": "no effect: ", "refused": "refused: ", "older": "refused: "}  # on the page
 SHELL = ("\n", "\\")  # what a command that is pasted with its line breaks leaves
@@ -34,7 +35,7 @@ class Flag(NamedTuple):
     Attributes:
         name: with its hyphens.
         kind: 'used', 'noted', 'refused', 'fork' or 'older'.
-        type: 'str', 'int' or 'float', with * for several values, or 'flag'.
+        type: 'str', 'int', 'count' (a whole number above 0) or 'float', with * for several values, or 'flag'.
         default: as text; '' for none.
         text: what it becomes, or why it has no effect or is refused.
     """

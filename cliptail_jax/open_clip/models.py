@@ -84,14 +84,9 @@ def towers(name: str, pretrained: str, quick_gelu: bool, size: int, text_only: b
 
 
 def random_text(name: str, text_cfg: Mapping[str, Any]) -> Fields:
-    """The sizes of a text tower without weights. Raises UserError if it is not CLIP's."""
-    defaults = {"pool_type": "argmax", "proj_bias": False, "no_causal_mask": False}
-    if others := [f"{k}={v}" for k, v in text_cfg.items() if k not in SIZES and defaults.get(k, "") != v]:
-        raise UserError(
-            f"--model {name}: its text tower ({', '.join(others)}) can be trained from weights, by --pretrained, and not "
-            "from scratch"
-        )
-    return {f"model.text.{key}": text_cfg[key] for key in SIZES if key in text_cfg}
+    """The fields of a text tower without weights: the sizes of CLIP's transformer, or the name of one that differs in more."""
+    fields = {f"model.text.{key}": text_cfg[key] for key in SIZES if key in text_cfg}
+    return fields if text_cfg.keys() <= set(SIZES) else fields | {"model.text.name": name}
 
 
 def encoder_weights(name: str, encoder: str) -> str:

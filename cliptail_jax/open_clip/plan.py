@@ -25,11 +25,10 @@ if __name__ == "__main__":  # before JAX is imported
 
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.files import write_text
-from cliptail_jax.open_clip.flags import parse
-from cliptail_jax.open_clip.options import END
+from cliptail_jax.open_clip.flags import Parser, parse
+from cliptail_jax.open_clip.options import END, count
 from cliptail_jax.open_clip.translate import config_file, translate
 
-GPUS = "--gpus="
 CLASSES = 1000  # of ImageNet, on which open_clip evaluates; the step of CLIP does not depend on them
 
 
@@ -46,16 +45,17 @@ def plan_arguments(arguments: Sequence[str]) -> list[str]:
             f"write open_clip's flags behind {END}, as in: cliptail plan open_clip --gpus=8 {END} --model ViT-B-32 ..."
         )
     place = arguments.index(END)
-    options, line = [*arguments[:place]], parse(arguments[place + 1 :])
-    gpus = next((option.removeprefix(GPUS) for option in options if option.startswith(GPUS)), str(line.processes or ""))
-    if not gpus.isdecimal() or not int(gpus):
+    options, line = arguments[:place], parse(arguments[place + 1 :])
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--gpus", type=count, default=line.processes)
+    parsed, own = parser.parse_known_args(options)
+    if not parsed.gpus:
         raise UserError(
             "--gpus=N is missing: --batch-size is of one GPU, so give the number of devices that train together"
         )
-    translation = translate(line, int(gpus), "")
+    translation = translate(line, parsed.gpus, tokenizer=None)
     path = Path(tempfile.mkdtemp(prefix="open_clip_")) / "plan.py"
     write_text(path, config_file(translation, shlex.join(arguments[place + 1 :])))
-    own = [option for option in options if not option.startswith(GPUS)]
     resampled = line.values["dataset_resampled"] and line.values["train_num_samples"]
     samples = translation.samples or resampled
     if samples and not any(option.startswith("--records=") for option in own):

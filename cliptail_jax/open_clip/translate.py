@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import load_config
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.objectives import TrainingConfig, base_config, typed_config
 from cliptail_jax.open_clip import data, models
 from cliptail_jax.open_clip.flags import CommandLine
 from cliptail_jax.open_clip.models import Fields
+from cliptail_jax.open_clip.options import TRAINED
 from cliptail_jax.open_clip.study import STUDY_DATA
+from cliptail_jax.open_clip.tokenizer import tokenizer_file
+from cliptail_jax.pretrained.published import listed_preprocess
 from cliptail_jax.training.objective import RANDOM
 
 DTYPES = {"fp32": "float32", "amp_bf16": "bfloat16", "amp_bfloat16": "bfloat16", "amp": "bfloat16"}
@@ -23,7 +28,6 @@ TITLE = '"""The config of an open_clip command:'  # the first line of a config f
 CONTEXT_LENGTH = 77  # of open_clip's text towers, unless their table has another
 ALONE = {  # flags that are used with one value alone, as open_clip's default or another
     "image_interpolation": (None, "bicubic"),
-    "image_resize_mode": (None, "shortest"),
     "image_key": ("jpg;png;jpeg;webp",),
     "text_key": ("txt",),
     "force_patch_dropout": (None, 0.0),
@@ -51,10 +55,11 @@ class Translation:
     notes: tuple[str, ...]
 
 
-def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translation:
+def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: str | None = "") -> Translation:
     """The translation of a command line, with open_clip's batch of each GPU times `devices`.
 
-    Data sets are in `data_dir`. Nothing is read or built.
+    Data sets are in `data_dir`, and not read or built. `tokenizer` is that of `tokenizer_file`, or None for a config that is
+    only planned.
 
     Raises:
         UserError: A flag is not supported, or has an invalid value, or flags cannot be combined.
@@ -79,6 +84,8 @@ def translate(line: CommandLine, devices: int, data_dir: str = "") -> Translatio
     fields |= data_fields(train) if train else {}
     fields |= evaluation_fields(values, held_out, bool(known))
     fields |= tower_fields(values, notes)
+    fields |= tokenizer_fields(values, "text.init" in fields, tokenizer, notes)
+    fields |= pixel_fields(values, "image.init" in fields, notes)
     fields |= step_fields(line, devices, bool(known), notes)
     fields |= optimizer_fields(values, bool(known), notes)
     config.update_from_flattened_dict(fields)
@@ -185,12 +192,43 @@ def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
         notes.append("--force-quick-gelu: a tower with weights has the activation that they were trained with")
     if values["lock_text"] and "text.dropout" in fields:
         notes.append("--lock-text: the projection after the encoder is trained, since no weights fill it")
-    if "text.init" not in fields:
+    return fields
+
+
+def pixel_fields(values: Mapping[str, Any], has_weights: bool, notes: list[str]) -> Fields:
+    """The fields of the normalization of pixels and of the resizing in evaluation."""
+    fields: Fields = {"data.eval_resize_mode": values["image_resize_mode"] or ""}
+    for key in ("mean", "std"):
+        numbers = tuple(values[f"image_{key}"] or ())
+        fields[f"data.{key}"] = numbers * 3 if len(numbers) == 1 else numbers
+    own = {"mean": CLIP_MEAN, "std": CLIP_STD, "resize_mode": "shortest"} | listed_preprocess(values["model"])
+    differs = tuple(own["mean"]) != CLIP_MEAN or own["resize_mode"] != "shortest"
+    if differs and not has_weights and not any(fields.values()):
+        mean, std = (" ".join(map(str, own[key])) for key in ("mean", "std"))
         notes.append(
-            "tokens: the run trains a tokenizer of its own on the captions; --config.text.tokenizer="
-            "bpe_simple_vocab_16e6.txt.gz before -- uses CLIP's"
+            "--model: without weights, images have CLIP's pixel statistics and are cropped, as in open_clip; published weights "
+            f"have --image-mean {mean} --image-std {std} --image-resize-mode {own['resize_mode']}"
         )
     return fields
+
+
+def tokenizer_fields(values: Mapping[str, Any], has_weights: bool, tokenizer: str | None, notes: list[str]) -> Fields:
+    """The field of the tokenizer. A text tower with weights has theirs; a file is for weights that come without one."""
+    if tokenizer is None:
+        return {}
+    if tokenizer == TRAINED:
+        if has_weights:
+            raise UserError(
+                f"--tokenizer={TRAINED}: the text tower has weights, and their tokenizer: leave the option out"
+            )
+        notes.append(
+            f"--tokenizer={TRAINED}: tokens are those of a tokenizer that is trained on the captions, not open_clip's"
+        )
+    if has_weights:
+        return {"text.tokenizer": os.path.abspath(tokenizer)} if tokenizer else {}
+    return {
+        "text.tokenizer": tokenizer_file(tokenizer, values["model"], models.architecture(values["model"])["text_cfg"])
+    }
 
 
 def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[str]) -> Fields:

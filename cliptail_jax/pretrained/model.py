@@ -18,7 +18,7 @@ from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.host.files import check_digests, read_json, work_path
 from cliptail_jax.input.bag_of_words import BagOfWords
 from cliptail_jax.input.preprocess import read_preprocess
-from cliptail_jax.input.tokenizer import Tokenizer, load_clip_tokenizer
+from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.models.build import DTYPES, classifies_words
 from cliptail_jax.models.self_attention import AUTO
 from cliptail_jax.parallel.distributed import broadcast_from_first
@@ -29,7 +29,7 @@ from cliptail_jax.pretrained.published import published_models
 from cliptail_jax.pretrained.published_clip import WEIGHTS_FILES, open_published
 from cliptail_jax.pretrained.source import CONFIG, checked_digest, find, settings_digest
 from cliptail_jax.pretrained.text_encoder import is_encoder, open_encoder
-from cliptail_jax.pretrained.tokenizers import TextTokenizer
+from cliptail_jax.pretrained.tokenizers import TextTokenizer, read_tokenizer
 from cliptail_jax.runs.files import DESCRIPTION, last_step, read_config, read_run_frequency
 from cliptail_jax.runs.manifests import newest_valid_step
 
@@ -175,5 +175,5 @@ def _run_tokenizer(workdir: Path, document: Mapping[str, Any]) -> TextTokenizer 
     if "model" in source:
         return open_text_model(source["model"], text_cfg["context_length"], source.get("merges")).tokenizer
     if "merges" in source:
-        return load_clip_tokenizer(source["merges"], text_cfg["context_length"])
+        return read_tokenizer(source["merges"], text_cfg)
     return Tokenizer.load(workdir / "tokenizer.json")

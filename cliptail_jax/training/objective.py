@@ -187,11 +187,13 @@ class Objective(abc.ABC):
     def preprocess(self) -> Preprocess:
         """Preprocessing of the run's evaluation images. Training images are normalized by its pixel statistics.
 
-        It is that of the run's initial image tower, or CLIP's, at the sizes of the run.
+        It is that of the run's initial image tower, or CLIP's, at the sizes of the run, and as far as the config has no other.
         """
         data, tower = self.config.data, self.towers.image
         own = tower.preprocess if tower else Preprocess(data.image_size)
-        return dataclasses.replace(own, size=data.image_size, short_side=data.eval_resize)
+        given = {"mean": data.mean, "std": data.std, "resize_mode": data.eval_resize_mode}
+        changes = {key: value for key, value in given.items() if value}
+        return dataclasses.replace(own, size=data.image_size, short_side=data.eval_resize, **changes)
 
     @property
     def transform(self) -> Transform:

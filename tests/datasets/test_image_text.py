@@ -145,13 +145,20 @@ def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):
     ],
 )
 def test_braces_are_expanded_as_in_the_shell(pattern, texts):
-    assert expand_braces(pattern) == texts.split()
+    assert list(expand_braces(pattern)) == texts.split()
 
 
-def test_shards_in_braces_are_those_that_there_are_and_a_missing_one_is_named(tmp_path):
+def test_shards_in_braces_are_those_that_there_are(tmp_path):
     for name in ("a/00.tar", "a/01.tar", "b/7.tar"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [path.name for path in find_files(tmp_path / "{a/{00..01},b/*}.tar")] == ["00.tar", "01.tar", "7.tar"]
-    with pytest.raises(UserError, match="there is no .*a/02.tar"):
-        find_files(tmp_path / "a/{00..02}.tar")
+
+
+@pytest.mark.parametrize("pattern, lacking", [("{00..02}", "02"), ("{00,01,{0..9999999}}", "0000000")])
+def test_the_first_missing_shard_is_named_before_further_names_are_made(tmp_path, pattern, lacking):
+    for name in ("00", "01"):
+        (tmp_path / f"{name}.tar").touch()
+    with pytest.raises(UserError, match=f"there is no .*/{lacking}.tar$"):
+        find_files(tmp_path / f"{pattern}.tar")
+    assert next(expand_braces(pattern)) == "00"

@@ -160,7 +160,7 @@ PUBLISHED = {
     ),
     "clipav2/vit_h14/i50_t8_pretrain": (
         f"{CLIPA} --train-num-samples 4e8 --model ViT-H-14-CL8-Syntax-GAP",
-        "--train-num-samples: invalid int value: '4e8'",
+        "--train-num-samples: '4e8' is not a whole number above 0",
     ),
     "clipav2/vit_h14/i577_t32_finetunex1": (
         f"{CLIPA} --model ViT-H-14-CL32-GAP --force-patch-dropout 0.4",
@@ -182,7 +182,7 @@ PUBLISHED = {
     ),
     "clipa, from scratch": (
         f"{CLIPA} --model ViT-L-14-CLIPA",
-        "text tower .*pool_type=last.* from weights, by --pretrained",
+        {"model.text.name": "ViT-L-14-CLIPA", "model.text.context_length": 32, "text.init": "random"},
     ),
     "clipa, colours": (
         f"{CLIPA} --model ViT-L-16 --aug-cfg scale='(0.4, 1.0)' {JITTER}",

@@ -31,7 +31,7 @@ def call(tmp_path, monkeypatch, capsys):
 
     def call(flags, *options):
         monkeypatch.setattr(sys, "argv", ["cliptail open_clip"])
-        status = program.main(["--gpus=2", "--data_dir=data", *options, "--", *flags.split()])
+        status = program.main(["--gpus=2", "--data_dir=data", "--tokenizer=trained", *options, "--", *flags.split()])
         return status, "".join(capsys.readouterr())
 
     return call
@@ -83,7 +83,17 @@ def test_bad_input_is_one_line_and_leaves_no_config(flags, options, complaint, c
 def test_flags_stand_behind_two_hyphens(capsys):
     assert program.main(["--model", "RN50"]) == 2
     assert "write open_clip's flags behind --" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gpus", ["-2", "0", "1.5"])
+def test_the_number_of_devices_is_checked_at_once(gpus, capsys):
     assert read_options(["--gpus=3"], "")[0].gpus == 3
+    with pytest.raises(SystemExit):
+        read_options([f"--gpus={gpus}"], "")
+    complaint = f"--gpus: '{gpus}' is not a whole number above 0"
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
+    with pytest.raises(UserError, match=complaint):
+        plan_arguments([f"--gpus={gpus}", "--", "--model", "RN50", "--train-data", "x.tar"])
 
 
 def test_a_command_is_planned_with_its_own_number_of_records():

@@ -51,7 +51,7 @@ def test_fifty_updates_are_those_of_open_clip(name, monkeypatch):
     for architecture, sizes in case.ARCHITECTURES.items():
         monkeypatch.setitem(open_clip._read_table("architectures.json"), architecture, sizes)
     line = parse(case.COMMANDS[name].split())
-    config, mesh = translate(line, devices=1).config, mesh_of(1)
+    config, mesh = translate(line, devices=1, tokenizer=None).config, mesh_of(1)
     objective = make_objective(config, synthetic_variant(line.values["train_num_samples"], 1), shapes_only=True)
     assert objective.total_steps == case.STEPS
     optimizer = objective.make_optimizer()

@@ -23,7 +23,7 @@ TRAIN = "--train-data x.tar --model ViT-B-32"
 
 def translated(command, devices=1):
     line = parse(shlex.split(command))
-    return translate(line, line.processes or devices)
+    return translate(line, line.processes or devices, tokenizer=None)
 
 
 def fields(command, devices=1):
@@ -72,6 +72,15 @@ def test_published_commands_are_translated_or_refused_in_a_line(place):
         ("--train-data *.tar", {"data.name": "image_text/data"}),
         ("--train-data x.tar --val-data x.tar", {"data.name": "image_text/x", "eval.sets": ("image_text/x-val:val",)}),
         ("--model ViT-B-16-SigLIP --pretrained webli --siglip", {"image.init": "hf-hub:timm/ViT-B-16-SigLIP"}),
+        (
+            "--model ViT-B-16-SigLIP --siglip",
+            {"objective": "sigmoid", "model.text.name": "ViT-B-16-SigLIP", "model.text.vocab_size": 32000, "model.text.context_length": 64},
+        ),
+        (
+            "--image-mean 0.5 0.5 0.5 --image-std 0.5 --image-resize-mode squash",
+            {"data.mean": (0.5,) * 3, "data.std": (0.5,) * 3, "data.eval_resize_mode": "squash"},
+        ),
+        ("--model MobileCLIP-S1", {"model.text.name": "MobileCLIP-S1", "model.text.vocab_size": 49408}),
         ("--model convnext_base --force-image-size 256", {"model.image.name": "convnext_base", "model.image.output_dim": 512}),
         ("--train-data x.csv --csv-caption-key text", {"data.captions.words": ("text",)}),
     ],
@@ -106,13 +115,19 @@ def test_flags_become_fields(flags, expected):
         (f"{TRAIN} --lock-text --lock-text-unlocked-layers 15", "is 15; the tower has 14 groups"),
         (f"{TRAIN} --model RN50 --lock-image", "add --lock-image-freeze-bn-stats"),
         (f"{TRAIN} --batch-size 1", "batch_size=1 has no other pair"),
-        (f"{TRAIN} --epochs 0", "'total_epochs' is 0; it must be positive"),
+        (f"{TRAIN} --epochs 0", "--epochs: '0' is not a whole number above 0"),
+        (f"{TRAIN} --batch-size 0 --train-num-samples 9", "--batch-size: '0' is not a whole number above 0"),
+        (f"{TRAIN} --accum-freq 0 --train-num-samples 9", "--accum-freq: '0' is not a whole number above 0"),
+        (f"{TRAIN} --accum-freq 1.5", "--accum-freq: '1.5' is not a whole number above 0"),
+        (f"{TRAIN} --image-mean 0.5 0.5", r"'data.mean' is \(0.5, 0.5\); it must be three numbers from 0 to 1"),
+        (f"{TRAIN} --image-std 0", r"'data.std' is \(0.0, 0.0, 0.0\); it must be three numbers above 0"),
+        (f"{TRAIN} --image-resize-mode crop", "'data.eval_resize_mode' is 'crop'; it must be one of"),
         (f"{TRAIN} --text-key caption", "--text-key caption is not supported: it is txt here"),
         (f"{TRAIN} --wd-exclude *bias", "--wd-exclude is not supported"),
         (f"{TRAIN} --use-naflex", "--use-naflex is not supported"),
         (f"{TRAIN} --logs none", "--logs is the folder of the run's directory"),
         (f"{TRAIN} --train-num-samples 10 --batch-size 4 --accum-freq 8", "--train-num-samples 10 is too small: a step has 4 x 1 x 8"),
-        (f"{TRAIN} --train-num-samples -5", "--train-num-samples -5 is too small"),
+        (f"{TRAIN} --train-num-samples -5", "--train-num-samples: '-5' is not a whole number above 0"),
         (f"{TRAIN} --pretrained openai --force-context-length 32", "the weights are for 77 tokens"),
     ],
 )  # fmt: skip
@@ -134,6 +149,10 @@ def test_flags_without_effect_are_noted_together():
         ("--model convnext_base_w", "--model: open_clip drops blocks of its image tower at random (0.1)"),
         ("--grad-clip-norm 1", "without --gather-with-grad, open_clip's are 1/4 of them"),
         ("--model ViT-B-16-SigLIP --pretrained webli --siglip", "the logit scale starts at 10, with a bias of -10"),
+        (
+            "--model ViT-B-16-SigLIP",
+            "published weights have --image-mean 0.5 0.5 0.5 --image-std 0.5 0.5 0.5 --image-resize-mode squash",
+        ),
         ("--pretrained openai --force-quick-gelu", "a tower with weights has the activation"),
     ],
 )
