@@ -20,10 +20,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from cliptail_jax.host.errors import UserError, did_you_mean
-from cliptail_jax.open_clip.options import count
 
 TABLE = Path(__file__).with_name("flags.tsv")
+
+
+def count(text: str) -> int:
+    """A whole number above 0, as the type of a flag."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 TYPES = {"str": str, "int": int, "count": count, "float": float}
+TRAINED = "trained"  # in place of the tokenizer's file
 MAIN = re.compile(r"(?:open_clip_train\.|training\.)main|(?:.*/)?main\.py")
 EFFECTS = {"noted": "no effect: ", "refused": "refused: ", "older": "refused: "}  # on the page
 SHELL = ("\n", "\\")  # what a command that is pasted with its line breaks leaves

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.open_clip.options import TRAINED
+from cliptail_jax.open_clip.flags import TRAINED
 from cliptail_jax.pretrained.source import fetch_tokenizer
 from cliptail_jax.pretrained.tokenizers import read_tokenizer, takes_trained
 

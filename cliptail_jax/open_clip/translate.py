@@ -14,9 +14,8 @@ from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
 from cliptail_jax.objectives import TrainingConfig, base_config, typed_config
 from cliptail_jax.open_clip import data, models
-from cliptail_jax.open_clip.flags import CommandLine
+from cliptail_jax.open_clip.flags import TRAINED, CommandLine
 from cliptail_jax.open_clip.models import Fields
-from cliptail_jax.open_clip.options import TRAINED
 from cliptail_jax.open_clip.study import STUDY_DATA
 from cliptail_jax.open_clip.tokenizer import tokenizer_file
 from cliptail_jax.pretrained.published import listed_preprocess

@@ -44,14 +44,13 @@ PROGRAMS = {
 }
 
 
-@checked_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program that the command line names, and return its exit status."""
     if "_ARGCOMPLETE" in os.environ:
         complete()
-    arguments = sys.argv[1:] if arguments is None else arguments
     prepare_process()
-    status = exit_status(lambda: run(arguments))
+    with checked_output():
+        status = exit_status(lambda: run(sys.argv[1:] if arguments is None else arguments))
     if status == 2:
         exit_despite_threads(status)
     return status

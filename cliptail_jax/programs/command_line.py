@@ -19,7 +19,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are a line, as those of all programs."""
 
     def __init__(self, **options: Any):
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+        super().__init__(**form | options)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; {self.prog} --help lists the flags")
@@ -34,7 +35,9 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     program.add_flags(parser)
     arguments = with_flag_names(arguments)
     if getattr(program, "TAKES_OTHERS", False):
-        options, options.others = parser.parse_known_args(arguments)
+        place = arguments.index("--") if "--" in arguments else len(arguments)
+        options, others = parser.parse_known_args(arguments[:place])
+        options.others = [*others, *arguments[place:]]
         return options
     if not hasattr(program, "CONFIGS"):
         return parser.parse_args(arguments)
@@ -77,14 +80,18 @@ def help_on_configs(names: Sequence[str], named: str) -> str:
 
 
 def with_flag_names(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with --max_pairs=8 for --max-pairs=8 and -max_pairs=8, as other programs write flags."""
+    """The arguments, with --max_pairs=8 for --max-pairs=8 and -max_pairs=8, as other programs write flags.
+
+    Those behind `--` stay as they are.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
     names = []
-    for argument in arguments:
+    for argument in arguments[:end]:
         name, equals, value = argument.partition("=")
         if name.startswith("-") and len(name.lstrip("-")) > 1:
             name = with_underscores(f"--{name.lstrip('-')}")
         names.append(name + equals + value)
-    return names
+    return [*names, *arguments[end:]]
 
 
 def add_workdir(parser: argparse.ArgumentParser, is_required: bool = True) -> None:

@@ -1,5 +1,6 @@
 """What `describe` prints and writes; its Croissant metadata are valid for MLCommons' validator, and its reader reads them."""
 
+import argparse
 import dataclasses
 import json
 import logging
@@ -9,8 +10,6 @@ import shutil
 import matplotlib.image
 import numpy as np
 import pytest
-from absl import flags
-from etils import epath
 
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data, Selecting
@@ -20,6 +19,7 @@ from cliptail_jax.curation.joined import open_splits
 from cliptail_jax.curation.variant import make_variant, open_variant
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.programs import describe as program
 from cliptail_jax.report.data import comparison
 from configs import clip, sup
 from tests.curation.zoo import LABELS, NAMES, variant_of
@@ -188,17 +188,12 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     table.write_text(table_of(variant, table), encoding="utf-8")
     write_frequency(theirs, variant.class_names, variant.class_frequency)
 
-    given = flags.FlagValues()
     paths = {"import": table, "compare": theirs, "export": "again.tsv", "croissant": "new/variant.json"}
-    for name, path in paths.items():
-        flags.DEFINE_string(name, str(tmp_path / path), "", given)
-    flags.DEFINE_bool("overwrite", False, "", given)
-    given.mark_as_parsed()
-    monkeypatch.setattr(flags, "FLAGS", given)
+    options = {name: str(tmp_path / path) for name, path in paths.items()}
     config = clip.get_config("data=glyphs")
     config.data.data_dir = str(glyphs_dir)
     config.data.captions.max_words, config.data.captions.distractors = 1, 0.5
-    main(config, epath.Path(tmp_path / "out"))
+    program.main(argparse.Namespace(config=config, workdir=str(tmp_path / "out"), overwrite=False, **options))
     printed = capsys.readouterr().out
     assert value_of("fingerprint", printed) == variant.fingerprint()
     assert value_of("records", printed) == f"{len(variant):,}" and "imbalance" in printed

@@ -3,6 +3,8 @@
 import sys
 
 import pytest
+from cliptail_jax.open_clip.options import read_options
+from cliptail_jax.open_clip.plan import plan_arguments
 from PIL import Image
 
 from cliptail_jax.config.files import load_config
@@ -10,8 +12,6 @@ from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.open_clip import __main__ as program
-from cliptail_jax.open_clip.options import read_options
-from cliptail_jax.open_clip.plan import plan_arguments
 from cliptail_jax.runs import console
 from tests.datasets.raw_data import jpeg, write_shard
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from cliptail_jax.train import train
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
@@ -15,7 +16,6 @@ from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.runs import console
-from cliptail_jax.train import train
 from tests.datasets.raw_data import jpeg, write_shard
 from tests.pretrained.tiny_models import CASES, assert_same, write_tokenizer
 
