@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 
 from cliptail_jax.datasets.known_sources import BUILDERS
+from cliptail_jax.datasets.options import options_of
 from cliptail_jax.formats.prepared import INFO, VERSION, find_prepared, prepared_names, resolve_data_dir, split_name
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.host.files import read_json
@@ -106,8 +107,8 @@ def preparation_command(name: str, root: pathlib.Path) -> str:
     """The command or the code that prepares a data set below a root folder."""
     path = name.partition(":")[0]
     if path.partition("/")[0] in BUILDERS:
-        raw = "--train=FOLDER" if path.partition("/")[0] == "image_folder" else "--raw=PATH"
-        return f"cliptail build {path} --data_dir={root} {raw}"
+        raw = " --train=FOLDER" if path.partition("/")[0] == "image_folder" else " --raw=PATH"
+        return f"cliptail build {path} --data_dir={root}{raw * bool(options_of(path))}"
     return (
         f"tfds.builder({name!r}, data_dir='{root}', file_format='array_record').download_and_prepare() in Python, "
         "with tensorflow_datasets as tfds, and most of its sets with TensorFlow installed (pip install tensorflow-cpu)"

@@ -1,6 +1,6 @@
 """The frequency of each class in several corpora, from the head of one of them to its tail (figure 1a).
 
-    cliptail figures class_frequency --frequencies laion.tsv cc12m.tsv --rank-by laion.tsv --output frequency.png
+    cliptail figures class_frequency --frequencies laion.tsv cc12m.tsv --rank_by laion.tsv --output frequency.png
 
 Also prints the table below the curves: the imbalance of each corpus, and Spearman's correlations with the numbered corpora.
 """
@@ -17,7 +17,7 @@ from cliptail_jax.report.text_tables import pad_columns
 
 OPTIONS = {
     "--frequencies": {"nargs": "+", "type": "path", "required": True, "help": "tables of class name <TAB> count"},
-    "--rank-by": {"type": "path", "help": "the table that ranks the classes (default: the first)"},
+    "--rank_by": {"type": "path", "help": "the table that ranks the classes (default: the first)"},
 }
 
 

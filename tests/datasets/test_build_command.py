@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from cliptail_jax.datasets import build as build_module
-from cliptail_jax.datasets.build import build
+from cliptail_jax.datasets.build import build, draw_missing
 from cliptail_jax.datasets.glyphs.glyphs import Glyphs
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.formats.prepared import prepared_names
@@ -45,13 +45,14 @@ def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, argu
     assert prepared_names(tmp_path) == []
 
 
-def test_glyphs_build_themselves_once_when_two_ask_for_them_first(tmp_path, monkeypatch, capsys):
+def test_missing_glyphs_are_drawn_once_when_two_programs_begin_together(tmp_path, monkeypatch, capsys):
     builds, build_into = [], build_module.build_into
     monkeypatch.setattr(build_module, "build_into", lambda *place: builds.append(place) or build_into(*place))
     together = threading.Barrier(2)
 
     def ask(_):
         together.wait()
+        draw_missing(["glyphs:test"], str(tmp_path))
         return len(open_source("glyphs", str(tmp_path), "test"))
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

@@ -70,7 +70,8 @@ def test_a_figure_is_its_module(draw, tmp_path, monkeypatch, capsys):
     (tmp_path / "dots.py").write_text(TOY)
     monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
     assert draw("dots", "run", ("run_0",), ("run_1",)) == ""
-    assert main([]) == 0
+    with pytest.raises(SystemExit):
+        main(["--help"])
     listed = capsys.readouterr().out
     assert "A dot for each run." in listed and "The sheet has" not in listed
     names = list(figures.known_figures())
@@ -302,7 +303,7 @@ def tables(tmp_path):
 
 def test_figure_is_drawn_and_its_numbers_printed(tables, tmp_path, capsys):
     output = tmp_path / "pictures" / "frequency.png"
-    assert main(["class_frequency", "--frequencies", *tables, "--rank-by", tables[0], "--output", str(output)]) == 0
+    assert main(["class_frequency", "--frequencies", *tables, "--rank_by", tables[0], "--output", str(output)]) == 0
     header, one, two, written = capsys.readouterr().out.splitlines()
     assert header.split() == ["corpus", "hits", "empty", "max/min", "Gini", "ρ", "1", "ρ", "2"]
     assert one.split()[:2] == ["1", "one"] and one.split()[3] == "0" and one.split()[-2:] == ["1.00", "1.00"]
