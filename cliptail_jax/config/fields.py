@@ -18,7 +18,7 @@ import dataclasses
 import math
 import textwrap
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -79,9 +79,8 @@ class Field:
 
 def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -> Iterator[Field]:
     """The fields of a section and its sections, in the order of their declaration."""
-    for name, hint in typing.get_type_hints(type(section), include_extras=True).items():
-        kind, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else [hint]
-        default, key = getattr(section, name), f"{prefix}{name}"
+    for name, kind, notes, default in _declared(section):
+        key = f"{prefix}{name}"
         marked = is_incidental or Incidental in notes
         if dataclasses.is_dataclass(kind):
             yield from fields_of(default, f"{key}.", marked)
@@ -90,13 +89,49 @@ def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -
             yield Field(key, kind, default, notes[0], rules, marked)
 
 
+def _declared(section: Section) -> Iterator[tuple[str, Any, list[Any], Any]]:
+    """Name, type, notes and default of each field that a section declares, another section among them."""
+    for name, hint in typing.get_type_hints(type(section), include_extras=True).items():
+        kind, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else [hint]
+        yield name, kind, notes, getattr(section, name)
+
+
+def merged(name: str, sections: Sequence[Section], prefix: str = "") -> type[Section]:
+    """A class `name` of sections that have the fields of all these sections. It is a subclass of the first one's class.
+
+    Sections of the same name are merged, too. Inheritance from all classes would depend on their order, and would keep only
+    one of two such sections.
+
+    Raises UserError if two sections declare the same field differently.
+    """
+    fields: dict[str, tuple[Any, list[Any], Any]] = {}
+    for section in sections:
+        for key, kind, notes, default in _declared(section):
+            earlier_kind, earlier_notes, earlier = fields.setdefault(key, (kind, notes, default))
+            if (kind, notes, default) == (earlier_kind, earlier_notes, earlier):
+                continue
+            if not (isinstance(default, Section) and isinstance(earlier, Section) and notes == earlier_notes):
+                raise UserError(
+                    f"config key '{prefix}{key}' is declared twice, with another type, default, description or rule in "
+                    f"{type(section).__name__}: give it another name there"
+                )
+            kind = merged(earlier_kind.__name__, [earlier, default], f"{prefix}{key}.")
+            fields[key] = kind, notes, kind()
+    declared = [
+        (key, Annotated[kind, *notes] if notes else kind, dataclasses.field(default=default))
+        for key, (kind, notes, default) in fields.items()
+    ]
+    return dataclasses.make_dataclass(name, declared, bases=(type(sections[0]),), frozen=True)
+
+
 def to_config(section: Section) -> ConfigDict:
     """The config with the section's defaults. No other keys can be added."""
     return ConfigDict(dataclasses.asdict(section)).lock()
 
 
-def typed(section: S, values: Untyped) -> S:
-    """The section with these values, which `check` has found valid."""
+def typed(section: S, values: Values) -> S:
+    """The section with these values, which `check` has found valid. It takes only its own fields from a larger section."""
+    values = vars(values) if isinstance(values, Section) else values
 
     def of(key: str, default: Any) -> Any:
         return typed(default, values[key]) if isinstance(default, Section) else values[key]

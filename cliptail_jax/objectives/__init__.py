@@ -5,8 +5,8 @@ runs a config may evaluate. It must not depend on the training loop, on the eval
 package refers to an objective by name.
 """
 
-import dataclasses
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -21,17 +21,19 @@ from cliptail_jax.objectives.dino import SelfDistillation
 from cliptail_jax.objectives.sigmoid import Sigmoid
 from cliptail_jax.objectives.supervised import Supervised
 from cliptail_jax.runs.directory import read_config
-from cliptail_jax.training.configuration import check_sections
+from cliptail_jax.training.configuration import Training, check_sections
 from cliptail_jax.training.objective import Objective, TextInput
 
 __all__ = [
     "DEFAULTS",
     "FIELDS",
     "OBJECTIVES",
-    "base_config",
-    "describe_config",
     "TrainingConfig",
+    "base_config",
+    "config_class",
+    "describe_config",
     "make_objective",
+    "own_config",
     "run_config",
     "typed_config",
 ]
@@ -46,11 +48,16 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig(*dict.fromkeys(objective.Config for objective in OBJECTIVES.values())):
-    """A training config. Every run has the sections of all objectives, and uses those of its own."""
+def config_class(objectives: Iterable[type[Objective]]) -> type[Training]:
+    """The class of training configs that have the sections of all these objectives.
+
+    Raises UserError if two objectives declare the same field differently.
+    """
+    return fields.merged("TrainingConfig", [Training(), *(objective.Config() for objective in objectives)])
 
 
+# Every run has the sections of all objectives, and uses those of its own.
+TrainingConfig = config_class(OBJECTIVES.values())
 FIELDS = tuple(fields.fields_of(TrainingConfig()))
 DEFAULTS = {field.key: fields.plain_value(field.default) for field in FIELDS}
 describe_config = functools.partial(fields.describe, TrainingConfig())
@@ -68,11 +75,16 @@ def make_objective(
     Raises:
         UserError: The config does not suit the variant, or a file that it names cannot be read.
     """
-    kind = OBJECTIVES[config.objective]
+    kind, config = OBJECTIVES[config.objective], own_config(config)
     kind.check_data(config, variant)
     towers = kind.open_towers(config, shapes_only)
     text = TextInput() if shapes_only else kind.open_text(config, variant, towers, workdir)
     return kind(config, variant, towers, text, shapes_only)
+
+
+def own_config(config: TrainingConfig) -> Training:
+    """The sections that the config's objective has, of its class `Config`."""
+    return fields.typed(OBJECTIVES[config.objective].Config(), config)
 
 
 def typed_config(config: ConfigDict) -> TrainingConfig:
@@ -104,7 +116,7 @@ def typed_config(config: ConfigDict) -> TrainingConfig:
             f"data.labels.noise makes labels wrong, which objective='{typed.objective}' does not train on: leave it at 0; "
             "data.captions.distractors makes captions wrong"
         )
-    objective.validate(typed)
+    objective.validate(own_config(typed))
     check_sections(typed)
     return typed
 

@@ -53,12 +53,9 @@ class Text(Section):
 
 
 @dataclass(frozen=True)
-class ContrastiveOptions(Section):
+class PairOptions(Section):
     """The comparison of images and texts in the loss. Its value does not depend on `block`, up to rounding."""
 
-    text_to_image: Annotated[
-        bool, "Whether CLIP's loss also predicts the image of each text, and not only the text of each image."
-    ] = True
     block: Annotated[
         int, "Texts that a device compares with its images at once; 0: as many as 128 MB of logits allow.", NonNegative
     ] = 0
@@ -67,7 +64,7 @@ class ContrastiveOptions(Section):
 @dataclass(frozen=True)
 class TwoTowerConfig(Training):
     text: Text = Text()
-    contrastive: ContrastiveOptions = ContrastiveOptions()
+    contrastive: PairOptions = PairOptions()
 
 
 class TwoTowers(Objective):

@@ -4,7 +4,7 @@ The section `loss` has the usual remedies for long-tailed classes; `vocabulary` 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
@@ -191,7 +191,7 @@ class Supervised(Objective):
     def evaluated_run(cls, config: SupervisedConfig, trained: Mapping[str, Any]) -> EvaluatedRun:
         """A run may be evaluated with another head, `head.init`, than it was trained with."""
         given, warnings = config.head, list(super().evaluated_run(config, trained).warnings)
-        own = replace(given, **{key: trained.get(f"head.{key}", getattr(given, key)) for key in ("init", "freeze")})
+        own = {f"head.{key}": trained.get(f"head.{key}", getattr(given, key)) for key in ("init", "freeze")}
         loss, tau = config.loss, config.eval.logit_adjustment
         if tau and not config.eval.estimate_prior:
             if loss.logit_adjustment and loss.logit_adjustment + tau > 1:
@@ -206,7 +206,7 @@ class Supervised(Objective):
                     f"with loss.class_weights={loss.class_weights:g}, rare classes weigh more already: eval.logit_adjustment={tau:g} "
                     "corrects again"
                 )
-        return EvaluatedRun(replace(config, head=own), given.init if given.init != own.init else "", tuple(warnings))
+        return EvaluatedRun(own, given.init if given.init != own["head.init"] else "", tuple(warnings))
 
 
 def open_head(

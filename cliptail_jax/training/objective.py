@@ -40,12 +40,12 @@ class EvaluatedRun:
     """The evaluation of a trained run by a config.
 
     Attributes:
-        config: the config that the run must have been trained with.
+        trained_with: the values, by dotted key, that the run must have been trained with in place of the config's.
         head: file of class embeddings that replace the run's own head; '' for none.
         warnings: messages to the user about settings that may not do what they seem to.
     """
 
-    config: Training
+    trained_with: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     head: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -260,7 +260,7 @@ class Objective(abc.ABC):
         Args:
             trained: the values of the run's own config by dotted key.
         """
-        return EvaluatedRun(config, warnings=adjustment_warnings(config))
+        return EvaluatedRun(warnings=adjustment_warnings(config))
 
 
 def adjustment_warnings(config: Training) -> tuple[str, ...]:
