@@ -15,6 +15,7 @@ that ml_collections' flags need.
 """
 
 import dataclasses
+import itertools
 import math
 import textwrap
 import typing
@@ -79,8 +80,9 @@ class Field:
 
 def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -> Iterator[Field]:
     """The fields of a section and its sections, in the order of their declaration."""
-    for name, kind, notes, default in _declared(section):
-        key = f"{prefix}{name}"
+    for name, hint in typing.get_type_hints(type(section), include_extras=True).items():
+        kind, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else [hint]
+        default, key = getattr(section, name), f"{prefix}{name}"
         marked = is_incidental or Incidental in notes
         if dataclasses.is_dataclass(kind):
             yield from fields_of(default, f"{key}.", marked)
@@ -89,39 +91,29 @@ def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -
             yield Field(key, kind, default, notes[0], rules, marked)
 
 
-def _declared(section: Section) -> Iterator[tuple[str, Any, list[Any], Any]]:
-    """Name, type, notes and default of each field that a section declares, another section among them."""
-    for name, hint in typing.get_type_hints(type(section), include_extras=True).items():
-        kind, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else [hint]
-        yield name, kind, notes, getattr(section, name)
-
-
-def merged(name: str, sections: Sequence[Section], prefix: str = "") -> type[Section]:
+def merged(name: str, sections: Sequence[Section]) -> type[Section]:
     """A class `name` of sections that have the fields of all these sections. It is a subclass of the first one's class.
 
-    Sections of the same name are merged, too. Inheritance from all classes would depend on their order, and would keep only
-    one of two such sections.
+    Of inner sections of the same name, the one with the fields of all is used. Inheritance from all classes would instead depend
+    on their order.
 
-    Raises UserError if two sections declare the same field differently.
+    Raises UserError if several have the same name, and none has the fields of all.
     """
-    fields: dict[str, tuple[Any, list[Any], Any]] = {}
+    kept: dict[str, set[Field]] = {}
+    declared = {}
     for section in sections:
-        for key, kind, notes, default in _declared(section):
-            earlier_kind, earlier_notes, earlier = fields.setdefault(key, (kind, notes, default))
-            if (kind, notes, default) == (earlier_kind, earlier_notes, earlier):
-                continue
-            if not (isinstance(default, Section) and isinstance(earlier, Section) and notes == earlier_notes):
+        hints = typing.get_type_hints(type(section), include_extras=True)
+        for key, fields in itertools.groupby(fields_of(section), lambda field: field.key.partition(".")[0]):
+            fields, others = set(fields), kept.get(key, set())
+            if fields >= others:
+                kept[key], declared[key] = fields, (key, hints[key], dataclasses.field(default=getattr(section, key)))
+            elif not fields <= others:
+                different = min(field.key for field in fields - others)
                 raise UserError(
-                    f"config key '{prefix}{key}' is declared twice, with another type, default, description or rule in "
-                    f"{type(section).__name__}: give it another name there"
+                    f"config key '{different}' of {type(section).__name__} has another type, default, description or rule in "
+                    f"another section '{key}', or is not there: begin with a subclass of that section, or use another name"
                 )
-            kind = merged(earlier_kind.__name__, [earlier, default], f"{prefix}{key}.")
-            fields[key] = kind, notes, kind()
-    declared = [
-        (key, Annotated[kind, *notes] if notes else kind, dataclasses.field(default=default))
-        for key, (kind, notes, default) in fields.items()
-    ]
-    return dataclasses.make_dataclass(name, declared, bases=(type(sections[0]),), frozen=True)
+    return dataclasses.make_dataclass(name, declared.values(), bases=(type(sections[0]),), frozen=True)
 
 
 def to_config(section: Section) -> ConfigDict:

@@ -51,13 +51,14 @@ OBJECTIVES: dict[str, type[Objective]] = {
 def config_class(objectives: Iterable[type[Objective]]) -> type[Training]:
     """The class of training configs that have the sections of all these objectives.
 
-    Raises UserError if two objectives declare the same field differently.
+    Raises UserError if two objectives have different sections of the same name.
     """
     return fields.merged("TrainingConfig", [Training(), *(objective.Config() for objective in objectives)])
 
 
 # Every run has the sections of all objectives, and uses those of its own.
 TrainingConfig = config_class(OBJECTIVES.values())
+TrainingConfig.__module__ = __name__  # where the processes of a study find the class of a pickled config
 FIELDS = tuple(fields.fields_of(TrainingConfig()))
 DEFAULTS = {field.key: fields.plain_value(field.default) for field in FIELDS}
 describe_config = functools.partial(fields.describe, TrainingConfig())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 from dataclasses import dataclass, make_dataclass
@@ -13,7 +14,8 @@ import pytest
 import cliptail_jax
 from cliptail_jax.config.fields import Section, fields_of, to_config, typed
 from cliptail_jax.errors import UserError
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, config_class
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, TrainingConfig, config_class
+from cliptail_jax.objectives.contrastive import ContrastiveOptions
 from cliptail_jax.objectives.supervised import Loss
 from cliptail_jax.training.configuration import Training
 from configs import clip
@@ -41,13 +43,13 @@ def test_the_sections_of_an_objective_anywhere_in_the_table_are_added_to_those_o
 
 
 @dataclass(frozen=True)
-class OtherLoss(Section):
+class OwnLoss(Loss):
     temperature: Annotated[float, "Temperature of the softmax."] = 1.0
 
 
 @dataclass(frozen=True)
-class OtherMargin(Section):
-    margin: Annotated[float, "Margin of all classes."] = 0.5
+class OtherLoss(Section):
+    temperature: Annotated[float, "Temperature of the softmax."] = 1.0
 
 
 def objective_with(loss):
@@ -56,16 +58,21 @@ def objective_with(loss):
     return type("Own", (), {"Config": config})
 
 
-def test_sections_of_the_same_name_have_the_fields_of_all_objectives():
-    own = objective_with(OtherLoss())
+def test_of_sections_of_the_same_name_the_one_with_all_fields_is_used():
+    own = objective_with(OwnLoss())
     for objectives in ([own, *OBJECTIVES.values()], [*OBJECTIVES.values(), own]):
-        loss = config_class(objectives)().loss
-        assert vars(loss) == vars(Loss()) | {"temperature": 1.0}
+        assert config_class(objectives)().loss == OwnLoss()
 
 
-def test_a_field_that_two_objectives_declare_differently_is_named():
-    with pytest.raises(UserError, match="config key 'loss.margin' is declared twice.* in OtherMargin: give it another"):
-        config_class([*OBJECTIVES.values(), objective_with(OtherMargin())])
+@pytest.mark.parametrize("loss, key", [(OtherLoss(), "loss.temperature"), (OwnLoss(margin=0.5), "loss.margin")])
+def test_a_section_that_two_objectives_declare_differently_is_named(loss, key):
+    with pytest.raises(UserError, match=f"config key '{key}' of OwnConfig has another .*: begin with a subclass"):
+        config_class([*OBJECTIVES.values(), objective_with(loss)])
+
+
+def test_a_config_reaches_other_processes():
+    config = TrainingConfig(objective="contrastive", contrastive=ContrastiveOptions(text_to_image=False))
+    assert pickle.loads(pickle.dumps(config)) == config
 
 
 @pytest.mark.program
