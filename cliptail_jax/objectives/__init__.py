@@ -6,12 +6,16 @@ package refers to an objective by name.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields, zero_shot
+from cliptail_jax.config.renamed import with_new_keys
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.errors import UserError
@@ -30,8 +34,10 @@ __all__ = [
     "OBJECTIVES",
     "TrainingConfig",
     "base_config",
+    "completed",
     "config_class",
     "describe_config",
+    "effective_log_prior",
     "make_objective",
     "own_config",
     "run_config",
@@ -130,6 +136,31 @@ def run_config(workdir: Path) -> TrainingConfig:
     if values.get("objective") == zero_shot.MODE:
         raise UserError(f"{workdir} contains evaluations of a published model: give the name of that model as --model")
     return typed_config(fields.with_values(base_config(), values, workdir))
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all fields, by dotted key, of a config of this or an earlier version. Missing ones have their defaults."""
+    values = with_new_keys(values)
+    return DEFAULTS | {key: values[key] for key in values.keys() & DEFAULTS.keys()}
+
+
+def effective_log_prior(
+    values: Mapping[str, Any], frequency: Int[np.ndarray, " class"]
+) -> Float[np.ndarray, " class"] | None:
+    """How much the loss of a run favours each class, ψ of `cliptail_jax.metrics.effective_prior`.
+
+    Args:
+        values: of its config by dotted key, from this or an earlier version.
+        frequency: the numbers of training images of the classes that have any.
+
+    Returns:
+        None if it is not known, or if this version cannot train the config.
+    """
+    try:
+        config = typed_config(fields.with_values(base_config(), completed(values), "the run"))
+    except UserError:
+        return None
+    return OBJECTIVES[config.objective].effective_log_prior(own_config(config), frequency)
 
 
 def _check_others(config: TrainingConfig) -> None:

@@ -13,7 +13,7 @@ import optax
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
@@ -113,6 +113,16 @@ class Objective(abc.ABC):
         steps_per_epoch, _ = number_of_steps(config, len(variant))
         if rule := composition_of(config.data):
             check_composition(rule, variant.given.class_frequency, config.batch_size, steps_per_epoch)
+
+    @classmethod
+    def effective_log_prior(
+        cls, config: Training, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"] | None:
+        """How much the loss favours each class, ψ of `cliptail_jax.metrics.effective_prior`; None if it is not known.
+
+        `frequency` are the numbers of training images of the classes that have any.
+        """
+        return None
 
     @classmethod
     def open_towers(cls, config: Training, shapes_only: bool = False) -> Towers:
