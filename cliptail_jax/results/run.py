@@ -173,6 +173,11 @@ class Run:
         return self._table[0]
 
     @property
+    def class_frequency(self) -> Int[np.ndarray, " class"] | None:
+        """The numbers of training images of the classes, in label order; None for a published model."""
+        return self._table[1]
+
+    @property
     def is_mirrored(self) -> bool:
         """Whether it is the second run of a mirrored pair."""
         return self.seed.endswith(MIRRORED)

@@ -60,7 +60,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.profile.mirrored": True}, "mirrored reverses the order of a profile's classes: set data.profile.name"),
         ({"loss.count_in_batch": True}, "count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size"),
         ({"objective": "contrastive", "eval.confidence": "sigmoid"}, "needs a logit bias, which objective='contrastive' does not"),
-        ({"objective": "sigmoid", "contrastive.text_to_image": False}, "leaves out a softmax, which objective='sigmoid'"),
+        ({"objective": "sigmoid", "contrastive.text_to_image": False}, "text_to_image is for objective='contrastive' and has no effect"),
         ({"data.captions.distractors": 0.1}, "class name in a template: set data.captions.template"),
         ({"data.labels.noise": 1.5}, "'data.labels.noise' is 1.5; it must be a share between 0 and 1"),
         ({"data.captions.distractors": -0.1}, "'data.captions.distractors' is -0.1; it must be a share between 0 and 1"),
