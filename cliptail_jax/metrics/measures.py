@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Num
+from scipy.sparse import csr_array
 
 from cliptail_jax.metrics.bootstrap import (
     Bootstrapped,
@@ -57,11 +58,11 @@ class ClassResults:
     top5: int | None = None
 
     @classmethod
-    def from_confusion(cls, confusion: Int[np.ndarray, "class label"], **others) -> "ClassResults":
+    def from_confusion(cls, confusion: Int[np.ndarray, "class label"] | csr_array, **others) -> "ClassResults":
         """The results of counts of examples by true class (rows) and predicted class (columns)."""
-        confusion = np.asarray(confusion, np.int64)
-        predictions = confusion.sum(axis=0)[: len(confusion)]
-        return cls(np.diagonal(confusion), confusion.sum(axis=1), predictions, **others)
+        confusion = csr_array(confusion, dtype=np.int64)
+        predictions = confusion.sum(axis=0)[: confusion.shape[0]]
+        return cls(confusion.diagonal(), confusion.sum(axis=1), predictions, **others)
 
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:

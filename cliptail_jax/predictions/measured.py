@@ -24,7 +24,7 @@ from cliptail_jax.predictions.reading import (
     one_each,
     without_unlabelled,
 )
-from cliptail_jax.results.evaluation import ClassEvaluation
+from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import PREDICTIONS, Run
 from cliptail_jax.runs.tables import shortened_list
@@ -248,7 +248,7 @@ def evaluation_of(
 ) -> ClassEvaluation:
     """The evaluation of predictions, as of a run. `confidence` is in 0..1."""
     classes = len(table.names)
-    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    confusion = count_confusion(labels, predicted, classes)
     counts = None if confidence is None else count_on_host(confidence, predicted == labels, labels, classes)
     results = ClassResults.from_confusion(
         confusion,
@@ -257,8 +257,7 @@ def evaluation_of(
         calibration=None if counts is None else calibration(counts),
     )
     share = results.predictions / max(len(labels), 1)
-    small = confusion.astype(np.min_scalar_type(confusion.max(initial=0)))
-    return ClassEvaluation(ON, table.names, summarize(results), results, small, share)
+    return ClassEvaluation(ON, table.names, summarize(results), results, confusion, share)
 
 
 def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:
