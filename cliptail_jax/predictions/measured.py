@@ -286,7 +286,7 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
     Raises:
         UserError: the files do not fit the class table or each other, or have too few examples.
     """
-    seeds = [f"seed_{number}" for number in range(len(files))] if len(files) > 1 else [""]
+    seeds = seed_names(len(files))
     runs, adjusted_runs, curves = [], [], []
     first: Resolved | None = None
     for content, seed in zip(files, seeds):
@@ -317,6 +317,11 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             {"step": 0, "warning": f"Without logits in {', '.join(without)}, there is no calibration and no adjustment"}
         )
     return Measured(group_of(runs), first.labels, files[0].keys, adjusted)
+
+
+def seed_names(number: int) -> list[str]:
+    """The names of so many seeds; '' of a single one."""
+    return [f"seed_{seed}" for seed in range(number)] if number > 1 else [""]
 
 
 def group_of(runs: Sequence[Run]) -> RunGroup:
