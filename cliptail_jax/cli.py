@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import cliptail_jax
 from cliptail_jax.config.files import known_configs
-from cliptail_jax.errors import did_you_mean
+from cliptail_jax.errors import did_you_mean, exit_on_broken_pipe
 
 # By name: the module, whether it takes a config, and what it does.
 PROGRAMS = {
@@ -47,7 +47,8 @@ def main() -> None:
     options.add_argument("--version", action="version", version=f"%(prog)s {cliptail_jax.__version__}")
     options.add_argument("program", help="one of those below")
     options.epilog = "\n".join(["programs:", *(f"  {name:<10} {what}" for name, (_, _, what) in PROGRAMS.items())])
-    name = options.parse_args(sys.argv[1:2]).program
+    with exit_on_broken_pipe():
+        name = options.parse_args(sys.argv[1:2]).program
     if name not in PROGRAMS:
         print(f"error: there is no program '{name}'{did_you_mean(name, PROGRAMS)}; --help lists them", file=sys.stderr)
         sys.exit(2)

@@ -9,12 +9,13 @@ import os
 import re
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cliptail_jax.commands import as_started
 from cliptail_jax.interrupts import raise_on_ctrl_c
 
 STDOUT = 1  # its file descriptor
+EMPTY = re.compile(r"--?[\w-]+=")  # a flag without a value
 Failures = dict[str, str]  # reasons, by what failed
 
 
@@ -96,16 +97,23 @@ DEVICE_MEMORY = (
 )
 
 
-def memory_problem(error: BaseException) -> str:
-    """A line that names the fields to lower if memory was exhausted or a worker was killed, else ''."""
+def memory_problem(error: BaseException, has_config: bool = True) -> str:
+    """A line on exhausted memory or a killed worker, with the remedy, else ''.
+
+    `has_config` is whether the program has a config, whose fields the remedy names.
+    """
     if isinstance(error, MemoryError):
-        return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
+        if has_config:
+            return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
+        return (
+            f"the machine's memory is exhausted ({first_line(error)}): end other programs, or use a machine with more"
+        )
     if "Worker process was terminated unexpectedly" in str(error):  # Grain's
         return "a process that loads images was killed, perhaps because memory is short: then lower data.workers"
     if is_shared_memory_gone(error):
         return "another program has removed the shared memory (/dev/shm) of the processes that load images"
     if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
-        return DEVICE_MEMORY
+        return DEVICE_MEMORY if has_config else "the devices' memory is exhausted: lower --batch_size, or use others"
     return ""
 
 
@@ -114,14 +122,17 @@ def is_shared_memory_gone(error: BaseException | None) -> bool:
     return isinstance(error, FileNotFoundError) and str(error.filename).startswith("/psm_")
 
 
-def problem(error: BaseException) -> str:
-    """A line for an error of the machine that a user can fix, else ''."""
-    return storage_problem(error) or memory_problem(error)
+def problem(error: BaseException, has_config: bool = True) -> str:
+    """A line for an error of the machine that a user can fix, else ''. `has_config` is as for `memory_problem`."""
+    return storage_problem(error) or memory_problem(error, has_config)
 
 
 @contextlib.contextmanager
 def exit_on_broken_pipe() -> Iterator[None]:
-    """Ends the program quietly, with status 1, if its output is no longer read, as after `| head -1`."""
+    """Ends the program quietly, with status 1, if its output is no longer read, as after `| head -1`.
+
+    If the output cannot be written, as to a full disk, the program ends with one line and status 2.
+    """
     try:
         try:
             yield
@@ -134,15 +145,37 @@ def exit_on_broken_pipe() -> Iterator[None]:
         stdout.register(STDOUT, 0)
         if not stdout.poll(0):  # it has no error: another pipe is broken
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for the flush at exit
+        discard_output()
         sys.exit(1)
+    except OSError as error:
+        if not is_output_full():
+            raise
+        discard_output()
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
-def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> int:
+def is_output_full() -> bool:
+    """Whether what was printed cannot be written."""
+    try:
+        print(end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return True
+    return False
+
+
+def discard_output() -> None:
+    """Discard what was printed and not written, which Python tries again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+
+
+def exit_status(run: Callable[[], None], interrupted: str = "interrupted", has_config: bool = True) -> int:
     """Runs a program, and returns its exit status.
 
     A `UserError`, or an error of the machine, is printed to stderr as one line, `error: ...`, and gives status 2. Ctrl-C gives
-    status 130 and the line `interrupted`.
+    status 130 and the line `interrupted`. `has_config` is as for `memory_problem`.
     """
     raise_on_ctrl_c()
     try:
@@ -151,8 +184,10 @@ def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> in
         print(interrupted, file=sys.stderr)
         return 130
     except Exception as error:
-        if not (line := str(error) if isinstance(error, UserError) else problem(error)):
+        if not (line := str(error) if isinstance(error, UserError) else problem(error, has_config)):
             raise
+        if is_output_full():
+            discard_output()
         print(f"error: {as_started(line)}", file=sys.stderr)
         return 2
     return 0
@@ -164,6 +199,20 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
     @functools.wraps(main)
     @exit_on_broken_pipe()
     def with_exit_status(arguments: list[str]) -> int:
-        return exit_status(functools.partial(main, arguments))
+        def run() -> None:
+            check_not_empty(arguments)
+            main(arguments)
+
+        return exit_status(run, has_config=False)
 
     return with_exit_status
+
+
+def check_not_empty(arguments: Sequence[str]) -> None:
+    """Raise UserError if the value of a flag is empty, but for a field of a config. What follows '--' is another program's."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for before, argument in zip(["", *own], own):
+        flag = argument.removesuffix("=") if EMPTY.fullmatch(argument) else before
+        if (flag != before or not argument) and not flag.startswith("--config"):
+            what = flag if flag.startswith("-") and "=" not in flag else "an argument"
+            raise UserError(f"{what} is empty: is a variable of the shell empty? Give a value, or leave it out")

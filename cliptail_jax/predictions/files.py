@@ -87,15 +87,15 @@ def check_results(
     check_writable_folder(folder)
     if not folder.exists():
         return
-    pictures = [folder / FIGURES / (name + kind) for name in figures for kind in FORMATS]
-    replaced = {folder / MEASURES_FILE: is_measures, folder / PAGE: is_page} | dict.fromkeys(pictures, is_picture)
-    for path, is_own in replaced.items():
-        check_output(path, is_own, overwrite=overwrite)
     others = [path for path in folder.iterdir() if path.name != LOCK and not path.name.startswith(".")]
     if others and not (folder / MEASURES_FILE).exists() and not overwrite:
         raise UserError(
             f"{folder} contains {min(others).name}, and no results of measure: choose another --output, or pass --overwrite"
         )
+    pictures = [folder / FIGURES / (name + kind) for name in figures for kind in FORMATS]
+    replaced = {folder / MEASURES_FILE: is_measures, folder / PAGE: is_page} | dict.fromkeys(pictures, is_picture)
+    for path, is_own in replaced.items():
+        check_output(path, is_own, overwrite=overwrite)
     directories = dict.fromkeys([*earlier_directories(folder), *workdirs])
     for workdir in directories if not overwrite else ():
         if (workdir / CONFIG).exists() and not is_of_predictions(workdir):

@@ -26,7 +26,7 @@ from cliptail_jax.predictions.reading import (
 )
 from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import PREDICTIONS, Run
+from cliptail_jax.results.run import ADJUSTED, PREDICTIONS, Run
 from cliptail_jax.runs.tables import shortened_list
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             evaluation = evaluation_of(of.labels, *found.predicted, table)
             tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
             adjusted_runs.append(
-                run_of(f"{name}_adjusted", seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
+                run_of(name + ADJUSTED, seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
             )
             curves.append(curve(found.by_tau, of.labels, table))
     adjusted = None

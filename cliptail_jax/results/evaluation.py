@@ -61,7 +61,9 @@ class RetrievalEvaluation:
     class_names: tuple[str, ...] = ()
 
 
-def count_confusion(labels: Int[np.ndarray, " example"], predicted: Int[np.ndarray, " example"], classes: int) -> csr_array:
+def count_confusion(
+    labels: Int[np.ndarray, " example"], predicted: Int[np.ndarray, " example"], classes: int
+) -> csr_array:
     """The number of examples [class, label] by true class (rows) and predicted class (columns)."""
     return csr_array((np.ones(len(labels), np.int64), (labels, predicted)), shape=(classes, classes))
 
@@ -90,7 +92,9 @@ def read_confusion(arrays: Mapping[str, np.ndarray], directory: Path) -> csr_arr
         rows, columns, counts = entries.T
         return csr_array((counts, (rows, columns)), shape=(classes, classes))
     except ValueError as error:  # another shape, or an entry of no class
-        raise UserError(f"{directory} is damaged: {ENTRIES} has no counts of its classes ({error}); measure again") from None
+        raise UserError(
+            f"{directory} is damaged: {ENTRIES} has no counts of its classes ({error}); measure again"
+        ) from None
 
 
 def is_retrieval(summary: Mapping[str, Any]) -> bool:
