@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 import pytest
 from ml_collections import ConfigDict, FieldReference
+from scipy.sparse import csr_array
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
