@@ -3,7 +3,7 @@
 Unlike points of accuracy, log-odds do not depend on how near a model is to 0 or 100 %.
 """
 
-import functools
+import hashlib
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,7 @@ ITERATIONS = 200
 LARGEST_STEP = 5.0  # of the linear predictor, in an iteration
 SMALLEST_SLOPE = 1e-9  # a slope of 0 is of this size by rounding, differently on different processors
 TOLERANCE = 1e-9
+MOST_KEPT = 4096  # regressions of a sample or a block of resamples
 
 SHOWN = 0.005  # pictures show shares from this to 1 less this
 TICKS = (0.5, 1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5)  # of their axes, in percent
@@ -56,9 +57,7 @@ def images_for_half(
     return np.where(half < low, -np.inf, np.where(half > high, np.inf, 10 ** np.clip(half, low, high)))[()]
 
 
-def _merged(
-    x: Resampled, correct: Resampled, examples: Resampled, times: Times | None
-) -> tuple[Rows, Rows, Rows]:
+def _merged(x: Resampled, correct: Resampled, examples: Resampled, times: Times | None) -> tuple[Rows, Rows, Rows]:
     """The variables of a regression, in which classes with the same x are one row, if classes are drawn so many `times`.
 
     The penalized likelihood of the rows is that of the classes: it depends on their sums of right and of all examples.
@@ -83,17 +82,22 @@ def firth_regression(
     halves steps that do not increase the penalized likelihood. Each resample is a separate regression, over the first
     and the last axis.
     """
-    data = np.stack([x, correct, examples]).astype(np.float64)
-    return _regression(data.tobytes(), data.shape)
+    data = np.ascontiguousarray(np.stack([x, correct, examples]), np.float64)
+    key = hashlib.blake2b(data).digest(), data.shape
+    if key not in _regressions:
+        if len(_regressions) >= MOST_KEPT:
+            _regressions.clear()
+        _regressions[key] = _regression(data)
+    return _regressions[key]
 
 
-# `images_for_half` has the regressions of `odds_slope`: for 1,000 classes, those of the sample, of eight blocks of resamples
-# and of the resample by which `bootstrap` checks the statistic.
-@functools.lru_cache(maxsize=10)
+# `images_for_half` has the regressions of `odds_slope`: that of the sample, and those of all blocks of resamples.
+_regressions: dict[tuple[bytes, tuple[int, ...]], tuple] = {}
+
+
 def _regression(
-    content: bytes, shape: tuple[int, ...]
+    data: Float[np.ndarray, "3 run ... class"],
 ) -> tuple[Float[np.ndarray, "..."] | float, Float[np.ndarray, "..."] | float]:
-    data = np.frombuffer(content).reshape(shape)
     shape, rows = data.shape[2:-1], data.shape[1] * data.shape[-1]
     if not rows:
         return np.full(shape, np.nan), np.full(shape, np.nan)
