@@ -124,7 +124,7 @@ def _counted(
     distinct, place = np.unique(sample.reshape(-1, sample.shape[-1]), axis=1, return_inverse=True)
     variables = distinct.reshape(*sample.shape[:-1], 1, -1)
     number = variables.shape[-1]
-    parts: list[Float[np.ndarray, "..."] | float] = []
+    parts: list[Float[np.ndarray, ...] | float] = []
     drawn: list[Int[np.ndarray, " distinct"]] = []
     for chosen in resamples_of(sample.shape[-1], seed):
         drawn += [np.bincount(place[of_resample], minlength=number) for of_resample in chosen]
