@@ -255,6 +255,19 @@ def test_a_program_whose_reader_is_gone_ends_quietly_unless_it_fails(unbuffered)
     assert "ZeroDivisionError" in run("print(1); 1 / 0", "")[1]
 
 
+@pytest.mark.program
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("statement", ["print(1)", "print(1); import sys; sys.exit(0)"])
+def test_a_program_whose_output_cannot_be_written_ends_with_one_line(statement, unbuffered):
+    program = PROGRAM.format(statement).replace("main([])", "raise SystemExit(main([]))")
+    with open("/dev/full", "w") as full:
+        streams = {"stdout": full, "stderr": subprocess.PIPE, "text": True}
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, **streams)
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 2 and line.startswith("error: ") and line.endswith("No space left on device")
+
+
 def test_every_program_ends_quietly_without_a_reader_and_says_errors_in_a_line():
     """Each uses one of the two functions that ensure it."""
     package = Path(__file__).parents[2] / "cliptail_jax"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ml_collections import ConfigDict, FieldReference
+from scipy.sparse import csr_array
 
 from cliptail_jax.concepts.frequency_tables import write_frequency
 from cliptail_jax.config.fields import plain
@@ -111,7 +112,9 @@ def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyp
     """A run with an evaluation, whose files are not there. Without a `summary`, that of the evaluation is computed."""
     results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups or {})
     summary = summary or summarize(results)
-    evaluation = ClassEvaluation(on, names, summary, results, confusion, results.predictions / confusion.sum())
+    evaluation = ClassEvaluation(
+        on, names, summary, results, csr_array(confusion), results.predictions / confusion.sum()
+    )
     run = Run(Path(name))
     noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
     read = dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
