@@ -63,10 +63,11 @@ def train_by_slope(slopes, trained, names=NAMES):
 
 
 def make_study(*names, **claims):
-    """Runs with the seeds 0, 1, ..."""
+    """Runs with the seeds 0, 1, ..., also of the data."""
     configs = {name: sup.get_config("data=glyphs_lt") for name in names}
     for seed, config in enumerate(configs.values()):
         config.seed = seed
+        config.data.seed = seed
     claims = {key: {"text": "One leans more than the other"} | claim for key, claim in claims.items()}
     in_order = {"runs": ConfigDict(configs, sort_keys=False), "claims": ConfigDict(claims, sort_keys=False)}
     study = ConfigDict({"title": "By hand", **in_order})
