@@ -40,9 +40,11 @@ def prepare_program() -> None:
     """Prepare the process of a program, before its slow imports."""
     from cliptail_jax.host.interrupts import exit_on_signal
     from cliptail_jax.host.memory import keep_freed_memory
+    from cliptail_jax.host.tpus import leave_out_libtpu
 
     exit_on_signal()
     keep_freed_memory()
+    leave_out_libtpu()
     if sys.stdout is not None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr, for characters that the encoding lacks
 

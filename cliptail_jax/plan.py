@@ -96,8 +96,6 @@ def versions() -> dict[str, str]:
 def main(config: ConfigDict, _: epath.Path | None) -> None:
     options = flags.FLAGS
     data = typed_config(config).data
-    if not options.on:
-        raise UserError("--on is empty: name TPU slices or hosts of GPUs, such as v5e-8,h100x8")
     topologies = [find_topology(name, options.slices) for name in options.on]
     if options.evaluation and (options.measure or options.search):
         raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")

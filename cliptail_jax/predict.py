@@ -183,6 +183,8 @@ def find_images(given: str, classes: str | None, data: Data, prompt_names: str, 
     else:
         found = [str(path)] if path.exists() else sorted({*glob.glob(str(path), recursive=True)})
         files = [Path(name) for name in found if is_image(name) and Path(name).is_file()]
+        if others := sum(is_image(name) and not Path(name).is_file() for name in found):
+            log_line(f"note: {others:,} folders or pipes with names of images are skipped")
         labels, names = [file.parent.name for file in files], [file.as_posix() for file in files]
         if not files and (":" in given or given in EVALUATION_SETS):
             return images_of_set(given, classes, data, prompt_names, opened)

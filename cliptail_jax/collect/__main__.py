@@ -5,8 +5,8 @@
 A logistic mixed model of accuracy by class frequency predicts what more images of each class bring. The plan gives the next
 images to the class with the largest gain in the target. --output is a table by class: images now, images to collect,
 accuracy now and then, and the images that it needs for 50, 75 and 90 % ('<' or '>' more than a decade outside of the data).
-Beside it are pictures of the classes before and after (.png, .pdf, .svg), and report.html, which compares the plan with simple
-rules, with a curve by images collected. Of several runs that differ in seed only, the mean is used.
+Beside it are pictures of the classes before and after (.png, .pdf, .svg). The terminal compares the plan with simple rules. Of
+several runs that differ in seed only, the mean is used.
 
 --available and --cost are tables like class_frequency.tsv: a line per class, its name, a tab, and a number.
 """

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict, config_flags
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
 from cliptail_jax.host.commands import as_started, docstring, with_underscores
-from cliptail_jax.host.errors import UserError, command_line, exit_status, is_shared_memory_gone
+from cliptail_jax.host.errors import UserError, check_not_empty, command_line, exit_status, is_shared_memory_gone
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.interrupts import exit_despite_threads
 from cliptail_jax.host.outputs import check_writable_folder
@@ -54,6 +54,7 @@ def run_with_config(
     """
 
     def parse(argv: list[str]) -> list[str]:
+        check_not_empty(argv[1:])
         argv = with_config_flag(with_flag_names(argv))
         known = config_values(argv)
         try:

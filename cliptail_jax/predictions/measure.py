@@ -14,6 +14,7 @@ classes, and judged on the other half, in both directions: these are the rows NA
 """
 
 import argparse
+import contextlib
 import itertools
 import re
 import shutil
@@ -26,13 +27,13 @@ from typing import TYPE_CHECKING
 from cliptail_jax.host.commands import program_parser
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.files import work_path
-from cliptail_jax.host.outputs import add_overwrite, check_directory
+from cliptail_jax.host.outputs import add_overwrite
 
 if TYPE_CHECKING:
     from cliptail_jax.predictions.differences import Difference
     from cliptail_jax.predictions.measured import Measured
 
-WRITTEN = ("measures.json", "report.html", "figures")  # the first one before the others
+WRITTEN = ("measures.json", "report.html", "figures", "lock")  # by `measure`, beside the directories of models
 MOST_COMPARED = 4  # files: of more, each is compared with the first only
 ONE_FILE = (
     "The intervals of differences of single files cover the choice of classes, but not how much repeated trainings of a model "
@@ -62,6 +63,9 @@ def main(arguments: list[str]) -> None:
     add_overwrite(parser)
     options = parser.parse_args(arguments)
     named = named_files(options.files)
+    for flag in ("frequency", "train", "labels"):
+        if (path := getattr(options, flag)) and Path(path).exists() and not Path(path).is_file():
+            raise UserError(f"--{flag}={path} is a folder or a pipe: give a file")
     if bool(options.frequency) == bool(options.train):
         from cliptail_jax.predictions.classes import FREQUENCY_HELP
 
@@ -72,6 +76,21 @@ def main(arguments: list[str]) -> None:
 
 
 def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
+    """Measure the files. The folder of results is checked before and is no other program's until the end."""
+    inputs = [*itertools.chain(*named.values()), *filter(None, (options.frequency, options.train, options.labels))]
+    folder = contextlib.nullcontext()
+    if options.output:
+        from cliptail_jax.predictions.files import check_results, results_folder  # slow to import
+        from cliptail_jax.predictions.measured import seed_names
+
+        workdirs = [options.output / seed / name for name in named for seed in seed_names(len(named[name]))]
+        check_results(options.output, workdirs, ("measures",), inputs, options.overwrite)
+        folder = results_folder(options.output)
+    with folder:
+        measure_files(named, options)
+
+
+def measure_files(named: dict[str, list[str]], options: argparse.Namespace) -> None:
     # These are slow to import.
     from cliptail_jax.predictions.classes import with_classes_of
     from cliptail_jax.predictions.measured import measured_seeds, with_adjusted
@@ -84,8 +103,6 @@ def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
     )
     from cliptail_jax.report.predictions import adjustment_text, difference_text, measured_text
 
-    if options.output:
-        check_directory(options.output, (*named, *WRITTEN), WRITTEN[:1], options.overwrite, flag="--output")
     columns = ColumnNames(options.label_column, options.prediction_column)
     if options.frequency:
         table = read_class_table(options.frequency)

@@ -26,9 +26,9 @@ from cliptail_jax.predictions.reading import (
     without_unlabelled,
 )
 from cliptail_jax.report.text_tables import shortened_list
-from cliptail_jax.results.evaluation import ClassEvaluation
+from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import PREDICTIONS, Run
+from cliptail_jax.results.run import ADJUSTED, PREDICTIONS, Run
 
 if TYPE_CHECKING:
     import pandas
@@ -295,7 +295,7 @@ def evaluation_of(
 ) -> ClassEvaluation:
     """The evaluation of predictions, as of a run. `confidence` is in 0..1."""
     classes = len(table.names)
-    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    confusion = count_confusion(labels, predicted, classes)
     counts = None if confidence is None else count_on_host(confidence, predicted == labels, labels, classes)
     results = ClassResults.from_confusion(
         confusion,
@@ -304,8 +304,7 @@ def evaluation_of(
         calibration=None if counts is None else calibration(counts),
     )
     share = results.predictions / max(len(labels), 1)
-    small = confusion.astype(np.min_scalar_type(confusion.max(initial=0)))
-    return ClassEvaluation(ON, table.names, summarize(results), results, small, share)
+    return ClassEvaluation(ON, table.names, summarize(results), results, confusion, share)
 
 
 def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:
@@ -334,7 +333,7 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
     Raises:
         UserError: the files do not fit the class table or each other, or have too few examples.
     """
-    seeds = [f"seed_{number}" for number in range(len(files))] if len(files) > 1 else [""]
+    seeds = seed_names(len(files))
     runs, adjusted_runs, curves = [], [], []
     first: Resolved | None = None
     for content, seed in zip(files, seeds):
@@ -351,7 +350,7 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             evaluation = evaluation_of(of.labels, *found.predicted, table)
             tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
             adjusted_runs.append(
-                run_of(f"{name}_adjusted", seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
+                run_of(name + ADJUSTED, seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
             )
             curves.append(curve(found.by_tau, of.labels, table))
     adjusted = None
@@ -365,6 +364,11 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             {"step": 0, "warning": f"Without logits in {', '.join(without)}, there is no calibration and no adjustment"}
         )
     return Measured(group_of(runs), first.labels, files[0].keys, adjusted)
+
+
+def seed_names(number: int) -> list[str]:
+    """The names of so many seeds; '' of a single one."""
+    return [f"seed_{seed}" for seed in range(number)] if number > 1 else [""]
 
 
 def group_of(runs: Sequence[Run]) -> RunGroup:
