@@ -239,8 +239,7 @@ def verdict_cell(claim: ClaimResult | None) -> str:
     """The verdict and difference of a claim, with the corrected verdict where it is another."""
     if not claim:
         return ""
-    corrected = f" ({claim.corrected} when corrected)" * (claim.corrected != claim.verdict)
-    return f"**{claim.verdict}** {difference_of(claim).text}{corrected}"
+    return f"**{claim.verdict}** {difference_of(claim).text}{claim.verdicts.removeprefix(claim.verdict)}"
 
 
 def cell_of(row: Row | None, key: str, title: str) -> str:

@@ -5,13 +5,42 @@ import os
 
 import pytest
 
-from cliptail_jax.host.errors import problem
+from cliptail_jax.host.errors import UserError, check_not_empty, problem
+
+HAS_NO_CONFIG = "the machine's memory is exhausted (Unable to allocate 80 GB): end other programs"
 
 
 class HttpError(Exception):
     """As gcsfs raises it."""
 
     __module__ = "gcsfs.retry"
+
+
+@pytest.mark.parametrize(
+    ("has_config", "line"), [(True, "the machine's memory is exhausted: lower batch_size"), (False, HAS_NO_CONFIG)]
+)
+def test_the_remedy_for_exhausted_memory_is_one_that_the_program_has(has_config, line):
+    assert problem(MemoryError("Unable to allocate 80 GB"), has_config).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["a.csv", "--output="], "--output"),
+        (["--output", "", "a.csv"], "--output"),
+        (["-workdir="], "-workdir"),
+        (["--output=o", ""], "an argument"),
+        (["--config.data.class_names="], None),
+        (["--config.data.class_names", ""], None),
+        (["--workdir=o", "--", "--val-data=", ""], None),
+    ],
+)
+def test_an_empty_argument_is_a_mistake_unless_it_is_a_field_or_another_programs(arguments, name):
+    if name is None:
+        check_not_empty(arguments)
+        return
+    with pytest.raises(UserError, match=f"^{name} is empty: is a variable of the shell empty"):
+        check_not_empty(arguments)
 
 
 def caused(error, cause):

@@ -1,16 +1,19 @@
 """CLIP on pairs without labels, evaluated on a labelled set: class frequency counted in the captions, own names and prompts."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from cliptail_jax.concepts import words
 from cliptail_jax.concepts.class_lists import Concept
+from cliptail_jax.concepts.wordnet import WordNetError
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluation.captioned import class_concepts
+from cliptail_jax.evaluation.captioned import caption_frequency, class_concepts
 from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.sets import open_set, with_class_names
 from cliptail_jax.host.errors import UserError
@@ -25,16 +28,16 @@ from tests.synthetic import sections, trained_anew
 from tests.tiny_runs import VIT
 
 ON, CLASSES = "glyphs:test", ("house", "tilde", "infinity", "ampersand")
+CAPTIONS = ["three houses"] * 16 + ["a house and a TILDE"] * 8 + ["to infinity"] * 2 + ["nothing"] * 14
 
 
 @pytest.fixture(scope="module")
 def data_dir(glyphs_dir, tmp_path_factory):
     """Glyphs, and 40 of them with captions that name a class of ON in the plural, several, or none."""
     folder, glyphs = tmp_path_factory.mktemp("pairs"), open_source("glyphs", str(glyphs_dir), "train")
-    captions = ["three houses"] * 16 + ["a house and a TILDE"] * 8 + ["to infinity"] * 2 + ["nothing"] * 14
     for i, image in enumerate(glyphs.encoded_images(range(40))):
         (folder / f"{i}.png").write_bytes(image)
-    rows = [f"{i}.png\t{caption}" for i, caption in enumerate(captions)]
+    rows = [f"{i}.png\t{caption}" for i, caption in enumerate(CAPTIONS)]
     (folder / "pairs.tsv").write_text("\n".join(["filepath\tcaption", *rows]) + "\n")
     build("image_text/pairs", str(glyphs_dir), raw=str(folder / "pairs.tsv"))
     return str(glyphs_dir)
@@ -80,6 +83,37 @@ def test_captions_are_counted_once(run, monkeypatch, capsys):
     evaluate(config, workdir)
     first, second = read_summaries(workdir, ON)
     assert second["slope_acc"] == first["slope_acc"]
+
+
+@pytest.mark.parametrize(
+    "class_list, counted, note",
+    [
+        (
+            "",
+            {"house": 8, "tilde": 8, "infinity": 2},
+            "are counted by the rule 'phrases', as they are written, in place of",
+        ),
+        ("imagenet1k", None, "are not counted in the captions (WordNet is missing)"),
+    ],
+)
+def test_without_wordnet_captions_name_classes_as_they_are_written(
+    class_list, counted, note, data_dir, tmp_path, monkeypatch, capsys
+):
+    def missing(*_):
+        raise WordNetError("WordNet is missing")
+
+    words.lemma.cache_clear()
+    monkeypatch.setattr(words, "lemmas_of_noun", missing)
+    monkeypatch.setattr("cliptail_jax.concepts.class_lists.lemmas", missing)
+    opened = dataclasses.replace(open_set(ON, data_dir), class_list=class_list)
+    frequency, digest = caption_frequency(opened, tmp_path, "lemmas", lambda: [CAPTIONS])
+    if counted is None:
+        assert (frequency, digest) == (None, "")
+    else:
+        assert {name: n for name, n in zip(opened.class_names, frequency.tolist()) if n} == counted
+        assert digest == caption_frequency(opened, tmp_path, "phrases", lambda: [CAPTIONS])[1]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert note in line
 
 
 def test_own_names_and_prompts_are_evaluated(run, tmp_path, capsys):

@@ -46,6 +46,11 @@ class ClaimResult(Claim):
     def verdict(self) -> str:
         return self.verdict_at(self.level())
 
+    @property
+    def verdicts(self) -> str:
+        """The verdict and, where the correction changes it, the corrected one: 'supported (inconclusive when corrected)'."""
+        return self.verdict + f" ({self.corrected} when corrected)" * (self.corrected not in ("", self.verdict))
+
     def level(self, errors: float = 1 - LEVEL) -> float:
         """The level of its interval, if the verdicts of all looks are wrong with probability `errors`."""
         return self.look.level(errors) if self.look else 1 - errors

@@ -41,6 +41,10 @@ ENDINGS = (
 )
 
 
+class WordNetError(UserError):
+    """Raised when WordNet is missing or damaged."""
+
+
 class Nouns(NamedTuple):
     """WordNet's nouns.
 
@@ -67,11 +71,11 @@ def wordnet() -> Nouns:
     """WordNet's nouns, from where NLTK or Debian's package has put them, or else downloaded by NLTK.
 
     Raises:
-        UserError: WordNet is missing and cannot be downloaded, or it is damaged.
+        WordNetError: WordNet is missing and cannot be downloaded, or it is damaged.
     """
     found = find() or (find() if download() else None)
     if not found:
-        raise UserError(f"WordNet is not on this machine, and could not be downloaded: {GET_WORDNET}")
+        raise WordNetError(f"WordNet is not on this machine, and could not be downloaded: {GET_WORDNET}")
     try:
         folder = zipfile.Path(found, "wordnet/") if found.suffix == ".zip" else found
         index, exceptions = ((folder / name).read_text(encoding="utf-8") for name in ("index.noun", "noun.exc"))
@@ -80,7 +84,7 @@ def wordnet() -> Nouns:
         if not nouns.lemmas:
             raise ValueError("index.noun is empty")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"the WordNet in {found} is damaged ({error}): remove it, then {GET_WORDNET}") from error
+        raise WordNetError(f"the WordNet in {found} is damaged ({error}): remove it, then {GET_WORDNET}") from error
     return nouns
 
 

@@ -15,10 +15,11 @@ that ml_collections' flags need.
 """
 
 import dataclasses
+import itertools
 import math
 import textwrap
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -90,13 +91,39 @@ def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -
             yield Field(key, kind, default, notes[0], rules, marked)
 
 
+def merged(name: str, sections: Sequence[Section]) -> type[Section]:
+    """A class `name` of sections that have the fields of all these sections. It is a subclass of the first one's class.
+
+    Of inner sections of the same name, the one with the fields of all is used. Inheritance from all classes would instead depend
+    on their order.
+
+    Raises UserError if several have the same name, and none has the fields of all.
+    """
+    kept: dict[str, set[Field]] = {}
+    declared = {}
+    for section in sections:
+        hints = typing.get_type_hints(type(section), include_extras=True)
+        for key, fields in itertools.groupby(fields_of(section), lambda field: field.key.partition(".")[0]):
+            fields, others = set(fields), kept.get(key, set())
+            if fields >= others:
+                kept[key], declared[key] = fields, (key, hints[key], dataclasses.field(default=getattr(section, key)))
+            elif not fields <= others:
+                different = min(field.key for field in fields - others)
+                raise UserError(
+                    f"config key '{different}' of {type(section).__name__} has another type, default, description or rule in "
+                    f"another section '{key}', or is not there: begin with a subclass of that section, or use another name"
+                )
+    return dataclasses.make_dataclass(name, declared.values(), bases=(type(sections[0]),), frozen=True)
+
+
 def to_config(section: Section) -> ConfigDict:
     """The config with the section's defaults. No other keys can be added."""
     return ConfigDict(dataclasses.asdict(section)).lock()
 
 
-def typed(section: S, values: Untyped) -> S:
-    """The section with these values, which `check` has found valid."""
+def typed(section: S, values: Values) -> S:
+    """The section with these values, which `check` has found valid. It takes only its own fields from a larger section."""
+    values = vars(values) if isinstance(values, Section) else values
 
     def of(key: str, default: Any) -> Any:
         return typed(default, values[key]) if isinstance(default, Section) else values[key]

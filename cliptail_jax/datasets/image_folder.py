@@ -164,7 +164,7 @@ def class_folders(folder: pathlib.Path, skip: Skip = lambda reason, example: Non
 def images_in(folder: pathlib.Path, skip: Skip) -> list[pathlib.Path]:
     """The image files in a folder and its subfolders, by folder, then by name, which is torchvision's order.
 
-    Other files, links to folders, and folders that cannot be read are skipped.
+    Other files, pipes, links to folders, and folders that cannot be read are skipped.
     """
 
     def on_error(error: OSError) -> None:
@@ -181,6 +181,8 @@ def images_in(folder: pathlib.Path, skip: Skip) -> list[pathlib.Path]:
         for path in (pathlib.Path(root, name) for name in sorted(names)):
             if is_hidden(path.name):
                 skip(*hidden(path))
+            elif is_image(path.name) and path.exists() and not path.is_file():
+                skip("pipes and devices", f"{path} is a pipe or a device")  # reading one may wait for ever
             elif is_image(path.name):
                 files.append(path)
             else:

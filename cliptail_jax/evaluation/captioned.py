@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.concepts.class_lists import Concept, concepts_by_name
+from cliptail_jax.concepts.class_lists import LEMMAS, PHRASES, Concept, concepts_by_name
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.concepts.tally import count_chunks, in_order, naming_note
+from cliptail_jax.concepts.wordnet import WordNetError
 from cliptail_jax.evaluation.results import COUNTED
 from cliptail_jax.evaluation.retrieval import TrainingCaptions
 from cliptail_jax.evaluation.sets import OpenedSet
@@ -27,7 +28,8 @@ def caption_frequency(
 ) -> tuple[Int[np.ndarray, " class"] | None, str]:
     """The number of a run's captions that name each class of a set, and the digest of the counted phrases.
 
-    They are counted once. If the training data or WordNet are missing, the number is None, and a note gives the reason.
+    They are counted once. Without WordNet, which the rule 'lemmas' needs, they are counted by 'phrases', which a note says.
+    If that needs WordNet, too, or the training data are missing, the number is None, and a note gives the reason.
 
     Args:
         workdir: the run's directory, where the class frequency is kept in eval/<set>/.
@@ -35,16 +37,33 @@ def caption_frequency(
         captions: gives the run's captions of the first epoch, in chunks.
     """
     try:
-        concepts = class_concepts(opened, rule)
-        digest = digest_of_json([rule, *map(msgspec.structs.asdict, concepts)])[:16]
-        folder, last = evaluation_directory(workdir, opened.name), last_evaluation(workdir, opened.name)
-        if last and last.get("settings", {}).get(COUNTED) == digest and (folder / FREQUENCY).exists():
-            with contextlib.suppress(UserError):  # it is of other classes: count again
-                return frequency_of(opened.variant.class_names, folder / FREQUENCY), digest
-        tally = count_chunks(ConceptCounter(concepts, rule), captions())
+        try:
+            return count_by(rule, opened, workdir, captions)
+        except WordNetError as error:
+            if rule != LEMMAS:
+                raise
+            counted = count_by(PHRASES, opened, workdir, captions)
+            log_line(
+                f"note: the classes of {opened.name} are counted by the rule '{PHRASES}', as they are written, in place of "
+                f"'{LEMMAS}' ({error})"
+            )
+            return counted
     except UserError as error:
         log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
         return None, ""
+
+
+def count_by(
+    rule: str, opened: OpenedSet, workdir: Path, captions: Callable[[], TrainingCaptions]
+) -> tuple[Int[np.ndarray, " class"], str]:
+    """As `caption_frequency`, by this rule alone. Raises UserError if the training data or WordNet are missing."""
+    concepts = class_concepts(opened, rule)
+    digest = digest_of_json([rule, *map(msgspec.structs.asdict, concepts)])[:16]
+    folder, last = evaluation_directory(workdir, opened.name), last_evaluation(workdir, opened.name)
+    if last and last.get("settings", {}).get(COUNTED) == digest and (folder / FREQUENCY).exists():
+        with contextlib.suppress(UserError):  # it is of other classes: count again
+            return frequency_of(opened.variant.class_names, folder / FREQUENCY), digest
+    tally = count_chunks(ConceptCounter(concepts, rule), captions())
     log_line(f"classes of {opened.name}: {naming_note(tally.one, tally.several, tally.captions, len(concepts))}")
     return in_order(tally.counts, opened.variant.class_names)["count"].to_numpy(), digest
 

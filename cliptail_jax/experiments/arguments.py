@@ -9,7 +9,7 @@ Arguments = Mapping[str, str]
 
 
 def read_only(arg: str, *known: str) -> Arguments:
-    """The arguments of `arg`. Raises UserError if one is not `known`, or is given twice."""
+    """The arguments of `arg`. Raises UserError if one is not `known`, has no value, or is given twice."""
     given: Arguments = {}
     for name, equals, value in (item.partition("=") for item in arg.split(",") if item):
         if given and not equals:
@@ -21,6 +21,8 @@ def read_only(arg: str, *known: str) -> Arguments:
             )
         if name in given:
             raise UserError(f"the config argument {name} is given twice")
+        if not value:  # as of a shell variable that is not set
+            raise UserError(f"the config argument {name} is empty: give it a value, or leave it out")
         given[name] = value
     return given
 
@@ -36,7 +38,7 @@ def real(given: Arguments, name: str, default: float) -> float:
     """The value of an argument that is written as 0.25 or 1/4."""
     try:
         return float(Fraction(given.get(name, str(default))))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise UserError(
             f"the config argument {name} is '{given[name]}'; it must be a number such as 0.25 or 1/4"
         ) from None

@@ -73,7 +73,8 @@ def start(given: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
     if sets := given.get("sets"):
         config.eval.sets = tuple(sets.split("+"))
     config.data.update(preset.fields)
-    if size := number(given, "size", 0):
+    if "size" in given:
+        size = number(given, "size", 0)
         config.data.update(dict(image_size=size, eval_resize=size))
     config.data.min_similarity = real(given, "threshold", config.data.min_similarity)
     config.data.n = number(given, "n", 0)

@@ -7,11 +7,12 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from cliptail_jax.host.interrupts import raise_on_ctrl_c
 from cliptail_jax.host.printing import checked_output, one_line
 
+EMPTY = re.compile(r"--?[\w-]+=")  # a flag without a value
 Failures = dict[str, str]  # reasons, by what failed
 
 
@@ -93,16 +94,23 @@ DEVICE_MEMORY = (
 )
 
 
-def memory_problem(error: BaseException) -> str:
-    """A line that names the fields to lower if memory was exhausted or a worker was killed, else ''."""
+def memory_problem(error: BaseException, has_config: bool = True) -> str:
+    """A line on exhausted memory or a killed worker, with the remedy, else ''.
+
+    `has_config` is whether the program has a config, whose fields the remedy names.
+    """
     if isinstance(error, MemoryError):
-        return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
+        if has_config:
+            return "the machine's memory is exhausted: lower batch_size or data.workers, or set data.cache=False"
+        return (
+            f"the machine's memory is exhausted ({first_line(error)}): end other programs, or use a machine with more"
+        )
     if "Worker process was terminated unexpectedly" in str(error):  # Grain's
         return "a process that loads images was killed, perhaps because memory is short: then lower data.workers"
     if is_shared_memory_gone(error):
         return "another program has removed the shared memory (/dev/shm) of the processes that load images"
     if "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error):
-        return DEVICE_MEMORY
+        return DEVICE_MEMORY if has_config else "the devices' memory is exhausted: lower --batch_size, or use others"
     return ""
 
 
@@ -111,16 +119,16 @@ def is_shared_memory_gone(error: BaseException | None) -> bool:
     return isinstance(error, FileNotFoundError) and str(error.filename).startswith("/psm_")
 
 
-def problem(error: BaseException) -> str:
-    """A line for an error of the machine that a user can fix, else ''."""
-    return storage_problem(error) or memory_problem(error)
+def problem(error: BaseException, has_config: bool = True) -> str:
+    """A line for an error of the machine that a user can fix, else ''. `has_config` is as for `memory_problem`."""
+    return storage_problem(error) or memory_problem(error, has_config)
 
 
-def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> int:
+def exit_status(run: Callable[[], None], interrupted: str = "interrupted", has_config: bool = True) -> int:
     """Runs a program, and returns its exit status.
 
     A `UserError`, or an error of the machine, is printed to stderr as one line, `error: ...`, and gives status 2. Ctrl-C gives
-    status 130 and the line `interrupted`.
+    status 130 and the line `interrupted`. `has_config` is as for `memory_problem`.
     """
     raise_on_ctrl_c()
     try:
@@ -129,7 +137,7 @@ def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> in
         print(interrupted, file=sys.stderr)
         return 130
     except Exception as error:
-        if not (line := str(error) if isinstance(error, UserError) else problem(error)):
+        if not (line := str(error) if isinstance(error, UserError) else problem(error, has_config)):
             raise
         print(f"error: {one_line(line)}", file=sys.stderr)
         return 2
@@ -142,6 +150,20 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
     @functools.wraps(main)
     @checked_output()
     def with_exit_status(arguments: list[str]) -> int:
-        return exit_status(functools.partial(main, arguments))
+        def run() -> None:
+            check_not_empty(arguments)
+            main(arguments)
+
+        return exit_status(run, has_config=False)
 
     return with_exit_status
+
+
+def check_not_empty(arguments: Sequence[str]) -> None:
+    """Raise UserError if the value of a flag is empty, but for a field of a config. What follows '--' is another program's."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for before, argument in zip(["", *own], own):
+        flag = argument.removesuffix("=") if EMPTY.fullmatch(argument) else before
+        if (flag != before or not argument) and not flag.startswith("--config"):
+            what = flag if flag.startswith("-") and "=" not in flag else "an argument"
+            raise UserError(f"{what} is empty: is a variable of the shell empty? Give a value, or leave it out")

@@ -36,8 +36,10 @@ def work_path(name: str) -> epath.Path:
     """The path of a local folder or file, where ~ is the home folder, or of a gs:// address.
 
     Raises:
-        UserError: The address has another scheme, or the package that reads gs:// is not installed.
+        UserError: It is empty, the address has another scheme, or the package that reads gs:// is not installed.
     """
+    if not name:
+        raise UserError("the name of a folder or a file is empty: give one ('.' is the current folder)")
     scheme, separator, _ = name.partition("://")
     if separator and scheme not in SCHEMES:
         raise UserError(f"'{name}' is neither a folder nor an address of the form gs://BUCKET/NAME")

@@ -14,7 +14,7 @@ from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.pipeline import num_steps_per_epoch
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, typed_config
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, own_config, typed_config
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.results.run import Run
@@ -37,14 +37,14 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     trained = read_config(workdir)
     if trained is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
-    run = OBJECTIVES[config.objective].evaluated_run(config, trained)
-    if difference := difference_to(workdir, fields.plain(run.config), FIELDS):
+    run = OBJECTIVES[config.objective].evaluated_run(own_config(config), trained)
+    if difference := difference_to(workdir, fields.plain(config) | run.trained_with, FIELDS):
         raise UserError(
             f"{workdir} contains the run of another config ({difference}); give the one it was trained with"
         )
     for warning in run.warnings:
         log_line(f"warning: {warning}")
-    config, data = run.config, run.config.data
+    data = config.data
     mesh = make_mesh(config.mesh)
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
 

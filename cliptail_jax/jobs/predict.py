@@ -1,24 +1,4 @@
-"""Predict the classes of images with a run or a published model, and write them to a table:
-
-    cliptail predict --workdir=runs/sl --images=photos/val --output=predictions.csv
-    cliptail predict --model=RN50-quickgelu/cc12m --classes=names.txt --images='photos/**/*.jpg' --output=predictions.csv
-
-The columns are filename, label, prediction and confidence, the softmax probability of the predicted class. The label is the
-name of the folder that contains an image, if that is one of the classes, or the label in a prepared set, and else empty.
-Logits are those of the model: `cliptail measure` adjusts them. Images that cannot be read are named and left out. The same
-command continues after an interruption, and writes the same file.
-"""
-
-import sys
-
-from cliptail_jax.datasets.build import draw_missing
-from cliptail_jax.evaluation.predict_options import parse
-from cliptail_jax.host.errors import UserError, command_line
-from cliptail_jax.host.printing import checked_output
-
-if __name__ == "__main__":  # before the slow imports, which --help does not need
-    with checked_output():
-        parse(sys.argv[1:], __doc__)
+"""Predicts the classes of images, and writes them to a table."""
 
 import argparse
 import collections
@@ -26,6 +6,7 @@ import contextlib
 import dataclasses
 import glob
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +22,7 @@ from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.sections import PILLOW, Evaluation, MeshAxes, Reading
 from cliptail_jax.config.training import Data
+from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.datasets.image_folder import EXTENSIONS, ImageFiles, images_in, is_image
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS
 from cliptail_jax.datasets.source import Source, open_source
@@ -62,6 +44,7 @@ from cliptail_jax.evaluation.prompts import set_prompts
 from cliptail_jax.evaluation.run import open_run_set
 from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses, evaluation_set, open_set, with_class_names
 from cliptail_jax.formats.class_names import composed
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of_json, save_arrays, work_path, write_text
 from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.host.outputs import check_output, files_in, first_bytes
@@ -95,9 +78,8 @@ class ChosenImages(NamedTuple):
     opened: OpenedSet | None = None
 
 
-@command_line
-def main(arguments: list[str]) -> None:
-    options = parse(arguments, __doc__)
+def predict_command(options: argparse.Namespace) -> None:
+    """Write what the flags of `cliptail predict` describe."""
     mesh = make_mesh(MeshAxes())
     check_options(options, mesh)
     opened, data, of_run = open_with_data(options, mesh)
@@ -185,6 +167,8 @@ def find_images(given: str, classes: str | None, data: Data, prompt_names: str, 
     else:
         found = [str(path)] if path.exists() else sorted({*glob.glob(str(path), recursive=True)})
         files = [Path(name) for name in found if is_image(name) and Path(name).is_file()]
+        if others := sum(is_image(name) and not Path(name).is_file() for name in found):
+            log_line(f"note: {others:,} folders or pipes with names of images are skipped")
         labels, names = [file.parent.name for file in files], [file.as_posix() for file in files]
         if not files and (":" in given or given in EVALUATION_SETS):
             return images_of_set(given, classes, data, prompt_names, opened)
@@ -369,7 +353,3 @@ def summary(total: int, labels: Sequence[str], predicted: Predicted, class_names
     left_out = f", {total - len(labels):,} left out" if total > len(labels) else ""
     accuracy = f", top-1 {100 * np.mean(correct):.1f} % of {len(correct):,} with a label" if correct else ""
     return f"{len(labels):,} images{left_out}{accuracy}"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -72,7 +72,7 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
         data = describe_data(variant)
         earlier = workdir if continues(workdir, values, FIELDS, data) else None
         objective = make_objective(config, variant, earlier)
-        for warning in objective.evaluated_run(config, values).warnings:
+        for warning in objective.evaluated_run(objective.config, values).warnings:
             log_line(f"warning: {warning}")
         with sole_writer(workdir):
             if is_finished(workdir, values, FIELDS):  # by another process meanwhile

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Num
 RESAMPLES = 2000
 LEVEL = 0.95
 NUMBERS_AT_ONCE = 2**18  # of resamples: those of a million captions would need 16 GB, and a cache is faster
+MANY = 2048  # classes: of more, equal ones are counted in each resample
 
 
 class Interval(NamedTuple):
@@ -81,7 +82,7 @@ def bootstrap(
 
     Args:
         statistic: of the variables, each [*run, ..., class], over runs and classes. The axes between are resamples, and it
-            returns one number for each.
+            returns one number for each. With more than MANY classes it is also given `times`; see `_counted`.
         samples: of each run that is compared, or pair of mirrored runs, the variables by class.
         seed: of the resamples.
 
@@ -97,6 +98,10 @@ def bootstrap(
 def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], seed: int) -> Bootstrapped:
     sample = np.frombuffer(content).reshape(shape)
     value, parts = statistic(*sample), []
+    if shape[-1] > MANY:
+        resampled = _counted(statistic, sample, seed)
+        resampled.setflags(write=False)
+        return Bootstrapped(float(value), resampled)
     for chosen in resamples_of(shape[-1], seed):
         parts.append(statistic(*sample[..., chosen]))
         if len(parts) == 1:
@@ -105,6 +110,30 @@ def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], s
     resampled = np.concatenate(parts) if shape[-1] > 1 else np.full(RESAMPLES, np.nan)
     resampled.setflags(write=False)
     return Bootstrapped(float(value), resampled)
+
+
+def _counted(
+    statistic: Callable[..., Float[np.ndarray, "..."] | float],
+    sample: Float[np.ndarray, "variable *run class"],
+    seed: int,
+) -> Float[np.ndarray, " resample"]:
+    """The statistic of the resamples of many classes, of which many have equal variables, such as 3 right of 10 examples.
+
+    The statistic has the variables [*run, 1, distinct class] and `times` [resample, distinct class], how often each is drawn.
+    """
+    distinct, place = np.unique(sample.reshape(-1, sample.shape[-1]), axis=1, return_inverse=True)
+    variables = distinct.reshape(*sample.shape[:-1], 1, -1)
+    number = variables.shape[-1]
+    parts: list[Float[np.ndarray, ...] | float] = []
+    drawn: list[Int[np.ndarray, " distinct"]] = []
+    for chosen in resamples_of(sample.shape[-1], seed):
+        drawn += [np.bincount(place[of_resample], minlength=number) for of_resample in chosen]
+        if len(drawn) * number >= NUMBERS_AT_ONCE:
+            parts.append(statistic(*variables, times=np.array(drawn, np.float64)))
+            drawn = []
+    if drawn:
+        parts.append(statistic(*variables, times=np.array(drawn, np.float64)))
+    return np.concatenate(parts)
 
 
 def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resample class"]]:
@@ -144,8 +173,12 @@ def if_defined(found: Bootstrapped) -> Bootstrapped:
     return Bootstrapped(np.nan, np.full_like(found.resampled, np.nan)) if undefined else found
 
 
-def mean_over_classes(y: Float[np.ndarray, "run ... class"]) -> Float[np.ndarray, "..."] | float:
-    """The mean over runs and classes; nan over no class."""
+def mean_over_classes(
+    y: Float[np.ndarray, "run ... class"], times: Float[np.ndarray, "resample class"] | None = None
+) -> Float[np.ndarray, "..."] | float:
+    """The mean over runs and classes, each of which counts `times`, by default once; nan over no class."""
+    if times is not None:
+        return (times @ y.mean(axis=0)[0]) / times.sum(axis=-1)
     return y.mean(axis=(0, -1)) if y.shape[-1] else np.full(y.shape[1:-1], np.nan)
 
 

@@ -14,7 +14,6 @@ from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.law import Posterior, fit_law
 
 NEEDED = (50, 75, 90)  # percent
-POINTS = 9  # of the curve by images collected
 MOST = 10**12  # images of a class, more than there ever are
 NOBODY, PROPORTIONAL, PLAN = "nobody", "all in proportion", "the plan"
 
@@ -47,7 +46,6 @@ class Collection:
         rules: the further images of each class, by rule; the last is the plan.
         mean: the target in percent after the plan, and `gain`: what it gains in points, with 95 % intervals.
         left: of the budget, if it is not spent.
-        curve: numbers of images (or costs), and the target in percent after the plan and in proportion.
     """
 
     counts: RightByClass
@@ -60,7 +58,6 @@ class Collection:
     mean: Estimate
     gain: Estimate
     left: float
-    curve: Float[np.ndarray, "3 point"]
 
     @property
     def plan(self) -> ImageCounts:
@@ -114,7 +111,7 @@ def collection(
     weights = target_weights(target, counts.groups["tail"], examples)
     best = plan(fitted, weights, budget, available, cost)  # first, as it checks the budget
 
-    def afford(rule: Callable[[int], ImageCounts], budget: float) -> ImageCounts:
+    def afford(rule: Callable[[int], ImageCounts]) -> ImageCounts:
         """What a rule gives for the largest number of images that cost no more."""
         low, high = 0, int(min(available.sum(), budget / cost.min())) + 1
         while high - low > 1:
@@ -122,26 +119,14 @@ def collection(
             low, high = (middle, high) if rule(middle) @ cost <= budget * (1 + ROUNDING) else (low, middle)
         return rule(low)
 
-    def in_proportion(images: int) -> ImageCounts:
-        return spread(frequency.astype(float), images, available)
-
     rules = {
         NOBODY: np.zeros_like(frequency),
-        PROPORTIONAL: afford(in_proportion, budget),
-        "all equally": afford(lambda images: spread(np.ones(len(frequency)), images, available), budget),
-        "the rarest first": afford(lambda images: rarest_first(frequency, images, available), budget),
+        PROPORTIONAL: afford(lambda images: spread(frequency.astype(float), images, available)),
+        "all equally": afford(lambda images: spread(np.ones(len(frequency)), images, available)),
+        "the rarest first": afford(lambda images: rarest_first(frequency, images, available)),
         PLAN: best,
     }
     mean, gain = predicted(fitted, counts.correct, examples, weights, frequency + best)
     left = float(budget - best @ cost)
     left = left if left >= cost[available > best].min(initial=np.inf) else 0.0  # less than an image
-    points = np.unique(np.round(np.linspace(0, budget, POINTS)))
-    curve = [
-        [100 * float(weights @ fitted.accuracy(frequency + images)) for images in of_rule]
-        for of_rule in (
-            [plan(fitted, weights, point, available, cost) for point in points],
-            [afford(in_proportion, point) for point in points],
-        )
-    ]
-    points = np.array([points, *curve])
-    return Collection(counts, target, budget, given_cost, fitted, weights, rules, mean, gain, left, points)
+    return Collection(counts, target, budget, given_cost, fitted, weights, rules, mean, gain, left)

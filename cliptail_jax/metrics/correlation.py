@@ -15,12 +15,18 @@ def decades(values: Num[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
 
 
 def rank_correlation(
-    x: Num[np.ndarray, "... class"], y: Num[np.ndarray, "... class"]
+    x: Num[np.ndarray, "... class"],
+    y: Num[np.ndarray, "... class"],
+    times: Float[np.ndarray, "resample class"] | None = None,
 ) -> Float[np.ndarray, "..."] | float:
     """Spearman's correlation, vectorized over resamples, unlike scipy.stats.spearmanr.
 
-    Ties are averaged. It is nan if a side is constant, or if there are fewer than 3 classes.
+    Ties are averaged. It is nan if a side is constant, or if there are fewer than 3 classes. With `times`, each resample has
+    each class so many times.
     """
+    if times is not None:
+        x, y = (ranks_from_mean(side[0], times) for side in (x, y))
+        return _correlation(x, y, times)
     classes = x.shape[-1]
     if classes < 3:
         return np.full(x.shape[:-1], np.nan)
@@ -28,28 +34,57 @@ def rank_correlation(
     from scipy.stats import rankdata  # which is slow to import
 
     x, y = (rankdata(side, axis=-1) - (classes + 1) / 2 for side in (x, y))
-    spread = np.sqrt(np.sum(x * x, axis=-1) * np.sum(y * y, axis=-1))
-    correlation = np.clip(np.sum(x * y, axis=-1) / np.where(spread > 0, spread, 1), -1, 1)
+    return _correlation(x, y)
+
+
+def _correlation(
+    x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"], times: Float[np.ndarray, "..."] | float = 1.0
+) -> Float[np.ndarray, "..."] | float:
+    """Pearson's correlation of ranks from their mean."""
+    spread = np.sqrt(np.sum(times * x * x, axis=-1) * np.sum(times * y * y, axis=-1))
+    correlation = np.clip(np.sum(times * x * y, axis=-1) / np.where(spread > 0, spread, 1), -1, 1)
     return np.where(spread > 0, correlation, np.nan)
 
 
+def ranks_from_mean(
+    values: Num[np.ndarray, " class"], times: Float[np.ndarray, "resample class"]
+) -> Float[np.ndarray, "resample class"]:
+    """The average rank of each class in a resample that has it `times`, less the mean of all ranks."""
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order], prepend=np.nan))  # of equal values; nan differs from the first
+    tied = np.add.reduceat(times[:, order], starts, axis=1)
+    ranks = np.cumsum(tied, axis=1) - (tied - 1) / 2 - (tied.sum(axis=1, keepdims=True) + 1) / 2
+    place = np.empty(len(values), np.intp)
+    place[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(values)))
+    return ranks[:, place]
+
+
 def mean_rank_correlation(
-    x: Float[np.ndarray, "run ... class"], y: Float[np.ndarray, "run ... class"]
+    x: Float[np.ndarray, "run ... class"],
+    y: Float[np.ndarray, "run ... class"],
+    times: Float[np.ndarray, "resample class"] | None = None,
 ) -> Float[np.ndarray, "..."] | float:
     """The mean over runs of Spearman's correlation over classes."""
+    if times is not None:
+        return np.mean([rank_correlation(*run, times) for run in zip(x, y)], axis=0)
     return rank_correlation(x, y).mean(axis=0)
 
 
 def slope_within_classes(
-    x: Float[np.ndarray, "run ... class"], y: Float[np.ndarray, "run ... class"]
+    x: Float[np.ndarray, "run ... class"],
+    y: Float[np.ndarray, "run ... class"],
+    times: Float[np.ndarray, "resample class"] | None = None,
 ) -> Float[np.ndarray, "..."] | float:
     """The slope of y over x with a fixed effect of each class, over runs with different x for the same class.
 
     With means over the runs of a class, the within estimator is Σ (y − ȳ_class)(x − x̄_class) / Σ (x − x̄_class)², summed
     over runs and classes (Wooldridge, Econometric Analysis of Cross Section and Panel Data, section 10.5). The
     difficulty of a class thus has no influence. For a single run, the means are over classes, so that it is the slope of
-    the least-squares line. It is nan if x does not vary about its means, or if there are fewer than 3 classes.
+    the least-squares line. It is nan if x does not vary about its means, or if there are fewer than 3 classes. With `times`, each
+    resample has each class so many times.
     """
+    if times is not None:
+        return _counted_slope(x, y, times)
     if x.shape[-1] < 3:
         return np.full(x.shape[1:-1], np.nan)
     axis = -1 if len(x) == 1 else 0
@@ -57,3 +92,16 @@ def slope_within_classes(
     x, y = (side - side.mean(axis=axis, keepdims=True) for side in (x, y))
     spread = np.sum(x * x, axis=(0, -1))
     return np.where(constant, np.nan, np.sum(x * y, axis=(0, -1)) / np.where(constant, 1, spread))
+
+
+def _counted_slope(
+    x: Float[np.ndarray, "run 1 class"], y: Float[np.ndarray, "run 1 class"], times: Float[np.ndarray, "resample class"]
+) -> Float[np.ndarray, " resample"]:
+    """`slope_within_classes` of resamples that have each class so many `times`."""
+    if len(x) > 1:
+        x, y = (side - side.mean(axis=0) for side in (x, y))
+    else:
+        x, y = (side - ((times @ side[0, 0]) / times.sum(axis=-1))[:, None] for side in (x, y))
+    constant = (np.where(times > 0, np.abs(x), 0) < 1e-9).all(axis=(0, -1))
+    spread = np.sum(times * x * x, axis=(0, -1))
+    return np.where(constant, np.nan, np.sum(times * x * y, axis=(0, -1)) / np.where(constant, 1, spread))

@@ -97,6 +97,19 @@ def fit_law(frequency: Int[np.ndarray, " class"], correct: Counts, examples: Cou
     return Posterior(Law(*map(float, theta)), frequency, logit, weight, without)
 
 
+def has_maximum(frequency: Int[np.ndarray, " class"], correct: Counts, examples: Counts) -> bool:
+    """Whether the law has a largest likelihood: not if a class frequency separates right from wrong examples, as if all are right.
+
+    The likelihood then grows with a or b without end, as that of every logistic regression (Albert & Anderson, 1984, Biometrika
+    71), and the law depends on where the iteration stops.
+    """
+    fitted = (frequency > 0) & (examples > 0)
+    right, wrong = (frequency[fitted & (number > 0)] for number in (correct, examples - correct))
+    if not (right.size and wrong.size):
+        return False
+    return bool(wrong.max() > right.min() and right.max() > wrong.min())
+
+
 def mean_of_resamples(
     fitted: Posterior,
     correct: Counts,

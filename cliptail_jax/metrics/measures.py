@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Num
+from scipy.sparse import csr_array
 
 from cliptail_jax.metrics.bootstrap import (
     Bootstrapped,
@@ -57,11 +58,11 @@ class ClassResults:
     top5: int | None = None
 
     @classmethod
-    def from_confusion(cls, confusion: Int[np.ndarray, "class label"], **others) -> "ClassResults":
+    def from_confusion(cls, confusion: Int[np.ndarray, "class label"] | csr_array, **others) -> "ClassResults":
         """The results of counts of examples by true class (rows) and predicted class (columns)."""
-        confusion = np.asarray(confusion, np.int64)
-        predictions = confusion.sum(axis=0)[: len(confusion)]
-        return cls(np.diagonal(confusion), confusion.sum(axis=1), predictions, **others)
+        confusion = csr_array(confusion, dtype=np.int64)
+        predictions = confusion.sum(axis=0)[: confusion.shape[0]]
+        return cls(confusion.diagonal(), confusion.sum(axis=1), predictions, **others)
 
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
@@ -95,7 +96,8 @@ class Measure:
         margin: the largest difference that counts as none in the claims of `configs`.
         variables: from an evaluation to the arrays by class that the statistic takes; nan for classes that it leaves out.
         statistic: of the variables. **Axes:** each is [run, ..., class], where `run` has the runs of a mirrored pair or a
-            single run, and the axes between are resamples; it returns [...], one number for each resample.
+            single run, and the axes between are resamples; it returns [...], one number for each resample. An argument
+            `times` [resample, class], if there are many classes, is how often a resample has each of them.
         value: from an evaluation to a number, if that is not a statistic over classes or has no interval.
         group: 'head', 'mid' or 'tail', if it is a statistic over these classes of the first run that is compared.
         needs: the attributes and values of an evaluation without which it is unknown.
@@ -203,6 +205,12 @@ def main_measures() -> list[Measure]:
     return [measure for measure in MEASURES.values() if measure.is_main]
 
 
+def prediction_measures() -> list[str]:
+    """The keys of the measures of predictions: those over classes that need neither five likeliest classes nor features."""
+    known = {"correct", "predictions", "frequency", "calibration", *GROUPS}
+    return [key for key, m in MEASURES.items() if m.over == CLASSES and not m.option and known.issuperset(m.needs)]
+
+
 def format_of(key: str) -> str:
     """The format of a measure; three digits if it is not in the table."""
     return MEASURES[key].format if key in MEASURES else ".3g"
@@ -225,9 +233,13 @@ def _right_by_decades(results: ClassResults) -> tuple[Num[np.ndarray, " class"],
 
 
 def _percent_right(
-    correct: Num[np.ndarray, "run ... class"], examples: Num[np.ndarray, "run ... class"]
+    correct: Num[np.ndarray, "run ... class"],
+    examples: Num[np.ndarray, "run ... class"],
+    times: Float[np.ndarray, "resample class"] | None = None,
 ) -> Float[np.ndarray, "..."] | float:
-    """Accuracy over the examples of all classes and runs; nan without any."""
+    """Accuracy over the examples of all classes and runs, where a class counts `times`; nan without any."""
+    if times is not None:
+        correct, examples = correct * times, examples * times
     with np.errstate(invalid="ignore"):
         return 100 * (correct.sum(axis=(0, -1)) / examples.sum(axis=(0, -1)))
 

@@ -3,7 +3,7 @@
 Unlike points of accuracy, log-odds do not depend on how near a model is to 0 or 100 %.
 """
 
-import functools
+import hashlib
 
 import numpy as np
 from jaxtyping import Float
@@ -12,11 +12,14 @@ ITERATIONS = 200
 LARGEST_STEP = 5.0  # of the linear predictor, in an iteration
 SMALLEST_SLOPE = 1e-9  # a slope of 0 is of this size by rounding, differently on different processors
 TOLERANCE = 1e-9
+MOST_KEPT = 4096  # regressions of a sample or a block of resamples
 
 SHOWN = 0.005  # pictures show shares from this to 1 less this
 TICKS = (0.5, 1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5)  # of their axes, in percent
 
 Resampled = Float[np.ndarray, "run ... class"]
+Rows = Float[np.ndarray, "once_or_run ... row"]
+Times = Float[np.ndarray, "resample class"]
 
 
 def log_odds(share: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."] | float:
@@ -25,26 +28,47 @@ def log_odds(share: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."
     return np.log(share / (1 - share))
 
 
-def odds_slope(x: Resampled, correct: Resampled, examples: Resampled) -> Float[np.ndarray, "..."] | float:
+def odds_slope(
+    x: Resampled, correct: Resampled, examples: Resampled, times: Times | None = None
+) -> Float[np.ndarray, "..."] | float:
     """The slope b of logit P(right) = a + b x, over the classes of all runs together; nan if x is constant.
 
-    With x = log10 of class frequency, it is the log-odds of being right per decade.
+    With x = log10 of class frequency, it is the log-odds of being right per decade. With `times`, each resample has each class
+    so many times.
     """
-    return firth_regression(x, correct, examples)[1]
+    return firth_regression(*_merged(x, correct, examples, times))[1]
 
 
-def images_for_half(x: Resampled, correct: Resampled, examples: Resampled) -> Float[np.ndarray, "..."] | float:
+def images_for_half(
+    x: Resampled, correct: Resampled, examples: Resampled, times: Times | None = None
+) -> Float[np.ndarray, "..."] | float:
     """10^(−a/b), the class frequency at which a class is right half of the time, of the regression of `odds_slope`.
 
     nan unless b is above 0; −inf and inf if it is more than a decade below or above all of the frequencies, whose log10 is x.
     """
+    x, correct, examples = _merged(x, correct, examples, times)
     a, b = firth_regression(x, correct, examples)
     with np.errstate(divide="ignore", invalid="ignore"):
         half = np.where(np.asarray(b) > SMALLEST_SLOPE, -np.asarray(a) / b, np.nan)
     if not x.shape[-1]:
         return half
-    low, high = x.min(axis=(0, -1)) - 1, x.max(axis=(0, -1)) + 1
+    low = np.where(examples > 0, x, np.inf).min(axis=(0, -1)) - 1
+    high = np.where(examples > 0, x, -np.inf).max(axis=(0, -1)) + 1
     return np.where(half < low, -np.inf, np.where(half > high, np.inf, 10 ** np.clip(half, low, high)))[()]
+
+
+def _merged(x: Resampled, correct: Resampled, examples: Resampled, times: Times | None) -> tuple[Rows, Rows, Rows]:
+    """The variables of a regression, in which classes with the same x are one row, if classes are drawn so many `times`.
+
+    The penalized likelihood of the rows is that of the classes: it depends on their sums of right and of all examples.
+    """
+    if times is None:
+        return x, correct, examples
+    values, order = np.sort(x, axis=None), np.argsort(x, axis=None, kind="stable")
+    starts = np.flatnonzero(np.diff(values, prepend=np.nan))  # nan differs from the first
+    of_rows = (np.concatenate(list(side * times), axis=-1)[:, order] for side in (correct, examples))
+    correct, examples = (np.add.reduceat(of_row, starts, axis=-1)[None] for of_row in of_rows)
+    return np.broadcast_to(values[starts], correct.shape), correct, examples
 
 
 def firth_regression(
@@ -58,23 +82,29 @@ def firth_regression(
     halves steps that do not increase the penalized likelihood. Each resample is a separate regression, over the first
     and the last axis.
     """
-    data = np.stack([x, correct, examples]).astype(np.float64)
-    return _regression(data.tobytes(), data.shape)
+    data = np.ascontiguousarray(np.stack([x, correct, examples]), np.float64)
+    key = hashlib.blake2b(data).digest(), data.shape
+    if key not in _regressions:
+        if len(_regressions) >= MOST_KEPT:
+            _regressions.clear()
+        _regressions[key] = _regression(data)
+    return _regressions[key]
 
 
-# `images_for_half` has the regressions of `odds_slope`: for 1,000 classes, those of the sample, of eight blocks of resamples
-# and of the resample by which `bootstrap` checks the statistic.
-@functools.lru_cache(maxsize=10)
+# `images_for_half` has the regressions of `odds_slope`: that of the sample, and those of all blocks of resamples.
+_regressions: dict[tuple[bytes, tuple[int, ...]], tuple] = {}
+
+
 def _regression(
-    content: bytes, shape: tuple[int, ...]
+    data: Float[np.ndarray, "3 run ... class"],
 ) -> tuple[Float[np.ndarray, "..."] | float, Float[np.ndarray, "..."] | float]:
-    data = np.frombuffer(content).reshape(shape)
     shape, rows = data.shape[2:-1], data.shape[1] * data.shape[-1]
     if not rows:
         return np.full(shape, np.nan), np.full(shape, np.nan)
     x, k, n = np.moveaxis(data, 1, -2).reshape(3, -1, rows)
     centre = x.mean(axis=-1, keepdims=True)
-    constant = np.ptp(x, axis=-1) < 1e-9
+    drawn = n > 0
+    constant = np.where(drawn, x, -np.inf).max(axis=-1) - np.where(drawn, x, np.inf).min(axis=-1) < 1e-9
     a, b = _maximize(np.stack([np.where(constant[:, None], np.linspace(-1, 1, rows), x - centre), k, n]))
     a, b = np.where(constant, np.nan, a - b * centre[:, 0]), np.where(constant, np.nan, b)
     a.flags.writeable = b.flags.writeable = False

@@ -5,13 +5,17 @@ runs a config may evaluate. It must not depend on the training loop, on the eval
 package refers to an objective by name.
 """
 
-import dataclasses
 import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields, zero_shot
+from cliptail_jax.config.renamed import with_new_keys
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.host.errors import UserError
@@ -21,17 +25,21 @@ from cliptail_jax.objectives.dino import SelfDistillation
 from cliptail_jax.objectives.sigmoid import Sigmoid
 from cliptail_jax.objectives.supervised import Supervised
 from cliptail_jax.runs.directory import read_config
-from cliptail_jax.training.configuration import check_sections
+from cliptail_jax.training.configuration import Training, check_sections
 from cliptail_jax.training.objective import Objective, TextInput
 
 __all__ = [
     "DEFAULTS",
     "FIELDS",
     "OBJECTIVES",
-    "base_config",
-    "describe_config",
     "TrainingConfig",
+    "base_config",
+    "completed",
+    "config_class",
+    "describe_config",
+    "effective_log_prior",
     "make_objective",
+    "own_config",
     "run_config",
     "typed_config",
 ]
@@ -46,11 +54,17 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig(*dict.fromkeys(objective.Config for objective in OBJECTIVES.values())):
-    """A training config. Every run has the sections of all objectives, and uses those of its own."""
+def config_class(objectives: Iterable[type[Objective]]) -> type[Training]:
+    """The class of training configs that have the sections of all these objectives.
+
+    Raises UserError if two objectives have different sections of the same name.
+    """
+    return fields.merged("TrainingConfig", [Training(), *(objective.Config() for objective in objectives)])
 
 
+# Every run has the sections of all objectives, and uses those of its own.
+TrainingConfig = config_class(OBJECTIVES.values())
+TrainingConfig.__module__ = __name__  # where the processes of a study find the class of a pickled config
 FIELDS = tuple(fields.fields_of(TrainingConfig()))
 DEFAULTS = {field.key: fields.plain_value(field.default) for field in FIELDS}
 describe_config = functools.partial(fields.describe, TrainingConfig())
@@ -68,11 +82,16 @@ def make_objective(
     Raises:
         UserError: The config does not suit the variant, or a file that it names cannot be read.
     """
-    kind = OBJECTIVES[config.objective]
+    kind, config = OBJECTIVES[config.objective], own_config(config)
     kind.check_data(config, variant)
     towers = kind.open_towers(config, shapes_only)
     text = TextInput() if shapes_only else kind.open_text(config, variant, towers, workdir)
     return kind(config, variant, towers, text, shapes_only)
+
+
+def own_config(config: TrainingConfig) -> Training:
+    """The sections that the config's objective has, of its class `Config`."""
+    return fields.typed(OBJECTIVES[config.objective].Config(), config)
 
 
 def typed_config(config: ConfigDict) -> TrainingConfig:
@@ -104,7 +123,7 @@ def typed_config(config: ConfigDict) -> TrainingConfig:
             f"data.labels.noise makes labels wrong, which objective='{typed.objective}' does not train on: leave it at 0; "
             "data.captions.distractors makes captions wrong"
         )
-    objective.validate(typed)
+    objective.validate(own_config(typed))
     check_sections(typed)
     return typed
 
@@ -117,6 +136,31 @@ def run_config(workdir: Path) -> TrainingConfig:
     if values.get("objective") == zero_shot.MODE:
         raise UserError(f"{workdir} contains evaluations of a published model: give the name of that model as --model")
     return typed_config(fields.with_values(base_config(), values, workdir))
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all fields, by dotted key, of a config of this or an earlier version. Missing ones have their defaults."""
+    values = with_new_keys(values)
+    return DEFAULTS | {key: values[key] for key in values.keys() & DEFAULTS.keys()}
+
+
+def effective_log_prior(
+    values: Mapping[str, Any], frequency: Int[np.ndarray, " class"]
+) -> Float[np.ndarray, " class"] | None:
+    """How much the loss of a run favours each class, ψ of `cliptail_jax.metrics.effective_prior`.
+
+    Args:
+        values: of its config by dotted key, from this or an earlier version.
+        frequency: the numbers of training images of the classes that have any.
+
+    Returns:
+        None if it is not known, or if this version cannot train the config.
+    """
+    try:
+        config = typed_config(fields.with_values(base_config(), completed(values), "the run"))
+    except UserError:
+        return None
+    return OBJECTIVES[config.objective].effective_log_prior(own_config(config), frequency)
 
 
 def _check_others(config: TrainingConfig) -> None:

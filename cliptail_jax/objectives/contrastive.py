@@ -2,6 +2,8 @@
 
 import functools
 import math
+from dataclasses import dataclass
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +13,30 @@ from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
 from cliptail_jax.models.cosine import cosines, limit_logit_scale
-from cliptail_jax.objectives.image_text import TwoTowers
+from cliptail_jax.objectives.image_text import PairOptions, TwoTowerConfig, TwoTowers
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch
 
 MASKED = -1e9  # a logit of which exp is 0; -inf would have no gradient
 
 
+@dataclass(frozen=True)
+class ContrastiveOptions(PairOptions):
+    text_to_image: Annotated[
+        bool, "Whether CLIP's loss also predicts the image of each text, and not only the text of each image."
+    ] = True
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig(TwoTowerConfig):
+    contrastive: ContrastiveOptions = ContrastiveOptions()
+
+
 class Contrastive(TwoTowers):
     """Two towers that learn to identify each other's features in a softmax over the batch."""
+
+    Config = ContrastiveConfig
+    config: ContrastiveConfig
 
     @property
     def chance_loss(self) -> float:

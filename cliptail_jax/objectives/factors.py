@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cliptail_jax.config.fields import fields_of
-from cliptail_jax.config.renamed import with_new_keys
-from cliptail_jax.objectives import DEFAULTS, FIELDS, OBJECTIVES
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, completed
 from cliptail_jax.training.configuration import Training
 
 OBJECTIVE = "objective"
@@ -51,7 +50,7 @@ def factors_between(
         other: as `one`.
         as_many_records: whether both are known to train on the same number of records.
     """
-    both = [DEFAULTS | {key: of[key] for key in of.keys() & DEFAULTS.keys()} for of in map(with_new_keys, (one, other))]
+    both = [completed(one), completed(other)]
     found: dict[str, list[str]] = {OBJECTIVE: []}  # which comes first
     for key in COMPARED:
         if both[0][key] != both[1][key] and differs(key, *both):

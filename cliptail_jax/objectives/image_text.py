@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from flax import nnx
 from jax import Array
-from jaxtyping import Int32
+from jaxtyping import Float, Int, Int32
 
 from cliptail_jax.config.fields import BelowOne, Incidental, NonNegative, Section
 from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
@@ -56,12 +56,9 @@ class Text(Section):
 
 
 @dataclass(frozen=True)
-class ContrastiveOptions(Section):
+class PairOptions(Section):
     """The comparison of images and texts in the loss. Its value does not depend on `block`, up to rounding."""
 
-    text_to_image: Annotated[
-        bool, "Whether CLIP's loss also predicts the image of each text, and not only the text of each image."
-    ] = True
     block: Annotated[
         int, "Texts that a device compares with its images at once; 0: as many as 128 MB of logits allow.", NonNegative
     ] = 0
@@ -70,7 +67,7 @@ class ContrastiveOptions(Section):
 @dataclass(frozen=True)
 class TwoTowerConfig(Training):
     text: Text = Text()
-    contrastive: ContrastiveOptions = ContrastiveOptions()
+    contrastive: PairOptions = PairOptions()
 
 
 class TwoTowers(Objective):
@@ -84,6 +81,13 @@ class TwoTowers(Objective):
     def validate(cls, config: TwoTowerConfig) -> None:
         if config.batch_size < 2:
             raise UserError("batch_size=1 has no other pair to compare with: set it to 2 or more")
+
+    @classmethod
+    def effective_log_prior(
+        cls, config: TwoTowerConfig, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"] | None:
+        """0: a class is among the texts that compete as often as among the images. Not known if captions name wrong classes."""
+        return None if config.data.captions.distractors else np.zeros(len(frequency))
 
     @classmethod
     def open_towers(cls, config: TwoTowerConfig, shapes_only: bool = False) -> Towers:

@@ -10,9 +10,8 @@ from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
-from cliptail_jax.host.errors import UserError
 from cliptail_jax.models.cosine import cosines
-from cliptail_jax.objectives.image_text import TwoTowerConfig, TwoTowers
+from cliptail_jax.objectives.image_text import TwoTowers
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch, TrainState
 
@@ -26,14 +25,6 @@ class Sigmoid(TwoTowers):
     """
 
     has_logit_bias = True
-
-    @classmethod
-    def validate(cls, config: TwoTowerConfig) -> None:
-        super().validate(config)
-        if not config.contrastive.text_to_image:
-            raise UserError(
-                "contrastive.text_to_image=False leaves out a softmax, which objective='sigmoid' does not have: set it to True"
-            )
 
     @property
     def chance_loss(self) -> float:

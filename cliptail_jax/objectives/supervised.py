@@ -4,7 +4,7 @@ The section `loss` has the usual remedies for long-tailed classes; `vocabulary` 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
@@ -20,6 +20,8 @@ from cliptail_jax.config.fields import BelowOne, NonNegative, OneOf, Section
 from cliptail_jax.config.training import Vocabulary
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.input.composition import composition_of
+from cliptail_jax.metrics.effective_prior import batch_log_prior
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.models.cosine import limit_logit_scale
 from cliptail_jax.pretrained.class_head import head_for
@@ -109,6 +111,31 @@ class Supervised(Objective):
             raise UserError(f"vocabulary.group_size={group_size} does not divide batch_size={config.batch_size}")
 
     @classmethod
+    def effective_log_prior(
+        cls, config: SupervisedConfig, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"] | None:
+        """log p_c of SL, `batch_log_prior` of a batch's classes, or 0 with counts or balanced sampling; plus log w_c − τ log p_c.
+
+        Not known with a margin, wrong labels, further classes than the batch's in the vocabulary, or composed batches. Class
+        weights are those at the end. Since a batch's loss is divided by the sum of its weights, they have a little less effect in
+        small batches.
+        """
+        loss, vocabulary, data = config.loss, config.vocabulary, config.data
+        group, is_sampled = vocabulary.group_size or config.batch_size, 0 < vocabulary.size < len(frequency)
+        psi = log_prior(frequency)
+        if loss.margin or data.labels.noise:
+            return None
+        if loss.count_in_batch or data.balanced_sampling:
+            psi = np.zeros(len(frequency))
+        elif is_sampled:
+            if vocabulary.size > 1 or group == 1 or composition_of(data):
+                return None
+            psi = batch_log_prior(frequency, group)
+        if loss.class_weights:
+            psi = psi + np.log(effective_number_weights(frequency, loss.class_weights))
+        return psi - loss.logit_adjustment * log_prior(frequency)
+
+    @classmethod
     def check_data(cls, config: SupervisedConfig, variant: Variant) -> None:
         if variant.unlabelled:
             raise UserError(
@@ -191,7 +218,7 @@ class Supervised(Objective):
     def evaluated_run(cls, config: SupervisedConfig, trained: Mapping[str, Any]) -> EvaluatedRun:
         """A run may be evaluated with another head, `head.init`, than it was trained with."""
         given, warnings = config.head, list(super().evaluated_run(config, trained).warnings)
-        own = replace(given, **{key: trained.get(f"head.{key}", getattr(given, key)) for key in ("init", "freeze")})
+        own = {f"head.{key}": trained.get(f"head.{key}", getattr(given, key)) for key in ("init", "freeze")}
         loss, tau = config.loss, config.eval.logit_adjustment
         if tau and not config.eval.estimate_prior:
             if loss.logit_adjustment and loss.logit_adjustment + tau > 1:
@@ -206,7 +233,7 @@ class Supervised(Objective):
                     f"with loss.class_weights={loss.class_weights:g}, rare classes weigh more already: eval.logit_adjustment={tau:g} "
                     "corrects again"
                 )
-        return EvaluatedRun(replace(config, head=own), given.init if given.init != own.init else "", tuple(warnings))
+        return EvaluatedRun(own, given.init if given.init != own["head.init"] else "", tuple(warnings))
 
 
 def open_head(

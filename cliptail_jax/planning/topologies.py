@@ -13,6 +13,7 @@ import jax
 from jax.experimental import topologies
 
 from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.tpus import restore_libtpu
 from cliptail_jax.planning.gpus import GPUS, gpu_target
 
 GB, TERA = 1e9, 1e12
@@ -119,6 +120,8 @@ class Topology:
     def devices(self) -> Sequence[jax.Device]:
         """The devices that XLA compiles for. Raises UserError if the compiler is not installed."""
         kind, describe = ("TPU", self._describe_tpus) if self.is_tpu else ("GPU", self._describe_gpus)
+        if self.is_tpu:
+            restore_libtpu()
         try:
             return topologies.get_topology_desc(**describe()).devices
         except (RuntimeError, ImportError, ValueError) as error:

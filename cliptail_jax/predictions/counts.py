@@ -1,6 +1,6 @@
 """Where the results by class come from: the runs in a directory."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,14 @@ from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import GROUPS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import Run
+from cliptail_jax.results.run import ADJUSTED, Run
 from cliptail_jax.runs.console import log_line
 
 
 def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
     """The name and the results by class of the runs in a directory, the means over seeds.
+
+    Predictions that `measure` adjusted are used only if they are named: they are of the same model as those beside them.
 
     Raises:
         UserError: there are several kinds of runs, their classes differ in frequency, or they are at chance.
@@ -31,14 +33,20 @@ def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
         raise UserError(f"{workdir} contains no run: give the directory of a run or a study as --workdir")
     if name and name not in kinds:
         raise UserError(f"no run is called --runs={name}{did_you_mean(name, kinds)}: there are {', '.join(kinds)}")
-    if not name and len(kinds) > 1:
+    models = [kind for kind, runs in kinds.items() if not (runs[0].is_prediction and is_adjusted(kind, kinds))]
+    if not name and len(models) > 1:
         raise UserError(f"{workdir} contains several runs: choose one by --runs=NAME: {', '.join(kinds)}")
-    name, runs = (name, kinds[name]) if name else next(iter(kinds.items()))
+    name = name or models[0]
+    runs = kinds[name]
     finished = [run for run in runs if run.is_finished]
     if others := len(runs) - len(finished):
         are = "and are left out" if finished else "so more training can change the plan"
         log_line(f"note: {others} of {len(runs)} runs called {name} have not ended, {are}")
     return name, class_counts(name, finished or runs)
+
+
+def is_adjusted(name: str, names: Container[str]) -> bool:
+    return name.endswith(ADJUSTED) and name.removesuffix(ADJUSTED) in names
 
 
 def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:

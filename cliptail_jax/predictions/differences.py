@@ -1,22 +1,32 @@
 """Differences of the measures of two files of predictions, by a bootstrap of the classes that is paired, with verdicts."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
 
 from cliptail_jax.claims.testing import compare_replicates, tested
 from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult
-from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.predictions.measured import MEASURED, Measured, check_measure, same_examples
+from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.metrics.measures import MEASURES, prediction_measures
+from cliptail_jax.report.predictions import difference_text, frame
 from cliptail_jax.results.claims import Claim
-from cliptail_jax.results.group import UNDEFINED
+from cliptail_jax.results.group import UNDEFINED, RunGroup
 
 if TYPE_CHECKING:
     import pandas
 
 
 UNTESTED = "undefined"  # a verdict
+
+
+def check_measure(key: str, error: type[Exception] = UserError) -> None:
+    """Raise the error if there is no measure of this name."""
+    if key not in MEASURES:
+        known = ", ".join(prediction_measures())
+        raise error(f"there is no measure '{key}'{did_you_mean(key, MEASURES)}: there are {known}")
 
 
 class Difference:
@@ -63,17 +73,16 @@ class Difference:
 
     def table(self) -> str:
         """The differences with their intervals, margins and verdicts, as text."""
-        from cliptail_jax.report.predictions import difference_text
-
-        return difference_text([self])
+        if self.obstacle:
+            return f"{self.a} and {self.b} are not compared: {self.obstacle}"
+        rows = {key: (claim.difference, claim.margin, self.verdict(key)) for key, claim in self.claims.items()}
+        return difference_text(f"{self.a} − {self.b}", rows)
 
     def __repr__(self) -> str:
         return self.table()
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row for each measure: difference, low, high, margin and verdict. Raises UserError without pandas."""
-        from cliptail_jax.report.predictions import frame
-
         rows = {
             key: (*(claim.difference or UNDEFINED)[:3], claim.margin, self.verdict(key))
             for key, claim in self.claims.items()
@@ -81,9 +90,23 @@ class Difference:
         return frame(rows, ("difference", "low", "high", "margin", "verdict"))
 
 
-def difference(a: Measured, b: Measured) -> Difference:
+class Predictions(NamedTuple):
+    """The predictions of a model for one set of examples.
+
+    Attributes:
+        group: a run in memory for each seed.
+        labels: the class of each example.
+        keys: the file name of each example; None if they are unknown.
+    """
+
+    group: RunGroup
+    labels: Int[np.ndarray, " example"]
+    keys: Sequence[str] | None
+
+
+def difference(a: Predictions, b: Predictions) -> Difference:
     """The differences a − b. Raises UserError if classes, examples or the numbers of seeds differ."""
-    names = (a.name, b.name) if a.name != b.name else ("a", "b")
+    names = (a.group.name, b.group.name) if a.group.name != b.group.name else ("a", "b")
     if a.group.evaluations[0].class_names != b.group.evaluations[0].class_names:
         raise UserError(f"{names[0]} and {names[1]} have different classes, so that they cannot be compared by class")
     if not same_examples(a.labels, a.keys, b.labels, b.keys):
@@ -93,9 +116,22 @@ def difference(a: Measured, b: Measured) -> Difference:
             f"{names[0]} has {len(a.group.runs)} seeds and {names[1]} has {len(b.group.runs)}: give as many of each"
         )
     replicates = [[dict(zip(names, pair))] for pair in zip(a.group.runs, b.group.runs)]
-    compared = [MEASURES[key] for key in MEASURED if MEASURES[key].statistic]
     claims = {}
-    for of in compared:
-        result, contrasts = compare_replicates(Claim("", of.key, *names, margin=of.margin), replicates)
-        claims[of.key] = tested(result, contrasts, None) if contrasts else result
+    for measure in (MEASURES[key] for key in prediction_measures()):
+        if measure.statistic:
+            claim = Claim("", measure.key, *names, margin=measure.margin)
+            result, contrasts = compare_replicates(claim, replicates)
+            claims[measure.key] = tested(result, contrasts, None) if contrasts else result
     return Difference(*names, claims)
+
+
+def same_examples(
+    labels: Int[np.ndarray, " example"],
+    keys: Sequence[str] | None,
+    others: Int[np.ndarray, " other"],
+    other_keys: Sequence[str] | None,
+) -> bool:
+    """Whether two files have the same examples: by file name in any order, or else the same labels in the same order."""
+    if keys is not None and other_keys is not None:
+        return sorted(zip(keys, labels.tolist())) == sorted(zip(other_keys, others.tolist()))
+    return np.array_equal(labels, others)

@@ -1,7 +1,8 @@
 """What `measure` writes: a run directory for each file, which other programs read, measures.json, figures and the page."""
 
-import shutil
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,44 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import line_of, read_json, save_arrays, write_json, write_text
+from cliptail_jax.host.files import files_below, is_remote, line_of, read_json, save_arrays, write_json, write_text
+from cliptail_jax.host.outputs import check_output, check_writable_folder, is_same
 from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
 from cliptail_jax.predictions.differences import Difference
-from cliptail_jax.predictions.measured import Adjusted, Measured, with_adjusted
-from cliptail_jax.report.page import write_page
+from cliptail_jax.predictions.measured import ON, Adjusted, Measured, with_adjusted
+from cliptail_jax.report.page import PAGE, is_page, write_page
 from cliptail_jax.report.pictures import draw_runs
-from cliptail_jax.report.style import FORMATS, add_grid, legend_below, save, style
+from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_below, save, style
+from cliptail_jax.results.evaluation import confusion_arrays
 from cliptail_jax.results.run import PREDICTIONS, Run, find_runs
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory
 from cliptail_jax.runs.files import CONFIG, COUNTS, FREQUENCY, METRICS, SUMMARY
+from cliptail_jax.runs.lock import FILE as LOCK
+from cliptail_jax.runs.lock import sole_process
 from cliptail_jax.runs.provenance import command, software
 
 MEASURES_FILE, FIGURES = "measures.json", "figures"
+
+
+@contextlib.contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """Locks the folder of results in this context. New folders that an error leaves without results are removed again.
+
+    Raises InUseError if another program writes to it.
+    """
+    new = [] if is_remote(folder) else [path for path in (folder, *folder.parents) if not path.exists()]
+    with sole_process(folder, "--output"):
+        try:
+            yield
+        except BaseException:
+            if new and [path.name for path in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
+                for path in new:
+                    path.rmdir()
+            raise
 
 
 def write_results(
@@ -33,42 +56,97 @@ def write_results(
 ) -> Path:
     """Write all results to a folder, in place of those of an earlier call, and return the page.
 
-    Raises UserError, without `overwrite`, if the folder has a run of the name of a model.
+    Raises UserError, without `overwrite`, if the folder has something else in their places.
     """
-    check_replaced(folder, measured, overwrite)
+    every = with_adjusted(measured)
+    workdirs = {folder / run.seed / run.name: run for of in every for run in of.group.runs}
+    figures = {"measures": draw_runs({of.name: of.group for of in every}, "Predictions")}
+    figures |= {f"adjustment_{of.name}": draw_adjustment(of.name, of.adjusted) for of in measured if of.adjusted}
+    check_results(folder, workdirs, figures, (), overwrite)  # once more: measuring may take minutes
     remove_earlier(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / MEASURES_FILE, numbers(measured, differences, notes))
-    every = with_adjusted(measured)
-    for of in every:
-        for run in of.group.runs:
-            write_run(folder / run.seed / run.name, run)
-    figures = {"measures": draw_runs({of.name: of.group for of in every}, "Predictions")}
-    figures |= {f"adjustment_{of.name}": draw_adjustment(of.name, of.adjusted) for of in measured if of.adjusted}
+    for workdir, run in workdirs.items():
+        write_run(workdir, run)
     for name, figure in figures.items():
         for kind in FORMATS:  # the name of a file may have a dot
             save(figure, folder / FIGURES / (name + kind))
     return write_page(folder, images=0, title="Predictions", overwrite=overwrite)
 
 
-def check_replaced(folder: Path, measured: Sequence[Measured], overwrite: bool) -> None:
-    """Raise UserError if a directory that is written contains a run that was trained."""
-    for workdir in (folder / run.seed / run.name for of in with_adjusted(measured) for run in of.group.runs):
-        if (workdir / CONFIG).exists() and not is_of_predictions(workdir) and not overwrite:
+def check_results(
+    folder: Path, workdirs: Iterable[Path], figures: Iterable[str], inputs: Iterable[str], overwrite: bool
+) -> None:
+    """Raise UserError if results would be written beside other things, or in place of something that `measure` did not write.
+
+    Args:
+        workdirs: the run directories that are written, in the folder.
+        figures: the names of the pictures.
+        inputs: the files that are read, which must not be among those that are replaced, even with `overwrite`.
+    """
+    check_writable_folder(folder)
+    if not folder.exists():
+        return
+    others = [path for path in folder.iterdir() if path.name != LOCK and not path.name.startswith(".")]
+    if others and not (folder / MEASURES_FILE).exists() and not overwrite:
+        raise UserError(
+            f"{folder} contains {min(others).name}, and no results of measure: choose another --output, or pass --overwrite"
+        )
+    pictures = [folder / FIGURES / (name + kind) for name in figures for kind in FORMATS]
+    replaced = {folder / MEASURES_FILE: is_measures, folder / PAGE: is_page} | dict.fromkeys(pictures, is_picture)
+    for path, is_own in replaced.items():
+        check_output(path, is_own, overwrite=overwrite)
+    directories = dict.fromkeys([*earlier_directories(folder), *workdirs])
+    for workdir in directories if not overwrite else ():
+        if (workdir / CONFIG).exists() and not is_of_predictions(workdir):
             raise UserError(f"{workdir} is a run: choose another --output, or name the file, as in NAME=FILE")
+        if other := foreign_file(workdir):
+            raise UserError(f"{other} is not a file that measure wrote: move it, or choose another --output")
+    written = [*replaced, *(path for workdir in directories for path in files_of_run(workdir))]
+    for path in inputs:
+        if any(is_same(path, other) for other in written):
+            raise UserError(f"{path} is an input, and would be replaced: choose another --output")
+
+
+def is_measures(path: Path) -> bool:
+    return {"files", "differences", "adjustment"} <= read_json(path).keys()
 
 
 def is_of_predictions(workdir: Path) -> bool:
     return (read_json(workdir / CONFIG) or {}).get("config", {}).get("objective") == PREDICTIONS
 
 
-def remove_earlier(folder: Path) -> None:
-    """Remove the run directories of an earlier call."""
+def earlier_directories(folder: Path) -> list[Path]:
+    """The run directories of an earlier call."""
     if not (folder / MEASURES_FILE).exists():
-        return
-    for run in find_runs(folder):
-        if is_of_predictions(run.workdir):
-            shutil.rmtree(run.workdir)
+        return []
+    return [run.workdir for run in find_runs(folder) if is_of_predictions(run.workdir)]
+
+
+def files_of_run(workdir: Path) -> list[Path]:
+    """The files of a run directory as `write_run` writes them. config.json, by which it is recognized, is the last."""
+    directory = evaluation_directory(workdir, ON)
+    return [*(directory / name for name in (ARRAYS, COUNTS, SUMMARY)), workdir / FREQUENCY, workdir / METRICS, workdir / CONFIG]  # fmt: skip
+
+
+def foreign_file(workdir: Path) -> Path | None:
+    """A file in the place of a run directory that `write_run` did not write, or a link in this place; None without one."""
+    if not is_remote(workdir) and (os.path.islink(workdir) or os.path.isfile(workdir)):
+        return workdir
+    if not workdir.exists():
+        return None
+    own = files_of_run(workdir) if is_of_predictions(workdir) else []
+    return min((path for path in files_below(workdir) if path not in own), default=None)
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove the run directories of an earlier call: the files that it wrote, and the folders that are then empty."""
+    for workdir in earlier_directories(folder):
+        for path in files_of_run(workdir):
+            path.unlink(missing_ok=True)
+        for emptied in (evaluation_directory(workdir, ON), workdir / "eval", workdir, workdir.parent):
+            if not is_remote(folder) and emptied != folder and emptied.exists() and not any(emptied.iterdir()):
+                emptied.rmdir()
 
 
 def write_run(workdir: Path, run: Run) -> None:
@@ -77,7 +155,8 @@ def write_run(workdir: Path, run: Run) -> None:
     directory = evaluation_directory(workdir, evaluation.on)
     directory.mkdir(parents=True, exist_ok=True)
     write_frequency(workdir / FREQUENCY, evaluation.class_names, results.frequency)
-    arrays = {"confusion": evaluation.confusion.astype(np.int64), **results.groups}
+    arrays = confusion_arrays(evaluation.confusion) | {"per_class_accuracy": results.accuracy}
+    arrays |= {"per_class_predictions": results.predictions, **results.groups}
     if results.calibration:
         arrays |= {f"calibration_{part}": array for part, array in results.calibration._asdict().items()}
     save_arrays(directory / ARRAYS, **arrays)

@@ -1,38 +1,31 @@
-"""Measure predictions of any model: how biased are they towards frequent classes, and how do files differ?
-
-    cliptail measure a.csv b.csv --frequency=counts.tsv
-    cliptail measure sl=sl_0.csv,sl_1.csv logits.npz --train=train_labels.csv --output=runs/mine
-
-Files have a row for each test example, with its label and prediction: CSV, TSV, Parquet or JSON lines with these columns, or
-.npz with the arrays labels and predictions, or labels and logits (or probabilities) [example, class]. Classes are names or
-numbers from 0 on. Files of one model, trained with several seeds, are given together, as NAME=FILE,FILE. Files on the same
-examples are compared, by a bootstrap of the classes that is paired.
-
-With logits, calibration is measured, and what post-hoc adjustment would give: logits − τ log n, with the number n of training
-images of a class (1 for a class without any). τ, from 0 to 2, is chosen on one half of the examples by the mean accuracy over
-classes, and judged on the other half, in both directions: these are the rows NAME_adjusted.
-"""
+"""Measures files of predictions, prints their tables, and writes results."""
 
 import argparse
+import contextlib
 import itertools
 import re
 import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cliptail_jax.host.commands import program_parser
-from cliptail_jax.host.errors import UserError, command_line
-from cliptail_jax.host.files import work_path
-from cliptail_jax.host.outputs import add_overwrite, check_directory
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.predictions.classes import FREQUENCY_HELP, with_classes_of
+from cliptail_jax.predictions.differences import Difference, difference, same_examples
+from cliptail_jax.predictions.files import check_results, results_folder, write_results
+from cliptail_jax.predictions.measured import Measured, classes_in_some, measured_seeds, seed_names, with_adjusted
+from cliptail_jax.predictions.reading import (
+    ColumnNames,
+    read_class_table,
+    read_labels,
+    read_predictions,
+    read_training_labels,
+)
+from cliptail_jax.report.page import address
+from cliptail_jax.report.predictions import adjustment_text, measures_text
+from cliptail_jax.runs.console import last_lines
 
-if TYPE_CHECKING:
-    from cliptail_jax.predictions.differences import Difference
-    from cliptail_jax.predictions.measured import Measured
-
-WRITTEN = ("measures.json", "report.html", "figures")  # the first one before the others
+WRITTEN = ("measures.json", "report.html", "figures", "lock")  # by `measure`, beside the directories of models
 MOST_COMPARED = 4  # files: of more, each is compared with the first only
 ONE_FILE = (
     "The intervals of differences of single files cover the choice of classes, but not how much repeated trainings of a model "
@@ -42,29 +35,13 @@ NAME = re.compile(r"\w[\w.+-]*")
 OF_SEED = re.compile(r"seed_\d+(_mirrored)?")
 
 
-@command_line
-def main(arguments: list[str]) -> None:
-    """Measure the files that the command line names, print the tables, and write results to --output."""
-    parser = program_parser("predictions.measure", __doc__)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or NAME=FILE,FILE for several seeds")
-    parser.add_argument(
-        "--frequency", metavar="FILE", help="the number of training images of each class: a name and a count"
-    )
-    parser.add_argument("--train", metavar="FILE", help="instead: the labels of the training images, which are counted")
-    parser.add_argument(
-        "--labels", metavar="FILE", help="labels for files without; by file name, if both files have these"
-    )
-    parser.add_argument("--label_column", default="label", metavar="NAME", help="default: label")
-    parser.add_argument("--prediction_column", default="prediction", metavar="NAME", help="default: prediction")
-    parser.add_argument(
-        "--output", type=work_path, metavar="DIR", help="write report.html, measures.json and figures to this folder"
-    )
-    add_overwrite(parser)
-    options = parser.parse_args(arguments)
+def measure_command(options: argparse.Namespace) -> None:
+    """Measure the files that the flags of `cliptail measure` name, print the tables, and write results to --output."""
     named = named_files(options.files)
+    for flag in ("frequency", "train", "labels"):
+        if (path := getattr(options, flag)) and Path(path).exists() and not Path(path).is_file():
+            raise UserError(f"--{flag}={path} is a folder or a pipe: give a file")
     if bool(options.frequency) == bool(options.train):
-        from cliptail_jax.predictions.classes import FREQUENCY_HELP
-
         if options.train:
             raise UserError("both --frequency and --train are given: leave one out")
         raise UserError(f"the class frequency is missing: {FREQUENCY_HELP}")
@@ -72,20 +49,19 @@ def main(arguments: list[str]) -> None:
 
 
 def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
-    # These are slow to import.
-    from cliptail_jax.predictions.classes import with_classes_of
-    from cliptail_jax.predictions.measured import measured_seeds, with_adjusted
-    from cliptail_jax.predictions.reading import (
-        ColumnNames,
-        read_class_table,
-        read_labels,
-        read_predictions,
-        read_training_labels,
-    )
-    from cliptail_jax.report.predictions import adjustment_text, difference_text, measured_text
-
+    """Measure the files. The folder of results is checked before and is no other program's until the end."""
+    inputs = [*itertools.chain(*named.values()), *filter(None, (options.frequency, options.train, options.labels))]
+    folder = contextlib.nullcontext()
     if options.output:
-        check_directory(options.output, (*named, *WRITTEN), WRITTEN[:1], options.overwrite, flag="--output")
+        workdirs = [options.output / seed / name for name in named for seed in seed_names(len(named[name]))]
+        check_results(options.output, workdirs, ("measures",), inputs, options.overwrite)
+        folder = results_folder(options.output)
+    with folder:
+        measure_files(named, options)
+
+
+def measure_files(named: dict[str, list[str]], options: argparse.Namespace) -> None:
+
     columns = ColumnNames(options.label_column, options.prediction_column)
     if options.frequency:
         table = read_class_table(options.frequency)
@@ -102,27 +78,21 @@ def run(named: dict[str, list[str]], options: argparse.Namespace) -> None:
     ]
     differences, notes = compared(measured)
     print(f"{len(table.names):,} classes of {table.origin}, with {table.frequency.sum():,} training images\n")
-    print(measured_text(with_adjusted(measured)))
+    print(measures_text({of.name: of.estimates for of in with_adjusted(measured)}))
     for of in measured:
         if of.adjusted:
-            print(f"\n{adjustment_text(of.name, of.adjusted)}")
+            print(f"\n{adjustment_text(of.name, of.adjusted.by_tau)}")
     for pair in differences:
-        print(f"\n{difference_text([pair])}")
+        print(f"\n{pair.table()}")
     for note in notes:
         print(f"\n{textwrap.fill(note, shutil.get_terminal_size((100, 24)).columns)}")
     if options.output:
-        from cliptail_jax.predictions.files import write_results
-        from cliptail_jax.report.page import address
-        from cliptail_jax.runs.console import last_lines
-
         page = write_results(options.output, measured, differences, notes, options.overwrite)
         print(f"\n{last_lines(options.output, address(page))}")
 
 
-def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[str]]:
+def compared(measured: Sequence[Measured]) -> tuple[list[Difference], list[str]]:
     """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
-    from cliptail_jax.predictions.differences import difference
-    from cliptail_jax.predictions.measured import classes_in_some, same_examples, with_adjusted
 
     pairs = [(of.adjusted.measured, of) for of in measured if of.adjusted]
     notes = [f"{of.name}: {note}" for of in with_adjusted(measured) for note in of.notes] + classes_in_some(measured)
@@ -137,7 +107,7 @@ def compared(measured: Sequence["Measured"]) -> tuple[list["Difference"], list[s
         else:
             order = "" if a.keys and b.keys else ", or the same in another order (a column 'filename' identifies them)"
             notes.append(f"{a.name} and {b.name} have different examples{order}, and are not compared.")
-    differences = [difference(a, b) for a, b in pairs]
+    differences = [difference(a.predictions, b.predictions) for a, b in pairs]
     tested = [claim for pair in differences for claim in pair.claims.values() if claim.difference]
     return differences, [*notes, *([ONE_FILE] if any(len(claim.by_seed) == 1 for claim in tested) else [])]
 
@@ -170,7 +140,3 @@ def named_files(given: Sequence[str]) -> dict[str, list[str]]:
             f"'{taken[0]}' is the name of the adjusted predictions of another file: name it, as in NAME={found[taken[0]][0]}"
         )
     return found
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

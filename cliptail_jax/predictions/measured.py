@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.calibration import calibration, count_on_host
 from cliptail_jax.metrics.groups import head_mid_tail
-from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, summarize
+from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, prediction_measures, summarize
 from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table, text_of
+from cliptail_jax.predictions.differences import Difference, Predictions, check_measure, difference, same_examples
 from cliptail_jax.predictions.reading import (
     PredictionFile,
     array_of,
@@ -26,21 +27,17 @@ from cliptail_jax.predictions.reading import (
     one_each,
     without_unlabelled,
 )
-from cliptail_jax.results.evaluation import ClassEvaluation
+from cliptail_jax.report.predictions import frame, measures_text
+from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import PREDICTIONS, Run
+from cliptail_jax.results.run import ADJUSTED, PREDICTIONS, Run
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-    from cliptail_jax.predictions.differences import Difference
 
 ON = "test"  # the name of the set of the examples
-MEASURED = (
-    "top1", "mean_per_class", "odds_acc", "f50", "slope_pred", "head", "mid", "tail", "slope_acc", "corr_acc", "corr_pred",
-    "ece", *(f"overconfidence_{group}" for group in GROUPS),
-)  # fmt: skip
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
 FEWEST = 2  # examples of a class without which it says little on whether the class is right
 NO_REAL_NUMBERS = "cSUOMm"  # NumPy's kinds of complex numbers, texts, objects and times
@@ -57,12 +54,6 @@ class Adjusted(NamedTuple):
 
     by_tau: Mapping[float, Mapping[str, float]]
     measured: "Measured"
-
-
-def check_measure(key: str, error: type[Exception] = UserError) -> None:
-    """Raise the error if there is no measure of this name."""
-    if key not in MEASURES:
-        raise error(f"there is no measure '{key}'{did_you_mean(key, MEASURES)}: there are {', '.join(MEASURED)}")
 
 
 class Measured:
@@ -89,6 +80,10 @@ class Measured:
         return self.group.name
 
     @property
+    def predictions(self) -> Predictions:
+        return Predictions(self.group, self.labels, self.keys)
+
+    @property
     def notes(self) -> list[str]:
         """What a reader must know of its files."""
         notes = list(dict.fromkeys(text for run in self.group.runs for text in run.warnings))
@@ -111,8 +106,8 @@ class Measured:
 
     @functools.cached_property
     def estimates(self) -> Mapping[str, Estimate]:
-        """Those of MEASURED that are known, with their intervals; nan if undefined. With several seeds, they are means."""
-        known = (key for key in MEASURED if all(map(MEASURES[key].is_known, self.results)))
+        """The measures of predictions that are known, with their intervals; nan if undefined. With several seeds, they are means."""
+        known = (key for key in prediction_measures() if all(map(MEASURES[key].is_known, self.results)))
         return {key: self._estimate(key) for key in known}
 
     def estimate(self, key: str) -> Estimate:
@@ -132,9 +127,7 @@ class Measured:
 
     def table(self) -> str:
         """The measures with their intervals, as text."""
-        from cliptail_jax.report.predictions import measured_text
-
-        return measured_text([self])
+        return measures_text({self.name: self.estimates})
 
     def __repr__(self) -> str:
         return self.table()
@@ -147,11 +140,9 @@ class Measured:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row for each measure: value, low and high. Raises UserError without pandas."""
-        from cliptail_jax.report.predictions import frame
-
         return frame({key: estimate[:3] for key, estimate in self.estimates.items()}, ("value", "low", "high"))
 
-    def __sub__(self, other: "Measured") -> "Difference":
+    def __sub__(self, other: "Measured") -> Difference:
         """The differences of the measures, paired by class.
 
         Raises:
@@ -160,9 +151,7 @@ class Measured:
         """
         if not isinstance(other, Measured):
             raise TypeError(f"only the measures of other predictions can be subtracted, and not {type(other).__name__}")
-        from cliptail_jax.predictions.differences import difference
-
-        return difference(self, other)
+        return difference(self.predictions, other.predictions)
 
 
 def measure(
@@ -295,7 +284,7 @@ def evaluation_of(
 ) -> ClassEvaluation:
     """The evaluation of predictions, as of a run. `confidence` is in 0..1."""
     classes = len(table.names)
-    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    confusion = count_confusion(labels, predicted, classes)
     counts = None if confidence is None else count_on_host(confidence, predicted == labels, labels, classes)
     results = ClassResults.from_confusion(
         confusion,
@@ -304,8 +293,7 @@ def evaluation_of(
         calibration=None if counts is None else calibration(counts),
     )
     share = results.predictions / max(len(labels), 1)
-    small = confusion.astype(np.min_scalar_type(confusion.max(initial=0)))
-    return ClassEvaluation(ON, table.names, summarize(results), results, small, share)
+    return ClassEvaluation(ON, table.names, summarize(results), results, confusion, share)
 
 
 def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:
@@ -334,7 +322,7 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
     Raises:
         UserError: the files do not fit the class table or each other, or have too few examples.
     """
-    seeds = [f"seed_{number}" for number in range(len(files))] if len(files) > 1 else [""]
+    seeds = seed_names(len(files))
     runs, adjusted_runs, curves = [], [], []
     first: Resolved | None = None
     for content, seed in zip(files, seeds):
@@ -351,7 +339,7 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             evaluation = evaluation_of(of.labels, *found.predicted, table)
             tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
             adjusted_runs.append(
-                run_of(f"{name}_adjusted", seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
+                run_of(name + ADJUSTED, seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
             )
             curves.append(curve(found.by_tau, of.labels, table))
     adjusted = None
@@ -365,6 +353,11 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             {"step": 0, "warning": f"Without logits in {', '.join(without)}, there is no calibration and no adjustment"}
         )
     return Measured(group_of(runs), first.labels, files[0].keys, adjusted)
+
+
+def seed_names(number: int) -> list[str]:
+    """The names of so many seeds; '' of a single one."""
+    return [f"seed_{seed}" for seed in range(number)] if number > 1 else [""]
 
 
 def group_of(runs: Sequence[Run]) -> RunGroup:
@@ -400,18 +393,6 @@ def value_of(key: str, results: ClassResults) -> float:
 
 def mean_of_each(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([of[key] for of in numbers])) for key in numbers[0]}
-
-
-def same_examples(
-    labels: Int[np.ndarray, " example"],
-    keys: Sequence[str] | None,
-    others: Int[np.ndarray, " other"],
-    other_keys: Sequence[str] | None,
-) -> bool:
-    """Whether two files have the same examples: by file name in any order, or else the same labels in the same order."""
-    if keys is not None and other_keys is not None:
-        return sorted(zip(keys, labels.tolist())) == sorted(zip(other_keys, others.tolist()))
-    return np.array_equal(labels, others)
 
 
 def with_adjusted(measured: Sequence[Measured]) -> list[Measured]:

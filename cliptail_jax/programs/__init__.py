@@ -15,6 +15,7 @@ from cliptail_jax.host.errors import UserError, did_you_mean, exit_status
 from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal
 from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.host.printing import checked_output
+from cliptail_jax.host.tpus import leave_out_libtpu
 from cliptail_jax.programs.command_line import parse
 
 # What each program does. A program is a module of this name, whose docstring is its help, with
@@ -43,6 +44,8 @@ PROGRAMS = {
     "export": "export a run to a folder that open_clip loads",
 }
 
+WITH_CONFIG = ("train", "open_clip", "evaluate", "transfer", "study", "plan", "describe")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program that the command line names, and return its exit status."""
@@ -50,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complete()
     prepare_process()
     with checked_output():
-        status = exit_status(lambda: run(sys.argv[1:] if arguments is None else arguments))
+        arguments = sys.argv[1:] if arguments is None else arguments
+        status = exit_status(lambda: run(arguments), has_config=bool({*arguments[:1]} & {*WITH_CONFIG}))
     if status == 2:
         exit_despite_threads(status)
     return status
@@ -60,6 +64,7 @@ def prepare_process() -> None:
     """Set what must be set before slow imports."""
     exit_on_signal()
     keep_freed_memory()
+    leave_out_libtpu()
     if sys.stdout is not None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr, for characters that the encoding lacks
 

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from cliptail_jax.host.commands import with_underscores
-from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.errors import UserError, check_not_empty
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import check_writable_folder
 
@@ -34,6 +34,7 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     parser = Parser(prog=f"cliptail {name}", description=program.__doc__)
     program.add_flags(parser)
     arguments = with_flag_names(arguments)
+    check_not_empty(arguments)
     if getattr(program, "TAKES_OTHERS", False):
         place = arguments.index("--") if "--" in arguments else len(arguments)
         options, others = parser.parse_known_args(arguments[:place])

@@ -4,10 +4,15 @@ import numpy as np
 
 from cliptail_jax.host.text import format_interval, format_number
 from cliptail_jax.metrics.collection import NEEDED, NOBODY, PLAN, Collection
+from cliptail_jax.metrics.law import has_maximum
 from cliptail_jax.report.layout import Column, Row, Table, cell
 
 # Of the file, which is a table for programs.
 HEADER = ("class", "images", "collect", "accuracy", "predicted", *(f"images_for_{percent}" for percent in NEEDED))
+NO_MAXIMUM = (
+    "note: no law fits best, as all examples are right or wrong, or a class frequency separates those that are right from the "
+    "others: the plan depends on where the fit stopped. Evaluate the run on more examples, or on harder ones."
+)
 
 
 def rule_table(found: Collection) -> Table:
@@ -62,6 +67,7 @@ def left_over(found: Collection) -> str:
 def summary(found: Collection) -> list[str]:
     """Sentences on the plan and on what it assumes."""
     law, plan = found.fitted.law, found.plan
+    results = found.counts.frequency, found.counts.correct, found.counts.examples
     mean, gain = (format_interval(of.value, (of.low, of.high), ".1f") for of in (found.mean, found.gain))
     untested = int(np.sum(found.counts.examples == 0))
     beyond = int(np.sum((plan > 0) & (found.counts.frequency + plan > found.counts.frequency.max())))
@@ -73,6 +79,7 @@ def summary(found: Collection) -> list[str]:
         f"classes with a standard deviation of {law.sd:.2f}. [95 %]: bootstrap intervals over classes, with a law for each "
         "resample; they are for other classes like these, and do not cover other trainings. If new images of a class are "
         "harder than those it has, the prediction is an upper bound.",
+        *([] if has_maximum(*results) else [NO_MAXIMUM]),
         *([f"{beyond:,} classes get more images than any class has: the law is extrapolated."] if beyond else []),
         *([f"{found.left:,.0f} {left_over(found)}."] if found.left else []),
         *([f"{untested:,} classes have no example in the evaluation, and get no images."] if untested else []),

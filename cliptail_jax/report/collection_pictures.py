@@ -1,10 +1,10 @@
-"""The pictures of a collection: accuracy by class before and after, and the curve by images collected."""
+"""The picture of a collection: accuracy by class before and after."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from cliptail_jax.metrics.collection import NOBODY, PLAN, PROPORTIONAL, Collection
+from cliptail_jax.metrics.collection import NOBODY, PLAN, Collection
 from cliptail_jax.report.collection import budget_of
 from cliptail_jax.report.style import add_grid, style
 
@@ -24,24 +24,5 @@ def draw_classes(found: Collection) -> Figure:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
     axes.set_title(f"{budget_of(found)}, by class", fontsize=10)
     axes.legend(loc="lower right")
-    add_grid(axes)
-    return figure
-
-
-def draw_curve(found: Collection) -> Figure:
-    """The target by images collected, after the plan and in proportion; the interval is that of the whole plan."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes, (images, by_plan, in_proportion) = figure.subplots(), found.curve
-    for number, (name, values) in enumerate(((PROPORTIONAL, in_proportion), (PLAN, by_plan))):
-        axes.plot(images, values, **style(number), markersize=4, label=name)
-    mean = found.mean
-    bars = [[max(mean.value - mean.low, 0)], [max(mean.high - mean.value, 0)]]
-    axes.errorbar([images[-1]], [mean.value], bars, color=style(1)["color"], capsize=4)
-    axes.set(
-        xlabel="images collected" if found.cost is None else "cost of the images",
-        ylabel=f"{found.target}, predicted (%)",
-    )
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.legend(loc="upper left")
     add_grid(axes)
     return figure

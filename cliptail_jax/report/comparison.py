@@ -3,10 +3,12 @@
 import dataclasses
 import functools
 import itertools
+import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
 
 from cliptail_jax.experiments.kinds import kind_name, look_numbers
 from cliptail_jax.metrics.calibration import Calibration
@@ -45,9 +47,9 @@ class ComparedGroup(RunGroup):
         self.look, self.shared, self.borrowed = look, shared, borrowed
 
     @functools.cached_property
-    def confusion(self) -> Int[np.ndarray, "class label"]:
+    def confusion(self) -> csr_array:
         """The sum over runs."""
-        return sum(evaluation.confusion.astype(np.int64) for evaluation in self.shared.values())
+        return functools.reduce(operator.add, (evaluation.confusion for evaluation in self.shared.values()))
 
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
@@ -201,8 +203,8 @@ def restrict(evaluation: ClassEvaluation, shared: Sequence[str], labels: Sequenc
     position = {name: label for label, name in reversed(list(enumerate(labels)))}
     columns = np.array([position[name] for name in evaluation.class_names])
     predicted = evaluation.predicted
-    confusion = np.zeros((len(shared), len(labels)), np.int64)
-    np.add.at(confusion, (slice(None), columns), evaluation.confusion[rows])
+    counts = evaluation.confusion[rows].tocoo()
+    confusion = csr_array((counts.data, (counts.row, columns[counts.col])), shape=(len(shared), len(labels)))
     results = evaluation.results
     return dataclasses.replace(
         evaluation,
@@ -215,17 +217,20 @@ def restrict(evaluation: ClassEvaluation, shared: Sequence[str], labels: Sequenc
             calibration=results.calibration and Calibration(*(sums[rows] for sums in results.calibration)),
         ),
         share=evaluation.share[rows],
-        confusion=confusion.astype(np.min_scalar_type(confusion.max(initial=0))),
+        confusion=confusion,
         predicted=None if predicted is None else np.where(predicted < 0, predicted, columns[predicted]),
     )
 
 
-def wrong_predictions(confusion: Integer[np.ndarray, "class label"]) -> list[list[tuple[int, int]]]:
+def wrong_predictions(confusion: csr_array) -> list[list[tuple[int, int]]]:
     """The most frequent wrong predictions of each class and their numbers, most frequent first."""
-    wrong = confusion.astype(np.int64)
-    np.fill_diagonal(wrong, 0)
-    most = np.argsort(-wrong, axis=1, kind="stable")[:, :MAX_WRONG_PREDICTIONS]
-    return [[(int(j), int(row[j])) for j in of_class if row[j]] for of_class, row in zip(most, wrong)]
+    counts = confusion.tocoo()
+    pairs: list[list[tuple[int, int]]] = [[] for _ in range(confusion.shape[0])]
+    for place in np.lexsort((counts.col, -counts.data, counts.row)):
+        label, predicted, number = int(counts.row[place]), int(counts.col[place]), int(counts.data[place])
+        if number and label != predicted and len(pairs[label]) < MAX_WRONG_PREDICTIONS:
+            pairs[label].append((predicted, number))
+    return pairs
 
 
 def distinct(names: Sequence[str]) -> list[str]:

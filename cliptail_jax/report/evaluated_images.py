@@ -14,7 +14,7 @@ from cliptail_jax.evaluation.sets import open_set
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.thumbnails import thumbnails
 from cliptail_jax.report.training_images import data_section
-from cliptail_jax.results.evaluation import ClassEvaluation
+from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.run import Run
 
 READ_BY_EVALUATION = ("data.name", "data.data_dir", "data.class_names", "data.seed")
@@ -62,15 +62,15 @@ def open_images(run: Run) -> EvaluationImages:
 def are_evaluated(labels: Int[np.ndarray, " image"], evaluation: ClassEvaluation) -> bool:
     """Whether images of these labels are those of an evaluation, as far as its files show; archives have no predictions."""
     predicted, confusion = evaluation.predicted, evaluation.confusion
-    if labels.max() >= len(confusion):
+    classes = confusion.shape[0]
+    if labels.max() >= classes:
         return False
     if predicted is None:
-        return np.array_equal(np.bincount(labels, minlength=len(confusion)), evaluation.results.examples)
-    counted = np.zeros(confusion.shape, np.int64)
-    if len(labels) == len(predicted):
-        known = predicted != UNKNOWN
-        np.add.at(counted, (labels[known], predicted[known]), 1)
-    return np.array_equal(counted, confusion)
+        return np.array_equal(np.bincount(labels, minlength=classes), evaluation.results.examples)
+    if len(labels) != len(predicted):
+        return False
+    known = predicted != UNKNOWN
+    return (count_confusion(labels[known], predicted[known], classes) != confusion).nnz == 0
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,12 +1,12 @@
 """States the findings in words: a sentence for each group of claims, and their number by verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, NOT_TESTED, SUPPORTED
 from cliptail_jax.report.forest import ClaimRow
 
-ORDER = (SUPPORTED, CONTRADICTED, NO_EFFECT, INCONCLUSIVE, NOT_TESTED, f"{NOT_TESTED} (at chance)")
+ORDER = (SUPPORTED, CONTRADICTED, NO_EFFECT, INCONCLUSIVE, NOT_TESTED)
 
 
 class Finding(NamedTuple):
@@ -15,7 +15,7 @@ class Finding(NamedTuple):
     Attributes:
         subject: the claim, or the runs if there are several claims on them.
         pair: the first two runs.
-        verdicts: by verdict, the measures or the claims that have it.
+        verdicts: by verdict, with the corrected one where that differs, the measures or the claims that have it.
     """
 
     subject: str
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 
 
 def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
-    """A sentence for each set of runs that claims compare, in the order of the claims, by corrected verdicts.
+    """A sentence for each set of runs that claims compare, in the order of the claims.
 
     The same claim on several sets of runs is followed by the runs.
     """
@@ -48,14 +48,14 @@ def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
 def finding(rows: Sequence[ClaimRow]) -> Finding:
     texts = dict.fromkeys(row.claim.text for row in rows)
     verdicts = []
-    for verdict in ORDER:
+    for verdict in in_order(row.claim.verdicts for row in rows):
         measured: dict[str, list[str]] = {}
         for row in rows:
-            if row.claim.corrected == verdict:
+            if row.claim.verdicts == verdict:
                 measured.setdefault(row.claim.text, []).append(row.claim.measured)
-        if len(texts) == 1 and measured:
+        if len(texts) == 1:
             verdicts.append((verdict, "in " + listed(measured[next(iter(texts))])))
-        elif measured:
+        else:
             parts = [f"{text} ({listed(of)})" if len(of) > 1 else text for text, of in measured.items()]
             verdicts.append((verdict, "; ".join(parts)))
     first = rows[0]
@@ -65,17 +65,28 @@ def finding(rows: Sequence[ClaimRow]) -> Finding:
 
 
 def verdict_counts(rows: Sequence[ClaimRow]) -> str:
-    """The number of claims with each verdict, such as 'Of 3 claims, corrected for their number, 2 are supported.'"""
-    verdicts = [row.claim.corrected for row in rows]
+    """The number of claims with each verdict, in the words of the findings and of the table of claims.
+
+    For example 'Of 3 claims, 1 is supported and 2 are supported (inconclusive when corrected for the number of claims).'
+    """
+    verdicts = [row.claim.verdicts for row in rows]
     if len(verdicts) == 1:
         return f"The only claim {verb(verdicts[0], 1)} {verdicts[0]}."
-    numbers = [(verdicts.count(verdict), verdict) for verdict in ORDER if verdict in verdicts]
-    counts = [f"{number} {verb(verdict, number)} {verdict}" for number, verdict in numbers]
-    return f"Of {len(verdicts)} claims, corrected for their number, {listed(counts)}."
+    counts = []
+    for verdict in in_order(verdicts):
+        number = verdicts.count(verdict)
+        counts.append(f"{number} {verb(verdict, number)} {verdict}")
+    text = f"Of {len(verdicts)} claims, {listed(counts)}."
+    return text.replace("when corrected)", "when corrected for the number of claims)", 1)
+
+
+def in_order(verdicts: Iterable[str]) -> list[str]:
+    """The different verdicts; those that stay when corrected are before those that do not."""
+    return sorted(set(verdicts), key=lambda verdict: (ORDER.index(verdict.partition(" (")[0]), verdict))
 
 
 def verb(verdict: str, claims: int) -> str:
-    singular, plural = ("has", "have") if verdict == NO_EFFECT else ("is", "are")
+    singular, plural = ("has", "have") if verdict.startswith(NO_EFFECT) else ("is", "are")
     return singular if claims == 1 else plural
 
 

@@ -39,7 +39,7 @@ class Frames(NamedTuple):
 def load_results(workdir: str | Path) -> Frames:
     """The results of the run, the study or the folder of runs in a directory.
 
-    Raises UserError if pandas is not installed, there is no such directory, or a file is damaged.
+    Raises UserError if pandas is not installed, there is no such directory, it has no results, or a file is damaged.
 
     >>> from cliptail_jax import load_results
     >>> runs, classes, claims = load_results("runs/clip")
@@ -54,6 +54,8 @@ def load_results(workdir: str | Path) -> Frames:
     contents = read_directory(work_path(str(workdir)))
     if contents.problems:
         raise UserError(contents.problems[0])
+    if not (contents.runs or contents.study):
+        raise UserError(f"{workdir} contains no run: give the directory of a run, a study, or a folder of runs")
     classes = [pd.DataFrame(columns, columns=CLASSES) for columns in class_columns(contents)]
     return Frames(
         pd.DataFrame(list(run_rows(contents)), columns=None if contents.runs else RUN),

@@ -1,10 +1,11 @@
-"""What a report has above its tables: the answer of its study, and the compared runs that are confounded."""
+"""What a report has above its tables: the answer of its study, and notes on what its comparisons can show."""
 
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cliptail_jax.report.answer import answer, bias_of_all
+from cliptail_jax.report.close_priors import close_priors
 from cliptail_jax.report.comparison import ComparedRuns, prefixes
 from cliptail_jax.report.confounded import compared_pairs, confounded
 from cliptail_jax.results.directory import Contents
@@ -13,21 +14,25 @@ from cliptail_jax.results.study import Replicate, Study, by_replicate
 
 
 class Lead(NamedTuple):
-    """The lines above the tables: the sentences of `results.answer`, and the lines of `report.confounded`."""
+    """The lines above the tables: the sentences of `results.answer`, and the lines of `confounded` and `close_priors`."""
 
     answer: Sequence[str] = ()
     confounded: Sequence[str] = ()
+    close_priors: Sequence[str] = ()
 
     @property
     def paragraphs(self) -> list[list[str]]:
         """The sentences of each paragraph; the first one is emphasized."""
-        return [*([list(self.answer)] if self.answer else []), *([line] for line in self.confounded)]
+        return [
+            *([list(self.answer)] if self.answer else []),
+            *([line] for line in (*self.confounded, *self.close_priors)),
+        ]
 
 
 def lead_of_study(study: Study, replicates: Sequence[Replicate]) -> Lead:
     """The lead of a study's report, from its finished runs."""
     groups = [*groups_of(replicates).values()]
-    return Lead(answer(study, replicates), confounded(groups, compared_pairs(study)))
+    return Lead(answer(study, replicates), confounded(groups, compared_pairs(study)), close_priors(groups))
 
 
 def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
@@ -39,4 +44,5 @@ def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
                 sentences += answer(study, by_replicate(study, contents.runs))
             pairs += [tuple("/".join(filter(None, (prefix, name))) for name in pair) for pair in compared_pairs(study)]
     pairs = pairs or itertools.combinations([kind.name for kind in comparison.kinds], 2)
-    return Lead(sentences or bias_of_all(comparison.kinds), confounded(comparison.kinds, pairs))
+    kinds = comparison.kinds
+    return Lead(sentences or bias_of_all(kinds), confounded(kinds, pairs), close_priors(kinds))

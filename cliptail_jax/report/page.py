@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import jinja2
-import numpy as np
 from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
 from bokeh.resources import Resources
@@ -310,7 +309,7 @@ def page_data(comparison: ComparedRuns, plots: Plots, found: Sequence[Finding]) 
             wrong = wrong_predictions(kind.confusion)
             of_kind["accuracy"] = [None if math.isnan(a) else round(100 * a, 2) for a in kind.accuracy.tolist()]
             of_kind["wrong"] = [[number for pair in of_class for number in pair] for of_class in wrong]
-            of_kind["right"] = np.diagonal(kind.confusion).tolist()
+            of_kind["right"] = kind.confusion.diagonal().tolist()
             of_kind["examples"] = kind.confusion.sum(axis=1).tolist()
         kinds.append(of_kind)
     names = [kind.name for kind in comparison.kinds]

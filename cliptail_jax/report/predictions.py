@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.predictions.measured import CURVE, MEASURED, Adjusted, Measured
+from cliptail_jax.metrics.measures import MEASURES, prediction_measures
 from cliptail_jax.report.layout import Cell, cell
 from cliptail_jax.report.text_tables import pad_columns, plain_table
 
 if TYPE_CHECKING:
     import pandas
-
-    from cliptail_jax.predictions.differences import Difference
 
 SHOWN_TAUS = (0.0, 0.5, 1.0, 1.5, 2.0)
 
@@ -27,19 +24,26 @@ def cell_of(key: str, estimate: Estimate) -> Cell:
     return cell(value, MEASURES[key].format, None if any(map(math.isnan, bounds)) else bounds)
 
 
-def measured_text(files: Sequence[Measured], width: int | None = None) -> str:
-    """A column for each file and a row for each measure that one of them has, in as many blocks as the width needs."""
+def measures_text(files: Mapping[str, Mapping[str, Estimate]], width: int | None = None) -> str:
+    """A column for each file and a row for each measure that one of them has, in as many blocks as the width needs.
+
+    `files` are their estimates, by their names and the keys of measures.
+    """
     width = width or shutil.get_terminal_size((100, 24)).columns
-    columns = [[of.name, *(cell_of(key, of.estimate(key)).text for key in MEASURED)] for of in files]
-    shown = [n for n in range(1 + len(MEASURED)) if n == 0 or any(column[n] != UNDEFINED for column in columns)]
-    titles = ["", *(MEASURES[key].title for key in MEASURED)]
+    keys = prediction_measures()
+    unknown = Estimate(math.nan)
+    columns = [
+        [name, *(cell_of(key, estimates.get(key, unknown)).text for key in keys)] for name, estimates in files.items()
+    ]
+    shown = [n for n in range(1 + len(keys)) if n == 0 or any(column[n] != UNDEFINED for column in columns)]
+    titles = ["", *(MEASURES[key].title for key in keys)]
     blocks, block = [], []
     for column in columns:
         if block and len(lines_of(titles, [*block, column], shown)[0]) > width:
             blocks.append(block)
             block = []
         block.append(column)
-    return "\n\n".join("\n".join(map(str.rstrip, lines_of(titles, of, shown))) for of in [*blocks, block])
+    return "\n\n".join("\n".join(map(str.rstrip, lines_of(titles, part, shown))) for part in [*blocks, block])
 
 
 def lines_of(titles: Sequence[str], columns: Sequence[Sequence[str]], shown: Sequence[int]) -> list[str]:
@@ -47,28 +51,22 @@ def lines_of(titles: Sequence[str], columns: Sequence[Sequence[str]], shown: Seq
     return ["  ".join(row) for row in pad_columns(rows)]
 
 
-def difference_text(found: Sequence["Difference"]) -> str:
-    """A row for each measure of each pair of files, with its verdict."""
-    lines = []
-    for pair in found:
-        rows = [[f"{pair.a} − {pair.b}", "difference [95 %]", "margin", "verdict"]]
-        for key, claim in pair.claims.items():
-            margin = cell(claim.margin, "g").text if claim.margin else UNDEFINED
-            number = cell_of(key, claim.difference).text if claim.difference else UNDEFINED
-            rows.append([MEASURES[key].title, number, margin, pair.verdict(key)])
-        if not pair.obstacle:
-            lines.append("\n".join(map(str.rstrip, map("  ".join, pad_columns(rows)))))
-        else:
-            lines.append(f"{pair.a} and {pair.b} are not compared: {pair.obstacle}")
-    return "\n\n".join(lines)
+def difference_text(name: str, rows: Mapping[str, tuple[Estimate | None, float, str]]) -> str:
+    """A row for each measure by its key: its difference, if it could be tested, its margin and its verdict."""
+    lines = [[name, "difference [95 %]", "margin", "verdict"]]
+    for key, (estimate, margin, verdict) in rows.items():
+        number = cell_of(key, estimate).text if estimate else UNDEFINED
+        lines.append([MEASURES[key].title, number, cell(margin, "g").text if margin else UNDEFINED, verdict])
+    return "\n".join(map(str.rstrip, map("  ".join, pad_columns(lines))))
 
 
-def adjustment_text(name: str, adjusted: Adjusted) -> str:
-    """A row for some τ, with the measures of logits − τ log n, whatever the half."""
-    rows = [[f"{name}, logits − τ log n on all examples", *(MEASURES[key].title for key in CURVE)]]
-    for tau, numbers in adjusted.by_tau.items():
+def adjustment_text(name: str, by_tau: Mapping[float, Mapping[str, float]]) -> str:
+    """A row for some τ, with the measures of logits − τ log n, whatever the half, by their keys."""
+    keys = next(iter(by_tau.values()))
+    rows = [[f"{name}, logits − τ log n on all examples", *(MEASURES[key].title for key in keys)]]
+    for tau, numbers in by_tau.items():
         if tau in SHOWN_TAUS:
-            rows.append([f"τ = {tau:g}", *(cell(numbers[key], MEASURES[key].format).text for key in CURVE)])
+            rows.append([f"τ = {tau:g}", *(cell(numbers[key], MEASURES[key].format).text for key in keys)])
     return "\n".join(plain_table(rows))
 
 

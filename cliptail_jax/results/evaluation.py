@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.calibration import Calibration
@@ -14,6 +15,9 @@ from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation, read_arrays, read_class_counts
 from cliptail_jax.runs.files import FREQUENCY, read_run_frequency
+
+DENSE = 2048  # classes: the confusion of more is written as its entries, of which most are 0
+ENTRIES = "confusion_entries"  # an array [entry, 3] of latest.npz: true class, predicted class and number of examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +29,7 @@ class ClassEvaluation:
         class_names: of the set, in label order.
         summary: its line of summary.jsonl.
         results: its counts and values by class.
-        confusion: counts of predictions, rows by true class, in the smallest type that can represent them.
+        confusion: counts of predictions [class, label], rows by true class; sparse, as most are 0 if there are many classes.
         share: of each class in all predictions, in 0..1.
         predicted: the prediction for each record, -1 if it is unknown; None for evaluations by earlier versions.
     """
@@ -34,7 +38,7 @@ class ClassEvaluation:
     class_names: tuple[str, ...]
     summary: Mapping[str, Any]
     results: ClassResults
-    confusion: Integer[np.ndarray, "class label"]
+    confusion: csr_array
     share: Float[np.ndarray, " class"]
     predicted: Int[np.ndarray, " record"] | None = None
 
@@ -57,6 +61,42 @@ class RetrievalEvaluation:
     class_names: tuple[str, ...] = ()
 
 
+def count_confusion(
+    labels: Int[np.ndarray, " example"], predicted: Int[np.ndarray, " example"], classes: int
+) -> csr_array:
+    """The number of examples [class, label] by true class (rows) and predicted class (columns)."""
+    return csr_array((np.ones(len(labels), np.int64), (labels, predicted)), shape=(classes, classes))
+
+
+def confusion_arrays(confusion: csr_array) -> dict[str, np.ndarray]:
+    """The confusion as arrays of latest.npz: as a whole, or its entries if there are more than DENSE classes."""
+    if confusion.shape[0] <= DENSE:
+        return {"confusion": confusion.toarray()}
+    entries = confusion.tocoo()
+    return {ENTRIES: np.stack([entries.row, entries.col, entries.data], axis=1).astype(np.int64)}
+
+
+def read_confusion(arrays: Mapping[str, np.ndarray], directory: Path) -> csr_array:
+    """The confusion from the arrays of latest.npz. Raises UserError if it is missing or damaged."""
+    if "confusion" in arrays:
+        confusion, classes = arrays["confusion"], len(arrays["confusion"])
+        if confusion.shape != (classes, classes) or confusion.dtype.kind not in "iu":
+            raise UserError(
+                f"{directory} is damaged: its confusion is no square array of counts; evaluate the run again"
+            )
+        return csr_array(confusion, dtype=np.int64)
+    if not {ENTRIES, "per_class_predictions"} <= arrays.keys():
+        raise UserError(f"{directory} is incomplete: its arrays lack 'confusion'; evaluate the run again")
+    entries, classes = arrays[ENTRIES], len(arrays["per_class_predictions"])
+    try:
+        rows, columns, counts = entries.T
+        return csr_array((counts, (rows, columns)), shape=(classes, classes))
+    except ValueError as error:  # another shape, or an entry of no class
+        raise UserError(
+            f"{directory} is damaged: {ENTRIES} has no counts of its classes ({error}); measure again"
+        ) from None
+
+
 def is_retrieval(summary: Mapping[str, Any]) -> bool:
     """Whether a line of summary.jsonl is of an evaluation by retrieval."""
     return "text_to_image_r1" in summary
@@ -72,11 +112,8 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
     arrays = read_arrays(workdir, on)
     if "text_to_image" in arrays:
         return RetrievalEvaluation(on, last_evaluation(workdir, on) or {}, retrieval_results(arrays, directory))
-    if "confusion" not in arrays:
-        raise UserError(f"{directory} is incomplete: its arrays lack 'confusion'; evaluate the run again")
-    confusion, classes = arrays["confusion"], len(arrays["confusion"])
-    if confusion.shape != (classes, classes) or confusion.dtype.kind not in "iu":
-        raise UserError(f"{directory} is damaged: its confusion is no square array of counts; evaluate the run again")
+    confusion = read_confusion(arrays, directory)
+    classes = confusion.shape[0]
     class_names, frequency = (), None
     # A set with other classes than the run's has a table of its own, or no class frequency that is known.
     for folder in (directory, workdir):
@@ -89,7 +126,7 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
     calibration = None
     if "calibration_examples" in arrays:
         calibration = Calibration(*(arrays[f"calibration_{part}"] for part in Calibration._fields))
-    known = {"confusion", "per_class_accuracy", "per_class_predictions", "predicted", "class_names", *GROUPS}
+    known = {"confusion", ENTRIES, "per_class_accuracy", "per_class_predictions", "predicted", "class_names", *GROUPS}
     values = {
         name: array
         for name, array in arrays.items()
@@ -110,7 +147,7 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
         class_names,
         last_evaluation(workdir, on) or {},
         results,
-        confusion.astype(np.min_scalar_type(confusion.max(initial=0))),
+        confusion,
         results.predictions / max(confusion.sum(), 1),
         arrays.get("predicted"),
     )

@@ -29,6 +29,7 @@ from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
 PREDICTIONS = "predictions"  # the objective of a file of predictions, whose training is not known
+ADJUSTED = "_adjusted"  # ends the name of predictions whose logits were adjusted
 MIRRORED = "_mirrored"  # ends the directory of the second runs of a mirrored pair
 SEED = re.compile(rf"seed_\d+({MIRRORED})?")  # the directories of a study with several seeds
 
@@ -171,6 +172,11 @@ class Run:
     def class_names(self) -> tuple[str, ...]:
         """The class names of the training data, in label order; empty for a published model."""
         return self._table[0]
+
+    @property
+    def class_frequency(self) -> Int[np.ndarray, " class"] | None:
+        """The numbers of training images of the classes, in label order; None for a published model."""
+        return self._table[1]
 
     @property
     def is_mirrored(self) -> bool:

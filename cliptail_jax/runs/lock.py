@@ -10,11 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
-
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import is_remote, write_text
-from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line
 
 FILE, PROCESS = "lock", "process "  # with which its content begins
@@ -35,11 +32,15 @@ def sole_writer(workdir: Path) -> Iterator[None]:
 
     Raises InUseError with the owner's process if another program has the lock.
     """
+    import jax  # which `sole_process` does not need
+
+    from cliptail_jax.parallel.distributed import broadcast_from_first
+
     refusal, holder = "", "another process"
     with contextlib.ExitStack() as stack:
         if jax.process_index() == 0:
             try:
-                stack.enter_context((_object if is_remote(workdir) else _file)(workdir / FILE))
+                stack.enter_context(sole_process(workdir))
             except InUseError as error:
                 refusal, holder = str(error), error.holder
         if broadcast_from_first(bool(refusal)):
@@ -48,21 +49,28 @@ def sole_writer(workdir: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _file(path: Path) -> Iterator[None]:
+def sole_process(folder: Path, flag: str = "--workdir") -> Iterator[None]:
+    """Locks the folder that a flag names, for a program of one process. Raises InUseError as `sole_writer`."""
+    with (_object if is_remote(folder) else _file)(folder / FILE, flag):
+        yield
+
+
+@contextlib.contextmanager
+def _file(path: Path, flag: str = "--workdir") -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as file:  # it is not removed, since another program may be about to lock it
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise _taken(path, file.read()) from None
+            raise _taken(path, file.read(), flag) from None
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             log_line(f"note: the file system of {path.parent} has no locks: see that no other program writes there")
         file.seek(0)
         if (content := file.read()) and not content.startswith(PROCESS):
-            refusal = f"{path} exists, and this program did not write it: move it, or choose another --workdir"
+            refusal = f"{path} exists, and this program did not write it: move it, or choose another {flag}"
             raise InUseError(refusal, "another program")
         file.truncate(0)
         file.write(_holder())
@@ -71,13 +79,13 @@ def _file(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _object(path: Path) -> Iterator[None]:
+def _object(path: Path, flag: str = "--workdir") -> Iterator[None]:
     """Locks an object of a bucket: its owner rewrites it every `BEAT` seconds, and others see it change."""
     if (before := _read(path)) is not None:
         log_line(f"{path} was left by {before.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
         time.sleep(2.5 * BEAT)
         if _read(path) not in (before, None):
-            raise _taken(path, before)
+            raise _taken(path, before, flag)
     ended, holder = threading.Event(), _holder()
 
     def beat() -> None:
@@ -110,8 +118,6 @@ def _holder() -> str:
     return f"{PROCESS}{os.getpid()} on {platform.node()}"
 
 
-def _taken(path: Path, holder: str) -> InUseError:
+def _taken(path: Path, holder: str, flag: str) -> InUseError:
     who = holder.splitlines()[0] if holder.strip() else "another process"
-    return InUseError(
-        f"{path.parent} is in use by {who}: wait until it ends or stop it, or choose another --workdir", who
-    )
+    return InUseError(f"{path.parent} is in use by {who}: wait until it ends or stop it, or choose another {flag}", who)

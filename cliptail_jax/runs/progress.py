@@ -19,7 +19,7 @@ from cliptail_jax.runs.console import log_line
 
 BETWEEN_LINES, BETWEEN_BARS = 60.0, 0.5  # seconds
 WINDOW = 60  # times over which the speed is measured
-SENT = "\x1e"  # the first character of a line by which a process of a study sends its progress to the program
+SENT = "\x1e"  # the character before the progress that a process of a study sends to the program
 MIN_BAR_COLUMNS = 6
 
 
@@ -128,11 +128,15 @@ def send_progress() -> None:
 
 
 def show_or_print(line: str) -> None:
-    """Show the progress in a process's line, or print the line if it contains none."""
-    if line.startswith(SENT):
-        _display.show(Progress(**json.loads(line.removeprefix(SENT))))
-    else:
-        log_line(line)
+    """Show the progress in a line from processes, and print the rest, or the whole line if it contains none.
+
+    Progress follows half a line where a library writes its own lines in parts.
+    """
+    text, sent, progress = line.partition(SENT)
+    if text or not sent:
+        log_line(text)
+    if sent:
+        _display.show(Progress(**json.loads(progress)))
 
 
 def clear() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from cliptail_jax.config.fields import flatten
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, PROBES
+from cliptail_jax.objectives import FIELDS as OF_RUNS
 from cliptail_jax.objectives import TrainingConfig
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.results.run import SEED
@@ -17,6 +19,10 @@ from cliptail_jax.transfer.sets import transfer_set
 
 FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures",
           "variances_from", "baseline", "then", "names")  # fmt: skip
+# The fields of runs on which results depend. Data sets of one name may differ between folders.
+DECISIVE = {
+    field.key for field in OF_RUNS if not field.is_incidental or field.key.startswith(("eval.", "data.data_dir"))
+}
 NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 
 
@@ -76,9 +82,17 @@ def check_runs(
     baseline: str = "",
     named: Mapping[str, str] | None = None,
 ) -> None:
-    """Raise UserError if a run is not measured, or the transfer, the path, the baseline or a name is of a run that there is not."""
+    """Raise UserError if a run is not measured, or two are the same, or the transfer, the path, the baseline or a name is of no run."""
     if unmeasured := [name for name, config in runs.items() if not config.eval.sets and not transfer]:
         raise UserError(f"run '{unmeasured[0]}': eval.sets is empty, but a study compares evaluations")
+    names_of: dict[tuple, str] = {}
+    for name, config in runs.items():
+        same = names_of.setdefault(tuple(value for key, value in flatten(config) if key in DECISIVE), name)
+        if same != name:
+            raise UserError(
+                f"the runs {same} and {name} would have the same results, since no field that affects them differs (a value may "
+                "be the default): change one of the runs, or leave it out"
+            )
     of_runs = {
         "transfer.models": transfer.models if transfer else (),
         "path": path,

@@ -13,7 +13,7 @@ import optax
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.curation.variant import Variant
@@ -40,12 +40,12 @@ class EvaluatedRun:
     """The evaluation of a trained run by a config.
 
     Attributes:
-        config: the config that the run must have been trained with.
+        trained_with: the values, by dotted key, that the run must have been trained with in place of the config's.
         head: file of class embeddings that replace the run's own head; '' for none.
         warnings: messages to the user about settings that may not do what they seem to.
     """
 
-    config: Training
+    trained_with: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     head: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -113,6 +113,16 @@ class Objective(abc.ABC):
         steps_per_epoch, _ = number_of_steps(config, len(variant))
         if rule := composition_of(config.data):
             check_composition(rule, variant.given.class_frequency, config.batch_size, steps_per_epoch)
+
+    @classmethod
+    def effective_log_prior(
+        cls, config: Training, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"] | None:
+        """How much the loss favours each class, ψ of `cliptail_jax.metrics.effective_prior`; None if it is not known.
+
+        `frequency` are the numbers of training images of the classes that have any.
+        """
+        return None
 
     @classmethod
     def open_towers(cls, config: Training, shapes_only: bool = False) -> Towers:
@@ -262,7 +272,7 @@ class Objective(abc.ABC):
         Args:
             trained: the values of the run's own config by dotted key.
         """
-        return EvaluatedRun(config, warnings=adjustment_warnings(config))
+        return EvaluatedRun(warnings=adjustment_warnings(config))
 
 
 def adjustment_warnings(config: Training) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.profiles import exponential
-from cliptail_jax.experiments import studies
+from cliptail_jax.experiments import arguments, studies
 from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.host.errors import UserError
 
@@ -122,10 +122,11 @@ FIGURES = {
 
 
 def get_config(arg: str = ""):
-    key, _, value = arg.partition("=")
-    sources = value.split("+") if value else list(DATA)
-    if key not in ("", "data") or not set(sources) <= DATA.keys():
-        raise UserError(f"the config argument is data= with one or more of {'+'.join(DATA)}, not '{arg}'")
+    sources = arguments.read_only(arg, "data").get("data", "+".join(DATA)).split("+")
+    if not set(sources) <= DATA.keys():
+        raise UserError(
+            f"the config argument data is '{'+'.join(sources)}'; it must be one or more of {'+'.join(DATA)}"
+        )
     shared = dict(
         data_dir="",
         seed=studies.FIRST_SEED,

@@ -63,8 +63,8 @@ def get_config(arg: str = ""):
             f"data={data} has {preset.records} images, fewer than a batch of {sl.batch_size}: give a smaller one, such as "
             f"batch_size={max(preset.records // 8, 2)}"
         )
-    rate = arguments.real(given, "rate", 0.0)
-    rate = rate or RATES.get(data, SMALL_RATE if sl.model.image.name == "basic_resnet" else PAPER_RATE)
+    rate = RATES.get(data, SMALL_RATE if sl.model.image.name == "basic_resnet" else PAPER_RATE)
+    rate = arguments.real(given, "rate", rate)
     sl.optimizer = load_config(f"clip:{recipe}").optimizer
     sl.total_epochs = arguments.number(given, "epochs", EPOCHS.get(data, sl.total_epochs))
     if preset.records:  # a set of the user's may be so small that all steps would be warm-up

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cliptail_jax.report.__main__ import main as report
 from scipy.stats import rankdata
 
 from cliptail_jax.collect.__main__ import main
@@ -17,7 +18,9 @@ from cliptail_jax.metrics import collecting
 from cliptail_jax.metrics.collection import collection
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.predictions.counts import counts_of
+from cliptail_jax.predictions.measure import main as measure
 from cliptail_jax.results.archive import unpack
+from cliptail_jax.results.run import find_runs
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion
 
@@ -67,8 +70,9 @@ def read_plan(path):
     return {name: dict(zip(header[1:], numbers)) for name, *numbers in rows}
 
 
-def test_a_plan_is_written_with_its_pictures_and_page(study, tmp_path, capsys):
+def test_a_plan_is_written_with_its_pictures(study, tmp_path, capsys):
     command = [f"--workdir={study}/study", "--runs=sl", f"--output={tmp_path}/new/plan.tsv"]
+    assert main([*command[:2], f"--output={tmp_path}/new/other.tsv", "--images=300"]) == 0
     for images in (200, 100):  # the second replaces the first
         assert main([*command, f"--images={images}"]) == 0
     plan, shown = read_plan(tmp_path / "new" / "plan.tsv"), capsys.readouterr().out
@@ -76,9 +80,9 @@ def test_a_plan_is_written_with_its_pictures_and_page(study, tmp_path, capsys):
     assert all(float(row["predicted"]) >= float(row["accuracy"]) for row in plan.values())
     assert all(row["images_for_50"] in "<>" or int(row["images_for_50"]) > 0 for row in plan.values())
     assert "the plan" in shown and "all in proportion" in shown and "and 14 more classes" in shown
-    page = (tmp_path / "new" / "report.html").read_text()
-    assert page.count("<svg") == 2 and all(name in page for name in NAMES) and "after the plan" in page
     assert all((tmp_path / "new" / f"plan{suffix}").stat().st_size > 5000 for suffix in (".png", ".pdf", ".svg"))
+    assert sum(int(row["collect"]) for row in read_plan(tmp_path / "new" / "other.tsv").values()) == 300
+    assert {path.stem for path in (tmp_path / "new").iterdir()} == {"plan", "other"}  # files are named by their plan
 
 
 def test_a_plan_made_again_on_another_day_has_the_same_bytes(study, tmp_path, monkeypatch):
@@ -161,7 +165,10 @@ def test_a_budget_of_costs_is_called_so(study, tmp_path, capsys):
          "--images=300 is more than the 276 that are available: lower it"),
         (["--workdir={}/study/seed_0/sl", "--cost={}/free.tsv"], f"an image of '{NAMES[3]}' has no positive cost"),
         (["--workdir={}/study/seed_0/sl", "--cost={}/none.tsv"], "cannot read the frequency table"),
-        (["--workdir={}/study/seed_0/sl", "--output=report.html"], "is the name of a picture or of the page"),
+        (["--workdir={}/study/seed_0/sl", "--output=plan.png"], "is the name of a folder or a picture: give a file such as plan.tsv"),
+        (["--workdir={}/study/seed_0/sl", "--output=."], "is the name of a folder or a picture: give a file such as plan.tsv"),
+        (["--workdir={}/study/seed_0/sl", "--output="], "--output is empty: is a variable of the shell empty?"),
+        (["--workdir="], "--workdir is empty: is a variable of the shell empty?"),
         (["--workdir={}/study/seed_0/sl", "--output={}/available.tsv"], "exists, and this program did not write it"),
     ],
 )  # fmt: skip
@@ -170,6 +177,39 @@ def test_a_mistake_is_one_line(flags, line, study, tmp_path, capsys, monkeypatch
     assert main(["--images=50", "--output=plan.tsv", *(flag.format(study) for flag in flags)]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert line in error and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("correct", "notes"),
+    [
+        (np.full(CLASSES, 20), 1),
+        (np.where(FREQUENCY > np.median(FREQUENCY), 20, 0), 1),
+        (np.argsort(np.argsort(FREQUENCY)) % 20 + 1, 0),
+    ],
+    ids=["all are right", "those of frequent classes are right", "some are right"],
+)
+def test_a_law_without_a_best_fit_has_one_note(correct, notes, tmp_path, capsys):
+    confusion = np.diag(correct)
+    confusion[np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] += 20 - correct
+    write_run(tmp_path / "sl", confusion)
+    assert main([f"--workdir={tmp_path}/sl", "--images=9", f"--output={tmp_path}/plan.tsv"]) == 0
+    assert capsys.readouterr().out.count("note: no law fits best") == notes
+
+
+def test_a_plan_for_measured_logits_is_without_their_adjustment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(6), 30)
+    frequency = np.array([600, 200, 70, 20, 9, 4])
+    np.savez("logits.npz", labels=labels, logits=rng.normal(size=(180, 6)) + 4 * np.eye(6)[labels] + np.log(frequency))
+    write_frequency(tmp_path / "counts.tsv", tuple("abcdef"), frequency)
+    measured = ["model=logits.npz", "--frequency=counts.tsv", "--output=measured"]
+    assert measure(measured) == 0
+    assert main(["--workdir=measured", "--images=50", "--output=measured/plan.tsv"]) == 0
+    plain, adjusted = (run.evaluation.results.correct for run in find_runs(tmp_path / "measured"))
+    for name, correct in ((None, plain), ("model_adjusted", adjusted)):
+        np.testing.assert_array_equal(counts_of(tmp_path / "measured", name)[1].correct, correct)
+    assert (plain != adjusted).any()
+    assert measure(measured) == report(["--workdir=measured"]) == 0  # the plan beside them does not matter
 
 
 @pytest.fixture

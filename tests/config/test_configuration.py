@@ -60,7 +60,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.profile.mirrored": True}, "mirrored reverses the order of a profile's classes: set data.profile.name"),
         ({"loss.count_in_batch": True}, "count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size"),
         ({"objective": "contrastive", "eval.confidence": "sigmoid"}, "needs a logit bias, which objective='contrastive' does not"),
-        ({"objective": "sigmoid", "contrastive.text_to_image": False}, "leaves out a softmax, which objective='sigmoid'"),
+        ({"objective": "sigmoid", "contrastive.text_to_image": False}, "text_to_image is for objective='contrastive' and has no effect"),
         ({"data.captions.distractors": 0.1}, "class name in a template: set data.captions.template"),
         ({"data.labels.noise": 1.5}, "'data.labels.noise' is 1.5; it must be a share between 0 and 1"),
         ({"data.captions.distractors": -0.1}, "'data.captions.distractors' is -0.1; it must be a share between 0 and 1"),
@@ -253,6 +253,19 @@ def test_a_program_whose_reader_is_gone_ends_quietly_unless_it_fails(unbuffered)
 
     assert run("print(1)", unbuffered) == (1, "")
     assert "ZeroDivisionError" in run("print(1); 1 / 0", "")[1]
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("statement", ["print(1)", "print(1); import sys; sys.exit(0)"])
+def test_a_program_whose_output_cannot_be_written_ends_with_one_line(statement, unbuffered):
+    program = PROGRAM.format(statement).replace("main([])", "raise SystemExit(main([]))")
+    with open("/dev/full", "w") as full:
+        streams = {"stdout": full, "stderr": subprocess.PIPE, "text": True}
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, **streams)
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 2 and line.startswith("error: ") and line.endswith("No space left on device")
 
 
 def test_every_program_ends_quietly_without_a_reader_and_says_errors_in_a_line():

@@ -160,7 +160,10 @@ def test_a_variant_depends_on_no_field_that_is_not_among_the_settings():
     others = [field for field in fields.fields_of(Data()) if field.key not in selecting]
     assert len(others) > 10
     for field in others:
-        other = not field.default if isinstance(field.default, bool) else field.default * 2 or field.type(1)
+        if isinstance(field.default, bool):
+            other = not field.default
+        else:
+            other = field.default * 2 or ((0.5, 0.5, 0.5) if isinstance(field.default, tuple) else field.type(1))
         section, _, name = field.key.rpartition(".")
         changed = {section: {name: other}} if section else {name: other}
         assert variant_of(**chosen, **changed).fingerprint() == expected, field.key

@@ -14,7 +14,7 @@ from cliptail_jax.host.files import write_json
 from cliptail_jax.jobs import train
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.metrics.calibration import BINS
-from cliptail_jax.objectives import OBJECTIVES, base_config, typed_config
+from cliptail_jax.objectives import OBJECTIVES, base_config, own_config, typed_config
 from cliptail_jax.pretrained import open_model
 from tests.evaluation.plain_evaluation import (
     CLASSES,
@@ -105,7 +105,7 @@ def test_an_adjustment_for_other_class_frequencies_than_those_learnt_is_warned_o
     config = base_config()
     config.update_from_flattened_dict(changes | {"eval.logit_adjustment": 0.5})
     section = typed_config(config)
-    warnings = OBJECTIVES[section.objective].evaluated_run(section, {}).warnings
+    warnings = OBJECTIVES[section.objective].evaluated_run(own_config(section), {}).warnings
     assert bool(warnings) == bool(warned) and warned in "".join(warnings)
 
 

@@ -1,17 +1,19 @@
-"""Memory that a step frees is there for the next one."""
+"""The machine: memory that a step frees is there for the next one, cores, and TPUs."""
 
 import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import jaxlib
 import pytest
 
-from cliptail_jax.host import cores
+from cliptail_jax.host import cores, tpus
 from cliptail_jax.host.compiler import FAULTY_JAXLIBS, FLAG, fusions_note, turn_off_faulty_fusions
 from cliptail_jax.host.memory import address_limit_warning
 
+ROOT = Path(__file__).parents[2]
 STEPS = """
 import resource
 import sys
@@ -108,3 +110,62 @@ def test_the_flag_of_a_user_stays(monkeypatch):
     assert os.environ["XLA_FLAGS"] == f"{FLAG}=LIBRARY_FUSION_TYPE_REDUCE" and fusions_note().startswith("warning: ")
     monkeypatch.setattr(jaxlib, "__version__", "0.12.0")
     assert not fusions_note()
+
+
+@pytest.mark.parametrize("files, expected", [
+    ({}, False),
+    ({"pci/1/vendor": "0x10de", "pci/1/class": "0x030200", "dev/nvidia0": ""}, False),
+    ({"pci/1/vendor": "0x1ae0", "pci/1/class": "0x020000", "pci/2/vendor": "0x1ae0", "pci/2/class": "0x010802"}, False),
+    ({"dev/accel/accel0": "", "dev/vfio/vfio": ""}, False),
+    ({"pci/1/vendor": "0x8086", "pci/1/class": "0x060000", "pci/2/vendor": "0x1ae0", "pci/2/class": "0x120000"}, True),
+    ({"pci/1/vendor": "0x1ae0", "pci/1/class": "0xff0000"}, True),
+    ({"dev/accel0": ""}, True),
+    ({"dev/vfio/0": ""}, True),
+], ids=["none", "a GPU", "network card and disk of a Google VM", "another maker's accelerator", "TPU", "TPU of no class",
+        "accel", "vfio"])  # fmt: skip
+def test_a_tpu_is_known_by_its_device_file_or_pci_device(files, expected, tmp_path, monkeypatch):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
+    monkeypatch.setattr(tpus, "DEVICE_FILES", [f"{tmp_path}{pattern}" for pattern in tpus.DEVICE_FILES])
+    monkeypatch.setattr(tpus, "PCI_DEVICES", f"{tmp_path}/pci/*")
+    assert tpus.has_tpus() == expected
+
+
+LIBTPU = "import sys\ndef get_library_path():\n    print('libtpu is loaded', file=sys.stderr)\n"
+PROGRAM = """
+import os, sys
+import cliptail_jax
+from cliptail_jax.host import tpus
+tpus.has_tpus = lambda: {has_tpus}
+cliptail_jax.prepare_program()
+if {compiles}:
+    tpus.restore_libtpu()
+import jax
+jax.devices()
+print(os.environ.get("TPU_LIBRARY_PATH"))
+"""
+
+
+@pytest.mark.parametrize("environment, has_tpus, compiles, loads", [
+    ({}, False, False, False),
+    ({}, False, True, True),
+    ({}, True, False, True),
+    ({"JAX_PLATFORMS": "tpu"}, False, False, True),
+    ({"TPU_LIBRARY_PATH": "libtpu/libtpu.so"}, False, False, False),
+    ({"TPU_LIBRARY_PATH": "mine/libtpu.so"}, False, False, False),
+], ids=["no TPU", "plan", "TPU", "the user asks for TPUs", "libtpu's own path", "the user's path"])  # fmt: skip
+def test_libtpu_is_loaded_only_where_it_is_needed(environment, has_tpus, compiles, loads, tmp_path):
+    """A package in its place prints a line where JAX looks for its library."""
+    for file, text in {"libtpu/__init__.py": LIBTPU, "libtpu/libtpu.so": "", "mine/libtpu.so": ""}.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    environment = {name: str(tmp_path / value) if "PATH" in name else value for name, value in environment.items()}
+    others = {k: v for k, v in os.environ.items() if k not in ("JAX_PLATFORMS", "TPU_LIBRARY_PATH")}
+    others["PYTHONPATH"] = f"{tmp_path}:{ROOT}"
+    program = [sys.executable, "-c", PROGRAM.format(has_tpus=has_tpus, compiles=compiles)]
+    done = subprocess.run(program, env=others | environment, capture_output=True, text=True)
+    assert ("libtpu is loaded" in done.stderr) == loads, done.stderr
+    if not loads:
+        kept = environment.get("TPU_LIBRARY_PATH") if "mine" in str(environment) else None
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{kept}\n")

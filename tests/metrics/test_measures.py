@@ -200,3 +200,24 @@ def test_resamples_in_parts_are_those_of_one_call(monkeypatch):
     (parts,) = bootstrap.bootstrap(slope_within_classes, sample)
     np.testing.assert_array_equal(whole.resampled, parts.resampled)
     assert whole.value == parts.value
+
+
+@pytest.mark.parametrize("key", ["top1", "odds_acc", "f50", "slope_acc", "slope_pred", "corr_acc", "corr_pred", "tail"])
+@pytest.mark.parametrize("runs", [1, 2], ids=["a run", "a mirrored pair"])
+def test_resamples_of_many_classes_have_the_measures_of_their_classes(key, runs, monkeypatch):
+    """Classes with equal counts are drawn together, where the number of classes is large."""
+    rng, pair = np.random.default_rng(0), []
+    frequency = np.concatenate([np.repeat(7, 30), rng.integers(0, 90, 30)])
+    for of_run in (frequency, 97 - frequency)[:runs]:
+        examples = rng.integers(0, 4, 60)
+        correct, predictions = rng.binomial(examples, 0.1 + 0.009 * of_run), rng.integers(0, 5, 60)
+        pair.append(ClassResults(correct, examples, predictions, of_run, dict(zip(GROUPS, head_mid_tail(of_run)))))
+    bootstrap._bootstrapped.cache_clear()
+    (directly,) = MEASURES[key].compare(pair)
+    monkeypatch.setattr(bootstrap, "MANY", 10)
+    monkeypatch.setattr(bootstrap, "NUMBERS_AT_ONCE", 10_000)
+    bootstrap._bootstrapped.cache_clear()
+    (counted,) = MEASURES[key].compare(pair)
+    bootstrap._bootstrapped.cache_clear()
+    assert counted.value == directly.value
+    np.testing.assert_allclose(counted.resampled, directly.resampled, rtol=1e-7, atol=1e-9)

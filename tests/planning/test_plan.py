@@ -32,7 +32,7 @@ FLAGS = ("--records=10847", "--classes=100", "--json", "--traffic", "--config.mo
 FLAGS += (f"--config.batch_size={BATCH}", f"--config.model.image.output_dim={WIDTH}")
 MISTAKES = {
     (SUP, "--on=v5e-7", "--records=100", CLASSES): "error: unknown topology 'v5e-7'",
-    (SUP, "--on="): "error: --on is empty: name TPU slices or hosts of GPUs",
+    (SUP, "--on="): "error: --on is empty: is a variable of the shell empty?",
     (SUP, "--records=5000000000000", CLASSES): "5000000000000 is not an integer in the range [0, 1000000000000]",
     (SUP, "--on=v5e-4", "--evaluation", "--search"): "error: --evaluation plans a step of evaluation",
     (SUP, "--on=v5e-4", "--records=1280", CLASSES, "--config.accumulate_steps=2"): "normalizes over the whole batch",

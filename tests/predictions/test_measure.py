@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 
 from cliptail_jax import measure
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.predictions.files import remove_earlier
+from cliptail_jax.predictions.files import remove_earlier, results_folder
 from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.measured import MEASURED
+from cliptail_jax.results import evaluation
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
@@ -135,14 +137,72 @@ def test_files_on_other_examples_are_not_compared_unless_their_names_tell_that_t
     assert "in_order: 1 class with examples here, but not in every file: owl." in text
 
 
-def test_a_folder_of_other_files_is_not_written_to(folder, capsys):
-    Path("out").mkdir()
-    Path("out/report.html").write_text("mine", encoding="utf-8")
-    assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 2
-    assert (
-        "choose another --output" in capsys.readouterr().err
-        and Path("out/report.html").read_text(encoding="utf-8") == "mine"
-    )
+REFUSED = {  # by the arguments: files that are put into the folder of an earlier call, and the line
+    "beside other files": (["a.csv", "--output=other"], ["other/notes.txt"], "other contains notes.txt, and no results of measure"),
+    "beside a folder": (["a.csv", "--output=."], [], ". contains a.csv, and no results of measure"),
+    "in place of a page": (["a.csv", "--output=out"], ["out/report.html"], "out/report.html exists, and this program did not write it"),
+    "in place of a file": (["new=a.csv", "--output=out"], ["out/new/notes.txt"], "out/new/notes.txt is not a file that measure wrote"),
+    "in place of a run": (["run=a.csv", "--output=out"], ["out/run/config.json"], "out/run is a run: choose another --output"),
+    "over its input": (["new=out/sl/a.csv", "--output=out"], ["out/sl/a.csv"], "out/sl/a.csv is not a file that measure wrote"),
+    "over a table that it wrote": (
+        ["a.csv", "--output=out", "--frequency=out/sl/class_frequency.tsv"], [], "out/sl/class_frequency.tsv is an input, and would be"
+    ),
+    "in no folder": (["a.csv", "--output=/proc/x"], [], "/proc/x cannot be written: no file can be made in /proc"),
+    "without a name": (["a.csv", "--output="], [], "--output is empty: is a variable of the shell empty?"),
+    "with a pipe": (["a.csv", "--frequency=pipe"], [], "--frequency=pipe is a folder or a pipe: give a file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "put", "line"), REFUSED.values(), ids=REFUSED)
+def test_results_replace_only_earlier_ones(folder, capsys, arguments, put, line):
+    assert main(["sl=a.csv", "--frequency=counts.tsv", "--output=out"]) == 0
+    os.mkfifo("pipe")
+    for path in map(Path, put):
+        path.parent.mkdir(exist_ok=True)
+        text = '{"config": {"objective": "supervised"}}' if path.suffix == ".json" else Path("a.csv").read_text("utf-8")
+        path.write_text(text, encoding="utf-8")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert main(["--frequency=counts.tsv", *arguments]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: {line}")
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_of_earlier_results_only_their_files_are_removed(folder):
+    assert main(["seeds=a.csv,a.csv", "--frequency=counts.tsv", "--output=out"]) == 0
+    Path("out/notes.txt").write_text("mine", encoding="utf-8")
+    assert main(["new=a.csv", "--frequency=counts.tsv", "--output=out"]) == 0
+    assert {path.name for path in Path("out").iterdir()} == {
+        "new", "notes.txt", "lock", "measures.json", "report.html", "figures"
+    }  # fmt: skip
+
+
+def test_one_program_at_a_time_writes_to_a_folder(folder, capsys):
+    with results_folder(Path("out")):
+        assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 2
+    assert "out is in use by process" in capsys.readouterr().err and {p.name for p in Path("out").iterdir()} == {"lock"}
+
+
+def test_the_folder_of_a_call_that_fails_is_not_made(folder, capsys):
+    Path("few.csv").write_text("label,prediction\ncat,lion\n", encoding="utf-8")
+    assert main(["few.csv", "--frequency=counts.tsv", "--output=new/out"]) == 2
+    assert "few.csv" in capsys.readouterr().err and not Path("new").exists()
+
+
+def test_the_confusion_of_many_classes_is_written_as_its_entries(folder, monkeypatch):
+    counts = []
+    for dense in (4, 3):  # classes
+        monkeypatch.setattr(evaluation, "DENSE", dense)
+        assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 0
+        with np.load("out/a/eval/test/latest.npz") as arrays:
+            assert ("confusion" in arrays) == (dense == 4) and ("confusion_entries" in arrays) == (dense == 3)
+        (run,) = read_directory(Path("out")).runs
+        counts.append(run.evaluation.confusion.toarray())
+    expected = np.zeros((4, 4), int)
+    np.add.at(expected, (LABELS, PREDICTIONS), 1)
+    np.testing.assert_array_equal(counts[0], expected)
+    np.testing.assert_array_equal(counts[1], expected)
 
 
 def test_measures_of_other_examples_are_not_subtracted():

@@ -5,10 +5,12 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.findings import findings, verdict_counts
 from cliptail_jax.report.forest import ClaimRow
 
+INTERVALS = {"supported": (1.0, 0.5, 1.5), "no effect": (0.0, -0.1, 0.1), "inconclusive": (0.0, -0.5, 0.5)}
 
-def row(number, text, statistic, higher, lower, verdict):
-    compared = dict(text=text, statistic=statistic, higher=higher, lower=lower, by_seed=[(2, 1)])
-    claim = ClaimResult(**compared, difference=Estimate(1.0, 0.5, 1.5, 10.0), corrected=verdict)
+
+def row(number, text, statistic, higher, lower, verdict, corrected=""):
+    compared = dict(text=text, statistic=statistic, higher=higher, lower=lower, by_seed=[(2, 1)], margin=0.2)
+    claim = ClaimResult(**compared, difference=Estimate(*INTERVALS[verdict], 10.0), corrected=corrected or verdict)
     return ClaimRow(number, claim, "")
 
 
@@ -32,7 +34,21 @@ def test_claims_on_the_same_runs_are_one_sentence_and_a_repeated_claim_names_its
 
 
 def test_verdicts_are_counted_in_a_sentence():
-    assert verdict_counts(ROWS) == (
-        "Of 5 claims, corrected for their number, 3 are supported, 1 has no effect and 1 is inconclusive."
-    )
+    assert verdict_counts(ROWS) == ("Of 5 claims, 3 are supported, 1 has no effect and 1 is inconclusive.")
     assert verdict_counts(ROWS[1:2]) == "The only claim has no effect."
+
+
+def test_the_sentences_have_the_verdicts_of_the_table_with_the_corrected_ones():
+    rows = [
+        *ROWS[1:3],
+        row(6, "SL is more biased", "odds_acc", "a_sl", "a_clip", "supported", "inconclusive"),
+        row(7, "Tails gain", "tail", "b_clip", "b_sl", "no effect", "inconclusive"),
+    ]
+    assert verdict_counts(rows) == (
+        "Of 4 claims, 1 is supported, 1 is supported (inconclusive when corrected for the number of claims), 1 has no effect "
+        "and 1 has no effect (inconclusive when corrected)."
+    )
+    assert findings(rows)[0].verdicts == [
+        ("supported (inconclusive when corrected)", "in odds_acc"),
+        ("no effect", "in slope_pred"),
+    ]

@@ -93,6 +93,17 @@ def test_a_process_of_a_study_sends_its_progress_to_the_program(monkeypatch, clo
     assert capfd.readouterr().err == shown
 
 
+def test_progress_behind_half_a_line_of_a_library_is_text_too(monkeypatch, clock, capfd):
+    send_progress()
+    train(clock, steps=[1])
+    _, loading, *_ = capfd.readouterr().err.split("\n")
+    monkeypatch.setattr(progress, "_display", Display())
+    for line in (f"WARNING: could not{loading}", " determine the type", ""):
+        show_or_print(line)
+    shown = "WARNING: could not\nruns/clip: step 0/10, loading the first images\n determine the type\n\n"
+    assert capfd.readouterr().err == shown
+
+
 def test_other_processes_than_the_first_show_nothing(monkeypatch, clock, capsys):
     monkeypatch.setattr(progress.jax, "process_index", lambda: 1)
     train(clock)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ml_collections import ConfigDict, FieldReference
+from scipy.sparse import csr_array
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.training import Profile
@@ -62,10 +63,11 @@ def train_by_slope(slopes, trained, names=NAMES):
 
 
 def make_study(*names, **claims):
-    """Runs with the seeds 0, 1, ..."""
+    """Runs with the seeds 0, 1, ..., also of the data."""
     configs = {name: sup.get_config("data=glyphs_lt") for name in names}
     for seed, config in enumerate(configs.values()):
         config.seed = seed
+        config.data.seed = seed
     claims = {key: {"text": "One leans more than the other"} | claim for key, claim in claims.items()}
     in_order = {"runs": ConfigDict(configs, sort_keys=False), "claims": ConfigDict(claims, sort_keys=False)}
     study = ConfigDict({"title": "By hand", **in_order})
@@ -111,7 +113,9 @@ def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyp
     """A run with an evaluation, whose files are not there. Without a `summary`, that of the evaluation is computed."""
     results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups or {})
     summary = summary or summarize(results)
-    evaluation = ClassEvaluation(on, names, summary, results, confusion, results.predictions / confusion.sum())
+    evaluation = ClassEvaluation(
+        on, names, summary, results, csr_array(confusion), results.predictions / confusion.sum()
+    )
     run = Run(Path(name))
     noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
     read = dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)

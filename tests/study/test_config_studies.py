@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from cliptail_jax.study.__main__ import list_runs
 from PIL import Image
 
 from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, listed_names
@@ -24,10 +25,18 @@ from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config
-from cliptail_jax.study.__main__ import list_runs
 from cliptail_jax.study.configuration import typed_study
 from configs import clip, sup
-from configs.study import claims_small, dino_cifar100_lt, imagenet_resized, mechanism, paper, quickstart, remedies
+from configs.study import (
+    claims_small,
+    collect,
+    dino_cifar100_lt,
+    imagenet_resized,
+    mechanism,
+    paper,
+    quickstart,
+    remedies,
+)
 from tests import golden_configs
 from tests.golden_configs import STUDIES, what_trains
 from tests.synthetic import sections
@@ -182,12 +191,36 @@ def test_the_template_for_ones_own_study_is_a_study(tmp_path):
         (remedies, "arms=sl", "unknown config argument 'arms'; there are data, .*, rate, tune, epochs, seeds"),
         (remedies, "tune=1", "the config argument tune is '1'; it must be one of no, yes"),
         (quickstart, "seed=3", "unknown config argument 'seed'; there are none"),
-        (claims_small, "data=mnist", "the config argument is data= with one or more of glyphs"),
+        (claims_small, "data=mnist", "the config argument data is 'mnist'; it must be one or more of glyphs"),
+        *(
+            (
+                family,
+                argument,
+                f"config argument {argument.split(',')[-1][:-1]} is empty: give it a value, or leave it out",
+            )
+            for family, argument in (
+                (sup, "data=laionet,sets="),
+                (clip, "data=laionet,data_dir="),
+                (paper, "small="),
+                (claims_small, "data="),
+                (collect, "base="),
+            )
+        ),
+        (sup, "data=imagenet_captions,size=0", "config key 'data.eval_resize' is 0; it must be positive"),
+        (
+            remedies,
+            "data=glyphs_lt,rate=0",
+            "run 'sl': config key 'optimizer.learning_rate' is 0.0; it must be positive",
+        ),
+        (remedies, "data=glyphs_lt,rate=1e400", "config argument rate is '1e400'; it must be a number such as 0.25"),
+        (remedies, "data=glyphs_lt,epochs=0", "run 'sl': config key 'total_epochs' is 0; it must be positive"),
+        (remedies, "data=glyphs_lt,seeds=0", "config key 'seeds' is 0; it must be a positive whole number"),
     ],
 )
 def test_a_wrong_argument_is_named(family, arguments, complaint):
     with pytest.raises(UserError, match=complaint):
-        family.get_config(arguments)
+        config = family.get_config(arguments)
+        typed_study(config) if "runs" in config else typed_config(config)
 
 
 TEMPLATE = {"data.captions.template": "cname", "data.captions.words": ("text",)}

@@ -1,10 +1,13 @@
 """Results as frames of pandas."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from cliptail_jax import load_results
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import work_path
 from cliptail_jax.report import frames
 from tests.study.synthetic_studies import (
     CLASSES,
@@ -43,7 +46,11 @@ def test_frames_have_the_numbers_of_the_report(trains, tmp_path):
     )
 
 
-def test_a_directory_without_runs_has_empty_frames_with_their_columns(tmp_path):
+def test_a_study_without_runs_has_empty_frames_with_their_columns(trains, tmp_path):
+    trains[0].update(sl=0.3, clip=0.0)
+    run_study(make_seeded_study(1, "sl", "clip"), tmp_path)
+    for folder in tmp_path.glob("seed_*"):
+        shutil.rmtree(folder)
     runs, classes, claims = load_results(str(tmp_path))
     assert (len(runs), len(classes), len(claims)) == (0, 0, 0)
     assert "run" in runs and tuple(classes) == frames.CLASSES and tuple(claims) == frames.CLAIMS
@@ -51,9 +58,15 @@ def test_a_directory_without_runs_has_empty_frames_with_their_columns(tmp_path):
 
 @pytest.mark.parametrize(
     ("found", "name", "message"),
-    [(None, ".", "needs pandas, which is not installed: pip install pandas"), ("pandas", "none", "is not a directory")],
+    [
+        (None, ".", "needs pandas, which is not installed: pip install pandas"),
+        ("pandas", "none", "is not a directory"),
+        ("pandas", ".", "contains no run: give the directory of a run, a study, or a folder of runs"),
+    ],
 )
 def test_what_cannot_be_loaded_is_one_line(tmp_path, monkeypatch, found, name, message):
     monkeypatch.setattr(frames.importlib.util, "find_spec", lambda module: found)
     with pytest.raises(UserError, match=message):
         load_results(tmp_path / name)
+    with pytest.raises(UserError, match="the name of a folder or a file is empty"):
+        work_path("")

@@ -180,6 +180,10 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"runs.b.batch_size": -1}, "run 'b': config key 'batch_size' is -1"),
         ({"runs.b.eval.sets": ()}, "run 'b': eval.sets is empty"),
         (
+            {"runs.b.data.seed": 0, "runs.b.head.kind": "cosine", "runs.b.log_every_steps": 7},
+            "the runs a and b would have the same results, .* change one of the runs, or leave it out",
+        ),
+        (
             {"claims.c.statistic": "corr_accuracy"},
             "claims.c.statistic is 'corr_accuracy' .did you mean corr_acc.*; it must be one of top1, odds_",
         ),

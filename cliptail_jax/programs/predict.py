@@ -1,15 +1,21 @@
-"""The command line of `predict`, in a module that is imported quickly."""
+"""Predict the classes of images with a run or a published model, and write them to a table:
+
+    cliptail predict --workdir=runs/sl --images=photos/val --output=predictions.csv
+    cliptail predict --model=RN50-quickgelu/cc12m --classes=names.txt --images='photos/**/*.jpg' --output=predictions.csv
+
+The columns are filename, label, prediction and confidence, the softmax probability of the predicted class. The label is the
+name of the folder that contains an image, if that is one of the classes, or the label in a prepared set, and else empty.
+Logits are those of the model: `cliptail measure` adjusts them. Images that cannot be read are named and left out. The same
+command continues after an interruption, and writes the same file.
+"""
 
 import argparse
 
-from cliptail_jax.host.commands import program_parser
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_overwrite
 
 
-def parse(arguments: list[str], description: str) -> argparse.Namespace:
-    """The command line."""
-    parser = program_parser("predict", description)
+def add_flags(parser: argparse.ArgumentParser) -> None:
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--workdir", metavar="RUN", help="the directory of a run")
     model.add_argument("--model", metavar="NAME", help="a published model, hf-hub:OWNER/NAME, or a folder of weights")
@@ -41,4 +47,9 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=256, metavar="N", help="images per batch (default: 256)")
     parser.add_argument("--data_dir", default="", help="the folder of prepared sets (default: the run's)")
     add_overwrite(parser)
-    return parser.parse_args(arguments)
+
+
+def main(options: argparse.Namespace) -> None:
+    from cliptail_jax.jobs.predict import predict_command
+
+    predict_command(options)

@@ -1,4 +1,4 @@
-"""Writes a plan with its pictures and its page, and shows it on the terminal."""
+"""Writes a plan with its pictures, and shows it on the terminal."""
 
 import argparse
 import shutil
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cliptail_jax.collect import page
 from cliptail_jax.formats.frequency_tables import frequency_of
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
@@ -18,30 +17,28 @@ from cliptail_jax.report import collection as tables
 from cliptail_jax.report import collection_pictures as pictures
 from cliptail_jax.report.layout import plain
 from cliptail_jax.report.style import FORMATS, is_picture, save
-from cliptail_jax.runs.provenance import command
 
 LISTED = 10  # classes on the terminal
 
 
 def write_plan(options: argparse.Namespace) -> None:
     """Write what the options of the command line describe. Raises UserError before anything is written."""
-    output, report = options.output, options.output.with_name("report.html")
-    drawn = [output.with_suffix(suffix) for suffix in FORMATS]
-    if output in (report, *drawn):
-        raise UserError(f"--output={output} is the name of a picture or of the page: give a file such as plan.tsv")
+    output = options.output
+    drawn = [output.with_suffix(suffix) for suffix in FORMATS] if output.name else []
+    if not output.name or output in drawn:
+        raise UserError(f"--output={output} is the name of a folder or a picture: give a file such as plan.tsv")
     read = [path for path in (options.available, options.cost) if path]
-    for file, is_own in ((output, is_plan), (report, page.is_page), *((file, is_picture) for file in drawn)):
+    for file, is_own in ((output, is_plan), *((file, is_picture) for file in drawn)):
         check_output(file, is_own, read, options.overwrite)
-    name, counts = counts_of(options.workdir, options.runs)
+    _, counts = counts_of(options.workdir, options.runs)
     found = collection(counts, options.images, options.target, *numbers_of_classes(options, counts))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, tables.plan_text(found))
     figure = pictures.draw_classes(found)
     for file in drawn:
         save(figure, file)
-    write_text(report, page.render(found, f"Which images to collect for {name}", command()))
     print("\n".join(lines_of(found)))
-    print(f"wrote {', '.join(map(str, (output, *drawn, report)))}")
+    print(f"wrote {', '.join(map(str, (output, *drawn)))}")
 
 
 def is_plan(path: Path) -> bool:

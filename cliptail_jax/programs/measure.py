@@ -1,0 +1,42 @@
+"""Measure predictions of any model: how biased are they towards frequent classes, and how do files differ?
+
+    cliptail measure a.csv b.csv --frequency=counts.tsv
+    cliptail measure sl=sl_0.csv,sl_1.csv logits.npz --train=train_labels.csv --output=runs/mine
+
+Files have a row for each test example, with its label and prediction: CSV, TSV, Parquet or JSON lines with these columns, or
+.npz with the arrays labels and predictions, or labels and logits (or probabilities) [example, class]. Classes are names or
+numbers from 0 on. Files of one model, trained with several seeds, are given together, as NAME=FILE,FILE. Files on the same
+examples are compared, by a bootstrap of the classes that is paired.
+
+With logits, calibration is measured, and what post-hoc adjustment would give: logits − τ log n, with the number n of training
+images of a class (1 for a class without any). τ, from 0 to 2, is chosen on one half of the examples by the mean accuracy over
+classes, and judged on the other half, in both directions: these are the rows NAME_adjusted.
+"""
+
+import argparse
+
+from cliptail_jax.host.files import work_path
+from cliptail_jax.host.outputs import add_overwrite
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or NAME=FILE,FILE for several seeds")
+    parser.add_argument(
+        "--frequency", metavar="FILE", help="the number of training images of each class: a name and a count"
+    )
+    parser.add_argument("--train", metavar="FILE", help="instead: the labels of the training images, which are counted")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="labels for files without; by file name, if both files have these"
+    )
+    parser.add_argument("--label_column", default="label", metavar="NAME", help="default: label")
+    parser.add_argument("--prediction_column", default="prediction", metavar="NAME", help="default: prediction")
+    parser.add_argument(
+        "--output", type=work_path, metavar="DIR", help="write report.html, measures.json and figures to this folder"
+    )
+    add_overwrite(parser)
+
+
+def main(options: argparse.Namespace) -> None:
+    from cliptail_jax.predictions.measure import measure_command
+
+    measure_command(options)

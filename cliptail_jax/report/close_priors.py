@@ -1,0 +1,42 @@
+"""Names the kinds of runs whose losses favour frequent classes almost equally on the data of their study."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, per_decade
+from cliptail_jax.report.confounded import has_recipe
+from cliptail_jax.results.group import RunGroup
+
+CLOSE = 0.05  # of SL's slope
+SHOWN = 3  # lines
+# Other data, of seven decades. Kinds whose losses favour no class even more there, such as SL with two optimizers, have the same loss.
+OTHER_DATA = 10 ** np.arange(7)
+
+
+def close_priors(groups: Sequence[RunGroup]) -> list[str]:
+    """A line for each pair of kinds whose effective log-priors differ in general, but hardly on the data of their first runs."""
+    from cliptail_jax.objectives import effective_log_prior  # imports JAX, which pages on predictions do not need
+
+    slopes, others = {}, {}
+    for group in groups:
+        run = group.runs[0] if group.runs else None
+        if run is None or not has_recipe(run) or run.class_frequency is None:
+            continue
+        frequency = run.class_frequency[run.class_frequency > 0]
+        psi, elsewhere = (effective_log_prior(run.config, each) for each in (frequency, OTHER_DATA))
+        if psi is not None and elsewhere is not None:
+            slopes[group.name], others[group.name] = per_decade(psi, frequency), elsewhere - elsewhere.mean()
+    pairs = [
+        (a, b)
+        for a, b in itertools.combinations(slopes, 2)
+        if abs(slopes[a] - slopes[b]) < CLOSE * SL_PER_DECADE and not np.allclose(others[a], others[b])
+    ]
+    lines = [
+        f"nearly the same loss: on these data, {a} and {b} favour frequent classes almost equally, by {slopes[a]:.2f} and "
+        f"{slopes[b]:.2f} per decade (effective log-prior), so their biases can hardly differ"
+        for a, b in pairs[:SHOWN]
+    ]
+    more = len(pairs) - SHOWN
+    return [*lines, *([f"nearly the same loss: {more} more pairs of kinds"] if more > 0 else [])]
