@@ -11,8 +11,8 @@ from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.host.errors import reason_of
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.report.comparison import ComparedRuns, Owner, named
+from cliptail_jax.report.embedded import PageImages
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images
-from cliptail_jax.report.page import PageImages
 from cliptail_jax.report.thumbnails import sprite
 from cliptail_jax.report.training_images import (
     choose_images,

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -23,6 +23,7 @@ from cliptail_jax.host.text import format_number
 from cliptail_jax.report import forest, origin, pairs, tables
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.confounded import several_factors
+from cliptail_jax.report.embedded import PageImages
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
@@ -48,18 +49,6 @@ HEADINGS = {
     "recall": "Recall by the frequency of a caption's rarest word",
     "calibration": "Calibration",
 }
-
-
-class PageImages(NamedTuple):
-    """The images embedded in the page.
-
-    Attributes:
-        data: `training` and `test`, each None if there are none, for the page's script; None if there are no images.
-        notes: which images are missing, and why.
-    """
-
-    data: Mapping[str, dict[str, Any] | None] | None
-    notes: Sequence[str]
 
 
 def write_page(
