@@ -20,7 +20,7 @@ from cliptail_jax.metrics.measures import CLASSES, MEASURES, PROBES, QUERIES, co
 from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation, read_course
-from cliptail_jax.results.group import groups_of
+from cliptail_jax.results.group import Evaluated, groups_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Borrowed, Replicate
 
@@ -161,7 +161,7 @@ def subtracted(claim: Claim) -> ClaimResult:
     raise UserError(f"{claim.study} tests no claim on {higher} − {lower} in {claim.measured}")
 
 
-def same_classes(runs: Sequence[Run], evaluations: Sequence[ClassEvaluation | RetrievalEvaluation]) -> bool:
+def same_classes(runs: Sequence[Evaluated], evaluations: Sequence[ClassEvaluation | RetrievalEvaluation]) -> bool:
     """Whether runs have the same classes: by name, or by label if they differ only in the list of names."""
     if len({evaluation.class_names for evaluation in evaluations}) == 1:
         return True

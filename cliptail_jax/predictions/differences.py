@@ -94,7 +94,7 @@ class Predictions(NamedTuple):
     """The predictions of a model for one set of examples.
 
     Attributes:
-        group: a run in memory for each seed.
+        group: the evaluation of each seed.
         labels: the class of each example.
         keys: the file name of each example; None if they are unknown.
     """

@@ -22,8 +22,9 @@ from cliptail_jax.predictions.measured import ON, Adjusted, Measured, with_adjus
 from cliptail_jax.report.page import PAGE, is_page, write_page
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_below, save, style
+from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.evaluation import confusion_arrays
-from cliptail_jax.results.run import PREDICTIONS, Run, find_runs
+from cliptail_jax.results.run import PREDICTIONS, find_runs
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory
 from cliptail_jax.runs.files import CONFIG, COUNTS, FREQUENCY, METRICS, SUMMARY
 from cliptail_jax.runs.lock import FILE as LOCK
@@ -149,8 +150,8 @@ def remove_earlier(folder: Path) -> None:
                 emptied.rmdir()
 
 
-def write_run(workdir: Path, run: Run) -> None:
-    """Write the files of a run in memory, as an evaluation leaves them."""
+def write_run(workdir: Path, run: EvaluatedModel) -> None:
+    """Write the files of a run with this evaluation."""
     evaluation, results = run.evaluation, run.evaluation.results
     directory = evaluation_directory(workdir, evaluation.on)
     directory.mkdir(parents=True, exist_ok=True)
@@ -161,11 +162,11 @@ def write_run(workdir: Path, run: Run) -> None:
         arrays |= {f"calibration_{part}": array for part, array in results.calibration._asdict().items()}
     save_arrays(directory / ARRAYS, **arrays)
     by_class = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
-    write_text(workdir / METRICS, "".join(map(line_of, run.log)))
+    write_text(workdir / METRICS, "".join(line_of({"step": 0, "warning": warning}) for warning in run.warnings))
     write_text(directory / COUNTS, line_of({"step": 0, "settings": {}} | by_class))
     write_text(directory / SUMMARY, line_of({"step": 0, "settings": {}, **evaluation.summary}))
     origin = {"software": software()} | ({"command": text} if (text := command()) else {})
-    write_json(workdir / CONFIG, {**run.noted, **origin})
+    write_json(workdir / CONFIG, {"config": run.config, "finished": {}, **origin})
 
 
 def numbers(measured: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str]) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def numbers(measured: Sequence[Measured], differences: Sequence[Difference], not
     return {
         "files": {
             of.name: {
-                "seeds": [run.noted["config"][PREDICTIONS] for run in of.group.runs],
+                "seeds": [run.config[PREDICTIONS] for run in of.group.runs],
                 "examples": len(of.labels),
                 "classes": len(of.results[0].correct),
                 "measures": {key: estimate_numbers(estimate) for key, estimate in of.estimates.items()},

@@ -1,5 +1,6 @@
 """The measures of predictions, in memory: those of one file, or of a file for each seed."""
 
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +29,10 @@ from cliptail_jax.predictions.reading import (
     without_unlabelled,
 )
 from cliptail_jax.report.predictions import frame, measures_text
+from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import ADJUSTED, PREDICTIONS, Run
+from cliptail_jax.results.run import ADJUSTED, PREDICTIONS
 
 if TYPE_CHECKING:
     import pandas
@@ -60,7 +62,7 @@ class Measured:
     """The measures of predictions. Each is an attribute, such as `m.odds_acc`; accuracies are in percent.
 
     Attributes:
-        group: a run in memory for each seed.
+        group: the evaluation of each seed.
         labels: the class of each example.
         keys: the file name of each example; None if they are unknown.
         adjusted: what logit adjustment gives; None without logits.
@@ -332,14 +334,14 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
         if not same_examples(first.labels, files[0].keys, of.labels, content.keys):
             raise UserError(f"{files[0].path} and {content.path} of {name} have other examples: seeds share theirs")
         runs.append(
-            run_of(name, seed, evaluation_of(*of[:3], table), content.path, notes_on(content, of.labels, table))
+            evaluated(name, seed, evaluation_of(*of[:3], table), content.path, notes_on(content, of.labels, table))
         )
         if of.logits is not None:
             found = adjustment.adjust(of.logits, of.labels, table.frequency, content.keys)
             evaluation = evaluation_of(of.labels, *found.predicted, table)
             tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
             adjusted_runs.append(
-                run_of(name + ADJUSTED, seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
+                evaluated(name + ADJUSTED, seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
             )
             curves.append(curve(found.by_tau, of.labels, table))
     adjusted = None
@@ -349,9 +351,8 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
         adjusted = Adjusted(together, of_adjusted)
     elif adjusted_runs:
         without = [content.path for content in files if content.logits is None]
-        runs[0].log.append(
-            {"step": 0, "warning": f"Without logits in {', '.join(without)}, there is no calibration and no adjustment"}
-        )
+        note = f"Without logits in {', '.join(without)}, there is no calibration and no adjustment"
+        runs[0] = dataclasses.replace(runs[0], warnings=[*runs[0].warnings, note])
     return Measured(group_of(runs), first.labels, files[0].keys, adjusted)
 
 
@@ -360,15 +361,16 @@ def seed_names(number: int) -> list[str]:
     return [f"seed_{seed}" for seed in range(number)] if number > 1 else [""]
 
 
-def group_of(runs: Sequence[Run]) -> RunGroup:
+def group_of(runs: Sequence[EvaluatedModel]) -> RunGroup:
     return RunGroup(runs[0].name, [[run] for run in runs])
 
 
-def run_of(name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0") -> Run:
-    """The predictions of a file as a run in memory, whose warnings are the notes."""
+def evaluated(
+    name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0"
+) -> EvaluatedModel:
+    """The evaluation of the predictions in a file, with notes on them."""
     config = {"objective": PREDICTIONS, "eval.sets": [evaluation.on], PREDICTIONS: path, "eval.logit_adjustment": tau}
-    log = [{"step": 0, "warning": note} for note in notes]
-    return Run.in_memory(evaluation, name, seed, {"config": config, "finished": {}}, log)
+    return EvaluatedModel(name, seed, evaluation, config, notes)
 
 
 def curve(

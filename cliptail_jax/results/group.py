@@ -18,10 +18,12 @@ from cliptail_jax.metrics.seeds import (
     pooled_variance,
     seed_variance,
 )
+from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.transfers import Transfer
 
+Evaluated = Run | EvaluatedModel
 UNDEFINED = Estimate(np.nan)
 
 
@@ -50,7 +52,7 @@ class RunGroup:
     def __init__(
         self,
         name: str,
-        replicates: Sequence[Sequence[Run]],
+        replicates: Sequence[Sequence[Evaluated]],
         size: int = 1,
         label: str = "",
         peers: Sequence["RunGroup"] = (),
@@ -58,7 +60,7 @@ class RunGroup:
         self.name, self.replicates, self.size, self.label, self.peers = name, replicates, size, label or name, peers
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[Evaluated]:
         return [run for replicate in self.replicates for run in replicate]
 
     @functools.cached_property
@@ -213,7 +215,7 @@ def _has(key: str, results: Sequence[Results]) -> bool:
 
 
 def groups_of(
-    replicates: Sequence[Sequence[Mapping[str, Run]]], labels: Mapping[str, str] | None = None
+    replicates: Sequence[Sequence[Mapping[str, Evaluated]]], labels: Mapping[str, str] | None = None
 ) -> dict[str, RunGroup]:
     """The groups by name of the finished runs of a study.
 

@@ -81,26 +81,6 @@ class Run:
         self._eval_sets, self._evaluations = eval_sets, {}
         self._problems: list[str] | None = None
 
-    @classmethod
-    def in_memory(
-        cls,
-        evaluation: ClassEvaluation,
-        name: str,
-        seed: str,
-        noted: Mapping[str, Any],
-        log: Sequence[Mapping[str, Any]],
-    ) -> "Run":
-        """A run with an evaluation and without files, such as predictions of a model that was trained elsewhere.
-
-        `noted` is as config.json would have it, and `log` as metrics.jsonl.
-        """
-        run = cls(Path(name), name, seed)
-        run.noted, run.log, run.data, run.checkpoint, run.course, run.retrieval = noted, log, {}, "", {}, None
-        run._table = evaluation.class_names, evaluation.frequency
-        run.sets, run.latest = {evaluation.on: [evaluation.summary]}, evaluation
-        run._evaluations[evaluation.on] = evaluation
-        return run
-
     def check(self) -> None:
         """Raise UserError if a file of a finished run is missing or was changed."""
         check_digests(self.workdir)
