@@ -21,10 +21,6 @@ class KindOfRuns(NamedTuple):
     look: int | None = None
 
 
-BATCH = KindOfRuns("softmax over the batch's classes", 2)
-COUNTS = KindOfRuns("classes weighted by their count in the batch", 3)
-ADJUSTED = KindOfRuns("adjusted logits", 4)
-BALANCED = KindOfRuns("balanced sampling", 8)
 # By the names of runs. A name must be right in all studies with such runs, and in those of users.
 KINDS = {
     "sl": KindOfRuns("SL", 0),
@@ -32,15 +28,11 @@ KINDS = {
     "sl_adamw": KindOfRuns("SL, CLIP's optimizer", 9),
     "sl_best": KindOfRuns("SL, its best learning rate", 24),
     "sl_sampled": KindOfRuns("SL, sampled vocabulary", 5),
-    "batch": BATCH,
-    "batch_softmax": BATCH,
-    "counts": COUNTS,
-    "counted_classes": COUNTS,
-    "adjusted": ADJUSTED,
-    "adjusted_logits": ADJUSTED,
+    "batch": KindOfRuns("softmax over the batch's classes", 2),
+    "counts": KindOfRuns("classes weighted by their count in the batch", 3),
+    "adjusted": KindOfRuns("adjusted logits", 4),
     "ldam": KindOfRuns("LDAM, deferred weights", 11),
-    "balanced": BALANCED,
-    "balanced_sampling": BALANCED,
+    "balanced": KindOfRuns("balanced sampling", 8),
     "bag_of_words": KindOfRuns("words as labels", 6),
     "clip": KindOfRuns("CLIP", 1),
     "clip_names": KindOfRuns("CLIP on class names", 1),
@@ -51,14 +43,21 @@ KINDS = {
     "dino": KindOfRuns("DINO"),
     "dino_sampled": KindOfRuns("DINO, sampled prototypes"),
 }
+# Names of kinds in results of earlier versions, and in studies of users from that time.
+FORMER = {
+    "batch_softmax": "batch",
+    "counted_classes": "counts",
+    "adjusted_logits": "adjusted",
+    "balanced_sampling": "balanced",
+}
 # The numbers of looks, by the names of runs and by those of kinds.
 LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}
 
 
 def kind_name(run: str, own: Mapping[str, str] | None = None) -> str:
     """What people call the kind of a run: as its study does (`own`), or else by `KINDS`; '' if neither has a name."""
-    known = KINDS[run].name if run in KINDS else ""
-    return (own or {}).get(run, known)
+    kind = KINDS.get(FORMER.get(run, run))
+    return (own or {}).get(run, kind.name if kind else "")
 
 
 def labels_of(runs: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
@@ -71,7 +70,8 @@ def known_look(run: str, label: str) -> int | None:
 
     A name may begin with a directory, as in 'noise/clip'.
     """
-    return LOOKS.get(label, LOOKS.get(run.rpartition("/")[2]))
+    name = run.rpartition("/")[2]
+    return LOOKS.get(label, LOOKS.get(FORMER.get(name, name)))
 
 
 def look_numbers(labels: Mapping[str, str]) -> dict[str, int]:

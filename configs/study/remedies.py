@@ -4,7 +4,7 @@
     cliptail study remedies:data=image_folder/mine,rate=0.01 --workdir=runs/remedies
 
 The first command trains SL with four learning rates and a seed of its own, and prints the best one. The second one trains
-SL and six remedies that change one thing each. They have the same images, epochs, batch size, augmentation and
+SL and remedies that change one thing each. They have the same images, epochs, batch size, augmentation and
 optimizer, AdamW with this rate for all. The report begins with the remedy of the largest mean accuracy over classes, its
 gain in the tail and its cost in the head. configs/study/remedies.md has results on long-tailed glyphs, CIFAR-100-LT and icons.
 
@@ -22,6 +22,8 @@ accurate as counted classes of the batch. The best rate for CLIP is smaller than
 """
 
 import shlex
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -38,12 +40,36 @@ EPOCHS = {"glyphs_lt": 7, "icons": 5}  # by preset, those of the other studies; 
 HAVE_LABELS = ("icons",)  # presets whose records have the classes that their captions name as labels, too
 TUNING_SEED = 1000
 FIRST_SEED = 20  # the results that suggested the claims have others
-SOFTMAX = {
-    "batch_softmax": "A softmax over the batch's classes",
-    "counted_classes": "Counted classes of the batch",
-    "adjusted_logits": "Adjusted logits",
-    "ldam": "LDAM with deferred weights",
-    "balanced_sampling": "Balanced sampling",
+
+
+class Remedy(NamedTuple):
+    """A remedy.
+
+    Attributes:
+        lifts: how its claims begin.
+        fields: from the config of SL to the fields that differ, by their keys.
+    """
+
+    lifts: str
+    fields: Callable[[ConfigDict], dict[str, Any]]
+
+
+# By the name of its run. A further row adds a remedy and its claims.
+REMEDIES = {
+    "batch": Remedy("A softmax over the batch's classes lifts", lambda sl: {"vocabulary.size": 1}),
+    "counts": Remedy(
+        "Counted classes of the batch lift", lambda sl: {"vocabulary.size": 1, "loss.count_in_batch": True}
+    ),
+    "adjusted": Remedy("Adjusted logits lift", lambda sl: {"loss.logit_adjustment": 1.0}),
+    "ldam": Remedy(
+        "LDAM with deferred weights lifts",
+        lambda sl: {
+            "loss.margin": 0.3,
+            "loss.class_weights": 0.9999,
+            "loss.reweight_from": sl.total_epochs * 2 // 3,
+        },
+    ),
+    "balanced": Remedy("Balanced sampling lifts", lambda sl: {"data.balanced_sampling": True}),
 }
 
 
@@ -95,12 +121,9 @@ def tuning(sl: ConfigDict, data: str, then: str) -> ConfigDict:
 
 def comparison(sl: ConfigDict, data: str, seeds: int, has_names: bool) -> ConfigDict:
     """SL and its remedies. If the classes have no names, or only captions name them, there is no CLIP on class names."""
-    runs = {name: sl.copy_and_resolve_references() for name in ("sl", *SOFTMAX, "clip_names")}
-    runs["batch_softmax"].vocabulary.size = runs["counted_classes"].vocabulary.size = 1
-    runs["counted_classes"].loss.count_in_batch = True
-    runs["adjusted_logits"].loss.logit_adjustment = 1.0
-    runs["ldam"].loss.update(dict(margin=0.3, class_weights=0.9999, reweight_from=sl.total_epochs * 2 // 3))
-    runs["balanced_sampling"].data.balanced_sampling = True
+    runs = {name: sl.copy_and_resolve_references() for name in ("sl", *REMEDIES, "clip_names")}
+    for name, remedy in REMEDIES.items():
+        runs[name].update_from_flattened_dict(remedy.fields(sl))
     runs["clip_names"].objective = "contrastive"
     runs["clip_names"].data.captions.update(dict(template="cname", words=()))
     runs["clip_names"].data.class_match.classes = ""
@@ -114,19 +137,15 @@ def comparison(sl: ConfigDict, data: str, seeds: int, has_names: bool) -> Config
 
 
 def claims_on(runs: dict[str, ConfigDict]) -> dict[str, studies.ClaimFields]:
-    lifts = {key: (f"{text} lift{'s' * (key not in PLURAL)}", key, "sl") for key, text in SOFTMAX.items()}
-    claims = {f"{key}_tail": studies.claim(f"{text} the tail", "tail", *pair) for key, (text, *pair) in lifts.items()}
+    claims = {}
+    for part, statistic in (("tail", "tail"), ("mean", "mean_per_class")):
+        for name, remedy in REMEDIES.items():
+            claims[f"{name}_{part}"] = studies.claim(f"{remedy.lifts} the {part}", statistic, name, "sl")
     mean = "mean_per_class"
-    claims |= {f"{key}_mean": studies.claim(f"{text} the mean", mean, *pair) for key, (text, *pair) in lifts.items()}
-    claims["head"] = studies.claim("Adjusted logits cost accuracy in the head", "head", "sl", "adjusted_logits")
+    claims["head"] = studies.claim("Adjusted logits cost accuracy in the head", "head", "sl", "adjusted")
     text = "Adjusted logits are more accurate than {}"
-    claims["over_balanced"] = studies.claim(
-        text.format("balanced sampling"), mean, "adjusted_logits", "balanced_sampling"
-    )
+    claims["over_balanced"] = studies.claim(text.format("balanced sampling"), mean, "adjusted", "balanced")
     if "clip_names" in runs:
-        claims["over_clip"] = studies.claim(text.format("CLIP on class names"), mean, "adjusted_logits", "clip_names")
+        claims["over_clip"] = studies.claim(text.format("CLIP on class names"), mean, "adjusted", "clip_names")
     text = "Counted classes of the batch are as accurate as adjusted logits"
-    return claims | {"counts_equal": studies.claim(text, mean, "counted_classes", "adjusted_logits", equal=True)}
-
-
-PLURAL = ("counted_classes", "adjusted_logits")
+    return claims | {"counts_equal": studies.claim(text, mean, "counts", "adjusted", equal=True)}
