@@ -273,7 +273,7 @@ def test_a_run_has_no_evaluation_and_says_where_to_go(trained_run):
     assert not (workdir / "eval").exists()
     config = config.copy_and_resolve_references()
     config.eval.sets = ("glyphs:test",)
-    with pytest.raises(UserError, match="measure it with cliptail_jax.transfer"):
+    with pytest.raises(UserError, match="measure it with cliptail transfer"):
         evaluate(config, workdir)
 
 

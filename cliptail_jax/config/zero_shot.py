@@ -1,4 +1,4 @@
-"""The config of `cliptail_jax.jobs.evaluate` for published models, which are evaluated without training."""
+"""The config of `cliptail evaluate` for published models, which are evaluated without training."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -107,7 +107,7 @@ def typed_config(config: ConfigDict) -> TrainingConfig:
     if config.get("objective") not in OBJECTIVES:
         raise UserError(
             f"config key 'objective' is {config.get('objective')!r}; it must be one of {', '.join(map(repr, OBJECTIVES))} "
-            "(published models are evaluated with cliptail_jax.jobs.evaluate, not trained)"
+            "(published models are evaluated with cliptail evaluate, not trained)"
         )
     fields.check(config, TrainingConfig())
     typed = fields.typed(TrainingConfig(), config)

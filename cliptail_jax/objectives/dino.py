@@ -99,7 +99,7 @@ class SelfDistillation(Objective):
             raise UserError("optimizer.ema_decay is 0 with objective='dino': the teacher is the moving average")
         if config.eval.sets:
             raise UserError(
-                "eval.sets is empty with objective='dino', which learns no classes: measure it with cliptail_jax.transfer"
+                "eval.sets is empty with objective='dino', which learns no classes: measure it with cliptail transfer"
             )
 
     def describe_model(self) -> dict[str, Any]:

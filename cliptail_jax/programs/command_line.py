@@ -1,18 +1,19 @@
 """Command lines of programs: their flags, their config, and their help."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from cliptail_jax.host.commands import with_underscores
 from cliptail_jax.host.errors import UserError, check_not_empty
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import check_writable_folder
 
 HELP = {"-h", "--help"}
+FLAG = re.compile(r"\A--?([a-zA-Z][\w-]+)")  # without the fields of a config, whose names may have hyphens
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,18 +87,13 @@ def with_flag_names(arguments: Sequence[str]) -> list[str]:
     Those behind `--` stay as they are.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    names = []
-    for argument in arguments[:end]:
-        name, equals, value = argument.partition("=")
-        if name.startswith("-") and len(name.lstrip("-")) > 1:
-            name = with_underscores(f"--{name.lstrip('-')}")
-        names.append(name + equals + value)
-    return [*names, *arguments[end:]]
+    own = [FLAG.sub(lambda flag: f"--{flag[1].replace('-', '_')}", argument) for argument in arguments[:end]]
+    return [*own, *arguments[end:]]
 
 
-def add_workdir(parser: argparse.ArgumentParser, is_required: bool = True) -> None:
-    """Add --workdir for results."""
-    parser.add_argument("--workdir", required=is_required, help="directory of the results, also as gs://BUCKET/NAME")
+def add_workdir(parser: argparse.ArgumentParser) -> None:
+    """Add --workdir for results, which --help_config does not need."""
+    parser.add_argument("--workdir", help="directory of the results, also as gs://BUCKET/NAME")
 
 
 def add_runner(parser: argparse.ArgumentParser) -> None:
@@ -129,8 +125,10 @@ def non_negative(kind: type, least: float = 0) -> Callable[[str], Any]:
     return number
 
 
-def results_path(workdir: str) -> Path:
-    """The path of --workdir. Raises UserError if nothing can be written there."""
+def results_path(workdir: str | None) -> Path:
+    """The path of --workdir. Raises UserError if it is missing, or if nothing can be written there."""
+    if not workdir:
+        raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/clip")
     path = work_path(workdir)
     check_writable_folder(path)
     return path

@@ -21,7 +21,7 @@ WORKDIR = "runs/described"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    add_workdir(parser, is_required=False)
+    add_workdir(parser)
     parser.add_argument(
         "--import",
         default="",

@@ -35,7 +35,7 @@ NAMED = 5  # skipped models, in the last line
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    add_workdir(parser, is_required=False)
+    add_workdir(parser)
     parser.add_argument(
         "--list", action="store_true", help="print the lists of published models, or those of a config, and exit"
     )

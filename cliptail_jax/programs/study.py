@@ -55,7 +55,7 @@ counterbalanced: Whether seeds are mirrored pairs: the second run of a pair has 
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    add_workdir(parser, is_required=False)
+    add_workdir(parser)
     parser.add_argument(
         "--launch",
         default="here",

@@ -3,24 +3,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from cliptail_jax.config import command_line as program
-from cliptail_jax.config.command_line import (
-    config_named,
-    config_values,
-    flag_error,
-    with_config_flag,
-    with_config_path,
-    with_flag_names,
-)
+from cliptail_jax.config.command_line import flag_error, read_config, with_fields, without_config
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.training import check_batch_norm
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import FIELDS, base_config, typed_config
+from cliptail_jax.programs.command_line import with_flag_names
 from configs import clip, dino, sup, zero_shot
 from tests.forked_programs import run_forked
 
@@ -103,7 +95,7 @@ def test_groups_that_share_batch_statistics_lie_within_a_micro_batch():
 
 
 def test_published_models_are_not_trained():
-    with pytest.raises(UserError, match="'objective' is 'zero_shot'.* evaluated with cliptail_jax.jobs.evaluate"):
+    with pytest.raises(UserError, match="'objective' is 'zero_shot'.* evaluated with cliptail evaluate"):
         typed_config(zero_shot.get_config())
 
 
@@ -160,8 +152,9 @@ def test_how_often_and_where_a_run_writes_is_incidental():
 )
 def test_a_bad_command_line_is_explained(arguments, complaint, monkeypatch):
     monkeypatch.chdir(ROOT)
+    config, fields, _ = without_config(arguments)
     with pytest.raises(UserError) as error:
-        config_values(with_config_flag(["train", *arguments]))
+        with_fields(read_config(config), fields)
     assert complaint in str(error.value)
 
 
@@ -180,7 +173,7 @@ def test_a_config_file_that_fails_is_explained(code, complaint, tmp_path):
     text = f"from ml_collections import ConfigDict\n\ndef get_config():\n    return {code}\n"
     (tmp_path / "broken.py").write_text(text)
     with pytest.raises(UserError) as error:
-        config_values([f"--config={tmp_path}/broken.py"])
+        read_config(f"{tmp_path}/broken.py")
     assert re.fullmatch(f"config file '.*broken.py', line 4, fails with {complaint}", str(error.value))
     assert "present" not in str(error.value)
 
@@ -193,44 +186,36 @@ def test_a_flag_of_another_type_is_explained():
 
 
 @pytest.mark.parametrize(
-    "arguments, named",
+    "arguments, config, fields, others",
     [
-        (["clip:n=3", "--workdir=x"], "clip:n=3"),
-        (["--workdir", "x", "--config", "clip"], "clip"),
-        (["--workdir=x\n--config=clip"], ""),
-        (["--config=clip:data_dir=x\n--overwrite", "--workdir=y\n--seed=3"], "clip:data_dir=x\n--overwrite"),
+        (["clip:n=3", "--workdir=x"], "clip:n=3", [], ["--workdir=x"]),
+        (["--workdir", "x", "--config", "clip"], "clip", [], ["--workdir", "x"]),
+        (["--workdir=x\n--config=clip"], "", [], ["--workdir=x\n--config=clip"]),
+        (["--config=clip:data_dir=x\n--overwrite", "--seed=3"], "clip:data_dir=x\n--overwrite", [], ["--seed=3"]),
+        (["clip", "--config.seed", "3", "-x"], "clip", ["--config.seed=3"], ["-x"]),
+        (["clip", "--config.data.shift", "-3", "-x"], "clip", ["--config.data.shift=-3"], ["-x"]),
+        (["clip", "--noconfig.data.flip", "--workdir=x"], "clip", ["--noconfig.data.flip"], ["--workdir=x"]),
     ],
 )
-def test_an_argument_with_line_feeds_is_one_argument(arguments, named):
-    argv = with_config_flag(["train", *arguments])
-    assert config_named(argv) == named
-    config = f"--config={ROOT}/configs/clip.py{named.removeprefix('clip')}"
-    assert with_config_path(argv) == [config if word == f"--config={named}" else word for word in argv]
-
-
-SMALL_PROGRAM = """
-from cliptail_jax.config.command_line import define_config, run_with_config
-if __name__ == "__main__":
-    define_config("sup")
-    run_with_config(lambda config, workdir: None, lambda config: "")
-"""
-SMALL_CONFIG = "from ml_collections import ConfigDict\nget_config = lambda: ConfigDict({'vocabulary': {'size': 3}})\n"
+def test_a_command_line_has_a_config_values_of_its_fields_and_other_arguments(arguments, config, fields, others):
+    assert without_config(arguments) == (config, fields, others)
 
 
 @pytest.mark.program
 def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
-    (tmp_path / "small_program.py").write_text(SMALL_PROGRAM)
-    (tmp_path / "small_config.py").write_text(SMALL_CONFIG)
+    (tmp_path / "small_config.py").write_text(
+        "from ml_collections import ConfigDict\nget_config = lambda: ConfigDict({'vocabulary': {'size': 3}})\n"
+    )
     config = f"--config={tmp_path}/small_config.py"
     complaints = {
-        (): "--config is missing: give a config; --help lists them",
+        (): "the config is missing, as in: cliptail train sup; --help lists configs",
         (config, "--config=sup"): f"two configs are given, {tmp_path}/small_config.py and sup: leave one out",
         (config,): "--workdir is missing: name",
         (config, "--workdir=README.md/run"): "README.md/run cannot be written: no file can be made",
         (config, "--config.vocabulary.sise=3"): "unknown config key 'vocabulary.sise' (did you mean vocabulary.size",
     }
-    outcomes = run_forked("small_program", list(complaints), {"PYTHONPATH": f"{tmp_path}:{ROOT}"})
-    for outcome, complaint in zip(outcomes, complaints.values(), strict=True):
+    commands = [["train", *arguments] for arguments in complaints]
+    for outcome, complaint in zip(run_forked("cliptail_jax", commands), complaints.values(), strict=True):
         assert outcome.returncode == 2
         (line,) = outcome.stderr.splitlines()
         assert line.startswith(f"error: {complaint}")
@@ -268,26 +253,20 @@ def test_a_program_whose_output_cannot_be_written_ends_with_one_line(statement, 
     assert ended.returncode == 2 and line.startswith("error: ") and line.endswith("No space left on device")
 
 
-def test_every_program_ends_quietly_without_a_reader_and_says_errors_in_a_line():
-    """Each uses one of the two functions that ensure it."""
-    package = Path(__file__).parents[2] / "cliptail_jax"
-    programs = [path for path in package.rglob("*.py") if 'if __name__ == "__main__"' in path.read_text()]
-    assert len(programs) > 10
-    for path in programs:
-        assert "@command_line" in path.read_text() or "run_with_config(" in path.read_text(), path
-
-
-def test_flags_may_have_hyphens_for_underscores(monkeypatch):
-    monkeypatch.setattr(program, "flags", SimpleNamespace(FLAGS={"max_pairs", "until_decided"}))
-    given = [
+def test_flags_may_have_hyphens_for_underscores_and_one_hyphen_before_them():
+    arguments = [
         "my-study",
         "--max-pairs=8",
         "--until-decided",
         "-max-pairs=a-b",
-        "--sbatch",
-        "--mem-per-cpu=1",
-        "--config.a-b=1",
+        "--sbatch=--mem-per-cpu=1",
+        "-config.runs.a-b.seed=1",
+        "-h",
+        "-12",
+        "--",
+        "--train-data",
     ]
-    assert with_flag_names(given) == [
-        "my-study", "--max_pairs=8", "--until_decided", "-max_pairs=a-b", "--sbatch", "--mem-per-cpu=1", "--config.a-b=1"
+    assert with_flag_names(arguments) == [
+        "my-study", "--max_pairs=8", "--until_decided", "--max_pairs=a-b", "--sbatch=--mem-per-cpu=1",
+        "--config.runs.a-b.seed=1", "-h", "-12", "--", "--train-data",
     ]  # fmt: skip

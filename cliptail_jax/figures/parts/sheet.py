@@ -68,7 +68,7 @@ class Entry:
         name = self["set"] or next(iter(self.opened.eval_sets), "")
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
             on = f"on {name}" if name else "on any set"
-            raise UserError(f"{self.where}: {self.run} was not evaluated {on}: run cliptail_jax.jobs.evaluate on it")
+            raise UserError(f"{self.where}: {self.run} was not evaluated {on}: run cliptail evaluate on it")
         return name
 
     @property
