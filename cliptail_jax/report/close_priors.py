@@ -17,17 +17,18 @@ OTHER_DATA = 10 ** np.arange(7)
 
 def close_priors(groups: Sequence[RunGroup]) -> list[str]:
     """A line for each pair of kinds whose effective log-priors differ in general, but hardly on the data of their first runs."""
+    first_runs = {group.name: group.runs[0] for group in groups if group.runs}
+    trained = {name: run for name, run in first_runs.items() if has_recipe(run) and run.class_frequency is not None}
+    if len(trained) < 2:
+        return []
     from cliptail_jax.objectives import effective_log_prior  # imports JAX, which pages on predictions do not need
 
     slopes, others = {}, {}
-    for group in groups:
-        run = group.runs[0] if group.runs else None
-        if run is None or not has_recipe(run) or run.class_frequency is None:
-            continue
+    for name, run in trained.items():
         frequency = run.class_frequency[run.class_frequency > 0]
         psi, elsewhere = (effective_log_prior(run.config, each) for each in (frequency, OTHER_DATA))
         if psi is not None and elsewhere is not None:
-            slopes[group.name], others[group.name] = per_decade(psi, frequency), elsewhere - elsewhere.mean()
+            slopes[name], others[name] = per_decade(psi, frequency), elsewhere - elsewhere.mean()
     pairs = [
         (a, b)
         for a, b in itertools.combinations(slopes, 2)

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from cliptail_jax import measure
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.metrics.measures import prediction_measures
 from cliptail_jax.predictions.files import remove_earlier, results_folder
-from cliptail_jax.predictions.measure import main
-from cliptail_jax.predictions.measured import MEASURED
 from cliptail_jax.results import evaluation
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
+from tests.commands import measure as main
 from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
 
 REFERENCE = Path(__file__).parents[3] / "shared/reference/measure_reference.json"
@@ -115,7 +115,7 @@ def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(fo
     assert {path.name for path in Path("out").rglob("config.json")} == set()
     in_memory = measure(LABELS, LOGITS.astype(np.float32), FREQUENCY)
     found = written["files"]["logits"]["measures"]
-    assert found.keys() == set(MEASURED) and found["ece"]["value"] == pytest.approx(in_memory.ece)
+    assert found.keys() == set(prediction_measures()) and found["ece"]["value"] == pytest.approx(in_memory.ece)
     assert in_memory.figure().axes and "odds_acc" in in_memory.table()
     pytest.importorskip("pandas")
     assert in_memory.to_pandas().loc["top1", "value"] == in_memory.top1
@@ -259,9 +259,8 @@ def test_intervals_that_few_resamples_have_are_undefined(labels, predictions, fr
 
 def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(folder):
     code = (
-        "import sys, cliptail_jax; assert 'numpy' not in sys.modules; from cliptail_jax.predictions.measure import main; "
-        "import cliptail_jax.predictions.files; "  # which writes the page
-        "assert main(['a.csv', '--frequency=counts.tsv']) == 0; assert 'jax' not in sys.modules"
+        "import sys, cliptail_jax; assert 'numpy' not in sys.modules; from cliptail_jax.programs import main; "
+        "assert main(['measure', 'a.csv', '--frequency=counts.tsv', '--output=out']) == 0; assert 'jax' not in sys.modules"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr

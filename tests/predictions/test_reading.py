@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from cliptail_jax import measure
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.predictions.classes import class_ids, class_table, counted, with_classes_of
-from cliptail_jax.predictions.measure import main
 from cliptail_jax.predictions.reading import KEYS, checked_logits, read_class_table
+from tests.commands import measure as main
 from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
 
 
