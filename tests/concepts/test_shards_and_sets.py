@@ -14,7 +14,7 @@ from cliptail_jax.formats.readers import DamagedFileError
 from cliptail_jax.host.errors import UserError
 from tests.commands import count as main
 from tests.datasets.raw_data import archive
-from tests.images.plain_resizing import encoded
+from tests.formats.plain_resizing import encoded
 
 CAPTIONS = ["two dogs", "a cat, and a dog", "", "kittens\nin a tabby row", "nothing", "the dog's bow", "zwölf cats"]
 EXPECTED = ["cat\t3", "dog\t3", "bow\t1"]

@@ -12,7 +12,7 @@ from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.input.pipeline import num_steps_per_epoch, training_batches
 from cliptail_jax.input.transforms import random_crop
-from tests.images.plain_resizing import encoded
+from tests.formats.plain_resizing import encoded
 
 BATCH, EPOCHS = 8, 3
 

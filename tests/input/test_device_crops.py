@@ -5,7 +5,7 @@ import pytest
 from cliptail_jax.formats.resizing import resize
 from cliptail_jax.input.device_crops import crops_of_boxes
 from cliptail_jax.input.transforms import CanvasWithBox, Purpose
-from tests.images.plain_resizing import assert_near, pictures, resampled
+from tests.formats.plain_resizing import assert_near, pictures, resampled
 from tests.input.plain_crops import random_resized_crop, record_rng
 
 SIDE, SIZE, SCALE = 300, 32, (0.3, 1.0)

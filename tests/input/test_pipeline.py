@@ -30,7 +30,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.tokenizer import train_tokenizer
 from cliptail_jax.input.transforms import CanvasWithViews, crops_of, random_crop
 from cliptail_jax.input.views import draw_views
-from tests.images.plain_resizing import encoded
+from tests.formats.plain_resizing import encoded
 from tests.input.pictures import (
     BATCH,
     EPOCHS,

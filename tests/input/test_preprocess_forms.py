@@ -15,7 +15,7 @@ from cliptail_jax.formats.decoding import decode_image
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.preprocess import Preprocess, read_preprocess
 from cliptail_jax.pretrained.published import listed_preprocess
-from tests.images.plain_resizing import encoded
+from tests.formats.plain_resizing import encoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 20, 4), np.uint8)
 PREPROCESS = Preprocess(16)

@@ -4,7 +4,7 @@ import pytest
 from cliptail_jax.formats import resizing
 from cliptail_jax.formats.resizing import center_crop, resize, resized_center
 from cliptail_jax.input.preprocess import Preprocess
-from tests.images.plain_resizing import assert_near, pictures, resampled
+from tests.formats.plain_resizing import assert_near, pictures, resampled
 
 
 @pytest.mark.parametrize("fast", [False, True])

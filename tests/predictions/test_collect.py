@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cliptail_jax.report.__main__ import main as report
 from scipy.stats import rankdata
 
-from cliptail_jax.collect.__main__ import main
 from cliptail_jax.config.files import find_archive, find_table, load_config
 from cliptail_jax.evaluation.results import write_arrays
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
@@ -18,10 +16,10 @@ from cliptail_jax.metrics import collecting
 from cliptail_jax.metrics.collection import collection
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.predictions.counts import counts_of
-from cliptail_jax.predictions.measure import main as measure
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.run import find_runs
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from tests.commands import collect, measure, report
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion
 
 ROOT = Path(__file__).parents[2]
@@ -72,9 +70,9 @@ def read_plan(path):
 
 def test_a_plan_is_written_with_its_pictures(study, tmp_path, capsys):
     command = [f"--workdir={study}/study", "--runs=sl", f"--output={tmp_path}/new/plan.tsv"]
-    assert main([*command[:2], f"--output={tmp_path}/new/other.tsv", "--images=300"]) == 0
+    assert collect([*command[:2], f"--output={tmp_path}/new/other.tsv", "--images=300"]) == 0
     for images in (200, 100):  # the second replaces the first
-        assert main([*command, f"--images={images}"]) == 0
+        assert collect([*command, f"--images={images}"]) == 0
     plan, shown = read_plan(tmp_path / "new" / "plan.tsv"), capsys.readouterr().out
     assert list(plan) == list(NAMES) and sum(int(row["collect"]) for row in plan.values()) == 100
     assert all(float(row["predicted"]) >= float(row["accuracy"]) for row in plan.values())
@@ -89,7 +87,7 @@ def test_a_plan_made_again_on_another_day_has_the_same_bytes(study, tmp_path, mo
     contents = []
     for seconds in ("0", "86400"):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)  # Matplotlib's clock
-        assert main([f"--workdir={study}/study/seed_0/sl", "--images=50", f"--output={tmp_path}/plan.tsv"]) == 0
+        assert collect([f"--workdir={study}/study/seed_0/sl", "--images=50", f"--output={tmp_path}/plan.tsv"]) == 0
         contents.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
     assert contents[0] == contents[1] and {"plan.pdf", "plan.svg"} <= {*contents[0]}
 
@@ -101,14 +99,14 @@ def test_images_that_do_not_help_the_target_are_left(study, tmp_path, capsys):
         f"--available={study}/available.tsv",
         f"--output={tmp_path}/plan.tsv",
     ]
-    assert main([*flags, "--images=276", "--target=tail"]) == 0
+    assert collect([*flags, "--images=276", "--target=tail"]) == 0
     tail = np.argsort(FREQUENCY, kind="stable")[:8]
     assert f"{276 - tail.sum()} images are left: no more of them help tail" in capsys.readouterr().out
 
 
 def test_a_plan_has_no_more_images_than_there_are_and_costs_no_more(study, tmp_path):
     command = [f"--workdir={study}/study", "--runs=sl", "--images=60", f"--output={tmp_path}/plan.tsv", "--target=tail"]
-    assert main([*command, f"--available={study}/available.tsv", f"--cost={study}/cost.tsv"]) == 0
+    assert collect([*command, f"--available={study}/available.tsv", f"--cost={study}/cost.tsv"]) == 0
     collected = [int(row["collect"]) for row in read_plan(tmp_path / "plan.tsv").values()]
     assert all(number <= most for most, number in enumerate(collected))
     rest = 60 - sum(collected) - 1.5 * collected[3]
@@ -121,7 +119,7 @@ def test_runs_that_have_not_ended_are_left_out_unless_there_are_no_others(study,
         write_run(tmp_path / "two" / seed / "sl", biased_confusion(FREQUENCY, 0.5, rng), is_finished=is_finished)
     plans = []
     for workdir in ("two", "two/seed_0/sl", "two/seed_1/sl"):
-        assert main([f"--workdir={tmp_path}/{workdir}", "--images=50", f"--output={tmp_path}/plan.tsv"]) == 0
+        assert collect([f"--workdir={tmp_path}/{workdir}", "--images=50", f"--output={tmp_path}/plan.tsv"]) == 0
         plans.append((tmp_path / "plan.tsv").read_text())
     assert plans[0] == plans[1] != plans[2]
     notes = [line for line in capsys.readouterr().err.splitlines() if "note: " in line]
@@ -132,7 +130,7 @@ def test_the_tail_is_that_of_the_run_and_of_classes_with_examples(tmp_path):
     order, confusion = np.argsort(-FREQUENCY, kind="stable"), biased_confusion(FREQUENCY, 0.5, np.random.default_rng(0))
     confusion[order[-1]] = 0
     write_run(tmp_path / "sl", confusion, groups=(order[:5], order[5:-3], order[-3:]))
-    assert main([f"--workdir={tmp_path}/sl", "--images=9", "--target=tail", f"--output={tmp_path}/plan.tsv"]) == 0
+    assert collect([f"--workdir={tmp_path}/sl", "--images=9", "--target=tail", f"--output={tmp_path}/plan.tsv"]) == 0
     assert {name for name, row in read_plan(tmp_path / "plan.tsv").items() if row["collect"] != "0"} <= {
         NAMES[c] for c in order[-3:-1]
     }
@@ -145,11 +143,11 @@ def test_the_tail_is_that_of_the_run_and_of_classes_with_examples(tmp_path):
 
 def test_a_budget_of_costs_is_called_so(study, tmp_path, capsys):
     command = [f"--workdir={study}/study/seed_0/sl", f"--cost={study}/cost.tsv", f"--output={tmp_path}/plan.tsv"]
-    assert main([*command, "--images=50"]) == 0
+    assert collect([*command, "--images=50"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "get 50 images for 50 in all" in shown and "for 50, by class" in (tmp_path / "plan.svg").read_text()
     (study / "dear.tsv").write_text("".join(f"{name}\t200\n" for name in NAMES))
-    assert main([command[0], f"--cost={study}/dear.tsv", command[2], "--images=100"]) == 2
+    assert collect([command[0], f"--cost={study}/dear.tsv", command[2], "--images=100"]) == 2
     assert "--images=100 is less than the cost of any image, 200 or more: raise it" in capsys.readouterr().err
 
 
@@ -174,7 +172,7 @@ def test_a_budget_of_costs_is_called_so(study, tmp_path, capsys):
 )  # fmt: skip
 def test_a_mistake_is_one_line(flags, line, study, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["--images=50", "--output=plan.tsv", *(flag.format(study) for flag in flags)]) == 2
+    assert collect(["--images=50", "--output=plan.tsv", *(flag.format(study) for flag in flags)]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert line in error and not any(tmp_path.iterdir())
 
@@ -192,7 +190,7 @@ def test_a_law_without_a_best_fit_has_one_note(correct, notes, tmp_path, capsys)
     confusion = np.diag(correct)
     confusion[np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] += 20 - correct
     write_run(tmp_path / "sl", confusion)
-    assert main([f"--workdir={tmp_path}/sl", "--images=9", f"--output={tmp_path}/plan.tsv"]) == 0
+    assert collect([f"--workdir={tmp_path}/sl", "--images=9", f"--output={tmp_path}/plan.tsv"]) == 0
     assert capsys.readouterr().out.count("note: no law fits best") == notes
 
 
@@ -204,7 +202,7 @@ def test_a_plan_for_measured_logits_is_without_their_adjustment(tmp_path, monkey
     write_frequency(tmp_path / "counts.tsv", tuple("abcdef"), frequency)
     measured = ["model=logits.npz", "--frequency=counts.tsv", "--output=measured"]
     assert measure(measured) == 0
-    assert main(["--workdir=measured", "--images=50", "--output=measured/plan.tsv"]) == 0
+    assert collect(["--workdir=measured", "--images=50", "--output=measured/plan.tsv"]) == 0
     plain, adjusted = (run.evaluation.results.correct for run in find_runs(tmp_path / "measured"))
     for name, correct in ((None, plain), ("model_adjusted", adjusted)):
         np.testing.assert_array_equal(counts_of(tmp_path / "measured", name)[1].correct, correct)

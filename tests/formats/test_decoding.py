@@ -12,8 +12,8 @@ from PIL import Image
 from cliptail_jax.formats import decoding
 from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
 from cliptail_jax.formats.reencoding import Reencoding
+from tests.formats.plain_resizing import encoded
 from tests.fuzz_cases import JPEGS
-from tests.images.plain_resizing import encoded
 
 WIDE = np.load(Path(__file__).parents[1] / "data" / "torchvision_images.npz")["image"]
 
