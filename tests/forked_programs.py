@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[1]
 SERVER = """
 import contextlib, importlib, json, os, resource, runpy, signal, sys
 
-folder, *programs = sys.argv[1:]
-for program in programs:
-    importlib.import_module(program)
+folder, *modules = sys.argv[1:]
+for module in modules:
+    importlib.import_module(module)
 
 def note_ended(*_):
     with contextlib.suppress(ChildProcessError):  # there is none
@@ -36,7 +36,8 @@ def run(program, arguments, environment, streams, limit):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOCTTY), descriptor)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    del sys.modules[program]  # it runs as __main__
+    if not hasattr(sys.modules[program], "__path__"):  # a package runs its module __main__
+        del sys.modules[program]  # it runs as __main__
     sys.argv = [program, *arguments]
     runpy.run_module(program, run_name="__main__", alter_sys=True)
     sys.exit(0)
@@ -95,21 +96,21 @@ class Fork:
 
 
 class ForkServer:
-    """Forks programs from a process that has imported them. The process ends with the tests, or when it is closed.
+    """Forks programs from a process that has imported these modules, and the programs' own. The process ends with the tests, or when it is closed.
 
     `preamble` is code that runs before, in the folder `cwd` and with the variables of `environment`.
     """
 
     def __init__(
         self,
-        programs: Iterable[str],
+        modules: Iterable[str],
         environment: dict[str, str] | None = None,
         preamble: str = "",
         cwd: Path = ROOT,
     ):
         self._folder = tempfile.TemporaryDirectory(prefix="forks-")
         self._started = 0
-        command = [sys.executable, "-c", preamble + SERVER, self._folder.name, *programs]
+        command = [sys.executable, "-c", preamble + SERVER, self._folder.name, *modules]
         environment = os.environ | (environment or {})
         self._process = subprocess.Popen(
             command, cwd=cwd, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE

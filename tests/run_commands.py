@@ -29,7 +29,7 @@ def command(workdir, glyphs_dir, family=sup, **more):
     name = family.__name__.rpartition(".")[2]
     before = dict(flatten(family.get_config("data=glyphs_lt")))
     changed = [(key, value) for key, value in flatten(run_config(family, glyphs_dir, **more)) if value != before[key]]
-    program = [sys.executable, "-m", "cliptail_jax.jobs.train", f"--config=configs/{name}.py:data=glyphs_lt"]
+    program = [sys.executable, "-m", "cliptail_jax", "train", f"configs/{name}.py:data=glyphs_lt"]
     return [*program, f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in changed)]
 
 

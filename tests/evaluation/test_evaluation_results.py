@@ -6,15 +6,16 @@ import shutil
 import numpy as np
 import pytest
 
-from cliptail_jax.config.command_line import config_named
-from cliptail_jax.config.files import load_config
 from cliptail_jax.evaluation.results import class_results, evaluation_settings, head_mid_tail, is_evaluated
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import append_line
-from cliptail_jax.jobs.evaluate import evaluate, get_config, table, with_run_config
+from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.objectives import typed_config
+from cliptail_jax.programs import command_line
+from cliptail_jax.programs import evaluate as program
+from cliptail_jax.report.evaluation import table
 from tests.evaluation.plain_evaluation import ARRAYS, CLASSES, INTERVALS, NUMBERS, copied, evaluation_files
 from tests.synthetic import sections
 from tests.tiny_runs import devices
@@ -49,13 +50,14 @@ def test_run_files_hold_what_the_design_lists(name, request):
 
 def test_without_a_config_a_run_is_evaluated_with_its_own(clip_run, tmp_path):
     config, workdir = clip_run
-    name, given, *rest = with_run_config(["evaluate", "--workdir", str(workdir), "--config.eval.top5=1"])
-    assert rest == ["--workdir", str(workdir), "--config.eval.top5=1"]
-    assert typed_config(load_config(config_named([name, given]))) == typed_config(config)
-    for argv in (["evaluate", "clip", f"--workdir={workdir}"], ["evaluate", f"--workdir={workdir}", "--help"]):
-        assert with_run_config(argv) == argv
-    with pytest.raises(UserError, match="there is no run in .*, and --config is missing: give the --workdir of a run"):
-        get_config(str(tmp_path))
+    options = command_line.parse("evaluate", program, ["--workdir", str(workdir), "--config.eval.batch_size=7"])
+    assert typed_config(options.config).eval.batch_size == 7
+    options.config.eval.batch_size = config.eval.batch_size
+    assert typed_config(options.config) == typed_config(config)
+    with pytest.raises(
+        UserError, match="there is no run in .*, and the config is missing: give the --workdir of a run"
+    ):
+        command_line.parse("evaluate", program, [f"--workdir={tmp_path}"])
 
 
 @pytest.mark.parametrize(
@@ -126,12 +128,12 @@ def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_pa
     (before,), arrays_before = evaluation_files(workdir)
     config.eval.batch_size = 7
     with devices(1):
-        summary = evaluate(config, workdir)["glyphs:test"]
+        program.evaluate_run(config, workdir)
     (unchanged, line), arrays = evaluation_files(workdir)
+    summary = {key: np.nan if value is None else value for key, value in line.items()}
     assert unchanged == before and line.keys() == before.keys()
     for key in NUMBERS:
-        written = [np.nan if numbers[key] is None else numbers[key] for numbers in (line, before)]
-        assert written == pytest.approx([summary[key]] * 2, nan_ok=True)
+        assert summary[key] == pytest.approx(np.nan if before[key] is None else before[key], nan_ok=True)
     for name in ("confusion", "predicted"):
         np.testing.assert_array_equal(arrays[name], arrays_before[name])
     printed = capsys.readouterr().out

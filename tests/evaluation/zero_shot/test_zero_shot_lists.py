@@ -14,7 +14,6 @@ from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.jobs.evaluate import list_models
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.pretrained.published_clip import open_published
@@ -22,6 +21,7 @@ from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.report.published import row
 from cliptail_jax.runs.directory import prepare_directory
 from configs import zero_shot, zero_shot_all
+from tests.commands import evaluate
 from tests.evaluation.zero_shot.conftest import FILES, SET
 
 CLASSES = 100
@@ -127,23 +127,22 @@ def test_a_list_of_published_models_stands_in_one_config():
 
 
 def test_the_page_has_the_models_of_each_list_with_their_sizes(capsys):
-    assert not list_models(["--list"])
+    assert not evaluate(["--list"])
     lines = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
     expected = [list(row(model)) for name in LISTS for model in listed_models(name)]
     assert [cells for cells in lines if "/" in cells[0] and len(cells) == 4] == expected
     assert ["ViT-L-14-CLIPA-336/datacomp1b", "–", "415", "336"] in expected
-    assert not list_models(["--list", "--config=configs/zero_shot_all.py:list=today"])
+    assert not evaluate(["--list", "--config=configs/zero_shot_all.py:list=today"])
     assert capsys.readouterr().out.count("\nViT-") == sum(m.name.startswith("ViT-") for m in listed_models("today"))
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    "config, message",
     [
-        (["--workdir=runs"], "takes only a --config beside it: .* --workdir=runs"),
-        (["--config=configs/clip.py"], "configs/clip.py does not evaluate any"),
-        (["--config=configs/zero_shot.py:model=hf-hub:a/b"], "hf-hub:a/b is in none"),
+        ("configs/clip.py", "this config does not evaluate any"),
+        ("configs/zero_shot.py:model=hf-hub:a/b", "hf-hub:a/b is in none"),
     ],
 )
-def test_an_unknown_list_of_models_is_an_error_in_one_line(arguments, message, capsys):
-    assert list_models([*arguments, "--list"]) == 2
+def test_an_unknown_list_of_models_is_an_error_in_one_line(config, message, capsys):
+    assert evaluate([config, "--list"]) == 2
     assert re.fullmatch(f"error: .*{message}.*\n", capsys.readouterr().err)

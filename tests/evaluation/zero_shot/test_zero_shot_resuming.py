@@ -137,7 +137,7 @@ def test_two_processes_give_the_numbers_of_one_and_skip_what_either_lacks(config
     names = ("data.data_dir", "eval.models", "eval.templates", "eval.batch_size", "eval.save_features")
     fields = [f"--config.{name}={value}" for name, value in flatten(config) if name in names]
     fields.append(f"--sets={','.join(config.eval.sets)}")
-    program = [sys.executable, "-m", "cliptail_jax.jobs.evaluate", "--config=configs/zero_shot.py"]
+    program = [sys.executable, "-m", "cliptail_jax", "evaluate", "configs/zero_shot.py"]
     pair = start_pair([*program, f"--workdir={tmp_path}/two", *fields], *caches)
     config.eval.models = config.eval.models[1:]
     evaluate_models(typed_config(config), tmp_path / "one")
