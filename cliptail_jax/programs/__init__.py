@@ -22,6 +22,7 @@ from cliptail_jax.programs.command_line import parse
 #     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
 #     main(options)        which imports what is slow to import, and calls what does the work
 #     CONFIGS              the names of its configs, if it takes one, which is then `options.config`; and describe_config(config)
+#     set_environment(options)   which sets variables that JAX reads when it is imported, as configs import it
 #     TAKES_OTHERS         whether it takes flags of another program, which are then `options.others`
 PROGRAMS = {
     "train": "train one model",

@@ -96,6 +96,7 @@ def plan_line(options: argparse.Namespace, fields: list[str], line: CommandLine,
 
     Raises UserError if the number of devices is missing.
     """
+    plan.set_environment(options)
     from cliptail_jax.config.command_line import read_config, with_fields
     from cliptail_jax.open_clip.translate import config_file, translate
 

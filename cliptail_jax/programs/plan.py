@@ -49,8 +49,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{flag}", action="store_true", help=purpose)
 
 
+def set_environment(options: argparse.Namespace) -> None:
+    os.environ.update(compiler_environment(options.measure))
+
+
 def main(options: argparse.Namespace) -> None:
-    os.environ.update(compiler_environment(options.measure))  # before JAX is imported
     import functools
 
     from tqdm import tqdm
