@@ -4,7 +4,10 @@ import urllib.error
 
 import pytest
 
-from cliptail_jax.concepts import beam, count
+from cliptail_jax.concepts import beam
+from tests.commands import command, count
+
+count_on_beam = command("count_on_beam")
 
 needs_beam = pytest.mark.skipif(beam.beam is None, reason="Apache Beam is not installed (extra beam)")
 COUNTS = "name\tcount\ncat\t2\ndog or puppy\t3\nemu\t0\n"  # of `corpus`
@@ -21,9 +24,9 @@ def corpus(tmp_path):
 
 @needs_beam
 def test_beams_counts_are_those_of_one_machine(corpus, tmp_path):
-    assert beam.main([*corpus, "--runner=DirectRunner"]) == 0
+    assert count_on_beam([*corpus, "--runner=DirectRunner"]) == 0
     assert (tmp_path / "out.tsv").read_text() == COUNTS
-    assert count.main([*corpus[:2], f"--output={tmp_path}/one.tsv"]) == 0
+    assert count([*corpus[:2], f"--output={tmp_path}/one.tsv"]) == 0
     assert (tmp_path / "one.tsv").read_text() == COUNTS
     assert not list(tmp_path.glob("*unfinished*"))
 
@@ -59,7 +62,7 @@ def test_a_beam_command_that_cannot_run_is_one_line(corpus, tmp_path, capsys, mo
     monkeypatch.setattr("apache_beam.utils.subprocess_server.urlopen", unreachable)
     monkeypatch.setattr("apache_beam.utils.subprocess_server.JavaJarServer.JAR_CACHE", str(tmp_path / "jars"))
     (tmp_path / "bad.txt.gz").write_text("no gzip")
-    assert beam.main([*corpus, *(argument.replace("TMP", str(tmp_path)) for argument in arguments)]) == 2
+    assert count_on_beam([*corpus, *(argument.replace("TMP", str(tmp_path)) for argument in arguments)]) == 2
     error = capsys.readouterr().err
     assert re.match(f"error: .*{message}", error) and error.count("\n") == 1
     assert not list(tmp_path.glob("out.tsv*"))
@@ -67,7 +70,7 @@ def test_a_beam_command_that_cannot_run_is_one_line(corpus, tmp_path, capsys, mo
 
 def test_without_beam_one_line_says_how_to_get_it(corpus, monkeypatch, capsys):
     monkeypatch.setattr(beam, "beam", None)
-    assert beam.main(corpus) == 2
+    assert count_on_beam(corpus) == 2
     assert capsys.readouterr().err == "error: Apache Beam is not installed: pip install 'cliptail_jax[beam]'\n"
 
 
@@ -77,6 +80,6 @@ def test_counts_on_a_dask_cluster_are_those_of_one_machine(corpus, tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra dask)")
     with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
         address = f"--dask_client_address={cluster.scheduler_address}"
-        assert beam.main([*corpus, "--runner=dask", address]) == 0
+        assert count_on_beam([*corpus, "--runner=dask", address]) == 0
         distributed.default_client().close()
     assert (tmp_path / "out.tsv").read_text() == COUNTS
