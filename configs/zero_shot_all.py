@@ -8,10 +8,10 @@
                         because the paper did not publish the class frequency of their training data
     sets=, template=    as for configs/zero_shot.py
 
-The program writes a directory for each model, table.md, and models.tsv, the sheet of `cliptail_jax.figures
-corpora` and `fine_grained`. The three EVA-CLIPs are comments in that sheet, because the paper's figures leave them out.
-A model that cannot be fetched is reported and skipped; the exit status is then 2. `cliptail evaluate
---list` prints both lists, and with --config=configs/zero_shot_all.py:list=today only that one.
+The program writes a directory for each model, table.md, and models.tsv, the sheet of `cliptail figures corpora` and
+`fine_grained`. The three EVA-CLIPs are comments in that sheet, because the paper's figures leave them out. A model that
+cannot be fetched is reported and skipped; the exit status is then 2. `cliptail evaluate --list` prints both lists, and
+`cliptail evaluate zero_shot_all:list=today --list` only that one.
 """
 
 from cliptail_jax.config.files import load_config

@@ -78,7 +78,7 @@ if [ "${type##*-}" -gt 8 ] 2>/dev/null; then # in all generations that is more t
     esac
   done
 fi
-type="${type/#v5e-/v5litepod-}" # in all other generations, gcloud and cliptail_jax.jobs.plan have the same names
+type="${type/#v5e-/v5litepod-}" # in all other generations, gcloud and cliptail plan have the same names
 fetch="${fetch%/}"
 [[ "$fetch" != /* ]] || fail "--fetch=$fetch: give it relative to the folder of the code, as runs/x, or as gs://BUCKET/x"
 if [ -z "$version" ]; then

@@ -1,4 +1,4 @@
-"""Judges: tests the claims of a study, decides their verdicts, when enough pairs have run, and which run is the best.
+"""Judges the results of a study: tests its claims, once or after each pair, and chooses its best run.
 
-A verdict is decided in `verdicts`. This package must not render anything: it returns numbers and verdicts.
+`verdicts` decides verdicts. This package must render nothing: it returns numbers and verdicts.
 """

@@ -1,4 +1,4 @@
-"""Hypotheses about statistics of runs, stated before the runs, and their verdicts."""
+"""The results of claims, and their verdicts by the interval of the difference, also corrected for the number of claims."""
 
 import dataclasses
 import math

@@ -25,7 +25,7 @@ SHARED_ARGUMENTS = re.compile(r"arguments of (cliptail_jax/\S+\.py)")  # in the 
 def without_config(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """The config that a command line names, or '', its values of fields, and its other arguments.
 
-    The config is the first argument, or that of --config; values of fields are as '--config.seed=3'.
+    The config is the first argument or the value of --config; values of fields are such as '--config.seed=3'.
 
     Raises UserError if it names two configs.
     """
@@ -68,7 +68,7 @@ def read_config(named: str) -> ConfigDict:
 
 
 def with_fields(config: ConfigDict, fields: Sequence[str]) -> ConfigDict:
-    """The config with the values of a command line, as '--config.seed=3', and locked.
+    """The config, locked, with the values of fields from a command line, such as '--config.seed=3'.
 
     Raises UserError for a field that it does not have, and for a value of another type.
     """
@@ -116,7 +116,7 @@ def flag_error(message: str, values: Mapping[str, Any]) -> UserError:
 
 
 def quiet_libraries() -> None:
-    """Silence the progress of libraries, and copies of an error from Orbax's threads after a failed save and Grain's arrays."""
+    """Silence the progress of libraries, and their copies of errors, by `silence_copies`."""
     logging.set_verbosity(logging.WARNING)
     silence_copies()
 

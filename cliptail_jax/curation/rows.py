@@ -92,7 +92,7 @@ def listed_classes(class_list: str) -> tuple[tuple[str, ...], tuple[str, ...] | 
 
 
 def table_rows(source: Source | JoinedSource, path: Path, class_list: str) -> Rows:
-    """The rows of a table of filepath, label and caption, as `curation.describe --export` writes it.
+    """The rows of a table of filepath, label and caption, as `cliptail describe --export` writes it.
 
     A label is the number or name of a class of the source or, if given, of the list, or -1 for none. Without the
     column, labels are those of the records. A file path is a record's `filename`, or has the same last part, or is

@@ -1,6 +1,6 @@
 """Every training run of the paper, by family: 170 names, and seven more runs that appear in figures.
 
-`cliptail study --list` prints them, `--config=configs/study/paper.py:family=NAME` trains those of a family.
+`cliptail study --list` prints them, and `cliptail study paper:family=NAME` trains those of a family.
 """
 
 import dataclasses
@@ -105,7 +105,7 @@ TEMPLATES = {
     "openai80": (in_captions(captions="openai80"), "templates around the class name in place of texts"),
     "openai80_synset": (in_captions(captions="openai80+synset"), "templates around a lemma of the class's synset"),
 }
-# ImageNet-Captions' class frequency, as written by `curation.describe --workdir=in_captions`.
+# ImageNet-Captions' class frequency, as written by `cliptail describe --workdir=in_captions`.
 FREQUENCY = "in_captions/class_frequency.tsv"
 MATCHED = {"laionet_matched": (laionet(match=FREQUENCY), "LAIONet with ImageNet-Captions' class frequency")}
 DIVERSITY = {

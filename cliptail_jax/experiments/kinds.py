@@ -14,7 +14,8 @@ class KindOfRuns(NamedTuple):
 
     Attributes:
         name: what people call it.
-        look: the number of its colour, line and marker (`plotting.style`), the same in all figures; None if any will do.
+        look: the number of its colour, line and marker (`cliptail_jax.report.style`), the same in all figures; None if any
+            will do.
     """
 
     name: str

@@ -1,4 +1,4 @@
 """The machine that a program runs on: files, outputs, cores, memory, the compiler, signals; errors and texts for users.
 
-It must not depend on JAX, which these settings precede.
+This package must not import JAX, since some of its settings must be made before.
 """

@@ -15,7 +15,7 @@ def current_command(text: str) -> str:
 
 
 def with_underscores(flag: str) -> str:
-    """The name of a flag as absl has it, '--max_pairs' for '--max-pairs'."""
+    """The name of a flag as programs define it, '--max_pairs' for '--max-pairs'."""
     return re.sub("(?<!^)(?<!^-)-", "_", flag)
 
 

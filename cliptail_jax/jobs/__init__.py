@@ -1,4 +1,4 @@
-"""What the main programs do with a config: train a run, evaluate a run, predict images. Each is read from top to bottom.
+"""The work of the main programs: training a run, evaluating a run, and predicting the classes of images.
 
-A study, a transfer and a notebook call the same functions.
+Each is read from top to bottom. Studies, transfers and notebooks call the same functions.
 """

@@ -79,7 +79,7 @@ class ChosenImages(NamedTuple):
 
 
 def predict_command(options: argparse.Namespace) -> None:
-    """Write what the flags of `cliptail predict` describe."""
+    """Run `cliptail predict`: write the files that its flags name."""
     mesh = make_mesh(MeshAxes())
     check_options(options, mesh)
     opened, data, of_run = open_with_data(options, mesh)
@@ -275,14 +275,14 @@ def settings_of(
 
 
 def version_of(file: os.PathLike) -> list[str | int]:
-    """What changes if a file is replaced or is another one: its path, size in bytes and time of change."""
+    """What identifies a version of a file: its path, size in bytes and time of change."""
     state = os.stat(file) if os.path.exists(file) else None
     return [os.path.realpath(file), *((state.st_size, state.st_mtime_ns) if state else ())]
 
 
 @contextlib.contextmanager
 def unfinished(output: Path) -> Iterator[Path]:
-    """The folder of parts beside the output, which no other program uses in this context, and which a complete one removes."""
+    """The folder of parts beside the output, which no other program uses in this context. A complete output removes it."""
     folder = output.with_name(f"{output.name}.unfinished")
     try:
         with sole_writer(folder):

@@ -67,8 +67,8 @@ def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: st
     check_alone(values)
     if not values["train_data"]:
         raise UserError(
-            "there is no --train-data: published models are evaluated by cliptail evaluate "
-            "--config=configs/zero_shot.py:model=NAME, and runs by their own config"
+            "there is no --train-data: published models are evaluated by cliptail evaluate zero_shot:model=NAME, and runs by "
+            "cliptail evaluate --workdir=RUN"
         )
     config, notes = base_config(), line.notes()
     path = PurePosixPath(values["train_data"])

@@ -2,7 +2,7 @@
 
     cliptail train clip:data=glyphs_lt --workdir=runs/clip
 
-`cliptail NAME --help` explains a program, and `python -m cliptail_jax NAME` runs it, too. For shell completion, put
+`cliptail NAME --help` explains a program. `python -m cliptail_jax NAME` runs it, too. For shell completion, put
 `eval "$(register-python-argcomplete cliptail)"` into the start-up file of your shell.
 """
 
@@ -20,10 +20,12 @@ from cliptail_jax.programs.command_line import parse
 
 # What each program does. A program is a module of this name, whose docstring is its help, with
 #     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
-#     main(options)        which imports what is slow to import, and calls what does the work
-#     CONFIGS              the names of its configs, if it takes one, which is then `options.config`; and describe_config(config)
-#     set_environment(options)   which sets variables that JAX reads when it is imported, as configs import it
-#     TAKES_OTHERS         whether it takes flags of another program, which are then `options.others`
+#     main(options)        which runs it, and imports what is slow to import
+#     CONFIGS              the names of its configs, if it takes one, which is then `options.config`
+#     describe_config      with CONFIGS: returns the text of --help_config
+#     default_config       optional, with CONFIGS: returns the config if none is given
+#     set_environment      optional, with CONFIGS: sets variables that JAX reads when it is imported, as configs import it
+#     TAKES_OTHERS         True if it passes flags on to another program, which are then `options.others`
 PROGRAMS = {
     "train": "train one model",
     "open_clip": "train from a command line of open_clip: cliptail open_clip -- FLAGS",
@@ -49,7 +51,7 @@ WITH_CONFIG = ("train", "open_clip", "evaluate", "transfer", "study", "plan", "d
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program that the command line names, and return its exit status."""
+    """Run the program that the command line names. Returns its exit status."""
     if "_ARGCOMPLETE" in os.environ:
         complete()
     prepare_process()

@@ -3,10 +3,10 @@
     cliptail collect --workdir=RUN_OR_STUDY --images=1000 --output=plan.tsv
 
 A logistic mixed model of accuracy by class frequency predicts what more images of each class bring. The plan gives the next
-images to the class with the largest gain in the target. --output is a table by class: images now, images to collect,
-accuracy now and then, and the images that it needs for 50, 75 and 90 % ('<' or '>' more than a decade outside of the data).
-Beside it are pictures of the classes before and after (.png, .pdf, .svg). The terminal compares the plan with simple rules. Of
-several runs that differ in seed only, the mean is used.
+images to the class with the largest gain in the target. --output is a table of the classes: images, images to collect,
+accuracy before and after, and the images needed for 50, 75 and 90 % ('<' or '>' if more than a decade outside of the data).
+Pictures of the classes before and after are beside it (.png, .pdf, .svg). The terminal compares the plan with simple rules. If
+several runs differ only in seed, the plan is for their mean.
 
 --available and --cost are tables like class_frequency.tsv: a line per class, its name, a tab, and a number.
 """

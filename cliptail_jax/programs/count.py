@@ -1,11 +1,11 @@
-"""Counts the captions of a corpus that name each class of a list, by the paper's rule.
+"""Count the captions of a corpus that name each class of a list, by the paper's rule:
 
     cliptail count --captions='laion400m/*.parquet' --classes=imagenet1k --output=counts.tsv
 
-It writes a header and one line per class, name <TAB> count, in the order of the list. Captions files are parquet, .tsv or .csv with
-a header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz. Or give the
-name of a prepared data set. The same command continues an interrupted count with the unfinished files. A damaged file
-is named and skipped, and the exit status is not 0.
+--output gets a header and one line per class, name <TAB> count, in the order of the list. --captions are files in parquet,
+.tsv or .csv with a header, JSON lines, .tar in WebDataset's format, or .txt with one caption per line, each also with .gz; or
+a prepared data set. The same command continues an interrupted count with the unfinished files. A damaged file is named and
+skipped, and the exit status is not 0.
 """
 
 import argparse

@@ -3,9 +3,9 @@
     cliptail evaluate --workdir=runs/clip --sets=glyphs:test,cifar100 --config.eval.templates=openai80
 
 `--sets`, by default the config's `eval.sets`, takes short names of `cliptail_jax.datasets.known_sources`, with all classes
-of the set, NAME:SPLIT, with the classes of the run, or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid
-checkpoint, prints a table, and adds to the files under `eval/` as training does. Without `--config`, the config is the one in
-the run's config.json. It may differ from the run's only in fields that change no trained number, such as those of `eval`, the
+of the set; NAME:SPLIT, with the classes of the run; or for retrieval NAME:SPLIT@FIELD. The program evaluates the newest valid
+checkpoint, prints a table, and adds to the files under `eval/` as training does. Without a config, it takes the one in the
+run's config.json. A config may differ from that only in fields that change no trained number, such as those of `eval`, the
 location of the data and the mesh. For a supervised run, `head.init` replaces the trained head.
 
 Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`):
@@ -13,7 +13,7 @@ Published CLIPs are evaluated zero-shot (see `cliptail_jax.evaluation.published`
     cliptail evaluate zero_shot:model=RN50-quickgelu/cc12m,sets=imagenet+imagenet_v2 --workdir=runs/rn50
 
 With `--runner=dask`, a worker of a Dask cluster evaluates each model: the cluster of `--scheduler=ADDRESS`, or one that starts
-here. `--list` prints the published models of configs/zero_shot_all.py or, with --config, the models of that config.
+here. `--list` prints the published models of configs/zero_shot_all.py or, with a config, its models.
 """
 
 import argparse

@@ -1,7 +1,9 @@
-"""Writes a run's model for open_clip: `cliptail export --workdir=runs/clip --output=FOLDER`.
+"""Write a run's model for open_clip:
 
-The model is that of the run's newest valid checkpoint, with averaged weights if the run has them; the files are those of
-`cliptail_jax.pretrained.save`. A note is printed if the run is not trained to its end.
+    cliptail export --workdir=runs/clip --output=FOLDER
+
+The model is that of the run's newest valid checkpoint, with averaged weights if the run has them. The program prints a note
+if the run is not trained to its end.
 """
 
 import argparse

@@ -1,11 +1,12 @@
-"""Makes LAIONet from a caption corpus of parquet files, stage by stage. The same command resumes an interrupted stage.
+"""Make LAIONet from a caption corpus of parquet files, stage by stage:
 
     cliptail laion match      --input=laion400m --output=matched
     cliptail laion similarity --input=matched --output=similar --clip=RUN
     cliptail laion select     --input=similar --output=laionet --threshold=0.7
     cliptail laion retrieve   --input=matched --queries=captions.tsv --output=retrieved.parquet --clip=RUN
 
-All stages also run on Beam: add its options, such as --runner=DirectRunner. Its workers must be able to read the files.
+The same command resumes an interrupted stage. All stages also run on Beam: add its options, such as --runner=DirectRunner.
+Its workers must be able to read the files.
 """
 
 import argparse

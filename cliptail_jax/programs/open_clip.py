@@ -3,16 +3,16 @@
     cliptail open_clip --gpus=4 -- --model ViT-B-32 --train-data 'shards/{00000..00331}.tar' \\
         --train-num-samples 3000000 --batch-size 256 --lr 5e-4 --wd 0.1 --warmup 2000 --epochs 32 --name first
 
-FLAGS become a config, which is printed and saved as LOGS/NAME.py. Then shards, tables and evaluation sets are prepared as data
-sets, once, and the run trains in LOGS/NAME, as `cliptail train --config=LOGS/NAME.py --workdir=LOGS/NAME` does; the same command
-continues it. Lines explain the flags that have no effect. configs/open_clip.md lists all flags.
+FLAGS become a config, which is printed and saved as LOGS/NAME.py, with a note for each flag that has no effect. Then shards,
+tables and evaluation sets are prepared as data sets, once, and the run trains in LOGS/NAME, as `cliptail train LOGS/NAME.py
+--workdir=LOGS/NAME` does. The same command continues it. configs/open_clip.md lists all flags.
 
 A text tower without weights has the tokenizer of its model, as in open_clip: CLIP's from the package open_clip or the Hugging
 Face Hub, or the file in --tokenizer=FILE. --tokenizer=trained trains one on the captions.
 
 FLAGS may begin with a launcher: `torchrun --nproc_per_node 4 -m open_clip_train.main --model ...`.
 
-With `--plan`, nothing is trained: the step is compiled for the accelerators of `--on`, as `cliptail plan` does.
+With `--plan`, nothing is trained: the training step is compiled for the accelerators of `--on`, as by `cliptail plan`.
 """
 
 import argparse

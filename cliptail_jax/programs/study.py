@@ -9,12 +9,12 @@ cores or chips.
 
 A study with a field `seeds` trains its runs with that many seeds, in seed_0/, seed_1/, ...; the seeds count up from
 `seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/, seed_0_mirrored/, ... A
-study with a field `transfer`, a config of cliptail_jax.transfer, also measures the transfer of its runs.
+study with a field `transfer`, a config as of configs/transfer.py, also measures the transfer of its runs.
 
 Any number of processes, on any machines that see the work directory, can train parts of a study at the same time: each takes
 runs that no other one has. `--only=seed_0/clip` trains this run alone, and writes no report. Names and patterns of runs or
 their directories can be repeated or joined by commas. `--report` writes the report from the runs that are trained, and prints
-which are missing, which is no error.
+which are missing.
 
 With `--until_decided`, claims are tested after each pair from the second one on, at levels that keep the probability of a
 false verdict in any of these tests at 5 %. The directory keeps the rule, and later calls follow it.
@@ -43,9 +43,9 @@ CONFIGS = tuple(name for name, file in known_configs().items() if file.parent.na
 FIELDS = """\
 title: Title of the report.
 runs: A training config for each run, by the run's name.
-claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.claims.verdicts).
+claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.results.claims).
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
-transfer: A config of cliptail_jax.transfer; its `models` are runs of the study, by default all. Optional.
+transfer: A config as of configs/transfer.py; its `models` are runs of the study, by default all. Optional.
 path: Names of runs that are steps of a path, for a figure with arrows from each to the next. Optional.
 baseline: A run. The report begins with the best of the others, by mean accuracy over classes, against it. Optional.
 then: A command that goes on with the best run, by the same measure: the report replaces BEST in it by its name. Optional.
@@ -201,9 +201,9 @@ def check_options(options: argparse.Namespace, names: list[str]) -> None:
 
 @contextlib.contextmanager
 def compile_once() -> Iterator[None]:
-    """Compiles the programs of a run once for all of its seeds.
+    """In this context, JAX compiles the steps of a run once for all of its seeds.
 
-    JAX's own cache of programs on disk serves it, in a temporary folder unless the user has given one.
+    JAX keeps them in its cache on disk: the user's, or else a temporary folder.
     """
     import jax
 

@@ -2,8 +2,8 @@
 
     cliptail transfer transfer:models=runs/sup+runs/clip,sets=cifar100+dtd --workdir=runs/transfer
 
-With `--runner=dask`, each model is transferred by a worker of a Dask cluster, that of `--scheduler=ADDRESS` or one that is
-started here.
+With `--runner=dask`, a worker of a Dask cluster measures each model: the cluster of `--scheduler=ADDRESS`, or one that starts
+here.
 """
 
 import argparse

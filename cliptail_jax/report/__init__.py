@@ -1,5 +1,5 @@
-"""Shows: all tables, Markdown, texts for terminals, pictures and the interactive page.
+"""Renders results: tables, Markdown, texts for terminals, pictures and the interactive page.
 
-It renders runs, studies, predictions, plans and transfers from what `results` has read and `claims` has judged. This package
+They show runs, studies, predictions, plans and transfers, as `results` has read and `claims` has judged them. This package
 must neither train nor evaluate nor decide a verdict.
 """

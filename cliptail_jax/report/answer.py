@@ -19,7 +19,7 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     """The sentences with which the report of a study begins; none without results.
 
     The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
-    corrected for the number of runs that it is chosen from. Without `baseline` and `then`, they are those of `bias_of_all`.
+    corrected for the number of runs that it is chosen from. Without `baseline` and `then`, the sentences are those of `bias_of_all`.
     """
     groups = groups_of(replicates, labels_of(study.runs, study.names))
     if study.baseline in groups and len(groups) > 1:

@@ -1,4 +1,4 @@
-"""The tables of a collection: rules, and classes; and the file of the plan."""
+"""The tables of a plan of collection, by rule and by class, and the plan's file."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def rule_table(found: Collection) -> Table:
 
 
 def budget_of(found: Collection) -> str:
-    """What is given, in words."""
+    """The budget in words."""
     return f"{found.budget:,.0f} more images" if found.cost is None else f"more images for {found.budget:,.0f}"
 
 

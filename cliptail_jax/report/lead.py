@@ -14,7 +14,7 @@ from cliptail_jax.results.study import Replicate, Study, by_replicate
 
 
 class Lead(NamedTuple):
-    """The lines above the tables: the sentences of `results.answer`, and the lines of `confounded` and `close_priors`."""
+    """The lines above the tables: the sentences of `answer`, and the lines of `confounded` and `close_priors`."""
 
     answer: Sequence[str] = ()
     confounded: Sequence[str] = ()

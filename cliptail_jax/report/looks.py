@@ -22,7 +22,7 @@ class KindLook(NamedTuple):
 
 
 def look(number: int) -> KindLook:
-    """The look of the number-th kind, from `plotting.style.style`."""
+    """The look of the number-th kind, from `cliptail_jax.report.style`."""
     colour = COLOURS[number % len(COLOURS)]
     dash = DASHES[LINES[number // len(COLOURS) % len(LINES)]]
     return KindLook(colour, ON_DARK.get(colour, colour), dash, svg_path(MARKERS[number % len(MARKERS)]))

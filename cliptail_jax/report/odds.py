@@ -27,7 +27,7 @@ def draw_odds(
     Args:
         accuracy: in 0..1; nan for classes without test examples.
         line: log-odds at one image and per decade; nan if they are unknown.
-        look: of `plotting.style`.
+        look: from `cliptail_jax.report.style.style`.
     """
     places, means = group_means(frequency, accuracy)
     axes.plot(places, log_odds(means), **look | {"linestyle": ""}, markersize=6, label=label)

@@ -1,4 +1,4 @@
-"""Pictures of a study: the bias of its runs, along the path that they are steps of, if any; and its claims."""
+"""Pictures of a study: the bias of its runs, along its path if it has one, and its claims."""
 
 import math
 import textwrap

@@ -9,7 +9,7 @@ from cliptail_jax.report.study import Claims, Groups
 from cliptail_jax.report.text_tables import pad_columns
 from cliptail_jax.results.study import Study
 
-UNCORRECTED = "*"  # marks a verdict that does not hold with those of all claims together
+UNCORRECTED = "*"  # marks a verdict that changes when it is corrected for the number of claims
 
 
 def summary(study: Study, groups: Groups, claims: Claims, lead: Lead, columns: int) -> str:

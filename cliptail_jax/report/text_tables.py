@@ -1,4 +1,4 @@
-"""Tables of reports, and the format of their numbers and lists."""
+"""Tables as lines of text, in Markdown and for terminals."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The tables of report.md: models × sets for each method, and the metric and sizes of each set."""
+"""The report of a transfer: a table of models × sets for each method, and the metric and sizes of each set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_report(
 
 
 def report_text(workdir: Path) -> str:
-    """The report of a finished transfer, and its place, for a terminal."""
+    """The report of a finished transfer, and its path, for a terminal."""
     text = (workdir / "report.md").read_text(encoding="utf-8")
     return f"{text}\n{last_lines(workdir / 'report.md', address(workdir / PAGE))}"
 

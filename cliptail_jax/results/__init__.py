@@ -1,1 +1,4 @@
-"""Reads what runs have left: runs, their evaluations, groups of runs, directories, archives, and claims as a study states them."""
+"""Reads the results of runs: their evaluations, groups of runs, studies with their claims, directories and archives.
+
+This package must not test claims, and it must not depend on the programs that wrote the files.
+"""

@@ -74,7 +74,7 @@ def without_flags(line: str, names: Collection[str]) -> str:
     kept, words = [], iter(shlex.split(line))
     for word in words:
         flag, equals, _ = word.partition("=")
-        flag = with_underscores(f"--{flag.lstrip('-')}" if flag.startswith("-") else flag)  # absl takes one dash, too
+        flag = with_underscores(f"--{flag.lstrip('-')}" if flag.startswith("-") else flag)  # one dash is accepted, too
         if flag not in names:
             kept.append(word)
         elif not equals and flag not in BOOLEAN:

@@ -1,5 +1,4 @@
-"""Studies: which runs they have, where these train, and until when.
+"""Runs studies: which runs they have, where these train, and when a study has enough of them.
 
-A study trains, evaluates and transfers by calling `jobs` and `transfer`, has `claims` judge the results, and `report` show
-them.
+`jobs` trains and evaluates the runs, `transfer` measures their features, `claims` judges the results, and `report` shows them.
 """
