@@ -1,23 +1,31 @@
-"""`cliptail open_clip`, up to where `cliptail train` takes over."""
-
-import sys
+"""`cliptail open_clip`, up to where `cliptail train` or `cliptail plan` takes over."""
 
 import pytest
-from cliptail_jax.open_clip.options import read_options
-from cliptail_jax.open_clip.plan import plan_arguments
 from PIL import Image
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import typed_config
-from cliptail_jax.open_clip import __main__ as program
+from cliptail_jax.programs import plan, train
 from cliptail_jax.runs import console
+from tests.commands import command
 from tests.datasets.raw_data import jpeg, write_shard
+
+open_clip = command("open_clip")
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
+def passed(monkeypatch):
+    """The options that the program has passed to `train` or `plan`, which do nothing."""
+    passed = []
+    for program in (train, plan):
+        monkeypatch.setattr(program, "main", passed.append)
+    monkeypatch.setattr(plan, "set_environment", lambda options: None)  # that of the tests stays
+    return passed
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys, passed):
     """Calls the program in a folder with two shards and folders of two classes; returns its status and what it prints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "_copy", None)
@@ -30,8 +38,7 @@ def call(tmp_path, monkeypatch, capsys):
         Image.new("RGB", (9, 9)).save(tmp_path / "val" / name / "0.png")
 
     def call(flags, *options):
-        monkeypatch.setattr(sys, "argv", ["cliptail open_clip"])
-        status = program.main(["--gpus=2", "--data_dir=data", "--tokenizer=trained", *options, "--", *flags.split()])
+        status = open_clip(["--gpus=2", "--data_dir=data", "--tokenizer=trained", *options, "--", *flags.split()])
         return status, "".join(capsys.readouterr())
 
     return call
@@ -40,10 +47,10 @@ def call(tmp_path, monkeypatch, capsys):
 SHARDS = "--train-data pairs/{00000..00001}.tar --model ViT-B-32 --batch-size 2 --name run"
 
 
-def test_data_are_prepared_and_the_config_is_saved_for_training(call, tmp_path):
+def test_data_are_prepared_and_the_config_is_saved_for_training(call, passed, tmp_path):
     status, printed = call(f"{SHARDS} --train-num-samples 8 --imagenet-val val/", "--config.seed=3")
-    assert status == 0
-    assert sys.argv[1:] == ["logs/run.py", "--workdir=./logs/run", "--config.seed=3"]
+    assert status == 0 and "cliptail train logs/run.py --workdir=./logs/run --config.seed=3" in printed
+    assert passed[0].workdir == "./logs/run" and passed[0].config.seed == 3
     assert (tmp_path / "logs/run.py").read_text() in printed and "batch_size=4: 2 x 2 devices" in printed
     config = load_config("logs/run.py")
     captions = open_source(config.data.name, "data", config.data.split).metadata["caption"].to_pylist()
@@ -51,6 +58,7 @@ def test_data_are_prepared_and_the_config_is_saved_for_training(call, tmp_path):
     name, split = config.eval.sets[0].split(":")
     assert open_source(name, "data", split).class_names == ("tench", "goldfish")
     assert call(f"{SHARDS} --train-num-samples 8 --imagenet-val val/")[0] == 0  # the same command continues the run
+    assert len(passed) == 2 and typed_config(passed[1].config) == typed_config(config)
     parameters = (tmp_path / "logs/run/params.txt").read_text().splitlines()
     assert {"accum_freq: 1", "train_num_samples: 8", "config.batch_size: 4"} <= set(parameters)
     console.log_line("a line of the run")
@@ -60,10 +68,10 @@ def test_data_are_prepared_and_the_config_is_saved_for_training(call, tmp_path):
     assert status == 2 and "logs/run.py is there, of another command: remove it, or give another --name" in printed
 
 
-def test_a_config_may_only_be_printed(call, tmp_path):
+def test_a_config_may_only_be_printed(call, passed, tmp_path):
     status, printed = call(SHARDS, "--print_config")
     assert status == 0 and "config.data.name = 'image_text/pairs-00000-00001'" in printed
-    assert not (tmp_path / "logs").exists() and not (tmp_path / "data").exists()
+    assert not passed and not (tmp_path / "logs").exists() and not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(
@@ -74,34 +82,32 @@ def test_a_config_may_only_be_printed(call, tmp_path):
         (SHARDS, ("--model=RN50",), "unknown option --model=RN50: open_clip's flags follow --"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_no_config(flags, options, complaint, call, tmp_path):
+def test_bad_input_is_one_line_and_leaves_no_config(flags, options, complaint, call, passed, tmp_path):
     status, printed = call(flags, *options)
     assert status == 2 and printed.endswith("\n") and complaint in printed.splitlines()[-1]
-    assert not (tmp_path / "logs").exists()
+    assert not passed and not (tmp_path / "logs").exists()
 
 
-def test_flags_stand_behind_two_hyphens(capsys):
-    assert program.main(["--model", "RN50"]) == 2
-    assert "write open_clip's flags behind --" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--model", "RN50"], "write open_clip's flags behind --"),
+        (["--plan", "--gpus=8"], "write open_clip's flags behind --"),
+        (["--plan", "--", "--model", "RN50", "--train-data", "x.tar"], "--gpus=N is missing"),
+        *((["--gpus=" + number, "--"], f"--gpus: '{number}' is not a whole number above 0") for number in ("-2", "0", "1.5")),
+    ],
+)  # fmt: skip
+def test_flags_that_are_missing_or_wrong_are_found_at_once(arguments, complaint, passed, capsys):
+    assert open_clip(arguments) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ") and complaint in error and not passed
 
 
-@pytest.mark.parametrize("gpus", ["-2", "0", "1.5"])
-def test_the_number_of_devices_is_checked_at_once(gpus, capsys):
-    assert read_options(["--gpus=3"], "")[0].gpus == 3
-    with pytest.raises(SystemExit):
-        read_options([f"--gpus={gpus}"], "")
-    complaint = f"--gpus: '{gpus}' is not a whole number above 0"
-    assert complaint in capsys.readouterr().err.splitlines()[-1]
-    with pytest.raises(UserError, match=complaint):
-        plan_arguments([f"--gpus={gpus}", "--", "--model", "RN50", "--train-data", "x.tar"])
-
-
-def test_a_command_is_planned_with_its_own_number_of_records():
-    line = [*"--gpus=8 --on=v5e-8 --".split(), *"--model ViT-B-32 --train-data x.tar --batch-size 256 --name a".split()]
-    path, *options = plan_arguments([*line, "--train-num-samples", "3000"])
-    assert options == ["--on=v5e-8", "--records=3000", "--classes=1000"]
-    assert typed_config(load_config(path)).batch_size == 8 * 256
-    with pytest.raises(UserError, match="--gpus=N is missing"):
-        plan_arguments(line[1:])
-    with pytest.raises(UserError, match="flags behind --"):
-        plan_arguments(["--gpus=8"])
+def test_a_command_is_planned_with_its_own_number_of_records(passed):
+    line = "-m open_clip_train.main --model ViT-B-32 --train-data x.tar --batch-size 256 --name a --train-num-samples 3000".split()
+    assert open_clip(["--plan", "--gpus=8", "--on=v5e-8", "--config.seed=3", "--", *line]) == 0
+    assert open_clip(["--plan", "--records=70", "--classes=5", "--", "torchrun", "--nproc_per_node", "4", *line]) == 0
+    by_line, by_launcher = passed
+    assert (by_line.on, by_line.records, by_line.classes) == ("v5e-8", 3000, 1000)
+    assert (by_launcher.records, by_launcher.classes) == (70, 5)
+    assert (by_line.config.seed, by_line.config.batch_size, by_launcher.config.batch_size) == (3, 8 * 256, 4 * 256)

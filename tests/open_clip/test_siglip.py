@@ -1,21 +1,18 @@
 """A SigLIP that trains from random weights by its own command, with its own tokenizer."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
-from cliptail_jax.train import train
 
-from cliptail_jax.config.files import load_config
 from cliptail_jax.input.huggingface_tokenizer import load_tokenizer
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.models import open_clip
-from cliptail_jax.open_clip import __main__ as program
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.runs import console
+from tests.commands import command
 from tests.datasets.raw_data import jpeg, write_shard
 from tests.pretrained.tiny_models import CASES, assert_same, write_tokenizer
 
@@ -49,10 +46,8 @@ def test_a_siglip_trains_from_random_weights(architecture, tmp_path, monkeypatch
         tmp_path / "0.tar", [{"key": str(i), "image": jpeg(i, (40, 20)), "caption": f"cat {i}"} for i in range(8)]
     )
     tokenizer = write_tokenizer(tmp_path, "siglip")
-    monkeypatch.setattr(sys, "argv", ["cliptail open_clip"])
     options = ["--gpus=1", "--data_dir=data", f"--tokenizer={tokenizer}"]
-    assert program.main([*options, "--", *FLAGS.split()]) == 0
-    train(load_config("logs/run.py"), tmp_path / "logs/run")
+    assert command("open_clip")([*options, "--", *FLAGS.split()]) == 0
 
     first = json.loads((tmp_path / "logs/run/metrics.jsonl").read_text().splitlines()[0])
     np.testing.assert_allclose((first["train/logit_scale"], first["train/logit_bias"]), (10, -10), rtol=0.01)
