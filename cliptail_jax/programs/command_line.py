@@ -1,6 +1,7 @@
 """Command lines of programs: their flags, their config, and their help."""
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,9 +16,11 @@ from cliptail_jax.host.outputs import check_writable_folder
 HELP = {"-h", "--help"}
 FLAG = re.compile(r"\A--?([a-zA-Z][\w-]+)")  # without the fields of a config, whose names may have hyphens
 
+NUMBERS = {int: "a whole number", float: "a number"}
+
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are a line, as those of all programs."""
+    """A parser that raises UserError for a wrong flag."""
 
     def __init__(self, **options: Any):
         form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
@@ -44,7 +47,7 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     if not hasattr(program, "CONFIGS"):
         return parser.parse_args(arguments)
     # These are slow to import for programs that take no config.
-    from cliptail_jax.config.command_line import quiet_libraries, read_config, with_fields, without_config
+    from cliptail_jax.config.command_line import FIELD, quiet_libraries, read_config, with_fields, without_config
 
     quiet_libraries()
     parser.usage = f"{parser.prog} CONFIG [FLAGS] [--config.FIELD=VALUE ...]"
@@ -53,9 +56,12 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     if HELP & {*others}:
         parser.epilog = help_on_configs(program.CONFIGS, named)
     options = parser.parse_args(others)
+    if hasattr(program, "set_environment"):
+        program.set_environment(options)
     config = read_config(named) if named else default_config(program, options)
     options.config = with_fields(config, fields) if config else None
-    options.config_name, options.given_fields = Path(named.partition(":")[0]).stem, fields
+    options.config_name = Path(named.partition(":")[0]).stem
+    options.given_fields = {FIELD.match(field)[2] for field in fields}
     if options.help_config:
         print(program.describe_config(options.config))
         sys.exit(0)
@@ -82,9 +88,9 @@ def help_on_configs(names: Sequence[str], named: str) -> str:
 
 
 def with_flag_names(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with --max_pairs=8 for --max-pairs=8 and -max_pairs=8, as other programs write flags.
+    """The arguments, with flags as programs define them: --max_pairs=8 for --max-pairs=8 and -max_pairs=8.
 
-    Those behind `--` stay as they are.
+    Arguments behind `--` stay as they are.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     own = [FLAG.sub(lambda flag: f"--{flag[1].replace('-', '_')}", argument) for argument in arguments[:end]]
@@ -112,16 +118,19 @@ def check_runner(options: argparse.Namespace) -> None:
         raise UserError("--scheduler needs --runner=dask: add it")
 
 
-def non_negative(kind: type, least: float = 0) -> Callable[[str], Any]:
-    """The type of a flag that is a number of this kind, at least `least`."""
+def non_negative(kind: type, least: float = 0, most: float = math.inf) -> Callable[[str], Any]:
+    """The type of a flag that is a number of this kind, from `least` to `most`."""
 
     def number(text: str) -> Any:
-        value = kind(text)
-        if not value >= least:
-            raise ValueError
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            limits = f"at least {least:g}{f' and at most {most:,.0f}' if most < math.inf else ''}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {NUMBERS[kind]} of {limits}")
         return value
 
-    number.__name__ = f"number, at least {least:g}"  # argparse prints it for another value
     return number
 
 

@@ -1,12 +1,12 @@
-"""Plans a run on accelerators, without having them: whether it fits, what limits it, and how long it takes at least.
+"""Plan a run on accelerators that this machine lacks: does it fit, what limits it, and how long does it take at least?
 
     cliptail plan clip:data=imagenet_captions --config.model.dtype=bfloat16 \\
         --on=v5e-8,v4-32,h100x8
 
-The training step is built by the functions of `cliptail_jax.jobs.train` and compiled by the accelerators' own compilers,
-which run on any x86-64 Linux machine (the extra plan, or jax[tpu] for TPUs, jax[cuda12] for GPUs). No data is read. The
-numbers of records and classes are those of the config's prepared data set, or known for the paper's sets. For other
-sets, give --records and --classes. Published towers and heads are not needed. Results are kept in the user's cache.
+The accelerators' own compilers, which run on any x86-64 Linux machine, compile the training step (extra plan; or jax[tpu] for
+TPUs, jax[cuda12] for GPUs). No data is read. The numbers of records and classes are those of the config's prepared data set,
+or known for the paper's sets. For other sets, give --records and --classes. Published towers and heads are not needed.
+Results are kept in the user's cache.
 """
 
 import argparse
@@ -34,10 +34,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--on", default="v5e-8", help="TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8"
     )
     parser.add_argument("--slices", type=non_negative(int, 1), default=1, help="number of TPU slices of each")
-    parser.add_argument(
-        "--records", type=non_negative(int), default=0, help="number of training records, without the data set"
-    )
-    parser.add_argument("--classes", type=non_negative(int), default=0, help="number of classes, without the data set")
+    for flag, number, most in (("records", "training records", 10**12), ("classes", "classes", 10**6)):
+        purpose = f"number of {number}, without the data set"
+        parser.add_argument(f"--{flag}", type=non_negative(int, most=most), default=0, help=purpose)
     parser.add_argument("--price", type=non_negative(float), default=0.0, help="dollars of a chip-hour")
     for flag, purpose in {
         "search": "find the largest batch that fits, and the changes with which the config's batch fits",

@@ -4,8 +4,8 @@ import jax
 import pytest
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.jobs import plan
 from cliptail_jax.planning.measuring import measure_step
+from cliptail_jax.planning.planner import measure
 from tests.synthetic import synthetic_objective
 
 
@@ -17,4 +17,4 @@ def test_steps_are_timed_without_a_data_set(sup_config):
 
 def test_without_an_accelerator_a_line_says_so():
     with pytest.raises(UserError, match="this machine has no accelerator"):
-        plan.measure(lambda changes: None)
+        measure(lambda changes: None)

@@ -28,12 +28,17 @@ CONFIGS = {
     "dino": ("--config=configs/dino.py:data=cifar100_lt", "--on=v4-16", *ONE_LAYER),
 }
 BATCH, WIDTH = 128, 96  # no other axis of these models' arrays has as many as the batch
-FLAGS = ("--records=10847", "--classes=100", "--json", "--traffic", "--config.model.dtype=bfloat16")
-FLAGS += (f"--config.batch_size={BATCH}", f"--config.model.image.output_dim={WIDTH}")
+CHANGES = ("--records=10847", "--classes=100", "--config.model.dtype=bfloat16")
+CHANGES += (f"--config.batch_size={BATCH}", f"--config.model.image.output_dim={WIDTH}")
+FLAGS = (*CHANGES, "--json", "--traffic")
 MISTAKES = {
     (SUP, "--on=v5e-7", "--records=100", CLASSES): "error: unknown topology 'v5e-7'",
     (SUP, "--on="): "error: --on is empty: is a variable of the shell empty?",
-    (SUP, "--records=5000000000000", CLASSES): "5000000000000 is not an integer in the range [0, 1000000000000]",
+    (
+        SUP,
+        "--records=5000000000000",
+        CLASSES,
+    ): "--records: '5000000000000' is not a whole number of at least 0 and at most 1,000,000,000,000",
     (SUP, "--on=v5e-4", "--evaluation", "--search"): "error: --evaluation plans a step of evaluation",
     (SUP, "--on=v5e-4", "--records=1280", CLASSES, "--config.accumulate_steps=2"): "normalizes over the whole batch",
     (
@@ -46,14 +51,14 @@ MISTAKES = {
 COMMANDS = {name: (*config, *FLAGS) for name, config in CONFIGS.items()} | {
     "evaluation": (*RESNET, "--on=v5e-4", *FLAGS, "--evaluation"),
     # These have the program of "supervised", which is in the cache, on v5e-4.
-    "table": (*RESNET, "--on=v5e-4", *FLAGS, "--nojson", "--notraffic", "--price=3"),
+    "table": (*RESNET, "--on=v5e-4", *CHANGES, "--price=3"),
     "crash": (*RESNET, "--on=v6e-8,v5e-4", *FLAGS),
     "too large": (SUP, "--on=v5e-1", "--records=1280000", CLASSES, "--config.batch_size=1280000", "--json", *ONE_LAYER),
     "no compiler": (SUP, "--on=h100x8", "--records=1000", CLASSES),
 }
 # The compiler crashes on programs for v6e.
 CRASH = """
-import cliptail_jax.jobs.plan
+import cliptail_jax.planning.planner
 from cliptail_jax.planning import program
 
 compile = program._compile
@@ -74,8 +79,8 @@ def outcomes(tmp_path_factory):
     """Those of `COMMANDS` by name, and of `MISTAKES` by their arguments, as a user runs the program but for the crash."""
     environment = {"XLA_FLAGS": ""}
     environment["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
-    commands = [*COMMANDS.values(), *MISTAKES]
-    return dict(zip([*COMMANDS, *MISTAKES], run_forked("cliptail_jax.jobs.plan", commands, environment, CRASH)))
+    commands = [["plan", *arguments] for arguments in [*COMMANDS.values(), *MISTAKES]]
+    return dict(zip([*COMMANDS, *MISTAKES], run_forked("cliptail_jax", commands, environment, CRASH)))
 
 
 def plan_in(done):
