@@ -18,13 +18,14 @@ from cliptail_jax.input import pipeline
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
+from cliptail_jax.report.transfers import report_text
 from cliptail_jax.runs.manifests import manifest_of, steps_in
+from cliptail_jax.study.transfer import transfer_and_report
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
 from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import Linear, fit_binary_path, fit_path, predict
-from cliptail_jax.transfer.program import print_report
 from configs import transfer as config_file
 from tests.saved_state import unfinish
 from tests.tiny_clip import PREPROCESS
@@ -34,7 +35,7 @@ CLASSES = 5
 
 
 def transfer(config, workdir, *failures):
-    return program.transfer(typed_config(config), workdir, *failures)
+    return transfer_and_report(typed_config(config), workdir, *failures)
 
 
 def arrays_of(workdir, pattern):
@@ -301,10 +302,9 @@ def test_models_that_fail_are_told_and_the_rest_are_measured(config, tmp_path, s
     assert "data set 'colours' has no split 'validation'" in report
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 1
     assert capsys.readouterr().err.count("error: ") == 5
-    print_report(tmp_path / "out")
     page = f"file://{tmp_path}/out/report.html"
     last = f"Results:      {tmp_path}/out/report.md\nTo see them:  {page}\n"
-    assert capsys.readouterr().out == f"{report}\n{last}"
+    assert f"{report_text(tmp_path / 'out')}\n" == f"{report}\n{last}"
 
 
 def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypatch):
