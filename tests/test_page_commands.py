@@ -7,12 +7,12 @@ import pytest
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import known_configs, load_config
-from cliptail_jax.programs import PROGRAMS
+from cliptail_jax.programs import PROGRAMS, WITH_CONFIG
 from tests.forked_programs import run_forked
 from tests.pages import ALL_PAGES
 
 BLOCK, INLINE = re.compile(r"^ *(cliptail .*)$", re.MULTILINE), re.compile(r"`(cliptail [^`]*)`")
-FLAG = re.compile(r"--(?:\[no\])?([a-z]\w*)")
+FLAG = re.compile(r"--([a-z]\w*)")
 UNKNOWN = re.compile(r"[A-Z]{3,}|image_folder/|image_text/|\.py$")  # placeholders, and what a user makes
 COMMANDS = {}  # by command: a page that has it
 for page in ALL_PAGES:
@@ -21,15 +21,11 @@ for page in ALL_PAGES:
 
 
 @pytest.fixture(scope="module")
-def helps(tmp_path_factory):
-    """The help of each program, and of each figure on a page and `plan open_clip`."""
-    folder = tmp_path_factory.mktemp("program")
-    (folder / "program.py").write_text(
-        "from cliptail_jax.programs import main\nif __name__ == '__main__':\n    main()\n"
-    )
-    parts = {" ".join(of.split()[1:3]) for of in COMMANDS if re.match("cliptail (figures [a-z]|plan open_clip)", of)}
-    asked = [*PROGRAMS, *sorted(parts)]
-    outcomes = run_forked("program", [[*of.split(), "--help"] for of in asked], {"PYTHONPATH": str(folder)})
+def helps():
+    """The help of each program, and of each figure on a page."""
+    figures = {" ".join(of.split()[1:3]) for of in COMMANDS if re.match("cliptail figures [a-z]", of)}
+    asked = [*PROGRAMS, *sorted(figures)]
+    outcomes = run_forked("cliptail_jax", [[*of.split(), "--help"] for of in asked])
     return dict(zip(asked, (outcome.stdout for outcome in outcomes)))
 
 
@@ -45,7 +41,7 @@ def test_a_command_on_a_page_has_a_program_flags_and_a_config_that_exist(command
     fields = [flag.removeprefix("config.") for flag in flags if flag.startswith("config.")]
     assert {flag for flag in flags if not flag.startswith("config.")} <= known, COMMANDS[command]
     config = words[0] if words and not words[0].startswith("--") else ""
-    if not PROGRAMS[program][1] or not config or config == "open_clip" or UNKNOWN.search(config):
+    if program not in WITH_CONFIG or not config or UNKNOWN.search(config):
         return
     assert config.partition(":")[0] in known_configs(), COMMANDS[command]
     loaded = load_config(config)
