@@ -58,14 +58,14 @@ RUNS = {
 }
 
 
-def run(workdir: Path, devices: int, module: str, *arguments: str) -> None:
+def run(workdir: Path, devices: int, program: str, *arguments: str) -> None:
     """Runs a program of the package on so many virtual devices. Raises SystemExit with its output where it fails."""
     environment = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
         "XDG_CACHE_HOME": str(workdir / "cache"),
     }
-    command = [sys.executable, "-m", module, *(argument.format(workdir=workdir) for argument in arguments)]
+    command = [sys.executable, "-m", "cliptail_jax", program, *(each.format(workdir=workdir) for each in arguments)]
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
@@ -104,16 +104,16 @@ def measure(data_dir: str) -> Iterator[tuple[str, dict[str, float]]]:
             for devices in DEVICES:
                 directory = workdir / f"{name}_{devices}"
                 arguments = (
-                    f"--config=configs/{config}.py:data=glyphs_lt",
+                    f"{config}:data=glyphs_lt",
                     f"--workdir={directory}",
                     *SHARED,
                     *overrides,
                 )
-                run(workdir, devices, "cliptail_jax.jobs.train", *arguments, f"--config.data.data_dir={data_dir}")
+                run(workdir, devices, "train", *arguments, f"--config.data.data_dir={data_dir}")
                 yield directory.name, numbers_of(directory)
             if name == "clip_vit":
                 arguments = (f"--workdir={workdir}/clip_vit_1", f"--output={workdir}/exported")
-                run(workdir, 1, "cliptail_jax.pretrained.export", *arguments)
+                run(workdir, 1, "export", *arguments)
 
 
 def difference(before: dict[str, float], after: dict[str, float]) -> tuple[float, str]:

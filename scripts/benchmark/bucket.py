@@ -33,7 +33,7 @@ PORT = 9023
 
 def train(workdir: str, data_dir: str, environment: dict[str, str]) -> None:
     """Trains the tiny model. Its log goes to stderr."""
-    program = [sys.executable, "-m", "cliptail_jax.jobs.train", "--config=configs/sup.py:data=glyphs_lt"]
+    program = [sys.executable, "-m", "cliptail_jax", "train", "sup:data=glyphs_lt"]
     arguments = [f"--config.{value}" for value in (*TINY, f"data.data_dir={data_dir}")]
     subprocess.run([*program, f"--workdir={workdir}", *arguments], cwd=ROOT, env=os.environ | environment, check=True)
 

@@ -44,19 +44,19 @@ SIGLIP += " --config.model.text.heads=12 --config.model.text.context_length=64 -
 # A command of open_clip: 256 pairs for each chip, 32 epochs of 3 million.
 CC3M = "--train-data cc3m.tar --train-num-samples 3000000 --batch-size 256 --lr 5e-4 --wd 0.1 --warmup 2000 --epochs 32"
 PROGRAMS = {
-    "SL": "configs/sup.py:data=imagenet_captions",
-    "SL, batch 1,024": "configs/sup.py:data=imagenet_captions,batch_size=1024,vocabulary=50,sampling=linear",
-    "CLIP": "configs/clip.py:data=imagenet_captions",
-    "bag of words": "configs/clip.py:data=imagenet_captions,loss=words",
-    "CLIP, frozen text tower": "configs/clip.py:data=imagenet_captions,text=frozen",
-    "CLIP, frozen RoBERTa": f"configs/clip.py:{LAIONET},text=roberta",
-    "DINO": f"configs/dino.py:{LAIONET}",
-    "CLIP ViT-B-16": f"configs/clip.py:data=imagenet_captions {VIT}",
-    "CLIP ViT-B-16, batch 4,096": f"configs/clip.py:data=imagenet_captions,batch_size=4096 {VIT}",
-    "SigLIP ViT-B-16": f"configs/clip.py:data=imagenet_captions,loss=sigmoid {SIGLIP}",
-    "SL ViT-B-16, batch 1,024": f"configs/sup.py:data=imagenet_captions,batch_size=1024 {VIT}",
-    "DINO ViT-S-16": f"configs/dino.py:{LAIONET} --config.model.image.name=ViT-S-16 --config.model.image.output_dim=384",
-    "evaluation": "configs/sup.py:data=imagenet_captions",
+    "SL": "sup:data=imagenet_captions",
+    "SL, batch 1,024": "sup:data=imagenet_captions,batch_size=1024,vocabulary=50,sampling=linear",
+    "CLIP": "clip:data=imagenet_captions",
+    "bag of words": "clip:data=imagenet_captions,loss=words",
+    "CLIP, frozen text tower": "clip:data=imagenet_captions,text=frozen",
+    "CLIP, frozen RoBERTa": f"clip:{LAIONET},text=roberta",
+    "DINO": f"dino:{LAIONET}",
+    "CLIP ViT-B-16": f"clip:data=imagenet_captions {VIT}",
+    "CLIP ViT-B-16, batch 4,096": f"clip:data=imagenet_captions,batch_size=4096 {VIT}",
+    "SigLIP ViT-B-16": f"clip:data=imagenet_captions,loss=sigmoid {SIGLIP}",
+    "SL ViT-B-16, batch 1,024": f"sup:data=imagenet_captions,batch_size=1024 {VIT}",
+    "DINO ViT-S-16": f"dino:{LAIONET} --config.model.image.name=ViT-S-16 --config.model.image.output_dim=384",
+    "evaluation": "sup:data=imagenet_captions",
     "open_clip ViT-B-32": f"open_clip -- --model ViT-B-32 {CC3M}",
     "open_clip ViT-B-16": f"open_clip -- --model ViT-B-16 {CC3M}",
 }
@@ -67,8 +67,9 @@ def plan(program: str, topology: str) -> dict | None:
     config, *flags = PROGRAMS[program].split(" -- ")  # those of open_clip
     options = [f"--on={topology}", "--config.model.dtype=bfloat16", "--json"]
     options += ["--evaluation"] if program == "evaluation" else []
-    command = [Path(sys.executable).with_name("cliptail"), "plan", *config.split(), *options]
-    command += [f"--gpus={find_topology(topology).chips}", "--", *shlex.split(flags[0])] if flags else []
+    if flags:
+        options += ["--plan", f"--gpus={find_topology(topology).chips}", "--", *shlex.split(flags[0])]
+    command = [Path(sys.executable).with_name("cliptail"), *([] if flags else ["plan"]), *config.split(), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
