@@ -1,10 +1,12 @@
 """The page report.html: one file that opens without a network, from claims to runs to classes to their origin."""
 
+import contextlib
+import gc
 import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +34,7 @@ from cliptail_jax.report.run_tables import claim_table, transfer_table, warnings
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.transfers import Transfer
+from cliptail_jax.runs.console import with_bar
 
 PAGE = "report.html"
 EVERY = ("*",)  # run
@@ -113,12 +116,25 @@ def write_page(
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
     missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
     shown = embedded_images(comparison, images, every_image)
-    text = render(comparison, directories, verdicts, title, missing, failures, shown, runs)
+    with without_collection():
+        text = render(comparison, directories, verdicts, title, missing, failures, shown, runs)
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Defer the search for unreachable objects: Bokeh makes many objects, all of which are kept to the end."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def embedded_images(comparison: ComparedRuns, each: int, every: bool) -> PageImages:
@@ -151,6 +167,8 @@ def render(
     runs: Sequence[str],
 ) -> str:
     """The text of the page."""
+    for kind in with_bar(comparison.kinds, "measuring", "kinds of runs"):
+        _ = kind.variances  # which take longest, and are kept
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)

@@ -88,6 +88,8 @@ class RunGroup:
 
         Empty for one seed, and for runs at chance, which vary less.
         """
+        if (peer := next((peer for peer in self.peers if peer.name == self.name), self)) is not self:
+            return peer.variances  # which all groups of the study share
         if len(self.replicates) < 2 or self.chance_note():
             return {}
         groups = [m.key for m in main_measures() if m.statistic and m.group]  # their tables have no intervals
