@@ -25,7 +25,7 @@ GENERATIONS = {"all": "", "AVX2": "--xla_cpu_max_isa=AVX2", "SSE4_2": "--xla_cpu
 def run_study(config: str, workdir: Path, flags: str) -> None:
     """Runs a study with further XLA flags. Raises UserError if it fails."""
     environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
-    command = [sys.executable, "-m", "cliptail_jax.study", f"--config={config}", f"--workdir={workdir}"]
+    command = [sys.executable, "-m", "cliptail_jax", "study", config, f"--workdir={workdir}"]
     if subprocess.run(command, env=environment, stdout=sys.stderr).returncode:
         raise UserError(f"the study in {workdir} has failed: the lines above state why; the same command continues it")
 

@@ -43,6 +43,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cliptail_jax.claims.looks import judge
 from cliptail_jax.claims.verdicts import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -113,7 +114,7 @@ def numbers_of(archive: Path) -> dict[str, Any]:
         contents = read_directory(unpack(archive, Path(folder)))
         groups = groups_of(by_replicate(contents.study, contents.runs))
         about = {"title": contents.study.title, "names": contents.study.names}
-        return {**about, **numbers_of_study(groups, contents.claims)}
+        return {**about, **numbers_of_study(groups, judge(contents))}
 
 
 def write_tables(path: Path) -> None:

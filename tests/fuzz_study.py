@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from cliptail_jax.claims.looks import judge
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_json
 from cliptail_jax.report import forest, origin, page, tables
@@ -68,11 +69,12 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     (folder / name).write_text(json.dumps(changed(document, places, other) if places else other) + "\n")
     contents = read_directory(folder)
     comparison = compare([contents])
-    groups = forest.forest({"": contents.claims.values()})
+    claims = judge(contents)
+    groups = forest.forest({"": claims.values()})
     forest.columns_of(groups)
     page.findings([row for group in groups for row in group.rows])
     page.missing_runs(contents)
-    page.claim_table([*contents.claims.values()])
+    page.claim_table([*claims.values()])
     transfer = page.transfer_results(comparison, [contents])
     made = (tables.run_table_of(comparison, True), tables.set_table(comparison), tables.measure_table(comparison))
     for table in (*made, page.transfer_table(transfer)):

@@ -23,7 +23,7 @@ from cliptail_jax.study.training import train_runs
 
 # With at most 5 pairs, a study has the power of four pairs at the level of 95 %; see scripts/benchmark/README.md.
 MOST = 5
-ALL = ("", "true", "all")  # values that name all claims; a flag without a value is 'true'
+ALL = ("", "all")  # values that name all claims; a flag without a value is the first one
 
 
 def most_pairs(workdir: Path, is_asked: bool, given: int | None) -> int:

@@ -1,15 +1,18 @@
-"""Stand-ins for training, transfer and drawing."""
+"""Stand-ins for training, transfer and drawing, and published results."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pytest
 
+from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.files import append_line
 from cliptail_jax.report import study as report
+from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.transfers import FILE, predictions_path
 from cliptail_jax.study import measure, study_page, training
-from tests.study.synthetic_studies import train_by_slope
+from tests.study.synthetic_studies import run_study, train_by_slope, two_seeds
 
 
 @pytest.fixture
@@ -60,5 +63,24 @@ def probes(monkeypatch):
             append_line(workdir / FILE, results[-1])
         return results
 
-    monkeypatch.setattr(measure, "transfer", transfer)
+    monkeypatch.setattr(measure, "transfer_and_report", transfer)
     return accuracies, called
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """The folder of published results, which is empty."""
+    monkeypatch.setattr("cliptail_jax.config.files.PACKAGE", tmp_path / "package")
+    (folder := tmp_path / "package/configs/study/results").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def made(trains, results, tmp_path):
+    """The directory of a study of two seeds, which is published as 'made'; the list of trained runs is empty."""
+    trains[0].update(a=0.8, b=0.0)
+    run_study(two_seeds(), tmp_path / "study")
+    write_archive(tmp_path / "study", results / f"made{ARCHIVE}")
+    shutil.copy(tmp_path / "study/report.json", results / "made.json")
+    trains[1].clear()
+    return tmp_path / "study"

@@ -104,6 +104,16 @@ def claim(statistic, higher, lower, **on):
     return dict(statistic=statistic, higher=higher, lower=lower, **on)
 
 
+CLAIMS = dict(one=claim("odds_acc", "a", "b", margin=0.2), other=claim("tail", "b", "a"))
+
+
+def two_seeds(seeds=2, data_dir=""):
+    made = make_seeded_study(seeds, "a", "b", **CLAIMS)
+    for run in made.runs.values():
+        run.data.data_dir = str(data_dir)
+    return made
+
+
 def read_report(workdir):
     text = (workdir / "report.md").read_text()
     return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)

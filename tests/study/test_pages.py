@@ -9,7 +9,6 @@ import pytest
 from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.programs import PROGRAMS
 from cliptail_jax.report.layout import markdown
 from cliptail_jax.report.run_tables import transfer_table
 from scripts import update_pages
@@ -34,21 +33,6 @@ COMMENT = re.compile(
 def test_prose_has_no_intervals_and_no_comments_within_sentences(page):
     assert not INTERVAL.search(PROSE[page])
     assert "<!--" not in COMMENT.sub("", PROSE[page])
-
-
-def test_pages_are_short():
-    readme, *others = update_pages.PAGES
-    lines = readme.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 140
-    first_screen = lines[: lines.index("| to | run |")]
-    assert len(first_screen) <= 40
-    text = re.sub(r"\]\([^)]*\)|<!--.*?-->|`[^`]*`", "", "\n".join(first_screen))  # numbers in commands are not read
-    assert len(re.findall(r"\d[\d.,]*", text)) <= 12
-    studies = {
-        page: len(page.read_text(encoding="utf-8").splitlines()) for page in others if page.parent.name == "study"
-    }
-    assert {page.name: length for page, length in studies.items() if length > 80} == {}
-    assert sum(len(page.read_text(encoding="utf-8").splitlines()) for page in ALL_PAGES) <= 2400
 
 
 def test_a_number_in_prose_is_that_of_the_result_its_comment_names(tmp_path, monkeypatch):
@@ -119,9 +103,6 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-BY_MODULE = {module: name for name, (module, *_) in PROGRAMS.items()}
-
-
 def test_links_of_all_pages_lead_to_files_and_headings():
     broken = []
     assert len(ALL_PAGES) > 20
@@ -137,9 +118,8 @@ def test_links_of_all_pages_lead_to_files_and_headings():
 
 def test_pages_write_commands_as_an_installed_package_has_them():
     found = [
-        f"{page.relative_to(update_pages.ROOT)}: cliptail {BY_MODULE[module]}, not python -m cliptail_jax.{module}"
+        f"{page.relative_to(update_pages.ROOT)}: {command}"
         for page in ALL_PAGES
-        for module in re.findall(r"python -m cliptail_jax\.(\w+(?:\.\w+)*)", page.read_text(encoding="utf-8"))
-        if module in BY_MODULE
+        for command in re.findall(r"python -m cliptail_jax.*", page.read_text(encoding="utf-8"))
     ]
-    assert not found
+    assert not found, "write cliptail NAME"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cliptail_jax.claims import looks as testing_in_looks
+from cliptail_jax.claims import looks as claim_looks
 from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
@@ -32,7 +32,7 @@ def decided_by_pairs(trains, monkeypatch):
             results[key] = ClaimResult(**vars(stated), by_seed=pairs, difference=Estimate(2.0, 2.0 - side, 2.0 + side))
         return results
 
-    monkeypatch.setattr(testing_in_looks, "evaluate_claims", evaluate)
+    monkeypatch.setattr(claim_looks, "evaluate_claims", evaluate)
     trains[0].update(a=0.8, b=0.4, c=0.4)
     return trains[1]
 
@@ -42,7 +42,7 @@ def with_most(made, most, tmp_path):
     return typed_study(made)
 
 
-def run(tmp_path, value="true", given=None, made=None, **options):
+def run(tmp_path, value="", given=None, made=None, **options):
     made = made or make_seeded_study(1, "a", "b", "c", **CLAIMS)
     most = stopping.most_pairs(tmp_path, True, given)
     study = with_most(made, most, tmp_path)
@@ -81,7 +81,7 @@ def test_a_later_report_and_page_have_the_same_verdicts(decided_by_pairs, tmp_pa
     study = with_most(made, most, tmp_path)
     stopping.report_begun(open_study(study, tmp_path, most=most))
     assert read_report(tmp_path)[1]["claims"] == before["claims"]
-    claims = read_directory(tmp_path).claims
+    claims = claim_looks.judge(read_directory(tmp_path))
     assert {key: (of.verdict, of.look) for key, of in claims.items()} == {
         "large": ("supported", Look(2, 5)), "none": ("inconclusive", Look(2, 5))
     }  # fmt: skip
@@ -123,11 +123,11 @@ EQUAL = dict(equal=claim("slope_acc", "a", "b", equal=True, margin=0.0))
 @pytest.mark.parametrize(("made", "value", "given", "message"), [
     (make_seeded_study(2, "a", "b", "c", **CLAIMS), "lareg", None, r"--until_decided=lareg is not a claim .*did you mean large"),
     (make_seeded_study(2, "a", "b", "c", **EQUAL), "equal", None, "claims.equal .* margin of 0, which no number of pairs decides"),
-    (make_seeded_study(2, "a", "b", "c", **EQUAL), "true", None, "claims.equal states that runs are equal"),
-    (make_seeded_study(2, "a", "b"), "true", None, "--until_decided needs claims, and this study has none"),
-    (make_study("a", "b", "c", **CLAIMS), "true", None, "adds pairs or seeds: this study's config has no seeds"),
-    (make_seeded_study(2, "a", "b", "c", **CLAIMS), "true", 1, "--max_pairs=1 is too small: the first look"),
-    (make_seeded_study(2, "a", "b", "c", **CLAIMS), "true", 2, "--max_pairs=2 is too small: .* has 3 pairs or seeds already"),
+    (make_seeded_study(2, "a", "b", "c", **EQUAL), "", None, "claims.equal states that runs are equal"),
+    (make_seeded_study(2, "a", "b"), "", None, "--until_decided needs claims, and this study has none"),
+    (make_study("a", "b", "c", **CLAIMS), "", None, "adds pairs or seeds: this study's config has no seeds"),
+    (make_seeded_study(2, "a", "b", "c", **CLAIMS), "", 1, "--max_pairs=1 is too small: the first look"),
+    (make_seeded_study(2, "a", "b", "c", **CLAIMS), "", 2, "--max_pairs=2 is too small: .* has 3 pairs or seeds already"),
 ])  # fmt: skip
 def test_what_cannot_be_decided_is_one_line_before_training(made, value, given, message, trains, tmp_path):
     for seed in (3, 4, 5):

@@ -1,20 +1,17 @@
 """The commands that train the runs of a study one by one: printed, and submitted to a stand-in for SLURM."""
 
-import math
 import os
 import shlex
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.study import __main__ as program
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.launch import part_commands, report_command, submit_to_slurm
 from cliptail_jax.study.run import matching
 from configs.study import quickstart
+from tests.commands import study
 
 COMMAND = "cliptail study mine.py --workdir=runs/q '--config.title=a b'"
 NAMES = ["seed_12/sl", "seed_12_mirrored/sl"]
@@ -36,19 +33,11 @@ echo "$number;cluster"
 """
 
 
-def options(**given):
-    defaults = dict(only=[], report=False, budget=None, sbatch=[], launch="here", runner="here", scheduler="")
-    defaults |= dict(until_decided=None, max_pairs=None, power=False, jobs=None, overwrite=False, with_published=False)
-    return SimpleNamespace(FLAGS=SimpleNamespace(**defaults | given))
-
-
 def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, "orig_argv", ["python", "/env/bin/cliptail", *shlex.split(COMMAND)[1:], "--launch=print"])
-    monkeypatch.setattr(program, "flags", options(launch="print"))
-    study = quickstart.get_config()
-    program.main(study, Path("runs/q"))
+    assert study(["quickstart", "--workdir=runs/q", "--launch=print"]) == 0
     *commands, report = capsys.readouterr().out.splitlines()
-    directories = list(typed_study(study).queue)
+    directories = list(typed_study(quickstart.get_config()).queue)
     assert directories[:2] == NAMES and len(directories) == 8
     assert commands == [f"{COMMAND} --only={name}" for name in directories] and report == f"{COMMAND} --report"
 
@@ -79,35 +68,32 @@ def test_names_and_patterns_choose_runs_of_all_seeds_or_one():
         matching(["sl", "seed_0/clop"], directories)
 
 
-@pytest.mark.parametrize("given, complaint", [
-    (dict(only=["a"], report=True), "--only trains runs and writes no report"),
-    (dict(only=["a,b"], budget=3), "--budget is for the whole study"),
-    (dict(report=True, budget=3), "--budget is for the whole study"),
-    (dict(budget=math.nan), "--budget must be a positive number of minutes"),
-    (dict(budget=math.inf), "--budget must be a positive"),
-    (dict(budget=float("1e-400")), "--budget must be a positive"),
-    (dict(launch="slurm", budget=3), "--budget is for the whole study"),
-    (dict(launch="print", report=True), "--launch=print trains nothing here: leave out --report and --runner"),
-    (dict(launch="print", sbatch=["--time=1"]), "--sbatch needs --launch=slurm"),
-    (dict(only=[""]), "--only= is not a run of this study"),
-    (dict(until_decided="true", report=True), "--until_decided is for the whole study: leave it out with --only, --rep"),
-    (dict(until_decided="a", only=["a"]), "--until_decided is for the whole study"),
-    (dict(until_decided="true", runner="dask"), "--until_decided is for the whole study"),
-    (dict(until_decided="false", max_pairs=3), "--max_pairs=3 is for a study that adds pairs: add --until_decided"),
-    (dict(until_decided="clip_od"), "--until_decided=clip_od is not a claim of this study .did you mean clip_odds"),
-    (dict(runner="dask", jobs=2), "--runner=dask trains runs as workers become free"),
+@pytest.mark.parametrize(("flags", "complaint"), [
+    ("--only=a --report", "--only trains runs and writes no report"),
+    ("--only=a,b --budget=3", "--budget is for the whole study"),
+    ("--report --budget=3", "--budget is for the whole study"),
+    ("--budget=nan", "--budget must be a positive number of minutes"),
+    ("--budget=inf", "--budget must be a positive"),
+    ("--budget=1e-400", "--budget must be a positive"),
+    ("--launch=slurm --budget=3", "--budget is for the whole study"),
+    ("--launch=print --report", "--launch=print trains nothing here: leave out --report and --runner"),
+    ("--launch=print --sbatch=--time=1", "--sbatch needs --launch=slurm"),
+    ("--only=,", "--only= is not a run of this study"),
+    ("--until_decided --report", "--until_decided is for the whole study: leave it out with --only, --rep"),
+    ("--until_decided=a --only=a", "--until_decided is for the whole study"),
+    ("--until_decided --runner=dask", "--until_decided is for the whole study"),
+    ("--max_pairs=3", "--max_pairs=3 is for a study that adds pairs: add --until_decided"),
+    ("--until_decided=clip_od", "--until_decided=clip_od is not a claim of this study (did you mean clip_odds"),
+    ("--runner=dask --jobs=2", "--runner=dask trains runs as workers become free"),
+    (
+        "--until_decided --config.seeds=8",
+        "--config.seeds sets a fixed number of seeds, but --until_decided adds them",
+    ),
 ])  # fmt: skip
-def test_flags_that_do_not_fit_are_an_error(given, complaint, monkeypatch, tmp_path):
-    monkeypatch.setattr(program, "flags", options(**given))
-    with pytest.raises(UserError, match=complaint):
-        program.main(quickstart.get_config(), tmp_path)
-
-
-def test_a_number_of_seeds_does_not_fit_until_decided(monkeypatch, tmp_path):
-    monkeypatch.setattr(program, "flags", options(until_decided="true"))
-    monkeypatch.setattr(sys, "argv", ["study", "--config=quickstart", "--config.seeds=8"])
-    with pytest.raises(UserError, match="--config.seeds sets a fixed number of seeds, but --until_decided adds them"):
-        program.main(quickstart.get_config(), tmp_path)
+def test_flags_that_do_not_fit_are_a_line(flags, complaint, tmp_path, capsys):
+    assert study(["quickstart", f"--workdir={tmp_path}", *flags.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and complaint in line
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.config.files import find_archive, known_archives
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate, quantile
+from cliptail_jax.report.power import power_table
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.run import find_runs
-from cliptail_jax.study.configuration import typed_study
-from configs.study import quickstart
-from tests.study.synthetic_studies import claim, make_seeded_study
+from tests.commands import study
 
 SHARED, OF_PAIR, PAIRS = 1.0, 8.0, 4
 
@@ -47,12 +46,16 @@ def test_a_difference_is_decided_with_a_probability_of_80_percent():
         assert (found > 1.96 * sd).mean() == pytest.approx(0.8, abs=0.003)
 
 
-def test_the_table_names_the_published_study_on_the_same_data():
-    lines = power.power_table(typed_study(quickstart.get_config())).splitlines()
+def test_the_table_names_the_published_study_on_the_same_data(capsys):
+    assert study(["quickstart", "--power"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("| odds_acc")]
-    *_, first, second, fourth, eighth, unit, study, _ = (cell.strip() for cell in line.split("|"))
+    *_, first, second, fourth, eighth, unit, published_study, _ = (cell.strip() for cell in line.split("|"))
     assert float(first) > float(second) > float(fourth) > float(eighth) > 0
-    assert (unit, study) == ("log-odds per decade", "mechanism_glyphs_16")  # mechanism has images of 32 pixels
+    assert (unit, published_study) == (
+        "log-odds per decade",
+        "mechanism_glyphs_16",
+    )  # mechanism has images of 32 pixels
     assert lines[-1] == "No published results of several pairs on these data have tail."
 
 
@@ -77,8 +80,6 @@ def test_the_design_of_results_is_that_of_their_runs(archive, tmp_path):
 
 
 def test_without_published_results_there_is_one_line():
-    made = make_seeded_study(2, "a", "b", one=claim("slope_acc", "a", "b"))
-    for run in made.runs.values():
-        run.data.name = "image_folder/mine"
+    design = power.Design({"image_folder/mine"}, {32}, counterbalanced=False)
     with pytest.raises(UserError, match="--power needs published results of several seeds on image_folder/mine"):
-        power.power_table(typed_study(made))
+        power_table(design, {"slope_acc"}, has_borrowed=False)

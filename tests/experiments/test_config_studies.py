@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from cliptail_jax.study.__main__ import list_runs
 from PIL import Image
 
 from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, listed_names
@@ -38,6 +37,7 @@ from configs.study import (
     remedies,
 )
 from tests import golden_configs
+from tests.commands import study
 from tests.golden_configs import STUDIES, what_trains
 from tests.synthetic import sections
 from tests.tfds_sets import prepare
@@ -306,7 +306,7 @@ def test_the_base_has_the_papers_hyperparameters(method):
 
 
 def test_the_program_prints_every_run_and_the_page_counts_them_by_family(capsys):
-    assert list_runs(["--list"]) == 0
+    assert study(["--list"]) == 0
     printed = capsys.readouterr().out
     assert all(f"| {run.name} | `{run.config}` | {run.changes}" in printed for run in catalogue.EVERY)
     page = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
