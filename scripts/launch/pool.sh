@@ -8,7 +8,7 @@
 # get a run, none comes back to a run that another one has lost, and each repeats the runs that fail.
 
 check_pool() { # the arguments
-  [[ " ${command[*]} " = *" cliptail_jax.study "* || "${command[*]}" = "cliptail study "* ]] ||
+  [[ " ${command[*]} " = *" cliptail_jax study "* || "${command[*]}" = "cliptail study "* ]] ||
     fail "--slices=$slices is for the runs of a study: put its command behind --, as -- cliptail study ..."
   [[ " ${command[*]} " = *" --workdir=gs://"* ]] ||
     fail "--slices=$slices needs a work directory that all slices see: give the study one, as --workdir=gs://BUCKET/runs/x"

@@ -135,10 +135,10 @@ def test_a_tpu_is_known_by_its_device_file_or_pci_device(files, expected, tmp_pa
 LIBTPU = "import sys\ndef get_library_path():\n    print('libtpu is loaded', file=sys.stderr)\n"
 PROGRAM = """
 import os, sys
-import cliptail_jax
 from cliptail_jax.host import tpus
+from cliptail_jax.programs import prepare_process
 tpus.has_tpus = lambda: {has_tpus}
-cliptail_jax.prepare_program()
+prepare_process()
 if {compiles}:
     tpus.restore_libtpu()
 import jax

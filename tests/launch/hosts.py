@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-COMMAND = ["python", "-m", "cliptail_jax.jobs.train", "--config.title=it's $HOME 'a b'"]
+COMMAND = ["python", "-m", "cliptail_jax", "train", "--config.title=it's $HOME 'a b'"]
 SLICE = ["--name=slice", "--zone=us-central2-b", "--type=v4-32"]
 STUDY = "cliptail study quickstart --workdir=gs://bucket/runs/study".split()
 POOL = ["--name=pool", "--zone=b", "--type=v5e-1"]
