@@ -1,4 +1,3 @@
-import importlib
 import pwd
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import pytest
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import file_size
 from cliptail_jax.host.outputs import check_output, check_writable_folder
+from tests.commands import build, count, export, figures, laion, make_head
 
 PLACES = ["file", "file/below", "dangling", "loop", "/proc/x/below"]
 
@@ -53,19 +53,18 @@ def test_a_file_has_a_size_where_its_owner_has_no_name(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("program", "arguments"),
     [
-        ("datasets.build", ["glyphs", "--data_dir=PLACE"]),
-        ("curation.laion.__main__", ["match", "--input=unread", "--output=PLACE"]),
-        ("figures.__main__", ["class_frequency", "--frequencies=unread", "--output=PLACE/out.png"]),
-        ("pretrained.make_head", ["--model=unread", "--classes=pets", "--output=PLACE/head.npy"]),
-        ("pretrained.export", ["--workdir=run", "--output=PLACE"]),
-        ("concepts.count", ["--captions=captions.txt", "--classes=pets", "--output=PLACE/out.tsv"]),
+        (build, ["glyphs", "--data_dir=PLACE"]),
+        (laion, ["match", "--input=unread", "--output=PLACE"]),
+        (figures, ["class_frequency", "--frequencies=unread", "--output=PLACE/out.png"]),
+        (make_head, ["--model=unread", "--classes=pets", "--output=PLACE/head.npy"]),
+        (export, ["--workdir=run", "--output=PLACE"]),
+        (count, ["--captions=captions.txt", "--classes=pets", "--output=PLACE/out.tsv"]),
     ],
 )
 def test_programs_refuse_a_place_before_they_read_anything(folder, capsys, program, arguments):
     Path("captions.txt").touch()
     Path("run").mkdir()
     Path("run/config.json").write_text('{"config": {}}', encoding="utf-8")
-    main = importlib.import_module(f"cliptail_jax.{program}").main
-    assert main([argument.replace("PLACE", "file") for argument in arguments]) == 2
+    assert program([argument.replace("PLACE", "file") for argument in arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and "cannot be written" in line

@@ -11,13 +11,14 @@ import pytest
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.curation.export import check_outputs
-from cliptail_jax.evaluation.published import check_free, check_tables
+from cliptail_jax.evaluation.published import check_free
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of
 from cliptail_jax.host.outputs import check_output, files_in
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.model import ModelName, find_model
+from cliptail_jax.report.published import check_tables
 from cliptail_jax.runs.directory import open_or_resume
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.transfer.configuration import typed_config

@@ -13,11 +13,12 @@ from PIL import Image
 from cliptail_jax.concepts.captions import read_rows
 from cliptail_jax.datasets.build import build
 from cliptail_jax.evaluation.predictions import Parts, Predicted, rows_of_batch, table_text
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
 from cliptail_jax.input.pipeline import spread
-from cliptail_jax.jobs import predict
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.pretrained import open_model
+from tests.commands import predict
 from tests.tiny_clip import save_tiny_clip
 
 BATCH = 4
@@ -46,7 +47,7 @@ def photos(tmp_path, run, monkeypatch):
 
 
 def predicted(*arguments):
-    assert predict.main([*map(str, arguments), f"--batch_size={BATCH}"]) == 0
+    assert predict([*map(str, arguments), f"--batch_size={BATCH}"]) == 0
     with open("p.csv", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -82,7 +83,7 @@ def test_the_table_agrees_with_the_model_on_each_image_and_damaged_ones_are_left
 @pytest.mark.parametrize("saved", [0, 1, 2])
 def test_an_interrupted_command_continues_and_writes_the_same_files(run, photos, saved, monkeypatch, capsys):
     arguments = [f"--workdir={run[0]}", "--images=photos", f"--batch_size={BATCH}", "--output=p.csv", "--logits=p.npz"]
-    assert predict.main(arguments) == 0
+    assert predict(arguments) == 0
     whole = [Path(name).read_bytes() for name in ("p.csv", "p.npz")]
     add = Parts.add
 
@@ -93,11 +94,11 @@ def test_an_interrupted_command_continues_and_writes_the_same_files(run, photos,
 
     with monkeypatch.context() as patch:
         patch.setattr(Parts, "add", add_or_stop)
-        assert predict.main([*arguments[:3], "--output=q.csv", "--logits=q.npz"]) == 130
+        assert predict([*arguments[:3], "--output=q.csv", "--logits=q.npz"]) == 130
     assert not Path("q.csv").exists() and not Path("q.npz").exists()
     added = []
     monkeypatch.setattr(Parts, "add", lambda parts, *arrays: added.append(parts.number) or add(parts, *arrays))
-    assert predict.main([*arguments[:3], "--output=q.csv", "--logits=q.npz"]) == 0
+    assert predict([*arguments[:3], "--output=q.csv", "--logits=q.npz"]) == 0
     assert added == list(range(saved, 3)) and [Path(name).read_bytes() for name in ("q.csv", "q.npz")] == whole
     assert not Path("q.csv.unfinished").exists()
 
@@ -111,14 +112,14 @@ def test_parts_of_another_command_are_computed_again_and_those_of_another_progra
     assert Parts(folder, {"top": 2}).number == 0 and "have other top: they are" in capsys.readouterr().err
     (folder / "settings.json").unlink()
     (folder / "thesis.tex").write_text("")
-    with pytest.raises(predict.UserError, match="thesis.tex, which this program did not write"):
+    with pytest.raises(UserError, match="thesis.tex, which this program did not write"):
         Parts(folder, {"top": 1})
 
 
 def test_files_of_others_in_the_folder_of_parts_are_left(run, photos, capsys):
     Path("p.csv.unfinished").mkdir()
     Path("p.csv.unfinished/thesis.tex").write_text("mine", encoding="utf-8")
-    assert predict.main([f"--workdir={run[0]}", "--images=photos", "--output=p.csv"]) == 2
+    assert predict([f"--workdir={run[0]}", "--images=photos", "--output=p.csv"]) == 2
     assert "thesis.tex, which this program did not write" in capsys.readouterr().err
     assert Path("p.csv.unfinished/thesis.tex").read_text(encoding="utf-8") == "mine"
 
@@ -169,7 +170,7 @@ def test_other_images_of_the_same_names_and_sizes_are_predicted_anew(run, tmp_pa
     command = [f"--workdir={run[0]}", "--output=p.csv", f"--batch_size={BATCH}"]
     with monkeypatch.context() as patch:
         patch.setattr(Parts, "read", lambda parts: (_ for _ in ()).throw(KeyboardInterrupt))
-        assert predict.main([*command, "--images=monday/val"]) == 130
+        assert predict([*command, "--images=monday/val"]) == 130
     tuesday = predicted(*command[:2], "--images=tuesday/val")
     assert "have other images: they are computed again" in capsys.readouterr().err
     assert tuesday == predicted(*command[:2], "--images=tuesday/val")
@@ -257,7 +258,7 @@ def test_wrong_input_is_one_line(run, photos, tmp_path, case, capsys):
     Path("empty.npz").write_bytes(b"")
     before = {path: path.read_bytes() for path in Path().glob("*.*") if path.is_file()}
     output = [] if "--output" in arguments else ["--output=p.csv"]
-    assert predict.main([*arguments.format(run=run[0], clip=clip).split(), *output]) == 2
+    assert predict([*arguments.format(run=run[0], clip=clip).split(), *output]) == 2
     assert complaint in capsys.readouterr().err.splitlines()[-1]
     assert {path: path.read_bytes() for path in Path().glob("*.*") if path.is_file()} == before
     assert not Path("p.csv.unfinished").exists()

@@ -53,7 +53,7 @@ def captions_per_core(counter: ConceptCounter, captions: pa.Array, seconds: floa
 
 def peak_of_program(path: str) -> float:
     """Peak memory in GiB of the command line, counting in one process, as Linux reports it at the end."""
-    program = "import sys; from cliptail_jax.concepts.count import main; main(sys.argv[1:])"
+    program = "import sys; from cliptail_jax.programs import main; main(['count', *sys.argv[1:]])"
     program += "; print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     with tempfile.TemporaryDirectory() as folder:
         flags = [f"--captions={path}", "--classes=imagenet1k", f"--output={folder}/counts.tsv", "--processes=1"]
