@@ -14,7 +14,7 @@ CRITERION = "mean_per_class"  # by which the best run is chosen, fixed before an
 
 
 class BestRun(NamedTuple):
-    """The best run, and the tests of its differences, each kind of tests corrected for its number.
+    """The best run, and the tests of its differences. Those in one attribute are corrected for their number.
 
     Attributes:
         name: the run whose mean accuracy over classes exceeds the baseline's most.
@@ -30,7 +30,7 @@ class BestRun(NamedTuple):
 
 
 def best_run(study: Study, runs: Sequence[str], replicates: Sequence[Replicate]) -> BestRun | None:
-    """The best of these runs against the study's baseline; None if none can be compared with it, as at chance."""
+    """The best of these runs against the study's baseline; None if none can be compared with it, such as runs at chance."""
     baseline = study.baseline
     tests = differences({name: (name, baseline) for name in runs if name != baseline}, CRITERION, study, replicates)
     if not tests:

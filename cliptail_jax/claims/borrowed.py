@@ -20,7 +20,7 @@ class StoredVariances(TypedDict, total=False):
 def borrow_variances(name: str, claims: Iterable[Claim]) -> Borrowed:
     """The variances of what the claims measure, in the results `name`: published ones, or a report.json.
 
-    They must have the data set and the recipe of the study, which no one checks: the study's config states it.
+    The config of a study names results with its data set and recipe; this is not checked.
 
     Raises UserError if there are no such results, or none with two kinds of runs that have several seeds or pairs.
     """

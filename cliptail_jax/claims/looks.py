@@ -30,8 +30,8 @@ def evaluate_in_looks(
 ) -> dict[str, ClaimResult]:
     """The tests of claims by key, each at the first look that decides it, or else at the last one.
 
-    A look is a function of the first pairs, so it is the same whenever the claims are tested again. The look of a claim is that
-    of the pairs in which its runs are compared: a pair of which one failed is none.
+    A look depends on the first pairs alone, so it stays the same whenever the claims are tested again. For a claim, a pair
+    counts only if its runs can be compared in it: not if one has failed.
 
     Args:
         replicates: the seeds or pairs so far, at most `most`.

@@ -15,7 +15,7 @@ POWER = 0.8
 
 
 class Design(NamedTuple):
-    """What studies share whose variances are alike: data sources, sides of images in pixels, and mirrored pairs or not."""
+    """What studies with similar variances share: data sources, sides of images in pixels, and mirrored pairs or not."""
 
     data: set[str]
     sizes: set[int]
@@ -50,7 +50,7 @@ class Variances(NamedTuple):
 
 
 def published_variances(design: Design) -> dict[str, Variances]:
-    """The variances of differences, by measure, of the published study of this design with most pairs."""
+    """The variances of differences, by measure, of the published study of this design that has the most pairs."""
     variances: dict[str, Variances] = {}
     for name, claims in published_on(design):
         for measure, of_study in variances_of(name, claims).items():
@@ -88,7 +88,7 @@ def design_of(runs: Iterable[Any], counterbalanced: bool | None) -> Design:
 
 
 def published_on(design: Design) -> Iterator[tuple[str, Mapping[str, ClaimResult]]]:
-    """The claims of published studies by name, of those with this design."""
+    """The names of the published studies of this design, with their claims."""
     for name, file in known_files("study/results/*.json").items():
         if published_design(name) == design:
             yield name, read_claims(file)

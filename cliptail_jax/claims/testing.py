@@ -56,7 +56,7 @@ def evaluate_claims(
 
 
 def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[ClaimResult, list[Bootstrapped]]:
-    """The result of a claim before its test, and the difference that it is on in each seed or mirrored pair.
+    """The result of a claim before its test, and its difference in each seed or mirrored pair.
 
     A seed or pair is left out if one of its runs failed or its statistic is undefined. There is no difference, and the
     result has the obstacle, if this is so in all of them or a run is at chance.
@@ -99,7 +99,7 @@ def tested(result: ClaimResult, contrasts: Sequence[Bootstrapped], pooled: SeedV
 
 
 def weights_of(claim: Claim) -> dict[str, float]:
-    """The weights of the runs of this study in the difference that a claim is on: 1, −2 and 1 in (a − b) − (b − c)."""
+    """The weights of the runs of this study in the difference of a claim: 1, −2 and 1 in (a − b) − (b − c)."""
     weights: dict[str, float] = {}
     names = (claim.higher, claim.lower, *(() if claim.study else claim.minus))
     for name, sign in zip(names, (1, -1, -1, 1)):

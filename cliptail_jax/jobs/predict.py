@@ -153,7 +153,7 @@ def open_with_data(options: argparse.Namespace, mesh: Mesh) -> tuple[OpenedModel
 
 
 def find_images(given: str, classes: str | None, data: Data, prompt_names: str, opened: OpenedModel) -> ChosenImages:
-    """The images that --images names, which may be a set with `prompt_names`. Raises UserError if there are none."""
+    """The images that --images names. `prompt_names` is the run's `eval.class_names`. Raises UserError if there are none."""
     path = Path(given).expanduser()
     if path.is_dir():
         skipped = collections.Counter()

@@ -61,7 +61,7 @@ def difference_text(name: str, rows: Mapping[str, tuple[Estimate | None, float, 
 
 
 def adjustment_text(name: str, by_tau: Mapping[float, Mapping[str, float]]) -> str:
-    """A row for some τ, with the measures of logits − τ log n, whatever the half, by their keys."""
+    """A row for some of the τ, with the measures of logits − τ log n on all examples. `by_tau` has them by their keys."""
     keys = next(iter(by_tau.values()))
     rows = [[f"{name}, logits − τ log n on all examples", *(MEASURES[key].title for key in keys)]]
     for tau, numbers in by_tau.items():
