@@ -28,7 +28,7 @@ FILES = {
     "tests/test_helped.py": "from tests import helper",
     "tests/test_fixture.py": "def test(high): pass",
     "tests/test_command.py": "COMMAND = ['python', '-m', 'cliptail_jax.program', '--config=small:x']",
-    "tests/test_late.py": "from cliptail_jax.experiments.kinds import (\n    deleted,\n    one,\n)",
+    "tests/test_late.py": "from cliptail_jax.kinds import (\n    deleted,\n    one,\n)",
     "tests/test_scripts.py": "FOLDER = 'scripts'",
     "tests/test_pages.py": "NAME = 'README.md'",
 }

@@ -19,7 +19,7 @@ SHOWN = 0.005  # pictures show shares from this to 1 less this
 TICKS = (0.5, 1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5)  # of their axes, in percent
 
 Resampled = Float[np.ndarray, "run ... class"]
-Rows = Float[np.ndarray, "once_or_run ... row"]
+MergedRows = Float[np.ndarray, "once_or_run ... row"]
 Times = Float[np.ndarray, "resample class"]
 
 
@@ -58,7 +58,9 @@ def images_for_half(
     return np.where(half < low, -np.inf, np.where(half > high, np.inf, 10 ** np.clip(half, low, high)))[()]
 
 
-def _merged(x: Resampled, correct: Resampled, examples: Resampled, times: Times | None) -> tuple[Rows, Rows, Rows]:
+def _merged(
+    x: Resampled, correct: Resampled, examples: Resampled, times: Times | None
+) -> tuple[MergedRows, MergedRows, MergedRows]:
     """The variables of a regression, in which classes with the same x are one row, if classes are drawn so many `times`.
 
     The penalized likelihood of the rows is that of the classes: it depends on their sums of right and of all examples.

@@ -91,7 +91,7 @@ class CommandLine(NamedTuple):
         return [f"{', '.join(of)}: {text}" for text, of in names.items()]
 
 
-class Parser(argparse.ArgumentParser):
+class FlagParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(message.removeprefix("argument "))
 
@@ -103,7 +103,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         UserError: A flag is unknown, refused, or has an invalid value.
     """
     launcher, arguments = split_launcher([argument for argument in arguments if argument not in SHELL])
-    parser = Parser(prog="open_clip", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser = FlagParser(prog="open_clip", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for flag in flags().values():
         if flag.type == "flag":
             parser.add_argument(flag.name, action="store_true", dest=flag.key)

@@ -150,5 +150,5 @@ def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp
     monkeypatch.setattr(measure, "call_at_places", call_at_places)
     read = RunRead()
     failures = measure.transfer_runs(TransferConfig(), {"a": read}, tmp_path, CHIPS)
-    assert called == [(measure.transfer, {})] and failures == {"transfer: b": "no space"}
+    assert called == [(measure.transfer_and_report, {})] and failures == {"transfer: b": "no space"}
     assert [result["top1"] for result in read.transfers] == [1.0]
