@@ -68,7 +68,7 @@ def test_interrupted_build_leaves_nothing_that_loads_and_does_not_hinder_the_nex
         build("image_text", str(tmp_path), raw=raw)
     assert prepared_names(tmp_path) == []
     with pytest.raises(
-        UserError, match="'image_text' is not prepared.*datasets.build image_text --data_dir=.* --raw=PATH"
+        UserError, match="'image_text' is not prepared.*cliptail build image_text --data_dir=.* --raw=PATH"
     ):
         open_source("image_text", str(tmp_path), "train")
     build("image_text", str(tmp_path), raw=raw)
