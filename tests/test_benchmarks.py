@@ -19,7 +19,7 @@ TINY += ["--config.batch_size=8", "--classes=5", "--seconds=0.01"]
 QUICK = ["--seconds=0.01", "--rounds=1"]
 # A command as its page and docstring have it, with what makes it small; IMAGES is a folder of JPEGs, DATA that of glyphs.
 COMMANDS = {
-    "train_step": ["--config=configs/sup.py:data=glyphs_lt", *TINY],
+    "train_step": ["sup:data=glyphs_lt", *TINY],
     "input_pipeline --images": ["--images=IMAGES", "--enlarge=300x240", *QUICK],
     "input_pipeline --data": ["--data=glyphs", "--data_dir=DATA", *QUICK],
     "zero_shot": ["--models", "tiny", "--batch_size=8", "--records=8", "--prompts=8", "--seconds=0.01"],

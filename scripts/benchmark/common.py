@@ -1,15 +1,12 @@
-"""Shared parts of the benchmarks: measuring rates, folders of images, configs from the command line, and output."""
+"""Shared parts of the benchmarks: measuring rates, folders of images, and output."""
 
 import json
 import os
 import platform
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-from absl import flags
-from ml_collections import ConfigDict, config_flags
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,11 +50,3 @@ def read_images(folder: Path, most: int) -> dict[Path, bytes]:
     """The first JPEG and PNG files of a folder, at any depth."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
     return {file: file.read_bytes() for file in files[:most]}
-
-
-def read_config(arguments: Sequence[str]) -> ConfigDict:
-    """The config of --config=FILE[:ARGUMENTS], with the fields that --config.FIELD=VALUE sets."""
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=["", *arguments])
-    values(["", *arguments])
-    return values.config

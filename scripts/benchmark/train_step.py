@@ -1,9 +1,9 @@
 """Images per second and compile time of a config's training step, on a random batch: no data set is needed.
 
-    python scripts/benchmark/train_step.py --config=configs/sup.py:data=cifar100_lt
-    python scripts/benchmark/train_step.py --config=configs/clip.py:data=laionet --config.model.dtype=bfloat16 --classes=1000
-    python scripts/benchmark/train_step.py --config=configs/clip.py:data=cifar100_lt --frozen_text=all-MiniLM-L6-v2
-    taskset -c 0 python scripts/benchmark/train_step.py --config=configs/sup.py:data=cifar100_lt --pytorch
+    python scripts/benchmark/train_step.py sup:data=cifar100_lt
+    python scripts/benchmark/train_step.py clip:data=laionet --config.model.dtype=bfloat16 --classes=1000
+    python scripts/benchmark/train_step.py clip:data=cifar100_lt --frozen_text=all-MiniLM-L6-v2
+    taskset -c 0 python scripts/benchmark/train_step.py sup:data=cifar100_lt --pytorch
 
 Prints one JSON line. A step is forward, backward and update.
 
@@ -24,9 +24,10 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from common import ROOT, print_report, rates, read_config
+from common import ROOT, print_report, rates
 from ml_collections import ConfigDict
 
+from cliptail_jax.config.command_line import read_config, with_fields, without_config
 from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.models.open_clip import named_encoder
 from cliptail_jax.models.text_towers import PADDING
@@ -66,14 +67,18 @@ def pytorch_steps(batch: dict[str, np.ndarray], tower: ConfigDict, classes: int)
 def main(arguments: Sequence[str] | None = None) -> None:
     keep_freed_memory()  # as programs do
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        usage="%(prog)s CONFIG [FLAGS] [--config.FIELD=VALUE ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--classes", type=int, default=100, help="number of classes of the random labels")
     parser.add_argument("--seconds", type=float, default=10, help="approximate duration of each measurement")
     parser.add_argument("--frozen_text", default="", help="a published text encoder whose sizes are known")
     parser.add_argument("--pytorch", action="store_true", help="also measure the same network in PyTorch")
-    options, config_arguments = parser.parse_known_args(arguments)
-    config = read_config(config_arguments)
+    name, fields, others = without_config(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(others)
+    config = with_fields(read_config(name), fields)
     encoder = named_encoder(options.frozen_text)
     if encoder:
         config.model.text.update({"name": options.frozen_text, "vocab_size": encoder["vocab_size"]})
