@@ -92,9 +92,6 @@ def write_page(
             raise UserError(f"{other} is given twice: compare different directories")
         given.append(other)
     directories = [*map(read_directory, (workdir, *others))]
-    verdicts = [
-        judge(contents) if claims is None or contents is not directories[0] else claims for contents in directories
-    ]
     check_output(output, is_page, overwrite=overwrite)
     for contents in directories:
         found = contents.runs or contents.transfers or contents.study or contents.problems
@@ -105,10 +102,15 @@ def write_page(
             )
     if runs != EVERY:
         every = dict.fromkeys(name for contents in directories for name in contents.names)
-        directories = [select(contents, runs) for contents in directories]
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
+    verdicts = [
+        judge(contents) if claims is None or contents is not directories[0] else claims for contents in directories
+    ]
+    directories = [
+        select(contents, runs) for contents in directories
+    ]  # claims are corrected for the number of all claims
     comparison = compare(directories)
     if problems is not None:
         problems += [problem for contents in directories for problem in contents.problems]

@@ -64,9 +64,10 @@ def git(clone: Path, *arguments: str) -> str:
 def command() -> str:
     """The command line of this program; '' if it is not a program of the package, as in a notebook."""
     arguments = sys.orig_argv[1:]
-    if arguments[:2] == ["-m", "cliptail_jax"]:
-        return shlex.join(["cliptail", *arguments[2:]])
-    return shlex.join(["cliptail", *arguments[1:]]) if arguments and Path(arguments[0]).name == "cliptail" else ""
+    if Path(*arguments[:1]).name == "cliptail":
+        return shlex.join(["cliptail", *arguments[1:]])
+    start = arguments.index("-m") + 1 if "-m" in arguments else len(arguments)  # options of Python may be before it
+    return shlex.join(["cliptail", *arguments[start + 1 :]]) if arguments[start : start + 1] == ["cliptail_jax"] else ""
 
 
 def without_flags(line: str, names: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from cliptail_jax.study import training
 from tests.figures.synthetic_runs import biased_confusion
 from tests.study.synthetic_studies import CLASSES, claim, make_seeded_study, run_in_memory, run_study, train_by_slope
 
-COMMAND = ["python", "-m", "cliptail_jax.study", "--config=configs/study/synthetic.py", "--workdir=runs/made up"]
+COMMAND = ["python", "-m", "cliptail_jax", "study", "synthetic", "--workdir=runs/made up"]
 SCRIPT, IMAGE = "</script><script>window.hacked = true</script>", '<img src="x" onerror="window.hacked = true">'
 NAMES = (SCRIPT, IMAGE, *(f"class {label}" for label in range(2, CLASSES)))
 SLOPES = {"sl": 0.5, "sl_sampled": 0.3, "clip": 0.1}

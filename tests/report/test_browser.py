@@ -9,7 +9,7 @@ import pytest
 
 from cliptail_jax.report.plots import LOG_TICKS
 from tests.commands import report as main
-from tests.report.synthetic_pages import COMMAND, IMAGE, SCRIPT
+from tests.report.synthetic_pages import IMAGE, SCRIPT
 
 pytestmark = pytest.mark.program
 
@@ -177,7 +177,6 @@ def test_the_copied_command_is_the_studys(opened):
     command.locator("button").click()
     copied = opened.evaluate("navigator.clipboard.readText()")
     assert copied == "cliptail study synthetic '--workdir=runs/made up'"
-    assert copied.split()[:3] == COMMAND[:3]
 
 
 def test_the_downloads_are_the_tables(opened, study_directory):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from cliptail_jax.claims.looks import judge
 from cliptail_jax.claims.verdicts import claim_numbers
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import class_results, write_arrays
@@ -189,7 +190,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
     contents = in_memory(2, 1000, steps=500)
     for run in contents.runs:
         del run.noted["finished"]  # the bootstrap of differences would take long
-    text = render(compare([contents]), [contents], "", [], {}, PageImages(None, ()), EVERY)
+    text = render(compare([contents]), [contents], [{}], "", [], {}, PageImages(None, ()), EVERY)
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
     assert data["pair"] == ["kind 1", "kind 0"]  # without claims, the last and the first
@@ -227,15 +228,13 @@ def results(tmp_path, monkeypatch):
 def made(study_directory, results):
     """A study that is published as 'made': its counts, and the tests of its claims."""
     write_archive(study_directory, results / "made.tar.xz")
-    claims = read_directory(study_directory).claims
+    claims = judge(read_directory(study_directory))
     write_json(results / "made.json", {"claims": [{"key": key} | claim_numbers(of) for key, of in claims.items()]})
 
 
 def test_a_page_on_a_published_study_is_that_of_its_directory(study_directory, made, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "cliptail_jax.results.directory.evaluate_study", lambda *_: pytest.fail("claims are tested again")
-        )
+        patch.setattr("cliptail_jax.report.page.judge", lambda *_: pytest.fail("claims are tested again"))
         assert main(["made", "--images=0"]) == 0
     assert capsys.readouterr().out == f"wrote {(tmp_path / 'here/made.html').as_uri()}\n"
     main([f"--workdir={study_directory}", "--images=0", "--output=whole.html"])

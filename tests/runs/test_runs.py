@@ -215,11 +215,11 @@ def test_a_buckets_lock_that_nobody_writes_to_is_taken(quick, tmp_path, capsys):
 
 
 def test_config_json_has_the_hardware_and_the_command(tmp_path, monkeypatch):
-    module = ["-m", "cliptail_jax.jobs.train", "--config=configs/sup.py:data=glyphs_lt", "--workdir=my runs/sup"]
+    module = ["-m", "cliptail_jax", "train", "sup:data=glyphs_lt", "--workdir=my runs/sup"]
     monkeypatch.setattr("sys.orig_argv", ["/some/where/python3", "-X", "importtime", *module])
     open_or_resume(tmp_path, plain(sup.get_config("data=glyphs_lt")), FIELDS, DATA, overwrite=False)
     noted = json.loads((tmp_path / "config.json").read_text())
-    assert noted["command"] == ("cliptail train sup:data=glyphs_lt '--workdir=my runs/sup'")
+    assert noted["command"] == "cliptail train sup:data=glyphs_lt '--workdir=my runs/sup'"
     assert noted["hardware"] == {
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
