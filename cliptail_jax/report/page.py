@@ -105,12 +105,10 @@ def write_page(
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
-    verdicts = [
+    verdicts = [  # of all claims, for whose number they are corrected
         judge(contents) if claims is None or contents is not directories[0] else claims for contents in directories
     ]
-    directories = [
-        select(contents, runs) for contents in directories
-    ]  # claims are corrected for the number of all claims
+    directories = [select(contents, runs) for contents in directories]
     comparison = compare(directories)
     if problems is not None:
         problems += [problem for contents in directories for problem in contents.problems]
