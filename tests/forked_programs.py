@@ -96,7 +96,7 @@ class Fork:
 
 
 class ForkServer:
-    """Forks programs from a process that has imported these modules, and the programs' own. The process ends with the tests, or when it is closed.
+    """Forks programs from a process that has imported these modules. The process ends with the tests, or when it is closed.
 
     `preamble` is code that runs before, in the folder `cwd` and with the variables of `environment`.
     """

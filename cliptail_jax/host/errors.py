@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from cliptail_jax.host.interrupts import raise_on_ctrl_c
 from cliptail_jax.host.printing import checked_output, one_line
 
 EMPTY = re.compile(r"--?[\w-]+=")  # a flag without a value
@@ -124,17 +123,16 @@ def problem(error: BaseException, has_config: bool = True) -> str:
     return storage_problem(error) or memory_problem(error, has_config)
 
 
-def exit_status(run: Callable[[], None], interrupted: str = "interrupted", has_config: bool = True) -> int:
+def exit_status(run: Callable[[], None], has_config: bool = True) -> int:
     """Runs a program, and returns its exit status.
 
     A `UserError`, or an error of the machine, is printed to stderr as one line, `error: ...`, and gives status 2. Ctrl-C gives
     status 130 and the line `interrupted`. `has_config` is as for `memory_problem`.
     """
-    raise_on_ctrl_c()
     try:
         run()
     except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
         if not (line := str(error) if isinstance(error, UserError) else problem(error, has_config)):

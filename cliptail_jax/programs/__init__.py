@@ -12,11 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from cliptail_jax.host.errors import UserError, did_you_mean, exit_status
-from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal
+from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal, raise_on_ctrl_c
 from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.host.printing import checked_output
 from cliptail_jax.host.tpus import leave_out_libtpu
-from cliptail_jax.programs.command_line import parse
 
 # What each program does. A program is a module of this name, whose docstring is its help, with
 #     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
@@ -89,8 +88,12 @@ def run(arguments: Sequence[str]) -> None:
     elif name not in PROGRAMS:
         raise UserError(f"there is no program '{name}'{did_you_mean(name, PROGRAMS)}; --help lists them")
     else:
+        from cliptail_jax.programs.command_line import parse  # slow to import
+
         program = importlib.import_module(f"{__name__}.{name}")
-        program.main(parse(name, program, arguments))
+        options = parse(name, program, arguments)
+        raise_on_ctrl_c()  # for programs that clean up; during imports, Ctrl-C ends the process at once
+        program.main(options)
 
 
 def complete() -> None:

@@ -46,6 +46,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     if options.list:
         return print_models(options.config)
+    exit_on_signal()
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.console import last_lines
     from cliptail_jax.runs.lock import sole_writer
@@ -54,7 +55,6 @@ def main(options: argparse.Namespace) -> None:
     if not options.workdir:
         raise UserError("--workdir is missing: give the directory of a run, or one for the results")
     config, workdir = options.config, results_path(options.workdir)
-    exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
     if options.sets is not None:

@@ -103,6 +103,7 @@ def main(options: argparse.Namespace) -> None:
         from cliptail_jax.report.catalogue import page
 
         return print(page(), end="")
+    exit_on_signal()
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.lock import sole_writer
     from cliptail_jax.runs.provenance import command
@@ -151,7 +152,6 @@ def main(options: argparse.Namespace) -> None:
         open_study(study, workdir, options.overwrite, most)
         launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
         return
-    exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
     here = options.runner == "here" and not options.report

@@ -21,12 +21,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
+    exit_on_signal()
     from cliptail_jax.jobs.train import train
     from cliptail_jax.parallel import distributed
     from cliptail_jax.runs.console import last_lines, log_line
 
     workdir = results_path(options.workdir)
-    exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
     train(options.config, workdir, options.overwrite)

@@ -22,6 +22,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
+    exit_on_signal()
     import jax
 
     from cliptail_jax.parallel import distributed
@@ -35,7 +36,6 @@ def main(options: argparse.Namespace) -> None:
 
     check_runner(options)
     workdir = results_path(options.workdir)
-    exit_on_signal()
     ignore_closed_terminal()
     distributed.initialize()
     config, failures = typed_config(options.config), {}
