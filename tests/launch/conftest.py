@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ def cloud(tmp_path):
     """Two hosts that are folders, reached by a `gcloud` of bash; the environment that launches there."""
     stub(tmp_path / "bin/gcloud", GCLOUD)
     stub(tmp_path / "bin/python3", PYTHON)
+    stub(tmp_path / "bin/cliptail", f'exec {sys.executable} -m cliptail_jax "$@"')
     stub(tmp_path / "bin/mkdir", 'case "$2" in runs*) ;; *) exec /bin/mkdir "$@" ;; esac')  # none in this checkout
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     folders = {"CLOUD": str(tmp_path), "TMPDIR": str(tmp_path), "PATH": path}
@@ -30,5 +32,5 @@ def clouds(cloud, tmp_path):
     stub(tmp_path / "bin/gcloud_of_one", GCLOUD)
     of_one = 'name="${5%%:*}"; [ "$4" = scp ] && name="${6%%:*}"; [ "$1" = storage ] || export CLOUD="$CLOUD/$name"'
     stub(tmp_path / "bin/gcloud", f'{of_one} ; mkdir -p "$CLOUD"; exec gcloud_of_one "$@"')
-    stub(tmp_path / "bin/python", TRAIN)
+    stub(tmp_path / "bin/cliptail", TRAIN)
     return cloud | {"HOSTS": "0", "RUNS": "2", "RUN": "true"}

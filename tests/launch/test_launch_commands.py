@@ -158,7 +158,7 @@ def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(cloud):
 
 
 def test_the_studys_own_mistakes_are_found_before_a_slice_is_requested(cloud, tmp_path):
-    command = [*STUDY[:3], "--config=configs/study/nix.py", STUDY[-1]]
+    command = [*STUDY[:2], "configs/study/nix.py", STUDY[-1]]
     done = launch("tpu", *POOL, "--slices=2", "--", *command, status=2, **cloud)
     assert not (tmp_path / "asked").exists()
     assert re.fullmatch("error: config file 'configs/study/nix.py' does not exist; .*\n", done.stderr), done.stderr
