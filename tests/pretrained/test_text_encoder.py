@@ -11,6 +11,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import DIGESTS
 from cliptail_jax.jobs.train import train
 from cliptail_jax.models.cosine import normalize
+from cliptail_jax.objectives import own_config
 from cliptail_jax.objectives.image_text import TwoTowers, can_cache
 from cliptail_jax.pretrained import text_cache
 from cliptail_jax.pretrained.published_clip import load
@@ -147,10 +148,10 @@ def test_other_captions_weights_and_dtypes_have_entries_of_their_own(towers):
 )
 def test_texts_that_change_from_epoch_to_epoch_are_not_cached(bert_run, change):
     config = bert_run[0].copy_and_resolve_references()
-    towers = TwoTowers.open_towers(sections(config))
-    assert can_cache(sections(config), towers)
+    towers = TwoTowers.open_towers(own_config(sections(config)))
+    assert can_cache(own_config(sections(config)), towers)
     config.update_from_flattened_dict(change)
-    assert not can_cache(sections(config), towers)
+    assert not can_cache(own_config(sections(config)), towers)
 
 
 def test_unknown_texts_and_folders_that_cannot_be_written_are_named(towers, tmp_path, monkeypatch):
