@@ -1,5 +1,7 @@
 """Rank correlations and slopes over classes without nan; for a correlation, a frequency of 0 is a value like any other."""
 
+import functools
+
 import numpy as np
 from jaxtyping import Float, Num
 
@@ -87,9 +89,13 @@ def slope_within_classes(
         return _counted_slope(x, y, times)
     if x.shape[-1] < 3:
         return np.full(x.shape[1:-1], np.nan)
-    axis = -1 if len(x) == 1 else 0
-    constant = (np.ptp(x, axis=axis, keepdims=True) < 1e-9).all(axis=(0, -1))  # but for rounding
-    x, y = (side - side.mean(axis=axis, keepdims=True) for side in (x, y))
+    if len(x) == 1:
+        width = np.ptp(x[0], axis=-1)
+        x, y = (side - side.mean(axis=-1, keepdims=True) for side in (x, y))
+    else:  # NumPy's functions are slow over an axis as short as that of runs
+        width = (functools.reduce(np.maximum, x) - functools.reduce(np.minimum, x)).max(axis=-1)
+        x, y = (side - sum(side) / len(side) for side in (x, y))
+    constant = width < 1e-9  # but for rounding
     spread = np.sum(x * x, axis=(0, -1))
     return np.where(constant, np.nan, np.sum(x * y, axis=(0, -1)) / np.where(constant, 1, spread))
 

@@ -4,7 +4,8 @@
     python -m cliptail_jax.report NAME [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
 The page is one file that a browser opens without a network. It can be written again at any time. With the NAME of a published
-study, such as quickstart, it is computed from the stored counts of its runs and written to NAME.html in this folder.
+study, such as quickstart, it is computed from the stored counts of its runs, with the published tests of its claims, and
+written to NAME.html in this folder.
 """
 
 import sys
@@ -12,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from cliptail_jax.commands import program_parser
-from cliptail_jax.config.files import find_archive, known_archives
+from cliptail_jax.config.files import find_archive, find_results, known_archives
 from cliptail_jax.errors import UserError, command_line
 from cliptail_jax.files import work_path
 from cliptail_jax.outputs import add_overwrite
@@ -62,13 +63,15 @@ def main(arguments: list[str]) -> None:
     # These are slow to import.
     from cliptail_jax.report.page import EVERY, address, write_page
     from cliptail_jax.results.archive import unpack
+    from cliptail_jax.results.claims import read_claims
 
     problems: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        workdir, output = options.workdir, options.output
+        workdir, output, claims = options.workdir, options.output, None
         if options.published:
             workdir = unpack(find_archive(options.published), Path(folder))
             output = output or Path(f"{options.published}.html")
+            claims = read_claims(find_results(options.published))  # the same tests of the same counts, in no time
         page = write_page(
             workdir,
             options.compare,
@@ -76,6 +79,7 @@ def main(arguments: list[str]) -> None:
             **options.images,
             runs=options.runs or EVERY,
             overwrite=options.overwrite,
+            claims=claims,
             problems=problems,
         )
     for problem in problems:

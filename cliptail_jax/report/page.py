@@ -1,11 +1,13 @@
 """The page report.html: one file that opens without a network, from claims to runs to classes to their origin."""
 
+import contextlib
 import dataclasses
+import gc
 import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -30,6 +32,7 @@ from cliptail_jax.results.layout import shown_in
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.tables import claim_table, transfer_table, warnings_of
 from cliptail_jax.results.transfers import Transfer
+from cliptail_jax.runs.console import with_bar
 from cliptail_jax.runs.tables import format_number
 
 PAGE = "report.html"
@@ -108,14 +111,14 @@ def write_page(
                 f"{contents.workdir} contains no run: name the directory of a run, a study, a transfer or evaluations of "
                 "published models"
             )
+    if claims is not None:  # so that they are not computed again
+        directories[0] = dataclasses.replace(directories[0], tested=claims)
     if runs != EVERY:
         every = dict.fromkeys(name for contents in directories for name in contents.names)
         directories = [select(contents, runs) for contents in directories]
         for pattern in runs:
             if not any(matches(kind, [pattern]) for kind in every):
                 raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
-    if claims is not None:  # so that they are not computed again
-        directories[0] = dataclasses.replace(directories[0], tested=claims)
     comparison = compare(directories)
     if problems is not None:
         problems += [problem for contents in directories for problem in contents.problems]
@@ -123,12 +126,25 @@ def write_page(
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
     missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
     shown = embedded_images(comparison, images, every_image)
-    text = render(comparison, directories, title, missing, failures, shown, runs)
+    with without_collection():
+        text = render(comparison, directories, title, missing, failures, shown, runs)
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
     return output
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Defers the search for unreachable objects: Bokeh makes many objects, all of which are kept to the end."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def embedded_images(comparison: ComparedRuns, each: int, every: bool) -> PageImages:
@@ -160,6 +176,8 @@ def render(
     runs: Sequence[str],
 ) -> str:
     """The text of the page."""
+    for kind in with_bar(comparison.kinds, "measuring", "kinds of runs"):
+        _ = kind.variances  # which take longest, and are kept
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)

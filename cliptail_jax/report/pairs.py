@@ -12,6 +12,7 @@ from cliptail_jax.report.comparison import ComparedGroup
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.testing import compare, times, variances_of_kinds
+from cliptail_jax.runs.console import with_bar
 
 MAX_KINDS = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
 HEADER = ["a", "b", "measure", "difference", "low", "high"]
@@ -33,7 +34,7 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
     variances = {measure.key: variances_of_kinds(replicates, measure.key) for measure in pair_measures()}
     at_chance = {kind.name for kind in kinds if kind.chance_note()}
     rows = []
-    for one, other in itertools.combinations(kinds, 2):
+    for one, other in with_bar([*itertools.combinations(kinds, 2)], "comparing", "pairs of runs"):
         a, b, study = one.name, other.name, {kind.name for kind in one.peers if other in one.peers}
         for measure in pair_measures():
             if found := paired(measure, a, b, replicates, max(one.size, other.size)):

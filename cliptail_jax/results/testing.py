@@ -9,7 +9,6 @@ import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from cliptail_jax.config.files import find_results
 from cliptail_jax.errors import UserError
@@ -22,6 +21,7 @@ from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Borrowed, Replicate
+from cliptail_jax.runs.console import with_bar
 
 
 def evaluate_claims(
@@ -36,11 +36,12 @@ def evaluate_claims(
         changes: changes since the first run.
         borrowed: the variances between seeds for claims on one seed or pair, if no runs of the study have several.
     """
-    progress = functools.partial(tqdm, unit=" claims", delay=2.0, disable=None, leave=False)
-    compared = {key: compare_replicates(claim, replicates) for key, claim in progress(claims.items(), "comparing")}
+    compared = {
+        key: compare_replicates(claim, replicates) for key, claim in with_bar(claims.items(), "comparing", "claims")
+    }
     kinds = functools.cache(lambda statistic, on: variances_of_kinds(replicates, statistic, on))
     results = []
-    for key, (result, contrasts) in progress(compared.items(), "testing"):
+    for key, (result, contrasts) in with_bar(compared.items(), "testing", "claims"):
         if result.at:
             pooled = pooled_over_claims(key, compared)
         else:

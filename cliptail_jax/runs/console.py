@@ -3,7 +3,9 @@
 import shlex
 import sys
 import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -11,6 +13,7 @@ from cliptail_jax.commands import as_started
 from cliptail_jax.files import append_bytes
 from cliptail_jax.printing import one_line
 
+T = TypeVar("T")
 _copy: Path | None = None  # of the lines
 
 
@@ -29,6 +32,11 @@ def log_line(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
         if _copy is not None:
             append_bytes(_copy, f"{time.strftime('%Y-%m-%d,%H:%M:%S')} | INFO | {text}\n".encode())
+
+
+def with_bar(items: Collection[T], doing: str, unit: str) -> Iterable[T]:
+    """The items, with a bar in a terminal while their use takes longer than two seconds."""
+    return tqdm(items, doing, unit=f" {unit}", delay=2.0, disable=None, leave=False)
 
 
 def last_lines(results: str | Path, page: str = "") -> str:

@@ -22,6 +22,7 @@ from cliptail_jax.report.origin import configs_of
 from cliptail_jax.report.page import EVERY, finite, render, write_page
 from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.archive import write_archive
+from cliptail_jax.results.claims import claim_numbers
 from cliptail_jax.results.directory import matches, read_directory, short_names
 from cliptail_jax.results.run import last_pass
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
@@ -222,9 +223,20 @@ def results(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_page_on_a_published_study_is_that_of_its_directory(study_directory, results, tmp_path, capsys):
+@pytest.fixture
+def made(study_directory, results):
+    """A study that is published as 'made': its counts, and the tests of its claims."""
     write_archive(study_directory, results / "made.tar.xz")
-    assert main(["made", "--images=0"]) == 0
+    claims = read_directory(study_directory).claims
+    write_json(results / "made.json", {"claims": [{"key": key} | claim_numbers(of) for key, of in claims.items()]})
+
+
+def test_a_page_on_a_published_study_is_that_of_its_directory(study_directory, made, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "cliptail_jax.results.directory.evaluate_study", lambda *_: pytest.fail("claims are tested again")
+        )
+        assert main(["made", "--images=0"]) == 0
     assert capsys.readouterr().out == f"wrote {(tmp_path / 'here/made.html').as_uri()}\n"
     main([f"--workdir={study_directory}", "--images=0", "--output=whole.html"])
     (text, data), (_, expected) = (data_of(Path(name)) for name in ("made.html", "whole.html"))
@@ -233,8 +245,7 @@ def test_a_page_on_a_published_study_is_that_of_its_directory(study_directory, r
     assert sorted(path.name for path in Path().iterdir()) == ["made.html", "whole.html"]
 
 
-def test_a_page_on_published_results_that_cannot_be_written_is_one_line(study_directory, results, capsys):
-    write_archive(study_directory, results / "made.tar.xz")
+def test_a_page_on_published_results_that_cannot_be_written_is_one_line(study_directory, made, results, capsys):
     write_json(results / "old.json", {})
     Path("made.html").write_text("mine", encoding="utf-8")
     for arguments, message in [
