@@ -137,7 +137,9 @@ def test_output_to_a_closed_stream_is_discarded_and_to_a_full_device_an_error(re
 
 def catches(number, process):
     """Whether a process has a handler of a signal."""
-    caught = re.search(r"^SigCgt:\t(\w+)", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    caught = re.search(
+        r"^SigCgt:\t(\w+)", Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8"), re.MULTILINE
+    )
     return bool(int(caught[1], 16) >> number - 1 & 1)
 
 
@@ -149,7 +151,7 @@ def test_a_program_that_is_stopped_says_so_in_a_line_at_any_moment(number, statu
     for moment in (0, 1):
         process = program(arguments, stderr=subprocess.PIPE, text=True)
         wait_until(lambda: catches(signal.SIGTERM, process), process)
-        assert moment or not re.search("numpy|jaxlib", Path(f"/proc/{process.pid}/maps").read_text())
+        assert moment or not re.search("numpy|jaxlib", Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8"))
         time.sleep(moment)
         process.send_signal(number)
         (errors,) = finish(process, code=status)

@@ -245,7 +245,7 @@ def test_a_program_whose_reader_is_gone_ends_quietly_unless_it_fails(unbuffered)
 @pytest.mark.parametrize("statement", ["print(1)", "print(1); import sys; sys.exit(0)"])
 def test_a_program_whose_output_cannot_be_written_ends_with_one_line(statement, unbuffered):
     program = PROGRAM.format(statement).replace("main([])", "raise SystemExit(main([]))")
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         streams = {"stdout": full, "stderr": subprocess.PIPE, "text": True}
         environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
         ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, **streams)
