@@ -21,7 +21,7 @@ from cliptail_jax.host.tpus import leave_out_libtpu
 #     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
 #     main(options)        which runs it, and imports what is slow to import
 #     CONFIGS              the names of its configs, if it takes one, which is then `options.config`
-#     describe_config      with CONFIGS: returns the text of --help_config
+#     describe_config      optional, with CONFIGS: returns the text of --help_config for a config of its own kind
 #     default_config       optional, with CONFIGS: returns the config if none is given
 #     set_environment      optional, with CONFIGS: sets variables that JAX reads when it is imported, as configs import it
 #     TAKES_OTHERS         True if it passes flags on to another program, which are then `options.others`

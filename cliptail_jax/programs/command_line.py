@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from cliptail_jax.host.errors import UserError, check_not_empty
+from cliptail_jax.host.errors import UserError, check_not_empty, did_you_mean
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import check_writable_folder
 
@@ -25,6 +25,13 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any):
         form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         super().__init__(**form | options)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            hint = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; {self.prog} --help lists the flags")
@@ -63,9 +70,12 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     options.config_name = Path(named.partition(":")[0]).stem
     options.given_fields = {FIELD.match(field)[2] for field in fields}
     if options.help_config:
-        print(program.describe_config(options.config))
+        print(describe_config(program, options.config))
         sys.exit(0)
-    if config is None and not getattr(options, "list", False):
+    lists = getattr(options, "list", False)
+    if lists and (beside := [argument for argument in [*others, *fields] if argument != "--list"]):
+        raise UserError(f"--list takes only a --config beside it: leave out {' '.join(beside)}")
+    if config is None and not lists:
         raise UserError(f"the config is missing, as in: {parser.prog} {program.CONFIGS[0]}; --help lists configs")
     return options
 
@@ -73,6 +83,15 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
 def default_config(program: ModuleType, options: argparse.Namespace) -> Any:
     """The config of a program that finds one itself, such as that of a run; else None."""
     return program.default_config(options) if hasattr(program, "default_config") else None
+
+
+def describe_config(program: ModuleType, config: Any) -> str:
+    """The text of --help_config: the fields of the program's config, or else those of a training config."""
+    if hasattr(program, "describe_config"):
+        return program.describe_config(config)
+    from cliptail_jax.objectives import describe_config
+
+    return describe_config(config)
 
 
 def help_on_configs(names: Sequence[str], named: str) -> str:

@@ -59,7 +59,18 @@ def main(options: argparse.Namespace) -> None:
     fields, flags = options.others[:place], options.others[place + 1 :]
     if unknown := [each for each in fields if not each.startswith("--config.")]:
         raise UserError(f"unknown option {unknown[0]}: open_clip's flags follow {END}")
+    check_plan_flags(options)
     (plan_line if options.plan else train_line)(options, fields, parse(flags), shlex.join(flags))
+
+
+def check_plan_flags(options: argparse.Namespace) -> None:
+    """Raise UserError for a flag of --plan without --plan, which would have no effect."""
+    parser = argparse.ArgumentParser()
+    plan.add_flags(parser)
+    defaults = vars(parser.parse_args([]))
+    given = [name for name, default in defaults.items() if getattr(options, name) != default]
+    if given and not options.plan:
+        raise UserError(f"--{given[0]} needs --plan: add it")
 
 
 def train_line(options: argparse.Namespace, fields: list[str], line: CommandLine, text: str) -> None:

@@ -15,8 +15,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ml_collections import ConfigDict
-
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.printing import one_line
 from cliptail_jax.planning.environment import compiler_environment
@@ -137,9 +135,3 @@ def described(options: argparse.Namespace, plan_of: "PlanOf", measured: "Measure
         yield f"\nlargest batch that fits: {largest.batch_size:,}" if largest else "\nno batch fits"
         outcome = f"fits with {cheapest}" if cheapest else "does not fit, however its memory is saved"
         yield f"\nbatch_size={plan.batch_size:,} {outcome}"
-
-
-def describe_config(config: ConfigDict | None) -> str:
-    from cliptail_jax.objectives import describe_config
-
-    return describe_config(config)

@@ -100,6 +100,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     if options.list:
+        if options.config_name:
+            raise UserError(f"--list takes no other argument: leave out '{options.config_name}'")
         from cliptail_jax.report.catalogue import page
 
         return print(page(), end="")

@@ -7,8 +7,6 @@ The same command continues an interrupted run from its last checkpoint, with the
 
 import argparse
 
-from ml_collections import ConfigDict
-
 from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal
 from cliptail_jax.programs.command_line import add_workdir, results_path
 
@@ -32,9 +30,3 @@ def main(options: argparse.Namespace) -> None:
     train(options.config, workdir, options.overwrite)
     for line in last_lines(workdir).splitlines():
         log_line(line)
-
-
-def describe_config(config: ConfigDict | None) -> str:
-    from cliptail_jax.objectives import describe_config
-
-    return describe_config(config)

@@ -212,6 +212,7 @@ def test_a_users_mistake_is_one_line_and_a_failing_exit_status(tmp_path):
         (config, "--config=sup"): f"two configs are given, {tmp_path}/small_config.py and sup: leave one out",
         (config,): "--workdir is missing: name",
         (config, "--workdir=README.md/run"): "README.md/run cannot be written: no file can be made",
+        (config, "--workdr=runs"): "unrecognized arguments: --workdr=runs (did you mean --workdir?); cliptail train",
         (config, "--config.vocabulary.sise=3"): "unknown config key 'vocabulary.sise' (did you mean vocabulary.size",
     }
     commands = [["train", *arguments] for arguments in complaints]

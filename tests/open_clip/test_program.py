@@ -93,6 +93,7 @@ def test_bad_input_is_one_line_and_leaves_no_config(flags, options, complaint, c
     [
         (["--model", "RN50"], "write open_clip's flags behind --"),
         (["--plan", "--gpus=8"], "write open_clip's flags behind --"),
+        (["--on=v5e-4", "--", "--model", "RN50", "--train-data", "x.tar"], "--on needs --plan: add it"),
         (["--plan", "--", "--model", "RN50", "--train-data", "x.tar"], "--gpus=N is missing"),
         *((["--gpus=" + number, "--"], f"--gpus: '{number}' is not a whole number above 0") for number in ("-2", "0", "1.5")),
     ],

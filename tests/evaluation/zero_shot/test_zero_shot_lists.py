@@ -137,12 +137,13 @@ def test_the_page_has_the_models_of_each_list_with_their_sizes(capsys):
 
 
 @pytest.mark.parametrize(
-    "config, message",
+    "argument, message",
     [
+        ("--workdir=runs", "takes only a --config beside it: .* --workdir=runs"),
         ("configs/clip.py", "this config does not evaluate any"),
         ("configs/zero_shot.py:model=hf-hub:a/b", "hf-hub:a/b is in none"),
     ],
 )
-def test_an_unknown_list_of_models_is_an_error_in_one_line(config, message, capsys):
-    assert evaluate([config, "--list"]) == 2
+def test_an_unknown_list_of_models_is_an_error_in_one_line(argument, message, capsys):
+    assert evaluate([argument, "--list"]) == 2
     assert re.fullmatch(f"error: .*{message}.*\n", capsys.readouterr().err)
