@@ -22,8 +22,7 @@ from cliptail_jax.metrics.confidence import COUNTS, count_calibration, sigmoid_c
 from cliptail_jax.models.classifier import linear_logits
 from cliptail_jax.models.cosine import cosines, normalize
 from cliptail_jax.parallel.sharding import batch_sharding, local_rows, on_mesh, replicated, to_devices
-
-UNKNOWN = -1  # the predicted class of an image that cannot be read
+from cliptail_jax.runs.evaluations import UNKNOWN
 
 
 class ClassHead(NamedTuple):

@@ -15,9 +15,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from cliptail_jax.evaluation.counting import ClassHead
+from cliptail_jax.formats.decoding import ImageSource
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import load_arrays, read_json, save_arrays, write_json
-from cliptail_jax.input.pipeline import ImageSource, spread
+from cliptail_jax.input.pipeline import spread
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.parallel.sharding import batch_sharding, on_mesh
 from cliptail_jax.runs.console import log_line

@@ -9,11 +9,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Int
 
-from cliptail_jax.concepts.templates import templates
-from cliptail_jax.config.training import Classes, Data, RunEvaluation
-from cliptail_jax.curation.classes import random_classes
-from cliptail_jax.curation.variant import make_variant
-from cliptail_jax.datasets.source import open_source
+from cliptail_jax.config.training import Data, RunEvaluation
 from cliptail_jax.evaluation.captioned import caption_frequency
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.heads import ModelParts, columns_of
@@ -21,7 +17,7 @@ from cliptail_jax.evaluation.labelled import LabelledTask
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.evaluation.results import COUNTED, evaluation_settings
 from cliptail_jax.evaluation.retrieval import RetrievalTask, TrainingCaptions, rarest_words
-from cliptail_jax.evaluation.sets import OpenedSet, class_list_of, open_set, prompt_names, with_class_names
+from cliptail_jax.evaluation.sets import open_run_set, with_class_names
 from cliptail_jax.evaluation.tasks import Task, evaluate_tasks, make_texts
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.bag_of_words import BagOfWords
@@ -113,31 +109,3 @@ def make_evaluate(
         return {task.opened.name: task.write(workdir, about, result) for task, result in done}
 
     return evaluate
-
-
-def open_run_set(
-    name: str, num_classes: int, data: Data, class_names: tuple[str, ...], uses_prompts: bool = False
-) -> OpenedSet:
-    """An evaluation set for a run: a short name has all its classes, 'name:split' has the run's.
-
-    Args:
-        num_classes: the number of the run's classes to select at random; 0 for all.
-        class_names: the run's classes.
-        uses_prompts: whether a set 'name:split' that lacks classes of the run may have all its own instead.
-    """
-    if ":" not in name or not class_names:
-        return open_set(name, data.data_dir)
-    if num_classes:
-        if num_classes > len(class_names):
-            raise UserError(f"eval.random_classes={num_classes}, but the run has {len(class_names)} classes")
-        class_names = tuple(class_names[c] for c in random_classes(len(class_names), num_classes, data.seed))
-    source_name, _, split = name.rpartition(":")
-    names_file = data.class_names if source_name == data.name else ""
-    source = open_source(source_name, data.data_dir, split, names_file)
-    if absent := [c for c in class_names if c not in source.class_names]:
-        if uses_prompts and not num_classes:
-            return open_set(name, data.data_dir)
-        raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
-    classes = Classes(names=() if class_names == source.class_names else class_names)
-    variant = make_variant(source, Data(classes=classes))  # all records, no captions
-    return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or class_list_of(source))

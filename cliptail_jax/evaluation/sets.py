@@ -11,6 +11,7 @@ from typing import NamedTuple
 from cliptail_jax.concepts.class_lists import imagenet_names, listed_names
 from cliptail_jax.concepts.templates import templates
 from cliptail_jax.config.training import Classes, Data
+from cliptail_jax.curation.classes import random_classes
 from cliptail_jax.curation.variant import Variant, make_variant
 from cliptail_jax.datasets.known_sources import EVALUATION_SETS, EvaluationSet, KnownSource
 from cliptail_jax.datasets.source import Source, open_source
@@ -164,3 +165,31 @@ def prompt_names(variant: Variant, known: KnownSource | None = None) -> tuple[st
         wnid_of = dict(zip(source.class_names, source.wnids))
         return tuple(in_prompts[wnid_of[name]] for name in names)
     return tuple(map(known.prompt_name, names)) if known else names
+
+
+def open_run_set(
+    name: str, num_classes: int, data: Data, class_names: tuple[str, ...], uses_prompts: bool = False
+) -> OpenedSet:
+    """An evaluation set for a run: a short name has all its classes, 'name:split' has the run's.
+
+    Args:
+        num_classes: the number of the run's classes to select at random; 0 for all.
+        class_names: the run's classes.
+        uses_prompts: whether a set 'name:split' that lacks classes of the run may have all its own instead.
+    """
+    if ":" not in name or not class_names:
+        return open_set(name, data.data_dir)
+    if num_classes:
+        if num_classes > len(class_names):
+            raise UserError(f"eval.random_classes={num_classes}, but the run has {len(class_names)} classes")
+        class_names = tuple(class_names[c] for c in random_classes(len(class_names), num_classes, data.seed))
+    source_name, _, split = name.rpartition(":")
+    names_file = data.class_names if source_name == data.name else ""
+    source = open_source(source_name, data.data_dir, split, names_file)
+    if absent := [c for c in class_names if c not in source.class_names]:
+        if uses_prompts and not num_classes:
+            return open_set(name, data.data_dir)
+        raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
+    classes = Classes(names=() if class_names == source.class_names else class_names)
+    variant = make_variant(source, Data(classes=classes))  # all records, no captions
+    return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or class_list_of(source))

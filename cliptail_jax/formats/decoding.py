@@ -2,6 +2,9 @@
 
 import io
 import os
+import pathlib
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 import simplejpeg
@@ -21,6 +24,19 @@ _REDUCTIONS = (8, 4, 2)
 
 class UnreadableImageError(ValueError):
     """The bytes of an image cannot be decoded."""
+
+
+class ImageSource(Protocol):
+    """A source of encoded images, such as `cliptail_jax.datasets.source.Source`."""
+
+    name: str
+    split: str
+
+    def encoded_images(self, records: Iterable[int]) -> Iterable[bytes]:
+        """The bytes of each record's image, b"" if they cannot be read."""
+
+    def file_of(self, record: int) -> pathlib.Path:
+        """The file that contains a record."""
 
 
 def max_pixels() -> int:

@@ -7,7 +7,6 @@ processes or devices.
 
 import dataclasses
 import itertools
-import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Bool, Int
 from tqdm import tqdm
 
-from cliptail_jax.formats.decoding import RgbImage, UnreadableImageError, decode_image
+from cliptail_jax.formats.decoding import ImageSource, RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.interrupts import LEFT_BEHIND
 from cliptail_jax.host.printing import one_line
@@ -35,19 +34,6 @@ THREADS = 2  # where there are no worker processes
 Batch = dict[str, np.ndarray | Views]
 # From captions to the input of a text tower: a tokenizer's ids, or a frozen tower's states.
 ReadText = Callable[[Sequence[str]], np.ndarray]
-
-
-class ImageSource(Protocol):
-    """A source of encoded images, such as `cliptail_jax.datasets.source.Source`."""
-
-    name: str
-    split: str
-
-    def encoded_images(self, records: Iterable[int]) -> Iterable[bytes]:
-        """The bytes of each record's image, b"" if they cannot be read."""
-
-    def file_of(self, record: int) -> pathlib.Path:
-        """The file that contains a record."""
 
 
 class Examples(Protocol):

@@ -41,14 +41,20 @@ from cliptail_jax.evaluation.predictions import (
     table_text,
 )
 from cliptail_jax.evaluation.prompts import set_prompts
-from cliptail_jax.evaluation.run import open_run_set
-from cliptail_jax.evaluation.sets import OpenedSet, PromptedClasses, evaluation_set, open_set, with_class_names
+from cliptail_jax.evaluation.sets import (
+    OpenedSet,
+    PromptedClasses,
+    evaluation_set,
+    open_run_set,
+    open_set,
+    with_class_names,
+)
 from cliptail_jax.formats.class_names import composed
+from cliptail_jax.formats.decoding import ImageSource
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of_json, save_arrays, work_path, write_text
 from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.host.outputs import check_output, files_in, first_bytes
-from cliptail_jax.input.pipeline import ImageSource
 from cliptail_jax.objectives import run_config
 from cliptail_jax.parallel.sharding import check_batch, make_mesh, replicated
 from cliptail_jax.pretrained.class_head import places_of

@@ -8,14 +8,13 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from cliptail_jax.curation.variant import Variant
-from cliptail_jax.evaluation.counting import UNKNOWN
-from cliptail_jax.evaluation.run import open_run_set
-from cliptail_jax.evaluation.sets import open_set
+from cliptail_jax.evaluation.sets import open_run_set, open_set
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.thumbnails import thumbnails
 from cliptail_jax.report.training_images import data_section
 from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.evaluations import UNKNOWN
 
 READ_BY_EVALUATION = ("data.name", "data.data_dir", "data.class_names", "data.seed")
 

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.evaluation.counting import UNKNOWN
 from cliptail_jax.host.errors import reason_of
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.report.comparison import ComparedRuns, Owner, named
@@ -23,6 +22,7 @@ from cliptail_jax.report.training_images import (
     source_of,
 )
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.evaluations import UNKNOWN
 
 MAX_PAGE_BYTES = 10_500_000  # bytes of all images
 MAX_CLASS_BYTES = 28_000  # bytes of those of a class, on average

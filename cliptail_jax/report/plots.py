@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from bokeh.models import (
@@ -13,15 +14,22 @@ from bokeh.models import (
     CustomJSTicker,
     FactorRange,
     FixedTicker,
+    Glyph,
+    GlyphRenderer,
     GroupFilter,
     HoverTool,
     IndexFilter,
     Legend,
     LegendItem,
+    Line,
     Model,
     PrintfTickFormatter,
     Range1d,
+    Rect,
+    Scatter,
+    Segment,
     Span,
+    Text,
 )
 from bokeh.plotting import figure
 
@@ -213,15 +221,21 @@ class Plots:
             x, of_groups = np.maximum(means[0], UNSEEN), 100 * means[1] if name == "predictions" else log_odds(means[1])
             line = (x, of_groups) if name == "predictions" else odds_curve(frequency, kind.odds_line)
             lines = [
-                plot.line(*line, color=kind.look.colour, line_width=2.5, line_dash=kind.look.dash),
-                plot.scatter(x, of_groups, size=9, color=kind.look.colour, **self._marker(kind)),
+                draw(
+                    plot,
+                    Line,
+                    dict(zip("xy", line)),
+                    line_color=kind.look.colour,
+                    line_width=2.5,
+                    line_dash=kind.look.dash,
+                ),
+                draw(plot, Scatter, dict(x=x, y=of_groups), size=9, **filled(kind), **self._marker(kind)),
             ]
             if name == "accuracy" and math.isfinite(kind.value("f50")):
                 at_one, per_decade = kind.odds_line
                 half = 10 ** (-at_one / per_decade)
-                lines.append(
-                    plot.scatter([half], [0], size=16, line_width=3, line_color=kind.look.colour, marker="cross")
-                )
+                look = dict(size=16, line_width=3, line_color=kind.look.colour, marker="cross")
+                lines.append(draw(plot, Scatter, dict(x=[half], y=[0]), **look))
             self._shows(kind, *lines)
         plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
         for axis in (plot.xaxis, plot.yaxis) if name == "predictions" else (plot.xaxis,):
@@ -276,13 +290,15 @@ class Plots:
                     high=[high], top1=[kind.mean("top1")],
                 )
             )  # fmt: skip
-            for ends in (("left", "y", "right", "y"), ("x", "low", "x", "high")):
-                self._shows(kind, plot.segment(*ends, source=source, color=kind.look.colour, line_width=1.5))
-            markers.append(plot.scatter("x", "y", source=source, size=13, color=kind.look.colour, **self._marker(kind)))
+            for x0, y0, x1, y1 in (("left", "y", "right", "y"), ("x", "low", "x", "high")):
+                ends = dict(x0=x0, y0=y0, x1=x1, y1=y1)
+                self._shows(kind, draw(plot, Segment, source, **ends, line_color=kind.look.colour, line_width=1.5))
+            markers.append(draw(plot, Scatter, source, size=13, **filled(kind), **self._marker(kind)))
             self._shows(kind, markers[-1])
             if paths[kind.name]:
                 look = dict(line_color=kind.look.colour, line_dash=kind.look.dash, line_width=1.5, line_alpha=0.6)
-                self._shows(kind, plot.line(*zip(*paths[kind.name]), **look))
+                path = dict(zip("xy", zip(*paths[kind.name])))
+                self._shows(kind, draw(plot, Line, path, **look))
         plot.x_range.only_visible = plot.y_range.only_visible = True
         plot.add_layout(Span(location=0, dimension="width", line_width=1))
         tooltips = [("runs", "@kind"), ("top-1", "@top1{0.0} %"), (x, "@x{0.00} [@left{0.00}, @right{0.00}]")]
@@ -304,23 +320,23 @@ class Plots:
         first = {}
         for kind in kinds:
             values = {group: kind.mean(group) for group in GROUPS}
-            ends = [min(values.values())], [max(values.values())]
-            line = plot.segment(ends[0], [kind.name], ends[1], [kind.name], color=kind.look.colour, line_width=2)
+            ends = dict(x0=[min(values.values())], x1=[max(values.values())], y0=[kind.name], y1=[kind.name])
+            line = draw(plot, Segment, ends, line_color=kind.look.colour, line_width=2)
             self._has_colour(kind, line.glyph)
             for group, shape in GROUPS.items():
-                source = ColumnDataSource(dict(x=[values[group]], kind=[kind.name], group=[group]))
-                drawn = plot.scatter("x", "kind", source=source, marker=shape, size=11, color=kind.look.colour)
-                self._has_colour(kind, drawn.glyph)
-                first.setdefault(group, drawn)
+                point = dict(x=[values[group]], y=[kind.name], group=[group])
+                marker = draw(plot, Scatter, point, marker=shape, size=11, **filled(kind))
+                self._has_colour(kind, marker.glyph)
+                first.setdefault(group, marker)
         plot.add_layout(
             Legend(
-                items=[LegendItem(label=group, renderers=[drawn]) for group, drawn in first.items()],
+                items=[LegendItem(label=group, renderers=[marker]) for group, marker in first.items()],
                 orientation="horizontal",
             ),
             "above",
         )
         plot.xaxis.axis_label = "accuracy (%)"
-        plot.add_tools(HoverTool(tooltips=[("runs", "@kind"), ("@group", "@x{0.0} %")]))
+        plot.add_tools(HoverTool(tooltips=[("runs", "@y"), ("@group", "@x{0.0} %")]))
 
     def _curve(
         self, name: str, label: str, points_of: Callable[[Run], Sequence[CurvePoint]], over: str = "training step"
@@ -338,21 +354,16 @@ class Plots:
         lines = []
         for number, kind, run, points in curves:
             steps, values = (np.array(column, np.float32) for column in zip(*points))
-            source = ColumnDataSource(dict(step=steps, value=values))
-            line = plot.line(
-                "step", "value", source=source, color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash,
-                name=f"{kind.name} {run.seed}".strip(),
-            )  # fmt: skip
-            view = CDSView(filter=IndexFilter(marked(len(points), number / len(self._comparison.kinds))))
-            drawn = plot.scatter(
-                "step", "value", source=source, view=view, size=9, color=kind.look.colour, name=line.name,
-                **self._marker(kind),
-            )  # fmt: skip
-            lines.append(line if len(points) > 1 else drawn)
-            self._shows(kind, line, drawn)
+            source = ColumnDataSource(dict(x=steps, y=values))
+            line = draw(plot, Line, source, line_color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
+            markers = draw(plot, Scatter, source, size=9, **filled(kind), **self._marker(kind))
+            markers.view = CDSView(filter=IndexFilter(marked(len(points), number / len(self._comparison.kinds))))
+            line.name = markers.name = f"{kind.name} {run.seed}".strip()
+            lines.append(line if len(points) > 1 else markers)
+            self._shows(kind, line, markers)
         plot.xaxis.axis_label, plot.yaxis.axis_label = over, label
         plot.x_range.only_visible = plot.y_range.only_visible = True
-        tooltips = [("run", "$name"), (over, "@step{0,0}"), (label, "@value{0.000}")]
+        tooltips = [("run", "$name"), (over, "@x{0,0}"), (label, "@y{0.000}")]
         plot.add_tools(HoverTool(renderers=lines, tooltips=tooltips, line_policy="nearest"))
 
     def _calibration(self) -> None:
@@ -366,7 +377,7 @@ class Plots:
             return
         about = "Confidence against accuracy, a line for each kind of runs: above the dotted line it is not confident enough."
         plot = self._figure("calibration", about, height=380)
-        plot.line([0, 100], [0, 100], line_dash="dotted", color="#888888", line_width=2)
+        draw(plot, Line, dict(x=[0, 100], y=[0, 100]), line_dash="dotted", line_color="#888888", line_width=2)
         markers = []
         for kind, (examples, confidence, correct) in kinds:
             enough = examples >= CALIBRATED
@@ -378,10 +389,9 @@ class Plots:
                     kind=[kind.name] * int(enough.sum()),
                 )
             )
-            line = plot.line("x", "y", source=source, color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
-            drawn = plot.scatter("x", "y", source=source, size=8, color=kind.look.colour, **self._marker(kind))
-            markers.append(drawn)
-            self._shows(kind, line, drawn)
+            line = draw(plot, Line, source, line_color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
+            markers.append(draw(plot, Scatter, source, size=8, **filled(kind), **self._marker(kind)))
+            self._shows(kind, line, markers[-1])
         plot.xaxis.axis_label, plot.yaxis.axis_label = "confidence (%)", "accuracy (%)"
         tooltips = [("runs", "@kind"), ("confidence", "@x{0.0} %"), ("accuracy", "@y{0.0} %")]
         plot.add_tools(HoverTool(renderers=markers, tooltips=[*tooltips, ("examples", "@examples{0,0}")]))
@@ -393,20 +403,31 @@ class Plots:
         plot = self._figure(
             name, about, "hover,save", height=420, x_range=FactorRange(), y_range=FactorRange(), x_axis_location="above"
         )
-        plot.rect(
-            "predicted", "true", width=0.95, height=0.95, source=source, fill_color="#0072B2", fill_alpha="alpha",
-            line_color="#999999", line_alpha=0.3,
-        )  # fmt: skip
-        plot.text(
-            "predicted", "true", text="text", source=source, text_align="center", text_baseline="middle",
-            text_font_size="11px",
-        )  # fmt: skip
+        cells = dict(
+            width=0.95, height=0.95, fill_color="#0072B2", fill_alpha="alpha", line_color="#999999", line_alpha=0.3
+        )
+        draw(plot, Rect, source, x="predicted", y="true", **cells)
+        texts = dict(text="text", text_align="center", text_baseline="middle", text_font_size="11px")
+        draw(plot, Text, source, x="predicted", y="true", **texts)
         plot.xaxis.major_label_orientation = math.pi / 2
         plot.xaxis.axis_label, plot.yaxis.axis_label = "predicted", "true class"
         plot.grid.visible = False
         tooltips = [("true", "@true"), ("predicted", "@predicted"), ("examples", "@count (@share{0.0} %)")]
         plot.hover.tooltips = tooltips
         return source
+
+
+def draw(plot: figure, kind: type[Glyph], data: ColumnDataSource | dict, **look: Any) -> GlyphRenderer:
+    """Add glyphs of a kind, whose coordinates are by default the columns `x` and `y`, or `x0` to `y1`.
+
+    `plot.line` and its like would also add glyphs for selected, other, muted and hovered ones, which takes three times as long.
+    """
+    return plot.add_glyph(data if isinstance(data, ColumnDataSource) else ColumnDataSource(data), kind(**look))
+
+
+def filled(kind: ComparedGroup) -> dict[str, str]:
+    """The colours of a kind's markers."""
+    return {"fill_color": kind.look.colour, "line_color": kind.look.colour}
 
 
 def marked(length: int, offset: float) -> list[int]:

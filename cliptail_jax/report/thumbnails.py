@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from cliptail_jax.formats.decoding import UnreadableImageError, decode_image
-from cliptail_jax.input.pipeline import ImageSource
+from cliptail_jax.formats.decoding import ImageSource, UnreadableImageError, decode_image
 
 SIDE = 64  # pixels, at most
 COLUMNS = 16  # of a sprite; page's images.js has the same

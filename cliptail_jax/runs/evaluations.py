@@ -12,6 +12,7 @@ from cliptail_jax.runs.files import COUNTS, SUMMARY
 from cliptail_jax.runs.records import ClassCounts, Summary
 
 ARRAYS = "latest.npz"
+UNKNOWN = -1  # the predicted class of an image that cannot be read
 
 
 def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import pytest
 from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.evaluation.corpora import CORPORA, class_frequency
-from cliptail_jax.evaluation.run import open_run_set
+from cliptail_jax.evaluation.sets import open_run_set
 from cliptail_jax.formats.decoding import UnreadableImageError
 from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.host.errors import UserError

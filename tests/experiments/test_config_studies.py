@@ -18,7 +18,7 @@ from cliptail_jax.concepts.class_lists import imagenet_names, imagenet_wnids, li
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import load_config
 from cliptail_jax.curation.variant import open_variant
-from cliptail_jax.evaluation.run import open_run_set
+from cliptail_jax.evaluation.sets import open_run_set
 from cliptail_jax.experiments import catalogue, studies
 from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.formats.frequency_tables import write_frequency

@@ -7,7 +7,7 @@ import numpy as np
 
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.datasets.source import open_source
-from cliptail_jax.evaluation.run import open_run_set
+from cliptail_jax.evaluation.sets import open_run_set
 from configs import clip, sup
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.report.synthetic_pages import IMAGE, SCRIPT
