@@ -30,10 +30,10 @@ LOADS_BY_NAME = re.compile(r"\b(import_module|load_config|find_config)\b")
 
 def main() -> None:
     dependencies = Dependencies()
-    selected = dependencies.tests_of(changed_files())
+    tests = dependencies.tests_of(changed_files())
     total = len(dependencies.tests)
-    print(f"{len(selected)} of {total} files of tests depend on what has changed since main", file=sys.stderr)
-    print("\n".join(selected), end="")
+    print(f"{len(tests)} of {total} files of tests depend on what has changed since main", file=sys.stderr)
+    print("\n".join(tests), end="")
 
 
 def changed_files() -> list[str]:
@@ -42,8 +42,8 @@ def changed_files() -> list[str]:
     def git(*command: str) -> list[str]:
         return subprocess.run(["git", *command], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
-    changed = git("diff", "--name-only", "--no-renames", *git("merge-base", "HEAD", "main"))
-    return changed + git("ls-files", "--others", "--exclude-standard")
+    files = git("diff", "--name-only", "--no-renames", *git("merge-base", "HEAD", "main"))
+    return files + git("ls-files", "--others", "--exclude-standard")
 
 
 class Dependencies:
@@ -64,9 +64,9 @@ class Dependencies:
                 package = module if self._graph.find_children(module) else module.rpartition(".")[0]
                 self._add(module, self._graph.find_descendants(package))
 
-    def tests_of(self, changed: Iterable[str]) -> list[str]:
+    def tests_of(self, files: Iterable[str]) -> list[str]:
         """The files of tests that depend on these files. Paths are relative to the clone."""
-        modules = {module for path in changed for module in self._modules_of(path)}
+        modules = {module for path in files for module in self._modules_of(path)}
         affected = modules.union(*map(self._graph.find_downstream_modules, modules))
         return sorted(f"{module.replace('.', '/')}.py" for module in affected & self.tests)
 
@@ -77,12 +77,12 @@ class Dependencies:
         file = PurePath(path)
         if file.suffix == ".py":
             module = ".".join(file.with_suffix("").parts).removesuffix(".__init__")
-            changed = {module} if module in self._sources else self._importers_of_missing(module)
-            return changed & self._sources.keys() | {test for test in self.tests if self._names(test, file)}
+            changed_modules = {module} if module in self._sources else self._importers_of_missing(module)
+            return changed_modules & self._sources.keys() | {test for test in self.tests if self._names(test, file)}
         readers = [m for m in self._sources if path.startswith("cliptail_jax/") or not m.startswith("cliptail_jax")]
-        named = {module for module in readers if self._names(module, file)}
+        dependents = {module for module in readers if self._names(module, file)}
         folder = file.parent.name or path
-        return named or {module for module in readers if folder in self._strings(module)} or self.tests
+        return dependents or {module for module in readers if folder in self._strings(module)} or self.tests
 
     def _importers_of_missing(self, module: str) -> set[str]:
         """The package of a module that has been deleted, and modules that still import it."""
@@ -139,8 +139,8 @@ class Dependencies:
             if module.startswith(folder) and (for_all and module in self.tests or re.search(rf"\b{name}\b", source)):
                 self._add(module, {fixture})
 
-    def _add(self, module: str, others: Iterable[str]) -> None:
-        for other in {*others} & self._sources.keys() - {module, *PACKAGES}:
+    def _add(self, module: str, imports: Iterable[str]) -> None:
+        for other in {*imports} & self._sources.keys() - {module, *PACKAGES}:
             self._graph.add_import(importer=module, imported=other)
 
 

@@ -81,13 +81,13 @@ def compare_models(name: str, pretrained: str | None) -> None:
         check_saved(ours, theirs)
     images = draw_images(BATCH, ours.preprocess.size)
     tokens = random_tokens(open_clip.get_model_config(name)["text_cfg"])
-    found = jax.jit(lambda m, i, t: (m.encode_image(i), m.encode_text(t)))(ours.model, images, tokens)
+    features = jax.jit(lambda m, i, t: (m.encode_image(i), m.encode_text(t)))(ours.model, images, tokens)
     expected = encode(theirs, images, tokens)
     exact = encode(theirs.double(), images.astype(np.float64), tokens)
     parameters = sum(parameter.numel() for parameter in theirs.parameters())
     result = {"model": name, "weights": pretrained or "random", "parameters": parameters}
     for i, kind in enumerate(("image", "text")):
-        result[kind] = relative_difference(found[i], expected[i])
+        result[kind] = relative_difference(features[i], expected[i])
         result[f"{kind}_rounding"] = relative_difference(expected[i], exact[i])
     print(json.dumps(result))
 

@@ -65,7 +65,13 @@ def run(workdir: Path, devices: int, program: str, *arguments: str) -> None:
         "JAX_PLATFORMS": "cpu",
         "XDG_CACHE_HOME": str(workdir / "cache"),
     }
-    command = [sys.executable, "-m", "cliptail_jax", program, *(each.format(workdir=workdir) for each in arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "cliptail_jax",
+        program,
+        *(argument.format(workdir=workdir) for argument in arguments),
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
@@ -116,13 +122,13 @@ def measure(data_dir: str) -> Iterator[tuple[str, dict[str, float]]]:
                 run(workdir, 1, "export", *arguments)
 
 
-def difference(before: dict[str, float], after: dict[str, float]) -> tuple[float, str]:
+def difference(recorded: dict[str, float], numbers: dict[str, float]) -> tuple[float, str]:
     """The largest relative difference and what differs so; infinite where a number is in one of them only."""
-    if missing := before.keys() ^ after.keys():
-        return math.inf, f"{min(missing)} (and {len(missing) - 1} more) on one side only"
+    if keys := recorded.keys() ^ numbers.keys():
+        return math.inf, f"{min(keys)} (and {len(keys) - 1} more) on one side only"
     worst = 0.0, ""
-    for name, value in before.items():
-        other = after[name]
+    for name, value in recorded.items():
+        other = numbers[name]
         if value == other or (math.isnan(value) and math.isnan(other)):
             continue
         relative = abs(value - other) / max(abs(value), abs(other))
@@ -138,17 +144,17 @@ def main() -> int:
     parser.add_argument("--tolerance", type=float, default=0.0, help="largest relative difference that passes")
     arguments = parser.parse_args()
     recorded = json.loads(arguments.file.read_text(encoding="utf-8")) if arguments.action == "compare" else {}
-    measured, exceeds = {}, False
+    numbers_of_runs, exceeds = {}, False
     for name, numbers in measure(arguments.data_dir):
-        measured[name] = numbers
+        numbers_of_runs[name] = numbers
         if arguments.action == "record":
             print(f"{name}: {len(numbers)} numbers", flush=True)
             continue
-        relative, what = difference(recorded[name], numbers)
+        relative, key = difference(recorded[name], numbers)
         exceeds |= relative > arguments.tolerance
-        print(f"{name}: " + (f"differs by {relative:.1e} in {what}" if relative else "the same numbers"), flush=True)
+        print(f"{name}: " + (f"differs by {relative:.1e} in {key}" if relative else "the same numbers"), flush=True)
     if arguments.action == "record":
-        arguments.file.write_text(json.dumps(measured, indent=1))
+        arguments.file.write_text(json.dumps(numbers_of_runs, indent=1))
     return int(exceeds)
 
 

@@ -66,29 +66,29 @@ def main(raw: pathlib.Path) -> None:
     infos, drawings = read_drawings(raw)
     names = [(drawing.words, infos[drawing.set]) for drawing in drawings]
     write_list("marks.tsv", [*brands(names), *countries(names)])
-    shown = [
+    visible = [
         drawing
         for drawing in drawings
         if drawing.grey is not None and not marks.is_mark(drawing.words, drawing.set, infos[drawing.set])
     ]
-    print(f"{len(drawings):,} drawings, {len(shown):,} are shown and no marks")
-    split_of, family_of, copied = make_families(infos, shown)
-    kept = [drawing for drawing, is_copy in zip(shown, copied) if not is_copy]
-    cut_classes(kept, split_of, family_of)
+    print(f"{len(drawings):,} drawings, {len(visible):,} are shown and no marks")
+    split_of, family_of, is_copied = make_families(infos, visible)
+    originals = [drawing for drawing, is_copy in zip(visible, is_copied) if not is_copy]
+    cut_classes(originals, split_of, family_of)
 
 
 def read_drawings(raw: pathlib.Path) -> tuple[dict[str, Info], list[Drawing]]:
     """All sets, and their drawings as the builder selects them."""
     infos, drawings = {}, []
-    for found in tqdm.tqdm(read_sets(raw, lambda prefix: True, print), unit=" sets"):
-        infos[found.prefix] = found.info
-        names = [name for name, icon in found.icons.items() if not icon.hidden and not icon.is_animated]
+    for icon_set in tqdm.tqdm(read_sets(raw, lambda prefix: True, print), unit=" sets"):
+        infos[icon_set.prefix] = icon_set.info
+        names = [name for name, icon in icon_set.icons.items() if not icon.hidden and not icon.is_animated]
         for name, (words, _) in distinct(captions_of(names)).items():
-            icon, pixels = found.icons[name], None
-            if not marks.is_mark_set(found.prefix, found.info):
-                pixels = render(svg(icon, found, SIDE))
+            icon, pixels = icon_set.icons[name], None
+            if not marks.is_mark_set(icon_set.prefix, icon_set.info):
+                pixels = render(svg(icon, icon_set, SIDE))
             grey = None if pixels is None else pixels.mean(2).ravel().astype(np.float32)
-            drawings.append(Drawing(found.prefix, name, words, path_data(icon.body), grey))
+            drawings.append(Drawing(icon_set.prefix, name, words, path_data(icon.body), grey))
     return infos, drawings
 
 
@@ -98,7 +98,9 @@ def brands(names: Sequence[tuple[str, Info]]) -> list[tuple[str, str]]:
         if info.category == "Logos":
             designers[re.sub(" (logo|icon)$", "", words)].add(info.author.name)
     return [
-        ("brand", name) for name, by in sorted(designers.items()) if len(by) >= LOGO_DESIGNERS and name not in WORDS
+        ("brand", name)
+        for name, makers in sorted(designers.items())
+        if len(makers) >= LOGO_DESIGNERS and name not in WORDS
     ]
 
 
@@ -108,17 +110,19 @@ def countries(names: Sequence[tuple[str, Info]]) -> list[tuple[str, str]]:
         if info.category == "Emoji" and (match := re.fullmatch("flag (?:for )?(?:flag )?(.+)", words)):
             sets[match[1]].add(info.name)
     return [
-        ("country", name) for name, of in sorted(sets.items()) if len(of) >= EMOJI_SETS and name not in NO_COUNTRIES
+        ("country", name)
+        for name, members in sorted(sets.items())
+        if len(members) >= EMOJI_SETS and name not in NO_COUNTRIES
     ]
 
 
 def make_families(
-    infos: Mapping[str, Info], shown: Sequence[Drawing]
+    infos: Mapping[str, Info], drawings: Sequence[Drawing]
 ) -> tuple[dict[str, str], dict[str, str], np.ndarray]:
     """Writes families.tsv and copies.tsv; the split and the family of each set, and which drawings are copies."""
-    sets = [drawing.set for drawing in shown]
-    similar = similar_pairs(np.stack([drawing.grey for drawing in shown]))
-    twins = np.concatenate([similar, equal_pairs([drawing.path for drawing in shown])])
+    sets = [drawing.set for drawing in drawings]
+    similar = similar_pairs(np.stack([drawing.grey for drawing in drawings]))
+    twins = np.concatenate([similar, equal_pairs([drawing.path for drawing in drawings])])
     marked = {prefix for prefix, info in infos.items() if marks.is_mark_set(prefix, info)}
     family_of = connected_families(
         {prefix: info for prefix, info in infos.items() if prefix not in marked}, sets, twins
@@ -127,20 +131,20 @@ def make_families(
     split_by_family = splits({family: sizes[family] for family in family_of.values()})
     split_of = {prefix: split_by_family[family] for prefix, family in family_of.items()}
     write_list("families.tsv", [line_of(prefix, info, family_of, split_of) for prefix, info in sorted(infos.items())])
-    copied = copies([split_of[prefix] for prefix in sets], twins)
+    is_copied = copies([split_of[prefix] for prefix in sets], twins)
     names = collections.defaultdict(list)
-    for drawing, is_copy in zip(shown, copied):
+    for drawing, is_copy in zip(drawings, is_copied):
         if is_copy:
             names[drawing.set].append(drawing.name)
-    write_list("copies.tsv", [(prefix, " ".join(of)) for prefix, of in sorted(names.items())])
+    write_list("copies.tsv", [(prefix, " ".join(copied_names)) for prefix, copied_names in sorted(names.items())])
     for split in SHARES:
         of_split = [prefix for prefix in split_of if split_of[prefix] == split]
         pairs = np.array([split_of[prefix] == split for prefix in sets])
         print(
             f"{split}: {len({family_of[prefix] for prefix in of_split})} families, {len(of_split)} sets, {pairs.sum():,} "
-            f"drawings, {copied[pairs].sum():,} of them copies"
+            f"drawings, {is_copied[pairs].sum():,} of them copies"
         )
-    return split_of, family_of, copied
+    return split_of, family_of, is_copied
 
 
 def path_data(body: str) -> str:
@@ -152,11 +156,11 @@ def similar_pairs(pixels: Float[np.ndarray, "drawing 256"]) -> Int[np.ndarray, "
     """The pairs of drawings, 16 × 16 grey levels less their mean, with a cosine above 0.99."""
     unit = pixels - pixels.mean(1, keepdims=True)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
-    found = []
+    pairs = []
     for start in range(0, len(unit), ROWS):
         cosines = unit[start : start + ROWS] @ unit[start:].T
-        found.append(start + np.argwhere(np.triu(cosines > SIMILAR, 1)))
-    return np.concatenate(found)
+        pairs.append(start + np.argwhere(np.triu(cosines > SIMILAR, 1)))
+    return np.concatenate(pairs)
 
 
 def equal_pairs(keys: Sequence[str]) -> Int[np.ndarray, "pair 2"]:
@@ -237,11 +241,11 @@ def copies(splits_of: Sequence[str], twins: Int[np.ndarray, "pair 2"]) -> Bool[n
     Of twins in validation and test, the one in validation is removed.
     """
     keeps = ("train", "test", "validation")
-    removed = np.zeros(len(splits_of), bool)
+    is_removed = np.zeros(len(splits_of), bool)
     for first, second in twins.tolist():
         if splits_of[first] != splits_of[second]:
-            removed[max(first, second, key=lambda place: keeps.index(splits_of[place]))] = True
-    return removed
+            is_removed[max(first, second, key=lambda place: keeps.index(splits_of[place]))] = True
+    return is_removed
 
 
 def line_of(prefix: str, info: Info, family_of: Mapping[str, str], split_of: Mapping[str, str]) -> tuple[str, ...]:
@@ -249,11 +253,11 @@ def line_of(prefix: str, info: Info, family_of: Mapping[str, str], split_of: Map
     return prefix, family, split, info.license.spdx, info.name, info.author.name, info.author.url
 
 
-def cut_classes(kept: Sequence[Drawing], split_of: Mapping[str, str], family_of: Mapping[str, str]) -> None:
+def cut_classes(drawings: Sequence[Drawing], split_of: Mapping[str, str], family_of: Mapping[str, str]) -> None:
     """Rewrites the list of classes without those of too few drawings."""
     classes = whole_names()
     images, designers = collections.Counter(), collections.defaultdict(set)
-    for drawing in kept:
+    for drawing in drawings:
         if drawing.words in classes:
             of_class = classes[drawing.words], split_of[drawing.set]
             images[of_class] += 1

@@ -88,18 +88,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server.Router.handle = with_faults(server.Router.handle, options, counts)
     objects.download = with_generation(objects.download)
     address = f"http://127.0.0.1:{PORT}"
-    there = {"STORAGE_EMULATOR_HOST": address, "TENSORSTORE_GCS_HTTP_URL": address, "JAX_PLATFORMS": "cpu"}
-    there |= {"GOOGLE_AUTH_TOKEN_FOR_TESTING": "none", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+    environment = {"STORAGE_EMULATOR_HOST": address, "TENSORSTORE_GCS_HTTP_URL": address, "JAX_PLATFORMS": "cpu"}
+    environment |= {"GOOGLE_AUTH_TOKEN_FOR_TESTING": "none", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
     bucket = server.create_server("127.0.0.1", PORT, in_memory=True, default_bucket="bucket")
     with tempfile.TemporaryDirectory() as folder, bucket:
         train(f"{folder}/run", f"{folder}/tfds", {"JAX_PLATFORMS": "cpu"})
         began = time.monotonic()
-        train("gs://bucket/run", f"{folder}/tfds", there)
+        train("gs://bucket/run", f"{folder}/tfds", environment)
         seconds = round(time.monotonic() - began)
         expected = losses(Path(folder, "run/metrics.jsonl").read_text(encoding="utf-8"))
-        found = losses(bucket._storage.get_file("bucket", "run/metrics.jsonl").decode())
-    print_report("bucket", **counts, seconds=seconds, steps=len(found), same=found == expected)
-    return int(found != expected)
+        bucket_losses = losses(bucket._storage.get_file("bucket", "run/metrics.jsonl").decode())
+    print_report("bucket", **counts, seconds=seconds, steps=len(bucket_losses), same=bucket_losses == expected)
+    return int(bucket_losses != expected)
 
 
 if __name__ == "__main__":

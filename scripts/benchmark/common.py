@@ -38,15 +38,15 @@ def rates(work: Callable[[], object], amount: int, seconds: float) -> tuple[floa
         seconds: `work` is called for at least this time.
     """
     work()
-    began, used, times = time.perf_counter(), cpu_seconds(), 0
+    began, cpu_before, times = time.perf_counter(), cpu_seconds(), 0
     while times == 0 or time.perf_counter() - began < seconds:
         work()
         times += 1
     done = times * amount
-    return round(done / (time.perf_counter() - began), 1), round(done / (cpu_seconds() - used), 1)
+    return round(done / (time.perf_counter() - began), 1), round(done / (cpu_seconds() - cpu_before), 1)
 
 
-def read_images(folder: Path, most: int) -> dict[Path, bytes]:
+def read_images(folder: Path, number: int) -> dict[Path, bytes]:
     """The first JPEG and PNG files of a folder, at any depth."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
-    return {file: file.read_bytes() for file in files[:most]}
+    return {file: file.read_bytes() for file in files[:number]}

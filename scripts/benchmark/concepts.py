@@ -42,8 +42,8 @@ def repeated(captions: pa.Array, rows: int) -> pa.Array:
 def nouns(number: int) -> list[Concept]:
     """Concepts of WordNet, each with its lemmas."""
     synsets = [s for s in direct_concepts.NLTK.all_synsets("n") if any(map(str.isalpha, s.lemma_names()[0]))]
-    drawn = (synsets[i].lemma_names() for i in np.random.default_rng(0).permutation(len(synsets)))
-    lemmas = {names[0]: Concept(names[0], tuple(names)) for names in drawn}
+    synonyms = (synsets[i].lemma_names() for i in np.random.default_rng(0).permutation(len(synsets)))
+    lemmas = {names[0]: Concept(names[0], tuple(names)) for names in synonyms}
     return list(itertools.islice(lemmas.values(), number))
 
 
@@ -76,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     matches = direct_concepts.carried(concepts, itertools.cycle(captions[:20_000].to_pylist()))
     direct = rates(lambda: next(matches), 1, options.seconds)[1]
     concepts = nouns(10_000)
-    few, many = (captions_per_core(ConceptCounter(concepts[:n]), captions, options.seconds) for n in (1000, 10_000))
+    speed, slower_speed = (
+        captions_per_core(ConceptCounter(concepts[:n]), captions, options.seconds) for n in (1000, 10_000)
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/captions.parquet"
         pa.parquet.write_table(pa.table({"TEXT": captions}), path)
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         direct_per_core=direct,
         ratio=round(per_core / direct),
         file_per_second=round(of_file),
-        cost_of_10000_classes=round(few / many, 2),
+        cost_of_10000_classes=round(speed / slower_speed, 2),
         peak_gib=round(peak, 2),
     )
 

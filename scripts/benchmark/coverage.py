@@ -103,23 +103,25 @@ def bootstrapped(measure: Measure, runs: Sequence[ClassResults]) -> Bootstrapped
 @functools.cache
 def times_chosen() -> Float[np.ndarray, "class resample"]:
     """How often each class is in the sample (first), and in each resample."""
-    every = [np.arange(CLASSES)[None], *resamples_of(CLASSES)]
-    return np.array([np.bincount(chosen, minlength=CLASSES) for block in every for chosen in block], float).T
+    samples = [np.arange(CLASSES)[None], *resamples_of(CLASSES)]
+    return np.array([np.bincount(classes, minlength=CLASSES) for block in samples for classes in block], float).T
 
 
 def intervals(
     kinds: Sequence[Sequence[Bootstrapped]], published: Sequence[Sequence[Bootstrapped]]
 ) -> dict[str, list[Estimate]]:
     """The difference of each kind and the next one by each interval, from the statistic [kind, pair] of two studies."""
-    contrasts = [list(map(difference, *both)) for both in itertools.pairwise(kinds)]
-    variances = {str(kind): of for kind, pairs in enumerate(kinds) if (of := seed_variance(pairs))}
-    borrowed = {f"published {kind}": of for kind, pairs in enumerate(published) if (of := seed_variance(pairs))}
-    found = {"own": list(map(mean_over_seeds, contrasts))}
+    contrasts = [list(map(difference, *neighbours)) for neighbours in itertools.pairwise(kinds)]
+    variances = {str(kind): variance for kind, pairs in enumerate(kinds) if (variance := seed_variance(pairs))}
+    borrowed = {
+        f"published {kind}": variance for kind, pairs in enumerate(published) if (variance := seed_variance(pairs))
+    }
+    estimates = {"own": list(map(mean_over_seeds, contrasts))}
     for name, of_kinds in (("pooled", variances), ("borrowed", borrowed)):
         if of_kinds:
             pooled = [pooled_variance(of_kinds, {str(kind): 1, str(kind + 1): -1}) for kind in range(len(contrasts))]
-            found[name] = list(map(mean_over_seeds, contrasts, pooled))
-    return found
+            estimates[name] = list(map(mean_over_seeds, contrasts, pooled))
+    return estimates
 
 
 def summary(estimates: Sequence[Sequence[Estimate]], truth: Float[np.ndarray, " claim"]) -> dict[str, float]:
@@ -148,16 +150,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     factors = np.geomspace(0.5, 2, options.kinds) if options.unequal else np.ones(options.kinds)
     truth = -np.diff(true_values(measure, slopes))
     for design, pairs, sd in [
-        of for of in DESIGNS if options.pairs is None or of[:2] == ("mirrored pairs", options.pairs)
+        design for design in DESIGNS if options.pairs is None or design[:2] == ("mirrored pairs", options.pairs)
     ]:
-        rng, found = np.random.default_rng(0), []
+        rng, interval_rows = np.random.default_rng(0), []
         runs = 1 if design == "single runs" else 2
         for _ in tqdm(range(studies), desc=f"{pairs} {design}, {sd}", disable=None, leave=False):
             study = simulated_study(rng, slopes, pairs, sd * factors)
             other = simulated_study(rng, slopes, 2, sd * factors) if (pairs, runs) == (1, 2) else []
-            of_both = ([[bootstrapped(measure, pair[:runs]) for pair in kind] for kind in of] for of in (study, other))
-            found.append(intervals(*of_both))
-        for interval in found[0]:
+            both_studies = (
+                [[bootstrapped(measure, pair[:runs]) for pair in kind] for kind in kinds] for kinds in (study, other)
+            )
+            interval_rows.append(intervals(*both_studies))
+        for interval in interval_rows[0]:
             print_report(
                 "coverage",
                 measure=measure.key,
@@ -167,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 number=pairs,
                 sd_of_seeds=sd,
                 interval=interval,
-                **summary([of_study[interval] for of_study in found], truth),
+                **summary([row[interval] for row in interval_rows], truth),
                 studies=studies,
             )
 

@@ -36,7 +36,7 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import random_crop
 
 MAX_FILES = 2000
-MANY = 10**9  # steps: a measurement ends after some seconds
+ENDLESS = 10**9  # steps: a measurement ends after some seconds
 WARM_UP = 6  # batches: more than are loaded ahead
 Batches = Iterator[int]  # the sizes of batches that are loaded
 Peers = dict[str, Callable[[bytes], np.ndarray]]  # what torchvision does to a JPEG; empty where it is not installed
@@ -74,9 +74,9 @@ def ours(variant: Variant, data: Data, batch_size: int) -> Sides:
     """Our training batches, with every way to resize."""
 
     def start(changes: dict) -> Batches:
-        changed = replace(data, **changes)
-        options = dict(seed=0, batch_size=batch_size, total_steps=MANY, workers=0, cache=data.cache)
-        for batch in training_batches(variant, random_crop(changed, 0), None, **options):
+        section = replace(data, **changes)
+        options = dict(seed=0, batch_size=batch_size, total_steps=ENDLESS, workers=0, cache=data.cache)
+        for batch in training_batches(variant, random_crop(section, 0), None, **options):
             yield len(batch["images"])
 
     if data.cache:
@@ -183,17 +183,17 @@ def measure(sides: Sides, warm_up: int, seconds: float, rounds: int) -> dict[str
 
 def rate(batches: Batches, seconds: float) -> tuple[float, float]:
     """Images per second of CPU time, and of wall-clock time."""
-    used, began, images = cpu_seconds(), time.perf_counter(), 0
+    cpu_before, began, images = cpu_seconds(), time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         images += next(batches)
-    return images / (cpu_seconds() - used), images / (time.perf_counter() - began)
+    return images / (cpu_seconds() - cpu_before), images / (time.perf_counter() - began)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--images", type=Path, help="a folder of images, at any depth")
-    what.add_argument("--data", help="a prepared data set of 32-pixel images, such as cifar100 or glyphs")
+    setting = parser.add_mutually_exclusive_group(required=True)
+    setting.add_argument("--images", type=Path, help="a folder of images, at any depth")
+    setting.add_argument("--data", help="a prepared data set of 32-pixel images, such as cifar100 or glyphs")
     parser.add_argument("--data_dir", default="", help="where --data is prepared")
     parser.add_argument("--enlarge", default="", help="width x height to which the images of --images are enlarged")
     parser.add_argument("--seconds", type=float, default=4, help="how long each side runs in a round")
@@ -221,8 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             decoded = [pillow_image(image) for image in variant.source.encoded_images(variant.records)]
             parts["crops"] |= loops(decoded, peer, batch_size)
     numbers = {name: measure(sides, warm_up, options.seconds, options.rounds) for name, sides in parts.items()}
-    what = {"data": options.data or "folder", "enlarged": options.enlarge}
-    print_report("input_pipeline", **what, images=len(variant), batch_size=batch_size, **numbers)
+    setting = {"data": options.data or "folder", "enlarged": options.enlarge}
+    print_report("input_pipeline", **setting, images=len(variant), batch_size=batch_size, **numbers)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dtype = np.float32 if tolerance == DEFAULT else np.float64
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the default limit of iterations is reached
-            taken = seconds_of(their_fits, features.astype(dtype), labels, tolerance)
-        rows.append({"tol": tolerance, "seconds": round(taken, 2), "speed_up": round(taken / seconds, 1)})
+            duration = seconds_of(their_fits, features.astype(dtype), labels, tolerance)
+        rows.append({"tol": tolerance, "seconds": round(duration, 2), "speed_up": round(duration / seconds, 1)})
     sizes = {"samples": options.samples, "dim": options.dim, "classes": options.classes, "fits": len(WEIGHT_DECAYS)}
     times = {"seconds": round(seconds, 2), "first_call_seconds": round(first, 2)}
     print_report("linear_probe", **sizes, **times, scikit_learn=rows)

@@ -43,8 +43,8 @@ def direct(features: np.ndarray, labels: np.ndarray, head: np.ndarray) -> dict[s
     similarity, nc1 = np.zeros(classes, dtype), np.zeros(classes, dtype)
     for label, group in enumerate(groups):
         deviations = group - means[label]
-        within = deviations.T @ deviations / len(features)
-        nc1[label] = np.trace(within @ between_inverse)
+        covariance = deviations.T @ deviations / len(features)
+        nc1[label] = np.trace(covariance @ between_inverse)
         unit = group / np.linalg.norm(group, axis=1, keepdims=True)
         similarity[label] = (unit @ unit.T)[~np.eye(len(group), dtype=bool)].mean()
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=5)
     options = parser.parse_args(arguments)
     features, labels, head = make_features(options.classes, options.samples, options.dim)
-    compute, before, seconds = direct if options.direct else neural_collapse, peak_gib(), []
+    compute, memory, seconds = direct if options.direct else neural_collapse, peak_gib(), []
     while len(seconds) < 3 or sum(seconds) < options.seconds:
         start = time.perf_counter()
         compute(features, labels, head)
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = {"classes": options.classes, "dim": options.dim, "samples": options.samples, "blas_threads": 1}
     times = {"seconds": round(min(seconds), 4), "first_call_seconds": round(seconds[0], 4)}
     way = "direct" if options.direct else "ours"
-    print_report("neural_collapse", way=way, **sizes, **times, before_gib=before, peak_gib=peak_gib())
+    print_report("neural_collapse", way=way, **sizes, **times, before_gib=memory, peak_gib=peak_gib())
 
 
 if __name__ == "__main__":

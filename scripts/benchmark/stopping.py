@@ -54,48 +54,48 @@ class Studies:
         self.differences = self.kinds[:, 1:] - self.kinds[:, :1]
         self.accuracy = rng.chisquare(DEGREES, (number, KINDS)) / DEGREES  # estimated over true variances of classes
 
-    def p_values(self, pairs: int, true: float, against: float = 0.0) -> Float[np.ndarray, "study claim"]:
+    def p_values(self, pairs: int, true: float, bound: float = 0.0) -> Float[np.ndarray, "study claim"]:
         """The two-sided p-values of "the difference is `against`" after some pairs, if it is `true`."""
         variance, degrees = self.variance(pairs)
-        found = self.differences[:, :, :pairs].mean(axis=2) + true
-        return 2 * stdtr(np.minimum(degrees, 1e9), -np.abs(found - against) / np.sqrt(variance))
+        differences = self.differences[:, :, :pairs].mean(axis=2) + true
+        return 2 * stdtr(np.minimum(degrees, 1e9), -np.abs(differences - bound) / np.sqrt(variance))
 
     @functools.cache
     def variance(self, pairs: int) -> tuple[Float[np.ndarray, "study claim"], Float[np.ndarray, "study claim"]]:
         """The estimated variance of the mean difference of some pairs, with its degrees of freedom, as `mean_over_seeds` has them."""
         accuracy = (self.accuracy[:, 1:] + self.accuracy[:, :1]) / 2
         if self.pooled:
-            own, both = self.kinds[:, :, :pairs].var(axis=2, ddof=1), self.of_pair / 2 * self.accuracy
-            pooled = np.array([excess_of_claims(*of_study, pairs - 1) for of_study in zip(own, both)])
+            totals, within_pairs = self.kinds[:, :, :pairs].var(axis=2, ddof=1), self.of_pair / 2 * self.accuracy
+            pooled = np.array([excess_of_claims(*parts, pairs - 1) for parts in zip(totals, within_pairs)])
             excess, uncertain = pooled[..., 0] / pairs, pooled[..., 1] / pairs**2
         else:
-            between = self.differences[:, :, :pairs].var(axis=2, ddof=1) - self.of_pair * accuracy
-            excess = np.maximum(between, 0) / pairs
+            variances = self.differences[:, :, :pairs].var(axis=2, ddof=1) - self.of_pair * accuracy
+            excess = np.maximum(variances, 0) / pairs
             uncertain = 2 * excess**2 / (pairs - 1)
         variance = (SHARED + self.of_pair / pairs) * accuracy + excess
         with np.errstate(divide="ignore"):
             return variance, 2 * variance**2 / uncertain
 
     def in_looks(
-        self, most: int, true: float, margin: float = 0.0
+        self, max_pairs: int, true: float, margin: float = 0.0
     ) -> tuple[Bool[np.ndarray, "study claim"], Int[np.ndarray, "study claim"]]:
         """Whether each claim is decided, and after how many pairs it ends. With a margin, that the runs are equal."""
         decided = np.zeros(self.differences.shape[:2], bool)
-        ends = np.full(decided.shape, most)
-        for pairs, errors in enumerate(look_errors(most), FIRST):
-            now = ~decided & (self.p_values(pairs, true, -margin) < errors)
+        ends = np.full(decided.shape, max_pairs)
+        for pairs, errors in enumerate(look_errors(max_pairs), FIRST):
+            decides = ~decided & (self.p_values(pairs, true, -margin) < errors)
             if margin:
                 inside = np.abs(self.differences[:, :, :pairs].mean(axis=2) + true) < margin
-                now &= inside & (self.p_values(pairs, true, margin) < errors)
-            decided[now], ends[now] = True, pairs
+                decides &= inside & (self.p_values(pairs, true, margin) < errors)
+            decided[decides], ends[decides] = True, pairs
         return decided, ends
 
 
 def excess_of_claims(
-    own: Float[np.ndarray, " kind"], both: Float[np.ndarray, " kind"], degrees: int
+    totals: Float[np.ndarray, " kind"], within_pairs: Float[np.ndarray, " kind"], degrees: int
 ) -> list[tuple[float, float]]:
     """The variance of the effect of seeds on the difference of each kind from the first one, and the variance of this estimate."""
-    kinds = {str(kind): SeedVariance(*of, degrees) for kind, of in enumerate(zip(own, both))}
+    kinds = {str(kind): SeedVariance(*variances, degrees) for kind, variances in enumerate(zip(totals, within_pairs))}
     pooled = [pooled_variance(kinds, {str(kind): 1, "0": -1}) for kind in range(1, KINDS)]
     return [(variance.excess, variance_of_excess(variance)) for variance in pooled]
 

@@ -76,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=10, help="approximate duration of each measurement")
     parser.add_argument("--frozen_text", default="", help="a published text encoder whose sizes are known")
     parser.add_argument("--pytorch", action="store_true", help="also measure the same network in PyTorch")
-    name, fields, others = without_config(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(others)
+    name, fields, flags = without_config(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(flags)
     config = with_fields(read_config(name), fields)
     encoder = named_encoder(options.frozen_text)
     if encoder:
@@ -132,11 +132,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.pytorch:
         theirs, report["pytorch_parameters"] = pytorch_steps(batch, config.model.image, options.classes)
         sides = {"cliptail_jax": ours, "pytorch": theirs}
-        found = {name: [] for name in sides}
+        seconds = {name: [] for name in sides}
         for _ in range(ROUNDS):
             for name, side in sides.items():
-                found[name].append(rates(side, images, options.seconds / ROUNDS)[1])
-        times = {name: round(1000 * config.batch_size / statistics.median(of), 1) for name, of in found.items()}
+                seconds[name].append(rates(side, images, options.seconds / ROUNDS)[1])
+        times = {
+            name: round(1000 * config.batch_size / statistics.median(durations), 1)
+            for name, durations in seconds.items()
+        }
         report |= {"milliseconds_of_a_core": times, "ratio": round(times["pytorch"] / times["cliptail_jax"], 2)}
     print_report("train_step", **report, device=jax.devices()[0].device_kind, devices=mesh.size, jax=jax.__version__)
 

@@ -53,7 +53,7 @@ def synthetic_set(records: int, width: int, height: int) -> Variant:
         Image.fromarray(noisy.astype(np.uint8)).save(file, "JPEG", quality=90)
         jpegs.append(file.getvalue())
     source = SimpleNamespace(
-        name="synthetic", split="test", encoded_images=lambda wanted: [jpegs[i % len(jpegs)] for i in wanted]
+        name="synthetic", split="test", encoded_images=lambda records: [jpegs[i % len(jpegs)] for i in records]
     )
     labels = np.arange(records) % CLASSES
     names = tuple(f"class {label}" for label in range(CLASSES))
@@ -178,8 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measure = of_open_clip if options.open_clip else ours
     models = {name: measure(name, model, variant, prompts, options) for name, model in architectures.items()}
     library = "open_clip" if options.open_clip else "cliptail_jax"
-    what = {"library": library, "dtype": options.dtype, "batch_size": options.batch_size}
-    print_report("zero_shot", **what, models=models, device=jax.devices()[0].device_kind, devices=jax.device_count())
+    setting = {"library": library, "dtype": options.dtype, "batch_size": options.batch_size}
+    print_report("zero_shot", **setting, models=models, device=jax.devices()[0].device_kind, devices=jax.device_count())
 
 
 if __name__ == "__main__":

@@ -85,9 +85,9 @@ def train() -> dict[str, np.ndarray]:
     mean, std = (torch.tensor(v).double()[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     crops = [(of_size - mean) / std for of_size in crops]
 
-    named = list(student.named_parameters())
-    groups = [{"params": [p for _, p in named if p.ndim > 1], "weight_decay": case.WEIGHT_DECAY}]
-    groups += [{"params": [p for _, p in named if p.ndim == 1]}]
+    parameters = list(student.named_parameters())
+    groups = [{"params": [p for _, p in parameters if p.ndim > 1], "weight_decay": case.WEIGHT_DECAY}]
+    groups += [{"params": [p for _, p in parameters if p.ndim == 1]}]
     update = torch.optim.SGD(groups, lr=0.0, momentum=case.MOMENTUM)
     rates = cosine(case.LEARNING_RATE, case.FINAL_RATE, case.WARMUP_STEPS)
     momenta = cosine(case.TEACHER_MOMENTUM, 1.0)
@@ -103,7 +103,7 @@ def train() -> dict[str, np.ndarray]:
         loss = sum(-(targets[g] * predictions[v]).sum(-1).mean() for g, v in pairs) / len(pairs)
         update.zero_grad()
         loss.backward()
-        for name, parameter in named:
+        for name, parameter in parameters:
             factor = case.CLIP / (parameter.grad.norm() + 1e-6)
             if factor < 1:
                 parameter.grad *= factor
@@ -111,7 +111,7 @@ def train() -> dict[str, np.ndarray]:
                 parameter.grad = None
         update.step()
         with torch.no_grad():
-            for (_, ours), theirs in zip(named, teacher.parameters()):
+            for (_, ours), theirs in zip(parameters, teacher.parameters()):
                 theirs.mul_(momenta[step]).add_((1 - momenta[step]) * ours)
         losses.append(loss.item())
     stored = {"losses": np.array(losses)}

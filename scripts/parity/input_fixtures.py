@@ -83,10 +83,10 @@ def preprocessed(wide: np.ndarray) -> dict[str, np.ndarray]:
 
 def token_references(texts: list[str]) -> dict[str, str]:
     tokenizer = SimpleTokenizer()
-    used = sorted({rank for text in texts for rank in merges_used(tokenizer, text)})
+    ranks = sorted({rank for text in texts for rank in merges_used(tokenizer, text)})
     merges = {rank: pair for pair, rank in tokenizer.bpe_ranks.items()}
-    lines = ["a subset of CLIP's merges", *(" ".join(merges[rank]) for rank in used)]
-    expected = {"texts": texts, "merge_ranks": used}
+    lines = ["a subset of CLIP's merges", *(" ".join(merges[rank]) for rank in ranks)]
+    expected = {"texts": texts, "merge_ranks": ranks}
     for context in (77, 8):
         expected[f"ids_{context}"] = tokenizer(texts, context).tolist()
     return {"clip_merges_subset.txt": "\n".join(lines) + "\n", "clip_token_ids.json": json.dumps(expected)}
@@ -94,16 +94,16 @@ def token_references(texts: list[str]) -> dict[str, str]:
 
 def merges_used(tokenizer: SimpleTokenizer, text: str) -> set[int]:
     """The ranks of the merges that apply in the tokenization of `text`."""
-    used = set()
+    merges = set()
     for word in tokenizer.pat.findall(tokenizer.clean_fn(text)):
         symbols = [tokenizer.byte_encoder[b] for b in word.encode()]
         symbols[-1] += "</w>"
         while ranks := [
             tokenizer.bpe_ranks[pair] for pair in itertools.pairwise(symbols) if pair in tokenizer.bpe_ranks
         ]:
-            used.add(min(ranks))
+            merges.add(min(ranks))
             place = next(
                 i for i, pair in enumerate(itertools.pairwise(symbols)) if tokenizer.bpe_ranks.get(pair) == min(ranks)
             )
             symbols[place : place + 2] = ["".join(symbols[place : place + 2])]
-    return used
+    return merges

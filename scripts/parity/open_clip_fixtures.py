@@ -48,8 +48,8 @@ def write_weights(model: str, flags: list[str], path: Path) -> None:
     bias = {"init_logit_bias": -10} if "--siglip" in flags else {}
     shapes = {name: list(value.shape) for name, value in open_clip.create_model(model, **bias).state_dict().items()}
     full = {name: name if name.startswith(("visual.", "logit_")) else f"text.{name}" for name in shapes}
-    drawn = draw_all({full[name]: shape for name, shape in shapes.items()})
-    torch.save({name: torch.tensor(drawn[full[name]]) for name in shapes}, path)
+    weights = draw_all({full[name]: shape for name, shape in shapes.items()})
+    torch.save({name: torch.tensor(weights[full[name]]) for name in shapes}, path)
 
 
 def train(flags: list[str], folder: Path) -> dict[str, list[float]]:

@@ -49,9 +49,9 @@ def resized(embedding: torch.Tensor, side: int) -> torch.Tensor:
 def embeddings() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     sides = sorted({side for side, *_ in DINO_CASES + OPEN_CLIP_CASES})
-    drawn = {side: random.normal(size=(1 + side**2, DIM)).astype(np.float32) for side in sides}
-    doubles = {side: torch.from_numpy(embedding).double() for side, embedding in drawn.items()}
-    expected = {f"embedding_{side}": embedding for side, embedding in drawn.items()}
+    embeddings = {side: random.normal(size=(1 + side**2, DIM)).astype(np.float32) for side in sides}
+    doubles = {side: torch.from_numpy(embedding).double() for side, embedding in embeddings.items()}
+    expected = {f"embedding_{side}": embedding for side, embedding in embeddings.items()}
     for side, height, width in DINO_CASES:
         expected[f"dino/{side}_to_{height}x{width}"] = resampled(doubles[side], height, width).float().numpy()
     for side, new in OPEN_CLIP_CASES:

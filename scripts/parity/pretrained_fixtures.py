@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "pretrained"))
 from seeded_weights import draw_all, draw_images  # noqa: E402
 
 BATCH = 2
-TRAINED = ("fastvit", "fastvit-large")
+WITH_TRAINING = ("fastvit", "fastvit-large")
 
 
 def build(config: dict, encoder: dict | None, folder: Path) -> torch.nn.Module:
@@ -73,10 +73,10 @@ def complete(name: str, case: dict) -> dict:
     with torch.no_grad():
         image_features = model.encode_image(images, **options).numpy()
         text_features = model.encode_text(torch.from_numpy(ids), **options).numpy()
-        if name in TRAINED:
-            trained = model.train().encode_image(images, **options).numpy()
-            after = model.eval().encode_image(images, **options).numpy()
-            case |= {"trained_features": rounded(trained), "features_after_training": rounded(after)}
+        if name in WITH_TRAINING:
+            training_features = model.train().encode_image(images, **options).numpy()
+            later_features = model.eval().encode_image(images, **options).numpy()
+            case |= {"trained_features": rounded(training_features), "features_after_training": rounded(later_features)}
     return case | {
         "shapes": shapes,
         "tokens": ids.tolist(),

@@ -54,7 +54,7 @@ def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     images = features(rng, np.zeros((48, DIM)), 8)
     image_of = np.sort(np.append(np.arange(48), rng.integers(0, 48, 100)))
     captions = features(rng, images[image_of], 8)
+    sources = {"images": images, "captions": captions, "image_of": image_of}
     recalls = of_clip_benchmark(images, captions, image_of)
-    found = {"images": images, "captions": captions, "image_of": image_of, **recalls}
-    arrays |= {name.replace("@", "_"): value for name, value in found.items()}
+    arrays |= sources | {name.replace("@", "_"): value for name, value in recalls.items()}
     return {"retrieval.npz": {name: np.asarray(value) for name, value in arrays.items()}}

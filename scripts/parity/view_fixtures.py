@@ -21,7 +21,7 @@ WHOLE = {
     "flip": False, "jitter": False, "factors": NEUTRAL, "order": (0, 1, 2, 3), "grey": False, "blur": 0.0, "solarize": False,
 }  # fmt: skip
 # Factors and radii are not round numbers, with which many results would lie exactly between two grey levels.
-ALL = {"jitter": True, "blur": 1.31, "solarize": True}
+EVERYTHING = {"jitter": True, "blur": 1.31, "solarize": True}
 CASES = {
     "whole": {},
     "flipped": {"flip": True},
@@ -38,10 +38,10 @@ CASES = {
     "grey": {"grey": True},
     **{f"blur_{radius}": {"blur": radius} for radius in (0.1, 0.73, 1.1, 1.61, 1.97)},
     "solarize": {"solarize": True},
-    "everything_0123": {**ALL, "box": (0, 4, 19, 20), "factors": (1.303, 0.697, 1.199, 0.0997), "order": (0, 1, 2, 3)},
-    "everything_3210": {**ALL, "box": (4, 0, 20, 24), "factors": (0.607, 1.393, 0.803, -0.0997), "order": (3, 2, 1, 0), "flip": True},
-    "everything_1320": {**ALL, "factors": (1.397, 1.393, 0.897, -0.0303), "order": (1, 3, 2, 0), "solarize": False},
-    "everything_2031": {**ALL, "factors": (0.903, 0.607, 0.803, 0.0703), "order": (2, 0, 3, 1), "grey": True},
+    "everything_0123": {**EVERYTHING, "box": (0, 4, 19, 20), "factors": (1.303, 0.697, 1.199, 0.0997), "order": (0, 1, 2, 3)},
+    "everything_3210": {**EVERYTHING, "box": (4, 0, 20, 24), "factors": (0.607, 1.393, 0.803, -0.0997), "order": (3, 2, 1, 0), "flip": True},
+    "everything_1320": {**EVERYTHING, "factors": (1.397, 1.393, 0.897, -0.0303), "order": (1, 3, 2, 0), "solarize": False},
+    "everything_2031": {**EVERYTHING, "factors": (0.903, 0.607, 0.803, 0.0703), "order": (2, 0, 3, 1), "grey": True},
 }  # fmt: skip
 PATCHES = [ImageColor.getrgb(name) for name in "black white #4d4d4d red lime blue yellow #09c8c8".split()]
 
