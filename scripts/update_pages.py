@@ -57,10 +57,9 @@ from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.files import read_json, write_json, write_text
 from cliptail_jax.host.text import format_number
 from cliptail_jax.open_clip import flags
-from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, text_rows
+from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, markdown_table, text_rows
 from cliptail_jax.report.run_tables import claim_table, difference_of, repeated_table, table_of_numbers, transfer_table
 from cliptail_jax.report.study import numbers_of_study
-from cliptail_jax.report.text_tables import markdown_table
 from cliptail_jax.results.archive import unpack, write_archive
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of

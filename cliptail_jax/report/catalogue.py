@@ -1,7 +1,7 @@
 """The list of the paper's runs, as `cliptail study --list` prints it."""
 
 from cliptail_jax.experiments.catalogue import EVERY, FAMILIES, FURTHER_RUNS, RUNS, first_names
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 
 
 def page() -> str:

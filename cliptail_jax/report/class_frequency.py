@@ -1,5 +1,6 @@
 """A plot of the class frequencies of corpora, from the most frequent class to the rarest."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 from cliptail_jax.report.style import add_grid, legend_below, line_style
@@ -22,11 +24,11 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> list[list[st
     rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {n}" for n in range(1, len(corpora) + 1))]]
     for number, (name, frequency) in enumerate(corpora.items(), 1):
         present = frequency[frequency > 0]
-        ratio = imbalance_ratio(present) if len(present) else float("nan")
-        correlations = [f"{rank_correlation(frequency, other):.2f}" for other in corpora.values()]
+        ratio = imbalance_ratio(present) if len(present) else math.nan
+        correlations = [format_number(rank_correlation(frequency, other), ".2f") for other in corpora.values()]
+        imbalance = [format_number(ratio, ",.0f"), format_number(gini(frequency), ".2f")]
         empty = f"{len(frequency) - len(present):,}"
-        imbalance = [empty, f"{ratio:,.0f}", f"{gini(frequency):.2f}"]
-        rows.append([f"{number} {name}", f"{frequency.sum():,}", *imbalance, *correlations])
+        rows.append([f"{number} {name}", f"{frequency.sum():,}", empty, *imbalance, *correlations])
     return rows
 
 

@@ -1,14 +1,37 @@
-"""A table as a value, and its text in Markdown and for a terminal. The page has a template for it."""
+"""Tables of texts, and a table as a value. Both have a text in Markdown and one for terminals; the page has a template.
+
+All tables are padded by `pad_columns`, and all in Markdown are written by `markdown_table`. The texts of numbers, intervals
+and undefined values are those of `cliptail_jax.host.text`.
+"""
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.host.text import UNDEFINED, format_number
-from cliptail_jax.report.text_tables import markdown_table, plain_table
+from cliptail_jax.host.text import UNDEFINED, format_bounds, format_number
 
 LABEL = "kind"  # the heading of the labels of rows
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table. The first row is its header."""
+    return [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+
+
+def plain_table(rows: Sequence[Sequence[str]], align: str = "<", indent: int = 0) -> list[str]:
+    """The lines of a table for a terminal, with columns aligned as by `pad_columns`."""
+    return [" " * indent + "  ".join(cells).rstrip() for cells in pad_columns(rows, align)]
+
+
+def pad_columns(rows: Sequence[Sequence[str]], align: str = "<") -> list[list[str]]:
+    """The rows with the cells of each column padded to the same width.
+
+    `align` has '<' (left) or '>' (right) for each column; its last letter is also that of all further columns.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    pads = [str.rjust if side == ">" else str.ljust for side in align.ljust(len(widths), align[-1])]
+    return [[pad(cell, width) for cell, pad, width in zip(row, pads, widths)] for row in rows]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,14 +115,14 @@ class Table(NamedTuple):
 
 
 def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[float] | None = None) -> Cell:
-    """A number with its interval, if it has one; or a text."""
+    """A text; or a number with its interval, if that has two bounds."""
     text = value if isinstance(value, str) else format_number(value, format_spec)
     if text == UNDEFINED:
         return Cell(UNDEFINED)
     if isinstance(value, str) or math.isinf(value):
         return Cell(text, value=text)
-    interval = f"[{', '.join(format_number(bound, format_spec) for bound in bounds)}]" if bounds else ""
-    return Cell(text, interval, value, bounds)
+    interval = format_bounds(bounds, format_spec)
+    return Cell(text, interval, value, bounds if interval else None)
 
 
 def without_empty_columns(table: Table) -> Table:
@@ -142,7 +165,7 @@ def plain(table: Table, width: int) -> list[str]:
     columns = shown_in("text", table).columns
     titles = [table.first, *(column.title.replace("_", " ") for column in columns)]
     rows = [[row.name + row.mark, *(row.cells[column.key].number for column in columns)] for row in table.rows]
-    lines = plain_table([*zip(*map(in_two_lines, titles)), *rows])
+    lines = plain_table([*zip(*map(in_two_lines, titles)), *rows], "<>")
     optional = [column for column in columns if column.is_optional]
     if optional and max(map(len, lines)) > width:
         return plain(table._replace(columns=[column for column in columns if column != optional[-1]]), width)

@@ -25,6 +25,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.groups import evenly, group_means
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.odds import TICKS, log_odds
@@ -166,7 +167,7 @@ class Plots:
                 columns["share"].append((100 * evaluation.share).astype(np.float32))
                 columns["y"].append(100 * np.maximum(evaluation.share, UNSEEN / examples).astype(np.float32))
                 columns["name"] += labels[:number]
-                columns["wrong"] += [f"{labels[w[0][0]]} ({w[0][1]})" if w else "–" for w in wrong]
+                columns["wrong"] += [f"{labels[w[0][0]]} ({w[0][1]})" if w else UNDEFINED for w in wrong]
         strings = ("kind", "seed", "name", "wrong")
         data = {key: value if key in strings else np.concatenate(value) for key, value in columns.items()}
         return ColumnDataSource(data, name="points")

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from cliptail_jax.claims.power import POWER, Design, published_variances
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES, format_of
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 
 PAIRS = (1, 2, 4, 8)
 

@@ -14,7 +14,7 @@ from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, PublishedModel, family_and_size, published_models
-from cliptail_jax.report.text_tables import markdown_table, pad_columns
+from cliptail_jax.report.layout import markdown_table, pad_columns, plain_table
 
 SHOWN = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
@@ -28,8 +28,7 @@ def model_lists(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
     """Each list as a table under its heading."""
     lines = []
     for heading, models in lists.items():
-        rows = pad_columns([LISTED, *map(row, models)])
-        lines += [heading, "", *("  ".join(cells).rstrip() for cells in rows), ""]
+        lines += [heading, "", *plain_table([LISTED, *map(row, models)]), ""]
     return "\n".join([*lines, NOTE]) + "\n"
 
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import UNDEFINED
+from cliptail_jax.report.layout import markdown_table, pad_columns
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.report.run_tables import score
-from cliptail_jax.report.text_tables import markdown_table, pad_columns
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.console import last_lines
 
@@ -116,7 +117,7 @@ def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Calla
     """One row per model and one column per set; '–' for no result."""
     cells = {(result["model"], result["set"]): shown(result) for result in results}
     models = list(dict.fromkeys(result["model"] for result in results))
-    rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
+    rows = [[model, *(cells.get((model, chosen.name), UNDEFINED) for chosen in sets)] for model in models]
     return markdown_table(pad_columns([["model", *(chosen.name for chosen in sets)], *rows]))
 
 
@@ -129,12 +130,12 @@ def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[
     rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
     for chosen in sets:
         trained = [result for result in results if result["set"] == chosen.name and result["method"] != "few_shot"]
-        images, classes, seconds = "–", "–", "–"
+        images = classes = seconds = UNDEFINED
         if trained:
             sizes = trained[0]["sizes"]
             images = f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}"
             classes = f"{sizes['classes']:,}"
         if probes := [result for result in trained if result["method"] == "probe"]:
             seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
-        rows.append([chosen.name, chosen.metric, images, classes, seconds, chosen.note or "–"])
+        rows.append([chosen.name, chosen.metric, images, classes, seconds, chosen.note or UNDEFINED])
     return markdown_table(pad_columns(rows))

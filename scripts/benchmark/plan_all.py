@@ -22,7 +22,7 @@ from tqdm import tqdm
 from cliptail_jax.host.files import write_text
 from cliptail_jax.planning.bounds import binding
 from cliptail_jax.planning.topologies import find_topology
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 
 PLANS, PAGE = Path(__file__).with_name("plans.tsv"), Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
