@@ -70,7 +70,7 @@ def main(options: argparse.Namespace) -> None:
         if options.published:
             workdir = unpack(find_archive(options.published), Path(folder))
             output = output or Path(f"{options.published}.html")
-            claims = read_claims(find_results(options.published))  # the same tests of the same counts, in no time
+            claims = read_claims(find_results(options.published))  # tests of the same counts, which need no repetition
         page = write_page(
             workdir,
             options.compare,

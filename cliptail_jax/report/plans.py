@@ -91,7 +91,10 @@ def step_rows(plan: Plan, price: float, measured: MeasuredStep | None) -> list[l
     if measured:
         rows.append([f"**measured** on {measured.devices}", measurement(measured)])
     if bound < STARTING:
-        return [*rows, ["it says nothing", "of a network this small, whose step is limited by starting its operations"]]
+        return [
+            *rows,
+            ["note", "the bound is far too low for a network this small: starting its operations limits the step"],
+        ]
     rows.append(["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"])
     hours = bound * plan.total_steps / 3600
     chip_hours = hours * topology.chips
