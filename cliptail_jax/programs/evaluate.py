@@ -166,12 +166,12 @@ def describe_config(config: ConfigDict | None) -> str:
 def print_models(config: ConfigDict | None) -> None:
     """Print all lists of published models, or the models that a config evaluates."""
     from cliptail_jax.pretrained.published import LISTS, listed_models
-    from cliptail_jax.report.published import listed, model_lists
+    from cliptail_jax.report.published import model_lists, models_named
 
     if config is None:
         lists = {f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}
     elif config.get("objective") == zero_shot.MODE:
-        lists = {"the config": listed(config.eval.models)}
+        lists = {"the config": models_named(config.eval.models)}
     else:
         raise UserError("--list prints lists of published models, and this config does not evaluate any")
     print(model_lists(lists), end="")

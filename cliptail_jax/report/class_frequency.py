@@ -35,7 +35,7 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> list[list[st
 def draw_class_frequency(
     corpora: Mapping[str, Int[np.ndarray, " class"]], ranking: Int[np.ndarray, " class"]
 ) -> Figure:
-    """Draw class frequencies, with a curve of their geometric means over neighbouring classes, in the order of `ranking`.
+    """Draw class frequencies, and a curve of their geometric means over neighbouring classes, in the order of `ranking`.
 
     A second panel has a linear axis: the share of each class in the hits of its corpus, from the corpus's most frequent
     class to its rarest. Below is the table of `comparison`.
@@ -43,8 +43,8 @@ def draw_class_frequency(
     rows = comparison(corpora)
     table_width = sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))  # in inches
     figure = Figure(figsize=(max(9, table_width), 4.6 + 0.24 * len(rows)), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
-    logarithmic, linear = above.subplots(1, 2)
+    top, bottom = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
+    logarithmic, linear = top.subplots(1, 2)
     order = np.argsort(-ranking, kind="stable")
     for i, (name, frequency) in enumerate(corpora.items()):
         look = line_style(i)
@@ -58,8 +58,8 @@ def draw_class_frequency(
     linear.set_xlabel("class, from the corpus's own most frequent")
     for axes in (logarithmic, linear):
         add_grid(axes)
-    legend_below(above)
-    draw_table(below.subplots(), rows)
+    legend_below(top)
+    draw_table(bottom.subplots(), rows)
     return figure
 
 

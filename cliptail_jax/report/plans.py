@@ -13,8 +13,8 @@ from cliptail_jax.report.layout import markdown_table
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
 # JPEGs of short side 256 that a core decodes, crops and resizes per second (scripts/benchmark/README.md).
 IMAGES_OF_A_CORE = 2058
-# Seconds that the hundreds of operations of a step take to start, at microseconds each, however small they are.
-STARTING = 1e-3
+# The hundreds of operations of a step take so long to start, at microseconds each, however small they are.
+START_SECONDS = 1e-3
 NOTE = (
     "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
     "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
@@ -28,12 +28,12 @@ CACHE_NOTE = (
 def as_json(
     plan: Plan, versions: Mapping[str, str], measured: MeasuredStep | None, traffic: bool = False
 ) -> dict[str, Any]:
-    """One line of `plan --json`; numbers are per chip and step. `traffic` adds the arrays that are moved and exchanged."""
-    about, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
+    """A line of `plan --json`, with numbers per chip and step. `traffic` adds the arrays that are moved and exchanged."""
+    values, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
     if traffic:
         counts = 4 if plan.topology.cache else 3
-        about |= {"largest": [operation[:counts] for operation in program.largest], "exchanged": program.exchanged}
-    return about | {
+        values |= {"largest": [operation[:counts] for operation in program.largest], "exchanged": program.exchanged}
+    return values | {
         "topology": plan.topology.name,
         "chips": plan.topology.chips,
         "hosts": plan.topology.hosts,
@@ -90,7 +90,7 @@ def step_rows(plan: Plan, price: float, measured: MeasuredStep | None) -> list[l
     rows.append(["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"])
     if measured:
         rows.append([f"**measured** on {measured.devices}", measurement(measured)])
-    if bound < STARTING:
+    if bound < START_SECONDS:
         return [
             *rows,
             ["note", "the bound is far too low for a network this small: starting its operations limits the step"],
@@ -124,7 +124,7 @@ def traffic_table(plan: Plan) -> str:
 
 def size(bytes: float) -> str:
     """Bytes in the largest unit that they fill, such as '1.5 GB'."""
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if bytes >= one:
-            return f"{bytes / one:.3g} {unit}"
+    for name, unit in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if bytes >= unit:
+            return f"{bytes / unit:.3g} {name}"
     return f"{bytes:.0f} B"

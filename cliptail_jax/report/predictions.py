@@ -70,5 +70,4 @@ def frame(rows: Mapping[str, Sequence[object]], columns: Sequence[str]) -> "pand
         import pandas
     except ImportError:
         raise UserError("to_pandas needs pandas, which is not installed: pip install pandas") from None
-    found = pandas.DataFrame.from_dict(dict(rows), orient="index", columns=list(columns))
-    return found.rename_axis("measure")
+    return pandas.DataFrame.from_dict(dict(rows), orient="index", columns=list(columns)).rename_axis("measure")

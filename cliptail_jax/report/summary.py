@@ -33,19 +33,19 @@ def summary(study: Study, groups: Groups, claims: Claims, lead: Lead, columns: i
 
 
 def plain_claims(table: Table, width: int) -> list[str]:
-    """The columns that are not optional and, wrapped, the claims; then the meaning of the mark of verdicts."""
+    """The columns that are not optional, the claims, wrapped, and then the meaning of the mark of verdicts."""
     columns = [column for column in table.columns if not column.is_optional]
     marks = [UNCORRECTED * (row.cells["corrected"] != row.cells["verdict"]) for row in table.rows]
     cells = [
         [row.cells[column.key].text + mark * (column.key == "verdict") for column in columns]
         for row, mark in zip(table.rows, marks)
     ]
-    left = ["  ".join(row) + "  " for row in pad_columns([[column.heading for column in columns], *cells])]
+    starts = ["  ".join(row) + "  " for row in pad_columns([[column.heading for column in columns], *cells])]
     texts = [[table.first], *([row.name + row.mark, *row.details] for row in table.rows)]
     lines = []
-    for start, of_row in zip(left, texts):
+    for start, of_row in zip(starts, texts):
         wrapped = [line for text in of_row for line in textwrap.wrap(text, max(width - len(start), 20))]
-        lines += [start + wrapped[0], *(" " * len(start) + more for more in wrapped[1:])]
+        lines += [start + wrapped[0], *(" " * len(start) + line for line in wrapped[1:])]
     return [
         *lines,
         *(["", f"{UNCORRECTED} inconclusive when corrected for the number of claims"] if any(marks) else []),
