@@ -1,4 +1,4 @@
-"""Names the kinds of runs whose losses favour frequent classes almost equally on the data of their study."""
+"""Lines on kinds of runs whose losses favour frequent classes almost equally on the data of their study."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from cliptail_jax.results.group import RunGroup
 
 CLOSE = 0.05  # of SL's slope
 MAX_LINES = 3
-# Frequencies over seven decades. Losses that also favour classes equally on them, as SL with two optimizers, are the same loss.
+# Frequencies over seven decades. Kinds that favour classes equally also on these, such as SL with two optimizers, have one loss.
 OTHER_DATA = 10 ** np.arange(7)
 
 

@@ -27,7 +27,7 @@ Owner = tuple[str, str]  # a run, by its kind and seed
 
 
 class ComparedGroup(RunGroup):
-    """A group of runs beside others.
+    """A group of runs that is compared with others.
 
     Attributes:
         look: its colour and marker.
@@ -85,7 +85,7 @@ class ComparedRuns:
         return [((kind.name, run.seed), run) for kind in self.kinds for run in kind.runs]
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
-        """The different class frequencies, by a name of the runs that have them; of many, the extremes."""
+        """The different class frequencies, by a name of the runs that have them; of many, the smallest and largest counts."""
         owners: dict[bytes, list[Owner]] = {}
         vectors = {}
         for kind in self.evaluated:

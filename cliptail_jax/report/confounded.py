@@ -1,4 +1,4 @@
-"""Names the compared runs that differ in more than one controlled factor, whose difference has no single cause."""
+"""Lines on compared runs that differ in several controlled factors, so that their difference has no single cause."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

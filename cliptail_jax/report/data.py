@@ -37,7 +37,7 @@ def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> 
 
 
 def class_rows(variant: Variant, head_classes: int, tail_classes: int) -> list[list[str]]:
-    """What there is to know about the variant's classes, each with its label."""
+    """The rows of a description that are on classes: a label and a text each."""
     frequency = variant.class_frequency
     parts = head_mid_tail(frequency, head_classes or None, tail_classes or None)
     present = frequency[frequency > 0]

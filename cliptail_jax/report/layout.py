@@ -41,7 +41,7 @@ class Column:
     Attributes:
         meaning: a phrase that explains it.
         format: of its numbers, as `format` takes it.
-        value: from what a row is about to the value in this column.
+        value: a function from the object of a row to the value in this column.
         has_interval: whether its numbers have 95 % intervals.
         is_optional: whether a terminal that is too narrow leaves it out.
         only: 'page' or 'text' if only the page, or only report.md and the terminal, have it.
@@ -85,9 +85,9 @@ class Row(NamedTuple):
     Attributes:
         cells: by the key of their column.
         mark: a text after the name, such as '†'.
-        details: more about what the row is on.
-        kind: the kind of runs that it is on, if its name is another.
-        label: what people call it, if they call it something else.
+        details: further texts about the row.
+        kind: the kind of runs that the row is on, if that is not its name.
+        label: its label for people, if that is not its name.
     """
 
     name: str

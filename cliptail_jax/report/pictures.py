@@ -37,8 +37,8 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
 
     All groups must have been evaluated.
     """
-    names_below = max(0, math.ceil(len(groups) / 4) - 2)  # rows of the legend, for which there is no space yet
-    figure = Figure(figsize=(9.6, 5.2 + 0.2 * names_below), layout="constrained")
+    legend_rows = max(0, math.ceil(len(groups) / 4) - 2)  # rows of the legend, for which there is no space yet
+    figure = Figure(figsize=(9.6, 5.2 + 0.2 * legend_rows), layout="constrained")
     panels = figure.subplot_mosaic("ABE;CDE", width_ratios=(1, 1, 1.3))
     panels["D"].sharey(panels["C"])
     by_frequency = panels["E"]
@@ -86,7 +86,7 @@ LINE = 0.17  # inches of a line of text
 def draw_kinds(table: Table, path: Sequence[str], title: str) -> Figure:
     """A row for each row of a table of runs, and a panel for each of the `KIND_PANELS`, with intervals.
 
-    Runs on the path are filled and the first rows, in its order, with a line from each to the next; others are hollow.
+    Runs on the path are filled, and are the first rows, in its order, with a line from each to the next; others are hollow.
     Without a path, all are filled. Kinds without a look of their own are dots, which their names distinguish.
     """
     row_of = {row.name: row for row in table.rows}

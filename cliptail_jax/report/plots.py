@@ -111,7 +111,7 @@ class Plots:
             tools=tools,
             toolbar_location="above",
             name=name,
-            background_fill_color=None,  # the page's own shows, be it light or dark
+            background_fill_color=None,  # the page's background shows through, light or dark
             border_fill_color=None,
             **options,
         )

@@ -24,7 +24,7 @@ def cell_of(key: str, estimate: Estimate) -> Cell:
 
 
 def measures_text(files: Mapping[str, Mapping[str, Estimate]], width: int | None = None) -> str:
-    """A column for each file and a row for each measure that one of them has, in as many blocks as the width needs.
+    """A column for each file and a row for each measure that any of them has, divided into blocks that fit the width.
 
     `files` are their estimates, by their names and the keys of measures.
     """

@@ -73,9 +73,9 @@ def summary_cell(summary: Mapping[str, Any], key: str) -> str:
 
 
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:
-    """Write the sheet of `figures corpora` and `fine_grained`, of the models that have correlations.
+    """Write the sheet for `figures corpora` and `fine_grained`, with the models that have correlations.
 
-    Models that the paper's figures leave out are comments. If there is no model, no sheet is left.
+    Models that the paper's figures leave out are comments. Without any such model, the sheet is removed.
     """
     lines = []
     for model in models:

@@ -65,7 +65,7 @@ def run_numbers(groups: Iterable[RunGroup]) -> RunNumbers:
 
 
 def run_cell(column: Column, means: Mapping[str, Any], bias: Mapping[str, Mapping[str, Any]]) -> Cell:
-    """A number of a group, with its interval if it has a finite one. Read from JSON, undefined numbers are None."""
+    """A number of a group, with its interval if it has a finite one. Undefined numbers from JSON are None."""
     number = bias.get(column.key, {"value": means.get(column.key)})
     bounds = number.get("low"), number.get("high")
     is_finite = all(bound is not None and math.isfinite(bound) for bound in bounds)

@@ -85,41 +85,41 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def row(program: str, found: Mapping) -> dict[str, str]:
-    """A plan as a row of the table: numbers of a chip and step. A step that does not fit has its memory alone."""
+def row(program: str, numbers: Mapping) -> dict[str, str]:
+    """A plan as a row of the table: numbers of a chip and step. A step that does not fit has only its memory."""
     cells = {
         "step": program,
-        "on": found["topology"],
-        "chips": f"{found['chips']}",
-        "peak_gb": f"{found['peak_bytes'] / 1e9:.3g}",
-        "chip_gb": f"{found['chip_memory_bytes'] / 1e9:.3g}",
-        "versions": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+        "on": numbers["topology"],
+        "chips": f"{numbers['chips']}",
+        "peak_gb": f"{numbers['peak_bytes'] / 1e9:.3g}",
+        "chip_gb": f"{numbers['chip_memory_bytes'] / 1e9:.3g}",
+        "versions": ", ".join(f"{name} {version}" for name, version in numbers["versions"].items()),
     }
-    if not found["fits"]:
+    if not numbers["fits"]:
         return cells
-    shared, times = found["collectives"].values(), found["step_seconds"]
+    shared, times = numbers["collectives"].values(), numbers["step_seconds"]
     seconds = binding(times)[1]
-    hours = seconds * found["total_steps"] / 3600
+    hours = seconds * numbers["total_steps"] / 3600
     cells |= {
-        "tflop": f"{found['flops'] / 1e12:.3g}",
-        "hbm_gb": f"{found['hbm_bytes'] / 1e9:.3g}",
+        "tflop": f"{numbers['flops'] / 1e12:.3g}",
+        "hbm_gb": f"{numbers['hbm_bytes'] / 1e9:.3g}",
         "collectives": f"{sum(x['count'] for x in shared)}",
         "collectives_mb": f"{sum(x['bytes'] for x in shared) / 1e6:.3g}",
         "ms_arithmetic": f"{1000 * times['compute']:.3g}",
         "ms_hbm": f"{1000 * times['memory']:.3g}",
         "ms_links": f"{1000 * times['interconnect']:.3g}",
-        "images_per_second": f"{found['batch_size'] / seconds:.0f}",
+        "images_per_second": f"{numbers['batch_size'] / seconds:.0f}",
         "mfu_percent": f"{100 * times['compute'] / seconds:.0f}",
     }
-    if "hbm_bytes_uncached" in found:  # of GPUs
-        cells["hbm_gb_without_cache"] = f"{found['hbm_bytes_uncached'] / 1e9:.3g}"
-    return cells | ({"hours": f"{hours:.2g}", "chip_hours": f"{hours * found['chips']:.2g}"} if hours else {})
+    if "hbm_bytes_uncached" in numbers:  # of GPUs
+        cells["hbm_gb_without_cache"] = f"{numbers['hbm_bytes_uncached'] / 1e9:.3g}"
+    return cells | ({"hours": f"{hours:.2g}", "chip_hours": f"{hours * numbers['chips']:.2g}"} if hours else {})
 
 
 def read_plans() -> dict[str, dict[str, str]]:
     """The rows of plans.tsv by step and topology."""
     text = PLANS.read_text(encoding="utf-8") if PLANS.exists() else ""
-    return {f"{found['step']}, {found['on']}": found for found in csv.DictReader(io.StringIO(text), delimiter="\t")}
+    return {f"{row['step']}, {row['on']}": row for row in csv.DictReader(io.StringIO(text), delimiter="\t")}
 
 
 def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
@@ -134,10 +134,10 @@ def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
 def table(plans: Mapping[str, dict[str, str]]) -> str:
     """The typical plans in Markdown."""
     rows = [["step", "on", "peak memory, GB", "ms by arithmetic / HBM / links", "images/s", "hours, chip-hours"]]
-    for found in (plans[key] for key in TYPICAL if key in plans):
-        cells = [found["step"], found["on"], f"{found['peak_gb']} of {found['chip_gb']}"]
-        cells += [" / ".join(found[f"ms_{kind}"] for kind in ("arithmetic", "hbm", "links"))]
-        rows.append([*cells, f"{int(found['images_per_second']):,}", f"{found['hours']}, {found['chip_hours']}"])
+    for typical in (plans[key] for key in TYPICAL if key in plans):
+        cells = [typical["step"], typical["on"], f"{typical['peak_gb']} of {typical['chip_gb']}"]
+        cells += [" / ".join(typical[f"ms_{kind}"] for kind in ("arithmetic", "hbm", "links"))]
+        rows.append([*cells, f"{int(typical['images_per_second']):,}", f"{typical['hours']}, {typical['chip_hours']}"])
     return "\n".join(markdown_table(rows))
 
 
@@ -147,12 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--again", action="store_true", help="plan again what is in plans.tsv")
     options = parser.parse_args(arguments)
     plans = read_plans()
-    wanted = [(program, find_topology(on).name) for on in options.on.split(",") for program in PROGRAMS]
-    for program, on in (progress := tqdm(wanted, disable=None)):
+    pairs = [(program, find_topology(on).name) for on in options.on.split(",") for program in PROGRAMS]
+    for program, on in (progress := tqdm(pairs, disable=None)):
         progress.set_postfix_str(f"{program} on {on}")
         key = f"{program}, {on}"
-        if (options.again or key not in plans) and (found := plan(program, on)):
-            plans[key] = row(program, found)
+        if (options.again or key not in plans) and (numbers := plan(program, on)):
+            plans[key] = row(program, numbers)
             write_plans(plans)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     write_text(PAGE, f"{before}{BEGIN}\n\n{table(plans)}\n\n{END}{rest.partition(END)[2]}")
