@@ -260,16 +260,16 @@ def claims_of(name: str) -> Mapping[str, ClaimResult]:
     return stored(name, read_claims)
 
 
-def stored(name: str, read: Callable[[Path], Any] = read_json) -> Any:
+def stored(name: str, reader: Callable[[Path], Any] = read_json) -> Any:
     path = RESULTS / f"{name}.json"
     if not path.exists():
         raise SystemExit(f"{path} is missing: give the study's work directory as {name}=DIR")
-    return cached(read, path)
+    return cached(reader, path)
 
 
 @functools.cache  # a page has dozens of numbers
-def cached(read: Callable[[Path], Any], path: Path) -> Any:
-    return read(path)
+def cached(reader: Callable[[Path], Any], path: Path) -> Any:
+    return reader(path)
 
 
 if __name__ == "__main__":

@@ -47,11 +47,11 @@ def draw(entries: Sequence[Entry], classes: int = 12) -> Figure:
     first = entries[0].evaluated()
     ids = spread_classes(first.frequency, classes)
     for (centre_axes, image_axes), entry in zip(panels.T, entries):
-        features, labels, evaluated = unit(entry.saved("features")), entry.saved("labels"), entry.evaluated()
-        if evaluated.class_names != first.class_names:
+        features, labels, evaluation = unit(entry.saved("features")), entry.saved("labels"), entry.evaluated()
+        if evaluation.class_names != first.class_names:
             raise UserError(f"{entry.where}: {entry.run} has other classes than {entries[0].run}: draw them apart")
         centres, present = class_centres(features, labels)
-        frequency = evaluated.frequency[present]
+        frequency = evaluation.frequency[present]
         norm = SymLogNorm(1, 0.3, vmin=frequency.min(), vmax=frequency.max())
         look = dict(cmap="viridis", norm=norm, s=16, edgecolors="0.5", linewidths=0.3)
         points = centre_axes.scatter(*tsne(unit(centres)).T, c=frequency, **look)

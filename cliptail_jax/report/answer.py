@@ -36,7 +36,7 @@ def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: S
         are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
         return [f"No run is compared with {label_of(baseline)}, since {are}: train longer."] if at_chance else []
     group, result = groups[best.name], best.over_baseline[best.name]
-    several = f" of {len(best.over_baseline)}" if len(best.over_baseline) > 1 else ""
+    number = f" of {len(best.over_baseline)}" if len(best.over_baseline) > 1 else ""
     runs = f"({number_of_runs(len(result.by_seed), group.size)})"
     changes = ", ".join(
         filter(None, (change("top1", "top-1", baseline, group), change("tail", "tail", baseline, group)))
@@ -44,12 +44,12 @@ def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: S
     if result.corrected != SUPPORTED:
         return [
             f"No run is measurably better than {label_of(baseline)} in {CRITERION_NAME} {runs}.",
-            f"The largest difference{several} is that of {label_of(group)}: {points(result)} ({changes}).",
+            f"The largest difference{number} is that of {label_of(group)}: {points(result)} ({changes}).",
         ]
     sentences = [f"{capitalized(label_of(group))}: {changes} {runs}."]
-    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {points(result)} against {label_of(baseline)}.")
-    if close := [label_of(groups[name]) for name, tie in best.over_others.items() if tie.corrected != SUPPORTED]:
-        sentences.append(f"Not measurably worse: {', '.join(close)}.")
+    sentences.append(f"It has the largest {CRITERION_NAME}{number}: {points(result)} against {label_of(baseline)}.")
+    if ties := [label_of(groups[name]) for name, tie in best.over_others.items() if tie.corrected != SUPPORTED]:
+        sentences.append(f"Not measurably worse: {', '.join(ties)}.")
     if best.head:
         costs = "It costs accuracy" if best.head.verdict == SUPPORTED else "It costs no measurable accuracy"
         sentences.append(f"{costs} in the head: {change('head', '', baseline, group)}, {points(best.head, -1)}.")

@@ -77,7 +77,7 @@ def summary(result: Collection) -> list[str]:
     mean, gain = (
         format_interval(number.value, (number.low, number.high), ".1f") for number in (result.mean, result.gain)
     )
-    untested = int(np.sum(result.counts.examples == 0))
+    classes = int(np.sum(result.counts.examples == 0))
     beyond = int(np.sum((plan > 0) & (result.counts.frequency + plan > result.counts.frequency.max())))
     cost = "" if result.cost is None else f" for {plan @ result.cost:,.0f} in all"
     return [
@@ -90,7 +90,7 @@ def summary(result: Collection) -> list[str]:
         *([] if has_maximum(*results) else [NO_MAXIMUM]),
         *([f"{beyond:,} classes get more images than any class has: the law is extrapolated."] if beyond else []),
         *([f"{result.left:,.0f} {reason_of_rest(result)}."] if result.left else []),
-        *([f"{untested:,} classes have no example in the evaluation, and get no images."] if untested else []),
+        *([f"{classes:,} classes have no example in the evaluation, and get no images."] if classes else []),
     ]
 
 
@@ -101,10 +101,12 @@ def draw_classes(result: Collection) -> Figure:
     planned_frequency = frequency + result.plan
     accuracy = [100 * result.accuracy(rule) for rule in (NOBODY, PLAN)]
     x = [np.maximum(images, 0.5) for images in (frequency, planned_frequency)]
-    moved = result.plan > 0
-    axes.plot(np.stack(x)[:, moved], np.stack(accuracy)[:, moved], color="#999999", linewidth=0.7, zorder=1)
+    has_more = result.plan > 0
+    axes.plot(np.stack(x)[:, has_more], np.stack(accuracy)[:, has_more], color="#999999", linewidth=0.7, zorder=1)
     axes.plot(x[0], accuracy[0], **style(0) | {"linestyle": ""}, markersize=4, label="now")
-    axes.plot(x[1][moved], accuracy[1][moved], **style(1) | {"linestyle": ""}, markersize=4, label="after the plan")
+    axes.plot(
+        x[1][has_more], accuracy[1][has_more], **style(1) | {"linestyle": ""}, markersize=4, label="after the plan"
+    )
     axes.set(xscale="log", ylim=(-2, 102), xlabel="training images of the class", ylabel="predicted accuracy (%)")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
     axes.set_title(f"{budget_of(result)}, by class", fontsize=10)

@@ -55,9 +55,9 @@ class ComparedGroup(RunGroup):
     def accuracy(self) -> Float[np.ndarray, " class"]:
         """The mean accuracy over runs, in 0..1; nan for a class without examples."""
         accuracies = np.stack([evaluation.accuracy for evaluation in self.shared.values()])
-        known = ~np.isnan(accuracies)
-        counts = known.sum(axis=0)
-        return np.where(counts, np.where(known, accuracies, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+        is_known = ~np.isnan(accuracies)
+        counts = is_known.sum(axis=0)
+        return np.where(counts, np.where(is_known, accuracies, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,15 +74,15 @@ def are_evaluated(labels: Int[np.ndarray, " image"], evaluation: ClassEvaluation
 
 
 @functools.lru_cache(maxsize=8)
-def open_published_images(on: str, data_dir: str) -> EvaluationImages:
-    return EvaluationImages(open_set(on, data_dir).variant)
+def open_published_images(set_name: str, data_dir: str) -> EvaluationImages:
+    return EvaluationImages(open_set(set_name, data_dir).variant)
 
 
 @functools.lru_cache(maxsize=8)
-def open_run_images(on: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
+def open_run_images(set_name: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
     """`values` are those of the fields in READ_BY_EVALUATION, as JSON."""
     data = data_section(values)
-    return EvaluationImages(open_run_set(on, random_classes, data, class_names, uses_prompts=True).variant)
+    return EvaluationImages(open_run_set(set_name, random_classes, data, class_names, uses_prompts=True).variant)
 
 
 def most_informative_images(right: Bool[np.ndarray, "run image"], number: int) -> list[int]:

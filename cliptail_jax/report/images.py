@@ -133,9 +133,9 @@ def test_images(comparison: ComparedRuns, number: int, notes: list[str], every_i
     for label in range(comparison.classes):
         of_class = np.flatnonzero(is_known & (labels == label))
         indices.append(of_class[most_informative_images(of_runs[:, of_class] == label, number)])
-    small = iter(first.thumbnails(first.records[np.concatenate(indices)].tolist()))
+    thumbnails = iter(first.thumbnails(first.records[np.concatenate(indices)].tolist()))
     classes = [
-        [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(small))]
+        [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(thumbnails))]
         for of_class in indices
     ]
     part: Part = {"on": set_name, "runs": [list(owner) for owner in predicted], "classes": classes}

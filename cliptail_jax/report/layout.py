@@ -127,8 +127,8 @@ def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[floa
 
 def without_empty_columns(table: Table) -> Table:
     """The table without the columns that are undefined in all rows."""
-    known = (c for c in table.columns if any(row.cells[c.key].number != UNDEFINED for row in table.rows))
-    return table._replace(columns=list(known))
+    columns = [c for c in table.columns if any(row.cells[c.key].number != UNDEFINED for row in table.rows)]
+    return table._replace(columns=columns)
 
 
 def text_rows(table: Table) -> list[list[str]]:

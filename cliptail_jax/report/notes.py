@@ -12,26 +12,26 @@ LARGE_SHARE = 0.1  # of the classes
 
 def one_replicate_notes(claims: Iterable[ClaimResult]) -> list[str]:
     """Notes on claims that are tested on one seed or pair, by whether their intervals include how much repeated trainings differ."""
-    tested = [claim for claim in claims if claim.difference]
-    single = [claim for claim in tested if len(claim.by_seed) == 1]
+    tested_claims = [claim for claim in claims if claim.difference]
+    single_claims = [claim for claim in tested_claims if len(claim.by_seed) == 1]
     notes = []
-    if bare := [claim for claim in single if not claim.covers_seeds]:
+    if narrow_claims := [claim for claim in single_claims if not claim.covers_seeds]:
         notes.append(
-            f"The intervals{number_of(bare, tested)} come from one seed or pair, and cover the choice of classes or queries, but "
+            f"The intervals{number_of(narrow_claims, tested_claims)} come from one seed or pair, and cover the choice of classes or queries, but "
             "not how much repeated trainings differ: another seed, or another processor, which rounds differently, can change a "
             "verdict. Several seeds or pairs cover both."
         )
-    for origin in dict.fromkeys(claim.borrowed for claim in single if claim.covers_seeds):
-        of_origin = [claim for claim in single if claim.covers_seeds and claim.borrowed == origin]
+    for origin in dict.fromkeys(claim.borrowed for claim in single_claims if claim.covers_seeds):
+        of_origin = [claim for claim in single_claims if claim.covers_seeds and claim.borrowed == origin]
         notes.append(
-            f"The intervals{number_of(of_origin, tested)} come from one seed or pair. The variance between repeated trainings that "
+            f"The intervals{number_of(of_origin, tested_claims)} come from one seed or pair. The variance between repeated trainings that "
             f"they include is that of {f'the published results of {origin}' if origin else 'other runs of this study'}."
         )
     return notes
 
 
-def number_of(claims: Sequence[ClaimResult], tested: Sequence[ClaimResult]) -> str:
-    return "" if len(claims) == len(tested) else f" of {len(claims)} of the {len(tested)} tested claims"
+def number_of(claims: Sequence[ClaimResult], tested_claims: Sequence[ClaimResult]) -> str:
+    return "" if len(claims) == len(tested_claims) else f" of {len(claims)} of the {len(tested_claims)} tested claims"
 
 
 def looks_note(claims: Iterable[ClaimResult]) -> list[str]:

@@ -174,11 +174,11 @@ def render(
     claims = {prefix: of_study.values() for of_study, prefix in zip(verdicts, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
-    untested = [row for row in rows if not row.interval]
-    tested = [
+    untested_rows = [row for row in rows if not row.interval]
+    tested_groups = [
         group._replace(rows=of_group) for group in groups if (of_group := [row for row in group.rows if row.interval])
     ]
-    sentences, claimed = findings(rows), claim_table([row.claim for row in rows])
+    sentences, claims_table = findings(rows), claim_table([row.claim for row in rows])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -199,15 +199,15 @@ def render(
         subject=sentence(comparison, configs, title),
         counts=verdict_counts(rows) if rows else "",
         findings=sentences,
-        untested=untested,
+        untested=untested_rows,
         missing=unfinished,
         failures=failures,
         problems=[problem for contents in directories for problem in contents.problems],
         warnings=warnings_of(comparison.kinds),
         notes=[*comparison.notes, *without_frequency(comparison)],
-        claims=shown_in("page", claimed),
-        claim_cells={row.number: cells.cells for row, cells in zip(rows, claimed.rows)},
-        claim_groups=tested,
+        claims=shown_in("page", claims_table),
+        claim_cells={row.number: cells.cells for row, cells in zip(rows, claims_table.rows)},
+        claim_groups=tested_groups,
         several_studies=any(row.study for row in rows),
         address_of=address_of,
         has_differences=bool(differences),

@@ -17,8 +17,8 @@ def run_table_of(comparison: ComparedRuns, has_claims: bool) -> Table:
     if not any(kind.runs[0].is_published for kind in comparison.kinds):
         return table
     column = Column("class_frequency", "class frequency", "the corpus or table that classes are counted in")
-    short = frequency_names(comparison)
-    corpora = [short.get(kind.runs[0].summary.get("settings", {}).get("class_frequency")) for kind in comparison.kinds]
+    names = frequency_names(comparison)
+    corpora = [names.get(kind.runs[0].summary.get("settings", {}).get("class_frequency")) for kind in comparison.kinds]
     rows = [row._replace(cells=row.cells | {column.key: cell(name)}) for row, name in zip(table.rows, corpora)]
     return without_empty_columns(table._replace(columns=[column, *table.columns], rows=rows))
 
@@ -28,19 +28,19 @@ def set_table(comparison: ComparedRuns) -> Table:
     run_keys = {column.key for column in run_columns()}
     measures = [m for m in MEASURES.values() if m.key in run_keys or (m.over == QUERIES and not m.is_main)]
     rows: list[Row] = []
-    single = (
+    has_one_evaluation = (
         len(run.sets) < 2 and len(run.last_evaluations()) < 2 and run.latest is run.evaluation
         for _, run in comparison.runs
     )
-    short = frequency_names(comparison)
-    for kind in [] if all(single) else comparison.kinds:
+    names = frequency_names(comparison)
+    for kind in [] if all(has_one_evaluation) else comparison.kinds:
         for set_name in dict.fromkeys(set_name for run in kind.runs for set_name in run.sets):
             by_frequency: dict[str, list[Mapping[str, Any]]] = {}
             for run in kind.runs:
                 for frequency, line in run.last_evaluations(set_name).items():
                     by_frequency.setdefault(frequency, []).append(line)
             for frequency, lines in by_frequency.items():
-                name = f"{kind.name} on {set_name}" + (f", by {short[frequency]}" if len(by_frequency) > 1 else "")
+                name = f"{kind.name} on {set_name}" + (f", by {names[frequency]}" if len(by_frequency) > 1 else "")
                 cells = {m.key: cell(mean_of([line.get(m.key) for line in lines]), m.format) for m in measures}
                 rows.append(Row(name, cells, kind=kind.name))
     return table_of_measures("evaluation", measures, rows)

@@ -97,8 +97,8 @@ def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
             text = f"{name} is at chance, where a small slope is no robustness: {note}. Claims on it are not tested."
             notes.append(text)
     notes += left_out_note(groups, has_claims)
-    several = any(len(group.replicates) > 1 for group in groups)
-    about = [f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * several}."]
+    has_replicates = any(len(group.replicates) > 1 for group in groups)
+    about = [f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * has_replicates}."]
     if pairs := max((len(group.replicates) for group in groups if group.size > 1), default=0):
         about.append(
             f"There {'is 1 mirrored pair' if pairs == 1 else f'are {pairs} mirrored pairs'}: in the second run of a pair, the "

@@ -90,14 +90,14 @@ def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str
     Returns the Markdown that shows the pictures.
     """
     pictures = []
-    if evaluated := {name: group for name, group in groups.items() if group.evaluations}:
-        save(draw_runs(evaluated, title), folder / "study")
+    if evaluated_groups := {name: group for name, group in groups.items() if group.evaluations}:
+        save(draw_runs(evaluated_groups, title), folder / "study")
         caption = (
             "slopes, with their paths during the training, and correlations by accuracy; accuracy by class frequency"
         )
         pictures.append(f"\n![{caption}](figures/study.png)\n")
         if path:
-            save(draw_kinds(run_table([*evaluated.values()], bool(claims)), path, title), folder / "path")
+            save(draw_kinds(run_table([*evaluated_groups.values()], bool(claims)), path, title), folder / "path")
             pictures.append("\n![bias and accuracy of the runs, from step to step of the path](figures/path.png)\n")
     if several and (tested_claims := [claim for claim in claims.values() if claim.difference]):
         save(draw_claims({"": tested_claims}, title), folder / "claims")
@@ -107,24 +107,26 @@ def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str
 
 def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: Lead, seconds: float) -> str:
     """The text of the report, without pictures."""
-    runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
+    runs_table, claims_table = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
     lines = [
         f"# {study.title}",
         *(f"\n{' '.join([f'**{first}**', *sentences])}" for first, *sentences in lead.paragraphs),
         "",
     ]
-    lines += [*markdown(runs), *(f"\n{note}" for note in runs.notes)]
+    lines += [*markdown(runs_table), *(f"\n{note}" for note in runs_table.notes)]
     lines += [f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()]
     lines += [f"\n**{name}**: {text}" for name, text in warnings_of(groups.values()).items()]
-    if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
+    if (transfers_table := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         where = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
-        lines += ["", *markdown(transferred), f"\nMore of the transfer: {where}"]
-    if (repeated := repeated_table(claims.values())).rows:
-        lines += ["", *markdown(repeated), f"\n{legend(repeated)}"]
-    lines += ["", *(markdown(claimed) if claims else ["There are no claims on these runs."])]
-    lines += [f"\n{note}" for note in (*claimed.notes, legend(runs), *([legend(claimed)] if claims else []))]
-    if evaluated := dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations):
-        lines.append(f"\nEvaluated on {', '.join(evaluated)}.")
+        lines += ["", *markdown(transfers_table), f"\nMore of the transfer: {where}"]
+    if (repetitions := repeated_table(claims.values())).rows:
+        lines += ["", *markdown(repetitions), f"\n{legend(repetitions)}"]
+    lines += ["", *(markdown(claims_table) if claims else ["There are no claims on these runs."])]
+    lines += [
+        f"\n{note}" for note in (*claims_table.notes, legend(runs_table), *([legend(claims_table)] if claims else []))
+    ]
+    if sets := dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations):
+        lines.append(f"\nEvaluated on {', '.join(sets)}.")
     training = sum(run.seconds for group in groups.values() for run in group.runs)
     return (
         "\n".join([*lines, f"\nTraining took {training / 60:.1f} minutes; this call took {seconds / 60:.1f}."]) + "\n"

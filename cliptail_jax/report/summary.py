@@ -13,21 +13,21 @@ UNCORRECTED = "*"  # marks a verdict that changes when it is corrected for the n
 
 def summary(study: Study, groups: Groups, claims: Claims, lead: Lead, columns: int) -> str:
     """The results of a study, for a terminal with a number of columns."""
-    runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
+    runs_table, claims_table = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
     lines = [study.title]
     for sentences in lead.paragraphs:
         lines += ["", *textwrap.wrap(" ".join(sentences), columns, break_on_hyphens=False, break_long_words=False)]
-    lines += ["", *plain(runs, columns)]
-    if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
-        lines += ["", *plain(transferred, columns)]
-    if (repeated := repeated_table(claims.values())).rows:
-        lines += ["", *plain(repeated, columns)]
+    lines += ["", *plain(runs_table, columns)]
+    if (transfers_table := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
+        lines += ["", *plain(transfers_table, columns)]
+    if (repetitions := repeated_table(claims.values())).rows:
+        lines += ["", *plain(repetitions, columns)]
     if claims:
-        lines += ["", *plain_claims(claimed, columns)]
+        lines += ["", *plain_claims(claims_table, columns)]
     notes = ["The report explains the columns, and has their intervals."]
     notes += [f"{name} failed: {reason}" for name, reason in study.failures.items()]
     notes += [f"{name}: {text}" for name, text in warnings_of(groups.values()).items()]
-    for note in (*notes, *runs.notes, *claimed.notes):
+    for note in (*notes, *runs_table.notes, *claims_table.notes):
         lines += ["", *textwrap.wrap(note, columns)]
     return "\n".join(lines)
 
@@ -44,8 +44,8 @@ def plain_claims(table: Table, width: int) -> list[str]:
     texts = [[table.first], *([row.name + row.mark, *row.details] for row in table.rows)]
     lines = []
     for start, of_row in zip(starts, texts):
-        wrapped = [line for text in of_row for line in textwrap.wrap(text, max(width - len(start), 20))]
-        lines += [start + wrapped[0], *(" " * len(start) + line for line in wrapped[1:])]
+        wrapped_lines = [line for text in of_row for line in textwrap.wrap(text, max(width - len(start), 20))]
+        lines += [start + wrapped_lines[0], *(" " * len(start) + line for line in wrapped_lines[1:])]
     return [
         *lines,
         *(["", f"{UNCORRECTED} inconclusive when corrected for the number of claims"] if any(marks) else []),

@@ -79,9 +79,13 @@ def choose_images(values: str, number: int) -> TrainingImages:
     classes = (order[start:end] for start, end in zip([variant.unlabelled, *ends], ends))
     rows = [of_class[evenly(len(of_class), number)] for of_class in classes]
     all_rows = np.concatenate([order[:0], *rows])
-    small = dict(zip(all_rows.tolist(), thumbnails(variant.source, variant.records[all_rows])))
+    thumbnail_of = dict(zip(all_rows.tolist(), thumbnails(variant.source, variant.records[all_rows])))
     images = {
-        name: [TrainingImage(int(variant.records[row]), small[row]) for row in of_class.tolist() if small[row]]
+        name: [
+            TrainingImage(int(variant.records[row]), thumbnail_of[row])
+            for row in of_class.tolist()
+            if thumbnail_of[row]
+        ]
         for name, of_class in zip(variant.class_names, rows)
     }
     return TrainingImages(variant.fingerprint(), images)

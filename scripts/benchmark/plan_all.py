@@ -147,15 +147,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--again", action="store_true", help="plan again what is in plans.tsv")
     options = parser.parse_args(arguments)
     plans = read_plans()
-    pairs = [(program, find_topology(on).name) for on in options.on.split(",") for program in PROGRAMS]
-    for program, on in (progress := tqdm(pairs, disable=None)):
-        progress.set_postfix_str(f"{program} on {on}")
-        key = f"{program}, {on}"
-        if (options.again or key not in plans) and (numbers := plan(program, on)):
+    pairs = [(program, find_topology(topology).name) for topology in options.on.split(",") for program in PROGRAMS]
+    for program, topology in (progress := tqdm(pairs, disable=None)):
+        progress.set_postfix_str(f"{program} on {topology}")
+        key = f"{program}, {topology}"
+        if (options.again or key not in plans) and (numbers := plan(program, topology)):
             plans[key] = row(program, numbers)
             write_plans(plans)
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    write_text(PAGE, f"{before}{BEGIN}\n\n{table(plans)}\n\n{END}{rest.partition(END)[2]}")
+    head, _, tail = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    write_text(PAGE, f"{head}{BEGIN}\n\n{table(plans)}\n\n{END}{tail.partition(END)[2]}")
 
 
 if __name__ == "__main__":
