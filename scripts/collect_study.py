@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED
 from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
@@ -35,7 +36,7 @@ from cliptail_jax.metrics.correlation import mean_rank_correlation
 from cliptail_jax.metrics.law import Posterior, fit_law
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.predictions.counts import class_counts
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.training_images import data_section, data_values
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
@@ -180,7 +181,7 @@ def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float,
 
 
 def verdict(supported: bool, contradicted: bool) -> str:
-    return "supported" if supported else "contradicted" if contradicted else "inconclusive"
+    return SUPPORTED if supported else CONTRADICTED if contradicted else INCONCLUSIVE
 
 
 @command_line

@@ -19,7 +19,7 @@ from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.experiments.kinds import KINDS
 from cliptail_jax.figures import draw_figure
 from cliptail_jax.host.files import write_text
-from cliptail_jax.report.study_pictures import draw_claims, draw_kinds
+from cliptail_jax.report.pictures import draw_claims, draw_kinds
 from cliptail_jax.report.style import save
 from cliptail_jax.results.archive import unpack
 from configs.study import claims_small, mechanism

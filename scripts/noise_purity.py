@@ -34,8 +34,8 @@ from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.text import format_interval
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.odds import TICKS, log_odds
+from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
-from cliptail_jax.report.text_tables import markdown_table
 from cliptail_jax.report.training_images import training_variant
 from cliptail_jax.results.run import Run
 

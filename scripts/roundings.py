@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cliptail_jax.claims.verdicts import ClaimResult, read_claims
 from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.run_tables import difference_of
-from cliptail_jax.report.text_tables import markdown_table
 
 GENERATIONS = {"all": "", "AVX2": "--xla_cpu_max_isa=AVX2", "SSE4_2": "--xla_cpu_max_isa=SSE4_2"}
 

@@ -57,10 +57,9 @@ from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.files import read_json, write_json, write_text
 from cliptail_jax.host.text import format_number
 from cliptail_jax.open_clip import flags
-from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, text_rows
+from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, markdown_table, text_rows
 from cliptail_jax.report.run_tables import claim_table, difference_of, repeated_table, table_of_numbers, transfer_table
 from cliptail_jax.report.study import numbers_of_study
-from cliptail_jax.report.text_tables import markdown_table
 from cliptail_jax.results.archive import unpack, write_archive
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
@@ -128,32 +127,32 @@ def write_tables(path: Path) -> None:
 
 def with_tables(text: str) -> str:
     """A page with its tables and numbers written anew."""
-    text = TABLE.sub(lambda found: "\n".join([found[1], *table(*found[2].split()), "", "<!-- end -->"]), text)
-    return NUMBERS.sub(lambda found: with_numbers(**found.groupdict()), text)
+    text = TABLE.sub(lambda match: "\n".join([match[1], *table(*match[2].split()), "", "<!-- end -->"]), text)
+    return NUMBERS.sub(lambda match: with_numbers(**match.groupdict()), text)
 
 
 def with_numbers(text: str, sources: str) -> str:
     """A paragraph and its comment, with the numbers of the results that the comment names."""
-    position, written = 0, []
+    position, updated_sources = 0, []
     for source in sources.split(";"):
-        shown, study, reference = SOURCE.fullmatch(source).groups()
-        found = re.compile(rf"(?<![\d.,]){re.escape(shown)}(?![\d]|[.,]\d)").search(text, position)
-        if not found:
-            raise SystemExit(f"'{shown}' of the comment is not in its paragraph, or in another order: {text.strip()}")
-        value = number(shown, study, reference)
-        text = text[: found.start()] + value + text[found.end() :]
-        position = found.start() + len(value)
-        written.append(source.replace(shown, value, 1))
-    return f"{text}<!-- numbers: {';'.join(written)} -->"
+        digits, study, reference = SOURCE.fullmatch(source).groups()
+        match = re.compile(rf"(?<![\d.,]){re.escape(digits)}(?![\d]|[.,]\d)").search(text, position)
+        if not match:
+            raise SystemExit(f"'{digits}' of the comment is not in its paragraph, or in another order: {text.strip()}")
+        value = number(digits, study, reference)
+        text = text[: match.start()] + value + text[match.end() :]
+        position = match.start() + len(value)
+        updated_sources.append(source.replace(digits, value, 1))
+    return f"{text}<!-- numbers: {';'.join(updated_sources)} -->"
 
 
-def number(shown: str, study: str, reference: str) -> str:
-    """The number of a result, with as many digits after the point as the page shows."""
+def number(digits: str, study: str, reference: str) -> str:
+    """The number of a result, with as many digits after the point as `digits` has."""
     numerator, _, denominator = reference.partition("/")
     value = estimate(study, numerator)
     if denominator:
         value /= estimate(study, denominator)
-    return format_number(value, f",.{len(shown.partition('.')[2])}f")
+    return format_number(value, f",.{len(digits.partition('.')[2])}f")
 
 
 def estimate(study: str, reference: str) -> float:
@@ -184,12 +183,11 @@ def verdict_table() -> Table:
 
 def table(kind: str, *words: str) -> list[str]:
     """The lines of a table of this kind on the results named before a colon, with the rows named after it, or all."""
-    of, _, chosen = " ".join(words).partition(":")
-    names, chosen = of.split(), chosen.split()
+    names, rows = (part.split() for part in " ".join(words).partition(":")[::2])
     if kind in COMPARED:
-        return markdown_table(compared_runs(COMPARED[kind], names, chosen))
+        return markdown_table(compared_runs(COMPARED[kind], names, rows))
     if kind == "claims":
-        return markdown_table(compared_claims(names, chosen))
+        return markdown_table(compared_claims(names, rows))
     if kind == "verdicts":
         return markdown(verdict_table())
     if kind == "repeated":
@@ -205,30 +203,29 @@ def table(kind: str, *words: str) -> list[str]:
     )
 
 
-def compared_runs(titles: Mapping[str, str], names: Sequence[str], chosen: Sequence[str]) -> list[list[str]]:
+def compared_runs(titles: Mapping[str, str], names: Sequence[str], runs: Sequence[str]) -> list[list[str]]:
     """The rows of a table of runs, with columns for each study."""
     studies = [runs_of(name) for name in names]
     prefixes = [f"{data_of(name)}: " * (len(names) > 1) for name in names]
-    runs = chosen or dict.fromkeys(run for rows_of in studies for run in rows_of)
+    runs = runs or dict.fromkeys(run for rows_of in studies for run in rows_of)
     labels = {run: next((rows_of[run].label for rows_of in studies if run in rows_of), "") for run in runs}
     labelled = [LABEL] * any(labels.values())
     rows = [["run", *labelled, *(prefix + title for prefix in prefixes for title in titles.values())]]
     for run in runs:
-        found = [rows_of.get(run) for rows_of in studies]
-        cells = (cell_of(row, *column) for row in found for column in titles.items())
+        cells = (cell_of(rows_of.get(run), *column) for rows_of in studies for column in titles.items())
         rows.append([run, *[labels[run]] * len(labelled), *cells])
     return rows
 
 
-def compared_claims(names: Sequence[str], chosen: Sequence[str]) -> list[list[str]]:
+def compared_claims(names: Sequence[str], keys: Sequence[str]) -> list[list[str]]:
     """The rows of a table of claims, with a column for each study."""
     studies = [claims_of(name) for name in names]
     rows = [["claim", *(map(data_of, names) if len(names) > 1 else ["verdict, difference [95 %]"])]]
     for key in dict.fromkeys(key for claims in studies for key in claims):
-        found = [claims.get(key) for claims in studies]
-        first = next(filter(None, found))
-        if not chosen or {key, first.statistic} & {*chosen}:
-            rows.append([f"{first.text} ({first.measured})", *map(verdict_cell, found)])
+        of_studies = [claims.get(key) for claims in studies]
+        first = next(filter(None, of_studies))
+        if not keys or {key, first.statistic} & {*keys}:
+            rows.append([f"{first.text} ({first.measured})", *map(verdict_cell, of_studies)])
     return rows
 
 
@@ -237,7 +234,7 @@ def data_of(study: str) -> str:
 
 
 def verdict_cell(claim: ClaimResult | None) -> str:
-    """The verdict and difference of a claim, with the corrected verdict where it is another."""
+    """The verdict and difference of a claim, with the corrected verdict where it differs."""
     if not claim:
         return ""
     return f"**{claim.verdict}** {difference_of(claim).text}{claim.verdicts.removeprefix(claim.verdict)}"
@@ -263,16 +260,16 @@ def claims_of(name: str) -> Mapping[str, ClaimResult]:
     return stored(name, read_claims)
 
 
-def stored(name: str, read: Callable[[Path], Any] = read_json) -> Any:
+def stored(name: str, reader: Callable[[Path], Any] = read_json) -> Any:
     path = RESULTS / f"{name}.json"
     if not path.exists():
         raise SystemExit(f"{path} is missing: give the study's work directory as {name}=DIR")
-    return cached(read, path)
+    return cached(reader, path)
 
 
 @functools.cache  # a page has dozens of numbers
-def cached(read: Callable[[Path], Any], path: Path) -> Any:
-    return read(path)
+def cached(reader: Callable[[Path], Any], path: Path) -> Any:
+    return reader(path)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cliptail_jax.claims.looks import judge
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_json
-from cliptail_jax.report import forest, origin, page, tables
+from cliptail_jax.report import forest, origin, page, page_tables
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.directory import read_directory
@@ -73,12 +73,12 @@ def read_study_directory(example: tuple[str, list[int], Any], folder: Path) -> N
     groups = forest.forest({"": claims.values()})
     forest.columns_of(groups)
     page.findings([row for group in groups for row in group.rows])
-    page.missing_runs(contents)
+    page.unfinished_runs(contents)
     page.claim_table([*claims.values()])
     transfer = page.transfer_results(comparison, [contents])
-    made = (tables.run_table_of(comparison, True), tables.set_table(comparison), tables.measure_table(comparison))
-    for table in (*made, page.transfer_table(transfer)):
-        tables.columns_of(table)
+    tables = [page_tables.run_table_of(comparison, True), page_tables.set_table(comparison)]
+    for table in (*tables, page_tables.measure_table(comparison), page.transfer_table(transfer)):
+        page_tables.columns_of(table)
     page.sentence(comparison, origin.configs_of(comparison.kinds), "")
     page.warnings_of(comparison.kinds)
     for describe in (origin.facts, origin.class_lists):

@@ -16,7 +16,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of_file, save_array, save_arrays, work_path
 from cliptail_jax.metrics import calibration, groups
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
-from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, last_evaluation
+from cliptail_jax.runs.evaluations import ARRAYS, CALIBRATION, evaluation_directory, last_evaluation
 
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 COUNTED = "counted"  # a setting: the digest of the phrases by which classes were counted in captions
@@ -135,8 +135,7 @@ def write_arrays(
         **dict(zip(GROUPS, class_groups or ())),
     }
     if "calibration" in counts:
-        sums = calibration.calibration(counts["calibration"])
-        arrays |= {f"calibration_{name}": array for name, array in sums._asdict().items()}
+        arrays |= dict(zip(CALIBRATION, calibration.calibration(counts["calibration"])))
     arrays |= values
     if predicted is not None:  # in the smallest type that can represent the classes and -1
         arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))

@@ -34,7 +34,7 @@ from cliptail_jax.results.run import Run
 COLUMNS = ("run", "label")
 OPTIONS = {
     "--classes": {"nargs": "+", "help": "names of the classes whose images are shown"},
-    "--images": {"type": "int", "default": 8, "help": "of each of them; default: %(default)s"},
+    "--images": {"type": "int", "default": 8, "help": "test images of each of these classes (default: %(default)s)"},
 }
 CLASSES = 3
 SIDE, GAP = 96, 8  # of an image with the space beside it, in pixels
@@ -60,12 +60,12 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
     add_grid(axes)
     if images:
         names, frequency = evaluations[0].class_names, evaluations[0].frequency
-        chosen = class_ids(classes, names, entries[0]) if classes else median_classes(frequency)
-        titles = [f"{names[c]}: {frequency[c]:,} training images" for c in chosen]
-        rights = [right(groups, c, frequency[c]) for c in chosen]
-        draw_images(pictures[0], next(iter(runs.values()))[0], chosen, titles, images)
-        for row, of_class in zip(pictures[0].axes, rights):
-            draw_right(row, of_class, looks)
+        ids = class_ids(classes, names, entries[0]) if classes else median_classes(frequency)
+        titles = [f"{names[c]}: {frequency[c]:,} training images" for c in ids]
+        percents = [percent_right(groups, c, frequency[c]) for c in ids]
+        draw_images(pictures[0], next(iter(runs.values()))[0], ids, titles, images)
+        for row, of_class in zip(pictures[0].axes, percents):
+            draw_percent(row, of_class, looks)
     legend_below(figure, [axes])
     return figure
 
@@ -76,16 +76,16 @@ def median_classes(frequency: Int[np.ndarray, " class"]) -> Int[np.ndarray, " ch
     return order[np.unique((2 * np.arange(CLASSES) + 1) * len(order) // (2 * CLASSES))]
 
 
-def right(groups: Mapping[str, RunGroup], c: int, frequency: int) -> dict[str, float]:
-    """The percentage of a class's test images that is right, by label.
+def percent_right(groups: Mapping[str, RunGroup], c: int, frequency: int) -> dict[str, float]:
+    """The percentage of a class's test images that are classified correctly, by label.
 
     In a mirrored pair, the class has another frequency in the second run, which is left out.
     """
-    same = {
+    accuracies = {
         label: [e.accuracy[c] for e in group.evaluations if e.frequency[c] == frequency]
         for label, group in groups.items()
     }
-    return {label: 100 * float(np.mean(found)) for label, found in same.items() if found}
+    return {label: 100 * float(np.mean(values)) for label, values in accuracies.items() if values}
 
 
 def draw_images(
@@ -102,11 +102,11 @@ def draw_images(
         axes.set_title(title, fontsize=9, loc="left")
 
 
-def draw_right(axes: Axes, percent: Mapping[str, float], looks: Mapping[str, Mapping[str, Any]]) -> None:
+def draw_percent(axes: Axes, percent: Mapping[str, float], looks: Mapping[str, Mapping[str, Any]]) -> None:
     """The percentages beside the marks of their labels, below a row of images."""
-    below = dict(transform=axes.transAxes, clip_on=False)
-    axes.text(0, -0.18, "right:", fontsize=9, va="center", **below)
+    position = dict(transform=axes.transAxes, clip_on=False)
+    axes.text(0, -0.18, "right:", fontsize=9, va="center", **position)
     for place, (label, value) in enumerate(percent.items(), 1):
         x = 0.13 * place
-        axes.plot(x, -0.18, marker=looks[label]["marker"], color=looks[label]["color"], markersize=6, **below)
-        axes.text(x + 0.02, -0.18, f"{value:.0f} %", fontsize=9, va="center", **below)
+        axes.plot(x, -0.18, marker=looks[label]["marker"], color=looks[label]["color"], markersize=6, **position)
+        axes.text(x + 0.02, -0.18, f"{value:.0f} %", fontsize=9, va="center", **position)

@@ -51,18 +51,18 @@ def draw_run(axes: Axes, entry: Entry) -> None:
     if results.calibration is None:
         raise UserError(f"{entry.where}: {entry.run} has no calibration on {entry.set_name}: evaluate it again")
     axes.plot([0, 100], [0, 100], color="grey", linewidth=0.8, linestyle="--")
-    over = []
+    overconfidences = []
     for number, (name, title) in enumerate(GROUPS.items()):
         sums = [by_class[results.groups[name]].sum(axis=0) for by_class in results.calibration]
         examples, confidence, correct = (by_bin[sums[0] > 0] for by_bin in sums)
         look = style(number)
-        over.append(f"{title} {entry.measure(f'overconfidence_{name}').value:+.1f}")
+        overconfidences.append(f"{title} {entry.measure(f'overconfidence_{name}').value:+.1f}")
         axes.plot(100 * confidence / examples, 100 * correct / examples, **look, markersize=1, label=title)
         sizes = 60 * np.sqrt(examples / max(examples.sum(), 1))
         axes.scatter(
             100 * confidence / examples, 100 * correct / examples, sizes, look["color"], look["marker"], zorder=3
         )
-    axes.set_title(f"{entry['label']}\n{', '.join(over)}", fontsize=9)
+    axes.set_title(f"{entry['label']}\n{', '.join(overconfidences)}", fontsize=9)
     axes.set_xlim(-3, 103)
     axes.set_ylim(-3, 103)
     add_grid(axes)

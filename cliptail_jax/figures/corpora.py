@@ -34,7 +34,7 @@ Marker = str | tuple[int, int, int]  # of Matplotlib
 COLUMNS = ("run", "kind", "corpus", "backbone")
 OPTIONS = {"--plain": {"action": "store_true", "help": "leave out neural collapse"}}
 KINDS = {"CLIP": COLOURS[0], "SL": COLOURS[1]}
-# The measures that are shown by corpus, a row of panels for each row.
+# The measures of the panels by corpus, row by row.
 PLAIN = (("corr_acc", "corr_pred"), ("slope_acc", "slope_pred"))
 MEASURES = (
     ("corr_acc", "slope_acc", "corr_nc1_acc", "corr_nc2_mean_acc"),
@@ -55,18 +55,18 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     legend = keys(colours, markers)
     heights = 2.6 * len(measures) + 0.3, max(4.9, 0.09 * len(legend) + 0.4)
     figure = Figure(figsize=(12, sum(heights)), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=heights)
-    panels = above.subplots(len(measures), len(measures[0]), squeeze=False, sharex=True)
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights)
+    panels = top.subplots(len(measures), len(measures[0]), squeeze=False, sharex=True)
     for axes, measure in zip(panels.flat, (measure for row in measures for measure in row)):
         draw_by_corpus(axes, next(iter(sets.values())), measure)
-    shown = [kind for kind in KINDS if any(entry["kind"] == kind for entry in entries)]
-    handles = [panels.flat[0].bar(0, 0, color=KINDS[kind], alpha=0.35) for kind in shown]
-    above.legend(handles, shown, loc="outside lower center", ncols=len(shown), frameon=False)
-    planes = below.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
+    kinds = [kind for kind in KINDS if any(entry["kind"] == kind for entry in entries)]
+    handles = [panels.flat[0].bar(0, 0, color=KINDS[kind], alpha=0.35) for kind in kinds]
+    top.legend(handles, kinds, loc="outside lower center", ncols=len(kinds), frameon=False)
+    planes = bottom.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (name, of_set) in zip(planes, sets.items()):
         draw_plane(axes, of_set, colours, markers)
         axes.set_title(name, fontsize=10)
-    below.legend(handles=legend, loc="outside right upper", ncols=2, frameon=False, fontsize=8)
+    bottom.legend(handles=legend, loc="outside right upper", ncols=2, frameon=False, fontsize=8)
     return figure
 
 
@@ -82,7 +82,7 @@ def distinct(column: str, entries: Sequence[Entry], looks: Sequence[Marker]) -> 
 
 
 def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
-    """Draws a dot for each run of a corpus and kind, and a bar for their mean."""
+    """Draw a dot for each run of a corpus and kind, and a bar for their mean."""
     corpora = list(dict.fromkeys(entry["corpus"] for entry in entries))
     for place, corpus in enumerate(corpora):
         of_corpus = [entry for entry in entries if entry["corpus"] == corpus]

@@ -59,10 +59,10 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None) -> Figu
 
 def class_ids(names: Sequence[str], class_names: Sequence[str], entry: Entry) -> Int[np.ndarray, " class"]:
     """The ids of the named classes of the entry's run. Raises UserError if it lacks one."""
-    known = [normalized_name(name) for name in class_names]
+    normalized_names = [normalized_name(name) for name in class_names]
     for name in names:
-        if normalized_name(name) not in known:
+        if normalized_name(name) not in normalized_names:
             hint = did_you_mean(name, class_names)
             raise UserError(f"{entry.where}: {entry.run} has no class '{name}'{hint}")
     exact = {name: number for number, name in enumerate(class_names)}
-    return np.array([exact.get(name, known.index(normalized_name(name))) for name in names])
+    return np.array([exact.get(name, normalized_names.index(normalized_name(name))) for name in names])

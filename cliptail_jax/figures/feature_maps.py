@@ -45,21 +45,21 @@ def draw(entries: Sequence[Entry], classes: int = 12) -> Figure:
     figure = Figure(figsize=(4.2 * len(entries) + 0.9, 8.4), layout="constrained")
     panels = figure.subplots(2, len(entries), squeeze=False)
     first = entries[0].evaluated()
-    chosen = spread_classes(first.frequency, classes)
-    for (above, below), entry in zip(panels.T, entries):
-        features, labels, evaluated = unit(entry.saved("features")), entry.saved("labels"), entry.evaluated()
-        if evaluated.class_names != first.class_names:
+    ids = spread_classes(first.frequency, classes)
+    for (centre_axes, image_axes), entry in zip(panels.T, entries):
+        features, labels, evaluation = unit(entry.saved("features")), entry.saved("labels"), entry.evaluated()
+        if evaluation.class_names != first.class_names:
             raise UserError(f"{entry.where}: {entry.run} has other classes than {entries[0].run}: draw them apart")
         centres, present = class_centres(features, labels)
-        frequency = evaluated.frequency[present]
+        frequency = evaluation.frequency[present]
         norm = SymLogNorm(1, 0.3, vmin=frequency.min(), vmax=frequency.max())
         look = dict(cmap="viridis", norm=norm, s=16, edgecolors="0.5", linewidths=0.3)
-        points = above.scatter(*tsne(unit(centres)).T, c=frequency, **look)
-        figure.colorbar(points, ax=above, location="bottom", shrink=0.8, label="class frequency")
-        above.set_title(f"{entry['label']}: class centres", fontsize=10)
-        draw_images(below, features, labels, chosen, first.class_names)
-        below.set_title(f"{entry['label']}: images", fontsize=10)
-        for axes in (above, below):
+        points = centre_axes.scatter(*tsne(unit(centres)).T, c=frequency, **look)
+        figure.colorbar(points, ax=centre_axes, location="bottom", shrink=0.8, label="class frequency")
+        centre_axes.set_title(f"{entry['label']}: class centres", fontsize=10)
+        draw_images(image_axes, features, labels, ids, first.class_names)
+        image_axes.set_title(f"{entry['label']}: images", fontsize=10)
+        for axes in (centre_axes, image_axes):
             axes.set_xticks([])
             axes.set_yticks([])
     legend_below(figure, panels[1], columns=2 * len(entries))
@@ -70,13 +70,13 @@ def draw_images(
     axes: Axes,
     features: Float[np.ndarray, "image dim"],
     labels: Int[np.ndarray, " image"],
-    chosen: Int[np.ndarray, " class"],
+    ids: Int[np.ndarray, " class"],
     class_names: Sequence[str],
 ) -> None:
-    """A map of the first images of the chosen classes."""
-    rows = np.concatenate([np.flatnonzero(labels == c)[:IMAGES] for c in chosen])
+    """A map of the first images of the classes with these ids."""
+    rows = np.concatenate([np.flatnonzero(labels == c)[:IMAGES] for c in ids])
     places = tsne(features[rows])
-    for number, c in enumerate(chosen):
+    for number, c in enumerate(ids):
         look = style(number)
         mfc = look["color"] if look["linestyle"] == "-" else "none"
         dots = dict(marker=look["marker"], color=look["color"], mfc=mfc, linestyle="", markersize=4)

@@ -44,8 +44,9 @@ def draw_by_set(axes: Axes, entries: Sequence[Entry], sets: Sequence[str], measu
     for i, (corpus, look) in enumerate(looks.items()):
         dots = {**look, "linestyle": ""}
         for place, of_set in enumerate(sets):
-            here = [e.measure(measure).value for e in entries if (e["corpus"], e["set"]) == (corpus, of_set)]
-            values = np.array([value for value in here if not np.isnan(value)])
+            group = [e for e in entries if (e["corpus"], e["set"]) == (corpus, of_set)]
+            values = np.array([e.measure(measure).value for e in group])
+            values = values[~np.isnan(values)]
             middle = place + step * (i - (len(looks) - 1) / 2)
             axes.plot(np.full(len(values), middle), values, **dots, markersize=5, alpha=0.7)
             if len(values):
@@ -53,8 +54,8 @@ def draw_by_set(axes: Axes, entries: Sequence[Entry], sets: Sequence[str], measu
         axes.plot([], [], **dots, label=corpus)
     axes.set_xlim(-0.5, len(sets) - 0.5)
     axes.axhline(0, color="grey", linewidth=0.8)
-    for between in range(1, len(sets)):
-        axes.axvline(between - 0.5, color="grey", linewidth=0.5, alpha=0.4)
+    for place in range(1, len(sets)):
+        axes.axvline(place - 0.5, color="grey", linewidth=0.5, alpha=0.4)
     axes.set_ylabel(label_of(measure))
     add_grid(axes)
     axes.grid(visible=False, axis="x")

@@ -38,9 +38,9 @@ def draw(entries: Sequence[Entry]) -> Figure:
     for number, entry in enumerate(entries):
         look = line_style(number)
         _, frequency = read_frequency(entry.path("frequency"))
-        ranked = np.sort(frequency[frequency > 0])[::-1]
+        sorted_frequency = np.sort(frequency[frequency > 0])[::-1]
         label = f"{entry['label']}: {frequency.sum():,}, Gini {gini(frequency):.2f}"
-        panels[0].plot(np.arange(1, len(ranked) + 1), ranked, **look, label=label)
+        panels[0].plot(np.arange(1, len(sorted_frequency) + 1), sorted_frequency, **look, label=label)
         if number in similarities:
             panels[1].hist(similarities[number], bins, histtype="step", linewidth=1.5, **look)
     panels[0].set_yscale("log")

@@ -85,12 +85,12 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
 
 def check_cut(frequency: Int[np.ndarray, " class"], classes: int, entry: Entry) -> None:
     """Raise UserError if the `classes` rarest classes of the run are not unique."""
-    last = np.sort(frequency)[classes - 1]
-    as_rare = np.count_nonzero(frequency <= last)
-    if as_rare > classes:
+    largest = np.sort(frequency)[classes - 1]
+    number = np.count_nonzero(frequency <= largest)
+    if number > classes:
         raise UserError(
-            f"--classes {classes}: {entry.run} has {np.count_nonzero(frequency == last)} classes that are equally rare "
-            f"({last} images): give --ranking, frequencies from before the tail was trimmed, or --classes {as_rare}"
+            f"--classes {classes}: {entry.run} has {np.count_nonzero(frequency == largest)} classes that are equally rare "
+            f"({largest} images): give --ranking, frequencies from before the tail was trimmed, or --classes {number}"
         )
 
 

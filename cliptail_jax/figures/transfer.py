@@ -50,12 +50,14 @@ def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
     axes = figure.subplots()
     width = min(0.8 / len(models), 0.25)
     for i, (entry, of_model) in enumerate(zip(models, results)):
-        shown = [place for place, name in enumerate(sets) if name in of_model]
-        found = [difference(entry, of_model[sets[p]], base, base_results[sets[p]]) for p in shown]
-        places = np.array(shown) + width * (i - (len(models) - 1) / 2)
-        whiskers = dict(yerr=[d.high - d.value for d in found], error_kw=dict(linewidth=1, capsize=2, ecolor="0.25"))
+        numbers = [number for number, name in enumerate(sets) if name in of_model]
+        differences = [difference(entry, of_model[sets[n]], base, base_results[sets[n]]) for n in numbers]
+        places = np.array(numbers) + width * (i - (len(models) - 1) / 2)
+        whiskers = dict(
+            yerr=[d.high - d.value for d in differences], error_kw=dict(linewidth=1, capsize=2, ecolor="0.25")
+        )
         colour = COLOURS[i % len(COLOURS)]
-        axes.bar(places, [d.value for d in found], width, color=colour, label=entry["label"], **whiskers)
+        axes.bar(places, [d.value for d in differences], width, color=colour, label=entry["label"], **whiskers)
     axes.set_xlim(-0.6, len(sets) - 0.4)
     axes.axhline(0, color="black", linewidth=0.8)
     names = [f"{name}\n({base_results[name]['score']:.1f})" for name in sets]
@@ -73,12 +75,12 @@ def results_by_set(entry: Entry, method: str) -> dict[str, Transfer]:
     if not results:
         raise UserError(f"{entry.where}: {entry.run} has no results by {method}")
     model = entry["model"]
-    known = dict.fromkeys(line["model"] for line in results)
-    named = [name for name in known if name == model] or [name for name in known if name.endswith(f"/{model}")]
-    if len(named) != 1:
-        what = "several models" if named else "no model"
-        raise UserError(f"{entry.where}: {entry.run} has {what} '{model}': there are {', '.join(known)}")
-    return {line["set"]: line for line in results if line["model"] == named[0]}
+    names = dict.fromkeys(line["model"] for line in results)
+    matches = [name for name in names if name == model] or [name for name in names if name.endswith(f"/{model}")]
+    if len(matches) != 1:
+        number = "several models" if matches else "no model"
+        raise UserError(f"{entry.where}: {entry.run} has {number} '{model}': there are {', '.join(names)}")
+    return {line["set"]: line for line in results if line["model"] == matches[0]}
 
 
 def difference(entry: Entry, result: Transfer, base: Entry, base_result: Transfer) -> Estimate:
@@ -116,8 +118,8 @@ def averaged(workdir: Path, result: Transfer) -> tuple[Float[np.ndarray, " part"
         return np.zeros(0), np.zeros(0)
     labels = arrays["labels"]
     present, images = np.unique(labels, return_counts=True)
-    right = np.bincount(labels, arrays["predictions"] == labels)[present]
-    return 100 * right / images, np.ones(len(images)) if "per-class" in result["metric"] else images.astype(float)
+    correct = np.bincount(labels, arrays["predictions"] == labels)[present]
+    return 100 * correct / images, np.ones(len(images)) if "per-class" in result["metric"] else images.astype(float)
 
 
 def study_lines(

@@ -39,7 +39,7 @@ PARTS = {"others": "head and middle", "tail": "tail"}
 
 
 def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
-    """A column of panels for each number of shots: at the top the others, at the bottom the tail, in percent."""
+    """A column of panels for each number of shots: the other classes at the top and the tail at the bottom, in percent."""
     # Of each run, the number of classes that were trimmed, and the number of images that each of them has left.
     cuts = [tuple(entry.opened.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
     trimmed = sorted({classes for classes, _ in cuts if classes})
@@ -93,5 +93,5 @@ def accuracies(entry: Entry, untrimmed: Path | None, classes: int) -> dict[str, 
     """Mean accuracy in percent on the `classes` rarest of the table `untrimmed`, or else of the run, and on the others."""
     run = entry.evaluated()
     tail = rarest(frequency_of(run.class_names, untrimmed) if untrimmed else run.frequency, classes)
-    others = np.setdiff1d(np.arange(len(run.accuracy)), tail)
-    return {"others": group_accuracy(run.accuracy, others), "tail": group_accuracy(run.accuracy, tail)}
+    other_classes = np.setdiff1d(np.arange(len(run.accuracy)), tail)
+    return {"others": group_accuracy(run.accuracy, other_classes), "tail": group_accuracy(run.accuracy, tail)}

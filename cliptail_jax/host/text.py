@@ -19,8 +19,13 @@ def format_number(value: float | None, format_spec: str) -> str:
     return UNDEFINED if value is None or math.isnan(value) else format(value, format_spec)
 
 
+def format_bounds(bounds: Sequence[float | None] | None, format_spec: str) -> str:
+    """The bounds of an interval: '[0.31, 0.55]', or '' if there are none or one is undefined."""
+    low, high = (format_number(bound, format_spec) for bound in bounds or (None, None))
+    return "" if UNDEFINED in (low, high) else f"[{low}, {high}]"
+
+
 def format_interval(value: float | None, bounds: Sequence[float | None] | None, format_spec: str) -> str:
     """The number with the bounds of its interval, if it has one: '0.42 [0.31, 0.55]', or '–' if it is undefined."""
     number = format_number(value, format_spec)
-    low, high = (format_number(bound, format_spec) for bound in bounds or (None, None))
-    return number if UNDEFINED in (number, low, high) or number in ("<", ">") else f"{number} [{low}, {high}]"
+    return number if number in (UNDEFINED, "<", ">") else f"{number} {format_bounds(bounds, format_spec)}".rstrip()

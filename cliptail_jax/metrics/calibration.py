@@ -48,10 +48,15 @@ def expected_calibration_error(sums: Calibration) -> float:
 
     The bins contain the examples of all classes. nan without examples.
     """
-    total = sums.examples.sum()
-    # |Σ correct − Σ confidence| / N is a bin's share times the difference of its means; empty bins add nothing.
-    gaps = np.abs(sums.correct.sum(axis=0) - sums.confidence.sum(axis=0))
-    return float(gaps.sum() / total) if total else float("nan")
+    return error_of_gaps(sums.correct.sum(axis=0) - sums.confidence.sum(axis=0), sums.examples.sum())
+
+
+def error_of_gaps(gaps: Float[np.ndarray, " bin"], examples: int | np.integer) -> float:
+    """The expected calibration error, in 0..1, from Σ correct − Σ confidence of each bin; nan without examples.
+
+    |Σ correct − Σ confidence| / N is a bin's share times the difference of its means; empty bins add nothing.
+    """
+    return float(np.abs(gaps).sum() / examples) if examples else float("nan")
 
 
 def mean_confidence(sums: Calibration) -> Float[np.ndarray, " class"]:

@@ -25,7 +25,7 @@ from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_belo
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.evaluation import confusion_arrays
 from cliptail_jax.results.run import PREDICTIONS, find_runs
-from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory
+from cliptail_jax.runs.evaluations import ARRAYS, CALIBRATION, evaluation_directory
 from cliptail_jax.runs.files import CONFIG, COUNTS, FREQUENCY, METRICS, SUMMARY
 from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.runs.lock import sole_process
@@ -159,7 +159,7 @@ def write_run(workdir: Path, run: EvaluatedModel) -> None:
     arrays = confusion_arrays(evaluation.confusion) | {"per_class_accuracy": results.accuracy}
     arrays |= {"per_class_predictions": results.predictions, **results.groups}
     if results.calibration:
-        arrays |= {f"calibration_{part}": array for part, array in results.calibration._asdict().items()}
+        arrays |= dict(zip(CALIBRATION, results.calibration))
     save_arrays(directory / ARRAYS, **arrays)
     by_class = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
     write_text(workdir / METRICS, "".join(line_of({"step": 0, "warning": warning}) for warning in run.warnings))

@@ -14,7 +14,6 @@ from cliptail_jax.host.outputs import check_output
 from cliptail_jax.metrics.collection import Collection, RightByClass, collection
 from cliptail_jax.predictions.counts import counts_of
 from cliptail_jax.report import collection as tables
-from cliptail_jax.report import collection_pictures as pictures
 from cliptail_jax.report.layout import plain
 from cliptail_jax.report.style import FORMATS, is_picture, save
 
@@ -34,7 +33,7 @@ def write_plan(options: argparse.Namespace) -> None:
     found = collection(counts, options.images, options.target, *numbers_of_classes(options, counts))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, tables.plan_text(found))
-    figure = pictures.draw_classes(found)
+    figure = tables.draw_classes(found)
     for file in drawn:
         save(figure, file)
     print("\n".join(lines_of(found)))

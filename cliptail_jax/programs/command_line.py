@@ -48,8 +48,8 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     check_not_empty(arguments)
     if getattr(program, "TAKES_OTHERS", False):
         place = arguments.index("--") if "--" in arguments else len(arguments)
-        options, others = parser.parse_known_args(arguments[:place])
-        options.others = [*others, *arguments[place:]]
+        options, unknown_flags = parser.parse_known_args(arguments[:place])
+        options.others = [*unknown_flags, *arguments[place:]]
         return options
     if not hasattr(program, "CONFIGS"):
         return parser.parse_args(arguments)
@@ -59,29 +59,29 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     quiet_libraries()
     parser.usage = f"{parser.prog} CONFIG [FLAGS] [--config.FIELD=VALUE ...]"
     parser.add_argument("--help_config", action="store_true", help="print every field of the config, and exit")
-    named, fields, others = without_config(arguments)
-    if HELP & {*others}:
-        parser.epilog = help_on_configs(program.CONFIGS, named)
-    options = parser.parse_args(others)
+    config_name, fields, flags = without_config(arguments)
+    if HELP & {*flags}:
+        parser.epilog = help_on_configs(program.CONFIGS, config_name)
+    options = parser.parse_args(flags)
     if hasattr(program, "set_environment"):
         program.set_environment(options)
-    config = read_config(named) if named else default_config(program, options)
+    config = read_config(config_name) if config_name else default_config(program, options)
     options.config = with_fields(config, fields) if config else None
-    options.config_name = Path(named.partition(":")[0]).stem
+    options.config_name = Path(config_name.partition(":")[0]).stem
     options.given_fields = {FIELD.match(field)[2] for field in fields}
     if options.help_config:
         print(describe_config(program, options.config))
         sys.exit(0)
     lists = getattr(options, "list", False)
-    if lists and (beside := [argument for argument in [*others, *fields] if argument != "--list"]):
-        raise UserError(f"--list takes only a --config beside it: leave out {' '.join(beside)}")
+    if lists and (other_arguments := [argument for argument in [*flags, *fields] if argument != "--list"]):
+        raise UserError(f"--list takes only a --config beside it: leave out {' '.join(other_arguments)}")
     if config is None and not lists:
         raise UserError(f"the config is missing, as in: {parser.prog} {program.CONFIGS[0]}; --help lists configs")
     return options
 
 
 def default_config(program: ModuleType, options: argparse.Namespace) -> Any:
-    """The config of a program that finds one itself, such as that of a run; else None."""
+    """The config that a program finds itself, such as that of a run; None if it finds none."""
     return program.default_config(options) if hasattr(program, "default_config") else None
 
 
@@ -94,14 +94,14 @@ def describe_config(program: ModuleType, config: Any) -> str:
     return describe_config(config)
 
 
-def help_on_configs(names: Sequence[str], named: str) -> str:
-    """The help on the configs of a program, and on the one that the command line names."""
+def help_on_configs(names: Sequence[str], config_name: str) -> str:
+    """The help on the configs of a program, and on the config that the command line names."""
     from cliptail_jax.config.command_line import describe_config_file
     from cliptail_jax.config.files import find_config
 
     lines = [f"Configs: {', '.join(names)}, or the path of a file, with arguments as CONFIG:NAME=VALUE,NAME=VALUE."]
     lines += ["--help with a config shows its arguments, and --help_config its fields."]
-    if name := named.partition(":")[0]:
+    if name := config_name.partition(":")[0]:
         lines += ["", f"{name}:", "", describe_config_file(find_config(name))]
     return "\n".join(lines)
 
@@ -109,11 +109,11 @@ def help_on_configs(names: Sequence[str], named: str) -> str:
 def with_flag_names(arguments: Sequence[str]) -> list[str]:
     """The arguments, with flags as programs define them: --max_pairs=8 for --max-pairs=8 and -max_pairs=8.
 
-    Arguments behind `--` stay as they are.
+    Arguments after `--` stay as they are.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    own = [FLAG.sub(lambda flag: f"--{flag[1].replace('-', '_')}", argument) for argument in arguments[:end]]
-    return [*own, *arguments[end:]]
+    flags = [FLAG.sub(lambda flag: f"--{flag[1].replace('-', '_')}", argument) for argument in arguments[:end]]
+    return [*flags, *arguments[end:]]
 
 
 def add_workdir(parser: argparse.ArgumentParser) -> None:
@@ -137,16 +137,16 @@ def check_runner(options: argparse.Namespace) -> None:
         raise UserError("--scheduler needs --runner=dask: add it")
 
 
-def non_negative(kind: type, least: float = 0, most: float = math.inf) -> Callable[[str], Any]:
-    """The type of a flag that is a number of this kind, from `least` to `most`."""
+def non_negative(kind: type, minimum: float = 0, maximum: float = math.inf) -> Callable[[str], Any]:
+    """The type of a flag that is a number of this kind, from `minimum` to `maximum`."""
 
     def number(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if not least <= value <= most:
-            limits = f"at least {least:g}{f' and at most {most:,.0f}' if most < math.inf else ''}"
+        if not minimum <= value <= maximum:
+            limits = f"at least {minimum:g}{f' and at most {maximum:,.0f}' if maximum < math.inf else ''}"
             raise argparse.ArgumentTypeError(f"{text!r} is not {NUMBERS[kind]} of {limits}")
         return value
 

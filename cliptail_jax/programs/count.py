@@ -18,9 +18,9 @@ from cliptail_jax.host.outputs import add_overwrite
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--classes", help="a built-in class list's name, or a .json or .txt file")
-    what.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
+    concepts = parser.add_mutually_exclusive_group(required=True)
+    concepts.add_argument("--classes", help="a built-in class list's name, or a .json or .txt file")
+    concepts.add_argument("--words", action="store_true", help="count every word instead, the most frequent first")
     refuse_renamed(parser, "--vocabulary", "--classes")
     parser.add_argument("--sorted", action="store_true", help="also write OUTPUT.sorted.tsv, the most frequent first")
     parser.add_argument(

@@ -31,7 +31,7 @@ from cliptail_jax.host.text import shortened_list
 from cliptail_jax.programs.command_line import add_runner, add_workdir, check_runner, results_path
 
 CONFIGS = ("sup", "clip", "zero_shot")
-NAMED = 5  # skipped models, in the last line
+MAX_NAMES = 5  # of skipped models in the last line
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -117,13 +117,13 @@ def evaluate_models(
     if skipped:
         reason = "" if len(names) > 1 else f": {skipped[names[0]]}"
         raise UserError(
-            f"{len(skipped)} of {len(names)} models skipped ({shortened_list(list(skipped), NAMED)}){reason}"
+            f"{len(skipped)} of {len(names)} models skipped ({shortened_list(list(skipped), MAX_NAMES)}){reason}"
         )
     return summaries
 
 
 def failures_on_dask(models: Sequence[str], workdir: Path, scheduler: str) -> dict[str, str]:
-    """Evaluate models on a Dask cluster. Returns why some could not be, by name. Raises UserError for one model."""
+    """Evaluate models on a Dask cluster. Returns the reasons for those that failed, by name. Raises UserError for one model."""
     from cliptail_jax.evaluation.published import model_directories
     from cliptail_jax.runs.on_dask import run_models_on_dask
 
@@ -166,12 +166,12 @@ def describe_config(config: ConfigDict | None) -> str:
 def print_models(config: ConfigDict | None) -> None:
     """Print all lists of published models, or the models that a config evaluates."""
     from cliptail_jax.pretrained.published import LISTS, listed_models
-    from cliptail_jax.report.published import listed, model_lists
+    from cliptail_jax.report.published import model_lists, models_named
 
     if config is None:
         lists = {f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}
     elif config.get("objective") == zero_shot.MODE:
-        lists = {"the config": listed(config.eval.models)}
+        lists = {"the config": models_named(config.eval.models)}
     else:
         raise UserError("--list prints lists of published models, and this config does not evaluate any")
     print(model_lists(lists), end="")

@@ -56,8 +56,12 @@ def main(options: argparse.Namespace) -> None:
     from cliptail_jax.pretrained.text_embedder import class_head, load_text_embedder  # slow to import
 
     embedder = load_text_embedder(options.model)
-    how = {"synonyms": options.synonyms, "average_unit": options.average == "unit", "unit_norm": options.norm == "unit"}
-    head = class_head(embedder, concepts, options.template, **how)
+    averaging = {
+        "synonyms": options.synonyms,
+        "average_unit": options.average == "unit",
+        "unit_norm": options.norm == "unit",
+    }
+    head = class_head(embedder, concepts, options.template, **averaging)
     check_rows(head, [concept.name for concept in concepts], options.model)
     description = {
         "classes": [concept.name for concept in concepts],
@@ -65,6 +69,6 @@ def main(options: argparse.Namespace) -> None:
         "model": options.model,
         "weights": embedder.weights_digest,
     }
-    write_head(options.output, head, description | how)
+    write_head(options.output, head, description | averaging)
     norm = np.linalg.norm(head, axis=1).mean()
     print(f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {norm:.2f}")

@@ -5,12 +5,12 @@
 
 Files have a row for each test example, with its label and prediction: CSV, TSV, Parquet or JSON lines with these columns, or
 .npz with the arrays labels and predictions, or labels and logits (or probabilities) [example, class]. Classes are names or
-numbers from 0 on. Files of one model, trained with several seeds, are given together, as NAME=FILE,FILE. Files on the same
-examples are compared, by a bootstrap of the classes that is paired.
+numbers from 0 on. Give the files of one model, trained with several seeds, as NAME=FILE,FILE. Files on the same examples are
+compared by a paired bootstrap over classes.
 
-With logits, calibration is measured, and what post-hoc adjustment would give: logits − τ log n, with the number n of training
-images of a class (1 for a class without any). τ, from 0 to 2, is chosen on one half of the examples by the mean accuracy over
-classes, and judged on the other half, in both directions: these are the rows NAME_adjusted.
+With logits, it also measures calibration, and post-hoc adjustment: logits − τ log n, with the number n of training images of a
+class (1 for a class without any). For NAME_adjusted, τ from 0 to 2 is chosen on one half of the examples, by the mean accuracy
+over classes, and measured on the other half, in both directions.
 """
 
 import argparse

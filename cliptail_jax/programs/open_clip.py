@@ -57,20 +57,20 @@ def main(options: argparse.Namespace) -> None:
         raise UserError(f"write open_clip's flags behind {END}, as in: cliptail open_clip {END} --model ViT-B-32 ...")
     place = options.others.index(END)
     fields, flags = options.others[:place], options.others[place + 1 :]
-    if unknown := [each for each in fields if not each.startswith("--config.")]:
-        raise UserError(f"unknown option {unknown[0]}: open_clip's flags follow {END}")
+    if unknown_options := [field for field in fields if not field.startswith("--config.")]:
+        raise UserError(f"unknown option {unknown_options[0]}: open_clip's flags follow {END}")
     check_plan_flags(options)
     (plan_line if options.plan else train_line)(options, fields, parse(flags), shlex.join(flags))
 
 
 def check_plan_flags(options: argparse.Namespace) -> None:
-    """Raise UserError for a flag of --plan without --plan, which would have no effect."""
+    """Raise UserError for a flag of --plan without --plan: it would have no effect."""
     parser = argparse.ArgumentParser()
     plan.add_flags(parser)
     defaults = vars(parser.parse_args([]))
-    given = [name for name, default in defaults.items() if getattr(options, name) != default]
-    if given and not options.plan:
-        raise UserError(f"--{given[0]} needs --plan: add it")
+    plan_flags = [name for name, default in defaults.items() if getattr(options, name) != default]
+    if plan_flags and not options.plan:
+        raise UserError(f"--{plan_flags[0]} needs --plan: add it")
 
 
 def train_line(options: argparse.Namespace, fields: list[str], line: CommandLine, text: str) -> None:
@@ -113,7 +113,7 @@ def plan_line(options: argparse.Namespace, fields: list[str], line: CommandLine,
 
     if not (devices := options.gpus or line.processes):
         raise UserError(
-            "--gpus=N is missing: --batch-size is of one GPU, so give the number of devices that train together"
+            "--gpus=N is missing: --batch-size is that of one GPU, so give the number of devices that train together"
         )
     translation = translate(line, devices, tokenizer=None)
     with tempfile.TemporaryDirectory() as folder:

@@ -32,9 +32,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--on", default="v5e-8", help="TPU slices and hosts of GPUs to plan for, such as v5e-8,v4-32,h100x8"
     )
     parser.add_argument("--slices", type=non_negative(int, 1), default=1, help="number of TPU slices of each")
-    for flag, number, most in (("records", "training records", 10**12), ("classes", "classes", 10**6)):
+    for flag, number, maximum in (("records", "training records", 10**12), ("classes", "classes", 10**6)):
         purpose = f"number of {number}, without the data set"
-        parser.add_argument(f"--{flag}", type=non_negative(int, most=most), default=0, help=purpose)
+        parser.add_argument(f"--{flag}", type=non_negative(int, maximum=maximum), default=0, help=purpose)
     parser.add_argument("--price", type=non_negative(float), default=0.0, help="dollars of a chip-hour")
     for flag, purpose in {
         "search": "find the largest batch that fits, and the changes with which the config's batch fits",
@@ -70,14 +70,14 @@ def main(options: argparse.Namespace) -> None:
         raise UserError("--on is empty: name TPU slices or hosts of GPUs, such as v5e-8,h100x8")
     topologies = [find_topology(name, options.slices) for name in names]
     if options.evaluation and (options.measure or options.search):
-        raise UserError("--evaluation plans a step of evaluation; --measure and --search are of training")
+        raise UserError("--evaluation plans a step of evaluation; --measure and --search are for training")
     note_missing_cache()
     variant = planned_variant(data, options.records, options.classes)
 
     def make(changes: Changes) -> Objective:
-        changed = config.copy_and_resolve_references()
-        changed.update_from_flattened_dict(changes)
-        return make_objective(typed_config(changed), variant, shapes_only=True)
+        changed_config = config.copy_and_resolve_references()
+        changed_config.update_from_flattened_dict(changes)
+        return make_objective(typed_config(changed_config), variant, shapes_only=True)
 
     measured = run_in_subprocess(lambda: measure(make)) if options.measure else None
     progress = tqdm(topologies, desc="compiling", disable=None)

@@ -61,7 +61,7 @@ def main(options: argparse.Namespace) -> None:
         print(f"note: this page is on the published study, not on the folder {options.published}", file=sys.stderr)
     # These are slow to import.
     from cliptail_jax.claims.verdicts import read_claims
-    from cliptail_jax.report.page import EVERY, address, write_page
+    from cliptail_jax.report.page import ALL_RUNS, address, write_page
     from cliptail_jax.results.archive import unpack
 
     problems: list[str] = []
@@ -70,13 +70,13 @@ def main(options: argparse.Namespace) -> None:
         if options.published:
             workdir = unpack(find_archive(options.published), Path(folder))
             output = output or Path(f"{options.published}.html")
-            claims = read_claims(find_results(options.published))  # the same tests of the same counts, in no time
+            claims = read_claims(find_results(options.published))  # tests of the same counts, which need no repetition
         page = write_page(
             workdir,
             options.compare,
             output,
             **options.images,
-            runs=options.runs or EVERY,
+            runs=options.runs or ALL_RUNS,
             overwrite=options.overwrite,
             claims=claims,
             problems=problems,

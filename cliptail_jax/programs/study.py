@@ -128,48 +128,48 @@ def main(options: argparse.Namespace) -> None:
         return
     if not options.workdir:
         raise UserError("--workdir is missing: name the directory of the results, as --workdir=runs/study")
-    only_prints = options.launch == "print"  # which writes nothing to the directory, and reads no bucket
+    only_prints = options.launch == "print"  # and neither writes to the directory nor reads a bucket
     workdir = None if only_prints and is_remote(options.workdir) else work_path(options.workdir)
     if not only_prints:
         check_writable_folder(workdir)
     is_until_decided = options.until_decided is not None
-    most = stopping.most_pairs(workdir, is_until_decided, options.max_pairs) if workdir else 0
+    max_pairs = stopping.most_pairs(workdir, is_until_decided, options.max_pairs) if workdir else 0
     study = typed_study(config)
-    if most:
+    if max_pairs:
         if "seeds" in options.given_fields:
             raise UserError(
                 "--config.seeds sets a fixed number of seeds, but --until_decided adds them one by one: leave it out, and give "
                 "--max_pairs in the first call to limit them"
             )
-        config.seeds = stopping.seeds_of(study, most, workdir)
+        config.seeds = stopping.seeds_of(study, max_pairs, workdir)
         study = typed_study(config)
-    keys = stopping.claims_named(options.until_decided, study.claims) if most else []
-    chosen = matching(names, study.queue)
+    keys = stopping.claims_named(options.until_decided, study.claims) if max_pairs else []
+    parts = matching(names, study.queue)
     if only_prints:
-        print("\n".join([*launch.part_commands(command(), chosen).values(), launch.report_command(command())]))
+        print("\n".join([*launch.part_commands(command(), parts).values(), launch.report_command(command())]))
         return
     if options.launch == "slurm":
         if options.with_published:
             add_published(study, options.config_name, workdir)
-        open_study(study, workdir, options.overwrite, most)
-        launch.submit_to_slurm(command(), chosen, workdir, options.sbatch)
+        open_study(study, workdir, options.overwrite, max_pairs)
+        launch.submit_to_slurm(command(), parts, workdir, options.sbatch)
         return
     ignore_closed_terminal()
     distributed.initialize()
-    here = options.runner == "here" and not options.report
-    places = find_places(options.jobs, len(chosen)) if here else []
-    # Parts are locked one by one.
+    trains_here = options.runner == "here" and not options.report
+    places = find_places(options.jobs, len(parts)) if trains_here else []
+    # With --only, each run is locked alone.
     with leave_chips(places), contextlib.nullcontext() if names else sole_writer(workdir), compile_once():
         if options.with_published:
             add_published(study, options.config_name, workdir)
         if options.runner == "dask":
-            train_on_dask(open_study(study, workdir, most=most), names, options.scheduler)
+            train_on_dask(open_study(study, workdir, most=max_pairs), names, options.scheduler)
         elif names:
-            train_parts(open_study(study, workdir, options.overwrite, most), names, options.overwrite, places)
+            train_parts(open_study(study, workdir, options.overwrite, max_pairs), names, options.overwrite, places)
         elif options.report:
-            opened = open_study(study, workdir, options.overwrite, most)
-            stopping.report_begun(opened) if most else report_study(opened)
-        elif most:
+            opened = open_study(study, workdir, options.overwrite, max_pairs)
+            stopping.report_begun(opened) if max_pairs else report_study(opened)
+        elif max_pairs:
             stopping.run_until_decided(study, workdir, keys, options.overwrite, options.budget or 0, places)
         else:
             run_study(study, workdir, options.overwrite, options.budget or 0, places)
@@ -221,11 +221,11 @@ def describe_config(study: ConfigDict | None) -> str:
 
     if study is None:
         return f"{FIELDS}\n\nThe fields of a run, runs.NAME:\n\n{describe_config()}"
-    (first, config), *others = study.runs.items()
+    (first, config), *other_runs = study.runs.items()
     values = dict(flatten(config))
     lines = [FIELDS, "", *(f"{key} = {value!r}" for key, value in flatten(study) if not key.startswith("runs."))]
     lines += ["", f"runs.{first}:", "", describe_config(config)]
-    for name, other in others:
+    for name, other in other_runs:
         lines += ["", f"runs.{name}, where it differs from runs.{first}:", ""]
         lines += [f"{key} = {value!r}" for key, value in flatten(other) if values.get(key) != value]
     return "\n".join(lines)

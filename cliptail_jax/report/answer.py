@@ -19,12 +19,12 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     """The sentences with which the report of a study begins; none without results.
 
     The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
-    corrected for the number of runs that it is chosen from. Without `baseline` and `then`, the sentences are those of `bias_of_all`.
+    corrected for the number of compared runs. Without `baseline` and `then`, the sentences are those of `bias_of_all`.
     """
     groups = groups_of(replicates, labels_of(study.runs, study.names))
     if study.baseline in groups and len(groups) > 1:
         return against_baseline(study, groups, replicates)
-    return to_go_on(study, groups) if study.then else bias_of_all([*groups.values()])
+    return next_step(study, groups) if study.then else bias_of_all([*groups.values()])
 
 
 def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
@@ -32,54 +32,53 @@ def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: S
     baseline = groups[study.baseline]
     best = best_run(study, [*groups], replicates)
     if best is None:
-        at_chance = [called(group) for group in groups.values() if group.chance_note()]
+        at_chance = [label_of(group) for group in groups.values() if group.chance_note()]
         are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
-        return [f"No run is compared with {called(baseline)}, since {are}: train longer."] if at_chance else []
+        return [f"No run is compared with {label_of(baseline)}, since {are}: train longer."] if at_chance else []
     group, result = groups[best.name], best.over_baseline[best.name]
-    several = f" of {len(best.over_baseline)}" if len(best.over_baseline) > 1 else ""
-    by = points(result)
+    number = f" of {len(best.over_baseline)}" if len(best.over_baseline) > 1 else ""
     runs = f"({number_of_runs(len(result.by_seed), group.size)})"
     changes = ", ".join(
         filter(None, (change("top1", "top-1", baseline, group), change("tail", "tail", baseline, group)))
     )
     if result.corrected != SUPPORTED:
         return [
-            f"No run is measurably better than {called(baseline)} in {CRITERION_NAME} {runs}.",
-            f"The largest difference{several} is that of {called(group)}: {by} ({changes}).",
+            f"No run is measurably better than {label_of(baseline)} in {CRITERION_NAME} {runs}.",
+            f"The largest difference{number} is that of {label_of(group)}: {points(result)} ({changes}).",
         ]
-    sentences = [f"{as_first(called(group))}: {changes} {runs}."]
-    sentences.append(f"It has the largest {CRITERION_NAME}{several}: {by} against {called(baseline)}.")
-    if close := [called(groups[name]) for name, tie in best.over_others.items() if tie.corrected != SUPPORTED]:
-        sentences.append(f"Not measurably worse: {', '.join(close)}.")
+    sentences = [f"{capitalized(label_of(group))}: {changes} {runs}."]
+    sentences.append(f"It has the largest {CRITERION_NAME}{number}: {points(result)} against {label_of(baseline)}.")
+    if ties := [label_of(groups[name]) for name, tie in best.over_others.items() if tie.corrected != SUPPORTED]:
+        sentences.append(f"Not measurably worse: {', '.join(ties)}.")
     if best.head:
         costs = "It costs accuracy" if best.head.verdict == SUPPORTED else "It costs no measurable accuracy"
         sentences.append(f"{costs} in the head: {change('head', '', baseline, group)}, {points(best.head, -1)}.")
     return sentences
 
 
-def to_go_on(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
-    """The run with the largest mean accuracy over classes and, once all have ended, the command that goes on with it."""
+def next_step(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
+    """The run with the largest mean accuracy over classes and, when all runs have ended, the command that continues with it."""
     means = {name: mean_of_classes(group) for name, group in groups.items() if group.evaluations}
     if not means:
         return []
     best = max(means, key=means.__getitem__)
     edge = " It is at the end of those tried: one beyond it may be better." * (best in (study.runs[0], study.runs[-1]))
-    others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
-    found = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({others})."
-    if missing := [name for name in study.runs if name not in means and name not in study.failures]:
-        return [f"So far, {found} Not finished: {', '.join(missing)}."]
-    return [f"{found}{edge}", f"Go on with: {study.then.replace(BEST, best)}"]
+    means_of_others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
+    sentence = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({means_of_others})."
+    if unfinished := [name for name in study.runs if name not in means and name not in study.failures]:
+        return [f"So far, {sentence} Not finished: {', '.join(unfinished)}."]
+    return [f"{sentence}{edge}", f"Go on with: {study.then.replace(BEST, best)}"]
 
 
 def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
-    """A sentence on the only group, or on the most and the least biased one by odds_acc, of those above chance."""
+    """A sentence on the only group, or on the most and the least biased one above chance, by odds_acc."""
     if len(groups) < 2:
-        return [f"{as_first(text)}." for group in groups if (text := bias_of(group))]
+        return [f"{capitalized(text)}." for group in groups if (text := bias_of(group))]
     order = [group for group in groups if bias_of(group) and not group.chance_note()]
     order = sorted((group for group in order if math.isfinite(group.value("odds_acc"))), key=odds_of, reverse=True)
     words = ("most", "least") if len(order) > 2 else ("more", "less")
     ends = [*zip(words, (order[0], order[-1]))] if len(order) > 1 else []
-    return [f"The {word} biased by odds_acc is {called(group)}: {bias_of(group)}." for word, group in ends]
+    return [f"The {word} biased by odds_acc is {label_of(group)}: {bias_of(group)}." for word, group in ends]
 
 
 def bias_of(group: RunGroup) -> str:
@@ -120,11 +119,11 @@ def number_of_runs(replicates: int, size: int) -> str:
     return f"{replicates} {what}{'' if replicates == 1 else 's'}"
 
 
-def as_first(text: str) -> str:
-    """The text as the beginning of a sentence."""
+def capitalized(text: str) -> str:
+    """The text with a capital letter, to begin a sentence."""
     return text[:1].upper() + text[1:]
 
 
-def called(group: RunGroup) -> str:
-    """What a sentence calls runs: 'adjusted logits' for 'adjusted_logits'."""
+def label_of(group: RunGroup) -> str:
+    """The label of runs in a sentence: 'adjusted logits' for 'adjusted_logits'."""
     return group.label.replace("_", " ")

@@ -1,24 +1,24 @@
 """The list of the paper's runs, as `cliptail study --list` prints it."""
 
 from cliptail_jax.experiments.catalogue import EVERY, FAMILIES, FURTHER_RUNS, RUNS, first_names
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 
 
 def page() -> str:
     """The paper's runs, with a table for each family."""
     names = first_names()
     distinct = len({names[run.name] for run in RUNS})
-    counted = (
+    counts = (
         f"{len(RUNS)} names, {distinct} different runs, and {len(FURTHER_RUNS)} further runs that appear in figures."
     )
-    lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counted]
+    lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counts]
     for family, (title, section) in FAMILIES.items():
         runs = [run for run in EVERY if run.family == family]
         where = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
         lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {where}.", ""]
         rows = [["run", "config", "what changes", "section"]]
         for run in runs:
-            same = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
-            rows.append([run.name, f"`{run.config}`", run.changes + same, section])
+            alias = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
+            rows.append([run.name, f"`{run.config}`", run.changes + alias, section])
         lines += markdown_table(rows)
     return "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """A plot of the class frequencies of corpora, from the most frequent class to the rarest."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 from cliptail_jax.report.style import add_grid, legend_below, line_style
@@ -22,18 +24,18 @@ def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> list[list[st
     rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {n}" for n in range(1, len(corpora) + 1))]]
     for number, (name, frequency) in enumerate(corpora.items(), 1):
         present = frequency[frequency > 0]
-        ratio = imbalance_ratio(present) if len(present) else float("nan")
-        correlations = [f"{rank_correlation(frequency, other):.2f}" for other in corpora.values()]
+        ratio = imbalance_ratio(present) if len(present) else math.nan
+        correlations = [format_number(rank_correlation(frequency, other), ".2f") for other in corpora.values()]
+        imbalance = [format_number(ratio, ",.0f"), format_number(gini(frequency), ".2f")]
         empty = f"{len(frequency) - len(present):,}"
-        imbalance = [empty, f"{ratio:,.0f}", f"{gini(frequency):.2f}"]
-        rows.append([f"{number} {name}", f"{frequency.sum():,}", *imbalance, *correlations])
+        rows.append([f"{number} {name}", f"{frequency.sum():,}", empty, *imbalance, *correlations])
     return rows
 
 
 def draw_class_frequency(
     corpora: Mapping[str, Int[np.ndarray, " class"]], ranking: Int[np.ndarray, " class"]
 ) -> Figure:
-    """Draw class frequencies, with a curve of their geometric means over neighbouring classes, in the order of `ranking`.
+    """Draw class frequencies, and a curve of their geometric means over neighbouring classes, in the order of `ranking`.
 
     A second panel has a linear axis: the share of each class in the hits of its corpus, from the corpus's most frequent
     class to its rarest. Below is the table of `comparison`.
@@ -41,8 +43,8 @@ def draw_class_frequency(
     rows = comparison(corpora)
     table_width = sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))  # in inches
     figure = Figure(figsize=(max(9, table_width), 4.6 + 0.24 * len(rows)), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
-    logarithmic, linear = above.subplots(1, 2)
+    top, bottom = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))
+    logarithmic, linear = top.subplots(1, 2)
     order = np.argsort(-ranking, kind="stable")
     for i, (name, frequency) in enumerate(corpora.items()):
         look = line_style(i)
@@ -56,8 +58,8 @@ def draw_class_frequency(
     linear.set_xlabel("class, from the corpus's own most frequent")
     for axes in (logarithmic, linear):
         add_grid(axes)
-    legend_below(above)
-    draw_table(below.subplots(), rows)
+    legend_below(top)
+    draw_table(bottom.subplots(), rows)
     return figure
 
 

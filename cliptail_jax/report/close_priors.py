@@ -1,4 +1,4 @@
-"""Names the kinds of runs whose losses favour frequent classes almost equally on the data of their study."""
+"""Lines on kinds of runs whose losses favour frequent classes almost equally on the data of their study."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,34 +10,35 @@ from cliptail_jax.report.confounded import has_recipe
 from cliptail_jax.results.group import RunGroup
 
 CLOSE = 0.05  # of SL's slope
-SHOWN = 3  # lines
-# Other data, of seven decades. Kinds whose losses favour no class even more there, such as SL with two optimizers, have the same loss.
+MAX_LINES = 3
+# Frequencies over seven decades. Kinds that favour classes equally also on these, such as SL with two optimizers, have one loss.
 OTHER_DATA = 10 ** np.arange(7)
 
 
 def close_priors(groups: Sequence[RunGroup]) -> list[str]:
     """A line for each pair of kinds whose effective log-priors differ in general, but hardly on the data of their first runs."""
     first_runs = {group.name: group.runs[0] for group in groups if group.runs}
-    trained = {name: run for name, run in first_runs.items() if has_recipe(run) and run.class_frequency is not None}
-    if len(trained) < 2:
+    runs = {name: run for name, run in first_runs.items() if has_recipe(run) and run.class_frequency is not None}
+    if len(runs) < 2:
         return []
     from cliptail_jax.objectives import effective_log_prior  # imports JAX, which pages on predictions do not need
 
-    slopes, others = {}, {}
-    for name, run in trained.items():
+    slopes, priors_elsewhere = {}, {}
+    for name, run in runs.items():
         frequency = run.class_frequency[run.class_frequency > 0]
-        psi, elsewhere = (effective_log_prior(run.config, each) for each in (frequency, OTHER_DATA))
+        psi, elsewhere = (effective_log_prior(run.config, counts) for counts in (frequency, OTHER_DATA))
         if psi is not None and elsewhere is not None:
-            slopes[name], others[name] = per_decade(psi, frequency), elsewhere - elsewhere.mean()
+            slopes[name], priors_elsewhere[name] = per_decade(psi, frequency), elsewhere - elsewhere.mean()
     pairs = [
         (a, b)
         for a, b in itertools.combinations(slopes, 2)
-        if abs(slopes[a] - slopes[b]) < CLOSE * SL_PER_DECADE and not np.allclose(others[a], others[b])
+        if abs(slopes[a] - slopes[b]) < CLOSE * SL_PER_DECADE
+        and not np.allclose(priors_elsewhere[a], priors_elsewhere[b])
     ]
     lines = [
         f"nearly the same loss: on these data, {a} and {b} favour frequent classes almost equally, by {slopes[a]:.2f} and "
         f"{slopes[b]:.2f} per decade (effective log-prior), so their biases can hardly differ"
-        for a, b in pairs[:SHOWN]
+        for a, b in pairs[:MAX_LINES]
     ]
-    more = len(pairs) - SHOWN
-    return [*lines, *([f"nearly the same loss: {more} more pairs of kinds"] if more > 0 else [])]
+    number = len(pairs) - MAX_LINES
+    return [*lines, *([f"nearly the same loss: {number} more pairs of kinds"] if number > 0 else [])]

@@ -1,13 +1,16 @@
-"""The tables of a plan of collection, by rule and by class, and the plan's file."""
+"""A plan of collection: its tables by rule and by class, its file, its sentences, and its picture."""
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from cliptail_jax.host.text import format_interval, format_number
 from cliptail_jax.metrics.collection import NEEDED, NOBODY, PLAN, Collection
 from cliptail_jax.metrics.law import has_maximum
 from cliptail_jax.report.layout import Column, Row, Table, cell
+from cliptail_jax.report.style import add_grid, style
 
-# Of the file, which is a table for programs.
+# The header of the file, a table for programs.
 HEADER = ("class", "images", "collect", "accuracy", "predicted", *(f"images_for_{percent}" for percent in NEEDED))
 NO_MAXIMUM = (
     "note: no law fits best, as all examples are right or wrong, or a class frequency separates those that are right from the "
@@ -15,65 +18,70 @@ NO_MAXIMUM = (
 )
 
 
-def rule_table(found: Collection) -> Table:
+def rule_table(result: Collection) -> Table:
     """The predicted accuracies after each rule."""
-    rows = [Row(rule, {key: cell(value, ".1f") for key, value in found.means(rule).items()}) for rule in found.rules]
+    rows = [Row(rule, {key: cell(value, ".1f") for key, value in result.means(rule).items()}) for rule in result.rules]
     columns = [Column(key, f"{key} %", "predicted accuracy in percent") for key in rows[0].cells]
-    return Table(f"{budget_of(found)} given to", columns, rows)
+    return Table(f"{budget_of(result)} given to", columns, rows)
 
 
-def budget_of(found: Collection) -> str:
+def budget_of(result: Collection) -> str:
     """The budget in words."""
-    return f"{found.budget:,.0f} more images" if found.cost is None else f"more images for {found.budget:,.0f}"
+    return f"{result.budget:,.0f} more images" if result.cost is None else f"more images for {result.budget:,.0f}"
 
 
-def class_table(found: Collection) -> Table:
-    """The classes, those with most images to collect first."""
+def class_table(result: Collection) -> Table:
+    """A row for each class, those with most images to collect first."""
     columns = [
         Column("images", "images", "training images now"),
         Column("collect", "collect", "further images by the plan"),
         Column("accuracy", "now %", "accuracy by the law and the examples"),
         Column("predicted", "then %", "predicted accuracy"),
-        *(Column(f"for_{p}", f"for {p} %", f"images in all for an accuracy of {p} % (< or > far outside of all)") for p in NEEDED),
+        *(Column(f"for_{p}", f"for {p} %", f"images in all for an accuracy of {p} % (< or > far outside of the data)") for p in NEEDED),
     ]  # fmt: skip
-    rows, needed = [], [found.needed(percent) for percent in NEEDED]
-    now, then = (100 * found.accuracy(rule) for rule in (NOBODY, PLAN))
-    for c in np.argsort(-found.plan, kind="stable"):
-        cells = {"images": cell(int(found.counts.frequency[c]), ","), "collect": cell(int(found.plan[c]), ",")}
-        cells |= {"accuracy": cell(now[c], ".1f"), "predicted": cell(then[c], ".1f")}
-        cells |= {f"for_{p}": cell(float(np.ceil(of[c])), ",.0f") for p, of in zip(NEEDED, needed)}
-        rows.append(Row(found.counts.names[c], cells))
+    rows, needed_images = [], [result.needed(percent) for percent in NEEDED]
+    accuracies, predicted = (100 * result.accuracy(rule) for rule in (NOBODY, PLAN))
+    for c in np.argsort(-result.plan, kind="stable"):
+        cells = {
+            "images": cell(int(result.counts.frequency[c]), ","),
+            "collect": cell(int(result.plan[c]), ","),
+        }
+        cells |= {"accuracy": cell(accuracies[c], ".1f"), "predicted": cell(predicted[c], ".1f")}
+        cells |= {f"for_{p}": cell(float(np.ceil(images[c])), ",.0f") for p, images in zip(NEEDED, needed_images)}
+        rows.append(Row(result.counts.names[c], cells))
     return Table("class", columns, rows)
 
 
-def plan_text(found: Collection) -> str:
+def plan_text(result: Collection) -> str:
     """The content of the plan's file: a header, and a line for each class in label order."""
-    now, then = (found.accuracy(rule) for rule in (NOBODY, PLAN))
-    lines, of_classes = ["\t".join(HEADER)], [np.ceil(found.needed(percent)) for percent in NEEDED]
-    for c, name in enumerate(found.counts.names):
-        needed = [format_number(float(of[c]), ".0f") for of in of_classes]
-        numbers = found.counts.frequency[c], found.plan[c]
-        lines.append("\t".join([name, *map(str, numbers), f"{now[c]:.4f}", f"{then[c]:.4f}", *needed]))
+    accuracies, predicted = (result.accuracy(rule) for rule in (NOBODY, PLAN))
+    lines, needed_images = ["\t".join(HEADER)], [np.ceil(result.needed(percent)) for percent in NEEDED]
+    for c, name in enumerate(result.counts.names):
+        needed = [format_number(float(images[c]), ".0f") for images in needed_images]
+        numbers = result.counts.frequency[c], result.plan[c]
+        lines.append("\t".join([name, *map(str, numbers), f"{accuracies[c]:.4f}", f"{predicted[c]:.4f}", *needed]))
     return "\n".join(lines) + "\n"
 
 
-def left_over(found: Collection) -> str:
-    """Why some of the budget is left."""
-    if found.cost is None:
-        return f"images are left: no more of them help {found.target}"
-    return f"of the budget are left: the images that it can buy do not help {found.target}"
+def reason_of_rest(result: Collection) -> str:
+    """The reason why a part of the budget is left."""
+    if result.cost is None:
+        return f"images are left: no more of them help {result.target}"
+    return f"of the budget are left: the images that it can buy do not help {result.target}"
 
 
-def summary(found: Collection) -> list[str]:
+def summary(result: Collection) -> list[str]:
     """Sentences on the plan and on what it assumes."""
-    law, plan = found.fitted.law, found.plan
-    results = found.counts.frequency, found.counts.correct, found.counts.examples
-    mean, gain = (format_interval(of.value, (of.low, of.high), ".1f") for of in (found.mean, found.gain))
-    untested = int(np.sum(found.counts.examples == 0))
-    beyond = int(np.sum((plan > 0) & (found.counts.frequency + plan > found.counts.frequency.max())))
-    cost = "" if found.cost is None else f" for {plan @ found.cost:,.0f} in all"
+    law, plan = result.fitted.law, result.plan
+    results = result.counts.frequency, result.counts.correct, result.counts.examples
+    mean, gain = (
+        format_interval(number.value, (number.low, number.high), ".1f") for number in (result.mean, result.gain)
+    )
+    classes = int(np.sum(result.counts.examples == 0))
+    beyond = int(np.sum((plan > 0) & (result.counts.frequency + plan > result.counts.frequency.max())))
+    cost = "" if result.cost is None else f" for {plan @ result.cost:,.0f} in all"
     return [
-        f"By the plan, {found.target} becomes {mean} %, a gain of {gain} points; {np.sum(plan > 0):,} of {len(plan):,} classes "
+        f"By the plan, {result.target} becomes {mean} %, a gain of {gain} points; {np.sum(plan > 0):,} of {len(plan):,} classes "
         f"get {plan.sum():,} images{cost}.",
         f"The law: log-odds of being right are {law.at_one:.2f} + {law.per_decade:.2f} log10(images), and vary between "
         f"classes with a standard deviation of {law.sd:.2f}. [95 %]: bootstrap intervals over classes, with a law for each "
@@ -81,6 +89,27 @@ def summary(found: Collection) -> list[str]:
         "harder than those it has, the prediction is an upper bound.",
         *([] if has_maximum(*results) else [NO_MAXIMUM]),
         *([f"{beyond:,} classes get more images than any class has: the law is extrapolated."] if beyond else []),
-        *([f"{found.left:,.0f} {left_over(found)}."] if found.left else []),
-        *([f"{untested:,} classes have no example in the evaluation, and get no images."] if untested else []),
+        *([f"{result.left:,.0f} {reason_of_rest(result)}."] if result.left else []),
+        *([f"{classes:,} classes have no example in the evaluation, and get no images."] if classes else []),
     ]
+
+
+def draw_classes(result: Collection) -> Figure:
+    """A line for each class from its images and accuracy to those after the plan."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes, frequency = figure.subplots(), result.counts.frequency
+    planned_frequency = frequency + result.plan
+    accuracy = [100 * result.accuracy(rule) for rule in (NOBODY, PLAN)]
+    x = [np.maximum(images, 0.5) for images in (frequency, planned_frequency)]
+    has_more = result.plan > 0
+    axes.plot(np.stack(x)[:, has_more], np.stack(accuracy)[:, has_more], color="#999999", linewidth=0.7, zorder=1)
+    axes.plot(x[0], accuracy[0], **style(0) | {"linestyle": ""}, markersize=4, label="now")
+    axes.plot(
+        x[1][has_more], accuracy[1][has_more], **style(1) | {"linestyle": ""}, markersize=4, label="after the plan"
+    )
+    axes.set(xscale="log", ylim=(-2, 102), xlabel="training images of the class", ylabel="predicted accuracy (%)")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
+    axes.set_title(f"{budget_of(result)}, by class", fontsize=10)
+    axes.legend(loc="lower right")
+    add_grid(axes)
+    return figure

@@ -21,13 +21,13 @@ from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run, directory_name
 from cliptail_jax.results.study import Study
 
-MAX_WRONG_PREDICTIONS = 6  # so many wrong predictions of each class are kept
-MAX_FREQUENCY_COLUMNS = 4  # columns
+MAX_WRONG_PREDICTIONS = 6  # of each class
+MAX_FREQUENCY_COLUMNS = 4
 Owner = tuple[str, str]  # a run, by its kind and seed
 
 
 class ComparedGroup(RunGroup):
-    """A group of runs beside others.
+    """A group of runs that is compared with others.
 
     Attributes:
         look: its colour and marker.
@@ -55,9 +55,9 @@ class ComparedGroup(RunGroup):
     def accuracy(self) -> Float[np.ndarray, " class"]:
         """The mean accuracy over runs, in 0..1; nan for a class without examples."""
         accuracies = np.stack([evaluation.accuracy for evaluation in self.shared.values()])
-        known = ~np.isnan(accuracies)
-        counts = known.sum(axis=0)
-        return np.where(counts, np.where(known, accuracies, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+        is_known = ~np.isnan(accuracies)
+        counts = is_known.sum(axis=0)
+        return np.where(counts, np.where(is_known, accuracies, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ComparedRuns:
         return [((kind.name, run.seed), run) for kind in self.kinds for run in kind.runs]
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
-        """The different class frequencies, by a name of the runs that have them; of many, the extremes."""
+        """The different class frequencies, by a name of the runs that have them; of many, the smallest and largest counts."""
         owners: dict[bytes, list[Owner]] = {}
         vectors = {}
         for kind in self.evaluated:
@@ -99,43 +99,42 @@ class ComparedRuns:
                 "fewest images": np.min(list(vectors.values()), 0),
                 "most images": np.max(list(vectors.values()), 0),
             }
-        every = [owner for of_vector in owners.values() for owner in of_vector]
-        return {f"images {named(of_vector, every)}".rstrip(): vectors[key] for key, of_vector in owners.items()}
+        all_owners = [owner for of_vector in owners.values() for owner in of_vector]
+        return {f"images {name_of(of_vector, all_owners)}".rstrip(): vectors[key] for key, of_vector in owners.items()}
 
 
-def named(owners: Sequence[Owner], every: Sequence[Owner]) -> str:
+def name_of(owners: Sequence[Owner], all_owners: Sequence[Owner]) -> str:
     """A short name for some of the runs, by kind and seed; '' for all of them."""
-    if len(owners) == len(every):
+    if len(owners) == len(all_owners):
         return ""
     kinds, seeds = ({owner[part] for owner in owners} for part in (0, 1))
-    if len(owners) == sum(kind in kinds for kind, _ in every):
+    if len(owners) == sum(kind in kinds for kind, _ in all_owners):
         return ", ".join(dict.fromkeys(kind for kind, _ in owners))
-    if len(owners) == sum(seed in seeds for _, seed in every):
+    if len(owners) == sum(seed in seeds for _, seed in all_owners):
         return ", ".join(dict.fromkeys(seed for _, seed in owners))
-    others = [owner for owner in every if owner not in set(owners)]
-    listed = ", ".join(" ".join(filter(None, owner)) for owner in min(owners, others, key=len))
-    return f"all but {listed}" if len(others) < len(owners) else listed
+    other_owners = [owner for owner in all_owners if owner not in set(owners)]
+    names = ", ".join(" ".join(filter(None, owner)) for owner in min(owners, other_owners, key=len))
+    return f"all but {names}" if len(other_owners) < len(owners) else names
 
 
 def compare(directories: Sequence[Contents]) -> ComparedRuns:
     """The kinds of all directories. If there are several, a kind's name begins with its directory's."""
-    found: dict[str, list[Run]] = {}
-    names: dict[str, str] = {}  # for people
+    runs_of_kinds: dict[str, list[Run]] = {}
+    labels_of_kinds: dict[str, str] = {}
     for contents, prefix in zip(directories, prefixes(directories)):
         for run in contents.runs:
             name = prefix if run.workdir == contents.workdir and prefix else "/".join(filter(None, (prefix, run.name)))
-            if any(other.seed == run.seed for other in found.get(name, ())):  # a model that was evaluated twice
+            if any(other.seed == run.seed for other in runs_of_kinds.get(name, ())):  # a model that was evaluated twice
                 name = f"{name} ({run.workdir.name})"
-            found.setdefault(name, []).append(run)
-            called = kind_name(run.name, contents.study.names) if contents.study else ""
-            names[name] = called or name
-    evaluations = [run.evaluation for runs in found.values() for run in runs if run.evaluation]
+            runs_of_kinds.setdefault(name, []).append(run)
+            label = kind_name(run.name, contents.study.names) if contents.study else ""
+            labels_of_kinds[name] = label or name
+    evaluations = [run.evaluation for runs in runs_of_kinds.values() for run in runs if run.evaluation]
     shared, notes = shared_classes(evaluations)
-    known = set(shared)
-    others = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in known)
-    labels, kinds = [*shared, *others], []
-    numbers = look_numbers(names)
-    groups = [group_of(name, runs, names[name]) for name, runs in found.items()]
+    other_names = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in set(shared))
+    labels, kinds = [*shared, *other_names], []
+    numbers = look_numbers(labels_of_kinds)
+    groups = [group_of(name, runs, labels_of_kinds[name]) for name, runs in runs_of_kinds.items()]
     for group in groups:
         of_runs = {
             run.seed: restrict(run.evaluation, shared, labels) for run in group.runs if run.evaluation and shared
@@ -157,7 +156,7 @@ def group_of(name: str, runs: Sequence[Run], label: str) -> RunGroup:
 def study_of(
     group: RunGroup, groups: Sequence[RunGroup], directories: Sequence[Contents]
 ) -> tuple[Study | None, list[RunGroup]]:
-    """The study of a group, and those groups that are of the same study; None and [] without one."""
+    """The study of a group, and the groups of this study; None and [] without a study."""
     for contents in directories:
         if contents.study and group.runs[0] in contents.runs:
             return contents.study, [other for other in groups if other.runs[0] in contents.runs]
@@ -182,14 +181,14 @@ def shared_classes(evaluations: Sequence[ClassEvaluation]) -> tuple[tuple[str, .
     common = set(first).intersection(*(evaluation.class_names for evaluation in evaluations))
     shared = tuple(name for name in dict.fromkeys(first) if name in common)
     numbers = sorted({len(evaluation.class_names) for evaluation in evaluations})
-    of = f"{numbers[0]:,} to {numbers[-1]:,}" if len(numbers) > 1 else f"{numbers[0]:,} each"
+    sizes = f"{numbers[0]:,} to {numbers[-1]:,}" if len(numbers) > 1 else f"{numbers[0]:,} each"
     if not shared:
         return (), [
-            f"The runs have different classes ({of}) and share none: classes are not compared. A page on some of the runs "
+            f"The runs have different classes ({sizes}) and share none: classes are not compared. A page on some of the runs "
             "(cliptail_jax.report --runs=PATTERN) compares those that they share."
         ]
     return shared, [
-        f"The runs have different classes ({of}): class by class they are compared on the {len(shared):,} that all share. "
+        f"The runs have different classes ({sizes}): class by class they are compared on the {len(shared):,} that all share. "
         "The numbers of the table of runs are over all classes of each."
     ]
 

@@ -9,6 +9,7 @@ from cliptail_jax.formats.frequency_tables import frequency_of
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+from cliptail_jax.report.layout import plain_table
 
 SAMPLES = 10
 DIFFERENCES = 10
@@ -16,46 +17,50 @@ DIFFERENCES = 10
 
 def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> str:
     """A description of the variant. `head_classes` and `tail_classes` default to a third each."""
-    lines = [
-        f"source       {variant.source.name} ({variant.source.split}), {len(variant.source):,} records",
-        f"records      {len(variant):,}"
-        + (f"; {variant.dropped_without_caption:,} dropped without text" if variant.dropped_without_caption else "")
-        + (f"; {variant.unlabelled:,} without a class" if variant.unlabelled else ""),
-        *(describe_classes(variant, head_classes, tail_classes) if variant.class_names else ["classes      none"]),
-        f"fingerprint  {variant.fingerprint()}",
-        *(f"note         {note}" for note in variant.notes),
+    records = f"{len(variant):,}"
+    if variant.dropped_without_caption:
+        records += f"; {variant.dropped_without_caption:,} dropped without text"
+    if variant.unlabelled:
+        records += f"; {variant.unlabelled:,} without a class"
+    rows = [
+        ["source", f"{variant.source.name} ({variant.source.split}), {len(variant.source):,} records"],
+        ["records", records],
+        *(class_rows(variant, head_classes, tail_classes) if variant.class_names else [["classes", "none"]]),
+        ["fingerprint", variant.fingerprint()],
+        *(["note", note] for note in variant.notes),
     ]
+    lines = plain_table(rows)
     if variant.captions:
-        rows = np.linspace(0, len(variant) - 1, min(SAMPLES, len(variant))).astype(int)
-        lines += ["captions", *(f"  {caption}" for caption in variant.captions(rows, epoch=0))]
+        samples = np.linspace(0, len(variant) - 1, min(SAMPLES, len(variant))).astype(int)
+        lines += ["captions", *(f"  {caption}" for caption in variant.captions(samples, epoch=0))]
     return "\n".join(lines)
 
 
-def describe_classes(variant: Variant, head_classes: int, tail_classes: int) -> list[str]:
-    """The lines on the variant's classes."""
+def class_rows(variant: Variant, head_classes: int, tail_classes: int) -> list[list[str]]:
+    """The rows of a description that are on classes: a label and a text each."""
     frequency = variant.class_frequency
     parts = head_mid_tail(frequency, head_classes or None, tail_classes or None)
     present = frequency[frequency > 0]
-    most, least = frequency.argmax(), np.where(frequency > 0, frequency, frequency.max() + 1).argmin()
+    largest, smallest = frequency.argmax(), np.where(frequency > 0, frequency, frequency.max() + 1).argmin()
     return [
-        f"classes      {len(frequency):,}, {np.sum(frequency == 0):,} of them empty",
-        f"most         {frequency[most]:,}  {variant.class_names[most]}",
-        f"fewest       {frequency[least]:,}  {variant.class_names[least]}",
+        ["classes", f"{len(frequency):,}, {np.sum(frequency == 0):,} of them empty"],
+        ["most", f"{frequency[largest]:,}  {variant.class_names[largest]}"],
+        ["fewest", f"{frequency[smallest]:,}  {variant.class_names[smallest]}"],
         *(
-            f"{name:<12} {len(ids):,} classes, {frequency[ids].sum():,} records"
+            [name, f"{len(ids):,} classes, {frequency[ids].sum():,} records"]
             for name, ids in zip(("head", "mid", "tail"), parts)
         ),
-        f"imbalance    {imbalance_ratio(present):,.1f} (most / fewest), Gini {gini(frequency):.2f}",
+        ["imbalance", f"{imbalance_ratio(present):,.1f} (most / fewest), Gini {gini(frequency):.2f}"],
     ]
 
 
 def comparison(variant: Variant, table: Path) -> str:
-    """Compares the variant's class frequency with a table's: rank correlation, and the largest differences."""
+    """Compare the variant's class frequency with a table's: rank correlation, and the largest differences."""
     ours, theirs = variant.class_frequency, frequency_of(variant.class_names, table)
     largest = np.argsort(-np.abs(ours - theirs), kind="stable")[:DIFFERENCES]
-    lines = [
+    rows = [[f"{ours[c]:,}", f"{theirs[c]:,}", variant.class_names[c]] for c in largest if ours[c] != theirs[c]]
+    summary = (
         f"compared with {table}: {ours.sum():,} against {theirs.sum():,} in all, "
-        f"Spearman {rank_correlation(ours, theirs):.4f}, {np.sum(ours == theirs):,} of {len(ours):,} classes equal",
-        *(f"  {ours[c]:>10,} {theirs[c]:>10,}  {variant.class_names[c]}" for c in largest if ours[c] != theirs[c]),
-    ]
-    return "\n".join(lines)
+        f"Spearman {rank_correlation(ours, theirs):.4f}, {np.sum(ours == theirs):,} of {len(ours):,} classes equal"
+    )
+    return "\n".join([summary, *plain_table(rows, ">><", indent=2)])

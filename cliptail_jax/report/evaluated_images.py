@@ -30,7 +30,7 @@ class EvaluationImages:
     def __init__(self, variant: Variant):
         self.records, self.labels = variant.records, variant.labels
         self._source = variant.source
-        self._thumbnails: dict[int, str] = {}  # a study writes its page again after each run, with mostly the same ones
+        self._thumbnails: dict[int, str] = {}  # a study writes its page after each run, mostly with the same images
 
     def encoded(self, records: Sequence[int]) -> list[bytes]:
         return self._source.encoded_images(records)
@@ -59,7 +59,7 @@ def open_images(run: Run) -> EvaluationImages:
 
 
 def are_evaluated(labels: Int[np.ndarray, " image"], evaluation: ClassEvaluation) -> bool:
-    """Whether images of these labels are those of an evaluation, as far as its files show; archives have no predictions."""
+    """Whether images with these labels can be those of an evaluation. Archives, without predictions, show only their counts."""
     predicted, confusion = evaluation.predicted, evaluation.confusion
     classes = confusion.shape[0]
     if labels.max() >= classes:
@@ -68,36 +68,36 @@ def are_evaluated(labels: Int[np.ndarray, " image"], evaluation: ClassEvaluation
         return np.array_equal(np.bincount(labels, minlength=classes), evaluation.results.examples)
     if len(labels) != len(predicted):
         return False
-    known = predicted != UNKNOWN
-    return (count_confusion(labels[known], predicted[known], classes) != confusion).nnz == 0
+    is_known = predicted != UNKNOWN
+    return (count_confusion(labels[is_known], predicted[is_known], classes) != confusion).nnz == 0
 
 
 @functools.lru_cache(maxsize=8)
-def open_published_images(on: str, data_dir: str) -> EvaluationImages:
-    return EvaluationImages(open_set(on, data_dir).variant)
+def open_published_images(set_name: str, data_dir: str) -> EvaluationImages:
+    return EvaluationImages(open_set(set_name, data_dir).variant)
 
 
 @functools.lru_cache(maxsize=8)
-def open_run_images(on: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
+def open_run_images(set_name: str, values: str, random_classes: int, class_names: tuple[str, ...]) -> EvaluationImages:
     """`values` are those of the fields in READ_BY_EVALUATION, as JSON."""
     data = data_section(values)
-    return EvaluationImages(open_run_set(on, random_classes, data, class_names, uses_prompts=True).variant)
+    return EvaluationImages(open_run_set(set_name, random_classes, data, class_names, uses_prompts=True).variant)
 
 
 def most_informative_images(right: Bool[np.ndarray, "run image"], number: int) -> list[int]:
-    """Chooses images so that, if possible, each run gets one right and one wrong.
+    """Choose images so that, if possible, each run gets one right and one wrong.
 
     Each image covers most of what the images before it leave uncovered. Among equals, it is the first one on which runs
     disagree most. A smaller number of images is the beginning of a larger one.
     """
     pairs = np.concatenate([right, ~right])
     disagreement = np.minimum(right.sum(axis=0), (~right).sum(axis=0)) / (1 + len(right))
-    uncovered, chosen = np.ones(len(pairs), bool), []
+    uncovered, images = np.ones(len(pairs), bool), []
     for _ in range(min(number, right.shape[1])):
         gain = pairs[uncovered].sum(axis=0) + disagreement
-        gain[chosen] = -1
-        chosen.append(int(gain.argmax()))
-        uncovered &= ~pairs[:, chosen[-1]]
+        gain[images] = -1
+        images.append(int(gain.argmax()))
+        uncovered &= ~pairs[:, images[-1]]
         if not pairs[uncovered].any():
             uncovered[:] = True
-    return chosen
+    return images

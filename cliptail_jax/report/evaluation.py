@@ -7,8 +7,8 @@ import numpy as np
 
 from cliptail_jax.metrics.measures import title_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
+from cliptail_jax.report.layout import plain_table
 from cliptail_jax.report.published import summary_cell
-from cliptail_jax.report.text_tables import pad_columns
 
 
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
@@ -20,7 +20,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
         if key not in ("step", "epoch", "set", "settings") and not key.endswith(("_interval", "_beyond"))
     ]
     rows = [["", *summaries], *([title_of(key), *(summary_cell(s, key) for s in summaries.values())] for key in keys)]
-    return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
+    return "\n".join(plain_table(rows))
 
 
 def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
@@ -34,4 +34,4 @@ def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
         recalls = (arrays[f"decile_r{k}"][decile] for k in CUTOFFS)
         frequency = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
         rows.append([frequency, f"{arrays['decile_captions'][decile]:,}", *(f"{recall:.1f}" for recall in recalls)])
-    return "\n".join("  ".join(row).rstrip() for row in pad_columns(rows))
+    return "\n".join(plain_table(rows))

@@ -1,5 +1,6 @@
-"""States the findings in words: a sentence for each group of claims, and their number by verdict."""
+"""The findings in words: a sentence for each group of claims, and their number by verdict."""
 
+import collections
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -37,11 +38,13 @@ def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
         claim = row.claim
         runs = frozenset((claim.higher, claim.lower)), frozenset(claim.minus), claim.study
         by_runs.setdefault((row.study, *runs), []).append(row)
-    found = [finding(of_runs) for of_runs in by_runs.values()]
-    subjects = [one.subject for one in found]
+    sentences = [finding(of_runs) for of_runs in by_runs.values()]
+    counts = collections.Counter(sentence.subject for sentence in sentences)
     return [
-        one._replace(subject=f"{one.subject} ({of_runs[0].claim.compared})") if subjects.count(one.subject) > 1 else one
-        for one, of_runs in zip(found, by_runs.values())
+        sentence._replace(subject=f"{sentence.subject} ({of_runs[0].claim.compared})")
+        if counts[sentence.subject] > 1
+        else sentence
+        for sentence, of_runs in zip(sentences, by_runs.values())
     ]
 
 
@@ -54,14 +57,13 @@ def finding(rows: Sequence[ClaimRow]) -> Finding:
             if row.claim.verdicts == verdict:
                 measured.setdefault(row.claim.text, []).append(row.claim.measured)
         if len(texts) == 1:
-            verdicts.append((verdict, "in " + listed(measured[next(iter(texts))])))
+            verdicts.append((verdict, "in " + and_list(measured[next(iter(texts))])))
         else:
-            parts = [f"{text} ({listed(of)})" if len(of) > 1 else text for text, of in measured.items()]
+            parts = [f"{text} ({and_list(names)})" if len(names) > 1 else text for text, names in measured.items()]
             verdicts.append((verdict, "; ".join(parts)))
     first = rows[0]
-    of = f"{first.study}: " if first.study else ""
     subject = next(iter(texts)) if len(texts) == 1 else first.claim.compared.replace(" − ", " and ", 1)
-    return Finding(of + subject, first.pair, verdicts)
+    return Finding(f"{first.study}: {subject}" if first.study else subject, first.pair, verdicts)
 
 
 def verdict_counts(rows: Sequence[ClaimRow]) -> str:
@@ -76,12 +78,12 @@ def verdict_counts(rows: Sequence[ClaimRow]) -> str:
     for verdict in in_order(verdicts):
         number = verdicts.count(verdict)
         counts.append(f"{number} {verb(verdict, number)} {verdict}")
-    text = f"Of {len(verdicts)} claims, {listed(counts)}."
+    text = f"Of {len(verdicts)} claims, {and_list(counts)}."
     return text.replace("when corrected)", "when corrected for the number of claims)", 1)
 
 
 def in_order(verdicts: Iterable[str]) -> list[str]:
-    """The different verdicts; those that stay when corrected are before those that do not."""
+    """The different verdicts in order; those that the correction does not change come before those that it changes."""
     return sorted(set(verdicts), key=lambda verdict: (ORDER.index(verdict.partition(" (")[0]), verdict))
 
 
@@ -90,6 +92,6 @@ def verb(verdict: str, claims: int) -> str:
     return singular if claims == 1 else plural
 
 
-def listed(names: Sequence[str]) -> str:
+def and_list(names: Sequence[str]) -> str:
     """The names with commas, and 'and' before the last."""
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]

@@ -1,6 +1,6 @@
 """The layout of a forest plot of claims: a row for each, with its difference and interval on the axis of its unit.
 
-The page draws it as SVG, and `cliptail_jax.report.study_pictures` with Matplotlib.
+The page draws it as SVG, and `cliptail_jax.report.pictures` with Matplotlib.
 """
 
 import math
@@ -12,8 +12,8 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.style import COLOURS
 from cliptail_jax.results.directory import matches
 
-WIDTH = 240  # of the axis in the units of its SVG,
-EDGE = 8  # with room for markers at both ends
+WIDTH = 240  # of the axis in the units of its SVG
+EDGE = 8  # of the axis: room for markers at both ends
 
 
 class VerdictLook(NamedTuple):
@@ -56,7 +56,7 @@ class ClaimRow(NamedTuple):
 
     @property
     def pair(self) -> list[str]:
-        """The first two runs that it compares, as the page names them; one if the other is a number."""
+        """The first two runs that it compares, as the page names them; one run if it is compared with a number."""
         names = [name for name in (self.claim.higher, self.claim.lower) if isinstance(name, str)]
         return ["/".join(filter(None, (self.study, name))) for name in names]
 
@@ -86,8 +86,8 @@ class Group(NamedTuple):
 def forest(claims: Mapping[str, Iterable[ClaimResult]], runs: Sequence[str] = ("*",)) -> list[Group]:
     """The claims on runs that match one of the patterns, by unit. `claims` are by the name of their study."""
     by_unit: dict[str, list[ClaimRow]] = {}
-    every = [(study, claim) for study, of_study in claims.items() for claim in of_study]
-    for number, (study, claim) in enumerate(every, 1):
+    pairs = [(study, claim) for study, of_study in claims.items() for claim in of_study]
+    for number, (study, claim) in enumerate(pairs, 1):
         if all(matches(name, runs) for name in claim.runs):
             by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(ClaimRow(number, claim, study))
     return [Group(unit, *ends_of(rows), rows) for unit, rows in by_unit.items()]
@@ -95,8 +95,8 @@ def forest(claims: Mapping[str, Iterable[ClaimResult]], runs: Sequence[str] = ("
 
 def ends_of(rows: Sequence[ClaimRow]) -> tuple[float, float]:
     """The ends of an axis for intervals and margins."""
-    tested = [row for row in rows if row.interval]
-    bounds = (end for row in tested for end in (*row.interval, row.claim.margin, -row.claim.margin))
+    tested_rows = [row for row in rows if row.interval]
+    bounds = (end for row in tested_rows for end in (*row.interval, row.claim.margin, -row.claim.margin))
     ends = [0.0, *filter(math.isfinite, bounds)]  # those of f50 may be infinite
     return min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1
 
@@ -108,8 +108,8 @@ def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     for group in groups:
         for row in group.rows:
             claim, interval = row.claim, row.interval or [None] * 3
-            compared = [claim.higher, claim.lower, " − ".join(claim.minus)]
-            about = [row.number, row.study, claim.text, *compared, claim.measured, group.unit]
-            tested = [*interval, claim.margin, claim.verdict, claim.corrected, claim.obstacle]
-            rows.append([*about, *tested, *claim.change])
+            runs = [claim.higher, claim.lower, " − ".join(claim.minus)]
+            description = [row.number, row.study, claim.text, *runs, claim.measured, group.unit]
+            test = [*interval, claim.margin, claim.verdict, claim.corrected, claim.obstacle]
+            rows.append([*description, *test, *claim.change])
     return [*header, "verdict", "corrected", "obstacle", "mark", "change"], rows

@@ -67,37 +67,37 @@ def load_results(workdir: str | Path) -> Frames:
 def run_rows(contents: Contents) -> Iterator[dict[str, Any]]:
     for run in contents.runs:
         about = {"finished": run.is_finished, "images": run.images, "minutes": run.seconds and run.seconds / 60}
-        for on in run.sets or [""]:
-            for frequency, summary in (run.last_evaluations(on) if on else {"": {}}).items():
-                compared = {"class_frequency": frequency} if frequency else {}
-                yield dict(zip(RUN, (run.name, run.seed, on))) | about | compared | numbers(summary)
+        for set_name in run.sets or [""]:
+            for frequency, summary in (run.last_evaluations(set_name) if set_name else {"": {}}).items():
+                source = {"class_frequency": frequency} if frequency else {}
+                yield dict(zip(RUN, (run.name, run.seed, set_name))) | about | source | numbers(summary)
 
 
 def numbers(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of an evaluation, with the two ends of an interval apart."""
-    found = {}
+    """The numbers of an evaluation; the two bounds of an interval are two numbers."""
+    columns = {}
     for key, value in summary.items():
         if key.endswith("_interval"):
             low, high = value or (None, None)
-            found |= {f"{key.removesuffix('_interval')}_low": low, f"{key.removesuffix('_interval')}_high": high}
+            columns |= {f"{key.removesuffix('_interval')}_low": low, f"{key.removesuffix('_interval')}_high": high}
         elif key not in ("set", "settings", "model", "weights"):
-            found[key] = value
-    return found
+            columns[key] = value
+    return columns
 
 
 def class_columns(contents: Contents) -> Iterator[dict[str, Any]]:
     for run in contents.runs:
-        for on in run.sets:
-            evaluation = run.evaluated_on(on)
+        for set_name in run.sets:
+            evaluation = run.evaluated_on(set_name)
             if isinstance(evaluation, ClassEvaluation):
                 results, names = evaluation.results, evaluation.class_names
                 frequency = [None] * len(names) if evaluation.frequency is None else evaluation.frequency
                 counts = results.examples, results.correct, results.predictions, 100 * results.accuracy
-                yield dict(zip(CLASSES, (run.name, run.seed, on, names, frequency, *counts)))
+                yield dict(zip(CLASSES, (run.name, run.seed, set_name, names, frequency, *counts)))
 
 
 def claim_rows(contents: Contents) -> Iterator[dict[str, Any]]:
     for key, claim in judge(contents).items():
         difference, low, high = claim.interval or (None, None, None)
-        tested = {"claim": key, "difference": difference, "low": low, "high": high}
-        yield {name: tested[name] if name in tested else getattr(claim, name) for name in CLAIMS}
+        numbers = {"claim": key, "difference": difference, "low": low, "high": high}
+        yield {name: numbers[name] if name in numbers else getattr(claim, name) for name in CLAIMS}

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from cliptail_jax.host.errors import reason_of
 from cliptail_jax.pretrained.class_head import places_of
-from cliptail_jax.report.comparison import ComparedRuns, Owner, named
+from cliptail_jax.report.comparison import ComparedRuns, Owner, name_of
 from cliptail_jax.report.embedded import PageImages
 from cliptail_jax.report.evaluated_images import most_informative_images, open_images
 from cliptail_jax.report.thumbnails import sprite
@@ -24,139 +24,143 @@ from cliptail_jax.report.training_images import (
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.evaluations import UNKNOWN
 
-MAX_PAGE_BYTES = 10_500_000  # bytes of all images
-MAX_CLASS_BYTES = 28_000  # bytes of those of a class, on average
+MAX_PAGE_BYTES = 10_500_000  # of all images
+MAX_CLASS_BYTES = 28_000  # of the images of a class, on average
 MAX_SPRITE_IMAGES = 4000  # images of a class: WebP files have at most 16,383 pixels a side
-MIN_IMAGE_BYTES = 500  # bytes that an image takes
-Found = TypeVar("Found")
+MIN_IMAGE_BYTES = 500  # of an image
+Result = TypeVar("Result")
 Part = dict[str, Any]  # the training images or the test images; `classes` has a list of JSON values for each class
 Problems = dict[str, dict[Owner, None]]  # the runs of each
 
 
-def page_images(comparison: ComparedRuns, each: int, every: bool = False) -> PageImages:
-    """The given number of training and of test images per class; fewer, with a note, if they would not fit.
+def page_images(comparison: ComparedRuns, number: int, every_image: bool = False) -> PageImages:
+    """Training images and as many test images of each class; fewer, with a note, if they would not fit.
 
-    With `every`, all test images besides, whatever their size.
+    `every_image` adds all test images, whatever their size.
     """
-    if not (each and comparison.evaluated):
+    if not (number and comparison.evaluated):
         return PageImages(None, [])
     notes: list[str] = []
-    most = min(MAX_PAGE_BYTES, MAX_CLASS_BYTES * comparison.classes)
-    number = min(each, most // (MIN_IMAGE_BYTES * comparison.classes))
+    max_bytes = min(MAX_PAGE_BYTES, MAX_CLASS_BYTES * comparison.classes)
+    limit = min(number, max_bytes // (MIN_IMAGE_BYTES * comparison.classes))
     parts: dict[str, Part | None] = {}
-    if number:
+    if limit:
         parts = {
-            "training": training_images(comparison, number, notes),
-            "test": test_images(comparison, number, notes, every),
+            "training": training_images(comparison, limit, notes),
+            "test": test_images(comparison, limit, notes, every_image),
         }
         open_once.cache_clear()
-        number = number_that_fit(parts.values(), number, most)
+        limit = number_that_fits(parts.values(), limit, max_bytes)
     for part in filter(None, parts.values()):
-        part["classes"] = [of_class[:number] for of_class in part["classes"]]
-    if number < each:
-        kept = f"{number} and {number} instead of {each} and {each}" if number else "none"
+        part["classes"] = [of_class[:limit] for of_class in part["classes"]]
+    if limit < number:
+        rest = f"{limit} and {limit} instead of {number} and {number}" if limit else "none"
         notes.append(
-            f"The page would be too large with {each} training and {each} test images of {comparison.classes:,} classes: "
-            f"it has {kept}."
+            f"The page would be too large with {number} training and {number} test images of {comparison.classes:,} classes: "
+            f"it has {rest}."
         )
-    return PageImages(parts if number and any(parts.values()) else None, notes)
+    return PageImages(parts if limit and any(parts.values()) else None, notes)
 
 
-def training_images(comparison: ComparedRuns, each: int, notes: list[str]) -> Part | None:
-    """Images that a run was trained on, with its captions and those of the other kinds of runs.
+def training_images(comparison: ComparedRuns, number: int, notes: list[str]) -> Part | None:
+    """Images of each class that a run was trained on, with its captions and those of the other kinds of runs.
 
-    The run is the first of the first kind with captions and existing data, or else with existing data.
+    The run is the first one of the first kind that has captions and data on this machine, or else of the first that has data.
     """
     runs = {(kind.name, kind.runs[0].seed): kind.runs[0] for kind in comparison.evaluated}
     runs = {owner: run for owner, run in runs.items() if data_values(run.config)}
     problems: Problems = {}
     for owner in sorted(runs, key=lambda owner: not has_captions(runs[owner].config)):
         values = data_values(runs[owner].config)
-        chosen = attempt(owner, lambda: as_trained(runs[owner], choose_images(values, each)), problems)  # noqa: B023
-        if chosen:
+        images_of_run = attempt(owner, lambda: checked(runs[owner], choose_images(values, number)), problems)  # noqa: B023
+        if images_of_run:
             break
     else:
-        notes += described("There are no training images", problems, list(runs))
+        notes += problem_notes("There are no training images", problems, list(runs))
         return None
     source = source_of(values)
-    images = tuple((name, image.record) for name, of_class in chosen.of_class.items() for image in of_class)
+    images = tuple((name, image.record) for name, of_class in images_of_run.of_class.items() for image in of_class)
     captions = {}
     for other, run in runs.items():
         if has_captions(run.config) and source_of(data_values(run.config)) == source:
-            find = lambda: as_trained(run, find_captions(data_values(run.config), images))  # noqa: E731
+            find = lambda: checked(run, find_captions(data_values(run.config), images))  # noqa: E731
             captions[other[0]] = attempt(other, find, problems)
 
     def with_captions(name: str) -> list[Any]:
-        return [[image.thumbnail, captions_of((name, image.record), captions)] for image in chosen.of_class[name]]
+        return [
+            [image.thumbnail, captions_of((name, image.record), captions)] for image in images_of_run.of_class[name]
+        ]
 
-    names = tuple(chosen.of_class)
+    names = tuple(images_of_run.of_class)
     places = places_of(shared_names(comparison), names)
-    notes += described("There are no training images or captions", problems, list(runs))
+    notes += problem_notes("There are no training images or captions", problems, list(runs))
     classes = [[] if place is None else with_captions(names[place]) for place in places]
     return {"of": " ".join(filter(None, owner)), "from": source, "classes": classes}
 
 
-def test_images(comparison: ComparedRuns, each: int, notes: list[str], every: bool = False) -> Part | None:
-    """Evaluation images of the first existing set, with the label that each run predicts.
+def test_images(comparison: ComparedRuns, number: int, notes: list[str], every_image: bool = False) -> Part | None:
+    """Images of each class of the first evaluation set on this machine, with the label that each run predicts.
 
-    With `every`, the part has under this name a sprite of all images of each class, the side of its cells, and what each
-    run has predicted of each.
+    With `every_image`, `every` in the part has for each class a sprite of all its images, the side of the sprite's cells, and
+    the predictions of the runs.
     """
     runs = {(kind.name, run.seed): (run, kind) for kind in comparison.evaluated for run in kind.runs if run.evaluation}
     problems: Problems = {}
-    on, predicted = "", {}
+    set_name, predicted = "", {}
     for owner, (run, kind) in runs.items():
         evaluation = kind.shared[run.seed]
         if evaluation.predicted is None:
-            again = "remove eval/ from its directory and evaluate again" if run.is_published else "evaluate again"
-            reason = f"the evaluation is of an earlier version, which keeps no prediction of each image; {again}"
+            remedy = "remove eval/ from its directory and evaluate again" if run.is_published else "evaluate again"
+            reason = (
+                f"its evaluation is from an earlier version, which did not save the predictions of images; {remedy}"
+            )
             problems.setdefault(reason, {})[owner] = None
-        elif on not in ("", evaluation.on):
+        elif set_name not in ("", evaluation.on):
             problems.setdefault(f"the evaluation is on {evaluation.on}", {})[owner] = None
         elif images := attempt(owner, lambda: open_images(run), problems):  # noqa: B023
-            if not on:
-                on, first, names = evaluation.on, images, run.evaluation.class_names
+            if not set_name:
+                set_name, first, names = evaluation.on, images, run.evaluation.class_names
             places = np.searchsorted(images.records, first.records).clip(max=len(images.records) - 1)
             is_there = images.records[places] == first.records
             predicted[owner] = np.where(is_there, evaluation.predicted[places], UNKNOWN)
-    notes += described("There are no predictions of test images", problems, list(runs))
-    if not on:
+    notes += problem_notes("There are no predictions of test images", problems, list(runs))
+    if not set_name:
         return None
     labels = shared_labels(comparison, names)[first.labels]
     of_runs = np.stack(list(predicted.values()))
-    known = (of_runs != UNKNOWN).all(axis=0)
-    chosen = []
+    is_known = (of_runs != UNKNOWN).all(axis=0)
+    indices = []
     for label in range(comparison.classes):
-        of_class = np.flatnonzero(known & (labels == label))
-        chosen.append(of_class[most_informative_images(of_runs[:, of_class] == label, each)])
-    small = iter(first.thumbnails(first.records[np.concatenate(chosen)].tolist()))
+        of_class = np.flatnonzero(is_known & (labels == label))
+        indices.append(of_class[most_informative_images(of_runs[:, of_class] == label, number)])
+    thumbnails = iter(first.thumbnails(first.records[np.concatenate(indices)].tolist()))
     classes = [
-        [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(small))]
-        for of_class in chosen
+        [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(thumbnails))]
+        for of_class in indices
     ]
-    part: Part = {"on": on, "runs": [list(owner) for owner in predicted], "classes": classes}
-    if every:
+    part: Part = {"on": set_name, "runs": [list(owner) for owner in predicted], "classes": classes}
+    if every_image:
         part["every"] = []
         for label in range(comparison.classes):
-            of_class = np.flatnonzero(known & (labels == label))[:MAX_SPRITE_IMAGES]
+            of_class = np.flatnonzero(is_known & (labels == label))[:MAX_SPRITE_IMAGES]
             encoded = first.encoded(first.records[of_class].tolist())
             part["every"].append([*sprite(encoded), of_runs[:, of_class].T.tolist()])
     return part
 
 
-def attempt(owner: Owner, read: Callable[[], Found], problems: Problems) -> Found | None:
-    """The result of `read`; None, and a problem, if it fails. Damaged data raise exceptions of many kinds."""
+def attempt(owner: Owner, load: Callable[[], Result], problems: Problems) -> Result | None:
+    """The result of `load`; None, and a problem, if it fails. Damaged data raise exceptions of many kinds."""
     try:
-        return read()
+        return load()
     except Exception as error:
         problems.setdefault(reason_of(error), {})[owner] = None
         return None
 
 
-def as_trained(run: Run, found: Found) -> Found:
-    """The images of a run's training data. Raises UserError if they are others."""
-    run.check_data(found.fingerprint)
-    return found
+def checked(run: Run, result: Result) -> Result:
+    """Images or captions of a run's data. Raises UserError if it was trained on other data."""
+    run.check_data(result.fingerprint)
+    return result
 
 
 def captions_of(image: tuple[str, int], captions: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
@@ -182,21 +186,18 @@ def shared_labels(comparison: ComparedRuns, names: Sequence[str]) -> Int[np.ndar
     return np.array([place.get(name, UNKNOWN) for name in names])
 
 
-def number_that_fit(parts: Iterable[Part | None], number: int, most: int) -> int:
+def number_that_fits(parts: Iterable[Part | None], number: int, max_bytes: int) -> int:
     """The number of images of each class, at most `number`, that fit into the bytes."""
     size = 0
     for rank in range(number):
         for part in filter(None, parts):
             size += sum(len(json.dumps(of_class[rank])) for of_class in part["classes"] if len(of_class) > rank)
-        if size > most:
+        if size > max_bytes:
             return rank
     return number
 
 
-def described(what: str, problems: Problems, runs: Sequence[Owner]) -> list[str]:
-    """A line for each problem."""
-    lines = []
-    for reason, owners in problems.items():
-        of = named(list(owners), runs)
-        lines.append(f"{what}{f' of {of}' if of else ''}: {reason}")
-    return lines
+def problem_notes(what: str, problems: Problems, runs: Sequence[Owner]) -> list[str]:
+    """A line for each problem, with the runs that have it."""
+    names = {reason: name_of(list(owners), runs) for reason, owners in problems.items()}
+    return [f"{what}{f' of {name}' if name else ''}: {reason}" for reason, name in names.items()]

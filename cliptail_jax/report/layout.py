@@ -1,14 +1,37 @@
-"""A table as a value, and its text in Markdown and for a terminal. The page has a template for it."""
+"""Tables of texts, and a table as a value. Both have a text in Markdown and one for terminals; the page has a template.
+
+All tables are padded by `pad_columns`, and all in Markdown are written by `markdown_table`. The texts of numbers, intervals
+and undefined values are those of `cliptail_jax.host.text`.
+"""
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.host.text import UNDEFINED, format_number
-from cliptail_jax.report.text_tables import markdown_table, plain_table
+from cliptail_jax.host.text import UNDEFINED, format_bounds, format_number
 
 LABEL = "kind"  # the heading of the labels of rows
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table. The first row is its header."""
+    return [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+
+
+def plain_table(rows: Sequence[Sequence[str]], align: str = "<", indent: int = 0) -> list[str]:
+    """The lines of a table for a terminal, with columns aligned as by `pad_columns`."""
+    return [" " * indent + "  ".join(cells).rstrip() for cells in pad_columns(rows, align)]
+
+
+def pad_columns(rows: Sequence[Sequence[str]], align: str = "<") -> list[list[str]]:
+    """The rows with the cells of each column padded to the same width.
+
+    `align` has '<' (left) or '>' (right) for each column; its last letter is also that of all further columns.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    pads = [str.rjust if side == ">" else str.ljust for side in align.ljust(len(widths), align[-1])]
+    return [[pad(cell, width) for cell, pad, width in zip(row, pads, widths)] for row in rows]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +41,7 @@ class Column:
     Attributes:
         meaning: a phrase that explains it.
         format: of its numbers, as `format` takes it.
-        value: from what a row is about to the value in this column.
+        value: a function from the object of a row to the value in this column.
         has_interval: whether its numbers have 95 % intervals.
         is_optional: whether a terminal that is too narrow leaves it out.
         only: 'page' or 'text' if only the page, or only report.md and the terminal, have it.
@@ -62,9 +85,9 @@ class Row(NamedTuple):
     Attributes:
         cells: by the key of their column.
         mark: a text after the name, such as '†'.
-        details: more about what the row is on.
-        kind: the kind of runs that it is on, if its name is another.
-        label: what people call it, if they call it something else.
+        details: further texts about the row.
+        kind: the kind of runs that the row is on, if that is not its name.
+        label: its label for people, if that is not its name.
     """
 
     name: str
@@ -92,20 +115,20 @@ class Table(NamedTuple):
 
 
 def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[float] | None = None) -> Cell:
-    """A number with its interval, if it has one; or a text."""
+    """A text; or a number with its interval, if that has two bounds."""
     text = value if isinstance(value, str) else format_number(value, format_spec)
     if text == UNDEFINED:
         return Cell(UNDEFINED)
     if isinstance(value, str) or math.isinf(value):
         return Cell(text, value=text)
-    interval = f"[{', '.join(format_number(bound, format_spec) for bound in bounds)}]" if bounds else ""
-    return Cell(text, interval, value, bounds)
+    interval = format_bounds(bounds, format_spec)
+    return Cell(text, interval, value, bounds if interval else None)
 
 
 def without_empty_columns(table: Table) -> Table:
     """The table without the columns that are undefined in all rows."""
-    known = (c for c in table.columns if any(row.cells[c.key].number != UNDEFINED for row in table.rows))
-    return table._replace(columns=list(known))
+    columns = [c for c in table.columns if any(row.cells[c.key].number != UNDEFINED for row in table.rows)]
+    return table._replace(columns=columns)
 
 
 def text_rows(table: Table) -> list[list[str]]:
@@ -142,7 +165,7 @@ def plain(table: Table, width: int) -> list[str]:
     columns = shown_in("text", table).columns
     titles = [table.first, *(column.title.replace("_", " ") for column in columns)]
     rows = [[row.name + row.mark, *(row.cells[column.key].number for column in columns)] for row in table.rows]
-    lines = plain_table([*zip(*map(in_two_lines, titles)), *rows])
+    lines = plain_table([*zip(*map(in_two_lines, titles)), *rows], "<>")
     optional = [column for column in columns if column.is_optional]
     if optional and max(map(len, lines)) > width:
         return plain(table._replace(columns=[column for column in columns if column != optional[-1]]), width)

@@ -1,4 +1,4 @@
-"""What a report has above its tables: the answer of its study, and notes on what its comparisons can show."""
+"""The lines above the tables of a report: the answer of its study, and notes on what its comparisons can show."""
 
 import itertools
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def lead_of_study(study: Study, replicates: Sequence[Replicate]) -> Lead:
 
 
 def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
-    """The lead of a page: of its studies, or of runs that no study compares, all pairs of kinds."""
+    """The lead of a page, on the pairs that its studies compare, or without any on all pairs of kinds."""
     sentences, pairs = [], []
     for contents, prefix in zip(directories, prefixes(directories)):
         if study := contents.study:

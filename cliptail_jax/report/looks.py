@@ -7,7 +7,7 @@ from matplotlib.path import Path
 
 from cliptail_jax.report.style import COLOURS, LINES, MARKERS
 
-# What is too dark on a dark page, and what takes its place there.
+# Colours that are too dark on a dark page, with their substitutes there.
 ON_DARK = {"#000000": "#FFFFFF", "#332288": "#9C8CF0", "#661100": "#C9714F", "#882255": "#D6609A", "#0072B2": "#3A9AD9"}
 DASHES = dict(zip(LINES, ("solid", "dashed", "dotted")))
 

@@ -20,7 +20,7 @@ def draw_odds(
     look: Mapping[str, Any],
     label: str,
 ) -> None:
-    """Draws the mean accuracy of `PLOTTED_GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
+    """Draw the mean accuracy of `PLOTTED_GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
 
     The mark is left out more than a decade beyond all frequencies.
 
@@ -51,7 +51,7 @@ def odds_curve(
 
 
 def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:
-    """Adds ticks in percent, and of class frequency over the range of `frequency`, to axes with all their data."""
+    """Add ticks in percent, and of class frequency over the range of `frequency`, to axes with all their data."""
     axes.set_title(f"accuracy of {PLOTTED_GROUPS} groups of classes; | is f50", fontsize=10)
     bounds = axes.get_ylim()  # which ticks would widen
     axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
@@ -65,8 +65,8 @@ def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:
     axes.set_ylabel("accuracy (%), on an axis of log-odds")
 
 
-def ticks(least: int, most: int) -> list[int]:
+def ticks(minimum: int, maximum: int) -> list[int]:
     """Round numbers on a logarithmic axis: 1, 2, 5, 10, ... or, over more than two decades, 1, 10, 100, ..."""
-    decades = [10**d for d in range(len(str(most)))]
-    numbers = decades if most > 100 * max(least, 1) else [m * d for d in decades for m in (1, 2, 5)]
-    return [n for n in (0, *numbers) if least <= n <= most]
+    decades = [10**d for d in range(len(str(maximum)))]
+    numbers = decades if maximum > 100 * max(minimum, 1) else [m * d for d in decades for m in (1, 2, 5)]
+    return [n for n in (0, *numbers) if minimum <= n <= maximum]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cliptail_jax.host.commands import current_command
 from cliptail_jax.host.text import UNDEFINED
-from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, Owner, named
+from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, Owner, name_of
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.run import Run, directory_name
 
@@ -30,25 +30,25 @@ def configs_of(kinds: Sequence[ComparedGroup]) -> ConfigDifferences:
 
     Configs are compared on shared seeds, since a study may not have trained every kind with every seed yet.
     """
-    fields = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
+    keys = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
     seeds = set.intersection(*({run.seed for run in kind.runs} for kind in kinds)) if kinds else set()
-    compared = [[run for run in kind.runs if run.seed in seeds or not seeds] for kind in kinds]
-    different, varied, same = {}, {}, {}
-    for key in sorted(fields):
+    groups = [[run for run in kind.runs if run.seed in seeds or not seeds] for kind in kinds]
+    different, varied, shared = {}, {}, {}
+    for key in sorted(keys):
         by_kind = [
-            list(dict.fromkeys(shown(run.config[key]) for run in runs if key in run.config)) for runs in compared
+            list(dict.fromkeys(text_of(run.config[key]) for run in runs if key in run.config)) for runs in groups
         ]
-        known = [values for values in by_kind if values]
-        if any(values != known[0] for values in known):
+        defined = [values for values in by_kind if values]
+        if any(values != defined[0] for values in defined):
             different[key] = [", ".join(values) or UNDEFINED for values in by_kind]
-        elif known and len(known[0]) > 1:
-            varied[key] = ", ".join(known[0])
-        elif known:
-            same[key] = known[0][0]
-    return ConfigDifferences(different, varied, same)
+        elif defined and len(defined[0]) > 1:
+            varied[key] = ", ".join(defined[0])
+        elif defined:
+            shared[key] = defined[0][0]
+    return ConfigDifferences(different, varied, shared)
 
 
-def shown(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A config's value as text: a string without quotes."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -66,7 +66,7 @@ def facts(comparison: ComparedRuns) -> dict[str, list[Fact]]:
         "data set": data_of,
         "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
         "captions": lambda run: captions_of(run.config),
-        "prompts": lambda run: shown(run.summary.get("settings", {}).get("templates", "")),
+        "prompts": lambda run: text_of(run.summary.get("settings", {}).get("templates", "")),
         "evaluated on": lambda run: run.latest.on if run.latest else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
         "software": lambda run: software_of(run.noted),
@@ -79,33 +79,35 @@ def facts(comparison: ComparedRuns) -> dict[str, list[Fact]]:
 
 def transfer_facts(transfer: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Fact]]:
     """The settings of a transfer's results by model, and the software and hardware that computed them."""
-    every = [
+    results = [
         ((model, f"{result['set']} by {result['method']}"), result) for model in transfer for result in transfer[model]
     ]
-    settings = dict.fromkeys(key for _, result in every for key in result.get("settings", ()))
-    describe = {key: lambda result, key=key: shown(result.get("settings", {}).get(key, "")) for key in settings}
+    settings = dict.fromkeys(key for _, result in results for key in result.get("settings", ()))
+    describe = {key: lambda result, key=key: text_of(result.get("settings", {}).get(key, "")) for key in settings}
     describe |= {
         "software": lambda result: software_of(result.get("origin", {})),
         "hardware": lambda result: hardware_of(result.get("origin", {})),
         "commit": lambda result: result.get("origin", {}).get("commit", ""),
     }
-    return collected(every, describe)
+    return collected(results, describe)
 
 
 def collected(
-    described: Sequence[tuple[Owner, Any]], describe: Mapping[str, Callable[[Any], str]]
+    values: Sequence[tuple[Owner, Any]], describe: Mapping[str, Callable[[Any], str]]
 ) -> dict[str, list[Fact]]:
-    """The distinct texts of what is described by name, with their owners."""
-    return {name: found for name, of in describe.items() if (found := distinct_texts(described, of))}
+    """The distinct texts of each description of the values; descriptions that are all empty are left out."""
+    facts = {name: distinct_texts(values, describe_value) for name, describe_value in describe.items()}
+    return {name: of_name for name, of_name in facts.items() if of_name}
 
 
-def distinct_texts(described: Sequence[tuple[Owner, Any]], describe: Callable[[Any], str]) -> list[Fact]:
-    """The distinct texts of what is described, but for the empty one, with their owners."""
+def distinct_texts(values: Sequence[tuple[Owner, Any]], describe: Callable[[Any], str]) -> list[Fact]:
+    """The distinct texts that describe the values, except the empty one, with the owners of their values."""
     owners: dict[str, list[Owner]] = {}
-    for owner, value in described:
+    for owner, value in values:
         if text := describe(value):
             owners.setdefault(text, []).append(owner)
-    return [Fact(text, named(of, [owner for owner, _ in described])) for text, of in owners.items()]
+    all_owners = [owner for owner, _ in values]
+    return [Fact(text, name_of(of_text, all_owners)) for text, of_text in owners.items()]
 
 
 def data_of(run: Run) -> str:
@@ -118,7 +120,7 @@ def data_of(run: Run) -> str:
 def captions_of(config: Mapping[str, Any]) -> str:
     """A description of a run's captions, if it is trained on captions."""
     parts = [config.get(f"data.captions.{name}") for name in ("template", "words")]
-    return ", ".join(shown(part) for part in parts if part)
+    return ", ".join(text_of(part) for part in parts if part)
 
 
 def software_of(noted: Mapping[str, Any]) -> str:
@@ -126,12 +128,12 @@ def software_of(noted: Mapping[str, Any]) -> str:
 
 
 def hardware_of(noted: Mapping[str, Any]) -> str:
-    noted = noted.get("hardware")
-    if not noted:
+    hardware = noted.get("hardware")
+    if not hardware:
         return ""
-    processes = f", {noted['processes']} processes" if noted.get("processes", 1) > 1 else ""
-    cores = noted.get("cores")
-    return f"{noted.get('devices')} × {noted.get('device')}{processes}, {cores} CPU core{'' if cores == 1 else 's'}"
+    processes = f", {hardware['processes']} processes" if hardware.get("processes", 1) > 1 else ""
+    cores = f"{hardware.get('cores')} CPU core{'' if hardware.get('cores') == 1 else 's'}"
+    return f"{hardware.get('devices')} × {hardware.get('device')}{processes}, {cores}"
 
 
 def class_lists(comparison: ComparedRuns) -> dict[str, str]:
@@ -145,21 +147,21 @@ def class_lists(comparison: ComparedRuns) -> dict[str, str]:
 
 def commands(directories: Sequence[Contents], comparison: ComparedRuns) -> dict[str, str]:
     """The commands that repeat the numbers, by their results."""
-    found: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     for contents in directories:
         if contents.study:
             if command := current_command(contents.study.command):
-                found.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
+                names_of.setdefault(command, []).append(f"the study {directory_name(contents.workdir)}")
             for name, command in contents.study.commands.items():
-                found.setdefault(current_command(command), []).append(f"{name} alone")
+                names_of.setdefault(current_command(command), []).append(f"{name} alone")
         for command in dict.fromkeys(result.get("origin", {}).get("command") for result in contents.transfers):
             if command:
-                found.setdefault(current_command(command), []).append(
+                names_of.setdefault(current_command(command), []).append(
                     f"the transfer {directory_name(contents.workdir)}"
                 )
-    for command, of in distinct_texts(comparison.runs, lambda run: current_command(run.noted.get("command", ""))):
-        # A command of a whole study is not among those found, as in the page of one of its runs.
-        is_study = command.startswith("cliptail study ")
-        of_study = is_study and " --only=" not in command and command not in found
-        found.setdefault(command, []).append("the whole study" if of_study else of or "all runs")
-    return {", ".join(of): command for command, of in found.items()}
+    for command, owners in distinct_texts(comparison.runs, lambda run: current_command(run.noted.get("command", ""))):
+        # On the page of one run of a study, the study's command is only in the run's files.
+        is_study = command.startswith("cliptail study ") and " --only=" not in command
+        name = "the whole study" if is_study and command not in names_of else owners or "all runs"
+        names_of.setdefault(command, []).append(name)
+    return {", ".join(names): command for command, names in names_of.items()}

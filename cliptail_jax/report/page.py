@@ -21,8 +21,8 @@ from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import is_remote, write_text
 from cliptail_jax.host.outputs import check_output, first_bytes, is_same
-from cliptail_jax.host.text import format_number
-from cliptail_jax.report import forest, origin, pairs, tables
+from cliptail_jax.host.text import format_number, shortened_list
+from cliptail_jax.report import forest, origin, page_tables, pairs
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.confounded import several_factors
 from cliptail_jax.report.embedded import PageImages
@@ -37,9 +37,9 @@ from cliptail_jax.results.transfers import Transfer
 from cliptail_jax.runs.console import with_bar
 
 PAGE = "report.html"
-EVERY = ("*",)  # run
+ALL_RUNS = ("*",)
 IMAGES_PER_CLASS = 4  # by default
-SHOWN_FIELDS = 8  # so many of the fields in which configs differ are named in the first sentence
+MAX_FIELDS = 8  # in which configs differ, in the first sentence
 FOLDER = Path(__file__).parent
 HEADINGS = {
     "accuracy": "Class frequency and accuracy",
@@ -62,7 +62,7 @@ def write_page(
     failures: Mapping[str, str] | None = None,
     images: int = IMAGES_PER_CLASS,
     every_image: bool = False,
-    runs: Sequence[str] = EVERY,
+    runs: Sequence[str] = ALL_RUNS,
     overwrite: bool = False,
     claims: Mapping[str, ClaimResult] | None = None,
     problems: list[str] | None = None,
@@ -73,39 +73,38 @@ def write_page(
         workdir: of a run, a study, a transfer or evaluations of published models, or any folder of runs.
         others: directories that it is compared with.
         output: where the page is written; by default to report.html in `workdir`.
-        title: that a program gives its results, which need not be there yet; a study has its own.
+        title: a title for results that need not be there yet; a study has its own.
         failures: why parts of the study failed since its last report.
-        images: so many training images of each class are on the page, and as many test images, if their data are there.
+        images: the number of training images of each class, and of test images, if their data are there.
         every_image: whether all test images are on the page, too; its size is printed before it is written.
         runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
-        overwrite: whether to replace a file that is no such page.
-        claims: those of the study in `workdir`, if they are tested already.
-        problems: the page's lines on damaged files are added to this list.
+        overwrite: whether to replace a file that is not such a page.
+        claims: the tests of the claims of the study in `workdir`, if these are tested already.
+        problems: a list to which the page's lines on damaged files are added.
 
     Raises:
         UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
     """
     output = output or workdir / PAGE
-    given = [workdir]
+    workdirs = [workdir]
     for other in others:
-        if any(is_same(other, one) for one in given):
+        if any(is_same(other, path) for path in workdirs):
             raise UserError(f"{other} is given twice: compare different directories")
-        given.append(other)
-    directories = [*map(read_directory, (workdir, *others))]
+        workdirs.append(other)
+    directories = [*map(read_directory, workdirs)]
     check_output(output, is_page, overwrite=overwrite)
     for contents in directories:
-        found = contents.runs or contents.transfers or contents.study or contents.problems
-        if not (found or title):
+        if not (contents.runs or contents.transfers or contents.study or contents.problems or title):
             raise UserError(
                 f"{contents.workdir} contains no run: name the directory of a run, a study, a transfer or evaluations of "
                 "published models"
             )
-    if runs != EVERY:
-        every = dict.fromkeys(name for contents in directories for name in contents.names)
+    if runs != ALL_RUNS:
+        names = dict.fromkeys(name for contents in directories for name in contents.names)
         for pattern in runs:
-            if not any(matches(kind, [pattern]) for kind in every):
-                raise UserError(f"no run matches --runs={pattern}: there are {', '.join(every)}")
-    verdicts = [  # of all claims, for whose number they are corrected
+            if not any(matches(name, [pattern]) for name in names):
+                raise UserError(f"no run matches --runs={pattern}: there are {', '.join(names)}")
+    verdicts = [  # of all claims, since they are corrected for the number of these
         judge(contents) if claims is None or contents is not directories[0] else claims for contents in directories
     ]
     directories = [select(contents, runs) for contents in directories]
@@ -114,10 +113,10 @@ def write_page(
         problems += [problem for contents in directories for problem in contents.problems]
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
-    missing = [] if runs != EVERY else [name for name in missing_runs(directories[0]) if name not in failures]
-    shown = embedded_images(comparison, images, every_image)
-    with without_collection():
-        text = render(comparison, directories, verdicts, title, missing, failures, shown, runs)
+    unfinished = [] if runs != ALL_RUNS else [name for name in unfinished_runs(directories[0]) if name not in failures]
+    page_images = embedded_images(comparison, images, every_image)
+    with paused_collection():
+        text = render(comparison, directories, verdicts, title, unfinished, failures, page_images, runs)
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +125,8 @@ def write_page(
 
 
 @contextlib.contextmanager
-def without_collection() -> Iterator[None]:
-    """Defer the search for unreachable objects: Bokeh makes many objects, all of which are kept to the end."""
+def paused_collection() -> Iterator[None]:
+    """Defer the search for unreachable objects in this context: Bokeh makes many objects, which all live to its end."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -137,13 +136,13 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def embedded_images(comparison: ComparedRuns, each: int, every: bool) -> PageImages:
-    """The images of the page; without any, neither JAX nor the readers of data sets are imported."""
-    if not each:
+def embedded_images(comparison: ComparedRuns, number: int, every_image: bool) -> PageImages:
+    """The images of the page. For none, neither JAX nor the readers of data sets are imported."""
+    if not number:
         return PageImages(None, [])
     from cliptail_jax.report.images import page_images
 
-    return page_images(comparison, each, every)
+    return page_images(comparison, number, every_image)
 
 
 def is_page(path: Path) -> bool:
@@ -161,32 +160,34 @@ def render(
     directories: Sequence[Contents],
     verdicts: Sequence[Mapping[str, ClaimResult]],
     title: str,
-    missing: Sequence[str],
+    unfinished: Sequence[str],
     failures: Mapping[str, str],
     images: PageImages,
     runs: Sequence[str],
 ) -> str:
     """The text of the page."""
     for kind in with_bar(comparison.kinds, "measuring", "kinds of runs"):
-        _ = kind.variances  # which take longest, and are kept
+        _ = kind.variances  # which take longest, and are cached
     plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
     claims = {prefix: of_study.values() for of_study, prefix in zip(verdicts, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
-    untested = [row for row in rows if not row.interval]
-    tested = [group._replace(rows=own) for group in groups if (own := [row for row in group.rows if row.interval])]
-    found, claimed = findings(rows), claim_table([row.claim for row in rows])
+    untested_rows = [row for row in rows if not row.interval]
+    tested_groups = [
+        group._replace(rows=of_group) for group in groups if (of_group := [row for row in group.rows if row.interval])
+    ]
+    sentences, claims_table = findings(rows), claim_table([row.claim for row in rows])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     titles = [contents.study.title if contents.study else directory_name(contents.workdir) for contents in directories]
     if not directories[0].study:
         titles[0] = title or titles[0]
-    shown = {"runs": tables.run_table_of(comparison, bool(rows)), "sets": tables.set_table(comparison)}
-    shown |= {"measures": tables.measure_table(comparison), "transfer": transfer_table(transfer)}
-    columns = {name: tables.columns_of(table) for name, table in shown.items() if table.rows}
+    tables = {"runs": page_tables.run_table_of(comparison, bool(rows)), "sets": page_tables.set_table(comparison)}
+    tables |= {"measures": page_tables.measure_table(comparison), "transfer": transfer_table(transfer)}
+    columns = {name: page_tables.columns_of(table) for name, table in tables.items() if table.rows}
     if groups:
         columns["claims"] = forest.columns_of(groups)
     if differences := pairs.differences(comparison.kinds):
@@ -197,16 +198,16 @@ def render(
         lead=lead_of(comparison, directories),
         subject=sentence(comparison, configs, title),
         counts=verdict_counts(rows) if rows else "",
-        findings=found,
-        untested=untested,
-        missing=missing,
+        findings=sentences,
+        untested=untested_rows,
+        missing=unfinished,
         failures=failures,
         problems=[problem for contents in directories for problem in contents.problems],
         warnings=warnings_of(comparison.kinds),
         notes=[*comparison.notes, *without_frequency(comparison)],
-        claims=shown_in("page", claimed),
-        claim_cells={row.number: of.cells for row, of in zip(rows, claimed.rows)},
-        claim_groups=tested,
+        claims=shown_in("page", claims_table),
+        claim_cells={row.number: cells.cells for row, cells in zip(rows, claims_table.rows)},
+        claim_groups=tested_groups,
         several_studies=any(row.study for row in rows),
         address_of=address_of,
         has_differences=bool(differences),
@@ -214,7 +215,7 @@ def render(
         svg_width=forest.WIDTH,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
-        tables={name: shown_in("page", table) for name, table in shown.items()},
+        tables={name: shown_in("page", table) for name, table in tables.items()},
         plots=plots,
         headings=HEADINGS if plots.has_paths else HEADINGS | {"slopes": "Bias by accuracy"},
         has_seeds=any(len(kind.runs) > 1 for kind in comparison.kinds),
@@ -233,7 +234,8 @@ def render(
             (FOLDER / name).read_text(encoding="utf-8") for name in (*(["images.js"] if images.data else []), "page.js")
         ],
         data=embedded(
-            page_data(comparison, plots, found) | {"tables": {name: finite(of) for name, of in columns.items()}}
+            page_data(comparison, plots, sentences)
+            | {"tables": {name: json_table(*table) for name, table in columns.items()}}
         ),
         image_data=embedded(images.data),
         document=embedded_text(document_json(plots)) if plots.figures else "null",
@@ -241,25 +243,22 @@ def render(
 
 
 def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title: str) -> str:
-    """A sentence that names the compared kinds of runs, if the title does not, and the fields in which they differ."""
+    """Sentences on the compared kinds of runs, if the title does not name them, the fields in which they differ, and their sets."""
     kinds = comparison.kinds
     if not kinds:
         return ""
     number = len(comparison.runs)
-    pairs = any(run.is_mirrored for _, run in comparison.runs)
+    is_mirrored = any(run.is_mirrored for _, run in comparison.runs)
     what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
     what = "models" if all(kind.runs[0].is_prediction for kind in kinds) else what
-    named = f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
-    runs = f"{number} runs{' in all' * bool(named)}{', in mirrored pairs' * pairs}" if number > len(kinds) else ""
-    parts = [text for text in [", ".join(filter(None, (named, runs)))] if text]
-    if configs.different:
-        named = ", ".join(list(configs.different)[:SHOWN_FIELDS])
-        more = len(configs.different) - SHOWN_FIELDS
-        others = f" and {more} more field{'s' if more > 1 else ''}" if more > 0 else ""
-        parts.append(f"They differ in {named}{others}")
-    on = dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values())
-    if on:
-        parts.append(f"Evaluated on {', '.join(on)}")
+    names = f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
+    runs = f"{number} runs{' in all' * bool(names)}{', in mirrored pairs' * is_mirrored}" if number > len(kinds) else ""
+    parts = [text for text in [", ".join(filter(None, (names, runs)))] if text]
+    if fields := list(configs.different):
+        what = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
+        parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, what)}")
+    if sets := dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values()):
+        parts.append(f"Evaluated on {', '.join(sets)}")
     return "".join(f"{part}. " for part in parts).rstrip()
 
 
@@ -283,24 +282,24 @@ def without_frequency(comparison: ComparedRuns) -> list[str]:
     ]
 
 
-def missing_runs(contents: Contents) -> list[str]:
-    """The directories of a study's runs that are not finished; none if it is no study."""
+def unfinished_runs(contents: Contents) -> list[str]:
+    """The directories of a study's runs that are not finished; none without a study."""
     finished = {f"{run.seed}/{run.name}".strip("/") for run in contents.runs if run.is_finished}
     replicates, names = (contents.study.replicates, contents.study.runs) if contents.study else ((), ())
-    every = [f"{seed}/{name}".strip("/") for of in replicates for name in names for seed in of or [""]]
-    return [name for name in every if name not in finished]
+    runs = [f"{seed}/{name}".strip("/") for seeds in replicates for name in names for seed in seeds or [""]]
+    return [run for run in runs if run not in finished]
 
 
 def transfer_results(comparison: ComparedRuns, directories: Sequence[Contents]) -> dict[str, list[Transfer]]:
-    """The transfer results of a study by kind, or of a transfer by model."""
-    found = {kind.name: kind.transfers for kind in comparison.kinds}
+    """The transfer results by kind of runs of a study, or by model of a transfer."""
+    transfers = {kind.name: kind.transfers for kind in comparison.kinds}
     for contents, prefix in zip(directories, prefixes(directories)):
         for result in contents.transfers:
-            found.setdefault("/".join(filter(None, (prefix, result["model"]))), []).append(result)
-    return {name: results for name, results in found.items() if results}
+            transfers.setdefault("/".join(filter(None, (prefix, result["model"]))), []).append(result)
+    return {name: results for name, results in transfers.items() if results}
 
 
-def page_data(comparison: ComparedRuns, plots: Plots, found: Sequence[Finding]) -> dict[str, Any]:
+def page_data(comparison: ComparedRuns, plots: Plots, sentences: Sequence[Finding]) -> dict[str, Any]:
     """The data of the page's script: kinds, their looks and accuracies by class, and wrong predictions.
 
     The page first compares the runs of the first claim on two of them, or else the last kind with the first.
@@ -320,12 +319,12 @@ def page_data(comparison: ComparedRuns, plots: Plots, found: Sequence[Finding]) 
             of_kind["examples"] = kind.confusion.sum(axis=1).tolist()
         kinds.append(of_kind)
     names = [kind.name for kind in comparison.kinds]
-    pairs_of_claims = (list(finding.pair) for finding in found)
-    compared = itertools.combinations(names, 2) if len(names) <= pairs.MAX_KINDS else ()
+    pairs_of_claims = (list(sentence.pair) for sentence in sentences)
+    name_pairs = itertools.combinations(names, 2) if len(names) <= pairs.MAX_KINDS else ()
     return {
         "kinds": kinds,
         "pair": next((p for p in pairs_of_claims if len(p) == 2 and set(p) <= set(names)), [*names[-1:], *names[:1]]),
-        "confounded": [[*pair, factors] for pair, factors in several_factors(comparison.kinds, compared).items()],
+        "confounded": [[*pair, factors] for pair, factors in several_factors(comparison.kinds, name_pairs).items()],
         "labels": comparison.labels,
         "classes": comparison.classes,
         "frequencies": {name: frequency.tolist() for name, frequency in comparison.frequencies().items()},
@@ -342,15 +341,14 @@ def digits_of(form: str) -> int:
     return int(re.search(r"\.(\d+)", form)[1])
 
 
-def finite(table: tuple[list[str], list[list[Any]]]) -> tuple[list[str], list[list[Any]]]:
-    """A header and rows for JSON: '<' or '>' for a number far outside of the data, None for an undefined one."""
+def json_table(header: list[str], rows: list[list[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """A table for JSON: '<' or '>' for a number far outside of the data, None for an undefined one."""
 
     def plain(value: Any) -> Any:
         if not isinstance(value, float) or math.isfinite(value):
             return value
         return None if math.isnan(value) else format_number(value, "")
 
-    header, rows = table
     return header, [[plain(value) for value in row] for row in rows]
 
 

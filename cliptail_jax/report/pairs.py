@@ -1,4 +1,4 @@
-"""The paired differences of any two kinds of runs, with the intervals by which claims are tested."""
+"""The paired differences of any two kinds of runs, with intervals as of claims."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.console import with_bar
 
-MAX_KINDS = 30  # kinds: 435 pairs, which are computed in seconds and take 0.4 MB
+MAX_KINDS = 30  # 435 pairs, which are computed in seconds and take 0.4 MB
 HEADER = ["a", "b", "measure", "difference", "low", "high"]
 
 
@@ -34,18 +34,18 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
     variances = {measure.key: variances_of_kinds(replicates, measure.key) for measure in pair_measures()}
     at_chance = {kind.name for kind in kinds if kind.chance_note()}
     rows = []
-    for one, other in with_bar([*itertools.combinations(kinds, 2)], "comparing", "pairs of runs"):
-        a, b, study = one.name, other.name, {peer.name for peer in one.peers}
+    for first, other in with_bar([*itertools.combinations(kinds, 2)], "comparing", "pairs of runs"):
+        a, b, study = first.name, other.name, {peer.name for peer in first.peers}
         study = study if b in study else set()
         for measure in pair_measures():
-            if found := paired(measure, a, b, replicates, max(one.size, other.size)):
-                of_study = {name: of for name, of in variances[measure.key].items() if name in study}
+            if by_replicate := paired(measure, a, b, replicates, max(first.size, other.size)):
+                of_study = {name: variance for name, variance in variances[measure.key].items() if name in study}
                 pooled = None
                 if not at_chance & {a, b}:
                     pooled = pooled_variance(of_study, {a: 1, b: -1})
-                    if not pooled and len(found) == 1 and study and measure.key in one.borrowed:
-                        pooled = times(one.borrowed[measure.key], 2)
-                rows.append([a, b, measure.title, *mean_over_seeds(found, pooled)[:3]])
+                    if not pooled and len(by_replicate) == 1 and study and measure.key in first.borrowed:
+                        pooled = times(first.borrowed[measure.key], 2)
+                rows.append([a, b, measure.title, *mean_over_seeds(by_replicate, pooled)[:3]])
     return rows
 
 
@@ -62,13 +62,13 @@ def finished_replicates(kinds: Sequence[ComparedGroup]) -> list[list[dict[str, R
 def paired(
     measure: Measure, a: str, b: str, replicates: Sequence[Sequence[dict[str, Run]]], size: int
 ) -> list[Bootstrapped]:
-    """The difference of each seed, or mirrored pair of `size` 2, in which it is complete and defined."""
-    claim, found = Claim("", measure.key, a, b), []
+    """The difference of each seed, or mirrored pair of `size` 2, that is complete and for which it is defined."""
+    claim, differences = Claim("", measure.key, a, b), []
     for replicate in replicates:
         directories = [runs for runs in replicate if a in runs or b in runs]
         if len(directories) == size:
             try:
-                found.append(difference(*compare(claim, directories)))
+                differences.append(difference(*compare(claim, directories)))
             except UserError:  # a run of it is missing, or the measure is undefined
                 continue
-    return found
+    return differences

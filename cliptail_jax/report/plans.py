@@ -8,13 +8,13 @@ from typing import Any
 from cliptail_jax.planning.bounds import binding, step_seconds
 from cliptail_jax.planning.compiling import Plan
 from cliptail_jax.planning.measuring import MeasuredStep
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
 # JPEGs of short side 256 that a core decodes, crops and resizes per second (scripts/benchmark/README.md).
 IMAGES_OF_A_CORE = 2058
-# Seconds that the hundreds of operations of a step take to start, at microseconds each, however small they are.
-STARTING = 1e-3
+# The hundreds of operations of a step take so long to start, at microseconds each, however small they are.
+START_SECONDS = 1e-3
 NOTE = (
     "Memory, operations and traffic are those of the program that the accelerator's own compiler makes. Times are lower "
     "bounds: they assume the chip's published peaks, and that arithmetic, HBM and interconnect overlap perfectly."
@@ -28,12 +28,12 @@ CACHE_NOTE = (
 def as_json(
     plan: Plan, versions: Mapping[str, str], measured: MeasuredStep | None, traffic: bool = False
 ) -> dict[str, Any]:
-    """One line of `plan --json`; numbers are per chip and step. `traffic` adds the arrays that are moved and exchanged."""
-    about, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
+    """A line of `plan --json`, with numbers per chip and step. `traffic` adds the arrays that are moved and exchanged."""
+    values, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
     if traffic:
         counts = 4 if plan.topology.cache else 3
-        about |= {"largest": [operation[:counts] for operation in program.largest], "exchanged": program.exchanged}
-    return about | {
+        values |= {"largest": [operation[:counts] for operation in program.largest], "exchanged": program.exchanged}
+    return values | {
         "topology": plan.topology.name,
         "chips": plan.topology.chips,
         "hosts": plan.topology.hosts,
@@ -58,50 +58,53 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
 
     `price` is the price of a chip-hour in dollars; 0 for none.
     """
-    topology, chip, program = plan.topology, plan.topology.chip, plan.program
+    topology, program = plan.topology, plan.program
     hosts = f"{topology.hosts} host{'s' if topology.hosts > 1 else ''}"
     state = plan.parameters + plan.optimizer
     rows = [
-        [topology.name, f"{topology.chips} × {chip.name}, {hosts}"],
+        [topology.name, f"{topology.chips} × {topology.chip.name}, {hosts}"],
         ["batch", f"{plan.batch_size:,}, {plan.batch_size / topology.chips:,.10g} a chip"],
         ["memory of a chip: parameters", size(plan.parameters)],
         ["optimizer and averages", size(plan.optimizer)],
         *([["activations and the rest", size(max(program.peak - state, 0))]] if program.peak != state else []),
     ]
-    if not plan.fits:
-        rows.append(
-            ["**peak**", f"needs {size(program.peak)} of {size(program.available or chip.memory)}: **does not fit**"]
-        )
-        return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
-    seconds, cached = step_seconds(plan), bool(topology.cache)
+    if plan.fits:
+        rows += step_rows(plan, price, measured)
+    else:
+        available = size(program.available or topology.chip.memory)
+        rows.append(["**peak**", f"needs {size(program.peak)} of {available}: **does not fit**"])
+    return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+
+
+def step_rows(plan: Plan, price: float, measured: MeasuredStep | None) -> list[list[str]]:
+    """The rows on the step of a plan that fits, and on its run."""
+    topology, program, seconds = plan.topology, plan.program, step_seconds(plan)
     limit, bound = binding(seconds)
-    hours = bound * plan.total_steps / 3600
-    rows += [
-        ["**peak**", f"{size(program.peak)} of {size(chip.memory)}: fits"],
-        ["a step's operations", f"{plan.flops / 1e12:.3g} TFLOP a chip"],
-        ["a step's HBM traffic", f"{size(program.hbm)} a chip"],
-        *([[f"without the cache of {size(topology.cache)}", f"{size(program.hbm_uncached)} a chip"]] if cached else []),
-        *([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in program.collectives.items()),
-        *([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items()),
-        ["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"],
-    ]
+    rows = [["**peak**", f"{size(program.peak)} of {size(topology.chip.memory)}: fits"]]
+    rows.append(["a step's operations", f"{plan.flops / 1e12:.3g} TFLOP a chip"])
+    rows.append(["a step's HBM traffic", f"{size(program.hbm)} a chip"])
+    if topology.cache:
+        rows.append([f"without the cache of {size(topology.cache)}", f"{size(program.hbm_uncached)} a chip"])
+    rows += ([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in program.collectives.items())
+    rows += ([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items())
+    rows.append(["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"])
     if measured:
         rows.append([f"**measured** on {measured.devices}", measurement(measured)])
-    if bound < STARTING:
-        rows.append(["it says nothing", "of a network this small, whose step is limited by starting its operations"])
-        return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
-    rows += [
-        ["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"],
-    ]
+    if bound < START_SECONDS:
+        return [
+            *rows,
+            ["note", "the bound is far too low for a network this small: starting its operations limits the step"],
+        ]
+    rows.append(["at that bound", f"{plan.batch_size / bound:,.0f} images/s, MFU {seconds['compute'] / bound:.0%}"])
+    hours = bound * plan.total_steps / 3600
+    chip_hours = hours * topology.chips
     if plan.total_steps:
-        rows.append(
-            [f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {hours * topology.chips:.3g} chip-hours"]
-        )
+        rows.append([f"the run, {plan.total_steps:,} steps", f"{hours:.3g} hours, {chip_hours:.3g} chip-hours"])
     cores = math.ceil(plan.batch_size / bound / IMAGES_OF_A_CORE)
     rows.append(["cores that read as many photographs", f"{cores:,}, on all hosts"])
     if price and plan.total_steps:
-        rows.append([f"cost at ${price:.2f} a chip-hour", f"${hours * topology.chips * price:,.2f}"])
-    return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+        rows.append([f"cost at ${price:.2f} a chip-hour", f"${chip_hours * price:,.2f}"])
+    return rows
 
 
 def measurement(measured: MeasuredStep) -> str:
@@ -121,7 +124,7 @@ def traffic_table(plan: Plan) -> str:
 
 def size(bytes: float) -> str:
     """Bytes in the largest unit that they fill, such as '1.5 GB'."""
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if bytes >= one:
-            return f"{bytes / one:.3g} {unit}"
+    for name, unit in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if bytes >= unit:
+            return f"{bytes / unit:.3g} {name}"
     return f"{bytes:.0f} B"

@@ -33,6 +33,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.groups import evenly, group_means
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.odds import TICKS, log_odds
@@ -42,9 +43,9 @@ from cliptail_jax.report.odds import odds_curve
 from cliptail_jax.results.run import Run
 
 CurvePoint = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
-MAX_CURVE_POINTS = 100  # points of a learning curve
-MARKED = 6  # so many points of a learning curve have the marker of its kind
-UNSEEN = 0.5  # where a class without training images, or a prediction, is drawn on a logarithmic axis
+MAX_CURVE_POINTS = 100  # of a learning curve
+MARKERS = 6  # of a learning curve: points with the marker of its kind
+ZERO = 0.5  # the place of 0 training images or predictions on a logarithmic axis
 SELECTING = "pan,box_zoom,wheel_zoom,box_select,lasso_select,tap,reset,save"
 MOVING = "pan,box_zoom,wheel_zoom,reset,save"
 GROUPS = {"head": "triangle", "mid": "circle", "tail": "inverted_triangle"}
@@ -66,7 +67,7 @@ for (let n = Math.ceil(low / (step * 10 ** power)); n * step * 10 ** power <= hi
   even.push(Number(`${n * step}e${power}`));
 return even;
 """
-CALIBRATED = 20  # a bin of confidence with fewer examples is left out of calibration
+MIN_EXAMPLES = 20  # of a bin of confidence; others are left out of calibration
 
 
 class Plots:
@@ -74,12 +75,12 @@ class Plots:
 
     Attributes:
         figures: the plots; those for which there are no numbers are left out.
-        about: what each shows, for those who do not see it.
-        of_kind: what shows a kind, and the names of its properties that are the kind's colour.
+        about: descriptions of the plots, for those who do not see them.
+        of_kind: the objects that show a kind, each with the names of its properties that are the kind's colour.
         points: the source of classes and runs, whose selection chooses classes; None without evaluations.
         confusions: the sources of the two plots of confusion, which the page fills.
         rows: the axis of kinds, from which a hidden one is removed.
-        has_paths: whether the plot of bias by accuracy shows how runs came there during their training.
+        has_paths: whether the plot of bias by accuracy shows the paths of the runs during their training.
     """
 
     def __init__(self, comparison: ComparedRuns, shows_images: bool = False):
@@ -118,7 +119,7 @@ class Plots:
             tools=tools,
             toolbar_location="above",
             name=name,
-            background_fill_color=None,  # the page's own shows, be it light or dark
+            background_fill_color=None,  # the page's background shows through, light or dark
             border_fill_color=None,
             **options,
         )
@@ -167,14 +168,14 @@ class Plots:
                 columns["kind"] += [kind.name] * number
                 columns["seed"] += [seed] * number
                 columns["class"].append(np.arange(number, dtype=np.int32))
-                columns["x"].append(np.maximum(evaluation.frequency, UNSEEN).astype(np.float32))
+                columns["x"].append(np.maximum(evaluation.frequency, ZERO).astype(np.float32))
                 columns["images"].append(evaluation.frequency.astype(np.int32))
                 columns["accuracy"].append((100 * evaluation.accuracy).astype(np.float32))
                 columns["odds"].append(log_odds(evaluation.accuracy).astype(np.float32))
                 columns["share"].append((100 * evaluation.share).astype(np.float32))
-                columns["y"].append(100 * np.maximum(evaluation.share, UNSEEN / examples).astype(np.float32))
+                columns["y"].append(100 * np.maximum(evaluation.share, ZERO / examples).astype(np.float32))
                 columns["name"] += labels[:number]
-                columns["wrong"] += [f"{labels[w[0][0]]} ({w[0][1]})" if w else "–" for w in wrong]
+                columns["wrong"] += [f"{labels[w[0][0]]} ({w[0][1]})" if w else UNDEFINED for w in wrong]
         strings = ("kind", "seed", "name", "wrong")
         data = {key: value if key in strings else np.concatenate(value) for key, value in columns.items()}
         return ColumnDataSource(data, name="points")
@@ -202,8 +203,8 @@ class Plots:
         alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
         markers = []
         for kind in self._comparison.evaluated:
-            known = [evaluation for evaluation in kind.shared.values() if evaluation.frequency is not None]
-            if not known:
+            evaluations = [evaluation for evaluation in kind.shared.values() if evaluation.frequency is not None]
+            if not evaluations:
                 continue
             view = CDSView(filter=GroupFilter(column_name="kind", group=kind.name))
             renderer = plot.scatter(
@@ -215,10 +216,10 @@ class Plots:
             self._shows(kind, renderer)
             for glyph in (renderer.nonselection_glyph, renderer.selection_glyph):
                 self._has_colour(kind, glyph)
-            frequency = np.concatenate([evaluation.frequency for evaluation in known])
-            value = np.concatenate([getattr(e, "share" if name == "predictions" else "accuracy") for e in known])
+            frequency = np.concatenate([evaluation.frequency for evaluation in evaluations])
+            value = np.concatenate([getattr(e, "share" if name == "predictions" else "accuracy") for e in evaluations])
             means = group_means(frequency, value)
-            x, of_groups = np.maximum(means[0], UNSEEN), 100 * means[1] if name == "predictions" else log_odds(means[1])
+            x, of_groups = np.maximum(means[0], ZERO), 100 * means[1] if name == "predictions" else log_odds(means[1])
             line = (x, of_groups) if name == "predictions" else odds_curve(frequency, kind.odds_line)
             lines = [
                 draw(
@@ -277,9 +278,7 @@ class Plots:
         about = f"{x_label} against {y_label}: a marker for each kind of runs. The table of runs has the numbers."
         self.has_paths |= has_paths
         if has_paths:
-            about += (
-                " A line shows how a kind came there, by the evaluations during its training that are above chance."
-            )
+            about += " A line shows the path of a kind, by the evaluations during its training that are above chance."
         plot = self._figure(name, about, height=360, x_axis_label=x_label, y_axis_label=y_label)
         markers = []
         for kind in kinds:
@@ -317,7 +316,7 @@ class Plots:
         )
         self.rows = FactorRange(factors=[kind.name for kind in reversed(kinds)])
         plot = self._figure("groups", about, height=110 + 26 * len(kinds), y_range=self.rows)
-        first = {}
+        renderers = {}
         for kind in kinds:
             values = {group: kind.mean(group) for group in GROUPS}
             ends = dict(x0=[min(values.values())], x1=[max(values.values())], y0=[kind.name], y1=[kind.name])
@@ -327,10 +326,10 @@ class Plots:
                 point = dict(x=[values[group]], y=[kind.name], group=[group])
                 marker = draw(plot, Scatter, point, marker=shape, size=11, **filled(kind))
                 self._has_colour(kind, marker.glyph)
-                first.setdefault(group, marker)
+                renderers.setdefault(group, marker)
         plot.add_layout(
             Legend(
-                items=[LegendItem(label=group, renderers=[marker]) for group, marker in first.items()],
+                items=[LegendItem(label=group, renderers=[marker]) for group, marker in renderers.items()],
                 orientation="horizontal",
             ),
             "above",
@@ -339,9 +338,9 @@ class Plots:
         plot.add_tools(HoverTool(tooltips=[("runs", "@y"), ("@group", "@x{0.0} %")]))
 
     def _curve(
-        self, name: str, label: str, points_of: Callable[[Run], Sequence[CurvePoint]], over: str = "training step"
+        self, name: str, label: str, points_of: Callable[[Run], Sequence[CurvePoint]], x_label: str = "training step"
     ) -> None:
-        """A line for each run, thinned out to MAX_CURVE_POINTS points, with the marker of its kind at some of them, or the only one."""
+        """A line for each run, thinned out to MAX_CURVE_POINTS points, with the marker of its kind at some of them, or at the only one."""
         curves = []
         for number, kind in enumerate(self._comparison.kinds):
             for run in kind.runs:
@@ -350,43 +349,43 @@ class Plots:
                     curves.append((number, kind, run, [points[i] for i in evenly(len(points), MAX_CURVE_POINTS)]))
         if not curves:
             return
-        plot = self._figure(name, f"{label} by {over}, a line with markers for each run.", height=340)
+        plot = self._figure(name, f"{label} by {x_label}, a line with markers for each run.", height=340)
         lines = []
         for number, kind, run, points in curves:
             steps, values = (np.array(column, np.float32) for column in zip(*points))
             source = ColumnDataSource(dict(x=steps, y=values))
             line = draw(plot, Line, source, line_color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
             markers = draw(plot, Scatter, source, size=9, **filled(kind), **self._marker(kind))
-            markers.view = CDSView(filter=IndexFilter(marked(len(points), number / len(self._comparison.kinds))))
+            markers.view = CDSView(filter=IndexFilter(marker_places(len(points), number / len(self._comparison.kinds))))
             line.name = markers.name = f"{kind.name} {run.seed}".strip()
             lines.append(line if len(points) > 1 else markers)
             self._shows(kind, line, markers)
-        plot.xaxis.axis_label, plot.yaxis.axis_label = over, label
+        plot.xaxis.axis_label, plot.yaxis.axis_label = x_label, label
         plot.x_range.only_visible = plot.y_range.only_visible = True
-        tooltips = [("run", "$name"), (over, "@x{0,0}"), (label, "@y{0.000}")]
+        tooltips = [("run", "$name"), (x_label, "@x{0,0}"), (label, "@y{0.000}")]
         plot.add_tools(HoverTool(renderers=lines, tooltips=tooltips, line_policy="nearest"))
 
     def _calibration(self) -> None:
         """Mean confidence against accuracy in bins of confidence, over the runs of a kind."""
         kinds = []
         for kind in self._comparison.kinds:
-            known = [e.results.calibration for e in kind.evaluations if e.results.calibration]
-            if known:
-                kinds.append((kind, np.sum([[part.sum(axis=0) for part in sums] for sums in known], axis=0)))
+            sums_of_runs = [e.results.calibration for e in kind.evaluations if e.results.calibration]
+            if sums_of_runs:
+                kinds.append((kind, np.sum([[part.sum(axis=0) for part in sums] for sums in sums_of_runs], axis=0)))
         if not kinds:
             return
-        about = "Confidence against accuracy, a line for each kind of runs: above the dotted line it is not confident enough."
+        about = "Confidence against accuracy, a line for each kind of runs: above the dotted line, it is not confident enough."
         plot = self._figure("calibration", about, height=380)
         draw(plot, Line, dict(x=[0, 100], y=[0, 100]), line_dash="dotted", line_color="#888888", line_width=2)
         markers = []
         for kind, (examples, confidence, correct) in kinds:
-            enough = examples >= CALIBRATED
+            is_large = examples >= MIN_EXAMPLES
             source = ColumnDataSource(
                 dict(
-                    x=100 * confidence[enough] / examples[enough],
-                    y=100 * correct[enough] / examples[enough],
-                    examples=examples[enough],
-                    kind=[kind.name] * int(enough.sum()),
+                    x=100 * confidence[is_large] / examples[is_large],
+                    y=100 * correct[is_large] / examples[is_large],
+                    examples=examples[is_large],
+                    kind=[kind.name] * int(is_large.sum()),
                 )
             )
             line = draw(plot, Line, source, line_color=kind.look.colour, line_width=1.8, line_dash=kind.look.dash)
@@ -399,7 +398,7 @@ class Plots:
     def _confusion(self, name: str) -> ColumnDataSource:
         """A cell for each true class and prediction, which the page fills for the chosen classes and kind."""
         source = ColumnDataSource({key: [] for key in ("true", "predicted", "share", "count", "text", "alpha")})
-        about = "How often the chosen classes are taken for which, in percent of each true class's examples."
+        about = "How often each chosen class is predicted as each other one, in percent of the true class's examples."
         plot = self._figure(
             name, about, "hover,save", height=420, x_range=FactorRange(), y_range=FactorRange(), x_axis_location="above"
         )
@@ -430,11 +429,11 @@ def filled(kind: ComparedGroup) -> dict[str, str]:
     return {"fill_color": kind.look.colour, "line_color": kind.look.colour}
 
 
-def marked(length: int, offset: float) -> list[int]:
-    """MARKED of the places 0 to length - 1, evenly spread. Another offset in [0, 1) gives places between them."""
-    if length <= MARKED:
+def marker_places(length: int, offset: float) -> list[int]:
+    """MARKERS of the places 0 to length - 1, evenly spread. Another offset in [0, 1) gives places between them."""
+    if length <= MARKERS:
         return list(range(length))
-    return [int((number + offset) * length / MARKED) for number in range(MARKED)]
+    return [int((number + offset) * length / MARKERS) for number in range(MARKERS)]
 
 
 def recall_by_decile(run: Run) -> list[CurvePoint]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from cliptail_jax.claims.power import POWER, Design, published_variances
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES, format_of
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 
 PAIRS = (1, 2, 4, 8)
 
@@ -19,8 +19,8 @@ def power_table(design: Design, statistics: Collection[str], has_borrowed: bool)
     Raises UserError if there are no published results of several pairs on its data.
     """
     variances, what = published_variances(design), f"{design.replicate}s"
-    shown = [measure for measure in MEASURES if measure in variances and measure in statistics]
-    if not shown:
+    measures = [measure for measure in MEASURES if measure in variances and measure in statistics]
+    if not measures:
         raise UserError(
             f"--power needs published results of several {what} on {', '.join(sorted(design.data))} of this image size and the "
             "study's measures: there are none, so train two first"
@@ -33,7 +33,7 @@ def power_table(design: Design, statistics: Collection[str], has_borrowed: bool)
             "variances from",
         ]
     ]
-    for measure in shown:
+    for measure in measures:
         numbers = [format(variances[measure].decidable(pairs), format_of(measure)) for pairs in PAIRS]
         rows.append([measure, *numbers, MEASURES[measure].unit, variances[measure].study])
     lines = [
@@ -41,8 +41,8 @@ def power_table(design: Design, statistics: Collection[str], has_borrowed: bool)
         "",
         *markdown_table(rows),
     ]
-    but = "" if has_borrowed else f", which the interval of one {design.replicate} leaves out"
-    lines += ["", f"These numbers include how much repeated trainings differ{but}."]
-    if unknown := sorted({*statistics} - {*shown}):
-        lines.append(f"No published results of several {what} on these data have {', '.join(unknown)}.")
+    clause = "" if has_borrowed else f", which the interval of one {design.replicate} leaves out"
+    lines += ["", f"These numbers include how much repeated trainings differ{clause}."]
+    if other_statistics := sorted({*statistics} - {*measures}):
+        lines.append(f"No published results of several {what} on these data have {', '.join(other_statistics)}.")
     return "\n".join(lines)

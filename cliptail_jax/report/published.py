@@ -14,32 +14,31 @@ from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import NOT_IN_FIGURES, PublishedModel, family_and_size, published_models
-from cliptail_jax.report.text_tables import markdown_table, pad_columns
+from cliptail_jax.report.layout import markdown_table, pad_columns, plain_table
 
-SHOWN = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
+CLASS_MEASURES = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
 SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
-LISTED = ("model", "trained on", "parameters, millions", "image size")
+LIST_COLUMNS = ("model", "trained on", "parameters, millions", "image size")
 NOTE = f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others."
-TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # with their beginnings
+TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # the first bytes of each
 
 
 def model_lists(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
     """Each list as a table under its heading."""
     lines = []
     for heading, models in lists.items():
-        rows = pad_columns([LISTED, *map(row, models)])
-        lines += [heading, "", *("  ".join(cells).rstrip() for cells in rows), ""]
+        lines += [heading, "", *plain_table([LIST_COLUMNS, *map(row, models)]), ""]
     return "\n".join([*lines, NOTE]) + "\n"
 
 
-def listed(names: Sequence[str]) -> list[PublishedModel]:
-    """The models with these names. Raises UserError if one is not in the table."""
-    known = {model.name: model for model in published_models()}
+def models_named(names: Sequence[str]) -> list[PublishedModel]:
+    """The models with these names. Raises UserError if a name is not in the lists."""
+    models = {model.name: model for model in published_models()}
     for name in names:
-        if name not in known:
+        if name not in models:
             raise UserError(f"--list prints models of the published lists: {name} is in none")
-    return [known[name] for name in names]
+    return [models[name] for name in names]
 
 
 def row(model: PublishedModel) -> tuple[str, ...]:
@@ -49,18 +48,18 @@ def row(model: PublishedModel) -> tuple[str, ...]:
 
 
 def columns(summaries: Summaries) -> list[Measure]:
-    """The measures of classes, if an evaluation has classes, and recalls, if one has recalls."""
-    groups = [keys for keys in (SHOWN, RECALLS) if any(keys[0] in summary for summary in summaries)]
+    """The measures of classes, if any evaluation has classes, and recalls, if any has recalls."""
+    groups = [keys for keys in (CLASS_MEASURES, RECALLS) if any(keys[0] in summary for summary in summaries)]
     return [MEASURES[key] for keys in groups for key in keys]
 
 
 def markdown(summaries: Summaries) -> str:
     """A row per model, set and class frequency, with '–' for undefined numbers."""
-    shown = columns(summaries)
-    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in shown]
+    measures = columns(summaries)
+    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
     rows = [["model", "set", *headings, "class frequency"]]
     for summary in summaries:
-        cells = [summary_cell(summary, measure.key) for measure in shown]
+        cells = [summary_cell(summary, measure.key) for measure in measures]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
     return "\n".join(markdown_table(pad_columns(rows))) + "\n"
 
@@ -74,9 +73,9 @@ def summary_cell(summary: Mapping[str, Any], key: str) -> str:
 
 
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:
-    """Write the sheet of `figures corpora` and `fine_grained`, of the models that have correlations.
+    """Write the sheet for `figures corpora` and `fine_grained`, with the models that have correlations.
 
-    Models that the paper's figures leave out are comments. If there is no model, no sheet is left.
+    Models that the paper's figures leave out are comments. Without any such model, the sheet is removed.
     """
     lines = []
     for model in models:

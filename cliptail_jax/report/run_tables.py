@@ -13,19 +13,18 @@ from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, 
 from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.host.text import UNDEFINED, format_number
 from cliptail_jax.metrics.measures import MEASURES, Measure, format_of, main_measures
-from cliptail_jax.report.claim_notes import change_notes, looks_note, one_replicate_notes
 from cliptail_jax.report.layout import Cell, Column, Row, Table, cell, without_empty_columns
-from cliptail_jax.report.left_out import left_out_note
+from cliptail_jax.report.notes import change_notes, left_out_note, looks_note, one_replicate_notes
 from cliptail_jax.results.claims import CLAIM
 from cliptail_jax.results.group import RunGroup, mean_of
 from cliptail_jax.results.transfers import METHODS, Transfer
 
-# Of groups of runs in report.json: `means` and `bias`, by the group's name and the column's key.
+# The numbers of groups of runs in report.json: `means` and `bias`, by the group's name and the column's key.
 RunNumbers = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def run_columns() -> list[Column]:
-    """The columns of the table of runs, with their values for a `RunGroup`. One without any defined value is not shown."""
+    """The columns of the table of runs, with their values for a `RunGroup`. Columns without a defined value are left out."""
     return [
         Column("finished", "n", "the number of finished runs, if there are several; the others are means", "d",
                lambda group: sum(run.is_finished for run in group.runs) if len(group.runs) > 1 else None,
@@ -66,20 +65,20 @@ def run_numbers(groups: Iterable[RunGroup]) -> RunNumbers:
 
 
 def run_cell(column: Column, means: Mapping[str, Any], bias: Mapping[str, Mapping[str, Any]]) -> Cell:
-    """A number of a group, with its interval if it has a finite one. Read from JSON, undefined numbers are None."""
-    found = bias.get(column.key, {"value": means.get(column.key)})
-    bounds = found.get("low"), found.get("high")
+    """A number of a group, with its interval if it has a finite one. Undefined numbers from JSON are None."""
+    number = bias.get(column.key, {"value": means.get(column.key)})
+    bounds = number.get("low"), number.get("high")
     is_finite = all(bound is not None and math.isfinite(bound) for bound in bounds)
-    return cell(found.get("beyond", found["value"]), column.format, bounds if is_finite else None)
+    return cell(number.get("beyond", number["value"]), column.format, bounds if is_finite else None)
 
 
-def table_of_numbers(numbers: RunNumbers, own: Mapping[str, str] | None = None) -> Table:
-    """The table of runs without notes, from numbers in memory or those in report.json; `own` as for `kind_name`."""
+def table_of_numbers(numbers: RunNumbers, labels: Mapping[str, str] | None = None) -> Table:
+    """The table of runs without notes, from numbers in memory or in report.json; labels as for `kind_name`."""
     columns, rows = run_columns(), []
     for name, means in numbers["means"].items():
         cells = {column.key: run_cell(column, means, numbers["bias"][name]) for column in columns}
         mark = " (at chance)" if means["chance_note"] else ""
-        rows.append(Row(name, cells, mark, label=kind_name(name, own)))
+        rows.append(Row(name, cells, mark, label=kind_name(name, labels)))
     return without_empty_columns(Table("run", columns, rows))
 
 
@@ -98,8 +97,8 @@ def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
             text = f"{name} is at chance, where a small slope is no robustness: {note}. Claims on it are not tested."
             notes.append(text)
     notes += left_out_note(groups, has_claims)
-    several = any(len(group.replicates) > 1 for group in groups)
-    about = [f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * several}."]
+    has_replicates = any(len(group.replicates) > 1 for group in groups)
+    about = [f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * has_replicates}."]
     if pairs := max((len(group.replicates) for group in groups if group.size > 1), default=0):
         about.append(
             f"There {'is 1 mirrored pair' if pairs == 1 else f'are {pairs} mirrored pairs'}: in the second run of a pair, the "
@@ -135,7 +134,7 @@ CLAIM_COLUMNS = [
            "within ± the margin, and otherwise inconclusive; a claim that runs are equal is supported if the interval lies "
            "within ± the margin, and contradicted if it lies outside",
            value=lambda claim: Cell(claim.verdict), is_strong=True),
-    Column("corrected", "corrected", "the verdict, if those of all claims are to hold jointly with 95 % confidence (Holm, 1979)",
+    Column("corrected", "corrected", "the verdict, if all verdicts are to hold jointly with 95 % confidence (Holm, 1979)",
            value=lambda claim: Cell(claim.corrected), is_optional=True),
 ]  # fmt: skip
 
@@ -177,8 +176,7 @@ def tested(claims: Sequence[ClaimResult]) -> list[ClaimResult]:
 
 def share(claims: Sequence[ClaimResult], has: Callable[[ClaimResult], bool]) -> Cell:
     """The share of the tested claims; undefined without any."""
-    found = [has(claim) for claim in tested(claims)]
-    return cell(mean_of(found), ".0%")
+    return cell(mean_of([has(claim) for claim in tested(claims)]), ".0%")
 
 
 def range_of(claims: Sequence[ClaimResult]) -> Cell:
@@ -188,27 +186,27 @@ def range_of(claims: Sequence[ClaimResult]) -> Cell:
 
 def repeated_table(claims: Iterable[ClaimResult]) -> Table:
     """A row for each claim that a study tests under several recipes: those of the same text and statistic."""
-    found: dict[tuple[str, str], list[ClaimResult]] = {}
+    repetitions: dict[tuple[str, str], list[ClaimResult]] = {}
     for claim in claims:
-        found.setdefault((claim.text, claim.measured), []).append(claim)
+        repetitions.setdefault((claim.text, claim.measured), []).append(claim)
     rows = [
-        Row(text, {column.key: column.value(same) for column in REPEATED_COLUMNS}, details=[measured])
-        for (text, measured), same in found.items()
-        if len(same) > 1
+        Row(text, {column.key: column.value(of_text) for column in REPEATED_COLUMNS}, details=[measured])
+        for (text, measured), of_text in repetitions.items()
+        if len(of_text) > 1
     ]
     return without_empty_columns(Table("claim under several recipes", REPEATED_COLUMNS, rows))
 
 
 def transfer_table(transfers: Mapping[str, Sequence[Transfer]]) -> Table:
     """A row for each group of runs or model with results, and a column for each set and method."""
-    found: dict[str, dict[str, list[Transfer]]] = {}
+    by_column: dict[str, dict[str, list[Transfer]]] = {}
     columns = {}
     for name, results in transfers.items():
         for result in results:
             title = f"{result['set']}: {METHODS[result['method']].lower()} %"
             columns[title] = Column(title, title)
-            found.setdefault(name, {}).setdefault(title, []).append(result)
-    rows = [Row(name, {key: score(own.get(key, [])) for key in columns}) for name, own in found.items()]
+            by_column.setdefault(name, {}).setdefault(title, []).append(result)
+    rows = [Row(name, {key: score(cells.get(key, [])) for key in columns}) for name, cells in by_column.items()]
     return Table("model", list(columns.values()), rows)
 
 
@@ -221,9 +219,9 @@ def score(results: Sequence[Transfer]) -> Cell:
 
 def warnings_of(groups: Iterable[RunGroup]) -> dict[str, str]:
     """The warnings of trainings, by run."""
-    found: dict[str, list[str]] = {}
+    warnings: dict[str, list[str]] = {}
     for group in groups:
         for run in group.runs:
             texts = [*run.warnings, *([] if run.is_finished else ["its training has not ended"])]
-            found.setdefault(f"{group.name} {run.seed}".strip(), []).extend(texts)
-    return {name: "; ".join(dict.fromkeys(texts)) for name, texts in found.items() if texts}
+            warnings.setdefault(f"{group.name} {run.seed}".strip(), []).extend(texts)
+    return {name: "; ".join(dict.fromkeys(texts)) for name, texts in warnings.items() if texts}

@@ -7,7 +7,7 @@ from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json, write_text
 from cliptail_jax.report.layout import legend, markdown
 from cliptail_jax.report.lead import Lead
-from cliptail_jax.report.pictures import draw_runs
+from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
 from cliptail_jax.report.run_tables import (
     claim_table,
     repeated_table,
@@ -16,7 +16,6 @@ from cliptail_jax.report.run_tables import (
     transfer_table,
     warnings_of,
 )
-from cliptail_jax.report.study_pictures import draw_claims, draw_kinds
 from cliptail_jax.report.style import save
 from cliptail_jax.results.group import RunGroup, variances_of_a_run
 from cliptail_jax.results.run import Run
@@ -41,7 +40,7 @@ def write_report(
 
     Args:
         seeds: the trained runs by the names of their directories; the only one of a study without seeds is ''.
-        lead: what the report has above its tables.
+        lead: the lines above the tables.
         path: names of runs, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
@@ -91,36 +90,44 @@ def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str
     Returns the Markdown that shows the pictures.
     """
     pictures = []
-    if shown := {name: group for name, group in groups.items() if group.evaluations}:
-        save(draw_runs(shown, title), folder / "study")
+    if evaluated_groups := {name: group for name, group in groups.items() if group.evaluations}:
+        save(draw_runs(evaluated_groups, title), folder / "study")
         caption = (
             "slopes, with their paths during the training, and correlations by accuracy; accuracy by class frequency"
         )
         pictures.append(f"\n![{caption}](figures/study.png)\n")
         if path:
-            save(draw_kinds(run_table([*shown.values()], bool(claims)), path, title), folder / "path")
+            save(draw_kinds(run_table([*evaluated_groups.values()], bool(claims)), path, title), folder / "path")
             pictures.append("\n![bias and accuracy of the runs, from step to step of the path](figures/path.png)\n")
-    if several and (tested := [claim for claim in claims.values() if claim.difference]):
-        save(draw_claims({"": tested}, title), folder / "claims")
+    if several and (tested_claims := [claim for claim in claims.values() if claim.difference]):
+        save(draw_claims({"": tested_claims}, title), folder / "claims")
         pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")
     return "".join(pictures)
 
 
 def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: Lead, seconds: float) -> str:
     """The text of the report, without pictures."""
-    runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
-    lines = [f"# {study.title}", *(f"\n{' '.join([f'**{first}**', *more])}" for first, *more in lead.paragraphs), ""]
-    lines += [*markdown(runs), *(f"\n{note}" for note in runs.notes)]
+    runs_table, claims_table = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
+    lines = [
+        f"# {study.title}",
+        *(f"\n{' '.join([f'**{first}**', *sentences])}" for first, *sentences in lead.paragraphs),
+        "",
+    ]
+    lines += [*markdown(runs_table), *(f"\n{note}" for note in runs_table.notes)]
     lines += [f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()]
     lines += [f"\n**{name}**: {text}" for name, text in warnings_of(groups.values()).items()]
-    if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
+    if (transfers_table := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         where = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
-        lines += ["", *markdown(transferred), f"\nMore of the transfer: {where}"]
-    if (repeated := repeated_table(claims.values())).rows:
-        lines += ["", *markdown(repeated), f"\n{legend(repeated)}"]
-    lines += ["", *(markdown(claimed) if claims else ["There are no claims on these runs."])]
-    lines += [f"\n{note}" for note in (*claimed.notes, legend(runs), *([legend(claimed)] if claims else []))]
-    if evaluated := dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations):
-        lines.append(f"\nEvaluated on {', '.join(evaluated)}.")
-    trained = sum(run.seconds for group in groups.values() for run in group.runs)
-    return "\n".join([*lines, f"\nTraining took {trained / 60:.1f} minutes; this call took {seconds / 60:.1f}."]) + "\n"
+        lines += ["", *markdown(transfers_table), f"\nMore of the transfer: {where}"]
+    if (repetitions := repeated_table(claims.values())).rows:
+        lines += ["", *markdown(repetitions), f"\n{legend(repetitions)}"]
+    lines += ["", *(markdown(claims_table) if claims else ["There are no claims on these runs."])]
+    lines += [
+        f"\n{note}" for note in (*claims_table.notes, legend(runs_table), *([legend(claims_table)] if claims else []))
+    ]
+    if sets := dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations):
+        lines.append(f"\nEvaluated on {', '.join(sets)}.")
+    training = sum(run.seconds for group in groups.values() for run in group.runs)
+    return (
+        "\n".join([*lines, f"\nTraining took {training / 60:.1f} minutes; this call took {seconds / 60:.1f}."]) + "\n"
+    )

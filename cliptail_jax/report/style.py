@@ -25,7 +25,7 @@ MARKERS = (*"osD^vPXp*<>hd", (4, 1, 0), (6, 1, 0), (8, 1, 0), (4, 1, 45), (5, 0,
 LINES = ("-", "--", ":")
 DPI = 150
 FORMATS = (".png", ".pdf", ".svg")
-UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}  # the metadata without the date, by format
+UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}  # metadata without a date, by format
 
 
 def style(number: int) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def line_style(number: int) -> dict[str, str]:
 
 
 def styles(names: Iterable[str] | Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """A style for each distinct name, of known kinds of runs their own. A mapping has what people call the named runs."""
+    """A style for each distinct name; known kinds of runs have their own. A mapping has the labels of the names."""
     labels = names if isinstance(names, Mapping) else {name: name for name in names}
     return {name: style(number) for name, number in look_numbers(labels).items()}
 
@@ -51,7 +51,7 @@ def add_grid(axes: Axes) -> None:
 
 
 def mark_no_bias(axes: Axes, upright: bool = False) -> None:
-    """Draw the line of no bias, at 0 of y, or of x if it is upright, with a label on it, at its left or upper end."""
+    """Draw the line of no bias, at y = 0, or at x = 0 if it is upright, with a label at its left or upper end."""
     if upright:
         axes.axvline(0, color="black", linewidth=0.8)
         place = dict(xy=(0, 1), xycoords=("data", "axes fraction"), xytext=(2, -2), ha="left", va="top")
@@ -65,8 +65,8 @@ def mark_no_bias(axes: Axes, upright: bool = False) -> None:
 def legend_below(figure: Figure, axes: Iterable[Axes] | None = None, columns: int = 5) -> None:
     """Add one legend below all axes with the names of all of them, in as few rows as fit."""
     handle_of = {}
-    for one in figure.axes if axes is None else axes:
-        for handle, name in zip(*one.get_legend_handles_labels()):
+    for panel in figure.axes if axes is None else axes:
+        for handle, name in zip(*panel.get_legend_handles_labels()):
             handle_of.setdefault(name, handle)
     for rows in range(max(1, math.ceil(len(handle_of) / columns)), len(handle_of) + 1):
         number = math.ceil(len(handle_of) / rows)
@@ -101,7 +101,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(DPI)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout takes half of the time, and serves all formats
+    figure.set_layout_engine("none")  # one layout, which takes half of the time, serves all formats
     for file in files_of(path):
         write_bytes(file, rendered(figure, file.suffix[1:]))
     return files_of(path)

@@ -2,11 +2,10 @@
 
 import textwrap
 
-from cliptail_jax.report.layout import Table, plain
+from cliptail_jax.report.layout import Table, pad_columns, plain
 from cliptail_jax.report.lead import Lead
 from cliptail_jax.report.run_tables import claim_table, repeated_table, run_table, transfer_table, warnings_of
 from cliptail_jax.report.study import Claims, Groups
-from cliptail_jax.report.text_tables import pad_columns
 from cliptail_jax.results.study import Study
 
 UNCORRECTED = "*"  # marks a verdict that changes when it is corrected for the number of claims
@@ -14,39 +13,39 @@ UNCORRECTED = "*"  # marks a verdict that changes when it is corrected for the n
 
 def summary(study: Study, groups: Groups, claims: Claims, lead: Lead, columns: int) -> str:
     """The results of a study, for a terminal with a number of columns."""
-    runs, claimed = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
+    runs_table, claims_table = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
     lines = [study.title]
     for sentences in lead.paragraphs:
         lines += ["", *textwrap.wrap(" ".join(sentences), columns, break_on_hyphens=False, break_long_words=False)]
-    lines += ["", *plain(runs, columns)]
-    if (transferred := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
-        lines += ["", *plain(transferred, columns)]
-    if (repeated := repeated_table(claims.values())).rows:
-        lines += ["", *plain(repeated, columns)]
+    lines += ["", *plain(runs_table, columns)]
+    if (transfers_table := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
+        lines += ["", *plain(transfers_table, columns)]
+    if (repetitions := repeated_table(claims.values())).rows:
+        lines += ["", *plain(repetitions, columns)]
     if claims:
-        lines += ["", *plain_claims(claimed, columns)]
+        lines += ["", *plain_claims(claims_table, columns)]
     notes = ["The report explains the columns, and has their intervals."]
     notes += [f"{name} failed: {reason}" for name, reason in study.failures.items()]
     notes += [f"{name}: {text}" for name, text in warnings_of(groups.values()).items()]
-    for note in (*notes, *runs.notes, *claimed.notes):
+    for note in (*notes, *runs_table.notes, *claims_table.notes):
         lines += ["", *textwrap.wrap(note, columns)]
     return "\n".join(lines)
 
 
 def plain_claims(table: Table, width: int) -> list[str]:
-    """The columns that are not optional and, wrapped, the claims; then the meaning of the mark of verdicts."""
+    """The columns that are not optional, the claims, wrapped, and then the meaning of the mark of verdicts."""
     columns = [column for column in table.columns if not column.is_optional]
     marks = [UNCORRECTED * (row.cells["corrected"] != row.cells["verdict"]) for row in table.rows]
     cells = [
         [row.cells[column.key].text + mark * (column.key == "verdict") for column in columns]
         for row, mark in zip(table.rows, marks)
     ]
-    left = ["  ".join(row) + "  " for row in pad_columns([[column.heading for column in columns], *cells])]
+    starts = ["  ".join(row) + "  " for row in pad_columns([[column.heading for column in columns], *cells])]
     texts = [[table.first], *([row.name + row.mark, *row.details] for row in table.rows)]
     lines = []
-    for start, of_row in zip(left, texts):
-        wrapped = [line for text in of_row for line in textwrap.wrap(text, max(width - len(start), 20))]
-        lines += [start + wrapped[0], *(" " * len(start) + more for more in wrapped[1:])]
+    for start, of_row in zip(starts, texts):
+        wrapped_lines = [line for text in of_row for line in textwrap.wrap(text, max(width - len(start), 20))]
+        lines += [start + wrapped_lines[0], *(" " * len(start) + line for line in wrapped_lines[1:])]
     return [
         *lines,
         *(["", f"{UNCORRECTED} inconclusive when corrected for the number of claims"] if any(marks) else []),

@@ -9,14 +9,14 @@ from PIL import Image
 from cliptail_jax.formats.decoding import ImageSource, UnreadableImageError, decode_image
 
 SIDE = 64  # pixels, at most
-COLUMNS = 16  # of a sprite; page's images.js has the same
-READ = 256  # so many images are in memory at once
+COLUMNS = 16  # of a sprite, as in images.js
+BATCH = 256  # images in memory at once
 TYPE, QUALITY = "WEBP", 70  # 0.8 KB of a photograph; JPEGs and lossless files are larger
 
 
 def thumbnails(source: ImageSource, records: Sequence[int]) -> list[str]:
     """Each record's image of at most SIDE pixels a side, as base64 of a WebP file; '' if it cannot be read."""
-    parts = (source.encoded_images(records[start : start + READ]) for start in range(0, len(records), READ))
+    parts = (source.encoded_images(records[start : start + BATCH]) for start in range(0, len(records), BATCH))
     return [thumbnail(encoded) for part in parts for encoded in part]
 
 
@@ -29,12 +29,12 @@ def thumbnail(encoded: bytes) -> str:
 def sprite(images: Iterable[bytes]) -> tuple[str, int]:
     """Images of at most SIDE pixels a side in rows of COLUMNS, as base64 of one WebP file, and the side of their cells.
 
-    One that cannot be read leaves its cell empty.
+    The cell of an image that cannot be read is empty.
     """
-    every = [small(encoded) for encoded in images]
-    cell = max((side for image in every if image for side in image.size), default=1)
-    whole = Image.new("RGBA", (COLUMNS * cell, max(-(-len(every) // COLUMNS), 1) * cell))
-    for place, image in enumerate(every):
+    copies = [small(encoded) for encoded in images]
+    cell = max((side for image in copies if image for side in image.size), default=1)
+    whole = Image.new("RGBA", (COLUMNS * cell, max(-(-len(copies) // COLUMNS), 1) * cell))
+    for place, image in enumerate(copies):
         if image:
             row, column = divmod(place, COLUMNS)
             margins = ((cell - side) // 2 for side in image.size)

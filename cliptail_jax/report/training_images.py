@@ -15,8 +15,8 @@ from cliptail_jax.metrics.groups import evenly
 from cliptail_jax.report.thumbnails import thumbnails
 from cliptail_jax.results.run import Run
 
-MAX_CAPTION_CHARACTERS = 200  # characters of a caption that are shown
-# Runs have the same few sources, which may have millions of texts: who writes a page calls `open_once.cache_clear()` then.
+MAX_CAPTION_CHARACTERS = 200
+# Runs share few sources, which may have millions of texts: `page_images` calls `open_once.cache_clear()` at its end.
 open_once = functools.lru_cache(maxsize=2)(open_splits)
 
 
@@ -48,8 +48,8 @@ class ImageCaptions(NamedTuple):
 
 def data_values(config: Mapping[str, Any]) -> str:
     """The values of a run's config that determine its training data, as JSON; '' for an untrained model."""
-    known = {field.key for field in fields_of(Data(), "data.")}
-    return json.dumps({key: config[key] for key in sorted(known & config.keys())}) if "data.name" in config else ""
+    keys = {field.key for field in fields_of(Data(), "data.")}
+    return json.dumps({key: config[key] for key in sorted(keys & config.keys())}) if "data.name" in config else ""
 
 
 def data_section(values: str) -> Data:
@@ -64,7 +64,7 @@ def has_captions(config: Mapping[str, Any]) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def choose_images(values: str, each: int) -> TrainingImages:
+def choose_images(values: str, number: int) -> TrainingImages:
     """The given number of images of each class, evenly spread over its records, with thumbnails.
 
     Args:
@@ -77,14 +77,18 @@ def choose_images(values: str, each: int) -> TrainingImages:
     order = np.argsort(variant.labels, kind="stable")
     ends = variant.unlabelled + np.cumsum(variant.class_frequency)  # rows without a class come first
     classes = (order[start:end] for start, end in zip([variant.unlabelled, *ends], ends))
-    rows = [of_class[evenly(len(of_class), each)] for of_class in classes]
-    chosen = np.concatenate([order[:0], *rows])
-    small = dict(zip(chosen.tolist(), thumbnails(variant.source, variant.records[chosen])))
-    of_class = {
-        name: [TrainingImage(int(variant.records[row]), small[row]) for row in of.tolist() if small[row]]
-        for name, of in zip(variant.class_names, rows)
+    rows = [of_class[evenly(len(of_class), number)] for of_class in classes]
+    all_rows = np.concatenate([order[:0], *rows])
+    thumbnail_of = dict(zip(all_rows.tolist(), thumbnails(variant.source, variant.records[all_rows])))
+    images = {
+        name: [
+            TrainingImage(int(variant.records[row]), thumbnail_of[row])
+            for row in of_class.tolist()
+            if thumbnail_of[row]
+        ]
+        for name, of_class in zip(variant.class_names, rows)
     }
-    return TrainingImages(variant.fingerprint(), of_class)
+    return TrainingImages(variant.fingerprint(), images)
 
 
 @functools.lru_cache(maxsize=64)
@@ -99,16 +103,16 @@ def find_captions(values: str, images: tuple[tuple[str, int], ...]) -> ImageCapt
         UserError: the data are not there or damaged.
     """
     variant = open_variant(data_section(values))
-    found = {}
+    image_of_row = {}
     label_of = {name: label for label, name in enumerate(variant.class_names)}
     for name, record in images:
         start, end = np.searchsorted(variant.records, [record, record + 1])
         for row in range(start, end):
             if variant.labels[row] == label_of.get(name):
-                found[row] = name, record
-    rows = list(found)
+                image_of_row[row] = name, record
+    rows = list(image_of_row)
     texts = variant.captions(rows, epoch=0) if variant.captions and rows else []
-    return ImageCaptions(variant.fingerprint(), {found[row]: shortened(text) for row, text in zip(rows, texts)})
+    return ImageCaptions(variant.fingerprint(), {image_of_row[row]: shortened(text) for row, text in zip(rows, texts)})
 
 
 def open_variant(data: Data) -> Variant:

@@ -7,9 +7,10 @@ import numpy as np
 
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import UNDEFINED
+from cliptail_jax.report.layout import markdown_table, pad_columns
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.report.run_tables import score
-from cliptail_jax.report.text_tables import markdown_table, pad_columns
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.console import last_lines
 
@@ -46,7 +47,7 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
         "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
         "images; it is then fitted on these and the training images.",
         "",
-        *table(results, sets, shown_score),
+        *table(results, sets, score_text),
         "",
         "The chosen λ:",
         "",
@@ -74,7 +75,7 @@ def few_shot_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         f"{options['queries']} queries per class, from the images of all splits; nearest class mean by Euclidean distance. Birdsnap "
         "and VOC2007 have no episodes.",
         "",
-        *table(results, sets, shown_score),
+        *table(results, sets, score_text),
     ]
 
 
@@ -88,7 +89,7 @@ def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         "with the best validation score trains once more, on the validation images and the training images. VOC2007, whose images "
         "show several classes, is left out.",
         "",
-        *table(results, sets, shown_score),
+        *table(results, sets, score_text),
         "",
         "The chosen η and λ:",
         "",
@@ -112,29 +113,29 @@ def edge_note(results: Sequence[Transfer], what: str) -> list[str]:
 SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": finetune_section}
 
 
-def table(results: Sequence[Transfer], sets: Sequence[TransferSet], shown: Callable[[Transfer], str]) -> list[str]:
+def table(results: Sequence[Transfer], sets: Sequence[TransferSet], text_of: Callable[[Transfer], str]) -> list[str]:
     """One row per model and one column per set; '–' for no result."""
-    cells = {(result["model"], result["set"]): shown(result) for result in results}
+    cells = {(result["model"], result["set"]): text_of(result) for result in results}
     models = list(dict.fromkeys(result["model"] for result in results))
-    rows = [[model, *(cells.get((model, chosen.name), "–") for chosen in sets)] for model in models]
-    return markdown_table(pad_columns([["model", *(chosen.name for chosen in sets)], *rows]))
+    rows = [[model, *(cells.get((model, transfer_set.name), UNDEFINED) for transfer_set in sets)] for model in models]
+    return markdown_table(pad_columns([["model", *(transfer_set.name for transfer_set in sets)], *rows]))
 
 
-def shown_score(result: Transfer) -> str:
+def score_text(result: Transfer) -> str:
     return score([result]).text
 
 
 def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
     """The metric and sizes of each set, and the mean time of a model."""
     rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
-    for chosen in sets:
-        trained = [result for result in results if result["set"] == chosen.name and result["method"] != "few_shot"]
-        images, classes, seconds = "–", "–", "–"
-        if trained:
-            sizes = trained[0]["sizes"]
+    for transfer_set in sets:
+        of_set = [r for r in results if r["set"] == transfer_set.name and r["method"] != "few_shot"]
+        images = classes = seconds = UNDEFINED
+        if of_set:
+            sizes = of_set[0]["sizes"]
             images = f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}"
             classes = f"{sizes['classes']:,}"
-        if probes := [result for result in trained if result["method"] == "probe"]:
+        if probes := [result for result in of_set if result["method"] == "probe"]:
             seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
-        rows.append([chosen.name, chosen.metric, images, classes, seconds, chosen.note or "–"])
+        rows.append([transfer_set.name, transfer_set.metric, images, classes, seconds, transfer_set.note or UNDEFINED])
     return markdown_table(pad_columns(rows))

@@ -13,7 +13,13 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.metrics.retrieval import RetrievalResults
-from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation, read_arrays, read_class_counts
+from cliptail_jax.runs.evaluations import (
+    CALIBRATION,
+    evaluation_directory,
+    last_evaluation,
+    read_arrays,
+    read_class_counts,
+)
 from cliptail_jax.runs.files import FREQUENCY, read_run_frequency
 
 DENSE = 2048  # classes: the confusion of more is written as its entries, of which most are 0
@@ -123,17 +129,13 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
     if len(class_names) != classes:
         names = arrays.get("class_names", np.array([f"class {label}" for label in range(classes)]))
         class_names, frequency = tuple(names.tolist()), None
-    calibration = None
-    if "calibration_examples" in arrays:
-        calibration = Calibration(*(arrays[f"calibration_{part}"] for part in Calibration._fields))
-    known = {"confusion", ENTRIES, "per_class_accuracy", "per_class_predictions", "predicted", "class_names", *GROUPS}
+    calibration = Calibration(*(arrays[name] for name in CALIBRATION)) if CALIBRATION[0] in arrays else None
+    known = {"confusion", ENTRIES, "per_class_accuracy", "per_class_predictions", "predicted", "class_names"}
+    known.update(GROUPS, CALIBRATION)
     values = {
         name: array
         for name, array in arrays.items()
-        if name not in known
-        and not name.startswith("calibration_")
-        and array.dtype.kind == "f"
-        and not np.isnan(array).all()
+        if name not in known and array.dtype.kind == "f" and not np.isnan(array).all()
     }
     results = ClassResults.from_confusion(
         confusion,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.host.text import format_bounds
 from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, Interval
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
@@ -163,7 +164,7 @@ class RunGroup:
         bound = twice_chance(classes)
         if not accuracy.low <= bound:
             return ""
-        interval = f"{accuracy.value:.1f} % [{accuracy.low:.1f}, {accuracy.high:.1f}]"
+        interval = f"{accuracy.value:.1f} % {format_bounds((accuracy.low, accuracy.high), '.1f')}"
         return f"the interval of its top-1, {interval}, is not above {bound:.1f} %, twice the odds of chance"
 
     def path(self, key: str) -> list[tuple[float, float]]:

@@ -8,11 +8,13 @@ import numpy as np
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import line_of, load_arrays, read_lines, write_text
+from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.runs.files import COUNTS, SUMMARY
 from cliptail_jax.runs.records import ClassCounts, Summary
 
 ARRAYS = "latest.npz"
 UNKNOWN = -1  # the predicted class of an image that cannot be read
+CALIBRATION = tuple(f"calibration_{part}" for part in Calibration._fields)  # the names of these arrays in latest.npz
 
 
 def last_evaluation(workdir: Path, name: str) -> dict[str, Any] | None:

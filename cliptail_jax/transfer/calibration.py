@@ -9,24 +9,21 @@ import scipy.special
 from jaxtyping import Float, Int
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.calibration import BINS
+from cliptail_jax.metrics.calibration import BINS, error_of_gaps
 
 FOLDS = 5
 _LOG_TEMPERATURES = (np.log(1e-3), np.log(1e3))  # where a fold is predicted without error, no temperature is the best
 
 
-def expected_calibration_error(
-    logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]
-) -> float:
-    """Σ over 15 bins of (share of the examples in the bin) · |accuracy - mean confidence| of the bin, in 0..1.
+def error_of_logits(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]) -> float:
+    """The expected calibration error of logits, in 0..1, over 15 bins. Confidence is the largest softmax probability.
 
-    Confidence is the largest softmax probability; bins have equal width, each without its lower and with its upper edge."""
+    Bins have equal width, each without its lower and with its upper edge.
+    """
     confidence = scipy.special.softmax(logits, axis=1).max(1)
-    right = logits.argmax(1) == labels
-    edges = np.arange(1, BINS) / BINS
-    bin_of = np.searchsorted(edges, confidence, side="left")
-    # |Σ right - Σ confidence| / N is a bin's share times the difference of its means; empty bins add nothing.
-    return float(np.abs(np.bincount(bin_of, right - confidence, minlength=BINS)).sum() / len(labels))
+    correct = logits.argmax(1) == labels
+    bins = np.searchsorted(np.arange(1, BINS) / BINS, confidence)  # with edges in float64, as these logits
+    return error_of_gaps(np.bincount(bins, correct - confidence, minlength=BINS), len(labels))
 
 
 def fit_temperature(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]) -> float:
@@ -60,5 +57,5 @@ def error_after_temperature_scaling(
     for fold in range(FOLDS):
         inside = fold_of == fold
         temperature = fit_temperature(logits[inside], labels[inside])
-        errors.append(expected_calibration_error(logits[~inside] / temperature, labels[~inside]))
+        errors.append(error_of_logits(logits[~inside] / temperature, labels[~inside]))
     return float(np.mean(errors))

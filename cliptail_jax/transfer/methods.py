@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from cliptail_jax.curation.selection import seeded_split
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
+from cliptail_jax.transfer.calibration import error_after_temperature_scaling, error_of_logits
 from cliptail_jax.transfer.configuration import FewShotOptions
 from cliptail_jax.transfer.features import SplitFeatures
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
@@ -61,7 +61,7 @@ def probe(opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], seed: 
         "edge": {0: "strongest", len(WEIGHT_DECAYS) - 1: "weakest"}.get(best, ""),
     }
     if not chosen.has_objects:
-        numbers["ece"] = 100 * expected_calibration_error(logits, test.labels)
+        numbers["ece"] = 100 * error_of_logits(logits, test.labels)
         numbers["ece_scaled"] = 100 * error_after_temperature_scaling(logits, test.labels, seed)
     parts = {"train": train, "validation": validation, "test": test}
     numbers["sizes"] = {name: len(part.labels) for name, part in parts.items()}

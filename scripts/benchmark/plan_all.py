@@ -22,7 +22,7 @@ from tqdm import tqdm
 from cliptail_jax.host.files import write_text
 from cliptail_jax.planning.bounds import binding
 from cliptail_jax.planning.topologies import find_topology
-from cliptail_jax.report.text_tables import markdown_table
+from cliptail_jax.report.layout import markdown_table
 
 PLANS, PAGE = Path(__file__).with_name("plans.tsv"), Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
@@ -35,7 +35,7 @@ TYPICAL = (
     "DINO, v5e-16",
     "open_clip ViT-B-32, v5e-16",
 )
-TOPOLOGIES = ("v4-32", "v5e-16", "v6e-8", "h100x8")
+ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
 # The catalogue's steps that differ by more than 4 %. Of LAIONet, as many pairs as ImageNet-Captions has.
 LAIONET = "data=laionet,n=448896"
 VIT = "--config.model.image.name=ViT-B-16 --config.model.image.output_dim=512"
@@ -86,7 +86,7 @@ COLUMNS = (
 
 
 def row(program: str, numbers: Mapping) -> dict[str, str]:
-    """A plan as a row of the table: numbers of a chip and step. A step that does not fit has its memory alone."""
+    """A plan as a row of the table: numbers of a chip and step. A step that does not fit has only its memory."""
     cells = {
         "step": program,
         "on": numbers["topology"],
@@ -123,7 +123,7 @@ def read_plans() -> dict[str, dict[str, str]]:
 
 
 def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
-    rows = [plans[key] for program in PROGRAMS for topology in TOPOLOGIES if (key := f"{program}, {topology}") in plans]
+    rows = [plans[key] for program in PROGRAMS for on in ON if (key := f"{program}, {on}") in plans]
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, restval="", delimiter="\t", lineterminator="\n")
     table.writeheader()
@@ -134,28 +134,28 @@ def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
 def table(plans: Mapping[str, dict[str, str]]) -> str:
     """The typical plans in Markdown."""
     rows = [["step", "on", "peak memory, GB", "ms by arithmetic / HBM / links", "images/s", "hours, chip-hours"]]
-    for plan in (plans[key] for key in TYPICAL if key in plans):
-        cells = [plan["step"], plan["on"], f"{plan['peak_gb']} of {plan['chip_gb']}"]
-        cells += [" / ".join(plan[f"ms_{kind}"] for kind in ("arithmetic", "hbm", "links"))]
-        rows.append([*cells, f"{int(plan['images_per_second']):,}", f"{plan['hours']}, {plan['chip_hours']}"])
+    for typical in (plans[key] for key in TYPICAL if key in plans):
+        cells = [typical["step"], typical["on"], f"{typical['peak_gb']} of {typical['chip_gb']}"]
+        cells += [" / ".join(typical[f"ms_{kind}"] for kind in ("arithmetic", "hbm", "links"))]
+        rows.append([*cells, f"{int(typical['images_per_second']):,}", f"{typical['hours']}, {typical['chip_hours']}"])
     return "\n".join(markdown_table(rows))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--on", default=",".join(TOPOLOGIES), help="slices and hosts, separated by commas")
+    parser.add_argument("--on", default=",".join(ON), help="slices and hosts, separated by commas")
     parser.add_argument("--again", action="store_true", help="plan again what is in plans.tsv")
     options = parser.parse_args(arguments)
     plans = read_plans()
-    steps = [(program, find_topology(topology).name) for topology in options.on.split(",") for program in PROGRAMS]
-    for program, topology in (progress := tqdm(steps, disable=None)):
+    pairs = [(program, find_topology(topology).name) for topology in options.on.split(",") for program in PROGRAMS]
+    for program, topology in (progress := tqdm(pairs, disable=None)):
         progress.set_postfix_str(f"{program} on {topology}")
         key = f"{program}, {topology}"
         if (options.again or key not in plans) and (numbers := plan(program, topology)):
             plans[key] = row(program, numbers)
             write_plans(plans)
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    write_text(PAGE, f"{head}{BEGIN}\n\n{table(plans)}\n\n{END}{rest.partition(END)[2]}")
+    head, _, tail = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    write_text(PAGE, f"{head}{BEGIN}\n\n{table(plans)}\n\n{END}{tail.partition(END)[2]}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, Estimate, difference
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
-from cliptail_jax.report.claim_notes import one_replicate_notes
 from cliptail_jax.report.comparison import compare as page_comparison
+from cliptail_jax.report.notes import one_replicate_notes
 from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.directory import read_directory

@@ -20,7 +20,7 @@ from cliptail_jax.report.comparison import compare, distinct, wrong_predictions
 from cliptail_jax.report.images import PageImages
 from cliptail_jax.report.odds import odds_curve
 from cliptail_jax.report.origin import configs_of
-from cliptail_jax.report.page import EVERY, finite, render, write_page
+from cliptail_jax.report.page import ALL_RUNS, json_table, render, write_page
 from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.directory import matches, read_directory, short_names
@@ -190,7 +190,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
     contents = in_memory(2, 1000, steps=500)
     for run in contents.runs:
         del run.noted["finished"]  # the bootstrap of differences would take long
-    text = render(compare([contents]), [contents], [{}], "", [], {}, PageImages(None, ()), EVERY)
+    text = render(compare([contents]), [contents], [{}], "", [], {}, PageImages(None, ()), ALL_RUNS)
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
     assert data["pair"] == ["kind 1", "kind 0"]  # without claims, the last and the first
@@ -270,7 +270,7 @@ def test_a_page_on_some_of_the_runs_has_these_and_the_claims_on_them(study_direc
 
 
 def test_numbers_that_json_lacks_are_signs_or_missing():
-    assert finite((["a"], [[-math.inf, math.inf, math.nan, 1.5, 2, "x"]])) == (["a"], [["<", ">", None, 1.5, 2, "x"]])
+    assert json_table(["a"], [[-math.inf, math.inf, math.nan, 1.5, 2, "x"]]) == (["a"], [["<", ">", None, 1.5, 2, "x"]])
 
 
 def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.report.page import missing_runs
+from cliptail_jax.report.page import unfinished_runs
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study import run as study
@@ -264,7 +264,7 @@ def written(trains, monkeypatch):
     trains[0].update(a=0.5, b=0.1)
     calls = []
     monkeypatch.setattr(
-        study_page, "write_page", lambda workdir, **_: calls.append(missing_runs(read_directory(workdir)))
+        study_page, "write_page", lambda workdir, **_: calls.append(unfinished_runs(read_directory(workdir)))
     )
     return calls
 

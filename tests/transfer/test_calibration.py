@@ -4,7 +4,7 @@ import pytest
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.transfer.calibration import (
     error_after_temperature_scaling,
-    expected_calibration_error,
+    error_of_logits,
     fit_temperature,
 )
 from cliptail_jax.transfer.configuration import FewShotOptions
@@ -22,9 +22,7 @@ def predictions(count=400, classes=5, sharpness=3.0, seed=0):
 
 def test_the_error_equals_a_loop_over_bins():
     logits, labels = predictions()
-    assert expected_calibration_error(logits, labels) == pytest.approx(
-        error_by_a_loop(softmax(logits), labels), rel=1e-12
-    )
+    assert error_of_logits(logits, labels) == pytest.approx(error_by_a_loop(softmax(logits), labels), rel=1e-12)
 
 
 def test_the_temperature_of_two_classes_has_a_closed_form():
@@ -47,7 +45,7 @@ def test_five_folds_fit_on_one_and_measure_on_the_others():
         scaled = logits[~inside] / fit_temperature(logits[inside], labels[inside])
         direct.append(error_by_a_loop(softmax(scaled), labels[~inside]))
     assert error_after_temperature_scaling(logits, labels, seed=1) == pytest.approx(np.mean(direct), rel=1e-12)
-    assert np.mean(direct) < expected_calibration_error(logits, labels) / 2
+    assert np.mean(direct) < error_of_logits(logits, labels) / 2
 
 
 def test_too_few_examples_are_an_error():

@@ -22,7 +22,7 @@ from cliptail_jax.report.transfers import report_text
 from cliptail_jax.runs.manifests import manifest_of, steps_in
 from cliptail_jax.study.transfer import transfer_and_report
 from cliptail_jax.transfer import features, methods, program, sets
-from cliptail_jax.transfer.calibration import error_after_temperature_scaling, expected_calibration_error
+from cliptail_jax.transfer.calibration import error_after_temperature_scaling, error_of_logits
 from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import Linear, fit_binary_path, fit_path, predict
@@ -119,7 +119,7 @@ def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, 
     assert result["score"] == 100 * np.mean(written["predictions"] == test["labels"]) > 40
     np.testing.assert_array_equal(written["labels"], test["labels"])
     np.testing.assert_array_equal(written["records"], test["records"])
-    assert result["ece"] == pytest.approx(100 * expected_calibration_error(direct, test["labels"]), abs=0.5)
+    assert result["ece"] == pytest.approx(100 * error_of_logits(direct, test["labels"]), abs=0.5)
     scaled = 100 * error_after_temperature_scaling(direct, test["labels"])
     assert result["ece_scaled"] == pytest.approx(scaled, abs=0.5)
     assert result["sizes"] == {"train": 80, "validation": 20, "test": 50, "classes": CLASSES, "dim": 8}

@@ -19,9 +19,9 @@ from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.report.style import add_grid, legend_below, styles
 
 UPRIGHT_WORDS = 3  # more words under an axis are rotated
-TICKS = 8  # more numbers under an axis have no ticks of their own,
-NEAR = 0.1  # nor have numbers that are so close, as a share of the axis
-MAX_MAGNITUDE = 1e100  # number on an axis; limits beyond much larger ones overflow
+# Numbers under an axis have ticks of their own, unless there are more, or two are closer, as a share of the axis.
+MAX_TICKS, MIN_GAP = 8, 0.1
+MAX_MAGNITUDE = 1e100  # of a number on an axis: the limits of an axis with much larger numbers overflow
 
 
 def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, logarithmic: bool) -> Figure:
@@ -53,7 +53,7 @@ def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, log
 def draw_lines(
     axes: Axes, values: Sequence[tuple[Entry, Estimate]], looks: Mapping[str, Mapping[str, Any]], logarithmic: bool
 ) -> None:
-    """Draws each group's points with their intervals, and a line through the means of the points with the same x."""
+    """Draw each group's points with their intervals, and a line through the means of the points with the same x."""
     placed = [(entry, measure) for entry, measure in values if entry["x"]]
     x_of, words = places([entry for entry, _ in placed], logarithmic)
     for number, (group, look) in enumerate(looks.items()):
@@ -72,7 +72,7 @@ def draw_lines(
         numbers = sorted(x_of.values())
         if logarithmic:
             axes.set_xscale("log")
-        if len(numbers) <= TICKS and closest(np.log(numbers) if logarithmic else np.array(numbers)) > NEAR:
+        if len(numbers) <= MAX_TICKS and closest(np.log(numbers) if logarithmic else np.array(numbers)) > MIN_GAP:
             axes.set_xticks(numbers, [short(x) for x in numbers])
             axes.xaxis.set_minor_locator(NullLocator())
         axes.tick_params(axis="x", labelsize=8)
@@ -82,17 +82,17 @@ def draw_lines(
 
 
 def draw_group(
-    axes: Axes, points: Sequence[tuple[float, Estimate]], look: Mapping[str, Any], name: str, aside: float
+    axes: Axes, points: Sequence[tuple[float, Estimate]], look: Mapping[str, Any], name: str, shift: float
 ) -> None:
-    """Draw a group, shifted by `aside` points so that its intervals do not cover those of other groups."""
+    """Draw a group, shifted by `shift` points so that its intervals do not cover those of other groups."""
     x, y = [x for x, _ in points], [measure.value for _, measure in points]
-    drawn = axes.plot(*line_of(points), color=look["color"], linestyle=look["linestyle"], linewidth=1.5)
-    drawn += axes.plot(x, y, marker=look["marker"], linestyle="", color=look["color"], markersize=6)
+    lines = axes.plot(*line_of(points), color=look["color"], linestyle=look["linestyle"], linewidth=1.5)
+    lines += axes.plot(x, y, marker=look["marker"], linestyle="", color=look["color"], markersize=6)
     for x, measure in points:
         if not math.isnan(measure.low):
-            drawn += axes.plot([x, x], [measure.low, measure.high], color=look["color"], linewidth=1, alpha=0.5)
-    for line in drawn:  # after the axes have included its data in their limits
-        line.set_transform(axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans))
+            lines += axes.plot([x, x], [measure.low, measure.high], color=look["color"], linewidth=1, alpha=0.5)
+    for line in lines:  # after the axes have included its data in their limits
+        line.set_transform(axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans))
     axes.plot([], [], **look, markersize=6, label=name)
 
 

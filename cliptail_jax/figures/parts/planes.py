@@ -12,10 +12,10 @@ from scipy.spatial.distance import cdist
 from cliptail_jax.metrics.measures import label_of
 from cliptail_jax.report.style import add_grid
 
-# Possible offsets of a label from its point, in points. A leader line is drawn to labels that are further than NEAR.
-NEAR = 6
+# Possible offsets of a label from its point, in points. Labels further away than NEAREST have a leader line.
+NEAREST = 6
 OFFSETS = [
-    (x, y) for d in (NEAR, 11, 17) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))
+    (x, y) for d in (NEAREST, 11, 17) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))
 ]
 
 
@@ -30,11 +30,11 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
 def draw_trend(axes: Axes, x: Sequence[float], y: Sequence[float], **look: str) -> bool:
     """Draw the least-squares line over the range of x, and return whether there is one: for three defined points or more."""
     x, y = np.array(x), np.array(y)
-    known = ~(np.isnan(x) | np.isnan(y))
-    if known.sum() < 3 or np.ptp(x[known]) == 0:
+    is_defined = ~(np.isnan(x) | np.isnan(y))
+    if is_defined.sum() < 3 or np.ptp(x[is_defined]) == 0:
         return False
     ends = np.array([np.nanmin(x), np.nanmax(x)])
-    axes.plot(ends, Polynomial.fit(x[known], y[known], 1)(ends), linewidth=1.3, alpha=0.8, zorder=1, **look)
+    axes.plot(ends, Polynomial.fit(x[is_defined], y[is_defined], 1)(ends), linewidth=1.3, alpha=0.8, zorder=1, **look)
     return True
 
 
@@ -45,9 +45,9 @@ def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]]) -> None
     layout of the figure must be final.
     """
     points = [point for point in points if not np.isnan(point[:2]).any()]
-    middle = axes.transData.transform([point[:2] for point in points]) if points else np.zeros((0, 2))
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in middle]
-    distances = cdist(middle, middle)
+    centres = axes.transData.transform([point[:2] for point in points]) if points else np.zeros((0, 2))
+    boxes = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in centres]
+    distances = cdist(centres, centres)
     np.fill_diagonal(distances, np.inf)
     for number in np.argsort(distances.min(axis=1, initial=np.inf), kind="stable"):
         x, y, label = points[number]
@@ -60,9 +60,9 @@ def place_labels(axes: Axes, points: Iterable[tuple[float, float, str]]) -> None
             text.set_verticalalignment("bottom" if dy > 0 else "top" if dy < 0 else "center")
             box = text.get_window_extent()
             is_inside = axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max)
-            if is_inside and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                if max(abs(dx), abs(dy)) > NEAR:
+            if is_inside and not any(box.overlaps(other) for other in boxes):
+                boxes.append(box)
+                if max(abs(dx), abs(dy)) > NEAREST:
                     line = dict(arrowstyle="-", color="0.5", linewidth=0.6, shrinkA=0, shrinkB=3)
                     leader = axes.annotate("", (x, y), (dx, dy), textcoords="offset points", arrowprops=line)
                     leader.set_in_layout(False)

@@ -67,8 +67,8 @@ class Entry:
         """The evaluation set. Raises UserError if there is no run, or it was not evaluated on the set."""
         name = self["set"] or next(iter(self.opened.eval_sets), "")
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
-            on = f"on {name}" if name else "on any set"
-            raise UserError(f"{self.where}: {self.run} was not evaluated {on}: run cliptail evaluate on it")
+            what = name or "any set"
+            raise UserError(f"{self.where}: {self.run} was not evaluated on {what}: run cliptail evaluate on it")
         return name
 
     @property
@@ -80,7 +80,7 @@ class Entry:
         """The latest evaluation on the set. Raises UserError if it has no class frequencies."""
         if not self.evaluation.results.groups:
             raise UserError(
-                f"{self.where}: of {self.run} no class frequencies are known on {self.set_name}: evaluate it with "
+                f"{self.where}: {self.run} has no class frequencies on {self.set_name}: evaluate it with "
                 "--config.eval.class_frequency, or on the classes it was trained on"
             )
         return self.evaluation
@@ -120,32 +120,32 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
         raise UserError(f"cannot read the sheet {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"the sheet {path} is not text in UTF-8") from None
-    kept = [(n, row) for n, row in enumerate(text.splitlines(), 1) if row.strip() and not row.startswith("#")]
-    if len(kept) < 2:
+    rows = [(n, row) for n, row in enumerate(text.splitlines(), 1) if row.strip() and not row.startswith("#")]
+    if len(rows) < 2:
         raise UserError(f"the sheet {path} is empty: give a header, and a line for each run")
-    (_, header), *lines = [(n, split_cells(row)) for n, row in kept]
-    if absent := [column for column in columns if column not in header]:
+    (_, header), *lines = [(n, split_cells(row)) for n, row in rows]
+    if missing_columns := [column for column in columns if column not in header]:
         raise UserError(
-            f"the sheet {path} has no column '{absent[0]}'{did_you_mean(absent[0], header)}; the figure needs "
+            f"the sheet {path} has no column '{missing_columns[0]}'{did_you_mean(missing_columns[0], header)}; the figure needs "
             f"{', '.join(columns)}, with tabs or two spaces between them"
         )
-    if twice := next((column for column in header if header.count(column) > 1), None):
-        raise UserError(f"the sheet {path} has two columns '{twice}': leave one out")
-    entries, earlier = [], {}
+    if repeated_column := next((column for column in header if header.count(column) > 1), None):
+        raise UserError(f"the sheet {path} has two columns '{repeated_column}': leave one out")
+    entries, line_of = [], {}
     for number, row in lines:
         where = f"{path}, line {number}"
         if len(row) > len(header):
             raise UserError(f"{where} has {len(row)} cells, but the header {len(header)}")
         entry = Entry(where, path.parent, dict(zip(header, row)))
-        if missing := [column for column in columns if not entry[column]]:
-            raise UserError(f"{where} has no {missing[0]}")
+        if empty_columns := [column for column in columns if not entry[column]]:
+            raise UserError(f"{where} has no {empty_columns[0]}")
         for name in entry["set"].split("+"):
             entries.append(dataclasses.replace(entry, cells={**entry.cells, "set": name}))
             cells = entries[-1].cells.items()
-            same = frozenset((column, cell) for column, cell in cells if cell and column not in PLACES)
-            if same in earlier:
-                raise UserError(f"{where} repeats the run of line {earlier[same]}: leave one out")
-            earlier[same] = number
+            identity = frozenset((column, cell) for column, cell in cells if cell and column not in PLACES)
+            if identity in line_of:
+                raise UserError(f"{where} repeats the run of line {line_of[identity]}: leave one out")
+            line_of[identity] = number
     return entries
 
 

@@ -1,4 +1,4 @@
-"""The page's tables of runs, evaluation sets and further measures; and tables for programs."""
+"""The tables of the page alone: runs with corpora, evaluation sets, further measures; and tables for programs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,44 +12,44 @@ from cliptail_jax.results.group import mean_of
 
 
 def run_table_of(comparison: ComparedRuns, has_claims: bool) -> Table:
-    """The table of runs; for published models also what their classes are counted in."""
+    """The table of runs, for published models with the corpus or table that their classes are counted in."""
     table = run_table(comparison.kinds, has_claims)
     if not any(kind.runs[0].is_published for kind in comparison.kinds):
         return table
     column = Column("class_frequency", "class frequency", "the corpus or table that classes are counted in")
-    short = frequency_names(comparison)
-    corpora = [short.get(kind.runs[0].summary.get("settings", {}).get("class_frequency")) for kind in comparison.kinds]
+    names = frequency_names(comparison)
+    corpora = [names.get(kind.runs[0].summary.get("settings", {}).get("class_frequency")) for kind in comparison.kinds]
     rows = [row._replace(cells=row.cells | {column.key: cell(name)}) for row, name in zip(table.rows, corpora)]
     return without_empty_columns(table._replace(columns=[column, *table.columns], rows=rows))
 
 
 def set_table(comparison: ComparedRuns) -> Table:
     """A row for each kind, evaluation set and class frequency; empty if no run has several or retrieval."""
-    known = {column.key for column in run_columns()}
-    measures = [m for m in MEASURES.values() if m.key in known or (m.over == QUERIES and not m.is_main)]
+    run_keys = {column.key for column in run_columns()}
+    measures = [m for m in MEASURES.values() if m.key in run_keys or (m.over == QUERIES and not m.is_main)]
     rows: list[Row] = []
-    single = (
+    has_one_evaluation = (
         len(run.sets) < 2 and len(run.last_evaluations()) < 2 and run.latest is run.evaluation
         for _, run in comparison.runs
     )
-    short = frequency_names(comparison)
-    for kind in [] if all(single) else comparison.kinds:
-        for on in dict.fromkeys(on for run in kind.runs for on in run.sets):
-            found: dict[str, list[Mapping[str, Any]]] = {}
+    names = frequency_names(comparison)
+    for kind in [] if all(has_one_evaluation) else comparison.kinds:
+        for set_name in dict.fromkeys(set_name for run in kind.runs for set_name in run.sets):
+            by_frequency: dict[str, list[Mapping[str, Any]]] = {}
             for run in kind.runs:
-                for frequency, line in run.last_evaluations(on).items():
-                    found.setdefault(frequency, []).append(line)
-            for frequency, lines in found.items():
-                name = f"{kind.name} on {on}" + (f", by {short[frequency]}" if len(found) > 1 else "")
+                for frequency, line in run.last_evaluations(set_name).items():
+                    by_frequency.setdefault(frequency, []).append(line)
+            for frequency, lines in by_frequency.items():
+                name = f"{kind.name} on {set_name}" + (f", by {names[frequency]}" if len(by_frequency) > 1 else "")
                 cells = {m.key: cell(mean_of([line.get(m.key) for line in lines]), m.format) for m in measures}
                 rows.append(Row(name, cells, kind=kind.name))
     return table_of_measures("evaluation", measures, rows)
 
 
 def measure_table(comparison: ComparedRuns) -> Table:
-    """The other measures, if they were computed: overconfidence, neural collapse, similarities."""
-    known = {column.key for column in run_columns()}
-    measures = [measure for measure in MEASURES.values() if measure.key not in known]
+    """The computed measures that the table of runs lacks: overconfidence, neural collapse, similarities."""
+    run_keys = {column.key for column in run_columns()}
+    measures = [measure for measure in MEASURES.values() if measure.key not in run_keys]
     rows = [
         Row(kind.name, {m.key: cell(kind.mean(m.key), m.format) for m in measures}) for kind in comparison.evaluated
     ]
@@ -79,5 +79,5 @@ def frequency_names(comparison: ComparedRuns) -> dict[str, str]:
     """Short names of the corpora and tables whose class frequencies published models are compared with."""
     runs = [run for _, run in comparison.runs if run.is_published]
     return short_names(
-        dict.fromkeys(name for run in runs for on in run.sets for name in run.last_evaluations(on) if name)
+        dict.fromkeys(name for run in runs for set_name in run.sets for name in run.last_evaluations(set_name) if name)
     )
