@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.claims.testing import compare_replicates, tested
+from cliptail_jax.claims.testing import compare_replicates, with_difference
 from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, prediction_measures
@@ -121,7 +121,7 @@ def difference(a: Predictions, b: Predictions) -> Difference:
         if measure.statistic:
             claim = Claim("", measure.key, *names, margin=measure.margin)
             result, contrasts = compare_replicates(claim, replicates)
-            claims[measure.key] = tested(result, contrasts, None) if contrasts else result
+            claims[measure.key] = with_difference(result, contrasts, None) if contrasts else result
     return Difference(*names, claims)
 
 

@@ -193,7 +193,7 @@ def test_the_folder_of_a_call_that_fails_is_not_made(folder, capsys):
 def test_the_confusion_of_many_classes_is_written_as_its_entries(folder, monkeypatch):
     counts = []
     for dense in (4, 3):  # classes
-        monkeypatch.setattr(evaluation, "DENSE", dense)
+        monkeypatch.setattr(evaluation, "MAX_DENSE_CLASSES", dense)
         assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 0
         with np.load("out/a/eval/test/latest.npz") as arrays:
             assert ("confusion" in arrays) == (dense == 4) and ("confusion_entries" in arrays) == (dense == 3)
