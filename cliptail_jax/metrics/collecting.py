@@ -14,7 +14,7 @@ from cliptail_jax.metrics.law import Counts, Posterior, mean_of_resamples
 from cliptail_jax.metrics.odds import SMALLEST_SLOPE
 
 MEAN_PER_CLASS, TOP1, TAIL = TARGETS = ("mean_per_class", "top1", "tail")
-GRID = 300  # how many numbers of further images the accuracy of a class is predicted for
+GRID = 300  # numbers of further images for which accuracies are predicted
 RESAMPLES, BLOCK = 500, 20
 ROUNDING = 1e-12  # of a budget
 
@@ -156,7 +156,7 @@ def capped(pool: ImageCounts, images: int) -> ImageCounts:
     return rarest_first(np.zeros_like(pool), images, pool)
 
 
-def predicted(
+def prediction(
     posterior: Posterior, correct: Counts, examples: Counts, weights: ClassWeights, images: ImageCounts
 ) -> tuple[Estimate, Estimate]:
     """The weighted mean accuracy in percent with so many `images` of each class, and its gain in points.

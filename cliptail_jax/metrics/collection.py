@@ -9,7 +9,15 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.collecting import ROUNDING, ImageCounts, plan, predicted, rarest_first, spread, target_weights
+from cliptail_jax.metrics.collecting import (
+    ROUNDING,
+    ImageCounts,
+    plan,
+    prediction,
+    rarest_first,
+    spread,
+    target_weights,
+)
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.law import Posterior, fit_law
 
@@ -133,7 +141,7 @@ def collection(
         "the rarest first": afford(lambda images: rarest_first(frequency, images, available)),
         PLAN: best,
     }
-    mean, gain = predicted(posterior, counts.correct, examples, weights, frequency + best)
+    mean, gain = prediction(posterior, counts.correct, examples, weights, frequency + best)
     remainder = float(budget - best @ cost)
     if remainder < cost[available > best].min(initial=np.inf):
         remainder = 0.0  # less than an image

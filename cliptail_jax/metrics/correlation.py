@@ -56,9 +56,7 @@ def ranks_from_mean(
 ) -> Float[np.ndarray, "resample class"]:
     """The mean rank of each class in a resample that has it so many `times`, minus the mean of all ranks."""
     order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(
-        np.diff(values[order], prepend=np.nan)
-    )  # of runs of equal values; nan differs from the first
+    starts = np.flatnonzero(np.diff(values[order], prepend=np.nan))  # of equal values; nan differs from the first value
     ties = np.add.reduceat(times[:, order], starts, axis=1)
     ranks = np.cumsum(ties, axis=1) - (ties - 1) / 2 - (ties.sum(axis=1, keepdims=True) + 1) / 2
     columns = np.empty(len(values), np.intp)

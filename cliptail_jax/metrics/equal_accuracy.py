@@ -57,9 +57,9 @@ def _complete_classes(
     accuracies: Sequence[Float[np.ndarray, "_ class"]],
     variables: Sequence[Float[np.ndarray, "_ _ variable class"]],
 ) -> Bool[np.ndarray, " class"]:
-    """Which classes have an accuracy in all evaluations, and all variables in those from the interpolated ones on.
+    """Which classes have an accuracy in all evaluations, and all variables from the first interpolated evaluation on.
 
-    Earlier evaluations do not matter. In them, a class may lack a variable, for example because no image is predicted as it.
+    In earlier evaluations, a class may lack a variable, for example because the model does not predict it yet.
     """
     incomplete = np.any([np.isnan(accuracy).any(axis=0) for accuracy in accuracies], axis=0)
     incomplete |= np.any([np.isnan(arrays[:, -1]).any(axis=(0, 1)) for arrays in variables], axis=0)

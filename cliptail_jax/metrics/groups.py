@@ -28,7 +28,7 @@ def head_mid_tail(
 
 
 def group_accuracy(per_class_accuracy: Float[np.ndarray, " class"], ids: Int[np.ndarray, " group"]) -> float:
-    """The mean accuracy in percent over the classes of a group that have examples (are not nan); nan if there are none."""
+    """The mean accuracy in percent over the classes of a group, except those without examples (nan); nan if all are."""
     accuracies = np.asarray(per_class_accuracy)[ids]
     accuracies = accuracies[~np.isnan(accuracies)]
     return float(100 * accuracies.mean()) if accuracies.size else float("nan")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.collecting import capped, hull_steps, plan, predicted, rarest_first, spread, target_weights
+from cliptail_jax.metrics.collecting import capped, hull_steps, plan, prediction, rarest_first, spread, target_weights
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.law import fit_law
 
@@ -114,7 +114,7 @@ def test_a_prediction_has_the_interval_of_the_classes_and_the_gain_a_narrower_on
     correct = rng.binomial(50, 1 / (1 + np.exp(3.5 - 2.8 * np.log10(frequency) - rng.normal(0, 1, 40))))
     examples = np.full(40, 50)
     posterior, weights = fit_law(frequency, correct, examples), np.full(40, 1 / 40)
-    mean, gain = predicted(posterior, correct, examples, weights, 2 * frequency)
+    mean, gain = prediction(posterior, correct, examples, weights, 2 * frequency)
     assert mean.low < mean.value < mean.high and gain.low < gain.value < gain.high
     assert 0 < gain.high - gain.low < mean.high - mean.low < 30
     assert mean.value - gain.value == pytest.approx(100 * correct.sum() / 2000, abs=0.5)

@@ -151,7 +151,7 @@ def test_class_frequencies_are_read_from_tables_of_other_programs(tmp_path):
         ("class,images\na,-1\n", "has the count -1"),
         ("class,images\na,many\n", "has the count 'many', which is no whole number"),
         ("class,images\na,0.9\n", "has the count '0.9', which is no whole number"),
-        ("0,5\n1,4\n", "counts.csv has a column names_of '0', .*: put the line class,count above it"),
+        ("0,5\n1,4\n", "counts.csv has a column named '0', .*: put the line class,count above it"),
         ("a,b\n1,2\n", "is not a table of class frequencies: it has the columns a, b"),
         (
             "class,images\n900,0\n90,1\n9,2\n",
@@ -188,8 +188,8 @@ def test_training_labels_give_the_frequency_and_classes_without_images_are_named
     assert "a: 1 class without a training image, which slopes and f50 leave out: owl" in text
 
 
-FEW = rows("cat dog owl".split(), "cat dog owl".split())
-WRONG = {  # the content of a file, flags, and the message
+ONE_EXAMPLE_EACH = rows("cat dog owl".split(), "cat dog owl".split())
+WRONG_FILES = {  # the content of a file, flags, and the message
     "no frequency": ("a.csv", None, [], "the class frequency is missing: .*--train=FILE"),
     "both": ("a.csv", None, ["--frequency=counts.tsv", "--train=a.csv"], "both --frequency and --train are given"),
     "no file": ("b.csv", None, ["--frequency=counts.tsv"], "there is no file b.csv"),
@@ -200,10 +200,10 @@ WRONG = {  # the content of a file, flags, and the message
     "unknown class": ("b.csv", rows(["cat", "lynx", "dog"], ["cat", "lynx", "lynx"]), ["--frequency=counts.tsv"],
                       "3 of 6 labels and predictions of b.csv are none of the 4 classes of counts.tsv, such as 'lynx'"),
     "number": ("b.csv", rows([0, 4], [1, 1]), ["--frequency=counts.tsv"], "such as '0'|such as '4'"),
-    "few": ("b.csv", FEW, ["--frequency=counts.tsv"], "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
+    "few": ("b.csv", ONE_EXAMPLE_EACH, ["--frequency=counts.tsv"], "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
     "one class": ("b.csv", rows(["cat"] * 3, ["cat"] * 3), ["--frequency=counts.tsv"], "b.csv has examples of one class"),
     "no header": ("b.csv", "0,1\n2,2\n", ["--frequency=counts.tsv"],
-                  "b.csv has a column names_of '0', .*: put the line label,prediction above it"),
+                  "b.csv has a column named '0', .*: put the line label,prediction above it"),
     "empty": ("b.csv", "label,prediction\n", ["--frequency=counts.tsv"], "b.csv has no rows"),
     "no labels": ("b.csv", rows(["", ""], ["cat", "dog"]), ["--frequency=counts.tsv"], "b.csv has no label of any example"),
     "gap": ("b.csv", rows(["cat", "dog"], ["cat", ""]), ["--frequency=counts.tsv"], "b.csv has no prediction in row 2"),
@@ -225,7 +225,7 @@ WRONG = {  # the content of a file, flags, and the message
                                 "the columns of the logits of b.npz have no names, and the classes of a.csv are names"),
     "names of another array": ("b.npz", dict(labels=LABELS, logits=LOGITS, names=NAMES), ["--frequency=counts.tsv"],
                                "b.npz has an array 'names', which is not read: class names are an array 'classes'"),
-    "name of adjusted": ("a_adjusted.csv", FEW, ["a.csv", "--frequency=counts.tsv"],
+    "name of adjusted": ("a_adjusted.csv", ONE_EXAMPLE_EACH, ["a.csv", "--frequency=counts.tsv"],
                          "'a_adjusted' is the name of the adjusted predictions of another file: name it, as in NAME="),
     "no probabilities": ("b.npz", dict(labels=LABELS, probabilities=1 / (1 + np.exp(-LOGITS))), ["--frequency=counts.tsv"],
                          r"the probabilities of example \d+ \(from 0\) of b.npz have the sum .*: give those of a softmax"),
@@ -250,13 +250,13 @@ WRONG = {  # the content of a file, flags, and the message
                                       "b.npz has 32 predictions that are not the class of the largest of its logits"),
     "logits of one dimension": ("b.npz", dict(labels=LABELS, logits=LOGITS[:, 0]), ["--frequency=counts.tsv"],
                                 r"'logits' of b.npz has the shape \[32\]"),
-    "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
+    "same name": ("folder/a.csv", ONE_EXAMPLE_EACH, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", WRONG_FILES)
 def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
-    name, content, flags, message = WRONG[case]
+    name, content, flags, message = WRONG_FILES[case]
     if isinstance(content, str):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content, encoding="utf-8")
