@@ -37,7 +37,7 @@ from cliptail_jax.models.open_clip import MODEL as MODEL_KEYS
 from cliptail_jax.models.open_clip import TEXT, VISION, check_model
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.predictions.classes import class_table
-from cliptail_jax.predictions.measured import resolved
+from cliptail_jax.predictions.measured import class_numbers
 from cliptail_jax.predictions.reading import read_predictions
 from cliptail_jax.pretrained.names import published_name, published_shape
 from cliptail_jax.pretrained.published_clip import open_published
@@ -330,7 +330,9 @@ def read_prediction_file(example: tuple[str, list], folder: Path) -> None:
     """Predictions of four classes."""
     name, changes = example
     (folder / name).write_bytes(functools.reduce(flipped, changes, PREDICTIONS[name]))
-    resolved(read_predictions(str(folder / name)), class_table({"cat": 9, "dog": 4, "fox": 2, "owl": 0}, "counts.tsv"))
+    class_numbers(
+        read_predictions(str(folder / name)), class_table({"cat": 9, "dog": 4, "fox": 2, "owl": 0}, "counts.tsv")
+    )
 
 
 CASES = {

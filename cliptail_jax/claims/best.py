@@ -1,4 +1,4 @@
-"""The best run of a study by mean accuracy over classes, with the tests that it is better than others."""
+"""The best run of a study by mean accuracy over classes, with the tests that it is better than the others."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.study import Replicate, Study
 
-CRITERION = "mean_per_class"  # by which the best run is chosen, fixed before any run
+CRITERION = "mean_per_class"  # the measure that decides which run is best, fixed before any run
 
 
 class BestRun(NamedTuple):
-    """The best run, and the tests of its differences. Those in one attribute are corrected for their number.
+    """The best run, and the tests of its differences. The tests in an attribute are corrected for their number.
 
     Attributes:
-        name: the run whose mean accuracy over classes exceeds the baseline's most.
-        over_baseline: by run, the test that it has a larger mean accuracy over classes than the baseline.
+        name: the run whose mean accuracy over classes exceeds that of the baseline most.
+        over_baseline: by run, the test that its mean accuracy over classes is larger than that of the baseline.
         over_others: by other run, the test that the best one has a larger mean accuracy over classes.
         head: the test that the baseline is more accurate in the head; None if it is undefined.
     """
@@ -30,7 +30,7 @@ class BestRun(NamedTuple):
 
 
 def best_run(study: Study, runs: Sequence[str], replicates: Sequence[Replicate]) -> BestRun | None:
-    """The best of these runs against the study's baseline; None if none can be compared with it, such as runs at chance."""
+    """The best of these runs, compared with the study's baseline; None if no run is comparable with it, as runs at chance."""
     baseline = study.baseline
     tests = differences({name: (name, baseline) for name in runs if name != baseline}, CRITERION, study, replicates)
     if not tests:
@@ -44,9 +44,9 @@ def best_run(study: Study, runs: Sequence[str], replicates: Sequence[Replicate])
 def differences(
     pairs: Mapping[str, tuple[str, str]], statistic: str, study: Study, replicates: Sequence[Replicate]
 ) -> dict[str, ClaimResult]:
-    """The tests that the first run of each pair is higher than the second, as those of the study's claims.
+    """The tests that the first run of each pair is higher than the second, made like those of the study's claims.
 
-    They are corrected for their number. Untested ones are left out.
+    They are corrected for their number. Pairs that cannot be tested are left out.
     """
     margin = MEASURES[statistic].margin
     claims = {key: Claim("", statistic, *pair, margin=margin) for key, pair in pairs.items()}

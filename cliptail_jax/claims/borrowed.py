@@ -12,22 +12,23 @@ from cliptail_jax.results.study import Borrowed
 
 
 class StoredVariances(TypedDict, total=False):
-    """The variances in report.json, which earlier versions did not write."""
+    """The part of report.json with the variances. Earlier versions did not write it."""
 
     variances: Mapping[str, tuple[float, float, float]]
 
 
 def borrow_variances(name: str, claims: Iterable[Claim]) -> Borrowed:
-    """The variances of what the claims measure, in the results `name`: published ones, or a report.json.
+    """The variances between seeds of the claims' measures, from the results `name`: published ones, or a report.json.
 
-    The config of a study names results with its data set and recipe; this is not checked.
+    A study's config should name results on the same data set and with the same recipe; this is not checked.
 
-    Raises UserError if there are no such results, or none with two kinds of runs that have several seeds or pairs.
+    Raises UserError if there are no such results, or if they lack two kinds of runs that have several seeds or pairs.
     """
-    measured = {claim.measured for claim in claims}
-    stored = read_json(find_results(name), StoredVariances).get("variances", {})
-    if not (known := {key: SeedVariance(*of) for key, of in stored.items() if key in measured}):
+    measures = {claim.measured for claim in claims}
+    numbers = read_json(find_results(name), StoredVariances).get("variances", {})
+    variances = {key: SeedVariance(*variance) for key, variance in numbers.items() if key in measures}
+    if not variances:
         raise UserError(
             f"variances_from='{name}': these results have no two kinds of runs with several seeds or pairs: leave it out"
         )
-    return Borrowed(name, known)
+    return Borrowed(name, variances)

@@ -14,38 +14,42 @@ DECIDED = (SUPPORTED, CONTRADICTED, NO_EFFECT)
 
 
 def judge(contents: Contents) -> dict[str, ClaimResult]:
-    """The tests of the claims of a directory's study by key, on the runs that have finished; {} without a study."""
+    """The tests of the claims of a directory's study by key, on its finished runs; {} without a study.
+
+    Example:
+        verdicts = {key: result.verdict for key, result in judge(read_directory("runs/quickstart")).items()}
+    """
     return evaluate_study(contents.study, by_replicate(contents.study, contents.runs)) if contents.study else {}
 
 
 def evaluate_study(study: Study, replicates: Sequence[Replicate]) -> dict[str, ClaimResult]:
-    """The tests of a study's claims by key: in looks, if it adds pairs until claims are decided."""
+    """The tests of a study's claims by key; in looks, if the study adds pairs until claims are decided."""
     if study.most:
         return evaluate_in_looks(study.claims, replicates, study.changes, study.most)
     return evaluate_claims(study.claims, replicates, study.changes, study.borrowed)
 
 
 def evaluate_in_looks(
-    claims: Mapping[str, Claim], replicates: Sequence[Replicate], changes: Mapping[str, Change], most: int
+    claims: Mapping[str, Claim], replicates: Sequence[Replicate], changes: Mapping[str, Change], max_pairs: int
 ) -> dict[str, ClaimResult]:
     """The tests of claims by key, each at the first look that decides it, or else at the last one.
 
-    A look depends on the first pairs alone, so it stays the same whenever the claims are tested again. For a claim, a pair
-    counts only if its runs can be compared in it: not if one has failed.
+    A look depends only on the first pairs, so it stays the same when the claims are tested again. A pair counts for a claim
+    only if the claim's runs in it are comparable, so not if one of them failed.
 
     Args:
-        replicates: the seeds or pairs so far, at most `most`.
-        most: their largest number, which sets the levels of looks.
+        replicates: the seeds or pairs so far, at most `max_pairs`.
+        max_pairs: their largest number, which sets the levels of looks.
     """
-    found: dict[str, ClaimResult] = {}
-    for pairs in range(1, len(replicates) + 1):
-        for key, tested in evaluate_claims(claims, replicates[:pairs], changes).items():
-            compared, before = len(tested.by_seed), found.get(key)
-            if before and (before.verdict in DECIDED or compared == len(before.by_seed)):
+    results: dict[str, ClaimResult] = {}
+    for number in range(1, len(replicates) + 1):
+        for key, result in evaluate_claims(claims, replicates[:number], changes).items():
+            pairs, last = len(result.by_seed), results.get(key)
+            if last and (last.verdict in DECIDED or pairs == len(last.by_seed)):
                 continue
-            if compared >= FIRST:
-                found[key] = dataclasses.replace(tested, look=Look(compared, most))
+            if pairs >= FIRST:
+                results[key] = dataclasses.replace(result, look=Look(pairs, max_pairs))
             else:
-                obstacle = tested.obstacle or f"the first look is after {FIRST} pairs or seeds"
-                found[key] = dataclasses.replace(tested, difference=None, obstacle=obstacle)
-    return dict(zip(found, correct_for_number([*found.values()])))
+                obstacle = result.obstacle or f"the first look is after {FIRST} pairs or seeds"
+                results[key] = dataclasses.replace(result, difference=None, obstacle=obstacle)
+    return dict(zip(results, correct_for_number([*results.values()])))

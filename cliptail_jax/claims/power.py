@@ -1,4 +1,4 @@
-"""The differences that pairs of runs can decide, by the variances in published results on the same data."""
+"""How large a difference some pairs of runs can decide, by the variances in published results on the same data."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,13 @@ POWER = 0.8
 
 
 class Design(NamedTuple):
-    """What studies with similar variances share: data sources, sides of images in pixels, and mirrored pairs or not."""
+    """The properties that studies with similar variances share.
+
+    Attributes:
+        data: the data sources.
+        sizes: the sides of images in pixels.
+        counterbalanced: whether runs are mirrored pairs.
+    """
 
     data: set[str]
     sizes: set[int]
@@ -23,18 +29,18 @@ class Design(NamedTuple):
 
     @property
     def replicate(self) -> str:
-        """The name of what is repeated."""
+        """The unit that a study repeats: 'pair' or 'seed'."""
         return "pair" if self.counterbalanced else "seed"
 
 
 class Variances(NamedTuple):
-    """The parts of the variance of a difference over P pairs, shared + of_pair / P; the means over claims of a study.
+    """The parts of the variance of a difference over P pairs, shared + of_pair / P; means over the claims of a study.
 
     Attributes:
-        shared: of what all pairs share: the choice of classes, beyond what differs by pair.
-        of_pair: of what differs by pair.
-        study: the name of its published results.
-        degrees: the number of pairs beyond the first, over all claims.
+        shared: the variance that all pairs share: that of the choice of classes, without its part in `of_pair`.
+        of_pair: the variance between pairs.
+        study: the name of the study's published results.
+        degrees: the number of pairs after the first, summed over all claims.
     """
 
     shared: float
@@ -43,7 +49,7 @@ class Variances(NamedTuple):
     degrees: int
 
     def decidable(self, pairs: int) -> float:
-        """The difference whose interval lies above 0 with the probability `POWER`, by the normal distribution."""
+        """The difference whose interval is above 0 with the probability `POWER`, by the normal distribution."""
         from scipy.special import ndtri
 
         return (quantile(LEVEL, np.inf) + float(ndtri(POWER))) * math.sqrt(self.shared + self.of_pair / pairs)
@@ -53,36 +59,37 @@ def published_variances(design: Design) -> dict[str, Variances]:
     """The variances of differences, by measure, of the published study of this design that has the most pairs."""
     variances: dict[str, Variances] = {}
     for name, claims in published_on(design):
-        for measure, of_study in variances_of(name, claims).items():
-            if measure not in variances or of_study.degrees > variances[measure].degrees:
-                variances[measure] = of_study
+        for measure, candidate in variances_of(name, claims).items():
+            if measure not in variances or candidate.degrees > variances[measure].degrees:
+                variances[measure] = candidate
     return variances
 
 
 def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Variances]:
-    """The mean variances of the differences of two runs, by measure, of those claims with several pairs.
+    """The mean variances of the differences of two runs, by measure, over those claims with several pairs.
 
-    The variance between the differences of P pairs is of_pair. That of their mean, by which their interval was made, is
-    shared + of_pair / P.
+    The variance between the differences of P pairs is of_pair. The variance of their mean, which follows from their interval,
+    is shared + of_pair / P.
     """
     parts: dict[str, list[tuple[float, float, int]]] = {}
     for claim in claims.values():
-        pairs, found = len(claim.by_seed), claim.difference
-        if pairs < 2 or found is None or claim.minus or claim.at or len(claim.runs) < 2:
+        pairs, difference = len(claim.by_seed), claim.difference
+        if pairs < 2 or difference is None or claim.minus or claim.at or len(claim.runs) < 2:
             continue
         of_pair = float(np.var([higher - lower for higher, lower in claim.by_seed], ddof=1))
-        of_mean = ((found.high - found.low) / 2 / quantile(LEVEL, found.degrees)) ** 2
+        of_mean = ((difference.high - difference.low) / 2 / quantile(LEVEL, difference.degrees)) ** 2
         if math.isfinite(of_pair + of_mean):
             parts.setdefault(claim.statistic, []).append((of_mean - of_pair / pairs, of_pair, pairs - 1))
-    means = {measure: np.mean(found, axis=0) for measure, found in parts.items()}
-    return {
-        measure: Variances(max(shared, 0.0), of_pair, name, sum(degrees for *_, degrees in parts[measure]))
-        for measure, (shared, of_pair, _) in means.items()
-    }
+    variances = {}
+    for measure, parts_of_claims in parts.items():
+        of_classes, of_pair, _ = np.mean(parts_of_claims, axis=0)
+        degrees = sum(degrees for *_, degrees in parts_of_claims)
+        variances[measure] = Variances(max(of_classes, 0.0), of_pair, name, degrees)
+    return variances
 
 
 def design_of(runs: Iterable[Any], counterbalanced: bool | None) -> Design:
-    """The design of a study with these configs of runs, typed or not."""
+    """The design of a study whose runs have these configs, typed or not."""
     sources, sizes = zip(*((run.data.name, run.data.image_size) for run in runs))
     return Design({*sources}, {*sizes}, bool(counterbalanced))
 
@@ -97,9 +104,9 @@ def published_on(design: Design) -> Iterator[tuple[str, Mapping[str, ClaimResult
 def published_design(name: str) -> Design:
     """The design of published results.
 
-    Their name is that of their config, perhaps with the argument `data` at its end, as in noise_cifar100.
+    Their name is that of their config, in some cases followed by its argument `data`, as in noise_cifar100.
     """
-    stem = max((known for known in known_configs() if name.startswith(known)), key=len, default=name)
+    stem = max((stem for stem in known_configs() if name.startswith(stem)), key=len, default=name)
     try:
         config = load_config(f"{stem}:data={name[len(stem) + 1 :]}")
     except UserError:

@@ -34,23 +34,23 @@ def evaluate_claims(
     """The tests of claims by key, corrected for their number.
 
     Args:
-        changes: changes since the first run.
+        changes: the changes of claims since the first run.
         borrowed: the variances between seeds for claims on one seed or pair, if no runs of the study have several.
     """
-    compared = {
+    comparisons = {
         key: compare_replicates(claim, replicates) for key, claim in with_bar(claims.items(), "comparing", "claims")
     }
-    kinds = functools.cache(lambda statistic, on: variances_of_kinds(replicates, statistic, on))
+    kinds = functools.cache(lambda statistic, set_name: variances_of_kinds(replicates, statistic, set_name))
     results = []
-    for key, (result, contrasts) in with_bar(compared.items(), "testing", "claims"):
+    for key, (result, contrasts) in with_bar(comparisons.items(), "testing", "claims"):
         if result.at:
-            pooled = pooled_over_claims(key, compared)
+            variance = variance_over_claims(key, comparisons)
         else:
-            pooled = pooled_variance(kinds(result.statistic, result.set), weights_of(result))
-        if not pooled and len(contrasts) == 1 and borrowed and result.measured in borrowed.variances:
-            pooled = times(borrowed.variances[result.measured], runs_of(result))
+            variance = pooled_variance(kinds(result.statistic, result.set), weights_of(result))
+        if not variance and len(contrasts) == 1 and borrowed and result.measured in borrowed.variances:
+            variance = times(borrowed.variances[result.measured], runs_of(result))
             result = dataclasses.replace(result, borrowed=borrowed.study)
-        results.append(tested(result, contrasts, pooled) if contrasts else result)
+        results.append(with_difference(result, contrasts, variance) if contrasts else result)
     results = correct_for_number(results)
     return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
 
@@ -58,37 +58,39 @@ def evaluate_claims(
 def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[ClaimResult, list[Bootstrapped]]:
     """The result of a claim before its test, and its difference in each seed or mirrored pair.
 
-    A seed or pair is left out if one of its runs failed or its statistic is undefined. There is no difference, and the
-    result has the obstacle, if this is so in all of them or a run is at chance.
+    A seed or pair is left out if one of its runs failed or its statistic is undefined. If all are left out or a run is at
+    chance, there is no difference, and the result has the obstacle.
     """
-    compared, obstacles = [], []
+    statistics, obstacles = [], []
     for replicate in replicates:
         try:
-            compared.append(compare(claim, replicate))
+            statistics.append(compare(claim, replicate))
         except UserError as obstacle:
             obstacles.append(str(obstacle))
-    result = ClaimResult(**vars(claim), by_seed=[(higher.value, lower.value) for higher, lower, *_ in compared])
-    if not compared:
+    result = ClaimResult(**vars(claim), by_seed=[(higher.value, lower.value) for higher, lower, *_ in statistics])
+    if not statistics:
         return dataclasses.replace(result, obstacle=next(iter(obstacles), "no run has finished")), []
     for name in dict.fromkeys(claim.runs if MEASURES[claim.statistic].over == CLASSES else ()):
         if note := groups_of(replicates)[name].chance_note(claim.set):
             return dataclasses.replace(result, obstacle=f"{name} is at chance: {note}", at_chance=True), []
-    contrasts = [difference(*found[:2]) for found in compared]
+    contrasts = [difference(higher, lower) for higher, lower, *_ in statistics]
     if claim.minus and not claim.study:
-        contrasts = [difference(own, difference(*found[2:])) for own, found in zip(contrasts, compared)]
+        contrasts = [difference(contrast, difference(*runs[2:])) for contrast, runs in zip(contrasts, statistics)]
     return result, contrasts
 
 
-def tested(result: ClaimResult, contrasts: Sequence[Bootstrapped], pooled: SeedVariance | None) -> ClaimResult:
-    """Test a claim by the interval of its mean difference over seeds or mirrored pairs.
+def with_difference(
+    result: ClaimResult, contrasts: Sequence[Bootstrapped], variance: SeedVariance | None
+) -> ClaimResult:
+    """The result of a claim with its test: the interval of its mean difference over seeds or mirrored pairs.
 
-    That of one seed or pair covers other seeds only if the variance between seeds is known from other runs.
+    The interval of one seed or pair covers other seeds only with a variance between seeds from other runs.
     """
-    estimate = mean_over_seeds(contrasts, pooled)
-    result = dataclasses.replace(result, covers_seeds=len(contrasts) > 1 or pooled is not None)
+    estimate = mean_over_seeds(contrasts, variance)
+    result = dataclasses.replace(result, covers_seeds=len(contrasts) > 1 or variance is not None)
     if result.study:
         try:
-            other = subtracted(result)
+            other = subtracted_claim(result)
         except UserError as error:
             return dataclasses.replace(result, obstacle=str(error))
         if other.difference is None:
@@ -109,7 +111,7 @@ def weights_of(claim: Claim) -> dict[str, float]:
 
 
 def runs_of(claim: Claim) -> float:
-    """The number of runs whose variances add up to that of the difference: 2, or 6 of (a − b) − (b − c)."""
+    """The number of runs whose variances add up to that of the difference: 2, or 6 for (a − b) − (b − c)."""
     return sum(weight**2 for weight in weights_of(claim).values())
 
 
@@ -118,43 +120,43 @@ def times(variance: SeedVariance, runs: float) -> SeedVariance:
     return variance._replace(of_seeds=variance.of_seeds * runs, of_both=variance.of_both * runs)
 
 
-def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, on: str = "") -> dict[str, SeedVariance]:
-    """The variance between seeds of a measure on a set, of each kind of runs of a study with several seeds.
+def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, set_name: str = "") -> dict[str, SeedVariance]:
+    """The variance between seeds of a measure on a set, of each kind of runs of a study that has several seeds.
 
-    Kinds at chance are left out: they vary less. f50 differs between kinds by factors, and so do its variances, so there are
-    none.
+    Kinds at chance are left out, because they vary less. Logarithmic measures have none: f50 and its variances differ by
+    factors between kinds.
     """
     measure, groups = MEASURES[statistic], groups_of(replicates)
     variances = {}
     for name in () if measure.is_logarithmic else groups:
-        found = []
+        statistics = []
         for replicate in replicates:
             with contextlib.suppress(UserError):
-                found.append(compare(Claim("", statistic, name, 0.0, set=on), replicate)[0])
-        variance = seed_variance(found)
-        if variance and not (measure.over == CLASSES and groups[name].chance_note(on)):
+                statistics.append(compare(Claim("", statistic, name, 0.0, set=set_name), replicate)[0])
+        variance = seed_variance(statistics)
+        if variance and not (measure.over == CLASSES and groups[name].chance_note(set_name)):
             variances[name] = variance
     return variances
 
 
-def pooled_over_claims(
-    key: str, compared: Mapping[str, tuple[ClaimResult, Sequence[Bootstrapped]]]
+def variance_over_claims(
+    key: str, comparisons: Mapping[str, tuple[ClaimResult, Sequence[Bootstrapped]]]
 ) -> SeedVariance | None:
     """The variance between seeds of a claim at equal accuracy, where the statistic of a run depends on the other runs.
 
-    It is pooled over the claims on the same measure at equal accuracy, each in units of one run: that of a difference of two
-    runs has twice the variance. Their differences are treated as independent, although some share a run.
+    It is pooled over the claims on the same measure at equal accuracy, each in units of one run: a difference of two runs
+    has twice the variance. The differences are treated as independent, although some of them share a run.
     """
-    own, variances = compared[key][0], {}
-    for other, (claim, contrasts) in compared.items():
+    this_claim, variances = comparisons[key][0], {}
+    for name, (claim, contrasts) in comparisons.items():
         variance, runs = seed_variance(contrasts), runs_of(claim)
-        if claim.measured == own.measured and variance and runs:
-            variances[other] = times(variance, 1 / runs)
-    return pooled_variance(variances, {key: np.sqrt(runs_of(own))})
+        if claim.measured == this_claim.measured and variance and runs:
+            variances[name] = times(variance, 1 / runs)
+    return pooled_variance(variances, {key: np.sqrt(runs_of(this_claim))})
 
 
-def subtracted(claim: Claim) -> ClaimResult:
-    """The test, in the results of another study, of the difference that a claim subtracts. Raises UserError without one."""
+def subtracted_claim(claim: Claim) -> ClaimResult:
+    """The test of the difference that a claim subtracts, in the results of another study. Raises UserError without one."""
     higher, lower = claim.minus
     for other in read_claims(find_results(claim.study)).values():
         if (other.higher, other.lower, other.measured) == (higher, lower, claim.measured) and not other.minus:
@@ -174,63 +176,63 @@ def same_classes(runs: Sequence[Evaluated], evaluations: Sequence[ClassEvaluatio
 def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
     """The statistic of the runs that a claim names, in its order, over the same resamples of the classes.
 
-    Runs are compared on the claim's set, by default their first one or, for probes, all shared sets.
+    Runs are compared on the claim's set; by default on their first one or, for probes, on all sets that they share.
 
     Raises:
         UserError: a run failed, or there is nothing to compare, or the measure is undefined.
     """
-    if failed := [name for name in claim.runs if not all(name in runs for runs in replicate)]:
-        of = " and ".join(dict.fromkeys(failed))
-        is_half = len(replicate) > 1 and any(name in runs for name in failed for runs in replicate)
+    if missing_names := [name for name in claim.runs if not all(name in runs for runs in replicate)]:
+        names = " and ".join(dict.fromkeys(missing_names))
+        is_half = len(replicate) > 1 and any(name in runs for name in missing_names for runs in replicate)
         raise UserError(
-            f"a run of a mirrored pair of {of} is missing" if is_half else f"there is no trained run of {of}"
+            f"a run of a mirrored pair of {names} is missing" if is_half else f"there is no trained run of {names}"
         )
     measure, groups = MEASURES[claim.statistic], [[runs[name] for runs in replicate] for name in claim.runs]
     if measure.over == PROBES:
-        found = compare_probes(*probes_of(groups, claim.set))
+        statistics = compare_probes(*probes_of(groups, claim.set))
     else:
         kind = "retrieval" if measure.over == QUERIES else "evaluation"
         evaluations = [
             [run.evaluated_on(claim.set) if claim.set else getattr(run, kind) for run in runs] for runs in groups
         ]
-        every = [evaluation for of_group in evaluations for evaluation in of_group]
-        if not all(every):
+        all_evaluations = [evaluation for of_group in evaluations for evaluation in of_group]
+        if not all(all_evaluations):
             raise UserError("not both have an evaluation set")
-        if not same_classes([run for runs in groups for run in runs], every):
+        if not same_classes([run for runs in groups for run in runs], all_evaluations):
             raise UserError("the runs have different classes")
-        results = [[evaluation.results for evaluation in of_group] for of_group in evaluations]
-        if not all(measure.is_known(of_run) for of_group in results for of_run in of_group):
+        all_results = [evaluation.results for evaluation in all_evaluations]
+        if not all(map(measure.is_known, all_results)):
             option = f": set eval.{measure.option}" if measure.option else ""
             raise UserError(f"not both have {measure.key}{option}")
-        if len({len(of_run.captions) for of_group in results for of_run in of_group if measure.over == QUERIES}) > 1:
+        if measure.over == QUERIES and len({len(results.captions) for results in all_results}) > 1:
             raise UserError("the runs are evaluated on different captions")
         if claim.at:
-            found = compare_at_equal_accuracy(measure, *(courses_of(runs, claim.set) for runs in groups))
+            statistics = compare_at_equal_accuracy(measure, *(courses_of(runs, claim.set) for runs in groups))
         else:
-            found = measure.compare(*results)
-    if not np.isfinite([of.value for of in found]).all():
+            statistics = measure.compare(*([evaluation.results for evaluation in of_group] for of_group in evaluations))
+    if not np.isfinite([statistic.value for statistic in statistics]).all():
         if claim.at:
             raise UserError(
                 "not comparable: the first evaluation of a run is more accurate than another run at its end"
             )
         raise UserError("it is undefined for one of them, like a correlation of equal values")
-    of_runs, names = iter(found), (claim.higher, claim.lower, *(() if claim.study else claim.minus))
+    of_runs, terms = iter(statistics), (claim.higher, claim.lower, *(() if claim.study else claim.minus))
     return [  # a number does not vary
-        next(of_runs) if isinstance(name, str) else Bootstrapped(name, np.full(RESAMPLES, name)) for name in names
+        next(of_runs) if isinstance(term, str) else Bootstrapped(term, np.full(RESAMPLES, term)) for term in terms
     ]
 
 
-def courses_of(runs: Sequence[Run], on: str) -> list[list]:
+def courses_of(runs: Sequence[Run], set_name: str) -> list[list]:
     """The results of all evaluations during the training of each run, at the same steps.
 
-    Raises UserError for runs with one evaluation or, from earlier versions, only the counts of the last one.
+    Raises UserError for runs with one evaluation, or with only the counts of the last one (by earlier versions).
     """
-    courses = [read_course(run.workdir, run.evaluated_on(on)) if on else run.course for run in runs]
+    courses = [read_course(run.workdir, run.evaluated_on(set_name)) if set_name else run.course for run in runs]
     for run, course in zip(runs, courses):
         if len(course) < 2:
-            what = "one evaluation" if len(course) == len(run.sets[on or run.main_set]) else "no class counts"
+            content = "one evaluation" if len(course) == len(run.sets[set_name or run.main_set]) else "no class counts"
             raise UserError(
-                f"{run.name} has {what}, and a comparison at equal accuracy needs those of several evaluations during the "
+                f"{run.name} has {content}, and a comparison at equal accuracy needs those of several evaluations during the "
                 "training: train it with a smaller eval.every_epochs"
             )
     if len({tuple(course) for course in courses}) > 1:
@@ -238,11 +240,11 @@ def courses_of(runs: Sequence[Run], on: str) -> list[list]:
     return [list(course.values()) for course in courses]
 
 
-def probes_of(groups: Sequence[Sequence[Run]], on: str) -> list[list[list[np.ndarray]]]:
-    """The accuracies of the linear probe of each run of each group, on each set that all runs have, or on one set."""
+def probes_of(groups: Sequence[Sequence[Run]], set_name: str) -> list[list[list[np.ndarray]]]:
+    """The accuracies of the linear probe of each run of each group, on each set that all runs have, or only on `set_name`."""
     accuracies = [[run.probe_accuracies() for run in runs] for runs in groups]
-    first, *others = (of_run for of_group in accuracies for of_run in of_group)
-    sets = [name for name in first if all(name in other for other in others) and on in ("", name)]
+    first, *further = (of_run for of_group in accuracies for of_run in of_group)
+    sets = [name for name in first if all(name in probes for probes in further) and set_name in ("", name)]
     if not sets:
         raise UserError("there is no linear probe of both")
     return [[[of_run[name] for name in sets] for of_run in of_group] for of_group in accuracies]

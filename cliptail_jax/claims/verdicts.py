@@ -1,4 +1,4 @@
-"""The results of claims, and their verdicts by the interval of the difference, also corrected for the number of claims."""
+"""The results of claims, and their verdicts by the interval of the difference: alone, and corrected for their number."""
 
 import dataclasses
 import math
@@ -22,12 +22,13 @@ class ClaimResult(Claim):
     """The test of a claim.
 
     Attributes:
-        by_seed: the statistic of the first two runs, of each seed or mirrored pair.
-        difference: their difference; None if the claim could not be tested, which `obstacle` explains.
-        at_chance: whether it was not tested because a run is no better than chance.
+        by_seed: the statistics of the first two runs in each seed or mirrored pair.
+        difference: the estimated difference; None if the claim could not be tested.
+        obstacle: why the claim could not be tested.
+        at_chance: whether the claim was not tested because a run is no better than chance.
         corrected: the verdict after the correction for the number of claims, by `correct_for_number`.
         change: the change of the claim after the first run, if any.
-        look: the look at which it was tested, in a study that adds pairs until claims are decided.
+        look: the look at which the claim was tested, in a study that adds pairs until claims are decided.
         covers_seeds: whether the interval of the difference covers other seeds, too.
         borrowed: the published results that the variance between seeds is from; "" if it is from this study.
     """
@@ -52,7 +53,7 @@ class ClaimResult(Claim):
         return self.verdict + f" ({self.corrected} when corrected)" * (self.corrected not in ("", self.verdict))
 
     def level(self, errors: float = 1 - LEVEL) -> float:
-        """The level of its interval, if the verdicts of all looks are wrong with probability `errors`."""
+        """The level of the interval, such that any verdict of all looks is wrong with probability `errors`."""
         return self.look.level(errors) if self.look else 1 - errors
 
     @property
@@ -65,18 +66,18 @@ class ClaimResult(Claim):
     def verdict_at(self, level: float) -> str:
         """The verdict by the interval of a level.
 
-        "no effect" if it lies within ± the margin; else "supported" if it lies above `by` (0), "contradicted" if below, and
-        "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
-        "contradicted" if it lies outside, and else "inconclusive".
+        It is "no effect" if the interval is within ± the margin; else "supported" if it is above `by` (0), "contradicted" if
+        it is below, and "inconclusive" if it contains this number. A claim that runs are equal is "supported" if the interval
+        is within ± the margin, "contradicted" if it is outside, and else "inconclusive".
         """
         if self.difference is None:
             return f"{NOT_TESTED} (at chance)" if self.at_chance else NOT_TESTED
         low, high = self.difference.interval(level)
-        within = -self.margin <= low and high <= self.margin
+        is_within = -self.margin <= low and high <= self.margin
         if self.equal:
-            outside = low > self.margin or high < -self.margin
-            return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
-        if self.margin and within:
+            is_outside = low > self.margin or high < -self.margin
+            return SUPPORTED if is_within else CONTRADICTED if is_outside else INCONCLUSIVE
+        if self.margin and is_within:
             return NO_EFFECT
         if low > self.by:
             return SUPPORTED
@@ -84,12 +85,15 @@ class ClaimResult(Claim):
 
     @property
     def p_value(self) -> float:
-        """1 − the highest level at which the verdict holds; 0.05, or 1 − the level of its look, or more for "inconclusive"."""
-        by_bound = [self.difference.p_value(bound) for bound in (-self.margin, self.margin)]
+        """1 − the highest level at which the verdict is the same.
+
+        For "inconclusive", it is at least 0.05, or at least 1 − the level of the look.
+        """
+        p_values = [self.difference.p_value(bound) for bound in (-self.margin, self.margin)]
         if self.equal and abs(self.difference.value) > self.margin:
-            return by_bound[self.difference.value > 0]
+            return p_values[self.difference.value > 0]
         if self.equal or self.verdict == NO_EFFECT:
-            return max(by_bound)
+            return max(p_values)
         return self.difference.p_value(self.by)
 
 
@@ -105,7 +109,7 @@ def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
     }
 
 
-NEW_FIELDS = ("look", "covers_seeds", "borrowed", "by")  # which results of earlier versions lack
+NEW_FIELDS = ("look", "covers_seeds", "borrowed", "by")  # results of earlier versions lack these
 
 
 class Report(TypedDict):
@@ -116,14 +120,14 @@ class Report(TypedDict):
 
 def read_claims(report: Path) -> dict[str, ClaimResult]:
     """The tests of claims in a study's report.json, by key. Raises UserError if it is damaged or from another program."""
-    known = dataclasses.fields(ClaimResult)
+    fields = dataclasses.fields(ClaimResult)
     try:
         claims = {
-            c["key"]: {f.name: c.get(f.name, f.default) if f.name in NEW_FIELDS else c[f.name] for f in known}
+            c["key"]: {f.name: c.get(f.name, f.default) if f.name in NEW_FIELDS else c[f.name] for f in fields}
             for c in read_json(report, Report)["claims"]
         }
-    except KeyError as missing:
-        raise UserError(f"a claim in {report} has no field {missing}: write the report again with --report") from None
+    except KeyError as key:
+        raise UserError(f"a claim in {report} has no field {key}: write the report again with --report") from None
     return {
         key: ClaimResult(
             **c
@@ -139,23 +143,25 @@ def read_claims(report: Path) -> dict[str, ClaimResult]:
 
 def _estimate(numbers: dict[str, float | None] | None) -> Estimate | None:
     """An estimate from JSON, where infinite and undefined numbers are null. Degrees of freedom are never undefined."""
-    unknown = {"degrees": math.inf}
-    return numbers and Estimate(
-        **{part: unknown.get(part, math.nan) if number is None else number for part, number in numbers.items()}
+    if numbers is None:
+        return None
+    null_values = {"degrees": math.inf}
+    return Estimate(
+        **{part: null_values.get(part, math.nan) if number is None else number for part, number in numbers.items()}
     )
 
 
 def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """The results with verdicts that hold jointly with 95 % confidence, by the step-down procedure of Holm (1979).
+    """The results with verdicts that are all right with 95 % confidence, by the step-down procedure of Holm (1979).
 
-    In the order of their p-values, the claim of rank k (from 0) of m keeps its verdict if that is also the verdict of the
-    interval of level 1 − 0.05 / (m − k), or of that of its look for so many errors over all looks. The first claim for
-    which this fails, and all after it, are inconclusive.
+    In the order of their p-values, the claim of rank k (from 0) of m keeps its verdict if the interval of the level
+    1 − 0.05 / (m − k) has the same verdict; in a study with looks, that of the look's level with 0.05 / (m − k) errors over
+    all looks. The first claim for which the verdicts differ, and all after it, are inconclusive.
     """
-    tested = [i for i, result in enumerate(results) if result.difference is not None]
-    verdicts = dict.fromkeys(tested, INCONCLUSIVE)
-    for rank, i in enumerate(sorted(tested, key=lambda i: results[i].p_value / (1 - results[i].level()))):
-        verdict = results[i].verdict_at(results[i].level((1 - LEVEL) / (len(tested) - rank)))
+    indices = [i for i, result in enumerate(results) if result.difference is not None]
+    verdicts = dict.fromkeys(indices, INCONCLUSIVE)
+    for rank, i in enumerate(sorted(indices, key=lambda i: results[i].p_value / (1 - results[i].level()))):
+        verdict = results[i].verdict_at(results[i].level((1 - LEVEL) / (len(indices) - rank)))
         if verdict != results[i].verdict:
             break
         verdicts[i] = verdict

@@ -1,7 +1,7 @@
 """Bootstrap intervals of statistics over classes (Efron, 1979); seeds.py has those of means over seeds.
 
-Intervals cover 95 % and are percentiles; few resamples in which a statistic is undefined are ignored. scipy.stats.bootstrap is
-not used, because it cannot use the same resample of the classes for several runs.
+Intervals cover 95 % and are percentiles. Resamples in which a statistic is undefined are ignored, if they are few.
+scipy.stats.bootstrap is not used, because it cannot use the same resample of the classes for several runs.
 """
 
 import functools
@@ -15,8 +15,8 @@ from cliptail_jax.metrics.correlation import mean_rank_correlation
 
 RESAMPLES = 2000
 LEVEL = 0.95
-NUMBERS_AT_ONCE = 2**18  # of resamples: those of a million captions would need 16 GB, and a cache is faster
-MANY = 2048  # classes: of more, equal ones are counted in each resample
+NUMBERS_AT_ONCE = 2**18  # of resamples: all of a million captions would need 16 GB, and a cache is faster
+MANY_CLASSES = 2048  # with more classes, each resample counts how often it has equal ones
 # Sums of half-integers are not rounded, so that counting equal classes gives the same bits, in a quarter of the time.
 EXACT = (mean_rank_correlation,)
 
@@ -39,8 +39,8 @@ class Estimate(NamedTuple):
     """A statistic, or a difference of two runs, with its 95 % interval.
 
     Attributes:
-        degrees: the degrees of freedom of the t distribution by which the interval is wider or narrower at other levels;
-            infinite for the normal distribution.
+        degrees: the degrees of freedom of the t distribution that gives the interval at other levels; infinite for the
+            normal distribution.
     """
 
     value: float
@@ -50,8 +50,8 @@ class Estimate(NamedTuple):
 
     def interval(self, level: float) -> Interval:
         """The interval at another level, such as 0.99: each side is longer by the quotient of the quantiles."""
-        longer = quantile(level, self.degrees) / quantile(LEVEL, self.degrees)
-        return Interval(self.value - longer * (self.value - self.low), self.value + longer * (self.high - self.value))
+        factor = quantile(level, self.degrees) / quantile(LEVEL, self.degrees)
+        return Interval(self.value - factor * (self.value - self.low), self.value + factor * (self.high - self.value))
 
     def p_value(self, bound: float = 0.0) -> float:
         """1 − the level at which the interval reaches `bound`: the two-sided p-value of "it is `bound`"; 1 without an interval."""
@@ -82,37 +82,42 @@ def bootstrap(
 ) -> list[Bootstrapped]:
     """The statistic of each sample, and of resamples of its classes.
 
-    All samples are over the same classes, and a resample has the same classes of each, so shared effects cancel in
+    All samples are over the same classes, and a resample has the same classes in all of them, so shared effects cancel in
     differences. Classes with nan in any of the samples are left out of all.
 
     Args:
         statistic: of the variables, each [*run, ..., class], over runs and classes. The axes between are resamples, and it
-            returns one number for each. With more than MANY classes it is also given `times`; see `_counted`.
-        samples: of each run that is compared, or pair of mirrored runs, the variables by class.
+            returns one number for each of them. With more than MANY_CLASSES it is also given `times`; see `_counted`.
+        samples: the variables by class of each run, or pair of mirrored runs, that is compared.
         seed: of the resamples.
 
     Raises:
         ValueError: the statistic does not return one number per resample, for example because it is over a wrong axis.
+
+    Example:
+        a, b = bootstrap(mean_over_classes, accuracies_a[None, None], accuracies_b[None, None])
+        low, high = percentiles(difference(a, b).resampled)
     """
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
-    return [_bootstrapped(statistic, of.tobytes(), of.shape, seed) for of in (s[..., complete] for s in samples)]
+    samples = tuple(sample[..., complete] for sample in samples)
+    return [_bootstrapped(statistic, sample.tobytes(), sample.shape, seed) for sample in samples]
 
 
 @functools.lru_cache(maxsize=2048)  # a study compares each run with several others, and reports it alone
 def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], seed: int) -> Bootstrapped:
     sample = np.frombuffer(content).reshape(shape)
     value, parts = statistic(*sample), []
-    if shape[-1] > MANY or (statistic in EXACT and shape[-1] > 1):
+    if shape[-1] > MANY_CLASSES or (statistic in EXACT and shape[-1] > 1):
         resampled = _counted(statistic, sample, seed)
         resampled.setflags(write=False)
         return Bootstrapped(float(value), resampled)
     # Contiguous by class, so that the runs of a class are taken together, which is faster.
     by_class = np.ascontiguousarray(np.moveaxis(sample, -1, 1))
-    for chosen in resamples_of(shape[-1], seed):
-        parts.append(statistic(*np.moveaxis(by_class.take(chosen, axis=1), (1, 2), (-2, -1))))
+    for block in resamples_of(shape[-1], seed):
+        parts.append(statistic(*np.moveaxis(by_class.take(block, axis=1), (1, 2), (-2, -1))))
         if len(parts) == 1:
-            _check_axes(statistic, sample, chosen, value, parts[0])
+            _check_axes(statistic, sample, block, value, parts[0])
     # Resamples of a single class are all the same, which would be an interval without a width.
     resampled = np.concatenate(parts) if shape[-1] > 1 else np.full(RESAMPLES, np.nan)
     resampled.setflags(write=False)
@@ -126,46 +131,46 @@ def _counted(
 ) -> Float[np.ndarray, " resample"]:
     """The statistic of the resamples of many classes, of which many have equal variables, such as 3 right of 10 examples.
 
-    The statistic has the variables [*run, 1, distinct class] and `times` [resample, distinct class], how often each is drawn.
+    The statistic gets the variables [*run, 1, distinct class] and `times` [resample, distinct class], how often each is drawn.
     """
-    distinct, place = np.unique(sample.reshape(-1, sample.shape[-1]), axis=1, return_inverse=True)
+    distinct, inverse = np.unique(sample.reshape(-1, sample.shape[-1]), axis=1, return_inverse=True)
     variables = distinct.reshape(*sample.shape[:-1], 1, -1)
     number = variables.shape[-1]
     parts: list[Float[np.ndarray, ...] | float] = []
-    drawn: list[Int[np.ndarray, " distinct"]] = []
-    for chosen in resamples_of(sample.shape[-1], seed):
-        drawn += [np.bincount(place[of_resample], minlength=number) for of_resample in chosen]
-        if len(drawn) * number >= NUMBERS_AT_ONCE:
-            parts.append(statistic(*variables, times=np.array(drawn, np.float64)))
-            drawn = []
-    if drawn:
-        parts.append(statistic(*variables, times=np.array(drawn, np.float64)))
+    times: list[Int[np.ndarray, " distinct"]] = []
+    remaining = RESAMPLES
+    for block in resamples_of(sample.shape[-1], seed):
+        times += [np.bincount(inverse[row], minlength=number) for row in block]
+        remaining -= len(block)
+        if len(times) * number >= NUMBERS_AT_ONCE or not remaining:
+            parts.append(statistic(*variables, times=np.array(times, np.float64)))
+            times = []
     return np.concatenate(parts)
 
 
 def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resample class"]]:
     """RESAMPLES draws of as many classes with replacement, in blocks that need little memory."""
-    rng, at_once = np.random.default_rng(seed), max(NUMBERS_AT_ONCE // max(classes, 1), 1)
-    for start in range(0, RESAMPLES, at_once):
-        yield rng.integers(0, max(classes, 1), (min(at_once, RESAMPLES - start), classes))
+    rng, block = np.random.default_rng(seed), max(NUMBERS_AT_ONCE // max(classes, 1), 1)
+    for start in range(0, RESAMPLES, block):
+        yield rng.integers(0, max(classes, 1), (min(block, RESAMPLES - start), classes))
 
 
 def _check_axes(
     statistic: Callable,
     sample: Float[np.ndarray, "variable *run class"],
-    chosen: Int[np.ndarray, "resample class"],
+    block: Int[np.ndarray, "resample class"],
     value: Float[np.ndarray, "..."] | float,
     resampled: Float[np.ndarray, "..."] | float,
 ) -> None:
     """Raise ValueError unless the statistic of the sample and of resamples of its classes are over runs and classes."""
-    if np.shape(value) or np.shape(resampled) != chosen.shape[:1]:
+    if np.shape(value) or np.shape(resampled) != block.shape[:1]:
         raise ValueError(
             f"the statistic {statistic.__name__} returns {np.shape(value)} for variables [*run, class] and "
-            f"{np.shape(resampled)} for [*run, {len(chosen)} resamples, class]: it must reduce the axes of runs (first) and "
-            f"classes (last) only, to () and ({len(chosen)},)"
+            f"{np.shape(resampled)} for [*run, {len(block)} resamples, class]: it must reduce the axes of runs (first) and "
+            f"classes (last) only, to () and ({len(block)},)"
         )
     # With as many classes as resamples, shapes alone do not distinguish the axes.
-    if not np.isclose(resampled[0], statistic(*sample[..., chosen[0]]), equal_nan=True):
+    if not np.isclose(resampled[0], statistic(*sample[..., block[0]]), equal_nan=True):
         raise ValueError(f"the statistic {statistic.__name__} of a resample depends on the other resamples")
 
 
@@ -174,38 +179,39 @@ def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:
     return Bootstrapped(*(np.mean(values, axis=0) for values in zip(*parts)))
 
 
-def if_defined(found: Bootstrapped) -> Bootstrapped:
+def if_defined(statistic: Bootstrapped) -> Bootstrapped:
     """The statistic, undefined if it has no interval."""
-    undefined = np.isnan(percentiles(found.resampled).low)
-    return Bootstrapped(np.nan, np.full_like(found.resampled, np.nan)) if undefined else found
+    if np.isnan(percentiles(statistic.resampled).low):
+        return Bootstrapped(np.nan, np.full_like(statistic.resampled, np.nan))
+    return statistic
 
 
 def mean_over_classes(
     y: Float[np.ndarray, "run ... class"], times: Float[np.ndarray, "resample class"] | None = None
 ) -> Float[np.ndarray, "..."] | float:
-    """The mean over runs and classes, each of which counts `times`, by default once; nan over no class."""
+    """The mean over runs and classes. Each class counts `times`, by default once. nan without classes."""
     if times is not None:
         return (times @ y.mean(axis=0)[0]) / times.sum(axis=-1)
     return y.mean(axis=(0, -1)) if y.shape[-1] else np.full(y.shape[1:-1], np.nan)
 
 
 def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
-    """The interval that contains 95 % of the defined values; undefined if more than 2.5 % of the values are.
+    """The interval that contains 95 % of the defined values; undefined if more than 2.5 % of all values are undefined.
 
-    A correlation, for example, is undefined in the resamples of classes that all have the same accuracy. If many are, the
-    others contain the few classes that differ, so that they do not show its variation.
+    A correlation, for example, is undefined in the resamples of classes that all have the same accuracy. If there are many of
+    these, all others contain the few classes that differ, so they do not show how the correlation varies.
     """
-    defined = values[~np.isnan(values)]
-    outside = 50 * (1 - LEVEL)
-    if not defined.size or 100 * defined.size < (100 - outside) * values.size:
+    defined_values = values[~np.isnan(values)]
+    tail = 50 * (1 - LEVEL)  # percent on each side
+    if not defined_values.size or 100 * defined_values.size < (100 - tail) * values.size:
         return Interval(np.nan, np.nan)
-    method = "nearest" if np.isinf(defined).any() else "linear"  # which would take differences of infinities
-    return Interval(*np.percentile(defined, [outside, 100 - outside], method=method))
+    method = "nearest" if np.isinf(defined_values).any() else "linear"  # "linear" would subtract infinities
+    return Interval(*np.percentile(defined_values, [tail, 100 - tail], method=method))
 
 
 def difference(a: Bootstrapped, b: Bootstrapped) -> Bootstrapped:
     """a − b, of two samples of one call of `bootstrap`."""
-    with np.errstate(invalid="ignore"):  # of two infinities, as f50 may be
+    with np.errstate(invalid="ignore"):  # f50 may be infinite in both
         return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
 
 
@@ -216,8 +222,9 @@ def difference_of_estimates(a: Estimate, b: Estimate) -> Estimate:
     27), and the degrees of freedom by Welch (1947) and Satterthwaite.
     """
     value = a.value - b.value
-    below, above = np.hypot(a.value - a.low, b.high - b.value), np.hypot(a.high - a.value, b.value - b.low)
-    variances = [((of.high - of.low) / quantile(LEVEL, of.degrees)) ** 2 for of in (a, b)]
-    by_degrees = sum(variance**2 / of.degrees for variance, of in zip(variances, (a, b)))
-    degrees = sum(variances) ** 2 / by_degrees if by_degrees else np.inf
-    return Estimate(value, value - float(below), value + float(above), float(degrees))
+    low = value - float(np.hypot(a.value - a.low, b.high - b.value))
+    high = value + float(np.hypot(a.high - a.value, b.value - b.low))
+    variances = [((e.high - e.low) / quantile(LEVEL, e.degrees)) ** 2 for e in (a, b)]
+    squares = sum(variance**2 / e.degrees for variance, e in zip(variances, (a, b)))
+    degrees = sum(variances) ** 2 / squares if squares else np.inf
+    return Estimate(value, low, high, float(degrees))

@@ -15,7 +15,7 @@ BASE = 1024  # confidences are added in units of 1 / 1024², as numbers of two d
 
 
 class Calibration(NamedTuple):
-    """Sums over the examples of each true class whose confidence lies in a bin. Row sums are those of the classes."""
+    """Sums over the examples of each true class whose confidence is in a bin. Row sums are those of the classes."""
 
     examples: Int[np.ndarray, "class bin"]
     confidence: Float[np.ndarray, "class bin"]
@@ -28,17 +28,17 @@ def count_on_host(
     labels: Int[np.ndarray, " example"],
     num_classes: int,
 ) -> Int[np.ndarray, "class bin 4"]:
-    """What `count_calibration` in confidence.py counts on the device, of examples that are on the host."""
+    """The counts of `count_calibration` in confidence.py, for examples that are on the host instead of the device."""
     confidence = confidence.astype(np.float32)
     units = np.round(confidence * BASE**2).astype(np.int64)
-    places = labels * BINS + np.searchsorted(EDGES, confidence)
+    cells = labels * BINS + np.searchsorted(EDGES, confidence)
     numbers = (np.ones_like(units), correct, units // BASE, units % BASE)
-    sums = [np.bincount(places, number, num_classes * BINS) for number in numbers]
+    sums = [np.bincount(cells, number, num_classes * BINS) for number in numbers]
     return np.stack(sums, axis=-1).astype(np.int64).reshape(num_classes, BINS, len(numbers))
 
 
 def calibration(counts: Int[np.ndarray, "class bin 4"]) -> Calibration:
-    """The sums over batches of the results of `count_calibration`."""
+    """The sums of the results of `count_calibration` or `count_on_host`, added over batches."""
     examples, correct, high, low = np.moveaxis(np.asarray(counts, np.int64), -1, 0)
     return Calibration(examples, (BASE * high + low) / BASE**2, correct)
 

@@ -1,4 +1,4 @@
-"""What a number of further images brings, by the plan and by simple rules; and the images that each class needs."""
+"""The gain of a number of further images, by the plan and by simple rules; and the images that each class needs."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,21 +9,31 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.collecting import ROUNDING, ImageCounts, plan, predicted, rarest_first, spread, target_weights
+from cliptail_jax.metrics.collecting import (
+    ROUNDING,
+    ImageCounts,
+    plan,
+    prediction,
+    rarest_first,
+    spread,
+    target_weights,
+)
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.law import Posterior, fit_law
 
 NEEDED = (50, 75, 90)  # percent
-MOST = 10**12  # images of a class, more than there ever are
+UNLIMITED = 10**12  # images of a class: more than there ever are
 NOBODY, PROPORTIONAL, PLAN = "nobody", "all in proportion", "the plan"
 
 
 class RightByClass(NamedTuple):
-    """A model's results by class, over which means of several runs may be taken.
+    """A model's results by class. Means over several runs are valid, too.
 
     Attributes:
+        names: the classes.
         frequency: the number of training images of each class.
-        correct: of the `examples` of an evaluation.
+        correct: how many of the `examples` of an evaluation are predicted correctly.
+        examples: the number of examples of each class.
         groups: the class ids of head, mid and tail.
     """
 
@@ -39,13 +49,14 @@ class Collection:
     """A plan, compared with rules.
 
     Attributes:
-        counts, target, budget: the question.
-        cost: of an image of each class, in which `budget` is counted; None for a number of images.
+        counts, target, budget: the arguments of `collection`.
+        cost: the cost of an image of each class, whose sum `budget` limits; None if it limits the number of images.
         fitted: the law of accuracy by class frequency.
-        weights: of the classes in the target.
+        weights: the weights of the classes in the target.
         rules: the further images of each class, by rule; the last is the plan.
-        mean: the target in percent after the plan, and `gain`: what it gains in points, with 95 % intervals.
-        left: of the budget, if it is not spent.
+        mean: the target in percent after the plan, with its 95 % interval.
+        gain: the gain of the target in points, with its 95 % interval.
+        left: the part of the budget that is not spent.
     """
 
     counts: RightByClass
@@ -68,14 +79,14 @@ class Collection:
         return self.fitted.accuracy(self.counts.frequency + self.rules[rule])
 
     def needed(self, percent: float) -> Float[np.ndarray, " class"]:
-        """The images of each class for an accuracy in percent; ±inf more than a decade outside of the data."""
+        """The images that each class needs for an accuracy in percent; ±inf if they are more than a decade outside of the data."""
         return self.fitted.images_for(percent / 100)
 
     def means(self, rule: str) -> dict[str, float]:
-        """The predicted accuracies in percent: the target, and the means over head, mid and tail of classes with examples."""
+        """The predicted accuracies in percent: the target, and the means over classes with examples of head, mid and tail."""
         accuracy = self.accuracy(rule)
-        tested = np.where(self.counts.examples > 0, accuracy, np.nan)
-        groups = {name: group_accuracy(tested, ids) for name, ids in self.counts.groups.items()}
+        with_examples = np.where(self.counts.examples > 0, accuracy, np.nan)
+        groups = {name: group_accuracy(with_examples, ids) for name, ids in self.counts.groups.items()}
         return {self.target: 100 * float(self.weights @ accuracy)} | groups  # a target 'tail' is the mean of its group
 
 
@@ -92,10 +103,14 @@ def collection(
         budget: the number of further images or, with `cost`, their total cost.
         target: a key of `collecting.TARGETS`: the accuracy that the plan raises.
         available: the number of further images of each class that there are; by default any.
-        cost: of an image of each class; by default 1.
+        cost: the cost of an image of each class; by default 1.
 
     Raises:
         UserError: the counts or the budget allow no plan.
+
+    Example:
+        result = collection(counts, budget=1000)
+        further_images = dict(zip(counts.names, result.plan))
     """
     frequency, examples, given_cost = counts.frequency, counts.examples, cost
     if not examples.any():
@@ -105,14 +120,14 @@ def collection(
         raise UserError(
             f"--images={budget:,.0f} is less than the cost of any image, {cost.min():,.6g} or more: raise it"
         )
-    most = np.minimum(budget / cost, MOST).astype(np.int64)
-    available = most if available is None else available
-    fitted = fit_law(frequency, counts.correct, examples)
+    if available is None:
+        available = np.minimum(budget / cost, UNLIMITED).astype(np.int64)
+    posterior = fit_law(frequency, counts.correct, examples)
     weights = target_weights(target, counts.groups["tail"], examples)
-    best = plan(fitted, weights, budget, available, cost)  # first, as it checks the budget
+    best = plan(posterior, weights, budget, available, cost)  # first, as it checks the budget
 
     def afford(rule: Callable[[int], ImageCounts]) -> ImageCounts:
-        """What a rule gives for the largest number of images that cost no more."""
+        """The images of a rule for the largest number of images that the budget affords."""
         low, high = 0, int(min(available.sum(), budget / cost.min())) + 1
         while high - low > 1:
             middle = (low + high) // 2
@@ -126,7 +141,8 @@ def collection(
         "the rarest first": afford(lambda images: rarest_first(frequency, images, available)),
         PLAN: best,
     }
-    mean, gain = predicted(fitted, counts.correct, examples, weights, frequency + best)
-    left = float(budget - best @ cost)
-    left = left if left >= cost[available > best].min(initial=np.inf) else 0.0  # less than an image
-    return Collection(counts, target, budget, given_cost, fitted, weights, rules, mean, gain, left)
+    mean, gain = prediction(posterior, counts.correct, examples, weights, frequency + best)
+    remainder = float(budget - best @ cost)
+    if remainder < cost[available > best].min(initial=np.inf):
+        remainder = 0.0  # less than an image
+    return Collection(counts, target, budget, given_cost, posterior, weights, rules, mean, gain, remainder)

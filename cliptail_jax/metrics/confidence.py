@@ -18,7 +18,7 @@ def softmax_confidence(logits: Float[Array, "batch class"]) -> Float[Array, " ba
 def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, ""]) -> Float[Array, " batch"]:
     """The largest probability of each row that image and class match, 1 / (1 + exp(−max z − b)).
 
-    SigLIP's loss trains it: z are cosines times the learned scale exp(t'), and b is the learned bias (Zhai et al.,
+    SigLIP's loss trains these: z are cosines times the learned scale exp(t'), and b is the learned bias (Zhai et al.,
     "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, arXiv 2303.15343). The probabilities of a row do not add
     up to 1.
     """
@@ -26,7 +26,7 @@ def sigmoid_confidence(logits: Float[Array, "batch class"], bias: Float[Array, "
 
 
 def bin_of(confidence: Float[Array, " batch"]) -> Int[Array, " batch"]:
-    """The bin of each confidence, of 15 with equal widths, each without its lower and with its upper edge."""
+    """The bin of each confidence: there are 15 of equal width, each without its lower and with its upper edge."""
     return (confidence[:, None] > EDGES).sum(-1)
 
 

@@ -1,4 +1,4 @@
-"""Rank correlations and slopes over classes without nan; for a correlation, a frequency of 0 is a value like any other."""
+"""Rank correlations and slopes over classes, without nan. For correlations, a frequency of 0 is a value like any other."""
 
 import functools
 
@@ -7,7 +7,7 @@ from jaxtyping import Float, Num
 
 
 def decades(values: Num[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
-    """log10 of numbers, and nan for 0, which slopes leave out.
+    """log10 of numbers; nan for 0, and slopes leave such classes out.
 
     The slope of accuracy in percent over the decades of class frequency is *points per decade*, the line that Udandarao et
     al. (2024, arXiv 2404.04125) fit to concepts.
@@ -23,8 +23,11 @@ def rank_correlation(
 ) -> Float[np.ndarray, "..."] | float:
     """Spearman's correlation, vectorized over resamples, unlike scipy.stats.spearmanr.
 
-    Ties are averaged. It is nan if a side is constant, or if there are fewer than 3 classes. With `times`, each resample has
-    each class so many times.
+    Ties get their mean rank. The correlation is nan if x or y is constant, or if there are fewer than 3 classes. With `times`,
+    each resample has each class so many times, and x and y are [1, class].
+
+    Example:
+        rank_correlation(frequency, accuracy)  # corr_acc of a run
     """
     if times is not None:
         x, y = (ranks_from_mean(side[0], times) for side in (x, y))
@@ -32,7 +35,7 @@ def rank_correlation(
     classes = x.shape[-1]
     if classes < 3:
         return np.full(x.shape[:-1], np.nan)
-    # Average ranks are halves and their mean is known, so a constant side has a variance of exactly 0.
+    # Ranks and their mean are multiples of a half, so a constant side has a variance of exactly 0.
     from scipy.stats import rankdata  # which is slow to import
 
     x, y = (rankdata(side, axis=-1) - (classes + 1) / 2 for side in (x, y))
@@ -42,7 +45,7 @@ def rank_correlation(
 def _correlation(
     x: Float[np.ndarray, "... class"], y: Float[np.ndarray, "... class"], times: Float[np.ndarray, "..."] | float = 1.0
 ) -> Float[np.ndarray, "..."] | float:
-    """Pearson's correlation of ranks from their mean."""
+    """Pearson's correlation of x and y, whose means are 0."""
     spread = np.sqrt(np.sum(times * x * x, axis=-1) * np.sum(times * y * y, axis=-1))
     correlation = np.clip(np.sum(times * x * y, axis=-1) / np.where(spread > 0, spread, 1), -1, 1)
     return np.where(spread > 0, correlation, np.nan)
@@ -51,14 +54,14 @@ def _correlation(
 def ranks_from_mean(
     values: Num[np.ndarray, " class"], times: Float[np.ndarray, "resample class"]
 ) -> Float[np.ndarray, "resample class"]:
-    """The average rank of each class in a resample that has it `times`, less the mean of all ranks."""
+    """The mean rank of each class in a resample that has it so many `times`, minus the mean of all ranks."""
     order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order], prepend=np.nan))  # of equal values; nan differs from the first
-    tied = np.add.reduceat(times[:, order], starts, axis=1)
-    ranks = np.cumsum(tied, axis=1) - (tied - 1) / 2 - (tied.sum(axis=1, keepdims=True) + 1) / 2
-    place = np.empty(len(values), np.intp)
-    place[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(values)))
-    return ranks[:, place]
+    starts = np.flatnonzero(np.diff(values[order], prepend=np.nan))  # of equal values; nan differs from the first value
+    ties = np.add.reduceat(times[:, order], starts, axis=1)
+    ranks = np.cumsum(ties, axis=1) - (ties - 1) / 2 - (ties.sum(axis=1, keepdims=True) + 1) / 2
+    columns = np.empty(len(values), np.intp)
+    columns[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(values)))
+    return ranks[:, columns]
 
 
 def mean_rank_correlation(
@@ -81,9 +84,9 @@ def slope_within_classes(
 
     With means over the runs of a class, the within estimator is Σ (y − ȳ_class)(x − x̄_class) / Σ (x − x̄_class)², summed
     over runs and classes (Wooldridge, Econometric Analysis of Cross Section and Panel Data, section 10.5). The
-    difficulty of a class thus has no influence. For a single run, the means are over classes, so that it is the slope of
-    the least-squares line. It is nan if x does not vary about its means, or if there are fewer than 3 classes. With `times`, each
-    resample has each class so many times.
+    difficulty of a class thus has no influence. For a single run, the means are over classes, and the slope is that of the
+    least-squares line. It is nan if x does not vary about its means, or if there are fewer than 3 classes. With `times`,
+    each resample has each class so many times.
     """
     if times is not None:
         return _counted_slope(x, y, times)
@@ -95,7 +98,7 @@ def slope_within_classes(
     else:  # NumPy's functions are slow over an axis as short as that of runs
         width = (functools.reduce(np.maximum, x) - functools.reduce(np.minimum, x)).max(axis=-1)
         x, y = (side - sum(side) / len(side) for side in (x, y))
-    constant = width < 1e-9  # but for rounding
+    constant = width < 1e-9  # except for rounding
     spread = np.sum(x * x, axis=(0, -1))
     return np.where(constant, np.nan, np.sum(x * y, axis=(0, -1)) / np.where(constant, 1, spread))
 

@@ -1,14 +1,27 @@
-"""Measures of runs at equal accuracy: that of the least accurate run at its end."""
+"""Compares measures of runs at equal accuracy: the final accuracy of the least accurate run."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cliptail_jax.metrics.bootstrap import Bootstrapped, if_defined, resamples_of
 from cliptail_jax.metrics.measures import ClassResults, Measure
 
-Course = Sequence[ClassResults]  # the evaluations of a run's training, in order
+Course = Sequence[ClassResults]  # the evaluations of a run during its training, in order
+
+
+class Position(NamedTuple):
+    """Where the course of a group reaches an accuracy, in each resample of the classes.
+
+    Attributes:
+        start: the last evaluation before it; -1 if there is none.
+        share: the part of the way from this evaluation to the next one, in 0..1.
+    """
+
+    start: Int[np.ndarray, " resample"]
+    share: Float[np.ndarray, " resample"]
 
 
 def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> list[Bootstrapped]:
@@ -17,60 +30,91 @@ def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> li
     In each resample, all groups are compared at the final accuracy of the least accurate one (the mean over classes and
     runs). The measures of the others are interpolated linearly between the first evaluation with at least this accuracy
     and the one before it. A measure is undefined if the group's first evaluation is already more accurate, and in all
-    if more than 2.5 % of its resamples are undefined.
+    resamples if more than 2.5 % of them are undefined.
 
     Classes that the measure leaves out of one of the interpolated evaluations are left out of all.
 
     Args:
         measure: over classes, not over head, mid or tail.
         groups: the runs of each group, with equally many evaluations.
+
+    Example:
+        slopes = compare_at_equal_accuracy(MEASURES["slope_acc"], [clip_evaluations], [sl_evaluations])
     """
-    accuracy = [np.array([[e.accuracy for e in run] for run in runs]).mean(axis=0) for runs in groups]
+    accuracies = [np.array([[e.accuracy for e in run] for run in runs]).mean(axis=0) for runs in groups]
     variables = [np.array([[np.stack(measure.variables(e)) for e in run] for run in runs], float) for runs in groups]
-    # A class may lack a variable in early evaluations, as one that is not predicted yet, where it does not matter.
-    left_out = np.any([np.isnan(of).any(axis=0) for of in accuracy], axis=0)
-    left_out |= np.any([np.isnan(of[:, -1]).any(axis=(0, 1)) for of in variables], axis=0)
-    places = _places([of[:, ~left_out] for of in accuracy], np.arange(np.sum(~left_out))[None])
-    for of, (before, _) in zip(variables, places):
-        left_out |= np.isnan(of[:, max(before[0], 0) :]).any(axis=(0, 1, 2))
-    accuracy = [of[:, ~left_out] for of in accuracy]
-    variables = [np.moveaxis(of[..., ~left_out], (1, 2, 0), (0, 1, 2)) for of in variables]
-    classes = int(np.sum(~left_out))
-    blocks = [np.arange(classes)[None], *resamples_of(classes)]
-    found = [_interpolated(measure, accuracy, variables, chosen) for chosen in blocks]
-    return [if_defined(Bootstrapped(float(of[0]), of[1:])) for of in (np.concatenate(parts) for parts in zip(*found))]
+    complete = _complete_classes(accuracies, variables)
+    accuracies = [accuracy[:, complete] for accuracy in accuracies]
+    variables = [np.moveaxis(arrays[..., complete], (1, 2, 0), (0, 1, 2)) for arrays in variables]
+    classes = int(np.sum(complete))
+    blocks = [np.arange(classes)[None], *resamples_of(classes)]  # the classes themselves are first
+    parts = [_interpolated(measure, accuracies, variables, block) for block in blocks]
+    values = [np.concatenate(blocks_of_group) for blocks_of_group in zip(*parts)]
+    return [if_defined(Bootstrapped(float(of_group[0]), of_group[1:])) for of_group in values]
 
 
-def _places(
-    accuracy: Sequence[Float[np.ndarray, "_ class"]], chosen: Int[np.ndarray, "resample class"]
-) -> list[tuple[Int[np.ndarray, " resample"], Float[np.ndarray, " resample"]]]:
-    """The evaluation before each group's common accuracy (-1 for none), and the fraction of the way to the next."""
-    times = np.stack([np.bincount(row, minlength=chosen.shape[1]) for row in chosen]) / max(chosen.shape[1], 1)
-    courses = [of @ times.T for of in accuracy]
+def _complete_classes(
+    accuracies: Sequence[Float[np.ndarray, "_ class"]],
+    variables: Sequence[Float[np.ndarray, "_ _ variable class"]],
+) -> Bool[np.ndarray, " class"]:
+    """Which classes have an accuracy in all evaluations, and all variables from the first interpolated evaluation on.
+
+    In earlier evaluations, a class may lack a variable, for example because the model does not predict it yet.
+    """
+    incomplete = np.any([np.isnan(accuracy).any(axis=0) for accuracy in accuracies], axis=0)
+    incomplete |= np.any([np.isnan(arrays[:, -1]).any(axis=(0, 1)) for arrays in variables], axis=0)
+    classes = np.arange(np.sum(~incomplete))
+    positions = _common_positions([accuracy[:, ~incomplete] for accuracy in accuracies], classes[None])
+    for arrays, position in zip(variables, positions):
+        incomplete |= np.isnan(arrays[:, max(position.start[0], 0) :]).any(axis=(0, 1, 2))
+    return ~incomplete
+
+
+def _common_positions(
+    accuracies: Sequence[Float[np.ndarray, "_ class"]], resamples: Int[np.ndarray, "resample class"]
+) -> list[Position]:
+    """Where each group has the common accuracy, the lowest final one of all groups."""
+    num_classes = resamples.shape[1]
+    weights = np.stack([np.bincount(row, minlength=num_classes) for row in resamples]) / max(num_classes, 1)
+    courses = [accuracy @ weights.T for accuracy in accuracies]  # [evaluation, resample]
     common = np.min([course[-1] for course in courses], axis=0)
-    found = []
+    positions = []
     for course in courses:
-        after = np.where(course[-1] <= common, len(course) - 1, np.argmax(course >= common, axis=0))
-        low, high = (np.take_along_axis(course, np.maximum(place, 0)[None], 0)[0] for place in (after - 1, after))
+        end = np.where(course[-1] <= common, len(course) - 1, np.argmax(course >= common, axis=0))
+        start = end - 1
+        low, high = (np.take_along_axis(course, np.maximum(index, 0)[None], 0)[0] for index in (start, end))
         share = np.where(high <= common, 1.0, (common - low) / np.where(high > low, high - low, 1))
-        found.append((after - 1, share))
-    return found
+        positions.append(Position(start, share))
+    return positions
 
 
 def _interpolated(
     measure: Measure,
-    accuracy: Sequence[Float[np.ndarray, "_ class"]],
+    accuracies: Sequence[Float[np.ndarray, "_ class"]],
     variables: Sequence[Float[np.ndarray, "_ variable run class"]],
-    chosen: Int[np.ndarray, "resample class"],
+    resamples: Int[np.ndarray, "resample class"],
 ) -> list[Float[np.ndarray, " resample"]]:
-    """The measure of each group in each resample of the classes."""
-    found = []
-    for of, (before, share) in zip(variables, _places(accuracy, chosen)):
-        values = np.full((2, len(chosen)), np.nan)
-        # Where an evaluation is just as accurate, the one before it does not matter, and need not exist.
-        for side, places in enumerate((np.where(share == 1, -1, before), before + 1)):
-            for place in set(places.tolist()) - {-1}:
-                rows = places == place
-                values[side, rows] = measure.statistic(*of[place][..., chosen[rows]])
-        found.append(np.where(share == 1, values[1], values[0] + share * (values[1] - values[0])))
-    return found
+    """The measure of each group at the common accuracy, in each resample of the classes."""
+    interpolated = []
+    for arrays, (start, share) in zip(variables, _common_positions(accuracies, resamples)):
+        # The evaluation at the start does not matter, and need not exist, if the one at the end has just this accuracy.
+        low, high = (
+            _measured(measure, arrays, evaluations, resamples)
+            for evaluations in (np.where(share == 1, -1, start), start + 1)
+        )
+        interpolated.append(np.where(share == 1, high, low + share * (high - low)))
+    return interpolated
+
+
+def _measured(
+    measure: Measure,
+    variables: Float[np.ndarray, "_ variable run class"],
+    evaluations: Int[np.ndarray, " resample"],
+    resamples: Int[np.ndarray, "resample class"],
+) -> Float[np.ndarray, " resample"]:
+    """The measure of a group in each resample, at the evaluation of the resample; nan at evaluation -1."""
+    values = np.full(len(resamples), np.nan)
+    for evaluation in set(evaluations.tolist()) - {-1}:
+        rows = evaluations == evaluation
+        values[rows] = measure.statistic(*variables[evaluation][..., resamples[rows]])
+    return values

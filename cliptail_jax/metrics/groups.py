@@ -28,7 +28,7 @@ def head_mid_tail(
 
 
 def group_accuracy(per_class_accuracy: Float[np.ndarray, " class"], ids: Int[np.ndarray, " group"]) -> float:
-    """Mean accuracy in percent over the classes of a group, without those that have no examples (nan); nan over no class."""
+    """The mean accuracy in percent over the classes of a group, except those without examples (nan); nan if all are."""
     accuracies = np.asarray(per_class_accuracy)[ids]
     accuracies = accuracies[~np.isnan(accuracies)]
     return float(100 * accuracies.mean()) if accuracies.size else float("nan")
@@ -41,14 +41,14 @@ def group_means(
 
     Classes of frequency 0 are a group of their own; classes without test examples are left out.
     """
-    known = ~np.isnan(accuracy)
-    frequency, accuracy = frequency[known], accuracy[known]
+    has_examples = ~np.isnan(accuracy)
+    frequency, accuracy = frequency[has_examples], accuracy[has_examples]
     order = np.argsort(frequency, kind="stable")
-    unseen, seen = order[frequency[order] == 0], order[frequency[order] > 0]
-    of_groups = [group for group in (unseen, *np.array_split(seen, PLOTTED_GROUPS)) if len(group)]
-    return np.array([frequency[g].mean() for g in of_groups]), np.array([accuracy[g].mean() for g in of_groups])
+    unseen_classes, seen_classes = order[frequency[order] == 0], order[frequency[order] > 0]
+    groups = [ids for ids in (unseen_classes, *np.array_split(seen_classes, PLOTTED_GROUPS)) if len(ids)]
+    return np.array([frequency[ids].mean() for ids in groups]), np.array([accuracy[ids].mean() for ids in groups])
 
 
 def evenly(length: int, number: int) -> Int[np.ndarray, " place"]:
-    """`number` of the places 0 to length − 1, evenly spread, with the first and the last; all if there are no more."""
+    """`number` of the indices 0 to length − 1, evenly spread, with the first and the last; all if there are no more."""
     return np.linspace(0, length - 1, min(number, length)).round().astype(int)

@@ -18,20 +18,21 @@ def gini(frequency: Int[np.ndarray, " class"]) -> float:
 
 
 def imbalance_ratio(frequency: Int[np.ndarray, " class"]) -> float:
-    """The largest frequency divided by the smallest; inf if that is 0, nan without records."""
-    most, least = frequency.max(), frequency.min()
-    if not most:
+    """The largest frequency divided by the smallest; inf if the smallest is 0, nan without records."""
+    largest, smallest = frequency.max(), frequency.min()
+    if not largest:
         return float("nan")
-    return float(most / least) if least else float("inf")
+    return float(largest / smallest) if smallest else float("inf")
 
 
 def log_prior(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
-    """log π, with π_c = n_c / N the share of the records that have class c; −inf for a class without any.
+    """log π, with the share π_c = n_c / N of the records that have class c; −inf for a class without any.
 
     Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), train with cross-entropy of f + τ log
     π, whose minimizer f estimates log P(x | class) up to a constant for τ = 1: the class with the largest f has the smallest
     error if all classes are equally frequent. τ = 1 is the balanced softmax of Ren et al. (2020, arXiv 2007.10740). A class
-    with log π = −inf has probability 0 in training, and gets no gradient. After training they subtract τ log π instead.
+    with log π = −inf has probability 0 in training, and gets no gradient. For a model that was trained without it, they
+    subtract τ log π from its logits.
     """
     with np.errstate(divide="ignore"):
         return np.log(frequency) - np.log(frequency.sum())

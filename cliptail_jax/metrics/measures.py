@@ -24,7 +24,7 @@ from cliptail_jax.metrics.calibration import Calibration, expected_calibration_e
 from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slope_within_classes
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.odds import images_for_half, odds_slope
-from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, found
+from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, hits
 
 GROUPS = {"head": "head", "mid": "middle", "tail": "tail"}  # of classes by frequency, with their names in texts
 POINTS = "accuracies (points)"
@@ -58,11 +58,19 @@ class ClassResults:
     top5: int | None = None
 
     @classmethod
-    def from_confusion(cls, confusion: Int[np.ndarray, "class label"] | csr_array, **others) -> "ClassResults":
-        """The results of counts of examples by true class (rows) and predicted class (columns)."""
+    def from_confusion(cls, confusion: Int[np.ndarray, "class label"] | csr_array, **fields) -> "ClassResults":
+        """The results of counts of examples by true class (rows) and predicted class (columns).
+
+        Args:
+            confusion: predicted classes without examples may follow as further columns.
+            fields: the other fields.
+
+        Example:
+            summarize(ClassResults.from_confusion(confusion, frequency=frequency))["corr_acc"]
+        """
         confusion = csr_array(confusion, dtype=np.int64)
         predictions = confusion.sum(axis=0)[: confusion.shape[0]]
-        return cls(confusion.diagonal(), confusion.sum(axis=1), predictions, **others)
+        return cls(confusion.diagonal(), confusion.sum(axis=1), predictions, **fields)
 
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
@@ -82,31 +90,31 @@ class Measure:
     """A number that describes an evaluation, with its computation and display.
 
     A measure with `variables` and a `statistic` can be compared between runs over the same classes by a bootstrap of the
-    classes; the others have a `value` only. One without a `value` is its statistic of the single run, with an interval.
-    In place of classes, those of retrieval have queries: images or captions.
+    classes; other measures have only a `value`. A measure without a `value` is its statistic of a single run, with an
+    interval. Measures of retrieval are over queries, which are images or captions, instead of classes.
 
     Attributes:
         key: its name in summary.jsonl, in claims and in sheets.
-        title: of a table's column.
-        label: of an axis.
-        unit: the unit of differences between runs; claims are drawn by unit.
-        format: of its numbers, as `format` takes it.
-        meaning: one phrase, shown as help.
+        title: the title of its column in tables.
+        label: the label of its axis.
+        unit: the unit of differences between runs; pictures of claims are grouped by unit.
+        format: the format specification of its numbers.
+        meaning: one phrase, which tables show as help.
         larger: what a larger value means: `MORE_BIASED`, `LESS_BIASED`, `MORE_ACCURATE`, or '' for none of these.
-        margin: the largest difference that counts as none in the claims of `configs`.
+        margin: the largest difference that counts as no effect in the claims of `configs`.
         variables: from an evaluation to the arrays by class that the statistic takes; nan for classes that it leaves out.
-        statistic: of the variables. **Axes:** each is [run, ..., class], where `run` has the runs of a mirrored pair or a
-            single run, and the axes between are resamples; it returns [...], one number for each resample. An argument
-            `times` [resample, class], if there are many classes, is how often a resample has each of them.
-        value: from an evaluation to a number, if that is not a statistic over classes or has no interval.
+        statistic: from the variables to a number. **Axes:** each variable is [run, ..., class], where `run` has the runs of a
+            mirrored pair or a single run, and the axes between are resamples; the result is [...], one number for each
+            resample. If there are many classes, an argument `times` [resample, class] is how often a resample has each.
+        value: from an evaluation to a number, if the measure is not a statistic over classes or has no interval.
         group: 'head', 'mid' or 'tail', if it is a statistic over these classes of the first run that is compared.
-        needs: the attributes and values of an evaluation without which it is unknown.
+        needs: the attributes and values of an evaluation that it needs.
         is_main: whether it is in log lines and in the tables of runs, not only in the table of all measures.
-        option: the field of `config.eval` that an evaluation needs to compute it.
+        option: the field of `config.eval` that makes an evaluation compute it.
         left_out: why a class has no variable, if slopes leave such classes out.
-        must_be_defined: whether it is undefined if more than 2.5 % of its resamples are.
+        must_be_defined: whether it is undefined if more than 2.5 % of its resamples are undefined.
         is_logarithmic: whether its mean over seeds is a geometric mean.
-        over: what its statistic is over: 'classes', 'queries' of retrieval, or 'probes', the classes of linear probes,
+        over: what its statistic is over: 'classes'; 'queries' of retrieval; or 'probes', the classes of linear probes,
             which claims compare instead of evaluations.
     """
 
@@ -145,14 +153,14 @@ class Measure:
         """The statistic of each group, a run or a mirrored pair, over the same resamples of the classes."""
         if not self.group:
             samples = (np.stack([np.stack(self.variables(run)) for run in runs], axis=1) for runs in groups)
-            found = bootstrap(self.statistic, *samples)
-            return list(map(if_defined, found)) if self.must_be_defined else found
+            statistics = bootstrap(self.statistic, *samples)
+            return list(map(if_defined, statistics)) if self.must_be_defined else statistics
         parts = []
-        for runs in zip(*groups):  # the group has other classes in the other half of a mirrored pair
+        for runs in zip(*groups):  # each half of a mirrored pair has its own classes in this group
             rows = runs[0].groups[self.group]
             samples = (np.stack(self.variables(run))[:, None, rows] for run in runs)
             parts.append(bootstrap(self.statistic, *samples, seed=len(parts)))
-        return [mean_over_parts(halves) for halves in zip(*parts)]
+        return [mean_over_parts(parts_of_group) for parts_of_group in zip(*parts)]
 
     def point(self, runs: Sequence[Results]) -> float:
         """The statistic of a run or a mirrored pair, without resamples."""
@@ -172,27 +180,29 @@ def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " _"]]]) -> list
         groups: for each run of a group, its accuracies by class in 0..1 on each set. All have the same sets.
     """
     parts = []
-    for n, on_set in enumerate(zip(*(zip(*runs) for runs in groups))):  # the accuracies of each group's runs on a set
-        parts.append(bootstrap(mean_over_classes, *(100 * np.array([runs]) for runs in on_set), seed=n))
-    return [mean_over_parts(sets) for sets in zip(*parts)]
+    for n, groups_on_set in enumerate(zip(*(zip(*runs) for runs in groups))):
+        parts.append(bootstrap(mean_over_classes, *(100 * np.array([runs]) for runs in groups_on_set), seed=n))
+    return [mean_over_parts(parts_of_group) for parts_of_group in zip(*parts)]
 
 
 def summarize(results: Results) -> dict[str, float | int | list[float]]:
     """All known measures of an evaluation, with KEY_interval if they have a 95 % interval.
 
     KEY_left_out is the number of classes or captions that a slope leaves out, and KEY_beyond is '<' or '>' for a number far
-    outside of the data. Accuracies and recalls are in percent. The last
-    keys are the sizes of the set.
+    outside of the data. Accuracies and recalls are in percent. The last keys are the sizes of the set.
+
+    Example:
+        summarize(ClassResults(correct, examples, predictions, frequency))["odds_acc"]
     """
     summary = {}
     for key, measure in MEASURES.items():
         if not measure.is_known(results) or measure.over == PROBES:
             continue
         if measure.has_interval:
-            (found,) = measure.compare([results])
-            summary[key], summary[f"{key}_interval"] = found.value, list(percentiles(found.resampled))
-            if np.isinf(found.value):  # JSON has no infinity
-                summary[f"{key}_beyond"] = "<" if found.value < 0 else ">"
+            (statistic,) = measure.compare([results])
+            summary[key], summary[f"{key}_interval"] = statistic.value, list(percentiles(statistic.resampled))
+            if np.isinf(statistic.value):  # JSON has no infinity
+                summary[f"{key}_beyond"] = "<" if statistic.value < 0 else ">"
         else:
             summary[key] = measure.value(results)
         if measure.left_out:
@@ -206,9 +216,9 @@ def main_measures() -> list[Measure]:
 
 
 def prediction_measures() -> list[str]:
-    """The keys of the measures of predictions: those over classes that need neither five likeliest classes nor features."""
-    known = {"correct", "predictions", "frequency", "calibration", *GROUPS}
-    return [key for key, m in MEASURES.items() if m.over == CLASSES and not m.option and known.issuperset(m.needs)]
+    """The keys of the measures of predictions: those over classes that need neither the five likeliest classes nor features."""
+    contents = {"correct", "predictions", "frequency", "calibration", *GROUPS}
+    return [key for key, m in MEASURES.items() if m.over == CLASSES and not m.option and contents.issuperset(m.needs)]
 
 
 def format_of(key: str) -> str:
@@ -227,7 +237,7 @@ def label_of(key: str) -> str:
 
 
 def _right_by_decades(results: ClassResults) -> tuple[Num[np.ndarray, " class"], ...]:
-    """log10 of class frequency, and each class's numbers of right and of all examples; nan for a class without any."""
+    """log10 of class frequency, and the numbers of right and of all examples of each class; nan for a class without any."""
     examples = np.where(results.examples > 0, results.examples, np.nan)
     return decades(results.frequency), results.correct, examples
 
@@ -237,7 +247,7 @@ def _percent_right(
     examples: Num[np.ndarray, "run ... class"],
     times: Float[np.ndarray, "resample class"] | None = None,
 ) -> Float[np.ndarray, "..."] | float:
-    """Accuracy over the examples of all classes and runs, where a class counts `times`; nan without any."""
+    """Accuracy in percent over the examples of all classes and runs. A class counts `times`. nan without examples."""
     if times is not None:
         correct, examples = correct * times, examples * times
     with np.errstate(invalid="ignore"):
@@ -245,7 +255,7 @@ def _percent_right(
 
 
 def _overconfidence(results: ClassResults, group: str) -> float:
-    """Mean confidence minus accuracy of a group of classes, in points."""
+    """The mean confidence minus the mean accuracy over a group of classes, in points."""
     rows = results.groups[group]
     confidence = mean_confidence(results.calibration)
     return group_accuracy(confidence, rows) - group_accuracy(results.accuracy, rows)
@@ -278,7 +288,7 @@ def _correlation(key: str, label: str, meaning: str, variables, needs: Sequence[
     )  # fmt: skip
 
 
-# By key, the mean over classes of neural collapse: label and meaning.
+# Label and meaning of the means over classes of neural collapse, by key.
 COLLAPSE = {
     "within_class_similarity": ("within-class similarity", "mean cosine of a class's features with their mean"),
     "nc1": ("NC1", "variation within classes relative to that between them"),
@@ -326,7 +336,7 @@ def _table() -> tuple[Measure, ...]:
             key="slope_pred", title="slope_pred", label="decades of predictions\nper decade of frequency",
             unit="decades per decade", format=".2f",
             meaning="gain in decades of predictions with ten times as many images", larger=MORE_BIASED, margin=0.05, is_main=True,
-            variables=lambda of: (decades(of.frequency), decades(of.predictions / max(of.predictions.sum(), 1))),
+            variables=lambda r: (decades(r.frequency), decades(r.predictions / max(r.predictions.sum(), 1))),
             statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
         ),
         _of_group("head", "most frequent"),
@@ -350,7 +360,7 @@ def _table() -> tuple[Measure, ...]:
             lambda results: (results.frequency, results.predictions), ("frequency",), larger=MORE_BIASED, is_main=True,
         ),
     )  # fmt: skip
-    more = [
+    other_measures = [
         Measure(
             key="mean_per_class", title="mean per class %", label="mean accuracy\nof a class (%)", unit=POINTS, format=".1f",
             meaning="accuracy in percent if each class had as many test images", larger=MORE_ACCURATE, margin=2.0, needs=("correct",),
@@ -368,7 +378,7 @@ def _table() -> tuple[Measure, ...]:
         ),
     ]  # fmt: skip
     for group, name in GROUPS.items():
-        more.append(
+        other_measures.append(
             Measure(
                 key=f"overconfidence_{group}",
                 title=f"overconfidence_{group}",
@@ -381,7 +391,7 @@ def _table() -> tuple[Measure, ...]:
             )  # fmt: skip
         )
     for key, (label, meaning) in COLLAPSE.items():
-        more += [
+        other_measures += [
             _mean_of(key, label, meaning, "neural_collapse"),
             _correlation(
                 f"corr_{key}", f"correlation of\nfrequency and {label}",
@@ -394,12 +404,12 @@ def _table() -> tuple[Measure, ...]:
                 lambda results, key=key: (results.accuracy, results.values[key]), (key,), option="neural_collapse",
             ),
         ]  # fmt: skip
-    more += [_mean_of(key, label, meaning, "similarity") for key, (label, meaning) in SIMILARITIES.items()]
+    other_measures += [_mean_of(key, label, meaning, "similarity") for key, (label, meaning) in SIMILARITIES.items()]
     probe = Measure(
         key="probe", title="linear probe %", label="accuracy of linear probes (%)", unit=POINTS, format=".1f",
         meaning="mean accuracy over classes of linear probes in percent", larger=MORE_ACCURATE, margin=1.0, over=PROBES,
     )  # fmt: skip
-    return (*main, *more, *_retrieval(), probe)
+    return (*main, *other_measures, *_retrieval(), probe)
 
 
 AVERAGE_RANKS = {"mean": np.mean, "median": lambda ranks: np.floor(np.median(ranks))}  # as in open_clip
@@ -408,9 +418,9 @@ AVERAGE_RANKS = {"mean": np.mean, "median": lambda ranks: np.floor(np.median(ran
 def _retrieval() -> list[Measure]:
     """Recalls and ranks in both directions, and the slope of recall over the frequency of a caption's rarest word.
 
-    The slope is of recall at 5, the default cutoff of CLIP_benchmark: near 0 (recall at 1 of a weak model) or 100
-    (recall at 10 of a strong one), a slope has no room. It is over captions, each counted by itself even if several are
-    of the same image.
+    The slope is that of recall at 5, the default cutoff of CLIP_benchmark: recalls near 0 (at 1, of a weak model) or 100 (at
+    10, of a strong one) have no room for a slope. It is over captions, each counted by itself even if several captions
+    describe the same image.
     """
     measures = []
     for key, name in (("image_to_text", "image→text"), ("text_to_image", "text→image")):
@@ -420,16 +430,16 @@ def _retrieval() -> list[Measure]:
                 Measure(
                     key=f"{key}_r{k}", title=f"{name} R@{k} %", label=f"{name} recall\nat {k} (%)", unit="recalls (points)",
                     meaning=f"recall at {k} from {direction} in percent", larger=MORE_ACCURATE, margin=2.0, is_main=k == 1, **common,
-                    variables=lambda results, key=key, k=k: (found(getattr(results, key), k),), statistic=mean_over_classes,
-                    value=lambda results, key=key, k=k: found(getattr(results, key), k).mean(),
+                    variables=lambda results, key=key, k=k: (hits(getattr(results, key), k),), statistic=mean_over_classes,
+                    value=lambda results, key=key, k=k: hits(getattr(results, key), k).mean(),
                 )
             )  # fmt: skip
-        for average, of_ranks in AVERAGE_RANKS.items():
+        for average, average_rank in AVERAGE_RANKS.items():
             measures.append(
                 Measure(
                     key=f"{key}_{average}_rank", title=f"{name} {average} rank", label=f"{average} rank,\n{name}",
                     unit="ranks", meaning=f"{average} rank from {direction}, counted from 1", **common,
-                    value=lambda results, key=key, of_ranks=of_ranks: 1.0 + of_ranks(getattr(results, key)),
+                    value=lambda results, key=key, average_rank=average_rank: 1.0 + average_rank(getattr(results, key)),
                 )
             )  # fmt: skip
     slope = Measure(
@@ -437,7 +447,7 @@ def _retrieval() -> list[Measure]:
         unit="points per decade", format=".1f", larger=MORE_BIASED, margin=3.0, is_main=True, over=QUERIES,
         meaning="points of text to image recall at 5 that a caption gains if ten times as many training captions have its "
         "rarest word",
-        variables=lambda results: (decades(results.word_frequency), found(results.text_to_image, 5)),
+        variables=lambda results: (decades(results.word_frequency), hits(results.text_to_image, 5)),
         statistic=slope_within_classes, needs=("word_frequency",), left_out="a rarest word of no training caption",
     )  # fmt: skip
     return [*measures, slope]

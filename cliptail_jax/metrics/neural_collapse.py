@@ -19,9 +19,8 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.metrics.similarity import unit
 
-BLOCK = 1024  # samples converted to float64 at a time
-# Features and their classes.
-FeatureBlocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"]]]
+BLOCK = 1024  # samples that are converted to float64 at a time
+FeatureBlocks = Iterator[tuple[Float[np.ndarray, "block dim"], Int[np.ndarray, " block"]]]  # features and their classes
 
 
 class NeuralCollapse(NamedTuple):
@@ -43,15 +42,15 @@ def neural_collapse(
     """Neural-collapse measures of raw, unnormalized features, which must be finite.
 
     `within_class_similarity` is the mean cosine between two different samples of a class (nan for a single sample);
-    a zero vector has cosine 0 with every other. N, C, μ and Σ_B are over the samples and classes present. `nc2_head_*`
-    is NC2 of the uncentred rows of the head, over all of them, because all compete in training.
+    a zero vector has cosine 0 with every other. N, C, μ and Σ_B are over the samples and their classes. `nc2_head_*`
+    is NC2 of the uncentred rows of the head, over all classes, because all compete in training.
 
     Everything is computed on the host in float64, because Σ_B⁺ magnifies rounding errors. Singular values of Σ_B up to
     dim · eps(float64) of the largest count as 0.
 
     Args:
-        features: one row for each sample, of which there is at least one.
-        labels: the classes.
+        features: one row for each sample; at least one sample.
+        labels: the class of each sample.
         head: the weights of the classifier, or the class embeddings.
     """
     present, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
@@ -77,16 +76,16 @@ def _means_and_similarity(
 
     sums = np.zeros((len(sizes), dim))
     unit_sums = np.zeros_like(sums)
-    own = np.zeros(len(sizes))  # each sample's cosine with itself: 1, or 0 for a zero vector
+    self_cosines = np.zeros(len(sizes))  # each sample's cosine with itself: 1, or 0 for a zero vector
     for rows, row_classes in blocks:
         norms = np.linalg.norm(rows, axis=1)
         shape, places = (len(sizes), len(rows)), (row_classes, np.arange(len(rows)))
         sums += csr_array((np.ones(len(rows)), places), shape) @ rows
         unit_sums += csr_array((1 / np.where(norms > 0, norms, 1), places), shape) @ rows
-        own += np.bincount(row_classes, norms > 0, minlength=len(sizes))
-    # The squared norm of the sum of unit vectors is the sum of the cosines of all pairs, a sample with itself included.
+        self_cosines += np.bincount(row_classes, norms > 0, minlength=len(sizes))
+    # The squared norm of the sum of unit vectors is the sum of the cosines of all pairs, including each sample with itself.
     pairs = sizes * (sizes - 1)
-    cosines = np.sum(unit_sums**2, axis=1) - own
+    cosines = np.sum(unit_sums**2, axis=1) - self_cosines
     return sums / sizes[:, None], np.where(pairs > 0, cosines / np.maximum(pairs, 1), np.nan)
 
 
@@ -96,8 +95,8 @@ def _nc1(
     """NC1 of each class times the number of samples."""
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     cutoff = means.shape[1] * np.finfo(np.float64).eps * singular.max() ** 2
-    kept = singular**2 > cutoff
-    whiten = directions[kept].T * (np.sqrt(len(means)) / singular[kept])
+    is_large = singular**2 > cutoff
+    whiten = directions[is_large].T * (np.sqrt(len(means)) / singular[is_large])
 
     traces = np.zeros(len(means))
     for rows, row_classes in blocks:
@@ -108,10 +107,10 @@ def _nc1(
 
 def _etf_deviation(vectors: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "2 row"]:
     """Mean and largest |cosine + 1/(C-1)| of each vector with the C-1 others: 0 for a simplex equiangular tight frame."""
-    others = len(vectors) - 1
-    if others < 1:
+    num_others = len(vectors) - 1
+    if num_others < 1:
         return np.full((2, len(vectors)), np.nan)
     vectors = unit(vectors)
-    deviation = np.abs(vectors @ vectors.T + 1 / others)
+    deviation = np.abs(vectors @ vectors.T + 1 / num_others)
     np.fill_diagonal(deviation, 0)
-    return np.stack([deviation.sum(axis=1) / others, deviation.max(axis=1)])
+    return np.stack([deviation.sum(axis=1) / num_others, deviation.max(axis=1)])

@@ -10,12 +10,12 @@ from jaxtyping import Float
 
 ITERATIONS = 200
 LARGEST_STEP = 5.0  # of the linear predictor, in an iteration
-SMALLEST_SLOPE = 1e-9  # a slope of 0 is of this size by rounding, differently on different processors
+SMALLEST_SLOPE = 1e-9  # by rounding, a slope of 0 may be of this size, and differs between processors
 TOLERANCE = 1e-9
-MOST_KEPT = 4096  # regressions of a sample or a block of resamples
-NUMBERS_AT_ONCE = 2**14  # of each variable: arrays of a step then stay in a processor's cache
+CACHE_SIZE = 4096  # regressions of a sample or a block of resamples
+NUMBERS_AT_ONCE = 2**14  # of each variable: the arrays of a step then stay in a processor's cache
 
-SHOWN = 0.005  # pictures show shares from this to 1 less this
+SMALLEST_SHARE = 0.005  # pictures show shares from this one to 1 minus this one
 TICKS = (0.5, 1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5)  # of their axes, in percent
 
 Resampled = Float[np.ndarray, "run ... class"]
@@ -25,7 +25,7 @@ Times = Float[np.ndarray, "resample class"]
 
 def log_odds(share: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."] | float:
     """log(p / (1 − p)) of shares in 0..1 for plots, which show 0 as 0.5 % and 1 as 99.5 %."""
-    share = np.clip(share, SHOWN, 1 - SHOWN)
+    share = np.clip(share, SMALLEST_SHARE, 1 - SMALLEST_SHARE)
     return np.log(share / (1 - share))
 
 
@@ -34,8 +34,11 @@ def odds_slope(
 ) -> Float[np.ndarray, "..."] | float:
     """The slope b of logit P(right) = a + b x, over the classes of all runs together; nan if x is constant.
 
-    With x = log10 of class frequency, it is the log-odds of being right per decade. With `times`, each resample has each class
-    so many times.
+    With x = log10 of class frequency, it is the gain in log-odds of being right per decade. With `times`, each resample has
+    each class so many times.
+
+    Example:
+        odds_slope(np.log10(frequency)[None], correct[None], examples[None])  # of a single run
     """
     return firth_regression(*_merged(x, correct, examples, times))[1]
 
@@ -45,7 +48,7 @@ def images_for_half(
 ) -> Float[np.ndarray, "..."] | float:
     """10^(−a/b), the class frequency at which a class is right half of the time, of the regression of `odds_slope`.
 
-    nan unless b is above 0; −inf and inf if it is more than a decade below or above all of the frequencies, whose log10 is x.
+    It is nan unless b is above 0, and −inf or inf if it is more than a decade below or above all frequencies (10^x).
     """
     x, correct, examples = _merged(x, correct, examples, times)
     a, b = firth_regression(x, correct, examples)
@@ -61,16 +64,16 @@ def images_for_half(
 def _merged(
     x: Resampled, correct: Resampled, examples: Resampled, times: Times | None
 ) -> tuple[MergedRows, MergedRows, MergedRows]:
-    """The variables of a regression, in which classes with the same x are one row, if classes are drawn so many `times`.
+    """The variables of a regression. With `times`, classes with the same x are merged into one row.
 
-    The penalized likelihood of the rows is that of the classes: it depends on their sums of right and of all examples.
+    The penalized likelihood of the rows is that of the classes: it depends only on sums of right and of all examples by x.
     """
     if times is None:
         return x, correct, examples
     values, order = np.sort(x, axis=None), np.argsort(x, axis=None, kind="stable")
     starts = np.flatnonzero(np.diff(values, prepend=np.nan))  # nan differs from the first
-    of_rows = (np.concatenate(list(side * times), axis=-1)[:, order] for side in (correct, examples))
-    correct, examples = (np.add.reduceat(of_row, starts, axis=-1)[None] for of_row in of_rows)
+    sorted_counts = (np.concatenate(list(counts * times), axis=-1)[:, order] for counts in (correct, examples))
+    correct, examples = (np.add.reduceat(counts, starts, axis=-1)[None] for counts in sorted_counts)
     return np.broadcast_to(values[starts], correct.shape), correct, examples
 
 
@@ -88,7 +91,7 @@ def firth_regression(
     data = np.ascontiguousarray(np.stack([x, correct, examples]), np.float64)
     key = hashlib.blake2b(data).digest(), data.shape
     if key not in _regressions:
-        if len(_regressions) >= MOST_KEPT:
+        if len(_regressions) >= CACHE_SIZE:
             _regressions.clear()
         _regressions[key] = _regression(data)
     return _regressions[key]
@@ -106,11 +109,12 @@ def _regression(
         return np.full(shape, np.nan), np.full(shape, np.nan)
     x, k, n = np.moveaxis(data, 1, -2).reshape(3, -1, rows)
     centre = x.mean(axis=-1, keepdims=True)
-    drawn = n > 0
-    constant = np.where(drawn, x, -np.inf).max(axis=-1) - np.where(drawn, x, np.inf).min(axis=-1) < 1e-9
+    has_examples = n > 0
+    x_range = np.where(has_examples, x, -np.inf).max(axis=-1) - np.where(has_examples, x, np.inf).min(axis=-1)
+    constant = x_range < 1e-9
     data = np.stack([np.where(constant[:, None], np.linspace(-1, 1, rows), x - centre), k, n])
-    at_once = max(NUMBERS_AT_ONCE // rows, 1)
-    parts = [_maximize(data[:, start : start + at_once]) for start in range(0, len(centre), at_once)]
+    block = max(NUMBERS_AT_ONCE // rows, 1)
+    parts = [_maximize(data[:, start : start + block]) for start in range(0, len(centre), block)]
     a, b = (np.concatenate(part) for part in zip(*parts))
     a, b = np.where(constant, np.nan, a - b * centre[:, 0]), np.where(constant, np.nan, b)
     a.flags.writeable = b.flags.writeable = False
@@ -120,31 +124,31 @@ def _regression(
 def _maximize(
     data: Float[np.ndarray, "3 resample row"],
 ) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
-    """Intercept and slope of each resample of x, k and n, x centred."""
+    """Intercept and slope of each resample, of x (centred), k and n."""
     beta = _weighted_line(*data)
     value, step = _objective_and_step(beta, *data)
-    running = np.arange(beta.shape[1])
+    resamples = np.arange(beta.shape[1])  # those that have not converged
     for _ in range(ITERATIONS):
-        tried = beta[:, running] + step
-        new_value, new_step = _objective_and_step(tried, *data)
-        better = new_value >= value - 1e-12 * np.abs(value)
-        beta[:, running[better]] = tried[:, better]
-        value = np.where(better, new_value, value)
-        step = np.where(better, new_step, step / 2)
-        going = np.abs(step).max(axis=0) > TOLERANCE * (1 + np.abs(beta[:, running]).max(axis=0))
-        if not going.any():
+        new_beta = beta[:, resamples] + step
+        new_value, new_step = _objective_and_step(new_beta, *data)
+        is_better = new_value >= value - 1e-12 * np.abs(value)
+        beta[:, resamples[is_better]] = new_beta[:, is_better]
+        value = np.where(is_better, new_value, value)
+        step = np.where(is_better, new_step, step / 2)
+        moves = np.abs(step).max(axis=0) > TOLERANCE * (1 + np.abs(beta[:, resamples]).max(axis=0))
+        if not moves.any():
             break
-        if not going.all():
-            running, value, step, data = running[going], value[going], step[:, going], data[:, going]
+        if not moves.all():
+            resamples, value, step, data = resamples[moves], value[moves], step[:, moves], data[:, moves]
     return beta[0], beta[1]
 
 
 def _weighted_line(
     x: Float[np.ndarray, "resample row"], k: Float[np.ndarray, "resample row"], n: Float[np.ndarray, "resample row"]
 ) -> Float[np.ndarray, "2 resample"]:
-    """Intercept and slope of the weighted least-squares line through the empirical logits, to begin with."""
-    right, wrong = k + 0.5, n - k + 0.5
-    weight, logit = right * wrong / (n + 1), np.log(right / wrong)
+    """Initial intercept and slope: the weighted least-squares line through the empirical logits."""
+    num_right, num_wrong = k + 0.5, n - k + 0.5
+    weight, logit = num_right * num_wrong / (n + 1), np.log(num_right / num_wrong)
     s0, s1, s2 = weight.sum(-1), (weight * x).sum(-1), (weight * x * x).sum(-1)
     t0, t1 = (weight * logit).sum(-1), (weight * x * logit).sum(-1)
     det = np.maximum(s0 * s2 - s1 * s1, np.finfo(float).tiny)
@@ -161,14 +165,14 @@ def _objective_and_step(
     eta = beta[0][:, None] + beta[1][:, None] * x
     log_sum = np.logaddexp(0, eta)
     p = np.exp(eta - log_sum)
-    right = n * p
-    w = right * (1 - p)
+    mean = n * p
+    w = mean * (1 - p)
     wx = w * x
     s0, s1, s2 = w.sum(-1), wx.sum(-1), (wx * x).sum(-1)
     det = np.maximum(s0 * s2 - s1 * s1, np.finfo(float).tiny)
     objective = (k * eta - n * log_sum).sum(-1) + np.log(det) / 2
     leverage = w * (s2[:, None] - (2 * s1[:, None] - s0[:, None] * x) * x) / det[:, None]
-    residual = k - right + leverage * (0.5 - p)
+    residual = k - mean + leverage * (0.5 - p)
     u0, u1 = residual.sum(-1), (residual * x).sum(-1)
     step = np.stack([s2 * u0 - s1 * u1, s0 * u1 - s1 * u0]) / det
     change = np.abs(step[0]) + np.abs(step[1]) * np.abs(x).max(axis=-1)

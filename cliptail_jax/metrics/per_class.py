@@ -20,10 +20,10 @@ def top_k_correct(
 ) -> Int[Array, ""]:
     """The number of unmasked examples with their label among the k largest logits. Call it under jit.
 
-    Equal logits are ranked by class index, lowest first, as by `argmax`, so that k = 1 agrees with the diagonal of the
-    confusion matrix. A logit that is nan ranks above all others. If k is at least the number of classes, all count.
+    Equal logits are ranked by class index, lowest first, as by `argmax`, so k = 1 agrees with the diagonal of the
+    confusion matrix. A logit that is nan ranks above all others. If k is at least the number of classes, all examples count.
     """
-    own = jnp.take_along_axis(logits, labels[:, None], axis=1)
-    earlier = jnp.arange(logits.shape[1]) < labels[:, None]
-    ahead = ~(logits <= own) | ((logits == own) & earlier)
-    return jnp.sum((ahead.sum(axis=1) < k) & mask)
+    label_logits = jnp.take_along_axis(logits, labels[:, None], axis=1)
+    precedes_label = jnp.arange(logits.shape[1]) < labels[:, None]
+    ranks_above = ~(logits <= label_logits) | ((logits == label_logits) & precedes_label)
+    return jnp.sum((ranks_above.sum(axis=1) < k) & mask)

@@ -18,12 +18,12 @@ class RetrievalResults:
     """The ranks of one evaluation by retrieval, the input of measures.
 
     Attributes:
-        image_to_text: for each image, the number of captions that come before the first of its own.
-        text_to_image: for each caption, the number of images that come before its own.
-        images: the record of each image; of several records with the same image, the first.
+        image_to_text: for each image, the number of captions that are ranked before the first of its captions.
+        text_to_image: for each caption, the number of images that are ranked before its image.
+        images: the record of each image; the first one, if several records have the same image.
         captions: the record of each caption.
         word_frequency: the number of training captions with each caption's rarest word; -1 for a caption without words.
-            None if the training captions are not known.
+            None if the training captions are unknown.
         left_out: the number of records without a caption or a readable image.
     """
 
@@ -43,15 +43,15 @@ class RetrievalResults:
         return {"images": len(self.images), "captions": len(self.captions), "left_out": self.left_out}
 
 
-def found(ranks: Int[np.ndarray, " query"], k: int) -> Float[np.ndarray, " query"]:
-    """100 for queries whose answer is among the first k, else 0: their mean is recall at k in percent."""
+def hits(ranks: Int[np.ndarray, " query"], k: int) -> Float[np.ndarray, " query"]:
+    """100 for each query whose answer is among the first k, else 0: their mean is recall at k in percent."""
     return 100.0 * (ranks < k)
 
 
 def deciles(frequency: Int[np.ndarray, " caption"]) -> Int[np.ndarray, " caption"]:
     """The decile of each caption by frequency, from 0 for the rarest words; -1 for captions without words.
 
-    Captions of the same frequency are in the same decile, the one of their mean rank. Deciles may thus differ in size, and
+    Captions of the same frequency are in the same decile, that of their mean rank. So deciles may differ in size, and some
     may be empty.
     """
     from scipy.stats import rankdata  # which is slow to import
@@ -64,17 +64,18 @@ def deciles(frequency: Int[np.ndarray, " caption"]) -> Int[np.ndarray, " caption
 
 
 def by_decile(results: RetrievalResults) -> dict[str, np.ndarray]:
-    """The recalls and contents of each decile of captions by the frequency of their rarest words.
+    """The recalls, sizes and frequencies of each decile of captions by the frequency of their rarest words.
 
-    Keys: `decile_captions` [decile], their number; `decile_frequency` [decile, 2], the lowest and highest frequency; and
-    `decile_r1`, `decile_r5` and `decile_r10` [decile], the text-to-image recalls in percent. An empty decile has nan.
+    Keys: `decile_captions` [decile], the number of captions; `decile_frequency` [decile, 2], the lowest and highest
+    frequency; and `decile_r1`, `decile_r5` and `decile_r10` [decile], the text-to-image recalls in percent. Recalls and
+    frequencies of an empty decile are nan.
     """
     decile = deciles(results.word_frequency)
     members = [decile == number for number in range(DECILES)]
     frequencies = [results.word_frequency[rows] for rows in members]
     ranks = [results.text_to_image[rows] for rows in members]
     return {
-        "decile_captions": np.array([len(of_decile) for of_decile in ranks]),
+        "decile_captions": np.array([len(r) for r in ranks]),
         "decile_frequency": np.array([(f.min(), f.max()) if len(f) else (np.nan, np.nan) for f in frequencies]),
-        **{f"decile_r{k}": np.array([mean_over_classes(found(r, k)[None]) for r in ranks]) for k in CUTOFFS},
+        **{f"decile_r{k}": np.array([mean_over_classes(hits(r, k)[None]) for r in ranks]) for k in CUTOFFS},
     }

@@ -5,14 +5,14 @@ McCulloch, "Variance Components", 1992),
 
     V = V_classes + max(0, V_seeds − V_both) / P,
 
-where V_classes is the variance that the bootstrap of the classes gives the mean over P seeds, V_seeds the variance of the
-statistic between seeds, and V_both the part of V_seeds that independent classes explain. The bootstrap resamples classes for all
-seeds together, because a class is the same in all of them. It includes V_both / P, but not the effect that a seed has on all its
-classes. Resampling seeds, too, would count the variance of independent classes two to three times (Owen, 2007).
+where V_classes is the variance of the mean over P seeds by the bootstrap of the classes, V_seeds is the variance of the
+statistic between seeds, and V_both is the part of V_seeds that independent classes explain. The bootstrap resamples classes
+for all seeds together, because a class is the same in all of them. It includes V_both / P, but not the effect that a seed has
+on all its classes. Resampling seeds, too, would count the variance of independent classes two to three times (Owen, 2007).
 
 Two seeds estimate V_seeds with one degree of freedom. All kinds of runs of a study share their data set and most of their
 recipe, so V_seeds of a kind is shrunk to the mean over kinds: a moderated variance (Smyth, 2004, Statistical Applications in
-Genetics and Molecular Biology 3), but with PRIOR_DEGREES instead of an estimate, which few kinds and seeds do not allow.
+Genetics and Molecular Biology 3), but with fixed PRIOR_DEGREES, because few kinds and seeds do not allow to estimate them.
 scripts/benchmark/coverage.py measures how often the intervals contain the truth.
 """
 
@@ -46,14 +46,17 @@ class SeedVariance(NamedTuple):
 
 
 def seed_variance(seeds: Sequence[Bootstrapped]) -> SeedVariance | None:
-    """The variance between the seeds of a kind of runs, or of a difference of kinds; None for one seed or without any finite value.
+    """The variance between the seeds of a kind of runs, or of a difference of kinds.
 
     V_seeds = var_p(θ_p) of the values θ_p of P seeds has P − 1 degrees of freedom. V_both is the mean over resamples of
-    var_p(θ*_p − θ_p), without the part that classes share in all seeds.
+    var_p(θ*_p − θ_p), so it excludes effects of a class that all seeds share.
+
+    Returns:
+        None for one seed, or if values are not finite.
     """
     if len(seeds) < 2:
         return None
-    values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
+    values, resampled = (np.array(column) for column in zip(*seeds))
     finite = np.isfinite(resampled).all(axis=0)  # f50 is infinite where accuracy does not depend on frequency
     if not np.isfinite(values).all() or not finite.any():
         return None
@@ -69,64 +72,69 @@ def pooled_variance(kinds: Mapping[str, SeedVariance], weights: Mapping[str, flo
         τ_k = (PRIOR_DEGREES Σ d_j s_j / Σ d_j + d_k s_k) / (PRIOR_DEGREES + d_k),   V_seeds = Σ w_k² τ_k = Σ g_j s_j.
 
     The degrees of freedom of this sum are (Σ g_j s_j)² / Σ (g_j s_j)² / d_j by Satterthwaite (1946), with τ_j for the
-    variances s_j in the denominator. They count that kinds share their mean, and that differences share a run. A kind with
-    a weight of which a single seed is known has no s_k, but the mean over kinds, and so has its V_both.
+    variances s_j in the denominator. They account for the shared mean over kinds, and for runs that differences share. A
+    kind with a weight but a single seed has no s_k and no V_both: both are the means over kinds.
 
     Args:
         kinds: `seed_variance` of the statistic of each kind.
-        weights: of the kinds in the difference: 1 and −1, or of (a − b) − (b − c) 1, −2 and 1.
+        weights: the weights of the kinds in the difference: 1 and −1, or 1, −2 and 1 for (a − b) − (b − c).
 
     Returns:
         None if there are fewer than two kinds.
     """
     if len(kinds) < 2:
         return None
-    own, both, degrees = np.array([kinds[name] for name in sorted(kinds)]).T
+    variances, both_variances, degrees = np.array([kinds[name] for name in sorted(kinds)]).T
     squares = np.array([weights.get(name, 0.0) for name in sorted(kinds)]) ** 2
-    unknown = sum(weight**2 for name, weight in weights.items() if name not in kinds)
-    shared, mean = PRIOR_DEGREES / (PRIOR_DEGREES + degrees), np.average(own, weights=degrees)
-    moderated = shared * mean + (1 - shared) * own
-    of_own = squares * (1 - shared) + (np.sum(squares * shared) + unknown) * degrees / degrees.sum()
-    of_seeds, uncertain = np.sum(squares * moderated) + unknown * mean, np.sum((of_own * moderated) ** 2 / degrees)
-    of_both = np.sum(squares * both) + unknown * np.average(both, weights=degrees)
-    return SeedVariance(float(of_seeds), float(of_both), float(of_seeds**2 / uncertain) if uncertain else np.inf)
+    unknown_squares = sum(weight**2 for name, weight in weights.items() if name not in kinds)
+    shrinkage, mean = PRIOR_DEGREES / (PRIOR_DEGREES + degrees), np.average(variances, weights=degrees)
+    moderated_variances = shrinkage * mean + (1 - shrinkage) * variances
+    # The coefficients g_j in the sum of variances.
+    coefficients = squares * (1 - shrinkage) + (np.sum(squares * shrinkage) + unknown_squares) * degrees / degrees.sum()
+    of_seeds = np.sum(squares * moderated_variances) + unknown_squares * mean
+    denominator = np.sum((coefficients * moderated_variances) ** 2 / degrees)
+    of_both = np.sum(squares * both_variances) + unknown_squares * np.average(both_variances, weights=degrees)
+    return SeedVariance(float(of_seeds), float(of_both), float(of_seeds**2 / denominator) if denominator else np.inf)
 
 
 def mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None = None) -> Estimate:
     """The mean over seeds (or pairs of them) that were trained on the same classes, with its interval.
 
-    The t distribution has the degrees of freedom of Satterthwaite (1946): 2 V² / var(e / P) with the variance of the estimate e =
-    max(0, V_seeds − V_both), if V_seeds is proportional to χ², but not fewer than those of V_seeds: a small e with a large
-    variance would have a fraction of one. Without `pooled`, they are (P−1) (V / (e / P))², which is more than that: with few
-    seeds, the intervals are too short, but the others would be twice as long with two.
+    The t distribution has the degrees of freedom of Satterthwaite (1946), 2 V² / var(e / P), with the variance of the
+    estimate e = max(0, V_seeds − V_both) if V_seeds is proportional to χ². It has at least those of V_seeds, because a small
+    e with a large variance would have less than one. Without `pooled`, they are (P−1) (V / (e / P))². These are more, so with
+    few seeds the intervals are too short; but with two seeds the others would be twice as long.
 
     Args:
         seeds: the statistic of each seed.
-        pooled: the variance between seeds, by default that of these seeds alone. Without it, the interval of one seed
+        pooled: the variance between seeds; by default that of these seeds alone. Without it, the interval of one seed
             does not cover other seeds.
+
+    Example:
+        estimate = mean_over_seeds([bootstrap(mean_over_classes, a[None, None])[0] for a in accuracies_by_seed])
     """
-    values, resampled = (np.array(of_seeds) for of_seeds in zip(*seeds))
+    values, resampled = (np.array(column) for column in zip(*seeds))
     with np.errstate(invalid="ignore"):  # a difference of f50 may be ∞ with one seed and −∞ with another
-        together = resampled.mean(axis=0)
-    value, (low, high) = float(values.mean()), percentiles(together)
+        mean_resampled = resampled.mean(axis=0)
+    value, (low, high) = float(values.mean()), percentiles(mean_resampled)
     variance = pooled or seed_variance(seeds)
     if not variance or not np.isfinite([value, low, high]).all():
         return Estimate(value, float(low), float(high))
     excess = variance.excess / len(seeds)
-    total = np.var(together[np.isfinite(resampled).all(axis=0)]) + excess
+    total = np.var(mean_resampled[np.isfinite(resampled).all(axis=0)]) + excess
     if pooled:
-        uncertain = variance_of_excess(pooled) / len(seeds) ** 2
-        degrees = max(2 * total**2 / uncertain, pooled.degrees) if uncertain else np.inf
+        excess_variance = variance_of_excess(pooled) / len(seeds) ** 2
+        degrees = max(2 * total**2 / excess_variance, pooled.degrees) if excess_variance else np.inf
     else:
         degrees = variance.degrees * (total / excess) ** 2 if excess else np.inf
     normal = quantile(LEVEL, np.inf)
-    wider = quantile(LEVEL, degrees) / normal
-    below, above = (float(wider * np.hypot(side, normal * np.sqrt(excess))) for side in (value - low, high - value))
-    return Estimate(value, value - below, value + above, float(degrees))
+    factor = quantile(LEVEL, degrees) / normal
+    lower, upper = (float(factor * np.hypot(side, normal * np.sqrt(excess))) for side in (value - low, high - value))
+    return Estimate(value, value - lower, value + upper, float(degrees))
 
 
 def variance_of_excess(variance: SeedVariance) -> float:
-    """The variance of max(0, X − V_both) for X of the distribution V_seeds χ²_d / d.
+    """The variance of max(0, X − V_both), where X has the distribution V_seeds χ²_d / d.
 
     The partial moments of χ²_d are ∫_x^∞ t^k f_d(t) dt = d (d + 2) ... (d + 2k − 2) P(χ²_(d + 2k) > x).
     """
@@ -135,24 +143,24 @@ def variance_of_excess(variance: SeedVariance) -> float:
     of_seeds, of_both, d = variance
     if not of_seeds or np.isinf(d):
         return 0.0
-    above = [chi2.sf(d * of_both / of_seeds, d + 2 * k) for k in range(3)]
-    mean = of_seeds * above[1] - of_both * above[0]
-    square = of_seeds**2 * (1 + 2 / d) * above[2] - 2 * of_seeds * of_both * above[1] + of_both**2 * above[0]
+    tails = [chi2.sf(d * of_both / of_seeds, d + 2 * k) for k in range(3)]
+    mean = of_seeds * tails[1] - of_both * tails[0]
+    square = of_seeds**2 * (1 + 2 / d) * tails[2] - 2 * of_seeds * of_both * tails[1] + of_both**2 * tails[0]
     return float(max(0.0, square - mean**2))
 
 
 def logarithms(seeds: Sequence[Bootstrapped]) -> list[Bootstrapped]:
-    """The logarithms of positive numbers. -inf (below every scale) stays -inf, and nan stays nan."""
+    """The logarithms of positive numbers; -inf (below every scale) stays -inf, and nan stays nan."""
 
     def logarithm(values: np.ndarray | float) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(np.asarray(values) < 0, -np.inf, np.log(values))[()]  # nan stays nan
 
-    return [Bootstrapped(*map(logarithm, of_seed)) for of_seed in seeds]
+    return [Bootstrapped(*map(logarithm, statistic)) for statistic in seeds]
 
 
 def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None = None) -> Estimate:
-    """The geometric mean over seeds of positive numbers; `pooled` is of their logarithms."""
+    """The geometric mean over seeds of positive numbers; `pooled` is the variance of their logarithms."""
     mean = mean_over_seeds(logarithms(seeds), pooled)
     value, low, high = (bound if bound == -np.inf else float(np.exp(bound)) for bound in mean[:3])
     return Estimate(value, low, high, mean.degrees)

@@ -1,4 +1,4 @@
-"""The similarity of the images of a class to each other, and to the embedding of the class."""
+"""The similarity of the images of a class to each other and to the embedding of the class."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ class ClassSimilarities:
         classes, dim = self._head.shape
         self._images = np.zeros(classes)
         self._sum = np.zeros((classes, dim))
-        self._own = np.zeros(classes)  # sum of each image's cosine with itself, which is no pair
+        self._self_cosines = np.zeros(classes)  # sum of each image's cosine with itself, which is no pair
         self._mean, self._squares = np.zeros(classes), np.zeros(classes)
 
     def add(
@@ -45,17 +45,17 @@ class ClassSimilarities:
         for label in np.unique(labels):
             of_class = labels == label
             self._sum[label] += features[of_class].sum(axis=0)
-            self._own[label] += np.sum(features[of_class] ** 2)
-            # Mean and sum of squared deviations are updated as by Chan, Golub & LeVeque (1983).
-            before, new, added = self._images[label], np.sum(of_class), cosines[of_class]
-            shift = added.mean() - self._mean[label]
-            self._images[label] += new
-            self._mean[label] += shift * new / (before + new)
-            self._squares[label] += np.sum((added - added.mean()) ** 2) + shift**2 * before * new / (before + new)
+            self._self_cosines[label] += np.sum(features[of_class] ** 2)
+            # The mean and the sum of squared deviations are updated as by Chan, Golub & LeVeque (1983).
+            n, m, new_cosines = self._images[label], np.sum(of_class), cosines[of_class]
+            shift = new_cosines.mean() - self._mean[label]
+            self._images[label] += m
+            self._mean[label] += shift * m / (n + m)
+            self._squares[label] += np.sum((new_cosines - new_cosines.mean()) ** 2) + shift**2 * n * m / (n + m)
 
     def result(self) -> Similarities:
         n = self._images
-        pairs = np.sum(self._sum**2, axis=1) - self._own
+        pairs = np.sum(self._sum**2, axis=1) - self._self_cosines
         return Similarities(
             np.where(n > 1, pairs / np.maximum(n * (n - 1), 1), np.nan),
             np.where(n > 0, self._mean, np.nan),

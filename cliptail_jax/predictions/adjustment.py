@@ -1,8 +1,7 @@
-"""Post-hoc logit adjustment: what the subtraction of τ log n from the logits gives, without training.
+"""Post-hoc logit adjustment: τ log n is subtracted from the logits, without training.
 
-Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), section 4.1. τ has to be chosen on examples
-other than those it is judged on. It is chosen on each half of the examples and judged on the other half, so that every example
-is judged by a τ that it had no part in.
+Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), section 4.1. τ must not be chosen on the
+examples on which it is judged. So it is chosen on each half of the examples and judged on the other half.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 TAUS = np.round(np.linspace(0, 2, 21), 1)
 SEED = 0  # of the halves
 CHOSEN_ON = "mean_per_class"  # the measure that is largest at the chosen τ
-NUMBERS_AT_ONCE = 2**22  # logits: what is computed from them takes little memory
+NUMBERS_AT_ONCE = 2**22  # logits in a block, so that computations with them need little memory
 
 
 class PredictedClasses(NamedTuple):
@@ -25,11 +24,11 @@ class PredictedClasses(NamedTuple):
 
 
 class Adjustment(NamedTuple):
-    """Logit adjustment of one file.
+    """The logit adjustment of one file.
 
     Attributes:
-        predicted: the predictions with the τ that was chosen on the other half.
-        chosen: τ as chosen on the first and on the second half.
+        predicted: the predictions of each half with the τ that was chosen on the other half.
+        chosen: the τ that was chosen on the first half, and that of the second half.
         by_tau: the predictions for each of TAUS.
     """
 
@@ -39,7 +38,7 @@ class Adjustment(NamedTuple):
 
 
 def log_frequency(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
-    """log n. A class without training images counts as one with a single image: −log 0 would win every example."""
+    """log n. A class without training images counts as one with a single image: with −log 0, it would win every example."""
     return np.log(np.maximum(frequency, 1))
 
 
@@ -48,7 +47,7 @@ def predict(
     shift: Float[np.ndarray, " class"] | None = None,
     tau: Float[np.ndarray, " example"] | None = None,
 ) -> PredictedClasses:
-    """The predictions by logits, or by logits − τ · shift with the τ of each example. Of equal ones the first class counts."""
+    """The predictions by logits, or by logits − τ · shift with the τ of each example. If logits are equal, the first class wins."""
     classes, confidence = np.zeros(len(logits), np.int64), np.zeros(len(logits))
     for rows in _blocks(logits):
         block = _block(logits, rows)
@@ -66,14 +65,14 @@ def predictions_by_tau(
     taus: Float[np.ndarray, " tau"] = TAUS,
 ) -> Int[np.ndarray, "tau example"]:
     """The class with the largest logits − τ · shift, for each τ."""
-    found = np.zeros((len(taus), len(logits)), np.int32)
+    predictions = np.zeros((len(taus), len(logits)), np.int32)
     for rows in _blocks(logits):
         block = _block(logits, rows)
         adjusted = np.empty_like(block)
         for number, tau in enumerate(taus):
             np.subtract(block, (tau * shift).astype(block.dtype), out=adjusted)
-            found[number, rows] = adjusted.argmax(axis=1)
-    return found
+            predictions[number, rows] = adjusted.argmax(axis=1)
+    return predictions
 
 
 def _blocks(logits: Float[np.ndarray, "example class"]) -> list[slice]:
@@ -88,9 +87,9 @@ def _block(logits: Float[np.ndarray, "example class"], rows: slice) -> Float[np.
 def first_half(
     labels: Int[np.ndarray, " example"], keys: Sequence[str] | None = None, seed: int = SEED
 ) -> Bool[np.ndarray, " example"]:
-    """Which examples are in the first of two random halves, which have equally many examples of each class, or one more.
+    """Which examples are in the first of two random halves, whose numbers of examples of a class differ by at most one.
 
-    Examples with the same file name in `keys`, such as crops of an image, are in the same half, and count as one.
+    Examples with the same file name in `keys`, such as crops of an image, are in the same half and count as one.
     """
     if keys is not None:
         numbers: dict[str, int] = {}  # of file names, in the order of their first examples
@@ -98,18 +97,18 @@ def first_half(
         _, first_examples = np.unique(images, return_index=True)
         return first_half(labels[first_examples], seed=seed)[images]
     order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
-    chosen = np.zeros(len(labels), bool)
-    chosen[order[::2]] = True
-    return chosen
+    is_first = np.zeros(len(labels), bool)
+    is_first[order[::2]] = True
+    return is_first
 
 
 def mean_per_class(
-    right: Bool[np.ndarray, "tau example"], labels: Int[np.ndarray, " example"]
+    is_correct: Bool[np.ndarray, "tau example"], labels: Int[np.ndarray, " example"]
 ) -> Float[np.ndarray, " tau"]:
-    """The mean over classes with examples of their accuracy, in 0..1, for each τ."""
+    """The mean accuracy over classes with examples, in 0..1, for each τ."""
     examples = np.bincount(labels)
     weights = 1 / (examples[labels] * np.count_nonzero(examples))
-    return right @ weights
+    return is_correct @ weights
 
 
 def adjust(
@@ -118,15 +117,16 @@ def adjust(
     frequency: Int[np.ndarray, " class"],
     keys: Sequence[str] | None = None,
 ) -> Adjustment:
-    """Choose τ of TAUS on each half of the examples, as in `first_half`, and predict the other half with it.
+    """Choose τ from TAUS on each half of the examples (`first_half`), and predict the other half with it.
 
-    The chosen τ has the largest mean accuracy over classes; of equal ones it is the smallest.
+    The chosen τ has the largest mean accuracy over classes; if several have, it is the smallest.
     """
     shift = log_frequency(frequency)
     by_tau, first = predictions_by_tau(logits, shift), first_half(labels, keys)
-    tau, chosen = np.zeros(len(labels)), []
+    tau_of_example, taus = np.zeros(len(labels)), []
     for half in (first, ~first):
         accuracy = mean_per_class(by_tau[:, half] == labels[half], labels[half])
-        chosen.append(float(TAUS[np.flatnonzero(accuracy >= accuracy.max() - 1e-12)[0]]))
-        tau[~half] = chosen[-1]
-    return Adjustment(predict(logits, shift, tau), (chosen[0], chosen[1]), by_tau)
+        tau = float(TAUS[np.flatnonzero(accuracy >= accuracy.max() - 1e-12)[0]])
+        taus.append(tau)
+        tau_of_example[~half] = tau
+    return Adjustment(predict(logits, shift, tau_of_example), (taus[0], taus[1]), by_tau)

@@ -1,4 +1,4 @@
-"""Where the results by class come from: the runs in a directory."""
+"""The results by class of the runs in a directory, for plans of collection."""
 
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ from cliptail_jax.runs.console import log_line
 
 
 def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
-    """The name and the results by class of the runs in a directory, the means over seeds.
+    """The name of the runs in a directory, and the means over seeds of their results by class.
 
-    Predictions that `measure` adjusted are used only if they are named: they are of the same model as those beside them.
+    Predictions that `measure` adjusted are used only if `name` names them, because they are of the same model as the others.
 
     Raises:
-        UserError: there are several kinds of runs, their classes differ in frequency, or they are at chance.
+        UserError: there are several kinds of runs, the class frequencies of seeds differ, or the runs are at chance.
     """
     contents = read_directory(workdir)
     kinds: dict[str, list[Run]] = {}
@@ -38,11 +38,11 @@ def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
         raise UserError(f"{workdir} contains several runs: choose one by --runs=NAME: {', '.join(kinds)}")
     name = name or models[0]
     runs = kinds[name]
-    finished = [run for run in runs if run.is_finished]
-    if others := len(runs) - len(finished):
-        are = "and are left out" if finished else "so more training can change the plan"
-        log_line(f"note: {others} of {len(runs)} runs called {name} have not ended, {are}")
-    return name, class_counts(name, finished or runs)
+    finished_runs = [run for run in runs if run.is_finished]
+    if unfinished := len(runs) - len(finished_runs):
+        consequence = "and are left out" if finished_runs else "so more training can change the plan"
+        log_line(f"note: {unfinished} of {len(runs)} runs called {name} have not ended, {consequence}")
+    return name, class_counts(name, finished_runs or runs)
 
 
 def is_adjusted(name: str, names: Container[str]) -> bool:
@@ -50,7 +50,7 @@ def is_adjusted(name: str, names: Container[str]) -> bool:
 
 
 def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:
-    """The mean results by class of runs that differ in seed only. Raises UserError as `counts_of`."""
+    """The mean results by class of runs that differ only in their seed. Raises UserError like `counts_of`."""
     evaluations = [run.evaluation for run in runs]
     if any(evaluation is None or evaluation.frequency is None for evaluation in evaluations):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Differences of the measures of two files of predictions, by a bootstrap of the classes that is paired, with verdicts."""
+"""Differences of the measures of two files of predictions, by a paired bootstrap of the classes, with verdicts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from cliptail_jax.claims.testing import compare_replicates, tested
+from cliptail_jax.claims.testing import compare_replicates, with_difference
 from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, prediction_measures
@@ -25,16 +25,21 @@ UNTESTED = "undefined"  # a verdict
 def check_measure(key: str, error: type[Exception] = UserError) -> None:
     """Raise the error if there is no measure of this name."""
     if key not in MEASURES:
-        known = ", ".join(prediction_measures())
-        raise error(f"there is no measure '{key}'{did_you_mean(key, MEASURES)}: there are {known}")
+        keys = ", ".join(prediction_measures())
+        raise error(f"there is no measure '{key}'{did_you_mean(key, MEASURES)}: there are {keys}")
 
 
 class Difference:
     """The differences a − b of measures. Each is an attribute, such as `(a - b).odds_acc`.
 
     Attributes:
-        a: the name of the first, and `b` that of the second.
-        claims: the test of each measure; one without a difference could not be tested.
+        a: the name of the first predictions.
+        b: the name of the second predictions.
+        claims: the test of each measure; a claim without a difference could not be tested.
+
+    Example:
+        difference = measure(labels, predictions_a, frequency) - measure(labels, predictions_b, frequency)
+        difference.odds_acc, difference.interval("odds_acc"), difference.verdict("odds_acc")
     """
 
     def __init__(self, a: str, b: str, claims: Mapping[str, ClaimResult]):
@@ -42,32 +47,37 @@ class Difference:
 
     def __getattr__(self, key: str) -> float:
         check_measure(key, AttributeError)
-        found = self.claims.get(key)
-        return found.difference.value if found and found.difference else math.nan
+        claim = self.claims.get(key)
+        return claim.difference.value if claim and claim.difference else math.nan
 
     def interval(self, key: str) -> tuple[float, float]:
-        """The 95 % interval of the difference in a measure; nan if it could not be tested. Raises UserError for no measure."""
+        """The 95 % interval of the difference in a measure; nan if it could not be tested.
+
+        Raises UserError if there is no such measure.
+        """
         check_measure(key)
-        found = self.claims.get(key)
-        return (
-            (float(found.difference.low), float(found.difference.high))
-            if found and found.difference
-            else (math.nan,) * 2
-        )
+        claim = self.claims.get(key)
+        if claim is None or claim.difference is None:
+            return math.nan, math.nan
+        return float(claim.difference.low), float(claim.difference.high)
 
     def verdict(self, key: str) -> str:
         """Which is more biased or more accurate; 'no difference' within ± the margin, 'inconclusive', or 'undefined'."""
         check_measure(key)
-        found = self.claims.get(key)
-        if found is None or found.difference is None:
+        claim = self.claims.get(key)
+        if claim is None or claim.difference is None:
             return UNTESTED
-        larger = MEASURES[key].larger or "higher"
-        words = {SUPPORTED: f"{self.a} is {larger}", CONTRADICTED: f"{self.b} is {larger}", NO_EFFECT: "no difference"}
-        return words.get(found.verdict, found.verdict)
+        meaning = MEASURES[key].larger or "higher"
+        words = {
+            SUPPORTED: f"{self.a} is {meaning}",
+            CONTRADICTED: f"{self.b} is {meaning}",
+            NO_EFFECT: "no difference",
+        }
+        return words.get(claim.verdict, claim.verdict)
 
     @property
     def obstacle(self) -> str:
-        """Why nothing could be compared; '' if something was."""
+        """Why no measure could be compared; '' if one could."""
         reasons = [claim.obstacle for claim in self.claims.values()]
         return "" if not all(reasons) else reasons[0]
 
@@ -105,7 +115,7 @@ class Predictions(NamedTuple):
 
 
 def difference(a: Predictions, b: Predictions) -> Difference:
-    """The differences a − b. Raises UserError if classes, examples or the numbers of seeds differ."""
+    """The differences a − b. Raises UserError if classes, examples or numbers of seeds differ."""
     names = (a.group.name, b.group.name) if a.group.name != b.group.name else ("a", "b")
     if a.group.evaluations[0].class_names != b.group.evaluations[0].class_names:
         raise UserError(f"{names[0]} and {names[1]} have different classes, so that they cannot be compared by class")
@@ -121,17 +131,17 @@ def difference(a: Predictions, b: Predictions) -> Difference:
         if measure.statistic:
             claim = Claim("", measure.key, *names, margin=measure.margin)
             result, contrasts = compare_replicates(claim, replicates)
-            claims[measure.key] = tested(result, contrasts, None) if contrasts else result
+            claims[measure.key] = with_difference(result, contrasts, None) if contrasts else result
     return Difference(*names, claims)
 
 
 def same_examples(
     labels: Int[np.ndarray, " example"],
     keys: Sequence[str] | None,
-    others: Int[np.ndarray, " other"],
+    other_labels: Int[np.ndarray, " other"],
     other_keys: Sequence[str] | None,
 ) -> bool:
     """Whether two files have the same examples: by file name in any order, or else the same labels in the same order."""
     if keys is not None and other_keys is not None:
-        return sorted(zip(keys, labels.tolist())) == sorted(zip(other_keys, others.tolist()))
-    return np.array_equal(labels, others)
+        return sorted(zip(keys, labels.tolist())) == sorted(zip(other_keys, other_labels.tolist()))
+    return np.array_equal(labels, other_labels)

@@ -1,4 +1,4 @@
-"""What `measure` writes: a run directory for each file, which other programs read, measures.json, figures and the page."""
+"""The results of `measure`: a run directory for each file, which other programs read, measures.json, figures and the page."""
 
 import contextlib
 import os
@@ -36,18 +36,18 @@ MEASURES_FILE, FIGURES = "measures.json", "figures"
 
 @contextlib.contextmanager
 def results_folder(folder: Path) -> Iterator[None]:
-    """Locks the folder of results in this context. New folders that an error leaves without results are removed again.
+    """Lock the folder of results in this context. After an error, new folders without results are removed again.
 
-    Raises InUseError if another program writes to it.
+    Raises InUseError if another program writes to the folder.
     """
-    new = [] if is_remote(folder) else [path for path in (folder, *folder.parents) if not path.exists()]
+    new_folders = [] if is_remote(folder) else [path for path in (folder, *folder.parents) if not path.exists()]
     with sole_process(folder, "--output"):
         try:
             yield
         except BaseException:
-            if new and [path.name for path in folder.iterdir()] == [LOCK]:
+            if new_folders and [path.name for path in folder.iterdir()] == [LOCK]:
                 (folder / LOCK).unlink()
-                for path in new:
+                for path in new_folders:
                     path.rmdir()
             raise
 
@@ -55,22 +55,22 @@ def results_folder(folder: Path) -> Iterator[None]:
 def write_results(
     folder: Path, measured: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str], overwrite: bool
 ) -> Path:
-    """Write all results to a folder, in place of those of an earlier call, and return the page.
+    """Write all results to a folder, where they replace those of an earlier call, and return the page.
 
-    Raises UserError, without `overwrite`, if the folder has something else in their places.
+    Raises UserError if they would replace anything else, unless `overwrite` is set.
     """
-    every = with_adjusted(measured)
-    workdirs = {folder / run.seed / run.name: run for of in every for run in of.group.runs}
-    figures = {"measures": draw_runs({of.name: of.group for of in every}, "Predictions")}
-    figures |= {f"adjustment_{of.name}": draw_adjustment(of.name, of.adjusted) for of in measured if of.adjusted}
-    check_results(folder, workdirs, figures, (), overwrite)  # once more: measuring may take minutes
+    all_measured = with_adjusted(measured)
+    workdirs = {folder / run.seed / run.name: run for m in all_measured for run in m.group.runs}
+    figures = {"measures": draw_runs({m.name: m.group for m in all_measured}, "Predictions")}
+    figures |= {f"adjustment_{m.name}": draw_adjustment(m.name, m.adjusted) for m in measured if m.adjusted}
+    check_results(folder, workdirs, figures, (), overwrite)  # again, because measuring may take minutes
     remove_earlier(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / MEASURES_FILE, numbers(measured, differences, notes))
     for workdir, run in workdirs.items():
         write_run(workdir, run)
     for name, figure in figures.items():
-        for kind in FORMATS:  # the name of a file may have a dot
+        for kind in FORMATS:  # appended, because names of files may have dots
             save(figure, folder / FIGURES / (name + kind))
     return write_page(folder, images=0, title="Predictions", overwrite=overwrite)
 
@@ -78,34 +78,34 @@ def write_results(
 def check_results(
     folder: Path, workdirs: Iterable[Path], figures: Iterable[str], inputs: Iterable[str], overwrite: bool
 ) -> None:
-    """Raise UserError if results would be written beside other things, or in place of something that `measure` did not write.
+    """Raise UserError if results would be written beside other files, or would replace files that `measure` did not write.
 
     Args:
-        workdirs: the run directories that are written, in the folder.
+        workdirs: the run directories that will be written, in the folder.
         figures: the names of the pictures.
-        inputs: the files that are read, which must not be among those that are replaced, even with `overwrite`.
+        inputs: the files that `measure` reads. Results must not replace them, even with `overwrite`.
     """
     check_writable_folder(folder)
     if not folder.exists():
         return
-    others = [path for path in folder.iterdir() if path.name != LOCK and not path.name.startswith(".")]
-    if others and not (folder / MEASURES_FILE).exists() and not overwrite:
+    contents = [path for path in folder.iterdir() if path.name != LOCK and not path.name.startswith(".")]
+    if contents and not (folder / MEASURES_FILE).exists() and not overwrite:
         raise UserError(
-            f"{folder} contains {min(others).name}, and no results of measure: choose another --output, or pass --overwrite"
+            f"{folder} contains {min(contents).name}, and no results of measure: choose another --output, or pass --overwrite"
         )
     pictures = [folder / FIGURES / (name + kind) for name in figures for kind in FORMATS]
-    replaced = {folder / MEASURES_FILE: is_measures, folder / PAGE: is_page} | dict.fromkeys(pictures, is_picture)
-    for path, is_own in replaced.items():
+    outputs = {folder / MEASURES_FILE: is_measures, folder / PAGE: is_page} | dict.fromkeys(pictures, is_picture)
+    for path, is_own in outputs.items():
         check_output(path, is_own, overwrite=overwrite)
     directories = dict.fromkeys([*earlier_directories(folder), *workdirs])
     for workdir in directories if not overwrite else ():
         if (workdir / CONFIG).exists() and not is_of_predictions(workdir):
             raise UserError(f"{workdir} is a run: choose another --output, or name the file, as in NAME=FILE")
-        if other := foreign_file(workdir):
-            raise UserError(f"{other} is not a file that measure wrote: move it, or choose another --output")
-    written = [*replaced, *(path for workdir in directories for path in files_of_run(workdir))]
+        if file := foreign_file(workdir):
+            raise UserError(f"{file} is not a file that measure wrote: move it, or choose another --output")
+    files = [*outputs, *(path for workdir in directories for path in files_of_run(workdir))]
     for path in inputs:
-        if any(is_same(path, other) for other in written):
+        if any(is_same(path, file) for file in files):
             raise UserError(f"{path} is an input, and would be replaced: choose another --output")
 
 
@@ -125,29 +125,29 @@ def earlier_directories(folder: Path) -> list[Path]:
 
 
 def files_of_run(workdir: Path) -> list[Path]:
-    """The files of a run directory as `write_run` writes them. config.json, by which it is recognized, is the last."""
+    """The files that `write_run` writes in a run directory. The last one is config.json, which identifies the directory."""
     directory = evaluation_directory(workdir, ON)
     return [*(directory / name for name in (ARRAYS, COUNTS, SUMMARY)), workdir / FREQUENCY, workdir / METRICS, workdir / CONFIG]  # fmt: skip
 
 
 def foreign_file(workdir: Path) -> Path | None:
-    """A file in the place of a run directory that `write_run` did not write, or a link in this place; None without one."""
+    """A file in a run directory that `write_run` did not write, or a file or link in its place; None if there is none."""
     if not is_remote(workdir) and (os.path.islink(workdir) or os.path.isfile(workdir)):
         return workdir
     if not workdir.exists():
         return None
-    own = files_of_run(workdir) if is_of_predictions(workdir) else []
-    return min((path for path in files_below(workdir) if path not in own), default=None)
+    own_files = files_of_run(workdir) if is_of_predictions(workdir) else []
+    return min((path for path in files_below(workdir) if path not in own_files), default=None)
 
 
 def remove_earlier(folder: Path) -> None:
-    """Remove the run directories of an earlier call: the files that it wrote, and the folders that are then empty."""
+    """Remove the run directories of an earlier call: the files that it wrote, and then folders that are empty."""
     for workdir in earlier_directories(folder):
         for path in files_of_run(workdir):
             path.unlink(missing_ok=True)
-        for emptied in (evaluation_directory(workdir, ON), workdir / "eval", workdir, workdir.parent):
-            if not is_remote(folder) and emptied != folder and emptied.exists() and not any(emptied.iterdir()):
-                emptied.rmdir()
+        for path in (evaluation_directory(workdir, ON), workdir / "eval", workdir, workdir.parent):
+            if not is_remote(folder) and path != folder and path.exists() and not any(path.iterdir()):
+                path.rmdir()
 
 
 def write_run(workdir: Path, run: EvaluatedModel) -> None:
@@ -170,16 +170,16 @@ def write_run(workdir: Path, run: EvaluatedModel) -> None:
 
 
 def numbers(measured: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str]) -> dict[str, Any]:
-    """The content of measures.json. `beyond` is '<' or '>' for a number far outside of the data: JSON has no infinity."""
+    """The content of measures.json. JSON has no infinity: `beyond` is '<' or '>' for a number far outside of the data."""
     return {
         "files": {
-            of.name: {
-                "seeds": [run.config[PREDICTIONS] for run in of.group.runs],
-                "examples": len(of.labels),
-                "classes": len(of.results[0].correct),
-                "measures": {key: estimate_numbers(estimate) for key, estimate in of.estimates.items()},
+            m.name: {
+                "seeds": [run.config[PREDICTIONS] for run in m.group.runs],
+                "examples": len(m.labels),
+                "classes": len(m.results[0].correct),
+                "measures": {key: estimate_numbers(estimate) for key, estimate in m.estimates.items()},
             }
-            for of in with_adjusted(measured)
+            for m in with_adjusted(measured)
         },
         "differences": [
             {"a": pair.a, "b": pair.b, "measure": key, "margin": claim.margin, "verdict": pair.verdict(key)}
@@ -187,7 +187,7 @@ def numbers(measured: Sequence[Measured], differences: Sequence[Difference], not
             for pair in differences
             for key, claim in pair.claims.items()
         ],
-        "adjustment": {of.name: adjustment_numbers(of.adjusted) for of in measured if of.adjusted},
+        "adjustment": {m.name: adjustment_numbers(m.adjusted) for m in measured if m.adjusted},
         "notes": list(notes),
         "software": software(),
         "command": command(),
@@ -195,33 +195,34 @@ def numbers(measured: Sequence[Measured], differences: Sequence[Difference], not
 
 
 def estimate_numbers(estimate: Estimate) -> dict[str, float | str]:
-    found = dict(zip(("value", "low", "high"), estimate[:3]))
-    return found | ({"beyond": format_number(estimate.value, "")} if np.isinf(estimate.value) else {})
+    beyond = {"beyond": format_number(estimate.value, "")} if np.isinf(estimate.value) else {}
+    return dict(zip(("value", "low", "high"), estimate[:3])) | beyond
 
 
 def adjustment_numbers(adjusted: Adjusted) -> dict[str, Any]:
-    """τ as chosen on the halves, for each file, and the measures of all examples by τ."""
+    """The τ that were chosen on the halves of each file, and the measures of all examples by τ."""
     return {
         "chosen": [run.config["eval.logit_adjustment"] for run in adjusted.measured.group.runs],
         "chosen_on": CHOSEN_ON,
         "seed_of_halves": SEED,
-        "by_tau": [{"tau": tau, **of} for tau, of in adjusted.by_tau.items()],
+        "by_tau": [{"tau": tau, **measures} for tau, measures in adjusted.by_tau.items()],
     }
 
 
 def draw_adjustment(name: str, adjusted: Adjusted) -> Figure:
-    """Accuracies, and the log-odds of being right per decade of frequency, by τ, with a line at each chosen τ."""
+    """Draw accuracies and the log-odds of being right per decade of frequency by τ, with a line at each chosen τ."""
     figure = Figure(figsize=(9.6, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     taus = list(adjusted.by_tau)
-    keys = ("top1", "mean_per_class", "head", "mid", "tail")
-    for axes, shown in ((left, keys), (right, ("odds_acc",))):
-        for number, key in enumerate(shown):
-            look = style(number if len(shown) > 1 else len(keys))
+    accuracies = ("top1", "mean_per_class", "head", "mid", "tail")
+    chosen_taus = " and ".join(run.config["eval.logit_adjustment"] for run in adjusted.measured.group.runs)
+    for axes, keys in ((left, accuracies), (right, ("odds_acc",))):
+        for number, key in enumerate(keys):
+            look = style(number if len(keys) > 1 else len(accuracies))
             title = MEASURES[key].title.removesuffix(" %")
-            axes.plot(taus, [of[key] for of in adjusted.by_tau.values()], **look, markersize=4, label=title)
-        chosen = " and ".join(run.config["eval.logit_adjustment"] for run in adjusted.measured.group.runs)
-        for tau in {float(tau) for tau in chosen.split(" and ")}:
+            values = [measures[key] for measures in adjusted.by_tau.values()]
+            axes.plot(taus, values, **look, markersize=4, label=title)
+        for tau in {float(tau) for tau in chosen_taus.split(" and ")}:
             axes.axvline(tau, color="grey", linewidth=0.8, linestyle=":")
         axes.set_xlabel("τ of logits − τ log n (dotted: chosen on a half)")
         add_grid(axes)

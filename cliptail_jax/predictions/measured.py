@@ -19,13 +19,13 @@ from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table, text_of
 from cliptail_jax.predictions.differences import Difference, Predictions, check_measure, difference, same_examples
+from cliptail_jax.predictions.probabilities import checked_logits
 from cliptail_jax.predictions.reading import (
     PredictionFile,
     array_of,
     check_length,
-    checked_logits,
-    named,
     one_each,
+    with_class_names,
     without_unlabelled,
 )
 from cliptail_jax.report.predictions import frame, measures_text
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
 ON = "test"  # the name of the set of the examples
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
-FEWEST = 2  # examples of a class without which it says little on whether the class is right
+MIN_EXAMPLES = 2  # of a class: fewer hardly show its accuracy
 NO_REAL_NUMBERS = "cSUOMm"  # NumPy's kinds of complex numbers, texts, objects and times
-NAMED = 5  # so many classes are named in a note
+MAX_NAMES = 5  # of classes in a note
 
 
 class Adjusted(NamedTuple):
-    """What logit adjustment gives.
+    """The results of logit adjustment.
 
     Attributes:
         by_tau: for each τ, the means over files of the measures of the adjusted predictions of all examples.
-        measured: the predictions of each half with the τ that was chosen on the other half.
+        measured: the measures of the predictions of each half with the τ that was chosen on the other half.
     """
 
     by_tau: Mapping[float, Mapping[str, float]]
@@ -65,7 +65,11 @@ class Measured:
         group: the evaluation of each seed.
         labels: the class of each example.
         keys: the file name of each example; None if they are unknown.
-        adjusted: what logit adjustment gives; None without logits.
+        adjusted: the results of logit adjustment; None without logits.
+
+    Example:
+        m = measure(labels, predictions, frequency)
+        m.odds_acc, m.interval("odds_acc"), m.notes
     """
 
     def __init__(
@@ -87,7 +91,7 @@ class Measured:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of its files."""
+        """Facts on the files that a reader must know."""
         notes = list(dict.fromkeys(text for run in self.group.runs for text in run.warnings))
         chance = self.group.chance_note()
         return [*notes, *([f"It is at chance, where a small slope is no robustness: {chance}"] if chance else [])]
@@ -108,12 +112,12 @@ class Measured:
 
     @functools.cached_property
     def estimates(self) -> Mapping[str, Estimate]:
-        """The measures of predictions that are known, with their intervals; nan if undefined. With several seeds, they are means."""
-        known = (key for key in prediction_measures() if all(map(MEASURES[key].is_known, self.results)))
-        return {key: self._estimate(key) for key in known}
+        """The known measures of predictions with their intervals; nan if undefined. With several seeds, they are means."""
+        keys = (key for key in prediction_measures() if all(map(MEASURES[key].is_known, self.results)))
+        return {key: self._estimate(key) for key in keys}
 
     def estimate(self, key: str) -> Estimate:
-        """A measure with its interval, as in `estimates`. Raises UserError if there is none of this name."""
+        """A measure with its interval, as in `estimates`. Raises UserError if there is no such measure."""
         check_measure(key)
         return self.estimates[key] if key in self.estimates else self._estimate(key)
 
@@ -148,8 +152,11 @@ class Measured:
         """The differences of the measures, paired by class.
 
         Raises:
-            UserError: the other measures are of other examples or classes.
-            TypeError: `other` is something else.
+            UserError: the other measures have other examples or classes.
+            TypeError: `other` is not a `Measured`.
+
+        Example:
+            gain = measure(labels, logits, frequency).adjusted.measured - measure(labels, logits, frequency)
         """
         if not isinstance(other, Measured):
             raise TypeError(f"only the measures of other predictions can be subtracted, and not {type(other).__name__}")
@@ -170,13 +177,13 @@ def measure(
         predictions: the predicted class of each example; or logits or probabilities [example, class].
         frequency: the number of training images by class: a mapping from names or numbers (such as a `Counter`, or a pandas
             Series), or a list in the order of class numbers.
-        name: in tables and pictures.
-        classes: of the columns of logits, such as `classes_` of a model of scikit-learn; by default those of `frequency`, in its
-            order. A `Counter` or a Series has no such order, unless its classes are the numbers from 0 on.
+        name: the name of the predictions in tables and pictures.
+        classes: the classes of the columns of logits, such as `classes_` of a model of scikit-learn; by default those of
+            `frequency` in its order. A `Counter` or a Series has no such order, unless its classes are the numbers from 0 on.
 
     Raises:
         UserError: the arguments do not fit, or measures are undefined for most classes.
-        TypeError: an argument is no list or array, or logits are no real numbers.
+        TypeError: an argument is neither a list nor an array, or logits are no real numbers.
 
     >>> from cliptail_jax import measure
     >>> labels = ["cat"] * 10 + ["dog"] * 10 + ["owl"] * 10
@@ -185,12 +192,12 @@ def measure(
     >>> f"top-1 {measured.top1:.0f} %, log-odds per decade {measured.odds_acc:.1f}"
     'top-1 63 %, log-odds per decade 1.8'
     """
-    for what, value in (
+    for argument, value in (
         ("labels", labels),
         ("predictions", predictions),
         ("classes", () if classes is None else classes),
     ):
-        check_list(what, value, "give a list or an array")
+        check_list(argument, value, "give a list or an array")
     if not isinstance(frequency, Mapping):
         check_list(
             "frequency", frequency, "give a mapping from each class to its number of images, or a list in class order"
@@ -200,13 +207,13 @@ def measure(
     counts = frequency.to_dict() if hasattr(frequency, "to_dict") else frequency
     if hasattr(counts, "__array__"):  # the numbers of a tensor are tensors
         counts = np.asarray(counts).tolist()
-    # A Counter and a Series of counts have classes in the order of the data or of the counts, and not of any logits.
+    # A Counter or a Series of counts has its classes in the order of the data or of the counts, not in that of any logits.
     table = class_table(counts, "frequency", is_open=isinstance(counts, Counter) or hasattr(frequency, "to_dict"))
     columns = None if classes is None else tuple(map(text_of, classes))
-    given = named(as_values(one_each("predictions", "labels", labels)), columns, "predictions")
+    true_labels = with_class_names(as_values(one_each("predictions", "labels", labels)), columns, "predictions")
     values = array_of("predictions", "predictions", predictions)
     if values.ndim == 2 and values.shape[1] > 1:
-        check_length("predictions", given, values)
+        check_length("predictions", true_labels, values)
         if values.dtype.kind in NO_REAL_NUMBERS:
             raise TypeError(
                 f"predictions [{len(values):,}, {values.shape[1]:,}] have the type {values.dtype}: logits and probabilities "
@@ -214,30 +221,30 @@ def measure(
             )
         floats = values.astype(np.result_type(values.dtype, np.float16), copy=False)
         logits, are_probabilities = checked_logits("predictions", floats)
-        content = PredictionFile("predictions", given, None, logits, columns, are_probabilities=are_probabilities)
+        content = PredictionFile("predictions", true_labels, None, logits, columns, are_probabilities=are_probabilities)
     else:
-        values = named(as_values(one_each("predictions", "predictions", values)), columns, "predictions")
-        check_length("predictions", given, values)
-        content = PredictionFile("predictions", given, values)
+        values = with_class_names(as_values(one_each("predictions", "predictions", values)), columns, "predictions")
+        check_length("predictions", true_labels, values)
+        content = PredictionFile("predictions", true_labels, values)
     return measured_seeds(name, [without_unlabelled(content)], table)
 
 
-def check_list(what: str, value: Any, remedy: str) -> None:
-    """Raise TypeError for an argument that is no list or array, or whose masked values would count."""
+def check_list(argument: str, value: Any, remedy: str) -> None:
+    """Raise TypeError for an argument that is neither a list nor an array, or whose masked values would count."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{what} is a masked array, whose masked values would count: leave them out, and {remedy}")
+        raise TypeError(f"{argument} is a masked array, whose masked values would count: leave them out, and {remedy}")
     is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes) or hasattr(value, "__array__")
     if value is None or isinstance(value, Iterable) and not is_list:
-        raise TypeError(f"{what} is of the type {type(value).__name__}: {remedy}")
+        raise TypeError(f"{argument} is of the type {type(value).__name__}: {remedy}")
 
 
 def as_values(array: np.ndarray) -> Sequence[Any]:
-    """The values as an array of numbers or text, or a list of mixed ones."""
+    """The values: an array of numbers or text as it is, and others as a list."""
     return array if array.dtype.kind in "iuU" else array.tolist()
 
 
-class Resolved(NamedTuple):
-    """The content of a file by class numbers; logits have their columns in the order of the class table."""
+class ClassNumbers(NamedTuple):
+    """The content of a file by class numbers; the columns of logits are in the order of the class table."""
 
     labels: Int[np.ndarray, " example"]
     predicted: Int[np.ndarray, " example"]
@@ -245,12 +252,12 @@ class Resolved(NamedTuple):
     logits: Float[np.ndarray, "example class"] | None
 
 
-def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
+def class_numbers(content: PredictionFile, table: ClassTable) -> ClassNumbers:
     """The classes in a file. Raises UserError if a value is no class of the table, or logits have other classes."""
-    by_name, path = content.classes, content.path
+    path = content.path
     if content.logits is None:
         labels, predicted = class_ids(table, [content.labels, content.predictions], path)
-        return Resolved(labels, predicted, None, None)
+        return ClassNumbers(labels, predicted, None, None)
     logits, classes = content.logits, len(table.names)
     if logits.shape[1] != classes:
         raise UserError(
@@ -258,24 +265,24 @@ def resolved(content: PredictionFile, table: ClassTable) -> Resolved:
             "with 0 for a class without training images"
         )
     (ids,) = class_ids(table, [content.labels], path)
-    if by_name is None:
+    if content.classes is None:
         check_order(table, f"the columns of the logits of {path} have no names")
     else:
-        (places,) = class_ids(table, [by_name], path)
-        if len(set(places.tolist())) < classes:
+        (columns,) = class_ids(table, [content.classes], path)
+        if len(set(columns.tolist())) < classes:
             raise UserError(f"{path} has two columns for one class: name each column of the logits once in 'classes'")
-        if not np.array_equal(places, np.arange(classes)):
-            logits = logits[:, np.argsort(places)]
+        if not np.array_equal(columns, np.arange(classes)):
+            logits = logits[:, np.argsort(columns)]
     predicted, confidence = adjustment.predict(logits)
     if content.predictions is not None:
-        (stored,) = class_ids(table, [content.predictions], path)
+        (stored_predictions,) = class_ids(table, [content.predictions], path)
         examples = np.arange(len(ids))  # of equal logits, any is the largest
-        if others := np.count_nonzero(logits[examples, stored] < logits[examples, predicted]):
+        if num_wrong := np.count_nonzero(logits[examples, stored_predictions] < logits[examples, predicted]):
             raise UserError(
-                f"{path} has {others:,} predictions that are not the class of the largest of its logits or probabilities: "
+                f"{path} has {num_wrong:,} predictions that are not the class of the largest of its logits or probabilities: "
                 "leave one of both out"
             )
-    return Resolved(ids, predicted, confidence, logits)
+    return ClassNumbers(ids, predicted, confidence, logits)
 
 
 def evaluation_of(
@@ -284,7 +291,7 @@ def evaluation_of(
     confidence: Float[np.ndarray, " example"] | None,
     table: ClassTable,
 ) -> ClassEvaluation:
-    """The evaluation of predictions, as of a run. `confidence` is in 0..1."""
+    """The evaluation of predictions, like that of a run. `confidence` is in 0..1."""
     classes = len(table.names)
     confusion = count_confusion(labels, predicted, classes)
     counts = None if confidence is None else count_on_host(confidence, predicted == labels, labels, classes)
@@ -303,17 +310,17 @@ def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:
 
 
 def check_examples(labels: Int[np.ndarray, " example"], table: ClassTable, path: str) -> None:
-    """Raise UserError if most classes that are tested have a single example."""
+    """Raise UserError if there are examples of fewer than two classes, or if most classes have only one example."""
     examples = np.bincount(labels, minlength=len(table.names))
-    tested = int(np.count_nonzero(examples))
-    few = int(np.sum(examples[examples > 0] < FEWEST))
-    if tested < 2:
+    num_classes = int(np.count_nonzero(examples))
+    num_small = int(np.sum(examples[examples > 0] < MIN_EXAMPLES))
+    if num_classes < 2:
         raise UserError(
             f"{path} has examples of one class, and bias is between classes: measure examples of more classes"
         )
-    if 2 * few > tested:
+    if 2 * num_small > num_classes:
         raise UserError(
-            f"odds_acc is undefined: {few:,} of the {tested:,} classes in {path} have fewer than {FEWEST} examples, which tell "
+            f"odds_acc is undefined: {num_small:,} of the {num_classes:,} classes in {path} have fewer than {MIN_EXAMPLES} examples, which tell "
             "the accuracy of a class from chance; measure more examples of each class"
         )
 
@@ -326,38 +333,36 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
     """
     seeds = seed_names(len(files))
     runs, adjusted_runs, curves = [], [], []
-    first: Resolved | None = None
+    first_labels = None
     for content, seed in zip(files, seeds):
-        of = resolved(content, table)
-        check_examples(of.labels, table, content.path)
-        first = first or of._replace(logits=None)
-        if not same_examples(first.labels, files[0].keys, of.labels, content.keys):
+        numbers = class_numbers(content, table)
+        labels = numbers.labels
+        check_examples(labels, table, content.path)
+        first_labels = labels if first_labels is None else first_labels
+        if not same_examples(first_labels, files[0].keys, labels, content.keys):
             raise UserError(f"{files[0].path} and {content.path} of {name} have other examples: seeds share theirs")
-        runs.append(
-            evaluated(name, seed, evaluation_of(*of[:3], table), content.path, notes_on(content, of.labels, table))
-        )
-        if of.logits is not None:
-            found = adjustment.adjust(of.logits, of.labels, table.frequency, content.keys)
-            evaluation = evaluation_of(of.labels, *found.predicted, table)
-            tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in found.chosen))
-            adjusted_runs.append(
-                evaluated(name + ADJUSTED, seed, evaluation, content.path, how_chosen(tau, table.frequency), tau)
-            )
-            curves.append(curve(found.by_tau, of.labels, table))
+        evaluation, notes = evaluation_of(*numbers[:3], table), notes_on(content, labels, table)
+        runs.append(evaluated_model(name, seed, evaluation, content.path, notes))
+        if numbers.logits is not None:
+            result = adjustment.adjust(numbers.logits, labels, table.frequency, content.keys)
+            evaluation = evaluation_of(labels, *result.predicted, table)
+            tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.chosen))
+            notes = notes_on_tau(tau, table.frequency)
+            adjusted_runs.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, tau))
+            curves.append(curve(result.by_tau, labels, table))
     adjusted = None
     if len(adjusted_runs) == len(files):
-        together = {tau: mean_of_each([of_file[tau] for of_file in curves]) for tau in curves[0]}
-        of_adjusted = Measured(group_of(adjusted_runs), first.labels, files[0].keys)
-        adjusted = Adjusted(together, of_adjusted)
+        mean_curve = {tau: mean_of_each([measures[tau] for measures in curves]) for tau in curves[0]}
+        adjusted = Adjusted(mean_curve, Measured(group_of(adjusted_runs), first_labels, files[0].keys))
     elif adjusted_runs:
-        without = [content.path for content in files if content.logits is None]
-        note = f"Without logits in {', '.join(without)}, there is no calibration and no adjustment"
+        paths = [content.path for content in files if content.logits is None]
+        note = f"Without logits in {', '.join(paths)}, there is no calibration and no adjustment"
         runs[0] = dataclasses.replace(runs[0], warnings=[*runs[0].warnings, note])
-    return Measured(group_of(runs), first.labels, files[0].keys, adjusted)
+    return Measured(group_of(runs), first_labels, files[0].keys, adjusted)
 
 
 def seed_names(number: int) -> list[str]:
-    """The names of so many seeds; '' of a single one."""
+    """The names of so many seeds; '' for a single one."""
     return [f"seed_{seed}" for seed in range(number)] if number > 1 else [""]
 
 
@@ -365,7 +370,7 @@ def group_of(runs: Sequence[EvaluatedModel]) -> RunGroup:
     return RunGroup(runs[0].name, [[run] for run in runs])
 
 
-def evaluated(
+def evaluated_model(
     name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0"
 ) -> EvaluatedModel:
     """The evaluation of the predictions in a file, with notes on them."""
@@ -378,13 +383,13 @@ def curve(
 ) -> dict[float, dict[str, float]]:
     """The measures of adjusted predictions of all examples, for each τ."""
     classes, examples = len(table.names), np.bincount(labels, minlength=len(table.names))
-    found = {}
+    measures = {}
     for tau, predicted in zip(adjustment.TAUS.tolist(), by_tau):
         correct = np.bincount(labels[predicted == labels], minlength=classes)
         predictions = np.bincount(predicted, minlength=classes)
         results = ClassResults(correct, examples, predictions, table.frequency, groups_of_classes(table))
-        found[tau] = {key: value_of(key, results) for key in CURVE}
-    return found
+        measures[tau] = {key: value_of(key, results) for key in CURVE}
+    return measures
 
 
 def value_of(key: str, results: ClassResults) -> float:
@@ -393,45 +398,45 @@ def value_of(key: str, results: ClassResults) -> float:
     return measure.value(results) if measure.value else measure.point([results])
 
 
-def mean_of_each(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([of[key] for of in numbers])) for key in numbers[0]}
+def mean_of_each(curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([measures[key] for measures in curves])) for key in curves[0]}
 
 
 def with_adjusted(measured: Sequence[Measured]) -> list[Measured]:
-    """Each file, followed by its adjusted predictions, if it has logits."""
-    return [one for of in measured for one in (of, *((of.adjusted.measured,) if of.adjusted else ()))]
+    """The measures of each file, followed by those of its adjusted predictions if it has logits."""
+    return [part for m in measured for part in (m, *((m.adjusted.measured,) if m.adjusted else ()))]
 
 
 def classes_in_some(measured: Sequence[Measured]) -> list[str]:
-    """A note for each file with classes that others have no examples of."""
-    tested = {of.name: set(np.unique(of.labels).tolist()) for of in measured}
-    everywhere = set.intersection(*tested.values())
+    """A note for each file with examples of classes that other files lack."""
+    classes = {m.name: set(np.unique(m.labels).tolist()) for m in measured}
+    common_classes = set.intersection(*classes.values())
     names = measured[0].group.evaluations[0].class_names
     return [
-        f"{name}: {number_of(len(only), 'class')} with examples here, but not in every file: "
-        f"{shortened_list([names[c] for c in sorted(only)], NAMED)}."
-        for name, of in tested.items()
-        if (only := of - everywhere)
+        f"{name}: {number_of(len(further), 'class')} with examples here, but not in every file: "
+        f"{shortened_list([names[c] for c in sorted(further)], MAX_NAMES)}."
+        for name, own_classes in classes.items()
+        if (further := own_classes - common_classes)
     ]
 
 
-def number_of(number: int, what: str) -> str:
+def number_of(number: int, noun: str) -> str:
     """'1 class', '2 classes'."""
-    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
-def how_chosen(tau: str, frequency: Int[np.ndarray, " class"]) -> list[str]:
+def notes_on_tau(tau: str, frequency: Int[np.ndarray, " class"]) -> list[str]:
     """Notes on adjusted logits."""
-    chosen = (
+    choice = (
         f"τ = {tau}, of 0, 0.1, ..., 2: chosen on each random half of the examples by the largest mean accuracy over classes, and "
         "judged on the other half"
     )
-    absent = "In the adjustment, a class without training images counts as one with a single image"
-    return [chosen, absent] if (frequency == 0).any() else [chosen]
+    unseen = "In the adjustment, a class without training images counts as one with a single image"
+    return [choice, unseen] if (frequency == 0).any() else [choice]
 
 
 def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table: ClassTable) -> list[str]:
-    """What a reader must know of the classes and examples of a file."""
+    """Facts on the classes and examples of a file that a reader must know."""
     notes = []
     if content.left_out:
         notes.append(f"{number_of(content.left_out, 'example')} without a label left out")
@@ -440,19 +445,17 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
             f"Its labels are those of {content.labels_by_row} in the order of the rows; a column 'filename' in both would join them"
         )
     if content.logits is not None:
-        is_one = (
-            "add up to 1 within their rounding"
-            if content.are_probabilities
-            else "do not add up to 1, or have negative numbers"
-        )
-        kind = "probabilities" if content.are_probabilities else "logits"
+        if content.are_probabilities:
+            kind, reason = "probabilities", "add up to 1 within their rounding"
+        else:
+            kind, reason = "logits", "do not add up to 1, or have negative numbers"
         order = f", in the order of the classes of {table.origin}" if content.classes is None else ""
-        notes.append(f"Its rows {is_one}: they are read as {kind}{order}")
+        notes.append(f"Its rows {reason}: they are read as {kind}{order}")
     examples = np.bincount(labels, minlength=len(table.names))
-    for count, what in ((examples, "test example"), (table.frequency, "training image")):
-        if absent := [table.names[place] for place in np.flatnonzero(count == 0)]:
+    for counts, noun in ((examples, "test example"), (table.frequency, "training image")):
+        if names := [table.names[number] for number in np.flatnonzero(counts == 0)]:
             notes.append(
-                f"{number_of(len(absent), 'class')} without a {what}, which slopes and f50 leave out: {shortened_list(absent, NAMED)}"
+                f"{number_of(len(names), 'class')} without a {noun}, which slopes and f50 leave out: {shortened_list(names, MAX_NAMES)}"
             )
     if len(set(table.frequency.tolist())) == 1:
         notes.append("All classes have equally many training images: there is no bias towards frequent ones to measure")

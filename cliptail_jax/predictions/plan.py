@@ -1,4 +1,4 @@
-"""Writes a plan with its pictures, and shows it on the terminal."""
+"""Writes a plan of collection with its pictures, and prints it."""
 
 import argparse
 import shutil
@@ -17,27 +17,27 @@ from cliptail_jax.report import collection as tables
 from cliptail_jax.report.layout import plain
 from cliptail_jax.report.style import FORMATS, is_picture, save
 
-LISTED = 10  # classes on the terminal
+MAX_CLASSES = 10  # that are printed
 
 
 def write_plan(options: argparse.Namespace) -> None:
-    """Write what the options of the command line describe. Raises UserError before anything is written."""
+    """Write the plan that the options of the command line describe. Errors are raised before anything is written."""
     output = options.output
-    drawn = [output.with_suffix(suffix) for suffix in FORMATS] if output.name else []
-    if not output.name or output in drawn:
+    picture_files = [output.with_suffix(suffix) for suffix in FORMATS] if output.name else []
+    if not output.name or output in picture_files:
         raise UserError(f"--output={output} is the name of a folder or a picture: give a file such as plan.tsv")
-    read = [path for path in (options.available, options.cost) if path]
-    for file, is_own in ((output, is_plan), *((file, is_picture) for file in drawn)):
-        check_output(file, is_own, read, options.overwrite)
+    inputs = [path for path in (options.available, options.cost) if path]
+    for file, is_own in ((output, is_plan), *((file, is_picture) for file in picture_files)):
+        check_output(file, is_own, inputs, options.overwrite)
     _, counts = counts_of(options.workdir, options.runs)
-    found = collection(counts, options.images, options.target, *numbers_of_classes(options, counts))
+    result = collection(counts, options.images, options.target, *numbers_of_classes(options, counts))
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(output, tables.plan_text(found))
-    figure = tables.draw_classes(found)
-    for file in drawn:
+    write_text(output, tables.plan_text(result))
+    figure = tables.draw_classes(result)
+    for file in picture_files:
         save(figure, file)
-    print("\n".join(lines_of(found)))
-    print(f"wrote {', '.join(map(str, (output, *drawn)))}")
+    print("\n".join(lines_of(result)))
+    print(f"wrote {', '.join(map(str, (output, *picture_files)))}")
 
 
 def is_plan(path: Path) -> bool:
@@ -45,19 +45,19 @@ def is_plan(path: Path) -> bool:
 
 
 def numbers_of_classes(options: argparse.Namespace, counts: RightByClass) -> Sequence[np.ndarray | None]:
-    """The tables --available and --cost in label order. Raises UserError if a table is wrong."""
+    """The numbers of --available and --cost in label order. Raises UserError if a table is wrong."""
     available = frequency_of(counts.names, options.available) if options.available else None
     cost = frequency_of(counts.names, options.cost, number=float) if options.cost else None
     if cost is not None and not ((cost > 0) & np.isfinite(cost)).all():
-        wrong = counts.names[int(np.argmin((cost > 0) & np.isfinite(cost)))]
-        raise UserError(f"--cost={options.cost}: an image of '{wrong}' has no positive cost: give each class one")
+        name = counts.names[int(np.argmin((cost > 0) & np.isfinite(cost)))]
+        raise UserError(f"--cost={options.cost}: an image of '{name}' has no positive cost: give each class one")
     return available, cost
 
 
-def lines_of(found: Collection) -> list[str]:
-    """What the terminal shows."""
-    width, by_class = shutil.get_terminal_size().columns, tables.class_table(found)
-    some = by_class._replace(rows=by_class.rows[:LISTED])
-    more = len(by_class.rows) - LISTED
-    rest = [f"and {more:,} more classes"] if more > 0 else []
-    return [*tables.summary(found), "", *plain(tables.rule_table(found), width), "", *plain(some, width), *rest]
+def lines_of(result: Collection) -> list[str]:
+    """The lines that are printed."""
+    width, table = shutil.get_terminal_size().columns, tables.class_table(result)
+    first_rows = table._replace(rows=table.rows[:MAX_CLASSES])
+    remainder = len(table.rows) - MAX_CLASSES
+    note = [f"and {remainder:,} more classes"] if remainder > 0 else []
+    return [*tables.summary(result), "", *plain(tables.rule_table(result), width), "", *plain(first_rows, width), *note]

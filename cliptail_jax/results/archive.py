@@ -1,4 +1,4 @@
-"""Archives of studies, NAME.tar.xz: the files from which results are read, so that a new statistic needs no training.
+"""Archives of studies, NAME.tar.xz: the files with their results, so that a new statistic needs no training.
 
 An unpacked archive is the directory of a study whose runs have finished and whose checkpoints were removed.
 """
@@ -29,15 +29,15 @@ from cliptail_jax.runs.records import LogLine
 STUDY, CLAIMS = OF_STUDIES
 Files = dict[str, bytes]  # contents by path
 LEFT_OUT = ("per_class_accuracy", "per_class_predictions", "predicted")  # the first two follow from the confusion
-NOT_IN_HISTORY = " (not in the history)"  # follows a commit that nobody can check out
+NOT_IN_HISTORY = " (not in the history)"  # mark after a commit that nobody can check out
 OF_MACHINE = re.compile(r"""(?:^|["'=\s])((?:~?/[\w.]|gs://)[^"'\s]*)""")  # a path that exists on one machine
 
 
 def write_archive(workdir: Path, file: Path) -> None:
     """Write the archive of a study's finished runs. Its bytes depend only on its contents.
 
-    It has no checkpoints, no predictions of single images, and no paths of this machine. Commits of runs that the history of
-    this clone lacks are marked.
+    The archive has no checkpoints, no predictions of single images, and no paths of this machine. Commits of runs are marked
+    if the history of this clone lacks them.
 
     Raises:
         UserError: `workdir` contains no study, a file is damaged, or a config names a path of this machine.
@@ -52,19 +52,22 @@ def write_archive(workdir: Path, file: Path) -> None:
 
 
 def unpack(file: Path, folder: Path) -> Path:
-    """Unpack an archive into a new directory in `folder`, which has its name, and return it. Raises UserError if it is damaged."""
+    """Unpack an archive into a new directory in `folder` with its name, and return this directory.
+
+    Raises UserError if the archive is damaged.
+    """
     directory = folder / file.name.removesuffix(ARCHIVE)
     try:
-        content = io.BytesIO(lzma.decompress(file.read_bytes()))  # as a whole, which checks its checksum
+        content = io.BytesIO(lzma.decompress(file.read_bytes()))  # decompressing the whole file checks its checksum
         with tarfile.open(fileobj=content, mode="r:") as archive:
             archive.extractall(directory, filter="data")
-    except (tarfile.TarError, lzma.LZMAError, KeyError) as error:  # a link to a file that is not there is a KeyError
+    except (tarfile.TarError, lzma.LZMAError, KeyError) as error:  # a link to an absent file is a KeyError
         raise UserError(f"{file} is damaged ({error}): restore it from a copy, or install the package again") from None
     return directory
 
 
 def files_of_study(workdir: Path, name: str) -> Files:
-    """The files of an archive of this name. Raises UserError as `write_archive`."""
+    """The files of an archive of this name. Raises UserError like `write_archive`."""
     contents = read_directory(workdir)
     if contents.problems:
         raise UserError(contents.problems[0])
@@ -76,26 +79,23 @@ def files_of_study(workdir: Path, name: str) -> Files:
     for run in runs:
         files |= {f"{run.workdir.relative_to(workdir)}/{path}": content for path, content in files_of_run(run).items()}
     for folder in dict.fromkeys(run.workdir.parent for run in runs):
-        transferred = files_of_transfer([run for run in runs if run.workdir.parent == folder])
-        files |= {str(folder.relative_to(workdir) / path): content for path, content in transferred.items()}
+        transfer_files = files_of_transfer([run for run in runs if run.workdir.parent == folder])
+        files |= {str(folder.relative_to(workdir) / path): content for path, content in transfer_files.items()}
     for path, content in files.items():
-        if path.endswith((".json", ".jsonl")) and (found := OF_MACHINE.search(content.decode())):
-            raise UserError(f"{workdir / path} names {found[1]}, a path of this machine, which is not published")
+        if path.endswith((".json", ".jsonl")) and (match := OF_MACHINE.search(content.decode())):
+            raise UserError(f"{workdir / path} names {match[1]}, a path of this machine, which is not published")
     return files
 
 
 def study_text(study: Study, name: str) -> str:
     """The content of study.json, with commands that any machine can repeat."""
     commands = {run: portable(command, name) for run, command in study.commands.items()}
-    return json_text(
-        dataclasses.asdict(
-            dataclasses.replace(study, command=portable(study.command, name), commands=commands, failures={})
-        )
-    )
+    study = dataclasses.replace(study, command=portable(study.command, name), commands=commands, failures={})
+    return json_text(dataclasses.asdict(study))
 
 
 def portable(command: str, name: str) -> str:
-    """A command line with the work directory runs/NAME, and without other words that name a path of this machine."""
+    """A command line with the work directory runs/NAME and without other paths of this machine."""
     if not command:
         return ""
     words = shlex.split(without_flags(command, ("--workdir", "--with_published", "--config.data_dir")))
@@ -103,27 +103,28 @@ def portable(command: str, name: str) -> str:
 
 
 def files_of_run(run: Run) -> Files:
-    """The files of a run, with digests of their own, by their paths in its directory."""
-    noted = {key: value for key, value in run.noted.items() if key != "command"}  # the study has it
-    noted["config"] = run.config | {"data.data_dir": ""}
-    if "commit" in noted:
-        noted["commit"] = marked(noted["commit"], history(CLONE))
+    """The files of a run, with their digests, by their paths in its directory."""
+    document = {key: value for key, value in run.noted.items() if key != "command"}  # the study has it
+    document["config"] = run.config | {"data.data_dir": ""}
+    if "commit" in document:
+        document["commit"] = marked(document["commit"], history(CLONE))
     log = ({key: value for key, value in line.items() if key in LogLine.__annotations__} for line in run.log)
-    files = {CONFIG: json_text(noted).encode(), METRICS: "".join(map(line_of, log)).encode()}
+    files = {CONFIG: json_text(document).encode(), METRICS: "".join(map(line_of, log)).encode()}
     files |= read_existing(run.workdir, (FREQUENCY, DATA))
     files[DIGESTS] = json_text({name: digest_of([content]) for name, content in files.items()}).encode()
-    for on in run.sets:
-        folder = evaluation_directory(run.workdir, on)
-        arrays = {name: array for name, array in read_arrays(run.workdir, on).items() if name not in LEFT_OUT}
-        of_set = read_existing(folder, (SUMMARY, COUNTS, FREQUENCY)) | {ARRAYS: npz(arrays)}
-        files |= {str(folder.relative_to(run.workdir) / name): content for name, content in of_set.items()}
+    for set_name in run.sets:
+        folder = evaluation_directory(run.workdir, set_name)
+        arrays = {name: array for name, array in read_arrays(run.workdir, set_name).items() if name not in LEFT_OUT}
+        set_files = read_existing(folder, (SUMMARY, COUNTS, FREQUENCY)) | {ARRAYS: npz(arrays)}
+        files |= {str(folder.relative_to(run.workdir) / name): content for name, content in set_files.items()}
     return files
 
 
-def marked(commit: str, known: Collection[str]) -> str:
-    """A commit, with a mark if it is not among those of a history; an empty one is not known."""
-    missing = known and commit.removesuffix("-dirty") not in known and not commit.endswith(NOT_IN_HISTORY)
-    return commit + NOT_IN_HISTORY if missing else commit
+def marked(commit: str, commits: Collection[str]) -> str:
+    """A commit, with a mark if the commits of the history lack it. An empty history is unknown, and marks nothing."""
+    if not commits or commit.removesuffix("-dirty") in commits or commit.endswith(NOT_IN_HISTORY):
+        return commit
+    return commit + NOT_IN_HISTORY
 
 
 def read_existing(folder: Path, names: tuple[str, ...]) -> Files:
@@ -137,10 +138,10 @@ def files_of_transfer(runs: list[Run]) -> Files:
     lines: list[dict[str, Any]] = []
     for run in runs:
         for result in run.transfers:
-            own = result | {"model": run.workdir.name}
-            own["origin"] = {key: value for key, value in result.get("origin", {}).items() if key != "command"}
-            lines.append(own)
+            line = result | {"model": run.workdir.name}
+            line["origin"] = {key: value for key, value in result.get("origin", {}).items() if key != "command"}
+            lines.append(line)
             arrays = predictions_path(run.workdir.parent / "transfer", result)
             if arrays.exists():
-                files[str(predictions_path(Path("transfer"), own))] = arrays.read_bytes()
+                files[str(predictions_path(Path("transfer"), line))] = arrays.read_bytes()
     return files | ({f"transfer/{TRANSFERS}": "".join(map(line_of, lines)).encode()} if lines else {})

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cliptail_jax.metrics.measures import MEASURES
 
-CLAIM, RECIPE = "†", "‡"  # marks of what has changed since the first run
+CLAIM, RECIPE = "†", "‡"  # marks of changes since the first run
 
 
 EQUAL_ACCURACY = "equal accuracy"
@@ -17,15 +17,16 @@ class Claim:
     """A claim in a study's config: that one run exceeds another in a statistic, or that both are equal in it.
 
     Attributes:
+        text: the claim in words.
         statistic: the key of a measure.
-        higher: the run that is claimed to be higher, or a number.
+        higher: the run that should be higher, or a number.
         lower: the other run, or a number.
-        margin: the largest difference that counts as none; see `cliptail_jax.experiments.studies.claim` for defaults.
+        margin: the largest difference that counts as no effect; `cliptail_jax.experiments.studies.claim` has the defaults.
         set: the evaluation or transfer set; by default the first one, or for retrieval the first retrieval set.
-        equal: whether it is claimed that the difference lies within ± the margin.
-        by: the number that the difference is claimed to exceed, by default 0.
-        at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" at their ends.
-        minus: two further runs, whose difference is subtracted: the claim is on a difference of differences.
+        equal: whether the claim is that the difference is within ± the margin.
+        by: the number that the difference should exceed, by default 0.
+        at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" compares them at their end.
+        minus: two further runs, whose difference is subtracted, for a claim on a difference of differences.
         study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
             in configs/study/results; "" for this study.
     """
@@ -54,7 +55,7 @@ class Claim:
 
     @property
     def compared(self) -> str:
-        """The comparison, as text."""
+        """The comparison as text, such as 'a − b > 0.5'."""
         text = f"{self.higher} − {self.lower}"
         if self.minus:
             text = f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
@@ -62,7 +63,7 @@ class Claim:
 
     @property
     def measured(self) -> str:
-        """The statistic, and where it is measured."""
+        """The statistic with its set and its point in training, such as 'slope_acc on icons_test at equal accuracy'."""
         return self.statistic + f" on {self.set}" * bool(self.set) + f" at {self.at}" * bool(self.at)
 
 

@@ -1,4 +1,4 @@
-"""The contents of a directory: a run, a study and its runs, results of a transfer."""
+"""The contents of a directory: a run, a study with its runs, or results of a transfer."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ class Contents:
 
     Attributes:
         study: the content of study.json; None without one.
-        transfers: results of a directory of cliptail_jax.transfer.
+        transfers: the results in a directory of `cliptail transfer`.
         problems: a line for each file that cannot be read.
     """
 
@@ -42,19 +42,22 @@ def read_directory(workdir: Path) -> Contents:
 
     Raises:
         UserError: there is no such directory.
+
+    Example:
+        top1 = {run.name: run.summary["top1"] for run in read_directory(Path("runs/quickstart")).runs}
     """
     if not workdir.is_dir():
         raise UserError(f"{workdir} is not a directory: give the directory of a run, a study or a transfer")
     problems: list[str] = []
     study = attempt(lambda: read_study(workdir), None, problems)
     transfers = attempt(lambda: read_transfers(workdir), [], problems)
-    rank = {name: place for place, name in enumerate(study.runs if study else ())}
-    found = sorted(find_runs(workdir), key=lambda run: rank.get(run.name, len(rank)))
-    runs = [run for run in found if is_readable(run, problems)]
-    short = short_names(run.name for run in runs if run.is_published and run.name.startswith(LOCAL))
+    rank = {name: number for number, name in enumerate(study.runs if study else ())}
+    runs = sorted(find_runs(workdir), key=lambda run: rank.get(run.name, len(rank)))
+    runs = [run for run in runs if is_readable(run, problems)]
+    names = short_names(run.name for run in runs if run.is_published and run.name.startswith(LOCAL))
     for run in runs:
-        run.name = short.get(run.name, run.name)
-    for folder in dict.fromkeys(run.workdir.parent for run in runs) if study else ():  # their transfer is beside them
+        run.name = names.get(run.name, run.name)
+    for folder in dict.fromkeys(run.workdir.parent for run in runs) if study else ():  # the transfer is beside the runs
         results = attempt(lambda folder=folder: read_transfers(folder / "transfer"), [], problems)
         for run in (run for run in runs if run.workdir.parent == folder):
             run.transfers = [result for result in results if Path(result["model"]).name == run.workdir.name]
@@ -62,7 +65,7 @@ def read_directory(workdir: Path) -> Contents:
 
 
 def is_readable(run: Run, problems: list[str]) -> bool:
-    """Reads a run's files and returns whether its config can be read. Other damaged files are left out."""
+    """Read a run's files, and return whether its config can be read. Other damaged files are left out."""
     if attempt(lambda: run.noted, None, problems) is None:
         return False
     problems += run.leave_out_damaged()
@@ -74,13 +77,13 @@ def is_readable(run: Run, problems: list[str]) -> bool:
 def short_names(paths: Iterable[str]) -> dict[str, str]:
     """The shortest end of each path that distinguishes it from the others."""
     parts = {path: path.strip("/").split("/") for path in paths}
-    short = {}
-    for path, own in parts.items():
-        others = [other for name, other in parts.items() if name != path]
-        lengths = range(1, len(own) + 1)
-        length = next((n for n in lengths if all(other[-n:] != own[-n:] for other in others)), len(own))
-        short[path] = "/".join(own[-length:])
-    return short
+    names = {}
+    for path, words in parts.items():
+        other_parts = [other for name, other in parts.items() if name != path]
+        lengths = range(1, len(words) + 1)
+        length = next((n for n in lengths if all(other[-n:] != words[-n:] for other in other_parts)), len(words))
+        names[path] = "/".join(words[-length:])
+    return names
 
 
 def select(contents: Contents, patterns: Sequence[str]) -> Contents:

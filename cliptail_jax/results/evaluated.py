@@ -1,4 +1,4 @@
-"""A model whose evaluation is in memory, such as the predictions of one that was trained elsewhere."""
+"""A model whose evaluation is in memory, for example because it is known only by its predictions."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,14 @@ from cliptail_jax.runs.records import Summary
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatedModel:
-    """What a group of runs reads of a run, for a model that has one evaluation and no files.
+    """A model with one evaluation and no files. It has those attributes of a `Run` that a `RunGroup` reads.
 
     Attributes:
-        name: of the model; seeds of a model have the same.
+        name: the name of the model; all its seeds have the same.
         seed: the name of the seed's directory, such as 'seed_0'; '' without one.
-        config: how the evaluation was made, as a run's config.
-        warnings: what a reader must know of the evaluation.
+        evaluation: the evaluation.
+        config: how the evaluation was made, in the form of a run's config.
+        warnings: notes on the evaluation that a reader must know.
     """
 
     name: str
@@ -43,12 +44,12 @@ class EvaluatedModel:
     def summary(self) -> Summary:
         return self.evaluation.summary
 
-    def evaluated_on(self, on: str) -> ClassEvaluation:
+    def evaluated_on(self, set_name: str) -> ClassEvaluation:
         """The evaluation. Raises UserError for another set."""
-        if on != self.evaluation.on:
-            raise UserError(f"{self.name} is not evaluated on {on}")
+        if set_name != self.evaluation.on:
+            raise UserError(f"{self.name} is not evaluated on {set_name}")
         return self.evaluation
 
     def names_and_selection(self) -> tuple[str, dict[str, Any]]:
-        """As for a run; the selection of classes is not known."""
+        """Empty, because the selection of classes is unknown."""
         return "", {}

@@ -22,7 +22,7 @@ from cliptail_jax.runs.evaluations import (
 )
 from cliptail_jax.runs.files import FREQUENCY, read_run_frequency
 
-DENSE = 2048  # classes: the confusion of more is written as its entries, of which most are 0
+MAX_DENSE_CLASSES = 2048  # with more classes, only the entries of the confusion that are not 0 are written
 ENTRIES = "confusion_entries"  # an array [entry, 3] of latest.npz: true class, predicted class and number of examples
 
 
@@ -32,11 +32,11 @@ class ClassEvaluation:
 
     Attributes:
         on: the name of the set.
-        class_names: of the set, in label order.
-        summary: its line of summary.jsonl.
-        results: its counts and values by class.
-        confusion: counts of predictions [class, label], rows by true class; sparse, as most are 0 if there are many classes.
-        share: of each class in all predictions, in 0..1.
+        class_names: the classes of the set, in label order.
+        summary: the line of summary.jsonl.
+        results: the counts and values by class.
+        confusion: counts of predictions [class, label], rows by true class; sparse, because with many classes most are 0.
+        share: the share of each class in all predictions, in 0..1.
         predicted: the prediction for each record, -1 if it is unknown; None for evaluations by earlier versions.
     """
 
@@ -59,7 +59,7 @@ class ClassEvaluation:
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalEvaluation:
-    """A run's latest evaluation by retrieval on one set. Attributes as for `ClassEvaluation`; there are no classes."""
+    """A run's latest evaluation by retrieval on one set. It has the attributes of a `ClassEvaluation`, but no classes."""
 
     on: str
     summary: Mapping[str, Any]
@@ -75,8 +75,8 @@ def count_confusion(
 
 
 def confusion_arrays(confusion: csr_array) -> dict[str, np.ndarray]:
-    """The confusion as arrays of latest.npz: as a whole, or its entries if there are more than DENSE classes."""
-    if confusion.shape[0] <= DENSE:
+    """The confusion as arrays of latest.npz: the whole, or its entries if there are more than MAX_DENSE_CLASSES classes."""
+    if confusion.shape[0] <= MAX_DENSE_CLASSES:
         return {"confusion": confusion.toarray()}
     entries = confusion.tocoo()
     return {ENTRIES: np.stack([entries.row, entries.col, entries.data], axis=1).astype(np.int64)}
@@ -97,31 +97,33 @@ def read_confusion(arrays: Mapping[str, np.ndarray], directory: Path) -> csr_arr
     try:
         rows, columns, counts = entries.T
         return csr_array((counts, (rows, columns)), shape=(classes, classes))
-    except ValueError as error:  # another shape, or an entry of no class
+    except ValueError as error:  # another shape, or an entry without a class
         raise UserError(
             f"{directory} is damaged: {ENTRIES} has no counts of its classes ({error}); measure again"
         ) from None
 
 
 def is_retrieval(summary: Mapping[str, Any]) -> bool:
-    """Whether a line of summary.jsonl is of an evaluation by retrieval."""
+    """Whether a line of summary.jsonl is that of an evaluation by retrieval."""
     return "text_to_image_r1" in summary
 
 
-def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvaluation:
+def read_evaluation(workdir: Path, set_name: str) -> ClassEvaluation | RetrievalEvaluation:
     """The latest evaluation of the run in `workdir` on a set.
 
     Raises:
         UserError: the run was not evaluated on the set, or a file of the evaluation is damaged.
     """
-    directory = evaluation_directory(workdir, on)
-    arrays = read_arrays(workdir, on)
+    directory = evaluation_directory(workdir, set_name)
+    arrays = read_arrays(workdir, set_name)
     if "text_to_image" in arrays:
-        return RetrievalEvaluation(on, last_evaluation(workdir, on) or {}, retrieval_results(arrays, directory))
+        return RetrievalEvaluation(
+            set_name, last_evaluation(workdir, set_name) or {}, retrieval_results(arrays, directory)
+        )
     confusion = read_confusion(arrays, directory)
     classes = confusion.shape[0]
     class_names, frequency = (), None
-    # A set with other classes than the run's has a table of its own, or no class frequency that is known.
+    # A set with other classes than the run's has its own table of frequencies, or the class frequency is unknown.
     for folder in (directory, workdir):
         if "class_names" not in arrays and (folder / FREQUENCY).exists():
             class_names, frequency = read_run_frequency(folder)
@@ -130,12 +132,12 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
         names = arrays.get("class_names", np.array([f"class {label}" for label in range(classes)]))
         class_names, frequency = tuple(names.tolist()), None
     calibration = Calibration(*(arrays[name] for name in CALIBRATION)) if CALIBRATION[0] in arrays else None
-    known = {"confusion", ENTRIES, "per_class_accuracy", "per_class_predictions", "predicted", "class_names"}
-    known.update(GROUPS, CALIBRATION)
+    names_of_counts = {"confusion", ENTRIES, "per_class_accuracy", "per_class_predictions", "predicted", "class_names"}
+    names_of_counts.update(GROUPS, CALIBRATION)
     values = {
         name: array
         for name, array in arrays.items()
-        if name not in known and array.dtype.kind == "f" and not np.isnan(array).all()
+        if name not in names_of_counts and array.dtype.kind == "f" and not np.isnan(array).all()
     }
     results = ClassResults.from_confusion(
         confusion,
@@ -145,9 +147,9 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
         values=values,
     )
     return ClassEvaluation(
-        on,
+        set_name,
         class_names,
-        last_evaluation(workdir, on) or {},
+        last_evaluation(workdir, set_name) or {},
         results,
         confusion,
         results.predictions / max(confusion.sum(), 1),
@@ -156,9 +158,9 @@ def read_evaluation(workdir: Path, on: str) -> ClassEvaluation | RetrievalEvalua
 
 
 def read_course(workdir: Path, evaluation: ClassEvaluation) -> dict[int, ClassResults]:
-    """The results of all evaluations with the latest one's set and settings, by step; {} for earlier versions.
+    """The results of all evaluations on the set and with the settings of the latest one, by step; {} for earlier versions.
 
-    They have the class frequency and the groups of the latest one.
+    They have the class frequency and the groups of the latest evaluation.
     """
     return {
         line["step"]: ClassResults(
@@ -174,7 +176,7 @@ def read_course(workdir: Path, evaluation: ClassEvaluation) -> dict[int, ClassRe
 def retrieval_results(arrays: Mapping[str, np.ndarray], directory: Path) -> RetrievalResults:
     """The ranks in latest.npz of an evaluation by retrieval. Raises UserError if an array is missing."""
     names = [field.name for field in dataclasses.fields(RetrievalResults) if field.default is dataclasses.MISSING]
-    if missing := [name for name in names if name not in arrays]:
-        raise UserError(f"{directory} is incomplete: its arrays lack '{missing[0]}'; evaluate the run again")
+    if missing_names := [name for name in names if name not in arrays]:
+        raise UserError(f"{directory} is incomplete: its arrays lack '{missing_names[0]}'; evaluate the run again")
     left_out = int(arrays.get("left_out", 0))
     return RetrievalResults(*(arrays[name] for name in names), arrays.get("word_frequency"), left_out)

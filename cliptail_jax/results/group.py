@@ -1,4 +1,4 @@
-"""Aggregates runs that differ only in seed, or in the order of class frequencies."""
+"""Aggregates runs that differ only in their seed or in the order of class frequencies."""
 
 import functools
 import math
@@ -29,25 +29,25 @@ UNDEFINED = Estimate(np.nan)
 
 
 def mean_of(values: Sequence[float | None]) -> float:
-    """The mean of the values that are defined; nan without any."""
-    defined = [value for value in values if value is not None and not math.isnan(value)]
-    return float(np.mean(defined)) if defined else math.nan
+    """The mean of the values that are defined; nan if none is."""
+    defined_values = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.mean(defined_values)) if defined_values else math.nan
 
 
 def twice_chance(classes: int) -> float:
-    """The accuracy in percent with twice the odds of chance; for many classes about 200 / classes."""
+    """The accuracy in percent at twice the odds of chance; for many classes, about 200 / classes."""
     return 200 / (classes + 1)
 
 
 class RunGroup:
-    """Runs of one name that differ only in seed, or in the order of class frequencies.
+    """Runs of one name that differ only in their seed or in the order of class frequencies.
 
     Attributes:
-        name: of its runs.
-        label: what people call its runs, by default their name.
+        name: the name of the runs.
+        label: the name of the runs for readers, by default the same.
         replicates: the finished runs of each seed: one, or the two of a mirrored pair.
-        size: the number of runs that a replicate has when it is complete.
-        peers: all groups of its study, whose seeds show how much repeated trainings differ.
+        size: the number of runs in a complete replicate.
+        peers: all groups of the study; their seeds show how much repeated trainings differ.
     """
 
     def __init__(
@@ -80,46 +80,46 @@ class RunGroup:
 
     @property
     def _keys_with_intervals(self) -> list[str]:
-        known = {key for run in self.runs for key in run.summary}
-        return [m.key for m in main_measures() if m.has_interval and (m.over == CLASSES or m.key in known)]
+        keys = {key for run in self.runs for key in run.summary}
+        return [m.key for m in main_measures() if m.has_interval and (m.over == CLASSES or m.key in keys)]
 
     @functools.cached_property
     def variances(self) -> Mapping[str, SeedVariance]:
-        """The variance between its seeds of the main measures that can be compared, or of the logarithm of f50.
+        """The variances between its seeds of the main measures that claims compare; for f50, of its logarithm.
 
-        Empty for one seed, and for runs at chance, which vary less.
+        Empty for one seed, and for runs at chance, because these vary less.
         """
         if (peer := next((peer for peer in self.peers if peer.name == self.name), self)) is not self:
-            return peer.variances  # which all groups of the study share
+            return peer.variances  # the peers are shared by all groups of the study
         if len(self.replicates) < 2 or self.chance_note():
             return {}
         groups = [m.key for m in main_measures() if m.statistic and m.group]  # their tables have no intervals
-        found = {key: seed_variance(self._scaled(key)) for key in (*self._keys_with_intervals, *groups)}
-        return {key: variance for key, variance in found.items() if variance}
+        variances = {key: seed_variance(self._scaled(key)) for key in (*self._keys_with_intervals, *groups)}
+        return {key: variance for key, variance in variances.items() if variance}
 
     def _estimate(self, key: str) -> Estimate:
         kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
-        pooled = pooled_variance(kinds, {self.name: 1}) if kinds and not self.chance_note() else None
-        is_only = len(self.runs) == self.size == 1 and (pooled is None or MEASURES[key].is_logarithmic)
-        if is_only and key in (summary := self.runs[0].summary):
+        variance = pooled_variance(kinds, {self.name: 1}) if kinds and not self.chance_note() else None
+        is_single = len(self.runs) == self.size == 1 and (variance is None or MEASURES[key].is_logarithmic)
+        if is_single and key in (summary := self.runs[0].summary):
             if beyond := summary.get(f"{key}_beyond"):
                 return Estimate(-math.inf if beyond == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
             return Estimate(*(math.nan if number is None else number for number in numbers))
-        if not (defined := self._defined(key)):
+        if not (statistics := self._statistics(key)):
             return UNDEFINED
-        if MEASURES[key].is_logarithmic:  # its variance differs too much between kinds for one that has none of its own
-            return geometric_mean_over_seeds(defined, pooled if key in self.variances else None)
-        return mean_over_seeds(defined, pooled)
+        if MEASURES[key].is_logarithmic:  # its variance differs too much between kinds to use only that of the others
+            return geometric_mean_over_seeds(statistics, variance if key in self.variances else None)
+        return mean_over_seeds(statistics, variance)
 
-    def _defined(self, key: str) -> list[Bootstrapped]:
+    def _statistics(self, key: str) -> list[Bootstrapped]:
         """A measure of the complete replicates in which it is defined."""
-        found = [MEASURES[key].compare(results)[0] for results in self._complete() if _has(key, results)]
-        return [of_replicate for of_replicate in found if not math.isnan(of_replicate.value)]
+        statistics = [MEASURES[key].compare(results)[0] for results in self._complete() if _has(key, results)]
+        return [statistic for statistic in statistics if not math.isnan(statistic.value)]
 
     def _scaled(self, key: str) -> list[Bootstrapped]:
-        """The same on the scale on which its mean over seeds is arithmetic."""
-        return logarithms(self._defined(key)) if MEASURES[key].is_logarithmic else self._defined(key)
+        """`_statistics` on the scale on which their mean over seeds is arithmetic."""
+        return logarithms(self._statistics(key)) if MEASURES[key].is_logarithmic else self._statistics(key)
 
     @property
     def by_class(self) -> tuple[Int[np.ndarray, " class"], Float[np.ndarray, " class"]]:
@@ -130,33 +130,33 @@ class RunGroup:
     @functools.cached_property
     def odds_line(self) -> tuple[float, float]:
         """Log-odds of being right at one image and per decade: the regression of `odds_acc` over all its runs together."""
-        known = [
-            np.stack(MEASURES["odds_acc"].variables(e.results)) for e in self.evaluations if e.frequency is not None
-        ]
-        classes = np.concatenate([np.zeros((3, 0)), *known], axis=1)
+        results = [e.results for e in self.evaluations if e.frequency is not None]
+        variables = [np.stack(MEASURES["odds_acc"].variables(r)) for r in results]
+        classes = np.concatenate([np.zeros((3, 0)), *variables], axis=1)
         return firth_regression(*classes[:, None, ~np.isnan(classes).any(axis=0)])
 
     def left_out(self, key: str) -> int:
-        """The number of classes that a measure leaves out: the largest of any replicate."""
+        """The number of classes that a measure leaves out: the largest number of any replicate."""
         if len(self.runs) == self.size == 1 and f"{key}_left_out" in self.runs[0].summary:
             return self.runs[0].summary[f"{key}_left_out"]
         return max((MEASURES[key].classes_left_out(runs) for runs in self._complete() if _has(key, runs)), default=0)
 
-    def _complete(self, on: str = "") -> list[list[Results]]:
+    def _complete(self, set_name: str = "") -> list[list[Results]]:
         """The results of the complete replicates on a set, by default the main one, over the same classes."""
-        complete = []
-        for replicate in self.replicates:
-            evaluations = [run.evaluated_on(on) if on else run.latest for run in replicate if on or run.latest]
+        replicates = []
+        for runs in self.replicates:
+            evaluations = [run.evaluated_on(set_name) if set_name else run.latest for run in runs]
+            evaluations = [evaluation for evaluation in evaluations if evaluation]
             if len(evaluations) == self.size and len({e.class_names for e in evaluations}) == 1:
-                complete.append([evaluation.results for evaluation in evaluations])
-        return complete
+                replicates.append([evaluation.results for evaluation in evaluations])
+        return replicates
 
-    def chance_note(self, on: str = "") -> str:
+    def chance_note(self, set_name: str = "") -> str:
         """The reason why its runs count as at chance on a set, by default the main one; '' if they do not.
 
         They do if the interval of their accuracy includes twice the odds of chance.
         """
-        replicates = [results for results in self._complete(on) if isinstance(results[0], ClassResults)]
+        replicates = [results for results in self._complete(set_name) if isinstance(results[0], ClassResults)]
         classes = len(replicates[0][0].correct) if replicates else 0
         if classes < 2:
             return ""
@@ -168,25 +168,26 @@ class RunGroup:
         return f"the interval of its top-1, {interval}, is not above {bound:.1f} %, twice the odds of chance"
 
     def path(self, key: str) -> list[tuple[float, float]]:
-        """Top-1 in percent and a measure at the shared evaluations during training, in order.
+        """Top-1 in percent and a measure at the evaluations during training that all runs share, in order.
 
         Evaluations at chance, where slopes mean little, and undefined values are left out.
         """
         courses = [[run.course for run in replicate if run.course] for replicate in self.replicates]
         courses = [of_replicate for of_replicate in courses if len(of_replicate) == self.size]
-        every = [course for of_replicate in courses for course in of_replicate]
+        all_courses = [course for of_replicate in courses for course in of_replicate]
+        steps = [step for step in all_courses[0] if all(step in c for c in all_courses)] if all_courses else []
         points = []
-        for step in [step for step in every[0] if all(step in course for course in every)] if every else ():
+        for step in steps:
             results = [[course[step] for course in of_replicate] for of_replicate in courses]
             top1 = mean_of([MEASURES["top1"].value(of_run) for of_replicate in results for of_run in of_replicate])
-            known = all(_has(key, of_replicate) for of_replicate in results)
-            value = mean_of([MEASURES[key].point(of_replicate) for of_replicate in results]) if known else math.nan
+            is_known = all(_has(key, of_replicate) for of_replicate in results)
+            value = mean_of([MEASURES[key].point(of_replicate) for of_replicate in results]) if is_known else math.nan
             if top1 > twice_chance(len(results[0][0].correct)) and math.isfinite(value):
                 points.append((top1, value))
         return points
 
     def value(self, key: str) -> float:
-        """A measure: of all runs together, or its mean over runs."""
+        """A measure: that of all runs together, or its mean over runs."""
         return self.bias[key].value if key in self.bias else self.mean(key)
 
     def interval(self, key: str) -> Interval | None:
@@ -223,8 +224,13 @@ def groups_of(
     """The groups by name of the finished runs of a study.
 
     Args:
-        replicates: for each seed or mirrored pair, its runs by name, of each of its directories.
-        labels: what people call runs, by their names.
+        replicates: for each seed or mirrored pair, the runs by name in each of its directories.
+        labels: names of runs for readers, by run.
+
+    Example:
+        contents = read_directory(Path("runs/quickstart"))
+        groups = groups_of(by_replicate(contents.study, contents.runs))
+        slopes = {name: group.value("slope_acc") for name, group in groups.items()}
     """
     names = dict.fromkeys(name for replicate in replicates for runs in replicate for name in runs)
     size = len(replicates[0]) if replicates else 1
@@ -234,9 +240,9 @@ def groups_of(
 
 
 def variances_of_a_run(groups: Iterable[RunGroup]) -> dict[str, SeedVariance]:
-    """The variance between seeds of a run, or mirrored pair, of the main measures: the mean over the kinds of a study.
+    """The variances between seeds of a run, or mirrored pair, of the main measures: the means over the kinds of a study.
 
-    There is none of a measure that fewer than two kinds have with several seeds, nor of f50, whose variance differs by kind.
+    A measure is left out if fewer than two kinds have it with several seeds, and f50, because its variance differs by kind.
     """
     kinds: dict[str, dict[str, SeedVariance]] = {}
     for group in groups:

@@ -28,9 +28,9 @@ from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
-PREDICTIONS = "predictions"  # the objective of a file of predictions, whose training is not known
-ADJUSTED = "_adjusted"  # ends the name of predictions whose logits were adjusted
-MIRRORED = "_mirrored"  # ends the directory of the second runs of a mirrored pair
+PREDICTIONS = "predictions"  # the objective of a file of predictions, whose training is unknown
+ADJUSTED = "_adjusted"  # the end of the name of predictions whose logits were adjusted
+MIRRORED = "_mirrored"  # the end of the directory of the second runs of a mirrored pair
 SEED = re.compile(rf"seed_\d+({MIRRORED})?")  # the directories of a study with several seeds
 
 
@@ -38,7 +38,7 @@ Value = TypeVar("Value")
 
 
 def attempt(read: Callable[[], Value], default: Value, problems: list[str] | None) -> Value:
-    """The result of `read`; if it fails, the default, and a line in `problems`. With None for these, errors are raised."""
+    """The result of `read`; or if it fails, the default, and a line in `problems`. If `problems` is None, errors are raised."""
     try:
         return read()
     except (UserError, OSError) as error:
@@ -50,7 +50,7 @@ def attempt(read: Callable[[], Value], default: Value, problems: list[str] | Non
 
 
 def unless_damaged(default: Any) -> Callable[[Callable[["Run"], Any]], Any]:
-    """Decorates a method that reads a file as a cached property, which a run that leaves out damaged files has as `default`."""
+    """Decorate a method that reads a file as a cached property. If damaged files are left out, it is `default` for them."""
 
     def decorate(read: Callable[["Run"], Any]) -> Any:
         @functools.wraps(read)
@@ -63,19 +63,22 @@ def unless_damaged(default: Any) -> Callable[[Callable[["Run"], Any]], Any]:
 
 
 class Run:
-    """A run, or the evaluations of a published model. Files are read when they are first needed.
+    """A run, or the evaluations of a published model. A file is read when it is first needed.
 
     Attributes:
-        workdir: its directory.
-        name: by default that of the directory. The runs of a `RunGroup` have the same.
+        workdir: the directory.
+        name: by default the name of the directory. The runs of a `RunGroup` have the same name.
         seed: the name of the seed's directory, such as 'seed_0_mirrored'; '' without one.
-        transfers: results of its transfer to other sets.
+        transfers: the results of its transfer to other sets.
 
     Properties raise UserError if a file is damaged, until `leave_out_damaged` is called.
+
+    Example:
+        accuracy = Run(Path("runs/clip")).evaluation.accuracy
     """
 
     def __init__(self, workdir: Path, name: str = "", seed: str = "", eval_sets: Sequence[str] | None = None):
-        """`eval_sets` are the sets that it is evaluated on, by default those in its config."""
+        """`eval_sets` are the sets of its evaluations, by default those in its config."""
         self.workdir, self.name, self.seed = workdir, name or workdir.name, seed
         self.transfers: Sequence[Transfer] = ()
         self._eval_sets, self._evaluations = eval_sets, {}
@@ -86,22 +89,22 @@ class Run:
         check_digests(self.workdir)
 
     def leave_out_damaged(self) -> list[str]:
-        """Read the files; damaged ones are left out and named in the returned lines."""
+        """Read the files, leave out damaged ones, and return a line for each of these."""
         self._problems = []
         _ = self.data, self._table, self.log, self.checkpoint, self.sets, self.latest, self.course, self.retrieval
         if not self._problems:
             attempt(self.check, None, self._problems)
-        return list(dict.fromkeys(self._problems))  # several parts may need a damaged file
+        return list(dict.fromkeys(self._problems))  # several properties may need the same file
 
     @functools.cached_property
     def noted(self) -> Mapping[str, Any]:
         """The content of config.json: the config, and the software and hardware of the run."""
-        noted = read_document(self.workdir)
-        if noted is None:
+        document = read_document(self.workdir)
+        if document is None:
             raise UserError(f"there is no run in {self.workdir}")
-        if "config" not in noted:
+        if "config" not in document:
             raise UserError(f"{self.workdir / CONFIG} is damaged (it has no config): restore it from a copy")
-        return noted
+        return document
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -119,7 +122,7 @@ class Run:
 
     @property
     def is_prediction(self) -> bool:
-        """Whether these are predictions from a file, whose training is not known."""
+        """Whether these are predictions from a file, whose training is unknown."""
         return self.config.get("objective") == PREDICTIONS
 
     @property
@@ -137,11 +140,11 @@ class Run:
         return read_json(self.workdir / DATA, TrainingData) or {}
 
     def check_data(self, fingerprint: str) -> None:
-        """Raise UserError unless the data with this fingerprint are those that the run was trained on."""
-        trained = self.data.get("fingerprint", "unknown")
-        if fingerprint != trained:
+        """Raise UserError unless the run was trained on the data with this fingerprint."""
+        expected = self.data.get("fingerprint", "unknown")
+        if fingerprint != expected:
             raise UserError(
-                f"the current data are not those of the training (fingerprint {fingerprint[:12]}, not {trained[:12]})"
+                f"the current data are not those of the training (fingerprint {fingerprint[:12]}, not {expected[:12]})"
             )
 
     @unless_damaged(((), None))
@@ -193,20 +196,21 @@ class Run:
 
     @unless_damaged({})
     def sets(self) -> Mapping[str, Sequence[Summary]]:
-        """The summaries of all evaluations, in order, by set: first those of the config, then others that `evaluate` added."""
-        found = {on: read_summaries(self.workdir, on) for on in dict.fromkeys(self.eval_sets)}
-        known = {evaluation_directory(self.workdir, on) for on in found}
+        """The summaries of all evaluations, in order, by set: first the sets of the config, then those that `evaluate` added."""
+        sets = {name: read_summaries(self.workdir, name) for name in dict.fromkeys(self.eval_sets)}
         if self._eval_sets is None:
-            folders = [folder for folder in sorted(self.workdir.glob("eval/*")) if folder not in known]
-            others = [lines for folder in folders if (lines := read_lines(folder / SUMMARY, Summary))]
-            found |= {lines[-1]["set"]: lines for lines in others if "set" in lines[-1]}
-        return {on: summaries for on, summaries in found.items() if summaries}
+            config_folders = {evaluation_directory(self.workdir, name) for name in sets}
+            for folder in sorted(self.workdir.glob("eval/*")):
+                lines = read_lines(folder / SUMMARY, Summary) if folder not in config_folders else ()
+                if lines and "set" in lines[-1]:
+                    sets[lines[-1]["set"]] = lines
+        return {name: summaries for name, summaries in sets.items() if summaries}
 
     @property
     def main_set(self) -> str:
         """The first set with an evaluation by classes, or else the first set; '' without one."""
-        labelled = (on for on, summaries in self.sets.items() if not is_retrieval(summaries[-1]))
-        return next(labelled, next(iter(self.sets), ""))
+        class_sets = (name for name, summaries in self.sets.items() if not is_retrieval(summaries[-1]))
+        return next(class_sets, next(iter(self.sets), ""))
 
     @property
     def summary(self) -> Summary:
@@ -218,9 +222,9 @@ class Run:
         """The summaries of all evaluations on the main set."""
         return self.sets.get(self.main_set, ())
 
-    def last_evaluations(self, on: str = "") -> dict[str, Summary]:
-        """The summaries of the last evaluation on a set, by default the main one, by the class frequency of each."""
-        return last_pass(self.sets.get(on, ()) if on else self.summaries)
+    def last_evaluations(self, set_name: str = "") -> dict[str, Summary]:
+        """The summaries of the last evaluation on a set, by default the main one, by their class frequency."""
+        return last_pass(self.sets.get(set_name, ()) if set_name else self.summaries)
 
     @unless_damaged(None)
     def latest(self) -> ClassEvaluation | RetrievalEvaluation | None:
@@ -229,20 +233,20 @@ class Run:
 
     @property
     def evaluation(self) -> ClassEvaluation | None:
-        """The latest evaluation on the main set, if that was by classes."""
+        """The latest evaluation on the main set; None unless it is by classes."""
         return self.latest if isinstance(self.latest, ClassEvaluation) else None
 
     @unless_damaged(None)
     def retrieval(self) -> RetrievalEvaluation | None:
         """The latest evaluation by retrieval on the first such set; None without one."""
-        without_labels = (on for on, summaries in self.sets.items() if is_retrieval(summaries[-1]))
-        return next(map(self.evaluated_on, without_labels), None)
+        retrieval_sets = (name for name, summaries in self.sets.items() if is_retrieval(summaries[-1]))
+        return next(map(self.evaluated_on, retrieval_sets), None)
 
-    def evaluated_on(self, on: str) -> ClassEvaluation | RetrievalEvaluation:
+    def evaluated_on(self, set_name: str) -> ClassEvaluation | RetrievalEvaluation:
         """The latest evaluation on a set. Raises UserError if there is none."""
-        if on not in self._evaluations:
-            self._evaluations[on] = read_evaluation(self.workdir, on)
-        return self._evaluations[on]
+        if set_name not in self._evaluations:
+            self._evaluations[set_name] = read_evaluation(self.workdir, set_name)
+        return self._evaluations[set_name]
 
     @unless_damaged({})
     def course(self) -> Mapping[int, ClassResults]:
@@ -250,9 +254,9 @@ class Run:
         return read_course(self.workdir, self.evaluation) if self.evaluation else {}
 
     def names_and_selection(self) -> tuple[str, dict[str, Any]]:
-        """The list of its class names, and the other fields on which its classes depend.
+        """The list of its class names, and the other fields that determine its classes.
 
-        Runs that agree in the second have the same classes by label, whatever their names.
+        Runs with equal other fields have the same classes by label, whatever the names of these.
         """
         selection = {key: value for key, value in self.config.items() if key.startswith(SELECTING)}
         return self.config.get("data.class_names", ""), selection
@@ -263,7 +267,7 @@ class Run:
         for result in self.transfers:
             if result["method"] == "probe":
                 arrays = load_arrays(predictions_path(self.workdir.parent / "transfer", result))
-                if "predictions" in arrays:  # else its images show several classes
+                if "predictions" in arrays:  # else the images of the set show several classes
                     labels, classes = arrays["labels"], result["sizes"]["classes"]
                     examples = np.bincount(labels, minlength=classes)
                     correct = np.bincount(labels[arrays["predictions"] == labels], minlength=classes)
@@ -272,35 +276,35 @@ class Run:
 
 
 def last_pass(lines: Sequence[Summary]) -> dict[str, Summary]:
-    """The summaries of the last evaluation on a set, by compared class frequency, in order.
+    """The summaries of the last evaluation on a set, by class frequency, in order.
 
-    A published model is compared with the class frequencies of several corpora in one pass.
+    One pass over the set may compare a published model with the class frequencies of several corpora.
     """
 
-    def about(line: Summary) -> tuple:
+    def pass_of(line: Summary) -> tuple:
         settings = line.get("settings", {})
         return line.get("weights"), {key: value for key, value in settings.items() if "frequency" not in key}
 
-    found: dict[str, Summary] = {}
+    summaries: dict[str, Summary] = {}
     for line in reversed(lines):
         frequency = line.get("settings", {}).get("class_frequency", "")
-        if frequency in found or about(line) != about(lines[-1]):
+        if frequency in summaries or pass_of(line) != pass_of(lines[-1]):
             break
-        found[frequency] = line
-    return dict(reversed(found.items()))
+        summaries[frequency] = line
+    return dict(reversed(summaries.items()))
 
 
 def find_runs(workdir: Path) -> list[Run]:
     """The runs in a directory, which may be a run itself."""
     if (workdir / CONFIG).exists():
         return [Run(workdir, directory_name(workdir))]
-    found = []
+    runs = []
     for child in sorted(workdir.iterdir()):
         if (child / CONFIG).exists():
-            found.append(Run(child))
+            runs.append(Run(child))
         elif SEED.fullmatch(child.name) and child.is_dir():
-            found += [Run(run, seed=child.name) for run in sorted(child.iterdir()) if (run / CONFIG).exists()]
-    return found
+            runs += [Run(run, seed=child.name) for run in sorted(child.iterdir()) if (run / CONFIG).exists()]
+    return runs
 
 
 def directory_name(path: Path) -> str:

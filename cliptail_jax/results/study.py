@@ -1,4 +1,4 @@
-"""The questions of a study: `study.json`, which the page reads together with the files of the runs."""
+"""A study as its config states it: `study.json`, which reports read together with the files of the runs."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ class Borrowed(NamedTuple):
 
     Attributes:
         study: the name of the results.
-        variances: by what is measured, as `Claim.measured`.
+        variances: the variances by `Claim.measured`.
     """
 
     study: str
@@ -33,17 +33,19 @@ class Study:
     """A study as its config states it.
 
     Attributes:
-        runs: the names of its runs.
+        title: the title of the report.
+        runs: the names of the runs.
         replicates: the directories of each seed or mirrored pair; "" is the directory of a study without seeds.
-        claims: by key.
-        changes: of claims since the first run, by key.
-        command: the study's command; `commands`: the commands that train a single run, if known.
-        failures: the reasons why parts of it failed, at the last report.
-        baseline: the run that the report compares the others with, if it begins with the best of them.
-        then: the command that goes on with the best run, whose name takes the place of BEST, if the report begins with it.
-        most: if not 0, pairs or seeds are added until claims are decided, at most so many, and claims are tested in looks.
-        borrowed: the variances between seeds for claims on one seed or pair, if it is not known from other runs of the study.
-        names: what people call its runs, where `cliptail_jax.experiments.kinds` has no or another name.
+        claims: the claims by key.
+        changes: the changes of claims since the first run, by key of the claim.
+        command: the command that runs the study.
+        commands: the commands that train a single run, by run, if they are known.
+        failures: the reasons why parts of the study failed, at the last report.
+        baseline: the run with which the report compares the others, if it begins with the best of them.
+        then: the command that continues with the best run, if the report begins with it. Its word BEST stands for the run.
+        most: if not 0, the study adds pairs or seeds until claims are decided, up to this number, and tests claims in looks.
+        borrowed: the variances between seeds for claims on one seed or pair, if the study's other runs do not show them.
+        names: names of runs for readers, where `cliptail_jax.experiments.kinds` has none or another one.
     """
 
     title: str
@@ -62,10 +64,10 @@ class Study:
 
 
 def by_replicate(study: Study, runs: Iterable[Run]) -> list[list[Runs]]:
-    """The finished ones of a study's runs, by replicate and directory. Raises UserError for a damaged one."""
-    finished = {(run.seed, run.name): run for run in runs if run.name in study.runs and run.is_finished}
+    """The finished runs of a study, by replicate and directory. Raises UserError for a damaged one."""
+    runs_of = {(run.seed, run.name): run for run in runs if run.name in study.runs and run.is_finished}
     return [
-        [{name: finished[seed, name] for name in study.runs if (seed, name) in finished} for seed in replicate or [""]]
+        [{name: runs_of[seed, name] for name in study.runs if (seed, name) in runs_of} for seed in replicate or [""]]
         for replicate in study.replicates
     ]
 

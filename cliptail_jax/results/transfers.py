@@ -1,9 +1,9 @@
 """Results of transfers to other sets, one for each model, set and method, read from their files.
 
 results.jsonl                        a line for each result; the last line of a model, set and method counts
-predictions/MODEL/SET-METHOD.npz     of a probe or fine-tuning the `predictions` and `labels` of the test images that
-                                     could be read, and their indices in the split (`records`); of VOC `scores`
-                                     [image, class] in place of predictions; of few-shot the `accuracies` of the
+predictions/MODEL/SET-METHOD.npz     for a probe or fine-tuning, the `predictions` and `labels` of the test images that
+                                     could be read, and their indices in the split (`records`); for VOC, `scores`
+                                     [image, class] instead of predictions; for few-shot, the `accuracies` of the
                                      episodes, in 0..1
 """
 
@@ -19,7 +19,7 @@ from cliptail_jax.runs.records import Origin
 FILE = "results.jsonl"
 METHODS = {"probe": "Linear probe", "few_shot": "Few-shot", "finetune": "Fine-tuning"}  # with titles
 Transfer = dict[str, Any]  # a result
-TransferSettings = dict[str, Any]  # what the numbers of a result depend on, as JSON has it
+TransferSettings = dict[str, Any]  # the settings on which the numbers of a result depend, as in JSON
 
 
 class TransferLine(TypedDict, total=False):
@@ -45,7 +45,7 @@ def read_transfers(workdir: Path) -> list[Transfer]:
 
 
 def file_name(name: str) -> str:
-    """A set's name, or that of a source, as a part of a file name."""
+    """The name of a set or of a source as a part of a file name."""
     return re.sub(r"[^\w.-]+", "_", name)
 
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cliptail_jax.claims.testing import compare, evaluate_claims, pooled_over_claims
+from cliptail_jax.claims.testing import compare, evaluate_claims, variance_over_claims
 from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers, correct_for_number
 from cliptail_jax.config.files import find_results
 from cliptail_jax.host.files import write_json
@@ -48,16 +48,16 @@ def test_runs_are_compared_on_the_same_classes_by_label_if_only_their_list_of_na
     study = make_study("a", "b")
     study.runs.b.seed = study.runs.b.data.seed = study.runs.a.data.seed
     study.runs.b.data.update_from_flattened_dict(changes)
-    for name, slope, of_run in (("a", 0.0, NAMES), ("b", 0.8, names)):
-        write_run(study.runs[name], tmp_path / name, confusion_of(slope, 0), of_run)
+    for name, slope, class_names in (("a", 0.0, NAMES), ("b", 0.8, names)):
+        write_run(study.runs[name], tmp_path / name, confusion_of(slope, 0), class_names)
     runs = {name: Run(tmp_path / name) for name in study.runs}
-    found = evaluate_claims({"": Claim("", "tail", "a", "b")}, [[runs]], {})[""]
-    assert (found.obstacle, found.verdict) == (obstacle, "not tested" if obstacle else "supported")
+    result = evaluate_claims({"": Claim("", "tail", "a", "b")}, [[runs]], {})[""]
+    assert (result.obstacle, result.verdict) == (obstacle, "not tested" if obstacle else "supported")
 
 
 @pytest.fixture(scope="module")
 def four_directory(tmp_path_factory):
-    """The directory of a study with the runs a to d in one mirrored pair, which is not to be changed."""
+    """The directory of a study with the runs a to d in one mirrored pair. Tests must not change it."""
     workdir = tmp_path_factory.mktemp("four")
     study = make_seeded_study(2, *"abcd")
     study.counterbalanced = True
@@ -78,20 +78,20 @@ def four(four_directory):
     return replicates_in(four_directory)
 
 
-def evaluated(runs, higher, lower, **more):
-    return evaluate_claims({"": Claim("", "odds_acc", higher, lower, margin=0.2, **more)}, runs, {})[""]
+def evaluate(runs, higher, lower, **fields):
+    return evaluate_claims({"": Claim("", "odds_acc", higher, lower, margin=0.2, **fields)}, runs, {})[""]
 
 
 def test_a_difference_of_differences_is_compared_over_the_same_classes(four):
-    found = evaluated(four, "a", "b", minus=("c", "d"))
-    first, second = evaluated(four, "a", "b").difference, evaluated(four, "c", "d").difference
-    assert found.difference.value == pytest.approx(first.value - second.value)
-    assert evaluated(four, "a", "b", minus=("a", "b")).difference[:3] == (0, 0, 0)
-    assert found.compared == "(a − b) − (c − d)"
+    result = evaluate(four, "a", "b", minus=("c", "d"))
+    first, second = evaluate(four, "a", "b").difference, evaluate(four, "c", "d").difference
+    assert result.difference.value == pytest.approx(first.value - second.value)
+    assert evaluate(four, "a", "b", minus=("a", "b")).difference[:3] == (0, 0, 0)
+    assert result.compared == "(a − b) − (c − d)"
 
 
 def test_a_difference_that_is_claimed_to_exceed_a_number_is_compared_with_it(four):
-    plain, low, high = (evaluated(four, "a", "b", by=by) for by in (0.0, -50.0, 50.0))
+    plain, low, high = (evaluate(four, "a", "b", by=bound) for bound in (0.0, -50.0, 50.0))
     assert low.difference == high.difference == plain.difference
     assert (low.verdict, high.verdict) == ("supported", "contradicted") and high.compared == "a − b > 50"
     assert max(low.p_value, high.p_value) < 1e-6
@@ -100,20 +100,20 @@ def test_a_difference_that_is_claimed_to_exceed_a_number_is_compared_with_it(fou
 def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
     report = tmp_path / "report.json"
     claims = {name: Claim("", "odds_acc", "a", name, margin=0.2) for name in "be"}
-    tested = [{"key": key} | claim_numbers(found) for key, found in evaluate_claims(claims, four, {}).items()]
-    write_json(report, {"claims": tested})
-    there = dict(minus=("a", "b"), study=str(report))
-    value, low, high, _ = evaluated(four, "a", "b").difference
-    twice = np.hypot(value - low, high - value)
-    np.testing.assert_allclose(evaluated(four, "a", "b", **there).difference[:3], [0, -twice, twice])
-    absent = evaluated(four, "a", "b", **there | {"minus": ("a", "e")})
+    results = evaluate_claims(claims, four, {})
+    write_json(report, {"claims": [{"key": key} | claim_numbers(result) for key, result in results.items()]})
+    fields = dict(minus=("a", "b"), study=str(report))
+    value, low, high, _ = evaluate(four, "a", "b").difference
+    half = np.hypot(value - low, high - value)
+    np.testing.assert_allclose(evaluate(four, "a", "b", **fields).difference[:3], [0, -half, half])
+    absent = evaluate(four, "a", "b", **fields | {"minus": ("a", "e")})
     assert absent.obstacle == f"in {report}, there is no trained run of e"
-    absent = evaluated(four, "a", "b", **there | {"minus": ("b", "a")})
+    absent = evaluate(four, "a", "b", **fields | {"minus": ("b", "a")})
     assert absent.obstacle == f"{report} tests no claim on b − a in odds_acc"
     write_json(report, {"claims": [{"key": "one"}]})
-    earlier = evaluated(four, "a", "b", **there).obstacle
-    assert earlier == f"a claim in {report} has no field 'text': write the report again with --report"
-    assert evaluated(four, "a", "b", minus=("a", "b"), study="machanism").obstacle.startswith(
+    obstacle = evaluate(four, "a", "b", **fields).obstacle
+    assert obstacle == f"a claim in {report} has no field 'text': write the report again with --report"
+    assert evaluate(four, "a", "b", minus=("a", "b"), study="machanism").obstacle.startswith(
         "there are no results 'machanism' (did you mean mechanism?): give the path of a study's report.json, or one of "
     )
 
@@ -121,24 +121,25 @@ def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
 def test_published_results_are_another_study_by_their_name(four):
     """By the numbers of configs/study/results/mechanism.json, and MOVER's formula for independent estimates."""
     claims = json.loads(find_results("mechanism").read_text())["claims"]
-    theirs = next(claim for claim in claims if claim["key"] == "batch_odds_acc")["difference"]
-    ours = evaluated(four, "a", "b").difference
-    found = evaluated(four, "a", "b", minus=("sl_adamw", "batch"), study="mechanism").difference
-    low = np.hypot(ours.value - ours.low, theirs["high"] - theirs["value"])
-    high = np.hypot(ours.high - ours.value, theirs["value"] - theirs["low"])
-    value = ours.value - theirs["value"]
-    np.testing.assert_allclose(found[:3], [value, value - low, value + high], rtol=1e-12)
+    published = next(claim for claim in claims if claim["key"] == "batch_odds_acc")["difference"]
+    measured = evaluate(four, "a", "b").difference
+    result = evaluate(four, "a", "b", minus=("sl_adamw", "batch"), study="mechanism").difference
+    low = np.hypot(measured.value - measured.low, published["high"] - published["value"])
+    high = np.hypot(measured.high - measured.value, published["value"] - published["low"])
+    value = measured.value - published["value"]
+    np.testing.assert_allclose(result[:3], [value, value - low, value + high], rtol=1e-12)
 
 
 def test_a_run_is_compared_with_a_number(four):
-    found, own = evaluated(four, 1.0, "a"), evaluated(four, "a", 0.0)
-    assert own.by_seed == [(own.difference.value, 0.0)] and own.difference.value > 0.5
-    np.testing.assert_allclose(found.difference.interval(0.95), np.subtract(1, own.difference.interval(0.95))[::-1])
-    assert found.compared == "1.0 − a"
+    from_one, from_zero = evaluate(four, 1.0, "a"), evaluate(four, "a", 0.0)
+    value, interval = from_zero.difference.value, from_zero.difference.interval(0.95)
+    assert from_zero.by_seed == [(value, 0.0)] and value > 0.5
+    np.testing.assert_allclose(from_one.difference.interval(0.95), np.subtract(1, interval)[::-1])
+    assert from_one.compared == "1.0 − a"
 
 
 def test_runs_are_compared_at_equal_accuracy_by_their_class_counts(four, four_directory, tmp_path):
-    obstacle = evaluated(four, "a", "b", at="equal accuracy").obstacle
+    obstacle = evaluate(four, "a", "b", at="equal accuracy").obstacle
     assert obstacle.startswith("a has no class counts, and a comparison at equal accuracy needs those of several")
     workdir = shutil.copytree(four_directory, tmp_path / "four")
     for run in find_runs(workdir):
@@ -150,11 +151,11 @@ def test_runs_are_compared_at_equal_accuracy_by_their_class_counts(four, four_di
             add_summary(
                 evaluation_directory(run.workdir, run.main_set), run.summary, {"step": step, "settings": {}} | counts
             )
-    found = evaluated(replicates_in(workdir), "a", "d", at="equal accuracy")
-    assert found.verdict == "supported" and found.measured == "odds_acc at equal accuracy"
-    higher, lower = found.by_seed[0]
-    at_end = evaluated(four, "a", "d").by_seed[0]
-    assert (higher == at_end[0]) != (lower == at_end[1])  # one of them is interpolated
+    result = evaluate(replicates_in(workdir), "a", "d", at="equal accuracy")
+    assert result.verdict == "supported" and result.measured == "odds_acc at equal accuracy"
+    higher, lower = result.by_seed[0]
+    final = evaluate(four, "a", "d").by_seed[0]
+    assert (higher == final[0]) != (lower == final[1])  # one of them is interpolated
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,7 @@ def two_seeds(two_seeds_directory):
 
 
 @pytest.mark.parametrize(
-    ("compared", "weights"),
+    ("terms", "weights"),
     [
         (("a", "b"), {"a": 1, "b": -1}),
         ((1.0, "a"), {"a": -1}),
@@ -184,23 +185,23 @@ def two_seeds(two_seeds_directory):
         (("a", "b", ("c", "d")), {"a": 1, "b": -1, "c": -1, "d": 1}),
     ],
 )
-def test_the_variance_between_seeds_is_that_of_all_kinds_above_chance(compared, weights, two_seeds):
-    """With the values of each kind compared with the number 0, in the order of no claim."""
-    higher, lower, minus = (*compared, ())[:3]
-    found = evaluated(two_seeds, higher, lower, minus=minus)
-    own = {name: [compare(Claim("", "odds_acc", name, 0.0), seed)[0] for seed in two_seeds] for name in "dcba"}
+def test_the_variance_between_seeds_is_that_of_all_kinds_above_chance(terms, weights, two_seeds):
+    """Against the values of each kind compared with the number 0, in an order that no claim has."""
+    higher, lower, minus = (*terms, ())[:3]
+    result = evaluate(two_seeds, higher, lower, minus=minus)
+    kinds = {name: [compare(Claim("", "odds_acc", name, 0.0), seed)[0] for seed in two_seeds] for name in "dcba"}
     number = 1.0 if higher == 1.0 else 0.0
     contrasts = [
         Bootstrapped(*(number + sum(w * part[i] for w, part in parts) for i in (0, 1)))
-        for parts in ([(w, own[name][seed]) for name, w in weights.items()] for seed in (0, 1))
+        for parts in ([(w, kinds[name][seed]) for name, w in weights.items()] for seed in (0, 1))
     ]
-    pooled = pooled_variance({name: seed_variance(seeds) for name, seeds in own.items()}, weights)
-    np.testing.assert_allclose(found.difference, mean_over_seeds(contrasts, pooled))
-    assert found.difference.degrees > 1
+    variance = pooled_variance({name: seed_variance(seeds) for name, seeds in kinds.items()}, weights)
+    np.testing.assert_allclose(result.difference, mean_over_seeds(contrasts, variance))
+    assert result.difference.degrees > 1
 
 
 def test_a_table_and_a_claim_on_a_number_have_the_same_interval(two_seeds):
-    claimed, group = evaluated(two_seeds, "a", 0.0), groups_of(two_seeds)["a"]
+    claimed, group = evaluate(two_seeds, "a", 0.0), groups_of(two_seeds)["a"]
     np.testing.assert_allclose(group.bias["odds_acc"], claimed.difference)
 
 
@@ -210,28 +211,28 @@ def test_differences_on_the_page_have_the_intervals_of_claims(two_seeds, two_see
     (row,) = [
         row for row in differences([kind for kind in kinds if kind.name in "abcd"]) if row[:3] == ["a", "b", title]
     ]
-    np.testing.assert_allclose(row[3:], evaluated(two_seeds, "a", "b").difference[:3])
+    np.testing.assert_allclose(row[3:], evaluate(two_seeds, "a", "b").difference[:3])
     np.testing.assert_allclose(kinds[0].bias["odds_acc"], groups_of(two_seeds)["a"].bias["odds_acc"])
 
 
 def test_kinds_that_finished_one_seed_are_tested_alone(two_seeds):
-    one, both = [[{"a": two_seeds[0][0]["a"]} | {"b": two_seeds[0][0]["b"]}]], evaluated(two_seeds, "a", "b")
-    partly = [*one, [{name: run for name, run in two_seeds[1][0].items() if name != "b"}]]
-    np.testing.assert_allclose(evaluated(partly, "a", "b").difference, evaluated(one, "a", "b").difference)
-    assert both.difference.degrees < np.inf
+    first_seed = [[{"a": two_seeds[0][0]["a"]} | {"b": two_seeds[0][0]["b"]}]]
+    seeds = [*first_seed, [{name: run for name, run in two_seeds[1][0].items() if name != "b"}]]
+    np.testing.assert_allclose(evaluate(seeds, "a", "b").difference, evaluate(first_seed, "a", "b").difference)
+    assert evaluate(two_seeds, "a", "b").difference.degrees < np.inf
 
 
 def test_claims_at_equal_accuracy_are_pooled_with_each_other():
-    """Differences with the excess 4 and 0 of two runs, of one degree each: half of the prior's 4 degrees is of either."""
+    """Differences of two runs with variances 8 and 0, of one degree of freedom each. The prior has 4 degrees and their mean."""
     seeds = {"one": (0.0, 4.0), "other": (3.0, 3.0), "elsewhere": (0.0, 50.0)}
     claims = {name: Claim("", "odds_acc", "a", name, at="equal accuracy") for name in seeds}
     claims["elsewhere"] = dataclasses.replace(claims["one"], set="elsewhere")
     constant = {name: [Bootstrapped(v, np.full(RESAMPLES, v)) for v in values] for name, values in seeds.items()}
-    compared = {name: (ClaimResult(**vars(claim)), constant[name]) for name, claim in claims.items()}
-    own, mean = 8.0, 4.0
-    assert pooled_over_claims("one", compared).of_seeds == pytest.approx((4 * mean + own) / 5)
-    assert pooled_over_claims("other", compared).of_seeds == pytest.approx(4 * mean / 5)
-    assert pooled_over_claims("elsewhere", compared) is None
+    comparisons = {name: (ClaimResult(**vars(claim)), constant[name]) for name, claim in claims.items()}
+    variance, mean = 8.0, 4.0
+    assert variance_over_claims("one", comparisons).of_seeds == pytest.approx((4 * mean + variance) / 5)
+    assert variance_over_claims("other", comparisons).of_seeds == pytest.approx(4 * mean / 5)
+    assert variance_over_claims("elsewhere", comparisons) is None
 
 
 def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
@@ -239,10 +240,10 @@ def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
     write_run(study.runs.a, tmp_path / "a", confusion_of(0.5, 0))
     write_run(study.runs.chance, tmp_path / "chance", np.ones((CLASSES, CLASSES), int))
     runs = [[{name: Run(tmp_path / name) for name in study.runs}]]
-    found = evaluated(runs, "a", "chance")
-    assert found.verdict == "not tested (at chance)" and correct_for_number([found])[0].corrected == found.verdict
+    result = evaluate(runs, "a", "chance")
+    assert result.verdict == "not tested (at chance)" and correct_for_number([result])[0].corrected == result.verdict
     assert (
-        found.obstacle
+        result.obstacle
         == "chance is at chance: the interval of its top-1, 1.7 % [1.7, 1.7], is not above 3.3 %, twice the odds of chance"
     )
 
@@ -251,16 +252,16 @@ def test_claims_on_runs_at_chance_are_not_tested(tmp_path):
     "pairs, begins", [((1, 1), "The intervals come"), ((2, 1), "The intervals of 1 of the 2 tested"), ((2, 0), "")]
 )
 @pytest.mark.parametrize(
-    "known, ends",
+    "fields, ends",
     [
         ({}, "Several seeds or pairs cover both."),
         (dict(covers_seeds=True), "is that of other runs of this study."),
         (dict(covers_seeds=True, borrowed="mine"), "is that of the published results of mine."),
     ],
 )
-def test_a_note_states_where_the_variance_of_one_pair_comes_from(pairs, begins, known, ends):
-    tested = ClaimResult("", "corr_acc", "a", "b", difference=Estimate(1, 0.5, 1.5))
-    claims = [dataclasses.replace(tested, by_seed=[(2.0, 1.0)] * number, **known) for number in pairs if number]
+def test_a_note_states_where_the_variance_of_one_pair_comes_from(pairs, begins, fields, ends):
+    claim = ClaimResult("", "corr_acc", "a", "b", difference=Estimate(1, 0.5, 1.5))
+    claims = [dataclasses.replace(claim, by_seed=[(2.0, 1.0)] * number, **fields) for number in pairs if number]
     note = "".join(one_replicate_notes([*claims, ClaimResult("untested", "tail", "a", "b")]))
     assert note.startswith(begins) and note.endswith(ends * bool(begins)) and bool(note) == bool(begins)
 
@@ -268,11 +269,11 @@ def test_a_note_states_where_the_variance_of_one_pair_comes_from(pairs, begins, 
 def test_a_claim_on_one_seed_borrows_the_variance_of_published_results(two_seeds):
     claims = {"": Claim("", "odds_acc", "a", "b")}
     variance = SeedVariance(0.5, 0.1, 8.0)
-    one = two_seeds[:1]
-    (found,) = evaluate_claims(claims, one, {}, Borrowed("mine", {"odds_acc": variance})).values()
-    contrast = difference(*compare(claims[""], one[0]))
-    np.testing.assert_allclose(found.difference, mean_over_seeds([contrast], SeedVariance(1.0, 0.2, 8.0)))
-    assert found.covers_seeds and found.borrowed == "mine"
-    for seeds, borrowed in ((two_seeds, Borrowed("mine", {"odds_acc": variance})), (one, Borrowed("mine", {}))):
-        (other,) = evaluate_claims(claims, seeds, {}, borrowed).values()
-        assert not other.borrowed and other.covers_seeds == (len(seeds) > 1)
+    one_seed, mine = two_seeds[:1], Borrowed("mine", {"odds_acc": variance})
+    (result,) = evaluate_claims(claims, one_seed, {}, mine).values()
+    contrast = difference(*compare(claims[""], one_seed[0]))
+    np.testing.assert_allclose(result.difference, mean_over_seeds([contrast], SeedVariance(1.0, 0.2, 8.0)))
+    assert result.covers_seeds and result.borrowed == "mine"
+    for seeds, variances in ((two_seeds, mine), (one_seed, Borrowed("mine", {}))):
+        (result,) = evaluate_claims(claims, seeds, {}, variances).values()
+        assert not result.borrowed and result.covers_seeds == (len(seeds) > 1)

@@ -16,25 +16,26 @@ from tests.commands import study
 SHARED, OF_PAIR, PAIRS = 1.0, 8.0, 4
 
 
-def published(seed, **more):
+def published_claim(seed, **fields):
     """A claim whose interval and pairs have these variances."""
     pairs = np.random.default_rng(seed).normal(size=PAIRS)
     pairs = 3 + np.sqrt(OF_PAIR) * (pairs - pairs.mean()) / pairs.std(ddof=1)
     side = quantile(0.95, 7.0) * np.sqrt(SHARED + OF_PAIR / PAIRS)
-    stated = dict(text="", statistic="slope_acc", higher="a", lower="b") | more
-    return ClaimResult(**stated, by_seed=[(of, 0.0) for of in pairs], difference=Estimate(3.0, 3 - side, 3 + side, 7.0))
+    fields = dict(text="", statistic="slope_acc", higher="a", lower="b") | fields
+    difference = Estimate(3.0, 3 - side, 3 + side, 7.0)
+    return ClaimResult(**fields, by_seed=[(value, 0.0) for value in pairs], difference=difference)
 
 
-def test_variances_are_what_pairs_share_and_what_differs():
-    claims = {str(seed): published(seed) for seed in range(3)}
+def test_variances_are_those_that_pairs_share_and_those_between_pairs():
+    claims = {str(seed): published_claim(seed) for seed in range(3)}
     claims |= {
-        "minus": published(9, minus=("c", "d")),
-        "number": published(9, lower=1.0),
+        "minus": published_claim(9, minus=("c", "d")),
+        "number": published_claim(9, lower=1.0),
         "untested": ClaimResult("", "tail", "a", "b"),
     }
-    found = power.variances_of("made", claims)
-    assert list(found) == ["slope_acc"]
-    shared, of_pair, study, degrees = found["slope_acc"]
+    variances = power.variances_of("made", claims)
+    assert list(variances) == ["slope_acc"]
+    shared, of_pair, study, degrees = variances["slope_acc"]
     assert (shared, of_pair) == pytest.approx((SHARED, OF_PAIR)) and (study, degrees) == ("made", 9)
 
 
@@ -42,8 +43,8 @@ def test_a_difference_is_decided_with_a_probability_of_80_percent():
     variances = power.Variances(SHARED, OF_PAIR, "made", 9)
     for pairs in (1, 8):
         sd = np.sqrt(SHARED + OF_PAIR / pairs)
-        found = np.random.default_rng(0).normal(variances.decidable(pairs), sd, 200_000)
-        assert (found > 1.96 * sd).mean() == pytest.approx(0.8, abs=0.003)
+        differences = np.random.default_rng(0).normal(variances.decidable(pairs), sd, 200_000)
+        assert (differences > 1.96 * sd).mean() == pytest.approx(0.8, abs=0.003)
 
 
 def test_the_table_names_the_published_study_on_the_same_data(capsys):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def seeds_of(effects):
-    """Of effects [seed, class]."""
+    """The mean over classes of each seed, for effects [seed, class]."""
     return [bootstrap(mean_over_classes, of_seed[None, None])[0] for of_seed in effects]
 
 
@@ -28,16 +28,15 @@ def estimate_of(effects):
 def test_a_class_that_one_sample_lacks_is_left_out_of_all():
     a, b, c = np.random.default_rng(0).normal(size=(3, 30))
     a[3], c[5] = np.nan, np.nan
-    samples, kept = np.stack([a, b, c])[:, None, None], ~np.isin(np.arange(30), (3, 5))
-    for lacking, without in zip(
-        bootstrap(mean_over_classes, *samples), bootstrap(mean_over_classes, *samples[..., kept]), strict=True
-    ):
-        assert lacking.value == without.value
-        np.testing.assert_array_equal(lacking.resampled, without.resampled)
+    samples, complete = np.stack([a, b, c])[:, None, None], ~np.isin(np.arange(30), (3, 5))
+    results = bootstrap(mean_over_classes, *samples)
+    for result, expected in zip(results, bootstrap(mean_over_classes, *samples[..., complete]), strict=True):
+        assert result.value == expected.value
+        np.testing.assert_array_equal(result.resampled, expected.resampled)
 
 
 def test_seeds_that_agree_are_one_data_set_of_the_means_of_classes():
-    """Effects of a class that all seeds have: the interval over seeds is that of a single one."""
+    """Where all seeds have the same effects of classes, the interval over seeds is that of a single seed."""
     classes = np.random.default_rng(3).normal(size=50)
     np.testing.assert_allclose(estimate_of([classes] * 3), estimate_of([classes]))
 
@@ -69,7 +68,7 @@ def test_variance_of_the_interval_is_that_of_a_two_way_layout():
 
 
 def test_a_few_infinite_resamples_leave_the_variance_between_seeds():
-    """As those of f50 are, where the accuracy of a resample does not depend on frequency."""
+    """Those of f50 are infinite where the accuracy of a resample does not depend on frequency."""
     seeds = seeds_of(np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40)))
     infinite = np.where(np.arange(RESAMPLES) < 10, np.inf, seeds[0].resampled)
     result = mean_over_seeds([Bootstrapped(seeds[0].value, infinite), *seeds[1:]])
@@ -80,28 +79,29 @@ def test_a_geometric_mean_is_positive_and_that_of_logarithms():
     seeds = seeds_of(np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40)))
     of_powers = geometric_mean_over_seeds([Bootstrapped(*map(np.exp, of_seed)) for of_seed in seeds])
     np.testing.assert_allclose(np.log(of_powers[:3]), mean_over_seeds(seeds)[:3])
-    undefined = [Bootstrapped(v, np.where(np.arange(RESAMPLES) < 90, np.nan, r)) for v, r in seeds]  # as f50 may be
-    of_powers = geometric_mean_over_seeds([Bootstrapped(*map(np.exp, of_seed)) for of_seed in undefined])
-    np.testing.assert_allclose(np.log(of_powers[:3]), mean_over_seeds(undefined)[:3])
+    # Some resamples of f50 may be undefined.
+    seeds = [Bootstrapped(v, np.where(np.arange(RESAMPLES) < 90, np.nan, r)) for v, r in seeds]
+    of_powers = geometric_mean_over_seeds([Bootstrapped(*map(np.exp, of_seed)) for of_seed in seeds])
+    np.testing.assert_allclose(np.log(of_powers[:3]), mean_over_seeds(seeds)[:3])
     beyond = Bootstrapped(-np.inf, np.where(np.arange(RESAMPLES) % 2, 3.0, -np.inf))
     assert geometric_mean_over_seeds([beyond])[:2] == (-np.inf, -np.inf)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+def test_intervals_contain_the_truth_at_their_level():
     """60 classes, four seeds, effects of seeds, classes and both; scripts/benchmark/coverage.py has more."""
     rng = np.random.default_rng(0)
-    held = 0
+    hits = 0
     for _ in range(200):
         effects = rng.normal(0, 0.3, (4, 1)) + rng.normal(0, 1, 60) + rng.normal(0, 2, (4, 60))
         result = estimate_of(effects)
-        held += result.low < 0 < result.high
-    assert 0.91 <= held / 200 <= 0.99
+        hits += result.low < 0 < result.high
+    assert 0.91 <= hits / 200 <= 0.99
 
 
 def test_undefined_statistics_have_undefined_intervals():
-    undefined = Bootstrapped(np.nan, np.full(2000, np.nan))
-    assert np.isnan(mean_over_seeds([undefined])[:3]).all()
-    assert np.isnan(mean_over_seeds([undefined, undefined])[:3]).all()
+    statistic = Bootstrapped(np.nan, np.full(2000, np.nan))
+    assert np.isnan(mean_over_seeds([statistic])[:3]).all()
+    assert np.isnan(mean_over_seeds([statistic, statistic])[:3]).all()
 
 
 @pytest.mark.parametrize("degrees", [4.0, np.inf])

@@ -26,7 +26,7 @@ def count(*examples):
 
 
 def examples(seed):
-    """Confidence, correct, labels and mask of some examples; of those that are masked, nothing may be used."""
+    """Confidence, correct, labels and mask of some examples. Those that are masked have values that must not be used."""
     rng = np.random.default_rng(seed)
     confidence, correct = rng.random(EXAMPLES).astype(np.float32), rng.random(EXAMPLES) < 0.5
     labels, mask = rng.integers(0, CLASSES, EXAMPLES), rng.random(EXAMPLES) < 0.7
@@ -35,10 +35,10 @@ def examples(seed):
 
 def by_a_loop(confidence, correct, labels, mask):
     sums = np.zeros((3, CLASSES, BINS))
-    for p, right, label, kept in zip(confidence, correct, labels, mask, strict=True):
+    for p, is_correct, label, is_example in zip(confidence, correct, labels, mask, strict=True):
         for number in range(BINS):
-            if kept and number / BINS < p <= (number + 1) / BINS:
-                sums[:, label, number] += (1, p, right)
+            if is_example and number / BINS < p <= (number + 1) / BINS:
+                sums[:, label, number] += (1, p, is_correct)
     return sums
 
 
@@ -50,7 +50,7 @@ def test_sums_equal_a_loop_over_the_examples_that_are_not_masked(seed):
     np.testing.assert_array_equal(sums.examples, expected[0])
     np.testing.assert_allclose(sums.confidence, expected[1], atol=EXAMPLES * ROUNDING)
     np.testing.assert_array_equal(sums.correct, expected[2])
-    gaps = [abs(right - p) for _, p, right in expected.sum(1).T]
+    gaps = [abs(correct - confidence) for _, confidence, correct in expected.sum(1).T]
     assert expected_calibration_error(sums) == pytest.approx(sum(gaps) / expected[0].sum(), abs=1e-6)
     np.testing.assert_allclose(mean_confidence(sums), expected[1].sum(1) / expected[0].sum(1), atol=1e-6)
 
@@ -74,16 +74,16 @@ def test_sums_are_the_same_to_the_last_bit_in_any_order_and_in_any_batches():
 def test_a_bin_has_its_upper_edge_and_not_its_lower():
     edges = np.float32([k / BINS for k in range(1, BINS + 1)])
     assert np.asarray(bin_of(jnp.asarray(edges))).tolist() == list(range(BINS))
-    above = np.nextafter(edges[:-1], np.float32(1))
-    assert np.asarray(bin_of(jnp.asarray(above))).tolist() == list(range(1, BINS))
+    successors = np.nextafter(edges[:-1], np.float32(1))
+    assert np.asarray(bin_of(jnp.asarray(successors))).tolist() == list(range(1, BINS))
 
 
 def test_the_least_and_the_greatest_confidence_lie_in_the_first_and_the_last_bin():
     """Fifteen equal logits are as unsure as 15 classes allow; a single class is certain."""
     unsure, certain = softmax_confidence(jnp.full((1, BINS), 3.7)), softmax_confidence(jnp.full((1, 1), -88.0))
     assert unsure[0] == np.float32(1 / 15) and certain[0] == 1
-    far = softmax_confidence(jnp.array([[0.0, 100.0], [-1e30, 1e30]]))  # which an exponential alone would not bear
-    assert far.tolist() == [1, 1]
+    logits = jnp.array([[0.0, 100.0], [-1e30, 1e30]])  # their exponentials overflow
+    assert softmax_confidence(logits).tolist() == [1, 1]
     confidence = np.concatenate([unsure, certain])
     sums = calibration(count(confidence, np.ones(2, bool), np.zeros(2, int), np.ones(2, bool), 1))
     assert np.flatnonzero(sums.examples).tolist() == [0, BINS - 1]
@@ -96,8 +96,8 @@ def test_confidence_is_the_largest_softmax_probability_or_by_sigmoids_that_of_a_
     expected = (powers / powers.sum(1, keepdims=True)).max(1)
     np.testing.assert_allclose(softmax_confidence(jnp.asarray(logits, jnp.float32)), expected, rtol=1e-5)
     expected = (1 / (1 + np.exp(-(logits + bias)))).max(1)
-    found = sigmoid_confidence(jnp.asarray(logits, jnp.float32), jnp.float32(bias))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    confidence = sigmoid_confidence(jnp.asarray(logits, jnp.float32), jnp.float32(bias))
+    np.testing.assert_allclose(confidence, expected, rtol=1e-5)
     assert sigmoid_confidence(jnp.array([[-1e30, -2e30], [1e30, 0]]), jnp.float32(bias)).tolist() == [0, 1]
 
 

@@ -31,8 +31,8 @@ def scipys(x, y):
 @given(pairs=few_values)
 def test_the_rank_correlation_is_scipys_where_it_is_defined_and_else_nan(pairs):
     x, y = np.array(pairs, float).reshape(-1, 2).T
-    defined = len(x) >= 3 and len(set(x)) > 1 and len(set(y)) > 1
-    expected = scipys(x, y) if defined else np.nan
+    is_defined = len(x) >= 3 and len(set(x)) > 1 and len(set(y)) > 1
+    expected = scipys(x, y) if is_defined else np.nan
     np.testing.assert_allclose(rank_correlation(x, y), expected, atol=1e-12)
 
 
@@ -45,19 +45,19 @@ def polyfit_slope(x, y):
 )
 def test_an_interval_is_the_percentiles_of_the_statistic_over_resampled_classes(statistic, reference):
     x, y = random_classes(1)
-    (found,) = bootstrap(statistic, np.stack([x, y])[:, None])
-    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
-    np.testing.assert_allclose(found.resampled[:DIRECT], [reference(x[row], y[row]) for row in drawn], rtol=1e-9)
-    np.testing.assert_allclose(percentiles(found.resampled), np.percentile(found.resampled, [2.5, 97.5]))
+    (result,) = bootstrap(statistic, np.stack([x, y])[:, None])
+    resamples = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
+    np.testing.assert_allclose(result.resampled[:DIRECT], [reference(x[row], y[row]) for row in resamples], rtol=1e-9)
+    np.testing.assert_allclose(percentiles(result.resampled), np.percentile(result.resampled, [2.5, 97.5]))
 
 
 def test_resamples_in_which_a_side_is_constant_are_ignored_if_they_are_few():
-    (found,) = bootstrap(rank_correlation, np.array([np.arange(8), np.repeat([0.0, 1.0], 4)]))
-    interval = percentiles(found.resampled)
-    assert np.isnan(found.resampled).any() and 0 < interval.low <= interval.high <= 1
-    # A third of the resamples miss the last class: the others tell nothing of how the correlation varies.
-    (found,) = bootstrap(rank_correlation, np.array([[0, 1, 2, 3], [0.0, 0.0, 0.0, 1.0]]))
-    assert np.isnan(percentiles(found.resampled)).all() and found.value > 0
+    (result,) = bootstrap(rank_correlation, np.array([np.arange(8), np.repeat([0.0, 1.0], 4)]))
+    interval = percentiles(result.resampled)
+    assert np.isnan(result.resampled).any() and 0 < interval.low <= interval.high <= 1
+    # A third of the resamples lack the last class: the others do not show how the correlation varies.
+    (result,) = bootstrap(rank_correlation, np.array([[0, 1, 2, 3], [0.0, 0.0, 0.0, 1.0]]))
+    assert np.isnan(percentiles(result.resampled)).all() and result.value > 0
 
 
 @pytest.mark.parametrize(
@@ -66,17 +66,17 @@ def test_resamples_in_which_a_side_is_constant_are_ignored_if_they_are_few():
 )
 def test_where_no_correlation_is_defined_everything_is_nan(x, y):
     x, y = np.array(x), np.array(y)
-    (found,) = bootstrap(rank_correlation, np.stack([x, y]))
-    assert np.isnan(found.value) and np.isnan(percentiles(found.resampled)).all()
+    (result,) = bootstrap(rank_correlation, np.stack([x, y]))
+    assert np.isnan(result.value) and np.isnan(percentiles(result.resampled)).all()
 
 
 def test_paired_difference_resamples_both_runs_together():
     runs = [random_classes(seed) for seed in (3, 4)]
-    found = difference(*bootstrap(rank_correlation, *map(np.stack, runs)))
-    drawn = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
-    a, b = (np.array([scipys(x[row], y[row]) for row in drawn]) for x, y in runs)
-    np.testing.assert_allclose(found.resampled[:DIRECT], a - b, atol=1e-12)
-    assert found.value == pytest.approx(np.subtract(*(scipys(x, y) for x, y in runs)))
+    result = difference(*bootstrap(rank_correlation, *map(np.stack, runs)))
+    resamples = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
+    a, b = (np.array([scipys(x[row], y[row]) for row in resamples]) for x, y in runs)
+    np.testing.assert_allclose(result.resampled[:DIRECT], a - b, atol=1e-12)
+    assert result.value == pytest.approx(np.subtract(*(scipys(x, y) for x, y in runs)))
 
 
 def dummy_regression(x, y):
@@ -97,8 +97,8 @@ def test_slope_within_classes_is_the_regression_on_an_indicator_of_each_class(se
     "x", [[[]], [[1, 2]], [[7.3] * 5], [[np.nan] * 4], [[], []], [[0, 1]] * 2, [[0, 1, 2, 3, 4]] * 2], ids=str
 )
 def test_a_slope_is_undefined_where_x_is_constant_or_there_are_two_classes(x):
-    """That of a pair is undefined where x does not change within any class."""
+    """The slope of a pair is undefined where x does not change within any class."""
     x = np.array(x, float)
     y = np.arange(float(x.size)).reshape(x.shape)
-    (found,) = bootstrap(slope_within_classes, np.stack([x, y]))
-    assert np.isnan(found.value) and np.isnan(found.resampled).all()
+    (result,) = bootstrap(slope_within_classes, np.stack([x, y]))
+    assert np.isnan(result.value) and np.isnan(result.resampled).all()

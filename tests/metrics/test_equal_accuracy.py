@@ -22,25 +22,25 @@ def a_course(seed, odds, bias, frequency=FREQUENCY):
     return course
 
 
-def directly(key, groups, chosen):
-    """The measure of each group over the chosen classes, evaluation by evaluation."""
+def directly(key, groups, classes):
+    """The measure of each group over the classes, which may be repeated, evaluation by evaluation."""
 
-    def over_chosen(e):
-        parts = (getattr(e, name)[chosen] for name in ("correct", "examples", "predictions"))
-        return ClassResults(*parts, frequency=e.frequency[chosen])
+    def over_classes(e):
+        counts = (getattr(e, name)[classes] for name in ("correct", "examples", "predictions"))
+        return ClassResults(*counts, frequency=e.frequency[classes])
 
-    courses = [[[over_chosen(e) for e in run] for run in runs] for runs in groups]
-    accuracy = [[np.mean([e.accuracy.mean() for e in at]) for at in zip(*runs)] for runs in courses]
-    target, found = min(of[-1] for of in accuracy), []
-    for runs, curve in zip(courses, accuracy):
-        at = [MEASURES[key].point(list(evaluations)) for evaluations in zip(*runs)]
+    courses = [[[over_classes(e) for e in run] for run in runs] for runs in groups]
+    accuracies = [[np.mean([e.accuracy.mean() for e in pair]) for pair in zip(*runs)] for runs in courses]
+    target, results = min(curve[-1] for curve in accuracies), []
+    for runs, curve in zip(courses, accuracies):
+        values = [MEASURES[key].point(list(evaluations)) for evaluations in zip(*runs)]
         if curve[-1] == target:
-            found.append(at[-1])
+            results.append(values[-1])
             continue
-        after = next(i for i, a in enumerate(curve) if a >= target)
-        share = (target - curve[after - 1]) / (curve[after] - curve[after - 1]) if after else np.nan
-        found.append(at[after - 1] + share * (at[after] - at[after - 1]) if after else np.nan)
-    return found
+        end = next(i for i, accuracy in enumerate(curve) if accuracy >= target)
+        share = (target - curve[end - 1]) / (curve[end] - curve[end - 1]) if end else np.nan
+        results.append(values[end - 1] + share * (values[end] - values[end - 1]) if end else np.nan)
+    return results
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -50,24 +50,24 @@ def test_each_resample_is_interpolated_where_it_is_as_accurate_as_the_other(key,
     if mirrored:
         groups[0].append(a_course(2, np.linspace(-2, 2, 7), 2.0, FREQUENCY[::-1]))
         groups[1].append(a_course(3, np.linspace(-3, 0.3, 5), 1.0, FREQUENCY[::-1]))
-    found = compare_at_equal_accuracy(MEASURES[key], *groups)
-    every = np.random.default_rng(0).integers(0, CLASSES, (RESAMPLES, CLASSES))
-    np.testing.assert_allclose([of.value for of in found], directly(key, groups, np.arange(CLASSES)), rtol=1e-6)
+    results = compare_at_equal_accuracy(MEASURES[key], *groups)
+    resamples = np.random.default_rng(0).integers(0, CLASSES, (RESAMPLES, CLASSES))
+    np.testing.assert_allclose([r.value for r in results], directly(key, groups, np.arange(CLASSES)), rtol=1e-6)
     for i in (0, 1, 7, 400):
-        np.testing.assert_allclose([of.resampled[i] for of in found], directly(key, groups, every[i]), rtol=1e-6)
+        np.testing.assert_allclose([r.resampled[i] for r in results], directly(key, groups, resamples[i]), rtol=1e-6)
 
 
 def test_a_run_and_its_own_beginning_do_not_differ():
-    longer = a_course(0, np.linspace(-2.5, 2.5, 6), 1.5)
-    a, b = compare_at_equal_accuracy(MEASURES["odds_acc"], [longer], [longer[:3]])
-    assert a.value == b.value == MEASURES["odds_acc"].point([longer[2]])
+    course = a_course(0, np.linspace(-2.5, 2.5, 6), 1.5)
+    a, b = compare_at_equal_accuracy(MEASURES["odds_acc"], [course], [course[:3]])
+    assert a.value == b.value == MEASURES["odds_acc"].point([course[2]])
     np.testing.assert_allclose(a.resampled, b.resampled, rtol=1e-12)
 
 
 def test_more_groups_are_compared_where_the_least_accurate_of_them_is():
     groups = [[a_course(seed, np.linspace(-2.5, end, 5), 1.0)] for seed, end in enumerate((2.0, 1.0, 0.0))]
-    found = compare_at_equal_accuracy(MEASURES["odds_acc"], *groups)
-    np.testing.assert_allclose([of.value for of in found], directly("odds_acc", groups, np.arange(CLASSES)), rtol=1e-6)
+    results = compare_at_equal_accuracy(MEASURES["odds_acc"], *groups)
+    np.testing.assert_allclose([r.value for r in results], directly("odds_acc", groups, np.arange(CLASSES)), rtol=1e-6)
 
 
 def test_a_run_that_is_never_less_accurate_is_not_comparable():
@@ -77,10 +77,11 @@ def test_a_run_that_is_never_less_accurate_is_not_comparable():
     assert b.value == MEASURES["odds_acc"].point([early[-1]])
 
 
-def test_classes_that_are_not_predicted_early_on_matter_only_where_that_is_interpolated():
-    longer, other = a_course(0, np.linspace(-4, 2, 6), 1.0), a_course(1, np.linspace(-3, 1, 4), 1.0)
-    before = compare_at_equal_accuracy(MEASURES["slope_pred"], [longer], [other])
-    longer[0].predictions[:20] = other[0].predictions[:20] = 0
-    for a, b in zip(before, compare_at_equal_accuracy(MEASURES["slope_pred"], [longer], [other])):
+def test_classes_that_early_evaluations_do_not_predict_matter_only_if_these_are_interpolated():
+    courses = [a_course(0, np.linspace(-4, 2, 6), 1.0)], [a_course(1, np.linspace(-3, 1, 4), 1.0)]
+    expected = compare_at_equal_accuracy(MEASURES["slope_pred"], *courses)
+    for (course,) in courses:
+        course[0].predictions[:20] = 0
+    for a, b in zip(compare_at_equal_accuracy(MEASURES["slope_pred"], *courses), expected):
         assert a.value == b.value
         np.testing.assert_array_equal(a.resampled, b.resampled)

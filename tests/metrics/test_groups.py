@@ -25,7 +25,7 @@ def test_equal_frequencies_stay_in_label_order():
     assert np.concatenate(groups).tolist() == [*range(1, 60, 2), *range(0, 60, 2)]
 
 
-def test_class_counts_can_be_given():
+def test_numbers_of_classes_can_be_set():
     head, mid, tail = head_mid_tail(np.arange(100)[::-1], head=60, tail=20)
 
     assert head.tolist() == list(range(60)) and tail.tolist() == list(range(80, 100)) and len(mid) == 20
@@ -45,7 +45,7 @@ def test_group_accuracy_is_the_percent_mean_over_classes_with_examples():
     assert np.isnan(group_accuracy(accuracies, np.array([], int)))
 
 
-def test_groups_hold_neighbouring_classes_and_the_unseen_are_one_of_them():
+def test_groups_contain_neighbouring_classes_and_the_unseen_classes_are_a_group():
     frequency = np.array([0, 100, 1, 0, 10, 1000])
     accuracy = np.array([0.1, 0.4, 0.2, 0.3, np.nan, 0.9])
     x, y = group_means(frequency, accuracy)
@@ -60,8 +60,8 @@ def test_places_are_evenly_spread_with_the_first_and_the_last(length, number, pl
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=30).filter(any))
-def test_gini_is_half_the_relative_mean_difference(counts):
-    x = np.array(counts)
+def test_gini_is_half_the_relative_mean_difference(frequencies):
+    x = np.array(frequencies)
     direct = np.abs(x[:, None] - x[None, :]).mean() / (2 * x.mean())
     assert gini(x) == pytest.approx(direct, abs=1e-12)
 

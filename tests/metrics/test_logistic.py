@@ -30,15 +30,15 @@ def test_fit_is_the_maximum_of_the_likelihood():
 def test_log_likelihood_is_that_of_single_examples():
     x, correct, examples, _ = simulated(rows=5, examples=3)
     betas = np.array([[-1.0, 0.3, 2.0], [0.5, 0.0, -1.0]])
-    for of_beta, beta in zip(log_likelihood(betas, x, correct, examples), betas):
-        for found, row, right, number in zip(of_beta, x, correct, examples):
-            drawn = np.arange(number) < right
-            np.testing.assert_allclose(found, bernoulli.logpmf(drawn, expit(row @ beta)).sum())
+    for log_likelihoods, beta in zip(log_likelihood(betas, x, correct, examples), betas):
+        for value, row, num_correct, number in zip(log_likelihoods, x, correct, examples):
+            outcomes = np.arange(number) < num_correct
+            np.testing.assert_allclose(value, bernoulli.logpmf(outcomes, expit(row @ beta)).sum())
 
 
 def test_separated_resamples_are_nan_and_leave_the_others_as_they_are():
     x, correct = np.stack([np.ones(4), np.arange(4.0)], axis=1), np.array([0, 3, 9, 9])
     weights = np.array([[1.0, 0, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]])
-    separated, found, single = fit(x, correct, np.full(4, 9), weights)
+    separated, regular, single = fit(x, correct, np.full(4, 9), weights)
     assert np.isnan([*separated, *single]).all()
-    np.testing.assert_allclose(found, fit(x, correct, np.full(4, 9), weights[1:2])[0], rtol=1e-12)
+    np.testing.assert_allclose(regular, fit(x, correct, np.full(4, 9), weights[1:2])[0], rtol=1e-12)

@@ -37,15 +37,15 @@ def test_looks_spend_pococks_share_of_the_errors(most, errors):
 
 
 def test_simulated_looks_err_at_that_rate_and_less_often_if_pairs_share_an_effect():
-    assert simulated_errors(shared=0.0) == pytest.approx(0.05, abs=0.003)
-    assert 0.03 < simulated_errors(shared=1.0) < 0.04
+    assert simulated_errors(common_variance=0.0) == pytest.approx(0.05, abs=0.003)
+    assert 0.03 < simulated_errors(common_variance=1.0) < 0.04
 
 
-def simulated_errors(shared, most=5):
-    """How often any look is wrong, if pairs with unit variance share an effect of a variance."""
+def simulated_errors(common_variance, most=5):
+    """How often any look is wrong, if pairs with unit variance share an effect with the common variance."""
     rng = np.random.default_rng(0)
-    pairs = rng.normal(size=(100_000, most)) + np.sqrt(shared) * rng.normal(size=(100_000, 1))
+    pairs = rng.normal(size=(100_000, most)) + np.sqrt(common_variance) * rng.normal(size=(100_000, 1))
     number = np.arange(1, most + 1)
-    z = np.abs(pairs.cumsum(axis=1) / number / np.sqrt(shared + 1 / number))[:, FIRST - 1 :]
+    z = np.abs(pairs.cumsum(axis=1) / number / np.sqrt(common_variance + 1 / number))[:, FIRST - 1 :]
     levels = [Look(pairs, most).level() for pairs in range(FIRST, most + 1)]
     return (z > norm.ppf((1 + np.array(levels)) / 2)).any(axis=1).mean()

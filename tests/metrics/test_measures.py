@@ -23,7 +23,7 @@ CLASSES, EXAMPLES = 40, 1000
 
 
 def a_pair(seed, slope=10.0, hard=15.0):
-    """Two runs whose accuracy is how easy a class is and `slope` points per decade; the first's easy classes are frequent."""
+    """Two runs whose accuracy is how easy a class is plus `slope` points per decade. In the first, easy classes are frequent."""
     rng = np.random.default_rng(seed)
     frequency = np.geomspace(500, 5, CLASSES).astype(int)
     easy = hard * np.log10(frequency)
@@ -47,9 +47,9 @@ def test_larger_values_mean_what_the_table_says():
     def on_average(accuracy, slope):
         frequency = np.geomspace(500, 5, CLASSES).astype(int)
         share = (accuracy + slope * (np.log10(frequency) - np.log10(frequency).mean())) / 100
-        right = np.round(EXAMPLES * share).astype(int)
-        groups = dict(zip(GROUPS, head_mid_tail(frequency)))
-        return summarize(ClassResults(right, np.full(CLASSES, EXAMPLES), right, frequency, groups, top5=right.sum()))
+        correct = np.round(EXAMPLES * share).astype(int)
+        groups, examples = dict(zip(GROUPS, head_mid_tail(frequency))), np.full(CLASSES, EXAMPLES)
+        return summarize(ClassResults(correct, examples, correct, frequency, groups, top5=correct.sum()))
 
     even, biased, accurate = on_average(50, 1), on_average(50, 10), on_average(60, 1)
     for key in even.keys() & MEASURES.keys():
@@ -58,10 +58,10 @@ def test_larger_values_mean_what_the_table_says():
         assert MEASURES[key].larger != MORE_ACCURATE or accurate[key] > even[key]
 
 
-@pytest.mark.parametrize(("name", "measured"), [("corr_acc", "accuracy"), ("corr_pred", "predictions")])
-def test_correlations_of_a_pair_are_the_mean_of_both(name, measured):
+@pytest.mark.parametrize(("name", "variable"), [("corr_acc", "accuracy"), ("corr_pred", "predictions")])
+def test_correlations_of_a_pair_are_the_mean_of_both(name, variable):
     expected = [
-        np.mean([scipy.stats.spearmanr(run.frequency, getattr(run, measured)).statistic for run in pair])
+        np.mean([scipy.stats.spearmanr(run.frequency, getattr(run, variable)).statistic for run in pair])
         for pair in PAIRS
     ]
     np.testing.assert_allclose(values(name, *PAIRS), expected)
@@ -109,7 +109,7 @@ def test_probes_of_a_pair_are_means_over_sets_and_both():
 
 
 def test_resamples_of_a_difference_have_the_same_classes_in_both_runs_of_both_pairs():
-    """So what all four runs share cancels: the same accuracies give a difference of exactly 0 in every resample."""
+    """So effects that all four runs share cancel: equal accuracies have a difference of exactly 0 in every resample."""
     for name in ("slope_acc", "corr_acc", "top1", "tail"):
         a, b = MEASURES[name].compare(PAIRS[0], PAIRS[0])
         np.testing.assert_array_equal(a.resampled, b.resampled)
@@ -151,22 +151,22 @@ FREQUENCY = np.random.default_rng(1).integers(-1, 60, CAPTIONS)
 
 
 def test_the_slope_is_the_line_of_recall_at_5_over_decades_without_captions_that_have_no_logarithm():
-    found = retrieval(FREQUENCY)
-    known = FREQUENCY > 0
-    line = scipy.stats.linregress(np.log10(FREQUENCY[known]), 100.0 * (found.text_to_image[known] < 5))
-    summary = summarize(found)
+    results = retrieval(FREQUENCY)
+    positive = FREQUENCY > 0
+    line = scipy.stats.linregress(np.log10(FREQUENCY[positive]), 100.0 * (results.text_to_image[positive] < 5))
+    summary = summarize(results)
     assert summary["retrieval_slope"] == pytest.approx(line.slope)
-    assert summary["retrieval_slope_left_out"] == np.sum(~known)
+    assert summary["retrieval_slope_left_out"] == np.sum(~positive)
     low, high = summary["retrieval_slope_interval"]
     assert (high - low) / 2 == pytest.approx(1.96 * line.stderr, rel=0.15)
 
 
 def test_a_summary_has_recalls_ranks_and_sizes_and_no_measure_of_classes():
-    found = retrieval()
-    summary = summarize(found)
-    assert summary["text_to_image_r10"] == pytest.approx(100 * np.mean(found.text_to_image < 10))
-    assert summary["image_to_text_r1"] == pytest.approx(100 * np.mean(found.image_to_text == 0))
-    assert summary["image_to_text_mean_rank"] == pytest.approx(found.image_to_text.mean() + 1)
+    results = retrieval()
+    summary = summarize(results)
+    assert summary["text_to_image_r10"] == pytest.approx(100 * np.mean(results.text_to_image < 10))
+    assert summary["image_to_text_r1"] == pytest.approx(100 * np.mean(results.image_to_text == 0))
+    assert summary["image_to_text_mean_rank"] == pytest.approx(results.image_to_text.mean() + 1)
     assert summary | {"images": 100, "captions": CAPTIONS, "left_out": 3} == summary
     assert not {"top1", "corr_acc_pred", "retrieval_slope", "examples"} & summary.keys()
     of_classes = ClassResults.from_confusion(np.eye(4, dtype=int), frequency=np.arange(4))
@@ -177,18 +177,18 @@ def test_deciles_have_equal_captions_unless_frequencies_are_equal():
     frequency = np.random.default_rng(0).permutation(CAPTIONS)
     assert np.array_equal(deciles(frequency), frequency // (CAPTIONS // 10))
     equal = deciles(np.repeat([-1, 0, 7], [50, 175, 175]))
-    found = [np.unique(equal[rows]).tolist() for rows in (slice(50), slice(50, 225), slice(225, None))]
-    assert found == [[-1], [2], [7]]
+    distinct_deciles = [np.unique(equal[rows]).tolist() for rows in (slice(50), slice(50, 225), slice(225, None))]
+    assert distinct_deciles == [[-1], [2], [7]]
 
 
 def test_recall_by_decile_is_that_of_its_captions():
-    found = retrieval(FREQUENCY)
-    arrays, of = by_decile(found), deciles(FREQUENCY)
+    results = retrieval(FREQUENCY)
+    arrays, decile_of = by_decile(results), deciles(FREQUENCY)
     assert arrays["decile_captions"].sum() == np.sum(FREQUENCY >= 0)
     for decile in range(10):
-        assert arrays["decile_r5"][decile] == pytest.approx(100 * np.mean(found.text_to_image[of == decile] < 5))
-        own = FREQUENCY[of == decile]
-        assert arrays["decile_frequency"][decile].tolist() == [own.min(), own.max()]
+        rows = decile_of == decile
+        assert arrays["decile_r5"][decile] == pytest.approx(100 * np.mean(results.text_to_image[rows] < 5))
+        assert arrays["decile_frequency"][decile].tolist() == [FREQUENCY[rows].min(), FREQUENCY[rows].max()]
     empty = by_decile(retrieval(np.zeros(CAPTIONS, int)))
     assert np.isnan(empty["decile_r1"]).sum() == np.isnan(empty["decile_frequency"][:, 0]).sum() == 9
 
@@ -205,7 +205,7 @@ def test_resamples_in_parts_are_those_of_one_call(monkeypatch):
 @pytest.mark.parametrize("key", ["top1", "odds_acc", "f50", "slope_acc", "slope_pred", "corr_acc", "corr_pred", "tail"])
 @pytest.mark.parametrize("runs", [1, 2], ids=["a run", "a mirrored pair"])
 def test_resamples_of_many_classes_have_the_measures_of_their_classes(key, runs, monkeypatch):
-    """Classes with equal counts are drawn together, where the number of classes is large."""
+    """Classes with equal counts are drawn together if there are many classes."""
     rng, pair = np.random.default_rng(0), []
     frequency = np.concatenate([np.repeat(7, 30), rng.integers(0, 90, 30)])
     for of_run in (frequency, 97 - frequency)[:runs]:
@@ -213,11 +213,11 @@ def test_resamples_of_many_classes_have_the_measures_of_their_classes(key, runs,
         correct, predictions = rng.binomial(examples, 0.1 + 0.009 * of_run), rng.integers(0, 5, 60)
         pair.append(ClassResults(correct, examples, predictions, of_run, dict(zip(GROUPS, head_mid_tail(of_run)))))
     bootstrap._bootstrapped.cache_clear()
-    (directly,) = MEASURES[key].compare(pair)
-    monkeypatch.setattr(bootstrap, "MANY", 10)
+    (expected,) = MEASURES[key].compare(pair)
+    monkeypatch.setattr(bootstrap, "MANY_CLASSES", 10)
     monkeypatch.setattr(bootstrap, "NUMBERS_AT_ONCE", 10_000)
     bootstrap._bootstrapped.cache_clear()
-    (counted,) = MEASURES[key].compare(pair)
+    (result,) = MEASURES[key].compare(pair)
     bootstrap._bootstrapped.cache_clear()
-    assert counted.value == directly.value
-    np.testing.assert_allclose(counted.resampled, directly.resampled, rtol=1e-7, atol=1e-9)
+    assert result.value == expected.value
+    np.testing.assert_allclose(result.resampled, expected.resampled, rtol=1e-7, atol=1e-9)

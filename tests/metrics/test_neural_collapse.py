@@ -9,29 +9,29 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def direct(features, labels, head):
-    """The definitions at their word in float64: loops over classes and pairs, [dim, dim] matrices."""
+    """The definitions, word by word, in float64: loops over classes and pairs, [dim, dim] matrices."""
     features, num_classes = np.asarray(features, np.float64), len(head)
     dim, present = features.shape[1], [c for c in range(num_classes) if (labels == c).any()]
     total = sum((labels == c).sum() for c in present)
     mean = {c: features[labels == c].mean(axis=0) for c in present}
     middle = np.mean(list(mean.values()), axis=0)
-    between = sum(np.outer(mean[c] - middle, mean[c] - middle) for c in present) / len(present)
-    inverse = np.linalg.pinv(between, rcond=dim * np.finfo(np.float64).eps, hermitian=True)
+    covariance = sum(np.outer(mean[c] - middle, mean[c] - middle) for c in present) / len(present)
+    inverse = np.linalg.pinv(covariance, rcond=dim * np.finfo(np.float64).eps, hermitian=True)
 
     def cosine(a, b):
         return a @ b / np.sqrt((a @ a) * (b @ b))
 
     result = np.full((6, num_classes), np.nan)
     for c in present:
-        own = features[labels == c]
-        pairs = [cosine(own[i], own[j]) for i in range(len(own)) for j in range(len(own)) if i != j]
+        rows = features[labels == c]
+        pairs = [cosine(rows[i], rows[j]) for i in range(len(rows)) for j in range(len(rows)) if i != j]
         result[0, c] = np.mean(pairs) if pairs else np.nan
-        result[1, c] = np.trace(sum(np.outer(h - mean[c], h - mean[c]) for h in own) / total @ inverse)
-        others = [cosine(mean[c] - middle, mean[o] - middle) + 1 / (len(present) - 1) for o in present if o != c]
-        result[2:4, c] = np.mean(np.abs(others)), np.max(np.abs(others))
+        result[1, c] = np.trace(sum(np.outer(h - mean[c], h - mean[c]) for h in rows) / total @ inverse)
+        deviations = [cosine(mean[c] - middle, mean[o] - middle) + 1 / (len(present) - 1) for o in present if o != c]
+        result[2:4, c] = np.mean(np.abs(deviations)), np.max(np.abs(deviations))
     for c in range(num_classes):
-        others = [cosine(head[c], head[o]) + 1 / (num_classes - 1) for o in range(num_classes) if o != c]
-        result[4:, c] = np.mean(np.abs(others)), np.max(np.abs(others))
+        deviations = [cosine(head[c], head[o]) + 1 / (num_classes - 1) for o in range(num_classes) if o != c]
+        result[4:, c] = np.mean(np.abs(deviations)), np.max(np.abs(deviations))
     return NeuralCollapse(*result)
 
 
@@ -69,11 +69,11 @@ def test_class_without_samples_is_nan_and_left_out_of_the_others():
     features, labels, head = example(5, 16)
     gap = np.where(labels >= 2, labels + 1, labels)  # class 2 of 6 has no sample
     result = neural_collapse(features, gap, np.insert(head, 2, 1.0, axis=0))
-    without = neural_collapse(features, labels, head)
+    expected = neural_collapse(features, labels, head)
 
     for name in NeuralCollapse._fields[:4]:
         assert np.isnan(getattr(result, name)[2]), name
-        np.testing.assert_array_equal(np.delete(getattr(result, name), 2), getattr(without, name))
+        np.testing.assert_array_equal(np.delete(getattr(result, name), 2), getattr(expected, name))
 
 
 def test_collapsed_simplex_is_a_perfect_zero():

@@ -48,13 +48,13 @@ def test_the_regression_is_that_of_direct_maximization(correct):
 @pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
 @pytest.mark.parametrize("case", ["sl", "clip", "separated", "never_right"])
 def test_stored_regressions_are_reproduced(case):
-    stored = json.loads(REFERENCE.read_text())[case]
-    x, k, n = (np.array(stored[key], float)[None] for key in ("frequency", "correct", "examples"))
+    reference = json.loads(REFERENCE.read_text())[case]
+    x, k, n = (np.array(reference[key], float)[None] for key in ("frequency", "correct", "examples"))
     intercept, slope = firth_regression(np.log10(x), k, n)
-    assert intercept == pytest.approx(stored["intercept"], rel=1e-5)
-    assert slope == pytest.approx(stored["odds_acc"], rel=1e-5, abs=1e-6)
+    assert intercept == pytest.approx(reference["intercept"], rel=1e-5)
+    assert slope == pytest.approx(reference["odds_acc"], rel=1e-5, abs=1e-6)
     half = images_for_half(np.log10(x), k, n)
-    assert np.isnan(half) if stored["f50"] is None else half == pytest.approx(stored["f50"], rel=1e-5)
+    assert np.isnan(half) if reference["f50"] is None else half == pytest.approx(reference["f50"], rel=1e-5)
 
 
 def test_a_pair_is_one_regression_and_resamples_are_independent():
@@ -62,10 +62,10 @@ def test_a_pair_is_one_regression_and_resamples_are_independent():
     x, n = rng.normal(1.5, 0.6, (2, 9)), np.full((2, 9), 30.0)
     k = rng.binomial(30, 1 / (1 + np.exp(1 - x))).astype(float)
     assert odds_slope(x, k, n) == pytest.approx(odds_slope(*(side.reshape(1, -1) for side in (x, k, n))))
-    chosen = rng.integers(0, 9, (5, 9))
-    together = odds_slope(*(side[:, chosen] for side in (x, k, n)))
-    alone = [odds_slope(*(side[:, rows] for side in (x, k, n))) for rows in chosen]
-    np.testing.assert_allclose(together, alone, atol=1e-8)
+    resamples = rng.integers(0, 9, (5, 9))
+    slopes = odds_slope(*(side[:, resamples] for side in (x, k, n)))
+    expected = [odds_slope(*(side[:, rows] for side in (x, k, n))) for rows in resamples]
+    np.testing.assert_allclose(slopes, expected, atol=1e-8)
 
 
 def test_without_a_spread_of_frequencies_there_is_no_slope():
@@ -85,10 +85,10 @@ def test_an_evaluation_has_log_odds_and_the_images_for_half():
 
 
 def test_classes_without_a_training_or_test_image_are_left_out():
-    with_them = results_of([2, 9, 14, 24, 38, 46, 49, 0, 0], [*FREQUENCY, 0, 7])
-    with_them.examples[-1] = 0
-    summary, without = summarize(with_them), summarize(results_of([2, 9, 14, 24, 38, 46, 49]))
-    assert summary["odds_acc"] == pytest.approx(without["odds_acc"]) and summary["odds_acc_left_out"] == 2
+    results = results_of([2, 9, 14, 24, 38, 46, 49, 0, 0], [*FREQUENCY, 0, 7])
+    results.examples[-1] = 0
+    summary, expected = summarize(results), summarize(results_of([2, 9, 14, 24, 38, 46, 49]))
+    assert summary["odds_acc"] == pytest.approx(expected["odds_acc"]) and summary["odds_acc_left_out"] == 2
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_half_is_undefined_far_from_the_data_or_without_a_slope(correct, beyond)
 
 
 def test_half_is_as_undefined_as_its_resamples():
-    (found,) = MEASURES["f50"].compare([results_of([25, 24, 26, 25, 24, 26, 28])])
-    assert np.isnan(found.value) and np.isnan(percentiles(found.resampled)).all()
+    (result,) = MEASURES["f50"].compare([results_of([25, 24, 26, 25, 24, 26, 28])])
+    assert np.isnan(result.value) and np.isnan(percentiles(result.resampled)).all()
 
 
 def test_pictures_show_all_and_none_at_the_ends_of_the_axis():

@@ -28,31 +28,31 @@ def test_without_variance_of_classes_the_interval_is_students_with_the_pooled_va
     kinds = {name: SeedVariance(2.0, 0.0, 3) for name in "abcde"}
     difference = without_classes([1.0, 2.0, 4.0, 9.0])
     pooled = pooled_variance(kinds, DIFFERENCE)
-    found = mean_over_seeds(difference, pooled)
-    # The variance of a kind is half of the way from its own to the mean: 4 and 3 degrees.
-    own, mean = 3 / (PRIOR_DEGREES + 3), PRIOR_DEGREES / (PRIOR_DEGREES + 3)
-    shares = [own + 2 * mean / 5] * 2 + [2 * mean / 5] * 3
+    estimate = mean_over_seeds(difference, pooled)
+    # The mean has 4 of 7 degrees of freedom in the variance of a kind.
+    own_weight, mean_weight = 3 / (PRIOR_DEGREES + 3), PRIOR_DEGREES / (PRIOR_DEGREES + 3)
+    shares = [own_weight + 2 * mean_weight / 5] * 2 + [2 * mean_weight / 5] * 3
     degrees = 2**2 / np.sum(np.square(shares) / 3)
     assert 3 < degrees < 15
-    assert pooled == pytest.approx((4.0, 0.0, degrees)) and found.degrees == pytest.approx(degrees)
+    assert pooled == pytest.approx((4.0, 0.0, degrees)) and estimate.degrees == pytest.approx(degrees)
     expected = scipy.stats.t.interval(0.95, degrees, 4.0, np.sqrt(4.0 / 4))
-    np.testing.assert_allclose((found.low, found.high), expected)
-    np.testing.assert_allclose(found.interval(0.99), scipy.stats.t.interval(0.99, degrees, 4.0, np.sqrt(4.0 / 4)))
+    np.testing.assert_allclose((estimate.low, estimate.high), expected)
+    np.testing.assert_allclose(estimate.interval(0.99), scipy.stats.t.interval(0.99, degrees, 4.0, np.sqrt(4.0 / 4)))
 
 
 def test_degrees_of_freedom_are_those_of_the_sum_of_independent_variances():
     """By the variance of draws: two runs of a claim share their mean with the others, and (a − b) − (b − c) has b twice."""
     rng, weights = np.random.default_rng(0), {"a": 1, "b": -2, "c": 1}
     degrees = {"a": 1, "b": 2, "c": 1, "d": 3}
-    draws = {name: rng.chisquare(of, 4000) / of for name, of in degrees.items()}
-    pooled = [
-        pooled_variance({k: SeedVariance(draws[k][n], 0.0, of) for k, of in degrees.items()}, weights).of_seeds
+    draws = {name: rng.chisquare(d, 4000) / d for name, d in degrees.items()}
+    variances = [
+        pooled_variance({name: SeedVariance(draws[name][n], 0.0, d) for name, d in degrees.items()}, weights).of_seeds
         for n in range(4000)
     ]
-    exact = pooled_variance({name: SeedVariance(1.0, 0.0, of) for name, of in degrees.items()}, weights)
+    exact = pooled_variance({name: SeedVariance(1.0, 0.0, d) for name, d in degrees.items()}, weights)
     assert exact.of_seeds == pytest.approx(6.0)
-    assert np.mean(pooled) == pytest.approx(6.0, rel=0.03)
-    assert 2 * 6.0**2 / np.var(pooled) == pytest.approx(exact.degrees, rel=0.1)
+    assert np.mean(variances) == pytest.approx(6.0, rel=0.03)
+    assert 2 * 6.0**2 / np.var(variances) == pytest.approx(exact.degrees, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,19 @@ def test_one_kind_is_not_pooled():
 def test_a_kind_of_one_seed_has_the_mean_over_the_other_kinds():
     """By the variance of draws; the degrees of freedom are those of all kinds together."""
     kinds = {
-        name: SeedVariance(variance, 0.1 * variance, of)
-        for name, variance, of in zip("abc", (1.0, 3.0, 2.5), (1, 2, 1))
+        name: SeedVariance(variance, 0.1 * variance, degrees)
+        for name, variance, degrees in zip("abc", (1.0, 3.0, 2.5), (1, 2, 1))
     }
     mean, of_both, _ = pooled_variance(kinds, {"new": 1})
     assert (mean, of_both) == pytest.approx((2.375, 0.2375))
     draws = np.random.default_rng(0).chisquare([1, 2, 1], (4000, 3)) / [1, 2, 1]
     equal = [
         pooled_variance(
-            {k: SeedVariance(v, 0.0, of) for k, v, of in zip("abc", draw, (1, 2, 1))}, {"new": 1, "other": -1}
+            {k: SeedVariance(v, 0.0, d) for k, v, d in zip("abc", draw, (1, 2, 1))}, {"new": 1, "other": -1}
         ).of_seeds
         for draw in draws
     ]
-    exact = pooled_variance({k: SeedVariance(1.0, 0.0, of) for k, of in zip("abc", (1, 2, 1))}, {"new": 1, "other": -1})
+    exact = pooled_variance({k: SeedVariance(1.0, 0.0, d) for k, d in zip("abc", (1, 2, 1))}, {"new": 1, "other": -1})
     assert exact[::2] == pytest.approx((2.0, 4.0))
     assert 2 * 2.0**2 / np.var(equal) == pytest.approx(exact.degrees, rel=0.1)
 
@@ -103,8 +103,8 @@ def test_a_kind_of_one_seed_has_the_mean_over_the_other_kinds():
 @pytest.mark.parametrize("of_both", [0.0, 0.3, 1.0, 2.0])
 @pytest.mark.parametrize("degrees", [1.0, 6.5])
 def test_variance_of_the_excess_is_that_of_draws(degrees, of_both):
-    drawn = np.maximum(0, np.random.default_rng(0).chisquare(degrees, 400_000) / degrees - of_both)
-    assert variance_of_excess(SeedVariance(1.0, of_both, degrees)) == pytest.approx(np.var(drawn), rel=0.03)
+    draws = np.maximum(0, np.random.default_rng(0).chisquare(degrees, 400_000) / degrees - of_both)
+    assert variance_of_excess(SeedVariance(1.0, of_both, degrees)) == pytest.approx(np.var(draws), rel=0.03)
 
 
 @pytest.mark.parametrize("of_seeds", [0.0, 1e-300, 1.0, np.float64(1e6)])
@@ -122,13 +122,13 @@ def test_undefined_and_infinite_statistics_have_no_variance_between_seeds():
 def test_a_single_seed_with_the_variance_of_others_covers_them():
     """The variance of one seed is not divided by a number of seeds."""
     pooled = SeedVariance(4.0, 0.0, 10.0)
-    found = mean_over_seeds(without_classes([3.0]), pooled)
-    np.testing.assert_allclose((found.low, found.high), scipy.stats.t.interval(0.95, 10, 3.0, 2.0))
+    estimate = mean_over_seeds(without_classes([3.0]), pooled)
+    np.testing.assert_allclose((estimate.low, estimate.high), scipy.stats.t.interval(0.95, 10, 3.0, 2.0))
 
 
 def test_pooled_intervals_of_two_pairs_contain_the_truth_more_often_and_are_shorter():
     """Eight kinds, 60 classes, effects of seeds as large as those of classes; scripts/benchmark/coverage.py has more."""
-    rng, covered, lengths = np.random.default_rng(0), [], []
+    rng, hits, lengths = np.random.default_rng(0), [], []
     counts = np.random.default_rng(1).multinomial(60, np.full(60, 1 / 60), 500) / 60
     for _ in range(60):
         effects = rng.normal(0, 0.25, (8, 2, 1)) + rng.normal(0, 1, (8, 1, 60)) + rng.normal(0, 2, (8, 2, 60))
@@ -137,15 +137,15 @@ def test_pooled_intervals_of_two_pairs_contain_the_truth_more_often_and_are_shor
         for a, b in ((0, 1), (1, 2), (3, 4), (5, 6)):
             contrast = [Bootstrapped(x.value - y.value, x.resampled - y.resampled) for x, y in zip(kinds[a], kinds[b])]
             pooled = pooled_variance(variances, {str(a): 1, str(b): -1})
-            found = [mean_over_seeds(contrast), mean_over_seeds(contrast, pooled)]
-            covered.append([estimate.low < 0 < estimate.high for estimate in found])
-            lengths.append([estimate.high - estimate.low for estimate in found])
-    (own, together), (own_length, length) = np.mean(covered, axis=0), np.mean(lengths, axis=0)
-    assert own < together and 0.92 <= together <= 0.98
+            estimates = [mean_over_seeds(contrast), mean_over_seeds(contrast, pooled)]
+            hits.append([estimate.low < 0 < estimate.high for estimate in estimates])
+            lengths.append([estimate.high - estimate.low for estimate in estimates])
+    (own_coverage, coverage), (own_length, length) = np.mean(hits, axis=0), np.mean(lengths, axis=0)
+    assert own_coverage < coverage and 0.92 <= coverage <= 0.98
     assert length < 0.75 * own_length
 
 
 def test_infinite_resamples_of_both_signs_give_no_interval_without_a_warning():
     infinite = np.full(RESAMPLES, np.inf)
-    found = mean_over_seeds([Bootstrapped(1.0, infinite), Bootstrapped(2.0, -infinite)])
-    assert found.value == 1.5 and np.isnan([found.low, found.high]).all()
+    estimate = mean_over_seeds([Bootstrapped(1.0, infinite), Bootstrapped(2.0, -infinite)])
+    assert estimate.value == 1.5 and np.isnan([estimate.low, estimate.high]).all()

@@ -27,12 +27,12 @@ def test_streamed_equals_every_pair_one_by_one(batch):
     result = similarities(features, labels, head, batch)
     exact, vectors = features.astype(np.float64), head.astype(np.float64)
     for label in range(4):
-        mine = exact[labels == label]
-        between = np.mean([cosine(a, b) for a, b in itertools.combinations(mine, 2)])
-        with_text = [cosine(image, vectors[label]) for image in mine]
-        assert result.image_image_similarity[label] == pytest.approx(between, rel=1e-12)
-        assert result.image_text_similarity[label] == pytest.approx(np.mean(with_text), rel=1e-12)
-        assert result.image_text_similarity_std[label] == pytest.approx(np.std(with_text), rel=1e-9)
+        images = exact[labels == label]
+        pair_cosines = [cosine(a, b) for a, b in itertools.combinations(images, 2)]
+        text_cosines = [cosine(image, vectors[label]) for image in images]
+        assert result.image_image_similarity[label] == pytest.approx(np.mean(pair_cosines), rel=1e-12)
+        assert result.image_text_similarity[label] == pytest.approx(np.mean(text_cosines), rel=1e-12)
+        assert result.image_text_similarity_std[label] == pytest.approx(np.std(text_cosines), rel=1e-9)
 
 
 def test_a_class_of_one_image_has_no_pair_and_one_without_has_nothing():

@@ -13,5 +13,5 @@ def rows(labels, predictions, names=("label", "prediction"), separator=","):
     return "\n".join(separator.join(map(str, row)) for row in [names, *zip(labels, predictions)]) + "\n"
 
 
-def named(ids):
+def names_of(ids):
     return [NAMES[number] for number in ids]

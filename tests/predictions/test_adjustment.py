@@ -11,8 +11,8 @@ from cliptail_jax.predictions.adjustment import TAUS, adjust, first_half, predic
 CLASSES = 6
 
 
-def drawn(seed, examples=60):
-    """Labels of five of six classes, logits that favour frequent ones, and frequencies with a 0."""
+def draw_examples(seed, examples=60):
+    """Labels of five of six classes, logits that favour frequent classes, and frequencies with a 0."""
     rng = np.random.default_rng(seed)
     frequency = np.append(rng.integers(1, 500, CLASSES - 1), 0)
     labels = rng.integers(0, CLASSES - 1, examples)
@@ -21,45 +21,46 @@ def drawn(seed, examples=60):
 
 
 def directly(row, frequency, tau):
-    """The class with the largest logit − τ log n, and its softmax probability; n of a class without images is 1."""
+    """The class with the largest logit − τ log n, and its softmax probability; n is 1 for a class without images."""
     adjusted = [z - tau * np.log(n or 1) for z, n in zip(row.tolist(), frequency.tolist())]
     powers = [np.exp(z) for z in adjusted]
     return adjusted.index(max(adjusted)), max(powers) / sum(powers)
 
 
-def mean_accuracy(right, labels):
-    return np.mean([np.mean([r for r, of in zip(right, labels) if of == label]) for label in set(labels.tolist())])
+def mean_accuracy(is_correct, labels):
+    is_correct = np.array(is_correct)
+    return np.mean([np.mean(is_correct[labels == label]) for label in set(labels.tolist())])
 
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), block=st.integers(1, 200))
 def test_predictions_and_confidence_are_those_of_a_direct_computation(seed, block):
-    labels, logits, frequency = drawn(seed)
+    labels, logits, frequency = draw_examples(seed)
     shift, tau = adjustment.log_frequency(frequency), np.random.default_rng(seed).choice(TAUS, len(labels))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adjustment, "NUMBERS_AT_ONCE", block)
         plain, adjusted, by_tau = predict(logits), predict(logits, shift, tau), predictions_by_tau(logits, shift)
-    for found, taus in ((plain, np.zeros(len(labels))), (adjusted, tau)):
+    for result, taus in ((plain, np.zeros(len(labels))), (adjusted, tau)):
         classes, confidence = zip(*(directly(row, frequency, t) for row, t in zip(logits, taus.tolist())))
-        assert found.classes.tolist() == list(classes)
-        np.testing.assert_allclose(found.confidence, confidence, rtol=1e-9)
+        assert result.classes.tolist() == list(classes)
+        np.testing.assert_allclose(result.confidence, confidence, rtol=1e-9)
     assert by_tau.tolist() == [[directly(row, frequency, t)[0] for row in logits] for t in TAUS.tolist()]
 
 
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_each_half_is_predicted_with_the_smallest_of_the_best_tau_of_the_other(seed):
-    labels, logits, frequency = drawn(seed)
-    found, first = adjust(logits, labels, frequency), first_half(labels)
-    for half, chosen in ((first, found.chosen[0]), (~first, found.chosen[1])):
-        accuracy = []
+    labels, logits, frequency = draw_examples(seed)
+    result, first = adjust(logits, labels, frequency), first_half(labels)
+    for half, chosen_tau in ((first, result.chosen[0]), (~first, result.chosen[1])):
+        accuracies = []
         for tau in TAUS.tolist():
-            right = [directly(row, frequency, tau)[0] == label for row, label in zip(logits[half], labels[half])]
-            accuracy.append(mean_accuracy(right, labels[half]))
-        best = [tau for tau, of in zip(TAUS.tolist(), accuracy) if of > max(accuracy) - 1e-9]
-        assert chosen == best[0]
-        expected = [directly(row, frequency, chosen)[0] for row in logits[~half]]
-        assert found.predicted.classes[~half].tolist() == expected
+            is_correct = [directly(row, frequency, tau)[0] == label for row, label in zip(logits[half], labels[half])]
+            accuracies.append(mean_accuracy(is_correct, labels[half]))
+        best_taus = [tau for tau, accuracy in zip(TAUS.tolist(), accuracies) if accuracy > max(accuracies) - 1e-9]
+        assert chosen_tau == best_taus[0]
+        expected = [directly(row, frequency, chosen_tau)[0] for row in logits[~half]]
+        assert result.predicted.classes[~half].tolist() == expected
 
 
 @given(labels=st.lists(st.integers(0, 5), min_size=2, max_size=60))
@@ -86,17 +87,17 @@ def test_examples_of_an_image_are_in_one_half_and_images_are_divided_as_examples
 
 
 def test_tau_is_chosen_on_one_half_of_the_images():
-    labels, logits, frequency = drawn(0)
-    for copies in (2, len(labels)):  # of each image; or all examples are of one
+    labels, logits, frequency = draw_examples(0)
+    for copies in (2, len(labels)):  # two examples of each image; or all examples of a single image
         keys = [f"{number // copies}.png" for number in range(len(labels))]
-        found, first = adjust(logits, labels, frequency, keys), first_half(labels, keys)
-        for half, chosen in ((first, found.chosen[0]), (~first, found.chosen[1])):
-            expected = [directly(row, frequency, chosen)[0] for row in logits[~half]]
-            assert found.predicted.classes[~half].tolist() == expected
+        result, first = adjust(logits, labels, frequency, keys), first_half(labels, keys)
+        for half, tau in ((first, result.chosen[0]), (~first, result.chosen[1])):
+            expected = [directly(row, frequency, tau)[0] for row in logits[~half]]
+            assert result.predicted.classes[~half].tolist() == expected
 
 
 def test_log_frequency_is_subtracted_up_to_a_constant_by_either_logits_or_probabilities():
-    labels, logits, frequency = drawn(0)
+    labels, logits, frequency = draw_examples(0)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_array_equal(
         adjust(np.log(probabilities), labels, frequency).by_tau, adjust(logits + 7, labels, frequency).by_tau

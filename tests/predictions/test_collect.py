@@ -73,11 +73,11 @@ def test_a_plan_is_written_with_its_pictures(study, tmp_path, capsys):
     assert collect([*command[:2], f"--output={tmp_path}/new/other.tsv", "--images=300"]) == 0
     for images in (200, 100):  # the second replaces the first
         assert collect([*command, f"--images={images}"]) == 0
-    plan, shown = read_plan(tmp_path / "new" / "plan.tsv"), capsys.readouterr().out
+    plan, text = read_plan(tmp_path / "new" / "plan.tsv"), capsys.readouterr().out
     assert list(plan) == list(NAMES) and sum(int(row["collect"]) for row in plan.values()) == 100
     assert all(float(row["predicted"]) >= float(row["accuracy"]) for row in plan.values())
     assert all(row["images_for_50"] in "<>" or int(row["images_for_50"]) > 0 for row in plan.values())
-    assert "the plan" in shown and "all in proportion" in shown and "and 14 more classes" in shown
+    assert "the plan" in text and "all in proportion" in text and "and 14 more classes" in text
     assert all((tmp_path / "new" / f"plan{suffix}").stat().st_size > 5000 for suffix in (".png", ".pdf", ".svg"))
     assert sum(int(row["collect"]) for row in read_plan(tmp_path / "new" / "other.tsv").values()) == 300
     assert {path.stem for path in (tmp_path / "new").iterdir()} == {"plan", "other"}  # files are named by their plan
@@ -108,9 +108,11 @@ def test_a_plan_has_no_more_images_than_there_are_and_costs_no_more(study, tmp_p
     command = [f"--workdir={study}/study", "--runs=sl", "--images=60", f"--output={tmp_path}/plan.tsv", "--target=tail"]
     assert collect([*command, f"--available={study}/available.tsv", f"--cost={study}/cost.tsv"]) == 0
     collected = [int(row["collect"]) for row in read_plan(tmp_path / "plan.tsv").values()]
-    assert all(number <= most for most, number in enumerate(collected))
-    rest = 60 - sum(collected) - 1.5 * collected[3]
-    assert 0 <= rest < 2.5 and np.argsort(FREQUENCY)[8:][np.array(collected)[np.argsort(FREQUENCY)[8:]] > 0].size == 0
+    assert all(number <= limit for limit, number in enumerate(collected))
+    remainder = 60 - sum(collected) - 1.5 * collected[3]
+    assert (
+        0 <= remainder < 2.5 and np.argsort(FREQUENCY)[8:][np.array(collected)[np.argsort(FREQUENCY)[8:]] > 0].size == 0
+    )
 
 
 def test_runs_that_have_not_ended_are_left_out_unless_there_are_no_others(study, tmp_path, capsys):
@@ -135,17 +137,17 @@ def test_the_tail_is_that_of_the_run_and_of_classes_with_examples(tmp_path):
         NAMES[c] for c in order[-3:-1]
     }
     counts = counts_of(tmp_path / "sl", None)[1]
-    found = collection(counts, 9, "tail")
-    of_plan = 100 * found.accuracy("the plan")
-    assert found.means("the plan")["tail"] == pytest.approx(of_plan[order[-3:-1]].mean())
-    assert found.means("the plan")["mid"] == pytest.approx(of_plan[order[5:-3]].mean())
+    result = collection(counts, 9, "tail")
+    accuracy = 100 * result.accuracy("the plan")
+    assert result.means("the plan")["tail"] == pytest.approx(accuracy[order[-3:-1]].mean())
+    assert result.means("the plan")["mid"] == pytest.approx(accuracy[order[5:-3]].mean())
 
 
 def test_a_budget_of_costs_is_called_so(study, tmp_path, capsys):
     command = [f"--workdir={study}/study/seed_0/sl", f"--cost={study}/cost.tsv", f"--output={tmp_path}/plan.tsv"]
     assert collect([*command, "--images=50"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "get 50 images for 50 in all" in shown and "for 50, by class" in (tmp_path / "plan.svg").read_text()
+    text = " ".join(capsys.readouterr().out.split())
+    assert "get 50 images for 50 in all" in text and "for 50, by class" in (tmp_path / "plan.svg").read_text()
     (study / "dear.tsv").write_text("".join(f"{name}\t200\n" for name in NAMES))
     assert collect([command[0], f"--cost={study}/dear.tsv", command[2], "--images=100"]) == 2
     assert "--images=100 is less than the cost of any image, 200 or more: raise it" in capsys.readouterr().err
@@ -200,14 +202,14 @@ def test_a_plan_for_measured_logits_is_without_their_adjustment(tmp_path, monkey
     frequency = np.array([600, 200, 70, 20, 9, 4])
     np.savez("logits.npz", labels=labels, logits=rng.normal(size=(180, 6)) + 4 * np.eye(6)[labels] + np.log(frequency))
     write_frequency(tmp_path / "counts.tsv", tuple("abcdef"), frequency)
-    measured = ["model=logits.npz", "--frequency=counts.tsv", "--output=measured"]
-    assert measure(measured) == 0
+    arguments = ["model=logits.npz", "--frequency=counts.tsv", "--output=measured"]
+    assert measure(arguments) == 0
     assert collect(["--workdir=measured", "--images=50", "--output=measured/plan.tsv"]) == 0
     plain, adjusted = (run.evaluation.results.correct for run in find_runs(tmp_path / "measured"))
     for name, correct in ((None, plain), ("model_adjusted", adjusted)):
         np.testing.assert_array_equal(counts_of(tmp_path / "measured", name)[1].correct, correct)
     assert (plain != adjusted).any()
-    assert measure(measured) == report(["--workdir=measured"]) == 0  # the plan beside them does not matter
+    assert measure(arguments) == report(["--workdir=measured"]) == 0  # the plan beside the results does not matter
 
 
 @pytest.fixture
@@ -224,8 +226,8 @@ def test_the_tables_of_the_study_follow_from_its_base(collect_study, data):
     base = collect_study.read_base(folder / "base.tsv")
     tables = collect_study.tables_of(base)
     assert {path.stem for path in folder.iterdir()} == {"base", *tables}
-    used = {find_table(run.data.match.frequency) for run in load_config(f"collect:data={data}").runs.values()}
-    assert used == {folder / f"{name}.tsv" for name in tables}
+    config_tables = {find_table(run.data.match.frequency) for run in load_config(f"collect:data={data}").runs.values()}
+    assert config_tables == {folder / f"{name}.tsv" for name in tables}
     for name, frequency in tables.items():
         assert read_frequency(folder / f"{name}.tsv")[1].tolist() == frequency.tolist()
         assert frequency.sum() == base.images.sum() + (name != "nobody") * round(0.1 * base.images.sum())
@@ -233,30 +235,26 @@ def test_the_tables_of_the_study_follow_from_its_base(collect_study, data):
 
 def test_classes_with_equal_gains_are_tied(collect_study):
     examples, rng = np.repeat([80, 200], 100), np.random.default_rng(0)
-    after, before = (collect_study.Counts(rng.integers(0, of + 1), of) for of in (examples, examples // 2))
-    exact = [
-        Fraction(a, of) - Fraction(b, of // 2)
-        for a, b, of in zip(*(side.tolist() for side in (after.correct, before.correct, examples)))
+    final, initial = (collect_study.Counts(rng.integers(0, n + 1), n) for n in (examples, examples // 2))
+    gains = [
+        Fraction(a, n) - Fraction(b, n // 2)
+        for a, b, n in zip(*(array.tolist() for array in (final.correct, initial.correct, examples)))
     ]
-    assert rankdata(after.gain_over(before)).tolist() == rankdata(np.array(exact, object)).tolist()
-    assert rankdata(after.accuracy - before.accuracy).tolist() != rankdata(np.array(exact, object)).tolist()
+    assert rankdata(final.gain_over(initial)).tolist() == rankdata(np.array(gains, object)).tolist()
+    assert rankdata(final.accuracy - initial.accuracy).tolist() != rankdata(np.array(gains, object)).tolist()
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
 def test_predictions_are_judged_as_those_of_a_stored_trial(collect_study):
-    stored = json.loads(REFERENCE.read_text())
-    images, examples, correct = (np.array(stored[key]) for key in ("frequency", "examples", "correct"))
+    reference = json.loads(REFERENCE.read_text())
+    images, examples, correct = (np.array(reference[key]) for key in ("frequency", "examples", "correct"))
     base = collect_study.Base(tuple(map(str, range(100))), images, 500 - images, examples, {"sl": correct})
-    rules = {"plan": "prescribed", "proportional": "proportional"}
-    tables = {
-        {"plan": "plan_sl"}.get(rule, rule): np.array(stored["trained"][of]["images"]) for rule, of in rules.items()
-    }
-    right = {"sl_nobody": correct} | {
-        f"sl_{rule}": np.array(stored["trained"][of]["correct"]) for rule, of in rules.items()
-    }
-    counts = {name: collect_study.Counts(of_class, examples) for name, of_class in right.items()}
+    trained = {"plan": reference["trained"]["prescribed"], "proportional": reference["trained"]["proportional"]}
+    tables = {{"plan": "plan_sl"}.get(rule, rule): np.array(trial["images"]) for rule, trial in trained.items()}
+    correct_of = {"sl_nobody": correct} | {f"sl_{rule}": np.array(trial["correct"]) for rule, trial in trained.items()}
+    counts = {name: collect_study.Counts(numbers, examples) for name, numbers in correct_of.items()}
     rows = collect_study.judged(base, tables | {"nobody": images}, counts)
-    nobody, plan, proportional = (rows[f"sl_{rule}"] for rule in ("nobody", *rules))
+    nobody, plan, proportional = (rows[f"sl_{rule}"] for rule in ("nobody", *trained))
     assert nobody[:2] == ["68.1", "68.1"] and plan[:2] == ["79.6", "81.2"] and proportional[:2] == ["69.6", "71.0"]
     assert plan[3].split("** ")[0] in ("**supported", "**inconclusive") and plan[3].split("** ")[1].startswith("0.8")
     assert nobody[3] == "" and proportional[3].startswith("0.")
@@ -267,7 +265,7 @@ def test_the_printed_predictions_are_those_of_the_archived_runs(collect_study, t
         str(unpack(archive, tmp_path)) for archive in (find_archive("collect_glyphs"), find_archive("collect_cifar100"))
     ]
     assert collect_study.main(["judge", *workdirs]) == 0
-    printed = (ROOT / "configs/study/results/collect_predictions.md").read_text(encoding="utf-8")
-    assert capsys.readouterr().out == printed
+    page = (ROOT / "configs/study/results/collect_predictions.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == page
     assert collect_study.main(["judge", str(tmp_path)]) == 2
     assert "has no finished run of configs/study/collect.py" in capsys.readouterr().err

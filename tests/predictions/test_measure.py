@@ -1,4 +1,4 @@
-"""Measures of predictions that no code here made, their differences, and what is written."""
+"""Measures of predictions from elsewhere, their differences, and the files of results."""
 
 import collections
 import json
@@ -21,7 +21,7 @@ from cliptail_jax.results import evaluation
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from tests.commands import measure as main
-from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
+from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, names_of, rows
 
 REFERENCE = Path(__file__).parents[3] / "shared/reference/measure_reference.json"
 
@@ -30,47 +30,49 @@ def test_measures_and_differences_are_those_of_the_reference():
     if not REFERENCE.exists():
         pytest.skip(f"there is no {REFERENCE}")
     reference = json.loads(REFERENCE.read_text())
-    found = {
+    measured = {
         name: measure(reference["labels"], predictions, reference["frequency"], name)
         for name, predictions in reference["predictions"].items()
     }
     for name, expected in reference["expected"].items():
-        assert {key: getattr(found[name], key) for key in expected} == pytest.approx(expected)
+        assert {key: getattr(measured[name], key) for key in expected} == pytest.approx(expected)
     for pair, expected in reference["odds_acc_differences"].items():
         a, b = pair.split(" - ")
-        difference = found[a] - found[b]
+        difference = measured[a] - measured[b]
         assert (difference.odds_acc, *difference.interval("odds_acc")) == pytest.approx(expected)
-    assert (found["sl"] - found["balanced"]).verdict("odds_acc") == "sl is more biased"
+    assert (measured["sl"] - measured["balanced"]).verdict("odds_acc") == "sl is more biased"
 
 
 def test_a_classifier_of_scikit_learn_is_measured_and_its_logits_are_adjusted():
     datasets, linear_model = (pytest.importorskip(f"sklearn.{part}") for part in ("datasets", "linear_model"))
     images, labels = datasets.load_digits(return_X_y=True)
     counts = np.geomspace(80, 4, 10).astype(int)
-    place = np.array([np.sum(labels[:number] == label) for number, label in enumerate(labels)])
-    trained = place < counts[labels]
-    model = linear_model.LogisticRegression(C=0.001, max_iter=200).fit(images[trained], labels[trained])
-    images, tested = images[~trained], labels[~trained]
-    found = measure(tested, model.decision_function(images), collections.Counter(labels[trained].tolist()), "linear")
-    assert found.top1 == pytest.approx(100 * model.score(images, tested))
-    recalls = [np.mean(model.predict(images[tested == label]) == label) for label in range(10)]
-    assert found.mean_per_class == pytest.approx(100 * np.mean(recalls))
-    assert (found.head, found.tail) == pytest.approx((100 * np.mean(recalls[:3]), 100 * np.mean(recalls[7:])))
+    number_in_class = np.array([np.sum(labels[:number] == label) for number, label in enumerate(labels)])
+    is_training = number_in_class < counts[labels]
+    training_labels, test_labels = labels[is_training], labels[~is_training]
+    model = linear_model.LogisticRegression(C=0.001, max_iter=200).fit(images[is_training], training_labels)
+    images = images[~is_training]
+    frequency = collections.Counter(training_labels.tolist())
+    measured = measure(test_labels, model.decision_function(images), frequency, "linear")
+    assert measured.top1 == pytest.approx(100 * model.score(images, test_labels))
+    recalls = [np.mean(model.predict(images[test_labels == label]) == label) for label in range(10)]
+    assert measured.mean_per_class == pytest.approx(100 * np.mean(recalls))
+    assert (measured.head, measured.tail) == pytest.approx((100 * np.mean(recalls[:3]), 100 * np.mean(recalls[7:])))
     confidence = model.predict_proba(images).max(axis=1)
-    gaps = [confidence[tested == label].mean() - recalls[label] for label in (7, 8, 9)]
-    assert found.overconfidence_tail == pytest.approx(100 * np.mean(gaps), abs=1e-3)
-    gain = found.adjusted.measured - found
+    gaps = [confidence[test_labels == label].mean() - recalls[label] for label in (7, 8, 9)]
+    assert measured.overconfidence_tail == pytest.approx(100 * np.mean(gaps), abs=1e-3)
+    gain = measured.adjusted.measured - measured
     assert gain.mean_per_class > 3 and gain.verdict("odds_acc") == "linear is more biased"
-    assert found.adjusted.by_tau[0.0]["top1"] == pytest.approx(found.top1)
+    assert measured.adjusted.by_tau[0.0]["top1"] == pytest.approx(measured.top1)
 
 
 def test_torch_logits_are_measured_as_torch_does():
     torch = pytest.importorskip("torch", reason="torch, of the extra parity, is not installed")
     logits, labels = torch.tensor(LOGITS, dtype=torch.float32), torch.tensor(LABELS)
-    found = measure(labels, logits, FREQUENCY)
-    assert found.top1 == pytest.approx(100 * (logits.argmax(1) == labels).float().mean().item())
+    measured = measure(labels, logits, FREQUENCY)
+    assert measured.top1 == pytest.approx(100 * (logits.argmax(1) == labels).float().mean().item())
     probabilities = measure(labels, torch.softmax(logits, 1), FREQUENCY)
-    assert probabilities.ece == pytest.approx(found.ece, abs=1e-3)
+    assert probabilities.ece == pytest.approx(measured.ece, abs=1e-3)
 
 
 @settings(deadline=None, max_examples=8)
@@ -78,53 +80,54 @@ def test_torch_logits_are_measured_as_torch_does():
 def test_neither_the_order_of_examples_nor_of_classes_nor_their_names_matter(seed):
     rng = np.random.default_rng(seed)
     order, classes = rng.permutation(len(LABELS)), rng.permutation(4)
-    place = np.argsort(classes)
+    numbers = np.argsort(classes)
     by_number = measure(LABELS, PREDICTIONS, FREQUENCY)
-    by_name = measure(named(LABELS[order]), named(PREDICTIONS[order]), dict(zip(NAMES, FREQUENCY)))
-    renamed = measure(place[LABELS], place[PREDICTIONS], np.array(FREQUENCY)[classes])
+    by_name = measure(names_of(LABELS[order]), names_of(PREDICTIONS[order]), dict(zip(NAMES, FREQUENCY)))
+    renamed = measure(numbers[LABELS], numbers[PREDICTIONS], np.array(FREQUENCY)[classes])
     # Names in the order of `classes`, with numbers as their indices; and names that are numbers, with a zero, in any order.
-    indexed = measure(place[LABELS], LOGITS[:, classes], dict(zip(NAMES, FREQUENCY)), classes=np.array(NAMES)[classes])
+    indexed = measure(
+        numbers[LABELS], LOGITS[:, classes], dict(zip(NAMES, FREQUENCY)), classes=np.array(NAMES)[classes]
+    )
     padded = measure(LABELS, PREDICTIONS.astype(float), {f"0{number}": FREQUENCY[number] for number in classes})
     for key in ("top1", "mean_per_class", "odds_acc", "f50", "slope_pred", "head", "tail", "corr_acc"):
         expected = by_number.estimate(key)[:3]
-        for same in (by_name, indexed, padded):
-            assert same.estimate(key)[:3] == pytest.approx(expected, nan_ok=True)
+        for measured in (by_name, indexed, padded):
+            assert measured.estimate(key)[:3] == pytest.approx(expected, nan_ok=True)
         assert getattr(renamed, key) == pytest.approx(expected[0], nan_ok=True)
 
 
 def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(folder, capsys):
-    Path("other.csv").write_text(rows(named(LABELS), named(np.roll(PREDICTIONS, 3))), encoding="utf-8")
+    Path("other.csv").write_text(rows(names_of(LABELS), names_of(np.roll(PREDICTIONS, 3))), encoding="utf-8")
     assert main(["logits.npz", "seeds=a.csv,other.csv", "--frequency=counts.tsv", "--output=out"]) == 0
     assert "logits_adjusted: τ = " in capsys.readouterr().out
     figures = {path.name for path in Path("out/figures").iterdir()}
-    assert figures == {f"{of}.{kind}" for of in ("measures", "adjustment_logits") for kind in ("png", "pdf", "svg")}
+    assert figures == {f"{name}.{kind}" for name in ("measures", "adjustment_logits") for kind in ("png", "pdf", "svg")}
     page = Path("out/report.html").read_text(encoding="utf-8")
     assert "They differ in eval.logit_adjustment, predictions." in page and "chosen on each random half" in page
-    written = json.loads(Path("out/measures.json").read_text(encoding="utf-8"))
-    assert (
-        written["adjustment"]["logits"]["chosen_on"] == "mean_per_class" and written["adjustment"]["logits"]["by_tau"]
-    )
+    document = json.loads(Path("out/measures.json").read_text(encoding="utf-8"))
+    adjustment = document["adjustment"]["logits"]
+    assert adjustment["chosen_on"] == "mean_per_class" and adjustment["by_tau"]
     contents = read_directory(Path("out").absolute())
     assert not contents.problems and {run.name for run in contents.runs} == {"logits", "logits_adjusted", "seeds"}
     for name in ("logits", "seeds"):
-        read = RunGroup(name, [[run] for run in contents.runs if run.name == name])
-        numbers = written["files"][name]["measures"]
+        group = RunGroup(name, [[run] for run in contents.runs if run.name == name])
+        numbers = document["files"][name]["measures"]
         for key in ("top1", "odds_acc", "slope_pred", "corr_acc"):
-            assert read.value(key) == pytest.approx(numbers[key]["value"]), key
+            assert group.value(key) == pytest.approx(numbers[key]["value"]), key
     remove_earlier(Path("out"))  # as the next call does
     assert {path.name for path in Path("out").rglob("config.json")} == set()
     in_memory = measure(LABELS, LOGITS.astype(np.float32), FREQUENCY)
-    found = written["files"]["logits"]["measures"]
-    assert found.keys() == set(prediction_measures()) and found["ece"]["value"] == pytest.approx(in_memory.ece)
+    numbers = document["files"]["logits"]["measures"]
+    assert numbers.keys() == set(prediction_measures()) and numbers["ece"]["value"] == pytest.approx(in_memory.ece)
     assert in_memory.figure().axes and "odds_acc" in in_memory.table()
     pytest.importorskip("pandas")
     assert in_memory.to_pandas().loc["top1", "value"] == in_memory.top1
     assert (in_memory - in_memory).to_pandas().loc["odds_acc", "verdict"] == "no difference"
 
 
-def test_files_on_other_examples_are_not_compared_unless_their_names_tell_that_they_are_the_same(folder, capsys):
+def test_files_on_other_examples_are_not_compared_unless_file_names_show_that_they_are_the_same(folder, capsys):
     table = [("filename", "label", "prediction", "confidence")]
-    table += [(f"{n}.png", *of, 0.9) for n, of in enumerate(zip(named(LABELS), named(PREDICTIONS)))]
+    table += [(f"{n}.png", *names, 0.9) for n, names in enumerate(zip(names_of(LABELS), names_of(PREDICTIONS)))]
     table.append(("more.png", "", "cat", 0.5))
     for name, order in (("in_order", table[1:]), ("reversed", table[:0:-1]), ("fewer", table[1:25])):
         Path(f"{name}.csv").write_text(
@@ -137,7 +140,7 @@ def test_files_on_other_examples_are_not_compared_unless_their_names_tell_that_t
     assert "in_order: 1 class with examples here, but not in every file: owl." in text
 
 
-REFUSED = {  # by the arguments: files that are put into the folder of an earlier call, and the line
+REFUSED = {  # the arguments, the files that are put into the folder of an earlier call, and the line
     "beside other files": (["a.csv", "--output=other"], ["other/notes.txt"], "other contains notes.txt, and no results of measure"),
     "beside a folder": (["a.csv", "--output=."], [], ". contains a.csv, and no results of measure"),
     "in place of a page": (["a.csv", "--output=out"], ["out/report.html"], "out/report.html exists, and this program did not write it"),
@@ -161,12 +164,12 @@ def test_results_replace_only_earlier_ones(folder, capsys, arguments, put, line)
         path.parent.mkdir(exist_ok=True)
         text = '{"config": {"objective": "supervised"}}' if path.suffix == ".json" else Path("a.csv").read_text("utf-8")
         path.write_text(text, encoding="utf-8")
-    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    contents = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     capsys.readouterr()
     assert main(["--frequency=counts.tsv", *arguments]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith(f"error: {line}")
-    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == contents
 
 
 def test_of_earlier_results_only_their_files_are_removed(folder):
@@ -192,11 +195,11 @@ def test_the_folder_of_a_call_that_fails_is_not_made(folder, capsys):
 
 def test_the_confusion_of_many_classes_is_written_as_its_entries(folder, monkeypatch):
     counts = []
-    for dense in (4, 3):  # classes
-        monkeypatch.setattr(evaluation, "DENSE", dense)
+    for limit in (4, 3):
+        monkeypatch.setattr(evaluation, "MAX_DENSE_CLASSES", limit)
         assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 0
         with np.load("out/a/eval/test/latest.npz") as arrays:
-            assert ("confusion" in arrays) == (dense == 4) and ("confusion_entries" in arrays) == (dense == 3)
+            assert ("confusion" in arrays) == (limit == 4) and ("confusion_entries" in arrays) == (limit == 3)
         (run,) = read_directory(Path("out")).runs
         counts.append(run.evaluation.confusion.toarray())
     expected = np.zeros((4, 4), int)
@@ -211,7 +214,7 @@ def test_measures_of_other_examples_are_not_subtracted():
         a - b
     with pytest.raises(TypeError, match="only the measures of other predictions can be subtracted, and not int"):
         a - 5
-    wrong = r"there is no measure 'oddsacc' \(did you mean odds_acc\?\): there are top1, .*"
+    message = r"there is no measure 'oddsacc' \(did you mean odds_acc\?\): there are top1, .*"
     for error, ask in (
         (AttributeError, lambda: a.oddsacc),
         (AttributeError, lambda: (a - a).oddsacc),
@@ -219,41 +222,41 @@ def test_measures_of_other_examples_are_not_subtracted():
         (UserError, lambda: (a - a).interval("oddsacc")),
         (UserError, lambda: (a - a).verdict("oddsacc")),
     ):
-        with pytest.raises(error, match=f"^{wrong}$"):
+        with pytest.raises(error, match=f"^{message}$"):
             ask()
 
 
 def test_models_with_other_numbers_of_seeds_are_not_compared(folder, capsys):
     assert main(["two=a.csv,a.csv", "one=a.csv", "--frequency=counts.tsv"]) == 0
-    printed = capsys.readouterr().out
-    assert "two has 2 seeds and one has 1: they are not compared" in printed and "two − one" not in printed
+    text = capsys.readouterr().out
+    assert "two has 2 seeds and one has 1: they are not compared" in text and "two − one" not in text
 
 
 @pytest.mark.parametrize("files", [["sl=logits.npz"], ["sl=a.csv,a.csv"]])
 def test_the_directory_of_a_trained_run_is_not_written_to(folder, capsys, files):
     assert main([*files, "--frequency=counts.tsv", "--output=out"]) == 0
     workdir = Path("out/seed_1/sl" if "," in files[0] else "out/sl_adjusted")
-    trained = '{"config": {"objective": "supervised"}}'
-    (workdir / "config.json").write_text(trained, encoding="utf-8")
+    document = '{"config": {"objective": "supervised"}}'
+    (workdir / "config.json").write_text(document, encoding="utf-8")
     assert main([*files, "--frequency=counts.tsv", "--output=out"]) == 2
     assert f"{workdir} is a run: choose another --output" in capsys.readouterr().err
-    assert (workdir / "config.json").read_text(encoding="utf-8") == trained
+    assert (workdir / "config.json").read_text(encoding="utf-8") == document
 
 
 @pytest.mark.parametrize(
-    ("labels", "predictions", "frequency", "undefined"),
+    ("labels", "predictions", "frequency", "undefined_keys"),
     [
         ([0, 0, 1, 1], [0, 1, 1, 1], (100, 5), ("odds_acc", "head", "tail", "corr_acc")),
         (LABELS, 0 * LABELS, FREQUENCY, ("corr_acc", "corr_pred", "head", "tail")),  # of one class only
     ],
 )
-def test_intervals_that_few_resamples_have_are_undefined(labels, predictions, frequency, undefined):
-    found = measure(labels, predictions, frequency)
-    for key in undefined:
-        assert np.isnan(found.interval(key)).all(), key
-    low, high = found.interval("top1")
-    assert low < found.top1 < high
-    table = (found - found).table()  # with a row for an undefined difference, and without any at chance
+def test_intervals_that_few_resamples_have_are_undefined(labels, predictions, frequency, undefined_keys):
+    measured = measure(labels, predictions, frequency)
+    for key in undefined_keys:
+        assert np.isnan(measured.interval(key)).all(), key
+    low, high = measured.interval("top1")
+    assert low < measured.top1 < high
+    table = (measured - measured).table()  # with a row for an undefined difference, and without any at chance
     assert re.search(r"\nf50 +– +– +undefined\n", table) or "is at chance" in table
 
 
@@ -262,5 +265,5 @@ def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(fold
         "import sys, cliptail_jax; assert 'numpy' not in sys.modules; from cliptail_jax.programs import main; "
         "assert main(['measure', 'a.csv', '--frequency=counts.tsv', '--output=out']) == 0; assert 'jax' not in sys.modules"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr

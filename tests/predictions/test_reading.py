@@ -1,26 +1,22 @@
-"""Files and arrays of predictions in the formats that other programs write, and what wrong ones lead to."""
+"""Files and arrays of predictions in the formats that other programs write, and the messages for wrong ones."""
 
 import collections
 import gzip
-import io
 import json
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cliptail_jax import measure
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.predictions.classes import class_ids, class_table, counted, with_classes_of
-from cliptail_jax.predictions.reading import KEYS, checked_logits, read_class_table
+from cliptail_jax.predictions.classes import class_ids, class_table, count_labels, with_classes_of
+from cliptail_jax.predictions.reading import read_class_table
 from tests.commands import measure as main
-from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, named, rows
+from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, names_of, rows
 
 
 def write_parquet(path):
@@ -28,24 +24,24 @@ def write_parquet(path):
 
 
 def write_json_lines(path):
-    pairs = zip(LABELS.tolist(), named(PREDICTIONS))
-    path.write_text("".join(json.dumps({"label": NAMES[label], "prediction": of}) + "\n" for label, of in pairs))
+    pairs = zip(LABELS.tolist(), names_of(PREDICTIONS))
+    path.write_text("".join(json.dumps({"label": NAMES[label], "prediction": name}) + "\n" for label, name in pairs))
 
 
 FORMATS = {
     "p.csv": lambda path: path.write_text(rows(LABELS, PREDICTIONS, ("label", "prediction"))),
-    "p.tsv": lambda path: path.write_text(rows(named(LABELS), named(PREDICTIONS), separator="\t")),
+    "p.tsv": lambda path: path.write_text(rows(names_of(LABELS), names_of(PREDICTIONS), separator="\t")),
     "p.csv.gz": lambda path: path.write_bytes(gzip.compress(rows(LABELS, PREDICTIONS).encode())),
     "p.parquet": write_parquet,
     "p.jsonl": write_json_lines,
     "p.npz": lambda path: np.savez(
-        path, labels=np.array(named(LABELS)), predictions=PREDICTIONS, classes=np.array(NAMES)
+        path, labels=np.array(names_of(LABELS)), predictions=PREDICTIONS, classes=np.array(NAMES)
     ),
     "p.npy": lambda path: np.save(path, np.stack([LABELS, PREDICTIONS], axis=1)),
     "logits.npz": lambda path: np.savez(path, label=LABELS, logits=LOGITS),
     "half.npz": lambda path: np.savez(
         path,
-        labels=np.array(named(LABELS)),
+        labels=np.array(names_of(LABELS)),
         classes=np.array(NAMES)[[2, 0, 3, 1]],
         logits=LOGITS[:, [2, 0, 3, 1]].astype(np.float16),
     ),
@@ -65,7 +61,7 @@ def test_every_format_gives_the_same_measures(folder, capsys, name):
 
 
 def test_arrays_of_predictions_are_measured_by_training_labels(folder, capsys):
-    np.savez("p.npz", labels=np.array(named(LABELS)), predictions=np.array(named(PREDICTIONS)))
+    np.savez("p.npz", labels=np.array(names_of(LABELS)), predictions=np.array(names_of(PREDICTIONS)))
     Path("train.csv").write_text(
         "label\n" + "".join(f"{name}\n" * count for name, count in zip(NAMES, FREQUENCY)), encoding="utf-8"
     )
@@ -119,9 +115,9 @@ def test_a_label_is_a_class_by_its_name_or_value_and_is_refused_if_it_may_be_sev
 
 
 def test_new_classes_of_examples_are_compared_by_value_and_spelling_too():
-    table = with_classes_of(counted(["00", "02", "02"], "train.csv"), [0, 2, 1, "01"])
+    table = with_classes_of(count_labels(["00", "02", "02"], "train.csv"), [0, 2, 1, "01"])
     assert (table.names, table.frequency.tolist()) == (("00", "1", "02"), [1, 0, 2])
-    assert with_classes_of(counted(["cat"], "train.csv"), ["Cat", "Owl", "owl"]).names == ("cat", "Owl")
+    assert with_classes_of(count_labels(["cat"], "train.csv"), ["Cat", "Owl", "owl"]).names == ("cat", "Owl")
 
 
 def test_logits_have_no_order_of_classes_counted_by_name():
@@ -142,7 +138,7 @@ def test_logits_have_no_order_of_classes_counted_by_name():
     ],
 )
 def test_training_labels_that_are_numbers_are_indices_unless_they_are_ids(labels, names, frequency):
-    table = counted(labels, "train.csv")
+    table = count_labels(labels, "train.csv")
     assert table.names == names and table.frequency.tolist() == frequency
 
 
@@ -192,8 +188,8 @@ def test_training_labels_give_the_frequency_and_classes_without_images_are_named
     assert "a: 1 class without a training image, which slopes and f50 leave out: owl" in text
 
 
-FEW = rows("cat dog owl".split(), "cat dog owl".split())
-WRONG = {  # the content of a file, flags, and the message
+ONE_EXAMPLE_EACH = rows("cat dog owl".split(), "cat dog owl".split())
+WRONG_FILES = {  # the content of a file, flags, and the message
     "no frequency": ("a.csv", None, [], "the class frequency is missing: .*--train=FILE"),
     "both": ("a.csv", None, ["--frequency=counts.tsv", "--train=a.csv"], "both --frequency and --train are given"),
     "no file": ("b.csv", None, ["--frequency=counts.tsv"], "there is no file b.csv"),
@@ -204,7 +200,7 @@ WRONG = {  # the content of a file, flags, and the message
     "unknown class": ("b.csv", rows(["cat", "lynx", "dog"], ["cat", "lynx", "lynx"]), ["--frequency=counts.tsv"],
                       "3 of 6 labels and predictions of b.csv are none of the 4 classes of counts.tsv, such as 'lynx'"),
     "number": ("b.csv", rows([0, 4], [1, 1]), ["--frequency=counts.tsv"], "such as '0'|such as '4'"),
-    "few": ("b.csv", FEW, ["--frequency=counts.tsv"], "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
+    "few": ("b.csv", ONE_EXAMPLE_EACH, ["--frequency=counts.tsv"], "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
     "one class": ("b.csv", rows(["cat"] * 3, ["cat"] * 3), ["--frequency=counts.tsv"], "b.csv has examples of one class"),
     "no header": ("b.csv", "0,1\n2,2\n", ["--frequency=counts.tsv"],
                   "b.csv has a column named '0', .*: put the line label,prediction above it"),
@@ -229,7 +225,7 @@ WRONG = {  # the content of a file, flags, and the message
                                 "the columns of the logits of b.npz have no names, and the classes of a.csv are names"),
     "names of another array": ("b.npz", dict(labels=LABELS, logits=LOGITS, names=NAMES), ["--frequency=counts.tsv"],
                                "b.npz has an array 'names', which is not read: class names are an array 'classes'"),
-    "name of adjusted": ("a_adjusted.csv", FEW, ["a.csv", "--frequency=counts.tsv"],
+    "name of adjusted": ("a_adjusted.csv", ONE_EXAMPLE_EACH, ["a.csv", "--frequency=counts.tsv"],
                          "'a_adjusted' is the name of the adjusted predictions of another file: name it, as in NAME="),
     "no probabilities": ("b.npz", dict(labels=LABELS, probabilities=1 / (1 + np.exp(-LOGITS))), ["--frequency=counts.tsv"],
                          r"the probabilities of example \d+ \(from 0\) of b.npz have the sum .*: give those of a softmax"),
@@ -254,13 +250,13 @@ WRONG = {  # the content of a file, flags, and the message
                                       "b.npz has 32 predictions that are not the class of the largest of its logits"),
     "logits of one dimension": ("b.npz", dict(labels=LABELS, logits=LOGITS[:, 0]), ["--frequency=counts.tsv"],
                                 r"'logits' of b.npz has the shape \[32\]"),
-    "same name": ("folder/a.csv", FEW, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
+    "same name": ("folder/a.csv", ONE_EXAMPLE_EACH, ["a.csv", "--frequency=counts.tsv"], "two models have the name 'a'"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", WRONG_FILES)
 def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
-    name, content, flags, message = WRONG[case]
+    name, content, flags, message = WRONG_FILES[case]
     if isinstance(content, str):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content, encoding="utf-8")
@@ -269,22 +265,6 @@ def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
     assert main([name, *flags]) == 2
     error = capsys.readouterr().err
     assert re.search(message, error) and error.startswith("error: ") and error.count("\n") == 1
-
-
-def test_labels_of_another_file_are_joined_by_file_name_and_do_not_replace_those_that_a_file_has(folder, capsys):
-    keys = [f"{number}.png" for number in range(len(LABELS))]
-    Path("predicted.csv").write_text(rows(keys, named(PREDICTIONS), ("filename", "prediction")), encoding="utf-8")
-    Path("labels.csv").write_text(rows(keys[::-1], named(LABELS[::-1]), ("filename", "label")), encoding="utf-8")
-    np.savez("predicted.npz", predictions=PREDICTIONS, filenames=keys, classes=NAMES)
-    tables = []
-    for file, flags in (("a.csv", []), ("predicted.csv", ["--labels=labels.csv"]), ("predicted.npz", ["--labels=labels.csv"]),
-                        ("a.csv", ["--labels=labels.csv"])):  # fmt: skip
-        assert main([f"m={file}", "--frequency=counts.tsv", *flags]) == 0
-        tables.append(capsys.readouterr().out)
-    assert len({*tables}) == 1
-    Path("labels.csv").write_text(rows(keys[1:], named(LABELS[1:]), ("filename", "label")), encoding="utf-8")
-    assert main(["predicted.csv", "--frequency=counts.tsv", "--labels=labels.csv"]) == 2
-    assert "labels.csv has no label of 0.png, and of 0 more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", [np.float32, str, "column", "labels"])
@@ -301,59 +281,6 @@ def test_numbers_of_any_type_are_indices_of_the_files_own_classes(folder, capsys
         tables.append(capsys.readouterr().out)
     by_row = "\nm: Its labels are those of labels.csv in the order of the rows; a column 'filename' in both would join them\n"
     assert (by_row in tables[1]) == (kind == "labels") and tables[0] == tables[1].replace(by_row, "")
-
-
-IDS = [f"{number}.png" for number in range(len(LABELS))]
-NUMBERS = [str(100 + number) for number in range(len(LABELS))]
-JOINED = {  # columns of the predictions and of the labels, which are in the reverse order, and whether they join, or the error
-    **{name: ({name: IDS}, {name: IDS}, True) for name in KEYS},
-    "other names": ({"image": IDS}, {"filename": IDS}, True),
-    "a common one": ({"filename": IDS, "path": NUMBERS}, {"path": NUMBERS}, True),
-    "another one": (
-        {"img": IDS},
-        {"img": IDS},
-        "p.csv and l.csv both have the column 'img', by which labels may have to",
-    ),
-    "numbers": ({"id": NUMBERS}, {"id": NUMBERS}, "both have the column 'id'"),
-    "other numbers": ({"id": NUMBERS}, {"id": [f"9{number}" for number in NUMBERS]}, False),
-    "the same row numbers": ({"": NUMBERS}, {"": NUMBERS[::-1]}, False),
-    "texts that are not distinct": ({"set": ["a"] * len(IDS)}, {"set": ["a"] * len(IDS)}, False),
-    "in one file": ({"filename": IDS}, {"img": IDS}, False),
-    "twice": ({"name": IDS}, {"name": named(LABELS)}, "l.csv has a file name more than once in 'name'"),
-}
-
-
-def npy(values):
-    np.save(stream := io.BytesIO(), np.array(values))
-    return stream.getvalue()
-
-
-def write_table(path, columns):
-    lines = [",".join(row) for row in (columns, *zip(*columns.values()))]
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-@pytest.mark.parametrize("case", JOINED)
-@pytest.mark.parametrize("kind", ["csv", "npz"])
-def test_labels_are_joined_by_a_column_of_file_names_and_never_silently_by_row(folder, capsys, case, kind):
-    ours, theirs, expected = JOINED[case]
-    if kind == "csv":
-        write_table("p.csv", {"prediction": named(PREDICTIONS), **ours})
-    else:
-        ours = {name or "arr_0": of for name, of in ours.items()}
-        with zipfile.ZipFile("p.npz", "w") as file:  # numpy.savez takes no array 'file'
-            for name, of in {"predictions": named(PREDICTIONS), **ours}.items():
-                file.writestr(f"{name}.npy", npy(of))
-        theirs = {name or "arr_0": of for name, of in theirs.items()}
-    write_table("l.csv", {name: of[::-1] for name, of in {"label": named(LABELS), **theirs}.items()})
-    status = main([f"a=p.{kind}", "--labels=l.csv", "--frequency=counts.tsv"])
-    text = capsys.readouterr()
-    if isinstance(expected, str):
-        assert status == 2 and expected.replace("csv and", f"{kind} and") in text.err and text.err.count("\n") == 1
-    else:
-        assert status == 0 and ("a: Its labels are those of l.csv in the order of the rows" in text.out) != expected
-        right = np.mean(PREDICTIONS == (LABELS if expected else LABELS[::-1]))
-        assert f"{100 * right:.1f} [" in text.out
 
 
 def test_logits_without_names_need_a_table_whose_order_is_clear():
@@ -424,80 +351,6 @@ def test_predictions_of_another_shape_are_named_as_such(predictions):
         measure(LABELS, predictions, FREQUENCY)
 
 
-PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
-MANY = np.random.default_rng(1).dirichlet(np.full(400, 0.05), len(LABELS))  # of 400 classes
-
-
-def in_bfloat16(array):
-    """The numbers of bfloat16, the upper half of float32, by rounding."""
-    return ((array.astype(np.float32).view(np.uint32) + 0x8000) & 0xFFFF0000).view(np.float32)
-
-
-ROUNDED = {  # how probabilities are stored, and whether they are still probabilities
-    "exact": (lambda p: p, True),
-    "float32": (lambda p: p.astype(np.float32), True),
-    "float16": (lambda p: p.astype(np.float16), True),
-    "float16 as float64": (lambda p: p.astype(np.float16).astype(np.float64), True),
-    "bfloat16": (in_bfloat16, True),
-    "five decimals": (lambda p: p.round(5), True),
-    "five decimals in float32": (lambda p: p.round(5).astype(np.float32), True),
-    "sum of 0.6": (lambda p: 0.6 * p, False),
-    "sum of 0.6 in float16": (lambda p: (0.6 * p).astype(np.float16), False),
-    "sum of 1.4": (lambda p: 1.4 * p, False),
-    "sum of 1.0001 in float32": (lambda p: (1.0001 * p).astype(np.float32), False),
-    "sum of 0.99 in float16": (lambda p: (0.99 * p).astype(np.float16), False),
-    "sum of 0.97 in bfloat16": (lambda p: in_bfloat16(0.97 * p), False),
-    "sum of 0.9 with five decimals": (lambda p: (0.9 * p).round(5), False),
-    "one decimal": (lambda p: p.round(1), False),
-}
-
-
-@pytest.mark.parametrize("array", [PROBABILITIES, MANY], ids=["few", "many"])
-@pytest.mark.parametrize("case", ROUNDED)
-def test_numbers_are_probabilities_if_their_rounding_explains_the_sums(array, case):
-    change, expected = ROUNDED[case]
-    numbers = change(array)
-    if expected:
-        logits, are_probabilities = checked_logits("a.npz", numbers)
-        assert are_probabilities
-        np.testing.assert_allclose(np.exp(logits), numbers, rtol=1e-5, atol=1e-7)
-        return
-    with pytest.raises(UserError, match=r"the probabilities of example \d+ .* have the sum"):
-        checked_logits("a.npz", numbers, must_be_probabilities=True)
-    if numbers.max() > 1 or abs(numbers.sum(axis=1) - 1).max() > 0.5:
-        assert checked_logits("a.npz", numbers)[1] is False
-    else:
-        with pytest.raises(
-            UserError, match="a.npz has numbers from 0 to 1 that add up to .*: divide probabilities by their sum"
-        ):
-            checked_logits("a.npz", numbers)
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    classes=st.integers(2, 2000),
-    scale=st.floats(0, 20),
-    kind=st.sampled_from([np.float16, np.float32, np.float64, in_bfloat16]),
-)
-def test_a_softmax_of_any_precision_is_one(seed, classes, scale, kind):
-    logits = np.random.default_rng(seed).normal(0, scale, (4, classes))
-    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    numbers = kind(probabilities)
-    assert checked_logits("a.npz", numbers, must_be_probabilities=True)[1]
-
-
-@pytest.mark.parametrize("decimals", [2, 3])
-def test_rounded_probabilities_are_probabilities(decimals):
-    exact = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
-    found, rounded = (measure(LABELS, values, FREQUENCY) for values in (exact, exact.round(decimals)))
-    for group in ("head", "mid", "tail"):
-        key = f"overconfidence_{group}"
-        assert getattr(rounded, key) == pytest.approx(getattr(found, key), abs=1)
-    assert "read as probabilities" in rounded.notes[0]
-
-
 def test_an_array_of_two_columns_of_whole_numbers_has_labels_and_predictions(folder, capsys):
     tables = []
     for kind in (int, float):
@@ -505,14 +358,6 @@ def test_an_array_of_two_columns_of_whole_numbers_has_labels_and_predictions(fol
         assert main(["b.npy", "--frequency=counts.tsv"]) == 0
         tables.append(capsys.readouterr().out)
     assert tables[0] == tables[1]
-
-
-@pytest.mark.parametrize(
-    ("array", "kind"), [(LOGITS, "logits"), (np.exp(LOGITS), "logits"), (np.eye(4)[LABELS], "probabilities")]
-)
-def test_a_note_states_whether_an_array_is_read_as_logits_or_probabilities(array, kind):
-    (note, *_) = measure(LABELS, array, FREQUENCY).notes
-    assert f"they are read as {kind}, in the order of the classes of frequency" in note
 
 
 def test_arrays_of_unequal_lengths_are_named_as_such():

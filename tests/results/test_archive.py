@@ -1,4 +1,4 @@
-"""Archives of studies: what they keep, and what they do not."""
+"""Archives of studies: what they contain, and what they leave out."""
 
 import dataclasses
 import json
@@ -33,9 +33,9 @@ def test_an_unpacked_archive_gives_the_report_of_the_study(made, results, tmp_pa
     unpacked = unpack(results / f"made{ARCHIVE}", tmp_path)
     assert not read_directory(unpacked).problems  # digests included
     report_study(open_study(typed_study(two_seeds()), unpacked))
-    before, after = (read_report(folder)[1] for folder in (made, unpacked))
-    assert before.pop("seconds") and after.pop("seconds")
-    assert after == before and [c["verdict"] for c in after["claims"]] == ["supported", "supported"]
+    expected, report = (read_report(folder)[1] for folder in (made, unpacked))
+    assert expected.pop("seconds") and report.pop("seconds")
+    assert report == expected and [c["verdict"] for c in report["claims"]] == ["supported", "supported"]
 
 
 def test_another_statistic_is_tested_on_an_archive_without_training(made, results, tmp_path):
@@ -44,21 +44,23 @@ def test_another_statistic_is_tested_on_an_archive_without_training(made, result
     original = load_arrays(made / "seed_3/a/eval/glyphs_test/latest.npz")
     np.testing.assert_array_equal(run.evaluation.results.correct, np.diagonal(original["confusion"]))
     np.testing.assert_array_equal(run.evaluation.results.predictions, original["confusion"].sum(axis=0))
-    new = dataclasses.replace(contents.study.claims["one"], statistic="slope_pred")
+    new_claim = dataclasses.replace(contents.study.claims["one"], statistic="slope_pred")
     replicates = [
         [{run.name: run for run in contents.runs if run.seed == seed}] for (seed,) in contents.study.replicates
     ]
-    assert evaluate_claims({"new": new}, replicates, {})["new"].verdict == "supported" and "slope_pred" in MEASURES
+    assert (
+        evaluate_claims({"new": new_claim}, replicates, {})["new"].verdict == "supported" and "slope_pred" in MEASURES
+    )
 
 
 def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_results(trains, tmp_path):
     trains[0].update(a=0.8, b=0.0)
     archives = []
-    for place in ("here", "there"):
-        workdir = tmp_path / place / "study"
-        run_study(two_seeds(data_dir=tmp_path / place), workdir)
+    for machine in ("here", "there"):
+        workdir = tmp_path / machine / "study"
+        run_study(two_seeds(data_dir=tmp_path / machine), workdir)
         command = (
-            f"cliptail study made --workdir {workdir} --config.seeds=2 --config.data_dir={tmp_path / place} --jobs=2"
+            f"cliptail study made --workdir {workdir} --config.seeds=2 --config.data_dir={tmp_path / machine} --jobs=2"
         )
         study = dataclasses.replace(
             read_study(workdir), command=command, commands={"a": f"{command} --only=a"}, failures={"c": str(tmp_path)}
@@ -71,8 +73,8 @@ def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_r
         for name in ("checkpoints/8/weights", "tensorboard/events.1.host", "lock", "eval/glyphs_test/features.npy"):
             (file := workdir / "seed_3/a" / name).parent.mkdir(parents=True, exist_ok=True)
             file.write_text(str(tmp_path))
-        write_archive(workdir, tmp_path / place / f"made{ARCHIVE}")
-        archives.append((tmp_path / place / f"made{ARCHIVE}").read_bytes())
+        write_archive(workdir, tmp_path / machine / f"made{ARCHIVE}")
+        archives.append((tmp_path / machine / f"made{ARCHIVE}").read_bytes())
     assert archives[0] == archives[1]
     unpacked = unpack(tmp_path / f"here/made{ARCHIVE}", tmp_path)
     files = {str(file.relative_to(unpacked)): file.read_bytes() for file in files_below(unpacked)}
@@ -88,9 +90,9 @@ def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_r
         assert {(entry.mtime, entry.uid, entry.uname) for entry in archive} == {(0, 0, "")}
 
 
-@pytest.mark.parametrize("known", [{"first", "second"}, set()], ids=["history", "unknown history"])
-def test_archives_mark_commits_that_the_history_lacks(known, made, tmp_path, monkeypatch):
-    mark = " (not in the history)" if known else ""
+@pytest.mark.parametrize("commits_of_history", [{"first", "second"}, set()], ids=["history", "unknown history"])
+def test_archives_mark_commits_that_the_history_lacks(commits_of_history, made, tmp_path, monkeypatch):
+    mark = " (not in the history)" if commits_of_history else ""
     commits = {
         "seed_3/a": ("first", "first"),
         "seed_3/b": ("second-dirty", "second-dirty"),
@@ -101,44 +103,48 @@ def test_archives_mark_commits_that_the_history_lacks(known, made, tmp_path, mon
         config = made / run / "config.json"
         write_json(config, read_json(config) | {"commit": commit})
         (made / run / "sha256.json").unlink()
-    monkeypatch.setattr("cliptail_jax.results.archive.history", lambda clone: frozenset(known))
+    monkeypatch.setattr("cliptail_jax.results.archive.history", lambda clone: frozenset(commits_of_history))
     write_archive(made, tmp_path / f"marked{ARCHIVE}")
     contents = read_directory(unpack(tmp_path / f"marked{ARCHIVE}", tmp_path))
     assert not contents.problems
-    found = {f"{run.seed}/{run.name}": run.noted["commit"] for run in contents.runs}
-    assert found == {run: expected for run, (_, expected) in commits.items()}
+    archived_commits = {f"{run.seed}/{run.name}": run.noted["commit"] for run in contents.runs}
+    assert archived_commits == {run: expected for run, (_, expected) in commits.items()}
 
 
 def test_published_runs_name_commits_of_the_history_or_are_marked():
-    if not (known := history(CLONE)):
+    if not (commits := history(CLONE)):
         pytest.skip("this is no clone with its history")
-    wrong, number = {}, 0
+    wrong_commits, number = {}, 0
     for archive in sorted((CLONE / "configs/study/results").glob(f"*{ARCHIVE}")):
         with tarfile.open(archive) as files:
             for entry in files:
                 if entry.name.endswith("/config.json"):
                     number += 1
                     commit, mark, _ = json.load(files.extractfile(entry))["commit"].partition(" (not in the history)")
-                    if (commit.removesuffix("-dirty") in known) == bool(mark):
-                        wrong[f"{archive.name}: {entry.name}"] = commit
-    assert number > 500 and not wrong, "archive them again: scripts/update_pages.py NAME=WORKDIR marks their commits"
+                    if (commit.removesuffix("-dirty") in commits) == bool(mark):
+                        wrong_commits[f"{archive.name}: {entry.name}"] = commit
+    assert number > 500 and not wrong_commits, (
+        "archive them again: scripts/update_pages.py NAME=WORKDIR marks their commits"
+    )
 
 
 def test_what_cannot_be_published_is_one_line(made, tmp_path):
-    def refused(workdir, complaint):
+    def assert_refused(workdir, complaint):
         with pytest.raises(UserError, match=complaint):
             write_archive(workdir, tmp_path / f"refused{ARCHIVE}")
         assert not (tmp_path / f"refused{ARCHIVE}").exists()
 
-    refused(made / "seed_3", "seed_3 contains no study: give the directory of one")
-    refused(tmp_path / "nowhere", "nowhere is not a directory")
+    assert_refused(made / "seed_3", "seed_3 contains no study: give the directory of one")
+    assert_refused(tmp_path / "nowhere", "nowhere is not a directory")
     config = made / "seed_3/a/config.json"
     document = read_json(config)
     document["config"]["eval.templates"] = "/home/me/prompts.txt"
     write_json(config, document)
-    refused(made, "seed_3/a/config.json is damaged or was changed by hand")
+    assert_refused(made, "seed_3/a/config.json is damaged or was changed by hand")
     (config.parent / "sha256.json").unlink()
-    refused(made, "seed_3/a/config.json names /home/me/prompts.txt, a path of this machine, which is not published")
+    assert_refused(
+        made, "seed_3/a/config.json names /home/me/prompts.txt, a path of this machine, which is not published"
+    )
 
 
 def test_results_of_a_transfer_are_kept(trains, probes, tmp_path):
@@ -150,14 +156,12 @@ def test_results_of_a_transfer_are_kept(trains, probes, tmp_path):
     unpacked = unpack(tmp_path / f"made{ARCHIVE}", tmp_path)
     assert not any(str(tmp_path) in text.read_text() for text in unpacked.rglob("*.jsonl"))
     contents, (expected,) = read_directory(unpacked), read_report(tmp_path / "study")[1]["claims"]
-    found = judge(contents)["c"]
-    assert not contents.problems and found.verdict == expected["verdict"] == "supported"
-    assert found.difference.low == expected["difference"]["low"]
+    result = judge(contents)["c"]
+    assert not contents.problems and result.verdict == expected["verdict"] == "supported"
+    assert result.difference.low == expected["difference"]["low"]
 
 
 def test_the_published_command_has_no_flag_or_path_of_the_first_call():
-    for spelt in ("--with_published", "--with-published"):
-        command = (
-            f"cliptail study mechanism {spelt} --config.seeds=12 --config.data_dir=/data/tfds --workdir=/runs/mine"
-        )
+    for flag in ("--with_published", "--with-published"):
+        command = f"cliptail study mechanism {flag} --config.seeds=12 --config.data_dir=/data/tfds --workdir=/runs/mine"
         assert portable(command, "mechanism") == "cliptail study mechanism --config.seeds=12 --workdir=runs/mechanism"
