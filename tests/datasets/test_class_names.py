@@ -8,7 +8,7 @@ from cliptail_jax.concepts.class_lists import class_lines, imagenet_wnids, liste
 from cliptail_jax.config.training import CaptionOptions, Data
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import choose_class_names, open_source
-from cliptail_jax.datasets.superclasses import WRITTEN, kind_of
+from cliptail_jax.datasets.superclasses import PHRASES, kind_of
 from cliptail_jax.host.errors import UserError
 from tests.datasets.raw_data import jpeg
 from tests.tfds_sets import prepare
@@ -88,10 +88,10 @@ def captions_of(source, **options):
 
 
 def test_every_superclass_has_a_name_that_people_write():
-    assert [*WRITTEN] == [name.replace("_", " ") for name in COARSE_LABELS]
+    assert [*PHRASES] == [name.replace("_", " ") for name in COARSE_LABELS]
     assert kind_of("vehicles 1") == kind_of("vehicles 2") == "a kind of vehicle"
-    assert len(set(WRITTEN.values())) == 19
-    assert not any(character.isdigit() for name in WRITTEN.values() for character in name)
+    assert len(set(PHRASES.values())) == 19
+    assert not any(character.isdigit() for name in PHRASES.values() for character in name)
 
 
 def test_captions_say_how_class_and_superclass_relate(small_cifar):

@@ -170,7 +170,7 @@ def test_an_option_that_is_the_default_is_none_and_an_empty_one_is(tmp_path):
     )
     build("image_text/mine", str(tmp_path), raw=str(raw), label_column="label")
     build("image_text/mine", str(tmp_path), raw=str(raw), label_column="label", caption_columns="caption")
-    with pytest.raises(UserError, match="was built otherwise .caption_columns=None not ''"):
+    with pytest.raises(UserError, match="was built with other options .caption_columns=None not ''"):
         build("image_text/mine", str(tmp_path), raw=str(raw), **LABELLED)
 
 

@@ -3,7 +3,7 @@ import pytest
 from cliptail_jax.concepts.class_lists import class_lines
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.fgvc_aircraft import FgvcAircraft
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
@@ -46,7 +46,7 @@ def test_splits_and_labels_are_the_published_ones(tmp_path, raw, capsys):
     ]
     assert test.metadata["filename"].to_pylist() == ["Allens_Hummingbird/3.jpg"]
     assert (train.encoded_images([0, 1]), test.encoded_images([0])) == ([jpeg(1), jpeg(2)], [jpeg(3)])
-    assert skipped(tmp_path / "birdsnap" / "1.0.0", "test") == {}
+    assert skipped_records(tmp_path / "birdsnap" / "1.0.0", "test") == {}
 
 
 LISTS = {

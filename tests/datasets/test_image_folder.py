@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.formats.decoding import decode_image
 from cliptail_jax.formats.prepared import prepared_names
@@ -91,7 +91,7 @@ def test_files_that_are_no_images_are_skipped_and_counted(tmp_path):
     (train / "b" / "gone.jpg").symlink_to("nowhere")
     folder = build("image_folder/mine", str(tmp_path), train=str(train))
     assert rows(tmp_path, "train")[1] == [("a/2.jpg", 0), ("b/1.jpg", 1)]
-    assert skipped(folder, "train") == {"whose image cannot be read": 1, "without an image": 1}
+    assert skipped_records(folder, "train") == {"whose image cannot be read": 1, "without an image": 1}
 
 
 LINK, NAME, UNREADABLE = "links to folders", "files that are not images by their names", "whose image cannot be read"
@@ -128,7 +128,7 @@ def test_what_is_left_out_is_counted_with_an_example(tmp_path, capsys, monkeypat
     monkeypatch.setattr(os, "scandir", scandir_without_permission)
     folder = build("image_folder/mine", str(tmp_path), train=str(train))
     assert rows(tmp_path, "train")[1] == [("a/1.jpg", 0), ("b/1.jpg", 1)]
-    assert skipped(folder, "train") == {reason: 1}
+    assert skipped_records(folder, "train") == {reason: 1}
     assert re.search(f"note: .*{example}.*; it is skipped, and others like it are counted", capsys.readouterr().err)
 
 
@@ -147,7 +147,7 @@ def test_a_class_without_a_readable_image_is_accepted_on_request(tmp_path, name)
     folder = build("image_folder/mine", str(tmp_path), train=str(train), skip_damaged=True)
     source, found = rows(tmp_path, "train")
     assert source.class_names == ("a", "b", "c") and found == [("a/1.jpg", 0), ("c/1.jpg", 2)]
-    assert skipped(folder, "train")["classes without a readable image"] == 1
+    assert skipped_records(folder, "train")["classes without a readable image"] == 1
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_table_and_folders_may_be_splits_of_one_set_and_rows_without_a_class_a
     (raw / "t.jsonl").write_text("\n".join(map(json.dumps, values)), encoding="utf-8")
     folder = build("image_folder/mine", str(tmp_path), train=str(raw / "t.jsonl"), val=str(raw / "val"))
     assert rows(tmp_path, "train")[1] == [("1.jpg", 1), ("2.jpg", 0)]
-    assert rows(tmp_path, "val")[1] == [("ape/3.jpg", 0)] and skipped(folder, "train") == {"without a class": 1}
+    assert rows(tmp_path, "val")[1] == [("ape/3.jpg", 0)] and skipped_records(folder, "train") == {"without a class": 1}
 
 
 @pytest.mark.parametrize(

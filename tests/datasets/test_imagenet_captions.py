@@ -5,7 +5,7 @@ import pytest
 
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
 from tests.datasets.prepared_files import built
@@ -96,7 +96,7 @@ def test_captions_without_a_usable_image_are_skipped_and_counted(tmp_path, capsy
     assert main(["imagenet_captions", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 0
     line = capsys.readouterr().out
     folder = tmp_path / "imagenet_captions" / "1.0.0"
-    assert skipped(folder, "train") == {
+    assert skipped_records(folder, "train") == {
         "without an image": 1,
         "whose image cannot be read": 1,
         "listed twice": 1,

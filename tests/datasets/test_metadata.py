@@ -99,7 +99,7 @@ def add_to_the_shard(path):
 @pytest.mark.parametrize(
     ("corrupt", "message"),
     [
-        (rewritten(lambda table: table.slice(0, 299)), "it has 299 rows, and they 300 records"),
+        (rewritten(lambda table: table.slice(0, 299)), "it has 299 rows, and the shards have 300 records"),
         (rewritten(lambda table: table.take([1, 0, *range(2, 300)])), "its rows are not in the order of their records"),
         (add_to_the_shard, "shards of other names or sizes"),
     ],

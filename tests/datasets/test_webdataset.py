@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.webdataset import missing_files, read_shard
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
@@ -60,7 +60,7 @@ NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links":
 def test_samples_left_out_of_a_shard_are_counted_with_an_example(tmp_path, capsys, content, counts, example):
     (tmp_path / "0.tar").write_bytes(content)
     assert len(built("image_text", tmp_path, raw=tmp_path / "0.tar")) == 1
-    assert skipped(tmp_path / "image_text" / "1.0.0", "train") == counts
+    assert skipped_records(tmp_path / "image_text" / "1.0.0", "train") == counts
     assert f"{example}; it is skipped, and others like it are counted" in capsys.readouterr().err
 
 
