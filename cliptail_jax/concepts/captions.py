@@ -3,7 +3,6 @@
 import argparse
 import codecs
 import contextlib
-import functools
 import glob
 import gzip
 import os
@@ -18,6 +17,7 @@ from cliptail_jax.formats.batches import batches_of
 from cliptail_jax.formats.prepared import find_tables, resolve_data_dir
 from cliptail_jax.formats.readers import DAMAGE, FORMATS, Columns, DamagedFileError
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import check_file
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
 KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
@@ -25,7 +25,12 @@ KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
 GZIP_MAGIC = b"\x1f\x8b"
 
 Open = Callable[[str], BinaryIO]
-open_local: Open = functools.partial(open, mode="rb")
+
+
+def open_local(path: str) -> BinaryIO:
+    """Opens a local file. Raises OSError, and UserError as `check_file`."""
+    check_file(pathlib.Path(path))
+    return open(path, "rb")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

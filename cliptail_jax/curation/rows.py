@@ -19,6 +19,7 @@ from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import check_file
 
 KEEP = "keep"
 JSON_LINES = ".jsonl"  # the suffix of tables in this format
@@ -144,6 +145,7 @@ def read_table(path: Path) -> pa.Table:
     In the paper's files, the column `caption` is `title`.
     """
     texts = {name: pa.large_string() for name in ("filepath", "caption", "title")}
+    check_file(path)
     try:
         if path.suffix == JSON_LINES:
             table = read_json_lines(path, texts)

@@ -77,7 +77,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
         (DINO | {"data.multi_crop.local_size": 256}, "local_size=256 is larger than data.image_size=224"),
         ({"eval.logit_adjustment": float("nan")}, "'eval.logit_adjustment' is nan; it must be finite"),
-        ({"eval.estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adj"),
+        ({"eval.estimate_prior": True}, "only logit adjustment uses eval.estimate_prior: set eval.logit_adj"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_key(changes, complaint):

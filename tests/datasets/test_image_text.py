@@ -93,7 +93,7 @@ def test_label_that_is_no_class_is_an_error_that_names_it(tmp_path, label):
     write_images(tmp_path)
     write_table(tmp_path / "t.csv", [ROWS[0] | {"label": label}])
     (tmp_path / "two.json").write_text('[{"name": "a"}, {"name": "b"}]')
-    with pytest.raises(UserError, match=f"t.csv has the label '{label[:50]}', which is not a class"):
+    with pytest.raises(UserError, match=f"t.csv has the label '{label[:50]}', which is neither a class"):
         build_labelled(tmp_path, tmp_path / "two.json")
 
 

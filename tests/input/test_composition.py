@@ -145,7 +145,7 @@ def test_an_image_is_as_likely_in_every_batch_and_slot(rule):
     [
         (Composition(classes=5), "data.batch_classes=5 is larger than the 4 classes that have records"),
         (Composition(balanced=True, classes=4), "=4 is too large: .* for 3 of them in every batch of 3; set"),
-        (Composition(classes=3), "is too large: the classes have images enough for 2 of them in every batch of 16"),
+        (Composition(classes=3), "is too large: the classes have enough images for 2 of them in every batch of 16"),
         (
             Composition(classes=1),
             "=1 is too small: the 3 batches .* cannot be filled .* all 4 classes .*; set it to 2 or more",
