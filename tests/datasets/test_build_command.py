@@ -48,10 +48,10 @@ def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, argu
 def test_missing_glyphs_are_drawn_once_when_two_programs_begin_together(tmp_path, monkeypatch, capsys):
     builds, build_into = [], build_module.build_into
     monkeypatch.setattr(build_module, "build_into", lambda *place: builds.append(place) or build_into(*place))
-    together = threading.Barrier(2)
+    barrier = threading.Barrier(2)
 
     def ask(_):
-        together.wait()
+        barrier.wait()
         draw_missing(["glyphs:test"], str(tmp_path))
         return len(open_source("glyphs", str(tmp_path), "test"))
 

@@ -96,11 +96,11 @@ def test_every_superclass_has_a_name_that_people_write():
 
 def test_captions_say_how_class_and_superclass_relate(small_cifar):
     source = small_cifar
-    written = ["a kind of vehicle", "a kind of vehicle", "a kind of vehicle", "a kind of person"]
-    related = [f"a {name}, {kind}" for name, kind in zip(source.class_names, written)]
+    phrases = ["a kind of vehicle", "a kind of vehicle", "a kind of vehicle", "a kind of person"]
+    related = [f"a {name}, {kind}" for name, kind in zip(source.class_names, phrases)]
     assert related[0] == "a train, a kind of vehicle"
     assert captions_of(source, template="a+cname", words=("kind_of",)) == related
-    assert captions_of(source, words=("kind_of",)) == written
+    assert captions_of(source, words=("kind_of",)) == phrases
     assert captions_of(source, template="a+cname", words=("superclass",))[0] == "a train vehicles 1"
     assert captions_of(source, template="a+cname", words=("kind_of",), max_words=1)[0] == "a train, a"
 
@@ -108,7 +108,7 @@ def test_captions_say_how_class_and_superclass_relate(small_cifar):
 def test_written_superclasses_are_not_stored_so_that_older_tables_have_them(small_cifar):
     source = small_cifar
     assert source.metadata["superclass"].to_pylist() == ["vehicles 1", "vehicles 1", "vehicles 2", "people"]
-    stored = pyarrow.parquet.read_schema(source.folder / "metadata-train.parquet").names
-    assert {*stored} == {"record", "label", "coarse_label", "superclass"}
+    columns = pyarrow.parquet.read_schema(source.folder / "metadata-train.parquet").names
+    assert {*columns} == {"record", "label", "coarse_label", "superclass"}
     read_again = open_source("small_cifar", str(source.folder.parents[1]), "train").metadata
     assert read_again.equals(source.metadata) and "kind_of" in read_again.column_names

@@ -39,8 +39,8 @@ def test_splits_and_labels_are_the_published_ones(tmp_path, raw, capsys):
     assert "2 train + 1 test records, 0 MB, skipped (without an image: 1)" in capsys.readouterr().out
     train, test = (open_source("birdsnap", str(tmp_path), split) for split in ("train", "test"))
     assert train.class_names == tuple(name for name, _ in class_lines("birdsnap"))
-    named = [(train.class_names[row["label"]], row["filename"]) for row in train.metadata.to_pylist()]
-    assert named == [
+    rows = [(train.class_names[row["label"]], row["filename"]) for row in train.metadata.to_pylist()]
+    assert rows == [
         ("Allens Hummingbird", "Allens_Hummingbird/1.jpg"),
         ("Acadian Flycatcher", "Acadian_Flycatcher/2.jpg"),
     ]

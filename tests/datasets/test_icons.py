@@ -106,9 +106,9 @@ def raw(tmp_path, lists, monkeypatch):
     ],
 )  # fmt: skip
 def test_names_become_words_and_style_words(names, expected):
-    found = captions_of(names.split())
+    members = captions_of(names.split())
     for name, value in expected.items():
-        assert (found[name] if isinstance(value, tuple) else found[name][0]) == value
+        assert (members[name] if isinstance(value, tuple) else members[name][0]) == value
 
 
 def test_rare_endings_are_words_of_the_name():
@@ -272,13 +272,13 @@ def test_lists_keep_families_together_and_find_copies(tmp_path, lists, monkeypat
         icon_set("brand", {"name-y": rectangle(0, 0, 2, 2)}, category="Logos"),
     ]
     make_icon_lists.main(write_iconify(tmp_path / "iconify.tgz", *sets))
-    found = families.read_families()
-    assert {prefix: member.family for prefix, member in found.items()} == {
+    members = families.read_families()
+    assert {prefix: member.family for prefix, member in members.items()} == {
         **{"one-solid": "four", "one-line": "four", "four": "four", "two": "two", "three": "two", "five": "five"},
         "brand": "-",
     }
-    assert found["brand"].split == "marks"
-    splits = {family: {m.split for m in found.values() if m.family == family} for family in ("two", "four", "five")}
+    assert members["brand"].split == "marks"
+    splits = {family: {m.split for m in members.values() if m.family == family} for family in ("two", "four", "five")}
     assert sorted(map(len, splits.values())) == [1, 1, 1] and splits["four"] == {"train"}
     assert families.read_copies() == {"five": {"copy"}}
     assert classes.read_text() == "# Classes.\n"  # none is drawn often enough
@@ -324,10 +324,10 @@ def test_marks_are_logos_and_flags(words, prefix, category, expected):
 
 
 def test_committed_lists_have_a_family_in_one_split_and_a_phrase_in_one_class():
-    found = families.read_families()
-    split_of = {member.family: member.split for member in found.values()}
-    assert all(split_of[member.family] == member.split for member in found.values())
-    assert {member.split for member in found.values()} == {"train", "validation", "test", "marks"}
-    assert all(found[prefix].split in ("validation", "test") for prefix in families.read_copies())
+    members = families.read_families()
+    split_of = {member.family: member.split for member in members.values()}
+    assert all(split_of[member.family] == member.split for member in members.values())
+    assert {member.split for member in members.values()} == {"train", "validation", "test", "marks"}
+    assert all(members[prefix].split in ("validation", "test") for prefix in families.read_copies())
     phrases = [phrase for concept in load_class_list("icons") for phrase in concept.synonyms or (concept.name,)]
     assert len(set(phrases)) == len(phrases)

@@ -84,9 +84,9 @@ def test_records_come_in_the_order_of_class_and_file_name_with_their_texts_as_th
 
 def test_archive_and_folder_give_the_same_files(tmp_path):
     folder = build("imagenet_captions", str(tmp_path / "a"), raw=str(write_folder(tmp_path / "folder")))
-    again = build("imagenet_captions", str(tmp_path / "b"), raw=str(write_archive(tmp_path / "archive")))
+    second_folder = build("imagenet_captions", str(tmp_path / "b"), raw=str(write_archive(tmp_path / "archive")))
     for file in folder.glob("*-train*"):
-        assert (again / file.name).read_bytes() == file.read_bytes(), file.name
+        assert (second_folder / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_captions_without_a_usable_image_are_skipped_and_counted(tmp_path, capsys):

@@ -13,7 +13,7 @@ from tests.datasets.raw_data import archive, jpeg, write_shard
 TENCH, GOLDFISH = "n01440764", "n01443537"
 
 
-def pair(number, wnid=TENCH, image=True, **more):
+def pair(number, wnid=TENCH, image=True, **fields):
     return {
         "key": f"{number:09d}",
         "image": jpeg(number) if image else None,
@@ -22,7 +22,7 @@ def pair(number, wnid=TENCH, image=True, **more):
         "wnid": wnid,
         "similarity": 0.5 + number / 100,
         "NSFW": "UNLIKELY",
-    } | more
+    } | fields
 
 
 def without(row, *names):
@@ -79,8 +79,8 @@ def test_failed_downloads_and_broken_images_are_skipped_and_counted(tmp_path, ra
 def test_sample_without_an_image_counts_once_though_both_files_tell_of_it(tmp_path, raw):
     write_shard(raw / "00000.tar", [pair(1, image=False), pair(2)])
     sound = {"1.jpg": jpeg(3), "1.txt": b"x", "1.json": b'{"wnid": "n01440764", "similarity": 1}'}
-    failed = {"000000001.json": b'{"status": "failed_to_resize"}', "000000001.txt": b"x"}
-    (raw / "00000.tar").write_bytes(archive(sound | failed))
+    failure = {"000000001.json": b'{"status": "failed_to_resize"}', "000000001.txt": b"x"}
+    (raw / "00000.tar").write_bytes(archive(sound | failure))
     build("laionet", str(tmp_path), raw=str(raw))
     assert skipped_records(tmp_path / "laionet" / "1.0.0", "train") == {
         "failed downloads": 1,

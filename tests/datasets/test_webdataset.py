@@ -105,7 +105,7 @@ def test_damaged_shard_ends_a_build_or_is_counted(tmp_path, capsys, damage, left
 
 
 @pytest.mark.parametrize(
-    ("files", "missing"),
+    ("files", "missing_names"),
     [
         ("00000.tar 00002.tar 00004.tar", "00001.tar 00003.tar"),
         ("train-00001-of-00003.parquet train-00002-of-00003.parquet", "train-00000-of-00003.parquet"),
@@ -116,8 +116,10 @@ def test_damaged_shard_ends_a_build_or_is_counted(tmp_path, capsys, damage, left
         ("1.tar 3.tar x.tar", ""),
     ],
 )
-def test_files_that_a_series_lacks_are_found(files, missing):
-    assert missing_files([Path("x", name) for name in files.split()]) == [Path("x", name) for name in missing.split()]
+def test_files_that_a_series_lacks_are_found(files, missing_names):
+    assert missing_files([Path("x", name) for name in files.split()]) == [
+        Path("x", name) for name in missing_names.split()
+    ]
 
 
 @pytest.mark.parametrize("name", ["{:05}.tar", "x-{:05}-of-00003.tar"])
