@@ -27,6 +27,8 @@ class ConceptCounter:
     effect. The rule 'longest' ignores phrases inside longer ones, and a caption that still names several concepts names
     none. A missing caption names none. Captions are a list, an Arrow array, or a NumPy, Pandas or Polars column, of
     text or of UTF-8; invalid bytes count as spaces.
+
+    Example: `ConceptCounter([Concept("cat"), Concept("dog")]).count(["two dogs"])` is {'cat': 0, 'dog': 1}.
     """
 
     def __init__(self, concepts: Sequence[Concept], rule: str = LEMMAS):

@@ -88,7 +88,10 @@ def distinct_captions(variant: Variant) -> list[str]:
 
 
 def open_variant(data: Data) -> Variant:
-    """Opens the prepared data set that the section names, and makes the variant (`make_variant`)."""
+    """Opens the prepared data set that the section names, and makes the variant (`make_variant`).
+
+    Example: `open_variant(Data(name="cifar100", fraction=0.1)).class_frequency`
+    """
     return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
 
 

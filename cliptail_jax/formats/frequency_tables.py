@@ -70,6 +70,8 @@ def frequency_of(class_names: tuple[str, ...], table: Path, number: type = int) 
     Classes with the same normalized name, such as 'a' and 'A', are joined by their names as they are. `number` is as in
     `read_frequency`.
 
+    Example: `frequency_of(("tench", "goldfish"), Path("class_frequency.tsv"))`
+
     Raises:
         UserError: The table cannot be read, lacks a class, or has it twice.
     """

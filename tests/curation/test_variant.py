@@ -31,15 +31,15 @@ def test_listed_classes_are_labelled_in_the_order_of_the_list(field, tmp_path):
 def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
     names = [str(label) for label in range(50)]
     source = make_source(np.arange(50), names)
-    eight, same_eight, twenty, other = (
+    eight_names, repeated_names, twenty_names, other = (
         variant_of(source, classes={"random": k}, seed=seed).class_names
         for k, seed in [(8, 1), (8, 1), (20, 1), (8, 2)]
     )
-    assert eight == same_eight != other
-    assert len(eight) == len(set(eight)) == 8
-    assert list(eight) == sorted(eight, key=int)
-    assert set(eight) < set(twenty)
-    assert set(eight) != set(names[:8])
+    assert eight_names == repeated_names != other
+    assert len(eight_names) == len(set(eight_names)) == 8
+    assert list(eight_names) == sorted(eight_names, key=int)
+    assert set(eight_names) < set(twenty_names)
+    assert set(eight_names) != set(names[:8])
 
 
 @pytest.mark.parametrize("seed", range(2))
