@@ -231,6 +231,7 @@ WRONG = {
     "an unknown set": ("--workdir={run} --images=cifar:test", "data set 'cifar' is not prepared"),
     "only damaged images": ("--workdir={run} --images=damaged.png", "no image of damaged.png could be read"),
     "classes of no training": ("--workdir={run} --images=photos --classes=names.txt", "'unicorn' is none of the classes"),
+    "a pipe as class list": ("--workdir={run} --images=photos --classes=pipe", "pipe is a folder or a pipe: give a file"),
     "more classes than there are": ("--workdir={run} --images=photos --top=13", "--top=13, but there are 12 classes"),
     "no number": ("--workdir={run} --images=photos --top=0", "--top=0 is not a positive number"),
     "another kind of array": ("--workdir={run} --images=photos --logits=p.npy", "give one that ends in .npz"),
@@ -252,6 +253,7 @@ def test_wrong_input_is_one_line(run, photos, tmp_path, case, capsys):
     Path("empty").mkdir()
     Path("damaged.png").write_bytes(b"no image")
     Path("names.txt").write_text("unicorn\n", encoding="utf-8")
+    os.mkfifo("pipe")
     Path("other.csv").write_text("filename,label\n", encoding="utf-8")
     np.savez("other.npz", logits=np.zeros(3))
     Path("damaged.npz").write_bytes(Path("other.npz").read_bytes()[:-30])

@@ -28,14 +28,14 @@ DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 
 
 def count_on_beam(options: argparse.Namespace, beam_options: list[str]) -> None:
-    """Run the pipeline that the flags of `cliptail count_on_beam` describe, and wait for its end."""
+    """Runs the pipeline that the flags of `cliptail count_on_beam` describe, and waits for its end."""
     pipeline = open_pipeline(beam_options)
     parts = match(options.captions, options.data_dir)
     counter = ConceptCounter(class_list_for(options.classes, options.rule), options.rule)
     check_part(parts[0], options.column, open_any)
     unfinished = f"{options.output}.unfinished"
     try:
-        write_counts({}, (), unfinished)  # to fail now and not after hours
+        write_counts({}, (), unfinished)  # fails now, and not after hours
     except (OSError, BeamIOError) as error:
         raise UserError(f"{options.output} cannot be written: {error}") from error
     try:
@@ -68,12 +68,12 @@ def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
     if DASK in arguments:
         if not importlib.util.find_spec("distributed"):
             raise UserError("--runner=dask: Dask is not installed: pip install 'cliptail_jax[dask]'")
-        # Before the import, and for its worker processes.
+        # Dask reads this when it is imported, also in its worker processes.
         os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
         from apache_beam.runners.dask.dask_runner import DaskOptions
 
         if not any(argument.startswith(("--dask_partition_size", "--dask_npartitions")) for argument in arguments):
-            options.view_as(DaskOptions).partition_size = 1  # a file is work enough
+            options.view_as(DaskOptions).partition_size = 1  # one file is enough work
     try:
         return beam.Pipeline(options=options)
     except (ValueError, ImportError, AttributeError) as error:
@@ -107,7 +107,7 @@ def match(pattern: str, data_dir: str) -> list[str]:
     """
     if "://" not in pattern:
         return [os.path.abspath(path) for path in find_parts(pattern, data_dir)]
-    paths = [found.path for found in FileSystems.match([pattern])[0].metadata_list]
+    paths = [metadata.path for metadata in FileSystems.match([pattern])[0].metadata_list]
     if not paths:
         raise UserError(f"no captions file matches {pattern}")
     for path in paths:

@@ -3,7 +3,6 @@
 import argparse
 import codecs
 import contextlib
-import functools
 import glob
 import gzip
 import os
@@ -18,19 +17,25 @@ from cliptail_jax.formats.batches import batches_of
 from cliptail_jax.formats.prepared import find_tables, resolve_data_dir
 from cliptail_jax.formats.readers import DAMAGE, FORMATS, Columns, DamagedFileError
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import check_file
 
 USUAL_COLUMNS = "TEXT", "caption", "text"  # LAION's name first
 KNOWN_SUFFIXES = f"{', '.join(FORMATS)}, each also with .gz"
 
-GZIPPED = b"\x1f\x8b"  # its first bytes
+GZIP_MAGIC = b"\x1f\x8b"
 
 Open = Callable[[str], BinaryIO]
-open_local: Open = functools.partial(open, mode="rb")
+
+
+def open_local(path: str) -> BinaryIO:
+    """Opens a local file. Raises OSError, and UserError as `check_file`."""
+    check_file(pathlib.Path(path))
+    return open(path, "rb")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of a program that counts captions."""
-    columns = f"{', '.join(USUAL_COLUMNS)}, else the only one of text"
+    columns = f"{', '.join(USUAL_COLUMNS)}, else the only column of text"
     captions = "a file, a glob (quoted), a folder, or a prepared data set: image_text/mine, or image_text/mine:train"
     parser.add_argument("--captions", required=True, help=captions)
     default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
@@ -113,9 +118,9 @@ def columns_of(path: str) -> Columns:
 
 def check_columns(path: str, columns: Sequence[str]) -> None:
     """Raises UserError if a nonempty table lacks one of the columns."""
-    has = columns_of(path)
-    if has and (lacking := [column for column in columns if column not in has]):
-        raise UserError(f"{path} has no column {lacking[0]!r}; it has {', '.join(has)}")
+    known_columns = columns_of(path)
+    if known_columns and (missing_columns := [column for column in columns if column not in known_columns]):
+        raise UserError(f"{path} has no column {missing_columns[0]!r}; it has {', '.join(known_columns)}")
 
 
 def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
@@ -128,8 +133,8 @@ def read_rows(path: str, columns: Sequence[str]) -> Iterator[dict]:
     check_columns(path, columns)
     with opened(path, open_local) as stream:
         for number, row in enumerate(FORMATS[suffix(path)].rows(stream, columns), start=1):
-            if lacking := [column for column in columns if column not in row]:
-                raise UserError(f"{path}, row {number}, has no {lacking[0]!r}; it has {', '.join(row)}")
+            if missing_columns := [column for column in columns if column not in row]:
+                raise UserError(f"{path}, row {number}, has no {missing_columns[0]!r}; it has {', '.join(row)}")
             yield {column: row[column] for column in columns}
 
 
@@ -145,10 +150,10 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
             stream = stack.enter_context(open_file(path))
             if path.lower().endswith(".gz"):
                 stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
-            first = stream.read(2)
-            if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            magic = stream.read(2)
+            if magic in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 raise DamagedFileError("it is UTF-16: convert it to UTF-8")
-            if first == GZIPPED:
+            if magic == GZIP_MAGIC:
                 raise DamagedFileError("it is gzipped: rename it so that its name ends in .gz")
             stream.seek(0)
             yield stream
@@ -157,19 +162,19 @@ def opened(path: str, open_file: Open) -> Iterator[BinaryIO]:
         raise DamagedFileError(f"{path}: {' '.join(reason.split())[:200]}") from error
 
 
-def caption_column(path: str, columns: Columns, requested: str | None) -> str:
+def caption_column(path: str, columns: Columns, column: str | None) -> str:
     """The column of a file's captions; '' for a file without columns."""
     if not columns:
         return ""
-    has = f"it has {', '.join(columns)}"
-    if requested is None:
+    columns_note = f"it has {', '.join(columns)}"
+    if column is None:
         texts = [name for name, kind in columns.items() if kind == "text" and name != "filename"]
-        likely = [name for name in USUAL_COLUMNS if name in texts][:1] or texts
-        if len(likely) != 1:
-            raise UserError(f"which column of {path} has the captions? {has}: name it with --column")
-        return likely[0]
-    if requested not in columns:
-        raise UserError(f"{path} has no column {requested!r}; {has}")
-    if columns[requested] != "text":
-        raise UserError(f"column {requested!r} of {path} is {columns[requested]}, not text")
-    return requested
+        candidates = [name for name in USUAL_COLUMNS if name in texts][:1] or texts
+        if len(candidates) != 1:
+            raise UserError(f"which column of {path} has the captions? {columns_note}: name it with --column")
+        return candidates[0]
+    if column not in columns:
+        raise UserError(f"{path} has no column {column!r}; {columns_note}")
+    if columns[column] != "text":
+        raise UserError(f"column {column!r} of {path} is {columns[column]}, not text")
+    return column

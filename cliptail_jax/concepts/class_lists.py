@@ -117,13 +117,15 @@ def data_file(name: str) -> str:
 
 
 def imagenet_concepts(class_list: str) -> tuple[Concept, ...]:
-    in_captions, edits = imagenet_names("imagenet1k"), json.loads(data_file("imagenet1k_edits.json"))
+    caption_names, edits = imagenet_names("imagenet1k"), json.loads(data_file("imagenet1k_edits.json"))
     concepts = []
     for wnid, name in imagenet_names(class_list).items():
-        edit, phrases = edits.get(wnid, {}), dict.fromkeys((*lemmas(wnid), in_captions[wnid].lower()))
-        kept = (phrase for phrase in phrases if phrase not in edit.get("remove", ()))
-        replaced = itertools.chain.from_iterable(edit.get("replace", {}).get(phrase, [phrase]) for phrase in kept)
-        concepts.append(Concept(name, (*replaced, *edit.get("add", ())), tuple(edit.get("exclude", ()))))
+        edit, phrases = edits.get(wnid, {}), dict.fromkeys((*lemmas(wnid), caption_names[wnid].lower()))
+        kept_phrases = (phrase for phrase in phrases if phrase not in edit.get("remove", ()))
+        new_phrases = itertools.chain.from_iterable(
+            edit.get("replace", {}).get(phrase, [phrase]) for phrase in kept_phrases
+        )
+        concepts.append(Concept(name, (*new_phrases, *edit.get("add", ())), tuple(edit.get("exclude", ()))))
     return tuple(concepts)
 
 
@@ -134,11 +136,11 @@ def read_class_list(path: pathlib.Path) -> tuple[Concept, ...]:
         lines = [re.sub(" +", " ", line.strip()) for line in content.splitlines()]
         entries = [{"name": line} for line in lines if line] if is_text else json.loads(content)
     except FileNotFoundError as error:
-        known = f"of that name{did_you_mean(str(path).lower(), BUILT_IN)}: there is {', '.join(BUILT_IN)}"
-        raise UserError(f"there is no class list {path}: no file, and no built-in one {known}") from error
+        hint = f"of that name{did_you_mean(str(path).lower(), BUILT_IN)}: there is {', '.join(BUILT_IN)}"
+        raise UserError(f"there is no class list {path}: no file, and no built-in one {hint}") from error
     except OSError as error:
         raise UserError(f"class list {path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
+    except (ValueError, RecursionError) as error:  # RecursionError: it is nested too deeply
         raise UserError(f"class list {path} is not {'UTF-8' if is_text else 'JSON'}: {error}") from error
     if not isinstance(entries, list) or not entries:
         form = "has no class names, one a line" if is_text else f"is not a JSON list of classes: {FORM}, ..."
@@ -148,29 +150,31 @@ def read_class_list(path: pathlib.Path) -> tuple[Concept, ...]:
     return concepts
 
 
-def check_unique(names: Sequence[str], where: str) -> None:
-    """Raises UserError if a class name occurs twice; `where` describes the list."""
-    name, times = collections.Counter(names).most_common(1)[0]
-    if times > 1:
-        raise UserError(f"{where} has the class name {name!r} {times} times")
+def check_unique(names: Sequence[str], origin: str) -> None:
+    """Raises UserError if a class name occurs twice; `origin` describes the list."""
+    name, count = collections.Counter(names).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{origin} has the class name {name!r} {count} times")
 
 
-def concept(entry: object, where: str) -> Concept:
-    """Checks one entry of a file; `where` names it in error messages."""
+def concept(entry: object, origin: str) -> Concept:
+    """Checks one entry of a file; `origin` names it in error messages."""
     if isinstance(entry, dict):
         entry = {key: value for key, value in entry.items() if key != "wnid"}
     try:
-        found = msgspec.convert(entry, Concept)
+        result = msgspec.convert(entry, Concept)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where} is not of the form {FORM}: {error}") from error
-    is_half = any("\ud800" <= character <= "\udfff" for character in found.name)  # of a surrogate pair: it is not text
+        raise UserError(f"{origin} is not of the form {FORM}: {error}") from error
+    is_half = any("\ud800" <= character <= "\udfff" for character in result.name)  # of a surrogate pair: it is not text
     if is_half:
-        raise UserError(f"{where}: name {found.name!r} is not valid Unicode; if a file has this name, set PYTHONUTF8=1")
-    if found.name.splitlines() != [found.name] or "\t" in found.name:
-        raise UserError(f"{where}: name {found.name!r} is not one line of text without tabs")
+        raise UserError(
+            f"{origin}: name {result.name!r} is not valid Unicode; if a file has this name, set PYTHONUTF8=1"
+        )
+    if result.name.splitlines() != [result.name] or "\t" in result.name:
+        raise UserError(f"{origin}: name {result.name!r} is not one line of text without tabs")
     return msgspec.structs.replace(
-        found,
-        name=composed(found.name),
-        synonyms=tuple(map(composed, found.synonyms)),
-        exclude=tuple(map(composed, found.exclude)),
+        result,
+        name=composed(result.name),
+        synonyms=tuple(map(composed, result.synonyms)),
+        exclude=tuple(map(composed, result.exclude)),
     )

@@ -69,7 +69,7 @@ def fingerprint(job: str, part: str) -> str:
 def count_corpus(
     counter: Counter,
     parts: Sequence[str],
-    finished: FinishedParts,
+    finished_parts: FinishedParts,
     column: str | None = None,
     processes: int = 1,
 ) -> tuple[Tally, list[DamagedFileError]]:
@@ -88,24 +88,24 @@ def count_corpus(
     errors = {}
 
     def tallies() -> Iterator[Tally]:
-        missing = []
+        unfinished_parts = []
         for part in parts:
-            if (tally := finished.load(part)) is None:
-                missing.append(part)
+            if (tally := finished_parts.load(part)) is None:
+                unfinished_parts.append(part)
             else:
                 yield tally
-        check_parts(missing, column)
-        all_bytes, captions = sum(map(os.path.getsize, missing)), 0
-        workers = max(min(processes, len(missing), 1 + all_bytes // BYTES_PER_PROCESS), 1)
+        check_parts(unfinished_parts, column)
+        all_bytes, captions = sum(map(os.path.getsize, unfinished_parts)), 0
+        workers = max(min(processes, len(unfinished_parts), 1 + all_bytes // BYTES_PER_PROCESS), 1)
         work = functools.partial(try_to_count, counter=counter, column=column)
         progress = tqdm(total=all_bytes, unit="B", unit_scale=True, disable=None)
-        with contextlib.closing(completed(work, missing, workers)) as counted, progress:
-            for part, tally in counted:
+        with contextlib.closing(completed(work, unfinished_parts, workers)) as results, progress:
+            for part, tally in results:
                 progress.update(os.path.getsize(part))
                 if isinstance(tally, DamagedFileError):
                     errors[part] = tally
                     continue
-                finished.save(part, tally)
+                finished_parts.save(part, tally)
                 captions += tally.captions
                 progress.set_postfix_str(f"{captions:,} captions")
                 yield tally
@@ -116,18 +116,18 @@ def count_corpus(
 def check_parts(parts: Sequence[str], column: str | None) -> None:
     """Checks parts without reading all of them. Damaged ones are reported when they are read.
 
-    Raises UserError as `read_part` does, or if the captions are in different columns, both of which one of the parts has.
+    Raises UserError as `read_part` does, or if parts have their captions in two columns that one part has.
     """
-    columns, first = {}, {}
+    columns, examples = {}, {}
     for part in parts:
         with contextlib.suppress(DamagedFileError):
-            chosen, columns[part] = check_part(part, column)
-            first.setdefault(chosen, part)
-    for part, has in columns.items():
-        if len(both := [chosen for chosen in first if chosen in has]) > 1:
+            name, columns[part] = check_part(part, column)
+            examples.setdefault(name, part)
+    for part, part_columns in columns.items():
+        if len(conflict := [name for name in examples if name in part_columns]) > 1:
             raise UserError(
-                f"{part} has the columns {both[0]} and {both[1]}, which are the captions of {first[both[0]]} and "
-                f"{first[both[1]]}: name the column with --column"
+                f"{part} has the columns {conflict[0]} and {conflict[1]}, which are the captions of {examples[conflict[0]]} and "
+                f"{examples[conflict[1]]}: name the column with --column"
             )
 
 

@@ -24,7 +24,7 @@ from cliptail_jax.host.files import read_json, replacing
 from cliptail_jax.host.outputs import check_output, first_bytes
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-VERSION = 3  # to be increased when a change of the code changes counts
+VERSION = 3  # increase it when a change of the code changes counts
 
 
 def count(options: argparse.Namespace) -> None:
@@ -35,45 +35,46 @@ def count(options: argparse.Namespace) -> None:
     """
     start = time.monotonic()
     parts, output = find_parts(options.captions, options.data_dir), pathlib.Path(options.output)
-    by_frequency = output.with_name(f"{output.name.removesuffix('.tsv')}.sorted.tsv")
-    outputs = [output, by_frequency][: 1 + options.sorted]
+    sorted_output = output.with_name(f"{output.name.removesuffix('.tsv')}.sorted.tsv")
+    outputs = [output, sorted_output][: 1 + options.sorted]
     for path in outputs:
         check_output(path, is_counts, [*parts, options.classes or ""], options.overwrite)
     classes = None if options.words else class_list_for(options.classes, options.rule)
     counter = WordCounter() if options.words else ConceptCounter(classes, options.rule)
     job = repr((VERSION, options.rule, classes, options.column))
-    finished = FinishedParts(output, job, parts)
+    finished_parts = FinishedParts(output, job, parts)
     if options.weights:
-        tally, damaged = count_weighted(counter, parts), []
+        tally, errors = count_weighted(counter, parts), []
     else:
-        tally, damaged = count_corpus(counter, parts, finished, options.column, options.processes)
-    if len(damaged) < len(parts):
+        tally, errors = count_corpus(counter, parts, finished_parts, options.column, options.processes)
+    if len(errors) < len(parts):
         counts = tally.counts.sort_by("name") if options.words else in_order(tally.counts, counter.names)
-        by_count = counts.sort_by([("count", "descending")])  # equal counts keep their order
-        write_counts(output, by_count if options.words else counts)
+        sorted_counts = counts.sort_by([("count", "descending")])  # equal counts keep their order
+        write_counts(output, sorted_counts if options.words else counts)
         if options.sorted:
-            write_counts(outputs[1], by_count)
+            write_counts(outputs[1], sorted_counts)
         report(tally, output, time.monotonic() - start)
         if classes:
             print(naming_note(tally.one, tally.several, tally.captions, len(classes)))
-    if damaged:
-        others = f"; {output} has the counts of the others" if len(damaged) < len(parts) else ""
-        raise UserError(f"{len(damaged)} of {len(parts)} files not counted: {'; '.join(map(str, damaged))}{others}")
+    if errors:
+        note = f"; {output} has the counts of the others" if len(errors) < len(parts) else ""
+        raise UserError(f"{len(errors)} of {len(parts)} files not counted: {'; '.join(map(str, errors))}{note}")
     if not options.weights:
-        finished.remove()
+        finished_parts.remove()
 
 
 def count_weighted(counter: ConceptCounter, paths: Sequence[str]) -> Tally:
-    """Counts JSON objects from text to count, such as MetaCLIP's data cards: each text is so many captions."""
+    """Counts JSON objects of texts with numbers, such as MetaCLIP's data cards: a text is this number of captions."""
     cards = [read_json(pathlib.Path(path), dict[str, Count]) for path in paths]
     texts = [text for card in cards for text in card]
     weights = np.array([count for card in cards for count in card.values()], np.int64)
     rows, concepts = counter.matches(texts)
-    counts, named = np.zeros(len(counter.names), np.int64), np.bincount(rows, minlength=len(texts))
+    counts, num_concepts = np.zeros(len(counter.names), np.int64), np.bincount(rows, minlength=len(texts))
     np.add.at(counts, concepts, weights[rows])
     table = pa.table([counter.names, counts], schema=COUNTS).filter(counts > 0)
-    captions, one, several = (int(weights[of].sum()) for of in (slice(None), named == 1, named > 1))
-    return Tally(table, captions, 0, one, several)
+    selections = slice(None), num_concepts == 1, num_concepts > 1
+    captions, *naming_captions = (int(weights[selection].sum()) for selection in selections)
+    return Tally(table, captions, 0, *naming_captions)
 
 
 def is_counts(path: pathlib.Path) -> bool:

@@ -27,6 +27,8 @@ class ConceptCounter:
     effect. The rule 'longest' ignores phrases inside longer ones, and a caption that still names several concepts names
     none. A missing caption names none. Captions are a list, an Arrow array, or a NumPy, Pandas or Polars column, of
     text or of UTF-8; invalid bytes count as spaces.
+
+    Example: `ConceptCounter([Concept("cat"), Concept("dog")]).count(["two dogs"])` is {'cat': 0, 'dog': 1}.
     """
 
     def __init__(self, concepts: Sequence[Concept], rule: str = LEMMAS):
@@ -44,8 +46,8 @@ class ConceptCounter:
             self._phrases = PhraseMatcher(concepts_by_phrase(concepts), longest=rule == LONGEST)
             return
         phrases = [phrases_of(concept) for concept in concepts]
-        for name, found in zip(self.names, phrases):
-            if not found:
+        for name, concept_phrases in zip(self.names, phrases):
+            if not concept_phrases:
                 raise UserError(f"class {name!r} has no phrase with a word of letters a-z: give it a synonym that has")
         self._index = ConceptIndex(phrases, [excluded_by(concept) for concept in concepts])
 
@@ -62,7 +64,7 @@ class ConceptCounter:
         """The pairs of a caption and a concept that it names, by index, ordered by caption, then by concept."""
         pairs, first = [np.zeros((0, 2), np.int64)], 0
         for batch in batches_of(captions):
-            rows, concepts = self._carried(batch)
+            rows, concepts = self._pairs(batch)
             order = np.argsort(rows, kind="stable")
             pairs.append(np.stack([first + rows[order].astype(np.int64), concepts[order]], axis=1))
             first += len(batch)
@@ -70,14 +72,14 @@ class ConceptCounter:
 
     def tally(self, batch: pa.LargeBinaryArray) -> Tally:
         """Counts one batch; add up the results of many."""
-        rows, concepts = self._carried(batch)
+        rows, concepts = self._pairs(batch)
         counts = np.bincount(concepts, minlength=len(self.names))
-        named, found = np.bincount(rows, minlength=len(batch)), np.flatnonzero(counts)
-        table = pa.table([[self.names[concept] for concept in found], counts[found]], schema=COUNTS)
-        one, several = int(np.sum(named == 1)), int(np.sum(named > 1))
-        return Tally(table, len(batch), count_undecodable(batch), one, several)
+        num_concepts, indices = np.bincount(rows, minlength=len(batch)), np.flatnonzero(counts)
+        table = pa.table([[self.names[index] for index in indices], counts[indices]], schema=COUNTS)
+        naming_captions = int(np.sum(num_concepts == 1)), int(np.sum(num_concepts > 1))
+        return Tally(table, len(batch), count_undecodable(batch), *naming_captions)
 
-    def _carried(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
+    def _pairs(self, captions: pa.LargeBinaryArray) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
         """The pairs of a caption and a concept that it names, for each concept in the order of captions."""
         if self._phrases:
             return self._phrases.matches(in_one_form(decoded(captions)), lower_case=True)
@@ -86,11 +88,11 @@ class ConceptCounter:
 
 def concepts_by_phrase(concepts: Sequence[Concept]) -> dict[str, list[int]]:
     """The concepts that each phrase names, in lower case: its synonyms, or else its name."""
-    named: dict[str, list[int]] = {}
+    indices: dict[str, list[int]] = {}
     for i, concept in enumerate(concepts):
         for phrase in dict.fromkeys(phrase.lower() for phrase in concept.synonyms or (concept.name,)):
-            named.setdefault(phrase, []).append(i)
-    return named
+            indices.setdefault(phrase, []).append(i)
+    return indices
 
 
 def in_one_form(captions: pa.Array) -> pa.Array:

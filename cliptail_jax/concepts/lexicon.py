@@ -25,7 +25,7 @@ class Occurrences:
     ):
         """Takes the lemma and the caption of each word. It is fastest if the captions are in order."""
         self._step = key_step(num_lemmas, num_captions)
-        # NumPy's stable sort is fastest for 16-bit numbers, and then for what is nearly sorted.
+        # NumPy's stable sort is fastest for 16-bit numbers, and fast for numbers that are nearly sorted.
         by_lemma = np.argsort(lemmas.astype(np.min_scalar_type(num_lemmas)), kind="stable")
         self._keys = distinct((lemmas * self._step + captions)[by_lemma])
         self.lemmas, self.captions = split_keys(self._keys, self._step)
@@ -33,8 +33,8 @@ class Occurrences:
         self.first = np.cumsum(self.frequency) - self.frequency
 
     def include(
-        self, lemmas: Int[np.ndarray, " some"], captions: Int[np.ndarray, " some"]
-    ) -> Bool[np.ndarray, " some"]:
+        self, lemmas: Int[np.ndarray, " pair"], captions: Int[np.ndarray, " pair"]
+    ) -> Bool[np.ndarray, " pair"]:
         """Whether lemma i occurs in caption i."""
         keys = lemmas * self._step + captions
         no_key = self._keys.dtype.type(-1)  # comes after the last one
@@ -63,18 +63,18 @@ class Lexicon:
         self.numbers = {word: number for number, word in enumerate(lemmas)}
         lemmas_of_form = {form: [number] for word, number in self.numbers.items() for form in forms_of(word)}
         for contraction, parts in CONTRACTIONS.items():
-            if known := [self.numbers[word] for word in map(lemma, parts) if word in self.numbers]:
-                lemmas_of_form[contraction] = known
+            if numbers := [self.numbers[word] for word in map(lemma, parts) if word in self.numbers]:
+                lemmas_of_form[contraction] = numbers
         self._forms = pa.array(lemmas_of_form, pa.string())
         self._lemmas_of_form = NumberSets(lemmas_of_form.values())
 
     def occurrences(self, words: Words) -> Occurrences:
         """The occurrences of these lemmas among the words of a batch."""
-        found = pc.index_in(words.words, self._forms)
-        known = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        forms = np.frombuffer(found.buffers()[1], np.int32)[known]
-        of_form, lemmas = self._lemmas_of_form.members(forms)
-        captions = words.captions[known[of_form]]
+        indices = pc.index_in(words.words, self._forms)
+        places = np.flatnonzero(indices.is_valid().to_numpy(zero_copy_only=False))
+        forms = np.frombuffer(indices.buffers()[1], np.int32)[places]
+        form_places, lemmas = self._lemmas_of_form.members(forms)
+        captions = words.captions[places[form_places]]
         return Occurrences(lemmas, captions, len(self.numbers), words.num_captions)
 
 
@@ -95,9 +95,9 @@ def split_keys(
 def distinct(keys: Int[np.ndarray, " key"]) -> Int[np.ndarray, " distinct"]:
     """The distinct keys in ascending order; it is fastest if they are nearly sorted."""
     keys = np.sort(keys, kind="stable")
-    new = np.ones(len(keys), bool)
-    np.not_equal(keys[1:], keys[:-1], out=new[1:])
-    return keys[new]
+    is_new = np.ones(len(keys), bool)
+    np.not_equal(keys[1:], keys[:-1], out=is_new[1:])
+    return keys[is_new]
 
 
 def ranges(starts: Int[np.ndarray, " range"], lengths: Int[np.ndarray, " range"]) -> Int[np.ndarray, " number"]:

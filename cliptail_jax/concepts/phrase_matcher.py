@@ -20,9 +20,9 @@ class PhraseMatcher:
         """
         Args:
             classes_of: phrase -> the labels of its classes.
-            whole_words: whether a phrase matches only between word boundaries, as in regular expressions. longest:
-            whether a phrase inside a longer one is ignored, and a text that still has phrases of several classes has no
-            class: of 'arrow' and 'arrow down', 'arrow down circle' has the second, and 'arrow down arrow' neither.
+            whole_words: whether a phrase matches only between word boundaries, as in regular expressions.
+            longest: whether phrases inside longer ones are ignored, and so are texts that still have phrases of several
+                classes: of 'arrow' and 'arrow down', 'arrow down circle' has the second, and 'arrow down arrow' neither.
         """
         self._whole_words, self._longest = whole_words, longest
         phrases = [phrase for phrase in classes_of if phrase]
@@ -40,27 +40,27 @@ class PhraseMatcher:
 
         With `lower_case`, texts are lower-cased first.
         """
-        found = []
+        pairs = []
         for start in range(0, len(texts), BLOCK):
             block = texts.slice(start, BLOCK).to_pylist()
-            found.append(self._in_block([text.lower() for text in block] if lower_case else block, start))
-        pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
+            pairs.append(self._in_block([text.lower() for text in block] if lower_case else block, start))
+        pairs = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
         return pairs[:, 0], pairs[:, 1]
 
     def _in_block(self, texts: Sequence[str], start: int) -> Int[np.ndarray, "pair 2"]:
-        joined = "\n" + "\n".join(texts) + "\n"
-        hits = np.array(list(self._automaton.iter(joined)), np.int64).reshape(-1, 2)
+        content = "\n" + "\n".join(texts) + "\n"
+        hits = np.array(list(self._automaton.iter(content)), np.int64).reshape(-1, 2)
         last, phrase = hits[:, 0], hits[:, 1]
         first = last - self._length[phrase] + 1
         if self._whole_words:
-            is_word = word_characters()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
-            whole = ~is_word[first - 1] & ~is_word[last + 1]
-            first, last, phrase = first[whole], last[whole], phrase[whole]
+            is_word = word_characters()[np.frombuffer(content.encode("utf-32-le", "surrogatepass"), np.uint32)]
+            is_whole = ~is_word[first - 1] & ~is_word[last + 1]
+            first, last, phrase = first[is_whole], last[is_whole], phrase[is_whole]
         if self._longest:
             order = np.lexsort((-last, first))
             first, last, phrase = first[order], last[order], phrase[order]
-            outer = np.diff(np.maximum.accumulate(last), prepend=-1) > 0  # it ends behind all that begin before it
-            first, phrase = first[outer], phrase[outer]
+            is_outer = np.diff(np.maximum.accumulate(last), prepend=-1) > 0  # it ends after all that begin before it
+            first, phrase = first[is_outer], phrase[is_outer]
 
         starts = 1 + np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts])])
         row = np.searchsorted(starts, first, side="right") - 1

@@ -16,7 +16,7 @@ IS_LETTER = bytes(byte in LETTERS for byte in range(256))
 OTHER_BYTES = bytes(byte for byte in range(256) if byte not in LETTERS)
 
 # The two characters outside ASCII whose lower case has a letter of a–z: İ becomes i and a combining dot, the Kelvin sign
-# k. All bytes of all others become spaces.
+# k. The bytes of all other characters become spaces.
 DOTTED_I, KELVIN = "\u0130".encode(), "\u212a".encode()
 
 
@@ -38,14 +38,14 @@ def split_captions(captions: pa.LargeBinaryArray) -> Words:
         text = text.replace(DOTTED_I, b"i ")
 
     is_letter = np.frombuffer(text.translate(IS_LETTER), bool)
-    begins, ends = is_letter.copy(), is_letter.copy()
-    np.greater(is_letter[1:], is_letter[:-1], out=begins[1:])
-    np.greater(is_letter[:-1], is_letter[1:], out=ends[:-1])
-    filled = offsets[1:] > offsets[:-1]
-    first, last = offsets[:-1][filled], offsets[1:][filled] - 1  # no word continues in the next caption
-    begins[first], ends[last] = is_letter[first], is_letter[last]
-    starts = np.flatnonzero(begins)
-    lengths = np.flatnonzero(ends) + 1 - starts
+    is_start, is_end = is_letter.copy(), is_letter.copy()
+    np.greater(is_letter[1:], is_letter[:-1], out=is_start[1:])
+    np.greater(is_letter[:-1], is_letter[1:], out=is_end[:-1])
+    has_text = offsets[1:] > offsets[:-1]
+    first, last = offsets[:-1][has_text], offsets[1:][has_text] - 1  # no word continues in the next caption
+    is_start[first], is_end[last] = is_letter[first], is_letter[last]
+    starts = np.flatnonzero(is_start)
+    lengths = np.flatnonzero(is_end) + 1 - starts
 
     letters = text.translate(LOWER_CASE, OTHER_BYTES)  # all words, with nothing between them
     word_offsets = np.zeros(len(starts) + 1, np.int32)

@@ -35,18 +35,18 @@ class Counter(Protocol):
     def tally(self, batch: pa.LargeBinaryArray) -> Tally: ...
 
 
-NOTHING = Tally(pa.Table.from_batches([], COUNTS), 0, 0)  # `empty_table` imports pandas
+EMPTY = Tally(pa.Table.from_batches([], COUNTS), 0, 0)  # `empty_table` imports pandas
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """The sum of tallies. Waiting tallies are added up when they become larger than their sum."""
-    waiting = [NOTHING]
+    """The sum of tallies. Tallies are added to the sum so far when they are together larger than it."""
+    summands = [EMPTY]
     for tally in tallies:
-        waiting.append(tally)
-        rows = [tally.counts.num_rows for tally in waiting]
+        summands.append(tally)
+        rows = [tally.counts.num_rows for tally in summands]
         if sum(rows[1:]) > max(100_000, rows[0]):
-            waiting = [_sum(waiting)]
-    return _sum(waiting)
+            summands = [_sum(summands)]
+    return _sum(summands)
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:
@@ -64,13 +64,13 @@ def count_chunks(counter: Counter, chunks: Iterable[CaptionColumn]) -> Tally:
 
 def in_order(counts: pa.Table, names: Sequence[str]) -> pa.Table:
     """The counts of all names in their order, 0 for those that do not occur."""
-    found = dict(zip(*(column.to_pylist() for column in counts.columns)))
-    return pa.table([names, [found.get(name, 0) for name in names]], schema=COUNTS)
+    count_of = dict(zip(*(column.to_pylist() for column in counts.columns)))
+    return pa.table([names, [count_of.get(name, 0) for name in names]], schema=COUNTS)
 
 
-def naming_note(one: int, several: int, captions: int, classes: int) -> str:
+def naming_note(one_class: int, several_classes: int, captions: int, classes: int) -> str:
     """States how many captions name one, several and none of a number of classes."""
     return (
-        f"{one:,} of {captions:,} captions name one of {classes:,} classes, {several:,} several, "
-        f"{captions - one - several:,} none"
+        f"{one_class:,} of {captions:,} captions name one of {classes:,} classes, {several_classes:,} several, "
+        f"{captions - one_class - several_classes:,} none"
     )

@@ -29,12 +29,12 @@ def templates(name: str) -> tuple[str, ...]:
         lines = read_text(work_path(name)).splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f"the file of templates {name} cannot be read: {getattr(error, 'strerror', error)}") from None
-    found = tuple(line.strip() for line in lines if line.strip())
-    if not found:
+    lines = tuple(line.strip() for line in lines if line.strip())
+    if not lines:
         raise UserError(f"the file of templates {name} is empty: write a template a line, such as 'a photo of a {{}}.'")
-    if without := [line for line in found if "{}" not in line]:
-        raise UserError(f"{name} has the template '{without[0]}', which lacks {{}}, the place of the class name")
-    return found
+    if bad_lines := [line for line in lines if "{}" not in line]:
+        raise UserError(f"{name} has the template '{bad_lines[0]}', which lacks {{}}, the place of the class name")
+    return lines
 
 
 TEMPLATE_SETS = {

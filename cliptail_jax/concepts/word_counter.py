@@ -24,10 +24,10 @@ class WordCounter:
         Raises:
             UserError: WordNet is missing.
         """
-        changed = {form: (word, None) for form, word in changed_words().items()}
-        changed |= {contraction: tuple(map(lemma, parts)) for contraction, parts in CONTRACTIONS.items()}
-        self._changed = pa.array(changed, pa.string())
-        self._first, self._second = (pa.array(words, pa.string()) for words in zip(*changed.values()))
+        word_lemmas = {form: (word, None) for form, word in changed_words().items()}
+        word_lemmas |= {contraction: tuple(map(lemma, parts)) for contraction, parts in CONTRACTIONS.items()}
+        self._forms = pa.array(word_lemmas, pa.string())
+        self._first, self._second = (pa.array(words, pa.string()) for words in zip(*word_lemmas.values()))
 
     def tally(self, batch: pa.LargeBinaryArray) -> Tally:
         """Counts one batch; add up the results of many."""
@@ -40,42 +40,44 @@ class WordCounter:
         """The frequency of each caption's rarest lemma: 0 if the table lacks it, `NO_WORD` for a caption without words.
 
         Args:
-            names: the lemmas of the table.
-            frequency: of each of them.
+            names: the lemmas of a table.
+            frequency: the frequency of each of them.
         """
-        known, frequency, lowest = pa.array(names, pa.string()), np.append(frequency, 0), []
+        table_names, frequency, minima = pa.array(names, pa.string()), np.append(frequency, 0), []
         for batch in batches_of(captions):
             lemmas, occurrences = self._occurrences(batch)
-            counted = frequency[pc.index_in(lemmas, known).fill_null(-1).to_numpy()]
-            of_batch = np.full(len(batch), np.iinfo(np.int64).max)
-            np.minimum.at(of_batch, occurrences.captions, counted[occurrences.lemmas])
-            lowest.append(np.where(np.bincount(occurrences.captions, minlength=len(of_batch)), of_batch, NO_WORD))
-        return np.concatenate([np.zeros(0, np.int64), *lowest])
+            lemma_frequency = frequency[pc.index_in(lemmas, table_names).fill_null(-1).to_numpy()]
+            batch_minima = np.full(len(batch), np.iinfo(np.int64).max)
+            np.minimum.at(batch_minima, occurrences.captions, lemma_frequency[occurrences.lemmas])
+            minima.append(
+                np.where(np.bincount(occurrences.captions, minlength=len(batch_minima)), batch_minima, NO_WORD)
+            )
+        return np.concatenate([np.zeros(0, np.int64), *minima])
 
     def find(self, captions: CaptionColumn, names: Sequence[str]) -> Int[np.ndarray, "2 occurrence"]:
         """The indices in `captions` and `names` of each pair of a caption and a lemma in it."""
-        known, found, before = pa.array(names, pa.string()), [np.zeros((2, 0), np.int64)], 0
+        table_names, pairs, offset = pa.array(names, pa.string()), [np.zeros((2, 0), np.int64)], 0
         for batch in batches_of(captions):
             lemmas, occurrences = self._occurrences(batch)
-            places = pc.index_in(lemmas, known).fill_null(-1).to_numpy()[occurrences.lemmas]
-            found.append(np.stack([occurrences.captions + before, places])[:, places >= 0])
-            before += len(batch)
-        return np.concatenate(found, axis=1)
+            places = pc.index_in(lemmas, table_names).fill_null(-1).to_numpy()[occurrences.lemmas]
+            pairs.append(np.stack([occurrences.captions + offset, places])[:, places >= 0])
+            offset += len(batch)
+        return np.concatenate(pairs, axis=1)
 
     def _occurrences(self, captions: pa.LargeBinaryArray) -> tuple[pa.StringArray, Occurrences]:
         """The lemmas of a batch of captions, and where they occur."""
         words = split_captions(captions)
-        occurring = words.words.dictionary_encode()
-        changed = pc.index_in(occurring.dictionary, self._changed)
-        first = pc.coalesce(self._first.take(changed), occurring.dictionary)
-        lemmas = pa.concat_arrays([first, self._second.take(changed)]).dictionary_encode()  # null: no second lemma
+        distinct_words = words.words.dictionary_encode()
+        places = pc.index_in(distinct_words.dictionary, self._forms)
+        first = pc.coalesce(self._first.take(places), distinct_words.dictionary)
+        lemmas = pa.concat_arrays([first, self._second.take(places)]).dictionary_encode()  # null: no second lemma
         first, second = np.split(lemmas.indices.fill_null(-1).to_numpy(), 2)
 
-        codes = occurring.indices.to_numpy()
-        more = np.flatnonzero((second >= 0)[codes])
+        codes = distinct_words.indices.to_numpy()
+        contractions = np.flatnonzero((second >= 0)[codes])
         occurrences = Occurrences(
-            np.append(first[codes], second[codes[more]]),
-            np.append(words.captions, words.captions[more]),
+            np.append(first[codes], second[codes[contractions]]),
+            np.append(words.captions, words.captions[contractions]),
             len(lemmas.dictionary),
             words.num_captions,
         )

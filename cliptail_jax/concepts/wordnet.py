@@ -1,6 +1,6 @@
 """The nouns of WordNet 3.0: synsets of ImageNet's ids, and the lemmas of words.
 
-They are read from WordNet's own files, since NLTK takes three seconds to start and to read all of them. It only downloads.
+This module reads WordNet's files, because NLTK takes three seconds to start and to read all of them. NLTK only downloads.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ GET_WORDNET = (
 )
 SYSTEM_FOLDERS = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
 
-# An id among ImageNet's that is not an offset in WordNet 3.0, and that of the same class.
+# An id of ImageNet that is not in WordNet 3.0, and the id of the same class there.
 RENAMED = {"n02112837": "n02110185"}
 
 # The endings of nouns, and what replaces them in lemmas: morphy(7WN).
@@ -73,26 +73,26 @@ def wordnet() -> Nouns:
     Raises:
         WordNetError: WordNet is missing and cannot be downloaded, or it is damaged.
     """
-    found = find() or (find() if download() else None)
-    if not found:
+    path = find() or (find() if download() else None)
+    if not path:
         raise WordNetError(f"WordNet is not on this machine, and could not be downloaded: {GET_WORDNET}")
     try:
-        folder = zipfile.Path(found, "wordnet/") if found.suffix == ".zip" else found
+        folder = zipfile.Path(path, "wordnet/") if path.suffix == ".zip" else path
         index, exceptions = ((folder / name).read_text(encoding="utf-8") for name in ("index.noun", "noun.exc"))
-        forms = {form: others for form, *others in map(str.split, exceptions.splitlines())}
+        forms = {form: bases for form, *bases in map(str.split, exceptions.splitlines())}
         nouns = Nouns(frozenset(re.findall(r"^\S+", index, re.M)), forms, (folder / "data.noun").read_bytes())
         if not nouns.lemmas:
             raise ValueError("index.noun is empty")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise WordNetError(f"the WordNet in {found} is damaged ({error}): remove it, then {GET_WORDNET}") from error
+        raise WordNetError(f"the WordNet in {path} is damaged ({error}): remove it, then {GET_WORDNET}") from error
     return nouns
 
 
 def find() -> Path | None:
     """WordNet's folder or .zip file: in NLTK's data path, in the user's cache, or where Debian's package puts it."""
-    given = filter(None, os.environ.get("NLTK_DATA", "").split(os.pathsep))
+    nltk_folders = filter(None, os.environ.get("NLTK_DATA", "").split(os.pathsep))
     prefixes = ("~", *(f"{sys.prefix}{folder}" for folder in ("", "/share", "/lib")), *SYSTEM_FOLDERS)
-    roots = (*given, *(f"{folder}/nltk_data" for folder in prefixes), cache_folder())
+    roots = (*nltk_folders, *(f"{folder}/nltk_data" for folder in prefixes), cache_folder())
     corpora = [Path(os.path.expanduser(root), "corpora", name) for root in roots for name in ("wordnet", "wordnet.zip")]
     return next((path for path in (*corpora, Path(SYSTEM_FOLDERS[0], "wordnet")) if path.exists()), None)
 
@@ -105,8 +105,8 @@ def cache_folder() -> Path:
 def lemmas_of_noun(word: str) -> list[str]:
     """The lemmas that a word may be a form of, itself first, as morphy(7WN) finds them."""
     nouns = wordnet()
-    others = nouns.exceptions.get(word) or [word[: -len(old)] + new for old, new in ENDINGS if word.endswith(old)]
-    return [form for form in dict.fromkeys((word, *others)) if form in nouns.lemmas]
+    candidates = nouns.exceptions.get(word) or [word[: -len(old)] + new for old, new in ENDINGS if word.endswith(old)]
+    return [form for form in dict.fromkeys((word, *candidates)) if form in nouns.lemmas]
 
 
 def synset(wnid: str) -> Synset:
@@ -118,10 +118,10 @@ def synset(wnid: str) -> Synset:
     offset, data = RENAMED.get(wnid, wnid)[1:], wordnet().data
     line = data[int(offset) : data.find(b"\n", int(offset))].decode()
     columns, _, gloss = line.partition("|")
-    found = columns.split()
-    if found[:1] != [offset]:
+    fields = columns.split()
+    if fields[:1] != [offset]:
         raise UserError(f"WordNet 3.0 has no noun {wnid!r}")
-    return Synset(tuple(found[4 : 4 + 2 * int(found[3], 16) : 2]), re.sub('".*?"', "", gloss).strip().strip("; "))
+    return Synset(tuple(fields[4 : 4 + 2 * int(fields[3], 16) : 2]), re.sub('".*?"', "", gloss).strip().strip("; "))
 
 
 def lemmas(wnid: str) -> tuple[str, ...]:

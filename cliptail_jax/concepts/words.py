@@ -69,8 +69,8 @@ def forms_of(word: str) -> set[str]:
     inverts each of these rules and drops candidates with another lemma, so that the words of a corpus need not be
     lemmatized.
     """
-    replaced = {word[: len(word) - len(new)] + old for old, new in ENDINGS if word.endswith(new)}
-    candidates = {word} | replaced | irregular_forms().get(word, set())
+    variants = {word[: len(word) - len(new)] + old for old, new in ENDINGS if word.endswith(new)}
+    candidates = {word} | variants | irregular_forms().get(word, set())
     return {form for form in candidates - CONTRACTIONS.keys() if re.fullmatch("[a-z]+", form) and lemma(form) == word}
 
 

@@ -16,19 +16,21 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 
 @contextlib.contextmanager
 def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end with the block, at once if it raises, or with this process. Work and results are pickled for them.
+    """Worker processes. They end with the block (at once, if it raises an error), and with this process.
+
+    Work and results are pickled.
 
     Raises:
         UserError: A process was killed.
     """
     sys.warnoptions.append(LEFT_BEHIND)
-    others = set(multiprocessing.active_children())
+    other_processes = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in an undefined state
     workers = ProcessPoolExecutor(count, context, end_with_parent)
     try:
         yield workers
     except BaseException as error:
-        for process in set(multiprocessing.active_children()) - others:
+        for process in set(multiprocessing.active_children()) - other_processes:
             process.terminate()  # its work may take long
         if isinstance(error, BrokenProcessPool):
             raise UserError(
@@ -40,7 +42,7 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def completed(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Item, Result]]:
-    """Yields each item with the result of `work` upon completion, from this process or from `processes` > 1 others.
+    """Yields each item with the result of `work` when it is complete. More than one process are worker processes.
 
     Raises:
         UserError: A process was killed.

@@ -29,42 +29,42 @@ def without_config(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]
 
     Raises UserError if it names two configs.
     """
-    names, fields, others = [], [], []
-    rest = list(arguments)
-    if rest and not rest[0].startswith("-"):
-        names.append(rest.pop(0))
-    while rest:
-        argument = rest.pop(0)
-        has_value = bool(rest) and not FLAG.match(rest[0])
-        if argument == "--config" and rest:
-            names.append(rest.pop(0))
+    names, fields, other_arguments = [], [], []
+    queue = list(arguments)
+    if queue and not queue[0].startswith("-"):
+        names.append(queue.pop(0))
+    while queue:
+        argument = queue.pop(0)
+        has_value = bool(queue) and not FLAG.match(queue[0])
+        if argument == "--config" and queue:
+            names.append(queue.pop(0))
         elif argument.startswith("--config="):
             names.append(argument.partition("=")[2])
         elif field := FIELD.match(argument):
-            fields.append(f"{argument}={rest.pop(0)}" if has_value and not field[1] and not field[3] else argument)
+            fields.append(f"{argument}={queue.pop(0)}" if has_value and not field[1] and not field[3] else argument)
         else:
-            others.append(argument)
+            other_arguments.append(argument)
     if len(names) > 1:
         raise UserError(f"two configs are given, {names[0]} and {names[1]}: leave one out")
-    return "".join(names), fields, others
+    return "".join(names), fields, other_arguments
 
 
-def read_config(named: str) -> ConfigDict:
+def read_config(string: str) -> ConfigDict:
     """The config of 'NAME:ARGUMENTS' or 'FILE:ARGUMENTS'.
 
     Raises UserError if its file is missing or fails.
     """
-    name = named.partition(":")[0]
-    file, known = find_config(name), known_configs()
-    if name in known and not file.samefile(known[name]):
+    name = string.partition(":")[0]
+    file, configs = find_config(name), known_configs()
+    if name in configs and not file.samefile(configs[name]):
         note = f"note: the config {name} is {file} in this folder, not the package's of this name"
         print(one_line(note), file=sys.stderr)
     try:
-        return load_config(named)
+        return load_config(string)
     except UserError:
         raise
     except Exception as cause:  # whatever a config file's own code raises
-        raise UserError(f"config file '{named}'{failure(cause, file)}") from None
+        raise UserError(f"config file '{string}'{failure(cause, file)}") from None
 
 
 def with_fields(config: ConfigDict, fields: Sequence[str]) -> ConfigDict:
@@ -75,15 +75,15 @@ def with_fields(config: ConfigDict, fields: Sequence[str]) -> ConfigDict:
     values = dict(flatten(config))
     for field in fields:
         key = FIELD.match(field)[2]
-        if not any(f"{known}.".startswith(f"{key}.") for known in values):
+        if not any(f"{name}.".startswith(f"{key}.") for name in values):
             raise unknown_key(key, values)
-    parsed, command = flags.FlagValues(), ["cliptail", *fields]
-    config_flags.DEFINE_config_dict("config", config, flag_values=parsed, sys_argv=command)
+    flag_values, command = flags.FlagValues(), ["cliptail", *fields]
+    config_flags.DEFINE_config_dict("config", config, flag_values=flag_values, sys_argv=command)
     try:
-        parsed(command)
+        flag_values(command)
     except flags.Error as error:
         raise flag_error(str(error), values) from None
-    return parsed.config
+    return flag_values.config
 
 
 def describe_config_file(file: Path) -> str:
@@ -94,13 +94,13 @@ def describe_config_file(file: Path) -> str:
 
 
 def failure(cause: Exception, file: Path) -> str:
-    """Where and why a config file fails. ml_collections puts all fields of the config into the message for an unknown one."""
+    """Where and why a config file fails, without the list of all fields in ml_collections' message for an unknown one."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(cause.__traceback__) if Path(frame.filename) == file.absolute()
     ]
     place = f", line {lines[-1]}," if lines else ""
-    unknown = cause.args[0] if cause.args else ""
-    reason = str(unknown.args[0]) if isinstance(unknown, KeyError) else str(cause)
+    detail = cause.args[0] if cause.args else ""
+    reason = str(detail.args[0]) if isinstance(detail, KeyError) else str(cause)
     reason = re.sub(r" Other fields present: .*?(?=\nDid you mean|\Z)", "", reason, flags=re.DOTALL)
     return f"{place} fails with {type(cause).__name__}: {' '.join(reason.split())}"
 
@@ -124,7 +124,7 @@ def quiet_libraries() -> None:
 def silence_copies() -> None:
     """Silence copies of an error, from Orbax's threads after a failed save and from Grain's arrays."""
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes inherit absl's flags, and refuse unparsed ones
-    logging.use_absl_handler()  # a process of its own would have another
+    logging.use_absl_handler()  # a process that absl did not start has another handler
     logging.get_absl_handler().addFilter(lambda record: not {"orbax", "asyncio"} & set(Path(record.pathname).parts))
     report, report_thread = sys.unraisablehook, threading.excepthook
 

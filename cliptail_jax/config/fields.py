@@ -26,7 +26,7 @@ from typing import Annotated, Any, TypeVar
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.renamed import RENAMED
-from cliptail_jax.host.errors import UserError, did_you_mean, is_now
+from cliptail_jax.host.errors import UserError, did_you_mean, renaming_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,37 +83,40 @@ def fields_of(section: Section, prefix: str = "", is_incidental: bool = False) -
     for name, hint in typing.get_type_hints(type(section), include_extras=True).items():
         kind, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else [hint]
         default, key = getattr(section, name), f"{prefix}{name}"
-        marked = is_incidental or Incidental in notes
+        is_marked = is_incidental or Incidental in notes
         if dataclasses.is_dataclass(kind):
-            yield from fields_of(default, f"{key}.", marked)
+            yield from fields_of(default, f"{key}.", is_marked)
         else:
             rules = tuple(note for note in notes if isinstance(note, Rule))
-            yield Field(key, kind, default, notes[0], rules, marked)
+            yield Field(key, kind, default, notes[0], rules, is_marked)
 
 
 def merged(name: str, sections: Sequence[Section]) -> type[Section]:
     """A class `name` of sections that have the fields of all these sections. It is a subclass of the first one's class.
 
-    Of inner sections of the same name, the one with the fields of all is used. Inheritance from all classes would instead depend
-    on their order.
+    Of inner sections with the same name, it has the one with the fields of all. The result of inheritance from all classes would
+    depend on their order.
 
     Raises UserError if several have the same name, and none has the fields of all.
     """
-    kept: dict[str, set[Field]] = {}
-    declared = {}
+    fields_by_key: dict[str, set[Field]] = {}
+    declarations = {}
     for section in sections:
         hints = typing.get_type_hints(type(section), include_extras=True)
         for key, fields in itertools.groupby(fields_of(section), lambda field: field.key.partition(".")[0]):
-            fields, others = set(fields), kept.get(key, set())
-            if fields >= others:
-                kept[key], declared[key] = fields, (key, hints[key], dataclasses.field(default=getattr(section, key)))
-            elif not fields <= others:
-                different = min(field.key for field in fields - others)
-                raise UserError(
-                    f"config key '{different}' of {type(section).__name__} has another type, default, description or rule in "
-                    f"another section '{key}', or is not there: begin with a subclass of that section, or use another name"
+            fields, other_fields = set(fields), fields_by_key.get(key, set())
+            if fields >= other_fields:
+                fields_by_key[key], declarations[key] = (
+                    fields,
+                    (key, hints[key], dataclasses.field(default=getattr(section, key))),
                 )
-    return dataclasses.make_dataclass(name, declared.values(), bases=(type(sections[0]),), frozen=True)
+            elif not fields <= other_fields:
+                odd_key = min(field.key for field in fields - other_fields)
+                raise UserError(
+                    f"config key '{odd_key}' of {type(section).__name__} has another type, default, description or rule in "
+                    f"another section '{key}', or is missing there: begin with a subclass of that section, or use another name"
+                )
+    return dataclasses.make_dataclass(name, declarations.values(), bases=(type(sections[0]),), frozen=True)
 
 
 def to_config(section: Section) -> ConfigDict:
@@ -125,10 +128,10 @@ def typed(section: S, values: Values) -> S:
     """The section with these values, which `check` has found valid. It takes only its own fields from a larger section."""
     values = vars(values) if isinstance(values, Section) else values
 
-    def of(key: str, default: Any) -> Any:
+    def value_of(key: str, default: Any) -> Any:
         return typed(default, values[key]) if isinstance(default, Section) else values[key]
 
-    return type(section)(**{key: of(key, default) for key, default in vars(section).items()})
+    return type(section)(**{key: value_of(key, default) for key, default in vars(section).items()})
 
 
 def flatten(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -145,16 +148,16 @@ def plain(values: Values) -> dict[str, Any]:
     return {key: plain_value(value) for key, value in flatten(values)}
 
 
-def with_values(config: ConfigDict, values: Mapping[str, Any], where: Path | str) -> ConfigDict:
+def with_values(config: ConfigDict, values: Mapping[str, Any], origin: Path | str) -> ConfigDict:
     """The config with the values of a config.json, by dotted key, which are checked later.
 
-    Raises UserError, which begins with `where`, if they are those of another program or version.
+    Raises UserError, which begins with `origin`, if they are those of another program or version.
     """
     try:
         with config.ignore_type():
             config.update_from_flattened_dict({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where} contains the config of another program or version ({error})") from None
+        raise UserError(f"{origin} contains the config of another program or version ({error})") from None
     return config
 
 
@@ -163,41 +166,44 @@ def plain_value(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Up to three keys that differ, as 'batch_size=128 not 64'; '' if none does. A key that one lacks is None there."""
-    keys = [key for key in sorted({**before, **now}) if before.get(key) != now.get(key)]
-    changed = [f"{key}={before.get(key)!r} not {now.get(key)!r}" for key in keys]
-    return ", ".join(changed[:3]) + (f", and {len(changed) - 3} more" if len(changed) > 3 else "")
+def difference(old_values: Mapping[str, Any], new_values: Mapping[str, Any]) -> str:
+    """Up to three keys that differ, as 'batch_size=128 not 64'; '' if none does. A missing key is None."""
+    keys = [key for key in sorted({**old_values, **new_values}) if old_values.get(key) != new_values.get(key)]
+    changes = [f"{key}={old_values.get(key)!r} not {new_values.get(key)!r}" for key in keys]
+    return ", ".join(changes[:3]) + (f", and {len(changes) - 3} more" if len(changes) > 3 else "")
 
 
 def check(values: Values, section: Section, prefix: str = "") -> None:
-    """Raise UserError that names the first key that is unknown, missing, or has an invalid value.
+    """Raises UserError that names the first key that is unknown, missing, or has an invalid value.
 
     `prefix` is the dotted name of the section in a whole config, followed by a dot.
     """
-    known, given = {field.key: field for field in fields_of(section, prefix)}, dict(flatten(values, prefix))
-    for key, value in given.items():
-        if key not in known:
-            raise unknown_key(key, known)
-        known[key].check(value)
-    if missing := known.keys() - given.keys():
+    known_fields, values_by_key = (
+        {field.key: field for field in fields_of(section, prefix)},
+        dict(flatten(values, prefix)),
+    )
+    for key, value in values_by_key.items():
+        if key not in known_fields:
+            raise unknown_key(key, known_fields)
+        known_fields[key].check(value)
+    if missing_keys := known_fields.keys() - values_by_key.keys():
         raise UserError(
-            f"config key '{min(missing)}' is missing; start from a base_config(), as the files of configs/ do"
+            f"config key '{min(missing_keys)}' is missing; start from a base_config(), as the files of configs/ do"
         )
 
 
-def unknown_key(key: str, known: Iterable[str]) -> UserError:
+def unknown_key(key: str, known_keys: Iterable[str]) -> UserError:
     """The error for an unknown dotted key: its new name, or fields of this name, or with these initials, in any section."""
 
     def names(other: str) -> tuple[str, str]:
         name = other.rpartition(".")[2]
         return name, "".join(word[0] for word in name.split("_") if word)
 
-    known, given = list(known), key.rpartition(".")[2]
-    if RENAMED.get(key) in known:
-        return is_now(f"config key '{key}'", f"'{RENAMED[key]}'")
-    elsewhere = [other for other in known if given in names(other)]
-    hint = did_you_mean(key, elsewhere, cutoff=0.0) or did_you_mean(key, known, cutoff=0.5)
+    known_keys, last_name = list(known_keys), key.rpartition(".")[2]
+    if RENAMED.get(key) in known_keys:
+        return renaming_error(f"config key '{key}'", f"'{RENAMED[key]}'")
+    similar_keys = [other for other in known_keys if last_name in names(other)]
+    hint = did_you_mean(key, similar_keys, cutoff=0.0) or did_you_mean(key, known_keys, cutoff=0.5)
     return UserError(f"unknown config key '{key}'{hint}")
 
 
@@ -239,11 +245,11 @@ def type_name(kind: Any) -> str:
 
 def describe(section: Section, values: Values | None = None, prefix: str = "") -> str:
     """Describes every field: value, type, description and rules. Fields that are not in `values` have defaults."""
-    given = dict(flatten(values or {}, prefix))
+    values_by_key = dict(flatten(values or {}, prefix))
     paragraphs = []
     for field in fields_of(section, prefix):
         sentences = [field.description, *(f"It {rule.text}." for rule in field.rules)]
         text = textwrap.fill(" ".join(sentences), 110, initial_indent="    ", subsequent_indent="    ")
-        value = given.get(field.key, field.default)
+        value = values_by_key.get(field.key, field.default)
         paragraphs.append(f"{field.key} = {value!r}  ({type_name(field.type)})\n{text}")
     return "\n".join(paragraphs)

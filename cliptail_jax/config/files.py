@@ -34,14 +34,14 @@ def find_config(name: str) -> Path:
 
     Raises UserError if there is none.
     """
-    path, known = Path(name), known_configs()
-    here = path if path.suffix == ".py" else Path(f"{name}.py")
-    if here.is_file():
-        return here
-    if name in known:
-        return known[name]
-    hint = f" (did you mean {path.stem}?)" if path.stem in known else did_you_mean(path.stem, known)
-    raise UserError(f"config file '{name}' does not exist{hint}; the package's configs are {', '.join(known)}")
+    path, configs = Path(name), known_configs()
+    file = path if path.suffix == ".py" else Path(f"{name}.py")
+    if file.is_file():
+        return file
+    if name in configs:
+        return configs[name]
+    hint = f" (did you mean {path.stem}?)" if path.stem in configs else did_you_mean(path.stem, configs)
+    raise UserError(f"config file '{name}' does not exist{hint}; the package's configs are {', '.join(configs)}")
 
 
 def find_results(name: str) -> Path:
@@ -49,21 +49,21 @@ def find_results(name: str) -> Path:
 
     Raises UserError if there is none.
     """
-    path, known = work_path(name), known_files("study/results/*.json")
+    path, results = work_path(name), known_files("study/results/*.json")
     if path.suffix == ".json" and path.exists():
         return path
-    if name in known:
-        return known[name]
+    if name in results:
+        return results[name]
     raise UserError(
-        f"there are no results '{name}'{did_you_mean(name, known)}: give the path of a study's report.json, or one of "
-        f"{', '.join(known)}"
+        f"there are no results '{name}'{did_you_mean(name, results)}: give the path of a study's report.json, or one of "
+        f"{', '.join(results)}"
     )
 
 
 def find_table(name: str) -> Path:
     """The table at a path or, for a name such as 'collect/glyphs_16/plan_sl', that of the package's studies."""
-    path, known = work_path(name), configs_folder() / "study" / f"{name}.tsv"
-    return known if known.is_file() and not path.exists() else path
+    path, package_table = work_path(name), configs_folder() / "study" / f"{name}.tsv"
+    return package_table if package_table.is_file() and not path.exists() else path
 
 
 def known_archives() -> dict[str, Path]:
@@ -81,8 +81,8 @@ def find_archive(name: str) -> Path:
             f"{name} has no stored counts, since an earlier version published its results: train it again with "
             "cliptail study"
         )
-    known = f"there are {', '.join(archives)}" if archives else "no study has stored counts yet"
-    raise UserError(f"there are no published results '{name}'{did_you_mean(name, archives | results)}: {known}")
+    hint = f"there are {', '.join(archives)}" if archives else "no study has stored counts yet"
+    raise UserError(f"there are no published results '{name}'{did_you_mean(name, archives | results)}: {hint}")
 
 
 def load_config(string: str) -> ConfigDict:

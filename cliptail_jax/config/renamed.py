@@ -1,9 +1,9 @@
-"""Config fields that earlier versions had by other names: files with them are read, and configs with them are refused."""
+"""Config fields with other names in earlier versions. Files with these names are read; configs with them are refused."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# By the earlier key: today's.
+# The current key by the earlier one.
 RENAMED = {
     "data.class_match.vocabulary": "data.class_match.classes",
     "data.classes.vocabulary": "data.classes.list",
@@ -16,7 +16,7 @@ MOVED |= {f"optimizer.{field}": f"optimizer.adamw.{field}" for field in ("b1", "
 
 def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a config by dotted key, saved by any version, with today's keys."""
-    new = RENAMED | MOVED
+    new_keys = RENAMED | MOVED
     if values.get("optimizer.name") == "lars":
-        new["optimizer.momentum"] = "optimizer.lars.momentum"
-    return {new.get(key, key): value for key, value in values.items()}
+        new_keys["optimizer.momentum"] = "optimizer.lars.momentum"
+    return {new_keys.get(key, key): value for key, value in values.items()}

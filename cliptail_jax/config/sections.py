@@ -102,6 +102,4 @@ def evaluation_pixels(reading: Reading) -> dict[str, bool]:
 def check_evaluation(evaluation: Evaluation) -> None:
     """Raise UserError if a prior is to be estimated without logit adjustment."""
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
-        raise UserError(
-            "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adjustment, such as to 1"
-        )
+        raise UserError("only logit adjustment uses eval.estimate_prior: set eval.logit_adjustment, for example to 1")

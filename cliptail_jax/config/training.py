@@ -192,7 +192,7 @@ class MultiCropOptions(Section):
 
 @dataclass(frozen=True)
 class Selecting(Section):
-    """What selects the records, labels and captions of a variant."""
+    """The selection of a variant's records, labels and captions."""
 
     name: Annotated[str, "Name of the prepared data set."] = "glyphs"
     split: Annotated[str, "Split, or several, such as 'train+validation'."] = "train"
@@ -358,10 +358,10 @@ def check_batch_norm(batch_size: int, accumulate_steps: int, group_size: int) ->
 
 
 def check_data(data: Data) -> None:
-    """Raise UserError if values of the section, valid by themselves, cannot be combined."""
-    given = [key for key, value in vars(data.classes).items() if value]
-    if len(given) > 1:
-        raise UserError(f"set one of data.classes.names, list, first, random and at_least, not {' and '.join(given)}")
+    """Raises UserError if values of the section that are valid alone cannot be combined."""
+    keys = [key for key, value in vars(data.classes).items() if value]
+    if len(keys) > 1:
+        raise UserError(f"set one of data.classes.names, list, first, random and at_least, not {' and '.join(keys)}")
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
     if not data.match.frequency and (data.match.n or data.match.assignment != NATURAL):
@@ -387,8 +387,10 @@ def check_data(data: Data) -> None:
     if data.n and data.fraction != 1:
         raise UserError("set data.n or data.fraction, not both")
     splits = data.split.split("+")
-    if twice := [name for name in splits if splits.count(name) > 1]:
-        raise UserError(f"data.split='{data.split}' repeats '{twice[0]}': each of its records would count twice")
+    if repeated_splits := [name for name in splits if splits.count(name) > 1]:
+        raise UserError(
+            f"data.split='{data.split}' repeats '{repeated_splits[0]}': each of its records would count twice"
+        )
     if data.batch_classes and data.batch_composition != SHUFFLED:
         raise UserError(f"set data.batch_classes or data.batch_composition='{data.batch_composition}', not both")
     if not data.fraction > 0:

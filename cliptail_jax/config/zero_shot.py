@@ -10,7 +10,7 @@ from cliptail_jax.config.fields import Rule, Section
 from cliptail_jax.config.sections import Evaluation, MeshAxes, Names, Precision, Reading, check_evaluation
 from cliptail_jax.host.errors import UserError
 
-MODE = "zero_shot"  # what `objective` is called in such a config, and in the config.json of its directory
+MODE = "zero_shot"  # the value of `objective` in such a config, and in the config.json of its directory
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ class Balance(NamedTuple):
 
 
 def balanced(
-    rows: Rows, kept: Int[np.ndarray, " row"], class_names: tuple[str, ...], data: Data
+    rows: Rows, indices: Int[np.ndarray, " row"], class_names: tuple[str, ...], data: Data
 ) -> tuple[Int[np.ndarray, " place"], Balance]:
-    """The indices into `kept` of the rows that MetaCLIP's rule keeps.
+    """The positions in `indices`, which are selected rows, of those that MetaCLIP's rule keeps.
 
     Entries are the class names, or those of a class list. A record has the entries that its words name, by
     `data.class_match.rule`. Either all rows of a record are kept, or none.
@@ -34,12 +34,12 @@ def balanced(
         raise UserError("data.balance.cap looks for entries in data.captions.words: name the text fields to search")
     path, rule = data.balance.classes, data.class_match.rule
     counter = ConceptCounter(class_list_for(path, rule) if path else [Concept(name) for name in class_names], rule)
-    _, first, record_of = np.unique(rows.records[kept], return_index=True, return_inverse=True)
-    carriers, entries = counter.matches(rows.words.take(pa.array(kept[first])))
-    stay = balanced_rows(carriers, entries, data.balance.cap, len(counter.names), data.seed)
-    before = np.bincount(entries, minlength=len(counter.names))
-    after = np.bincount(entries[np.isin(carriers, stay)], minlength=len(counter.names))
-    return np.flatnonzero(np.isin(record_of, stay)), Balance(counter.names, before, after)
+    _, first, record_of = np.unique(rows.records[indices], return_index=True, return_inverse=True)
+    carriers, entries = counter.matches(rows.words.take(pa.array(indices[first])))
+    kept_records = balanced_rows(carriers, entries, data.balance.cap, len(counter.names), data.seed)
+    old_frequency = np.bincount(entries, minlength=len(counter.names))
+    new_frequency = np.bincount(entries[np.isin(carriers, kept_records)], minlength=len(counter.names))
+    return np.flatnonzero(np.isin(record_of, kept_records)), Balance(counter.names, old_frequency, new_frequency)
 
 
 def most_frequent(balance: Balance) -> str:

@@ -20,10 +20,10 @@ class Captions:
     A record's template and phrase depend on the seed and on its index in the source.
 
     Attributes:
-        templates: to choose from; () for none.
-        phrases: by class, to choose from: its name, or the lemmas of its synset.
-        named: by row, the class that the template names.
-        records: by row, ascending.
+        templates: the templates to choose from; () for none.
+        phrases: the phrases of each class to choose from: its name, or the lemmas of its synset.
+        named: the class that each row's template names.
+        records: the record of each row, ascending.
         words: each row's own text, '' where it has none.
         resample: whether template and phrase are chosen anew in each epoch.
         in_apposition: whether the words describe the class and follow a comma: "a train, a kind of vehicle".
@@ -49,24 +49,24 @@ class Captions:
         phrases = self._phrases(records, self.named[rows], epoch)
         sentences = [template.format(phrase) for template, phrase in zip(row_templates, phrases)]
         if self.in_apposition:
-            return [f"{text.removesuffix('.')}, {more}" if more else text for text, more in zip(sentences, words)]
-        return [f"{text} {more}".strip() for text, more in zip(sentences, words)]
+            return [f"{start.removesuffix('.')}, {text}" if text else start for start, text in zip(sentences, words)]
+        return [f"{start} {text}".strip() for start, text in zip(sentences, words)]
 
-    def _templates(self, records: Int[np.ndarray, " some"], epoch: int) -> Int[np.ndarray, " some"]:
+    def _templates(self, records: Int[np.ndarray, " row"], epoch: int) -> Int[np.ndarray, " row"]:
         if len(self.templates) == 1:
             return np.zeros(len(records), np.int64)
         return _random_choices(self.seed, epoch, len(self.templates), int(self.records[-1]) + 1)[records]
 
-    def _phrases(self, records: Int[np.ndarray, " some"], named: Int[np.ndarray, " some"], epoch: int) -> list[str]:
+    def _phrases(self, records: Int[np.ndarray, " row"], classes: Int[np.ndarray, " row"], epoch: int) -> list[str]:
         if all(len(phrases) == 1 for phrases in self.phrases):
-            return [self.phrases[c][0] for c in named]
+            return [self.phrases[c][0] for c in classes]
         uniforms = _random_uniforms(self.seed, epoch, int(self.records[-1]) + 1)[records]
-        return [self.phrases[c][int(uniform * len(self.phrases[c]))] for c, uniform in zip(named, uniforms)]
+        return [self.phrases[c][int(uniform * len(self.phrases[c]))] for c, uniform in zip(classes, uniforms)]
 
 
 @functools.lru_cache(maxsize=2)
 def _random_choices(seed: int, epoch: int, choices: int, size: int) -> Int[np.ndarray, " record"]:
-    """One choice for each of the first `size` records of a source, whatever the size."""
+    """A choice for each of the first `size` records of a source. A record's choice does not depend on `size`."""
     return np.random.default_rng([seed, epoch]).integers(choices, size=size)
 
 
@@ -91,10 +91,10 @@ def joined_words(metadata: pa.Table, fields: Sequence[str]) -> pa.ChunkedArray |
     texts = [name for name in metadata.column_names if is_text(metadata.schema.field(name).type)]
     for field in fields:
         if field not in texts:
-            has = f"it has {', '.join(texts)}" if texts else "it has no text fields"
-            raise UserError(f"data.captions.words names '{field}', which the source lacks; {has}")
+            fields_note = f"it has {', '.join(texts)}" if texts else "it has no text fields"
+            raise UserError(f"data.captions.words names '{field}', which the source lacks; {fields_note}")
     if not fields:
         return None
     columns = [pc.fill_null(metadata[field].cast(pa.large_string()), "") for field in fields]  # may pass 2 GiB
-    joined = pc.binary_join_element_wise(*columns, pa.scalar(" ", pa.large_string()))
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"\s+", " "))
+    joined_texts = pc.binary_join_element_wise(*columns, pa.scalar(" ", pa.large_string()))
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(joined_texts, r"\s+", " "))

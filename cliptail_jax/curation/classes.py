@@ -24,12 +24,12 @@ def select_classes(
         if number > len(names):
             raise UserError(f"data.classes.{key}={number}, but the source has {len(names)} classes")
     if classes.at_least:
-        chosen = np.flatnonzero(frequency >= classes.at_least)
-        if not len(chosen):
+        labels = np.flatnonzero(frequency >= classes.at_least)
+        if not len(labels):
             raise UserError(
                 f"data.classes.at_least={classes.at_least}, but the largest class has {frequency.max(initial=0):,} records"
             )
-        return chosen
+        return labels
     if classes.first:
         return np.arange(classes.first)
     if classes.random:
@@ -37,28 +37,28 @@ def select_classes(
     if not (classes.names or classes.list):
         return np.arange(len(names))
     if classes.names:
-        key, listed = "data.classes.names", classes.names
+        key, entries = "data.classes.names", classes.names
     else:
-        key, listed = f"data.classes.list={classes.list}", listed_names(classes.list)
-    chosen = [_label(names, wanted, key) for wanted in listed]
-    labels, counts = np.unique(chosen, return_counts=True)
+        key, entries = f"data.classes.list={classes.list}", listed_names(classes.list)
+    labels = [_label(names, entry, key) for entry in entries]
+    distinct_labels, counts = np.unique(labels, return_counts=True)
     if counts.max() > 1:
-        raise UserError(f"{key} lists class '{names[labels[counts.argmax()]]}' twice")
-    return np.array(chosen)
+        raise UserError(f"{key} lists class '{names[distinct_labels[counts.argmax()]]}' twice")
+    return np.array(labels)
 
 
-def random_classes(classes: int, chosen: int, seed: int) -> Int[np.ndarray, " chosen"]:
-    """`chosen` random labels of 0 ... classes - 1, ascending.
+def random_classes(classes: int, number: int, seed: int) -> Int[np.ndarray, " chosen"]:
+    """`number` random labels of 0 ... classes - 1, ascending.
 
     They are independent of the ranks in `profile_counts` for the same seed; otherwise they would be the first ranks.
     """
-    return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:chosen])
+    return np.sort(np.random.default_rng((seed, 1)).permutation(classes)[:number])
 
 
-def _label(names: Sequence[str], wanted: str | int, key: str) -> int:
-    if isinstance(wanted, int) and 0 <= wanted < len(names):
-        return wanted
-    if wanted in names:
-        return names.index(wanted)
-    known = f"(such as {names[0]!r})" if names else "(it has none)"
-    raise UserError(f"{key} has {wanted!r}, which is not a class of the source {known}")
+def _label(names: Sequence[str], entry: str | int, key: str) -> int:
+    if isinstance(entry, int) and 0 <= entry < len(names):
+        return entry
+    if entry in names:
+        return names.index(entry)
+    hint = f"(such as {names[0]!r})" if names else "(it has none)"
+    raise UserError(f"{key} has {entry!r}, which is not a class of the source {hint}")

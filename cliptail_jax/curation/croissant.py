@@ -21,9 +21,9 @@ from cliptail_jax.datasets.source import Source
 from cliptail_jax.host.files import digest_of
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 
-STATED = ("name", "split", "seed")  # fields that are stated even where they are defaults
+STATED = ("name", "split", "seed")  # fields that the document states even at their defaults
 
-# Properties that a published document should have, but that a variant does not know.
+# Properties that a published document should have, but that a variant lacks.
 TO_ADD = ("creator", "datePublished", "url", "license", "citeAs")
 
 TERMS = """
@@ -69,7 +69,7 @@ def croissant(variant: Variant, data: Data, file: str, content: bytes) -> dict[s
         "name": f"{source.name}:{source.split}, variant {fingerprint[:12]}",
         "description": description(variant),
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
-        "version": f"{sources[0].version}+{fingerprint[:12]}",  # what follows the + is a semantic version's build
+        "version": f"{sources[0].version}+{fingerprint[:12]}",  # in semantic versions, the build follows the +
         "identifier": {
             "@type": "sc:PropertyValue",
             "propertyID": "fingerprint",
@@ -120,20 +120,20 @@ def description(variant: Variant) -> str:
 def derived_from(info: tfds.core.DatasetInfo) -> dict[str, str]:
     """The data set that a variant is selected from."""
     url = "" if info.homepage.startswith(CATALOGUE) else info.homepage
-    known = {"name": info.full_name, "description": info.description, "url": url}
-    return {"@type": "prov:Entity"} | {key: value for key, value in known.items() if value}
+    properties = {"name": info.full_name, "description": info.description, "url": url}
+    return {"@type": "prov:Entity"} | {key: value for key, value in properties.items() if value}
 
 
 def settings(data: Data) -> Iterator[str]:
-    """The fields that select, as 'data.profile.ratio=100.0', except for sections that are at their defaults.
+    """The fields that select the variant, as 'data.profile.ratio=100.0', without sections at their defaults.
 
-    Of a file, only the name is given: folders are private.
+    Files appear without their folders, which are private.
     """
-    given, data_fields = dict(fields.flatten(data)), list(fields.fields_of(Selecting()))
-    changed = {field.key.partition(".")[0] for field in data_fields if given[field.key] != field.default}
+    values, data_fields = dict(fields.flatten(data)), list(fields.fields_of(Selecting()))
+    changed_sections = {field.key.partition(".")[0] for field in data_fields if values[field.key] != field.default}
     for field in data_fields:
-        section, value = field.key.partition(".")[0], given[field.key]
-        if section in STATED or section in changed:
+        section, value = field.key.partition(".")[0], values[field.key]
+        if section in STATED or section in changed_sections:
             is_path = isinstance(value, str) and os.path.isabs(value)
             yield f"data.{field.key}={os.path.basename(value) if is_path else value}"
 
@@ -143,11 +143,11 @@ def imbalance(variant: Variant) -> str:
     frequency = variant.class_frequency
     if not len(frequency) or frequency.min() == frequency.max():
         return ""
-    present = frequency[frequency > 0]
-    empty = f" Classes without a record: {np.sum(frequency == 0):,}." if len(present) < len(frequency) else ""
+    nonzero_frequency = frequency[frequency > 0]
+    note = f" Classes without a record: {np.sum(frequency == 0):,}." if len(nonzero_frequency) < len(frequency) else ""
     return (
-        f"Class frequencies are imbalanced: the most frequent class has {imbalance_ratio(present):,.1f} times as many "
-        f"records as the rarest, and their Gini coefficient is {gini(frequency):.2f}.{empty}"
+        f"Class frequencies are imbalanced: the most frequent class has {imbalance_ratio(nonzero_frequency):,.1f} times as many "
+        f"records as the rarest, and their Gini coefficient is {gini(frequency):.2f}.{note}"
     )
 
 
@@ -182,7 +182,7 @@ def records(variant: Variant, data: Data) -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "records",
         "name": "records",
-        "description": "The variant's records. One whose caption names two classes may be there twice, once for each.",
+        "description": "The variant's records. A record whose caption names two classes may occur twice.",
         "field": record_fields,
     }
 

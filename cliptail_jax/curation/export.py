@@ -43,8 +43,8 @@ def table_of(variant: Variant, path: Path) -> str:
     if path.suffix == JSON_LINES:
         return "".join(json.dumps(dict(zip(columns, row)), ensure_ascii=False) + "\n" for row in rows)
     for name in ("filepath", "caption"):
-        if odd := next(filter(BREAK.search, columns.get(name, ())), ""):
-            raise UserError(f"--export: the {name} {odd!r} has a tab or a line break: export to a file *{JSON_LINES}")
+        if value := next(filter(BREAK.search, columns.get(name, ())), ""):
+            raise UserError(f"--export: the {name} {value!r} has a tab or a line break: export to a file *{JSON_LINES}")
     return tsv(columns, rows)
 
 
@@ -54,7 +54,7 @@ def export(variant: Variant, path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Writes a text file, whose folder may not exist."""
+    """Writes a text file, and makes its folder if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
 

@@ -21,9 +21,9 @@ class JoinedSource:
         """
         a, b = first.class_names, second.class_names
         if a != b:
-            odd = next((name for name in [*a, *b] if name not in a or name not in b), "")
-            why = f"only one of them has '{odd}'" if odd else "they have the same classes in another order"
-            raise UserError(f"data.match.fill: {first.name} and {second.name} have different class lists: {why}")
+            odd_name = next((name for name in [*a, *b] if name not in a or name not in b), "")
+            reason = f"only one of them has '{odd_name}'" if odd_name else "they have the same classes in another order"
+            raise UserError(f"data.match.fill: {first.name} and {second.name} have different class lists: {reason}")
         self.first, self.second = first, second
         self.name = first.name if first.name == second.name else f"{first.name}+{second.name}"
         self.split = f"{first.split}+{second.split}"
@@ -33,7 +33,7 @@ class JoinedSource:
         return len(self.first) + len(self.second)
 
     def __getstate__(self) -> dict:
-        return {name: value for name, value in self.__dict__.items() if name != "metadata"}  # which is cached
+        return {name: value for name, value in self.__dict__.items() if name != "metadata"}  # it is cached
 
     @functools.cached_property
     def metadata(self) -> pa.Table:
@@ -42,8 +42,8 @@ class JoinedSource:
 
     @property
     def encoding(self) -> dict[str, dict]:
-        both = {"first": self.first.encoding, "second": self.second.encoding}
-        return both if any(both.values()) else {}
+        encodings = {"first": self.first.encoding, "second": self.second.encoding}
+        return encodings if any(encodings.values()) else {}
 
     def encoded_images(self, indices: Iterable[int | np.integer]) -> list[bytes]:
         indices, border = [int(i) for i in indices], len(self.first)
@@ -57,6 +57,6 @@ class JoinedSource:
 
 
 def open_splits(name: str, data_dir: str, split: str, class_names: str = "") -> Source | JoinedSource:
-    """The source of a split, as `open_source`, or of several, as 'train+validation', with their records in that order."""
-    sources = [open_source(name, data_dir, one, class_names) for one in split.split("+")]
+    """The source of a split, or of several splits such as 'train+validation', with their records in that order."""
+    sources = [open_source(name, data_dir, part, class_names) for part in split.split("+")]
     return functools.reduce(JoinedSource, sources)

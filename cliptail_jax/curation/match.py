@@ -1,4 +1,4 @@
-"""The class frequencies of a table, scaled and given to other classes."""
+"""The class frequencies of a table, scaled and assigned to classes."""
 
 from collections.abc import Sequence
 
@@ -41,20 +41,20 @@ def scaled(counts: Int[np.ndarray, " class"], n: int, largest: int) -> Int[np.nd
     Raises:
         UserError: `n` is larger than `largest` times the number of classes that have a count.
     """
-    most = largest * np.count_nonzero(counts)
-    if n > most:
+    limit = largest * np.count_nonzero(counts)
+    if n > limit:
         raise UserError(
             f"data.match.n={n:,} is too large: no class can have more than the {largest:,} records of the smallest, so that the "
-            f"classes have {most:,} at most; select classes by data.classes.at_least"
+            f"classes have {limit:,} at most; select classes by data.classes.at_least"
         )
     descending = np.sort(counts)[::-1]
-    rest = np.cumsum(descending[::-1])[::-1]  # the sum of the counts from each rank on
+    tail_sums = np.cumsum(descending[::-1])[::-1]  # the sum of the counts from each rank onwards
     # By rank, the scale if the classes before it have the largest count that is allowed.
-    scales = (n - largest * np.arange(len(counts))) / np.maximum(rest, 1)
-    exact = np.minimum(scales[np.argmax(scales * descending <= largest * (1 + 1e-12))] * counts, largest)
-    rounded = np.floor(exact).astype(np.int64)
-    rounded[np.argsort(rounded - exact, kind="stable")[: n - rounded.sum()]] += 1
-    return rounded
+    scales = (n - largest * np.arange(len(counts))) / np.maximum(tail_sums, 1)
+    quotas = np.minimum(scales[np.argmax(scales * descending <= largest * (1 + 1e-12))] * counts, largest)
+    sizes = np.floor(quotas).astype(np.int64)
+    sizes[np.argsort(sizes - quotas, kind="stable")[: n - sizes.sum()]] += 1
+    return sizes
 
 
 def matched_rows(
@@ -64,20 +64,20 @@ def matched_rows(
 
     Rows without a class stay.
     """
-    own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
-    from_own = np.minimum(class_frequency(labels[own], len(target)), target)
-    filled = np.minimum(class_frequency(labels[others], len(target)), target - from_own)
-    kept = own[first_of_permutation(labels[own], from_own, seed)]
-    kept = np.concatenate([kept, others[first_of_permutation(labels[others], filled, seed)]])
-    return kept, target - from_own - filled
+    own_rows, other_rows = np.flatnonzero(is_own), np.flatnonzero(~is_own)
+    own_counts = np.minimum(class_frequency(labels[own_rows], len(target)), target)
+    fill_counts = np.minimum(class_frequency(labels[other_rows], len(target)), target - own_counts)
+    own_rows = own_rows[first_of_permutation(labels[own_rows], own_counts, seed)]
+    other_rows = other_rows[first_of_permutation(labels[other_rows], fill_counts, seed)]
+    return np.concatenate([own_rows, other_rows]), target - own_counts - fill_counts
 
 
 def describe_shortfall(
-    short: Int[np.ndarray, " class"], target: Int[np.ndarray, " class"], class_names: Sequence[str], frequency: str
+    shortfall: Int[np.ndarray, " class"], target: Int[np.ndarray, " class"], class_names: Sequence[str], frequency: str
 ) -> str:
     """Describes the number of missing records, and in which classes."""
-    worst = short.argmax()
+    worst_class = shortfall.argmax()
     return (
-        f"{short.sum():,} records short of {frequency} in {np.sum(short > 0):,} classes, most of them in "
-        f"'{class_names[worst]}': {short[worst]:,} of {target[worst]:,}"
+        f"{shortfall.sum():,} records short of {frequency} in {np.sum(shortfall > 0):,} classes, most of them in "
+        f"'{class_names[worst_class]}': {shortfall[worst_class]:,} of {target[worst_class]:,}"
     )

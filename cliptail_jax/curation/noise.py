@@ -33,31 +33,33 @@ def with_mistakes(
         return labels
     weights = np.ones(classes, np.int64) if sampling == UNIFORM else np.bincount(labels, minlength=classes)
     if np.count_nonzero(weights) == 1:
-        which = "only" if sampling == UNIFORM else "with records"
-        raise UserError(f"{field} names another class, and the variant has one class {which}")
-    # The numbers are independent of those of template and phrase, and those of a record of how many there are.
-    whether, which = np.random.default_rng([seed, 0, 2]).random((int(records[-1]) + 1, 2))[records].T
-    own, ends = weights[labels], np.cumsum(weights)
-    # In a line of all classes, each as long as its weight, without the record's own.
-    place = (which * (ends[-1] - own)).astype(np.int64)
-    place += np.where(place >= ends[labels] - own, own, 0)
-    return np.where(whether < share, np.searchsorted(ends, place, side="right"), labels)
+        condition = "only" if sampling == UNIFORM else "with records"
+        raise UserError(f"{field} names another class, and the variant has one class {condition}")
+    # These numbers are independent of those for templates and phrases, and a record's of the number of records.
+    mistake_draws, class_draws = np.random.default_rng([seed, 0, 2]).random((int(records[-1]) + 1, 2))[records].T
+    own_weights, ends = weights[labels], np.cumsum(weights)
+    # A place in a line of all classes, each as long as its weight; the record's own class is left out.
+    place = (class_draws * (ends[-1] - own_weights)).astype(np.int64)
+    place += np.where(place >= ends[labels] - own_weights, own_weights, 0)
+    return np.where(mistake_draws < share, np.searchsorted(ends, place, side="right"), labels)
 
 
 def right_and_wrong(
-    labels: Int[np.ndarray, " row"], given: Int[np.ndarray, " row"], classes: int
+    labels: Int[np.ndarray, " row"], given_labels: Int[np.ndarray, " row"], classes: int
 ) -> tuple[Int[np.ndarray, " class"], Int[np.ndarray, " class"]]:
     """The number of rows that are given each class correctly, and wrongly."""
-    right = labels == given
-    return tuple(np.bincount(given[rows], minlength=classes) for rows in (right, ~right))
+    is_right = labels == given_labels
+    return tuple(np.bincount(given_labels[rows], minlength=classes) for rows in (is_right, ~is_right))
 
 
-def describe_mistakes(labels: Int[np.ndarray, " row"], given: Int[np.ndarray, " row"], classes: int, field: str) -> str:
+def describe_mistakes(
+    labels: Int[np.ndarray, " row"], given_labels: Int[np.ndarray, " row"], classes: int, field: str
+) -> str:
     """Describes the number of wrong labels, and the purity of head, mid and tail: the share of correct ones."""
-    right, wrong = right_and_wrong(labels, given, classes)
+    right_counts, wrong_counts = right_and_wrong(labels, given_labels, classes)
     groups = head_mid_tail(np.bincount(labels, minlength=classes))
-    purity = [right[ids].sum() / max(right[ids].sum() + wrong[ids].sum(), 1) for ids in groups]
+    purity = [right_counts[ids].sum() / max(right_counts[ids].sum() + wrong_counts[ids].sum(), 1) for ids in groups]
     return (
-        f"{field}: {wrong.sum():,} of {len(labels):,} name another class ({wrong.sum() / len(labels):.1%}); of those that name "
+        f"{field}: {wrong_counts.sum():,} of {len(labels):,} name another class ({wrong_counts.sum() / len(labels):.1%}); of those that name "
         "a class of head, mid and tail, {:.1%}, {:.1%} and {:.1%} are right".format(*purity)
     )

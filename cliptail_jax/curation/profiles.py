@@ -40,14 +40,14 @@ def profile_counts(profile: Profile, available: Int[np.ndarray, " class"], seed:
     else:
         sizes = zipf(num_classes, largest, profile.exponent)
     if profile.order == NATURAL:
-        ranked = np.argsort(-available, kind="stable")
+        class_order = np.argsort(-available, kind="stable")
     else:
-        ranked = np.random.default_rng(seed).permutation(num_classes)
+        class_order = np.random.default_rng(seed).permutation(num_classes)
     counts = np.empty(num_classes, np.int64)
-    counts[ranked[::-1] if profile.mirrored else ranked] = sizes
+    counts[class_order[::-1] if profile.mirrored else class_order] = sizes
     return np.minimum(counts, available)
 
 
 def _floor(sizes: Float[np.ndarray, " rank"]) -> Int[np.ndarray, " rank"]:
-    # An integer in exact arithmetic may be a rounding error less.
+    # Rounding errors may make a size that is an integer slightly smaller.
     return np.floor(sizes * (1 + 1e-12)).astype(np.int64)

@@ -19,6 +19,7 @@ from cliptail_jax.curation.captions import joined_words
 from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import check_file
 
 KEEP = "keep"
 JSON_LINES = ".jsonl"  # the suffix of tables in this format
@@ -71,16 +72,19 @@ def class_match_rows(words: pa.ChunkedArray | None, match: ClassMatch, seed: int
         raise UserError("data.class_match looks for classes in data.captions.words: name the text fields to search")
     names, wnids = listed_classes(match.classes)
     records, labels = ConceptCounter(class_list_for(match.classes, match.rule), match.rule).matches(words)
-    named = np.bincount(records, minlength=len(words))
-    note = naming_note(np.sum(named == 1), np.sum(named > 1), len(words), len(names))
-    others = np.setdiff1d(np.arange(len(words)), records) if match.unmatched == KEEP else records[:0]
+    class_counts = np.bincount(records, minlength=len(words))
+    note = naming_note(np.sum(class_counts == 1), np.sum(class_counts > 1), len(words), len(names))
+    other_records = np.setdiff1d(np.arange(len(words)), records) if match.unmatched == KEEP else records[:0]
     if match.unmatched_fraction < 1:
-        drawn = np.random.default_rng((seed, 4)).permutation(len(others))
-        others = others[drawn[: round(match.unmatched_fraction * len(others))]]
+        permutation = np.random.default_rng((seed, 4)).permutation(len(other_records))
+        other_records = other_records[permutation[: round(match.unmatched_fraction * len(other_records))]]
     if match.unique:
-        alone = named[records] == 1
-        records, labels = records[alone], labels[alone]
-    records, labels = np.concatenate([records, others]), np.concatenate([labels, np.full(len(others), -1)])
+        is_single = class_counts[records] == 1
+        records, labels = records[is_single], labels[is_single]
+    records, labels = (
+        np.concatenate([records, other_records]),
+        np.concatenate([labels, np.full(len(other_records), -1)]),
+    )
     order = np.argsort(records, kind="stable")
     records = records[order]
     return Rows(records, labels[order], names, wnids, words.take(pa.array(records)), match.unmatched == KEEP, note)
@@ -110,7 +114,7 @@ def table_rows(source: Source | JoinedSource, path: Path, class_list: str) -> Ro
         labels = labels_of(table["label"], names, path, lowest=-1)
     else:
         labels = source.metadata["label"].to_numpy()[records]
-    keeps_unlabelled = "label" in table.column_names or not names  # -1 in the table is meant
+    keeps_unlabelled = "label" in table.column_names or not names  # a -1 in the table is intended
     order = np.argsort(records, kind="stable")
     words = table["caption"].fill_null("").take(pa.array(order)) if "caption" in table.column_names else None
     return Rows(records[order], labels[order].astype(np.int64), names, wnids, words, keeps_unlabelled)
@@ -129,10 +133,10 @@ def labels_of(
         return labels
     if pa.types.is_nested(column.type):
         raise UserError(f"the table {path} has labels that are neither numbers nor names, such as {column[0]}")
-    found = pc.index_in(column.cast(pa.string()), pa.array(names))
-    if found.null_count:
-        raise UserError(f"the table {path} has the label '{column.filter(found.is_null())[0]}', which is not a class")
-    return found.to_numpy()
+    indices = pc.index_in(column.cast(pa.string()), pa.array(names))
+    if indices.null_count:
+        raise UserError(f"the table {path} has the label '{column.filter(indices.is_null())[0]}', which is not a class")
+    return indices.to_numpy()
 
 
 def read_table(path: Path) -> pa.Table:
@@ -141,13 +145,14 @@ def read_table(path: Path) -> pa.Table:
     In the paper's files, the column `caption` is `title`.
     """
     texts = {name: pa.large_string() for name in ("filepath", "caption", "title")}
+    check_file(path)
     try:
         if path.suffix == JSON_LINES:
             table = read_json_lines(path, texts)
         else:
-            parse = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
+            parse_options = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
             table = pa.csv.read_csv(
-                path, parse_options=parse, convert_options=pa.csv.ConvertOptions(column_types=texts)
+                path, parse_options=parse_options, convert_options=pa.csv.ConvertOptions(column_types=texts)
             )
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
@@ -159,43 +164,44 @@ def read_table(path: Path) -> pa.Table:
 
 
 def read_json_lines(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
-    """Reads one object per line: all columns; the given ones have these types."""
+    """Reads one object per line, with all its columns. Those of `columns` get their types, or are dropped if empty."""
     table = pa.json.read_json(path, parse_options=pa.json.ParseOptions(explicit_schema=pa.schema(columns)))
-    table.validate(full=True)  # which finds bytes that are not UTF-8
+    table.validate(full=True)  # finds bytes that are not UTF-8
     return table.drop_columns([name for name in columns if table[name].null_count == len(table)])
 
 
 def records_of(source: Source | JoinedSource, paths: pa.ChunkedArray, table: Path) -> Int[np.ndarray, " row"]:
     """The records of file paths, by the whole path or else by its last part."""
-    found = pc.index_in(paths, paths_of_records(source))
-    if found.null_count and "filename" in source.metadata.column_names:
-        last = last_part(paths)
+    records = pc.index_in(paths, paths_of_records(source))
+    if records.null_count and "filename" in source.metadata.column_names:
+        last_parts = last_part(paths)
         endings = last_part(source.metadata["filename"].cast(pa.large_string()).combine_chunks())
-        by_ending = pc.index_in(last, endings)
-        repeated = pc.value_counts(endings.filter(pc.is_in(endings, last.filter(found.is_null()))))
-        if repeated and pc.max(repeated.field("counts")).as_py() > 1:
+        repeats = pc.value_counts(endings.filter(pc.is_in(endings, last_parts.filter(records.is_null()))))
+        if repeats and pc.max(repeats.field("counts")).as_py() > 1:
             raise UserError(f"several records of {source.name} end like a path of {table}: give whole paths")
-        found = pc.if_else(found.is_null(), by_ending, found)
-    if found.null_count:
-        unknown = f"{found.null_count} records that {source.name} lacks, such as '{paths.filter(found.is_null())[0]}'"
-        raise UserError(f"the table {table} names {unknown}")
-    return found.to_numpy().astype(np.int64)
+        records = pc.if_else(records.is_null(), pc.index_in(last_parts, endings), records)
+    if records.null_count:
+        example = paths.filter(records.is_null())[0]
+        raise UserError(
+            f"the table {table} names {records.null_count} records that {source.name} lacks, such as '{example}'"
+        )
+    return records.to_numpy().astype(np.int64)
 
 
 def paths_of_records(source: Source | JoinedSource) -> pa.Array:
-    """The path of each record in a table: its file name, or SET/SPLIT/RECORD without one, or if joined sets share it."""
+    """The path of each record in a table: its file name, or SET/SPLIT/RECORD if it has none or joined sets share it."""
     number = pc.cast(pa.array(np.arange(len(source))), pa.large_string())
-    prefix, nothing = (pa.scalar(text, pa.large_string()) for text in (f"{source.name}/{source.split}/", ""))
-    numbered = pc.binary_join_element_wise(prefix, number, nothing)
+    prefix, separator = (pa.scalar(text, pa.large_string()) for text in (f"{source.name}/{source.split}/", ""))
+    numbered_paths = pc.binary_join_element_wise(prefix, number, separator)
     if "filename" not in source.metadata.column_names:
-        return numbered
+        return numbered_paths
     names = source.metadata["filename"].cast(pa.large_string()).combine_chunks()
     part = source
     while isinstance(part, JoinedSource):  # splits may have files of the same names
         part, border = part.first, len(part.first)
-        shared = names[:border].filter(pc.is_in(names[:border], names[border:]))
-        names = pc.if_else(pc.is_in(names, shared), numbered, names)
-    return pc.coalesce(names, numbered)
+        shared_names = names[:border].filter(pc.is_in(names[:border], names[border:]))
+        names = pc.if_else(pc.is_in(names, shared_names), numbered_paths, names)
+    return pc.coalesce(names, numbered_paths)
 
 
 def last_part(paths: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

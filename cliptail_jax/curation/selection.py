@@ -22,11 +22,11 @@ def first_of_permutation(labels: Int[np.ndarray, " row"], counts: Int[np.ndarray
     """The first `counts[c]` rows of a random permutation of each class's rows, and all rows without a class."""
     ends = np.cumsum([np.sum(labels < 0), *class_frequency(labels, len(counts))])[:-1]
     unlabelled, *by_class = np.split(np.argsort(labels, kind="stable"), ends)
-    kept = [
+    kept_rows = [
         np.random.default_rng([seed, c]).permutation(class_rows)[:count]
         for c, (class_rows, count) in enumerate(zip(by_class, counts))
     ]
-    return np.sort(np.concatenate([unlabelled, *kept]))
+    return np.sort(np.concatenate([unlabelled, *kept_rows]))
 
 
 def seeded_split(
@@ -55,7 +55,7 @@ def sample(
 ) -> Indices:
     """A random sample of `n` rows or, for n = 0, of a fraction of them.
 
-    With one seed, larger samples contain smaller ones, but for rows that `keep_all_classes` adds.
+    With one seed, larger samples contain smaller ones, except for rows that `keep_all_classes` adds.
 
     With `keep_all_classes` a class that is not in the sample gets its first row back, and for a fixed `n` the ten largest
     classes lose as many rows.
@@ -68,30 +68,34 @@ def sample(
     size = n or round(fraction * len(labels))
     if size == len(labels):
         return np.arange(size)
-    kept = np.random.default_rng(seed).permutation(len(labels))[:size]
+    kept_rows = np.random.default_rng(seed).permutation(len(labels))[:size]
     if keep_all_classes:
         classes, first = np.unique(labels, return_index=True)
-        restored = first[~np.isin(classes, labels[kept])]
-        if n and len(restored):
-            kept = without(kept, labels + 1, num_classes + 1, len(restored))  # rows without a class are one more class
-        kept = np.concatenate([kept, restored])
-    return np.sort(kept)
+        missing_rows = first[~np.isin(classes, labels[kept_rows])]
+        if n and len(missing_rows):
+            kept_rows = shrink_largest_classes(
+                kept_rows, labels + 1, num_classes + 1, len(missing_rows)
+            )  # rows without a class are one more class
+        kept_rows = np.concatenate([kept_rows, missing_rows])
+    return np.sort(kept_rows)
 
 
-def without(kept: Indices, labels: Int[np.ndarray, " row"], num_classes: int, number: int) -> Int[np.ndarray, " fewer"]:
-    """The kept rows except the last `number` of the ten largest classes; every class keeps a row."""
-    frequency = np.bincount(labels[kept], minlength=num_classes)
+def shrink_largest_classes(
+    rows: Indices, labels: Int[np.ndarray, " row"], num_classes: int, number: int
+) -> Int[np.ndarray, " fewer"]:
+    """The indices `rows` except the last `number` of the ten largest classes; every class keeps a row."""
+    frequency = np.bincount(labels[rows], minlength=num_classes)
     largest = np.argsort(-frequency, kind="stable")[:LARGEST_CLASSES]
-    _, first = np.unique(labels[kept], return_index=True)
-    may_go = np.isin(labels[kept], largest)
-    may_go[first] = False
-    lost = np.flatnonzero(may_go)[::-1][:number]
-    if len(lost) < number:
+    _, first = np.unique(labels[rows], return_index=True)
+    is_removable = np.isin(labels[rows], largest)
+    is_removable[first] = False
+    places = np.flatnonzero(is_removable)[::-1][:number]
+    if len(places) < number:
         classes = len(np.unique(labels))
         raise UserError(
-            f"data.keep_all_classes: data.n={len(kept)} is too small for a record of each of {classes} classes"
+            f"data.keep_all_classes: data.n={len(rows)} is too small for a record of each of {classes} classes"
         )
-    return np.delete(kept, lost)
+    return np.delete(rows, places)
 
 
 def trim_tail(labels: Int[np.ndarray, " row"], num_classes: int, classes: int, shots: int, seed: int) -> Indices:
@@ -119,5 +123,5 @@ def balanced_rows(
     its pairs is accepted. A row without an entry is not kept.
     """
     count = np.bincount(entries, minlength=num_entries)
-    accepted = np.random.default_rng(seed).random(len(entries)) < cap / np.maximum(count, 1)[entries]
-    return np.unique(rows[accepted])
+    is_accepted = np.random.default_rng(seed).random(len(entries)) < cap / np.maximum(count, 1)[entries]
+    return np.unique(rows[is_accepted])

@@ -1,7 +1,7 @@
 """The steps that make a variant, each a function of the rows that are selected so far.
 
-A factor of the data is a field of `Selecting`, which says what the factor does; a step here, which changes nothing at the
-field's default; and the step's place in `STEPS`.
+A factor of the data is a field of `Selecting`, which documents it; a step here, which changes nothing at the field's default;
+and the step's place in `STEPS`.
 """
 
 import dataclasses
@@ -72,9 +72,9 @@ class Selection:
         """The number of selected rows of each class."""
         return class_frequency(self.labels, len(self.classes))
 
-    def keep(self, stays: Bool[np.ndarray, " row"] | Int[np.ndarray, " stay"]) -> "Selection":
+    def keep(self, places: Bool[np.ndarray, " row"] | Int[np.ndarray, " stay"]) -> "Selection":
         """The selection with only some of its rows, as a mask or as ascending indices."""
-        return dataclasses.replace(self, kept=self.kept[stays], labels=self.labels[stays])
+        return dataclasses.replace(self, kept=self.kept[places], labels=self.labels[places])
 
     def note(self, *notes: str) -> "Selection":
         """The selection with further notes for the log."""
@@ -88,8 +88,8 @@ def choose_classes(selection: Selection, data: Data) -> Selection:
     new_label = np.full(len(names) + 1, -1)  # the last is of rows without a class, whose label is -1
     new_label[classes] = np.arange(len(classes))
     labels = new_label[selection.labels]
-    stays = (labels >= 0) | (selection.labels < 0)
-    return dataclasses.replace(selection, classes=classes, labels=labels).keep(stays)
+    is_kept = (labels >= 0) | (selection.labels < 0)
+    return dataclasses.replace(selection, classes=classes, labels=labels).keep(is_kept)
 
 
 def leave_out_unlabelled(selection: Selection, data: Data) -> Selection:
@@ -106,17 +106,17 @@ def leave_out_unlabelled(selection: Selection, data: Data) -> Selection:
 def remove_concepts(selection: Selection, data: Data) -> Selection:
     if not data.removed.classes:
         return selection
-    named = rows_of_concepts(selection.rows, data.removed, data.class_match)[selection.kept]
-    note = f"{np.sum(named):,} of {len(named):,} records removed for {len(data.removed.classes)} classes"
-    return selection.keep(~named).note(note)
+    is_removed = rows_of_concepts(selection.rows, data.removed, data.class_match)[selection.kept]
+    note = f"{np.sum(is_removed):,} of {len(is_removed):,} records removed for {len(data.removed.classes)} classes"
+    return selection.keep(~is_removed).note(note)
 
 
 def hold_out(selection: Selection, data: Data) -> Selection:
     if not data.held_out:
         return selection
     records, first = np.unique(selection.records, return_index=True)  # an image of several rows is on one side
-    kept, _ = seeded_split(selection.labels[first], data.held_out, data.seed)
-    return selection.keep(np.isin(selection.records, records[kept]))
+    training_images, _ = seeded_split(selection.labels[first], data.held_out, data.seed)
+    return selection.keep(np.isin(selection.records, records[training_images]))
 
 
 def keep_similar(selection: Selection, data: Data) -> Selection:
@@ -125,8 +125,8 @@ def keep_similar(selection: Selection, data: Data) -> Selection:
         return selection
     table = selection.source.metadata
     if "similarity" not in table.column_names:
-        has = ", ".join(table.column_names)
-        raise UserError(f"data.min_similarity needs a source with 'similarity'; {selection.source.name} has {has}")
+        columns = ", ".join(table.column_names)
+        raise UserError(f"data.min_similarity needs a source with 'similarity'; {selection.source.name} has {columns}")
     similarity = table["similarity"].to_numpy()[selection.records]  # nan where it is missing
     return selection.keep((similarity >= data.min_similarity) | ~is_own(selection, data))
 
@@ -136,17 +136,16 @@ def drop_without_words(selection: Selection, data: Data) -> Selection:
     if selection.rows.words is None or data.captions.template:
         return selection
     has_words = pc.not_equal(selection.rows.words, "").to_numpy()[selection.kept]
-    dropped = int(np.sum(~has_words))
-    return dataclasses.replace(selection.keep(has_words), dropped_without_caption=dropped)
+    return dataclasses.replace(selection.keep(has_words), dropped_without_caption=int(np.sum(~has_words)))
 
 
 def balance(selection: Selection, data: Data) -> Selection:
     if not data.balance.cap:
         return selection
-    stays, entries = balanced(selection.rows, selection.kept, selection.class_names, data)
-    change = f"{len(selection.kept):,} rows become {len(stays):,}; {most_frequent(entries)}"
-    selection = selection.keep(stays).note(f"balanced to {data.balance.cap:,}: {change}")
-    return dataclasses.replace(selection, balance=entries)
+    kept_rows, entry_balance = balanced(selection.rows, selection.kept, selection.class_names, data)
+    change = f"{len(selection.kept):,} rows become {len(kept_rows):,}; {most_frequent(entry_balance)}"
+    selection = selection.keep(kept_rows).note(f"balanced to {data.balance.cap:,}: {change}")
+    return dataclasses.replace(selection, balance=entry_balance)
 
 
 def impose_profile(selection: Selection, data: Data) -> Selection:
@@ -161,9 +160,9 @@ def match_frequency(selection: Selection, data: Data) -> Selection:
         return selection
     names = selection.class_names
     target = target_frequency(names, selection.class_frequency, data.match, data.seed)
-    stays, short = matched_rows(selection.labels, is_own(selection, data), target, data.seed)
-    notes = [describe_shortfall(short, target, names, data.match.frequency)] if short.any() else []
-    return selection.keep(stays).note(*notes)
+    kept_rows, shortfall = matched_rows(selection.labels, is_own(selection, data), target, data.seed)
+    notes = [describe_shortfall(shortfall, target, names, data.match.frequency)] if shortfall.any() else []
+    return selection.keep(kept_rows).note(*notes)
 
 
 def take_sample(selection: Selection, data: Data) -> Selection:
@@ -174,8 +173,8 @@ def take_sample(selection: Selection, data: Data) -> Selection:
 def cut_tail(selection: Selection, data: Data) -> Selection:
     if not data.tail.classes:
         return selection
-    cut = data.tail.classes, data.tail.shots
-    return selection.keep(trim_tail(selection.labels, len(selection.classes), *cut, data.seed))
+    tail = data.tail.classes, data.tail.shots
+    return selection.keep(trim_tail(selection.labels, len(selection.classes), *tail, data.seed))
 
 
 def check_not_empty(selection: Selection, data: Data) -> Selection:
@@ -188,9 +187,9 @@ def check_not_empty(selection: Selection, data: Data) -> Selection:
 def give_wrong_labels(selection: Selection, data: Data) -> Selection:
     if not data.labels.noise:
         return selection
-    wrong = data.labels.noise, data.labels.noise_sampling, data.seed, "data.labels.noise"
-    given, selection = mistaken(selection, *wrong)
-    return dataclasses.replace(selection, given_labels=given)
+    noise = data.labels.noise, data.labels.noise_sampling, data.seed, "data.labels.noise"
+    given_labels, selection = labels_with_mistakes(selection, *noise)
+    return dataclasses.replace(selection, given_labels=given_labels)
 
 
 def write_captions(selection: Selection, data: Data) -> Selection:
@@ -201,10 +200,12 @@ def write_captions(selection: Selection, data: Data) -> Selection:
     if words is not None and options.max_words:
         words = first_words(words, options.max_words)
     phrases = class_phrases(selection, options.synset)
-    wrong = options.distractors, options.distractor_sampling, data.seed, "data.captions.distractors"
-    named, selection = mistaken(selection, *wrong)
+    noise = options.distractors, options.distractor_sampling, data.seed, "data.captions.distractors"
+    named_classes, selection = labels_with_mistakes(selection, *noise)
     in_apposition = options.words[:1] == (KIND_OF,)
-    captions = Captions(prompts, phrases, named, selection.records, words, data.seed, options.resample, in_apposition)
+    captions = Captions(
+        prompts, phrases, named_classes, selection.records, words, data.seed, options.resample, in_apposition
+    )
     return dataclasses.replace(selection, captions=captions)
 
 
@@ -228,19 +229,19 @@ STEPS = (
 
 def is_own(selection: Selection, data: Data) -> Bool[np.ndarray, " row"]:
     """Whether each selected row is of the source itself, not of `data.match.fill` behind it."""
-    own = selection.source.first if data.match.fill else selection.source
-    return selection.records < len(own)
+    own_source = selection.source.first if data.match.fill else selection.source
+    return selection.records < len(own_source)
 
 
-def mistaken(
+def labels_with_mistakes(
     selection: Selection, share: float, sampling: str, seed: int, field: str
 ) -> tuple[Int[np.ndarray, " row"], Selection]:
     """The labels of the selected rows, a share of them wrong, and the selection with a note if any are."""
     labels, classes = selection.labels, len(selection.classes)
     if not share:
         return labels, selection
-    given = with_mistakes(labels, selection.records, classes, share, sampling, seed, field)
-    return given, selection.note(describe_mistakes(labels, given, classes, field))
+    given_labels = with_mistakes(labels, selection.records, classes, share, sampling, seed, field)
+    return given_labels, selection.note(describe_mistakes(labels, given_labels, classes, field))
 
 
 def class_phrases(selection: Selection, synset: bool) -> tuple[tuple[str, ...], ...]:

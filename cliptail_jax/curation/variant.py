@@ -70,10 +70,10 @@ class Variant:
         It includes the labels in training if they differ. It is equal only for equal variants.
         """
         numbers = (self.records.astype("<i8").tobytes(), self.labels.astype("<i8").tobytes())
-        given = [] if self.given_labels is None else [b"given", self.given_labels.astype("<i8").tobytes()]
+        given_labels = [] if self.given_labels is None else [b"given", self.given_labels.astype("<i8").tobytes()]
         texts = ("\n".join(captions).encode() + b"\n" for captions in caption_chunks(self))
         encoding = [json.dumps(self.source.encoding).encode()] if self.source.encoding else []
-        return digest_of(itertools.chain(numbers, given, texts, encoding))
+        return digest_of(itertools.chain(numbers, given_labels, texts, encoding))
 
 
 def caption_chunks(variant: Variant) -> Iterator[list[str]]:
@@ -88,7 +88,10 @@ def distinct_captions(variant: Variant) -> list[str]:
 
 
 def open_variant(data: Data) -> Variant:
-    """Opens the prepared data set that the section names, and makes the variant (`make_variant`)."""
+    """Opens the prepared data set that the section names, and makes the variant (`make_variant`).
+
+    Example: `open_variant(Data(name="cifar100", fraction=0.1)).class_frequency`
+    """
     return make_variant(open_splits(data.name, data.data_dir, data.split, data.class_names), data)
 
 
@@ -101,8 +104,8 @@ def make_variant(source: Source | JoinedSource, data: Data) -> Variant:
     if data.match.fill:
         source = fill_source(source, data)
     rows = all_rows(source, data)
-    every, classes = np.arange(len(rows.records)), np.arange(len(rows.class_names))
-    selection = Selection(source, rows, every, rows.labels, classes, (rows.note,) if rows.note else ())
+    indices, classes = np.arange(len(rows.records)), np.arange(len(rows.class_names))
+    selection = Selection(source, rows, indices, rows.labels, classes, (rows.note,) if rows.note else ())
     for step in STEPS:
         selection = step(selection, data)
     return Variant(

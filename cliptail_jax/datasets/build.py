@@ -18,7 +18,7 @@ from absl import logging
 from cliptail_jax.config.fields import difference
 from cliptail_jax.datasets.folder import encoding, open_builder
 from cliptail_jax.datasets.known_sources import BUILDERS
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.options import options_of
 from cliptail_jax.datasets.own_splits import OwnSplits, raw_of_splits
 from cliptail_jax.datasets.reencoded import read_reencoding
@@ -28,7 +28,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import locked, read_json, write_json
 from cliptail_jax.host.outputs import check_writable_folder
 
-PATHS = ("raw", "class_names", "images", "table")  # options that name files, but for those of splits
+PATHS = ("raw", "class_names", "images", "table")  # options that name files, except those of splits
 ORIGIN = "built_from.json"  # in the folder of a built set: its options
 
 
@@ -39,14 +39,17 @@ def builder_of(name: str) -> type[StreamingBuilder]:
 
 def needs_no_raw_data(name: str) -> bool:
     """Whether a data set of the project is generated, without raw data."""
-    is_own = name.partition("/")[0] in BUILDERS and ":" not in name  # of which only one version can be made
+    is_own = name.partition("/")[0] in BUILDERS and ":" not in name  # only one version can be made
     return is_own and not options_of(name)
 
 
 def draw_missing(sets: Iterable[str], data_dir: str) -> None:
-    """Draw those of the named sets that the project generates, such as 'glyphs:test', unless they are there.
+    """Draws those of the sets that the project generates, such as 'glyphs:test', unless they exist.
 
-    A program calls it before it opens data, since opening them builds nothing.
+    Programs call it before they open data, because opening a data set does not build it:
+
+        draw_missing(["glyphs:test"], data_dir="")
+        source = open_source("glyphs", "", "test")
     """
     for name in dict.fromkeys(re.split("[:@]", name)[0] for name in sets):
         if needs_no_raw_data(name):
@@ -63,13 +66,13 @@ def full_name(name: str) -> str:
     if path not in BUILDERS:
         raise UserError(f"no data set {path!r} to build; there is {', '.join(sorted(BUILDERS))}")
     builder = builder_of(path)
-    configs = [*(known.name for known in builder.BUILDER_CONFIGS), *builder.FURTHER_SETS]
+    configs = [*(builder_config.name for builder_config in builder.BUILDER_CONFIGS), *builder.FURTHER_SETS]
     if builder.BUILDER_CONFIGS and not slash:
         return f"{path}/{configs[0]}"
-    takes_any = builder.ANY_CONFIG and re.fullmatch(r"\w[\w-]*", config)
-    if slash and builder.ANY_CONFIG and not takes_any:
+    is_free_name = builder.ANY_CONFIG and re.fullmatch(r"\w[\w-]*", config)
+    if slash and builder.ANY_CONFIG and not is_free_name:
         raise UserError(f"data set {path!r} cannot have the name {config!r}: a name has letters, digits, _ and -")
-    if slash and config not in configs and not takes_any:
+    if slash and config not in configs and not is_free_name:
         raise UserError(f"data set {path!r} has no config {config!r}; it has {', '.join(configs) or 'none'}")
     return name
 
@@ -87,8 +90,10 @@ def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
     several processes call this at once, one builds and the others wait.
 
     Args:
-        name: one of `BUILDERS`, with a config after a slash where it has any.
+        name: one of `BUILDERS`, with a config after a slash if it has configs.
         options: the options of its builder, such as `raw`.
+
+    Example: `build("image_folder/birds", "", train="birds/train", val="birds/val")`
 
     Raises:
         UserError: The project has no such data set, it is built from other raw data or with other options, an option is missing
@@ -101,14 +106,14 @@ def build(name: str, data_dir: str, **options: str | bool) -> pathlib.Path:
         check_origin(folder, name, options)
         return folder
     check_writable_folder(folder.parent)
-    known = options_of(name)
-    for option in options.keys() - known.keys():
-        takes = ", ".join(f"--{option}" for option in known) or "no options"
-        raise UserError(f"data set {name.partition('/')[0]!r} takes {takes}, and not --{option}")
+    explanations = options_of(name)
+    for option in options.keys() - explanations.keys():
+        known_options = ", ".join(f"--{option}" for option in explanations) or "no options"
+        raise UserError(f"data set {name.partition('/')[0]!r} takes {known_options}, and not --{option}")
     try:
         with locked(folder.parent / ".lock"):
             if not folder.is_dir():
-                if not known:  # it may be a program's first use of the set
+                if not explanations:  # it may be a program's first use of the set
                     print(f"{name} is drawn into {folder}, once, in a minute or more", file=sys.stderr)
                 build_into(full_name(name), folder, options)
     except OSError as error:
@@ -131,22 +136,22 @@ def check_splits(folder: pathlib.Path, name: str, options: dict[str, str | bool]
     """Raises UserError if a built set lacks a split that the options name."""
     if not issubclass(builder_of(name), OwnSplits):
         return
-    there = open_builder(folder).info.splits
-    if lacking := [split for split in raw_of_splits(options) if split not in there]:
+    splits = open_builder(folder).info.splits
+    if missing_splits := [split for split in raw_of_splits(options) if split not in splits]:
         raise UserError(
-            f"{folder} exists, and a data set is built as a whole: to add the split {lacking[0]!r} to {', '.join(there)}, "
+            f"{folder} exists, and a data set is built as a whole: to add the split {missing_splits[0]!r} to {', '.join(splits)}, "
             "remove the folder and give all splits in one command, or choose another name"
         )
 
 
 def check_origin(folder: pathlib.Path, name: str, options: dict[str, str | bool]) -> None:
-    """Raises UserError if a built set has other options than these, if any are given. Earlier versions recorded none."""
-    before = read_json(folder / ORIGIN)
-    if not options or before is None:
+    """Raises UserError if a set was built with other options, unless none are given, or earlier versions built it."""
+    old_origin = read_json(folder / ORIGIN)
+    if not options or old_origin is None:
         return
-    if changed := difference(before, origin(name, options)):
+    if changes := difference(old_origin, origin(name, options)):
         raise UserError(
-            f"{folder} was built otherwise ({changed}): remove it to build it again, or choose another name or --data_dir"
+            f"{folder} was built with other options ({changes}): remove it to build it again, or choose another name or --data_dir"
         )
 
 
@@ -156,8 +161,8 @@ def origin(name: str, options: dict[str, str | bool]) -> dict[str, str]:
     defaults = {key: argument.default for key, argument in inspect.signature(builder).parameters.items()}
     options = {option: value for option, value in options.items() if value != defaults.get(option, "")}
     if issubclass(builder, OwnSplits):
-        others = {option: value for option, value in options.items() if option not in ("raw", "split")}
-        options = others | raw_of_splits(options)
+        builder_options = {option: value for option, value in options.items() if option not in ("raw", "split")}
+        options = builder_options | raw_of_splits(options)
     return {
         option: os.path.abspath(os.path.expanduser(value))
         if option in PATHS or isinstance(value, os.PathLike)
@@ -200,6 +205,6 @@ def report(folder: pathlib.Path) -> str:
     splits = open_builder(folder).info.splits
     records = " + ".join(f"{info.num_examples:,} {split}" for split, info in splits.items())
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-    left_out = sum((collections.Counter(skipped(folder, split)) for split in splits), collections.Counter())
-    some = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
-    return f"{records} records, {megabytes:,.0f} MB" + (f", skipped ({some})" if some else "")
+    skip_counts = sum((collections.Counter(skipped_records(folder, split)) for split in splits), collections.Counter())
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skip_counts.items())
+    return f"{records} records, {megabytes:,.0f} MB" + (f", skipped ({reasons})" if reasons else "")

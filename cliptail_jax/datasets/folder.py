@@ -27,23 +27,26 @@ def require_prepared(name: str, data_dir: str) -> pathlib.Path:
     advice = f"prepare it by {preparation_command(name, root)}"
     if folder is None:
         path, version = split_name(name)
-        damaged = [each for each in sorted((root / path).glob("*")) if VERSION.fullmatch(each.name)]
-        if damaged := [each for each in damaged if version in ("", each.name)]:
-            raise UserError(f"data set {name!r} in {damaged[-1]} lacks the file {INFO}; remove it, then {advice}")
-        prepared = prepared_names(root)
-        known = [
+        folders = [child for child in sorted((root / path).glob("*")) if VERSION.fullmatch(child.name)]
+        if folders := [child for child in folders if version in ("", child.name)]:
+            raise UserError(f"data set {name!r} in {folders[-1]} lacks the file {INFO}; remove it, then {advice}")
+        prepared_sets = prepared_names(root)
+        known_names = [
             *BUILDERS,
             *tfds.list_builders(with_community_datasets=False),
-            *(each.partition(":")[0] for each in prepared),
+            *(prepared_set.partition(":")[0] for prepared_set in prepared_sets),
         ]
-        if path not in known and path.partition("/")[0] not in known:
-            advice = f"no builder has this name{did_you_mean(path, dict.fromkeys(known))}"
-        there = ", ".join(prepared) or "no data set"
-        raise UserError(f"data set {name!r} is not prepared below {root} (there: {there}); {advice}")
+        if path not in known_names and path.partition("/")[0] not in known_names:
+            advice = f"no builder has this name{did_you_mean(path, dict.fromkeys(known_names))}"
+        raise UserError(
+            f"data set {name!r} is not prepared below {root} (it has {', '.join(prepared_sets) or 'no data set'}); {advice}"
+        )
     file_format = read_json(folder / INFO).get("fileFormat", "tfrecord")
     if file_format != "array_record":
-        needed = f"is prepared as {file_format!r}, and file_format='array_record' is needed"
-        raise UserError(f"data set {name!r} in {folder} {needed}; remove it, then {advice}")
+        raise UserError(
+            f"data set {name!r} in {folder} is prepared as {file_format!r}, and file_format='array_record' is needed; "
+            f"remove it, then {advice}"
+        )
     return folder
 
 
@@ -56,7 +59,7 @@ def open_builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     with naming_description(folder):
         builder = tfds.builder_from_directory(folder)
         for split in builder.info.splits.values():
-            _ = split.filepaths  # which may be invalid
+            _ = split.filepaths  # raises an error if they are invalid
         features = dict(builder.info.features)
     for name, feature in features.items():
         if isinstance(feature, tfds.features.ClassLabel):

@@ -55,8 +55,8 @@ class ImageFolder(OwnSplits):
         return self.dataset_info(__doc__, names, "filename")
 
     def _classes(self) -> list[str]:
-        found = self._classes_of(next(iter(self.raws))) if self.raws else []
-        return list(dict.fromkeys(map(composed, found)))
+        classes = self._classes_of(next(iter(self.raws))) if self.raws else []
+        return list(dict.fromkeys(map(composed, classes)))
 
     def _classes_of(self, split: str) -> list[str]:
         return list(self.tables[split].examples) if split in self.tables else class_folders(self.raws[split])
@@ -77,13 +77,13 @@ class ImageFolder(OwnSplits):
                 self.totals[split] = self.tables[split].examples.total()
 
     def _images_in_class(self, folder: pathlib.Path) -> int:
-        """The number of image files. Raises UserError if there are none, unless that is accepted."""
-        others = []
-        count = len(images_in(folder, lambda reason, example: others.append(example)))
+        """The number of image files. Raises UserError if there are none, unless `skip_damaged` is set."""
+        examples = []
+        count = len(images_in(folder, lambda reason, example: examples.append(example)))
         if not count and not self.skip_damaged:
             raise UserError(
                 f"there are no images in class {folder.name!r}: {folder} has no file ending in "
-                f"{', '.join(EXTENSIONS)}{f', and {others[0]}' if others else ''}; put images there, remove the "
+                f"{', '.join(EXTENSIONS)}{f', and {examples[0]}' if examples else ''}; put images there, remove the "
                 "folder, or pass --skip_damaged"
             )
         return count
@@ -91,9 +91,11 @@ class ImageFolder(OwnSplits):
     def _generate_examples(self, split: str) -> Iterator[dict]:
         labels = {name: label for label, name in enumerate(self._classes())}
         with tqdm(total=self.totals[split], desc=f"{self.name} {split}", unit=" images", disable=None) as progress:
-            yield from (self._of_table if split in self.tables else self._of_folder)(split, labels, progress)
+            yield from (self._table_examples if split in self.tables else self._folder_examples)(
+                split, labels, progress
+            )
 
-    def _of_table(self, split: str, labels: Mapping[str, int], progress: tqdm) -> Iterator[dict]:
+    def _table_examples(self, split: str, labels: Mapping[str, int], progress: tqdm) -> Iterator[dict]:
         usable = set()
         for filename, image, name in self.tables[split].rows():
             progress.update()
@@ -104,9 +106,9 @@ class ImageFolder(OwnSplits):
                 yield {"image": image, "label": labels[name], "filename": filename}
         for name, count in self.tables[split].examples.items():
             if count and name not in usable:
-                self._without_image(name, f"in {self.raws[split]}")
+                self._skip_class(name, f"in {self.raws[split]}")
 
-    def _of_folder(self, split: str, labels: Mapping[str, int], progress: tqdm) -> Iterator[dict]:
+    def _folder_examples(self, split: str, labels: Mapping[str, int], progress: tqdm) -> Iterator[dict]:
         folder = self.raws[split]
         for name in class_folders(folder, self.skip):
             usable = 0
@@ -118,13 +120,13 @@ class ImageFolder(OwnSplits):
                     filename = clean_text(path.relative_to(folder).as_posix())
                     yield {"image": image, "label": labels[composed(name)], "filename": filename}
             if not usable:
-                self._without_image(name, f"in {folder / name}")
+                self._skip_class(name, f"in {folder / name}")
 
-    def _without_image(self, name: str, where: str) -> None:
-        """Count a class without a readable image. Raises UserError unless that is accepted."""
+    def _skip_class(self, name: str, place: str) -> None:
+        """Counts a class without a readable image. Raises UserError unless `skip_damaged` is set."""
         if not self.skip_damaged:
             raise UserError(
-                f"no image in class {name!r} can be read: replace those {where}, remove the class, or pass --skip_damaged"
+                f"no image in class {name!r} can be read: replace those {place}, remove the class, or pass --skip_damaged"
             )
         self.skip("classes without a readable image", f"class {name!r} has no readable image")
 
@@ -139,25 +141,27 @@ def class_folders(folder: pathlib.Path, skip: Skip = lambda reason, example: Non
         raise UserError(
             f"{folder} is not a folder: name a folder that contains a folder of images for each class, or a table of images and classes"
         )
-    names, found = [], ""
+    names, obstacle = [], ""
     for path in sorted(folder.iterdir()):
         if is_hidden(path.name):
             skip(*hidden(path))
         elif path.is_dir() and not path.is_symlink():
             names.append(path.name)
         elif path.is_dir():
-            found = "links, which are not followed, but "
+            obstacle = "links, which are not followed, but "
             skip(*link_to_folder(path))
         elif is_image(path.name):
-            found = found or "images, but "
+            obstacle = obstacle or "images, but "
             skip("images beside the class folders", f"{path} is not in the folder of a class")
     if not names:
-        raise UserError(f"{folder} has {found}no class folders: put the images of each class into a folder of its own")
+        raise UserError(
+            f"{folder} has {obstacle}no class folders: put the images of each class into a folder of its own"
+        )
     splits = [name for name in names if name.lower() in USUAL_SPLITS]
     if len(splits) >= 2 or len(splits) == len(names):
-        of = {name: name.lower() if name.lower() in ("train", "test") else "val" for name in splits}
-        options = " ".join(f"--{of[name]}={folder / name}" for name in splits)
-        raise UserError(f"{folder} has the folders {', '.join(splits)}, which are splits, not classes: pass {options}")
+        options = {name: name.lower() if name.lower() in ("train", "test") else "val" for name in splits}
+        flags = " ".join(f"--{options[name]}={folder / name}" for name in splits)
+        raise UserError(f"{folder} has the folders {', '.join(splits)}, which are splits, not classes: pass {flags}")
     return names
 
 
@@ -224,7 +228,7 @@ def hidden(path: pathlib.Path) -> tuple[str, str]:
 
 
 def link_to_folder(path: pathlib.Path) -> tuple[str, str]:
-    """Why a link is skipped: to a folder above it, it would repeat images under the names of other classes."""
+    """The reason to skip a link: if it led to a folder above it, images would occur again as those of other classes."""
     return "links to folders", f"{path} is a link to a folder"
 
 
@@ -235,7 +239,7 @@ def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:
         UserError: The file cannot be read, lacks a folder, or has an invalid class name; or two classes have the same
             name.
     """
-    where, mapping = (
+    origin, mapping = (
         (f"--class_names={path}", {composed(f): n for f, n in read_mapping(path).items()})
         if path
         else ("the folders", {f: f for f in folders})
@@ -243,8 +247,8 @@ def names_of(folders: list[str], path: pathlib.Path | None) -> list[str]:
     folder_of = {}
     for folder in folders:
         if folder not in mapping:
-            raise UserError(f"{where} has no name for the folder {folder!r}: add it")
-        name = concept({"name": mapping[folder]}, f"{where}, folder {folder!r}").name.strip()
+            raise UserError(f"{origin} has no name for the folder {folder!r}: add it")
+        name = concept({"name": mapping[folder]}, f"{origin}, folder {folder!r}").name.strip()
         other = folder_of.setdefault(clean_name(name), folder)
         if other != folder:
             raise UserError(
@@ -266,8 +270,8 @@ def read_mapping(path: pathlib.Path) -> dict[str, str]:
         raise UserError(f"--class_names={path} is not {MAPPED}: {error}") from error
     if mapping is None:
         lines = [line for line in text.splitlines() if line.strip()]
-        if wrong := [line for line in lines if line.count("\t") != 1]:
-            raise UserError(f"--class_names={path} is not {MAPPED}: {wrong[0][:50]!r}")
+        if bad_lines := [line for line in lines if line.count("\t") != 1]:
+            raise UserError(f"--class_names={path} is not {MAPPED}: {bad_lines[0][:50]!r}")
         pairs = [line.split("\t") for line in lines]
         check_unique([folder for folder, _ in pairs], f"--class_names={path}")
         mapping = dict(pairs)

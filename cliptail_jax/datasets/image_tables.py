@@ -31,19 +31,19 @@ def find_image_column(path: pathlib.Path) -> str:
     """The image column of a table: 'filepath' with paths, else 'image' or another column of encoded images.
 
     Raises:
-        UserError: There is no such column, or several; the message lists the columns. Or the table cannot be read.
+        UserError: There is no such column, there are several, or the table cannot be read. The message lists the columns.
     """
     columns, schema = columns_of(str(path)), schema_of(path)
     if PATHS in columns or not columns:
         return PATHS
     images = [field.name for field in schema or () if has_images(field.type)]
-    likely = [name for name in USUAL_NAMES if name in images][:1] or images
-    if len(likely) != 1:
+    candidates = [name for name in USUAL_NAMES if name in images][:1] or images
+    if len(candidates) != 1:
         raise UserError(
             f"which column of {path} has the images? it has {', '.join(columns)}: name it with --image_column, if it is a "
             f"column of paths other than {PATHS!r}, or one of several with encoded images"
         )
-    return likely[0]
+    return candidates[0]
 
 
 def schema_of(path: pathlib.Path) -> pyarrow.Schema | None:
@@ -87,8 +87,8 @@ def read_table(
     for row, values in enumerate(read_rows(str(path), list(dict.fromkeys([image_column, *columns])))):
         name, image = None, values[image_column]
         if isinstance(image, dict):
-            name, encoded = image.get("path"), image.get("bytes")
-            image = name if encoded is None else encoded
+            name, content = image.get("path"), image.get("bytes")
+            image = name if content is None else content
         if not isinstance(image, str | bytes | None):
             raise UserError(
                 f"{path}, row {row + 1}: {image_column!r} is neither a path nor an encoded image: {str(image)[:50]!r}"
@@ -99,7 +99,7 @@ def read_table(
 
 
 def is_table(path: pathlib.Path) -> bool:
-    """Whether a path is that of a file with rows and columns, by its suffix."""
+    """Whether a file is a table, by its suffix."""
     kind = FORMATS.get(suffix(str(path)))
     return path.is_file() and kind is not None and kind.rows is not None
 
@@ -122,13 +122,17 @@ class LabelledTable:
 
     def _image_column(self, columns: Sequence[str]) -> str:
         """The only column with a usual name or, of several, the first with an image or an existing file in the first rows."""
-        named = [column for name in IMAGE_COLUMNS for column in columns if column.lower() == name]
-        if len(named) > 1:
-            first = list(itertools.islice(read_rows(str(self.path), named), FIRST_LINES))
-            for column in named:
-                if any(self._is_image(row.get(column)) for row in first):
+        usual_columns = [column for name in IMAGE_COLUMNS for column in columns if column.lower() == name]
+        if len(usual_columns) > 1:
+            first_rows = list(itertools.islice(read_rows(str(self.path), usual_columns), FIRST_LINES))
+            for column in usual_columns:
+                if any(self._is_image(row.get(column)) for row in first_rows):
                     return column
-        return named[0] if named else the_column(self.path, columns, IMAGE_COLUMNS, "image_column", "images")
+        return (
+            usual_columns[0]
+            if usual_columns
+            else the_column(self.path, columns, IMAGE_COLUMNS, "image_column", "images")
+        )
 
     def _is_image(self, value: object) -> bool:
         is_file = isinstance(value, str) and value and os.path.isfile(self.path.parent / clean_text(value))
@@ -158,15 +162,15 @@ class LabelledTable:
         return "" if value is None else str(value)
 
 
-def label_in(value: object, what: str) -> str | int | None:
+def label_in(value: object, subject: str) -> str | int | None:
     """The label that a table or shard has: a number, or a class name; None for a missing one.
 
-    Raises UserError, which begins with `what`, for bytes that are not UTF-8, and for lists and objects.
+    Raises UserError, which begins with `subject`, for bytes that are not UTF-8, and for lists and objects.
     """
     with contextlib.suppress(UnicodeDecodeError):
         value = value.decode() if isinstance(value, bytes) else value
     if isinstance(value, list | dict | bytes):
-        raise UserError(f"{what} is not a label: {str(value)[:50]}")
+        raise UserError(f"{subject} is not a label: {str(value)[:50]}")
     if isinstance(value, float | decimal.Decimal) and float(value).is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -175,10 +179,14 @@ def label_in(value: object, what: str) -> str | int | None:
     return None if text in ("", *NOT_A_NUMBER) else text
 
 
-def the_column(path: pathlib.Path, columns: Sequence[str], names: Sequence[str], option: str, what: str) -> str:
+def the_column(path: pathlib.Path, columns: Sequence[str], names: Sequence[str], option: str, content: str) -> str:
     """The column of a table that has one of the names. Raises UserError if none has, or several have."""
-    found = [column for column in columns if column.lower() in names]
-    if len(found) != 1:
-        has = f"both {found[0]} and {found[1]}" if found else f"{', '.join(columns)}, and none of {', '.join(names)}"
-        raise UserError(f"which column of {path} has the {what}? it has {has}: name it with --{option}")
-    return found[0]
+    matches = [column for column in columns if column.lower() in names]
+    if len(matches) != 1:
+        description = (
+            f"both {matches[0]} and {matches[1]}"
+            if matches
+            else f"{', '.join(columns)}, and none of {', '.join(names)}"
+        )
+        raise UserError(f"which column of {path} has the {content}? it has {description}: name it with --{option}")
+    return matches[0]

@@ -33,12 +33,12 @@ from cliptail_jax.formats.readers import Columns
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.printing import one_line
 
-# As files are named: train-00000-of-00012.parquet, perhaps with a digest after it, val-00000.tar, train_0.tar, test.parquet.
-OF_SPLIT = re.compile(
+# Names of files such as train-00000-of-00012.parquet, perhaps with a digest, val-00000.tar, train_0.tar, or test.parquet.
+SPLIT_FILE = re.compile(
     rf"(.+?)-\d+(-of-\d+(-\w+)?)?\.\w+|({'|'.join(sorted(USUAL_SPLITS))})([_-]\d+)?\.\w+", re.IGNORECASE
 )
 RANGE = re.compile(r"(\d+)\.\.(\d+)")  # in braces
-FIRST_SAMPLES = 100  # of a shard, to find out what fields there are
+FIRST_SAMPLES = 100  # of a shard, whose fields are those of the shard
 
 
 class ImageText(OwnSplits, ShardsBuilder):
@@ -64,8 +64,10 @@ class ImageText(OwnSplits, ShardsBuilder):
             raise UserError(f"--classes={classes} needs --label_column=NAME, the column or field of the labels")
         if not self.columns:
             raise UserError("--caption_columns is empty: images without texts need labels, by --label_column=NAME")
-        if taken := set(self.caption_columns) & {"image", "label", "filename", "record", ""}:
-            raise UserError(f"--caption_columns={caption_columns} has {min(taken)!r}, which cannot be a text's name")
+        if reserved_names := set(self.caption_columns) & {"image", "label", "filename", "record", ""}:
+            raise UserError(
+                f"--caption_columns={caption_columns} has {min(reserved_names)!r}, which cannot be a text's name"
+            )
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -77,11 +79,11 @@ class ImageText(OwnSplits, ShardsBuilder):
             return imagenet_wnids()  # as in TFDS
         if self.classes:
             return listed_names(self.classes)
-        first = find_files(next(iter(self.raws.values())))[0]
-        if names := class_names_in(first, self.label_column):
+        first_file = find_files(next(iter(self.raws.values())))[0]
+        if names := class_names_in(first_file, self.label_column):
             return names
         raise UserError(
-            f"--label_column={self.label_column} needs --classes, the class list of the labels: {first} has no class names "
+            f"--label_column={self.label_column} needs --classes, the class list of the labels: {first_file} has no class names "
             "as the parquet files of Hugging Face have them"
         )
 
@@ -100,15 +102,15 @@ class ImageText(OwnSplits, ShardsBuilder):
                     if columns := columns_of(str(path)):
                         self._check_columns(f"{path} has no column", "it has", columns)
 
-    def _check_columns(self, lacks: str, has: str, there: Columns, key: Callable[[str], str] = str) -> None:
-        """Raises UserError if a column of texts or labels is not there, with the flag that names the texts that are."""
-        if lacking := [name for name in self.columns if key(name) not in there]:
-            known = (PATHS, *USUAL_NAMES, self.image_column, self.label_column)
-            texts = [name for name, kind in there.items() if kind == "text" and name not in known]
-            message = f"{lacks} {lacking[0]!r}; {has} {', '.join(there) or 'images alone'}"
-            if not there:
+    def _check_columns(self, complaint: str, prefix: str, columns: Columns, key: Callable[[str], str] = str) -> None:
+        """Raises UserError if a column of texts or labels is missing. It proposes a flag with the texts that exist."""
+        if missing_columns := [name for name in self.columns if key(name) not in columns]:
+            other_columns = (PATHS, *USUAL_NAMES, self.image_column, self.label_column)
+            texts = [name for name, kind in columns.items() if kind == "text" and name not in other_columns]
+            message = f"{complaint} {missing_columns[0]!r}; {prefix} {', '.join(columns) or 'images alone'}"
+            if not columns:
                 message += ": add texts, such as 00000.txt for 00000.jpg"
-            if texts and lacking[0] in self.caption_columns:
+            if texts and missing_columns[0] in self.caption_columns:
                 message += f": name those of texts, as --caption_columns={','.join(texts)}"
             raise UserError(message)
 
@@ -144,7 +146,7 @@ class ImageText(OwnSplits, ShardsBuilder):
         A number among the labels of a file of Hugging Face is the class name that this file has for it.
         """
         folders = folders_of(files)
-        encoded: dict[str, int] = {}  # by the name of an image in a table, the checksum of the first one of this name
+        checksums: dict[str, int] = {}  # of the first image of each name
         with tqdm(desc=self.name, unit=" rows", disable=None) as progress:
             for path in files:
                 column = self.image_column or find_image_column(path)
@@ -155,9 +157,9 @@ class ImageText(OwnSplits, ShardsBuilder):
                     progress.update()
                     if not self.images and not os.path.isabs(name):
                         name = folders[path] + name
-                    if image and isinstance(fields[column], dict):  # whose path may be that of others
+                    if image and isinstance(fields[column], dict):  # its path may be that of another image
                         checksum = zlib.crc32(image)
-                        if encoded.setdefault(name, checksum) != checksum:
+                        if checksums.setdefault(name, checksum) != checksum:
                             name = f"{folders[path]}{path.stem}/{row}"
                     label = label_in(fields.get(self.label_column), f"{path}: {self.label_column!r}") if names else None
                     if isinstance(label, int) and 0 <= label < len(names):
@@ -172,8 +174,10 @@ class ImageText(OwnSplits, ShardsBuilder):
         if value in (None, "-1", -1):
             return -1
         if not re.fullmatch("[0-9]{1,9}", str(value)) or int(value) >= len(labels):
-            known = f"a class of {'--classes' if self.classes else 'the file'}, nor a number below {len(labels)}"
-            raise UserError(f"{self.raws[split]} has the label {str(value)[:50]!r}, which is not {known}")
+            raise UserError(
+                f"{self.raws[split]} has the label {str(value)[:50]!r}, which is neither a class of "
+                f"{'--classes' if self.classes else 'the file'} nor a number below {len(labels)}"
+            )
         return int(value)
 
 
@@ -187,7 +191,7 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
         files = sorted(raw.glob("*.tar")) or sorted(raw.glob("*.parquet"))
         if not files:
             raise UserError(f"{raw} has neither shards (*.tar) nor parquet files: name the folder of these, or a file")
-        splits = sorted({match[1] or match[4] for file in files if (match := OF_SPLIT.fullmatch(file.name))})
+        splits = sorted({match[1] or match[4] for file in files if (match := SPLIT_FILE.fullmatch(file.name))})
         if len(splits) > 1:
             raise UserError(
                 f"{raw} has files of the splits {', '.join(splits)}: name those of each by a glob, such as "
@@ -196,7 +200,7 @@ def find_files(raw: pathlib.Path) -> list[pathlib.Path]:
     else:
         files = [raw] if raw.exists() else in_braces(raw)
     if not files:
-        raise UserError(f"no file matches {raw}: needed is {TABLES}")
+        raise UserError(f"no file matches {raw}: name {TABLES}")
     if len(set(map(is_shard, files))) > 1:
         raise UserError(f"{raw} has shards (*.tar) and tables: name either by a glob")
     return files
@@ -218,10 +222,10 @@ def in_braces(raw: pathlib.Path) -> list[pathlib.Path]:
     """
     files = {}
     for pattern in expand_braces(str(raw)):
-        matching = sorted(glob.glob(pattern, recursive=True))
-        if not matching and pattern != str(raw):
+        paths = sorted(glob.glob(pattern, recursive=True))
+        if not paths and pattern != str(raw):
             raise UserError(f"{raw}: there is no {pattern}")
-        files |= dict.fromkeys(map(pathlib.Path, matching))
+        files |= dict.fromkeys(map(pathlib.Path, paths))
     return sorted(files)
 
 
@@ -246,12 +250,12 @@ def expand_braces(pattern: str) -> Iterator[str]:
         step, digits = (1 if first <= last else -1), max(map(len, match.groups()))
         choices = (f"{number:0{digits}}" for number in range(first, last + step, step))
     elif len(parts) == 1:
-        choices = (f"{{{inner}}}" for inner in expand_braces(parts[0]))  # as the shell leaves them
+        choices = (f"{{{inner}}}" for inner in expand_braces(parts[0]))  # the shell leaves such braces, too
     else:
         choices = (text for part in parts for text in expand_braces(part))
     for choice in choices:
-        for rest in expand_braces(pattern[cuts[-1] + 1 :]):
-            yield f"{pattern[: cuts[0]]}{choice}{rest}"
+        for ending in expand_braces(pattern[cuts[-1] + 1 :]):
+            yield f"{pattern[: cuts[0]]}{choice}{ending}"
 
 
 def is_shard(path: pathlib.Path) -> bool:
@@ -260,7 +264,7 @@ def is_shard(path: pathlib.Path) -> bool:
 
 
 def fields_in(shard: pathlib.Path) -> Columns | None:
-    """The fields of a shard's first samples; None without samples, or if it is damaged, which is reported when it is read."""
+    """The fields of a shard's first samples; None if it has none or is damaged. Its reader reports the damage later."""
     fields, is_empty = {}, True
     try:
         for sample in itertools.islice(read_shard(shard, lambda *_: None), FIRST_SAMPLES):
@@ -274,33 +278,33 @@ def fields_in(shard: pathlib.Path) -> Columns | None:
     return None if is_empty else fields
 
 
-def captions_of(fields: dict, columns: Sequence[str], where: str) -> Iterator[dict[str, str]]:
+def captions_of(fields: dict, columns: Sequence[str], subject: str) -> Iterator[dict[str, str]]:
     """The texts of each of an image's records: one record per caption if a column is a list, else one record.
 
-    Shorter lists are filled up with empty texts. Raises UserError, which begins with `where`, for a value that is no text.
+    Shorter lists are filled up with empty texts. Raises UserError, which begins with `subject`, for a value that is not text.
     """
     lists = {name: fields[name] for name in columns if isinstance(fields.get(name), list)}
     for place in range(max(1, *map(len, lists.values())) if lists else 1):
         yield {
             name: text_of(
-                next(iter(lists[name][place:]), None) if name in lists else fields.get(name), f"{where}: {name!r}"
+                next(iter(lists[name][place:]), None) if name in lists else fields.get(name), f"{subject}: {name!r}"
             )
             for name in columns
         }
 
 
-def text_of(value: object, what: str) -> str:
+def text_of(value: object, subject: str) -> str:
     """A value as text, if it is a text, UTF-8 bytes, a number, or a list of these.
 
-    COCO's sentences are objects with the text in 'raw'. Raises UserError, which begins with `what`, for anything else.
+    COCO's sentences are objects with the text in 'raw'. Raises UserError, which begins with `subject`, for other values.
     """
     value = value["raw"] if isinstance(value, dict) and "raw" in value else value
     if isinstance(value, list):
-        return " ".join(text_of(each, what) for each in value)
+        return " ".join(text_of(element, subject) for element in value)
     with contextlib.suppress(UnicodeDecodeError):
         value = value.decode() if isinstance(value, bytes) else value
     if not isinstance(value, str | int | float | None):
         kind = "not UTF-8" if isinstance(value, bytes) else "neither text nor a list of texts"
-        raise UserError(f"{what} is {kind}: {str(value)[:50]}")
+        raise UserError(f"{subject} is {kind}: {str(value)[:50]}")
     text = clean_text(value)
     return "" if text in NOT_A_NUMBER else text

@@ -58,16 +58,16 @@ class ImagenetCaptions(StreamingBuilder):
     def _captions_by_class(self, path: pathlib.Path) -> dict[str, dict[str, dict]]:
         """The file's entries, by WordNet id and file name."""
         captions = {wnid: {} for wnid in imagenet_wnids()}
-        unknown = []
+        unknown_wnids = []
         for entry in read_json(path, list[CaptionedImage]):
             if entry["wnid"] not in captions:
-                unknown.append(entry["wnid"])
+                unknown_wnids.append(entry["wnid"])
             elif entry["filename"] in captions[entry["wnid"]]:
                 self.skipped["listed twice"] += 1
             else:
                 captions[entry["wnid"]][entry["filename"]] = entry
-        if unknown:
-            self.skipped[f"of unknown WordNet ids such as {unknown[0]!r}"] = len(unknown)
+        if unknown_wnids:
+            self.skipped[f"of unknown WordNet ids such as {unknown_wnids[0]!r}"] = len(unknown_wnids)
         return captions
 
 

@@ -27,7 +27,7 @@ class Preset:
         fill: the source, as 'name:split', that supplies the records that `match=` finds missing.
         texts: the text fields that are captions unless `fields` names them.
         records: the number of records of a set that is not in `PRESETS`.
-        side: of images for small networks, in pixels.
+        side: the width and height of images for small networks, in pixels.
         has_names: whether its classes have names, and not only numbers.
     """
 
@@ -343,21 +343,21 @@ KNOWN_SOURCES = (
     ),
 )
 
-BUILDERS = {known.name.partition("/")[0]: known.builder for known in KNOWN_SOURCES if known.builder}
+BUILDERS = {source.name.partition("/")[0]: source.builder for source in KNOWN_SOURCES if source.builder}
 PRESETS = {
-    name: dataclasses.replace(preset, fields={"name": known.name} | preset.fields)
-    for known in KNOWN_SOURCES
-    for name, preset in known.presets.items()
+    name: dataclasses.replace(preset, fields={"name": source.name} | preset.fields)
+    for source in KNOWN_SOURCES
+    for name, preset in source.presets.items()
 }
 EVALUATION_SETS = {
-    chosen.name: dataclasses.replace(chosen, source=known)
-    for known in KNOWN_SOURCES
-    for chosen in known.evaluation_sets
+    entry.name: dataclasses.replace(entry, source=source)
+    for source in KNOWN_SOURCES
+    for entry in source.evaluation_sets
 }
 TRANSFER_SETS = dict(
     sorted(
-        (chosen.name, dataclasses.replace(chosen, source=known))
-        for known in KNOWN_SOURCES
-        for chosen in known.transfer_sets
+        (entry.name, dataclasses.replace(entry, source=source))
+        for source in KNOWN_SOURCES
+        for entry in source.transfer_sets
     )
 )

@@ -23,7 +23,7 @@ class Laionet(ShardsBuilder):
     """LAION images with texts, classes of ImageNet, and the similarity of text and class definition."""
 
     VERSION = "1.0.0"
-    ANY_CONFIG = True  # for a second set beside it, such as laionet/retrieved
+    ANY_CONFIG = True  # for further sets, such as laionet/retrieved
 
     def __init__(self, *, table: str | os.PathLike = "", similarity_column: str = "similarity", **kwargs):
         self.table = pathlib.Path(table).expanduser() if table else None
@@ -89,20 +89,20 @@ class CuratedTable:
     def __init__(self, path: pathlib.Path, similarity_column: str):
         import pyarrow.dataset  # slow to import
 
-        kept = {"wnid": pyarrow.string(), similarity_column: pyarrow.float32(), "NSFW": pyarrow.string()}
+        columns = {"wnid": pyarrow.string(), similarity_column: pyarrow.float32(), "NSFW": pyarrow.string()}
         pairs, batches = [], []
         with naming_damage(path):
             dataset = pyarrow.dataset.dataset(path, format="parquet")
-            if lacking := [name for name in ("URL", "TEXT", *kept) if name not in dataset.schema.names]:
+            if missing_columns := [name for name in ("URL", "TEXT", *columns) if name not in dataset.schema.names]:
                 raise UserError(
-                    f"--table={path} has no column {lacking[0]!r}; it has {', '.join(dataset.schema.names)}"
+                    f"--table={path} has no column {missing_columns[0]!r}; it has {', '.join(dataset.schema.names)}"
                 )
-            for batch in dataset.to_batches(columns=["URL", "TEXT", *kept]):
+            for batch in dataset.to_batches(columns=["URL", "TEXT", *columns]):
                 pairs.extend(map(pair_hash, batch["URL"].to_pylist(), batch["TEXT"].to_pylist()))
-                batches.append(batch.select(list(kept)).cast(pyarrow.schema(kept)))
+                batches.append(batch.select(list(columns)).cast(pyarrow.schema(columns)))
         self.row_of = {pair: row for row, pair in enumerate(pairs)}
-        rows = pyarrow.Table.from_batches(batches, pyarrow.schema(kept))
-        self.rows = rows.rename_columns([name.lower() for name in kept]).combine_chunks()
+        rows = pyarrow.Table.from_batches(batches, pyarrow.schema(columns))
+        self.rows = rows.rename_columns([name.lower() for name in columns]).combine_chunks()
 
     def find(self, url: str | None, text: str | None) -> dict | None:
         """The wnid, similarity and nsfw of the pair's row, if there is one."""

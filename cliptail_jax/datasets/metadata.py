@@ -24,7 +24,7 @@ from cliptail_jax.datasets.metadata_table import (
     table_schema,
 )
 from cliptail_jax.datasets.records import read_records, shard_of
-from cliptail_jax.datasets.superclasses import KIND_OF, WRITTEN, kind_of
+from cliptail_jax.datasets.superclasses import KIND_OF, PHRASES, kind_of
 from cliptail_jax.formats.class_names import composed
 from cliptail_jax.formats.prepared import table_path
 from cliptail_jax.host.errors import UserError
@@ -66,21 +66,21 @@ def load_metadata(folder: pathlib.Path, records: ArrayRecordDataSource) -> pyarr
         files = ", ".join(str(folder / f"{name}.labels.txt") for name in class_labels(features))
         raise UserError(
             f"{files}: the names of the classes are not those that the data set was prepared with; restore them, or, if "
-            f"the change is yours, remove the tables metadata-*.parquet beside them"
+            f"you changed them, remove the tables metadata-*.parquet beside them"
         )
     check_labels(dict(zip(table.column_names, table.columns)), features, lambda record: path, "remove it")
     if "label" not in table.column_names:
         table = table.append_column("label", pyarrow.array(np.full(len(table), -1)))
     if SUPERCLASS in table.column_names and has_written_superclasses(features):
-        written = map(kind_of, table[SUPERCLASS].to_pylist())
-        table = table.append_column(KIND_OF, pyarrow.array(written, pyarrow.string()))
+        phrases = map(kind_of, table[SUPERCLASS].to_pylist())
+        table = table.append_column(KIND_OF, pyarrow.array(phrases, pyarrow.string()))
     return table.drop_columns("record")
 
 
 def has_written_superclasses(features: tfds.features.FeaturesDict) -> bool:
     """Whether the coarse labels are those of CIFAR-100."""
     coarse = class_labels(features).get("coarse_label")
-    return coarse is not None and set(map(clean_name, coarse.names)) <= WRITTEN.keys()
+    return coarse is not None and set(map(clean_name, coarse.names)) <= PHRASES.keys()
 
 
 def check_labels(
@@ -89,11 +89,11 @@ def check_labels(
     file_of: Callable[[int], pathlib.Path],
     remedy: str,
 ) -> None:
-    """Raises UserError if a label is neither that of a class nor -1, for none; `file_of` gives a record's file."""
+    """Raises UserError if a label is neither that of a class nor -1 (no class); `file_of` gives a record's file."""
     for name, label in class_labels(features).items():
-        labels, classes = np.asarray(columns[name], float), label.num_classes  # nan where there is nothing
-        if len(wrong := np.flatnonzero(~((labels >= -1) & (labels < classes)))):
-            record = int(wrong[0])
+        labels, classes = np.asarray(columns[name], float), label.num_classes  # nan for a missing label
+        if len(wrong_records := np.flatnonzero(~((labels >= -1) & (labels < classes)))):
+            record = int(wrong_records[0])
             raise UserError(
                 f"{file_of(record)}: record {record} has the {name} {columns[name][record]}, and there are {classes} "
                 f"classes; {remedy}"
@@ -117,7 +117,7 @@ def scan(records: ArrayRecordDataSource) -> pyarrow.Table:
     columns["record"] = np.arange(len(records))
     check_labels(columns, features, lambda record: shard_of(info, record), "remove the data set and prepare it again")
     if coarse := class_labels(features).get("coarse_label"):
-        names = np.array([*map(clean_name, coarse.names), ""])  # the last is of the label -1
+        names = np.array([*map(clean_name, coarse.names), ""])  # the last is that of the label -1
         columns[SUPERCLASS] = names[columns["coarse_label"]].tolist()
     return pyarrow.table(columns, schema)
 

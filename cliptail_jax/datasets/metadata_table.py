@@ -46,11 +46,11 @@ def names_digest(features: tfds.features.FeaturesDict) -> str:
 
 
 def origin(
-    shards: str, features: tfds.features.FeaturesDict, skipped: Mapping[str, int] | None = None
+    shards: str, features: tfds.features.FeaturesDict, skip_counts: Mapping[str, int] | None = None
 ) -> dict[str, str]:
     """The schema's metadata of a table for the shards with this fingerprint."""
     facts = {"shards": shards, "names": names_digest(features)}
-    return facts | ({"skipped": json.dumps(dict(skipped))} if skipped is not None else {})
+    return facts | ({"skipped": json.dumps(dict(skip_counts))} if skip_counts is not None else {})
 
 
 def fingerprint(shards: Sequence[os.PathLike], counts: Sequence[int]) -> str:
@@ -86,7 +86,7 @@ def read_table(path: pathlib.Path, features: tfds.features.FeaturesDict) -> pyar
 def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
     """Why a table does not belong to the shards with this fingerprint and number of records; '' if it does."""
     if len(table) != count:
-        return f"it has {len(table):,} rows, and they {count:,} records"
+        return f"it has {len(table):,} rows, and the shards have {count:,} records"
     if table.schema.metadata[b"shards"].decode() != shards:
         return "it was made for shards of other names or sizes (its fingerprint is not theirs)"
     if not np.array_equal(table["record"].to_numpy(), np.arange(count)):
@@ -94,7 +94,7 @@ def disagreement(table: pyarrow.Table, shards: str, count: int) -> str:
     return ""
 
 
-def skipped(folder: pathlib.Path, split: str) -> dict[str, int]:
+def skipped_records(folder: pathlib.Path, split: str) -> dict[str, int]:
     """The number of records of a split that the builder skipped, by reason; {} if it is not recorded."""
     try:
         return json.loads(pyarrow.parquet.read_schema(readable(table_path(folder, split))).metadata[b"skipped"])
@@ -106,7 +106,7 @@ def save_table(table: pyarrow.Table, path: pathlib.Path) -> None:
     """Saves the table, unless the folder is read-only or in a bucket."""
     if is_remote(path) or not os.access(path.parent, os.W_OK):
         return
-    if os.stat(path.parent).st_mode & 0o222:  # where root could write, but should not, no bit is set
+    if os.stat(path.parent).st_mode & 0o222:  # even root should not write where no bit is set
         with replacing(path) as partial:
             pyarrow.parquet.write_table(table, partial, write_page_checksum=True)
 
@@ -133,8 +133,8 @@ class TableWriter:
         self.table.write_batch(pyarrow.RecordBatch.from_pylist(self.rows, self.schema))
         self.rows = []
 
-    def finish(self, shards: str, skipped: Mapping[str, int]) -> None:
+    def finish(self, shards: str, skip_counts: Mapping[str, int]) -> None:
         """Completes the table, for the shards with this fingerprint."""
         self.flush()
-        self.table.add_key_value_metadata(origin(shards, self.features, skipped))
+        self.table.add_key_value_metadata(origin(shards, self.features, skip_counts))
         self.table.close()

@@ -8,7 +8,7 @@ TABLES = (
     "also with braces as {00000..00331}.tar"
 )
 SKIP_SHARDS = {
-    "skip_damaged": "of a damaged shard, take the samples before the damage, and do without missing shards; both are counted"
+    "skip_damaged": "take the samples before the damage of damaged shards, and accept missing shards; both are counted"
 }
 # By data set, and by name without --: arguments of the builder, with their explanations. A set without options is
 # generated, and needs no raw data.
@@ -79,7 +79,7 @@ def options_of(name: str) -> dict[str, str]:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the name of the data set, its folder, and the builders' options, of which only those given have values."""
+    """Adds the name of the data set, its folder, and the builders' options. Options that are not given are not set."""
     parser.add_argument("name", help=f"one of: {', '.join(OPTIONS)}; with a config: image_text/yfcc15m")
     default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
     parser.add_argument("--data_dir", default="", help=default)

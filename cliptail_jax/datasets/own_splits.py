@@ -18,7 +18,7 @@ def raw_of_splits(options: Mapping[str, str | bool]) -> dict[str, pathlib.Path]:
     """The raw data of each split, from the options `train`, `val`, `test`, and `raw` with `split`.
 
     Raises:
-        UserError: A split has an impossible name, or is named twice, or `split` is without `raw`.
+        UserError: A split has an impossible name, or is named twice, or `split` is given without `raw`.
     """
     raws = {split: options[split] for split in SPLITS if options.get(split)}
     if name := options.get("split"):

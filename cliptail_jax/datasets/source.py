@@ -31,7 +31,7 @@ class Source:
     class_names: tuple[str, ...]  # in label order; () where the records have no labels
     wnids: tuple[str, ...] | None  # the classes' WordNet ids in label order, where the builder's labels are such ids
     folder: pathlib.Path
-    records: ArrayRecordDataSource = dataclasses.field(repr=False)  # their images still encoded
+    records: ArrayRecordDataSource = dataclasses.field(repr=False)  # with encoded images
 
     def __len__(self) -> int:
         return len(self.records)
@@ -44,7 +44,7 @@ class Source:
         """A row per record, in record order: 'label' (int64) and every other scalar field.
 
         Texts are strings, and records without a label have -1. A set with 'coarse_label' also has its cleaned name as
-        'superclass', and CIFAR-100 'kind_of', as people write it: 'a kind of vehicle'.
+        'superclass', and CIFAR-100 has 'kind_of', a phrase such as 'a kind of vehicle'.
         """
         return load_metadata(self.folder, self.records)
 
@@ -63,14 +63,14 @@ class Source:
         """The records' encoded images (PNG or JPEG); b"" if the shard is damaged there."""
         indices = [int(index) for index in indices]
         try:
-            serialized = self.records.data_source.__getitems__(indices) if indices else []
+            serialized_records = self.records.data_source.__getitems__(indices) if indices else []
         except RuntimeError:  # one of them is damaged
             records = [read_record(self.records, index) for index in indices]
             return [record["image"] if record else b"" for record in records]
         # Parsing the other features of a record would take twice as long as all else.
         image = tfds.features.FeaturesDict({"image": self.records.dataset_info.features["image"]})
-        encoded = {"image": tfds.decode.SkipDecoding()}
-        return [image.deserialize_example_np(record, decoders=encoded)["image"] for record in serialized]
+        decoders = {"image": tfds.decode.SkipDecoding()}
+        return [image.deserialize_example_np(record, decoders=decoders)["image"] for record in serialized_records]
 
     def file_of(self, record: int) -> pathlib.Path:
         """The shard that contains a record."""
@@ -90,6 +90,11 @@ def open_source(name: str, data_dir: str, split: str, class_names: str = "") -> 
     Raises:
         UserError: The set is missing, incomplete or in another file format, it lacks the split or images, its labels
             are not classes, or the class names do not fit it.
+
+    Example:
+
+        source = open_source("cifar100", "", "train")
+        source.metadata["label"][0], source.encoded_images([0])
     """
     folder = require_prepared(name, data_dir)
     builder = open_builder(folder)
@@ -118,8 +123,10 @@ def label_names(info: tfds.core.DatasetInfo, name: str) -> tuple[str, ...]:
     kinds = {"image": tfds.features.Image} | ({"label": tfds.features.ClassLabel} if has_labels else {})
     for feature, kind in kinds.items():
         if feature not in info.features or not isinstance(info.features[feature], kind):
-            needed = f"needs a feature {feature!r} of type {kind.__name__}"
-            raise UserError(f"data set {name!r} {needed}; its features: {', '.join(sorted(info.features))}")
+            raise UserError(
+                f"data set {name!r} needs a feature {feature!r} of type {kind.__name__}; its features: "
+                f"{', '.join(sorted(info.features))}"
+            )
     return tuple(info.features["label"].names) if has_labels else ()
 
 

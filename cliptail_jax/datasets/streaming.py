@@ -37,7 +37,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
     ANY_CONFIG = False  # whether a set may have any name after a slash
     CITATION, LICENSE = "", ""  # whom to cite, and what the data may be used for
-    FURTHER_SETS: tuple[str, ...] = ()  # names after a slash of the sets beside the one without
+    FURTHER_SETS: tuple[str, ...] = ()  # further sets, by their names after a slash
     raws: Mapping[str, pathlib.Path] = {}  # the raw data of a split, where each split has its own
 
     def __init__(
@@ -92,7 +92,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         return False
 
     def skip(self, reason: str, example: object) -> None:
-        """Counts something skipped. The first one for each reason is also reported as `example`."""
+        """Counts a file or record that is skipped, and reports the first example of each reason."""
         if not self.skipped[reason]:
             note = f"note: {example}; it is skipped, and others like it are counted"
             tqdm.write(one_line(note), file=sys.stderr)
@@ -114,20 +114,20 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _write_split(self, split: str, examples: Iterable[dict]) -> tfds.core.SplitInfo:
         template = self._get_filename_template(split_name=split)
-        folder = pathlib.Path(template.data_dir)  # TFDS's temporary one
+        folder = pathlib.Path(template.data_dir)  # TFDS's temporary folder
         features = self.info.features
         serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
         table = TableWriter(table_path(folder, split), features)
         self.skipped.clear()
         with contextlib.closing(Shards(folder, split)) as shards:
             for example in reencoded(examples, self.reencoding) if self.reencoding else examples:
-                encoded = serializer.get_tf_example(features.encode_example(example))
-                shards.write(encoded.SerializeToString(deterministic=True))  # else with fields in any order
+                record = serializer.get_tf_example(features.encode_example(example))
+                shards.write(record.SerializeToString(deterministic=True))  # otherwise, the order of fields varies
                 table.add(example)
         if not table.count:
-            left_out = ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped.items()) or "it is empty"
+            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped.items()) or "it is empty"
             raise UserError(
-                f"data set {self.name!r}: {self.raws.get(split, self.raw)} gives no record of the split {split!r} ({left_out})"
+                f"data set {self.name!r}: {self.raws.get(split, self.raw)} gives no record of the split {split!r} ({reasons})"
             )
         table.finish(fingerprint(shards.rename(template), shards.counts), self.skipped)
         return tfds.core.SplitInfo(
@@ -136,7 +136,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
 
 class Shards:
-    """ArrayRecord files, filled one after the other. They get their final names when their number is known."""
+    """ArrayRecord files, written one after the other. They get their final names when their number is known."""
 
     def __init__(self, folder: pathlib.Path, split: str):
         self.folder, self.split = folder, split
@@ -201,6 +201,6 @@ def naming_damage(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        if getattr(error, "errno", None):  # the file system's
+        if getattr(error, "errno", None):  # an error of the file system
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error

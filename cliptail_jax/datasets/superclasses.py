@@ -2,8 +2,8 @@
 
 KIND_OF = "kind_of"  # the text field
 
-# By the label's name with spaces. 'vehicles 1' and 'vehicles 2' are the same to people.
-WRITTEN = {
+# By the label's name with spaces. People do not distinguish 'vehicles 1' and 'vehicles 2'.
+PHRASES = {
     "aquatic mammals": "aquatic mammal",
     "fish": "fish",
     "flowers": "flower",
@@ -29,4 +29,4 @@ WRITTEN = {
 
 def kind_of(superclass: str) -> str:
     """The phrase that names a superclass in captions: 'a kind of vehicle'; '' for no superclass."""
-    return f"a kind of {WRITTEN[superclass]}" if superclass else ""
+    return f"a kind of {PHRASES[superclass]}" if superclass else ""

@@ -44,7 +44,7 @@ class ShardsBuilder(StreamingBuilder):
 
     def check_complete(self, raw: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
         """Raises UserError if `raw` lacks one of its numbered files; with `skip_damaged`, these are counted."""
-        for path in missing_files(files) if raw not in files else ():  # a file of a series may be chosen
+        for path in missing_files(files) if raw not in files else ():  # users may choose a file of a series
             if not self.skip_damaged:
                 raise UserError(f"{path} is missing among the numbered files: add it, or pass --skip_damaged")
             self.skip("missing shards", f"there is no {path}")
@@ -74,19 +74,19 @@ def find_shards(raw: pathlib.Path) -> list[pathlib.Path]:
 
 
 def missing_files(files: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """The files that are missing in a series: of NAME-00000-of-00003.parquet any, of 00000.tar those between others."""
+    """The files that are missing in a series: any of NAME-00000-of-00003.parquet, or one between others of 00000.tar."""
     series = collections.defaultdict(dict)
     for path in files:
         if match := NUMBERED.fullmatch(path.name):
-            before, number, total, suffix = match.groups()
-            series[path.parent, before, total, suffix, len(number)][int(number)] = path
-    missing = []
-    for (folder, before, total, suffix, digits), there in series.items():
-        if total or min(there) < 10 ** (digits - 1):  # filled up with zeros, unlike years and dates
-            last = f"-of-{total}" if total else ""
-            expected = range(int(total)) if total else range(min(there), max(there))
-            missing += [folder / f"{before}{n:0{digits}}{last}{suffix}" for n in expected if n not in there]
-    return [path for path in missing if not path.exists()]  # those that exist are not chosen
+            prefix, number, total, suffix = match.groups()
+            series[path.parent, prefix, total, suffix, len(number)][int(number)] = path
+    candidates = []
+    for (folder, prefix, total, suffix, digits), paths in series.items():
+        if total or min(paths) < 10 ** (digits - 1):  # filled up with zeros, unlike years and dates
+            total_part = f"-of-{total}" if total else ""
+            expected = range(int(total)) if total else range(min(paths), max(paths))
+            candidates += [folder / f"{prefix}{n:0{digits}}{total_part}{suffix}" for n in expected if n not in paths]
+    return [path for path in candidates if not path.exists()]  # files that exist were not chosen
 
 
 def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
@@ -105,14 +105,14 @@ def read_shard(path: pathlib.Path, skip: Skip) -> Iterator[Sample]:
     with naming_damage(path), tarfile.open(path) as archive:
         for key, members in samples_in(archive, on_link):
             contents = {kind: archive.extractfile(member).read() for kind, member in members.items()}
-            row, described = downloads.pop(key, {}), read_fields(contents.get("json", b"{}"))
-            if described is None:
+            row, description = downloads.pop(key, {}), read_fields(contents.get("json", b"{}"))
+            if description is None:
                 skip("whose .json is not an object", f"{path}: {key + '.json'!r} is not a JSON object")
                 continue
-            fields = row | described
+            fields = row | description
             if contents.get("txt", b"").strip():
                 fields["caption"] = contents["txt"]
-                with contextlib.suppress(UnicodeDecodeError):  # bytes are an error where they are used
+                with contextlib.suppress(UnicodeDecodeError):  # if they stay bytes, their use is an error
                     fields["caption"] = contents["txt"].decode("utf-8-sig")
             yield Sample(key, next((contents[kind] for kind in IMAGES if kind in contents), None), fields)
     for key, fields in sorted(downloads.items()):

@@ -39,8 +39,8 @@ def arrow_chunks(captions: CaptionColumn) -> list[pa.Array]:
             return pa.chunked_array(captions).chunks
         return [pa.array(captions, pa.large_binary(), from_pandas=True)]
     except UnicodeEncodeError:
-        encoded = [encode(text) if isinstance(text, str) else text for text in captions]
-        return [pa.array(encoded, pa.large_binary(), from_pandas=True)]
+        contents = [encode(text) if isinstance(text, str) else text for text in captions]
+        return [pa.array(contents, pa.large_binary(), from_pandas=True)]
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         raise UserError(f"captions must be texts: {error}") from error
 

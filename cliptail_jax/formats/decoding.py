@@ -15,10 +15,10 @@ from cliptail_jax.host.errors import UserError
 
 RgbImage = UInt8[np.ndarray, "height width 3"]
 
-# A few kilobytes can be an image of any size, and Pillow takes 14 bytes a pixel. Photographs of telephones have up to this.
+# A few kilobytes can be an image of any size, and Pillow needs 14 bytes per pixel. Phones take pictures of up to this size.
 MAX_PIXELS, LIMIT = 50_000_000, "CLIPTAIL_MAX_PIXELS"  # the default, and the environment's variable for another limit
-# libjpeg-turbo decodes at any number of eighths, but those between are no faster than the next larger of these, and their
-# images differ ten times as much from resized ones.
+# libjpeg-turbo decodes at any number of eighths of the size. The others are no faster than the next larger one of these, and
+# their images differ ten times as much from resized ones.
 _REDUCTIONS = (8, 4, 2)
 
 
@@ -41,15 +41,15 @@ class ImageSource(Protocol):
 
 def max_pixels() -> int:
     """The number of pixels of the largest image that is decoded. Raises UserError if the environment has no number."""
-    given = os.environ.get(LIMIT, str(MAX_PIXELS))
-    if not given.isdecimal():
+    value = os.environ.get(LIMIT, str(MAX_PIXELS))
+    if not value.isdecimal():
         raise UserError(
-            f"the environment's {LIMIT} is {given!r}; it must be a number of pixels, by default {MAX_PIXELS}"
+            f"the environment's {LIMIT} is {value!r}; it must be a number of pixels, by default {MAX_PIXELS}"
         )
-    return int(given)
+    return int(value)
 
 
-def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
+def decode_image(content: bytes, least_side: int = 0) -> RgbImage:
     """Decodes an image of any format that Pillow reads as RGB: grey, CMYK and palettes are converted, alpha is dropped.
 
     Values of 16 bits are scaled to 8. The file's orientation tag is ignored, except in TIFF, where Pillow follows it. An
@@ -63,8 +63,8 @@ def decode_image(encoded: bytes, least_side: int = 0) -> RgbImage:
         UnreadableImageError: The bytes are not an image, are incomplete, have more pixels than `max_pixels`, or have values
             without a known range: floating-point numbers, or integers of 32 bits.
     """
-    image = _decode_plain_jpeg(encoded, least_side)
-    return _decode_with_pillow(encoded) if image is None else image
+    image = _decode_plain_jpeg(content, least_side)
+    return _decode_with_pillow(content) if image is None else image
 
 
 def as_rgb(image: np.ndarray | Image.Image | str | os.PathLike) -> RgbImage:
@@ -89,28 +89,30 @@ def as_rgb(image: np.ndarray | Image.Image | str | os.PathLike) -> RgbImage:
         except Exception as error:  # as in `_decode_with_pillow`: Pillow decodes a file when its pixels are needed
             raise UserError(f"the image of Pillow cannot be decoded: {' '.join(str(error).split())}") from error
     if not hasattr(image, "shape") or image.dtype != np.uint8 or image.shape[2:] != (3,) or not all(image.shape):
-        has = f"an array {list(image.shape)} of {image.dtype}" if hasattr(image, "shape") else type(image).__name__
-        raise UserError(f"an image is Pillow's, a path, or an array [height, width, 3] of uint8, not {has}")
+        description = (
+            f"an array {list(image.shape)} of {image.dtype}" if hasattr(image, "shape") else type(image).__name__
+        )
+        raise UserError(f"an image is Pillow's, a path, or an array [height, width, 3] of uint8, not {description}")
     return np.asarray(image)
 
 
-def _decode_plain_jpeg(encoded: bytes, least_side: int) -> RgbImage | None:
+def _decode_plain_jpeg(content: bytes, least_side: int) -> RgbImage | None:
     """The pixels of a JPEG; None for anything else, for other colours than YCbCr and grey, and for any irregularity.
 
     Pillow decodes with libjpeg-turbo, too, but forgives more, and treats other colours in its own way.
     """
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(encoded)
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
         if colours not in ("YCbCr", "Gray") or height * width > max_pixels():
             return None
         sides = reduced_sides(height, width, least_side)
-        return simplejpeg.decode_jpeg(encoded, "RGB", min_height=sides[0], min_width=sides[1])
+        return simplejpeg.decode_jpeg(content, "RGB", min_height=sides[0], min_width=sides[1])
     except ValueError:
         return None
 
 
 def reduced_sides(height: int, width: int, least_side: int) -> tuple[int, int]:
-    """The height and width of a JPEG that is decoded with `least_side`; (0, 0) for its own."""
+    """The height and width of a JPEG that is decoded with `least_side`; (0, 0) for its own size."""
     for reduction in _REDUCTIONS if least_side else ():
         sides = -(-height // reduction), -(-width // reduction)
         if min(sides) >= least_side:
@@ -118,26 +120,26 @@ def reduced_sides(height: int, width: int, least_side: int) -> tuple[int, int]:
     return 0, 0
 
 
-def _decode_with_pillow(encoded: bytes) -> RgbImage:
+def _decode_with_pillow(content: bytes) -> RgbImage:
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            if image.width * image.height > (most := max_pixels()):
-                raise UnreadableImageError(f"{image.width} x {image.height} pixels are more than {LIMIT}={most}")
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > (limit := max_pixels()):
+                raise UnreadableImageError(f"{image.width} x {image.height} pixels are more than {LIMIT}={limit}")
             return _rgb_of(image)
     except (UnreadableImageError, UserError):
         raise
-    except UnidentifiedImageError as error:  # whose message names the buffer
+    except UnidentifiedImageError as error:  # its message names the buffer
         raise UnreadableImageError("its format is not recognized") from error
     except Exception as error:  # Pillow's decoders raise exceptions of many kinds
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
 
 
 def _rgb_of(image: Image.Image) -> RgbImage:
-    """Converts as Pillow does, which however clips grey values of 16 bits to 255: these are scaled."""
+    """Converts as Pillow does, except for grey values of 16 bits, which Pillow clips to 255: they are scaled."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         tags = getattr(image, "tag_v2", {})  # of a TIFF
-        most = 2 ** tags.get(ExifTags.Base.BitsPerSample, (16,))[0] - 1  # of 12 bits in some
-        grey = np.rint(np.asarray(image) / (most / 255)).astype(np.uint8)
+        maximum = 2 ** tags.get(ExifTags.Base.BitsPerSample, (16,))[0] - 1  # some have 12 bits
+        grey = np.rint(np.asarray(image) / (maximum / 255)).astype(np.uint8)
         white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
         return np.repeat((255 - grey if white_is_zero else grey)[..., None], 3, axis=2)
     if image.mode in ("I", "F"):

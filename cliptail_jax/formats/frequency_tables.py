@@ -13,10 +13,10 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_text, write_text
 
 HEADER = "name\tcount\n"
-# The title of the names' column, or a word in that of the counts', by which a first line is known as a header.
+# A first line with one of these titles of the names' column, or words in the title of the counts' column, is a header.
 NAMES = frozenset("name names class classes class_name classname label labels category concept id wnid".split())
 COUNTS = frozenset("count counts frequency freq images examples samples captions records n num total".split())
-NUMBER_WORDS = frozenset("nan na n/a none null inf infinity".split())  # no titles: the count of a class is wrong
+NUMBER_WORDS = frozenset("nan na n/a none null inf infinity".split())  # not titles, but wrong counts
 
 
 def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> None:
@@ -32,7 +32,7 @@ def read_frequency(
     The first line may be a header, as `is_header` states. Tables of earlier versions and the paper's have none.
 
     Raises:
-        UserError: The file cannot be read or is not a frequency table, or it is empty and must not be.
+        UserError: The file cannot be read or is not a frequency table, or it is empty.
     """
     names, counts, line = [], [], ""
     try:
@@ -70,19 +70,23 @@ def frequency_of(class_names: tuple[str, ...], table: Path, number: type = int) 
     Classes with the same normalized name, such as 'a' and 'A', are joined by their names as they are. `number` is as in
     `read_frequency`.
 
+    Example: `frequency_of(("tench", "goldfish"), Path("class_frequency.tsv"))`
+
     Raises:
         UserError: The table cannot be read, lacks a class, or has it twice.
     """
     names, counts = read_frequency(table, number=number)
-    wanted, keys = class_names, [normalized_name(name) for name in class_names]
-    if len(set(keys)) == len(keys):
-        wanted, names = keys, [normalized_name(name) for name in names]
-    times = Counter(names)
-    absent = [name for name, key in zip(class_names, wanted) if not times[key]]
-    if absent:
-        raise UserError(f"the frequency table {table} lacks {len(absent)} of the classes, such as '{absent[0]}'")
-    ambiguous = [name for name in wanted if times[name] > 1]
-    if ambiguous:
-        raise UserError(f"the frequency table {table} lists '{ambiguous[0]}' more than once")
+    keys, normalized_names = class_names, [normalized_name(name) for name in class_names]
+    if len(set(normalized_names)) == len(class_names):
+        keys, names = normalized_names, [normalized_name(name) for name in names]
+    frequency = Counter(names)
+    missing_names = [name for name, key in zip(class_names, keys) if not frequency[key]]
+    if missing_names:
+        raise UserError(
+            f"the frequency table {table} lacks {len(missing_names)} of the classes, such as '{missing_names[0]}'"
+        )
+    repeated_names = [key for key in keys if frequency[key] > 1]
+    if repeated_names:
+        raise UserError(f"the frequency table {table} lists '{repeated_names[0]}' more than once")
     count_of = dict(zip(names, counts))
-    return np.array([count_of[name] for name in wanted])
+    return np.array([count_of[key] for key in keys])

@@ -36,8 +36,8 @@ def find_prepared(name: str, data_dir: str) -> Path | None:
     """The folder of the named or else the latest version of a prepared data set; None if there is none."""
     path, version = split_name(name)
     versions = prepared_versions(resolve_data_dir(data_dir) / path)
-    matching = [folder for folder in versions if version in ("", folder.name)]
-    return matching[-1] if matching else None
+    folders = [folder for folder in versions if version in ("", folder.name)]
+    return folders[-1] if folders else None
 
 
 def prepared_names(root: Path) -> list[str]:
@@ -52,7 +52,7 @@ def table_path(folder: Path, split: str) -> Path:
 
 
 def find_tables(name: str, data_dir: str) -> list[Path]:
-    """The tables of a prepared data set, one for each split or that of one; [] if no such set is prepared.
+    """The tables of a prepared data set, one for each split, or that of one split; [] if no such set is prepared.
 
     Args:
         name: 'set/config' or 'set/config:1.0.0', each also with a split: 'set/config:train'.
@@ -60,9 +60,9 @@ def find_tables(name: str, data_dir: str) -> list[Path]:
     Raises:
         UserError: The set lacks the split, or its table has not been written yet.
     """
-    path, *rest = name.split(":")
-    version = rest.pop(0) if rest and VERSION.fullmatch(rest[0]) else ""
-    if not NAME.fullmatch(path) or len(rest) > 1:
+    path, *suffixes = name.split(":")
+    version = suffixes.pop(0) if suffixes and VERSION.fullmatch(suffixes[0]) else ""
+    if not NAME.fullmatch(path) or len(suffixes) > 1:
         return []
     folder = find_prepared(f"{path}:{version}", data_dir)
     if folder is None:
@@ -72,13 +72,13 @@ def find_tables(name: str, data_dir: str) -> list[Path]:
             f"{folder} is in a bucket: copy its metadata-*.parquet here, or count them with cliptail_jax.concepts.beam and "
             f"--captions='{folder}/metadata-*.parquet'"
         )
-    there = [split["name"] for split in (read_json(folder / INFO) or {}).get("splits", [])]
-    if lacking := [split for split in rest if split not in there]:
-        raise UserError(f"data set {path!r} has no split {lacking[0]!r}; it has {', '.join(sorted(there))}")
-    for split in rest or there:
+    splits = [split["name"] for split in (read_json(folder / INFO) or {}).get("splits", [])]
+    if missing_splits := [split for split in suffixes if split not in splits]:
+        raise UserError(f"data set {path!r} has no split {missing_splits[0]!r}; it has {', '.join(sorted(splits))}")
+    for split in suffixes or splits:
         if not table_path(folder, split).exists():
             raise UserError(
                 f"{table_path(folder, split)} is not written yet; in Python, cliptail_jax.datasets.source.open_source("
                 f"{path!r}, {data_dir!r}, {split!r}).metadata writes it"
             )
-    return [table_path(folder, split) for split in rest or there]
+    return [table_path(folder, split) for split in suffixes or splits]

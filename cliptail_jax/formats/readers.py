@@ -30,14 +30,14 @@ ROWS_AT_ONCE = 64  # of tables that may contain images
 FIRST_LINES = 100  # of JSON lines, or samples of a shard: their keys are the columns
 
 # The missing values of pandas, with which the paper read its tables.
-MISSING = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
-MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+MISSING_VALUES = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
+MISSING_VALUES |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8, as Python's surrogateescape reads them
 END_OF_TABLE = "\0end of table\0"
 csv.field_size_limit(CHUNK_BYTES)  # 128 KiB by default, which a stray quotation mark may exceed
 
-# What the readers of archives, compressed ones among them, and of tables raise.
+# The exceptions that readers of tables and of archives, also compressed ones, raise.
 DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError, pa.ArrowException, csv.Error)
 
 TEXT = "text"
@@ -64,20 +64,20 @@ class Format(NamedTuple):
 
 def check_distinct(columns: Sequence[str]) -> None:
     """Raises DamagedFileError if two columns have the same name."""
-    name, times = collections.Counter(columns).most_common(1)[0] if columns else ("", 0)
-    if times > 1:
-        raise DamagedFileError(f"{times} of its columns have the name {name!r}: give each a name of its own")
+    name, count = collections.Counter(columns).most_common(1)[0] if columns else ("", 0)
+    if count > 1:
+        raise DamagedFileError(f"{count} of its columns have the name {name!r}: give each a name of its own")
 
 
 def captions_in(values: Iterable[object]) -> Iterator[pa.Array]:
     """The captions of rows, in chunks."""
-    values, before = iter(values), 0
+    values, offset = iter(values), 0
     while chunk := list(itertools.islice(values, CHUNK_ROWS)):
-        for number, value in enumerate(chunk, start=before + 1):
+        for number, value in enumerate(chunk, start=offset + 1):
             if not isinstance(value, str | bytes | None):
                 raise DamagedFileError(f"the caption of row {number} is {type(value).__name__}, not text")
         yield arrow_chunks(chunk)[0]
-        before += len(chunk)
+        offset += len(chunk)
 
 
 # Parquet
@@ -98,8 +98,8 @@ def parquet_captions(stream: BinaryIO, column: str) -> Iterator[pa.Array]:
 
 def parquet_rows(stream: BinaryIO, columns: Sequence[str]) -> Iterator[dict]:
     file = pa.parquet.ParquetFile(stream, buffer_size=CHUNK_BYTES, pre_buffer=False)
-    present = [column for column in columns if column in file.schema_arrow.names]
-    for batch in file.iter_batches(ROWS_AT_ONCE, columns=present):
+    names = [column for column in columns if column in file.schema_arrow.names]
+    for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
         yield from batch.to_pylist()
 
 
@@ -123,7 +123,7 @@ def table_columns(stream: BinaryIO, delimiter: str) -> Columns:
 def table_fields(stream: BinaryIO, header: Sequence[str], delimiter: str) -> Iterator[list[str]]:
     """Reads rows as pandas does: '"' quotes, and rows may be shorter than the header, but not longer.
 
-    An appended row detects a quoted value that never ends, which swallows it.
+    An appended row detects a quoted value that never ends: it is part of that value.
     """
     stream.seek(0)
     lines = itertools.chain(table_text(stream), [END_OF_TABLE])
@@ -142,7 +142,7 @@ def table_captions(stream: BinaryIO, column: str, delimiter: str) -> Iterator[pa
     header = list(table_columns(stream, delimiter))
     place, rows = header.index(column), table_fields(stream, header, delimiter)
     captions = (fields[place] if place < len(fields) else "" for fields in rows)
-    return captions_in(None if caption in MISSING else caption for caption in captions)
+    return captions_in(None if caption in MISSING_VALUES else caption for caption in captions)
 
 
 def table_rows(stream: BinaryIO, columns: Sequence[str], delimiter: str) -> Iterator[dict]:
@@ -184,13 +184,13 @@ def captions_of(rows: Callable[[BinaryIO], Iterator[dict]], stream: BinaryIO, co
     return captions_in(row.get(column) for row in rows(stream))
 
 
-def json_object(text: bytes, what: str) -> dict:
+def json_object(text: bytes, subject: str) -> dict:
     try:
         value = json.loads(text.decode("utf-8-sig", "surrogateescape"))
-    except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
-        raise DamagedFileError(f"{what} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:  # RecursionError: it is nested too deeply
+        raise DamagedFileError(f"{subject} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise DamagedFileError(f"{what} is not a JSON object")
+        raise DamagedFileError(f"{subject} is not a JSON object")
     return value
 
 
@@ -229,11 +229,11 @@ def table(delimiter: str) -> Format:
     return Format(*map(with_delimiter, (table_columns, table_captions, table_rows)))
 
 
-def delimiter_in(stream: BinaryIO, usual: str) -> str:
-    """The delimiter of a table: a tab, whatever its name, if its header has tabs and not the `usual` one (open_clip's .csv)."""
+def delimiter_in(stream: BinaryIO, default: str) -> str:
+    """The delimiter of a table: a tab, whatever its name, if its header has tabs and no `default` (open_clip's .csv)."""
     header = stream.readline()
     stream.seek(0)
-    return "\t" if b"\t" in header and usual.encode() not in header else usual
+    return "\t" if b"\t" in header and default.encode() not in header else default
 
 
 JSON_LINES = Format(json_columns, functools.partial(captions_of, json_rows), json_rows)

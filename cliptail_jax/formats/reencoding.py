@@ -15,15 +15,15 @@ class Reencoding:
     short_side: int
     quality: int = 90
 
-    def __call__(self, encoded: bytes) -> bytes:
+    def __call__(self, content: bytes) -> bytes:
         """Encodes an image; returns it unchanged if it is not larger or cannot be decoded."""
         try:
-            image = decode_image(encoded)
+            image = decode_image(content)
         except UnreadableImageError:
-            return encoded
+            return content
         shortest = min(image.shape[:2])
         if shortest <= self.short_side:
-            return encoded
+            return content
         height, width = (self.short_side * side // shortest for side in image.shape[:2])
-        reduced = resize(image, height, width, fast=True)
-        return simplejpeg.encode_jpeg(reduced, self.quality, "RGB", "420", fastdct=False)
+        small_image = resize(image, height, width, fast=True)
+        return simplejpeg.encode_jpeg(small_image, self.quality, "RGB", "420", fastdct=False)

@@ -10,7 +10,7 @@ MODULE = re.compile(r"python -m cliptail_jax\.(?:\w+\.)*(\w+)(?: --config=config
 
 
 def current_command(text: str) -> str:
-    """The command `cliptail NAME CONFIG` for that of an earlier version, `python -m cliptail_jax.NAME --config=configs/CONFIG.py`."""
+    """The command `cliptail NAME CONFIG` for an earlier version's `python -m cliptail_jax.NAME --config=configs/CONFIG.py`."""
     return MODULE.sub(lambda command: " ".join(["cliptail", *filter(None, command.groups())]), text)
 
 
@@ -25,11 +25,11 @@ def docstring(file: Path) -> str:
 
 
 def literals(file: Path) -> dict[str, Any]:
-    """The constants of a Python file, which is not imported: those that are assigned to a name as a literal."""
-    found = {}
+    """The constants of a Python file, which is not imported: the literals that are assigned to names."""
+    constants = {}
     for statement in ast.parse(file.read_text(encoding="utf-8")).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 with contextlib.suppress(ValueError):
-                    found[name] = ast.literal_eval(value)
-    return found
+                    constants[name] = ast.literal_eval(value)
+    return constants

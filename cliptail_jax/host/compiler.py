@@ -12,8 +12,8 @@ FAULTY_JAXLIBS = ("0.10.2", "0.11.0")
 def turn_off_faulty_fusions() -> None:
     """Turn off XLA's fused reductions on CPUs, with XLA_FLAGS, if this version of jaxlib has errors in them.
 
-    A value of the flag that the user has set stays. XLA reads XLA_FLAGS when JAX creates its first backend: a warning is
-    issued if that has happened.
+    A value of the flag that the user has set stays. XLA reads XLA_FLAGS when JAX creates its first backend; a call after that
+    issues a warning.
     """
     from jaxlib import __version__  # fast to import: it imports neither JAX nor XLA
 

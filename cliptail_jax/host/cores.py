@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # as 'max 100000', or microseconds of CPU time in each period of so many
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # 'max 100000', or the microseconds of CPU time in each period of 100,000
 
 
 def usable_cores() -> int:

@@ -19,25 +19,25 @@ class UserError(Exception):
     """A mistake in a config, a path or the data. Its message is one line that names the thing and the remedy."""
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """' (did you mean A or B?)' with the known names that are similar to `name`, or ''; to append to a message."""
-    close = difflib.get_close_matches(name, list(known), cutoff=cutoff)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+def did_you_mean(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """' (did you mean A or B?)' with the names that are similar to `name`, or ''; to append to a message."""
+    similar_names = difflib.get_close_matches(name, list(names), cutoff=cutoff)
+    return f" (did you mean {' or '.join(similar_names)}?)" if similar_names else ""
 
 
-def is_now(old: str, new: str) -> UserError:
+def renaming_error(old_name: str, new_name: str) -> UserError:
     """The error for the earlier name of a flag or a config field."""
-    return UserError(f"{old} is now {new}: use that name")
+    return UserError(f"{old_name} is now {new_name}: use that name")
 
 
-def refuse_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+def refuse_renamed(parser: argparse.ArgumentParser, old_flag: str, new_flag: str) -> None:
     """Make a command line refuse the earlier name of a flag, with the new one."""
 
     class Refuse(argparse.Action):
         def __call__(self, *_: object) -> None:
-            raise is_now(old, new)
+            raise renaming_error(old_flag, new_flag)
 
-    parser.add_argument(old, action=Refuse, help=argparse.SUPPRESS)
+    parser.add_argument(old_flag, action=Refuse, help=argparse.SUPPRESS)
 
 
 # Errors of the file system that a user can fix.
@@ -63,9 +63,9 @@ def storage_problem(error: BaseException) -> str:
     For example 'No space left on device: runs/clip/config.json'. Libraries raise their own exceptions from such an error,
     or quote its message.
     """
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
         if isinstance(error, OSError) and error.errno in (*STORAGE, *OTHER_KIND):
             return error.strerror + (f": {error.filename}" if error.filename else "")
         if isinstance(error, OSError) and error.errno in NETWORK:
@@ -73,8 +73,8 @@ def storage_problem(error: BaseException) -> str:
         if type(error).__module__.startswith("gcsfs") or BUCKET.search(str(error)):
             return f"the bucket answers with an error: {first_line(error)}"
         error = error.__cause__ or error.__context__
-    quoted = [os.strerror(number) for number in STORAGE if any(os.strerror(number) in str(e) for e in seen)]
-    return quoted[0] if quoted else ""
+    reasons = [os.strerror(number) for number in STORAGE if any(os.strerror(number) in str(e) for e in chain)]
+    return reasons[0] if reasons else ""
 
 
 def reason_of(error: Exception) -> str:
@@ -104,7 +104,7 @@ def memory_problem(error: BaseException, has_config: bool = True) -> str:
         return (
             f"the machine's memory is exhausted ({first_line(error)}): end other programs, or use a machine with more"
         )
-    if "Worker process was terminated unexpectedly" in str(error):  # Grain's
+    if "Worker process was terminated unexpectedly" in str(error):  # a message of Grain
         return "a process that loads images was killed, perhaps because memory is short: then lower data.workers"
     if is_shared_memory_gone(error):
         return "another program has removed the shared memory (/dev/shm) of the processes that load images"
@@ -114,7 +114,7 @@ def memory_problem(error: BaseException, has_config: bool = True) -> str:
 
 
 def is_shared_memory_gone(error: BaseException | None) -> bool:
-    """Whether an error is that a block of Python's shared memory no longer exists."""
+    """Whether an error reports that a block of Python's shared memory no longer exists."""
     return isinstance(error, FileNotFoundError) and str(error.filename).startswith("/psm_")
 
 
@@ -158,10 +158,10 @@ def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int
 
 
 def check_not_empty(arguments: Sequence[str]) -> None:
-    """Raise UserError if the value of a flag is empty, but for a field of a config. What follows '--' is another program's."""
-    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    for before, argument in zip(["", *own], own):
-        flag = argument.removesuffix("=") if EMPTY.fullmatch(argument) else before
-        if (flag != before or not argument) and not flag.startswith("--config"):
-            what = flag if flag.startswith("-") and "=" not in flag else "an argument"
-            raise UserError(f"{what} is empty: is a variable of the shell empty? Give a value, or leave it out")
+    """Raises UserError if a flag's value is empty, except for fields of a config. Arguments after '--' are not checked."""
+    own_arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for previous, argument in zip(["", *own_arguments], own_arguments):
+        flag = argument.removesuffix("=") if EMPTY.fullmatch(argument) else previous
+        if (flag != previous or not argument) and not flag.startswith("--config"):
+            subject = flag if flag.startswith("-") and "=" not in flag else "an argument"
+            raise UserError(f"{subject} is empty: is a variable of the shell empty? Give a value, or leave it out")

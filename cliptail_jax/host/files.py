@@ -86,8 +86,21 @@ def write_bytes(path: Path, content: bytes) -> None:
                 partial.write_bytes(content)
 
 
+def check_file(path: Path, name: str = "") -> None:
+    """Raises UserError if a path is a folder, a pipe or a device: reading a pipe may wait for ever.
+
+    The message begins with `name`, such as '--frequency=counts.tsv', or the path. A missing file passes.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{name or path} is a folder or a pipe: give a file")
+
+
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, without a byte order mark, with line ends of any system; paths of etils keep the mark."""
+    """The text of a file in UTF-8, without a byte order mark, with line ends of any system; paths of etils keep the mark.
+
+    Raises OSError, UnicodeDecodeError, and UserError as `check_file`.
+    """
+    check_file(path)
     return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -218,18 +231,17 @@ def read_json(path: Path, kind: Any = dict[str, Any]) -> Any:
     return decode(path.read_bytes(), kind, path) if path.exists() else None
 
 
-def decode(text: bytes | str, kind: Any, where: Path | str) -> Any:
+def decode(text: bytes | str, kind: Any, origin: Path | str) -> Any:
     """Decodes a JSON text with the types of `kind`, such as dict[str, int] or a dataclass (returns an instance).
 
-    Objects may have more keys than the `TypedDict` or dataclass. Raises UserError that names the field, and `where` it
-    is.
+    Objects may have more keys than the `TypedDict` or dataclass. Raises UserError that names `origin` and the field.
     """
     try:
         value = json.loads(text, parse_constant=_refuse)
-        converted = msgspec.convert(value, kind)
+        instance = msgspec.convert(value, kind)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is damaged ({error}): restore it from a copy") from None
-    return converted if dataclasses.is_dataclass(kind) else value
+        raise UserError(f"{origin} is damaged ({error}): restore it from a copy") from None
+    return instance if dataclasses.is_dataclass(kind) else value
 
 
 def _refuse(constant: str) -> None:
@@ -280,14 +292,14 @@ def read_lines(path: Path, kind: Any = dict[str, Any]) -> list[dict[str, Any]]:
 DIGESTS = "sha256.json"
 
 
-def write_digests(folder: Path, names: Iterable[str], still_to_write: Mapping[str, str] | None = None) -> None:
+def write_digests(folder: Path, names: Iterable[str], further_texts: Mapping[str, str] | None = None) -> None:
     """Writes the SHA-256 of a folder's files with these names, if they exist, to its sha256.json.
 
-    `still_to_write` are texts of files that are written afterwards, by name.
+    `further_texts` are texts, by name, of files that are written afterwards.
     """
-    existing = [folder / name for name in names if (folder / name).exists()]
-    digests = {path.name: digest_of_file(path) for path in existing}
-    write_json(folder / DIGESTS, digests | {n: digest_of([t.encode()]) for n, t in (still_to_write or {}).items()})
+    paths = [folder / name for name in names if (folder / name).exists()]
+    digests = {path.name: digest_of_file(path) for path in paths}
+    write_json(folder / DIGESTS, digests | {n: digest_of([t.encode()]) for n, t in (further_texts or {}).items()})
 
 
 def check_digests(folder: Path) -> None:
@@ -297,5 +309,5 @@ def check_digests(folder: Path) -> None:
         if not path.exists() or digest_of_file(path) != digest:
             raise UserError(
                 f"{path} is {'damaged or was changed by hand' if path.exists() else 'missing'}: restore it from a copy, "
-                f"or, if the change is yours, remove its entry from {DIGESTS} beside it"
+                f"or, if you changed it, remove its entry from {DIGESTS} beside it"
             )

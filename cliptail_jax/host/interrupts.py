@@ -21,24 +21,24 @@ from cliptail_jax.host.printing import STDOUT, Output
 # A filter for `sys.warnoptions`: Python removes semaphores and memory that killed processes shared, and would warn of it.
 LEFT_BEHIND = "ignore::UserWarning:multiprocessing.resource_tracker"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a device, not of a closed terminal or pipe
-_saved = ""
-_removed: set[str] = set()
+_result_note = ""
+_temporary_folders: set[str] = set()
 
 
 def note_saved(text: str) -> None:
     """Sets the message about results that a stopped program prints, such as 'step 40 is saved'."""
-    global _saved
-    _saved = text
+    global _result_note
+    _result_note = text
 
 
 @contextlib.contextmanager
 def remove_at_end(folder: str) -> Iterator[None]:
     """A program that is stopped in this context removes the folder."""
-    _removed.add(folder)
+    _temporary_folders.add(folder)
     try:
         yield
     finally:
-        _removed.discard(folder)
+        _temporary_folders.discard(folder)
 
 
 def exit_on_signal() -> None:
@@ -63,7 +63,7 @@ def end_at_once(reason: str, status: int) -> NoReturn:
     """Ends the program with one line, without waiting for threads. Saved results stay, as after SIGKILL."""
     erase = "\x1b[J" if os.isatty(2) else ""  # the bars below the first one
     with contextlib.suppress(OSError):
-        os.write(2, f"\n{erase}{reason}{_saved and '; '}{_saved}\n".encode())
+        os.write(2, f"\n{erase}{reason}{_result_note and '; '}{_result_note}\n".encode())
     _exit(status)
 
 
@@ -72,8 +72,8 @@ def exit_despite_threads(status: int) -> None:
 
     These are Orbax's threads after a failed save, and Grain's processes that have lost their shared memory.
     """
-    waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
-    if len(waited_for) > 1 or multiprocessing.active_children():  # the main thread is one
+    threads = [thread for thread in threading.enumerate() if not thread.daemon]
+    if len(threads) > 1 or multiprocessing.active_children():  # the main thread is one of them
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
@@ -84,8 +84,8 @@ def exit_despite_threads(status: int) -> None:
 def _exit(status: int) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
-    for folder in _removed:
-        import shutil  # which takes longer than all other imports here
+    for folder in _temporary_folders:
+        import shutil  # it takes longer than all other imports here
 
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(status)

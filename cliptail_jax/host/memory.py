@@ -22,12 +22,12 @@ def keep_freed_memory() -> None:
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(TRIM_THRESHOLD, -1)  # never give the heap's end back
-        libc.mallopt(MMAP_MAX, 0)  # nor map anything apart from the heap
+        libc.mallopt(MMAP_MAX, 0)  # never map memory outside the heap
         libc.mallopt(ARENA_MAX, 1)  # one heap for all threads: those of other threads have at most 64 MB each
 
 
 def address_limit_warning() -> str:
-    """A warning if the process may have so few addresses that XLA, which then aborts, may not get its memory; else ''."""
+    """A warning if the limit on the process's addresses is so low that XLA may abort; else ''."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY or limit >= ADDRESSES:
         return ""

@@ -46,7 +46,7 @@ def is_same(path: Path, other: Path | str) -> bool:
 
 
 def reads_as(is_own: Callable[[Path], bool], path: Path) -> bool:
-    """Whether a file is the program's own; not if reading it as such fails."""
+    """Whether a file is the program's own; False if reading it as such fails."""
     try:
         return is_own(path)
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, BadZipFile, UserError):
@@ -74,27 +74,29 @@ def check_directory(
 
     Args:
         writes: names of files that the program writes to the directory.
-        marks: names of files that only this program writes, and before the others.
-        flag: by which the directory is given.
+        marks: names of files that only this program writes, before the others.
+        flag: the flag that gives the directory.
     """
     if overwrite or any((workdir / mark).exists() for mark in marks):
         return
-    if found := [name for name in writes if (workdir / name).exists()]:
-        raise UserError(f"{workdir} contains a {found[0]} that this program did not write: choose another {flag}")
+    if foreign_files := [name for name in writes if (workdir / name).exists()]:
+        raise UserError(
+            f"{workdir} contains a {foreign_files[0]} that this program did not write: choose another {flag}"
+        )
 
 
 def check_writable_folder(path: Path) -> None:
     """Raises UserError if files cannot be written to a local folder, which may not exist. Nothing is created."""
     if is_remote(path):
         return
-    existing = Path(os.path.abspath(path))
-    while not os.path.lexists(existing):
-        existing = existing.parent
+    ancestor = Path(os.path.abspath(path))
+    while not os.path.lexists(ancestor):
+        ancestor = ancestor.parent
     try:
-        with tempfile.TemporaryFile(dir=existing):  # permissions alone do not show every read-only place
+        with tempfile.TemporaryFile(dir=ancestor):  # permissions alone do not show every read-only place
             pass
     except OSError as error:
-        raise UserError(f"{path} cannot be written: no file can be made in {existing} ({error.strerror})") from error
+        raise UserError(f"{path} cannot be written: no file can be made in {ancestor} ({error.strerror})") from error
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -28,8 +28,8 @@ def one_line(text: str) -> str:
 class Output(io.TextIOBase):
     """A standard output that writes printable text. It ends the program if its text is lost.
 
-    It does so quietly with status 1 if nobody reads the output any more, as after `| head -1`, and else, as on a full device,
-    with status 2 and one line.
+    If nobody reads the output any more, as after `| head -1`, the status is 1, without a message; otherwise, as on a full
+    device, it is 2, with one line.
     """
 
     def __init__(self, stream: io.TextIOBase):
@@ -59,7 +59,7 @@ class Output(io.TextIOBase):
 
 @contextlib.contextmanager
 def checked_output() -> Iterator[None]:
-    """A program prints to an `Output` in this context, and ends with its last error."""
+    """Makes standard output an `Output` in this context. It is flushed at the end, where errors end the program, too."""
     if sys.stdout is None:  # it is closed
         yield
         return

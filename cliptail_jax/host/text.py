@@ -6,10 +6,10 @@ from collections.abc import Sequence
 UNDEFINED = "–"
 
 
-def shortened_list(names: Sequence[str], shown: int, what: str = "") -> str:
-    """The first names, and the number of the others: 'a, b and 1,000 more', or '... more pairs' with `what`."""
-    more = f" and {len(names) - shown:,} more {what}".rstrip()
-    return ", ".join(names[:shown]) + more * (len(names) > shown)
+def shortened_list(names: Sequence[str], number: int, noun: str = "") -> str:
+    """The first names, and the number of the others: 'a, b and 1,000 more', or '... more pairs' with the noun."""
+    suffix = f" and {len(names) - number:,} more {noun}".rstrip()
+    return ", ".join(names[:number]) + suffix * (len(names) > number)
 
 
 def format_number(value: float | None, format_spec: str) -> str:

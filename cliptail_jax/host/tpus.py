@@ -1,4 +1,4 @@
-"""Whether the machine has TPUs, and their library on machines without."""
+"""Whether the machine has TPUs, and their library on machines without them."""
 
 import glob
 import os
@@ -33,7 +33,7 @@ def restore_libtpu() -> None:
 
 
 def has_tpus() -> bool:
-    """Whether the machine has a TPU's device file, or a PCI device of Google's that is no disk and no network card."""
+    """Whether the machine has a TPU's device file, or a PCI device of Google that is neither a disk nor a network card."""
     if any(map(glob.glob, DEVICE_FILES)):
         return True
     devices = [Path(path) for path in glob.glob(PCI_DEVICES)]

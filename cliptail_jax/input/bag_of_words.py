@@ -14,7 +14,7 @@ from cliptail_jax.host.files import read_json, write_text
 from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer, words
 
 FILE, TOKENIZER = "words.json", "tokenizer.json"
-NONE = -1  # follows the ids of a text
+PADDING = -1  # follows the ids of a text
 Chunks = Iterable[Sequence[str]]  # captions
 
 
@@ -48,7 +48,7 @@ class BagOfWords:
 
     def __call__(self, texts: Sequence[str]) -> Int32[np.ndarray, "text context"]:
         """The ids of each text's distinct words, in ascending order; then -1."""
-        rows = np.full((len(texts), self._context_length), NONE, np.int32)
+        rows = np.full((len(texts), self._context_length), PADDING, np.int32)
         for row, text in zip(rows, texts):
             ids = self._ids(text)
             row[: len(ids)] = ids
@@ -62,21 +62,21 @@ class BagOfWords:
 
     def targets(self, texts: Sequence[str]) -> Float32[np.ndarray, "text word"]:
         """w_c y_c / Σ w y, where y_c is 1 if the text has word c; all 0 for a text without any word of positive weight."""
-        present = np.zeros((len(texts), len(self) + 1), np.float32)
-        np.put_along_axis(present, self(texts), 1.0, axis=1)  # -1, for none, is the last column
-        weighed = self.weights * present[:, :-1]
-        sums = weighed.sum(1, keepdims=True)
-        return np.divide(weighed, sums, out=np.zeros_like(weighed), where=sums > 0)
+        has_word = np.zeros((len(texts), len(self) + 1), np.float32)
+        np.put_along_axis(has_word, self(texts), 1.0, axis=1)  # -1, for none, is the last column
+        word_weights = self.weights * has_word[:, :-1]
+        sums = word_weights.sum(1, keepdims=True)
+        return np.divide(word_weights, sums, out=np.zeros_like(word_weights), where=sums > 0)
 
     def __reduce__(self):
         return BagOfWords, (self._vocabulary, self.counts, self.captions, self.idf, self._context_length)
 
     def save(self, workdir: epath.PathLike) -> None:
         """Writes words.json and, for subwords, tokenizer.json, for `load`."""
-        whole = not isinstance(self._vocabulary, Tokenizer)
-        if not whole:
+        has_words = not isinstance(self._vocabulary, Tokenizer)
+        if not has_words:
             self._vocabulary.save(epath.Path(workdir) / TOKENIZER)
-        content = {"words": list(self._vocabulary) if whole else None, "counts": self.counts.tolist()}
+        content = {"words": list(self._vocabulary) if has_words else None, "counts": self.counts.tolist()}
         content |= {"captions": self.captions, "idf": self.idf, "context_length": self._context_length}
         write_text(epath.Path(workdir) / FILE, json.dumps(content, ensure_ascii=False))
 
@@ -89,14 +89,14 @@ class BagOfWords:
             raise UserError(f"no words at {path}: they are saved when the run that owns them starts")
         try:
             names, counts = content["words"], np.array(content["counts"], np.int64)
-            about = int(content["captions"]), bool(content["idf"]), int(content["context_length"])
+            settings = int(content["captions"]), bool(content["idf"]), int(content["context_length"])
             vocabulary = Tokenizer.load(epath.Path(workdir) / TOKENIZER) if names is None else tuple(map(str, names))
             size = vocabulary.vocab_size if names is None else len(vocabulary)
             if counts.shape != (size,):
                 raise ValueError(f"{size} words, but counts of shape {counts.shape}")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{path} is not a saved bag of words ({error!r}): restore it from a copy") from None
-        return cls(vocabulary, counts, *about)
+        return cls(vocabulary, counts, *settings)
 
 
 def make_ids(vocabulary: Sequence[str] | Tokenizer, context_length: int):
@@ -123,8 +123,8 @@ def count_words(chunks: Chunks, size: int, idf: bool, context_length: int) -> Ba
         captions += len(chunk)
         for caption in chunk:
             counts.update(set(words(caption)[:context_length]))
-    kept = sorted(counts, key=lambda word: (-counts[word], word))[:size]
-    return BagOfWords(tuple(kept), np.array([counts[word] for word in kept]), captions, idf, context_length)
+    vocabulary = sorted(counts, key=lambda word: (-counts[word], word))[:size]
+    return BagOfWords(tuple(vocabulary), np.array([counts[word] for word in vocabulary]), captions, idf, context_length)
 
 
 def count_subwords(chunks: Chunks, size: int, idf: bool, context_length: int) -> BagOfWords:

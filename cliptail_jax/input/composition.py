@@ -20,16 +20,16 @@ Frequency = Int[np.ndarray, " class"]
 
 @dataclasses.dataclass(frozen=True)
 class Composition:
-    """A rule, for N rows of C classes (those that have any), n_c of class c, and epochs of S batches of B images.
+    """A rule for N rows of C classes (those with rows), n_c of class c, and epochs of S batches of B images.
 
     How often an epoch uses the rows of class c:
 
-    - `balanced`: N/C times in all, rounded up or down at random, so equally often for all classes up to one time. A row
-      is used N/(C n_c) times in expectation: rows of rare classes several times, each time with new augmentation, and
-      only a part of the rows of frequent classes.
+    - `balanced`: N/C times in all, rounded up or down at random, so that classes differ by one use at most. A row is
+      used N/(C n_c) times in expectation: rows of rare classes several times, each time with new augmentation, and only
+      a part of the rows of frequent classes.
     - Otherwise each row once, or with `classes` at most once.
 
-    Any two rows of a class are used equally often, up to one time. Batches are in random order and have their images in
+    The uses of any two rows of a class differ by one at most. Batches are in random order and have their images in
     random slots. An image of class c therefore has the same probability in every filled slot: 1/(C n_c) with
     `balanced`, and 1/N otherwise.
 
@@ -71,32 +71,32 @@ def check_composition(rule: Composition, frequency: Frequency, batch_size: int, 
     """
     if not (k := rule.classes):
         return
-    given, sizes = f"data.batch_classes={k}", batch_sizes(frequency.sum(), batch_size, steps)
+    setting, sizes = f"data.batch_classes={k}", batch_sizes(frequency.sum(), batch_size, steps)
     frequency = frequency[frequency > 0]
     if k > len(frequency):
-        raise UserError(f"{given} is larger than the {len(frequency)} classes that have records")
+        raise UserError(f"{setting} is larger than the {len(frequency)} classes that have records")
     if k * steps < len(frequency):
         raise UserError(
-            f"{given} is too small: the {steps} batches of an epoch cannot be filled with {k} classes each and have all "
+            f"{setting} is too small: the {steps} batches of an epoch cannot be filled with {k} classes each and have all "
             f"{len(frequency)} classes that have records; set it to {-(-len(frequency) // steps)} or more"
         )
     uses = class_shares(frequency, rule.balanced) * sizes.sum()
     # A class that is in all batches needs no further images to be counted.
     excess = np.maximum(np.ceil(uses - ROUNDING) - steps, 0).sum()
-    if k > (most := int(sizes.sum() - excess) // steps):
+    if k > (maximum := int(sizes.sum() - excess) // steps):
         raise UserError(
-            f"{given} is too large: the classes have images enough for {most} of them in every batch of {batch_size}; set it "
-            f"to {most} or less, or data.batch_composition='{DISTINCT}' for as many as there can be"
+            f"{setting} is too large: the classes have enough images for {maximum} of them in every batch of {batch_size}; set it "
+            f"to {maximum} or less, or data.batch_composition='{DISTINCT}' for as many as possible"
         )
 
 
 @dataclasses.dataclass
 class Composer:
-    """Composes the batch of a step. Its images are numbers pass · N + row: the row, of N, and the earlier passes over its class.
+    """Composes the batch of a step. An image is a number pass · N + row: one of N rows, and the pass over its class.
 
     Attributes:
         labels: the class of each row.
-        seed: of all epochs.
+        seed: the seed of all epochs.
         batch_size: the largest number of images in a batch.
     """
 
@@ -112,8 +112,8 @@ class Composer:
         batches = self._last.get(epoch)
         if batches is None:
             batches = self.epoch(epoch)
-            before = {e: b for e, b in self._last.items() if e == epoch - 1}  # in use by another thread
-            self._last = before | {epoch: batches}
+            previous_epoch = {e: b for e, b in self._last.items() if e == epoch - 1}  # another thread may use it
+            self._last = previous_epoch | {epoch: batches}
         return batches[place]
 
     def epoch(self, epoch: int) -> list[Int[np.ndarray, " _"]]:
@@ -157,47 +157,48 @@ def batches_of_classes(
         uses: the number of images of each class in the epoch.
         sizes: the number of images in each batch.
     """
-    steps, missing = len(sizes), uses.copy()
-    left = rounded(numbers_of_batches(uses, k, steps), k * steps, rng)  # batches that are still to have the class
+    steps, images_left = len(sizes), uses.copy()
+    batches_left = rounded(numbers_of_batches(uses, k, steps), k * steps, rng)  # later batches with each class
     counts = np.zeros((steps, len(uses)), int)
     for step, size in enumerate(sizes):
-        # Systematic sampling in a new order: each class has probability left / batches_left, so none is left at the end.
-        order, batches_left = rng.permutation(len(uses)), steps - step
-        marks = (np.cumsum(left[order]) + rng.integers(batches_left)) // batches_left
-        chosen = order[np.diff(marks, prepend=0) > 0]
-        wanted = rounded(images_in_batch(missing[chosen], left[chosen], size), size, rng)
-        counts[step, chosen] = np.minimum(wanted, missing[chosen] - left[chosen] + 1)  # one for each later batch
-        left[chosen] -= 1
-        missing -= counts[step]
+        # Systematic sampling in a new order: a class has probability batches_left / steps_left, so none is left at the end.
+        order, steps_left = rng.permutation(len(uses)), steps - step
+        marks = (np.cumsum(batches_left[order]) + rng.integers(steps_left)) // steps_left
+        classes = order[np.diff(marks, prepend=0) > 0]
+        image_counts = rounded(images_in_batch(images_left[classes], batches_left[classes], size), size, rng)
+        limits = images_left[classes] - batches_left[classes] + 1  # leaves one for each later batch
+        counts[step, classes] = np.minimum(image_counts, limits)
+        batches_left[classes] -= 1
+        images_left -= counts[step]
     return counts
 
 
 def numbers_of_batches(uses: Frequency, k: int, steps: int) -> Float[np.ndarray, " class"]:
     """The number of batches with each class: in proportion to its uses, within 1 ... min(uses, steps); k · steps in all."""
-    least, most = np.minimum(uses, 1), np.minimum(uses, steps)
+    lower, upper = np.minimum(uses, 1), np.minimum(uses, steps)
     low, high = 0.0, float(steps)
     for _ in range(100):
         middle = (low + high) / 2
-        is_enough = np.clip(middle * uses, least, most).sum() >= k * steps
+        is_enough = np.clip(middle * uses, lower, upper).sum() >= k * steps
         low, high = (low, middle) if is_enough else (middle, high)
-    return np.clip(high * uses, least, most)
+    return np.clip(high * uses, lower, upper)
 
 
 def images_in_batch(
-    missing: Int[np.ndarray, " k"], left: Int[np.ndarray, " k"], size: int | np.integer
+    images_left: Int[np.ndarray, " k"], batches_left: Int[np.ndarray, " k"], size: int | np.integer
 ) -> Float[np.ndarray, " k"]:
     """The number of images of each class of a batch: at least 1, and `size` in all.
 
-    A class has its missing images divided by the number of batches left to it. The classes that occur in later batches, too,
-    have more or less than that, so that the sum is `size`.
+    A class has its images left, divided by its batches left. Classes that also occur in later batches have more or fewer, so
+    that the sum is `size`.
     """
-    beyond = np.maximum(missing / left, 1.0) - 1
-    again = left > 1
-    room = size - len(left) - beyond[~again].sum()
-    if not again.any() or room < 0:
-        again, room = np.ones_like(again), size - len(left)
-    weights = beyond * again if (beyond * again).any() else again.astype(float)
-    return 1 + np.where(again, weights * room / weights.sum(), beyond)
+    excess = np.maximum(images_left / batches_left, 1.0) - 1
+    is_recurring = batches_left > 1
+    room = size - len(batches_left) - excess[~is_recurring].sum()
+    if not is_recurring.any() or room < 0:
+        is_recurring, room = np.ones_like(is_recurring), size - len(batches_left)
+    weights = excess * is_recurring if (excess * is_recurring).any() else is_recurring.astype(float)
+    return 1 + np.where(is_recurring, weights * room / weights.sum(), excess)
 
 
 def rounded(
@@ -207,14 +208,14 @@ def rounded(
 
     This is systematic sampling of the values' fractions.
     """
-    whole = np.floor(values + ROUNDING).astype(int)
-    missing = total - whole.sum()
-    if not missing:
-        return whole
-    cuts = np.cumsum(np.maximum(values - whole, 0.0))
-    cuts *= missing / cuts[-1]
-    cuts[-1] = missing
-    return whole + np.diff(np.floor(cuts + rng.random()), prepend=0).astype(int)
+    floors = np.floor(values + ROUNDING).astype(int)
+    remainder = total - floors.sum()
+    if not remainder:
+        return floors
+    cuts = np.cumsum(np.maximum(values - floors, 0.0))
+    cuts *= remainder / cuts[-1]
+    cuts[-1] = remainder
+    return floors + np.diff(np.floor(cuts + rng.random()), prepend=0).astype(int)
 
 
 def class_by_class(

@@ -62,8 +62,8 @@ def crop(
     columns = jnp.where(flip, columns[::-1], columns)
     precision = jax.lax.Precision.HIGH
     # Columns first, then rounding to whole grey levels, as in Pillow.
-    squeezed = whole(jnp.einsum("chw,xw->chx", image, columns, precision=precision))
-    return whole(jnp.einsum("chx,yh->cyx", squeezed, rows, precision=precision))
+    narrow_image = to_grey_levels(jnp.einsum("chw,xw->chx", image, columns, precision=precision))
+    return to_grey_levels(jnp.einsum("chx,yh->cyx", narrow_image, rows, precision=precision))
 
 
 def bicubic_weights(
@@ -77,15 +77,15 @@ def bicubic_weights(
     centres = start + (jnp.arange(size) + 0.5) * step
     pixels = jnp.arange(side) + 0.5
     distance = jnp.abs(pixels - centres[:, None]) / jnp.maximum(step, 1)
-    near = (1.5 * distance - 2.5) * distance * distance + 1
-    far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
-    weights = jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))
+    inner_cubic = (1.5 * distance - 2.5) * distance * distance + 1
+    outer_cubic = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+    weights = jnp.where(distance < 1, inner_cubic, jnp.where(distance < 2, outer_cubic, 0))
     # A box thinner than a pixel includes the pixel it lies in.
-    inside = jnp.abs(pixels - (start + extent / 2)) <= jnp.maximum(extent / 2, 0.5)
-    weights = jnp.where(inside, weights, 0)
+    is_inside = jnp.abs(pixels - (start + extent / 2)) <= jnp.maximum(extent / 2, 0.5)
+    weights = jnp.where(is_inside, weights, 0)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def whole(image: Planes) -> Planes:
+def to_grey_levels(image: Planes) -> Planes:
     """Rounds to grey levels in 0..255."""
     return jnp.floor(jnp.clip(image, 0, 255) + 0.5)

@@ -30,11 +30,11 @@ def device_views(
         blur: False skips blurring, to save time where no view is blurred.
     """
     planes = to_planes(images)
-    of_all_images = jax.vmap(lambda image, view: _view(image, view, size, blur))
-    # One view of all images after the other: TPUs then keep its pixels on the chip from one operation to the next.
-    by_view = jax.tree.map(lambda parameter: jnp.swapaxes(parameter, 0, 1), views)
-    made = jax.lax.map(lambda view: of_all_images(planes, view), by_view)
-    return jnp.moveaxis(made, (0, 2), (1, -1))
+    view_of_images = jax.vmap(lambda image, view: _view(image, view, size, blur))
+    # The views are computed one after the other, each for all images: TPUs then keep its pixels on the chip.
+    parameters = jax.tree.map(lambda parameter: jnp.swapaxes(parameter, 0, 1), views)
+    pixels = jax.lax.map(lambda view: view_of_images(planes, view), parameters)
+    return jnp.moveaxis(pixels, (0, 2), (1, -1))
 
 
 def _view(image: Planes, view: Views, size: int, blur: bool) -> UInt8[Array, "3 {size} {size}"]:
@@ -54,13 +54,13 @@ def _jitter(image: Planes, view: Views) -> Planes:
     The first three have one formula, which is applied three times before and three times after the shift of hue; three of
     these six change nothing. So the hue, which is expensive, is computed only once.
     """
-    hue_at = jnp.argmax(view.order == HUE)
-    others = [view.order[place + (place >= hue_at)] for place in range(3)]
+    hue_place = jnp.argmax(view.order == HUE)
+    other_adjustments = [view.order[place + (place >= hue_place)] for place in range(3)]
     for place in range(3):
-        image = _adjust(image, view, others[place], view.jitter & (place < hue_at))
+        image = _adjust(image, view, other_adjustments[place], view.jitter & (place < hue_place))
     image = jnp.where(view.jitter, _turn_hue(image, view.factors[HUE]), image)
     for place in range(3):
-        image = _adjust(image, view, others[place], view.jitter & (place >= hue_at))
+        image = _adjust(image, view, other_adjustments[place], view.jitter & (place >= hue_place))
     return image
 
 
@@ -81,13 +81,13 @@ def _grey(image: Planes) -> Float32[Array, "height width"]:
 def _turn_hue(image: Planes, turns: Float32[Array, ""]) -> Planes:
     """Shifts each hue by `turns` of the colour circle; hue, saturation and value are integers up to 255."""
     red, green, blue = image
-    value, least = image.max(axis=0), image.min(axis=0)
-    range_ = value - least
-    most_red, most_green = red == value, green == value
-    ahead = jnp.where(most_red, green - blue, jnp.where(most_green, blue - red, red - green))
-    sixth = jnp.where(most_red, jnp.where(ahead < 0, 6, 0), jnp.where(most_green, 2, 4))
+    value, minimum = image.max(axis=0), image.min(axis=0)
+    range_ = value - minimum
+    red_is_max, green_is_max = red == value, green == value
+    offset = jnp.where(red_is_max, green - blue, jnp.where(green_is_max, blue - red, red - green))
+    sixth = jnp.where(red_is_max, jnp.where(offset < 0, 6, 0), jnp.where(green_is_max, 2, 4))
     divisor = jnp.maximum(range_, 1)
-    hue = jnp.floor((sixth * divisor + ahead) * (255 / 6) / divisor)
+    hue = jnp.floor((sixth * divisor + offset) * (255 / 6) / divisor)
     saturation = jnp.floor(range_ * 255 / jnp.maximum(value, 1))
 
     hue += jnp.trunc(turns * 255)
@@ -96,8 +96,8 @@ def _turn_hue(image: Planes, turns: Float32[Array, ""]) -> Planes:
     # The position of each primary on the circle of six, such that it is below its maximum in 0..4.
     places = hue * (6 / 255) + jnp.array([5.0, 3.0, 1.0])[:, None, None]
     places = jnp.where(places < 6, places, places - 6)
-    missing = jnp.clip(jnp.minimum(places, 4 - places), 0, 1)
-    return jnp.floor(value * (1 - saturation / 255 * missing) + 0.5)
+    reduction = jnp.clip(jnp.minimum(places, 4 - places), 0, 1)
+    return jnp.floor(value * (1 - saturation / 255 * reduction) + 0.5)
 
 
 # Blur
@@ -109,9 +109,9 @@ def _blur(image: Planes, radius: Float32[Array, ""]) -> Planes:
     Gwosdek et al. (2011), "Theoretical foundations of Gaussian convolution by extended box filtering".
     """
     variance = radius**2 / _BLUR_PASSES
-    whole = jnp.floor((jnp.sqrt(12 * variance + 1) - 1) / 2)
-    soft = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
-    box = whole + soft
+    reach = jnp.floor((jnp.sqrt(12 * variance + 1) - 1) / 2)
+    fraction = (2 * reach + 1) * (reach * (reach + 1) - 3 * variance) / (6 * (variance - (reach + 1) ** 2))
+    box = reach + fraction
     weights = jnp.clip(box + 1 - jnp.arange(_BLUR_REACH + 1), 0, 1) / (2 * box + 1)
     for axis in (2, 1):
         for _ in range(_BLUR_PASSES):
@@ -125,9 +125,11 @@ def _box_filter(image: Planes, weights: Float32[Array, " distance"], axis: int) 
     padding = [(0, 0)] * 3
     padding[axis] = (_BLUR_REACH, _BLUR_REACH)
     # Without the barrier, XLA recomputes the padding for each shift, which is several times slower on a CPU.
-    padded = jax.lax.optimization_barrier(jnp.pad(image, padding, mode="edge"))
-    shifted = [jax.lax.slice_in_dim(padded, at, at + side, axis=axis) for at in range(2 * _BLUR_REACH + 1)]
-    total = weights[0] * shifted[_BLUR_REACH]
+    padded_image = jax.lax.optimization_barrier(jnp.pad(image, padding, mode="edge"))
+    shifts = [
+        jax.lax.slice_in_dim(padded_image, start, start + side, axis=axis) for start in range(2 * _BLUR_REACH + 1)
+    ]
+    total = weights[0] * shifts[_BLUR_REACH]
     for distance in range(1, _BLUR_REACH + 1):
-        total += weights[distance] * (shifted[_BLUR_REACH - distance] + shifted[_BLUR_REACH + distance])
+        total += weights[distance] * (shifts[_BLUR_REACH - distance] + shifts[_BLUR_REACH + distance])
     return jnp.floor(total + 0.5)

@@ -21,13 +21,13 @@ from cliptail_jax.input.tokenizer import END, END_OF_WORD, START, Tokenizer, cle
 SETTINGS = "tokenizer_config.json"
 PADS = ("<pad>", "[PAD]")  # where no file names the token
 SEPARATORS = ("</s>", "[SEP]")
-CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")  # as Hugging Face writes CLIP's two
+CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")  # CLIP's marks in Hugging Face's files
 
 
 def canonicalize(text: str) -> str:
     """`text` mended, in lower case, without punctuation; underscores are spaces (big_vision's and open_clip's rule)."""
-    without = mend(text).replace("_", " ").translate(str.maketrans("", "", string.punctuation))
-    return " ".join(without.lower().split())
+    words = mend(text).replace("_", " ").translate(str.maketrans("", "", string.punctuation))
+    return " ".join(words.lower().split())
 
 
 def marked(content: Mapping[str, Any], start: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class HuggingFaceTokenizer:
         return self._arguments[0]
 
     def settings(self) -> dict[str, str]:
-        """The tokenizer_config.json by which transformers, and so open_clip, gives the same ids."""
+        """The tokenizer_config.json with which transformers, and so open_clip, give the same ids."""
         padding = self._encoder.padding
         settings = {"pad_token": padding["pad_token"], "padding_side": padding["direction"]}
         if self._separator is not None:
@@ -116,7 +116,7 @@ class HuggingFaceTokenizer:
 def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | HuggingFaceTokenizer:
     """Loads the tokenizer in `path` for a model with this `text_cfg`.
 
-    A vocabulary laid out as CLIP's gives CLIP's tokenizer with the merges of the file. With a `start_token`, texts begin with
+    A vocabulary in CLIP's layout gives CLIP's tokenizer with the merges of the file. With a `start_token`, texts begin with
     it and end with </s>. Raises UserError if the file is not a tokenizer.json, or has more ids than the model.
     """
     context_length = text_config.get("context_length", 77)
@@ -127,9 +127,9 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
             tokens = tokenizer.vocab_size
         else:
             options = text_config.get("tokenizer_kwargs") or {}
-            if unknown := options.keys() - {"clean", "strip_sep_token"}:
+            if unknown_keys := options.keys() - {"clean", "strip_sep_token"}:
                 raise UserError(
-                    f"the model's configuration has text_cfg.tokenizer_kwargs.{min(unknown)}: not supported"
+                    f"the model's configuration has text_cfg.tokenizer_kwargs.{min(unknown_keys)}: not supported"
                 )
             if start := text_config.get("start_token"):
                 content = marked(content, start)
@@ -141,8 +141,10 @@ def load_tokenizer(path: Path, text_config: Mapping[str, Any]) -> Tokenizer | Hu
                 raise UserError(f"{path} does not name the token that pads texts: put its {SETTINGS} beside it")
             options = cleaner, strip_separator, text_config.get("vocab_size")
             tokenizer = HuggingFaceTokenizer(json.dumps(content), context_length, *options)
-            added = {token["content"] for token in content.get("added_tokens") or ()}  # such as T5's `<extra_id_0>`
-            tokens = 1 + max(id_ for token, id_ in token_ids(content).items() if token not in added)
+            added_tokens = {
+                token["content"] for token in content.get("added_tokens") or ()
+            }  # such as T5's `<extra_id_0>`
+            tokens = 1 + max(id_ for token, id_ in token_ids(content).items() if token not in added_tokens)
     except UserError:
         raise
     except Exception as error:  # the library raises bare exceptions
@@ -182,9 +184,9 @@ def clip_tokenizer(content: Mapping[str, Any], path: Path, context_length: int) 
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in content["model"]["merges"]]
     tokenizer = Tokenizer([tuple(pair) for pair in pairs], context_length)
     vocabulary = token_ids(content)
-    for theirs, ours in zip(CLIP_MARKS, (START, END)):
-        if theirs in vocabulary:
-            vocabulary[ours] = vocabulary.pop(theirs)
+    for file_mark, own_mark in zip(CLIP_MARKS, (START, END)):
+        if file_mark in vocabulary:
+            vocabulary[own_mark] = vocabulary.pop(file_mark)
     if vocabulary != tokenizer.vocabulary():
-        raise UserError(f"{path} numbers its tokens otherwise than CLIP's tokenizer does")
+        raise UserError(f"{path} has other numbers for its tokens than CLIP's tokenizer")
     return tokenizer

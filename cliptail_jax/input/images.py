@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int, UInt8
 # torchvision's RandomResizedCrop: the range of width / height, and how many random boxes it tries.
 ASPECTS = (3 / 4, 4 / 3)
 CROP_TRIES = 10
-FLIP = 0.5  # of the images, where they are flipped
+FLIP = 0.5  # the share of images that are flipped
 
 
 class Purpose(IntEnum):
@@ -31,21 +31,23 @@ def crop_boxes(
 ) -> Float64[np.ndarray, "*boxes 4"]:
     """Boxes (top, left, height, width) in whole pixels of images, by the rule of torchvision's RandomResizedCrop.
 
-    A box's share of the image's area is uniform in `scale`, and its aspect log-uniform in 3/4..4/3; the first of the
-    tried boxes that fits is taken. If none fits, it is the largest centred one of an allowed aspect.
+    A box's share of the image's area is uniform in `scale`, and its aspect log-uniform in 3/4..4/3. The result is the first
+    box that fits or, if none does, the largest central box of such an aspect.
     """
     height, width, scale = height[..., None], width[..., None], scale[..., None, :]
-    share, log_aspect, down, across = np.moveaxis(uniforms, -1, 0)
+    share, log_aspect, row_share, column_share = np.moveaxis(uniforms, -1, 0)
     area = height * width * (scale[..., 0] + (scale[..., 1] - scale[..., 0]) * share)
     aspect = ASPECTS[0] * (ASPECTS[1] / ASPECTS[0]) ** log_aspect
     tall, wide = np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
     fits = (0 < tall) & (tall <= height) & (0 < wide) & (wide <= width)
-    boxes = np.stack([np.floor(down * (height - tall + 1)), np.floor(across * (width - wide + 1)), tall, wide], axis=-1)
+    boxes = np.stack(
+        [np.floor(row_share * (height - tall + 1)), np.floor(column_share * (width - wide + 1)), tall, wide], axis=-1
+    )
     first = np.argmax(fits, axis=-1)[..., None, None]
     box = np.take_along_axis(boxes, first, axis=-2)[..., 0, :]
     tall, wide = np.minimum(height, np.rint(width / ASPECTS[0])), np.minimum(width, np.rint(height * ASPECTS[1]))
-    centred = np.concatenate([(height - tall) // 2, (width - wide) // 2, tall, wide], axis=-1)
-    return np.where(fits.any(axis=-1, keepdims=True), box, centred)
+    central_box = np.concatenate([(height - tall) // 2, (width - wide) // 2, tall, wide], axis=-1)
+    return np.where(fits.any(axis=-1, keepdims=True), box, central_box)
 
 
 def shift_and_flip(
@@ -60,10 +62,10 @@ def shift_and_flip(
     """
     batch, height, width, _ = images.shape
     shifts = np.floor(uniforms[:, :2] * (2 * pixels + 1)).astype(int) - pixels
-    flipped = flip & (uniforms[:, 2:] < FLIP)
+    is_flipped = flip & (uniforms[:, 2:] < FLIP)
     rows = _mirrored(np.arange(height) + shifts[:, :1], height)
     columns = _mirrored(np.arange(width) + shifts[:, 1:], width)
-    columns = np.where(flipped, columns[:, ::-1], columns)
+    columns = np.where(is_flipped, columns[:, ::-1], columns)
     pixel = (np.arange(batch)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
     return images.reshape(-1, 3).take(pixel, axis=0)
 
@@ -80,7 +82,7 @@ def record_uniforms(
     Streams do not overlap: a stream has 2^128 blocks before it reaches the next. All arguments are in 0..2^64-1.
     """
     bits = np.random.Philox(key=np.array([seed, purpose], np.uint64))
-    generator, state = np.random.Generator(bits), bits.state  # to make them takes longer than a record's numbers
+    generator, state = np.random.Generator(bits), bits.state  # making them takes longer than drawing a record's numbers
     uniforms = np.empty((len(indices), count))
     for row, index in zip(uniforms, indices):
         state["state"]["counter"][:] = 0, 0, index, epoch

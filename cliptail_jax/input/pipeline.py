@@ -42,7 +42,7 @@ class Examples(Protocol):
     source: ImageSource
     records: Int[np.ndarray, " row"]
     labels: Int[np.ndarray, " row"]
-    captions: Callable[..., Sequence[str]] | None  # of rows, in an epoch
+    captions: Callable[..., Sequence[str]] | None  # those of rows, in an epoch
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -56,7 +56,7 @@ def num_steps_per_epoch(records: int, batch_size: int, drop_last: bool) -> int:
 def training_batches(
     examples: Examples,
     transform: Transform,
-    read: ReadText | None,
+    read_text: ReadText | None,
     *,
     seed: int,
     batch_size: int,
@@ -78,7 +78,7 @@ def training_batches(
 
     Args:
         seed: the seed of the order of the data.
-        batch_size: of the global batch.
+        batch_size: the size of the global batch.
         total_steps: the number of steps of the whole run.
         workers: processes that load data; 0 for threads of this one.
         cache: whether each process that loads data keeps decoded images in memory.
@@ -93,7 +93,7 @@ def training_batches(
         rows = grain.MapDataset.range(len(examples)).shuffle(seed=order_seed)
         rows = rows.batch(batch_size, drop_remainder=drop_last, batch_fn=np.asarray)
         rows = rows.repeat(-(-total_steps // steps_per_epoch))
-    load = LoadBatch(examples, transform, read, batch_size, steps_per_epoch, slots, {} if cache else None)
+    load = LoadBatch(examples, transform, read_text, batch_size, steps_per_epoch, slots, {} if cache else None)
     return iterate(rows.map_with_index(load)[start:total_steps], workers)
 
 
@@ -145,59 +145,59 @@ class LoadBatch:
 
     examples: Examples
     transform: Transform
-    read: ReadText | None
+    read_text: ReadText | None
     batch_size: int
     steps_per_epoch: int
     slots: slice = dataclasses.field(default_factory=lambda: slice(None))
-    cached: dict[int, RgbImage | None] | None = None  # prepared images by record, if they are kept
+    cache: dict[int, RgbImage | None] | None = None  # prepared images by record, if they are kept
 
     def __call__(self, step: int, rows: Int[np.ndarray, " row"]) -> Batch:
-        began, epoch = time.thread_time(), step // self.steps_per_epoch
+        start, epoch = time.thread_time(), step // self.steps_per_epoch
         rows = spread(rows, self.batch_size)[self.slots]
-        filled = rows != EMPTY
-        passes = np.where(filled, rows // len(self.examples), 0)
-        rows = np.where(filled, rows % len(self.examples), EMPTY)
+        is_filled = rows != EMPTY
+        passes = np.where(is_filled, rows // len(self.examples), 0)
+        rows = np.where(is_filled, rows % len(self.examples), EMPTY)
         records = self.examples.records[rows]
-        readable = filled.copy()
-        arrays = self.transform(records + PASS * passes, self.readable_images(records, readable), epoch)
-        reduced = arrays.pop("reduced", np.zeros(1))
+        is_readable = is_filled.copy()
+        arrays = self.transform(records + PASS * passes, self.readable_images(records, is_readable), epoch)
+        reduced_sides = arrays.pop("reduced", np.zeros(1))
         batch = {
             **arrays,
-            "labels": np.where(filled, self.examples.labels[rows], 0).astype(np.int32),
-            "mask": readable,
-            "unreadable": records[filled & ~readable],
+            "labels": np.where(is_filled, self.examples.labels[rows], 0).astype(np.int32),
+            "mask": is_readable,
+            "unreadable": records[is_filled & ~is_readable],
         }
-        if self.read:
-            captions = self.examples.captions(np.maximum(rows, 0), epoch)  # any caption will do for an empty slot
-            batch["text"] = self.read(captions)
-        batch["loading"] = np.array([time.thread_time() - began, np.count_nonzero(reduced), reduced.max()])
+        if self.read_text:
+            captions = self.examples.captions(np.maximum(rows, 0), epoch)  # an empty slot may have any caption
+            batch["text"] = self.read_text(captions)
+        batch["loading"] = np.array([time.thread_time() - start, np.count_nonzero(reduced_sides), reduced_sides.max()])
         return batch
 
     def readable_images(
-        self, records: Int[np.ndarray, " slot"], readable: Bool[np.ndarray, " slot"]
+        self, records: Int[np.ndarray, " slot"], is_readable: Bool[np.ndarray, " slot"]
     ) -> Iterator[tuple[np.integer, RgbImage]]:
-        """Yields the prepared images of `readable` slots, one at a time, and marks those that cannot be decoded."""
-        slots = np.flatnonzero(readable)
+        """Yields the prepared images of readable slots, one at a time. Those that cannot be decoded become unreadable."""
+        slots = np.flatnonzero(is_readable)
         for slot, image in zip(slots, self.decoded(records[slots])):
             if image is None:
-                readable[slot] = False
+                is_readable[slot] = False
             else:
                 yield slot, image
 
     def decoded(self, records: Int[np.ndarray, " record"]) -> Iterable[RgbImage | None]:
         """The prepared images of records; None for an unreadable one. With a cache, each is decoded once."""
-        if self.cached is None:
+        if self.cache is None:
             return decode(self.examples, records, self.transform)
-        new = [record for record in records.tolist() if record not in self.cached]
-        self.cached.update(zip(new, decode(self.examples, new, self.transform)))
-        return [self.cached[record] for record in records.tolist()]
+        new_records = [record for record in records.tolist() if record not in self.cache]
+        self.cache.update(zip(new_records, decode(self.examples, new_records, self.transform)))
+        return [self.cache[record] for record in records.tolist()]
 
 
 def decode(examples: Examples, records: Iterable[int | np.integer], transform: Transform) -> Iterator[RgbImage | None]:
     """Yields prepared images, None for an unreadable one; one at a time, because a batch of photographs is large."""
-    for encoded in examples.source.encoded_images(records):
+    for content in examples.source.encoded_images(records):
         try:
-            yield transform.prepare(decode_image(encoded, transform.least_side))
+            yield transform.prepare(decode_image(content, transform.least_side))
         except UnreadableImageError:
             yield None
 
@@ -212,32 +212,32 @@ def spread(rows: Int[np.ndarray, " row"], size: int) -> Int[np.ndarray, " slot"]
 class UnreadableImages:
     """Collects unreadable records, warns once about each, and stops the program if there are too many."""
 
-    def __init__(self, examples: Examples, allowed: float):
-        self._examples, self._allowed = examples, allowed
+    def __init__(self, examples: Examples, max_share: float):
+        self._examples, self._max_share = examples, max_share
         self._seen: set[int] = set()
 
     def take_from(self, batch: Batch) -> None:
         """Removes the batch's `unreadable` records from it and collects them."""
         for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
             self._seen.add(record)
-            what = f"the image of record {record} of {self._set()} is unreadable"
             file = self._examples.source.file_of(record)
-            tqdm.write(one_line(f"warning: {what}; it is left out (file {file})"), file=sys.stderr)
+            note = f"the image of record {record} of {self._set()} is unreadable; it is left out (file {file})"
+            tqdm.write(one_line(f"warning: {note}"), file=sys.stderr)
 
     def check(self) -> None:
         """Raises UserError if all processes together have seen too many. Every process calls this at the same step."""
-        seen = self._seen
+        records = self._seen
         if jax.process_count() > 1:
-            counts = multihost_utils.process_allgather(np.array(len(seen)))
-            padded = np.full(max(counts.max(), 1), EMPTY)
-            padded[: len(seen)] = sorted(seen)
-            seen = set(multihost_utils.process_allgather(padded).ravel().tolist()) - {EMPTY}
-        if len(seen) > self._allowed * len(self._examples):
-            some = ", ".join(map(str, sorted(seen)[:5])) + (", ..." if len(seen) > 5 else "")
-            file = self._examples.source.file_of(min(seen))
+            counts = multihost_utils.process_allgather(np.array(len(records)))
+            padded_records = np.full(max(counts.max(), 1), EMPTY)
+            padded_records[: len(records)] = sorted(records)
+            records = set(multihost_utils.process_allgather(padded_records).ravel().tolist()) - {EMPTY}
+        if len(records) > self._max_share * len(self._examples):
+            first_records = ", ".join(map(str, sorted(records)[:5])) + (", ..." if len(records) > 5 else "")
+            file = self._examples.source.file_of(min(records))
             raise UserError(
-                f"{len(seen)} of {len(self._examples)} images of {self._set()} are unreadable (records {some}): "
-                f"more than data.max_unreadable={self._allowed}; the first is in {file}"
+                f"{len(records)} of {len(self._examples)} images of {self._set()} are unreadable (records {first_records}): "
+                f"more than data.max_unreadable={self._max_share}; the first is in {file}"
             )
 
     def _set(self) -> str:

@@ -25,7 +25,7 @@ def one_or_three(kind: Kind) -> Kind:
     return Kind(
         f"{kind.text}, or three, one for each channel",
         lambda value: (
-            all(each in kind for each in value) and len(value) == 3
+            all(element in kind for element in value) and len(value) == 3
             if isinstance(value, list | tuple)
             else value in kind
         ),
@@ -47,7 +47,7 @@ PREPROCESS = {
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Resize with antialiasing, cut or pad to a square of `size` pixels, then normalise by channel.
+    """Resizes images with antialiasing, cuts or pads them to squares of `size` pixels, then normalizes by channel.
 
     `resize_mode`: `size` becomes the short side, the long side, or both sides whatever the aspect. If `short_side` is
     not 0, the short side becomes `short_side` before the centre of `size` pixels is cut out.
@@ -71,7 +71,7 @@ class Preprocess:
     def normalize(
         self, images: Num[Array | np.ndarray, "*images height width 3"]
     ) -> Float32[Array | np.ndarray, "*images height width 3"]:
-        """Standardizes values in 0..255 by `mean` and `std`; of a batch, to be called in a jitted step."""
+        """Standardizes values in 0..255 by `mean` and `std`. For batches, call it in a jitted step."""
         return (images.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
 
     def square(self, image: RgbImage, fast: bool = False) -> UInt8[np.ndarray, "size size 3"]:
@@ -100,13 +100,13 @@ class Preprocess:
 def read_preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
     """Reads a `preprocess_cfg` for a model with images of `size` pixels; the defaults are CLIP's.
 
-    A run's also has `short_side`. Raises UserError for unknown values.
+    That of a run also has `short_side`. Raises UserError for unknown values.
     """
-    given = {key: config[key] for key in PREPROCESS if config.get(key) is not None}
-    check_keys("preprocess_cfg.", given, PREPROCESS)
-    mean, std = (three(given.get(key, default)) for key, default in (("mean", CLIP_MEAN), ("std", CLIP_STD)))
-    interpolation, resize_mode = given.get("interpolation", "bicubic"), given.get("resize_mode", "shortest")
-    return Preprocess(size, mean, std, interpolation, resize_mode, given.get("short_side", 0))
+    values = {key: config[key] for key in PREPROCESS if config.get(key) is not None}
+    check_keys("preprocess_cfg.", values, PREPROCESS)
+    mean, std = (three(values.get(key, default)) for key, default in (("mean", CLIP_MEAN), ("std", CLIP_STD)))
+    interpolation, resize_mode = values.get("interpolation", "bicubic"), values.get("resize_mode", "shortest")
+    return Preprocess(size, mean, std, interpolation, resize_mode, values.get("short_side", 0))
 
 
 def three(value: float | Sequence[float]) -> tuple[float, float, float]:

@@ -85,9 +85,9 @@ class Tokenizer:
 
     def _row(self, text: str) -> Int32[np.ndarray, " context"]:
         encoding = self._encoder.encode(words(text), is_pretokenized=True, add_special_tokens=False)
-        kept = [self.start_id, *encoding.ids[: self.context_length - 2], self.end_id]
+        ids = [self.start_id, *encoding.ids[: self.context_length - 2], self.end_id]
         row = np.zeros(self.context_length, np.int32)
-        row[: len(kept)] = kept
+        row[: len(ids)] = ids
         return row
 
     def __reduce__(self):

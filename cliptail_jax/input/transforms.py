@@ -23,10 +23,10 @@ from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.views import MultiCrop, Views, draw_views
 
 Arrays = dict[str, np.ndarray | Views]
-AnyImage = UInt8[np.ndarray, "_ _ 3"]  # of any sides, unlike several RgbImage of a function
+AnyImage = UInt8[np.ndarray, "_ _ 3"]  # each may have other sides, unlike the RgbImages of one function
 SlotImages = Iterable[tuple[int | np.integer, AnyImage]]
 
-DRAWN_TOGETHER = 16  # boxes, which takes a tenth of the time; as many images are in memory at once
+BOXES_AT_ONCE = 16  # in a tenth of the time; this number of images is in memory
 
 
 class Transform(Protocol):
@@ -35,7 +35,7 @@ class Transform(Protocol):
     least_side: int  # images may be decoded at a fraction of their size whose sides have this many pixels; 0: whole
 
     def prepare(self, image: RgbImage) -> AnyImage:
-        """A decoded image after all that is the same in each epoch, which a cache keeps, and the call gets."""
+        """A decoded image after the operations that are the same in each epoch: a cache keeps it, `__call__` receives it."""
         return image
 
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays: ...
@@ -65,7 +65,7 @@ class RandomCrop(Transform):
     """`images` [slot, size, size, 3] uint8: random resized crops, then random shifts and flips.
 
     Attributes:
-        seed: of all randomness.
+        seed: the seed of all randomness.
         size: the side of the result in pixels.
         scale: smallest and largest share of the area that a crop keeps; square images stay whole at (1, 1).
         shift: the largest shift of images in pixels, on each axis.
@@ -89,14 +89,14 @@ class RandomCrop(Transform):
     def __call__(self, records: Int[np.ndarray, " slot"], images: SlotImages, epoch: int) -> Arrays:
         array = np.zeros((len(records), self.size, self.size, 3), np.uint8)
 
-        def without_whole_ones() -> SlotImages:
+        def images_to_crop() -> SlotImages:
             for slot, image in images:
                 if image.shape[:2] == (self.size, self.size) and self.scale == (1.0, 1.0):
                     array[slot] = image
                 else:
                     yield slot, image
 
-        for slot, box in random_boxes(without_whole_ones(), records, self.seed, epoch, self.scale):
+        for slot, box in random_boxes(images_to_crop(), records, self.seed, epoch, self.scale):
             array[slot] = resize(box, self.size, self.size, fast=self.fast)
         if self.shift or self.flip:
             uniforms = record_uniforms(self.seed, epoch, records, Purpose.SHIFT_AND_FLIP, 3)
@@ -109,13 +109,13 @@ def random_boxes(
 ) -> SlotImages:
     """Cuts a random box, drawn by `crop_boxes`, out of each image, so that a filter does not see pixels outside of it."""
     images, uniforms = iter(images), None
-    while some := list(itertools.islice(images, DRAWN_TOGETHER)):
+    while chunk := list(itertools.islice(images, BOXES_AT_ONCE)):
         if uniforms is None:
             uniforms = record_uniforms(seed, epoch, records, Purpose.CROP, CROP_TRIES * 4).reshape(-1, CROP_TRIES, 4)
-        slots = [slot for slot, _ in some]
-        heights, widths = np.array([image.shape[:2] for _, image in some]).T
+        slots = [slot for slot, _ in chunk]
+        heights, widths = np.array([image.shape[:2] for _, image in chunk]).T
         boxes = crop_boxes(uniforms[slots], heights, widths, np.array(scale)).astype(int).tolist()
-        for (slot, image), (top, left, height, width) in zip(some, boxes):
+        for (slot, image), (top, left, height, width) in zip(chunk, boxes):
             yield slot, image[top : top + height, left : left + width]
 
 

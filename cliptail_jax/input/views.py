@@ -22,7 +22,7 @@ _SOLARIZE = (0.0, 0.2, 0.0)
 # torchvision's ColorJitter(0.4, 0.4, 0.2, 0.1): the ranges of factors around 1, and of the hue's shift around 0.
 _STRENGTHS = np.array([0.4, 0.4, 0.2, 0.1])
 _NEUTRAL = np.array([1.0, 1.0, 1.0, 0.0])
-_BLUR_RANGE = 20  # the largest radius of blur over the smallest
+_BLUR_RANGE = 20  # the largest radius of blur, divided by the smallest
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 # How many random numbers each parameter takes.

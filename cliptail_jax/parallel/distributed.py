@@ -14,11 +14,11 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.interrupts import end_at_once
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-ATTEMPTS = 3  # at asking for the hosts of a TPU slice
+ATTEMPTS = 3  # to get the hosts of a TPU slice
 
 
 def initialize() -> None:
-    """Join the other processes of the run, if there are any and it has not done so.
+    """Joins the other processes of the run, if there are any and this one has not joined them.
 
     The processes are described by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID; else they are the tasks of a
     SLURM step (one `srun`); else the hosts of a Cloud TPU slice.
@@ -29,7 +29,7 @@ def initialize() -> None:
     if jax.distributed.is_initialized():
         return
     if os.environ.get("JAX_COORDINATOR_ADDRESS"):
-        address, processes, process = described()
+        address, processes, process = described_processes()
         # Under SLURM, JAX would otherwise give each process only the device with the number of its task.
         jax.distributed.initialize(address, processes, process, cluster_detection_method="deactivate")
     elif slurm("STEP_NUM_TASKS") > 1:
@@ -38,14 +38,14 @@ def initialize() -> None:
         jax.distributed.initialize()
 
 
-def described() -> tuple[str, int, int]:
+def described_processes() -> tuple[str, int, int]:
     """The coordinator's address, the number of processes, and the number of this process."""
     address, *numbers = (os.environ.get(name, "") for name in VARIABLES)
     processes, process = (int(number) if number.isdecimal() else -1 for number in numbers)
     if ":" not in address or not 0 <= process < processes:
-        given = " ".join(f"{name}='{os.environ.get(name, '')}'" for name in VARIABLES)
+        settings = " ".join(f"{name}='{os.environ.get(name, '')}'" for name in VARIABLES)
         raise UserError(
-            f"{given}: a process needs the address as HOST:PORT, a number of processes, and its own from 0 on"
+            f"{settings}: a process needs the address as HOST:PORT, a number of processes, and its own from 0 on"
         )
     return address, processes, process
 
@@ -56,7 +56,7 @@ def slurm(name: str) -> int:
 
 
 def slurm_devices() -> list[int] | None:
-    """All GPUs of a task that has its node to itself; None for one of several tasks, for JAX to select the task's GPU."""
+    """All GPUs of a task that has its node to itself. None if a node has several tasks: JAX selects a GPU for each."""
     if slurm("STEP_NUM_TASKS") > slurm("STEP_NUM_NODES"):
         return None
     return list(range(slurm("GPUS_ON_NODE"))) or None
@@ -64,9 +64,8 @@ def slurm_devices() -> list[int] | None:
 
 def tpu_hosts() -> int:
     """The number of hosts of this host's TPU slice; 1 without a TPU."""
-    if not (jax.config.jax_platforms or "").startswith(
-        "tpu"
-    ):  # JAX sets it if it finds a TPU and the user has not set it
+    # JAX sets the platforms if it finds a TPU and the user has not set them.
+    if not (jax.config.jax_platforms or "").startswith("tpu"):
         return 1
     hosts = os.environ.get("TPU_WORKER_HOSTNAMES")  # on Kubernetes
     if hosts is None and "TPU_SKIP_MDS_QUERY" not in os.environ:  # set where there is no metadata server
@@ -103,7 +102,7 @@ def exit_if_peer_lost() -> Iterator[None]:
     """
     try:
         yield
-    except (jax.errors.JaxRuntimeError, ValueError) as error:  # a ValueError where a collective fails as it is started
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # ValueError: a collective fails at its start
         if jax.process_count() == 1 or not LOST.search(str(error)):
             raise
         reason = str(error).partition("\n")[0]

@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.host.errors import UserError
 
-SMALL = 2**14  # arrays of at most so many numbers are not worth a collective of their own
+SMALL = 2**14  # arrays of up to this size are not worth a collective of their own
 
 
 def make_mesh(axes: MeshAxes, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -38,7 +38,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def on_mesh(mesh: Mesh, function: Callable) -> Callable:
-    """The function, in which attention and convolutions know the devices: they choose by them how they compute."""
+    """The function, in which attention and convolutions know the devices, on which their implementations depend."""
 
     @functools.wraps(function)
     def call(*arguments):
@@ -89,8 +89,8 @@ def check_accumulation(mesh: Mesh, batch_size: int, accumulate_steps: int, group
 
 def local_rows(batch_size: int) -> slice:
     """The rows of each global batch that this process loads."""
-    each = batch_size // jax.process_count()
-    return slice(jax.process_index() * each, (jax.process_index() + 1) * each)
+    rows = batch_size // jax.process_count()
+    return slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
 
 
 def to_devices(mesh: Mesh, batch: PyTree[np.ndarray]) -> PyTree[jax.Array]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import check_file
 from cliptail_jax.predictions.classes import FREQUENCY_HELP, with_classes_of
 from cliptail_jax.predictions.differences import Difference, difference, same_examples
 from cliptail_jax.predictions.files import check_results, results_folder, write_results
@@ -39,8 +40,8 @@ def measure_command(options: argparse.Namespace) -> None:
     """Measure the files that the flags of `cliptail measure` name, print the tables, and write results to --output."""
     files = files_by_name(options.files)
     for flag in ("frequency", "train", "labels"):
-        if (path := getattr(options, flag)) and Path(path).exists() and not Path(path).is_file():
-            raise UserError(f"--{flag}={path} is a folder or a pipe: give a file")
+        if path := getattr(options, flag):
+            check_file(Path(path), f"--{flag}={path}")
     if bool(options.frequency) == bool(options.train):
         if options.train:
             raise UserError("both --frequency and --train are given: leave one out")

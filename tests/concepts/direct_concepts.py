@@ -20,8 +20,8 @@ LETTERS_AND_SPACE = set(string.ascii_lowercase + " ")
 
 
 def lemmas(text: str | None) -> set[str]:
-    cleaned = "".join(c if c in LETTERS_AND_SPACE else " " for c in (text or "").lower())
-    return {LEMMATIZER.lemmatize(word) for word in TOKENIZER.tokenize(cleaned)}
+    clean_text = "".join(c if c in LETTERS_AND_SPACE else " " for c in (text or "").lower())
+    return {LEMMATIZER.lemmatize(word) for word in TOKENIZER.tokenize(clean_text)}
 
 
 def phrases(concept: Concept) -> list[set[str]]:
@@ -32,21 +32,21 @@ def phrases(concept: Concept) -> list[set[str]]:
 
 
 def outside_parentheses(text: str) -> str:
-    kept, depth = "", 0
+    result, depth = "", 0
     for character in text:
         depth += character == "("
-        kept += " " if depth else character
+        result += " " if depth else character
         depth -= character == ")"
-    return kept
+    return result
 
 
 def carried(concepts: Sequence[Concept], captions: Iterable[str | None]) -> Iterator[list[int]]:
     """The numbers of the concepts that each caption carries."""
-    wanted = [(phrases(concept), lemmas(" ".join(concept.exclude))) for concept in concepts]
+    concept_lemmas = [(phrases(concept), lemmas(" ".join(concept.exclude))) for concept in concepts]
     for caption in captions:
         words = lemmas(caption)
         yield [
             number
-            for number, (any_of, none_of) in enumerate(wanted)
+            for number, (any_of, none_of) in enumerate(concept_lemmas)
             if any(phrase <= words for phrase in any_of) and not none_of & words
         ]

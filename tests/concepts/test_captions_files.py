@@ -42,9 +42,9 @@ WRITERS = {
 
 
 def gzipped(path):
-    packed = path.with_name(f"{path.name}.gz")
-    packed.write_bytes(gzip.compress(path.read_bytes()))
-    return packed
+    archive = path.with_name(f"{path.name}.gz")
+    archive.write_bytes(gzip.compress(path.read_bytes()))
+    return archive
 
 
 def read(path, column=None):
@@ -56,15 +56,15 @@ def read(path, column=None):
     ]
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("is_gzipped", [False, True])
 @pytest.mark.parametrize("kind", WRITERS)
-def test_every_kind_of_file_gives_its_captions(tmp_path, kind, packed):
+def test_every_kind_of_file_gives_its_captions(tmp_path, kind, is_gzipped):
     path = tmp_path / f"captions{kind}"
     WRITERS[kind](path)
     captions = [caption for _, caption in ROWS]
     if kind in (".tsv", ".csv"):
         captions[2] = None  # a table does not tell an empty caption from a missing one
-    path = gzipped(path) if packed else path
+    path = gzipped(path) if is_gzipped else path
     check_part(str(path), "TEXT")
     assert read(path, "TEXT") == captions
     assert read(path) == captions

@@ -65,15 +65,18 @@ def published_concepts(name):
     "name", "imagenet1k cub dtd eurosat flowers102 places365 cars aircraft_family food101 pets".split()
 )
 def test_lists_are_the_studys_with_spaces_for_underscores(name):
-    own, published = load_class_list(name), published_concepts(name.replace("aircraft_family", "fgvcaircraft"))
+    built_in_list, published_list = (
+        load_class_list(name),
+        published_concepts(name.replace("aircraft_family", "fgvcaircraft")),
+    )
     in_order = set if name in ("food101", "pets") else list
-    assert in_order(own) == in_order(published)
+    assert in_order(built_in_list) == in_order(published_list)
 
 
 def test_imagenet100_is_imagenet1k_at_the_published_labels():
     labels = [int(line) for line in reference("imagenet100_idxs.txt").split()]
-    whole = load_class_list("imagenet1k")
-    assert list(load_class_list("imagenet100")) == [whole[label] for label in labels]
+    imagenet = load_class_list("imagenet1k")
+    assert list(load_class_list("imagenet100")) == [imagenet[label] for label in labels]
 
 
 def test_imagenet_ids_are_tfds_labels():
@@ -91,10 +94,10 @@ def test_published_tables_join_one_to_one_by_normalized_name(name):
     tables = [table for table in tables if re.search(rf"_{name}(_ori)?\.txt$", table.name)]
     if not tables:
         pytest.skip("no published class frequencies beside the checkout")
-    own = sorted(normalized_name(own) for own in names("imagenet1k" if name == "imagenet" else name))
+    expected = sorted(normalized_name(class_name) for class_name in names("imagenet1k" if name == "imagenet" else name))
     for table in tables:
         rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
-        assert sorted(normalized_name(row[0]) for row in rows) == own, table.name
+        assert sorted(normalized_name(row[0]) for row in rows) == expected, table.name
 
 
 def test_normalized_name():

@@ -36,8 +36,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(*arguments, captions="parts", output="out.tsv", classes="pets.json"):
-    what = [f"--classes={classes}"] if classes else []
-    return main([f"--captions={captions}", f"--output={output}", *what, *arguments])
+    classes_flag = [f"--classes={classes}"] if classes else []
+    return main([f"--captions={captions}", f"--output={output}", *classes_flag, *arguments])
 
 
 def lines(path="out.tsv"):
@@ -127,13 +127,13 @@ def test_a_wrong_argument_of_count_is_one_line_before_anything_is_counted(
 ):
     pathlib.Path("empty.json").write_text("[]", encoding="utf-8")
     monkeypatch.setattr(corpus, "completed", None)
-    before = sorted(folder.rglob("*"))
+    files = sorted(folder.rglob("*"))
     column = [f"--column={arguments.pop('column')}"] if "column" in arguments else []
     assert run(*column, **arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
     assert message in captured.err
-    assert sorted(folder.rglob("*")) == before
+    assert sorted(folder.rglob("*")) == files
 
 
 def test_a_damaged_file_is_named_and_the_others_are_counted_and_kept(folder, capsys, monkeypatch):
@@ -152,18 +152,18 @@ def test_a_damaged_file_is_named_and_the_others_are_counted_and_kept(folder, cap
 
 def parts_read(monkeypatch, *arguments, stop_before=None):
     """Which parts a run reads, after those of the runs before it. It is interrupted when it comes to `stop_before`."""
-    read, read_part = [], corpus.read_part
+    parts, read_part = [], corpus.read_part
 
-    def noted(part, *rest):
+    def note(part, *options):
         if part == stop_before:
             raise KeyboardInterrupt
-        read.append(part)
-        return read_part(part, *rest)
+        parts.append(part)
+        return read_part(part, *options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "read_part", noted)
+        patch.setattr(corpus, "read_part", note)
         assert run(*arguments) == (130 if stop_before else 0)
-    return read
+    return parts
 
 
 def test_an_interrupted_run_goes_on_with_the_parts_that_are_not_finished(folder, monkeypatch, capsys):
@@ -197,10 +197,10 @@ def test_no_other_column_and_no_other_encoding_is_counted(folder, capsys, files,
 @pytest.mark.parametrize("change", ["a part", "the list", "the column", "a damaged tally"])
 def test_parts_are_counted_again_after_a_change_of_part_list_or_column(folder, monkeypatch, change):
     parts_read(monkeypatch, stop_before="parts/c.txt.gz")
-    arguments, again = [], ["parts/a.tsv", "parts/b.jsonl", "parts/c.txt.gz"]
+    arguments, all_parts = [], ["parts/a.tsv", "parts/b.jsonl", "parts/c.txt.gz"]
     if change == "a part":
         pathlib.Path("parts/a.tsv").write_text("TEXT\ncat\n", encoding="utf-8")
-        again.remove("parts/b.jsonl")
+        all_parts.remove("parts/b.jsonl")
     elif change == "the list":
         pathlib.Path("pets.json").write_text(json.dumps(CLASSES[:2]), encoding="utf-8")
     elif change == "the column":
@@ -208,7 +208,7 @@ def test_parts_are_counted_again_after_a_change_of_part_list_or_column(folder, m
     else:
         for tally in pathlib.Path("out.tsv.parts").iterdir():
             tally.write_bytes(tally.read_bytes()[:-9])
-    assert parts_read(monkeypatch, *arguments) == again
+    assert parts_read(monkeypatch, *arguments) == all_parts
 
 
 def test_processes_end_with_an_iteration_that_is_given_up_and_a_killed_one_is_named():

@@ -33,8 +33,8 @@ PETS = (
 WORDS = (
     "dog dogs DOGS cat mice mouse us u cannot can not gonna wanna gon na bow tie glasses glass ties children".split()
 )
-BETWEEN = ["", ", ", "日本", *" -\n\t\0éİ\u212aſßＡﬁΣ\ud800'🐕"]
-TEXTS = st.lists(st.sampled_from(WORDS + BETWEEN), max_size=12).map("".join) | st.text(max_size=20)
+SEPARATORS = ["", ", ", "日本", *" -\n\t\0éİ\u212aſßＡﬁΣ\ud800'🐕"]
+TEXTS = st.lists(st.sampled_from(WORDS + SEPARATORS), max_size=12).map("".join) | st.text(max_size=20)
 CAPTIONS = st.lists(st.none() | TEXTS, max_size=8)
 PHRASES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
 CONCEPTS = st.builds(
@@ -76,7 +76,7 @@ def words_of(captions):
 def test_concepts_of_captions_are_those_of_the_direct_implementation(concepts, captions):
     counter, expected = ConceptCounter(concepts), list(direct_concepts.carried(concepts, captions))
     assert ids(counter, captions) == expected
-    numbers = [sum(number in found for found in expected) for number in range(len(concepts))]
+    numbers = [sum(number in names for names in expected) for number in range(len(concepts))]
     assert list(counter.count(captions).items()) == [(c.name, n) for c, n in zip(concepts, numbers)]
 
 
@@ -118,8 +118,8 @@ def test_captions_next_to_each_other_are_not_one_text():
 
 def test_only_two_characters_beyond_ascii_have_letters_in_their_lower_case():
     """Those that `split_captions` replaces; all others become spaces, with every byte of theirs."""
-    others = [c for c in map(chr, range(128, 0x110000)) if re.search("[a-z]", c.lower())]
-    assert {c.encode(): c.lower() for c in others} == {DOTTED_I: "i\u0307", KELVIN: "k"}
+    characters = [c for c in map(chr, range(128, 0x110000)) if re.search("[a-z]", c.lower())]
+    assert {c.encode(): c.lower() for c in characters} == {DOTTED_I: "i\u0307", KELVIN: "k"}
 
 
 def test_undecodable_bytes_are_spaces_and_their_captions_are_counted():
@@ -143,8 +143,10 @@ def test_results_do_not_depend_on_the_size_of_batches(monkeypatch, captions, byt
 def test_counter_pickles_and_needs_no_nltk_to_count():
     program = "import pickle, sys; counter = pickle.load(sys.stdin.buffer); print(counter.count(['dogs cannot fly']))"
     program += "; assert 'nltk' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(pets()), capture_output=True, check=True)
-    assert eval(done.stdout) == {"dog": 1, "cat or kitten": 0, "bow": 0, "cannot fly": 1}
+    process = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(pets()), capture_output=True, check=True
+    )
+    assert eval(process.stdout) == {"dog": 1, "cat or kitten": 0, "bow": 0, "cannot fly": 1}
 
 
 @pytest.mark.parametrize("captions", [["dog", 1], "a dog", pa.array([["dog"]])])

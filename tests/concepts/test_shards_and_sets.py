@@ -17,7 +17,7 @@ from tests.datasets.raw_data import archive
 from tests.formats.plain_resizing import encoded
 
 CAPTIONS = ["two dogs", "a cat, and a dog", "", "kittens\nin a tabby row", "nothing", "the dog's bow", "zwölf cats"]
-EXPECTED = ["cat\t3", "dog\t3", "bow\t1"]
+COUNTS = ["cat\t3", "dog\t3", "bow\t1"]
 
 
 def tar(path, files):
@@ -66,7 +66,7 @@ def lines():
 )
 def test_counts_are_those_of_the_same_captions_in_a_table(folder, capsys, captions):
     assert run(captions) == 0
-    assert lines() == EXPECTED
+    assert lines() == COUNTS
     assert capsys.readouterr().out.startswith("out.tsv: 7 captions in ")
 
 
@@ -75,7 +75,7 @@ def test_a_split_of_a_set_and_a_field_of_shards_can_be_named(folder):
     assert lines() == ["cat\t2", "dog\t1", "bow\t1"]
     tar(pathlib.Path("fields.tar.gz"), samples(CAPTIONS, kind="json"))
     assert run("fields.tar.gz", "--column=alt") == 0
-    assert lines() == EXPECTED
+    assert lines() == COUNTS
 
 
 def test_every_cut_of_a_shard_is_named_and_the_others_are_counted(folder, capsys):

@@ -164,8 +164,8 @@ def test_debians_files_load_in_nltk_from_the_cache_whatever_the_umask(machine, t
     finally:
         os.umask(umask)
     monkeypatch.setattr(nltk.data, "path", [str(cache_folder())])
-    loaded = LazyCorpusLoader("wordnet", WordNetCorpusReader, LazyCorpusLoader("omw-1.4", WordNetCorpusReader))
-    assert [found.lexname() for found in loaded.synsets("tenches")] == ["noun.animal"]
+    corpus = LazyCorpusLoader("wordnet", WordNetCorpusReader, LazyCorpusLoader("omw-1.4", WordNetCorpusReader))
+    assert [noun.lexname() for noun in corpus.synsets("tenches")] == ["noun.animal"]
 
 
 def run_script(tmp_path, **programs):
@@ -190,9 +190,9 @@ UNPACK = 'mkdir -p "$3/usr/share/wordnet"; echo "data of $(<"$2")" >"$3/usr/shar
 
 
 def test_script_unpacks_the_debian_package_or_says_how_to_get_wordnet(tmp_path):
-    done = run_script(tmp_path, python=PYTHON, apt_get=WITHOUT_LISTS, dpkg_deb=UNPACK)
-    assert (done.returncode, done.stdout) == (0, "Fetching WordNet ...\ncopies data of deb\n")
+    process = run_script(tmp_path, python=PYTHON, apt_get=WITHOUT_LISTS, dpkg_deb=UNPACK)
+    assert (process.returncode, process.stdout) == (0, "Fetching WordNet ...\ncopies data of deb\n")
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
     shutil.rmtree(tmp_path / "bin")
-    done = run_script(tmp_path, python=PYTHON)
-    assert done.returncode == 0 and "nltk.downloader wordnet" in done.stderr
+    process = run_script(tmp_path, python=PYTHON)
+    assert process.returncode == 0 and "nltk.downloader wordnet" in process.stderr

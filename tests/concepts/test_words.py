@@ -32,8 +32,8 @@ PIECES = [*CONTRACTIONS, *itertools.chain(*CONTRACTIONS.values()), "t", "d", "ye
 @settings(deadline=None)
 @given(st.text() | st.lists(st.one_of(st.sampled_from(PIECES), st.text("acdgimnotwy ", max_size=8))).map("".join))
 def test_words_are_those_of_the_treebank_tokenizers_in_the_cleaned_text(tokenizer, text):
-    cleaned = "".join(c if c in string.ascii_lowercase + " " else " " for c in text.lower())
-    assert cleaned_words(text) == tokenizer.tokenize(cleaned)
+    clean_text = "".join(c if c in string.ascii_lowercase + " " else " " for c in text.lower())
+    assert cleaned_words(text) == tokenizer.tokenize(clean_text)
 
 
 def test_lemma_is_the_shortest_noun_of_wordnet_or_the_word_itself():
@@ -45,7 +45,7 @@ def test_forms_are_all_words_with_that_lemma():
     """Every noun of one word, and what could be a form of it or of an irregular one: each is in its own lemma's forms."""
     endings = ("", "s", "es", "ses", "ves", "xes", "zes", "ches", "shes", "men", "ies", "man", "i")
     nouns = "dog church wolf woman city us glass ox u axis bus gas wish quiz x".split()
-    stems = {noun[: len(noun) - cut] for noun in nouns for cut in range(3) if len(noun) > cut}
+    stems = {noun[: len(noun) - length] for noun in nouns for length in range(3) if len(noun) > length}
     words = {stem + ending for stem in stems for ending in endings}
     words |= {word for form, lemmas in irregular_forms().items() for word in (form, *lemmas)}
     words = {word for word in words if word and set(word) <= set(string.ascii_lowercase)} - CONTRACTIONS.keys()
@@ -91,20 +91,20 @@ def counter():
 
 
 def test_the_rarest_word_is_the_lemma_that_fewest_captions_have(counter):
-    counted = count_chunks(counter, [TRAINING[:2], TRAINING[2:]])
-    names, frequency = counted.counts["name"].to_pylist(), counted.counts["count"].to_numpy()
+    tally = count_chunks(counter, [TRAINING[:2], TRAINING[2:]])
+    names, frequency = tally.counts["name"].to_pylist(), tally.counts["count"].to_numpy()
     captions = ["dogs", "a dog and a cat", "Cats!", "cannot", "dog zebra", "", "123 你好", "the cat", *TRAINING]
-    found = counter.rarest(captions, names, frequency)
+    rarest = counter.rarest(captions, names, frequency)
     captions_of = lambda word: sum(word in lemmas_of(caption) for caption in TRAINING)  # noqa: E731
     expected = [min(map(captions_of, lemmas_of(caption)), default=NO_WORD) for caption in captions]
-    assert found.tolist() == expected
-    assert found[:7].tolist() == [3, 0, 2, 1, 0, NO_WORD, NO_WORD]
+    assert rarest.tolist() == expected
+    assert rarest[:7].tolist() == [3, 0, 2, 1, 0, NO_WORD, NO_WORD]
 
 
 def test_without_training_words_every_word_is_unknown(counter):
-    empty = np.zeros(0, np.int64)
-    assert counter.rarest(["a dog", ""], [], empty).tolist() == [0, NO_WORD]
-    assert counter.rarest([], [], empty).tolist() == []
+    no_words = np.zeros(0, np.int64)
+    assert counter.rarest(["a dog", ""], [], no_words).tolist() == [0, NO_WORD]
+    assert counter.rarest([], [], no_words).tolist() == []
 
 
 def test_lemmas_of_a_list_are_found_once_in_each_caption_that_has_them(counter, monkeypatch):
@@ -143,8 +143,8 @@ def test_blocks_are_joined(monkeypatch):
 
 
 def test_word_characters_are_those_of_regular_expressions():
-    some = [*range(0x3000), *np.random.default_rng(0).integers(0x110000, size=20000)]
-    assert all(word_characters()[c] == bool(re.match(r"\w", chr(c))) for c in some)
+    codepoints = [*range(0x3000), *np.random.default_rng(0).integers(0x110000, size=20000)]
+    assert all(word_characters()[c] == bool(re.match(r"\w", chr(c))) for c in codepoints)
 
 
 NESTED = {"arrow": [0], "arrow down": [1], "down arrow": [1], "arrow down circle": [2], "circle": [3], "folder": [4]}
@@ -165,7 +165,7 @@ def test_longest_phrases_are_those_inside_no_other_and_several_classes_are_none(
     expected = []
     for row, text in enumerate(texts):
         places = [(start, start + len(phrase), c) for phrase, [c] in NESTED.items() for start in starts(phrase, text)]
-        named = {c for a, b, c in places if not any(x <= a and b <= y and (x, y) != (a, b) for x, y, _ in places)}
-        expected += [(row, *named)] if len(named) == 1 else []
+        concepts = {c for a, b, c in places if not any(x <= a and b <= y and (x, y) != (a, b) for x, y, _ in places)}
+        expected += [(row, *concepts)] if len(concepts) == 1 else []
     rows, classes = PhraseMatcher(NESTED, longest=True).matches(pa.array(texts, pa.string()))
     assert list(zip(rows.tolist(), classes.tolist())) == expected

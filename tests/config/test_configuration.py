@@ -77,7 +77,7 @@ def test_every_preset_of_every_family_is_valid(preset):
         ({"data.multi_crop.local_scale": (0.5, 0.1)}, "'data.multi_crop.local_scale' is .* a pair of shares"),
         (DINO | {"data.multi_crop.local_size": 256}, "local_size=256 is larger than data.image_size=224"),
         ({"eval.logit_adjustment": float("nan")}, "'eval.logit_adjustment' is nan; it must be finite"),
-        ({"eval.estimate_prior": True}, "eval.estimate_prior is used by logit adjustment alone: set eval.logit_adj"),
+        ({"eval.estimate_prior": True}, "only logit adjustment uses eval.estimate_prior: set eval.logit_adj"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_key(changes, complaint):
@@ -186,7 +186,7 @@ def test_a_flag_of_another_type_is_explained():
 
 
 @pytest.mark.parametrize(
-    "arguments, config, fields, others",
+    "arguments, config, fields, other_arguments",
     [
         (["clip:n=3", "--workdir=x"], "clip:n=3", [], ["--workdir=x"]),
         (["--workdir", "x", "--config", "clip"], "clip", [], ["--workdir", "x"]),
@@ -197,8 +197,10 @@ def test_a_flag_of_another_type_is_explained():
         (["clip", "--noconfig.data.flip", "--workdir=x"], "clip", ["--noconfig.data.flip"], ["--workdir=x"]),
     ],
 )
-def test_a_command_line_has_a_config_values_of_its_fields_and_other_arguments(arguments, config, fields, others):
-    assert without_config(arguments) == (config, fields, others)
+def test_a_command_line_has_a_config_values_of_its_fields_and_other_arguments(
+    arguments, config, fields, other_arguments
+):
+    assert without_config(arguments) == (config, fields, other_arguments)
 
 
 @pytest.mark.program
@@ -233,9 +235,9 @@ def test_a_program_whose_reader_is_gone_ends_quietly_unless_it_fails(unbuffered)
         os.close(reader)
         command, environment = [sys.executable, "-c", PROGRAM.format(statement)], {"PYTHONUNBUFFERED": unbuffered}
         streams = {"stdout": writer, "stderr": subprocess.PIPE, "text": True}
-        ended = subprocess.run(command, cwd=ROOT, env=os.environ | environment, **streams)
+        process = subprocess.run(command, cwd=ROOT, env=os.environ | environment, **streams)
         os.close(writer)
-        return ended.returncode, ended.stderr
+        return process.returncode, process.stderr
 
     assert run("print(1)", unbuffered) == (1, "")
     assert "ZeroDivisionError" in run("print(1); 1 / 0", "")[1]
@@ -246,12 +248,12 @@ def test_a_program_whose_reader_is_gone_ends_quietly_unless_it_fails(unbuffered)
 @pytest.mark.parametrize("statement", ["print(1)", "print(1); import sys; sys.exit(0)"])
 def test_a_program_whose_output_cannot_be_written_ends_with_one_line(statement, unbuffered):
     program = PROGRAM.format(statement).replace("main([])", "raise SystemExit(main([]))")
-    with open("/dev/full", "w", encoding="utf-8") as full:
-        streams = {"stdout": full, "stderr": subprocess.PIPE, "text": True}
+    with open("/dev/full", "w", encoding="utf-8") as device:
+        streams = {"stdout": device, "stderr": subprocess.PIPE, "text": True}
         environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
-        ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, **streams)
-    (line,) = ended.stderr.splitlines()
-    assert ended.returncode == 2 and line.startswith("error: ") and line.endswith("No space left on device")
+        process = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, **streams)
+    (line,) = process.stderr.splitlines()
+    assert process.returncode == 2 and line.startswith("error: ") and line.endswith("No space left on device")
 
 
 def test_flags_may_have_hyphens_for_underscores_and_one_hyphen_before_them():

@@ -68,8 +68,8 @@ def test_labelled_images_have_their_class_names_as_captions_and_pairs_their_text
     assert labelled.data.captions.template == "cname" and labelled.data.captions.words == ()
     pairs = load_config(f"clip:data=image_text/pairs,data_dir={data_dir}")
     assert pairs.data.captions.template == "" and pairs.data.captions.words == ("title", "tags")
-    chosen = load_config(f"clip:data=image_text/pairs,data_dir={data_dir},captions=tags,sets=cifar100+a:test")
-    assert chosen.data.captions.words == ("tags",) and chosen.eval.sets == ("cifar100", "a:test")
+    config = load_config(f"clip:data=image_text/pairs,data_dir={data_dir},captions=tags,sets=cifar100+a:test")
+    assert config.data.captions.words == ("tags",) and config.eval.sets == ("cifar100", "a:test")
 
 
 def test_pairs_without_labels_are_evaluated_by_a_run_with_a_text_tower_alone(data_dir):
@@ -83,21 +83,21 @@ def test_few_images_are_seen_more_often(data_dir):
 
 
 def test_remedies_change_one_thing_each_and_need_names_for_clip_alone(data_dir):
-    named, numbered = (
+    named_study, numbered_study = (
         load_config(f"remedies:data=image_folder/{name},data_dir={data_dir},{SMALL},rate=0.02,seeds=3")
         for name in ("small", "numbered")
     )
-    typed_study(named)
-    assert named.seeds == 3 and not named.counterbalanced and named.data_dir == str(data_dir)
-    runs = {name: plain(config) for name, config in named.runs.items()}
+    typed_study(named_study)
+    assert named_study.seeds == 3 and not named_study.counterbalanced and named_study.data_dir == str(data_dir)
+    runs = {name: plain(config) for name, config in named_study.runs.items()}
     assert {(run["optimizer.name"], run["optimizer.learning_rate"]) for run in runs.values()} == {("adamw", 0.02)}
     assert {name: list(factors_between(runs["sl"], run)) for name, run in runs.items()} == {
         name: ["objective"] * (name != "sl") for name in runs
     }
     assert runs["ldam"]["loss.reweight_from"] == 4
     assert runs["clip_names"]["data.captions.template"] == "cname"
-    assert [*runs] == [*numbered.runs, "clip_names"] and "over_clip" not in numbered.claims
-    assert numbered.title.endswith(", without CLIP on class names: its records have none")
+    assert [*runs] == [*numbered_study.runs, "clip_names"] and "over_clip" not in numbered_study.claims
+    assert numbered_study.title.endswith(", without CLIP on class names: its records have none")
 
 
 def test_remedies_on_classes_that_captions_name_have_clip_if_there_are_labels_too():
@@ -108,10 +108,10 @@ def test_remedies_on_classes_that_captions_name_have_clip_if_there_are_labels_to
 
 def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data_dir):
     tuned = load_config(f"remedies:data=image_folder/large,data_dir={data_dir},{SMALL},tune=yes")
-    compared = load_config(f"remedies:data=image_folder/large,data_dir={data_dir},{SMALL},rate=3e-3")
+    config = load_config(f"remedies:data=image_folder/large,data_dir={data_dir},{SMALL},rate=3e-3")
     runs = {float(name): plain(config) for name, config in tuned.runs.items()}
     assert {rate: run["optimizer.learning_rate"] for rate, run in runs.items()} == {rate: rate for rate in runs}
-    assert factors_between(runs[3e-3], plain(compared.runs.sl)) == {} and compared.seed != tuned.seed
+    assert factors_between(runs[3e-3], plain(config.runs.sl)) == {} and config.seed != tuned.seed
     recipe = f"data=image_folder/large,data_dir={data_dir},{SMALL}"
     assert tuned.then == f"cliptail study remedies:{recipe},rate=BEST --workdir=runs/remedies"
     with pytest.raises(UserError, match="the config argument rate is not for tune=yes: leave it out"):
@@ -119,8 +119,8 @@ def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data
 
 
 def test_a_recipe_for_few_images_has_no_more_warm_up_than_a_fifth_of_its_steps_and_any_batch_size(data_dir):
-    few = f"data=image_folder/small,data_dir={data_dir},recipe=paper,batch_size=2"
-    assert {run.optimizer.warmup_steps for run in load_config(f"remedies:{few}").runs.values()} == {90 // 5}
+    arguments = f"data=image_folder/small,data_dir={data_dir},recipe=paper,batch_size=2"
+    assert {run.optimizer.warmup_steps for run in load_config(f"remedies:{arguments}").runs.values()} == {90 // 5}
     typed_config(load_config("sup:data=imagenet2012,batch_size=25"))
 
 

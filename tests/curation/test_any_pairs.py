@@ -59,16 +59,17 @@ def test_classes_by_lemmas_and_by_phrases_are_those_of_a_direct_search(pairs, cl
 
 def test_an_image_that_names_several_classes_is_held_out_with_all_of_them(classes):
     pairs = make_source([-1] * 40, (), title=["a clock and a dog"] * 20 + ["a dog"] * 20, tags=[""] * 40)
-    chosen = dict(class_match={"classes": classes}, captions=TITLES)
-    every, kept = variant_of(pairs, **chosen), variant_of(pairs, **chosen, held_out=0.25)
+    fields = dict(class_match={"classes": classes}, captions=TITLES)
+    whole_variant, training_variant = variant_of(pairs, **fields), variant_of(pairs, **fields, held_out=0.25)
     assert (
-        len(every) == 60
-        and np.bincount(kept.records).tolist()
-        == [count if record in kept.records else 0 for record, count in enumerate(np.bincount(every.records))][
-            : kept.records.max() + 1
-        ]
+        len(whole_variant) == 60
+        and np.bincount(training_variant.records).tolist()
+        == [
+            count if record in training_variant.records else 0
+            for record, count in enumerate(np.bincount(whole_variant.records))
+        ][: training_variant.records.max() + 1]
     )
-    assert len(np.unique(kept.records)) == 30
+    assert len(np.unique(training_variant.records)) == 30
 
 
 def test_files_of_the_same_name_in_joined_splits_have_other_paths():
@@ -76,10 +77,10 @@ def test_files_of_the_same_name_in_joined_splits_have_other_paths():
         make_source([0, 0], ("a",), filename=names) for names in (["a/1.png", "a/2.png"], ["a/1.png", "a/3.png"])
     )
     train.split, other.split = "train", "val"
-    joined = JoinedSource(train, other)
-    paths = paths_of_records(joined)
+    both_splits = JoinedSource(train, other)
+    paths = paths_of_records(both_splits)
     assert paths.to_pylist() == ["zoo/train+val/0", "a/2.png", "zoo/train+val/2", "a/3.png"]
-    assert records_of(joined, pa.chunked_array([paths]), "table.tsv").tolist() == [0, 1, 2, 3]
+    assert records_of(both_splits, pa.chunked_array([paths]), "table.tsv").tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("rule", ["lemmas", "phrases"])
@@ -87,9 +88,9 @@ def test_as_many_records_train_as_are_counted(pairs, classes, rule):
     variant = variant_of(pairs, class_match={"classes": classes, "rule": rule}, captions=TITLES)
     counter = ConceptCounter(load_class_list(classes), rule)
     assert list(counter.count(TEXTS).values()) == variant.class_frequency.tolist()
-    named = count_chunks(counter, [TEXTS[:3], TEXTS[3:]])
-    assert in_order(named.counts, counter.names)["count"].to_pylist() == variant.class_frequency.tolist()
-    assert variant.notes == (naming_note(named.one, named.several, named.captions, len(counter.names)),)
+    tally = count_chunks(counter, [TEXTS[:3], TEXTS[3:]])
+    assert in_order(tally.counts, counter.names)["count"].to_pylist() == variant.class_frequency.tolist()
+    assert variant.notes == (naming_note(tally.one, tally.several, tally.captions, len(counter.names)),)
 
 
 def test_captions_that_are_no_utf8_or_missing_name_by_phrases_what_is_left():
@@ -116,9 +117,11 @@ def test_classes_that_are_not_selected_are_not_kept(pairs, classes):
 def test_class_frequencies_are_imposed_on_the_classes_alone(pairs, classes):
     for selection in (dict(profile={"name": "zipf", "exponent": 2.0}), dict(tail={"classes": 2, "shots": 0})):
         matches = ({"classes": classes, "unmatched": unmatched} for unmatched in ("keep", "drop"))
-        kept, dropped = (variant_of(pairs, class_match=match, captions=TITLES, **selection) for match in matches)
-        assert sorted(rows_of(kept)) == sorted([*rows_of(dropped), (3, -1), (5, -1), (6, -1)])
-        assert np.all(np.diff(kept.records) >= 0) and dropped.class_frequency.tolist() != [4, 1, 1]
+        larger_variant, smaller_variant = (
+            variant_of(pairs, class_match=match, captions=TITLES, **selection) for match in matches
+        )
+        assert sorted(rows_of(larger_variant)) == sorted([*rows_of(smaller_variant), (3, -1), (5, -1), (6, -1)])
+        assert np.all(np.diff(larger_variant.records) >= 0) and smaller_variant.class_frequency.tolist() != [4, 1, 1]
 
 
 def test_a_sample_of_a_number_of_records_keeps_a_pair_of_every_class_beside_those_without(pairs, classes):
@@ -176,16 +179,16 @@ def shapes(tmp_path):
     return str(path)
 
 
-@pytest.mark.parametrize("fields, rule, kept", [
+@pytest.mark.parametrize("fields, rule, names", [
     (dict(classes=("arrow up",)), "phrases", SHAPES[1:]),
     (dict(classes=("arrow up",), words=True), "phrases", ["circle", "star", "arrows", "sun"]),
     (dict(classes=("arrow up",), words=True), "lemmas", ["circle", "star", "sun"]),
     (dict(classes=("circle", "star")), "longest", ["arrow up", "arrow", "arrows"]),
 ])  # fmt: skip
-def test_pairs_of_a_removed_concept_are_those_that_name_it_or_have_a_word_of_its_name(shapes, fields, rule, kept):
-    found, variant = removed(shapes, rule, **fields)
-    assert found == kept and variant.class_names == ("arrow up", "circle", "star")
-    assert variant.notes[-1] == f"{7 - len(kept)} of 7 records removed for {len(fields['classes'])} classes"
+def test_pairs_of_a_removed_concept_are_those_that_name_it_or_have_a_word_of_its_name(shapes, fields, rule, names):
+    titles, variant = removed(shapes, rule, **fields)
+    assert titles == names and variant.class_names == ("arrow up", "circle", "star")
+    assert variant.notes[-1] == f"{7 - len(names)} of 7 records removed for {len(fields['classes'])} classes"
 
 
 def test_concepts_of_labelled_records_are_removed_by_label():
@@ -196,8 +199,8 @@ def test_concepts_of_labelled_records_are_removed_by_label():
 
 def test_a_share_of_the_records_without_a_class_is_kept(pairs, classes):
     match = {"classes": classes, "rule": "phrases", "unmatched": "keep"}
-    kept = {
+    records = {
         share: set(variant_of(pairs, class_match=match | {"unmatched_fraction": share}, captions=TITLES).records)
         for share in (0.0, 0.5, 1.0)
     }
-    assert kept[0.0] < kept[0.5] < kept[1.0] and [len(rows) for rows in kept.values()] == [3, 5, 7]
+    assert records[0.0] < records[0.5] < records[1.0] and [len(rows) for rows in records.values()] == [3, 5, 7]

@@ -53,8 +53,8 @@ def test_resampling_draws_anew_each_epoch_and_the_same_again_in_another_run():
 @given(st.sets(st.integers(0, 7999), min_size=1, max_size=50), st.integers(0, 3))
 def test_record_keeps_its_template_in_a_smaller_variant(records, epoch):
     records = sorted(records)
-    whole, part = (drawn(make_captions(r, resample=True), epoch) for r in (range(8000), records))
-    np.testing.assert_array_equal(part, whole[records])
+    all_captions, part = (drawn(make_captions(r, resample=True), epoch) for r in (range(8000), records))
+    np.testing.assert_array_equal(part, all_captions[records])
 
 
 def test_first_words_are_those_before_the_dose():

@@ -63,7 +63,7 @@ def mlcroissant():
 
 
 @pytest.fixture
-def written(glyphs_dir):
+def write_variant(glyphs_dir):
     """Makes a variant of the glyphs and writes its metadata to `path`: gives the variant and its section of a config."""
 
     def write(family, overrides, path):
@@ -86,10 +86,10 @@ def read(dataset, record_set):
 
 @pytest.mark.parametrize(("family", "overrides"), CASES, ids=[case.__name__ for _, case in CASES])
 def test_the_validator_misses_only_what_the_program_asks_for_and_the_reader_yields_the_variant(
-    family, overrides, written, mlcroissant, tmp_path, caplog, capsys
+    family, overrides, write_variant, mlcroissant, tmp_path, caplog, capsys
 ):
     path = tmp_path / "my variant.json"
-    variant, _ = written(family, overrides(tmp_path), path)
+    variant, _ = write_variant(family, overrides(tmp_path), path)
     asked_for = value_of("note", capsys.readouterr().out).partition(": ")[2].split(", ")
     dataset = mlcroissant.Dataset(path)
     issues = dataset.metadata.ctx.issues
@@ -117,9 +117,9 @@ def test_the_validator_misses_only_what_the_program_asks_for_and_the_reader_yiel
 
 
 def test_citation_license_and_home_page_are_the_sources(glyphs_dir, tmp_path, mlcroissant):
-    prepared = shutil.copytree(glyphs_dir / "glyphs", tmp_path / "glyphs") / "1.2.0" / "dataset_info.json"
-    known = {"citation": "@misc{glyphs}", "redistributionInfo": {"license": "CC0-1.0"}}
-    prepared.write_text(json.dumps(json.loads(prepared.read_text()) | known))
+    info_file = shutil.copytree(glyphs_dir / "glyphs", tmp_path / "glyphs") / "1.2.0" / "dataset_info.json"
+    facts = {"citation": "@misc{glyphs}", "redistributionInfo": {"license": "CC0-1.0"}}
+    info_file.write_text(json.dumps(json.loads(info_file.read_text()) | facts))
     data = fields.typed(Data(), clip.get_config("data=glyphs").data)
     variant = make_variant(open_splits("glyphs", str(tmp_path), "train+test"), data)
     document = croissant(variant, data, "table.jsonl", b"")
@@ -133,11 +133,11 @@ def test_citation_license_and_home_page_are_the_sources(glyphs_dir, tmp_path, ml
     assert (metadata.cite_as, metadata.license) == ("@misc{glyphs}", ["CC0-1.0"])
 
 
-def test_the_same_variant_gives_the_same_files_and_a_reader_of_the_table_its_fingerprint(written, tmp_path):
-    here, there = (tmp_path / place / "variant.json" for place in ("here", "there"))
-    (variant, data), _ = (written(clip, odd_names(tmp_path), path) for path in (here, there))
-    tables = [path.with_suffix(".jsonl") for path in (here, there)]
-    assert here.read_bytes() == there.read_bytes() and tables[0].read_bytes() == tables[1].read_bytes()
+def test_the_same_variant_gives_the_same_files_and_a_reader_of_the_table_its_fingerprint(write_variant, tmp_path):
+    first_path, second_path = (tmp_path / place / "variant.json" for place in ("here", "there"))
+    (variant, data), _ = (write_variant(clip, odd_names(tmp_path), path) for path in (first_path, second_path))
+    tables = [path.with_suffix(".jsonl") for path in (first_path, second_path)]
+    assert first_path.read_bytes() == second_path.read_bytes() and tables[0].read_bytes() == tables[1].read_bytes()
     captions = dataclasses.replace(data.captions, template="", words=())
     read_back = dataclasses.replace(data, table=str(tables[0]), captions=captions)
     assert make_variant(variant.source, read_back).fingerprint() == variant.fingerprint()
@@ -154,31 +154,31 @@ def test_settings_are_the_fields_that_select_with_their_whole_sections_and_no_fo
 
 
 def test_a_variant_depends_on_no_field_that_is_not_among_the_settings():
-    chosen = {"captions": {"template": "photo", "words": ("tags",), "resample": True}, "fraction": 0.5}
-    expected = variant_of(**chosen).fingerprint()
-    selecting = [field.key for field in fields.fields_of(Selecting())]
-    others = [field for field in fields.fields_of(Data()) if field.key not in selecting]
-    assert len(others) > 10
-    for field in others:
+    selection = {"captions": {"template": "photo", "words": ("tags",), "resample": True}, "fraction": 0.5}
+    expected = variant_of(**selection).fingerprint()
+    selecting_keys = [field.key for field in fields.fields_of(Selecting())]
+    other_fields = [field for field in fields.fields_of(Data()) if field.key not in selecting_keys]
+    assert len(other_fields) > 10
+    for field in other_fields:
         if isinstance(field.default, bool):
             other = not field.default
         else:
             other = field.default * 2 or ((0.5, 0.5, 0.5) if isinstance(field.default, tuple) else field.type(1))
         section, _, name = field.key.rpartition(".")
-        changed = {section: {name: other}} if section else {name: other}
-        assert variant_of(**chosen, **changed).fingerprint() == expected, field.key
+        overrides = {section: {name: other}} if section else {name: other}
+        assert variant_of(**selection, **overrides).fingerprint() == expected, field.key
 
 
-def test_a_tab_separated_table_holds_no_tab_or_line_break(tmp_path, written):
-    variant, _ = written(clip, odd_table(tmp_path), tmp_path / "variant.json")
+def test_a_tab_separated_table_holds_no_tab_or_line_break(tmp_path, write_variant):
+    variant, _ = write_variant(clip, odd_table(tmp_path), tmp_path / "variant.json")
     with pytest.raises(
         UserError, match=r"^--export: the caption 'a\\tb' has a tab or a line break: export to a .*jsonl"
     ):
         table_of(variant, tmp_path / "table.tsv")
 
 
-def value_of(key, printed):
-    (line,) = (line for line in printed.splitlines() if line.startswith(key))
+def value_of(key, output):
+    (line,) = (line for line in output.splitlines() if line.startswith(key))
     return line.removeprefix(key).strip()
 
 
@@ -187,23 +187,27 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     data = clip.get_config("data=glyphs_lt").data
     captions = {"words": ("tags",), "max_words": 1, "distractors": 0.5}
     data.update({"data_dir": str(glyphs_dir), "tail": {"classes": 3, "shots": 1}, "captions": captions})
-    variant, table, theirs = open_variant(fields.typed(Data(), data)), tmp_path / "export.tsv", tmp_path / "theirs.tsv"
+    variant, table, frequency_table = (
+        open_variant(fields.typed(Data(), data)),
+        tmp_path / "export.tsv",
+        tmp_path / "theirs.tsv",
+    )
     table.write_text(table_of(variant, table), encoding="utf-8")
-    write_frequency(theirs, variant.class_names, variant.class_frequency)
+    write_frequency(frequency_table, variant.class_names, variant.class_frequency)
 
-    paths = {"import": table, "compare": theirs, "export": "again.tsv", "croissant": "new/variant.json"}
+    paths = {"import": table, "compare": frequency_table, "export": "again.tsv", "croissant": "new/variant.json"}
     options = {name: str(tmp_path / path) for name, path in paths.items()}
     config = clip.get_config("data=glyphs")
     config.data.data_dir = str(glyphs_dir)
     config.data.captions.max_words, config.data.captions.distractors = 1, 0.5
     program.main(argparse.Namespace(config=config, workdir=str(tmp_path / "out"), overwrite=False, **options))
-    printed = capsys.readouterr().out
-    assert value_of("fingerprint", printed) == variant.fingerprint()
-    assert value_of("records", printed) == f"{len(variant):,}" and "imbalance" in printed
-    assert len(printed.partition("captions\n")[2].splitlines()) >= 10
-    assert "Spearman 1.0000, 100 of 100 classes equal" in printed
+    output = capsys.readouterr().out
+    assert value_of("fingerprint", output) == variant.fingerprint()
+    assert value_of("records", output) == f"{len(variant):,}" and "imbalance" in output
+    assert len(output.partition("captions\n")[2].splitlines()) >= 10
+    assert "Spearman 1.0000, 100 of 100 classes equal" in output
     assert (tmp_path / "again.tsv").read_text() == table.read_text()
-    assert (tmp_path / "out" / "class_frequency.tsv").read_text() == theirs.read_text()
+    assert (tmp_path / "out" / "class_frequency.tsv").read_text() == frequency_table.read_text()
     metadata = json.loads((tmp_path / "new" / "variant.json").read_text())
     assert metadata["identifier"]["value"] == variant.fingerprint()
     assert matplotlib.image.imread(tmp_path / "out" / "class_frequency.png").shape[1] > 500
@@ -219,8 +223,8 @@ def test_a_table_of_frequencies_is_never_an_input_or_another_output(role, tmp_pa
 
 
 def test_comparison_lists_the_largest_differences(tmp_path):
-    theirs = np.bincount(LABELS, minlength=6) + [0, 30, 0, -20, 5, 0]
-    write_frequency(tmp_path / "theirs.tsv", NAMES, theirs)
+    frequency = np.bincount(LABELS, minlength=6) + [0, 30, 0, -20, 5, 0]
+    write_frequency(tmp_path / "theirs.tsv", NAMES, frequency)
     first, bee, dog, eel = comparison(variant_of(), tmp_path / "theirs.tsv").splitlines()
     assert "200 against 215 in all" in first and "3 of 6 classes equal" in first
     assert [line.split() for line in (bee, dog, eel)] == [["40", "70", "bee"], ["20", "0", "dog"], ["0", "5", "eel"]]

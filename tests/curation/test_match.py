@@ -21,9 +21,9 @@ def test_scaled_counts_are_those_of_the_scale_that_bisection_finds(counts, large
     for _ in range(200):
         middle = (low + high) / 2
         low, high = (middle, high) if np.minimum(middle * counts, largest).sum() < n else (low, middle)
-    found = scaled(counts, n, largest)
-    assert found.sum() == n and found.max() <= largest
-    assert np.abs(found - np.minimum(high * counts, largest)).max() < 1 + 1e-6
+    result = scaled(counts, n, largest)
+    assert result.sum() == n and result.max() <= largest
+    assert np.abs(result - np.minimum(high * counts, largest)).max() < 1 + 1e-6
 
 
 def test_every_assignment_has_the_same_frequencies(tmp_path):
@@ -65,8 +65,8 @@ def test_a_table_is_scaled_up_to_the_smallest_class_and_reversed_by_its_ranks(tm
 
 
 def test_classes_are_chosen_by_their_number_of_records():
-    chosen = variant_of(SOURCE, classes={"at_least": 40})
-    assert chosen.class_names == NAMES[:3] and chosen.class_frequency.tolist() == [60, 50, 40]
+    variant = variant_of(SOURCE, classes={"at_least": 40})
+    assert variant.class_names == NAMES[:3] and variant.class_frequency.tolist() == [60, 50, 40]
 
 
 def test_more_records_than_every_class_can_have_are_an_error():

@@ -26,13 +26,15 @@ def direct_mistakes(labels, records, share, sampling, seed):
     rng, numbers = np.random.default_rng([seed, 0, 2]), {}
     for record in range(max(records) + 1):
         numbers[record] = rng.random(), rng.random()
-    given = []
+    result = []
     for label, record in zip(labels, records):
-        whether, which = numbers[record]
-        others = [c for c in range(10) if c != label]
-        line = others if sampling == "uniform" else [c for c in others for _ in range(np.sum(labels == c))]
-        given.append(line[int(which * len(line))] if whether < share else label)
-    return given
+        mistake, choice = numbers[record]
+        other_classes = [c for c in range(10) if c != label]
+        line = (
+            other_classes if sampling == "uniform" else [c for c in other_classes for _ in range(np.sum(labels == c))]
+        )
+        result.append(line[int(choice * len(line))] if mistake < share else label)
+    return result
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -62,19 +64,19 @@ def test_purity_is_that_of_the_closed_form_and_about_equal_for_all_classes_by_fr
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_wrong_labels_of_a_smaller_share_are_among_those_of_a_larger(sampling):
-    some, more = mistaken(0.2, sampling), mistaken(0.5, sampling)
-    assert np.all(some[some != LABELS] == more[some != LABELS])
-    assert np.mean(mistaken(0.2, sampling, seed=1) == some) < 0.9
+    small_share, large_share = mistaken(0.2, sampling), mistaken(0.5, sampling)
+    assert np.all(small_share[small_share != LABELS] == large_share[small_share != LABELS])
+    assert np.mean(mistaken(0.2, sampling, seed=1) == small_share) < 0.9
 
 
 def test_distractor_leaves_template_and_words_as_they_are():
     words = pa.array([f"word{record}" for record in range(50)])
     labels, names = np.arange(50) % 2, (("crane",), ("truck",))
     captions = Captions(templates("openai80"), names, labels, np.arange(50), words, 0, False)
-    swapped = dataclasses.replace(captions, named=1 - labels)(range(50), 0)
-    for caption, other, label in zip(captions(range(50), 0), swapped, labels):
-        name, wrong = names[label][0], names[1 - label][0]
-        assert other == caption.replace(name, wrong) != caption
+    other_captions = dataclasses.replace(captions, named=1 - labels)(range(50), 0)
+    for caption, other, label in zip(captions(range(50), 0), other_captions, labels):
+        name, other_name = names[label][0], names[1 - label][0]
+        assert other == caption.replace(name, other_name) != caption
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -93,14 +95,14 @@ def test_wrong_labels_are_the_classes_that_distractors_name_and_leave_the_truth_
     np.testing.assert_array_equal(noisy.given.class_frequency, np.bincount(noisy.given.labels, minlength=6))
     assert clean.given is clean and not clean.notes
     assert all(note in describe(noisy) for note in noisy.notes)
-    wrong = np.sum(noisy.given.labels != noisy.labels)
+    mistakes = np.sum(noisy.given.labels != noisy.labels)
     assert [note.partition(" name")[0] for note in noisy.notes] == [
-        f"data.{field}: {wrong} of {len(noisy)}" for field in ("labels.noise", "captions.distractors")
+        f"data.{field}: {mistakes} of {len(noisy)}" for field in ("labels.noise", "captions.distractors")
     ]
 
 
 def test_note_has_the_purity_of_head_mid_and_tail():
     labels = np.repeat([0, 1, 2], [6, 3, 1])
-    given = np.where(np.arange(10) == 0, 2, labels)
+    noisy_labels = np.where(np.arange(10) == 0, 2, labels)
     expected = "x: 1 of 10 name another class (10.0%); of those that name a class of head, mid and tail, 100.0%, 100.0% and 50.0%"
-    assert describe_mistakes(labels, given, 3, "x").startswith(expected)
+    assert describe_mistakes(labels, noisy_labels, 3, "x").startswith(expected)

@@ -23,12 +23,12 @@ def test_synset_draws_a_lemma_once_a_record_by_the_seed():
     source.wnids = DOG_WNIDS
     variant = variant_of(source, captions={"template": "a+cname", "synset": True})
     texts = variant.captions(range(200), 0)
-    of_class = [{text for text, label in zip(texts, variant.labels) if label == wanted} for wanted in (0, 1)]
+    of_class = [{text for text, label in zip(texts, variant.labels) if label == c} for c in (0, 1)]
     assert of_class == [{"a great dane"}, {"a tench", "a tinca tinca"}]
     assert variant.captions(range(200), 5) == texts
     assert variant_of(source, captions={"template": "a+cname", "synset": True}, seed=1).captions(range(200), 0) != texts
-    resampled = variant_of(source, captions={"template": "a+cname", "synset": True, "resample": True})
-    assert resampled.captions(range(200), 0) == texts != resampled.captions(range(200), 1)
+    new_draws = variant_of(source, captions={"template": "a+cname", "synset": True, "resample": True})
+    assert new_draws.captions(range(200), 0) == texts != new_draws.captions(range(200), 1)
 
 
 # Scale
@@ -38,14 +38,14 @@ def test_synset_draws_a_lemma_once_a_record_by_the_seed():
 def test_no_class_is_lost_where_all_are_to_be_kept(size):
     plain = variant_of(**size)
     assert np.sum(plain.class_frequency > 0) < 5  # seed 0 misses some
-    kept = variant_of(**size, keep_all_classes=True)
-    assert np.all(kept.class_frequency[FREQUENCY > 0] > 0)
-    missing = np.flatnonzero((plain.class_frequency == 0) & (FREQUENCY > 0))
-    firsts = [np.flatnonzero(LABELS == c)[0] for c in missing]
-    assert set(firsts) <= set(kept.records.tolist())
-    assert len(kept) == (8 if "n" in size else 8 + len(missing))
+    variant = variant_of(**size, keep_all_classes=True)
+    assert np.all(variant.class_frequency[FREQUENCY > 0] > 0)
+    missing_classes = np.flatnonzero((plain.class_frequency == 0) & (FREQUENCY > 0))
+    firsts = [np.flatnonzero(LABELS == c)[0] for c in missing_classes]
+    assert set(firsts) <= set(variant.records.tolist())
+    assert len(variant) == (8 if "n" in size else 8 + len(missing_classes))
     if "fraction" in size:
-        np.testing.assert_array_equal(kept.records, np.union1d(plain.records, firsts))
+        np.testing.assert_array_equal(variant.records, np.union1d(plain.records, firsts))
 
 
 # Diversity
@@ -86,10 +86,10 @@ def two_sources(monkeypatch):
     """The zoo, and another one behind it that the config can name."""
 
     def other(names=NAMES):
-        made = make_source(np.resize([3, 5, 4], 90), names, title=[f"other {i}" for i in range(90)])
-        made.name = "farm"
-        monkeypatch.setattr(variants, "open_source", lambda name, data_dir, split, names: made)
-        return made
+        farm = make_source(np.resize([3, 5, 4], 90), names, title=[f"other {i}" for i in range(90)])
+        farm.name = "farm"
+        monkeypatch.setattr(variants, "open_source", lambda name, data_dir, split, names: farm)
+        return farm
 
     return other
 
@@ -98,18 +98,18 @@ def test_frequency_is_matched_and_filled_up_from_another_source(two_sources, tmp
     two_sources()
     target = np.array([10, 0, 45, 25, 40, 20])
     write_frequency(tmp_path / "b.tsv", NAMES, target)
-    alone = variant_of(match={"frequency": str(tmp_path / "b.tsv")})
-    assert alone.class_frequency.tolist() == [10, 0, 40, 20, 0, 20]
-    assert alone.notes == (f"50 records short of {tmp_path}/b.tsv in 3 classes, most of them in 'eel': 40 of 40",)
-    filled = variant_of(
+    zoo_variant = variant_of(match={"frequency": str(tmp_path / "b.tsv")})
+    assert zoo_variant.class_frequency.tolist() == [10, 0, 40, 20, 0, 20]
+    assert zoo_variant.notes == (f"50 records short of {tmp_path}/b.tsv in 3 classes, most of them in 'eel': 40 of 40",)
+    filled_variant = variant_of(
         match={"frequency": str(tmp_path / "b.tsv"), "fill": "farm:train"}, captions={"words": ("title",)}
     )
-    assert filled.class_frequency.tolist() == [10, 0, 40, 25, 30, 20]
-    assert "15 records short" in filled.notes[0] and "in 2 classes" in filled.notes[0]
-    own = filled.records < 200
-    np.testing.assert_array_equal(filled.records[own], alone.records)
-    assert filled.captions([len(filled) - 1], 0)[0].startswith("other ")
-    assert set(filled.labels[~own].tolist()) == {3, 4}
+    assert filled_variant.class_frequency.tolist() == [10, 0, 40, 25, 30, 20]
+    assert "15 records short" in filled_variant.notes[0] and "in 2 classes" in filled_variant.notes[0]
+    is_own = filled_variant.records < 200
+    np.testing.assert_array_equal(filled_variant.records[is_own], zoo_variant.records)
+    assert filled_variant.captions([len(filled_variant) - 1], 0)[0].startswith("other ")
+    assert set(filled_variant.labels[~is_own].tolist()) == {3, 4}
 
 
 def test_records_that_fill_up_classes_need_not_be_similar_to_definitions(two_sources, tmp_path):
@@ -151,11 +151,11 @@ def test_balance_keeps_a_row_if_one_of_its_entries_coins_says_so():
     """10,000 rows with entry 0, every tenth also with entry 1; a cap of 1,000: about 10 % of those without entry 1."""
     rows = np.concatenate([np.arange(10000), np.arange(0, 10000, 10), [10001]])
     entries = np.concatenate([np.zeros(10000, int), np.ones(1000, int), [2]])
-    kept = balanced_rows(rows, entries, cap=1000, num_entries=3, seed=0)
-    assert set(range(0, 10000, 10)) | {10001} <= set(kept.tolist())
-    assert 800 < np.sum(kept % 10 != 0) < 1000
-    np.testing.assert_array_equal(kept, balanced_rows(rows, entries, cap=1000, num_entries=3, seed=0))
-    assert set(kept.tolist()) != set(balanced_rows(rows, entries, cap=1000, num_entries=3, seed=1).tolist())
+    kept_rows = balanced_rows(rows, entries, cap=1000, num_entries=3, seed=0)
+    assert set(range(0, 10000, 10)) | {10001} <= set(kept_rows.tolist())
+    assert 800 < np.sum(kept_rows % 10 != 0) < 1000
+    np.testing.assert_array_equal(kept_rows, balanced_rows(rows, entries, cap=1000, num_entries=3, seed=0))
+    assert set(kept_rows.tolist()) != set(balanced_rows(rows, entries, cap=1000, num_entries=3, seed=1).tolist())
 
 
 def test_balanced_variant_reports_the_frequencies_before_and_after():

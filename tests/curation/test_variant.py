@@ -31,22 +31,22 @@ def test_listed_classes_are_labelled_in_the_order_of_the_list(field, tmp_path):
 def test_random_classes_follow_the_seed_and_lie_in_larger_choices():
     names = [str(label) for label in range(50)]
     source = make_source(np.arange(50), names)
-    few, same, more, other = (
+    eight_names, repeated_names, twenty_names, other = (
         variant_of(source, classes={"random": k}, seed=seed).class_names
         for k, seed in [(8, 1), (8, 1), (20, 1), (8, 2)]
     )
-    assert few == same != other
-    assert len(few) == len(set(few)) == 8
-    assert list(few) == sorted(few, key=int)
-    assert set(few) < set(more)
-    assert set(few) != set(names[:8])
+    assert eight_names == repeated_names != other
+    assert len(eight_names) == len(set(eight_names)) == 8
+    assert list(eight_names) == sorted(eight_names, key=int)
+    assert set(eight_names) < set(twenty_names)
+    assert set(eight_names) != set(names[:8])
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_random_classes_are_frequent_and_rare_whatever_a_profile_of_the_same_seed(seed):
     ranks = np.argsort(-profile_counts(Profile("exponential"), np.full(100, 500), seed))
-    chosen = np.flatnonzero(np.isin(ranks, random_classes(100, 25, seed)))
-    assert 5 <= np.sum(chosen < 33) <= 12 and 5 <= np.sum(chosen >= 67) <= 12
+    classes_of_ranks = np.flatnonzero(np.isin(ranks, random_classes(100, 25, seed)))
+    assert 5 <= np.sum(classes_of_ranks < 33) <= 12 and 5 <= np.sum(classes_of_ranks >= 67) <= 12
 
 
 # Scale
@@ -74,8 +74,8 @@ def test_smaller_samples_lie_in_larger_ones(n, m, seed):
 # Profiles
 
 
-def balanced(classes=20, each=60):
-    return make_source(np.arange(classes * each) % classes, [f"class {c}" for c in range(classes)])
+def balanced(classes=20, records_per_class=60):
+    return make_source(np.arange(classes * records_per_class) % classes, [f"class {c}" for c in range(classes)])
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_variants_are_what_they_always_were_in_any_process(fields, digest):
 
 def test_fingerprint_changes_with_whatever_changes_the_variant():
     simple = {"captions": {"template": "simple"}}
-    changed = [
+    selections = [
         simple,
         simple | {"seed": 1},  # other templates
         simple | {"n": 199},  # other records
@@ -199,7 +199,7 @@ def test_fingerprint_changes_with_whatever_changes_the_variant():
         {},
         {"classes": {"names": NAMES[::-1]}},
     ]
-    assert len({variant_of(**fields).fingerprint() for fields in changed}) == len(changed)
+    assert len({variant_of(**fields).fingerprint() for fields in selections}) == len(selections)
     titles = [f"title {i}" for i in range(199)] + ["another"]
     words = {"captions": {"words": ("title",)}}
     assert variant_of(make_source(title=titles), **words).fingerprint() != variant_of(**words).fingerprint()

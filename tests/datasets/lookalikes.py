@@ -49,13 +49,13 @@ def views(character: str) -> Float[np.ndarray, "angles faces pixels"]:
 
 def choose_characters(count: int) -> str:
     """The first `count` candidates of which no two are more similar than `MAX_SIMILARITY`, selected greedily."""
-    chosen, chosen_views = "", []
+    characters, chosen_views = "", []
     for candidate in CANDIDATES:
         turned = views(candidate)
         # It is enough to rotate one of the two: only the angle between them matters.
-        if all((turned @ kept.T).max() <= MAX_SIMILARITY for kept in chosen_views):
-            chosen += candidate
+        if all((turned @ view.T).max() <= MAX_SIMILARITY for view in chosen_views):
+            characters += candidate
             chosen_views.append(turned[ANGLES.index(0)])
-        if len(chosen) == count:
+        if len(characters) == count:
             break
-    return chosen
+    return characters

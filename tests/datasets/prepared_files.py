@@ -22,9 +22,9 @@ def flip_bit(path, byte):
     path.write_bytes(content)
 
 
-def damage(folder, where):
+def damage(folder, place):
     """Flips a bit of the training shard: in the chunk of a record, or at the end, without which no record can be read."""
     shard = folder / "glyphs-train.array_record-00000-of-00001"
     size = len(shard.read_bytes().rstrip(b"\0"))
-    flip_bit(shard, size // 3 if where == "chunk" else size - 40)
+    flip_bit(shard, size // 3 if place == "chunk" else size - 40)
     return shard

@@ -27,13 +27,13 @@ pytestmark = pytest.mark.usefixtures("few_glyphs")
         (["birdsnap", "--raw=TMP/nowhere"], "/nowhere; --raw names the extracted folder"),
         (["image_text/../x", "--raw=TMP"], "data set 'image_text' cannot have the name '../x'"),
         (["image_text/new", "--raw=TMP", "--short_side=0"], "--short_side=0 is not a whole number from 1"),
-        (["image_text/new", "--raw=TMP", "--quality=90"], "--short_side: give that, too"),
+        (["image_text/new", "--raw=TMP", "--quality=90"], "--short_side writes: give --short_side, too"),
         (["image_text/new"], "'image_text' needs --train=PATH, --val=PATH or --test=PATH"),
         (["image_text/new", "--raw=a", "--train=b"], "the split train is given twice: by --raw and by --train"),
         (["image_text/new", "--train=a", "--split=val"], "--split=val names the split of --raw=PATH: give that"),
         (["image_text/new", "--raw=a", "--split=my split"], "--split=my split is not a name such as train, val"),
         (["image_text/new", "--raw=a", "--split=all"], "--split=all is not a name"),
-        (["image_text/new", "--val=TMP/none.tsv"], "none.tsv: needed is a folder of shards"),
+        (["image_text/new", "--val=TMP/none.tsv"], "none.tsv: name a folder of shards"),
     ],
 )
 def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, arguments, message):
@@ -48,10 +48,10 @@ def test_command_refuses_what_it_cannot_build_in_one_line(tmp_path, capsys, argu
 def test_missing_glyphs_are_drawn_once_when_two_programs_begin_together(tmp_path, monkeypatch, capsys):
     builds, build_into = [], build_module.build_into
     monkeypatch.setattr(build_module, "build_into", lambda *place: builds.append(place) or build_into(*place))
-    together = threading.Barrier(2)
+    barrier = threading.Barrier(2)
 
     def ask(_):
-        together.wait()
+        barrier.wait()
         draw_missing(["glyphs:test"], str(tmp_path))
         return len(open_source("glyphs", str(tmp_path), "test"))
 

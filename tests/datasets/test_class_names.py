@@ -8,7 +8,7 @@ from cliptail_jax.concepts.class_lists import class_lines, imagenet_wnids, liste
 from cliptail_jax.config.training import CaptionOptions, Data
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.datasets.source import choose_class_names, open_source
-from cliptail_jax.datasets.superclasses import WRITTEN, kind_of
+from cliptail_jax.datasets.superclasses import PHRASES, kind_of
 from cliptail_jax.host.errors import UserError
 from tests.datasets.raw_data import jpeg
 from tests.tfds_sets import prepare
@@ -88,19 +88,19 @@ def captions_of(source, **options):
 
 
 def test_every_superclass_has_a_name_that_people_write():
-    assert [*WRITTEN] == [name.replace("_", " ") for name in COARSE_LABELS]
+    assert [*PHRASES] == [name.replace("_", " ") for name in COARSE_LABELS]
     assert kind_of("vehicles 1") == kind_of("vehicles 2") == "a kind of vehicle"
-    assert len(set(WRITTEN.values())) == 19
-    assert not any(character.isdigit() for name in WRITTEN.values() for character in name)
+    assert len(set(PHRASES.values())) == 19
+    assert not any(character.isdigit() for name in PHRASES.values() for character in name)
 
 
 def test_captions_say_how_class_and_superclass_relate(small_cifar):
     source = small_cifar
-    written = ["a kind of vehicle", "a kind of vehicle", "a kind of vehicle", "a kind of person"]
-    related = [f"a {name}, {kind}" for name, kind in zip(source.class_names, written)]
+    phrases = ["a kind of vehicle", "a kind of vehicle", "a kind of vehicle", "a kind of person"]
+    related = [f"a {name}, {kind}" for name, kind in zip(source.class_names, phrases)]
     assert related[0] == "a train, a kind of vehicle"
     assert captions_of(source, template="a+cname", words=("kind_of",)) == related
-    assert captions_of(source, words=("kind_of",)) == written
+    assert captions_of(source, words=("kind_of",)) == phrases
     assert captions_of(source, template="a+cname", words=("superclass",))[0] == "a train vehicles 1"
     assert captions_of(source, template="a+cname", words=("kind_of",), max_words=1)[0] == "a train, a"
 
@@ -108,7 +108,7 @@ def test_captions_say_how_class_and_superclass_relate(small_cifar):
 def test_written_superclasses_are_not_stored_so_that_older_tables_have_them(small_cifar):
     source = small_cifar
     assert source.metadata["superclass"].to_pylist() == ["vehicles 1", "vehicles 1", "vehicles 2", "people"]
-    stored = pyarrow.parquet.read_schema(source.folder / "metadata-train.parquet").names
-    assert {*stored} == {"record", "label", "coarse_label", "superclass"}
+    columns = pyarrow.parquet.read_schema(source.folder / "metadata-train.parquet").names
+    assert {*columns} == {"record", "label", "coarse_label", "superclass"}
     read_again = open_source("small_cifar", str(source.folder.parents[1]), "train").metadata
     assert read_again.equals(source.metadata) and "kind_of" in read_again.column_names

@@ -71,8 +71,8 @@ def test_different_images_have_different_names_wherever_they_are(tmp_path):
         (tmp_path / folder / "0.tar").write_bytes(archive({"0.jpg": IMAGES[number], "0.txt": b"a"}))
         (tmp_path / folder / "0.jpg").write_bytes(IMAGES[number])
         (tmp_path / folder / "t.csv").write_text("filepath,caption\n0.jpg,a\n0.jpg,b\n")
-    encoded = [{"bytes": IMAGES[n], "path": "0.jpg"} for n in (0, 0, 1)]
-    table = {"image": pa.array(encoded, STRUCT), "caption": ["a", "b", "c"]}
+    images = [{"bytes": IMAGES[n], "path": "0.jpg"} for n in (0, 0, 1)]
+    table = {"image": pa.array(images, STRUCT), "caption": ["a", "b", "c"]}
     write_parquet(tmp_path / "t.parquet", table)
     for name, raw, expected in [
         ("shards", "*/0.tar", ["a/0/0", "b/0/0"]),
@@ -170,7 +170,7 @@ def test_an_option_that_is_the_default_is_none_and_an_empty_one_is(tmp_path):
     )
     build("image_text/mine", str(tmp_path), raw=str(raw), label_column="label")
     build("image_text/mine", str(tmp_path), raw=str(raw), label_column="label", caption_columns="caption")
-    with pytest.raises(UserError, match="was built otherwise .caption_columns=None not ''"):
+    with pytest.raises(UserError, match="was built with other options .caption_columns=None not ''"):
         build("image_text/mine", str(tmp_path), raw=str(raw), **LABELLED)
 
 

@@ -3,7 +3,7 @@ import pytest
 from cliptail_jax.concepts.class_lists import class_lines
 from cliptail_jax.datasets.build import build
 from cliptail_jax.datasets.fgvc_aircraft import FgvcAircraft
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
@@ -39,14 +39,14 @@ def test_splits_and_labels_are_the_published_ones(tmp_path, raw, capsys):
     assert "2 train + 1 test records, 0 MB, skipped (without an image: 1)" in capsys.readouterr().out
     train, test = (open_source("birdsnap", str(tmp_path), split) for split in ("train", "test"))
     assert train.class_names == tuple(name for name, _ in class_lines("birdsnap"))
-    named = [(train.class_names[row["label"]], row["filename"]) for row in train.metadata.to_pylist()]
-    assert named == [
+    rows = [(train.class_names[row["label"]], row["filename"]) for row in train.metadata.to_pylist()]
+    assert rows == [
         ("Allens Hummingbird", "Allens_Hummingbird/1.jpg"),
         ("Acadian Flycatcher", "Acadian_Flycatcher/2.jpg"),
     ]
     assert test.metadata["filename"].to_pylist() == ["Allens_Hummingbird/3.jpg"]
     assert (train.encoded_images([0, 1]), test.encoded_images([0])) == ([jpeg(1), jpeg(2)], [jpeg(3)])
-    assert skipped(tmp_path / "birdsnap" / "1.0.0", "test") == {}
+    assert skipped_records(tmp_path / "birdsnap" / "1.0.0", "test") == {}
 
 
 LISTS = {

@@ -133,10 +133,10 @@ def test_noise_has_the_styles_standard_deviation():
 
 def test_texts_have_one_or_two_attributes_of_the_style():
     style = Style(Face("DejaVu Serif", "bold", "oblique"), "yellow", "navy", 24, (3, -3), -12.4, drawing.MAX_NOISE)
-    drawn = [tags("α", style, np.random.default_rng(seed)).split(", ") for seed in range(100)]
-    assert {len(some) for some in drawn} == {1, 2}
-    assert all(set(some) <= {"greek", "bold", "oblique", "yellow"} for some in drawn)
-    assert len({some[0] for some in drawn}) == 4
+    samples = [tags("α", style, np.random.default_rng(seed)).split(", ") for seed in range(100)]
+    assert {len(sample) for sample in samples} == {1, 2}
+    assert all(set(sample) <= {"greek", "bold", "oblique", "yellow"} for sample in samples)
+    assert len({sample[0] for sample in samples}) == 4
     assert said_of(style) == {
         "large",
         "yellow",
@@ -156,9 +156,9 @@ def said_of(style):
     ]
     name, end = "The greek small letter alpha is ", "."
     assert all(sentence.startswith(name) and sentence.endswith(end) for sentence in sentences)
-    said = [sentence.removeprefix(name).removesuffix(end).split(" and ") for sentence in sentences]
-    assert {len(some) for some in said} == {1, 2}
-    return {words for some in said for words in some}
+    attributes = [sentence.removeprefix(name).removesuffix(end).split(" and ") for sentence in sentences]
+    assert {len(sample) for sample in attributes} == {1, 2}
+    return {words for sample in attributes for words in sample}
 
 
 def test_built_records_are_the_pictures_in_balanced_order(glyphs_dir):
@@ -177,10 +177,10 @@ def test_built_records_have_their_texts(glyphs_dir):
     for row in source.metadata.slice(100, 100).to_pylist():
         character = CHARACTERS[row["label"]]
         assert row["title"] == unicodedata.name(character)
-        given = set(row["tags"].split(", "))
+        row_tags = set(row["tags"].split(", "))
         assert 0 <= row["similarity"] <= 1
         assert row["description"].startswith(f"The {row['title'].lower()} is ")
-        assert given <= {script(character), *WEIGHTS, *SLANTS, *drawing.COLOURS}
+        assert row_tags <= {script(character), *WEIGHTS, *SLANTS, *drawing.COLOURS}
 
 
 def test_similarity_is_one_of_the_plainest_picture_and_falls_to_zero():
@@ -189,8 +189,10 @@ def test_similarity_is_one_of_the_plainest_picture_and_falls_to_zero():
     assert drawing.similarity(plain, EXTENT) == 1
     edge = EXTENT.most_shift
     for size, sign in ((smallest, 1), (largest, -1)):
-        most = dict(shift=(sign * edge, -sign * edge), rotation=sign * drawing.MAX_ROTATION, noise=drawing.MAX_NOISE)
-        assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **most), EXTENT) == pytest.approx(0)
+        extremes = dict(
+            shift=(sign * edge, -sign * edge), rotation=sign * drawing.MAX_ROTATION, noise=drawing.MAX_NOISE
+        )
+        assert drawing.similarity(dataclasses.replace(PLAIN, size=size, **extremes), EXTENT) == pytest.approx(0)
     noisy = dataclasses.replace(plain, noise=drawing.MAX_NOISE / 2)
     assert drawing.similarity(noisy, EXTENT) == pytest.approx(7 / 8)
 

@@ -17,7 +17,7 @@ from cliptail_jax.datasets.icons import families, icons, marks
 from cliptail_jax.datasets.icons.drawings import render
 from cliptail_jax.datasets.icons.sets import Icon, IconSet, Info, svg
 from cliptail_jax.datasets.icons.words import captions_of, distinct
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
 from scripts import make_icon_lists
@@ -106,9 +106,9 @@ def raw(tmp_path, lists, monkeypatch):
     ],
 )  # fmt: skip
 def test_names_become_words_and_style_words(names, expected):
-    found = captions_of(names.split())
+    members = captions_of(names.split())
     for name, value in expected.items():
-        assert (found[name] if isinstance(value, tuple) else found[name][0]) == value
+        assert (members[name] if isinstance(value, tuple) else members[name][0]) == value
 
 
 def test_rare_endings_are_words_of_the_name():
@@ -186,7 +186,7 @@ def test_records_have_images_labels_and_texts(tmp_path, raw, capsys):
     with Image.open(io.BytesIO(train.encoded_images([0])[0])) as image:
         np.testing.assert_array_equal(np.asarray(image), painted(slice(1, 7), slice(1, 3)))
     folder = tmp_path / "icons" / "1.0.0"
-    assert skipped(folder, "train") == {
+    assert skipped_records(folder, "train") == {
         "drawings of a name that the set has already, in another style": 1,
         "drawings whose name has no word": 1,
         "drawings of logos and flags": 1,
@@ -194,8 +194,8 @@ def test_records_have_images_labels_and_texts(tmp_path, raw, capsys):
         "drawings that the designer withdrew or renamed": 1,
         "drawings that are animated, whose first frame is often a part only": 1,
     }
-    assert skipped(folder, "test") == {"drawings that another split has, too": 1}
-    assert skipped(folder, "marks") == {}
+    assert skipped_records(folder, "test") == {"drawings that another split has, too": 1}
+    assert skipped_records(folder, "marks") == {}
     info = open_builder(folder).info
     assert "THIN by thin, https://example.org" in info.citation
     assert info.redistribution_info.license == "Apache-2.0, CC-BY-4.0, MIT"
@@ -221,7 +221,7 @@ def test_a_broken_set_is_named_and_counted_and_the_others_are_built(tmp_path, ra
     write_iconify(raw, *SETS, icon_set("new", {}), **{"json/torn.json": '{"prefix": "torn", "icons": 3}'})
     folder = build("icons", str(tmp_path), raw=str(raw))
     assert "package/json/torn.json in" in (said := capsys.readouterr().err) and "the set new is not of version" in said
-    counts = skipped(folder, "train")
+    counts = skipped_records(folder, "train")
     assert counts["icon sets that cannot be read"] == counts["icon sets that the list of families lacks"] == 1
     assert open_builder(folder).info.splits["train"].num_examples == 4
 
@@ -272,13 +272,13 @@ def test_lists_keep_families_together_and_find_copies(tmp_path, lists, monkeypat
         icon_set("brand", {"name-y": rectangle(0, 0, 2, 2)}, category="Logos"),
     ]
     make_icon_lists.main(write_iconify(tmp_path / "iconify.tgz", *sets))
-    found = families.read_families()
-    assert {prefix: member.family for prefix, member in found.items()} == {
+    members = families.read_families()
+    assert {prefix: member.family for prefix, member in members.items()} == {
         **{"one-solid": "four", "one-line": "four", "four": "four", "two": "two", "three": "two", "five": "five"},
         "brand": "-",
     }
-    assert found["brand"].split == "marks"
-    splits = {family: {m.split for m in found.values() if m.family == family} for family in ("two", "four", "five")}
+    assert members["brand"].split == "marks"
+    splits = {family: {m.split for m in members.values() if m.family == family} for family in ("two", "four", "five")}
     assert sorted(map(len, splits.values())) == [1, 1, 1] and splits["four"] == {"train"}
     assert families.read_copies() == {"five": {"copy"}}
     assert classes.read_text() == "# Classes.\n"  # none is drawn often enough
@@ -324,10 +324,10 @@ def test_marks_are_logos_and_flags(words, prefix, category, expected):
 
 
 def test_committed_lists_have_a_family_in_one_split_and_a_phrase_in_one_class():
-    found = families.read_families()
-    split_of = {member.family: member.split for member in found.values()}
-    assert all(split_of[member.family] == member.split for member in found.values())
-    assert {member.split for member in found.values()} == {"train", "validation", "test", "marks"}
-    assert all(found[prefix].split in ("validation", "test") for prefix in families.read_copies())
+    members = families.read_families()
+    split_of = {member.family: member.split for member in members.values()}
+    assert all(split_of[member.family] == member.split for member in members.values())
+    assert {member.split for member in members.values()} == {"train", "validation", "test", "marks"}
+    assert all(members[prefix].split in ("validation", "test") for prefix in families.read_copies())
     phrases = [phrase for concept in load_class_list("icons") for phrase in concept.synonyms or (concept.name,)]
     assert len(set(phrases)) == len(phrases)

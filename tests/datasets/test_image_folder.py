@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.formats.decoding import decode_image
 from cliptail_jax.formats.prepared import prepared_names
@@ -36,10 +36,10 @@ def test_classes_are_sorted_folders_and_images_are_sorted_files_in_them(tmp_path
     names = ["b/2.JPG", "b/1.jpeg", "a_c/deep/er/x.Png", "a_c/z.webp", "a_c/notes.txt", "a_c/deep.jpg", "loose.jpg"]
     train = write(tmp_path / "raw", *names)
     build("image_folder/mine", str(tmp_path), train=str(train))
-    source, found = rows(tmp_path, "train")
+    source, records = rows(tmp_path, "train")
     assert source.class_names == ("a c", "b")
     expected = ["a_c/deep.jpg", "a_c/z.webp", "a_c/deep/er/x.Png", "b/1.jpeg", "b/2.JPG"]  # a folder's files come first
-    assert found == [(name, int(name[0] == "b")) for name in expected]
+    assert records == [(name, int(name[0] == "b")) for name in expected]
     assert source.encoded_images(range(5)) == [(train / name).read_bytes() for name in expected]
 
 
@@ -55,12 +55,12 @@ def test_splits_have_their_names_and_the_classes_of_the_first(tmp_path):
 
 
 def test_an_accent_that_is_a_character_of_its_own_makes_no_other_class(tmp_path):
-    apart, together = (unicodedata.normalize(form, "a é") for form in ("NFD", "NFC"))
-    train = write(tmp_path / "one", f"{apart}/1.jpg", f"{together}/2.jpg", "b/1.jpg")
-    val = write(tmp_path / "two", f"{apart}/1.jpg")
+    nfd, nfc = (unicodedata.normalize(form, "a é") for form in ("NFD", "NFC"))
+    train = write(tmp_path / "one", f"{nfd}/1.jpg", f"{nfc}/2.jpg", "b/1.jpg")
+    val = write(tmp_path / "two", f"{nfd}/1.jpg")
     source = built("image_folder/mine", tmp_path, train=train, val=val)
-    assert source.class_names == (together, "b") and source.metadata["label"].to_pylist() == [0, 0, 1]
-    assert rows(tmp_path, "val")[1] == [(f"{apart}/1.jpg", 0)]
+    assert source.class_names == (nfc, "b") and source.metadata["label"].to_pylist() == [0, 0, 1]
+    assert rows(tmp_path, "val")[1] == [(f"{nfd}/1.jpg", 0)]
 
 
 def test_folders_of_wordnet_ids_have_the_names_of_their_classes(tmp_path):
@@ -91,17 +91,17 @@ def test_files_that_are_no_images_are_skipped_and_counted(tmp_path):
     (train / "b" / "gone.jpg").symlink_to("nowhere")
     folder = build("image_folder/mine", str(tmp_path), train=str(train))
     assert rows(tmp_path, "train")[1] == [("a/2.jpg", 0), ("b/1.jpg", 1)]
-    assert skipped(folder, "train") == {"whose image cannot be read": 1, "without an image": 1}
+    assert skipped_records(folder, "train") == {"whose image cannot be read": 1, "without an image": 1}
 
 
 LINK, NAME, UNREADABLE = "links to folders", "files that are not images by their names", "whose image cannot be read"
-BESIDE, LOCKED = "images beside the class folders", "folders that cannot be read"
+STRAY_IMAGES, LOCKED = "images beside the class folders", "folders that cannot be read"
 LEFT_OUT = {
     "a link to the folder above": ("a/loop", "..", LINK, "raw/a/loop is a link to a folder"),
     "a link in place of a class": ("c", "a", LINK, "raw/c is a link to a folder"),
     "a file of another format": ("b/2.gif", "GIF", NAME, "raw/b/2.gif is not an image by its name"),
     "a file without an extension": ("b/x/2", "GIF", NAME, "raw/b/x/2 is not an image by its name"),
-    "an image without a class": ("2.png", "PNG", BESIDE, "raw/2.png is not in the folder of a class"),
+    "an image without a class": ("2.png", "PNG", STRAY_IMAGES, "raw/2.png is not in the folder of a class"),
     "floating-point values": ("b/2.tif", "F", UNREADABLE, "b/2.tif is not .*floating-point numbers"),
     "integers of 32 bits": ("b/2.tif", "I", UNREADABLE, "b/2.tif is not .*integers of unknown range"),
     "a folder without permission": ("b/locked/2.jpg", "L", LOCKED, "raw/b/locked cannot be read: No permission"),
@@ -128,7 +128,7 @@ def test_what_is_left_out_is_counted_with_an_example(tmp_path, capsys, monkeypat
     monkeypatch.setattr(os, "scandir", scandir_without_permission)
     folder = build("image_folder/mine", str(tmp_path), train=str(train))
     assert rows(tmp_path, "train")[1] == [("a/1.jpg", 0), ("b/1.jpg", 1)]
-    assert skipped(folder, "train") == {reason: 1}
+    assert skipped_records(folder, "train") == {reason: 1}
     assert re.search(f"note: .*{example}.*; it is skipped, and others like it are counted", capsys.readouterr().err)
 
 
@@ -145,9 +145,9 @@ def test_a_class_without_a_readable_image_is_accepted_on_request(tmp_path, name)
     (train / "b").mkdir()
     (train / "b" / name).write_text("<html>", encoding="utf-8")
     folder = build("image_folder/mine", str(tmp_path), train=str(train), skip_damaged=True)
-    source, found = rows(tmp_path, "train")
-    assert source.class_names == ("a", "b", "c") and found == [("a/1.jpg", 0), ("c/1.jpg", 2)]
-    assert skipped(folder, "train")["classes without a readable image"] == 1
+    source, records = rows(tmp_path, "train")
+    assert source.class_names == ("a", "b", "c") and records == [("a/1.jpg", 0), ("c/1.jpg", 2)]
+    assert skipped_records(folder, "train")["classes without a readable image"] == 1
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_table_and_folders_may_be_splits_of_one_set_and_rows_without_a_class_a
     (raw / "t.jsonl").write_text("\n".join(map(json.dumps, values)), encoding="utf-8")
     folder = build("image_folder/mine", str(tmp_path), train=str(raw / "t.jsonl"), val=str(raw / "val"))
     assert rows(tmp_path, "train")[1] == [("1.jpg", 1), ("2.jpg", 0)]
-    assert rows(tmp_path, "val")[1] == [("ape/3.jpg", 0)] and skipped(folder, "train") == {"without a class": 1}
+    assert rows(tmp_path, "val")[1] == [("ape/3.jpg", 0)] and skipped_records(folder, "train") == {"without a class": 1}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.datasets.raw_data import STRUCT, archive, jpeg
 from tests.datasets.raw_data import write_parquet as write
 
 IMAGES = [jpeg(number) for number in range(3)]
-NAMED = [{"bytes": image, "path": f"{number}.jpg"} for number, image in enumerate(IMAGES)]
+IMAGE_STRUCTS = [{"bytes": image, "path": f"{number}.jpg"} for number, image in enumerate(IMAGES)]
 UNNAMED = [{"bytes": image, "path": None} for image in IMAGES]
 
 
@@ -24,7 +24,7 @@ def read(tmp_path, raw, **options):
 @pytest.mark.parametrize(
     ("name", "images", "filenames"),
     [
-        ("image", pa.array(NAMED, STRUCT), ["0.jpg", "1.jpg", "2.jpg"]),
+        ("image", pa.array(IMAGE_STRUCTS, STRUCT), ["0.jpg", "1.jpg", "2.jpg"]),
         ("img", pa.array(UNNAMED, STRUCT), ["t/0", "t/1", "t/2"]),
         ("png", pa.array(IMAGES, pa.binary()), ["t/0", "t/1", "t/2"]),
         ("image", pa.array(IMAGES, pa.large_binary()), ["t/0", "t/1", "t/2"]),
@@ -48,14 +48,15 @@ def test_a_struct_without_bytes_names_a_file(tmp_path):
 def test_a_folder_of_parquet_files_is_read_in_order(tmp_path):
     for number in (1, 0, 2):
         path = tmp_path / "data" / f"train-0000{number}-of-00003.parquet"
-        write(path, {"image": pa.array([NAMED[number]], STRUCT), "caption": [str(number)]})
+        write(path, {"image": pa.array([IMAGE_STRUCTS[number]], STRUCT), "caption": [str(number)]})
     assert [row["caption"] for row in read(tmp_path, tmp_path / "data")[1]] == ["0", "1", "2"]
 
 
 def test_each_caption_of_a_list_is_a_record_of_the_same_image(tmp_path):
     captions = [["a dog", "a hound"], [], ["a cat"]]
     raw = write(
-        tmp_path / "t.parquet", {"image": pa.array(NAMED, STRUCT), "caption": captions, "title": ["x", "y", "z"]}
+        tmp_path / "t.parquet",
+        {"image": pa.array(IMAGE_STRUCTS, STRUCT), "caption": captions, "title": ["x", "y", "z"]},
     )
     source, rows = read(tmp_path, raw, caption_columns="caption,title")
     assert [tuple(row.values())[:3] for row in rows] == [
@@ -83,7 +84,11 @@ def test_lists_are_read_from_json_and_from_shards_too(tmp_path):
 
 
 def test_captions_and_labels_may_be_utf8_bytes(tmp_path):
-    columns = {"image": pa.array(NAMED, STRUCT), "caption": ["é".encode(), None, b""], "label": [b"cat", b"1", None]}
+    columns = {
+        "image": pa.array(IMAGE_STRUCTS, STRUCT),
+        "caption": ["é".encode(), None, b""],
+        "label": [b"cat", b"1", None],
+    }
     (tmp_path / "classes.txt").write_text("dog\ncat\n", encoding="utf-8")
     raw = write(tmp_path / "t.parquet", columns)
     rows = read(tmp_path, raw, label_column="label", classes=str(tmp_path / "classes.txt"))[1]
@@ -101,7 +106,7 @@ def test_labels_need_no_captions_and_their_names_are_those_of_the_file_or_of_a_l
     assert rows == [{"filename": f"t/{row}", "label": label} for row, label in enumerate((1, -1, 0))]
 
 
-TABLE = {"image": pa.array(NAMED, STRUCT), "caption": list("abc"), "label": [0, 1, 2]}
+TABLE = {"image": pa.array(IMAGE_STRUCTS, STRUCT), "caption": list("abc"), "label": [0, 1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +145,7 @@ def test_a_table_that_does_not_fit_is_refused_in_one_line(tmp_path, columns, opt
 
 def test_every_file_is_checked_before_any_is_read(tmp_path, monkeypatch):
     write(tmp_path / "data" / "a.parquet", TABLE)
-    write(tmp_path / "data" / "b.parquet", {"image": pa.array(NAMED, STRUCT)})
+    write(tmp_path / "data" / "b.parquet", {"image": pa.array(IMAGE_STRUCTS, STRUCT)})
     monkeypatch.setattr("cliptail_jax.datasets.image_text.read_table", None)
     with pytest.raises(UserError, match="b.parquet has no column 'caption'; it has image"):
         read(tmp_path, tmp_path / "data")
@@ -175,7 +180,7 @@ def test_files_that_are_no_tables_or_not_of_one_kind_are_refused_in_one_line(tmp
 
 
 def test_a_table_with_images_and_class_names_is_a_set_of_labelled_images(tmp_path):
-    columns = {"image": pa.array(NAMED, STRUCT), "label": pa.array([1, 0, 1])}
+    columns = {"image": pa.array(IMAGE_STRUCTS, STRUCT), "label": pa.array([1, 0, 1])}
     path = write(tmp_path / "hub" / "train.parquet", columns, ["cat", "dog"])
     source = built("image_folder/mine", tmp_path / "tfds", train=path)
     assert source.class_names == ("cat", "dog") and source.encoded_images(range(3)) == IMAGES

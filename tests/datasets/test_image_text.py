@@ -8,7 +8,7 @@ import pytest
 
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.image_text import expand_braces, find_files
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
@@ -93,7 +93,7 @@ def test_label_that_is_no_class_is_an_error_that_names_it(tmp_path, label):
     write_images(tmp_path)
     write_table(tmp_path / "t.csv", [ROWS[0] | {"label": label}])
     (tmp_path / "two.json").write_text('[{"name": "a"}, {"name": "b"}]')
-    with pytest.raises(UserError, match=f"t.csv has the label '{label[:50]}', which is not a class"):
+    with pytest.raises(UserError, match=f"t.csv has the label '{label[:50]}', which is neither a class"):
         build_labelled(tmp_path, tmp_path / "two.json")
 
 
@@ -117,7 +117,7 @@ def test_shards_become_records_with_the_fields_asked_for(tmp_path):
         {"filename": "00001/3", "caption": "text 3", "Alt": "alt 3"},
     ]
     assert source.encoded_images([2]) == [jpeg(3)]
-    assert skipped(tmp_path / "image_text" / "1.0.0", "train") == {"without an image": 1}
+    assert skipped_records(tmp_path / "image_text" / "1.0.0", "train") == {"without an image": 1}
 
 
 def test_shard_alone_without_json_or_parquet_has_its_texts(tmp_path):

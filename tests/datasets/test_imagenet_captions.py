@@ -5,7 +5,7 @@ import pytest
 
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
 from tests.datasets.prepared_files import built
@@ -84,9 +84,9 @@ def test_records_come_in_the_order_of_class_and_file_name_with_their_texts_as_th
 
 def test_archive_and_folder_give_the_same_files(tmp_path):
     folder = build("imagenet_captions", str(tmp_path / "a"), raw=str(write_folder(tmp_path / "folder")))
-    again = build("imagenet_captions", str(tmp_path / "b"), raw=str(write_archive(tmp_path / "archive")))
+    second_folder = build("imagenet_captions", str(tmp_path / "b"), raw=str(write_archive(tmp_path / "archive")))
     for file in folder.glob("*-train*"):
-        assert (again / file.name).read_bytes() == file.read_bytes(), file.name
+        assert (second_folder / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_captions_without_a_usable_image_are_skipped_and_counted(tmp_path, capsys):
@@ -96,7 +96,7 @@ def test_captions_without_a_usable_image_are_skipped_and_counted(tmp_path, capsy
     assert main(["imagenet_captions", f"--data_dir={tmp_path}", f"--raw={raw}"]) == 0
     line = capsys.readouterr().out
     folder = tmp_path / "imagenet_captions" / "1.0.0"
-    assert skipped(folder, "train") == {
+    assert skipped_records(folder, "train") == {
         "without an image": 1,
         "whose image cannot be read": 1,
         "listed twice": 1,

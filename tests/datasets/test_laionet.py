@@ -4,7 +4,7 @@ import pytest
 
 from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.datasets.build import build
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
 from tests.datasets.prepared_files import built
@@ -13,7 +13,7 @@ from tests.datasets.raw_data import archive, jpeg, write_shard
 TENCH, GOLDFISH = "n01440764", "n01443537"
 
 
-def pair(number, wnid=TENCH, image=True, **more):
+def pair(number, wnid=TENCH, image=True, **fields):
     return {
         "key": f"{number:09d}",
         "image": jpeg(number) if image else None,
@@ -22,7 +22,7 @@ def pair(number, wnid=TENCH, image=True, **more):
         "wnid": wnid,
         "similarity": 0.5 + number / 100,
         "NSFW": "UNLIKELY",
-    } | more
+    } | fields
 
 
 def without(row, *names):
@@ -70,16 +70,19 @@ def test_failed_downloads_and_broken_images_are_skipped_and_counted(tmp_path, ra
     assert (
         "2 train records, 0 MB, skipped (whose image cannot be read: 1, failed downloads: 2)" in capsys.readouterr().out
     )
-    assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {"failed downloads": 2, "whose image cannot be read": 1}
+    assert skipped_records(tmp_path / "laionet" / "1.0.0", "train") == {
+        "failed downloads": 2,
+        "whose image cannot be read": 1,
+    }
 
 
 def test_sample_without_an_image_counts_once_though_both_files_tell_of_it(tmp_path, raw):
     write_shard(raw / "00000.tar", [pair(1, image=False), pair(2)])
     sound = {"1.jpg": jpeg(3), "1.txt": b"x", "1.json": b'{"wnid": "n01440764", "similarity": 1}'}
-    failed = {"000000001.json": b'{"status": "failed_to_resize"}', "000000001.txt": b"x"}
-    (raw / "00000.tar").write_bytes(archive(sound | failed))
+    failure = {"000000001.json": b'{"status": "failed_to_resize"}', "000000001.txt": b"x"}
+    (raw / "00000.tar").write_bytes(archive(sound | failure))
     build("laionet", str(tmp_path), raw=str(raw))
-    assert skipped(tmp_path / "laionet" / "1.0.0", "train") == {
+    assert skipped_records(tmp_path / "laionet" / "1.0.0", "train") == {
         "failed downloads": 1,
         "that a shard lacks and its parquet lists": 1,
     }
@@ -107,7 +110,7 @@ def test_curated_table_is_joined_by_url_and_text(tmp_path, raw):
         (0, "picture 4", pytest.approx(0.54), "UNLIKELY"),
         (1, "picture 30", pytest.approx(0.9), "UNLIKELY"),
     ]
-    assert list(skipped(tmp_path / "laionet" / "1.0.0", "train").values()) == [1]
+    assert list(skipped_records(tmp_path / "laionet" / "1.0.0", "train").values()) == [1]
 
 
 @pytest.mark.parametrize(

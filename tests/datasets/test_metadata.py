@@ -39,8 +39,8 @@ def test_metadata_that_is_missing_or_damaged_is_scanned_once_and_saved(copied_gl
     assert (f"note: {path} is damaged: " in capsys.readouterr().err) == is_damaged
     assert open_source("letters", str(data_dir), "train").metadata.equals(right.drop_columns("record"))
     assert scans == [300]
-    again = pyarrow.parquet.read_table(path)
-    assert again.equals(right) and again.schema.metadata[b"shards"] == right.schema.metadata[b"shards"]
+    new_table = pyarrow.parquet.read_table(path)
+    assert new_table.equals(right) and new_table.schema.metadata[b"shards"] == right.schema.metadata[b"shards"]
 
 
 @pytest.mark.parametrize("writer", ["the builder's", "a scan's"])
@@ -82,9 +82,9 @@ def test_label_of_no_class_is_an_error_that_names_the_record(copied_glyphs, monk
         source.metadata  # noqa: B018
 
     path.unlink()
-    read = type(source.records).__getitems__
+    getitems = type(source.records).__getitems__
     monkeypatch.setattr(
-        type(source.records), "__getitems__", lambda *_: [{**r, "label": n} for r, n in zip(read(*_), labels)]
+        type(source.records), "__getitems__", lambda *_: [{**r, "label": n} for r, n in zip(getitems(*_), labels)]
     )
     with pytest.raises(UserError, match=f"train.array_record-00000-of-00001: {message}"):
         source.metadata  # noqa: B018
@@ -99,7 +99,7 @@ def add_to_the_shard(path):
 @pytest.mark.parametrize(
     ("corrupt", "message"),
     [
-        (rewritten(lambda table: table.slice(0, 299)), "it has 299 rows, and they 300 records"),
+        (rewritten(lambda table: table.slice(0, 299)), "it has 299 rows, and the shards have 300 records"),
         (rewritten(lambda table: table.take([1, 0, *range(2, 300)])), "its rows are not in the order of their records"),
         (add_to_the_shard, "shards of other names or sizes"),
     ],
@@ -116,10 +116,10 @@ def test_metadata_that_disagrees_with_the_shards_is_an_error_that_names_it(copie
         assert source.metadata.num_rows == 300
 
 
-@pytest.mark.parametrize(("where", "message"), [("chunk", r"is damaged at record \d+"), ("end", "cannot be read: ")])
-def test_metadata_cannot_be_made_from_a_damaged_shard(copied_glyphs, where, message):
+@pytest.mark.parametrize(("place", "message"), [("chunk", r"is damaged at record \d+"), ("end", "cannot be read: ")])
+def test_metadata_cannot_be_made_from_a_damaged_shard(copied_glyphs, place, message):
     data_dir, folder = copied_glyphs
-    shard = damage(folder, where)
+    shard = damage(folder, place)
     (folder / "metadata-train.parquet").unlink()
     with pytest.raises(UserError, match=f"{shard} {message}.*; remove the data set and prepare it again"):
         open_source("letters", str(data_dir), "train").metadata  # noqa: B018
@@ -156,7 +156,7 @@ def test_records_without_a_label_are_left_out_of_a_variant_and_counted(copied_gl
 def test_transfer_set_with_a_record_without_a_label_is_an_error(copied_glyphs):
     data_dir, folder = copied_glyphs
     set_labels(folder, {17: -1})
-    opened = open_transfer_set("letters:train:test", str(data_dir))
-    assert len(opened.labels("test")) == 100
+    transfer_set = open_transfer_set("letters:train:test", str(data_dir))
+    assert len(transfer_set.labels("test")) == 100
     with pytest.raises(UserError, match="1 records of letters:train have no label, such as record 17"):
-        opened.labels("train")
+        transfer_set.labels("train")

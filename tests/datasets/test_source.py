@@ -17,10 +17,10 @@ CIFAR100 = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds" / "cifar
 def edit_feature(folder, name, feature):
     """Replaces a feature in a prepared set's description, or removes it (None)."""
     features = json.loads((folder / "features.json").read_text())
-    described = features["featuresDict"]["features"]
-    described[name] = feature
+    description = features["featuresDict"]["features"]
+    description[name] = feature
     if feature is None:
-        del described[name]
+        del description[name]
     (folder / "features.json").write_text(json.dumps(features))
 
 

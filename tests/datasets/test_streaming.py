@@ -49,9 +49,9 @@ def test_records_have_their_fields_in_one_order_whatever_the_process(tmp_path, r
 
 def test_table_written_on_the_way_is_what_a_scan_of_the_records_finds(tmp_path, raw):
     folder = build("image_text", str(tmp_path), raw=raw)
-    written = open_source("image_text", str(tmp_path), "train").metadata
+    metadata = open_source("image_text", str(tmp_path), "train").metadata
     (folder / "metadata-train.parquet").unlink()
-    assert open_source("image_text", str(tmp_path), "train").metadata.equals(written)
+    assert open_source("image_text", str(tmp_path), "train").metadata.equals(metadata)
 
 
 def test_interrupted_build_leaves_nothing_that_loads_and_does_not_hinder_the_next(tmp_path, raw, monkeypatch):
@@ -107,7 +107,7 @@ def test_large_images_are_encoded_again_on_request_in_their_order(tmp_path, raw)
     (small_source, large_source) = (open_source("image_text", str(tmp_path / n), "train") for n in ("small", "large"))
     assert small_source.encoding == {"short_side": 8, "quality": 80} and large_source.encoding == {}
     pairs = zip(small_source.encoded_images(range(20)), large_source.encoded_images(range(20)), strict=True)
-    assert all(after == Reencoding(8, 80)(before) for after, before in pairs)
+    assert all(result == Reencoding(8, 80)(original) for result, original in pairs)
     assert texts(tmp_path / "small") == texts(tmp_path / "large")
     with pytest.raises(UserError, match="exists without --short_side=8 --quality=90: remove it"):
         build("image_text", str(tmp_path / "large"), raw=raw, short_side="8")

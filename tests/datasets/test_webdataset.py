@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from cliptail_jax.datasets.metadata_table import skipped
+from cliptail_jax.datasets.metadata_table import skipped_records
 from cliptail_jax.datasets.webdataset import missing_files, read_shard
 from cliptail_jax.host.errors import UserError
 from tests.commands import build as main
@@ -60,7 +60,7 @@ NO_OBJECT, LINKS = {"whose .json is not an object": 1}, {"files that are links":
 def test_samples_left_out_of_a_shard_are_counted_with_an_example(tmp_path, capsys, content, counts, example):
     (tmp_path / "0.tar").write_bytes(content)
     assert len(built("image_text", tmp_path, raw=tmp_path / "0.tar")) == 1
-    assert skipped(tmp_path / "image_text" / "1.0.0", "train") == counts
+    assert skipped_records(tmp_path / "image_text" / "1.0.0", "train") == counts
     assert f"{example}; it is skipped, and others like it are counted" in capsys.readouterr().err
 
 
@@ -105,7 +105,7 @@ def test_damaged_shard_ends_a_build_or_is_counted(tmp_path, capsys, damage, left
 
 
 @pytest.mark.parametrize(
-    ("files", "missing"),
+    ("files", "missing_names"),
     [
         ("00000.tar 00002.tar 00004.tar", "00001.tar 00003.tar"),
         ("train-00001-of-00003.parquet train-00002-of-00003.parquet", "train-00000-of-00003.parquet"),
@@ -116,8 +116,10 @@ def test_damaged_shard_ends_a_build_or_is_counted(tmp_path, capsys, damage, left
         ("1.tar 3.tar x.tar", ""),
     ],
 )
-def test_files_that_a_series_lacks_are_found(files, missing):
-    assert missing_files([Path("x", name) for name in files.split()]) == [Path("x", name) for name in missing.split()]
+def test_files_that_a_series_lacks_are_found(files, missing_names):
+    assert missing_files([Path("x", name) for name in files.split()]) == [
+        Path("x", name) for name in missing_names.split()
+    ]
 
 
 @pytest.mark.parametrize("name", ["{:05}.tar", "x-{:05}-of-00003.tar"])

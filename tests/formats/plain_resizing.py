@@ -36,8 +36,8 @@ def resampled(image: np.ndarray, height: int, width: int, filter: str) -> np.nda
         step = len(pixels) / size
         rows = []
         for row in range(size):
-            at = (row + 0.5) * step
-            weights = np.array([kernel((source + 0.5 - at) / max(step, 1)) for source in range(len(pixels))])
+            centre = (row + 0.5) * step
+            weights = np.array([kernel((source + 0.5 - centre) / max(step, 1)) for source in range(len(pixels))])
             rows.append(np.tensordot(weights / weights.sum(), pixels, 1))
         return np.floor(np.clip(rows, 0, 255) + 0.5)
 
@@ -47,5 +47,5 @@ def resampled(image: np.ndarray, height: int, width: int, filter: str) -> np.nda
 
 def assert_near(results, truth):
     """At most one grey level apart in 99.9 % of all values, and nowhere more than two."""
-    apart = np.concatenate([np.abs(a.astype(int) - b).ravel() for a, b in zip(results, truth, strict=True)])
-    assert np.mean(apart > 1) < 0.001 and apart.max() <= 2 and np.mean(apart > 0) < 0.02
+    differences = np.concatenate([np.abs(a.astype(int) - b).ravel() for a, b in zip(results, truth, strict=True)])
+    assert np.mean(differences > 1) < 0.001 and differences.max() <= 2 and np.mean(differences > 0) < 0.02

@@ -149,7 +149,7 @@ def test_a_header_that_claims_many_pixels_is_refused_before_they_are_allocated()
 
 
 @pytest.mark.parametrize(
-    ("size", "least", "expected"),
+    ("size", "least_side", "expected"),
     [
         ((400, 400), 100, (100, 100)),
         ((400, 400), 101, (200, 200)),
@@ -157,24 +157,24 @@ def test_a_header_that_claims_many_pixels_is_refused_before_they_are_allocated()
         ((90, 400), 100, (90, 400)),
     ],
 )
-def test_large_jpegs_are_decoded_at_a_fraction_that_keeps_the_least_side(size, least, expected):
-    image = decode_image(encoded(smooth(*size), "JPEG"), least)
+def test_large_jpegs_are_decoded_at_a_fraction_that_keeps_the_least_side(size, least_side, expected):
+    image = decode_image(encoded(smooth(*size), "JPEG"), least_side)
     assert image.shape[:2] == expected
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 @pytest.mark.parametrize(("size", "reduced"), [((90, 120), (64, 85)), ((131, 90), (93, 64)), ((65, 650), (64, 640))])
 def test_larger_images_become_jpegs_that_show_the_same(format, size, reduced):
-    before = encoded(smooth(*size), format)
-    after = Reencoding(64, quality=95)(before)
-    assert Image.open(io.BytesIO(after)).format == "JPEG"
-    image = decode_image(after)
+    original = encoded(smooth(*size), format)
+    result = Reencoding(64, quality=95)(original)
+    assert Image.open(io.BytesIO(result)).format == "JPEG"
+    image = decode_image(result)
     assert image.shape[:2] == reduced
-    expected = Image.open(io.BytesIO(before)).resize(reduced[::-1], Image.Resampling.BICUBIC)
+    expected = Image.open(io.BytesIO(original)).resize(reduced[::-1], Image.Resampling.BICUBIC)
     assert np.abs(image.astype(int) - np.asarray(expected)).mean() < 2
 
 
 def test_smaller_and_unreadable_images_stay_as_they_are():
-    smaller = [encoded(smooth(64, 90), "JPEG"), encoded(smooth(20, 500), "JPEG"), encoded(smooth(64, 64), "PNG")]
-    for data in (*smaller, b"no image"):
+    small_images = [encoded(smooth(64, 90), "JPEG"), encoded(smooth(20, 500), "JPEG"), encoded(smooth(64, 64), "PNG")]
+    for data in (*small_images, b"no image"):
         assert Reencoding(64)(data) is data

@@ -10,10 +10,10 @@ from tests.formats.plain_resizing import assert_near, pictures, resampled
 @pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("filter", ["bicubic", "bilinear"])
 def test_resizing_follows_its_formula(filter, fast):
-    made = list(pictures(4))
+    images = list(pictures(4))
     sizes = [(24, 31), (50, 20), (13, 17), (40, 40)]
-    results = [resize(image, *size, filter, fast) for image, size in zip(made, sizes)]
-    assert_near(results, [resampled(image, *size, filter) for image, size in zip(made, sizes)])
+    results = [resize(image, *size, filter, fast) for image, size in zip(images, sizes)]
+    assert_near(results, [resampled(image, *size, filter) for image, size in zip(images, sizes)])
 
 
 @pytest.mark.parametrize("size", [(224, 224), (16, 60)])
@@ -23,9 +23,9 @@ def test_the_fast_way_gives_pillows_pixels_but_for_rounding(size):
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_the_centre_of_a_resized_image_is_that_of_the_whole(fast):
-    made = list(pictures())
-    whole = [center_crop(resize(image, 71, 90, fast=fast), 64) for image in made]
-    assert_near([resized_center(image, 71, 90, 64, fast=fast) for image in made], whole)
+    images = list(pictures())
+    crops = [center_crop(resize(image, 71, 90, fast=fast), 64) for image in images]
+    assert_near([resized_center(image, 71, 90, 64, fast=fast) for image in images], crops)
 
 
 @pytest.mark.parametrize("fast", [False, True])

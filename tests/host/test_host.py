@@ -48,8 +48,8 @@ def test_a_step_finds_the_memory_of_the_last_one():
     """
     counts = {}
     for way in ("kept", "returned"):
-        done = subprocess.run([sys.executable, "-c", STEPS, way], capture_output=True, text=True, check=True)
-        counts[way] = int(done.stdout)
+        process = subprocess.run([sys.executable, "-c", STEPS, way], capture_output=True, text=True, check=True)
+        counts[way] = int(process.stdout)
     assert 4 * counts["kept"] < counts["returned"], counts
 
 
@@ -68,7 +68,7 @@ def test_a_containers_quota_bounds_the_cores(quota, expected, tmp_path, monkeypa
     "limit, warns", [(1_500_000 * 1024, True), (16 * 10**9, False), (resource.RLIM_INFINITY, False)]
 )
 def test_a_limit_on_addresses_below_what_a_training_takes_is_named(limit, warns, monkeypatch):
-    monkeypatch.setattr(resource, "getrlimit", lambda of: (limit, limit))
+    monkeypatch.setattr(resource, "getrlimit", lambda limit_name: (limit, limit))
     assert ("1.5 GB of addresses (ulimit -v)" in address_limit_warning()) == warns
 
 
@@ -99,8 +99,8 @@ def test_importing_the_package_excludes_faulty_fused_reductions(first, flags, er
         pytest.skip("this jaxlib has no such error")
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     program = [sys.executable, "-c", FAULTY_REDUCTION.format(first=first)]
-    done = subprocess.run(program, capture_output=True, text=True, env=environment)
-    assert error in done.stderr if error else done.stdout == "1073741824.0\n", done.stderr
+    process = subprocess.run(program, capture_output=True, text=True, env=environment)
+    assert error in process.stderr if error else process.stdout == "1073741824.0\n", process.stderr
 
 
 def test_the_flag_of_a_user_stays(monkeypatch):
@@ -161,11 +161,11 @@ def test_libtpu_is_loaded_only_where_it_is_needed(environment, has_tpus, compile
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(text, encoding="utf-8")
     environment = {name: str(tmp_path / value) if "PATH" in name else value for name, value in environment.items()}
-    others = {k: v for k, v in os.environ.items() if k not in ("JAX_PLATFORMS", "TPU_LIBRARY_PATH")}
-    others["PYTHONPATH"] = f"{tmp_path}:{ROOT}"
+    variables = {k: v for k, v in os.environ.items() if k not in ("JAX_PLATFORMS", "TPU_LIBRARY_PATH")}
+    variables["PYTHONPATH"] = f"{tmp_path}:{ROOT}"
     program = [sys.executable, "-c", PROGRAM.format(has_tpus=has_tpus, compiles=compiles)]
-    done = subprocess.run(program, env=others | environment, capture_output=True, text=True)
-    assert ("libtpu is loaded" in done.stderr) == loads, done.stderr
+    process = subprocess.run(program, env=variables | environment, capture_output=True, text=True)
+    assert ("libtpu is loaded" in process.stderr) == loads, process.stderr
     if not loads:
-        kept = environment.get("TPU_LIBRARY_PATH") if "mine" in str(environment) else None
-        assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{kept}\n")
+        library_path = environment.get("TPU_LIBRARY_PATH") if "mine" in str(environment) else None
+        assert (process.returncode, process.stderr, process.stdout) == (0, "", f"{library_path}\n")

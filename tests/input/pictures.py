@@ -23,10 +23,10 @@ class Pictures(Source):
     name, split, class_names, wnids, folder = "pictures", "train", ("ant", "bee", "cat"), None, None
     __setattr__ = object.__setattr__  # a source is frozen
 
-    def __init__(self, encoded):
-        self._encoded = encoded
+    def __init__(self, contents):
+        self._encoded = contents
         self.metadata = pa.table(
-            {"label": np.arange(len(encoded)) % 3, "title": [f"number {r}" for r in range(len(encoded))]}
+            {"label": np.arange(len(contents)) % 3, "title": [f"number {r}" for r in range(len(contents))]}
         )
         self.requested = []
 
@@ -56,12 +56,12 @@ def make_data(**changes):
     return dataclasses.replace(Data(image_size=8, eval_resize=8, crop_scale=(1.0, 1.0)), **changes)
 
 
-def batches_of(source, data, read=None, *, seed=0, transform=None, batch_size=BATCH, epochs=EPOCHS, **options):
+def batches_of(source, data, read_text=None, *, seed=0, transform=None, batch_size=BATCH, epochs=EPOCHS, **options):
     variant = make_variant(source, data)
     batches = training_batches(
         variant,
         transform or random_crop(data, seed),
-        read,
+        read_text,
         seed=seed,
         batch_size=batch_size,
         total_steps=epochs * num_steps_per_epoch(len(variant), batch_size, data.drop_last),
@@ -78,8 +78,8 @@ def without_times(batch):
     return {name: value for name, value in batch.items() if name != "loading"}
 
 
-def assert_same(some, others):
-    for a, b in zip(some, others, strict=True):
+def assert_same(batches, other_batches):
+    for a, b in zip(batches, other_batches, strict=True):
         jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
@@ -90,11 +90,11 @@ def joined(parts):
 
 def assert_same_resumed_and_in_several_processes(load):
     """`load` gives the nine batches of eight slots of a run, from step `start` or the `slots` of a process."""
-    whole = load()
-    assert len(whole) == 9
+    all_batches = load()
+    assert len(all_batches) == 9
     for start in (0, 1, 3, 8, 9):  # within epochs, at the border of two, and at the end
-        assert_same(load(start=start), whole[start:])
-    assert_same(joined([load(slots=slice(first, first + 2)) for first in (0, 2, 4, 6)]), whole)
+        assert_same(load(start=start), all_batches[start:])
+    assert_same(joined([load(slots=slice(first, first + 2)) for first in (0, 2, 4, 6)]), all_batches)
 
 
 RESAMPLED = CaptionOptions(template="simple", words=("title",), resample=True)

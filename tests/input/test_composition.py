@@ -56,8 +56,8 @@ def test_balanced_sampling_uses_each_class_equally_often_but_for_one_image(label
     if num_steps_per_epoch(len(labels), batch_size, drop_last):
         batches = composed(labels, BALANCED, batch_size, drop_last).epoch(epoch)
         check_epoch(labels, batches, batch_size, drop_last)
-        present = np.unique(labels)
-        counts = np.bincount(labels[np.concatenate(batches) % len(labels)], minlength=8)[present]
+        nonempty_classes = np.unique(labels)
+        counts = np.bincount(labels[np.concatenate(batches) % len(labels)], minlength=8)[nonempty_classes]
         assert counts.max() - counts.min() <= 1
 
 
@@ -114,20 +114,20 @@ def test_every_batch_has_so_many_classes_and_an_epoch_no_image_twice(labels, bat
         assert (counts.sum(0)[frequency > 0] > 0).all()
 
 
-@pytest.mark.parametrize("k, unused", [(2, 0.15), (20, 0)])
-def test_long_tailed_classes_come_in_batches_of_so_many(k, unused):
+@pytest.mark.parametrize("k, unused_share", [(2, 0.15), (20, 0)])
+def test_long_tailed_classes_come_in_batches_of_so_many(k, unused_share):
     """Those of glyphs_lt; with few in a batch, a share of the images is not used."""
     frequency = np.round(500 * 0.01 ** (np.arange(100) / 99)).astype(int)
     labels = np.repeat(np.arange(100), frequency)
     batches = composed(labels, Composition(classes=k), 128).epoch(0)
     uses = check_epoch(labels, batches, 128, may_be_short=True)
-    assert uses.max() == 1 and (1 - unused) * len(labels) <= uses.sum()
+    assert uses.max() == 1 and (1 - unused_share) * len(labels) <= uses.sum()
     classes = [np.unique(labels[batch]) for batch in batches]
     assert all(len(batch_classes) == k for batch_classes in classes)
     assert len({tuple(batch_classes) for batch_classes in classes}) == len(batches)
     counts = np.array([np.bincount(labels[batch], minlength=100) for batch in batches])
-    spread = [c[c > 0].std() / c[c > 0].mean() for c in counts.T]
-    assert np.mean(spread) < 0.35
+    deviations = [c[c > 0].std() / c[c > 0].mean() for c in counts.T]
+    assert np.mean(deviations) < 0.35
 
 
 @pytest.mark.parametrize("rule", [Composition(classes=3), DISTINCT])
@@ -145,7 +145,7 @@ def test_an_image_is_as_likely_in_every_batch_and_slot(rule):
     [
         (Composition(classes=5), "data.batch_classes=5 is larger than the 4 classes that have records"),
         (Composition(balanced=True, classes=4), "=4 is too large: .* for 3 of them in every batch of 3; set"),
-        (Composition(classes=3), "is too large: the classes have images enough for 2 of them in every batch of 16"),
+        (Composition(classes=3), "is too large: the classes have enough images for 2 of them in every batch of 16"),
         (
             Composition(classes=1),
             "=1 is too small: the 3 batches .* cannot be filled .* all 4 classes .*; set it to 2 or more",
@@ -166,15 +166,15 @@ RULES = [BALANCED, DISTINCT, Composition(classes=2), Composition(balanced=True, 
 @pytest.mark.parametrize("rule", [None, *RULES[:3]])
 def test_batches_hold_images_with_their_labels_and_captions(rule):
     data = make_data(classes=Classes(names=("cat", "ant")), captions=CaptionOptions(words=("title",)))
-    seen = []
+    used_records = []
     numbers = lambda captions: np.array([int(caption.removeprefix("number ")) for caption in captions])  # noqa: E731
     for batch in batches_of(plain(30), data, numbers, composition=rule):
         filled = batch["mask"]
         records = batch["images"][filled][:, 3, 5, 0].astype(int)
         np.testing.assert_array_equal(batch["labels"][filled], [{2: 0, 0: 1}[r % 3] for r in records])
         np.testing.assert_array_equal(batch["text"][filled], records)
-        seen += records.tolist()
-    assert len(seen) == 3 * 20 and set(seen) == {r for r in range(30) if r % 3 != 1}
+        used_records += records.tolist()
+    assert len(used_records) == 3 * 20 and set(used_records) == {r for r in range(30) if r % 3 != 1}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -191,7 +191,9 @@ def test_an_image_that_an_epoch_uses_repeatedly_is_augmented_anew_each_time():
         batches_of(noisy(60), data, composition=rule, batch_size=64, epochs=1) for rule in (None, BALANCED)
     )
     rare = np.argmin(np.bincount(first["labels"][first["mask"]]))
-    once, often = (batch["images"][batch["mask"] & (batch["labels"] == rare)] for batch in (first, balanced))
-    assert len(once) == 1 and len(often) in (13, 14)
-    assert len(np.unique(often, axis=0)) > 10
-    assert any(np.array_equal(image, once[0]) for image in often)
+    first_images, balanced_images = (
+        batch["images"][batch["mask"] & (batch["labels"] == rare)] for batch in (first, balanced)
+    )
+    assert len(first_images) == 1 and len(balanced_images) in (13, 14)
+    assert len(np.unique(balanced_images, axis=0)) > 10
+    assert any(np.array_equal(image, first_images[0]) for image in balanced_images)

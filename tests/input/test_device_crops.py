@@ -45,10 +45,10 @@ def test_crops_follow_their_formula(make):
 
 def test_pixels_outside_the_box_change_nothing(make, batch, crops):
     noise = np.random.default_rng(1).integers(0, 256, batch["images"].shape, np.uint8)
-    down, across = (np.arange(SIDE) < batch["boxes"][:, [axis]] for axis in (2, 3))
-    inside = down[:, :, None, None] & across[:, None, :, None]
-    changed = make(np.where(inside, batch["images"], noise), batch["boxes"], batch["flips"], SIZE)
-    np.testing.assert_array_equal(changed[:8], crops[:8])
+    rows, columns = (np.arange(SIDE) < batch["boxes"][:, [axis]] for axis in (2, 3))
+    inside = rows[:, :, None, None] & columns[:, None, :, None]
+    new_crops = make(np.where(inside, batch["images"], noise), batch["boxes"], batch["flips"], SIZE)
+    np.testing.assert_array_equal(new_crops[:8], crops[:8])
 
 
 def test_a_slot_without_an_image_is_black(crops):

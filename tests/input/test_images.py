@@ -36,9 +36,9 @@ def test_resize_and_center_crop_equal_torchvision(shape, size):
 @pytest.mark.parametrize("box", range(4))
 def test_crop_then_resize_equals_torchvision(box):
     top, left, height, width = TORCHVISION["crop_boxes"][box]
-    cropped = WIDE[top : top + height, left : left + width]
+    box_image = WIDE[top : top + height, left : left + width]
     for size in (8, 16, 29):
-        np.testing.assert_array_equal(resize(cropped, size, size), TORCHVISION[f"crop_{box}_{size}"])
+        np.testing.assert_array_equal(resize(box_image, size, size), TORCHVISION[f"crop_{box}_{size}"])
 
 
 def test_crops_of_many_images_are_those_of_each():
@@ -61,8 +61,10 @@ def test_crop_boxes_are_distributed_as_in_torchvision(case):
 
 @settings(max_examples=100, deadline=None)
 @given(WORD, st.integers(1, 60), st.integers(1, 60), st.floats(0.01, 1), st.floats(0.01, 1))
-def test_crop_box_lies_in_the_image(index, height, width, one, other):
-    top, left, box_height, box_width = random_crop_box(rng(index), height, width, (min(one, other), max(one, other)))
+def test_crop_box_lies_in_the_image(index, height, width, share, other_share):
+    top, left, box_height, box_width = random_crop_box(
+        rng(index), height, width, (min(share, other_share), max(share, other_share))
+    )
     assert 0 <= top <= top + box_height <= height and 0 <= left <= left + box_width <= width
     assert box_height > 0 and box_width > 0
 
@@ -83,11 +85,11 @@ def test_crops_of_prepared_images_are_those_of_the_images():
     images = [(slot, WIDE if slot % 3 else square) for slot in range(0, 16, 2)]
     for scale in ((1.0, 1.0), (0.5, 1.0)):
         crop = RandomCrop(0, 8, scale, shift=2, flip=True, fast=True)
-        prepared = [(slot, crop.prepare(image)) for slot, image in images]
+        slot_images = [(slot, crop.prepare(image)) for slot, image in images]
         expected = crop(np.arange(16), images, epoch=0)["images"]
-        np.testing.assert_array_equal(crop(np.arange(16), prepared, epoch=0)["images"], expected)
-        assert (prepared[0][1].shape == (8, 8, 3)) == (scale == (1.0, 1.0))
-        assert prepared[1][1] is WIDE
+        np.testing.assert_array_equal(crop(np.arange(16), slot_images, epoch=0)["images"], expected)
+        assert (slot_images[0][1].shape == (8, 8, 3)) == (scale == (1.0, 1.0))
+        assert slot_images[1][1] is WIDE
 
 
 # Composition
@@ -97,8 +99,8 @@ def test_shift_and_flip_equals_padding_and_slicing():
     images = np.stack([WIDE, WIDE[::-1], 255 - WIDE, WIDE[:, ::-1]])
     uniforms = np.array([[0.0, 0.999999, 0.7], [0.5, 0.5, 0.2], [0.3, 0.81, 0.49], [0.999999, 0.0, 0.5]])
     shifts = [(-3, 3), (0, 0), (-1, 2), (3, -3)]
-    padded = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
-    plain = np.stack([image[3 + y : 26 + y, 3 + x : 34 + x] for image, (y, x) in zip(padded, shifts)])
+    bordered_images = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
+    plain = np.stack([image[3 + y : 26 + y, 3 + x : 34 + x] for image, (y, x) in zip(bordered_images, shifts)])
     np.testing.assert_array_equal(shift_and_flip(images, uniforms, 3, flip=False), plain)
     plain[1:3] = plain[1:3, :, ::-1]
     np.testing.assert_array_equal(shift_and_flip(images, uniforms, 3, flip=True), plain)

@@ -111,17 +111,17 @@ def test_worker_processes_load_the_same_batches(glyphs_dir, tokenizer):
     """Of a source on disk, resumed with another number of workers."""
     data = varied_data(image_size=32, eval_resize=32, cache=True, n=40)
     source = open_source("glyphs", str(glyphs_dir), "train")
-    batches = functools.partial(batches_of, source, read=tokenizer, batch_size=16, epochs=2)
+    batches = functools.partial(batches_of, source, read_text=tokenizer, batch_size=16, epochs=2)
     alone = batches(data)
     assert len(alone) == 6
     assert_same(batches(dataclasses.replace(data, workers=2), start=2), alone[2:])
 
 
 def test_cache_changes_nothing_but_how_often_images_are_decoded(tokenizer):
-    source, without = noisy(21), noisy(21)
-    batches = batches_of(without, varied_data(), tokenizer)
+    source, plain_source = noisy(21), noisy(21)
+    batches = batches_of(plain_source, varied_data(), tokenizer)
     assert_same(batches_of(source, varied_data(cache=True), tokenizer), batches)
-    assert len(without.requested) == 3 * 21
+    assert len(plain_source.requested) == 3 * 21
     assert set(source.requested) == set(range(21))
     assert len(source.requested) < 2 * 21  # of 3 epochs; threads may meet at the border of two
 
@@ -175,7 +175,7 @@ BROKEN = {3: b"", 11: b"<html>404</html>", 17: noisy(1).encoded_images([0])[0][:
 
 def with_broken(number=40, broken=BROKEN):
     source = plain(number)
-    source._encoded = [broken.get(record, encoded) for record, encoded in enumerate(source._encoded)]
+    source._encoded = [broken.get(record, content) for record, content in enumerate(source._encoded)]
     return source
 
 
@@ -193,9 +193,9 @@ def test_unreadable_images_are_masked_and_listed_and_leave_the_others_alone(cach
         assert not batch["images"][~batch["mask"]].any()
 
 
-def unreadable_of(source, allowed):
+def unreadable_of(source, max_share):
     """What a program has collected after a pass over the source."""
-    unreadable = UnreadableImages(make_variant(source, make_data()), allowed)
+    unreadable = UnreadableImages(make_variant(source, make_data()), max_share)
     for batch in batches_of(source, make_data()):
         unreadable.take_from(batch)
         assert "unreadable" not in batch
@@ -204,9 +204,9 @@ def unreadable_of(source, allowed):
 
 def test_more_unreadable_images_than_allowed_are_an_error():
     with pytest.raises(UserError, match=r"3 of 40 images .*\(records 3, 11, 17\).*max_unreadable=0.05.* pictures-0"):
-        unreadable_of(with_broken(), allowed=0.05).check()
+        unreadable_of(with_broken(), max_share=0.05).check()
     two = {record: BROKEN[record] for record in (3, 11)}
-    unreadable_of(with_broken(broken=two), allowed=0.05).check()  # 2 of 40 are just 5 %
+    unreadable_of(with_broken(broken=two), max_share=0.05).check()  # 2 of 40 are just 5 %
 
 
 # Evaluation
@@ -246,8 +246,10 @@ def test_large_jpegs_are_decoded_at_a_fraction_where_the_config_says_so():
 
 @pytest.mark.parametrize("keep, starts", [(True, 2), (False, 4)])
 def test_processes_of_a_complete_pass_stay_for_the_next_one(keep, starts, monkeypatch):
-    started, iterate = [], pipeline.iterate
-    monkeypatch.setattr(pipeline, "iterate", lambda dataset, workers: started.append(workers) or iterate(dataset, 0))
+    worker_counts, iterate = [], pipeline.iterate
+    monkeypatch.setattr(
+        pipeline, "iterate", lambda dataset, workers: worker_counts.append(workers) or iterate(dataset, 0)
+    )
     variant, options = make_variant(noisy(20), make_data()), dict(batch_size=BATCH, workers=1, keep_workers=keep)
     start = pipeline.evaluation_batches(variant, Preprocess(8), **options)
     first, second = list(start()), list(start())
@@ -255,7 +257,7 @@ def test_processes_of_a_complete_pass_stay_for_the_next_one(keep, starts, monkey
     assert len(first) > 1
     for batches in (second, start()):
         assert_same(map(without_times, batches), map(without_times, first))
-    assert started == [1] * starts
+    assert worker_counts == [1] * starts
 
 
 CANVAS = 16
@@ -287,11 +289,11 @@ def test_for_the_step_images_are_whole_and_sides_longer_than_the_canvas_are_redu
     pictures = [resize(decode_image(image), CANVAS, 10, fast=True) for image in tall.encoded_images(range(len(tall)))]
     assert batch["images"].shape == (8, CANVAS, CANVAS, 3)
     assert not batch["images"][:, :, 10:].any()
-    found = [record for record, p in enumerate(pictures) if np.array_equal(p, batch["images"][slot, :, :10])]
-    assert len(found) == 1
-    drawn = draw_views(0, 1, np.array(found), np.array([[20, 10]]), crops_of(dino_data()))
-    np.testing.assert_allclose(batch["views"].box[slot], drawn.box[0] * [CANVAS / 20, 1, CANVAS / 20, 1])
-    for field, value in drawn._replace(box=batch["views"].box[[slot]])._asdict().items():
+    records = [record for record, p in enumerate(pictures) if np.array_equal(p, batch["images"][slot, :, :10])]
+    assert len(records) == 1
+    views = draw_views(0, 1, np.array(records), np.array([[20, 10]]), crops_of(dino_data()))
+    np.testing.assert_allclose(batch["views"].box[slot], views.box[0] * [CANVAS / 20, 1, CANVAS / 20, 1])
+    for field, value in views._replace(box=batch["views"].box[[slot]])._asdict().items():
         np.testing.assert_array_equal(getattr(batch["views"], field)[slot], value[0])
 
 

@@ -21,7 +21,7 @@ CAPTIONS = ["a cat sat on a mat", "the black cat and the white cat", "a café on
 
 
 @pytest.fixture(scope="module")
-def trained() -> Tokenizer:
+def trained_tokenizer() -> Tokenizer:
     return train_tokenizer(CAPTIONS, vocab_size=540, context_length=24)
 
 
@@ -40,12 +40,12 @@ def slow_ids(text: str, merges: list[tuple[str, str]]) -> list[int]:
         symbols = [stand_in[b] for b in word.encode()]
         symbols[-1] += "</w>"
         while pairs := [pair for pair in itertools.pairwise(symbols) if pair in rank]:
-            best, merged, i = min(pairs, key=rank.get), [], 0
+            best_pair, new_symbols, i = min(pairs, key=rank.get), [], 0
             while i < len(symbols):
-                step = 2 if tuple(symbols[i : i + 2]) == best else 1
-                merged.append("".join(symbols[i : i + step]))
+                step = 2 if tuple(symbols[i : i + 2]) == best_pair else 1
+                new_symbols.append("".join(symbols[i : i + step]))
                 i += step
-            symbols = merged
+            symbols = new_symbols
         ids += [id_of[symbol] for symbol in symbols]
     return ids
 
@@ -63,14 +63,18 @@ def test_ids_equal_open_clip(context_length, name, tmp_path):
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=30) | st.text("acehtw 'dn!1é&;", max_size=40))
-def test_ids_equal_slow_byte_pair_encoding(trained, text):
-    row = trained([text])[0]
-    expected = [trained.vocab_size - 2, *slow_ids(text, trained._merges)[:22], trained.vocab_size - 1]
+def test_ids_equal_slow_byte_pair_encoding(trained_tokenizer, text):
+    row = trained_tokenizer([text])[0]
+    expected = [
+        trained_tokenizer.vocab_size - 2,
+        *slow_ids(text, trained_tokenizer._merges)[:22],
+        trained_tokenizer.vocab_size - 1,
+    ]
     assert row.tolist() == expected + [0] * (24 - len(expected))
 
 
 @pytest.mark.parametrize(
-    ("text", "cleaned"),
+    ("text", "clean_text"),
     [
         ("  Two\n\tDogs  ", "two dogs"),
         ("R&amp;amp;D &lt;b&gt;", "r&d <b>"),
@@ -80,8 +84,8 @@ def test_ids_equal_slow_byte_pair_encoding(trained, text):
         ("\ufb01ne\u00a0\uff26\uff35\uff2c\uff2c", "fine full"),
     ],
 )
-def test_text_is_cleaned(text, cleaned):
-    assert clean(text) == cleaned
+def test_text_is_cleaned(text, clean_text):
+    assert clean(text) == clean_text
 
 
 def test_words_are_letters_single_digits_contractions_and_the_rest():
@@ -100,25 +104,28 @@ def test_training_is_the_same_in_another_process():
     assert subprocess.run(run, cwd=root, capture_output=True, text=True, check=True).stdout.strip() == "True"
 
 
-def test_saved_and_pickled_tokenizers_give_the_same_ids(trained, tmp_path):
-    trained.save(tmp_path / "tokenizer.json")
-    for copy in (Tokenizer.load(tmp_path / "tokenizer.json"), pickle.loads(pickle.dumps(trained))):
-        assert (copy.vocab_size, copy.context_length) == (trained.vocab_size, trained.context_length)
-        np.testing.assert_array_equal(copy(CLIP_IDS["texts"]), trained(CLIP_IDS["texts"]))
+def test_saved_and_pickled_tokenizers_give_the_same_ids(trained_tokenizer, tmp_path):
+    trained_tokenizer.save(tmp_path / "tokenizer.json")
+    for copy in (Tokenizer.load(tmp_path / "tokenizer.json"), pickle.loads(pickle.dumps(trained_tokenizer))):
+        assert (copy.vocab_size, copy.context_length) == (
+            trained_tokenizer.vocab_size,
+            trained_tokenizer.context_length,
+        )
+        np.testing.assert_array_equal(copy(CLIP_IDS["texts"]), trained_tokenizer(CLIP_IDS["texts"]))
 
 
-def test_a_vocabulary_is_padded_up_to_the_given_size(trained, tmp_path):
-    few = train_tokenizer(CAPTIONS[:1], 800, 24)
-    padded = train_tokenizer(CAPTIONS[:1], 800, 24, multiple=64)
-    assert few.vocab_size % 64 and padded.vocab_size == few.vocab_size // 64 * 64 + 64
-    np.testing.assert_array_equal(padded(CAPTIONS), few(CAPTIONS))
-    assert train_tokenizer(CAPTIONS, 540, 24, multiple=64).vocab_size == trained.vocab_size == 540
-    padded.save(tmp_path / "tokenizer.json")
-    assert Tokenizer.load(tmp_path / "tokenizer.json").vocab_size == padded.vocab_size
+def test_a_vocabulary_is_padded_up_to_the_given_size(trained_tokenizer, tmp_path):
+    small_tokenizer = train_tokenizer(CAPTIONS[:1], 800, 24)
+    padded_tokenizer = train_tokenizer(CAPTIONS[:1], 800, 24, multiple=64)
+    assert small_tokenizer.vocab_size % 64 and padded_tokenizer.vocab_size == small_tokenizer.vocab_size // 64 * 64 + 64
+    np.testing.assert_array_equal(padded_tokenizer(CAPTIONS), small_tokenizer(CAPTIONS))
+    assert train_tokenizer(CAPTIONS, 540, 24, multiple=64).vocab_size == trained_tokenizer.vocab_size == 540
+    padded_tokenizer.save(tmp_path / "tokenizer.json")
+    assert Tokenizer.load(tmp_path / "tokenizer.json").vocab_size == padded_tokenizer.vocab_size
     content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
     del content["vocab_size"]  # a file of an earlier version
     (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
-    assert Tokenizer.load(tmp_path / "tokenizer.json").vocab_size == few.vocab_size
+    assert Tokenizer.load(tmp_path / "tokenizer.json").vocab_size == small_tokenizer.vocab_size
 
 
 def test_merges_that_build_the_same_symbol_share_an_id():

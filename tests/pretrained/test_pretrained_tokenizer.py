@@ -92,7 +92,7 @@ def test_a_definition_with_clips_vocabulary_gives_clips_tokenizer(tmp_path, join
 
 def test_another_numbering_of_tokens_is_refused(tmp_path):
     path = write_clip_definition(tmp_path / "tokenizer.json", ("<|endoftext|>", "<|startoftext|>"), False)
-    with pytest.raises(UserError, match="numbers its tokens otherwise than CLIP's"):
+    with pytest.raises(UserError, match="has other numbers for its tokens than CLIP's"):
         load_tokenizer(path, {})
 
 

@@ -197,7 +197,7 @@ def test_data_that_are_gone_are_named_and_not_built_again(study, tmp_path, glyph
     found = images_of(study)
     assert found.data is None and not (tmp_path / "gone").exists()
     advice = f"prepare it by cliptail build glyphs --data_dir={tmp_path / 'gone'}"
-    gone = f"data set 'glyphs' is not prepared below {tmp_path / 'gone'} (there: no data set); {advice}"
+    gone = f"data set 'glyphs' is not prepared below {tmp_path / 'gone'} (it has no data set); {advice}"
     assert found.notes == [f"There are no training images: {gone}", f"There are no predictions of test images: {gone}"]
     text = write_page(study).read_text()
     assert text.count("is not prepared below") == 2 and 'id="classes"' in text

@@ -17,7 +17,7 @@ from cliptail_jax.concepts.phrase_matcher import PhraseMatcher
 from cliptail_jax.concepts.wordnet import synset
 from cliptail_jax.curation.laion.parts import with_columns
 
-SAFE = "UNLIKELY"  # LAION's tag: to be not safe for work
+SAFE = "UNLIKELY"  # LAION's tag of images that are unlikely to be "not safe for work"
 PUNCTUATION = r"[!-/:-@\[-`{-~]"
 
 
@@ -28,17 +28,16 @@ def matcher() -> PhraseMatcher:
         for label, wnid in enumerate(imagenet_wnids())
         for name in dict.fromkeys(synset(wnid).words)
     ]
-    times = Counter(lemma for lemma, _ in lemmas)
-    return PhraseMatcher({f" {lemma} ": [label] for lemma, label in lemmas if times[lemma] == 1}, whole_words=False)
+    frequency = Counter(lemma for lemma, _ in lemmas)
+    return PhraseMatcher({f" {lemma} ": [label] for lemma, label in lemmas if frequency[lemma] == 1}, whole_words=False)
 
 
 def match(table: pa.Table, text: str) -> pa.Table:
     """The rows of the table whose column `text` names one class, with the columns `wnid` and `label` of the class."""
-    spaced = pc.replace_substring_regex(pc.fill_null(table[text], ""), PUNCTUATION, " ")
-    padded = pc.binary_join_element_wise("", spaced, "", " ")
-    rows, labels = matcher().matches(padded)
-    alone = np.bincount(rows, minlength=len(table))[rows] == 1
-    rows, labels = rows[alone], labels[alone]
+    texts = pc.replace_substring_regex(pc.fill_null(table[text], ""), PUNCTUATION, " ")
+    rows, labels = matcher().matches(pc.binary_join_element_wise("", texts, "", " "))
+    is_single = np.bincount(rows, minlength=len(table))[rows] == 1
+    rows, labels = rows[is_single], labels[is_single]
     wnids = pa.array(imagenet_wnids()).take(pa.array(labels))
     return with_columns(table.take(pa.array(rows)), wnid=wnids, label=pa.array(labels))
 

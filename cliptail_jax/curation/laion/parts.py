@@ -32,8 +32,8 @@ ColumnKinds = Mapping[str, str]  # the columns that a stage needs, and their kin
 
 def with_columns(table: pa.Table, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
     """The table with columns added or replaced: LAION-400M has its own `similarity`."""
-    kept = {name: table[name] for name in table.column_names if name not in columns}
-    return pa.table(kept | columns)
+    other_columns = {name: table[name] for name in table.column_names if name not in columns}
+    return pa.table(other_columns | columns)
 
 
 def tables(part: Path, columns: ColumnKinds) -> Iterator[pa.Table]:
@@ -63,40 +63,41 @@ def tables(part: Path, columns: ColumnKinds) -> Iterator[pa.Table]:
 
 
 def distinct_parts(pattern: str) -> list[Path]:
-    """The parts of a path, a folder or a glob. Raises UserError if two have the same name, by which results are kept."""
+    """The parts of a path, a folder or a glob. Raises UserError if two have the same name: results are stored by name."""
     parts = [Path(part) for part in find_parts(pattern)]
-    name, times = Counter(part.name for part in parts).most_common(1)[0]
-    if times > 1:
+    name, count = Counter(part.name for part in parts).most_common(1)[0]
+    if count > 1:
         raise UserError(
-            f"{pattern} has {times} parts called {name}: rename them, or give the folders one after the other"
+            f"{pattern} has {count} parts called {name}: rename them, or give the folders one after the other"
         )
     return parts
 
 
 def check_settings(output: Path, settings: Mapping[str, object]) -> None:
-    """Notes the settings of a stage in the folder of its results. Raises UserError if it has results with others."""
-    before = read_json(output / SETTINGS)
-    if before not in (None, settings) and any(output.glob("*.parquet")):
-        changed = difference(before, settings)
-        raise UserError(f"{output} has results with other settings ({changed}): choose another --output")
+    """Writes the settings of a stage to the folder of its results. Raises UserError if other settings made these."""
+    old_settings = read_json(output / SETTINGS)
+    if old_settings not in (None, settings) and any(output.glob("*.parquet")):
+        raise UserError(
+            f"{output} has results with other settings ({difference(old_settings, settings)}): choose another --output"
+        )
     write_json(output / SETTINGS, settings)
 
 
 def run_part(stage: TableStage, part: Path, output: Path, columns: ColumnKinds) -> tuple[int, int]:
     """Applies a stage to a part unless its output exists; returns the number of rows read and written."""
-    done = output / part.name
-    if done.exists():
+    path = output / part.name
+    if path.exists():
         return 0, 0
-    read = written = 0
-    with replacing(done) as partial:
+    rows_read = rows_written = 0
+    with replacing(path) as partial:
         writer = None
         for table in tables(part, columns):
             result = stage(table)
             writer = writer or pq.ParquetWriter(partial, result.schema)
             writer.write_table(result)
-            read, written = read + len(table), written + len(result)
+            rows_read, rows_written = rows_read + len(table), rows_written + len(result)
         writer.close()
-    return read, written
+    return rows_read, rows_written
 
 
 def run_stage(
@@ -117,24 +118,24 @@ def run_stage(
         raise UserError(f"{output} is the folder of the input: choose another --output")
     output.mkdir(parents=True, exist_ok=True)
     check_settings(output, {"stage": stage.func.__name__, **stage.keywords})
-    before = sum((output / part.name).exists() for part in parts)
+    earlier_parts = sum((output / part.name).exists() for part in parts)
     work = functools.partial(run_part, stage, output=output, columns=columns)
     if beam_options:
         run_on_beam(work, parts, beam_options)
         return print(f"{output}: {len(parts)} parts")
-    read = written = 0
+    rows_read = rows_written = 0
     with contextlib.closing(completed(work, parts, processes)) as counts:
         progress = tqdm(counts, total=len(parts), unit=" parts", desc=output.name, disable=None)
-        for _, (rows_read, rows_written) in progress:
-            read, written = read + rows_read, written + rows_written
-            progress.set_postfix_str(f"{read:,} rows, {written:,} kept")
-    earlier = f", of which {before} were done before" if before else ""
-    print(f"{output}: {written:,} of {read:,} rows kept, {len(parts)} parts{earlier}")
+        for _, (part_rows, part_results) in progress:
+            rows_read, rows_written = rows_read + part_rows, rows_written + part_results
+            progress.set_postfix_str(f"{rows_read:,} rows, {rows_written:,} kept")
+    note = f", of which {earlier_parts} were done before" if earlier_parts else ""
+    print(f"{output}: {rows_written:,} of {rows_read:,} rows kept, {len(parts)} parts{note}")
 
 
 def run_on_beam(work: Callable[[Path], object], parts: Sequence[Path], options: Sequence[str]) -> None:
     """Calls `work` for every part on the runner's workers, which must be able to read the same files."""
-    from cliptail_jax.concepts.beam import beam, open_pipeline, running  # which load slowly
+    from cliptail_jax.concepts.beam import beam, open_pipeline, running  # they load slowly
 
     with running(open_pipeline(options)) as pipeline:
         paths = pipeline | beam.Create([str(part) for part in parts]) | beam.Reshuffle()

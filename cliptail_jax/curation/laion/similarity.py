@@ -15,8 +15,8 @@ from cliptail_jax.pretrained.text_embedder import TextEmbedder, load_text_embedd
 
 def definition(wnid: str) -> str:
     """'NAME which is DEFINITION', with WordNet's first lemma and gloss."""
-    found = synset(wnid)
-    return f"{found.words[0].replace('_', ' ')} which is {found.definition}"
+    class_synset = synset(wnid)
+    return f"{class_synset.words[0].replace('_', ' ')} which is {class_synset.definition}"
 
 
 def similarity(table: pa.Table, clip: str, text: str) -> pa.Table:

@@ -2,8 +2,8 @@
 
 import unicodedata
 
-# Letters with a mark that every face holds and that look different enough: no two have a correlation of more than 0.9501
-# in the views of tests/datasets/lookalikes.py, drawn 28 pixels large. Each mark is that of several.
+# Letters with a mark that every face has and that look different enough: no two have a correlation of more than 0.9501
+# in the views of tests/datasets/lookalikes.py, drawn 28 pixels large. Several letters have each mark.
 COMPOSED = (
     "ÀÇÈÌÑÒØÙÝàáâåçèéêìíîïñòôùúûýāĄąĆćĉĎďĐđēĘęĜĝĢĤĥĦħĮĴĶķĹĻĽľŁłŅņŔŕŖŗŚśŞŢţŤťŦŧŮůŲųŴŵŹźżƀƗƠƯưƵǢǣǨǩǪǫǮǯȺȻɃɌ"
     "ɍɟɨΆΈΉΊΌΎΏάέήϋώЍҒҰұӁӚӛӞӟӣӪӫӬӮӴӵӸӹḀḁḂḄḅḋḌḍḛḞḟḤḨḩḭḺḾḿṂṃṔṕṟṡṫṼṽṾẁẈẊẋẍẒẕẖẘẙụỴỵἩἰὐὙὲὼᾱᾳῃῐῚῬῳῸῼ"
@@ -32,7 +32,7 @@ def base_words(character: str) -> str:
 
 
 def mark_words(character: str) -> str:
-    """The name of the combining character: 'acute' for 'é' and for 'ά', whose own name has a tonos."""
+    """The name of the combining character: 'acute' for 'é' and for 'ά', whose name has 'tonos'."""
     decomposition = unicodedata.decomposition(character).split()
     if not decomposition:
         return STROKE

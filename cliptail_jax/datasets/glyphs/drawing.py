@@ -37,7 +37,7 @@ class Extent:
 
     Attributes:
         smallest, largest: the longer side of a character's ink.
-        most_shift: of its centre along each axis.
+        most_shift: the largest shift of its centre along each axis.
     """
 
     smallest: float
@@ -45,7 +45,7 @@ class Extent:
     most_shift: float
 
 
-# What else makes the pictures difficult. Angles in degrees, levels in 0..255.
+# Other difficulties of the pictures. Angles are in degrees, levels in 0..255.
 MAX_ROTATION = 15.0
 MIN_CONTRAST = 60.0  # the ink's luminance above the ground's
 COLOUR_JITTER = 20.0
@@ -100,13 +100,13 @@ def similarity(style: Style, extent: Extent) -> float:
     It is 1 minus the mean deviation of size, position, rotation and noise, each as a share of its maximum. Faces and
     colours do not count.
     """
-    far = (
+    deviations = (
         abs(2 * style.size - extent.smallest - extent.largest) / (extent.largest - extent.smallest),
         sum(map(abs, style.shift)) / (2 * extent.most_shift),
         abs(style.rotation) / MAX_ROTATION,
         style.noise / MAX_NOISE,
     )
-    return 1 - sum(far) / len(far)
+    return 1 - sum(deviations) / len(deviations)
 
 
 def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
@@ -116,11 +116,11 @@ def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
     scale = max(mask.size) / (style.size * SUPERSAMPLING)
     angle = np.deg2rad(style.rotation)
     # PIL maps an output pixel to the input: undo the shift, the rotation and the scale, in this order.
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    offset = np.array(mask.size) / 2 - turn @ (canvas / 2 + SUPERSAMPLING * np.array(style.shift))
-    matrix = (*turn[0], offset[0], *turn[1], offset[1])
-    large = mask.transform((canvas, canvas), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return np.asarray(large.reduce(SUPERSAMPLING), np.float32) / 255
+    rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    offset = np.array(mask.size) / 2 - rotation @ (canvas / 2 + SUPERSAMPLING * np.array(style.shift))
+    matrix = (*rotation[0], offset[0], *rotation[1], offset[1])
+    large_mask = mask.transform((canvas, canvas), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return np.asarray(large_mask.reduce(SUPERSAMPLING), np.float32) / 255
 
 
 def draw_picture(rng: np.random.Generator, character: str, style: Style) -> UInt8[np.ndarray, "32 32 3"]:

@@ -24,9 +24,9 @@ def size_word(size: float, extent: Extent) -> str:
 
 
 def place_words(shift: tuple[float, float]) -> str:
-    right, down = shift
-    vertical = "top" if down < -OFF_CENTRE_PIXELS else "bottom" if down > OFF_CENTRE_PIXELS else ""
-    horizontal = "left" if right < -OFF_CENTRE_PIXELS else "right" if right > OFF_CENTRE_PIXELS else ""
+    x, y = shift
+    vertical = "top" if y < -OFF_CENTRE_PIXELS else "bottom" if y > OFF_CENTRE_PIXELS else ""
+    horizontal = "left" if x < -OFF_CENTRE_PIXELS else "right" if x > OFF_CENTRE_PIXELS else ""
     place = f"{vertical} {horizontal}".strip()
     return f"towards the {place}" if place else "in the centre"
 
@@ -48,5 +48,5 @@ def description(subject: str, style: Style, extent: Extent, rng: np.random.Gener
         place_words(style.shift),
         f"on a {surface} {style.ground} ground",
     ]
-    said = rng.permutation(style_words)[: rng.integers(1, 3)]
-    return f"The {subject} is {' and '.join(said)}."
+    attributes = rng.permutation(style_words)[: rng.integers(1, 3)]
+    return f"The {subject} is {' and '.join(attributes)}."

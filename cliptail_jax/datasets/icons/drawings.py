@@ -24,11 +24,11 @@ def render(document: str) -> UInt8[np.ndarray, "height width 3"] | None:
     import resvg_py
 
     try:
-        rendered = resvg_py.svg_to_bytes(svg_string=document, background="#ffffff", skip_system_fonts=True)
+        png_file = resvg_py.svg_to_bytes(svg_string=document, background="#ffffff", skip_system_fonts=True)
     except ValueError:
         return None
-    with Image.open(io.BytesIO(rendered)) as opened:
-        pixels = np.asarray(opened.convert("RGB"))
+    with Image.open(io.BytesIO(png_file)) as image:
+        pixels = np.asarray(image.convert("RGB"))
     return None if pixels.min() == 255 else pixels
 
 

@@ -69,22 +69,23 @@ class Icons(StreamingBuilder):
     def _generate_examples(self, split: str) -> Iterator[dict]:
         copies = read_copies()
         with tqdm(desc=f"{self.name} {split}", unit=" images", disable=None) as progress:
-            for found in read_sets(self.raw, lambda prefix: self._is_of(prefix, split), self.skip):
-                names = self._names(found, split, copies.get(found.prefix, set()))
+            for icon_set in read_sets(self.raw, lambda prefix: self._may_be_in(prefix, split), self.skip):
+                names = self._names(icon_set, split, copies.get(icon_set.prefix, set()))
                 labels = self._labels([words for words, _ in names.values()], split)
-                documents = (svg(found.icons[name], found, self.size) for name in names)
+                documents = (svg(icon_set.icons[name], icon_set, self.size) for name in names)
                 images = self.workers.map(png, documents, chunksize=CHUNK)
                 for (name, (words, style)), label, image in zip(names.items(), labels, images, strict=True):
                     progress.update()
                     if image is None:
                         self.skip(
-                            "drawings that cannot be rendered, or show nothing", f"{found.prefix}:{name} shows nothing"
+                            "drawings that cannot be rendered, or show nothing",
+                            f"{icon_set.prefix}:{name} shows nothing",
                         )
                     else:
-                        texts = {"name": words, "style": style} | texts_of(found, name)
+                        texts = {"name": words, "style": style} | texts_of(icon_set, name)
                         yield {"image": image, "label": label} | texts
 
-    def _is_of(self, prefix: str, split: str) -> bool:
+    def _may_be_in(self, prefix: str, split: str) -> bool:
         """Whether a split may have drawings of a set. Marks are in all sets."""
         if prefix not in self.members:
             is_known = prefix in read_families()
@@ -93,28 +94,32 @@ class Icons(StreamingBuilder):
             return False
         return split in (MARKS, self.members[prefix].split)
 
-    def _names(self, found: IconSet, split: str, copies: set[str]) -> dict[str, tuple[str, str]]:
+    def _names(self, icon_set: IconSet, split: str, copies: set[str]) -> dict[str, tuple[str, str]]:
         """The words and the style of each of a set's names in the split."""
-        captions = captions_of(name for name, icon in found.icons.items() if not icon.hidden and not icon.is_animated)
-        chosen, names = distinct(captions), {}
-        for name, icon in found.icons.items():
+        captions = captions_of(
+            name for name, icon in icon_set.icons.items() if not icon.hidden and not icon.is_animated
+        )
+        distinct_names, names = distinct(captions), {}
+        for name, icon in icon_set.icons.items():
             if icon.hidden:
                 reason = "that the designer withdrew or renamed"
             elif icon.is_animated:
                 reason = "that are animated, whose first frame is often a part only"
             elif not captions[name][0]:
                 reason = "whose name has no word"
-            elif name not in chosen:
+            elif name not in distinct_names:
                 reason = "of a name that the set has already, in another style"
-            elif is_mark(chosen[name][0], found.prefix, found.info) != (split == MARKS):
+            elif is_mark(distinct_names[name][0], icon_set.prefix, icon_set.info) != (split == MARKS):
                 reason = "of logos and flags"
             elif name in copies:
                 reason = "that another split has, too"
             else:
-                names[name] = chosen[name]
+                names[name] = distinct_names[name]
                 continue
-            if split == self.members[found.prefix].split:  # not again for the marks of other sets
-                self.skip(f"drawings {reason}", f"{found.prefix}:{name} is one of the drawings {reason}")
+            if (
+                split == self.members[icon_set.prefix].split
+            ):  # counts each drawing once, and not for the split 'marks' again
+                self.skip(f"drawings {reason}", f"{icon_set.prefix}:{name} is one of the drawings {reason}")
         return names
 
     def _labels(self, captions: list[str], split: str) -> np.ndarray:
@@ -139,12 +144,12 @@ def whole_names() -> dict[str, int]:
     return {phrase: classes[0] for phrase, classes in concepts_by_phrase(load_class_list(CLASS_LIST)).items()}
 
 
-def texts_of(found: IconSet, name: str) -> dict[str, str]:
+def texts_of(icon_set: IconSet, name: str) -> dict[str, str]:
     """The text fields that do not depend on the words of the name."""
-    info = found.info
+    info = icon_set.info
     return {
-        "filename": f"{found.prefix}/{name}.svg",
-        "set": found.prefix,
+        "filename": f"{icon_set.prefix}/{name}.svg",
+        "set": icon_set.prefix,
         "title": clean_text(info.name),
         "license": clean_text(info.license.spdx),
         "author": clean_text(info.author.name),
@@ -160,10 +165,10 @@ def read_size(size: str | int) -> int:
 
 def licensed(members: dict[str, Member], licenses: str) -> dict[str, Member]:
     """The sets with one of the licenses; all if none is given. Raises UserError for one that no set has."""
-    chosen = set(filter(None, licenses.split(",")))
+    selection = set(filter(None, licenses.split(",")))
     names = {member.license: {member.license, re.sub(r"-\d.*", "", member.license)} for member in members.values()}
-    if unknown := chosen - set().union(*names.values()):
+    if unknown_names := selection - set().union(*names.values()):
         raise UserError(
-            f"--licenses={licenses}: no set has the license {min(unknown)!r}; there is {', '.join(sorted(names))}"
+            f"--licenses={licenses}: no set has the license {min(unknown_names)!r}; there is {', '.join(sorted(names))}"
         )
-    return {prefix: member for prefix, member in members.items() if not chosen or names[member.license] & chosen}
+    return {prefix: member for prefix, member in members.items() if not selection or names[member.license] & selection}

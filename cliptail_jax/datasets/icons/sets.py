@@ -56,13 +56,13 @@ class IconSet(msgspec.Struct):
     height: float = 16
 
 
-def svg(icon: Icon, of: IconSet, size: int) -> str:
+def svg(icon: Icon, icon_set: IconSet, size: int) -> str:
     """The SVG document of a drawing, in the middle of a square of `size` pixels.
 
     The bounds are those of the drawing, or else of its set. The current colour is black.
     """
     left, top, width, height = (
-        getattr(of, side) if getattr(icon, side) is None else getattr(icon, side)
+        getattr(icon_set, side) if getattr(icon, side) is None else getattr(icon, side)
         for side in ("left", "top", "width", "height")
     )
     return (
@@ -79,7 +79,7 @@ def read_sets(
     Raises:
         UserError: The file is not Iconify's, or damaged.
     """
-    any_set = False
+    has_sets = False
     try:
         archive = tarfile.open(raw)
     except (tarfile.TarError, IsADirectoryError):
@@ -88,15 +88,15 @@ def read_sets(
         with archive, naming_damage(raw):
             for member in archive:
                 if member.isfile() and member.name.startswith(MEMBERS) and member.name.endswith(".json"):
-                    any_set = True
+                    has_sets = True
                     if not is_wanted(pathlib.PurePath(member.name).stem):
                         continue
                     content = archive.extractfile(member).read()
                     try:
-                        found = msgspec.json.decode(content, type=IconSet)
+                        icon_set = msgspec.json.decode(content, type=IconSet)
                     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                         skip("icon sets that cannot be read", f"{member.name} in {raw} is broken: {error}")
                     else:
-                        yield found
-    if not any_set:
+                        yield icon_set
+    if not has_sets:
         raise UserError(f"--raw={raw} is not Iconify's: it has no {MEMBERS}*.json; get it by npm pack @iconify/json")

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 ANYWHERE, LAST, USUALLY_LAST, USUALLY_FIRST = "anywhere", "last", "usually last", "usually first"
 USUAL_SHARE = 0.02
 
-# Which parts of a name are no words of its caption, and why. Each is a regular expression for one or several words of the
-# name, with hyphens between them.
+# The parts of a name that are not words of its caption, and why. Each is a regular expression for one or several words of
+# the name, with hyphens between them.
 #
-# ANYWHERE: always. LAST: at the end. USUALLY_LAST and USUALLY_FIRST: where they end, or begin, at least 2 % of the names of
-# the set; at the end, too, only if the set has the rest of the name more than once, by itself or with another such word.
-# So 'lamp light' of a set with 'lamp bold' is a lamp, and its 'traffic light' stays one. A word that is the whole name stays.
+# ANYWHERE: always. LAST: at the end. USUALLY_LAST and USUALLY_FIRST: if they end, or begin, at least 2 % of the names of the
+# set. At the end, the set must also have the rest of the name more than once, alone or with another such word: 'lamp light'
+# of a set with 'lamp bold' is a lamp, and its 'traffic light' stays a traffic light. A word that is the whole name stays.
 RULES = (
     (ANYWHERE, r"\d+(px)?|\d+x\d+", "a size in pixels, the number of a variant, or of things"),
     (ANYWHERE, r"outlined?|filled|duotone|twotone|two-tone", "how shapes are filled; no thing is called so"),
@@ -30,12 +30,12 @@ RULES = (
 NUMBERED = re.compile(r"([a-z]{3,})\d+")  # 'star2' is the second star; 'mp3' and 'h1' are no variants
 
 
-def _pattern(where: str) -> re.Pattern:
-    return re.compile("|".join(f"(?:{pattern})" for place, pattern, _ in RULES if place == where))
+def _pattern(position: str) -> re.Pattern:
+    return re.compile("|".join(f"(?:{pattern})" for place, pattern, _ in RULES if place == position))
 
 
 IS_STYLE, ENDS, ENDS_USUALLY, BEGINS_USUALLY = map(_pattern, (ANYWHERE, LAST, USUALLY_LAST, USUALLY_FIRST))
-MAX_WORDS = 4  # that a rule matches: 'medium light skin tone'
+MAX_WORDS = 4  # in a match of a rule: 'medium light skin tone'
 
 
 def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -47,9 +47,9 @@ def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     for name in names:
         parts, style = without_style(name.split("-"))
         words[name], styles[name] = parts, style
-    changed = True
-    while changed:
-        words, changed = without_usual(words, styles)
+    is_changed = True
+    while is_changed:
+        words, is_changed = without_usual(words, styles)
     return {
         name: (" ".join(parts) if re.search("[^\\W\\d_]", "".join(parts)) else "", " ".join(styles[name]))
         for name, parts in words.items()
@@ -58,16 +58,16 @@ def captions_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def distinct(captions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """The distinct captions of a set, each from the first name with the fewest style words."""
-    chosen = {}
+    best_names = {}
     for name, (words, style) in captions.items():
-        if words and (words not in chosen or len(style.split()) < len(captions[chosen[words]][1].split())):
-            chosen[words] = name
-    return {name: captions[name] for name in chosen.values()}
+        if words and (words not in best_names or len(style.split()) < len(captions[best_names[words]][1].split())):
+            best_names[words] = name
+    return {name: captions[name] for name in best_names.values()}
 
 
 def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """A name's words without style words, and the words that are style anywhere or at the end."""
-    kept, style, place = [], [], 0
+    words, style, place = [], [], 0
     while place < len(parts):
         for length in range(MAX_WORDS, 0, -1):
             if IS_STYLE.fullmatch("-".join(parts[place : place + length])) and place + length <= len(parts):
@@ -75,39 +75,39 @@ def without_style(parts: list[str]) -> tuple[tuple[str, ...], list[str]]:
                 place += length
                 break
         else:
-            numbered = NUMBERED.fullmatch(parts[place])
-            kept.append(numbered[1] if numbered else parts[place])
-            style += [parts[place].removeprefix(numbered[1])] if numbered else []
+            match = NUMBERED.fullmatch(parts[place])
+            words.append(match[1] if match else parts[place])
+            style += [parts[place].removeprefix(match[1])] if match else []
             place += 1
-    while len(kept) > 1 and ENDS.fullmatch(kept[-1]):
-        style.append(kept.pop())
-    if not kept:  # the name is a style word, such as 'outline', or a number
-        kept, style = [word for word in style if word.isalpha()], [word for word in style if not word.isalpha()]
-    return tuple(filter(None, kept)), style
+    while len(words) > 1 and ENDS.fullmatch(words[-1]):
+        style.append(words.pop())
+    if not words:  # the name is a style word, such as 'outline', or a number
+        words, style = [word for word in style if word.isalpha()], [word for word in style if not word.isalpha()]
+    return tuple(filter(None, words)), style
 
 
 def without_usual(
     words: dict[str, tuple[str, ...]], styles: dict[str, list[str]]
 ) -> tuple[dict[str, tuple[str, ...]], bool]:
     """Moves one usual style word of each name to `styles`; returns the names, and whether any word was moved."""
-    different = set(words.values())
-    lasts = usual((ending(parts) for parts in words.values()), len(words))
-    firsts = usual((beginning(parts) for parts in words.values()), len(words))
-    rests = collections.Counter(different)
-    rests.update(parts[: -len(last)] for parts in different if (last := ending(parts)) in lasts)
-    found, changed = {}, False
+    distinct_names = set(words.values())
+    endings = usual_affixes((ending(parts) for parts in words.values()), len(words))
+    beginnings = usual_affixes((beginning(parts) for parts in words.values()), len(words))
+    stems = collections.Counter(distinct_names)
+    stems.update(parts[: -len(last)] for parts in distinct_names if (last := ending(parts)) in endings)
+    shorter_names, is_changed = {}, False
     for name, parts in words.items():
-        if (first := beginning(parts)) in firsts:
+        if (first := beginning(parts)) in beginnings:
             styles[name] += first
-            parts, changed = parts[len(first) :], True
-        elif (last := ending(parts)) in lasts and rests[parts[: -len(last)]] > 1:
+            parts, is_changed = parts[len(first) :], True
+        elif (last := ending(parts)) in endings and stems[parts[: -len(last)]] > 1:
             styles[name] += last
-            parts, changed = parts[: -len(last)], True
-        found[name] = parts
-    return found, changed
+            parts, is_changed = parts[: -len(last)], True
+        shorter_names[name] = parts
+    return shorter_names, is_changed
 
 
-def usual(affixes: Iterable[tuple[str, ...]], names: int) -> Collection[tuple[str, ...]]:
+def usual_affixes(affixes: Iterable[tuple[str, ...]], names: int) -> Collection[tuple[str, ...]]:
     """The affixes of at least 2 % of the names."""
     counts = collections.Counter(affixes)
     return {affix for affix, count in counts.items() if affix and count >= USUAL_SHARE * names}
@@ -119,5 +119,5 @@ def ending(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def beginning(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """The same for the beginning."""
+    """The words at the beginning of a name that may be its style, likewise."""
     return next((parts[:n] for n in (2, 1) if len(parts) > n and BEGINS_USUALLY.fullmatch("-".join(parts[:n]))), ())

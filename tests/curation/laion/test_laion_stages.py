@@ -42,8 +42,8 @@ def direct_matches(texts):
     of_one = [(re.compile(rf"(?:^| ){re.escape(lemma)}(?: |$)"), c) for lemma, c in lemmas if times[lemma] == 1]
     for text in texts:
         spaced = "".join(" " if c in string.punctuation else c for c in text)
-        found = {c for pattern, c in of_one if pattern.search(spaced)}
-        yield found.pop() if len(found) == 1 else None
+        classes = {c for pattern, c in of_one if pattern.search(spaced)}
+        yield classes.pop() if len(classes) == 1 else None
 
 
 def test_match_is_the_rule():
@@ -99,8 +99,8 @@ def test_search_finds_the_best_rows_of_a_corpus_that_comes_in_blocks(monkeypatch
     rng = np.random.default_rng(0)
     queries, corpus = rng.normal(size=(20, 8)).astype(np.float32), rng.normal(size=(130, 8)).astype(np.float32)
     corpus[100] = corpus[3]  # a tie
-    scores, rows, seen = retrieval.best_rows(queries, [corpus[:50], corpus[50:]], neighbours=10)
-    assert seen == len(corpus)
+    scores, rows, part_rows = retrieval.best_rows(queries, [corpus[:50], corpus[50:]], neighbours=10)
+    assert part_rows == len(corpus)
     direct = queries.astype(np.float64) @ corpus.T.astype(np.float64)
     expected = np.argsort(-np.round(direct, 5), axis=1, kind="stable")[:, :10]
     np.testing.assert_array_equal(rows, expected)
@@ -132,11 +132,11 @@ def test_a_stage_goes_on_with_the_parts_that_are_missing(corpus, tmp_path, capsy
     arguments = ["match", f"--input={corpus}", f"--output={tmp_path}/matched", "--processes=1"]
     assert main(arguments) == 0
     assert "12 of 36 rows kept, 3 parts" in capsys.readouterr().out
-    before = (tmp_path / "matched" / "part-0.parquet").stat().st_mtime_ns
+    old_time = (tmp_path / "matched" / "part-0.parquet").stat().st_mtime_ns
     (tmp_path / "matched" / "part-1.parquet").unlink()
     assert main(arguments) == 0
     assert "4 of 12 rows kept" in capsys.readouterr().out
-    assert (tmp_path / "matched" / "part-0.parquet").stat().st_mtime_ns == before
+    assert (tmp_path / "matched" / "part-0.parquet").stat().st_mtime_ns == old_time
     assert sorted(path.name for path in (tmp_path / "matched").glob("*[!s]")) == [f"part-{i}.parquet" for i in range(3)]
 
 
@@ -206,13 +206,15 @@ def test_a_retrieval_that_was_stopped_goes_on_with_the_parts_that_are_missing(co
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(retrieval, "search_part", stops_at_the_second)
         retrieval.retrieve(*arguments, tmp_path / "stopped.parquet", 5)
-    seen = []
+    part_rows = []
     with monkeypatch.context() as patch:
-        patch.setattr(retrieval, "search_part", lambda part, **o: seen.append(searched(part, **o)) or seen[-1])
+        patch.setattr(
+            retrieval, "search_part", lambda part, **o: part_rows.append(searched(part, **o)) or part_rows[-1]
+        )
         retrieval.retrieve(*arguments, tmp_path / "stopped.parquet", 5)
-    assert seen == [0, 12, 12]
-    whole = pq.read_table(tmp_path / "whole.parquet")
-    assert whole.equals(pq.read_table(tmp_path / "stopped.parquet"))
+    assert part_rows == [0, 12, 12]
+    result = pq.read_table(tmp_path / "whole.parquet")
+    assert result.equals(pq.read_table(tmp_path / "stopped.parquet"))
 
 
 def test_a_retrieval_on_beam_is_the_same(corpus, tmp_path):
