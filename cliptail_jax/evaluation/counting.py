@@ -254,10 +254,10 @@ def make_pass(
                 break
             unreadable.take_from(batch)
             batch.pop("loading")
-            on_devices = to_devices(mesh, batch)
-            result = step(on_devices)
+            device_batch = to_devices(mesh, batch)
+            result = step(device_batch)
             dispatch(last, consumers)
-            last = [result, on_devices["labels"], on_devices["mask"]] if consumers else []
+            last = [result, device_batch["labels"], device_batch["mask"]] if consumers else []
         dispatch(last, consumers)
         unreadable.check()
 

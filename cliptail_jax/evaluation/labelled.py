@@ -130,6 +130,6 @@ class LabelledTask:
             write_arrays(
                 directory, result.counts, result.saved, self._class_groups, result.values, result.predicted, names
             )
-            by_class = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
-            add_summary(directory, summary, {"step": about["step"], "settings": dict(self.settings), **by_class})
+            class_counts = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
+            add_summary(directory, summary, {"step": about["step"], "settings": dict(self.settings), **class_counts})
         return summary

@@ -106,10 +106,10 @@ def caption_fields(
     texts = [field.name for field in schema if is_text(field.type) and field.name != IMAGE]
     if not texts:
         raise UserError(f"eval.sets: '{name}' has neither labels nor texts: there is nothing to evaluate on it")
-    if unknown := [field for field in fields if field not in texts]:
+    if unknown_fields := [field for field in fields if field not in texts]:
         option = f"eval.sets: '{name}'" if "@" in name else "eval.captions"
         raise UserError(
-            f"{option} names '{unknown[0]}', but the texts of '{source.name}:{source.split}' are {', '.join(texts)}"
+            f"{option} names '{unknown_fields[0]}', but the texts of '{source.name}:{source.split}' are {', '.join(texts)}"
         )
     if fields:
         return fields

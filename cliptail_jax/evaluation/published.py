@@ -137,14 +137,14 @@ def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
 def check_free(directory_of: Mapping[str, Path], workdir: Path) -> None:
     """Raise UserError if a model's directory, or `workdir`, contains anything else than evaluations."""
     for directory, name in ({workdir: None} | {directory: name for name, directory in directory_of.items()}).items():
-        existing = read_config(directory)
-        if existing is None:
+        old_config = read_config(directory)
+        if old_config is None:
             if name is not None and (other := foreign_file(directory)):
                 raise UserError(f"{directory} contains {other}, but no evaluation: give another --workdir")
             continue
-        if existing.get("objective") != MODE:
+        if old_config.get("objective") != MODE:
             raise UserError(f"{directory} contains a training run: give another --workdir")
-        if name is not None and (old_names := existing.get("eval.models", [])) != [name]:
+        if name is not None and (old_names := old_config.get("eval.models", [])) != [name]:
             raise UserError(
                 f"{directory} contains the evaluation of {', '.join(old_names)}, not of {name}: give another --workdir"
             )
@@ -204,9 +204,9 @@ def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
     if len(last) < len(tasks) or not (evaluation_directory(directory, name) / ARRAYS).exists():
         return False
     for summary, task in zip(last, tasks):
-        recorded = recorded_settings(summary)
-        if recorded != {
-            key: value for key, value in task.settings.items() if key in recorded or key not in NEW_SETTINGS
+        old_settings = recorded_settings(summary)
+        if old_settings != {
+            key: value for key, value in task.settings.items() if key in old_settings or key not in NEW_SETTINGS
         }:
             return False
     try:

@@ -117,27 +117,27 @@ def class_results(
 def write_arrays(
     directory: Path,
     counts: Mapping[str, np.ndarray],
-    saved: Mapping[str, np.ndarray],
+    saved_arrays: Mapping[str, np.ndarray],
     class_groups: ClassGroups | None,
     values: Mapping[str, Float[np.ndarray, " class"]],
     predicted: Int[np.ndarray, " row"] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED_ARRAYS`, an .npy file.
+    """Write `latest.npz`, and for each array in `saved_arrays`, whose names are among `SAVED_ARRAYS`, an .npy file.
 
     Counts, groups and values are as for `class_results`. Other .npy files of an earlier evaluation are removed, since they
     belong to other weights. `class_names` are given if no table of class frequencies contains them.
     """
     for name in SAVED_ARRAYS:
-        if name in saved:
-            save_array(directory / f"{name}.npy", saved[name])
+        if name in saved_arrays:
+            save_array(directory / f"{name}.npy", saved_arrays[name])
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
-    by_class = ClassResults.from_confusion(counts["confusion"])
+    results = ClassResults.from_confusion(counts["confusion"])
     arrays = {
         "confusion": counts["confusion"],
-        "per_class_accuracy": by_class.accuracy,
-        "per_class_predictions": by_class.predictions,
+        "per_class_accuracy": results.accuracy,
+        "per_class_predictions": results.predictions,
         **dict(zip(GROUPS, class_groups or ())),
     }
     if "calibration" in counts:

@@ -144,9 +144,9 @@ def names_of_labels(labels: Sequence[str], entry: EvaluationSet) -> tuple[str, .
     name_of |= {normalized_name(label): name for label, name in source.labels.items()}
     if source.has_numbered_labels:
         name_of |= {str(label): name for label, name in enumerate(names)}
-    if unknown := [label for label in labels if normalized_name(label) not in name_of]:
+    if unknown_labels := [label for label in labels if normalized_name(label) not in name_of]:
         raise UserError(
-            f"data set '{source.name}' has the class '{unknown[0]}', which is not in the set '{entry.name}': "
+            f"data set '{source.name}' has the class '{unknown_labels[0]}', which is not in the set '{entry.name}': "
             f"prepare the original one, or evaluate this one with its own class names as '{source.name}:{entry.split}'"
         )
     class_names = tuple(name_of[normalized_name(label)] for label in labels)
