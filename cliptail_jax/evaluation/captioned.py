@@ -28,8 +28,8 @@ def caption_frequency(
 ) -> tuple[Int[np.ndarray, " class"] | None, str]:
     """The number of a run's captions that name each class of a set, and the digest of the counted phrases.
 
-    They are counted once. Without WordNet, which the rule 'lemmas' needs, they are counted by 'phrases', which a note says.
-    If that needs WordNet, too, or the training data are missing, the number is None, and a note gives the reason.
+    They are counted once. Without WordNet, which the rule 'lemmas' needs, the rule is 'phrases', and a note gives the reason.
+    If that needs WordNet, too, or the training data are missing, the numbers are None, and a note gives the reason.
 
     Args:
         workdir: the run's directory, where the class frequency is kept in eval/<set>/.
@@ -42,12 +42,12 @@ def caption_frequency(
         except WordNetError as error:
             if rule != LEMMAS:
                 raise
-            counted = count_by(PHRASES, opened, workdir, captions)
+            result = count_by(PHRASES, opened, workdir, captions)
             log_line(
                 f"note: the classes of {opened.name} are counted by the rule '{PHRASES}', as they are written, in place of "
                 f"'{LEMMAS}' ({error})"
             )
-            return counted
+            return result
     except UserError as error:
         log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
         return None, ""
@@ -56,12 +56,12 @@ def caption_frequency(
 def count_by(
     rule: str, opened: OpenedSet, workdir: Path, captions: Callable[[], TrainingCaptions]
 ) -> tuple[Int[np.ndarray, " class"], str]:
-    """As `caption_frequency`, by this rule alone. Raises UserError if the training data or WordNet are missing."""
+    """Like `caption_frequency`, with this rule alone. Raises UserError if the training data or WordNet are missing."""
     concepts = class_concepts(opened, rule)
     digest = digest_of_json([rule, *map(msgspec.structs.asdict, concepts)])[:16]
     folder, last = evaluation_directory(workdir, opened.name), last_evaluation(workdir, opened.name)
     if last and last.get("settings", {}).get(COUNTED) == digest and (folder / FREQUENCY).exists():
-        with contextlib.suppress(UserError):  # it is of other classes: count again
+        with contextlib.suppress(UserError):  # the table has other classes: count again
             return frequency_of(opened.variant.class_names, folder / FREQUENCY), digest
     tally = count_chunks(ConceptCounter(concepts, rule), captions())
     log_line(f"classes of {opened.name}: {naming_note(tally.one, tally.several, tally.captions, len(concepts))}")
@@ -73,8 +73,8 @@ def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:
 
     Raises UserError if WordNet is missing.
     """
-    known, concepts = concepts_by_name(opened.class_list, rule), []
-    for name, in_prompts in zip(opened.variant.class_names, opened.prompt_names):
-        concept = known.get(in_prompts) or known.get(name) or Concept(in_prompts)
+    concept_of, concepts = concepts_by_name(opened.class_list, rule), []
+    for name, prompt_name in zip(opened.variant.class_names, opened.prompt_names):
+        concept = concept_of.get(prompt_name) or concept_of.get(name) or Concept(prompt_name)
         concepts.append(msgspec.structs.replace(concept, name=name, synonyms=concept.synonyms or (concept.name,)))
     return concepts

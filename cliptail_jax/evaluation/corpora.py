@@ -23,8 +23,8 @@ def class_frequency(
 
     Args:
         spec: the path of a table, or one of `CORPORA`.
-        folder: of the published files; class_frequency_CORPUS_SET[_ori].txt is read.
-        set_name: the evaluation set whose classes they are.
+        folder: the folder of the published files, class_frequency_CORPUS_SET[_ori].txt.
+        set_name: the evaluation set that has these classes.
 
     Raises:
         UserError: There is no such table, corpus, folder or file, or it lacks a class.
@@ -41,8 +41,8 @@ def class_frequency(
             f"no folder '{folder}' of published class frequencies: set eval.frequency_dir to the folder metadata/freqs of "
             "github.com/CVMI-Lab/clip-beyond-tail"
         )
-    known = EVALUATION_SETS.get(set_name)
-    stem = f"class_frequency_{spec}_{known and known.counted_as or set_name}"
+    known_set = EVALUATION_SETS.get(set_name)
+    stem = f"class_frequency_{spec}_{known_set and known_set.counted_as or set_name}"
     for file in (folder / f"{stem}_ori.txt", folder / f"{stem}.txt"):
         if file.is_file():
             return frequency_of(class_names, file)

@@ -89,17 +89,17 @@ def make_evaluate_batch(graphdef: nnx.GraphDef, mesh: Mesh, preprocess: Preproce
         features = model.encode_image(preprocess.normalize(batch["images"]))
         scores, logits = head.scores_and_logits(features)
         labels, mask = batch["labels"], batch["mask"]
-        predicted = jnp.argmax(scores, -1)
-        new = {
-            "confusion": per_class.count_confusion(labels, predicted, mask, classes),
+        predictions = jnp.argmax(scores, -1)
+        batch_counts = {
+            "confusion": per_class.count_confusion(labels, predictions, mask, classes),
             "top5": per_class.top_k_correct(scores, labels, mask, k=5),
             "not_finite": jnp.sum(mask & ~jnp.isfinite(features).all(-1), dtype=jnp.int32),
         }
         if logits is not None:
-            confidence, correct = head.confidence(logits), predicted == labels
-            new["calibration"] = count_calibration(confidence, correct, labels, mask, classes)
-        known = jnp.where(mask, predicted, UNKNOWN)
-        return jax.tree.map(jnp.add, counts, new), known, features.astype(jnp.float32)
+            confidence, correct = head.confidence(logits), predictions == labels
+            batch_counts["calibration"] = count_calibration(confidence, correct, labels, mask, classes)
+        predictions = jnp.where(mask, predictions, UNKNOWN)
+        return jax.tree.map(jnp.add, counts, batch_counts), predictions, features.astype(jnp.float32)
 
     shardings = replicated(mesh), batch_sharding(mesh), batch_sharding(mesh)
     return jax.jit(on_mesh(mesh, evaluate_batch), out_shardings=shardings, donate_argnums=2)
@@ -158,7 +158,7 @@ class FeatureCollector:
 
 # A consumer of what a step returns, such as unnormalized features [slot, dim], and of a batch's labels [slot] and mask [slot].
 Consumer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
-# A whole pass over the images of a set, from a step, which takes a batch on the devices, and consumers of what it returns.
+# A pass over all images of a set. It takes a step, a function of a batch on the devices, and the consumers of its results.
 Pass = Callable[..., None]
 
 
@@ -177,24 +177,24 @@ def count(
     shapes = count_shapes(len(head.embeddings), head.has_logits)
     counts = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
     counts, head = jax.device_put((counts, head), replicated(mesh))
-    predicted = []  # stay on the devices until the end, so that no batch waits for them
+    predictions = []  # stay on the devices until the end, so that no batch waits for them
 
     def step(batch: dict[str, Array]) -> Float[Array, "batch dim"]:
         nonlocal counts
         counts, classes, features = evaluate_batch(parts, head, counts, batch)
-        predicted.append(classes)
+        predictions.append(classes)
         return features
 
     run_pass(step, consumers)
-    slots = np.concatenate([np.zeros(0, np.int32), *map(gather, predicted)])
+    slots = np.concatenate([np.zeros(0, np.int32), *map(gather, predictions)])
     return {name: np.asarray(value, np.int64) for name, value in counts.items()}, slots
 
 
 def in_rows(slots: Int[np.ndarray, " slot"], rows: int, batch_size: int) -> Int[np.ndarray, " row"]:
     """The values of rows, given the values of the slots of their batches. The last batch may be partial."""
-    whole = rows - rows % batch_size
-    filled = spread(np.arange(whole, rows), batch_size) != EMPTY
-    return np.concatenate([slots[:whole], slots[whole:][filled[: len(slots) - whole]]])
+    start = rows - rows % batch_size  # of the partial batch
+    mask = spread(np.arange(start, rows), batch_size) != EMPTY
+    return np.concatenate([slots[:start], slots[start:][mask[: len(slots) - start]]])
 
 
 def estimate_log_prior(
@@ -209,7 +209,8 @@ def estimate_log_prior(
     run_pass(step, [lambda batch_sum, *_: sums.append(np.float64(batch_sum))])
     with np.errstate(invalid="ignore"):
         total = np.logaddexp.reduce(sums)
-        return total - np.logaddexp.reduce(total)  # the log of their number: the probabilities of an image add up to 1
+        # The probabilities of an image add up to 1, so the sum over the classes is the number of images.
+        return total - np.logaddexp.reduce(total)
 
 
 def make_pass(
@@ -246,16 +247,16 @@ def make_pass(
     unreadable, number = UnreadableImages(examples, reading.max_unreadable), -(-len(examples) // batch_size)
 
     def run_pass(step: Callable, consumers: Sequence[Consumer], give_up: Callable[[], bool] = lambda: False) -> None:
-        last = []  # is consumed while the devices work on the next batch
+        last = []  # arrays of the last batch, which are consumed while the devices work on the next one
         for batch in tqdm(start(), title, number, disable=None, leave=False):
             if give_up():
                 break
             unreadable.take_from(batch)
             batch.pop("loading")
-            on_devices = to_devices(mesh, batch)
-            result = step(on_devices)
+            device_batch = to_devices(mesh, batch)
+            result = step(device_batch)
             dispatch(last, consumers)
-            last = [result, on_devices["labels"], on_devices["mask"]] if consumers else []
+            last = [result, device_batch["labels"], device_batch["mask"]] if consumers else []
         dispatch(last, consumers)
         unreadable.check()
 
@@ -277,14 +278,14 @@ def gather(array: Array | np.ndarray) -> np.ndarray:
 
 
 def check_head(head: ClassHead, name: str) -> None:
-    """Raise UserError if numbers of a head for the classes of the set `name` are not finite, or exp(logit_scale) is not."""
-    numbers = [of for of in (head.embeddings, head.bias, head.logit_bias) if of is not None]
+    """Raise UserError if a head for the set `name` has numbers that are not finite, or exp(logit_scale) is not."""
+    numbers = [array for array in (head.embeddings, head.bias, head.logit_bias) if array is not None]
     if head.logit_scale is not None:
         with np.errstate(over="ignore"):
             numbers.append(np.exp(np.float32(head.logit_scale)))
-    if not all(np.isfinite(of).all() for of in numbers):
+    if not all(np.isfinite(array).all() for array in numbers):
         raise UserError(
-            f"the classes of {name} have embeddings, or logits a scale, with NaN or infinite values: check the model's weights"
+            f"the class embeddings of {name}, or the scale of its logits, have NaN or infinite values: check the model's weights"
         )
 
 
@@ -292,8 +293,8 @@ def check_counts(counts: Mapping[str, np.ndarray], name: str) -> None:
     """Raise UserError if a pass over the set `name` has no images, or images whose features are not finite."""
     if not counts["confusion"].any():
         raise UserError(f"no image of {name} could be read: prepare the set again")
-    if bad := counts["not_finite"]:
+    if number := counts["not_finite"]:
         raise UserError(
-            f"{bad:,} of {counts['confusion'].sum():,} images of {name} have features with NaN or infinite values: check "
+            f"{number:,} of {counts['confusion'].sum():,} images of {name} have features with NaN or infinite values: check "
             "the model's weights, and model.dtype"
         )

@@ -23,7 +23,7 @@ class Evaluator:
     """The compiled functions of models of one definition, and passes over the images of sets.
 
     Args:
-        preprocess: of the model's images.
+        preprocess: the preprocessing of the model's images.
         reading, cache, keep_workers: as for `cliptail_jax.evaluation.counting.make_pass`.
     """
 

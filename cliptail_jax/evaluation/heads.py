@@ -35,40 +35,42 @@ def class_heads(
     options: Evaluation,
     graphdef: nnx.GraphDef,
     mesh: Mesh,
-    read: ReadText | BagOfWords | None,
+    read_text: ReadText | BagOfWords | None,
     class_names: tuple[str, ...] = (),
     other_head: str = "",
 ) -> ClassHeads:
     """The function from a model's parts to the class head of each set: of prompts, of their words, or the model's own.
 
     Args:
-        read: from texts to the input of the model's text tower; or the words that a model classifies; None for a model
-            with neither.
+        read_text: the function from texts to the input of the model's text tower, or the words that a model classifies; None
+            for a model with neither.
         class_names: the classes of the model's own head.
         other_head: the .npy file of a head to use instead of it.
     """
-    if isinstance(read, BagOfWords):
-        return word_heads(sets, options, graphdef, read)
-    if read:
-        return zero_shot_heads(sets, options, graphdef, mesh, read)
+    if isinstance(read_text, BagOfWords):
+        return word_heads(sets, options, graphdef, read_text)
+    if read_text:
+        return zero_shot_heads(sets, options, graphdef, mesh, read_text)
     return head_rows(sets, class_names, graphdef, other_head)
 
 
-def zero_shot_heads(sets: Sets, options: Evaluation, graphdef: nnx.GraphDef, mesh: Mesh, read: ReadText) -> ClassHeads:
+def zero_shot_heads(
+    sets: Sets, options: Evaluation, graphdef: nnx.GraphDef, mesh: Mesh, read_text: ReadText
+) -> ClassHeads:
     """Zero-shot class embeddings. A prompt of several classes or sets is embedded once.
 
-    `read` is from prompts to the input of the text tower.
+    `read_text` is the function from prompts to the input of the text tower.
 
     Raises:
-        UserError: truncated to the tower's context, the prompts of different classes are the same; or confidence is to be
-            measured by a logit bias that the model does not have.
+        UserError: the prompts of different classes are the same within the tower's context; or confidence needs a logit
+            bias, which the model does not have.
     """
     if not sets:
         return lambda parts: {}
     prompts = {name: set_prompts(opened, options.templates) for name, opened in sets.items()}
-    sizes = {name: [len(class_prompts) for class_prompts in one_set] for name, one_set in prompts.items()}
-    flat = {name: list(itertools.chain.from_iterable(one_set)) for name, one_set in prompts.items()}
-    inputs, embed = embed_texts(flat, options.batch_size, graphdef, mesh, read, "embedding prompts")
+    sizes = {name: list(map(len, classes)) for name, classes in prompts.items()}
+    flat = {name: list(itertools.chain.from_iterable(classes)) for name, classes in prompts.items()}
+    inputs, embed = embed_texts(flat, options.batch_size, graphdef, mesh, read_text, "embedding prompts")
     for name, opened in sets.items():
         check_distinct(inputs[name], sizes[name], opened.prompt_names, options.templates)
 
@@ -88,20 +90,20 @@ def embed_texts(
     batch_size: int,
     graphdef: nnx.GraphDef,
     mesh: Mesh,
-    read: ReadText | None,
-    doing: str,
+    read_text: ReadText | None,
+    title: str,
 ) -> tuple[dict[str, Shaped[np.ndarray, "text length"]], Callable[[ModelParts], TextFeatures]]:
     """The text tower's input for the texts of each set, and the function that embeds them with a model at unit length.
 
-    A repeated text is embedded once, and has the same features everywhere. `doing` is shown with the progress. Without
-    texts, `read` may be None.
+    A repeated text is embedded once, and has the same features everywhere. `title` is shown with the progress. Without
+    texts, `read_text` may be None.
     """
     if not texts:
         return {}, lambda parts: {}
-    distinct = list(dict.fromkeys(itertools.chain.from_iterable(texts.values())))
-    row_of = {text: row for row, text in enumerate(distinct)}
-    rows = {name: np.array([row_of[text] for text in of_set]) for name, of_set in texts.items()}
-    inputs, local = read(distinct), local_rows(batch_size)
+    distinct_texts = list(dict.fromkeys(itertools.chain.from_iterable(texts.values())))
+    row_of = {text: row for row, text in enumerate(distinct_texts)}
+    rows = {name: np.array([row_of[text] for text in set_texts]) for name, set_texts in texts.items()}
+    inputs, local = read_text(distinct_texts), local_rows(batch_size)
     encode_text = make_encode_text(graphdef, mesh)
 
     def embed(parts: ModelParts) -> TextFeatures:
@@ -109,10 +111,10 @@ def embed_texts(
             return encode_text(parts, to_devices(mesh, {"text": text[local]})["text"])
 
         lengths = cut_lengths(nnx.merge(graphdef, *parts, copy=True).text, inputs)
-        embeddings = embed_by_length(encode, inputs, lengths, batch_size, doing)
-        return {name: embeddings[of_set] for name, of_set in rows.items()}
+        embeddings = embed_by_length(encode, inputs, lengths, batch_size, title)
+        return {name: embeddings[set_rows] for name, set_rows in rows.items()}
 
-    return {name: inputs[of_set] for name, of_set in rows.items()}, embed
+    return {name: inputs[set_rows] for name, set_rows in rows.items()}, embed
 
 
 def learned_bias(model: nnx.Module) -> Float[np.ndarray, ""]:
@@ -149,17 +151,17 @@ def head_rows(sets: Sets, class_names: tuple[str, ...], graphdef: nnx.GraphDef, 
 
     def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
         model = nnx.merge(graphdef, *parts, copy=True)
-        own = gather(model.head[...])
+        own_head = gather(model.head[...])
         if not other_head:
             if hasattr(model, "bias"):
                 bias = gather(model.bias[...])
-                return {name: ClassHead(own[rows], bias=bias[rows]) for name, rows in columns.items()}
+                return {name: ClassHead(own_head[rows], bias=bias[rows]) for name, rows in columns.items()}
             scale = gather(model.logit_scale[...])
-            return {name: ClassHead(own[rows], logit_scale=scale) for name, rows in columns.items()}
+            return {name: ClassHead(own_head[rows], logit_scale=scale) for name, rows in columns.items()}
         for head in heads.values():
-            if head.shape[1] != own.shape[1]:
+            if head.shape[1] != own_head.shape[1]:
                 raise UserError(
-                    f"head.init: '{other_head}' is {head.shape[1]} wide, but the run's features are {own.shape[1]} wide"
+                    f"head.init: '{other_head}' is {head.shape[1]} wide, but the run's features are {own_head.shape[1]} wide"
                 )
         return {name: ClassHead(head) for name, head in heads.items()}  # no scale was learned with it
 
@@ -181,11 +183,10 @@ def word_heads(sets: Sets, options: Evaluation, graphdef: nnx.GraphDef, bag: Bag
     """
     words = {name: class_words(set_prompts(opened, options.templates), bag) for name, opened in sets.items()}
     for name, rows in words.items():
-        if unknown := int(np.sum(~rows.any(1))):
-            log_line(f"note: {unknown} classes of {name} have no word that the captions have, and are never predicted")
-        distinct = len(np.unique(rows, axis=0))
-        if distinct < len(rows):
-            log_line(f"note: the {len(rows)} classes of {name} have {distinct} different bags of words")
+        if number := int(np.sum(~rows.any(1))):
+            log_line(f"note: {number} classes of {name} have no word of the captions, and are never predicted")
+        if (number := len(np.unique(rows, axis=0))) < len(rows):
+            log_line(f"note: the {len(rows)} classes of {name} have {number} different bags of words")
 
     def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
         model = nnx.merge(graphdef, *parts, copy=True)

@@ -37,7 +37,7 @@ class PassResult(NamedTuple):
 
     Attributes:
         counts: as `counting.count_shapes` lists them.
-        predicted: of each row of the set; UNKNOWN for unreadable images.
+        predicted: the class of each row of the set; UNKNOWN for unreadable images.
         values: other measures of each class.
         saved: the arrays that are written to .npy files.
     """
@@ -105,12 +105,12 @@ class LabelledTask:
         if give_up():
             return None
         check_counts(counts, self.opened.name)
-        found = collector.result() if collector else {}
+        arrays = collector.result() if collector else {}
         values = similarities.result()._asdict() if similarities else {}
         if options.neural_collapse:
-            values = neural_collapse(found["features"], found["labels"], head.embeddings)._asdict() | values
-        saved = {**found, "head": head.embeddings} if options.save_features else {}
-        return PassResult(counts, in_rows(slots, len(variant), options.batch_size), values, saved)
+            values = neural_collapse(arrays["features"], arrays["labels"], head.embeddings)._asdict() | values
+        arrays = {**arrays, "head": head.embeddings} if options.save_features else {}
+        return PassResult(counts, in_rows(slots, len(variant), options.batch_size), values, arrays)
 
     def write(self, workdir: Path, about: Mapping[str, Any], result: PassResult) -> dict[str, Any]:
         """Write the files of the evaluation, and return its summary, which begins with `about`.
@@ -127,8 +127,9 @@ class LabelledTask:
             else:  # left from an earlier evaluation on other classes
                 (directory / FREQUENCY).unlink(missing_ok=True)
             names = self.opened.variant.class_names if self.frequency is None else None
-            counts, predicted, values, saved = result
-            write_arrays(directory, counts, saved, self._class_groups, values, predicted, names)
-            by_class = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
-            add_summary(directory, summary, {"step": about["step"], "settings": dict(self.settings), **by_class})
+            write_arrays(
+                directory, result.counts, result.saved, self._class_groups, result.values, result.predicted, names
+            )
+            class_counts = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
+            add_summary(directory, summary, {"step": about["step"], "settings": dict(self.settings), **class_counts})
         return summary

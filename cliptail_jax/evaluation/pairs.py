@@ -15,7 +15,7 @@ from cliptail_jax.formats.batches import is_text
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of
 
-IMAGE = "filename"  # records with the same one are captions of the same image
+IMAGE = "filename"  # the field of names: records with the same one are captions of the same image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,24 +61,25 @@ def open_pairs(
         data_dir: the folder of prepared data sets.
         fields: the text fields whose texts, joined, are a record's caption, unless `name` has them: `eval.captions`. By default
             the `default_fields`, if the set has them, or else its only text field.
-        training_set, class_names: `data.name`, and the names of its classes where it has labels: `data.class_names`.
+        training_set: the name of the training data: `data.name`.
+        class_names: the file of their class names: `data.class_names`.
 
     Raises:
-        UserError: the set is not there, has no such fields, or has fewer than two images with captions.
+        UserError: there is no such set, or it has no such fields, or fewer than two images with captions.
     """
     source_name, colon, split = name.rpartition(":")
     if not (colon and source_name and split):
         return None
-    split, at, own_fields = split.partition("@")
+    split, separator, own_fields = split.partition("@")
     source = open_source(source_name, data_dir, split, class_names if source_name == training_set else "")
-    if source.class_names and not at:
+    if source.class_names and not separator:
         return None
-    fields = caption_fields(name, source, tuple(own_fields.split("+")) if at else fields, default_fields)
+    fields = caption_fields(name, source, tuple(own_fields.split("+")) if separator else fields, default_fields)
     texts = joined_words(source.metadata, fields)
     records = np.flatnonzero(pc.not_equal(texts, "").to_numpy())
     images = images_of(source)[records]
     first, image_of = np.unique(images, return_index=True, return_inverse=True)[1:]
-    # In the order of the records, in place of that of the names.
+    # Images are in the order of the records, not of their names.
     order = np.argsort(first)
     place = np.argsort(order)
     if len(first) < 2:
@@ -86,8 +87,8 @@ def open_pairs(
         raise UserError(f"eval.sets: '{name}' has {number}, and retrieval needs two or more: leave it out")
     captions = texts.take(records).to_pylist()
     unlabelled = np.full(len(first), -1)
-    found = Variant(source, records[first[order]], unlabelled, (), unlabelled, captions=None)
-    return PairSet(name, found, captions, records, place[image_of], len(source) - len(records))
+    variant = Variant(source, records[first[order]], unlabelled, (), unlabelled, captions=None)
+    return PairSet(name, variant, captions, records, place[image_of], len(source) - len(records))
 
 
 def images_of(source: Source) -> np.ndarray:
@@ -105,10 +106,11 @@ def caption_fields(
     texts = [field.name for field in schema if is_text(field.type) and field.name != IMAGE]
     if not texts:
         raise UserError(f"eval.sets: '{name}' has neither labels nor texts: there is nothing to evaluate on it")
-    if unknown := [field for field in fields if field not in texts]:
+    if unknown_fields := [field for field in fields if field not in texts]:
         option = f"eval.sets: '{name}'" if "@" in name else "eval.captions"
-        of_set = f"'{source.name}:{source.split}' are {', '.join(texts)}"
-        raise UserError(f"{option} names '{unknown[0]}', but the texts of {of_set}")
+        raise UserError(
+            f"{option} names '{unknown_fields[0]}', but the texts of '{source.name}:{source.split}' are {', '.join(texts)}"
+        )
     if fields:
         return fields
     if default_fields and set(default_fields) <= set(texts):

@@ -1,4 +1,4 @@
-"""Predicted classes of single images: the compiled function, the parts that are saved on the way, and the files of results."""
+"""Predicted classes of single images: the compiled function, the files of finished batches, and the files of results."""
 
 import csv
 import dataclasses
@@ -29,11 +29,11 @@ SETTINGS = "settings.json"  # in the folder of parts: what they depend on
 
 
 class Predicted(NamedTuple):
-    """The most probable classes of images, the most probable one first.
+    """The most probable classes of each image, the most probable one first.
 
     Attributes:
-        classes: their indices.
-        confidence: their softmax probabilities.
+        classes: the indices of the classes.
+        confidence: the softmax probabilities of the classes.
         logits: of all classes; None if they are not needed.
     """
 
@@ -74,7 +74,7 @@ def make_predict_batch(
 
 
 class Parts:
-    """The predictions of each batch in a file of its own, in a folder beside the output, so that a command can continue.
+    """Files of predictions, one per batch, in a folder beside the output, from which an interrupted command continues.
 
     Only complete files exist. `settings` are what predictions depend on: parts of other settings are removed.
 
@@ -83,13 +83,13 @@ class Parts:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]):
         self.folder = folder
-        before = read_json(folder / SETTINGS)
-        if before is None and (other := [path.name for path in folder.iterdir() if path.name != LOCK]):
-            raise UserError(f"{folder} contains {other[0]}, which this program did not write: choose another --output")
-        changed = [key for key in settings if before is not None and before.get(key) != settings[key]]
-        if changed:
+        old_settings = read_json(folder / SETTINGS)
+        if old_settings is None and (files := [path.name for path in folder.iterdir() if path.name != LOCK]):
+            raise UserError(f"{folder} contains {files[0]}, which this program did not write: choose another --output")
+        keys = [key for key in settings if old_settings is not None and old_settings.get(key) != settings[key]]
+        if keys:
             log_line(
-                f"note: the unfinished predictions in {folder} have other {', '.join(changed)}: they are computed again"
+                f"note: the unfinished predictions in {folder} have other {', '.join(keys)}: they are computed again"
             )
             self.remove()
         write_json(folder / SETTINGS, settings)
@@ -129,14 +129,16 @@ def table_text(
 ) -> str:
     """The CSV file: a row for each image, with the columns prediction_2, confidence_2, ... of further classes."""
     text = io.StringIO()
-    writer, quoting = (csv.writer(text, quoting=q, lineterminator="\n") for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
-    further = range(2, predicted.classes.shape[1] + 1)
-    writer.writerow([*COLUMNS, *(f"{column}_{k}" for k in further for column in COLUMNS[2:])])
+    writer, quoting_writer = (
+        csv.writer(text, quoting=q, lineterminator="\n") for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    ranks = range(2, predicted.classes.shape[1] + 1)
+    writer.writerow([*COLUMNS, *(f"{column}_{k}" for k in ranks for column in COLUMNS[2:])])
     for filename, label, classes, confidence in zip(filenames, labels, predicted.classes, predicted.confidence):
-        ranked = (cell for c, p in zip(classes, confidence) for cell in (class_names[c], f"{p:.6g}"))
-        row = [filename, label, *ranked]
+        cells = (cell for c, p in zip(classes, confidence) for cell in (class_names[c], f"{p:.6g}"))
+        row = [filename, label, *cells]
         # Before Python 3.13, a carriage return is not quoted, and begins another row.
-        (quoting if any("\r" in value for value in row) else writer).writerow(row)
+        (quoting_writer if any("\r" in value for value in row) else writer).writerow(row)
     return text.getvalue()
 
 

@@ -16,39 +16,40 @@ from cliptail_jax.host.files import read_text, work_path
 ClassPrompts = tuple[tuple[str, ...], ...]  # by class, in label order
 
 
-def set_prompts(opened: OpenedSet | PromptedClasses, chosen: str) -> ClassPrompts:
+def set_prompts(opened: OpenedSet | PromptedClasses, template_set: str) -> ClassPrompts:
     """The prompts of a set's classes.
 
     Args:
-        chosen: `config.eval.templates`: a template set or a file of templates, '' for the set's own templates, or a .json
-            file, an object from each class to its prompts.
+        template_set: `config.eval.templates`: a template set or a file of templates, '' for the set's own templates, or a
+            .json file, an object from each class to its prompts.
 
     Raises:
         UserError: a file cannot be read, a template has no placeholder, or the classes of the .json are not the set's.
     """
-    if chosen.endswith(".json"):
-        return prompts_by_class(work_path(chosen), opened)
-    chosen_templates = templates(chosen) if chosen else opened.templates
-    return tuple(tuple(template.replace("{}", name) for template in chosen_templates) for name in opened.prompt_names)
+    if template_set.endswith(".json"):
+        return prompts_by_class(work_path(template_set), opened)
+    set_templates = templates(template_set) if template_set else opened.templates
+    return tuple(tuple(template.replace("{}", name) for template in set_templates) for name in opened.prompt_names)
 
 
 def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPrompts:
     """The prompts in a file for the classes of a set, by their names or their names in prompts."""
     try:
-        given = msgspec.json.decode(read_text(path), type=dict[str, list[str]])
+        prompts_of = msgspec.json.decode(read_text(path), type=dict[str, list[str]])
     except OSError as error:
         raise UserError(f"the file of prompts {path} cannot be read: {error.strerror or error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a JSON object from each class to a list of its prompts: {error}") from None
-    given, prompts = {composed(name): list(filter(str.strip, texts)) for name, texts in given.items()}, []
-    for name, in_prompts in zip(opened.class_names, opened.prompt_names):
-        of_class = given.pop(name, None) or given.pop(in_prompts, None)
-        if not of_class:
+    prompts_of = {composed(name): list(filter(str.strip, texts)) for name, texts in prompts_of.items()}
+    prompts = []
+    for name, prompt_name in zip(opened.class_names, opened.prompt_names):
+        class_prompts = prompts_of.pop(name, None) or prompts_of.pop(prompt_name, None)
+        if not class_prompts:
             raise UserError(f"{path} has no prompts for '{name}', a class of {opened.name}: give at least one")
-        prompts.append(tuple(of_class))
-    if given:
+        prompts.append(tuple(class_prompts))
+    if prompts_of:
         raise UserError(
-            f"{path} has prompts for '{next(iter(given))}', which is not a class of {opened.name}: leave it out"
+            f"{path} has prompts for '{next(iter(prompts_of))}', which is not a class of {opened.name}: leave it out"
         )
     return tuple(prompts)
 
@@ -56,7 +57,7 @@ def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPr
 def check_distinct(
     text: Shaped[np.ndarray, "prompt width"], sizes: Sequence[int], names: Sequence[str], template_set: str
 ) -> None:
-    """Raise UserError if different classes have the same prompts to the text tower, as in a short context, in any order.
+    """Raise UserError if the text tower reads the same prompts, in any order, for different classes, as in a short context.
 
     Args:
         text: the input of the text tower, prompts of the same class being consecutive.
@@ -66,15 +67,16 @@ def check_distinct(
     """
     first: dict[bytes, str] = {}
     class_texts = np.split(text, np.cumsum(sizes)[:-1])
-    same = [
+    duplicates = [
         (other, name)
-        for name, read in zip(names, class_texts)
-        if (other := first.setdefault(read[np.lexsort(read.T)].tobytes(), name)) != name
+        for name, texts in zip(names, class_texts)
+        if (other := first.setdefault(texts[np.lexsort(texts.T)].tobytes(), name)) != name
     ]
-    if same:
+    if duplicates:
         prompts = f"eval.templates='{template_set}'" if template_set else "the set's own templates"
         context = f"{text.shape[1]} tokens" if np.issubdtype(text.dtype, np.integer) else "a context"
         raise UserError(
-            f"{prompts}: the prompts of {len(same)} of {len(set(names))} classes are those of others to the text tower, such as of "
-            f"'{same[0][1]}' and '{same[0][0]}'; it reads {context} and may ignore case: use shorter prompts or other names"
+            f"{prompts}: {len(duplicates)} of {len(set(names))} classes have the prompts of others to the text tower, such as "
+            f"'{duplicates[0][1]}' and '{duplicates[0][0]}'; it reads {context} and may ignore case: use shorter prompts or "
+            "other names"
         )

@@ -44,7 +44,7 @@ from cliptail_jax.runs.evaluations import ARRAYS, check_directories, evaluation_
 from cliptail_jax.runs.files import read_config
 
 TRAINED_ON = "published"  # eval.class_frequency: each model's own corpus
-LATER = ("shards", "model")  # settings that evaluations of earlier versions lack
+NEW_SETTINGS = ("shards", "model")  # settings that evaluations of earlier versions lack
 Summaries = list[dict[str, Any]]  # of evaluations, with the `model` and `set`
 
 
@@ -54,7 +54,7 @@ class PublishedResults(NamedTuple):
     Attributes:
         models: those that were found.
         summaries: of their evaluations, in order.
-        skipped: why models were left out, by name.
+        skipped: the reason for each model that was left out, by name.
     """
 
     models: list[ModelName]
@@ -75,11 +75,11 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
     mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "eval.batch_size")
     names = list(dict.fromkeys(options.models))
-    several, skipped = len(names) > 1, {}
+    skipped = {}
 
     def skip(name: str, reason: str) -> None:
         skipped[name] = reason
-        if several:  # else the error at the end has the reason
+        if len(names) > 1:  # else the error at the end has the reason
             log_line(f"skipped {name}: {reason}")
 
     models = []
@@ -91,28 +91,32 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
     directory_of = model_directories(names, workdir)
     check_free(directory_of, workdir)
     check_directories(options.sets)
-    others = {name: is_set for name, is_set in evaluation_pixels(config.data).items() if is_set}
+    other_settings = {key: value for key, value in evaluation_pixels(config.data).items() if value}
     if config.text.tokenizer:
-        others["tokenizer"] = file_digest(config.text.tokenizer)
+        other_settings["tokenizer"] = file_digest(config.text.tokenizer)
     draw_missing(options.sets, config.data.data_dir)
-    settings = evaluation_settings(options, uses_prompts=True) | {"dtype": config.model.dtype, **others}
+    settings = evaluation_settings(options, uses_prompts=True) | {"dtype": config.model.dtype, **other_settings}
     sets = {name: open_tasks(name, config.data.data_dir, options, settings) for name in dict.fromkeys(options.sets)}
     check_frequencies(models, options.class_frequency)
     tasks = {model.name: {name: make_tasks(model) for name, make_tasks in sets.items()} for model in models}
     for number, model in enumerate(models, 1):
         directory, model_tasks = directory_of[model.name], tasks[model.name]
-        done = {name: broadcast_from_first(is_done(directory, model_tasks[name], model)) for name in model_tasks}
-        if all(done.values()):
+        unfinished_tasks = [
+            task
+            for set_tasks in model_tasks.values()
+            if not broadcast_from_first(is_done(directory, set_tasks, model))
+            for task in set_tasks
+        ]
+        if not unfinished_tasks:
             log_line(f"{model.name} is already evaluated")
             continue
         if model.name in failures:
             skip(model.name, failures[model.name])
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
-        to_do = [task for name in done if not done[name] for task in model_tasks[name]]
         try:
             opened = on_all_processes(lambda: load_clip(model, config.text.tokenizer, config.model.dtype, mesh))
-            evaluate_model(opened, to_do, directory, plain(config), options, config.data, mesh)
+            evaluate_model(opened, unfinished_tasks, directory, plain(config), options, config.data, mesh)
         except Skipped as error:
             skip(model.name, str(error).removeprefix(f"{model.source}: "))
     summaries = [
@@ -133,16 +137,16 @@ def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
 def check_free(directory_of: Mapping[str, Path], workdir: Path) -> None:
     """Raise UserError if a model's directory, or `workdir`, contains anything else than evaluations."""
     for directory, name in ({workdir: None} | {directory: name for name, directory in directory_of.items()}).items():
-        existing = read_config(directory)
-        if existing is None:
+        old_config = read_config(directory)
+        if old_config is None:
             if name is not None and (other := foreign_file(directory)):
                 raise UserError(f"{directory} contains {other}, but no evaluation: give another --workdir")
             continue
-        if existing.get("objective") != MODE:
+        if old_config.get("objective") != MODE:
             raise UserError(f"{directory} contains a training run: give another --workdir")
-        if name is not None and (before := existing.get("eval.models", [])) != [name]:
+        if name is not None and (old_names := old_config.get("eval.models", [])) != [name]:
             raise UserError(
-                f"{directory} contains the evaluation of {', '.join(before)}, not of {name}: give another --workdir"
+                f"{directory} contains the evaluation of {', '.join(old_names)}, not of {name}: give another --workdir"
             )
 
 
@@ -157,36 +161,39 @@ def check_frequencies(models: Sequence[ModelName], tables: str) -> None:
 
 def frequency_names(tables: str, model: ModelName) -> list[str]:
     """The tables and corpora in `tables` (eval.class_frequency) for a model; [''] for none."""
-    named = [model.corpus if name == TRAINED_ON else name for name in tables.split("+")]
-    return list(dict.fromkeys(filter(None, named))) or [""]
+    names = [model.corpus if name == TRAINED_ON else name for name in tables.split("+")]
+    return list(dict.fromkeys(filter(None, names))) or [""]
 
 
 def open_tasks(
     name: str, data_dir: str, options: PublishedEvaluation, settings: Mapping[str, Any]
 ) -> Callable[[ModelName], list[Task]]:
-    """Opens a set. Returns the function from a model to its tasks: one for each class frequency, or the one of a retrieval.
+    """Open a set, and return the function from a model to its tasks: one per class frequency, or a single retrieval.
 
-    `settings` are those that identify a finished evaluation, but for its data and model.
+    `settings`, with those of the data and the model, identify a finished evaluation.
     """
     if pairs := open_pairs(name, data_dir, options.captions):
-        of_pairs = {**settings, "data": pairs.fingerprint(), "shards": pairs.images.source.shards[:16]}
-        return lambda model: [RetrievalTask(pairs, {**of_pairs, **of_model(model), "class_frequency": ""})]
+        pair_settings = {**settings, "data": pairs.fingerprint(), "shards": pairs.images.source.shards[:16]}
+        return lambda model: [RetrievalTask(pairs, {**pair_settings, **model_settings(model), "class_frequency": ""})]
     opened = with_class_names(open_set(name, data_dir), options.class_names)
     prompts = digest_of_json(set_prompts(opened, options.templates))[:16]
-    of_set = {**settings, "data": opened.variant.fingerprint(), "shards": opened.variant.source.shards[:16]}
+    set_settings = {**settings, "data": opened.variant.fingerprint(), "shards": opened.variant.source.shards[:16]}
 
     def task_of(model: ModelName, frequency_name: str) -> Task:
         frequency, digest = None, ""
         if frequency_name:
             frequency = class_frequency(frequency_name, options.frequency_dir, name, opened.variant.class_names)
             digest = digest_of_json(frequency.tolist())[:16]
-        own = {**of_set, **of_model(model), "prompts": prompts, "class_frequency": frequency_name, "frequency": digest}
-        return LabelledTask(opened, own, frequency, frequency is not None, options, "give eval.class_frequency")
+        task_settings = {**set_settings, **model_settings(model), "prompts": prompts}
+        task_settings |= {"class_frequency": frequency_name, "frequency": digest}
+        return LabelledTask(
+            opened, task_settings, frequency, frequency is not None, options, "give eval.class_frequency"
+        )
 
-    return lambda model: [task_of(model, of) for of in frequency_names(options.class_frequency, model)]
+    return lambda model: [task_of(model, key) for key in frequency_names(options.class_frequency, model)]
 
 
-def of_model(model: ModelName) -> dict[str, str]:
+def model_settings(model: ModelName) -> dict[str, str]:
     """The setting that identifies a model's configuration and tokenizer, if it is a folder."""
     return {"model": model.settings_digest[:16]} if model.settings_digest else {}
 
@@ -197,12 +204,14 @@ def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
     if len(last) < len(tasks) or not (evaluation_directory(directory, name) / ARRAYS).exists():
         return False
     for summary, task in zip(last, tasks):
-        recorded = recorded_settings(summary)
-        if recorded != {key: value for key, value in task.settings.items() if key in recorded or key not in LATER}:
+        old_settings = recorded_settings(summary)
+        if old_settings != {
+            key: value for key, value in task.settings.items() if key in old_settings or key not in NEW_SETTINGS
+        }:
             return False
     try:
         return model.digest is None or all(summary.get("weights") == model.digest for summary in last)
-    except UserError:  # which loading the model raises, too
+    except UserError:  # loading the model raises it, too
         return False
 
 

@@ -17,7 +17,7 @@ SIDE = 4096  # of a block: a device's queries at a time, and the candidates that
 MULTIPLE = 128  # of a smaller block's side: products of whole tiles are rounded alike in every column
 NO_QUERY, NO_CANDIDATE = -2, -1  # the images of rows that fill up a block
 
-# From queries, their images, candidates and theirs to the ranks of the queries.
+# From queries, their images, candidates and their images to the ranks of the queries.
 Rank = Callable[..., Int[np.ndarray, " query"] | None]
 
 
@@ -42,18 +42,18 @@ def make_rank(mesh: Mesh, side: int = SIDE) -> Rank:
         candidate_images: Int[np.ndarray, " candidate"],
         give_up: Callable[[], bool] = lambda: False,
     ) -> Int[np.ndarray, " query"] | None:
-        """Features of unit length, and the image that each belongs to; None if `give_up` returns True before the end."""
-        width = min(side, _multiple(len(candidates), MULTIPLE))
-        features, images = _filled(candidates, candidate_images, NO_CANDIDATE, width)
+        """The ranks, given features of unit length and the image of each; None if `give_up` returns True before the end."""
+        width = min(side, _rounded_up(len(candidates), MULTIPLE))
+        features, images = _padded(candidates, candidate_images, NO_CANDIDATE, width)
         blocks = features.reshape(-1, width, features.shape[1]), images.reshape(-1, width)
         blocks = jax.device_put(blocks, replicated(mesh))
-        rows = mesh.size * min(side, _multiple(-(-len(queries) // mesh.size), MULTIPLE))
+        rows = mesh.size * min(side, _rounded_up(-(-len(queries) // mesh.size), MULTIPLE))
         ranks = []
         for start in tqdm(range(0, len(queries), rows), desc="ranking", unit=" blocks", disable=None, leave=False):
             if give_up():
                 return None
-            some = slice(start, start + rows)
-            features, images = _filled(queries[some], query_images[some], NO_QUERY, rows)
+            block = slice(start, start + rows)
+            features, images = _padded(queries[block], query_images[block], NO_QUERY, rows)
             local = local_rows(rows)
             batch = to_devices(mesh, {"features": features[local], "images": images[local]})
             ranks.append(gather(count_before(batch["features"], batch["images"], *blocks)))
@@ -79,38 +79,39 @@ def make_count_before(mesh: Mesh) -> Callable:
             return jax.lax.optimization_barrier(cosines(queries, block))
 
         def find_own(best, block):
-            features, of, start = block
-            own = jnp.where(of == images[:, None], scores(features), -jnp.inf)
+            features, candidate_images, start = block
+            own_scores = jnp.where(candidate_images == images[:, None], scores(features), -jnp.inf)
             highest, first = best
-            here = own.max(1)
-            better = here > highest  # of equals, the first one stays
-            return (jnp.where(better, here, highest), jnp.where(better, start + own.argmax(1), first)), None
+            block_highest = own_scores.max(1)
+            better = block_highest > highest  # of equals, the first one stays
+            block_first = start + own_scores.argmax(1)
+            return (jnp.where(better, block_highest, highest), jnp.where(better, block_first, first)), None
 
         def count(total, block):
-            features, of, start = block
+            features, candidate_images, start = block
             cosine, columns = scores(features), start + jnp.arange(width)
-            before = (cosine > highest) | ((cosine == highest) & (columns < first))
-            return total + jnp.sum(before & (of != images[:, None]) & (of != NO_CANDIDATE), axis=1), None
+            is_better = (cosine > highest) | ((cosine == highest) & (columns < first))
+            is_other = (candidate_images != images[:, None]) & (candidate_images != NO_CANDIDATE)
+            return total + jnp.sum(is_better & is_other, axis=1), None
 
-        none = jnp.zeros(len(queries), jnp.int32)
+        zeros = jnp.zeros(len(queries), jnp.int32)
         all_blocks = (blocks, block_images, starts)
-        (highest, first), _ = jax.lax.scan(find_own, (jnp.full(len(queries), -jnp.inf), none), all_blocks)
+        (highest, first), _ = jax.lax.scan(find_own, (jnp.full(len(queries), -jnp.inf), zeros), all_blocks)
         highest, first = highest[:, None], first[:, None]
-        return jax.lax.scan(count, none, all_blocks)[0]
+        return jax.lax.scan(count, zeros, all_blocks)[0]
 
-    split, whole = batch_sharding(mesh), replicated(mesh)
-    return jax.jit(count_before, in_shardings=(split, split, whole, whole), out_shardings=split)
-
-
-def _multiple(number: int, of: int) -> int:
-    """The next multiple."""
-    return -(-number // of) * of
+    rows, copies = batch_sharding(mesh), replicated(mesh)
+    return jax.jit(count_before, in_shardings=(rows, rows, copies, copies), out_shardings=rows)
 
 
-def _filled(
-    features: Float[np.ndarray, "row dim"], images: Int[np.ndarray, " row"], missing: int, multiple: int
-) -> tuple[Float[np.ndarray, "filled dim"], Int[np.ndarray, " filled"]]:
-    """Both with rows added, whose image is `missing`, up to a multiple of rows."""
-    more = -len(features) % multiple
-    features = np.pad(features, ((0, more), (0, 0)))
-    return features, np.pad(images.astype(np.int32), (0, more), constant_values=missing)
+def _rounded_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _padded(
+    features: Float[np.ndarray, "row dim"], images: Int[np.ndarray, " row"], filler: int, multiple: int
+) -> tuple[Float[np.ndarray, "padded dim"], Int[np.ndarray, " padded"]]:
+    """Both, padded to a multiple of rows; the image of the added rows is `filler`."""
+    padding = -len(features) % multiple
+    features = np.pad(features, ((0, padding), (0, 0)))
+    return features, np.pad(images.astype(np.int32), (0, padding), constant_values=filler)

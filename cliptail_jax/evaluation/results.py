@@ -20,7 +20,7 @@ from cliptail_jax.runs.evaluations import ARRAYS, CALIBRATION, evaluation_direct
 
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 COUNTED = "counted"  # a setting: the digest of the phrases by which classes were counted in captions
-SAVED = ("features", "labels", "records", "head")  # the .npy files of `save_features`
+SAVED_ARRAYS = ("features", "labels", "records", "head")  # the .npy files of `save_features`
 
 
 def evaluation_settings(options: Evaluation, uses_prompts: bool) -> dict[str, Any]:
@@ -34,10 +34,16 @@ def evaluation_settings(options: Evaluation, uses_prompts: bool) -> dict[str, An
         settings["templates"] = options.templates
         files = {"templates": options.templates, "class_names": options.class_names}
         settings |= {f"{key}_file": file_digest(path) for key, path in files.items() if is_file(path)}
-    # Evaluations from before there was such an option are without it.
-    later = {"logit_adjustment": 0.0, "estimate_prior": False, "confidence": SOFTMAX, "captions": (), "class_names": ""}
-    later = {key: value for key, before in later.items() if (value := getattr(options, key)) != before}
-    return settings | {key: list(value) if isinstance(value, tuple) else value for key, value in later.items()}
+    # Settings that were added later are left out at their defaults, since earlier evaluations lack them.
+    defaults = {
+        "logit_adjustment": 0.0,
+        "estimate_prior": False,
+        "confidence": SOFTMAX,
+        "captions": (),
+        "class_names": "",
+    }
+    changes = {key: value for key, default in defaults.items() if (value := getattr(options, key)) != default}
+    return settings | {key: list(value) if isinstance(value, tuple) else value for key, value in changes.items()}
 
 
 def is_file(name: str) -> bool:
@@ -60,10 +66,10 @@ def recorded_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_evaluated(workdir: Path, options: RunEvaluation, uses_prompts: bool, step: int | None = None) -> bool:
     """Whether the run's last evaluation on each of `options.sets` has these settings and, if given, this step."""
-    wanted = evaluation_settings(options, uses_prompts)
+    settings = evaluation_settings(options, uses_prompts)
     for name in options.sets:
         summary = last_evaluation(workdir, name) or {}
-        if recorded_settings(summary) != wanted or step not in (None, summary.get("step")):
+        if recorded_settings(summary) != settings or step not in (None, summary.get("step")):
             return False
         if not (evaluation_directory(workdir, name) / ARRAYS).exists():
             return False
@@ -111,27 +117,27 @@ def class_results(
 def write_arrays(
     directory: Path,
     counts: Mapping[str, np.ndarray],
-    saved: Mapping[str, np.ndarray],
+    saved_arrays: Mapping[str, np.ndarray],
     class_groups: ClassGroups | None,
     values: Mapping[str, Float[np.ndarray, " class"]],
     predicted: Int[np.ndarray, " row"] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """Write `latest.npz`, and for each array in `saved`, whose names are among `SAVED`, an .npy file.
+    """Write `latest.npz`, and for each array in `saved_arrays`, whose names are among `SAVED_ARRAYS`, an .npy file.
 
     Counts, groups and values are as for `class_results`. Other .npy files of an earlier evaluation are removed, since they
     belong to other weights. `class_names` are given if no table of class frequencies contains them.
     """
-    for name in SAVED:
-        if name in saved:
-            save_array(directory / f"{name}.npy", saved[name])
+    for name in SAVED_ARRAYS:
+        if name in saved_arrays:
+            save_array(directory / f"{name}.npy", saved_arrays[name])
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
-    by_class = ClassResults.from_confusion(counts["confusion"])
+    results = ClassResults.from_confusion(counts["confusion"])
     arrays = {
         "confusion": counts["confusion"],
-        "per_class_accuracy": by_class.accuracy,
-        "per_class_predictions": by_class.predictions,
+        "per_class_accuracy": results.accuracy,
+        "per_class_predictions": results.predictions,
         **dict(zip(GROUPS, class_groups or ())),
     }
     if "calibration" in counts:

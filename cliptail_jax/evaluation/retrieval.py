@@ -35,7 +35,7 @@ class RetrievalTask:
     Attributes:
         opened: the set.
         settings: what the results depend on; they identify a finished evaluation.
-        word_frequency: the number of training captions with each caption's rarest word; None if they are not known.
+        word_frequency: the number of training captions with each caption's rarest word; None if it is unknown.
     """
 
     opened: PairSet
@@ -60,8 +60,8 @@ class RetrievalTask:
         run_pass(lambda batch: evaluator.encode_images(parts, batch["images"]), [collector.add])
         if give_up():
             return None
-        found = collector.result()
-        return rank_pairs(evaluator.rank, self, found["features"], found["records"], captions, give_up)
+        arrays = collector.result()
+        return rank_pairs(evaluator.rank, self, arrays["features"], arrays["records"], captions, give_up)
 
     def write(self, workdir: Path, about: Mapping[str, Any], results: RetrievalResults) -> dict[str, Any]:
         """Write the files of the evaluation, and return its summary, which begins with `about`.
@@ -72,8 +72,9 @@ class RetrievalTask:
         if jax.process_index() == 0:
             directory = evaluation_directory(workdir, self.opened.name)
             directory.mkdir(parents=True, exist_ok=True)
-            known = results.word_frequency is not None
-            deciles = {"word_frequency": results.word_frequency, **by_decile(results)} if known else {}
+            deciles = {}
+            if results.word_frequency is not None:
+                deciles = {"word_frequency": results.word_frequency, **by_decile(results)}
             ranks = {"image_to_text": results.image_to_text, "text_to_image": results.text_to_image}
             arrays = {**ranks, "images": results.images, "captions": results.captions, **deciles}
             save_arrays(directory / ARRAYS, left_out=np.array(results.left_out), **arrays)
@@ -102,16 +103,16 @@ def rank_pairs(
     opened = task.opened
     if len(readable) < 2:
         raise UserError(f"only {len(readable)} of {len(opened.images)} images of {opened.name} could be read")
-    if bad := sum(int(np.sum(~np.isfinite(of).all(1))) for of in (images, captions)):
+    if number := sum(int(np.sum(~np.isfinite(features).all(1))) for features in (images, captions)):
         raise UserError(
-            f"{bad:,} images and captions of {opened.name} have features with NaN or infinite values: check the model's "
+            f"{number:,} images and captions of {opened.name} have features with NaN or infinite values: check the model's "
             "weights, and model.dtype"
         )
     place = np.full(len(opened.images), -1)  # of each image among the readable ones
     place[np.searchsorted(opened.images.records, readable)] = np.arange(len(readable))
     image_of = place[opened.image_of]
-    kept = np.flatnonzero(image_of >= 0)
-    captions, image_of, rows = captions[kept], image_of[kept], np.arange(len(readable))
+    caption_rows = np.flatnonzero(image_of >= 0)
+    captions, image_of, rows = captions[caption_rows], image_of[caption_rows], np.arange(len(readable))
     image_to_text = rank(images, rows, captions, image_of, give_up)
     text_to_image = None if image_to_text is None else rank(captions, image_of, images, rows, give_up)
     if text_to_image is None:
@@ -120,9 +121,9 @@ def rank_pairs(
         image_to_text,
         text_to_image,
         readable,
-        opened.caption_records[kept],
-        None if task.word_frequency is None else task.word_frequency[kept],
-        opened.without_caption + len(opened.captions) - len(kept),
+        opened.caption_records[caption_rows],
+        None if task.word_frequency is None else task.word_frequency[caption_rows],
+        opened.without_caption + len(opened.captions) - len(caption_rows),
     )
 
 

@@ -51,8 +51,8 @@ def make_evaluate(
         preprocess: the preprocessing of the evaluation images.
         class_names: the classes of the training variant.
         frequency: their class frequency, in the same order.
-        read_prompts: from prompts to the input of the model's text tower; or the words that a model classifies; None
-            for a model with neither.
+        read_prompts: the function from prompts to the input of the model's text tower, or the words that a model
+            classifies; None for a model with neither.
         training_captions: returns the run's captions of the first epoch. Their words are counted for retrieval, and the
             classes that they name for sets with other classes than the run's.
         other_head: the .npy file of a head to use instead of a supervised run's own.
@@ -85,13 +85,13 @@ def make_evaluate(
         opened, digest = with_class_names(opened, options.class_names), ""
         set_classes = opened.variant.class_names
         columns = columns_of(set_classes, class_names)
-        known = None if columns is None else frequency[columns]
-        if known is None and (data.captions.words or data.table):
-            known, digest = caption_frequency(opened, workdir, data.class_match.rule, training_captions)
-        own = settings | ({COUNTED: digest} if digest else {})
-        writes_frequency = set_classes != class_names and known is not None
+        set_frequency = None if columns is None else frequency[columns]
+        if set_frequency is None and (data.captions.words or data.table):
+            set_frequency, digest = caption_frequency(opened, workdir, data.class_match.rule, training_captions)
+        task_settings = settings | ({COUNTED: digest} if digest else {})
+        writes_frequency = set_classes != class_names and set_frequency is not None
         remedy = "give a set with the run's classes, such as 'name:split'"
-        return LabelledTask(opened, own, known, writes_frequency, options, remedy)
+        return LabelledTask(opened, task_settings, set_frequency, writes_frequency, options, remedy)
 
     tasks = [task_of(name) for name in dict.fromkeys(options.sets)]
     make = make_texts(tasks, options, graphdef, mesh, read_prompts, class_names, other_head)
@@ -102,10 +102,10 @@ def make_evaluate(
         parts: ModelParts, step: int, epoch: float, give_up: Callable[[], bool] = lambda: False
     ) -> dict[str, dict[str, Any]]:
         """Writes nothing and returns {} if `give_up` returns True before the end."""
-        done = list(evaluate_tasks(evaluator, parts, tasks, make(parts), give_up))
-        if len(done) < len(tasks):
+        results = list(evaluate_tasks(evaluator, parts, tasks, make(parts), give_up))
+        if len(results) < len(tasks):
             return {}
         about = {"step": step, "epoch": epoch}
-        return {task.opened.name: task.write(workdir, about, result) for task, result in done}
+        return {task.opened.name: task.write(workdir, about, result) for task, result in results}
 
     return evaluate

@@ -77,16 +77,16 @@ def open_set(name: str, data_dir: str) -> OpenedSet:
         UserError: There is no such set, it is not prepared or has no labels, or its labels are not the classes of its
             class list.
     """
-    selected = evaluation_set(name)
-    source = open_source(selected.source.name, data_dir, selected.split)
+    entry = evaluation_set(name)
+    source = open_source(entry.source.name, data_dir, entry.split)
     if not source.class_names:
         raise UserError(f"evaluation set '{name}' has no labels: give a set with classes")
-    if selected.source.classes:
-        source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), selected))
-    classes = listed_names(selected.classes) if selected.classes else ()
+    if entry.source.classes:
+        source = dataclasses.replace(source, class_names=names_of_labels(builder_labels(source), entry))
+    classes = listed_names(entry.classes) if entry.classes else ()
     variant = make_variant(source, Data(classes=Classes(names=classes)))  # all records, no captions
-    names = prompt_names(variant, selected.source)
-    return OpenedSet(name, variant, names, selected.templates, class_list_of(source) or selected.source.classes)
+    names = prompt_names(variant, entry.source)
+    return OpenedSet(name, variant, names, entry.templates, class_list_of(source) or entry.source.classes)
 
 
 def class_list_of(source: Source) -> str:
@@ -106,15 +106,15 @@ def with_class_names(opened: OpenedSet, class_list: str) -> OpenedSet:
     """
     if not class_list:
         return opened
-    names, own = listed_names(class_list), opened.variant.source.class_names
-    if len(names) != len(own):
+    names, labels = listed_names(class_list), opened.variant.source.class_names
+    if len(names) != len(labels):
         raise UserError(
-            f"eval.class_names={class_list} has {len(names)} names, and '{opened.name}' has {len(own)} classes: give one "
+            f"eval.class_names={class_list} has {len(names)} names, and '{opened.name}' has {len(labels)} classes: give one "
             "for each, in the order of its labels"
         )
-    name_of = dict(zip(own, names))
-    in_prompts = tuple(name_of[name] for name in opened.variant.class_names)
-    return dataclasses.replace(opened, prompt_names=in_prompts, class_list=class_list)
+    name_of = dict(zip(labels, names))
+    new_names = tuple(name_of[name] for name in opened.variant.class_names)
+    return dataclasses.replace(opened, prompt_names=new_names, class_list=class_list)
 
 
 def builder_labels(source: Source) -> tuple[str, ...]:
@@ -127,44 +127,43 @@ def builder_labels(source: Source) -> tuple[str, ...]:
         return source.class_names
     labels = list(source.class_names)
     if "label_name" in source.metadata.column_names:
-        of_record = (source.metadata[column].to_pylist() for column in ("label", "label_name"))
-        for label, name in set(zip(*of_record)):
+        columns = (source.metadata[column].to_pylist() for column in ("label", "label_name"))
+        for label, name in set(zip(*columns)):
             labels[label] = name
     return tuple(labels)
 
 
-def names_of_labels(labels: Sequence[str], selected: EvaluationSet) -> tuple[str, ...]:
+def names_of_labels(labels: Sequence[str], entry: EvaluationSet) -> tuple[str, ...]:
     """The class list's names of the builder's labels, in the same order.
 
     Raises:
         UserError: A label is not a class of the list, or two labels are the same class.
     """
-    known = selected.source
-    names = listed_names(known.classes)
+    source = entry.source
+    names = listed_names(source.classes)
     name_of = {normalized_name(name): name for name in names}
-    name_of |= {normalized_name(label): name for label, name in known.labels.items()}
-    if known.has_numbered_labels:
+    name_of |= {normalized_name(label): name for label, name in source.labels.items()}
+    if source.has_numbered_labels:
         name_of |= {str(label): name for label, name in enumerate(names)}
-    unknown = [label for label in labels if normalized_name(label) not in name_of]
-    if unknown:
+    if unknown_labels := [label for label in labels if normalized_name(label) not in name_of]:
         raise UserError(
-            f"data set '{known.name}' has the class '{unknown[0]}', which is not in the set '{selected.name}': "
-            f"prepare the original one, or evaluate this one with its own class names as '{known.name}:{selected.split}'"
+            f"data set '{source.name}' has the class '{unknown_labels[0]}', which is not in the set '{entry.name}': "
+            f"prepare the original one, or evaluate this one with its own class names as '{source.name}:{entry.split}'"
         )
-    found = tuple(name_of[normalized_name(label)] for label in labels)
-    name, times = collections.Counter(found).most_common(1)[0]
+    class_names = tuple(name_of[normalized_name(label)] for label in labels)
+    name, times = collections.Counter(class_names).most_common(1)[0]
     if times > 1:
-        raise UserError(f"data set '{known.name}' has the class '{name}' as {times} labels: prepare it again")
-    return found
+        raise UserError(f"data set '{source.name}' has the class '{name}' as {times} labels: prepare it again")
+    return class_names
 
 
-def prompt_names(variant: Variant, known: KnownSource | None = None) -> tuple[str, ...]:
-    """The names of the variant's classes in prompts, in label order; `known` is the source's entry, if it has one."""
-    names, source, in_prompts = variant.class_names, variant.source, imagenet_names("imagenet1k_eval")
-    if source.wnids and set(source.wnids) <= set(in_prompts):
+def prompt_names(variant: Variant, known_source: KnownSource | None = None) -> tuple[str, ...]:
+    """The names of the variant's classes in prompts, in label order; `known_source` is the source's entry, if it has one."""
+    names, source, imagenet_prompts = variant.class_names, variant.source, imagenet_names("imagenet1k_eval")
+    if source.wnids and set(source.wnids) <= set(imagenet_prompts):
         wnid_of = dict(zip(source.class_names, source.wnids))
-        return tuple(in_prompts[wnid_of[name]] for name in names)
-    return tuple(map(known.prompt_name, names)) if known else names
+        return tuple(imagenet_prompts[wnid_of[name]] for name in names)
+    return tuple(map(known_source.prompt_name, names)) if known_source else names
 
 
 def open_run_set(
@@ -186,10 +185,12 @@ def open_run_set(
     source_name, _, split = name.rpartition(":")
     names_file = data.class_names if source_name == data.name else ""
     source = open_source(source_name, data.data_dir, split, names_file)
-    if absent := [c for c in class_names if c not in source.class_names]:
+    if missing_names := [c for c in class_names if c not in source.class_names]:
         if uses_prompts and not num_classes:
             return open_set(name, data.data_dir)
-        raise UserError(f"eval.sets: '{name}' lacks {len(absent)} of the training classes, such as '{absent[0]}'")
+        raise UserError(
+            f"eval.sets: '{name}' lacks {len(missing_names)} of the training classes, such as '{missing_names[0]}'"
+        )
     classes = Classes(names=() if class_names == source.class_names else class_names)
     variant = make_variant(source, Data(classes=classes))  # all records, no captions
     return OpenedSet(name, variant, prompt_names(variant), templates("photo"), names_file or class_list_of(source))

@@ -35,6 +35,6 @@ def first_reason(reason: str) -> str:
     """The reason of the first process that has one, in every process; '' if none has."""
     if jax.process_count() == 1:
         return reason
-    encoded = np.frombuffer(reason.encode()[:REASON].ljust(REASON), np.uint8)
-    rows = multihost_utils.process_allgather(encoded)
+    row = np.frombuffer(reason.encode()[:REASON].ljust(REASON), np.uint8)
+    rows = multihost_utils.process_allgather(row)
     return next((text for row in rows if (text := row.tobytes().decode(errors="ignore").strip())), "")

@@ -30,20 +30,19 @@ def make_texts(
     options: Evaluation,
     graphdef: nnx.GraphDef,
     mesh: Mesh,
-    read: ReadText | BagOfWords | None,
+    read_text: ReadText | BagOfWords | None,
     class_names: tuple[str, ...] = (),
     other_head: str = "",
 ) -> Callable[[ModelParts], Texts]:
     """The function from a model's parts to what the images of each set are compared with.
 
-    This is the features of captions in retrieval, and else a class head: of prompts, of their words, or the model's own.
-
+    In retrieval, these are the features of captions, otherwise a class head: of prompts, of their words, or the model's own.
     Arguments are as for `cliptail_jax.evaluation.heads.class_heads`.
     """
     sets = {task.opened.name: task.opened for task in tasks if isinstance(task, LabelledTask)}
     captions = {task.opened.name: task.opened.captions for task in tasks if isinstance(task, RetrievalTask)}
-    heads = class_heads(sets, options, graphdef, mesh, read, class_names, other_head)
-    _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read, "embedding captions")
+    heads = class_heads(sets, options, graphdef, mesh, read_text, class_names, other_head)
+    _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read_text, "embedding captions")
     return lambda parts: heads(parts) | features(parts)
 
 

@@ -16,5 +16,5 @@ def attend(
     query: Float[Array, "batch queries width"], key: States, value: States, heads: int, **options
 ) -> Float[Array, "batch queries width"]:
     """Multi-head scaled dot-product attention; `options` are those of `jax.nn.dot_product_attention`."""
-    attended = jax.nn.dot_product_attention(*(split_heads(x, heads) for x in (query, key, value)), **options)
-    return attended.reshape(query.shape)
+    outputs = jax.nn.dot_product_attention(*(split_heads(x, heads) for x in (query, key, value)), **options)
+    return outputs.reshape(query.shape)

@@ -24,8 +24,8 @@ MASKED = -1e30  # a score whose exp is 0
 Projections = Float[Array, "batch length three_widths"]  # queries, keys and values, each with the channels of all heads
 
 
-def runs_here(length: int) -> bool:
-    """Whether this function is compiled for TPUs, which it states by its mesh, and the kernel has room for so many tokens."""
+def is_supported(length: int) -> bool:
+    """Whether the traced function is for TPUs, as its mesh shows, and the kernel has room for this number of tokens."""
     device = jax.sharding.get_abstract_mesh().abstract_device
     return device is not None and device.platform == "tpu" and length <= MAX_TOKENS
 
@@ -43,8 +43,8 @@ def _keep(projections: Array, heads: int, causal: bool) -> tuple[Array, tuple[Ar
     return attend_on_chip(projections, heads, causal), (projections,)
 
 
-def _pull_back(heads: int, causal: bool, kept: tuple[Array], gradient: Array) -> tuple[Array]:
-    return (_for_each_example(_backward, heads, causal, 3, *kept, gradient),)
+def _pull_back(heads: int, causal: bool, residuals: tuple[Array], gradient: Array) -> tuple[Array]:
+    return (_for_each_example(_backward, heads, causal, 3, *residuals, gradient),)
 
 
 attend_on_chip.defvjp(_keep, _pull_back)
@@ -70,10 +70,10 @@ def _for_each_example(kernel: Callable, heads: int, causal: bool, parts: int, *a
     return jax.shard_map(call, in_specs=examples, out_specs=examples, check_vma=False)(*arrays)
 
 
-def _forward(projections, attended, *, heads: int, causal: bool) -> None:
+def _forward(projections, result, *, heads: int, causal: bool) -> None:
     for query, key, value, channels in _heads(projections, heads):
         probabilities = _probabilities(query, key, causal)
-        attended[0, :, channels] = _product(probabilities.astype(value.dtype), value, 1, 0).astype(value.dtype)
+        result[0, :, channels] = _product(probabilities.astype(value.dtype), value, 1, 0).astype(value.dtype)
 
 
 def _backward(projections, gradient, result, *, heads: int, causal: bool) -> None:
@@ -83,10 +83,10 @@ def _backward(projections, gradient, result, *, heads: int, causal: bool) -> Non
         change = _product(upstream, value, 1, 1)
         change = probabilities * (change - (probabilities * change).sum(1, keepdims=True))
         change = (change * query.shape[1] ** -0.5).astype(query.dtype)
-        each = _product(change, key, 1, 0), _product(change, query, 0, 0)
-        each += (_product(probabilities.astype(value.dtype), upstream, 0, 0),)
-        for part, of_part in enumerate(each):
-            result[0, :, _shifted(channels, part * width)] = of_part.astype(query.dtype)
+        gradients = _product(change, key, 1, 0), _product(change, query, 0, 0)
+        gradients += (_product(probabilities.astype(value.dtype), upstream, 0, 0),)
+        for part, part_gradient in enumerate(gradients):
+            result[0, :, _shifted(channels, part * width)] = part_gradient.astype(query.dtype)
 
 
 def _heads(projections, heads: int):
@@ -97,8 +97,8 @@ def _heads(projections, heads: int):
         yield *(projections[0, :, _shifted(channels, part * width)] for part in range(3)), channels
 
 
-def _shifted(channels: slice, by: int) -> slice:
-    return slice(channels.start + by, channels.stop + by)
+def _shifted(channels: slice, offset: int) -> slice:
+    return slice(channels.start + offset, channels.stop + offset)
 
 
 def _probabilities(query: Array, key: Array, causal: bool) -> Float[Array, "length length"]:
@@ -110,7 +110,7 @@ def _probabilities(query: Array, key: Array, causal: bool) -> Float[Array, "leng
     return weights / weights.sum(1, keepdims=True)
 
 
-def _product(left: Array, right: Array, left_axis: int, right_axis: int) -> Float[Array, "rows columns"]:
+def _product(a: Array, b: Array, a_axis: int, b_axis: int) -> Float[Array, "rows columns"]:
     """The matrix product over an axis of each, in float32."""
-    axes = ((left_axis,), (right_axis,)), ((), ())
-    return jax.lax.dot_general(left, right, axes, preferred_element_type=jnp.float32)
+    axes = ((a_axis,), (b_axis,)), ((), ())
+    return jax.lax.dot_general(a, b, axes, preferred_element_type=jnp.float32)

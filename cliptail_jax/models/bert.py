@@ -14,7 +14,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from cliptail_jax.models.attention import States
-from cliptail_jax.models.dropout import Dropout, attend_dropping
+from cliptail_jax.models.dropout import Dropout, attend_with_dropout
 from cliptail_jax.models.layers import Tokens, Valid, layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import ACTIVATIONS, CONFIGURATION, head_width
@@ -83,7 +83,7 @@ class BertSelfAttention(nnx.Module):
         self.value = normal_linear(shape.width, shape.width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
-        return attend_dropping(self.query(x), self.key(x), self.value(x), self.heads, valid, dropout)
+        return attend_with_dropout(self.query(x), self.key(x), self.value(x), self.heads, valid, dropout)
 
 
 class ResidualOutput(nnx.Module):
@@ -109,8 +109,8 @@ class BertLayer(RematBlock):
 
     def forward(self, x: States, *, valid: Valid, dropout: Dropout) -> States:
         attention_dropout = dropout.at(0)
-        attended = self.attention.self(x, valid, attention_dropout.at(0))
-        x = self.attention.output(attended, x, attention_dropout.at(1))
+        outputs = self.attention.self(x, valid, attention_dropout.at(0))
+        x = self.attention.output(outputs, x, attention_dropout.at(1))
         return self.output(ACTIVATIONS["gelu"](self.intermediate.dense(x)), x, dropout.at(1))
 
 

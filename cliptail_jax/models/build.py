@@ -49,7 +49,7 @@ def build_model(
       group_size: the number of examples that share batch statistics in training; 0 for the whole batch.
       dropout: the dropout rate of a Hugging Face text tower in training.
       head: the initial class embeddings of a classifier; None for a random initialization.
-      dtype: of the computation; parameters are float32.
+      dtype: the type of the computation; parameters are float32.
       rngs: the source of random numbers.
 
     Raises:

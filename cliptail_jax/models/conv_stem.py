@@ -7,7 +7,7 @@ from cliptail_jax.models.layers import BatchNorm, Grid, Images, Mask, conv
 from cliptail_jax.models.transformer import ACTIVATIONS
 
 STRIDES = (4, 2, 2)  # and kernel sizes
-NARROW = 4  # width per channel between the convolutions
+REDUCTION = 4  # of the width between the convolutions
 
 
 class ConvStem(nnx.Module):
@@ -17,12 +17,12 @@ class ConvStem(nnx.Module):
     """
 
     def __init__(self, width: int, *, group_size: int = 0, dtype=jnp.float32, rngs: nnx.Rngs):
-        channels = (3, width // NARROW, width // NARROW, width)
+        channels = (3, width // REDUCTION, width // REDUCTION, width)
         backbone = []
         for i, size in enumerate(STRIDES):
-            last = i == len(STRIDES) - 1
-            options = {"stride": size, "use_bias": last, "dtype": dtype, "rngs": rngs}
-            norm = {} if last else {"bn": BatchNorm(channels[i + 1], group_size, dtype=dtype)}
+            is_last = i == len(STRIDES) - 1
+            options = {"stride": size, "use_bias": is_last, "dtype": dtype, "rngs": rngs}
+            norm = {} if is_last else {"bn": BatchNorm(channels[i + 1], group_size, dtype=dtype)}
             backbone.append(nnx.Dict(conv=conv(*channels[i : i + 2], size, **options), **norm))
         self.backbone = nnx.List(backbone)
 

@@ -80,7 +80,7 @@ class ConvNeXt(nnx.Module):
       depths: the number of blocks of each stage.
       widths: the number of channels of each stage.
       output_dim: the width of the features.
-      epsilon: of the layer norms.
+      epsilon: the epsilon of the layer norms.
       projection: a 'linear' layer, or an 'mlp' of inner width 2 output_dim.
       projection_bias: whether the last layer of the projection has a bias.
     """

@@ -12,22 +12,23 @@ AMPERE = 8.0  # the lowest compute capability that cuDNN's attention supports
 MAX_HEAD_WIDTH = 128  # channels of a head on all such GPUs
 
 
-def runs_here(projections: Projections, heads: int) -> bool:
-    """Whether this function is compiled for GPUs, which it states by its mesh, and cuDNN supports these arrays and the GPUs."""
+def is_supported(projections: Projections, heads: int) -> bool:
+    """Whether the traced function is for GPUs, as its mesh shows, and cuDNN supports these arrays and GPUs."""
     device, width = jax.sharding.get_abstract_mesh().abstract_device, projections.shape[2] // (3 * heads)
     if device is None or device.platform != "gpu" or projections.dtype not in (jnp.bfloat16, jnp.float16):
         return False
-    # There are none where a plan is made.
+    # A machine that only plans a run has none.
     capabilities = [gpu.compute_capability for gpu in jax.local_devices() if gpu.platform == "gpu"]
-    recent = all(of[:1].isdigit() and float(of) >= AMPERE for of in capabilities)  # AMD's are names such as gfx90a
-    return recent and width <= MAX_HEAD_WIDTH and width % 8 == 0 and is_installed()
+    # AMD's capabilities are names such as gfx90a.
+    are_recent = all(number[:1].isdigit() and float(number) >= AMPERE for number in capabilities)
+    return are_recent and width <= MAX_HEAD_WIDTH and width % 8 == 0 and is_installed()
 
 
 @functools.cache
 def is_installed() -> bool:
     """Whether JAX finds a cuDNN that has attention for this machine's GPUs.
 
-    JAX says so when it traces attention. Nothing is computed, so that exhausted memory is not mistaken for a missing cuDNN.
+    JAX raises an error when it traces attention without one. Nothing is computed, so exhausted memory is no such error.
     """
     tokens = jax.ShapeDtypeStruct((1, 1, 1, 8), jnp.bfloat16)
     try:
@@ -44,8 +45,8 @@ def attend_by_cudnn(projections: Projections, heads: int, causal: bool, implemen
     with a bias alone, but its check counts the empty array that stands for no bias, in 0.10 to 0.12.)
     """
     batch, length, _ = projections.shape
-    odd = length % 2
-    padded = jnp.pad(projections, [(0, 0), (0, odd), (0, 0)])
-    lengths = {"key_value_seq_lengths": jnp.full(batch, length, jnp.int32)} if odd and not causal else {}
+    padding = length % 2
+    projections = jnp.pad(projections, [(0, 0), (0, padding), (0, 0)])
+    lengths = {"key_value_seq_lengths": jnp.full(batch, length, jnp.int32)} if padding and not causal else {}
     options = {"is_causal": causal, "implementation": implementation, **lengths}
-    return attend(*jnp.split(padded, 3, axis=-1), heads, **options)[:, :length]
+    return attend(*jnp.split(projections, 3, axis=-1), heads, **options)[:, :length]

@@ -71,5 +71,5 @@ class Dino(ImageModel):
             batch, views = crop.shape[:2]
             flat = self.encode_image(crop.reshape(batch * views, *crop.shape[2:]), True, jnp.repeat(mask, views))
             features.append(flat.reshape(batch, views, -1))
-        joined = jnp.concatenate(features, 1)
-        return self.head(joined.reshape(-1, joined.shape[-1])).reshape(*joined.shape[:2], -1)
+        features = jnp.concatenate(features, 1)
+        return self.head(features.reshape(-1, features.shape[-1])).reshape(*features.shape[:2], -1)

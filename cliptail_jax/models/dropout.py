@@ -30,11 +30,11 @@ class Dropout:
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         if self.key is None:
             return x
-        kept = jax.random.bernoulli(self.key, 1 - self.rate, x.shape)
-        return jnp.where(kept, x / (1 - self.rate), 0)
+        mask = jax.random.bernoulli(self.key, 1 - self.rate, x.shape)
+        return jnp.where(mask, x / (1 - self.rate), 0)
 
 
-def attend_dropping(
+def attend_with_dropout(
     query: States,
     key: States,
     value: States,
@@ -43,13 +43,13 @@ def attend_dropping(
     dropout: Dropout,
 ) -> States:
     """Multi-head scaled dot-product attention to the `valid` tokens, with dropout of the attention probabilities."""
-    dropping = dropout.key is not None
-    attended = nnx.dot_product_attention(
+    has_dropout = dropout.key is not None
+    outputs = nnx.dot_product_attention(
         *(split_heads(x, heads) for x in (query, key, value)),
         mask=valid[:, None, None, :],
         broadcast_dropout=False,  # published encoders use a mask for each example and head
         dropout_rng=dropout.key,
-        dropout_rate=dropout.rate if dropping else 0.0,
-        dtype=jnp.float32 if dropping else None,  # of the softmax, which nnx computes in this type under dropout
+        dropout_rate=dropout.rate if has_dropout else 0.0,
+        dtype=jnp.float32 if has_dropout else None,  # of the softmax, which nnx computes in this type under dropout
     )
-    return attended.astype(value.dtype).reshape(query.shape)
+    return outputs.astype(value.dtype).reshape(query.shape)

@@ -79,6 +79,6 @@ def encoder_shape(encoder: Mapping[str, Any]) -> Shape:
     kind = KINDS[name]
     values = {key: values for key, (_, values) in kind.fields.items()} | dict(kind.fixed)
     check_keys("config.json: ", {key: encoder[key] for key in values if key in encoder}, values)
-    if missing := [key for key in kind.fields if key not in encoder]:
-        raise UserError(f"the text encoder's config.json has no '{missing[0]}'")
+    if missing_keys := [key for key in kind.fields if key not in encoder]:
+        raise UserError(f"the text encoder's config.json has no '{missing_keys[0]}'")
     return kind.shape(**{field: encoder[key] for key, (field, _) in kind.fields.items()})

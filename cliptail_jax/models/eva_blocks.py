@@ -43,8 +43,8 @@ class NormedAttention(nnx.Module):
         self.proj = normal_linear(width, width, shape.output_std, **options)
 
     def __call__(self, x: States, angles: Angles | None = None) -> States:
-        attended = rotary_attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, angles)
-        return self.proj(self.norm(attended))
+        outputs = rotary_attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, angles)
+        return self.proj(self.norm(outputs))
 
 
 class NormedSwiGlu(nnx.Module):

@@ -40,7 +40,7 @@ class FastViTSize(NamedTuple):
 
     Attributes:
       depths: the number of blocks of each stage.
-      width: of the first stage; each has twice the width of the one before.
+      width: the width of the first stage; each next stage is twice as wide.
       is_large: whether it has the design of MobileCLIP2's two large members: inner widths of MLPs of 4 and not 3 times the
         outer, layer norm and not batch norm in front of attention, no squeeze-and-excitation where the width changes, and
         no 1×1 branch in the stem.
@@ -87,11 +87,11 @@ class MobileOneBlock(nnx.Module):
     """The sum of a convolution, a 1×1 convolution and the input itself, each with batch norm (arXiv 2206.04040).
 
     Args:
-      size: of the first convolution. If it is 1, there is no second one.
+      size: the size of the first convolution. If it is 1, there is no second one.
       depthwise: whether both are depthwise.
-      has_scale: whether there is a second one.
+      has_scale: whether there is a second convolution.
       has_gates: whether squeeze-and-excitation follows.
-      is_linear: whether GELU does not follow.
+      is_linear: whether the block ends without GELU.
     """
 
     def __init__(
@@ -203,10 +203,10 @@ class AttentionBlock(RematBlock):
 
 
 class FastViTStage(nnx.Module):
-    """Blocks of one width. All stages but the first have half the sides and twice the width of the one before.
+    """Blocks of one width. Each stage has half the sides and twice the width of the previous one.
 
-    Those with attention add a depthwise 7×7 convolution to their input: positions, as far as zeros beyond the borders show
-    them (Chu et al. 2021, arXiv 2102.10882).
+    Stages with attention add a depthwise 7×7 convolution to their input, which encodes positions by the zeros beyond the
+    borders (Chu et al. 2021, arXiv 2102.10882).
     """
 
     def __init__(self, index: int, size: FastViTSize, *, group_size: int, dtype, rngs: nnx.Rngs):
@@ -215,9 +215,9 @@ class FastViTStage(nnx.Module):
         width = size.width * 2**index
         inner = width * (4 if size.is_large else 3)
         if index:
-            gates = not size.is_large and index >= 2
-            strided = LargeKernel(width // 2, width, has_gates=gates, **options)
-            self.downsample = nnx.Dict(proj=nnx.List([strided, MobileOneBlock(width, width, 1, **options)]))
+            has_gates = not size.is_large and index >= 2
+            downsampling = LargeKernel(width // 2, width, has_gates=has_gates, **options)
+            self.downsample = nnx.Dict(proj=nnx.List([downsampling, MobileOneBlock(width, width, 1, **options)]))
         else:
             self.downsample = None
         if index >= ATTENTION_FROM:
@@ -254,7 +254,7 @@ class FastViT(nnx.Module):
         shared = {"dtype": dtype, "rngs": rngs}
         options = {"group_size": group_size, **shared}
         stem_options = {"has_scale": not size.is_large, **options}
-        width, last = size.width, size.width * 2 ** (len(size.depths) - 1)
+        width, last_width = size.width, size.width * 2 ** (len(size.depths) - 1)
         stem = [
             MobileOneBlock(3, width, 3, 2, **stem_options),
             MobileOneBlock(width, width, 3, 2, depthwise=True, **stem_options),
@@ -263,8 +263,8 @@ class FastViT(nnx.Module):
         self.trunk = nnx.Dict(
             stem=nnx.List(stem),
             stages=nnx.List(FastViTStage(index, size, **options) for index in range(len(size.depths))),
-            final_conv=MobileOneBlock(last, 2 * last, 3, depthwise=True, has_gates=True, **options),
-            head=nnx.Dict(fc=normal_linear(2 * last, output_dim, **shared)),
+            final_conv=MobileOneBlock(last_width, 2 * last_width, 3, depthwise=True, has_gates=True, **options),
+            head=nnx.Dict(fc=normal_linear(2 * last_width, output_dim, **shared)),
         )
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:

@@ -56,7 +56,7 @@ class ImageTowerKind:
       values: from a `vision_cfg` to the values that its tower supports, by key, where towers differ.
       has_batch_norm: whether statistics are computed over groups of examples in training.
       has_activation: whether the tower's activation is the model's.
-      positions: of its tokens: `FIXED` for images of one size, `RESAMPLED` for others where DINO asks for it, or '' for none.
+      positions: `FIXED` if its positional embedding is for images of one size, `RESAMPLED` if DINO may resample it, '' for none.
     """
 
     build: Callable[..., nnx.Module]
@@ -77,13 +77,13 @@ def image_tower(vision_cfg: VisionCfg) -> ImageTowerKind:
         for tower in IMAGE_TOWERS.values():
             if name in tower.timm_names:
                 return tower
-        hint = did_you_mean(name, [known for tower in IMAGE_TOWERS.values() for known in tower.timm_names])
+        hint = did_you_mean(name, [member for tower in IMAGE_TOWERS.values() for member in tower.timm_names])
         raise UserError(
             f"the model's configuration has vision_cfg.timm_model_name='{name}', which is not supported{hint}"
         )
     # open_clip recognizes its own towers by the type of `layers`
-    own = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
-    kind = vision_cfg.get("cliptail_model_name") or own
+    default = "modified_resnet" if isinstance(vision_cfg.get("layers"), list | tuple) else "vit"
+    kind = vision_cfg.get("cliptail_model_name") or default
     if kind not in IMAGE_TOWERS or not IMAGE_TOWERS[kind].describe:
         raise UserError(
             f"the model's configuration has vision_cfg.cliptail_model_name='{kind}', which is not supported"
@@ -106,8 +106,8 @@ def build_image_tower(
     `quick_gelu` selects that activation, in towers that have a choice. Raises UserError for unsupported values.
     """
     tower = image_tower(vision_cfg)
-    given, values = TIMM_DEFAULTS | vision_cfg, tower.values(vision_cfg)
-    check_keys("vision_cfg.", {key: given[key] for key in values}, values)
+    settings, values = TIMM_DEFAULTS | vision_cfg, tower.values(vision_cfg)
+    check_keys("vision_cfg.", {key: settings[key] for key in values}, values)
     options = {"dtype": dtype, "rngs": rngs}
     if tower.has_batch_norm:
         options["group_size"] = group_size
@@ -251,19 +251,19 @@ def _describe_vit(image: ImageTower) -> dict[str, Any]:
 
 
 def _at_its_size(members: Mapping[str, Any], vision_cfg: VisionCfg) -> VisionCfg:
-    """The `vision_cfg` with timm's name for its image size, among members that otherwise are the same."""
+    """The `vision_cfg` with timm's name for its image size, among members with the same other sizes."""
     name, side = vision_cfg["timm_model_name"], image_size(vision_cfg)
-    own = members[name]
-    if own.image_size in (None, side):
+    base = members[name]
+    if base.image_size in (None, side):
         return vision_cfg
     sides = {
         member.image_size: other
         for other, member in members.items()
-        if other.rpartition("_")[0] == name.rpartition("_")[0] and replace(member, image_size=own.image_size) == own
+        if other.rpartition("_")[0] == name.rpartition("_")[0] and replace(member, image_size=base.image_size) == base
     }
     if side not in sides:
         raise UserError(
-            f"open_clip has {name} for images of {', '.join(map(str, sides or [own.image_size]))} pixels, not {side}: open or "
+            f"open_clip has {name} for images of {', '.join(map(str, sides or [base.image_size]))} pixels, not {side}: open or "
             "train the model at such a size"
         )
     return {**vision_cfg, "timm_model_name": sides[side]}

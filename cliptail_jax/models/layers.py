@@ -85,14 +85,14 @@ def average_pool(x: Pixels, size: int) -> Float[Array, "batch pooled_height pool
     """Mean over squares of `size` × `size` pixels, summed in float32; remaining rows and columns are dropped."""
     if size == 1:
         return x
-    # A mean over axes of a reshaped array would have the TPU's compiler keep it in float32.
+    # The TPU's compiler would keep a mean over axes of a reshaped array in float32.
     return nnx.avg_pool(x.astype(jnp.float32), (size, size), (size, size)).astype(x.dtype)
 
 
 class BatchNorm(nnx.Module):
     """Batch normalization with ghost batches and masked examples.
 
-    Not `flax.nnx.BatchNorm`, which has neither ghost batches nor PyTorch's unbiased running variances.
+    `flax.nnx.BatchNorm` has neither ghost batches nor PyTorch's unbiased running variances.
 
     With `group_size` 0, the statistics are those of the whole batch, over all devices; otherwise each contiguous group
     of `group_size` examples is normalized by its own (ghost batches, Hoffer et al. 2017, arXiv 1705.08741). The running
@@ -122,7 +122,7 @@ class BatchNorm(nnx.Module):
     def _normalize_by_batch(self, x: Array, mask: Array | None) -> Array:
         batch, height, width, channels = x.shape
         size = self.group_size or batch
-        grouped = x.astype(jnp.float32).reshape(batch // size, size, height, width, channels)
+        groups = x.astype(jnp.float32).reshape(batch // size, size, height, width, channels)
         valid = jnp.ones(batch) if mask is None else mask.astype(jnp.float32)
         weights = valid.reshape(-1, size, 1)
         count = weights.sum((1, 2)) * height * width
@@ -130,17 +130,17 @@ class BatchNorm(nnx.Module):
         def total(values: Array) -> Array:
             return values.sum((1, 2, 3)) if mask is None else (values.sum((2, 3)) * weights).sum(1)
 
-        # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, and so the mean's
-        # square far below the variance, which would otherwise lose digits.
+        # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, so the square of
+        # their difference is far below the variance, and subtracting it loses no digits.
         shift = jax.lax.stop_gradient(self.mean[...])
-        centered = grouped - shift
+        centered = groups - shift
         # A group without valid examples has count 0 and sums 0; its statistics are excluded from the averages below.
         mean = total(centered) / jnp.maximum(count, 1)[:, None]
         squares = total(jnp.square(centered)) / jnp.maximum(count, 1)[:, None]
         var = jnp.maximum(squares - jnp.square(mean), 0)
-        unbiased = var * (count / jnp.maximum(count - 1, 1))[:, None]
+        unbiased_var = var * (count / jnp.maximum(count - 1, 1))[:, None]
         update_average(self.mean, shift + mean, count > 0)
-        update_average(self.var, unbiased, count > 0)
+        update_average(self.var, unbiased_var, count > 0)
         return self._normalize(centered - per_group(mean), per_group(var)).reshape(x.shape)
 
 
@@ -150,10 +150,10 @@ def per_group(statistic: Float[Array, "groups channels"]) -> Float[Array, "group
 
 
 def update_average(
-    running: nnx.BatchStat, statistic: Float[Array, "groups channels"], counted: Bool[Array, " groups"]
+    average: nnx.BatchStat, statistic: Float[Array, "groups channels"], mask: Bool[Array, " groups"]
 ) -> None:
-    """Update a running average with the mean over the counted groups; without any, it stays as it is."""
+    """Update a running average with the mean over the groups in `mask`; without any, it stays as it is."""
     statistic = jax.lax.stop_gradient(statistic)
-    groups = counted.sum()
-    mean = jnp.where(counted[:, None], statistic, 0).sum(0) / jnp.maximum(groups, 1)
-    running[...] = jnp.where(groups > 0, MOMENTUM * running[...] + (1 - MOMENTUM) * mean, running[...])
+    groups = mask.sum()
+    mean = jnp.where(mask[:, None], statistic, 0).sum(0) / jnp.maximum(groups, 1)
+    average[...] = jnp.where(groups > 0, MOMENTUM * average[...] + (1 - MOMENTUM) * mean, average[...])

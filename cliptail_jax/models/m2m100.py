@@ -16,7 +16,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float, Int
 
 from cliptail_jax.models.attention import States
-from cliptail_jax.models.dropout import Dropout, attend_dropping
+from cliptail_jax.models.dropout import Dropout, attend_with_dropout
 from cliptail_jax.models.layers import Tokens, Valid, layer_norm, normal_linear
 from cliptail_jax.models.remat import RematBlock
 from cliptail_jax.models.transformer import CONFIGURATION, head_width
@@ -65,7 +65,7 @@ class M2M100Attention(nnx.Module):
 
     def __call__(self, x: States, valid: Valid, dropout: Dropout) -> States:
         query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
-        return self.out_proj(attend_dropping(query, key, value, self.heads, valid, dropout))
+        return self.out_proj(attend_with_dropout(query, key, value, self.heads, valid, dropout))
 
 
 class M2M100Layer(RematBlock):
@@ -80,13 +80,13 @@ class M2M100Layer(RematBlock):
         self.final_layer_norm = layer_norm(shape.width, **options)
 
     def forward(self, x: States, *, valid: Valid, dropout: Dropout) -> States:
-        attended = self.self_attn(self.self_attn_layer_norm(x), valid, dropout.at(0))
-        x = x + dropout.at(1)(attended)
+        outputs = self.self_attn(self.self_attn_layer_norm(x), valid, dropout.at(0))
+        x = x + dropout.at(1)(outputs)
         return x + dropout.at(2)(self.fc2(jax.nn.relu(self.fc1(self.final_layer_norm(x)))))
 
 
 class M2M100(nnx.Module):
-    """The encoder, which gives the states of all tokens. It has no pooler, so that `with_pooler` has no effect."""
+    """The encoder, which gives the states of all tokens. It has no pooler, so `with_pooler` has no effect."""
 
     def __init__(self, shape: M2M100Shape, *, with_pooler: bool = False, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}

@@ -34,17 +34,17 @@ def is_size(value: Any, largest: int = 2**24) -> bool:
     return type(value) is int and 0 < value <= largest
 
 
-ANY = Kind("anything")  # also of what is checked where it is used
+ANY = Kind("anything")  # also for values that are checked where they are used
 SIZE = Kind("a whole number from 1 to 2**24", is_size)
 LAYERS = Kind(
     "a number of layers from 1 to 1000, or a list of them",
-    lambda value: all(is_size(each, 1000) for each in (value if isinstance(value, list) and value else [value])),
+    lambda value: all(is_size(number, 1000) for number in (value if isinstance(value, list) and value else [value])),
 )
 LARGEST_SIDE = 4096  # positions of larger images would not fit into memory
 PIXELS = Kind(f"a number of pixels from 1 to {LARGEST_SIDE}", lambda value: is_size(value, LARGEST_SIDE))
 SIDE = Kind(
     f"{PIXELS.text}, or a pair of such numbers",
-    lambda value: all(each in PIXELS for each in (value if isinstance(value, list) and len(value) == 2 else [value])),
+    lambda value: all(side in PIXELS for side in (value if isinstance(value, list) and len(value) == 2 else [value])),
 )
 TOKEN = Kind("a token", lambda value: type(value) is int and 0 <= value <= 2**24)
 NUMBER = Kind("a number", lambda value: type(value) in (int, float) and abs(value) < 1e6)
@@ -155,11 +155,11 @@ def check_keys(prefix: str, config: Mapping[str, Any], supported: Mapping[str, A
         if key not in supported:
             raise UserError(f"the model's configuration has {prefix + key[:50]!r}, which is not supported")
         if value not in supported[key]:
-            given, values = f"{prefix}{key}={json.dumps(value)[:100]}", supported[key]
+            setting, values = f"{prefix}{key}={json.dumps(value)[:100]}", supported[key]
             if isinstance(values, Kind):
-                raise UserError(f"the model's configuration has {given}; it takes {values.text}")
-            values = ", ".join(json.dumps(each) for each in values)
-            raise UserError(f"the model's configuration has {given}, which is not supported; {values} are")
+                raise UserError(f"the model's configuration has {setting}; it takes {values.text}")
+            values = ", ".join(json.dumps(value) for value in values)
+            raise UserError(f"the model's configuration has {setting}, which is not supported; {values} are")
 
 
 def image_size(vision_cfg: Mapping[str, Any]) -> int:
@@ -183,10 +183,10 @@ def activation(section: str, config: Mapping[str, Any], quick_gelu: bool) -> str
 
 def epsilon(section: str, config: Mapping[str, Any]) -> float:
     """The epsilon of a tower's layer norms; `section` is 'vision_cfg' or 'text_cfg'."""
-    given = config.get("norm_kwargs") or {}
-    if given.keys() - {"eps"}:
+    options = config.get("norm_kwargs") or {}
+    if options.keys() - {"eps"}:
         raise UserError(
-            f"the model's configuration has {section}.norm_kwargs={json.dumps(given)}; only 'eps' is supported"
+            f"the model's configuration has {section}.norm_kwargs={json.dumps(options)}; only 'eps' is supported"
         )
-    check_keys(f"{section}.norm_kwargs.", given, {"eps": POSITIVE})
-    return given.get("eps", EPSILON)
+    check_keys(f"{section}.norm_kwargs.", options, {"eps": POSITIVE})
+    return options.get("eps", EPSILON)

@@ -28,7 +28,7 @@ def token_positions(
     """The embedding of a leading token and a grid of `height` × `width` cells, in row-major order.
 
     Args:
-      embedding: of a leading token and a square grid. The leading token's row is not changed.
+      embedding: the embedding of a leading token, whose row is not changed, and of a square grid.
       height, width: the grid of the images.
       resampling: '' if the tower takes its own grid only; `OTHER_GRIDS` if others are resampled as in DINO; `EVERY_GRID`
         if its own is, too, with the gradient that PyTorch has for it.
@@ -41,17 +41,17 @@ def token_positions(
     if (height, width) == (side, side) and resampling != EVERY_GRID:
         return embedding
     grid = resample_grid(embedding[1:].reshape(side, side, -1), height, width)
-    resampled = jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
+    positions = jnp.concatenate([embedding[:1], grid.reshape(height * width, -1)])
     if (height, width) == (side, side):  # PyTorch's gradient of an interpolation to the same size is a copy
-        return embedding + jax.lax.stop_gradient(resampled - embedding)
-    return resampled
+        return embedding + jax.lax.stop_gradient(positions - embedding)
+    return positions
 
 
 def check_grid(height: int, width: int, side: int, own_only: bool = True) -> None:
     """Raise UserError if a grid is empty, or with `own_only` if it is not the tower's own of `side` × `side`."""
     if not height * width:
         raise UserError(
-            f"images too small for this image tower, which get a grid of {height} × {width}: give larger ones"
+            f"the images are too small for this image tower: they have {height} × {width} cells; give larger ones"
         )
     if own_only and (height, width) != (side, side):
         raise UserError(
@@ -69,19 +69,19 @@ def leading_tokens(tokens: int) -> int | None:
 
 
 def resize_positions(
-    embedding: Float[Array | np.ndarray, "*one tokens dim"], side: int
-) -> Float[Array, "*one new_tokens dim"]:
+    embedding: Float[Array | np.ndarray, "*axes tokens dim"], side: int
+) -> Float[Array, "*axes new_tokens dim"]:
     """The embedding for images with a grid of `side` × `side`, as open_clip and timm resize it.
 
     Equals torch.nn.functional.interpolate with mode="bicubic", size=(side, side) and antialias=True, whose kernel is that
     of `jax.image.resize`. The embedding is of a square grid, perhaps after a leading token, whose row is not changed.
     """
-    *one, tokens, dim = embedding.shape
+    *axes, tokens, dim = embedding.shape
     leading = leading_tokens(tokens)
-    rows, old = jnp.asarray(embedding, jnp.float32).reshape(tokens, dim), math.isqrt(tokens)
-    grid = rows[leading:].reshape(old, old, dim)
-    resized = jax.image.resize(grid, (side, side, dim), "cubic", precision=jax.lax.Precision.HIGHEST)
-    return jnp.concatenate([rows[:leading], resized.reshape(side**2, dim)]).reshape(*one, leading + side**2, dim)
+    rows, old_side = jnp.asarray(embedding, jnp.float32).reshape(tokens, dim), math.isqrt(tokens)
+    grid = rows[leading:].reshape(old_side, old_side, dim)
+    new_grid = jax.image.resize(grid, (side, side, dim), "cubic", precision=jax.lax.Precision.HIGHEST)
+    return jnp.concatenate([rows[:leading], new_grid.reshape(side**2, dim)]).reshape(*axes, leading + side**2, dim)
 
 
 def resample_grid(
@@ -94,14 +94,14 @@ def resample_grid(
     issue 8). There is no antialiasing: the kernel spans four inputs even if the grid gets smaller.
     """
     rows, columns = resampling_matrix(grid.shape[0], height), resampling_matrix(grid.shape[1], width)
-    resampled = jnp.einsum(
+    new_grid = jnp.einsum(
         "hy,wx,yxd->hwd",
         jnp.asarray(rows, jnp.float32),
         jnp.asarray(columns, jnp.float32),
         grid.astype(jnp.float32),
         precision=jax.lax.Precision.HIGHEST,
     )
-    return resampled.astype(grid.dtype)
+    return new_grid.astype(grid.dtype)
 
 
 def resampling_matrix(inputs: int, outputs: int) -> Float64[np.ndarray, "outputs inputs"]:
@@ -116,6 +116,6 @@ def resampling_matrix(inputs: int, outputs: int) -> Float64[np.ndarray, "outputs
 
 def cubic_kernel(distance: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     """The cubic convolution kernel (Keys 1981, equation 4, there with a = -1/2), for distances of 0 to 2 inputs."""
-    near = (CUBIC + 2) * distance**3 - (CUBIC + 3) * distance**2 + 1
-    far = CUBIC * (distance**3 - 5 * distance**2 + 8 * distance - 4)
-    return np.where(distance <= 1, near, far)
+    inner = (CUBIC + 2) * distance**3 - (CUBIC + 3) * distance**2 + 1
+    outer = CUBIC * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return np.where(distance <= 1, inner, outer)

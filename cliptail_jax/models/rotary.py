@@ -18,8 +18,8 @@ class Rotary:
     """The positions of a grid's cells.
 
     Attributes:
-      side: of the grid whose cells have whole numbers as positions. A grid of another size is stretched to its length.
-      columns_first: whether the first half of a head's channels encodes the column, or else the row.
+      side: the side of the grid whose cells have whole numbers as positions. Other grids are stretched to this side.
+      columns_first: whether the first half of a head's channels encodes the column, and not the row.
       offset: the position of the first cell of the grid with `side`.
     """
 

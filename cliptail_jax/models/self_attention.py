@@ -18,7 +18,7 @@ KERNELS = {"pallas_call": "Pallas kernel", "dot_product_attention_fwd_wrapper": 
 class SelfAttention(nnx.Module):
     """Attention of tokens to each other.
 
-    With `plain`, no kernel is used: scores are written to memory. They are then rounded otherwise.
+    With `plain`, no kernel is used: scores are written to memory. They are then rounded differently.
     """
 
     plain = False
@@ -31,14 +31,14 @@ class SelfAttention(nnx.Module):
         causal: bool = False,
         mask: Bool[Array, "batch 1 1 length"] | None = None,
     ) -> States:
-        """Multi-head scaled dot-product attention, with `causal` to no later tokens.
+        """Multi-head scaled dot-product attention; with `causal`, tokens do not attend to later ones.
 
         `mask` marks the tokens that are attended to; no kernel takes it.
         """
         if not self.plain and mask is None:
-            if attention_kernel.runs_here(projections.shape[1]):
+            if attention_kernel.is_supported(projections.shape[1]):
                 return attention_kernel.attend_on_chip(projections, heads, causal)
-            if cudnn_attention.runs_here(projections, heads):
+            if cudnn_attention.is_supported(projections, heads):
                 return cudnn_attention.attend_by_cudnn(projections, heads, causal)
         return attend(*jnp.split(projections, 3, axis=-1), heads, is_causal=causal, mask=mask)
 
@@ -56,5 +56,5 @@ def attention_in(program: Jaxpr) -> str:
 
 
 def _kernels(program: Jaxpr) -> set[str]:
-    found = {KERNELS[equation.primitive.name] for equation in program.eqns if equation.primitive.name in KERNELS}
-    return found.union(*(_kernels(inner) for equation in program.eqns for inner in jaxprs_in_params(equation.params)))
+    kernels = {KERNELS[equation.primitive.name] for equation in program.eqns if equation.primitive.name in KERNELS}
+    return kernels.union(*(_kernels(inner) for equation in program.eqns for inner in jaxprs_in_params(equation.params)))

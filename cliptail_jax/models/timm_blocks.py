@@ -27,7 +27,7 @@ Angles = Float64[np.ndarray, "cells half_head_width"]
 def rotary_attend(query: States, key: States, value: States, heads: int, angles: Angles | None) -> States:
     """Multi-head attention. Queries and keys are first rotated by `angles`, those of rotary positions."""
     if angles is not None:
-        query, key = (rotate(split_heads(each, heads), angles).reshape(each.shape) for each in (query, key))
+        query, key = (rotate(split_heads(x, heads), angles).reshape(x.shape) for x in (query, key))
     return attend(query, key, value, heads)
 
 

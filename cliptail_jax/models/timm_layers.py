@@ -43,7 +43,7 @@ class QkvAttention(SelfAttention):
 class Mlp(nnx.Module):
     """Two linear layers with an activation between them.
 
-    `layer` makes them, and `last` the second one if it is another.
+    `layer` makes both, unless `last` makes the second one.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ TIMM_VITS = {
     **_siglips("vit_giantopt_patch16_siglip", (256, 384), 16, 1536, 40, 16, 6144, activation="gelu_tanh"),
     "vit_large_patch14_clip_224": TimmMember(224, 14, 1024, 24, 16, 4096, epsilon=1e-5, norm_before=True),
 }
-# Those with batch norm, in the stem.
+# These have batch norm, in the stem.
 MOBILECLIP_VITS = {
     "vit_base_mci_224": TimmMember(224, 16, 768, 12, 12, 3072, conv_stem=True, token_has_position=False),
 }

@@ -30,17 +30,17 @@ class TimmMember:
     Attributes:
       image_size: the side in pixels of the images that it is made for.
       patch_size: the side of a patch in pixels; with `conv_stem`, its stride.
-      width, layers, heads, inner: of the blocks; `inner` is the MLPs' inner width.
-      epsilon: of the layer norms.
-      activation: of plain MLPs, a name in `transformer.ACTIVATIONS`.
-      block: called as `Block`.
+      width, layers, heads, inner: the sizes of the blocks; `inner` is the MLPs' inner width.
+      epsilon: the epsilon of the layer norms.
+      activation: the activation of plain MLPs, a name in `transformer.ACTIVATIONS`.
+      block: the class of the blocks, called like `Block`.
       class_token: whether a learned token precedes the patches.
       token_has_position: whether the positional embedding has a row for it.
       conv_stem: whether patches are embedded by `ConvStem`.
       norm_before: whether layer norm precedes the blocks.
       rotary: rotary positions, in addition to the embedding; None for none.
       pool: 'token' is the class token, 'map' attention pooling.
-      pool_heads, pool_inner: of attention pooling; None for those of the blocks.
+      pool_heads, pool_inner: the sizes of attention pooling; None for those of the blocks.
       projection: whether a linear layer follows; otherwise, the pooled states are the features.
       eva_init: whether weights are initialized as in timm's `Eva`: those of projections into the residual stream are
         divided by √(2 i) in block i = 1, 2, ..., and the class token has the standard deviation 0.02, not 1e-6.

@@ -30,7 +30,7 @@ ACTIVATIONS = {
 }
 
 
-CONFIGURATION = "the model's configuration"  # names what has the sizes of a published model
+CONFIGURATION = "the model's configuration"  # in errors: where the sizes of a published model are
 
 
 def head_width(key: str, heads: int, width: int) -> int:
@@ -62,7 +62,7 @@ def clip_text_init(width: int, layers: int) -> BlockInit:
 
 
 class MultiHeadAttention(SelfAttention):
-    """Self-attention with one projection for queries, keys and values, as in the published weights (not so in nnx)."""
+    """Self-attention with one projection for queries, keys and values, as in the published weights, unlike nnx's."""
 
     def __init__(self, width: int, heads: int, *, causal: bool, init: BlockInit, dtype, rngs: nnx.Rngs):
         zeros = nnx.initializers.zeros
@@ -114,9 +114,9 @@ class ResidualAttentionBlock(RematBlock):
         self.attn = MultiHeadAttention(width, heads, causal=causal, init=init, dtype=dtype, rngs=rngs)
         self.ln_2 = layer_norm(width, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.mlp = TransformerMlp(width, activation, mlp_ratio=mlp_ratio, init=init, dtype=dtype, rngs=rngs)
-        scaled = layer_scale is not None
-        self.ls_1 = LayerScale(width, layer_scale, dtype=dtype) if scaled else nnx.identity
-        self.ls_2 = LayerScale(width, layer_scale, dtype=dtype) if scaled else nnx.identity
+        has_scale = layer_scale is not None
+        self.ls_1 = LayerScale(width, layer_scale, dtype=dtype) if has_scale else nnx.identity
+        self.ls_2 = LayerScale(width, layer_scale, dtype=dtype) if has_scale else nnx.identity
 
     def forward(self, x: States, *, visible: Valid | None) -> States:
         x = x + self.ls_1(self.attn(self.ln_1(x), visible))

@@ -33,8 +33,8 @@ class ViTaminSize:
     """A member of timm's.
 
     Attributes:
-      widths: of the two stages of convolutions and of the transformer.
-      layers, heads: of the transformer.
+      widths: the widths of the two stages of convolutions and of the transformer.
+      layers, heads: the sizes of the transformer.
       image_size: the side of the images in pixels, for which it has positions; None if it has none, and takes images
         of any size.
     """
@@ -100,7 +100,7 @@ class ConvBlock(RematBlock):
 class GatedMlp(nnx.Module):
     """Layer norm, and a linear layer gated by the GELU of another (GEGLU: Shazeer 2020, arXiv 2002.05202).
 
-    In front of it, a block has a layer norm of its own.
+    A block has a layer norm of its own in front of it.
     """
 
     def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):

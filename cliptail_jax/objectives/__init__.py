@@ -68,7 +68,7 @@ TrainingConfig.__module__ = __name__  # where the processes of a study find the 
 FIELDS = tuple(fields.fields_of(TrainingConfig()))
 DEFAULTS = {field.key: fields.plain_value(field.default) for field in FIELDS}
 describe_config = functools.partial(fields.describe, TrainingConfig())
-base_config = functools.partial(fields.to_config, TrainingConfig())  # which the files of configs/ start from
+base_config = functools.partial(fields.to_config, TrainingConfig())  # files of configs/ start from it
 
 
 def make_objective(
@@ -110,22 +110,22 @@ def typed_config(config: ConfigDict) -> TrainingConfig:
             "(published models are evaluated with cliptail evaluate, not trained)"
         )
     fields.check(config, TrainingConfig())
-    typed = fields.typed(TrainingConfig(), config)
-    _check_others(typed)
-    objective = OBJECTIVES[typed.objective]
-    if typed.eval.confidence == SIGMOID and not objective.has_logit_bias:
+    sections = fields.typed(TrainingConfig(), config)
+    _check_other_objectives(sections)
+    objective = OBJECTIVES[sections.objective]
+    if sections.eval.confidence == SIGMOID and not objective.has_logit_bias:
         raise UserError(
-            f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{typed.objective}' does not learn: set it to "
+            f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{sections.objective}' does not learn: set it to "
             f"'{SOFTMAX}', or train with objective='sigmoid'"
         )
-    if typed.data.labels.noise and not objective.trains_on_labels:
+    if sections.data.labels.noise and not objective.trains_on_labels:
         raise UserError(
-            f"data.labels.noise makes labels wrong, which objective='{typed.objective}' does not train on: leave it at 0; "
+            f"data.labels.noise makes labels wrong, which objective='{sections.objective}' does not train on: leave it at 0; "
             "data.captions.distractors makes captions wrong"
         )
-    objective.validate(own_config(typed))
-    check_sections(typed)
-    return typed
+    objective.validate(own_config(sections))
+    check_sections(sections)
+    return sections
 
 
 def run_config(workdir: Path) -> TrainingConfig:
@@ -150,7 +150,7 @@ def effective_log_prior(
     """How much the loss of a run favours each class, ψ of `cliptail_jax.metrics.effective_prior`.
 
     Args:
-        values: of its config by dotted key, from this or an earlier version.
+        values: the values of its config by dotted key, from this or an earlier version.
         frequency: the numbers of training images of the classes that have any.
 
     Returns:
@@ -163,13 +163,13 @@ def effective_log_prior(
     return OBJECTIVES[config.objective].effective_log_prior(own_config(config), frequency)
 
 
-def _check_others(config: TrainingConfig) -> None:
+def _check_other_objectives(config: TrainingConfig) -> None:
     """Raise UserError if a field is set that only other objectives have: it would have no effect."""
-    own = {field.key for field in fields.fields_of(OBJECTIVES[config.objective].Config())}
+    own_keys = {field.key for field in fields.fields_of(OBJECTIVES[config.objective].Config())}
     values = dict(fields.flatten(config))
     for name, objective in OBJECTIVES.items():
         for field in fields.fields_of(objective.Config()):
-            if field.key not in own and values[field.key] != field.default:
+            if field.key not in own_keys and values[field.key] != field.default:
                 raise UserError(
                     f"{field.key} is for objective='{name}' and has no effect with objective='{config.objective}': "
                     f"leave it at {field.default!r}"

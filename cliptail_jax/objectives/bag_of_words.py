@@ -34,9 +34,9 @@ class WordOptions(Section):
         "model.text.vocab_size of them.",
         OneOf(*COUNT),
     ] = "subwords"
-    idf: Annotated[bool, "Whether a word weighs log(captions / captions that have it); all weigh the same without."] = (
-        True
-    )
+    idf: Annotated[
+        bool, "Whether a word weighs log(captions / captions that have it); without it, all weigh the same."
+    ] = True
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class WordClassifier(Objective):
 
     @classmethod
     def open_text(cls, config: WordConfig, variant: Variant, towers: Towers, workdir: Path | None) -> TextInput:
-        """The words of the first epoch's captions, counted, or as counted by an earlier session."""
+        """The counts of words in the first epoch's captions, from an earlier session if there was one."""
         if workdir is not None and (workdir / FILE).exists():
             bag = BagOfWords.load(workdir)
         else:
@@ -86,19 +86,19 @@ class WordClassifier(Objective):
 
 def bag_of_words_loss(
     logits: Float[Array, "batch words"],
-    present: Int[Array, "batch most"],
+    words: Int[Array, "batch max_words"],
     weights: Float[Array | np.ndarray, " words"],
     mask: Bool[Array, " batch"],
 ) -> Float[Array, ""]:
-    """Mean of −Σ_c ŷ_c log softmax(logits)_c, where ŷ_c = w_c y_c / Σ w y and y_c is 1 if c is `present`, in nats.
+    """Mean of −Σ_c ŷ_c log softmax(logits)_c, where ŷ_c = w_c y_c / Σ w y and y_c is 1 if c is in `words`, in nats.
 
-    `present` has the ids of an example's distinct words, then -1. The mean is over the unmasked examples that have a word of
+    `words` has the ids of an example's distinct words, then -1. The mean is over the unmasked examples that have a word of
     positive weight.
     """
-    present_weights = jnp.where(present >= 0, jnp.asarray(weights)[present], 0.0)
-    sums = present_weights.sum(-1)
-    counted = mask & (sums > 0)
-    targets = present_weights / jnp.where(counted, sums, 1.0)[:, None]
-    word_logits = jnp.take_along_axis(logits, jnp.maximum(present, 0), axis=-1)
+    word_weights = jnp.where(words >= 0, jnp.asarray(weights)[words], 0.0)
+    sums = word_weights.sum(-1)
+    valid = mask & (sums > 0)
+    targets = word_weights / jnp.where(valid, sums, 1.0)[:, None]
+    word_logits = jnp.take_along_axis(logits, jnp.maximum(words, 0), axis=-1)
     losses = jax.nn.logsumexp(logits, axis=-1) - (targets * word_logits).sum(-1)
-    return jnp.where(counted, losses, 0.0).sum() / jnp.maximum(counted.sum(), 1)
+    return jnp.where(valid, losses, 0.0).sum() / jnp.maximum(valid.sum(), 1)

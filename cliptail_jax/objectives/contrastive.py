@@ -17,7 +17,7 @@ from cliptail_jax.objectives.image_text import PairOptions, TwoTowerConfig, TwoT
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch
 
-MASKED = -1e9  # a logit of which exp is 0; -inf would have no gradient
+MASKED = -1e9  # a logit whose exp is 0; -inf would have no gradient
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _loss_of_rows(
     block: int,
     text_to_image: bool,
 ) -> Float[Array, " rows"]:
-    own, rows = scale * (images * texts).sum(-1), len(images)
+    own_logits, rows = scale * (images * texts).sum(-1), len(images)
 
     def add_block(row_sums: Float[Array, " rows"], columns):
         """Log-sums of the rows up to and including a block, and of the block's columns over this device's rows."""
@@ -95,11 +95,11 @@ def _loss_of_rows(
         column_sums = jax.nn.logsumexp(jnp.where(mask[:, None], logits, MASKED), axis=0) if text_to_image else None
         return jnp.logaddexp(row_sums, block_sums), column_sums
 
-    nothing = jax.lax.pcast(jnp.full(rows, MASKED), axes, to="varying")
-    row_sums, column_sums = over_blocks(add_block, nothing, columns, rows, block)
+    initial_sums = jax.lax.pcast(jnp.full(rows, MASKED), axes, to="varying")
+    row_sums, column_sums = over_blocks(add_block, initial_sums, columns, rows, block)
     if not text_to_image:
-        return row_sums - own
-    return (row_sums + _log_sum_over_devices(column_sums, axes)) / 2 - own
+        return row_sums - own_logits
+    return (row_sums + _log_sum_over_devices(column_sums, axes)) / 2 - own_logits
 
 
 def _log_sum_over_devices(logs: Float[Array, " batch"], axes: tuple[str, ...]) -> Float[Array, " rows"]:

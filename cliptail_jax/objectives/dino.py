@@ -146,13 +146,13 @@ class SelfDistillation(Objective):
 
         A tower that was trained with statistics other than CLIP's keeps them.
         """
-        own = self.preprocess
-        if not np.array_equal(np.float32([own.mean, own.std]), np.float32([CLIP_MEAN, CLIP_STD])):
-            return own
-        return dataclasses.replace(own, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        preprocess = self.preprocess
+        if not np.array_equal(np.float32([preprocess.mean, preprocess.std]), np.float32([CLIP_MEAN, CLIP_STD])):
+            return preprocess
+        return dataclasses.replace(preprocess, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
     def prepare(
-        self, averaged: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array
+        self, averaged_model: nnx.Module, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State]:
         """The batch's crops [b, view, side, side, 3] by size, the prototypes of the step, and the teacher's targets."""
         with jax.named_scope("preprocessing"):
@@ -160,11 +160,11 @@ class SelfDistillation(Objective):
         prototypes, size = None, self.config.vocabulary.size
         if size:
             prototypes = sample_prototypes(key, self.config.dino.prototypes, size)
-        logits = view_logits(averaged, crops[:1], batch["mask"], prototypes)
+        logits = view_logits(averaged_model, crops[:1], batch["mask"], prototypes)
         targets = sinkhorn_knopp(logits.reshape(-1, logits.shape[-1]), jnp.repeat(batch["mask"], NUM_GLOBAL))
         targets = targets.reshape(logits.shape).swapaxes(0, 1)
-        prepared = {"crops": crops, "prototypes": prototypes, "targets": targets, "mask": batch["mask"]}
-        return prepared, nnx.state(averaged, nnx.BatchStat)
+        arrays = {"crops": crops, "prototypes": prototypes, "targets": targets, "mask": batch["mask"]}
+        return arrays, nnx.state(averaged_model, nnx.BatchStat)
 
     def encode(self, model: nnx.Module, batch: DeviceBatch, key: Array) -> dict[str, Array]:
         return {"logits": view_logits(model, batch["crops"], batch["mask"], batch["prototypes"])}
@@ -224,11 +224,11 @@ def sinkhorn_knopp(
     Computed in float32 and by logarithms, so that no prototype's share underflows. No gradient flows through.
     """
     log_share = jax.lax.stop_gradient(logits).astype(jnp.float32) / temperature
-    # If all examples are padding, all are counted, so that the targets, which nobody uses, are finite.
-    counted = (mask | ~mask.any())[:, None]
+    # If all examples are padding, all count as valid, so that the targets, which are not used, are finite.
+    valid = (mask | ~mask.any())[:, None]
     for _ in range(iterations):
         # The factors 1/K and 1/B are left out: they shift all logarithms alike, which normalizing the samples undoes.
-        log_share -= jax.nn.logsumexp(log_share, axis=0, keepdims=True, where=counted)
+        log_share -= jax.nn.logsumexp(log_share, axis=0, keepdims=True, where=valid)
         log_share -= jax.nn.logsumexp(log_share, axis=1, keepdims=True)
     return jnp.exp(log_share)
 
@@ -250,9 +250,9 @@ def dino_loss(
     first views are the global ones, in the order of `targets`. No gradient flows into the targets.
     """
     log_probabilities = jax.nn.log_softmax(student_logits.astype(jnp.float32) / temperature, axis=-1)
-    fixed = jax.lax.stop_gradient(targets).astype(jnp.float32)
+    constant_targets = jax.lax.stop_gradient(targets).astype(jnp.float32)
     # An accelerator's default precision would blur logarithms of many nats.
-    losses = -jnp.einsum("gbk,vbk->bgv", fixed, log_probabilities, precision=jax.lax.Precision.HIGHEST)
-    different = ~jnp.eye(len(targets), len(student_logits), dtype=bool)
-    example_losses = jnp.where(different, losses, 0.0).sum((1, 2)) / different.sum()
+    losses = -jnp.einsum("gbk,vbk->bgv", constant_targets, log_probabilities, precision=jax.lax.Precision.HIGHEST)
+    is_pair = ~jnp.eye(len(targets), len(student_logits), dtype=bool)
+    example_losses = jnp.where(is_pair, losses, 0.0).sum((1, 2)) / is_pair.sum()
     return jnp.where(mask, example_losses, 0.0).sum() / jnp.maximum(mask.sum(), 1)

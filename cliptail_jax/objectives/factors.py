@@ -9,12 +9,12 @@ from cliptail_jax.objectives import FIELDS, OBJECTIVES, completed
 from cliptail_jax.training.configuration import Training
 
 OBJECTIVE = "objective"
-SHARED = {field.key for field in fields_of(Training())}  # the others are of an objective
-# Fields of evaluation on which a measure depends are no incidental ones here.
+SHARED_KEYS = {field.key for field in fields_of(Training())}  # other fields belong to an objective
+# Fields of evaluation are incidental, except for these, on which measures depend.
 EVALUATION = ("eval.templates", "eval.logit_adjustment", "eval.estimate_prior")
 # Whether the last, partial batch of an epoch is used changes little.
 NO_FACTORS = ("seed", "data.seed", "data.drop_last")
-COMPARED = [field.key for field in FIELDS if not field.is_incidental or field.key in EVALUATION]
+KEYS = [field.key for field in FIELDS if not field.is_incidental or field.key in EVALUATION]
 # The beginnings of the fields of each factor. Other fields are one factor with those of their section, such as data.profile.
 FACTORS = {
     "captions": ("data.captions.", "model.text.context_length", "eval.templates"),
@@ -31,58 +31,55 @@ FACTORS = {
 }  # fmt: skip
 ROUNDING = 0.05  # of lengths to whole epochs or steps
 NOISE = "noise"
-OF_NOISE = ("data.labels.", "data.captions.distractor")
+NOISE_KEYS = ("data.labels.", "data.captions.distractor")
 TEXT = ("captions", "text tower")
 
 
-def factors_between(
-    one: Mapping[str, Any], other: Mapping[str, Any], as_many_records: bool = False
-) -> dict[str, list[str]]:
+def factors_between(a: Mapping[str, Any], b: Mapping[str, Any], as_many_records: bool = False) -> dict[str, list[str]]:
     """The controlled factors in which two training configs differ, with the fields of each.
 
-    The objective is one factor with its own sections (of SL: `head`, `loss` and `vocabulary`) and with what only one of the two
-    uses, such as captions. So are the optimizer with its learning rate and schedule, and those of `FACTORS`. Seeds, and
-    fields that change no trained number, are none. A selection of the data may change the number of records or keep it by
+    The objective, its own sections (of SL: `head`, `loss` and `vocabulary`) and the fields that only one of the two configs
+    uses, such as those of captions, are one factor. So are the fields of each entry of `FACTORS`. Seeds, and fields that
+    change no trained number, are no factors. A selection of the data may change the number of records or keep it by
     `data.n`: both are one factor.
 
     Args:
-        one: the values by dotted key, from this or an earlier version. Missing ones have their defaults.
-        other: as `one`.
+        a, b: the values by dotted key, from this or an earlier version. Missing ones have their defaults.
         as_many_records: whether both are known to train on the same number of records.
     """
-    both = [completed(one), completed(other)]
-    found: dict[str, list[str]] = {OBJECTIVE: []}  # which comes first
-    for key in COMPARED:
-        if both[0][key] != both[1][key] and differs(key, *both):
-            found.setdefault(factor_of(key, both[0]["objective"] == both[1]["objective"]), []).append(key)
-    if noise_of(both[0]) != noise_of(both[1]):
-        found[NOISE] = [
-            key for key in ("data.labels.noise", "data.captions.distractors") if any(of[key] for of in both)
+    configs = [completed(a), completed(b)]
+    factors: dict[str, list[str]] = {OBJECTIVE: []}  # comes first
+    for key in KEYS:
+        if configs[0][key] != configs[1][key] and differs(key, *configs):
+            factors.setdefault(factor_of(key, configs[0]["objective"] == configs[1]["objective"]), []).append(key)
+    if noise_of(configs[0]) != noise_of(configs[1]):
+        factors[NOISE] = [
+            key for key in ("data.labels.noise", "data.captions.distractors") if any(config[key] for config in configs)
         ]
-    left_out = set() if all(OBJECTIVES[of["objective"]].uses_prompts for of in both) else set(TEXT)
+    left_out = set() if all(OBJECTIVES[config["objective"]].uses_prompts for config in configs) else set(TEXT)
     if as_many_records:
         left_out |= {"scale", "data.class_match"}
-    if any(factor.startswith("data.") for factor in found.keys() - left_out):
+    if any(factor.startswith("data.") for factor in factors.keys() - left_out):
         left_out.add("scale")
-    return {factor: keys for factor, keys in found.items() if keys and factor not in left_out}
+    return {factor: keys for factor, keys in factors.items() if keys and factor not in left_out}
 
 
 def factor_of(key: str, same_objective: bool) -> str:
     """The factor of a field. Balanced sampling is an alternative to the corrections of a loss, so it is one factor with them."""
-    if key == OBJECTIVE or key not in SHARED or key == "data.balanced_sampling" and same_objective:
+    if key == OBJECTIVE or key not in SHARED_KEYS or key == "data.balanced_sampling" and same_objective:
         return OBJECTIVE
     parts = key.split(".")
-    own = next((factor for factor, beginnings in FACTORS.items() if key.startswith(beginnings)), "")
-    return own or ".".join(parts[:2])
+    factor = next((factor for factor, beginnings in FACTORS.items() if key.startswith(beginnings)), "")
+    return factor or ".".join(parts[:2])
 
 
 def differs(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether a field, which has other values in the two configs, makes them differ."""
-    if key in NO_FACTORS or key.startswith(OF_NOISE):
+    if key in NO_FACTORS or key.startswith(NOISE_KEYS):
         return False
-    if key == "total_epochs":  # of a part of the data, as many steps
+    if key == "total_epochs":  # no difference if both take as many steps, one on a part of the data
         return not (a["total_steps"] and b["total_steps"] or equal(key, "data.fraction", a, b))
-    if key in ("total_steps", "optimizer.warmup_steps"):  # with other batches, as many images
+    if key in ("total_steps", "optimizer.warmup_steps"):  # no difference if both take as many images, in other batches
         return not equal(key, "batch_size", a, b)
     if key.startswith("data.class_match."):
         return bool(a["data.class_match.classes"] or b["data.class_match.classes"])
@@ -93,7 +90,7 @@ def differs(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 
 
 def equal(length: str, size: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two lengths times their sizes are equal, up to rounding. They are not if a damaged config has no numbers."""
+    """Whether two lengths times their sizes are equal, up to rounding; False if a damaged config has no numbers."""
     try:
         return math.isclose(a[length] * a[size], b[length] * b[size], rel_tol=ROUNDING)
     except TypeError:
@@ -102,7 +99,8 @@ def equal(length: str, size: str, a: Mapping[str, Any], b: Mapping[str, Any]) ->
 
 def noise_of(config: Mapping[str, Any]) -> tuple[float, str]:
     """The share of images with a wrong class, and how it is drawn: in the label or the caption, whichever is trained on."""
-    of_labels = OBJECTIVES[config["objective"]].trains_on_labels
-    part, sampling = ("labels.noise", "labels.noise") if of_labels else ("captions.distractors", "captions.distractor")
+    part, sampling = "captions.distractors", "captions.distractor"
+    if OBJECTIVES[config["objective"]].trains_on_labels:
+        part = sampling = "labels.noise"
     share = config[f"data.{part}"]
     return share, config[f"data.{sampling}_sampling"] if share else ""

@@ -86,7 +86,7 @@ class TwoTowers(Objective):
     def effective_log_prior(
         cls, config: TwoTowerConfig, frequency: Int[np.ndarray, " class"]
     ) -> Float[np.ndarray, " class"] | None:
-        """0: a class is among the texts that compete as often as among the images. Not known if captions name wrong classes."""
+        """0: a class is among the texts that compete as often as among the images. Unknown if captions name wrong classes."""
         return None if config.data.captions.distractors else np.zeros(len(frequency))
 
     @classmethod
@@ -129,11 +129,11 @@ class TwoTowers(Objective):
         text_cfg = describe_text(self.config, self.towers, self.text.size)
         if not self.text.source:  # open_clip reads the run's own merges from this file
             text_cfg |= {"hf_tokenizer_name": TOKENIZER, "tokenizer_kwargs": {"clean": "lower"}}
-        described = {"model_cfg": {"embed_dim": model.image.output_dim, **image, "text_cfg": text_cfg}}
+        description = {"model_cfg": {"embed_dim": model.image.output_dim, **image, "text_cfg": text_cfg}}
         if tower and tower.encoder:
-            described["encoder"] = tower.encoder
+            description["encoder"] = tower.encoder
         quick_gelu = tower.quick_gelu if tower else model.activation == "quick_gelu"
-        return described if quick_gelu == image["quick_gelu"] else described | {"text_quick_gelu": quick_gelu}
+        return description if quick_gelu == image["quick_gelu"] else description | {"text_quick_gelu": quick_gelu}
 
     @property
     def build_options(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def open_tokenizer(config: TwoTowerConfig, variant: Variant, towers: Towers, wor
         tokenizer = Tokenizer.load(workdir / TOKENIZER_FILE)
     else:
         captions = variant.captions(range(len(variant)), epoch=0)
-        # Runs on nearly the same captions then have the same program, which is compiled once.
+        # A multiple of 64, so that runs on nearly the same captions share a compiled program.
         tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length, multiple=64)
     return TextInput(
         tokenizer, tokenizer, tokenizer.vocab_size, save=lambda folder: tokenizer.save(folder / TOKENIZER_FILE)
@@ -174,8 +174,8 @@ def open_tokenizer(config: TwoTowerConfig, variant: Variant, towers: Towers, wor
 def can_cache(config: TwoTowerConfig, towers: Towers) -> bool:
     """Whether the text tower's pooled outputs of the captions are the same in each epoch."""
     text, tower = config.text, towers.text
-    unchanged = text.freeze and not text.dropout and not config.data.captions.resample
-    return tower is not None and text.cache and unchanged and tower.has_published_outputs()
+    is_constant = text.freeze and not text.dropout and not config.data.captions.resample
+    return tower is not None and text.cache and is_constant and tower.has_published_outputs()
 
 
 def can_cut(config: TwoTowerConfig, towers: Towers) -> bool:
@@ -210,6 +210,6 @@ def longest_caption(variant: Variant, tokenizer: Tokenize) -> int:
         for start in range(0, len(captions), CAPTIONS_AT_ONCE):
             ids = tokenizer(list(dict.fromkeys(captions[start : start + CAPTIONS_AT_ONCE])))
             longest = max(longest, int(ids.argmax(-1).max()) + 1)
-            if (cut := -(-longest // TILE) * TILE) >= context:
+            if (length := -(-longest // TILE) * TILE) >= context:
                 return context
-    return cut
+    return length

@@ -35,14 +35,14 @@ def loss_of_pairs(
     """
     axes, rows = mesh.axis_names, P(mesh.axis_names)
 
-    def on_device(images, texts, mask, *scalars):
+    def device_loss(images, texts, mask, *scalars):
         gather = functools.partial(jax.lax.all_gather, axis_name=axes, tiled=True)
         columns = gather(texts), gather(mask)
         losses = jnp.where(mask, loss_of_rows(images, texts, mask, columns, *scalars, axes=axes, block=block), 0.0)
         return jax.lax.psum(losses.sum(), axes) / jnp.maximum(jax.lax.psum(mask.sum(), axes), 1)
 
     in_specs = (rows, rows, rows, *[P()] * len(scalars))
-    loss = jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=P())
+    loss = jax.shard_map(device_loss, mesh=mesh, in_specs=in_specs, out_specs=P())
     return loss(normalize(images), normalize(texts), mask, *scalars)
 
 
@@ -56,11 +56,11 @@ def over_blocks(add_block: Callable, start: Any, columns: Any, rows: int, block:
     if blocks == 1:
         return add_block(start, columns)
     columns = jax.tree.map(lambda x: x.reshape(blocks, -1, *x.shape[1:]), columns)
-    end, kept = jax.lax.scan(add_block, start, columns)
-    return end, jax.tree.map(lambda x: x.reshape(batch, *x.shape[2:]), kept)
+    end, outputs = jax.lax.scan(add_block, start, columns)
+    return end, jax.tree.map(lambda x: x.reshape(batch, *x.shape[2:]), outputs)
 
 
 def number_of_blocks(rows: int, batch: int, block: int) -> int:
     """The smallest number of equal blocks of the columns that have at most `block` each (0: 2^25 / rows)."""
-    most = block or max(COSINES_AT_ONCE // rows, 1)
-    return next(n for n in range(math.ceil(batch / most), batch + 1) if batch % n == 0)
+    limit = block or max(COSINES_AT_ONCE // rows, 1)
+    return next(n for n in range(math.ceil(batch / limit), batch + 1) if batch % n == 0)

@@ -33,9 +33,9 @@ class Sigmoid(TwoTowers):
         return math.log(batch) + (batch - 1) * math.log(batch / (batch - 1))
 
     def describe_model(self) -> dict[str, Any]:
-        described = super().describe_model()
+        description = super().describe_model()
         initial = {"init_logit_scale": INITIAL_LOGIT_SCALE, "init_logit_bias": INITIAL_LOGIT_BIAS}
-        return described | {"model_cfg": described["model_cfg"] | initial}
+        return description | {"model_cfg": description["model_cfg"] | initial}
 
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
@@ -80,7 +80,7 @@ def _loss_of_rows(
     block: int,
 ) -> Float[Array, " rows"]:
     """Σ_j softplus(l_ij) − l_ii, since −log σ(−l) = softplus(l) and −log σ(l) = softplus(l) − l."""
-    own, rows = scale * (images * texts).sum(-1) + bias, len(images)
+    own_logits, rows = scale * (images * texts).sum(-1) + bias, len(images)
 
     def add_block(sums: Float[Array, " rows"], columns):
         texts, valid = columns
@@ -88,4 +88,4 @@ def _loss_of_rows(
         return sums + jnp.where(valid, jax.nn.softplus(logits), 0.0).sum(1), None
 
     sums, _ = over_blocks(add_block, jax.lax.pcast(jnp.zeros(rows), axes, to="varying"), columns, rows, block)
-    return sums - own
+    return sums - own_logits

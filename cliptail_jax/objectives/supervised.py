@@ -116,7 +116,7 @@ class Supervised(Objective):
     ) -> Float[np.ndarray, " class"] | None:
         """log p_c of SL, `batch_log_prior` of a batch's classes, or 0 with counts or balanced sampling; plus log w_c − τ log p_c.
 
-        Not known with a margin, wrong labels, further classes than the batch's in the vocabulary, or composed batches. Class
+        Unknown with a margin, wrong labels, more classes than the batch's in the vocabulary, or composed batches. Class
         weights are those at the end. Since a batch's loss is divided by the sum of its weights, they have a little less effect in
         small batches.
         """
@@ -182,7 +182,7 @@ class Supervised(Objective):
         return super().build_options | {"head": self.head}
 
     def prepare(
-        self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
+        self, averaged_model: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State | None]:
         """With class weights, the batch has `weights`: the weights of its labels, or 1 in the first epochs."""
         section = self.config.loss
@@ -190,13 +190,13 @@ class Supervised(Objective):
             has_begun = state.step >= section.reweight_from * self.steps_per_epoch
             weights = jnp.asarray(effective_number_weights(self._frequency, section.class_weights), jnp.float32)
             batch = batch | {"weights": jnp.where(has_begun, weights[batch["labels"]], 1.0)}
-        return super().prepare(averaged, state, batch, key)
+        return super().prepare(averaged_model, state, batch, key)
 
     def loss(
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
         logits, labels, mask = model.logits(features["image"]), batch["labels"], batch["mask"]
-        section, sampled, vocabulary = self.config.loss, self.config.vocabulary, None
+        section, sampling, vocabulary = self.config.loss, self.config.vocabulary, None
         if section.margin:
             # In early steps all cosines are below the margin, and a smaller scale would reduce the loss, down to its limit.
             scale = jax.lax.stop_gradient(jnp.exp(model.logit_scale[...]))
@@ -206,19 +206,21 @@ class Supervised(Objective):
         if section.logit_adjustment:
             logits += np.float32(section.logit_adjustment * log_prior(self._frequency))
         if section.count_in_batch:
-            logits += log_counts(labels, mask, logits.shape[-1], sampled.group_size)
-        if sampled.size:
-            vocabulary = sample_vocabulary(key, labels, mask, self._sampling, sampled.size, sampled.group_size)
+            logits += log_counts(labels, mask, logits.shape[-1], sampling.group_size)
+        if sampling.size:
+            vocabulary = sample_vocabulary(key, labels, mask, self._sampling, sampling.size, sampling.group_size)
         return supervised_loss(logits, labels, mask, vocabulary, batch.get("weights"))
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
 
     @classmethod
-    def evaluated_run(cls, config: SupervisedConfig, trained: Mapping[str, Any]) -> EvaluatedRun:
+    def evaluated_run(cls, config: SupervisedConfig, trained_values: Mapping[str, Any]) -> EvaluatedRun:
         """A run may be evaluated with another head, `head.init`, than it was trained with."""
-        given, warnings = config.head, list(super().evaluated_run(config, trained).warnings)
-        own = {f"head.{key}": trained.get(f"head.{key}", getattr(given, key)) for key in ("init", "freeze")}
+        head, warnings = config.head, list(super().evaluated_run(config, trained_values).warnings)
+        own_values = {
+            f"head.{key}": trained_values.get(f"head.{key}", getattr(head, key)) for key in ("init", "freeze")
+        }
         loss, tau = config.loss, config.eval.logit_adjustment
         if tau and not config.eval.estimate_prior:
             if loss.logit_adjustment and loss.logit_adjustment + tau > 1:
@@ -233,7 +235,7 @@ class Supervised(Objective):
                     f"with loss.class_weights={loss.class_weights:g}, rare classes weigh more already: eval.logit_adjustment={tau:g} "
                     "corrects again"
                 )
-        return EvaluatedRun(own, given.init if given.init != own["head.init"] else "", tuple(warnings))
+        return EvaluatedRun(own_values, head.init if head.init != own_values["head.init"] else "", tuple(warnings))
 
 
 def open_head(
@@ -241,7 +243,7 @@ def open_head(
 ) -> Float32[np.ndarray, "classes dim"] | None:
     """The rows of `head.init` for the variant's classes; None if the head is randomly initialized.
 
-    With `shapes_only`, zeros take the place of a file that cannot be read.
+    With `shapes_only`, zeros replace a file that cannot be read.
     """
     if not config.head.init:
         return None
@@ -270,8 +272,8 @@ def supervised_loss(
     classes.
     """
     if vocabulary is not None:
-        in_groups = logits.reshape(len(vocabulary), -1, logits.shape[-1])
-        logits = jnp.where(vocabulary[:, None, :], in_groups, -jnp.inf).reshape(logits.shape)
+        group_logits = logits.reshape(len(vocabulary), -1, logits.shape[-1])
+        logits = jnp.where(vocabulary[:, None, :], group_logits, -jnp.inf).reshape(logits.shape)
     log_partition = jax.nn.logsumexp(logits, axis=-1)
     label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
     # A masked example's label may be outside the vocabulary, where the loss is infinite: select, do not multiply.
@@ -314,11 +316,11 @@ def sample_vocabulary(
     groups = labels.reshape(-1, group_size or len(labels))
     valid = mask.reshape(groups.shape)
     row = jnp.arange(len(groups))[:, None]
-    present = jnp.zeros((len(groups), len(weights)), bool).at[row, groups].max(valid)
-    scores = jnp.log(weights) + jax.random.gumbel(key, present.shape)
-    scores = jnp.where(present, jnp.inf, scores)
+    is_present = jnp.zeros((len(groups), len(weights)), bool).at[row, groups].max(valid)
+    scores = jnp.log(weights) + jax.random.gumbel(key, is_present.shape)
+    scores = jnp.where(is_present, jnp.inf, scores)
     largest, classes = jax.lax.top_k(scores, size)
-    return present.at[row, classes].max(largest > -jnp.inf)
+    return is_present.at[row, classes].max(largest > -jnp.inf)
 
 
 def sampling_weights(frequency: Int[Array | np.ndarray, " classes"], sampling: str) -> Float[Array, " classes"]:
@@ -332,8 +334,8 @@ def class_margins(frequency: Int[np.ndarray, " classes"], largest: float) -> Flo
 
     Cao et al. (2019), "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv 1906.07413).
     """
-    present = frequency > 0
-    return np.where(present, largest * (frequency[present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)
+    is_present = frequency > 0
+    return np.where(is_present, largest * (frequency[is_present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)
 
 
 def effective_number_weights(frequency: Int[np.ndarray, " classes"], beta: float) -> Float[np.ndarray, " classes"]:
@@ -343,6 +345,6 @@ def effective_number_weights(frequency: Int[np.ndarray, " classes"], beta: float
     which makes weights ∝ 1 / n. Cui et al. (2019), "Class-balanced loss based on effective number of samples" (arXiv
     1901.05555).
     """
-    present = frequency > 0
-    weights = np.where(present, (1 - beta) / (1 - beta ** np.maximum(frequency, 1)), 0.0)
-    return weights / weights[present].mean()
+    is_present = frequency > 0
+    weights = np.where(is_present, (1 - beta) / (1 - beta ** np.maximum(frequency, 1)), 0.0)
+    return weights / weights[is_present].mean()

@@ -23,7 +23,7 @@ from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.runs import manifests
 
 
-class Stored(NamedTuple):
+class StoredArray(NamedTuple):
     """An array of a checkpoint."""
 
     key: tuple[str, ...]
@@ -32,7 +32,7 @@ class Stored(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointWeights:
-    """The weights in the checkpoint `step` that evaluation uses: moving averages if there are any, as DINO's teacher."""
+    """The weights in the checkpoint `step` that evaluation uses: moving averages if there are any, such as DINO's teacher."""
 
     step: Path
 
@@ -52,14 +52,14 @@ class CheckpointWeights:
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
         """The parameters and statistics of `state` that are missing or misshapen in the checkpoint, with the reason."""
-        shapes, found = self.shapes(state), {}
+        shapes, reasons = self.shapes(state), {}
         for path, variable in nnx.to_flat_state(state):
             name, shape = ".".join(map(str, path)), tuple(variable.shape)
             if path not in shapes:
-                found[path] = f"it has no {name}"
+                reasons[path] = f"it has no {name}"
             elif shapes[path] != shape and not is_resized(path, shapes[path], shape):
-                found[path] = f"{name} has shape {list(shapes[path])}, but the model needs {list(shape)}"
-        return found
+                reasons[path] = f"{name} has shape {list(shapes[path])}, but the model needs {list(shape)}"
+        return reasons
 
     def check(self, state: nnx.State) -> None:
         """Raise UserError unless the checkpoint has the parameters and statistics of `state`."""
@@ -74,46 +74,48 @@ class CheckpointWeights:
         flat = dict(nnx.to_flat_state(state))
         if not flat:
             return state
-        placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
+        layouts = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
         one_device = SingleDeviceSharding(jax.local_devices()[0])
-        stored = {path: self._stored[tuple(map(str, path))] for path in flat}
-        sharding = {path: jax.tree.leaves(placed[path])[0] if path in placed else one_device for path in flat}
-        resized = {path for path, x in flat.items() if is_resized(path, stored[path].shape, tuple(x.shape))}
-        wanted = {
-            stored[path].key: jax.ShapeDtypeStruct(
-                stored[path].shape, x.dtype, sharding=whole(sharding[path]) if path in resized else sharding[path]
+        arrays = {path: self._stored[tuple(map(str, path))] for path in flat}
+        sharding_of = {path: jax.tree.leaves(layouts[path])[0] if path in layouts else one_device for path in flat}
+        resized_paths = {path for path, x in flat.items() if is_resized(path, arrays[path].shape, tuple(x.shape))}
+        targets = {
+            arrays[path].key: jax.ShapeDtypeStruct(
+                arrays[path].shape,
+                x.dtype,
+                sharding=replicate(sharding_of[path]) if path in resized_paths else sharding_of[path],
             )
             for path, x in flat.items()
         }
-        with self._may_be_gone():
-            values = flatten_dict(_restore(self.step, unflatten_dict(wanted)))
-        read = {path: values[stored[path].key] for path in flat}
-        for path, value in read.items():
+        with self._reporting_removal():
+            restored_arrays = flatten_dict(_restore(self.step, unflatten_dict(targets)))
+        values = {path: restored_arrays[arrays[path].key] for path in flat}
+        for path, value in values.items():
             if not all(np.isfinite(shard.data).all() for shard in value.addressable_shards if not shard.replica_id):
                 raise UserError(
                     f"{self.step}: {'.'.join(map(str, path))} has NaN or infinite values: train the run again"
                 )
-        for path in resized:
+        for path in resized_paths:
             resize = functools.partial(resize_positions, side=math.isqrt(flat[path].shape[-2]))
-            read[path] = jax.jit(resize, out_shardings=sharding[path])(read[path])
-        return nnx.from_flat_state([(path, variable.replace(read[path])) for path, variable in flat.items()])
+            values[path] = jax.jit(resize, out_shardings=sharding_of[path])(values[path])
+        return nnx.from_flat_state([(path, variable.replace(values[path])) for path, variable in flat.items()])
 
     @functools.cached_property
-    def _stored(self) -> dict[tuple[str, ...], Stored]:
+    def _stored(self) -> dict[tuple[str, ...], StoredArray]:
         """The arrays of the model that evaluation uses, by their path in the model."""
-        with self._may_be_gone():
+        with self._reporting_removal():
             tree = ocp.metadata(absolute(self.step)).metadata
         averages = {"ema": "trainable", "ema_batch_stats": "batch_stats"}
-        replaced = {averages[part] for part in averages if tree.get(part)}
-        found = {}
+        replaced_parts = {averages[part] for part in averages if tree.get(part)}
+        arrays = {}
         for part in ("trainable", "frozen", "batch_stats", *averages):
-            if part not in replaced and tree.get(part):
+            if part not in replaced_parts and tree.get(part):
                 for key, array in flatten_dict(tree[part]).items():
-                    found[key[:-1]] = Stored((part, *key), tuple(array.shape))
-        return found
+                    arrays[key[:-1]] = StoredArray((part, *key), tuple(array.shape))
+        return arrays
 
     @contextlib.contextmanager
-    def _may_be_gone(self) -> Iterator[None]:
+    def _reporting_removal(self) -> Iterator[None]:
         """Raises UserError if reading fails because the checkpoint has been removed."""
         try:
             yield
@@ -125,16 +127,16 @@ class CheckpointWeights:
             ) from None
 
 
-def whole(sharding: Sharding) -> Sharding:
-    """The same devices, each with the whole array."""
+def replicate(sharding: Sharding) -> Sharding:
+    """The sharding that gives each of the same devices the whole array."""
     return replicated(sharding.mesh) if isinstance(sharding, NamedSharding) else sharding
 
 
-def _restore(step: Path, wanted: dict) -> dict:
-    """Some arrays of a checkpoint, laid out as `wanted` specifies."""
-    context, this = ocp.Context(), jax.process_index()
+def _restore(step: Path, targets: dict) -> dict:
+    """Some arrays of a checkpoint, laid out as `targets` specifies."""
+    context, process = ocp.Context(), jax.process_index()
     context.pytree.loading.partial_load = True
     # Orbax would wait for all processes of the program, although some may have nothing to read.
-    context.multiprocessing.primary_host, context.multiprocessing.active_processes = this, {this}
+    context.multiprocessing.primary_host, context.multiprocessing.active_processes = process, {process}
     with context:
-        return ocp.load(absolute(step), wanted)
+        return ocp.load(absolute(step), targets)

@@ -28,7 +28,7 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
 
     Raises:
         UserError: the file cannot be read, is not two-dimensional, or has values that are not finite; a class has no row;
-            the .json is corrupt or of another array; or without it, there are neither as many rows as `class_names` nor
+            the .json is corrupt or belongs to another array; or without it, there are neither as many rows as `class_names` nor
             as many as `all_names`.
     """
     array = _read_array(path)
@@ -50,34 +50,38 @@ def head_for(path: str, class_names: tuple[str, ...], all_names: tuple[str, ...]
     )
 
 
-def join_keys(names: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
+def join_keys(names: Sequence[str], other_names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Keys of the classes in two lists, which are equal for the same class: the names, normalized.
 
     If one of the lists has only classes of ImageNet, they are the names in captions. In evaluation prompts, two ImageNet
     classes are called "missile", and two "sunglasses". They can be distinguished only in a list of all classes in label
     order. In other lists, these names stand for the classes with these names in captions.
     """
-    both = [normalized_name(name) for name in names], [normalized_name(name) for name in others]
-    in_captions = [normalized_name(name) for name in imagenet_names("imagenet1k").values()]
-    in_prompts = [normalized_name(name) for name in imagenet_names("imagenet1k_eval").values()]
-    known, renamed = {*in_captions, *in_prompts}, dict(zip(in_prompts, in_captions)) | {key: key for key in in_captions}
-    if not any(known.issuperset(keys) for keys in both):
-        return both
-    return tuple(in_captions if keys == in_prompts else [renamed.get(key, key) for key in keys] for keys in both)
+    key_lists = [normalized_name(name) for name in names], [normalized_name(name) for name in other_names]
+    caption_keys = [normalized_name(name) for name in imagenet_names("imagenet1k").values()]
+    prompt_keys = [normalized_name(name) for name in imagenet_names("imagenet1k_eval").values()]
+    caption_key_of = dict(zip(prompt_keys, caption_keys)) | {key: key for key in caption_keys}
+    if not any(caption_key_of.keys() >= set(keys) for keys in key_lists):
+        return key_lists
+    return tuple(
+        caption_keys if keys == prompt_keys else [caption_key_of.get(key, key) for key in keys] for keys in key_lists
+    )
 
 
-def places_of(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
-    """The index of each name's class among the others; None for a name of none, or of several.
+def places_of(names: Sequence[str], other_names: Sequence[str]) -> list[int | None]:
+    """The index of each name's class among `other_names`; None if no class, or more than one, has the name.
 
-    A name may differ in case, hyphens and underscores from that of its class, if no other of either then has the same one.
-    ImageNet's classes may have either of two names.
+    Case, hyphens and underscores do not matter, unless two names in a list differ only in them. ImageNet's classes may have
+    either of two names.
     """
-    exact = {name: number for number, name in enumerate(others)}
-    if set(names) <= set(others):
+    exact = {name: number for number, name in enumerate(other_names)}
+    if set(names) <= set(other_names):
         return [exact[name] for name in names]
-    keys, other_keys = join_keys(names, others)
-    place, counts, own = {key: n for n, key in enumerate(other_keys)}, Counter(other_keys), Counter(keys)
-    return [place.get(key) if counts[key] == own[key] == 1 else exact.get(name) for name, key in zip(names, keys)]
+    keys, other_keys = join_keys(names, other_names)
+    place, counts, own_counts = {key: n for n, key in enumerate(other_keys)}, Counter(other_keys), Counter(keys)
+    return [
+        place.get(key) if counts[key] == own_counts[key] == 1 else exact.get(name) for name, key in zip(names, keys)
+    ]
 
 
 def _read_array(path: str) -> Shaped[np.ndarray, "rows dim"]:
@@ -93,7 +97,7 @@ def _read_array(path: str) -> Shaped[np.ndarray, "rows dim"]:
 
 
 class Sidecar(TypedDict, total=False):
-    """FILE.json: the names of the array's rows, and its digest. What else `make_head` writes is not read."""
+    """FILE.json: the names of the array's rows, and its digest. Other fields that `make_head` writes are not read."""
 
     classes: Required[list[str]]
     digest: str
@@ -117,20 +121,20 @@ def _read_classes(sidecar: epath.Path, array: Shaped[np.ndarray, "rows dim"]) ->
 
 
 def _rows_by_name(class_names: Sequence[str], classes: Sequence[str], sidecar: epath.Path) -> list[int]:
-    wanted, given = join_keys(class_names, classes)
+    keys, head_keys = join_keys(class_names, classes)
     if set(class_names) <= set(classes) and len(set(classes)) == len(classes):  # names may differ in case alone
-        wanted, given = list(class_names), classes
-    row_of = {key: row for row, key in enumerate(given)}
-    if missing := [name for name, key in zip(class_names, wanted) if key not in row_of]:
+        keys, head_keys = list(class_names), classes
+    row_of = {key: row for row, key in enumerate(head_keys)}
+    if missing_names := [name for name, key in zip(class_names, keys) if key not in row_of]:
         raise UserError(
-            f"head.init: the head has no row for {len(missing)} of the run's {len(class_names)} classes, the first of "
-            f"them {missing[0]!r}: '{sidecar}' has other names; make a head of these classes with "
+            f"head.init: the head has no row for {len(missing_names)} of the run's {len(class_names)} classes, the first of "
+            f"them {missing_names[0]!r}: '{sidecar}' has other names; make a head of these classes with "
             "cliptail_jax.pretrained.make_head"
         )
-    times = Counter(given)
-    for name, key in zip(class_names, wanted):
+    times = Counter(head_keys)
+    for name, key in zip(class_names, keys):
         if times[key] > 1:
             raise UserError(
                 f"head.init: '{sidecar}' has the class {name!r} {times[key]} times: name each row differently"
             )
-    return [row_of[key] for key in wanted]
+    return [row_of[key] for key in keys]

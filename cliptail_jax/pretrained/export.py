@@ -15,7 +15,7 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
         UserError: there is no run in `workdir`; open_clip cannot represent the model; or, without `overwrite`, the folder
             is not an earlier export.
     """
-    from cliptail_jax.input.pipeline import num_steps_per_epoch  # slow to import, as the others are
+    from cliptail_jax.input.pipeline import num_steps_per_epoch  # these modules are slow to import
     from cliptail_jax.pretrained.model import open_run
     from cliptail_jax.pretrained.save import is_export, open_clip_config, save
     from cliptail_jax.runs.files import number_of_records, read_config
@@ -25,9 +25,9 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
         raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
     opened = open_run(workdir)
     size = opened.preprocess.size
-    if size != (stored := opened.config["vision_cfg"].get("image_size", size)):
+    if size != (position_size := opened.config["vision_cfg"].get("image_size", size)):
         raise UserError(
-            f"the run resamples positions for images of {stored} pixels to {size} in each pass, as DINO does, and open_clip's "
+            f"the run resamples positions for images of {position_size} pixels to {size} in each pass, as DINO does, and open_clip's "
             "models do not: use the run's checkpoints"
         )
     tokenizer = opened.tokenizer if opened.has_text else None

@@ -15,7 +15,7 @@ from cliptail_jax.runs.console import log_line
 def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: dict[str, Any]) -> None:
     """Write the array to `path`, an .npy, and `description` with its digest to the .json of the same name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The description first: an array without one would be somebody else's.
+    # The description is first, since an array without one counts as somebody else's.
     write_json(path.with_suffix(".json"), description | {"digest": digest_of([head.tobytes()])})
     save_array(path, head)
 
@@ -32,8 +32,8 @@ def check_rows(head: Float[np.ndarray, "classes dim"], names: Sequence[str], mod
     if not np.isfinite(head).all():
         raise UserError(f"{model} has embeddings with NaN or infinite values: check its weights")
     first = {row.tobytes(): name for name, row in reversed([*zip(names, head)])}
-    if same := [(first[row.tobytes()], name) for name, row in zip(names, head) if first[row.tobytes()] != name]:
+    if duplicates := [(first[row.tobytes()], name) for name, row in zip(names, head) if first[row.tobytes()] != name]:
         log_line(
-            f"note: {len(same)} classes have the embedding of another, such as '{same[0][1]}' and '{same[0][0]}': the model reads "
-            "only the beginning of a prompt, and may ignore case"
+            f"note: {len(duplicates)} classes have the embedding of another, such as '{duplicates[0][1]}' and "
+            f"'{duplicates[0][0]}': the model reads only the beginning of a prompt, and may ignore case"
         )

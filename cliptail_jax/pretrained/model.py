@@ -39,11 +39,11 @@ class ModelName:
     """The model that a name refers to, before anything is read.
 
     Attributes:
-        name: of the model.
+        name: the name of the model.
         source: the work directory of a run, or else the argument of `open_published`.
-        is_run: which of the two.
+        is_run: whether the source is a run.
         architecture: open_clip's name of the architecture, if it is not the one in the source.
-        corpus: the training data of a published model, if the paper has published their class frequencies.
+        corpus: the training data of a published model, if the paper has published the class frequencies of these data.
     """
 
     name: str
@@ -86,14 +86,14 @@ def find_model(name: str) -> ModelName:
         if config["objective"] == zero_shot.MODE:
             raise UserError(f"{name} contains evaluations of a published model: give the name of that model")
         return ModelName(name, name, is_run=True)
-    published = published_models()
-    for model in published:
+    models = published_models()
+    for model in models:
         if name == model.name:
             return ModelName(name, model.repository, False, model.architecture, model.corpus)
     if name.startswith(hub.PREFIX) or os.path.exists(name):  # with the architecture in the repository
-        corpus = next((model.corpus for model in published if name == model.repository), None)
+        corpus = next((model.corpus for model in models if name == model.repository), None)
         return ModelName(name, name, corpus=corpus)
-    hint = did_you_mean(name, (model.name for model in published), cutoff=0.7)
+    hint = did_you_mean(name, (model.name for model in models), cutoff=0.7)
     raise UserError(
         f"unknown model '{name[:100]}'{hint}: give a name of cliptail_jax.pretrained.published, hf-hub:OWNER/NAME, or a folder "
         "that exists"

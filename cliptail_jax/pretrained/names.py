@@ -8,7 +8,7 @@ import numpy as np
 
 from cliptail_jax.models.positions import leading_tokens
 
-PUBLISHED = {"kernel": "weight", "scale": "weight", "embedding": "weight", "mean": "running_mean", "var": "running_var"}
+NAMES = {"kernel": "weight", "scale": "weight", "embedding": "weight", "mean": "running_mean", "var": "running_var"}
 # In PyTorch's multi-head attention, which timm's towers (`trunk`) do not have, these are arrays and not layers.
 FUSED = ("in_proj", "q_proj", "k_proj", "v_proj")
 POSITIONS = ("positional_embedding", "pos_embed")  # as open_clip and timm call them
@@ -17,7 +17,7 @@ POSITIONS = ("positional_embedding", "pos_embed")  # as open_clip and timm call 
 def published_name(path: tuple) -> str:
     """The state-dict name of the parameter at `path`."""
     *parents, last = map(str, path)
-    last = PUBLISHED.get(last, last)
+    last = NAMES.get(last, last)
     if parents[-2:-1] == ["attn"] and parents[-1] in FUSED and "trunk" not in parents:
         last = f"{parents.pop()}_{last}"
     return ".".join([*parents, last])
@@ -45,14 +45,12 @@ def published_shape(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape[axis] for axis in published_axes(path, len(shape)))
 
 
-def is_resized(path: tuple, stored: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    """Whether the `stored` shape is that of an image tower's positional embedding for images of another size."""
-    if path[0] != "visual" or path[-1] not in POSITIONS or stored == shape or len(stored) < 2:
+def is_resized(path: tuple, stored_shape: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether `stored_shape` is that of an image tower's positional embedding for images of another size."""
+    if path[0] != "visual" or path[-1] not in POSITIONS or stored_shape == shape or len(stored_shape) < 2:
         return False
-    (*others, rows, width), (*stored_others, stored_rows, stored_width) = shape, stored
+    (*axes, rows, width), (*stored_axes, stored_rows, stored_width) = shape, stored_shape
     leading = leading_tokens(rows)
     return (
-        (stored_others, stored_width) == (others, width)
-        and leading is not None
-        and leading == leading_tokens(stored_rows)
+        (stored_axes, stored_width) == (axes, width) and leading is not None and leading == leading_tokens(stored_rows)
     )

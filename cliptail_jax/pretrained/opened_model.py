@@ -1,4 +1,4 @@
-"""An opened trained model: its description, and its weights, which are read when needed."""
+"""A trained model that is open: its description, and its weights, which are read when they are needed."""
 
 import dataclasses
 import functools
@@ -35,8 +35,8 @@ class OpenedModel:
     Attributes:
         name: its work directory, repository or folder.
         description: the argument of `cliptail_jax.models.build.build_model`.
-        weights: of all parts of the model.
-        preprocess: of its images; None for a text encoder.
+        weights: the weights of all parts of the model.
+        preprocess: the preprocessing of its images; None for a text encoder.
         dtype: the type in which it computes. Parameters are float32.
         attention: `AUTO`, or `PLAIN` for attention without kernels.
         mesh: the devices on which its parameters are laid out; None for one device.

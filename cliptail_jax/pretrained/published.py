@@ -44,7 +44,7 @@ class PublishedModel:
             weights; None for the architecture in the repository.
         preprocess: open_clip's preprocess_cfg.
         image_size: the side of the images in pixels.
-        parameters: their number.
+        parameters: the number of parameters.
     """
 
     name: str
@@ -74,8 +74,8 @@ def listed_models(name: str) -> tuple[PublishedModel, ...]:
 
 def listed_preprocess(architecture: str) -> dict[str, Any]:
     """The preprocess_cfg of an architecture's first model in the table; {} (CLIP's) for other architectures."""
-    listed = (model for model in published_models() if model.name.split("/")[0] == architecture)
-    return next((model.preprocess for model in listed), {})
+    models = (model for model in published_models() if model.name.split("/")[0] == architecture)
+    return next((model.preprocess for model in models), {})
 
 
 def family_and_size(name: str) -> str:

@@ -25,7 +25,7 @@ from cliptail_jax.pretrained.tokenizers import published_tokenizer
 HEAD = "class_head.safetensors"
 WEIGHTS_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"]
 # Parts of published files that do not affect the features: CoCa's caption decoder, and a BERT pooler that is not used.
-UNUSED = ("text_decoder.", "text.transformer.pooler.")
+UNUSED_PARTS = ("text_decoder.", "text.transformer.pooler.")
 
 
 class Document(TypedDict, total=False):
@@ -71,7 +71,7 @@ def open_published(
     text_cfg = config["text_cfg"]
     encoder = _read_encoder(text_cfg)
     description = {"model_cfg": config} | ({"encoder": encoder} if encoder else {})
-    head, weights = source.weights.parent / HEAD, PublishedWeights(source, _text_names(source.weights), UNUSED)
+    head, weights = source.weights.parent / HEAD, PublishedWeights(source, _text_names(source.weights), UNUSED_PARTS)
     if head.is_file():
         description["head"] = {"kind": "cosine", "classes": _head_rows(head, config["embed_dim"])}
         weights = dataclasses.replace(weights, head=head)
@@ -94,9 +94,8 @@ def _read_document(name: str, path: Path | None, architecture: str | None) -> di
         raise UserError(f"{name} has no {CONFIG} in its folder: add it, or give an architecture, such as 'ViT-B-32'")
     document = read_json(path, Document)
     config = document.get("model_cfg", document)
-    missing = {"embed_dim", "vision_cfg", "text_cfg"} - config.keys()
-    if missing:
-        raise UserError(f"{path} is not a configuration of open_clip: it has no {min(missing)}")
+    if missing_keys := {"embed_dim", "vision_cfg", "text_cfg"} - config.keys():
+        raise UserError(f"{path} is not a configuration of open_clip: it has no {min(missing_keys)}")
     return {"model_cfg": config, "preprocess_cfg": document.get("preprocess_cfg")}
 
 
@@ -105,8 +104,8 @@ def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
     name = text_cfg.get("hf_model_name")
     if not name:
         return None
-    if known := named_encoder(name):
-        return known
+    if encoder := named_encoder(name):
+        return encoder
     path = Path(name) / ENCODER_CONFIG
     if not path.is_file():
         path = hub.fetch(name, [ENCODER_CONFIG], None)
@@ -116,8 +115,8 @@ def _read_encoder(text_cfg: Mapping[str, Any]) -> dict[str, Any] | None:
 def _text_names(weights: Path) -> Callable[[tuple], str]:
     """The file's names of parameters: open_clip omits the prefix `text.` for its own text transformers."""
     with open_weights(weights) as file:
-        prefixed = any(name.startswith("text.") for name in file.keys())
-    return published_name if prefixed else lambda path: published_name(path).removeprefix("text.")
+        has_prefix = any(name.startswith("text.") for name in file.keys())
+    return published_name if has_prefix else lambda path: published_name(path).removeprefix("text.")
 
 
 def _head_rows(path: Path, embed_dim: int) -> int:

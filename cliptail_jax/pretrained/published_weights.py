@@ -26,10 +26,11 @@ NOT_FLOATS = f"weights are one of {', '.join(FLOATS)}"
 MIXED = "these are not the weights of this configuration: take both from one repository"
 # Buffers of PyTorch modules from which our models compute nothing.
 BUFFERS = ("num_batches_tracked", "position_ids", "token_type_ids", "attn_mask", "embed_positions.weights")
-SHARED = "shared.weight"  # embeddings of tokens that a text encoder shares with a decoder
-FIRST = ("embeddings.word_embeddings.weight", SHARED)  # the parameter that shows where a text encoder is in a file
+SHARED_EMBEDDING = "shared.weight"  # embeddings of tokens that a text encoder shares with a decoder
+# The first parameters of text encoders, by which they are found in a file.
+FIRST_EMBEDDINGS = ("embeddings.word_embeddings.weight", SHARED_EMBEDDING)
 # Heads of a text encoder's pre-training task, and its decoder.
-UNUSED = ("pooler.", "cls.", "lm_head.", "decoder.", "encoder.embed_tokens.")
+UNUSED_PARTS = ("pooler.", "cls.", "lm_head.", "decoder.", "encoder.embed_tokens.")
 # Old checkpoints of text encoders have other names for the two vectors of a layer norm.
 OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -53,7 +54,7 @@ class PublishedWeights:
     Attributes:
         source: its files.
         name_of: a parameter's name in the safetensors file, by its path in the model.
-        unused: prefixes of the names of further tensors that the file may have.
+        unused: name prefixes of further tensors that the file may have.
         head: the file with a classifier's class head. The weights file then also has a text tower, which is not read.
     """
 
@@ -75,35 +76,37 @@ class PublishedWeights:
     def problems(self, state: nnx.State) -> dict[tuple, str]:
         """The parameters of `state` that are missing or of another shape or type in the file, with the reason."""
         with open_weights(self.source.weights) as file:
-            found = {path: misfit(path, x, file, self.name_of) for path, x in nnx.to_flat_state(state)}
-        return {path: reason for path, reason in found.items() if reason}
+            reasons = {path: misfit(path, x, file, self.name_of) for path, x in nnx.to_flat_state(state)}
+        return {path: reason for path, reason in reasons.items() if reason}
 
     def shapes(self, state: nnx.State) -> dict[tuple, tuple[int, ...]]:
         """The stored shapes, in PyTorch's layout, of the parameters of `state` that the file has."""
         with open_weights(self.source.weights) as file:
             names = {path: self.name_of(path) for path, _ in nnx.to_flat_state(state)}
-            stored = set(file.keys())
-            return {at: tuple(file.get_slice(name).get_shape()) for at, name in names.items() if name in stored}
+            keys = set(file.keys())
+            return {path: tuple(file.get_slice(name).get_shape()) for path, name in names.items() if name in keys}
 
     def check(self, state: nnx.State) -> None:
         """Raise UserError unless the file is intact and has the tensors of a whole model's `state`, and no other."""
-        path = self.source.weights
+        weights = self.source.weights
         state, _ = self._split_head(state)
-        needed = {self.name_of(at) for at, _ in nnx.to_flat_state(state)}
-        unused = self.unused if self.head is None else ("",)
-        with open_weights(path) as file:
+        needed_names = {self.name_of(path) for path, _ in nnx.to_flat_state(state)}
+        unused_prefixes = self.unused if self.head is None else ("",)
+        with open_weights(weights) as file:
             names = set(file.keys())
-            others = [
-                name for name in sorted(names - needed) if not name.endswith(BUFFERS) and not name.startswith(unused)
+            extras = [
+                name
+                for name in sorted(names - needed_names)
+                if not name.endswith(BUFFERS) and not name.startswith(unused_prefixes)
             ]
-            other = f"a tensor {others[0]} of shape {file.get_slice(others[0]).get_shape()}" if others else ""
+            other = f"a tensor {extras[0]} of shape {file.get_slice(extras[0]).get_shape()}" if extras else ""
         if problems := self.problems(state):
-            first = min(problems, key=lambda at: self.name_of(at) not in names)  # a misfit shows both shapes
+            first = min(problems, key=lambda path: self.name_of(path) not in names)  # a misfit shows both shapes
             instead = f", but has {other}" if other and self.name_of(first) not in names else ""
             remedy = "" if problems[first].endswith(NOT_FLOATS) else f"; {MIXED}"
-            raise UserError(f"{path}: {problems[first]}{instead}{remedy}")
+            raise UserError(f"{weights}: {problems[first]}{instead}{remedy}")
         if other:
-            raise UserError(f"{path} has {other}, which the architecture does not have; {MIXED}")
+            raise UserError(f"{weights} has {other}, which the architecture does not have; {MIXED}")
         _ = self.digest  # raises UserError if the file is corrupt
 
     def read(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
@@ -127,19 +130,21 @@ def read_tensors(state: nnx.State, path: Path, name_of: NameOf, shardings: nnx.S
     Each tensor is read, transposed and put on its devices before the next one, so the host never has the whole model in
     memory.
     """
-    placed = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
-    read = []
+    layouts = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
+    variables = []
     with open_weights(path) as file:
-        for at, variable in nnx.to_flat_state(state):
-            value, shape = file.get_tensor(name_of(at)), published_shape(at, variable.shape)
-            if is_resized(at, value.shape, shape):
+        for parameter, variable in nnx.to_flat_state(state):
+            value, shape = file.get_tensor(name_of(parameter)), published_shape(parameter, variable.shape)
+            if is_resized(parameter, value.shape, shape):
                 value = np.asarray(resize_positions(value.astype(np.float32), math.isqrt(shape[-2])))
             value = value.reshape(shape)  # a published logit scale may be an array of one number
-            value = np.asarray(from_published(at, value), np.float32, order="C")
+            value = np.asarray(from_published(parameter, value), np.float32, order="C")
             if not np.isfinite(value).all():
-                raise UserError(f"{path}: the tensor {name_of(at)} has NaN or infinite values: use other weights")
-            read.append((at, variable.replace(put(value, placed.get(at)))))
-    return nnx.from_flat_state(read)
+                raise UserError(
+                    f"{path}: the tensor {name_of(parameter)} has NaN or infinite values: use other weights"
+                )
+            variables.append((parameter, variable.replace(put(value, layouts.get(parameter)))))
+    return nnx.from_flat_state(variables)
 
 
 def put(value: Float[np.ndarray, "*shape"], variable: nnx.Variable | None) -> jax.Array:
@@ -149,17 +154,18 @@ def put(value: Float[np.ndarray, "*shape"], variable: nnx.Variable | None) -> ja
     return jax.make_array_from_callback(value.shape, jax.tree.leaves(variable)[0], lambda part: value[part])
 
 
-def misfit(at: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) -> str:
-    """Why the file's tensor cannot be the parameter at `at`, or ''."""
-    name, shape = name_of(at), published_shape(at, variable.shape)
+def misfit(path: tuple, variable: nnx.Variable, file: safe_open, name_of: NameOf) -> str:
+    """Why the file's tensor cannot be the parameter at `path`, or ''."""
+    name, shape = name_of(path), published_shape(path, variable.shape)
     if name not in file.keys():
         return f"it has no tensor {name}, which the architecture has with shape {list(shape)}"
-    stored = file.get_slice(name)
-    found = tuple(stored.get_shape())
-    if found != shape and not (np.prod(found) == np.prod(shape) == 1) and not is_resized(at, found, shape):
-        return f"{name} has shape {list(found)}, but the architecture needs {list(shape)}"
-    if stored.get_dtype() not in FLOATS:
-        return f"{name} is {stored.get_dtype()}; {NOT_FLOATS}"
+    tensor = file.get_slice(name)
+    stored_shape = tuple(tensor.get_shape())
+    is_number = np.prod(stored_shape) == np.prod(shape) == 1
+    if stored_shape != shape and not is_number and not is_resized(path, stored_shape, shape):
+        return f"{name} has shape {list(stored_shape)}, but the architecture needs {list(shape)}"
+    if tensor.get_dtype() not in FLOATS:
+        return f"{name} is {tensor.get_dtype()}; {NOT_FLOATS}"
     return ""
 
 
@@ -171,19 +177,19 @@ def encoder_names(weights: Path) -> tuple[NameOf, tuple[str, ...]]:
     """
     with open_weights(weights) as file:
         names = set(file.keys())
-    found = ((name, first) for first in FIRST for name in names if name.endswith(first))
-    name, first = next(found, ("", ""))
+    matches = ((name, first) for first in FIRST_EMBEDDINGS for name in names if name.endswith(first))
+    name, first = next(matches, ("", ""))
     prefix = name.removesuffix(first)
-    encoder = prefix + "encoder." if first == SHARED else prefix
+    encoder = prefix + "encoder." if first == SHARED_EMBEDDING else prefix
 
     def name_of(path: tuple) -> str:
         name = published_name(path).removeprefix("transformer.")
-        if first == SHARED and name == "embed_tokens.weight":
-            return prefix + SHARED
+        if first == SHARED_EMBEDDING and name == "embed_tokens.weight":
+            return prefix + SHARED_EMBEDDING
         name = encoder + name
-        for new, old in OLD_NAMES.items():
-            if name.endswith(new) and name not in names:
-                return name.removesuffix(new) + old
+        for new_name, old_name in OLD_NAMES.items():
+            if name.endswith(new_name) and name not in names:
+                return name.removesuffix(new_name) + old_name
         return name
 
-    return name_of, (*UNUSED, *(prefix + part for part in UNUSED))
+    return name_of, (*UNUSED_PARTS, *(prefix + part for part in UNUSED_PARTS))

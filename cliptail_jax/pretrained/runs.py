@@ -23,7 +23,7 @@ def describe_run(
 
     Args:
         model: the argument of `build_model`.
-        preprocess: of the run's evaluation images.
+        preprocess: the preprocessing of the run's evaluation images.
         tokenizer: {} for the one in the work directory, {"merges": PATH} for CLIP's, or {"model": NAME} for the one of a
             trained text tower, which also needs the merges if it comes without one.
         attention: `AUTO` or `PLAIN`.

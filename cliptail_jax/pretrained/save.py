@@ -28,7 +28,7 @@ from cliptail_jax.pretrained.published_clip import HEAD, WEIGHTS_FILES
 from cliptail_jax.pretrained.source import CONFIG, TOKENIZER
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
-DESCRIBED = (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS)
+FILES = (WEIGHTS_FILES[0], HEAD, TOKENIZER, SETTINGS)
 # open_clip has no model without a text tower: an image tower is saved with the smallest one, all zeros.
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
 
@@ -71,20 +71,20 @@ def save(
     _save_tensors(tensors, folder / WEIGHTS_FILES[0])
     if tokenizer is not None:
         write_text(folder / TOKENIZER, tokenizer.to_json())
-        # What follows the end token of our own has no effect, so that no token is reserved for padding.
-        ours = {"bos_token": START, "eos_token": END, "pad_token": END}
-        settings = ours if isinstance(tokenizer, Tokenizer) else tokenizer.settings()
+        # Tokens after the end token of our own tokenizers have no effect, so none is reserved for padding.
+        own_settings = {"bos_token": START, "eos_token": END, "pad_token": END}
+        settings = own_settings if isinstance(tokenizer, Tokenizer) else tokenizer.settings()
         write_json(folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
-    # After all that it describes, since a folder that has a configuration counts as complete.
+    # The configuration is last, since a folder that has one counts as complete.
     text = json_text({"model_cfg": config, "preprocess_cfg": preprocess.to_config()})
-    write_digests(folder, DESCRIBED, {CONFIG: text})
+    write_digests(folder, FILES, {CONFIG: text})
     write_text(folder / CONFIG, text)
 
 
 def is_export(folder: Path) -> bool:
     """Whether a folder has only the files of an export, possibly interrupted."""
     names = {path.name for path in folder.iterdir()}
-    return names <= {*DESCRIBED, CONFIG, DIGESTS} and (DIGESTS in names or CONFIG not in names)
+    return names <= {*FILES, CONFIG, DIGESTS} and (DIGESTS in names or CONFIG not in names)
 
 
 def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:
@@ -97,7 +97,7 @@ def state_dict(model: nnx.Module) -> dict[str, np.ndarray]:
 
 
 def _save_tensors(tensors: dict[str, np.ndarray], path: Path) -> None:
-    # Not by safetensors' own `save_file`, whose files no one else may read.
+    # safetensors' own `save_file` writes files that other users may not read.
     write_bytes(
         path, serialize({name: np.asarray(value, order="C") for name, value in tensors.items()}, {"format": "pt"})
     )
@@ -105,10 +105,10 @@ def _save_tensors(tensors: dict[str, np.ndarray], path: Path) -> None:
 
 def without_unused(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration without parts that our models lack: CoCa's decoder and the outputs for it."""
-    used = {key: value for key, value in config.items() if key != "multimodal_cfg"}
+    config = {key: value for key, value in config.items() if key != "multimodal_cfg"}
     for tower in ("vision_cfg", "text_cfg"):
-        used[tower] = {key: value for key, value in used[tower].items() if key != "output_tokens"}
-    return used
+        config[tower] = {key: value for key, value in config[tower].items() if key != "output_tokens"}
+    return config
 
 
 def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:

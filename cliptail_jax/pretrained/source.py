@@ -56,14 +56,14 @@ def find(name: str, config_file: str, weights_files: list[str]) -> ModelFiles:
     else:
         raise UserError(f"no model '{name}': give hf-hub:OWNER/NAME, a folder or a .safetensors file that exists")
     check_digests(folder)
-    others = [file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER)]
-    return ModelFiles(weights, *others)
+    config, tokenizer = (file if file.is_file() else None for file in (folder / config_file, folder / TOKENIZER))
+    return ModelFiles(weights, config, tokenizer)
 
 
 def settings_digest(name: str) -> str:
-    """The SHA-256 of what a folder has beside the weights: configurations and tokenizer. '' for repositories of the Hub.
+    """The SHA-256 of a folder's files beside the weights: configurations and tokenizer. '' for repositories of the Hub.
 
-    `name` is as for `find`. Files that cannot be read, which opening the model names, are left out.
+    `name` is as for `find`. Files that cannot be read are left out; opening the model reports them.
     """
     if name.startswith(hub.PREFIX):
         return ""

@@ -34,7 +34,7 @@ from cliptail_jax.runs.console import log_line
 
 CHUNK = 16384  # texts between two points from which an interrupted computation can be continued
 FORMAT = 1  # to be incremented when a tower's forward pass changes
-STATES, HASHES, DONE = "states.npy", "hashes.npy", "done.txt"
+STATES, HASHES, COUNT = "states.npy", "hashes.npy", "done.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +45,10 @@ class CachedText:
 
     def __call__(self, texts: Sequence[str]) -> Float32[np.ndarray, "text width"]:
         hashes, states = self._arrays
-        wanted = hashes_of(texts)
-        rows = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
-        if (absent := hashes[rows] != wanted).any():
-            raise KeyError(f"the cache has no pooled output of {texts[int(absent.argmax())]!r}")
+        text_hashes = hashes_of(texts)
+        rows = np.minimum(np.searchsorted(hashes, text_hashes), len(hashes) - 1)
+        if (is_absent := hashes[rows] != text_hashes).any():
+            raise KeyError(f"the cache has no pooled output of {texts[int(is_absent.argmax())]!r}")
         return states[rows]
 
     @functools.cached_property
@@ -100,24 +100,24 @@ def is_whole(folder: Path) -> bool:
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:
     """Write the pooled outputs of `texts` to `folder`, after the existing ones."""
     embed = TextEmbedder(tower.load(DTYPES[dtype]), tower.tokenizer, pooled=True)
-    done = int((folder / DONE).read_text(encoding="utf-8")) if (folder / DONE).exists() else 0
+    count = int((folder / COUNT).read_text(encoding="utf-8")) if (folder / COUNT).exists() else 0
     path, shape = folder / STATES, (len(texts), embed.dim)
-    states = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float32, shape)
-    with open(path, "r+b") as file:  # a full disk is an error here, where a later write to memory would be a crash
+    states = np.lib.format.open_memmap(path, "r+" if count else "w+", np.float32, shape)
+    with open(path, "r+b") as file:  # a full disk is an error here, but would crash a later write to memory
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    shown = f"embedding captions by {tower.name}"
-    with tqdm(total=len(texts), initial=done, unit=" texts", unit_scale=True, desc=shown, disable=None) as progress:
-        for start in range(done, len(texts), CHUNK):
+    title = f"embedding captions by {tower.name}"
+    with tqdm(total=len(texts), initial=count, unit=" texts", unit_scale=True, desc=title, disable=None) as progress:
+        for start in range(count, len(texts), CHUNK):
             part = texts[start : start + CHUNK]
             states[start : start + len(part)] = embed.raw(part)
             states.flush()
-            write_text(folder / DONE, str(start + len(part)))
+            write_text(folder / COUNT, str(start + len(part)))
             progress.update(len(part))
 
 
 def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, " text"]) -> str:
     """A name that changes with everything that affects the outputs."""
-    depends_on = {
+    settings = {
         "format": FORMAT,
         "weights": tower.weights.digest,
         "tokenizer": digest_of([tower.tokenizer.to_json().encode()]),
@@ -125,7 +125,7 @@ def key(tower: Tower, dtype: str, hashes: UInt64[np.ndarray, " text"]) -> str:
         "dtype": dtype,
         "texts": digest_of([hashes.tobytes()]),
     }
-    return digest_of_json(depends_on, sort_keys=True)[:32]
+    return digest_of_json(settings, sort_keys=True)[:32]
 
 
 def hashes_of(texts: Iterable[str]) -> UInt64[np.ndarray, " text"]:

@@ -17,7 +17,7 @@ from cliptail_jax.models.text import TextTransformer
 from cliptail_jax.pretrained.model import open_text_model
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
-SHORTEST = 8  # tokens
+MIN_LENGTH = 8  # tokens
 
 
 class TextEmbedder:
@@ -93,10 +93,10 @@ def embed_by_length(
             rows_of_length = np.flatnonzero(lengths == length)
             for start in range(0, len(rows_of_length), batch_size):
                 rows = rows_of_length[start : start + batch_size]
-                embedded = np.asarray(encode(text[np.resize(rows, batch_size), :length]))[: len(rows)]
+                outputs = np.asarray(encode(text[np.resize(rows, batch_size), :length]))[: len(rows)]
                 if features is None:
-                    features = np.zeros((len(text), embedded.shape[1]), np.float32)
-                features[rows] = embedded
+                    features = np.zeros((len(text), outputs.shape[1]), np.float32)
+                features[rows] = outputs
                 bar.update(len(rows))
     return features
 
@@ -110,12 +110,12 @@ def cut_lengths(
     """
     width, is_tokens = text.shape[1], np.issubdtype(text.dtype, np.integer)
     if is_tokens and isinstance(tower, EncoderText):
-        used = width - (text != tower.pad_id)[:, ::-1].argmax(-1)  # the pad token may also stand within a text
+        ends = width - (text != tower.pad_id)[:, ::-1].argmax(-1)  # the pad token may also stand within a text
     elif is_tokens and tower.may_be_cut:
-        used = text.argmax(-1) + 1
+        ends = text.argmax(-1) + 1
     else:
         return np.full(len(text), width)
-    powers = 1 << np.ceil(np.log2(np.maximum(used, SHORTEST))).astype(np.int64)
+    powers = 1 << np.ceil(np.log2(np.maximum(ends, MIN_LENGTH))).astype(np.int64)
     return np.minimum(powers, width)
 
 

@@ -38,11 +38,11 @@ def open_encoder(name_or_path: str | Path, context_length: int = 77) -> OpenedMo
     repository, _ = hub.split(name)
     text_cfg = {"hf_model_name": repository, "hf_tokenizer_name": repository, "context_length": context_length}
     text_cfg |= {"hf_proj_type": None, "hf_pooler_type": "mean_pooler"}
-    name_of, unused = encoder_names(source.weights)
+    name_of, unused_prefixes = encoder_names(source.weights)
     return OpenedModel(
         name=name,
         description={"model_cfg": {"embed_dim": shape.width, "text_cfg": text_cfg}, "encoder": encoder},
-        weights=PublishedWeights(source, lambda path: name_of(path[1:]), unused),
+        weights=PublishedWeights(source, lambda path: name_of(path[1:]), unused_prefixes),
         preprocess=None,
         open_tokenizer=lambda: encoder_tokenizer(source.tokenizer, text_cfg, encoder),
     )

@@ -17,12 +17,11 @@ def published_tokenizer(
     text_cfg: Mapping[str, Any], encoder: Mapping[str, Any] | None, source: ModelFiles, merges: str | Path | None
 ) -> TextTokenizer | None:
     """The tokenizer in the weights' folder or repository, or else CLIP's, for a model that has it, from its merges."""
-    hugging_face, path = text_cfg.get("hf_tokenizer_name"), source.tokenizer
-    if path is None and hugging_face and source.revision is not None:
-        path = fetch_tokenizer(hugging_face, None)
+    repository, path = text_cfg.get("hf_tokenizer_name"), source.tokenizer
+    if path is None and repository and source.revision is not None:
+        path = fetch_tokenizer(repository, None)
     if path is None:
-        given = merges and not hugging_face
-        return read_tokenizer(merges, text_cfg) if given else None
+        return read_tokenizer(merges, text_cfg) if merges and not repository else None
     if encoder is not None:
         return encoder_tokenizer(path, text_cfg, encoder)
     return read_tokenizer(path, text_cfg)
@@ -34,26 +33,26 @@ def read_tokenizer(path: str | Path, text_cfg: Mapping[str, Any]) -> TextTokeniz
     Raises UserError if the file cannot be read, or has another tokenizer than the tower needs.
     """
     path = Path(path)
-    if needs_clips(text_cfg) and path.suffix != ".json":
+    if needs_clip_tokenizer(text_cfg) and path.suffix != ".json":
         return load_clip_tokenizer(path, text_cfg.get("context_length", 77))
     if not path.is_file():
         raise UserError(f"there is no tokenizer {path}: give the path of a tokenizer.json")
     if path.suffix != ".json":
         raise UserError(f"{path} is not a tokenizer.json, which the model's text tower needs: give the path of its own")
     tokenizer = load_tokenizer(path, text_cfg)
-    if needs_clips(text_cfg) and not isinstance(tokenizer, Tokenizer):
+    if needs_clip_tokenizer(text_cfg) and not isinstance(tokenizer, Tokenizer):
         raise UserError(f"{path} is not CLIP's tokenizer, which the model's text tower needs: put that in its place")
     return tokenizer
 
 
-def needs_clips(text_cfg: Mapping[str, Any]) -> bool:
+def needs_clip_tokenizer(text_cfg: Mapping[str, Any]) -> bool:
     """Whether a text tower selects the highest token, which is the end of the text in CLIP's tokenizer."""
     return text_cfg.get("pool_type", "argmax") == "argmax"
 
 
 def takes_trained(text_cfg: Mapping[str, Any]) -> bool:
     """Whether a text tower works with any tokenizer laid out as CLIP's: what follows the end of a text has no effect."""
-    return needs_clips(text_cfg) and not text_cfg.get("no_causal_mask")
+    return needs_clip_tokenizer(text_cfg) and not text_cfg.get("no_causal_mask")
 
 
 def encoder_tokenizer(path: Path, text_cfg: Mapping[str, Any], encoder: Mapping[str, Any]) -> TextTokenizer:

@@ -40,13 +40,13 @@ def _architecture(repository: str) -> dict[str, Any] | None:
 
 
 class _Absent(PublishedWeights):
-    """Unavailable weights, which fill all of a tower except its part `lacking`."""
+    """Unavailable weights, which fill all of a tower except its part `missing_part`."""
 
     digest = ""
 
-    def __init__(self, lacking: str = ""):
-        object.__setattr__(self, "lacking", lacking)
+    def __init__(self, missing_part: str = ""):
+        object.__setattr__(self, "missing_part", missing_part)
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
         flat = nnx.to_flat_state(state)
-        return {path: "not among the weights" for path, _ in flat if path[1] == self.lacking}
+        return {path: "not among the weights" for path, _ in flat if path[1] == self.missing_part}

@@ -28,7 +28,7 @@ from cliptail_jax.pretrained.names import is_resized
 from cliptail_jax.pretrained.opened_model import Weights
 from cliptail_jax.pretrained.tokenizers import TextTokenizer
 
-PROJECTIONS = ("proj", "text_projection")  # what text towers have after the pooled output
+PROJECTIONS = ("proj", "text_projection")  # the layer of text towers after the pooled output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Tower:
 
     Attributes:
         part: 'visual' or 'text', its attribute in the model.
-        name: of the model from which it is taken.
-        weights: of that model; their digest is that of both towers.
+        name: the name of its model.
+        weights: the weights of that model; both of its towers have the same digest.
         config: open_clip's vision_cfg or text_cfg.
         output_dim: the width of the features.
         quick_gelu: whether its activation is QuickGELU.
         encoder: config.json of a Hugging Face text tower.
-        tokenizer: of a text tower.
+        tokenizer: the tokenizer of a text tower.
         has_bias: whether the model is a SigLIP, with a logit bias. A run has its own, or none.
-        preprocess: of the images of an image tower.
+        preprocess: the preprocessing of an image tower's images.
     """
 
     part: str
@@ -80,10 +80,11 @@ class Tower:
     def resized(self) -> dict[tuple, tuple[int, int]]:
         """The sides of the two grids of each positional embedding that is resized, by its path in the whole model."""
         state = nnx.state(self.abstract())
-        stored, shapes = self.weights.shapes(state), {path: tuple(x.shape) for path, x in nnx.to_flat_state(state)}
+        stored_shapes = self.weights.shapes(state)
+        shapes = {path: tuple(x.shape) for path, x in nnx.to_flat_state(state)}
         sides = lambda shape: math.isqrt(shape[-2])  # noqa: E731
-        resized = [path for path in stored if is_resized(path, stored[path], shapes[path])]
-        return {path: (sides(stored[path]), sides(shapes[path])) for path in resized}
+        resized_paths = [path for path in stored_shapes if is_resized(path, stored_shapes[path], shapes[path])]
+        return {path: (sides(stored_shapes[path]), sides(shapes[path])) for path in resized_paths}
 
     def has_published_outputs(self) -> bool:
         """Whether a text tower's pooled outputs, before the projection, are those of its model."""
@@ -92,11 +93,12 @@ class Tower:
     def fill(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
         """`state`, parameters or statistics of a whole model, with the weights' values for this tower."""
 
-        def mine(of: nnx.State) -> nnx.State:
-            flat = nnx.to_flat_state(of)
+        def tower_part(model_state: nnx.State) -> nnx.State:
+            flat = nnx.to_flat_state(model_state)
             return nnx.from_flat_state([(p, v) for p, v in flat if p[0] == self.part and p not in self.missing])
 
-        return nnx.merge_state(state, self.weights.read(mine(state), None if shardings is None else mine(shardings)))
+        part_shardings = None if shardings is None else tower_part(shardings)
+        return nnx.merge_state(state, self.weights.read(tower_part(state), part_shardings))
 
     def load(self, dtype=jnp.float32) -> nnx.Module:
         """The tower, which computes in `dtype`, with its weights. Parameters that they do not fill are zeros."""
@@ -115,7 +117,7 @@ class Towers:
     def __iter__(self):
         return iter([tower for tower in (self.image, self.text) if tower])
 
-    def are_missing(self, path: tuple) -> bool:
+    def is_missing(self, path: tuple) -> bool:
         """Whether the parameter at `path` of the whole model belongs to a tower whose weights do not fill it."""
         return any(path in tower.missing for tower in self)
 
@@ -170,8 +172,9 @@ def open_text_tower(name: str, *, output_dim: int, context_length: int, partial:
     tower = Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, encoder, tokenizer, has_bias)
     if not partial:
         # The MLP is not part of an encoder.
-        missing = {path: reason for path, reason in tower.missing.items() if not (is_encoder and path[1] == "proj")}
-        _check_filled("text", name, missing, None if is_encoder or opened.embed_dim == output_dim else opened.embed_dim)
+        problems = {path: reason for path, reason in tower.missing.items() if not (is_encoder and path[1] == "proj")}
+        width = None if is_encoder or opened.embed_dim == output_dim else opened.embed_dim
+        _check_filled("text", name, problems, width)
     return tower
 
 
@@ -184,12 +187,12 @@ def _naming(field: str) -> Iterator[None]:
         raise UserError(f"{field}: {error}") from None
 
 
-def _check_filled(key: str, name: str, missing: Mapping[tuple, str], width: int | None) -> None:
+def _check_filled(key: str, name: str, problems: Mapping[tuple, str], width: int | None) -> None:
     """Raise UserError if weights leave parameters unfilled. `width` is that of the model's features, if the run has another."""
-    if missing:
-        more = f" (and {len(missing) - 1} more parameters)" if len(missing) > 1 else ""
+    if problems:
+        number = f" (and {len(problems) - 1} more parameters)" if len(problems) > 1 else ""
         instead = f"model.image.output_dim={width}, or " if width else ""
         raise UserError(
-            f"{key}.init: {name} does not fill the tower: {next(iter(missing.values()))}{more}; set {instead}{key}.partial=True "
+            f"{key}.init: {name} does not fill the tower: {next(iter(problems.values()))}{number}; set {instead}{key}.partial=True "
             "to initialize and train what is missing"
         )

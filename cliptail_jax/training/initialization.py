@@ -40,8 +40,9 @@ def init_state(
     shardings = state_shardings(mesh, shapes, objective.config.optimizer.shard)
     # The program runs once. On CPUs, LLVM compiles it in a third of the time at level 1, with bitwise the same weights.
     is_on_cpu, has_level = mesh.devices.flat[0].platform == "cpu", LEVEL in os.environ.get("XLA_FLAGS", "")
-    fast = {LEVEL: 1} if is_on_cpu and not has_level else None
-    return graphdef, jax.jit(init, out_shardings=shardings, compiler_options=fast)(jax.random.key(seed)), shardings
+    compiler_options = {LEVEL: 1} if is_on_cpu and not has_level else None
+    init = jax.jit(init, out_shardings=shardings, compiler_options=compiler_options)
+    return graphdef, init(jax.random.key(seed)), shardings
 
 
 def first_state(
@@ -63,11 +64,11 @@ def first_state(
         if objective.config.model.attention == PLAIN:
             use_plain_attention(model)
         # A frozen part's parameters that no published weights fill are trained.
-        trained = nnx.All(nnx.Param, lambda path, _: not is_under(path, frozen) or towers.are_missing(path))
-        graphdef, params, rest, batch_stats = nnx.split(model, trained, nnx.Param, nnx.BatchStat)
+        is_trainable = nnx.All(nnx.Param, lambda path, _: not is_under(path, frozen) or towers.is_missing(path))
+        graphdef, params, frozen_params, batch_stats = nnx.split(model, is_trainable, nnx.Param, nnx.BatchStat)
         rng, averages = jax.random.fold_in(key, 1), objective.init_averages(params, batch_stats)
         step = jnp.zeros((), jnp.int32)
-        state = TrainState(step, rng, params, rest, batch_stats, optimizer.init(params), *averages)
+        state = TrainState(step, rng, params, frozen_params, batch_stats, optimizer.init(params), *averages)
         definition.append(graphdef)
         return state
 
@@ -85,9 +86,9 @@ def load_towers(state: TrainState, towers: Towers, shardings: TrainState) -> Tra
             for part in ("trainable", "frozen", "batch_stats")
         }
         state = state.replace(**parts)
-    for average, of in (("ema", "trainable"), ("ema_batch_stats", "batch_stats")):
+    for average, source in (("ema", "trainable"), ("ema_batch_stats", "batch_stats")):
         if getattr(state, average) is not None:
-            state = state.replace(**{average: jax.tree.map(jnp.copy, getattr(state, of))})
+            state = state.replace(**{average: jax.tree.map(jnp.copy, getattr(state, source))})
     return state
 
 
@@ -104,8 +105,8 @@ def check_frozen(prefixes: Sequence[str], state: TrainState) -> None:
 
 def is_under(path: Sequence, prefixes: Sequence[str]) -> bool:
     """Whether a module path such as ('visual', 'layer1', 0, 'conv1') lies at or below one of the dotted prefixes."""
-    dotted = ".".join(map(str, path)) + "."
-    return any(dotted.startswith(prefix + ".") for prefix in prefixes)
+    name = ".".join(map(str, path)) + "."
+    return any(name.startswith(prefix + ".") for prefix in prefixes)
 
 
 def begin_or_resume(
@@ -113,8 +114,8 @@ def begin_or_resume(
 ) -> tuple[TrainState, int]:
     """The state at the beginning of a session, given the state of `init_state`, and the number of steps done.
 
-    It is that of the newest valid checkpoint; log lines of later steps are removed. Without a checkpoint, published towers are
-    loaded. Raises UserError if these have changed since the run began.
+    The state is that of the newest valid checkpoint; log lines of later steps are removed. Without a checkpoint, published
+    towers are loaded. Raises UserError if these have changed since the run began.
     """
     step, towers = checkpoints.newest, objective.towers
     if step:
@@ -133,13 +134,13 @@ def begin_or_resume(
 
 def check_unchanged(towers: Towers, workdir: Path) -> None:
     """Raise UserError if a run would resume with other published weights than at its start."""
-    noted = read_json(workdir / TOWERS) or {}
+    record = read_json(workdir / TOWERS) or {}
     for tower in towers:
-        before, now = noted.get(tower.part, {}).get("digest"), tower.weights.digest
-        if before not in (None, now):
+        old_digest, digest = record.get(tower.part, {}).get("digest"), tower.weights.digest
+        if old_digest not in (None, digest):
             raise UserError(
-                f"{workdir} began with other weights of {tower.name} than are there now ({before[:12]}, not {now[:12]}): "
-                "bring them back, or start in another --workdir"
+                f"{workdir} began with other weights of {tower.name} than there are now ({old_digest[:12]}, not {digest[:12]}): "
+                "restore them, or start in another --workdir"
             )
 
 
@@ -147,19 +148,19 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     """Write one line per parameter: its path, shape, origin, and whether it is trained; print totals."""
     if jax.process_index() != 0:
         return
-    noted = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
-    write_json(workdir / TOWERS, noted)
+    record = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
+    write_json(workdir / TOWERS, record)
     rows = origins(state, towers)
     lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
     write_text(workdir / FILE, "\n".join(lines) + "\n")
     for tower in towers:
-        loaded = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
-        missing = [".".join(map(str, path)) for path in tower.missing]
-        rest = f"randomly initialized: {', '.join(missing)}" if missing else "all of them"
-        log_line(f"  {tower.part}: {loaded} parameters from {tower.name}; {rest}")
+        number = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
+        names = [".".join(map(str, path)) for path in tower.missing]
+        new_parameters = f"randomly initialized: {', '.join(names)}" if names else "all of them"
+        log_line(f"  {tower.part}: {number} parameters from {tower.name}; {new_parameters}")
         for grid in dict.fromkeys(tower.resized.values()):
             log_line(
-                f"  {tower.part}: positions resized from {grid_text(*grid)}, for images of another size{no_export(tower)}"
+                f"  {tower.part}: positions resized from {grid_text(*grid)}, for images of another size{export_note(tower)}"
             )
     parameters = {row[0] for row in rows}
     if "logit_scale" in parameters and "logit_bias" not in parameters:
@@ -171,13 +172,13 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
 def origins(state: TrainState, towers: Towers) -> list[tuple[str, str, str, str]]:
     """The path, shape, origin and fate ('trained', 'frozen' or 'statistic') of each parameter."""
     name_of = {tower.part: tower.name for tower in towers}
-    resized = {path: f", positions resized from {grid_text(*grid)}" for t in towers for path, grid in t.resized.items()}
+    notes = {path: f", positions resized from {grid_text(*grid)}" for t in towers for path, grid in t.resized.items()}
     rows = []
     for fate, part in (("trained", state.trainable), ("frozen", state.frozen), ("statistic", state.batch_stats)):
         for path, variable in nnx.to_flat_state(part):
-            is_new = path[0] not in name_of or towers.are_missing(path)
+            is_new = path[0] not in name_of or towers.is_missing(path)
             shape = "x".join(map(str, variable.shape))
-            origin = "random" if is_new else name_of[path[0]] + resized.get(path, "")
+            origin = "random" if is_new else name_of[path[0]] + notes.get(path, "")
             rows.append((".".join(map(str, path)), shape, origin, fate))
     return rows
 
@@ -186,7 +187,7 @@ def grid_text(old: int, new: int) -> str:
     return f"{old} x {old} to {new} x {new}"
 
 
-def no_export(tower: Tower) -> str:
+def export_note(tower: Tower) -> str:
     """A note that a run with this image tower cannot be exported, with the reason; '' if it can."""
     try:
         image_tower(tower.config).for_open_clip(tower.config)

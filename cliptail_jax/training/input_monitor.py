@@ -37,21 +37,21 @@ class InputMonitor:
         batches, last = iter(batches), None
         while True:
             if self._running and len(self._loading) in ALONE:
-                began, loss = self._running
+                start, loss = self._running
                 jax.block_until_ready(loss)
-                self._step_seconds.append(time.perf_counter() - began)
-            began = time.perf_counter()
+                self._step_seconds.append(time.perf_counter() - start)
+            start = time.perf_counter()
             if (batch := next(batches, None)) is None:
                 return
-            arrived = time.perf_counter()
+            arrival = time.perf_counter()
             loading = batch.pop("loading")
-            idle = self._running is not None and self._running[1].is_ready()
-            self.waited += (arrived - began) * idle
+            is_idle = self._running is not None and self._running[1].is_ready()
+            self.waited += (arrival - start) * is_idle
             if len(self._loading) < STEPS:
                 self._loading.append(loading)
                 if last is not None and self._running:
-                    self._waits.append(idle and arrived - began > NOTICEABLE * (arrived - last))
-            last = arrived
+                    self._waits.append(is_idle and arrival - start > NOTICEABLE * (arrival - last))
+            last = arrival
             yield batch
 
     def started(self, loss: jax.Array) -> None:
@@ -73,15 +73,15 @@ class InputMonitor:
         return numbers, self._describe(step, core, waits)
 
     def _describe(self, step: float, core: float, waits: float) -> str:
-        cores, there = math.ceil(core / step), usable_cores()
+        cores_for_input, cores = math.ceil(core / step), usable_cores()
         text = (
             f"{'input-bound' if waits > 0.5 else 'the input keeps up'}: {sum(self._waits)} of {len(self._waits)} steps waited "
             f"for images; a step takes {1000 * step:,.0f} ms, and loading its images {1000 * core:,.0f} ms of one core "
-            f"({cores} needed, {there} available)"
+            f"({cores_for_input} needed, {cores} available)"
         )
-        if waits > 0.5 and (self._workers or THREADS) < min(cores, there):
-            text += f"; data.workers={min(cores, there)} uses more of them"
-        elif waits > 0.5 and cores > there:
+        if waits > 0.5 and (self._workers or THREADS) < min(cores_for_input, cores):
+            text += f"; data.workers={min(cores_for_input, cores)} uses more of them"
+        elif waits > 0.5 and cores_for_input > cores:
             text += "; data.resize='step' or data.scaled_decoding leaves them less to do"
         _, reduced, longest = np.stack(self._loading).T
         if reduced.sum():

@@ -18,13 +18,13 @@ class LearningMonitor:
     Args:
         chance: the loss of a model that predicts at random; None if it is not known.
         first_step: the step from which a model is expected to do better.
-        earlier: the warnings of earlier sessions of the run.
+        old_warnings: the warnings of earlier sessions of the run.
     """
 
-    def __init__(self, chance: float | None, first_step: int, earlier: Iterable[str] = ()):
+    def __init__(self, chance: float | None, first_step: int, old_warnings: Iterable[str] = ()):
         self._chance, self._first_step = chance, first_step
         self._losses: deque[float] = deque(maxlen=LINES)
-        self._warned = {kind for kind in (NO_PROGRESS, ONE_CLASS) if any(f"{kind}: " in text for text in earlier)}
+        self._warned = {kind for kind in (NO_PROGRESS, ONE_CLASS) if any(f"{kind}: " in text for text in old_warnings)}
 
     def loss(self, step: int, loss: float) -> str:
         """A warning if the losses of the last logged steps, up to `step`, are those of chance; '' if not, or repeated."""
@@ -39,8 +39,8 @@ class LearningMonitor:
             "collapsed; try a lower optimizer.learning_rate or more warm-up",
         )
 
-    def predictions(self, step: int, on: str, predictions: Int[np.ndarray, " class"]) -> str:
-        """A warning if nearly all predictions on the set `on` are one class; '' if not, or repeated.
+    def predictions(self, step: int, set_name: str, predictions: Int[np.ndarray, " class"]) -> str:
+        """A warning if nearly all predictions on the set `set_name` are one class; '' if not, or repeated.
 
         `predictions` counts the predictions of each class.
         """
@@ -49,7 +49,7 @@ class LearningMonitor:
             return ""
         return self._once(
             ONE_CLASS,
-            f"{share:.1%} of the predictions on {on} at step {step:,} are class {predictions.argmax()} of 0 to {len(predictions) - 1}",
+            f"{share:.1%} of the predictions on {set_name} at step {step:,} are class {predictions.argmax()} of 0 to {len(predictions) - 1}",
         )
 
     def _once(self, kind: str, text: str) -> str:

@@ -59,7 +59,7 @@ class TextInput:
         read_prompts: as `read`, for evaluation prompts.
         size: the number of tokens or words; 0: as many as the config has.
         source: the origin of the tokenizer, as `cliptail_jax.pretrained.runs.describe_run` takes it.
-        save: writes into the run's directory what was made for the run, such as its tokenizer.
+        save: writes files that belong to the run, such as its tokenizer, into its directory.
     """
 
     read: ReadText | None = None
@@ -197,13 +197,13 @@ class Objective(abc.ABC):
     def preprocess(self) -> Preprocess:
         """Preprocessing of the run's evaluation images. Training images are normalized by its pixel statistics.
 
-        It is that of the run's initial image tower, or CLIP's, at the sizes of the run, and as far as the config has no other.
+        It is that of the run's initial image tower, or else CLIP's, at the sizes of the run, with the changes in the config.
         """
         data, tower = self.config.data, self.towers.image
-        own = tower.preprocess if tower else Preprocess(data.image_size)
-        given = {"mean": data.mean, "std": data.std, "resize_mode": data.eval_resize_mode}
-        changes = {key: value for key, value in given.items() if value}
-        return dataclasses.replace(own, size=data.image_size, short_side=data.eval_resize, **changes)
+        preprocess = tower.preprocess if tower else Preprocess(data.image_size)
+        settings = {"mean": data.mean, "std": data.std, "resize_mode": data.eval_resize_mode}
+        changes = {key: value for key, value in settings.items() if value}
+        return dataclasses.replace(preprocess, size=data.image_size, short_side=data.eval_resize, **changes)
 
     @property
     def transform(self) -> Transform:
@@ -226,12 +226,12 @@ class Objective(abc.ABC):
             return self.preprocess.normalize(cropped(batch, self.config.data.image_size))
 
     def prepare(
-        self, averaged: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
+        self, averaged_model: nnx.Module | None, state: TrainState, batch: DeviceBatch, key: Array
     ) -> tuple[DeviceBatch, nnx.State | None]:
         """The part of a step that has no gradients.
 
         Args:
-            averaged: the model with averaged parameters.
+            averaged_model: the model with averaged parameters.
 
         Returns:
             The arrays that `encode` and `loss` take, and the new batch statistics of the averaged model.
@@ -266,11 +266,11 @@ class Objective(abc.ABC):
     # Evaluation
 
     @classmethod
-    def evaluated_run(cls, config: Training, trained: Mapping[str, Any]) -> EvaluatedRun:
+    def evaluated_run(cls, config: Training, trained_values: Mapping[str, Any]) -> EvaluatedRun:
         """The evaluation of a run of this objective by `config`.
 
         Args:
-            trained: the values of the run's own config by dotted key.
+            trained_values: the values of the run's own config by dotted key.
         """
         return EvaluatedRun(warnings=adjustment_warnings(config))
 
@@ -280,31 +280,31 @@ def adjustment_warnings(config: Training) -> tuple[str, ...]:
     tau, data = config.eval.logit_adjustment, config.data
     if not tau or config.eval.estimate_prior:
         return ()
-    why = f"eval.logit_adjustment={tau:g} corrects for the class frequency of the data, which is not that of the training: "
-    found = []
+    reason = f"eval.logit_adjustment={tau:g} corrects for the class frequency of the data, which is not that of the training: "
+    warnings = []
     if data.balanced_sampling:
-        found.append(f"{why}with data.balanced_sampling, classes are equally frequent")
+        warnings.append(f"{reason}with data.balanced_sampling, classes are equally frequent")
     for field, share in (
         ("data.labels.noise", data.labels.noise),
         ("data.captions.distractors", data.captions.distractors),
     ):
         if share:
-            found.append(
-                f"{why}with {field}={share:g}, wrong classes count, too; eval.estimate_prior=True corrects for those learnt"
+            warnings.append(
+                f"{reason}with {field}={share:g}, wrong classes count, too; eval.estimate_prior=True corrects for those learnt"
             )
-    return tuple(found)
+    return tuple(warnings)
 
 
 def number_of_steps(config: Training, records: int) -> tuple[int, int]:
     """The numbers of steps of an epoch of so many records, and of the run. Raises UserError if there are none or too many."""
-    per_epoch = num_steps_per_epoch(records, config.batch_size, config.data.drop_last)
-    if per_epoch == 0:
+    steps_per_epoch = num_steps_per_epoch(records, config.batch_size, config.data.drop_last)
+    if steps_per_epoch == 0:
         raise UserError(
             f"data.drop_last=True leaves no batch: batch_size={config.batch_size}, but the variant has {records} records: "
             "set a smaller batch_size"
         )
-    total = config.total_steps or config.total_epochs * per_epoch
-    if total >= 2**31:
+    total_steps = config.total_steps or config.total_epochs * steps_per_epoch
+    if total_steps >= 2**31:
         key = "total_steps" if config.total_steps else "total_epochs"
-        raise UserError(f"{key}={getattr(config, key)} makes {total:,} steps; there are at most {2**31 - 1:,}")
-    return per_epoch, total
+        raise UserError(f"{key}={getattr(config, key)} makes {total_steps:,} steps; there are at most {2**31 - 1:,}")
+    return steps_per_epoch, total_steps

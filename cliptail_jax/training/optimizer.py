@@ -53,7 +53,7 @@ class Optimizer(Section):
         OneOf("cosine_epochs", "cosine_steps", "constant"),
     ] = "cosine_epochs"
     cooldown: Annotated[
-        float, "Share of the steps, the last ones, in which a 'constant' rate falls to final_learning_rate.", Share
+        float, "Share of the steps, at the end, in which a 'constant' rate falls to final_learning_rate.", Share
     ] = 0.0
     cooldown_power: Annotated[float, "Power of that fall; 1: it is linear.", Positive] = 1.0
     warmup_steps: Annotated[int, "Steps of linear warm-up.", NonNegative] = 0
@@ -86,23 +86,22 @@ def learning_rate(section: Optimizer, steps_per_epoch: int, total_steps: int) ->
     """
     base, first = section.learning_rate, int(not section.warmup_from_zero)
     warmup = warmup_steps(section, steps_per_epoch)
-    by_epoch = cosine(base, 0.0, math.ceil(total_steps / steps_per_epoch))
-    by_step = cosine(base, section.final_learning_rate, max(total_steps - warmup, 1))
+    epoch_cosine = cosine(base, 0.0, math.ceil(total_steps / steps_per_epoch))
+    step_cosine = cosine(base, section.final_learning_rate, max(total_steps - warmup, 1))
     cooldown = max(round(section.cooldown * total_steps), 1)
 
-    def cooled(step):
-        left = jnp.clip((total_steps - step) / cooldown, 0, 1) if section.cooldown else 1.0
-        return section.final_learning_rate + (base - section.final_learning_rate) * left**section.cooldown_power
+    def cooldown_rate(step):
+        share = jnp.clip((total_steps - step) / cooldown, 0, 1) if section.cooldown else 1.0
+        return section.final_learning_rate + (base - section.final_learning_rate) * share**section.cooldown_power
 
-    after_warmup = {
-        "cosine_epochs": lambda step: by_epoch(step // steps_per_epoch),
-        "cosine_steps": lambda step: by_step(step - warmup),
-        "constant": cooled,
+    rate = {
+        "cosine_epochs": lambda step: epoch_cosine(step // steps_per_epoch),
+        "cosine_steps": lambda step: step_cosine(step - warmup),
+        "constant": cooldown_rate,
     }[section.schedule]
 
     def schedule(step):
-        decayed = after_warmup(step)
-        return jnp.where(step < warmup, base * (step + first) / max(warmup - 1 + first, 1), decayed)
+        return jnp.where(step < warmup, base * (step + first) / max(warmup - 1 + first, 1), rate(step))
 
     return schedule
 
@@ -140,11 +139,11 @@ def make_optimizer(
         """The rule whose schedules begin with their values at `first_step`."""
         decay = section.weight_decay
         if section.final_weight_decay:
-            decay = _later(cosine(decay, section.final_weight_decay, total_steps), first_step)
-        own = getattr(section, section.name)
+            decay = _shifted(cosine(decay, section.final_weight_decay, total_steps), first_step)
+        rule_section = getattr(section, section.name)
         return [
-            *own.update_rule(Decay(decay, section.decay_positions), section.adamw),
-            optax.scale_by_learning_rate(_later(schedule, first_step)),
+            *rule_section.update_rule(Decay(decay, section.decay_positions), section.adamw),
+            optax.scale_by_learning_rate(_shifted(schedule, first_step)),
         ]
 
     if frozen is None:
@@ -158,11 +157,11 @@ def make_optimizer(
     def label(path, _) -> str:
         return "frozen" if ".".join(path_names(path)) == frozen.path else "trained"
 
-    by_path = optax.partition(rules, lambda params: jax.tree_util.tree_map_with_path(label, params))
-    return optax.chain(*clip, by_path)
+    partition = optax.partition(rules, lambda params: jax.tree_util.tree_map_with_path(label, params))
+    return optax.chain(*clip, partition)
 
 
-def _later(schedule: Schedule, first_step: int) -> Schedule:
+def _shifted(schedule: Schedule, first_step: int) -> Schedule:
     return lambda count: schedule(count + first_step)
 
 

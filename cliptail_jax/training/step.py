@@ -42,7 +42,7 @@ def make_train_step(
         with jax.named_scope("loss"):
             return objective.loss(merge(params, state), features, batch, key, mesh)
 
-    def whole(state: TrainState, batch: DeviceBatch, key: Array):
+    def gradient(state: TrainState, batch: DeviceBatch, key: Array):
         def loss(params):
             features, batch_stats = encode(params, state, batch, key)
             return loss_of(params, features, state, batch, key), batch_stats
@@ -50,7 +50,7 @@ def make_train_step(
         (loss, batch_stats), grads = jax.value_and_grad(loss, has_aux=True)(state.trainable)
         return loss, grads, batch_stats
 
-    def accumulated(state: TrainState, batch: DeviceBatch, key: Array):
+    def accumulated_gradient(state: TrainState, batch: DeviceBatch, key: Array):
         """The same loss and gradient in the memory of a part, at the cost of one more forward pass (Gao et al., 2021).
 
         First, all features without their graph; then, the gradient of the loss with respect to the features; then, part by
@@ -60,14 +60,14 @@ def make_train_step(
         _, features = jax.lax.scan(
             lambda _, part: (None, encode(state.trainable, state, part[0], key, part[1])[0]), None, parts
         )
-        joined = _join(features, mesh.size)
+        all_features = _join(features, mesh.size)
         gradients = jax.value_and_grad(loss_of, argnums=(0, 1))
-        loss, (grads, cotangents) = gradients(state.trainable, joined, state, batch, key)
+        loss, (grads, cotangents) = gradients(state.trainable, all_features, state, batch, key)
 
         def backward(grads, part):
-            part_of_batch, i, cotangent = part
+            batch_part, i, cotangent = part
             _, pull, batch_stats = jax.vjp(
-                lambda params: encode(params, state, part_of_batch, key, i), state.trainable, has_aux=True
+                lambda params: encode(params, state, batch_part, key, i), state.trainable, has_aux=True
             )
             return jax.tree.map(jnp.add, grads, pull(cotangent)[0]), batch_stats
 
@@ -78,12 +78,12 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(state.rng, state.step)
-        averaged = None if state.ema is None else nnx.merge(graphdef, *state.parts(), copy=True)
+        averaged_model = None if state.ema is None else nnx.merge(graphdef, *state.parts(), copy=True)
         with jax.named_scope("preparation"):
-            batch, ema_batch_stats = objective.prepare(averaged, state, batch, key)
-        loss, grads, batch_stats = (whole if accumulate_steps == 1 else accumulated)(state, batch, key)
+            batch, ema_batch_stats = objective.prepare(averaged_model, state, batch, key)
+        loss, grads, batch_stats = (gradient if accumulate_steps == 1 else accumulated_gradient)(state, batch, key)
         if objective.config.optimizer.shard:
-            # Without the first, the backward pass would be divided like its gradients, and exchange activations.
+            # Without the first constraint, the backward pass would be divided like its gradients, and exchange activations.
             grads = jax.lax.with_sharding_constraint(grads, parameter_shardings(mesh, grads))
             grads = jax.lax.with_sharding_constraint(grads, update_shardings(mesh, grads))
         with jax.named_scope("update"):
@@ -92,7 +92,7 @@ def make_train_step(
         ema = state.ema
         if ema is not None:
             ema = optax.incremental_update(params, ema, 1 - objective.ema_decay(state.step))
-        new = state.replace(
+        new_state = state.replace(
             step=state.step + 1,
             trainable=params,
             batch_stats=batch_stats,
@@ -100,8 +100,8 @@ def make_train_step(
             ema=ema,
             ema_batch_stats=ema_batch_stats,
         )
-        metrics = {"train/loss": loss, "train/grad_norm": optax.global_norm(grads)} | objective.metrics(new)
-        return new, metrics
+        metrics = {"train/loss": loss, "train/grad_norm": optax.global_norm(grads)} | objective.metrics(new_state)
+        return new_state, metrics
 
     return train_step
 

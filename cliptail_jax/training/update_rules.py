@@ -51,8 +51,8 @@ class Sgd(Section):
     decay_vectors: Annotated[bool, "Whether biases and gains decay, too; with other optimizers they never do."] = True
 
     def update_rule(self, decay: Decay, adamw: "AdamW") -> list[optax.GradientTransformation]:
-        decayed = optax.add_decayed_weights(decay.rate) if self.decay_vectors else decay.of_matrices()
-        return [decayed, optax.trace(self.momentum, nesterov=self.nesterov)]
+        weight_decay = optax.add_decayed_weights(decay.rate) if self.decay_vectors else decay.of_matrices()
+        return [weight_decay, optax.trace(self.momentum, nesterov=self.nesterov)]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,9 @@ class Muon(Section):
     keys and values as one.
 
     Muon's update is the matrix U Vᵀ of M = U S Vᵀ, roughly, by five Newton-Schulz iterations (optax has their formula), where
-    M is Nesterov's momentum with bias correction, which Jordan's code does not have. Multiplied by 0.2 √max(height width in, out), its root mean square is
-    that of AdamW's updates, so that one learning rate suits both (Liu et al. 2025, arXiv 2502.16982, section 2.2).
+    M is Nesterov's momentum with bias correction, which Jordan's code does not have. Multiplied by
+    0.2 √max(height width in, out), its root mean square is that of AdamW's updates, so that one learning rate suits both
+    (Liu et al. 2025, arXiv 2502.16982, section 2.2).
     """
 
     momentum: Annotated[float, "Decay rate of the momentum.", Share] = 0.95
@@ -122,11 +123,11 @@ def are_matrices(params):
 def are_no_positions(params):
     """The matrices that are no tables of positions."""
 
-    def is_one(path: tuple, x: jax.Array) -> bool:
+    def is_decayed(path: tuple, x: jax.Array) -> bool:
         names = path_names(path)
         return x.ndim >= 2 and (POOLING in names or not POSITIONS.intersection(names))
 
-    return jax.tree_util.tree_map_with_path(is_one, params)
+    return jax.tree_util.tree_map_with_path(is_decayed, params)
 
 
 def path_names(path: tuple) -> list[str]:

@@ -89,6 +89,6 @@ def error_by_a_loop(probabilities, labels):
             if number / BINS < p.max() <= (number + 1) / BINS
         ]
         if inside:
-            confidence, right = np.mean(inside, axis=0)
-            total += len(inside) / len(labels) * abs(right - confidence)
+            confidence, accuracy = np.mean(inside, axis=0)
+            total += len(inside) / len(labels) * abs(accuracy - confidence)
     return total

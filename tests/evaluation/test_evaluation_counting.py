@@ -54,12 +54,12 @@ def test_counts_equal_a_plain_evaluation_of_the_saved_weights(name, request):
 def test_features_that_are_not_finite_end_an_evaluation(sl_run, tmp_path, monkeypatch):
     """Before anything is written."""
     config, workdir = copied(sl_run, tmp_path)
-    before = evaluation_files(workdir)[0]
+    lines = evaluation_files(workdir)[0]
     normalize = Preprocess.normalize
     monkeypatch.setattr(Preprocess, "normalize", lambda *arguments: normalize(*arguments).at[3:5].set(jnp.nan))
     with pytest.raises(UserError, match="3 of 24 images of glyphs:test have features with NaN or infinite values"):
         evaluate(config, workdir)
-    assert evaluation_files(workdir)[0] == before
+    assert evaluation_files(workdir)[0] == lines
 
 
 def test_neural_collapse_is_of_the_raw_features_and_the_head(sl_run):
@@ -90,11 +90,11 @@ def test_images_that_cannot_be_read_are_named_and_not_counted_and_saved_features
     features, labels, head = plain_features(config, workdir)
     decode, calls = pipeline.decode_image, []
 
-    def two_are_broken(encoded, *_):
-        calls.append(encoded)
+    def two_are_broken(image, *_):
+        calls.append(image)
         if len(calls) in (4, 19):
             raise UnreadableImageError("broken")
-        return decode(encoded)
+        return decode(image)
 
     config.eval.update({"save_features": True, "neural_collapse": False})
     with monkeypatch.context() as patch:
@@ -102,13 +102,13 @@ def test_images_that_cannot_be_read_are_named_and_not_counted_and_saved_features
         summary = evaluate(config, workdir)["glyphs:test"]
     assert "of glyphs (test) is unreadable" in capsys.readouterr().err
     directory = workdir / "eval" / "glyphs_test"
-    saved, arrays = {path.stem: np.load(path) for path in directory.glob("*.npy")}, evaluation_files(workdir)[1]
-    assert set(saved) == {"features", "labels", "records", "head"}
-    assert len(saved["records"]) == summary["examples"] == arrays["confusion"].sum() == EXAMPLES - 2
+    saved_arrays, arrays = {path.stem: np.load(path) for path in directory.glob("*.npy")}, evaluation_files(workdir)[1]
+    assert set(saved_arrays) == {"features", "labels", "records", "head"}
+    assert len(saved_arrays["records"]) == summary["examples"] == arrays["confusion"].sum() == EXAMPLES - 2
     of_source = open_source("glyphs", config.data.data_dir, "test").metadata["label"].to_numpy()
-    np.testing.assert_array_equal(of_source[saved["records"]], saved["labels"])
-    places = np.searchsorted(np.flatnonzero(of_source < CLASSES), saved["records"])
-    np.testing.assert_allclose(saved["features"], features[places], rtol=1e-6, atol=1e-5)
+    np.testing.assert_array_equal(of_source[saved_arrays["records"]], saved_arrays["labels"])
+    places = np.searchsorted(np.flatnonzero(of_source < CLASSES), saved_arrays["records"])
+    np.testing.assert_allclose(saved_arrays["features"], features[places], rtol=1e-6, atol=1e-5)
     predicted = arrays["predicted"]
     np.testing.assert_array_equal(predicted[places], cosines(features, head).argmax(1)[places])
     assert len(predicted) == EXAMPLES and np.all(np.delete(predicted, places) == -1)
@@ -132,18 +132,18 @@ def test_only_the_training_classes_are_evaluated_under_their_training_labels(sup
         open_run_set("glyphs:test", 0, sections(sup_config).data, ("a hare", *names, "a fox"))
 
 
-PUBLISHED = pathlib.Path(__file__).parents[2].parent / "shared" / "reference" / "class_frequency"
-COUNTED = ("imagenet", "cub", "food101", "pets", "flowers102", "places365", "eurosat", "dtd")
+FREQUENCY_FOLDER = pathlib.Path(__file__).parents[2].parent / "shared" / "reference" / "class_frequency"
+COUNTED_SETS = ("imagenet", "cub", "food101", "pets", "flowers102", "places365", "eurosat", "dtd")
 
 
-@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no published frequencies beside the checkout")
-@pytest.mark.parametrize("set_name, corpus", zip([*COUNTED, "imagenet_v2"], itertools.cycle(CORPORA)))
+@pytest.mark.skipif(not FREQUENCY_FOLDER.is_dir(), reason="no published frequencies beside the checkout")
+@pytest.mark.parametrize("set_name, corpus", zip([*COUNTED_SETS, "imagenet_v2"], itertools.cycle(CORPORA)))
 def test_published_frequencies_join_with_a_counted_sets_classes(set_name, corpus):
     names = listed_names("imagenet1k" if set_name.startswith("imagenet") else set_name)
-    counts = class_frequency(corpus, PUBLISHED, set_name, names)
+    counts = class_frequency(corpus, FREQUENCY_FOLDER, set_name, names)
     assert counts.shape == (len(names),)
-    if set_name in COUNTED:
-        (file,) = (path for path in PUBLISHED.glob(f"class_frequency_{corpus}_{set_name}*"))
+    if set_name in COUNTED_SETS:
+        (file,) = (path for path in FREQUENCY_FOLDER.glob(f"class_frequency_{corpus}_{set_name}*"))
         assert sorted(counts) == sorted(read_frequency(file)[1])
 
 

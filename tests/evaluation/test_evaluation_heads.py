@@ -57,15 +57,15 @@ def test_a_run_is_evaluated_on_some_of_its_classes_alone(clip_run, tmp_path):
     config.eval.random_classes = 5
     evaluate(config, workdir)
     _, arrays = evaluation_files(workdir)
-    chosen = random_classes(CLASSES, 5, config.data.seed)
+    classes = random_classes(CLASSES, 5, config.data.seed)
     features, labels, head = plain_features(config, workdir)
-    mine = np.isin(labels, chosen)
-    predicted = np.argmax(features[mine] @ head[chosen].T, 1)
+    mask = np.isin(labels, classes)
+    predicted = np.argmax(features[mask] @ head[classes].T, 1)
     np.testing.assert_array_equal(arrays["per_class_predictions"], np.bincount(predicted, minlength=5))
-    assert arrays["confusion"].sum() == mine.sum()
+    assert arrays["confusion"].sum() == mask.sum()
     names, frequency = read_frequency(workdir / "class_frequency.tsv")
     of_set = read_frequency(workdir / "eval" / "glyphs_test" / "class_frequency.tsv")
-    assert of_set[0] == tuple(names[c] for c in chosen) and of_set[1].tolist() == frequency[chosen].tolist()
+    assert of_set[0] == tuple(names[c] for c in classes) and of_set[1].tolist() == frequency[classes].tolist()
     config.eval.random_classes = 0
     evaluate(config, workdir)
     assert len(read_evaluation(workdir, "glyphs:test").frequency) == CLASSES
@@ -80,12 +80,12 @@ def part_set(glyphs_dir, tmp_path, monkeypatch):
 
     def make(labels):
         names = open_source("glyphs", str(glyphs_dir), "test").class_names
-        chosen = tuple(names[label] for label in labels)
+        class_names = tuple(names[label] for label in labels)
         class_list = tmp_path / "part.json"
-        class_list.write_text(json.dumps([{"name": name} for name in chosen]))
+        class_list.write_text(json.dumps([{"name": name} for name in class_names]))
         part = EvaluationSet("part", "test", ("the {}.", "a {}."), str(class_list), source=KnownSource("glyphs"))
         monkeypatch.setitem(EVALUATION_SETS, "part", part)
-        return chosen
+        return class_names
 
     return make
 
@@ -94,15 +94,15 @@ def part_set(glyphs_dir, tmp_path, monkeypatch):
 def test_a_set_with_some_of_the_classes_is_scored_on_their_columns_alone(name, part_set, request, tmp_path):
     config, workdir = copied(request.getfixturevalue(name), tmp_path)
     features, labels, head = plain_features(config, workdir)
-    some = [7, 2, 9, 0]
-    names = part_set(some)
+    classes = [7, 2, 9, 0]
+    names = part_set(classes)
     config.eval.update({"sets": ("part",), "save_features": True, "similarity": True, "neural_collapse": False})
     summary = evaluate(config, workdir)["part"]
     assert {"part"} < {*Run(workdir).sets} and Run(workdir).main_set != "part"
 
-    mine = np.isin(labels, some)
-    features, labels = features[mine], np.array([some.index(label) for label in labels[mine]])
-    unit_features, head = unit(features), unit(head[some])
+    mask = np.isin(labels, classes)
+    features, labels = features[mask], np.array([classes.index(label) for label in labels[mask]])
+    unit_features, head = unit(features), unit(head[classes])
     confusion = count_confusion(labels, (unit_features @ head.T).argmax(1), 4)
     directory = workdir / "eval" / "part"
     with np.load(directory / "latest.npz") as arrays:
@@ -114,8 +114,8 @@ def test_a_set_with_some_of_the_classes_is_scored_on_their_columns_alone(name, p
         frequency = [frequency_of[name] for name in names]
         np.testing.assert_array_equal(arrays["head"], np.argsort(-np.array(frequency), kind="stable")[:1])
     assert read_frequency(directory / "class_frequency.tsv")[1].tolist() == frequency
-    own = np.sum(unit_features * head[labels], axis=1)
-    assert summary["image_text_similarity"] == pytest.approx(own.mean(), abs=1e-5)
+    own_cosines = np.sum(unit_features * head[labels], axis=1)
+    assert summary["image_text_similarity"] == pytest.approx(own_cosines.mean(), abs=1e-5)
     np.testing.assert_allclose(np.load(directory / "features.npy"), features, rtol=1e-6, atol=1e-5)
     np.testing.assert_array_equal(np.load(directory / "labels.npy"), labels)
     np.testing.assert_allclose(unit(np.load(directory / "head.npy")), head, atol=1e-5)
@@ -144,12 +144,12 @@ def test_a_supervised_run_under_another_head_has_no_logits_to_calibrate_or_to_ad
     """The scale was learned with the run's own head, and says nothing about how sure another one is."""
     config, workdir = copied(sl_run, tmp_path)
     features, labels, _ = plain_features(config, workdir)
-    other = np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32)
+    head = np.random.default_rng(0).normal(size=(CLASSES, 16)).astype(np.float32)
     path = tmp_path / "other.npy"
-    np.save(path, other)
+    np.save(path, head)
     config.head.update({"init": str(path), "freeze": True})
     summary = evaluate(config, workdir)["glyphs:test"]
-    assert summary["top1"] == pytest.approx(100 * np.mean(cosines(features, other).argmax(1) == labels))
+    assert summary["top1"] == pytest.approx(100 * np.mean(cosines(features, head).argmax(1) == labels))
     assert summary["settings"]["head"] == str(path)
     assert not [
         key for key in (*summary, *evaluation_files(workdir)[1]) if re.match("ece|overconfidence|calibration", key)
@@ -158,7 +158,7 @@ def test_a_supervised_run_under_another_head_has_no_logits_to_calibrate_or_to_ad
         "its own head's evaluation is another"
     )
 
-    np.save(path, other[:, :8])
+    np.save(path, head[:, :8])
     with pytest.raises(UserError, match="other.npy' is 8 wide, but the run's features are 16 wide"):
         evaluate(config, workdir)
     config.eval.logit_adjustment = 1.0
@@ -176,12 +176,12 @@ def test_imagenets_classes_are_found_under_either_of_their_names():
 def test_prompts_that_are_the_same_to_the_tower_are_refused():
     tokens = np.array([[1, 2, 9], [1, 2, 9], [1, 3, 9]])
     message = (
-        "^eval.templates='simple': the prompts of 1 of 3 classes are .*, such as of 'b' and 'a'; it reads 3 tokens"
+        "^eval.templates='simple': 1 of 3 classes have the prompts of others .*, such as 'b' and 'a'; it reads 3 tokens"
     )
     with pytest.raises(UserError, match=message):
         check_distinct(tokens, [1, 1, 1], ("a", "b", "c"), "simple")
     check_distinct(tokens, [1, 1, 1], ("a", "a", "c"), "simple")  # two classes with the same name
-    with pytest.raises(UserError, match="the prompts of 1 of 2 classes"):  # in another order
+    with pytest.raises(UserError, match="1 of 2 classes have the prompts"):  # in another order
         check_distinct(tokens[[0, 2, 2, 1]], [2, 2], ("a", "b"), "simple")
 
 
@@ -193,5 +193,5 @@ def test_prompts_that_are_the_same_to_the_tower_are_refused():
 def test_a_head_whose_numbers_are_not_finite_is_refused(parts):
     good = {"embeddings": np.ones((2, 3)), "bias": np.zeros(2), "logit_scale": np.float32(4.6)}
     check_head(ClassHead(**good), "pets:test")
-    with pytest.raises(UserError, match="the classes of pets:test have .* NaN or infinite values"):
+    with pytest.raises(UserError, match="the class embeddings of pets:test, .* have NaN or infinite values"):
         check_head(ClassHead(**good | {key: good[key] + value for key, value in parts.items()}), "pets:test")

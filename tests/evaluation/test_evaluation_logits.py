@@ -65,13 +65,13 @@ def test_a_run_is_adjusted_by_its_training_frequency_or_by_what_it_predicts(name
 
 
 def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run):
-    options, found = sections(sl_run[0]).eval, []
+    options, all_settings = sections(sl_run[0]).eval, []
     for tau, is_estimated in ((0.0, False), (1.0, False), (2.0, False), (1.0, True)):
         options = dataclasses.replace(options, logit_adjustment=tau, estimate_prior=is_estimated)
         assert is_evaluated(sl_run[1], options, uses_prompts=False) == (tau == 0)
         settings = evaluation_settings(options, uses_prompts=False)
-        assert settings not in found
-        found.append(settings)
+        assert settings not in all_settings
+        all_settings.append(settings)
 
 
 TWICE = "warning: with loss.logit_adjustment=1, .* already: eval.logit_adjustment=0.5 adjusts them again"
@@ -124,14 +124,14 @@ def test_training_warns_of_logits_that_are_adjusted_twice(sup_config, tmp_path, 
 def test_a_runs_calibration_is_that_of_its_cosines_times_its_learned_scale(name, request):
     config, workdir = request.getfixturevalue(name)
     logits, labels = own_logits(config, workdir)
-    probabilities, right = softmax(logits), logits.argmax(1) == labels
+    probabilities, is_correct = softmax(logits), logits.argmax(1) == labels
 
     (line,), arrays = evaluation_files(workdir)
     assert line["ece"] == pytest.approx(100 * error_by_a_loop(probabilities, labels), abs=0.01)
     for part in ("head", "mid", "tail"):
-        gaps = [probabilities.max(1)[labels == c].mean() - right[labels == c].mean() for c in arrays[part]]
+        gaps = [probabilities.max(1)[labels == c].mean() - is_correct[labels == c].mean() for c in arrays[part]]
         assert line[f"overconfidence_{part}"] == pytest.approx(100 * np.mean(gaps), abs=0.01)
-    examples, confidence, correct = (arrays[f"calibration_{of}"] for of in ("examples", "confidence", "correct"))
+    examples, confidence, correct = (arrays[f"calibration_{name}"] for name in ("examples", "confidence", "correct"))
     assert examples.shape == confidence.shape == correct.shape == (CLASSES, BINS)
     np.testing.assert_array_equal(examples.sum(1), arrays["confusion"].sum(1))
     np.testing.assert_array_equal(correct.sum(1), np.diag(arrays["confusion"]))

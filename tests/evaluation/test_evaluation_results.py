@@ -31,7 +31,7 @@ def test_run_files_hold_what_the_design_lists(name, request):
     config, workdir = request.getfixturevalue(name)
     (line,), arrays = evaluation_files(workdir)
     collapse = COLLAPSE if config.eval.neural_collapse else set()
-    correlations = {f"corr_{c}{of}{i}" for c in collapse for of in ("", "_acc") for i in ("", "_interval")}
+    correlations = {f"corr_{c}{suffix}{i}" for c in collapse for suffix in ("", "_acc") for i in ("", "_interval")}
     assert set(line) == NUMBERS | INTERVALS | collapse | correlations | {"set", "settings"}
     assert ("templates" in line["settings"]) == (config.objective == "contrastive")
     assert set(arrays) == ARRAYS | collapse
@@ -92,12 +92,12 @@ def test_settings_know_files_by_their_content(clip_config, tmp_path):
     path, moved = tmp_path / "table.tsv", tmp_path / "moved.tsv"
     path.write_text("a cat\t3\n")
     clip_config.eval.rank_by = str(path)
-    before = evaluation_settings(sections(clip_config).eval, uses_prompts=True)
+    settings = evaluation_settings(sections(clip_config).eval, uses_prompts=True)
     moved.write_text("a cat\t3\n")
     clip_config.eval.rank_by = str(moved)
-    assert evaluation_settings(sections(clip_config).eval, uses_prompts=True) == before
+    assert evaluation_settings(sections(clip_config).eval, uses_prompts=True) == settings
     moved.write_text("a cat\t4\n")
-    assert evaluation_settings(sections(clip_config).eval, uses_prompts=True) != before
+    assert evaluation_settings(sections(clip_config).eval, uses_prompts=True) != settings
     clip_config.eval.rank_by = "nowhere.tsv"
     with pytest.raises(UserError, match="cannot read nowhere.tsv: No such file"):
         evaluation_settings(sections(clip_config).eval, uses_prompts=True)
@@ -125,19 +125,19 @@ def test_undefined_measures_are_null_in_the_files(tmp_path):
 def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_path, capsys):
     """Also: on one device, in other batches."""
     config, workdir = copied(sl_run, tmp_path)
-    (before,), arrays_before = evaluation_files(workdir)
+    (old_line,), arrays_before = evaluation_files(workdir)
     config.eval.batch_size = 7
     with devices(1):
         program.evaluate_run(config, workdir)
     (unchanged, line), arrays = evaluation_files(workdir)
     summary = {key: np.nan if value is None else value for key, value in line.items()}
-    assert unchanged == before and line.keys() == before.keys()
+    assert unchanged == old_line and line.keys() == old_line.keys()
     for key in NUMBERS:
-        assert summary[key] == pytest.approx(np.nan if before[key] is None else before[key], nan_ok=True)
+        assert summary[key] == pytest.approx(np.nan if old_line[key] is None else old_line[key], nan_ok=True)
     for name in ("confusion", "predicted"):
         np.testing.assert_array_equal(arrays[name], arrays_before[name])
-    printed = capsys.readouterr().out
-    assert "step 4 (epoch 1)" in printed and table({"glyphs:test": summary}) in printed
+    output = capsys.readouterr().out
+    assert "step 4 (epoch 1)" in output and table({"glyphs:test": summary}) in output
 
 
 def test_evaluation_refuses_what_is_not_its_run(sl_run, tmp_path):

@@ -143,19 +143,19 @@ def test_words_are_counted_once_and_results_are_known_by_the_option_for_captions
     monkeypatch.setattr(retrieval, "count_chunks", lambda *_: pytest.fail("counted again"))
     config.eval.sets, config.eval.captions = (SET,), ("caption",)
     assert not is_evaluated(workdir, sections(config).eval, uses_prompts=True)
-    before, _ = evaluated(workdir)
+    old_summary, _ = evaluated(workdir)
     (summary,) = evaluate(config, workdir).values()
     assert is_evaluated(workdir, sections(config).eval, uses_prompts=True)
-    measures = {key for key in before if key not in ("settings", "step", "epoch")}
-    assert all(before[key] == summary[key] for key in measures)
+    measures = {key for key in old_summary if key not in ("settings", "step", "epoch")}
+    assert all(old_summary[key] == summary[key] for key in measures)
     assert "text→image R@5 %" in table({SET: summary})
 
 
 def test_deciles_are_printed_with_the_frequencies_that_they_have():
     frequency = np.repeat([0, 3, 4, 90], [50, 20, 20, 10])
     ranks = np.repeat([9, 4, 0], [50, 40, 10])
-    found = RetrievalResults(np.zeros(2, int), ranks, np.arange(2), np.arange(100), frequency)
-    lines = [line.split("  ") for line in decile_table(by_decile(found)).splitlines()]
+    retrieval_results = RetrievalResults(np.zeros(2, int), ranks, np.arange(2), np.arange(100), frequency)
+    lines = [line.split("  ") for line in decile_table(by_decile(retrieval_results)).splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert cells[0] == ["rarest word in training", "captions", *(f"text→image R@{k} %" for k in (1, 5, 10))]
     assert cells[1] == ["0", "50", "0.0", "0.0", "100.0"]
@@ -199,8 +199,12 @@ def test_without_wordnet_there_are_no_word_frequencies(tmp_path, monkeypatch, ca
 
 def test_the_page_is_on_the_set_with_labels_and_has_the_recalls_of_the_other(run):
     _, workdir = run
-    found = Run(workdir)
-    assert (found.main_set, found.evaluation.on, "top1" in found.summary) == ("glyphs:test", "glyphs:test", True)
+    evaluated_run = Run(workdir)
+    assert (evaluated_run.main_set, evaluated_run.evaluation.on, "top1" in evaluated_run.summary) == (
+        "glyphs:test",
+        "glyphs:test",
+        True,
+    )
     text = write_page(workdir, output=workdir / "report.html", images=0).read_text()
     assert "text→image R@10 %" in text and "text→image R@1 %" in text and "retrieval_slope" in text
 
@@ -228,19 +232,19 @@ def test_a_set_with_labels_is_evaluated_in_both_ways_if_its_texts_are_named(copi
 
 
 def test_claims_compare_runs_by_retrieval_on_the_same_captions(run, copied):
-    _, other = copied
-    runs = {"a": Run(run[1]), "b": Run(other)}
+    _, workdir = copied
+    runs = {"a": Run(run[1]), "b": Run(workdir)}
     for statistic in ("retrieval_slope", "text_to_image_r5"):
-        for on in (SET, ""):  # the first without labels
-            claims = {"": Claim("equal", statistic, "a", "b", 0.1, on)}
+        for set_name in (SET, ""):  # the first without labels
+            claims = {"": Claim("equal", statistic, "a", "b", 0.1, set_name)}
             (seed,) = evaluate_claims(claims, [[runs]], {})[""].by_seed
             assert seed[0] == seed[1] == pytest.approx(runs["a"].retrieval.summary[statistic])
-    path = other / "eval" / FOLDER / "latest.npz"
+    path = workdir / "eval" / FOLDER / "latest.npz"
     arrays = dict(np.load(path))
     np.savez(path, **{name: array[1:] if len(array.shape) else array for name, array in arrays.items()})
     claim = Claim("equal", "text_to_image_r5", "a", "b", 0.1, SET)
-    tested = evaluate_claims({"": claim}, [[{"a": runs["a"], "b": Run(other)}]], {})[""]
-    assert tested.obstacle == "the runs are evaluated on different captions"
+    result = evaluate_claims({"": claim}, [[{"a": runs["a"], "b": Run(workdir)}]], {})[""]
+    assert result.obstacle == "the runs are evaluated on different captions"
 
 
 def test_published_models_are_evaluated_by_retrieval_once_without_word_frequency(
@@ -270,18 +274,18 @@ def test_images_that_cannot_be_read_and_their_captions_are_left_out():
     opened = pairs.PairSet("x", variant, ["a"] * 12, np.arange(100, 112), image_of, without_caption=3)
     task = retrieval.RetrievalTask(opened, {}, np.arange(12))
     rank = make_rank(mesh_of(1), side=128)
-    read = np.array([0, 3, 8])  # all but rows 1 and 3
-    found = retrieval.rank_pairs(rank, task, images[[0, 2, 4]], read, captions, lambda: False)
-    kept = np.isin(image_of, [0, 2, 4])
-    expected = rank(captions[kept], np.searchsorted([0, 2, 4], image_of[kept]), images[[0, 2, 4]], np.arange(3))
-    np.testing.assert_array_equal(found.text_to_image, expected)
-    np.testing.assert_array_equal(found.captions, 100 + np.flatnonzero(kept))
-    np.testing.assert_array_equal(found.word_frequency, np.flatnonzero(kept))
-    assert found.images.tolist() == [0, 3, 8] and found.left_out == 3 + np.sum(~kept)
+    readable = np.array([0, 3, 8])  # all but rows 1 and 3
+    pair_ranks = retrieval.rank_pairs(rank, task, images[[0, 2, 4]], readable, captions, lambda: False)
+    mask = np.isin(image_of, [0, 2, 4])
+    expected = rank(captions[mask], np.searchsorted([0, 2, 4], image_of[mask]), images[[0, 2, 4]], np.arange(3))
+    np.testing.assert_array_equal(pair_ranks.text_to_image, expected)
+    np.testing.assert_array_equal(pair_ranks.captions, 100 + np.flatnonzero(mask))
+    np.testing.assert_array_equal(pair_ranks.word_frequency, np.flatnonzero(mask))
+    assert pair_ranks.images.tolist() == [0, 3, 8] and pair_ranks.left_out == 3 + np.sum(~mask)
     with pytest.raises(UserError, match="only 1 of 5 images of x could be read"):
-        retrieval.rank_pairs(rank, task, images[:1], read[:1], captions, lambda: False)
+        retrieval.rank_pairs(rank, task, images[:1], readable[:1], captions, lambda: False)
     with pytest.raises(UserError, match="1 images and captions of x have features with NaN"):
-        retrieval.rank_pairs(rank, task, images[[0, 2, 4]], read, with_nan(captions), lambda: False)
+        retrieval.rank_pairs(rank, task, images[[0, 2, 4]], readable, with_nan(captions), lambda: False)
 
 
 def with_nan(features):
@@ -327,13 +331,15 @@ def test_a_set_without_labels_and_texts_is_refused(data_dir, monkeypatch):
 def test_the_captions_of_a_run_are_the_default_where_the_set_has_them(data_dir):
     opened = pairs.open_pairs("image_text/texts:train", str(data_dir), (), ("title",))
     assert all(caption.startswith("title") for caption in opened.captions) and opened.without_caption == 0
-    both = pairs.open_pairs("image_text/texts:train", str(data_dir), ("title", "caption"), ("title",))
-    assert both.captions[0].startswith(opened.captions[0]) and both.fingerprint() != opened.fingerprint()
+    joined_pairs = pairs.open_pairs("image_text/texts:train", str(data_dir), ("title", "caption"), ("title",))
+    assert (
+        joined_pairs.captions[0].startswith(opened.captions[0]) and joined_pairs.fingerprint() != opened.fingerprint()
+    )
     for labelled in ("glyphs:test", "imagenet"):
         assert pairs.open_pairs(labelled, str(data_dir)) is None
 
 
-STORED = np.load(Path(__file__).parents[1] / "data" / "retrieval.npz")
+REFERENCE = np.load(Path(__file__).parents[1] / "data" / "retrieval.npz")
 RANK = make_rank(mesh_of(2), side=128)
 
 
@@ -350,16 +356,16 @@ def results(images, captions, image_of, rank=RANK):
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10**6), images=st.integers(2, 300), more=st.integers(0, 500))
-def test_ranks_are_those_of_a_stable_sort_of_the_whole_matrix(seed, images, more):
+@given(seed=st.integers(0, 10**6), images=st.integers(2, 300), further_captions=st.integers(0, 500))
+def test_ranks_are_those_of_a_stable_sort_of_the_whole_matrix(seed, images, further_captions):
     """Features are a few small multiples of 1/2, so that most scores have equals and all are exact."""
     rng = np.random.default_rng(seed)
-    image_of = rng.permutation(np.append(np.arange(images), rng.integers(0, images, more)))
+    image_of = rng.permutation(np.append(np.arange(images), rng.integers(0, images, further_captions)))
     queries, candidates = (rng.integers(-2, 3, (n, 3)).astype(np.float32) / 2 for n in (images, len(image_of)))
-    found = results(queries, candidates, image_of)
+    pair_ranks = results(queries, candidates, image_of)
     rows = np.arange(images)
-    np.testing.assert_array_equal(found.image_to_text, sorted_ranks(queries, rows, candidates, image_of))
-    np.testing.assert_array_equal(found.text_to_image, sorted_ranks(candidates, image_of, queries, rows))
+    np.testing.assert_array_equal(pair_ranks.image_to_text, sorted_ranks(queries, rows, candidates, image_of))
+    np.testing.assert_array_equal(pair_ranks.text_to_image, sorted_ranks(candidates, image_of, queries, rows))
 
 
 def test_equal_unit_features_have_equal_cosines_in_all_blocks():
@@ -373,32 +379,32 @@ def test_equal_unit_features_have_equal_cosines_in_all_blocks():
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_ranks_do_not_depend_on_devices_and_blocks(devices):
-    image_of = STORED["image_of"]
-    features = unit(STORED["images"]), unit(STORED["captions"])
-    found = results(*features, image_of, make_rank(mesh_of(devices, 1 + (devices > 1)), side=128))
+    image_of = REFERENCE["image_of"]
+    features = unit(REFERENCE["images"]), unit(REFERENCE["captions"])
+    pair_ranks = results(*features, image_of, make_rank(mesh_of(devices, 1 + (devices > 1)), side=128))
     expected = results(*features, image_of)
-    np.testing.assert_array_equal(found.image_to_text, expected.image_to_text)
-    np.testing.assert_array_equal(found.text_to_image, expected.text_to_image)
+    np.testing.assert_array_equal(pair_ranks.image_to_text, expected.image_to_text)
+    np.testing.assert_array_equal(pair_ranks.text_to_image, expected.text_to_image)
 
 
 def test_numbers_of_pairs_are_those_of_open_clip_also_with_equal_features():
-    found = results(STORED["pair_images"], STORED["pair_captions"], np.arange(64))
+    pair_ranks = results(REFERENCE["pair_images"], REFERENCE["pair_captions"], np.arange(64))
     for direction in ("image_to_text", "text_to_image"):
         for k in CUTOFFS:
-            expected = 100 * STORED[f"open_clip_{direction}_R@{k}"]
-            assert MEASURES[f"{direction}_r{k}"].value(found) == pytest.approx(expected)
+            expected = 100 * REFERENCE[f"open_clip_{direction}_R@{k}"]
+            assert MEASURES[f"{direction}_r{k}"].value(pair_ranks) == pytest.approx(expected)
         for average in ("mean", "median"):
             name = f"{direction}_{average}_rank"
-            assert MEASURES[name].value(found) == pytest.approx(STORED[f"open_clip_{name}"])
+            assert MEASURES[name].value(pair_ranks) == pytest.approx(REFERENCE[f"open_clip_{name}"])
 
 
 def test_recalls_with_several_captions_of_an_image_are_those_of_clip_benchmark():
     """It names a direction by what is found."""
-    found = results(unit(STORED["images"]), unit(STORED["captions"]), STORED["image_of"])
-    for direction, of in {"image_to_text": "text", "text_to_image": "image"}.items():
+    pair_ranks = results(unit(REFERENCE["images"]), unit(REFERENCE["captions"]), REFERENCE["image_of"])
+    for direction, target in {"image_to_text": "text", "text_to_image": "image"}.items():
         for k in CUTOFFS:
-            expected = 100 * STORED[f"{of}_retrieval_recall_{k}"]
-            assert MEASURES[f"{direction}_r{k}"].value(found) == pytest.approx(expected, abs=1e-4)
+            expected = 100 * REFERENCE[f"{target}_retrieval_recall_{k}"]
+            assert MEASURES[f"{direction}_r{k}"].value(pair_ranks) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_million_images_and_captions_need_their_features_and_a_block():

@@ -57,7 +57,7 @@ def prepare(tmp_path):
         features |= {name: tfds.features.Text() for name in columns}
         numbers = [number % len(labels) for number in range(200)]
         texts = [{name: values[label] for name, values in columns.items()} for label in numbers]
-        examples = [{"image": jpeg(0), "label": label, **more} for label, more in zip(numbers, texts)]
+        examples = [{"image": jpeg(0), "label": label, **fields} for label, fields in zip(numbers, texts)]
         dataset, _, config = source.partition("/")
         tfds_sets.prepare(tmp_path, dataset, features, {split: examples}, config=config)
         return str(tmp_path)
@@ -67,21 +67,21 @@ def prepare(tmp_path):
 
 @pytest.mark.parametrize("set_name", LISTS)
 def test_tfds_labels_become_the_lists_classes_one_by_one(set_name):
-    labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
+    labels, entry = tfds_labels(set_name), evaluation_set(set_name)
     if set_name in IMAGENETS:
         assert tuple(labels) == imagenet_wnids()
     else:
         cleaned = [clean_name(label) for label in labels]
-        assert names_of_labels(cleaned, chosen) == listed_names(chosen.source.classes)
-        assert names_of_labels(cleaned[::-1], chosen) == listed_names(chosen.source.classes)[::-1]
+        assert names_of_labels(cleaned, entry) == listed_names(entry.source.classes)
+        assert names_of_labels(cleaned[::-1], entry) == listed_names(entry.source.classes)[::-1]
 
 
 @pytest.mark.parametrize("set_name", ["pets", "imagenet_v2"])
 def test_a_prepared_sets_records_have_the_classes_of_their_labels_in_whatever_order(set_name, prepare):
-    labels, chosen = tfds_labels(set_name), evaluation_set(set_name)
+    labels, entry = tfds_labels(set_name), evaluation_set(set_name)
     order = np.random.default_rng(0).permutation(len(labels))
-    opened = open_set(set_name, prepare(chosen.source.name, chosen.split, [labels[label] for label in order]))
-    names = listed_names(chosen.source.classes or "imagenet1k")
+    opened = open_set(set_name, prepare(entry.source.name, entry.split, [labels[label] for label in order]))
+    names = listed_names(entry.source.classes or "imagenet1k")
     assert opened.variant.class_names == tuple(names[label] for label in order)
     assert len(opened.variant) == len(opened.variant.source)
     np.testing.assert_array_equal(opened.variant.labels, np.arange(len(opened.variant)) % len(labels))
@@ -165,6 +165,6 @@ def test_labels_that_are_not_the_classes_of_the_set_are_an_error(name, labels, m
 
 
 def test_no_two_classes_of_a_set_have_the_same_normalised_name():
-    for set_name, chosen in EVALUATION_SETS.items():
-        names = listed_names(chosen.source.classes or chosen.classes or "imagenet1k")
+    for set_name, entry in EVALUATION_SETS.items():
+        names = listed_names(entry.source.classes or entry.classes or "imagenet1k")
         assert len({normalized_name(name) for name in names}) == len(names), set_name

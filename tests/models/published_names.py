@@ -32,7 +32,7 @@ def filled(state, weights: dict[str, np.ndarray]):
 def load(make_model: Callable[[], nnx.Module], weights: dict[str, np.ndarray]) -> nnx.Module:
     """The model with these weights; fails if one is missing or unused, or a shape differs."""
     graphdef, state = nnx.split(nnx.eval_shape(make_model))
-    loaded = filled(state, weights)
-    shapes = [{path: value.shape for path, value in flat(each).items()} for each in (state, loaded)]
+    new_state = filled(state, weights)
+    shapes = [{path: value.shape for path, value in flat(part).items()} for part in (state, new_state)]
     assert shapes[0] == shapes[1] and len(weights) == len(shapes[0])
-    return nnx.merge(graphdef, loaded)
+    return nnx.merge(graphdef, new_state)

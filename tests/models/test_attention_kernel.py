@@ -10,7 +10,7 @@ from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.models import attention_kernel
 from cliptail_jax.models.attention import attend
-from cliptail_jax.models.attention_kernel import attend_on_chip, runs_here
+from cliptail_jax.models.attention_kernel import attend_on_chip, is_supported
 from cliptail_jax.models.self_attention import SelfAttention, attention_in
 from cliptail_jax.parallel.sharding import batch_sharding, make_mesh
 
@@ -45,9 +45,9 @@ def test_attention_in_one_kernel_is_plain_attention(dtype, causal, mesh):
 
     ours = value_and_gradient(lambda x: attend_on_chip(x, HEADS, causal), *arrays)
     exact = value_and_gradient(plain, *(x.astype(jnp.float32) for x in arrays))
-    for found, usual, truth in zip(ours, value_and_gradient(plain, *arrays), exact):
-        allowed = max(jnp.linalg.norm(usual - truth), 1e-6 * jnp.linalg.norm(truth))
-        assert jnp.linalg.norm(found - truth) <= allowed
+    for array, plain_array, truth in zip(ours, value_and_gradient(plain, *arrays), exact):
+        allowed = max(jnp.linalg.norm(plain_array - truth), 1e-6 * jnp.linalg.norm(truth))
+        assert jnp.linalg.norm(array - truth) <= allowed
 
 
 @pytest.mark.parametrize("platform, length, expected", [("tpu", 577, True), ("tpu", 4097, False), ("gpu", 577, False)])
@@ -57,5 +57,5 @@ def test_the_kernel_is_for_tpus_and_scores_that_fit_on_the_chip(platform, length
     mesh = AbstractMesh((4,), ("data",), axis_types=(AxisType.Auto,), abstract_device=device)
     with jax.sharding.use_abstract_mesh(mesh):
         program = jax.make_jaxpr(lambda x: SelfAttention().attend(x, HEADS))(projections).jaxpr
-        assert runs_here(length) == expected and attention_in(program) == ("Pallas kernel" if expected else "plain")
-    assert not runs_here(length)
+        assert is_supported(length) == expected and attention_in(program) == ("Pallas kernel" if expected else "plain")
+    assert not is_supported(length)

@@ -127,10 +127,10 @@ def test_eight_devices_equal_one(images, group_size):
     mask = np.arange(BATCH) < 7
     module = norm(group_size, MEAN - 300)
     near_zero = images - 300  # where float32 resolves the last digits of a mean
-    whole = apply(module, near_zero, mask)
+    result = apply(module, near_zero, mask)
     x, valid = jax.device_put(near_zero, spread), jax.device_put(mask, spread)
     everywhere = jax.device_put(module, NamedSharding(mesh, PartitionSpec()))
-    for actual, expected in zip(apply(everywhere, x, valid), whole, strict=True):
+    for actual, expected in zip(apply(everywhere, x, valid), result, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
     if group_size == 1:
         compiled = apply.lower(everywhere, x, valid).compile().as_text()

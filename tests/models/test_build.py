@@ -69,9 +69,9 @@ def test_clip_in_bfloat16_keeps_float32_parameters_and_gives_close_float32_featu
 
 @pytest.mark.parametrize("name, size", [("ViTamin-tiny", 64), ("MobileCLIP-tiny", 40), ("ViT-B-32", 64)])
 def test_an_image_tower_by_open_clips_name_has_its_parameters_and_the_runs_sizes(name, size, tiny_members):
-    published = named_architecture(name)
+    architecture = named_architecture(name)
     ours = nnx.eval_shape(lambda: build_visual(describe(name, size)))
-    theirs = nnx.eval_shape(lambda: build_image_tower(published["vision_cfg"], 8, rngs=OneKey()))
+    theirs = nnx.eval_shape(lambda: build_image_tower(architecture["vision_cfg"], 8, rngs=OneKey()))
     shapes, expected = ({p: v.shape for p, v in flat(nnx.state(m)).items()} for m in (ours, theirs))
     assert shapes.keys() == expected.keys()
     assert {path[-1] for path in shapes if shapes[path] != expected[path]} <= {"positional_embedding", "pos_embed"}
@@ -117,9 +117,9 @@ def test_a_given_head_is_kept_if_it_is_as_wide_as_the_features():
         return build_model(description, head=head, rngs=nnx.Rngs(0)).head[...]
 
     head = np.random.default_rng(0).normal(size=(10, 12)).astype(np.float16)
-    found = jax.jit(lambda: kept(12), compiler_options=QUICK)()
-    assert found.dtype == jnp.float32
-    np.testing.assert_array_equal(found, head)
+    initial_head = jax.jit(lambda: kept(12), compiler_options=QUICK)()
+    assert initial_head.dtype == jnp.float32
+    np.testing.assert_array_equal(initial_head, head)
     with pytest.raises(UserError, match="head: its rows are 12 wide: set model.image.output_dim to that"):
         kept(8)
 

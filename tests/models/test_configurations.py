@@ -29,9 +29,9 @@ def wrong(config, *sections):
     for section in ("", *sections):
         for key in config[section] if section else config:
             for value in VALUES:
-                changed = copy.deepcopy(config)
-                (changed[section] if section else changed)[key] = value
-                yield f"{section}.{key}={value!r}", changed
+                new_config = copy.deepcopy(config)
+                (new_config[section] if section else new_config)[key] = value
+                yield f"{section}.{key}={value!r}", new_config
 
 
 def refused(build, cases):
@@ -73,10 +73,10 @@ def test_every_wrong_value_of_a_configuration_is_one_line(name, sections):
 )
 def test_a_configuration_that_no_siglip_has_is_refused_by_name(section, change, message, tiny_members):
     config = copy.deepcopy(CASES["siglip"]["config"])
-    changed = config[section] if section else config
-    changed |= change
+    part = config[section] if section else config
+    part |= change
     if change == {"timm_pool": None}:
-        del changed["timm_pool"]
+        del part["timm_pool"]
     with pytest.raises(UserError, match=message):
         build(config)
 
@@ -118,5 +118,5 @@ def test_an_unknown_architecture_or_encoder_is_named_with_similar_ones():
 )
 def test_parameters_are_as_many_as_open_clip_reports(name, of_image_tower, of_all):
     model = abstract_model({"model_cfg": named_architecture(name)})
-    count = lambda of: sum(leaf.size for leaf in jax.tree.leaves(nnx.state(of, nnx.Param)))  # noqa: E731
+    count = lambda model: sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))  # noqa: E731
     assert (count(model.visual), count(model)) == (of_image_tower, of_all)

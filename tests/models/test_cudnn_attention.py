@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import AbstractDevice, AbstractMesh
 
-from cliptail_jax.models.cudnn_attention import attend_by_cudnn, runs_here
+from cliptail_jax.models.cudnn_attention import attend_by_cudnn, is_supported
 from cliptail_jax.models.self_attention import SelfAttention, attention_in, use_plain_attention
 from cliptail_jax.planning.gpus import with_cudnn
 from cliptail_jax.planning.operations import operations
@@ -31,11 +31,11 @@ def test_a_token_that_is_added_changes_nothing(length, causal):
     rng = np.random.default_rng(0)
     projections, direction = rng.normal(size=(2, BATCH, length, 3 * WIDTH))
     upstream = rng.normal(size=(BATCH, length, WIDTH))
-    found, pull = jax.vjp(lambda x: attend_by_cudnn(x, HEADS, causal, "xla"), np.float32(projections))
-    np.testing.assert_allclose(found, by_definition(projections, causal), rtol=1e-5, atol=1e-6)
-    ahead, behind = (by_definition(projections + step * direction, causal) for step in (1e-5, -1e-5))
+    outputs, pull = jax.vjp(lambda x: attend_by_cudnn(x, HEADS, causal, "xla"), np.float32(projections))
+    np.testing.assert_allclose(outputs, by_definition(projections, causal), rtol=1e-5, atol=1e-6)
+    upper, lower = (by_definition(projections + step * direction, causal) for step in (1e-5, -1e-5))
     (gradient,) = pull(np.float32(upstream))
-    np.testing.assert_allclose(np.vdot(gradient, direction), np.vdot(ahead - behind, upstream) / 2e-5, rtol=1e-4)
+    np.testing.assert_allclose(np.vdot(gradient, direction), np.vdot(upper - lower, upstream) / 2e-5, rtol=1e-4)
 
 
 def on_gpus(platform="gpu"):
@@ -57,10 +57,10 @@ def test_cudnn_is_for_gpus_half_precision_and_heads_that_it_supports(platform, d
     projections = jnp.zeros((1, 5, 3 * HEADS * width), dtype)
     with with_cudnn():
         with on_gpus(platform):
-            assert runs_here(projections, HEADS) == expected
-        assert not runs_here(projections, HEADS)
+            assert is_supported(projections, HEADS) == expected
+        assert not is_supported(projections, HEADS)
     with on_gpus(platform):
-        assert not runs_here(projections, HEADS)  # without cuDNN
+        assert not is_supported(projections, HEADS)  # without cuDNN
 
 
 def traced(attention, length, **options):
@@ -73,12 +73,12 @@ def traced(attention, length, **options):
     return jax.jit(step).trace(jax.ShapeDtypeStruct((BATCH, length, 3 * WIDTH), jnp.bfloat16)).jaxpr.jaxpr
 
 
-@pytest.mark.parametrize("length, padded", [(7, 8), (8, 8)])
-def test_a_step_for_gpus_has_cudnns_attention_with_its_operations(length, padded):
+@pytest.mark.parametrize("length, padded_length", [(7, 8), (8, 8)])
+def test_a_step_for_gpus_has_cudnns_attention_with_its_operations(length, padded_length):
     with with_cudnn():
         step = traced(SelfAttention(), length)
     assert "dot_product_attention_bwd_wrapper" in str(step) and attention_in(step) == "cuDNN"
-    assert operations(step) == 7 * 2 * BATCH * padded**2 * WIDTH
+    assert operations(step) == 7 * 2 * BATCH * padded_length**2 * WIDTH
 
 
 def test_a_step_for_gpus_has_plain_attention_without_cudnn_with_a_mask_or_if_it_is_set():

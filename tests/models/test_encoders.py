@@ -31,15 +31,15 @@ def tower(name, **options):
 
 
 def test_gradients_reach_every_parameter_also_with_rematerialization_and_features_in_bfloat16_are_close():
-    model, again, half = tower("nllb"), tower("nllb"), tower("nllb", dtype=jnp.bfloat16)
-    rematerialize(again)
+    model, rematerialized_model, half = tower("nllb"), tower("nllb"), tower("nllb", dtype=jnp.bfloat16)
+    rematerialize(rematerialized_model)
 
     @partial(jax.jit, compiler_options=QUICK)
     def compute(models, half):
         gradients = [nnx.grad(lambda model: (model(TOKENS) ** 2).sum())(model) for model in models]
         return gradients, models[0](TOKENS), half(TOKENS)
 
-    (plain, recomputed), exact, rough = compute((model, again), half)
+    (plain, recomputed), exact, rough = compute((model, rematerialized_model), half)
     plain = flat(plain)
     for path, gradient in flat(recomputed).items():
         assert np.abs(gradient).max() > 0 or path[-2:] == ("k_proj", "bias"), path
@@ -53,8 +53,8 @@ def test_padding_has_no_effect_on_the_last_tokens_state():
     model = tower("bert", pooler="last_token_pooler")
     encode = jax.jit(lambda tokens: model(tokens), compiler_options=QUICK)
     short = np.array([[2, 7, 9, 3]])
-    padded = np.pad(short, [(0, 0), (0, 3)], constant_values=PAD)
-    np.testing.assert_allclose(encode(padded), encode(short), rtol=1e-5, atol=1e-6)
+    padded_tokens = np.pad(short, [(0, 0), (0, 3)], constant_values=PAD)
+    np.testing.assert_allclose(encode(padded_tokens), encode(short), rtol=1e-5, atol=1e-6)
     assert np.abs(encode(np.array([[2, 7, 9, 4]])) - encode(short)).max() > 1e-3
 
 
@@ -78,10 +78,10 @@ def test_dropout_of_the_embeddings_keeps_their_mean():
     embeddings, rate, draws = tower("bert").transformer.embeddings, 0.1, 4000
     expected = embeddings(TOKENS, Dropout())
     keys = jax.random.split(jax.random.key(0), draws)
-    dropped = jax.jit(jax.vmap(lambda key: embeddings(TOKENS, Dropout(rate, key))))(keys)
-    assert abs((dropped == 0).mean() - rate) < 0.002
+    values = jax.jit(jax.vmap(lambda key: embeddings(TOKENS, Dropout(rate, key))))(keys)
+    assert abs((values == 0).mean() - rate) < 0.002
     standard_error = np.abs(expected) * np.sqrt(rate / (1 - rate) / draws)
-    assert (np.abs(dropped.mean(0) - expected) < 5 * standard_error + 1e-6).all()
+    assert (np.abs(values.mean(0) - expected) < 5 * standard_error + 1e-6).all()
 
 
 def test_each_caption_and_head_drops_its_own_attention():
@@ -96,6 +96,6 @@ def test_each_caption_and_head_drops_its_own_attention():
 
 
 def test_positions_are_sines_and_cosines_of_frequencies_down_to_a_ten_thousandth():
-    found = sinusoids(np.array([[0, 1, 70]]), 6)[0]
+    positions = sinusoids(np.array([[0, 1, 70]]), 6)[0]
     angles = np.array([0, 1, 70])[:, None] * np.array([1, 1e-2, 1e-4])
-    np.testing.assert_allclose(found, np.concatenate([np.sin(angles), np.cos(angles)], 1), atol=1e-5)
+    np.testing.assert_allclose(positions, np.concatenate([np.sin(angles), np.cos(angles)], 1), atol=1e-5)

@@ -24,16 +24,16 @@ def convolve(x, kernel, stride, devices=1):
 
 def directly(x, kernel, stride, gradient):
     """The output, and the gradients with respect to input and kernel, term by term."""
-    around = len(kernel) // 2
-    padded = np.pad(x, [(0, 0), (around, around), (around, around), (0, 0)])
-    out, of_padded, of_kernel = np.zeros_like(gradient), np.zeros_like(padded), np.zeros_like(kernel)
+    border = len(kernel) // 2
+    images = np.pad(x, [(0, 0), (border, border), (border, border), (0, 0)])
+    out, image_gradient, kernel_gradient = np.zeros_like(gradient), np.zeros_like(images), np.zeros_like(kernel)
     for i, j in np.ndindex(gradient.shape[1:3]):
         for row, column in np.ndindex(kernel.shape[:2]):
-            at = np.s_[:, stride * i + row, stride * j + column]
-            out[:, i, j] += padded[at] @ kernel[row, column]
-            of_padded[at] += gradient[:, i, j] @ kernel[row, column].T
-            of_kernel[row, column] += padded[at].T @ gradient[:, i, j]
-    return out, of_padded[:, around : around + x.shape[1], around : around + x.shape[2]], of_kernel
+            window = np.s_[:, stride * i + row, stride * j + column]
+            out[:, i, j] += images[window] @ kernel[row, column]
+            image_gradient[window] += gradient[:, i, j] @ kernel[row, column].T
+            kernel_gradient[row, column] += images[window].T @ gradient[:, i, j]
+    return out, image_gradient[:, border : border + x.shape[1], border : border + x.shape[2]], kernel_gradient
 
 
 @pytest.mark.parametrize("size, stride, channels", [(3, 1, 3), (3, 1, 4), (3, 2, 3), (3, 2, 4), (1, 1, 3), (1, 2, 4)])

@@ -28,9 +28,9 @@ MODELS = {
 }
 
 
-def pick(stored: dict, kind: str) -> dict:
+def pick(arrays: dict, kind: str) -> dict:
     """The entries `kind`NAME by their names."""
-    return {name.removeprefix(kind): value for name, value in stored.items() if name.startswith(kind)}
+    return {name.removeprefix(kind): value for name, value in arrays.items() if name.startswith(kind)}
 
 
 def largest_error(gradients: dict, expected: dict) -> float:
@@ -45,36 +45,36 @@ def test_features_gradients_and_running_statistics_equal_the_reference(name):
     Gradients jump where an input of a ReLU is 0. In the ResNet, one is so near to 0 that rounding decides: its gradient has to equal the
     reference for the images, or for some that differ from them by as much as rounding does.
     """
-    stored = dict(np.load(DATA / f"models_{name}.npz"))
-    model = load(partial(MODELS[name], rngs=OneKey()), pick(stored, "weight/"))
+    arrays = dict(np.load(DATA / f"models_{name}.npz"))
+    model = load(partial(MODELS[name], rngs=OneKey()), pick(arrays, "weight/"))
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
-    inputs = stored["tokens"] if "tokens" in stored else stored["images"].astype(np.float32) / 64 - 2
+    inputs = arrays["tokens"] if "tokens" in arrays else arrays["images"].astype(np.float32) / 64 - 2
 
     def loss(params, inputs, train):
         model = nnx.merge(graphdef, params, statistics, copy=True)
-        features = model(inputs, train) if "images" in stored else model(inputs)
-        return (features * stored["cotangent"]).sum(), (features, nnx.state(model, nnx.BatchStat))
+        features = model(inputs, train) if "images" in arrays else model(inputs)
+        return (features * arrays["cotangent"]).sum(), (features, nnx.state(model, nnx.BatchStat))
 
     @partial(jax.jit, compiler_options=QUICK)
     def run(params, inputs):
         return loss(params, inputs, False)[1][0], *jax.value_and_grad(loss, has_aux=True)(params, inputs, True)
 
-    evaluated, (_, (trained, running)), gradients = run(params, inputs)
-    np.testing.assert_allclose(evaluated, stored["features"], rtol=1e-5, atol=1e-5)
-    expected = stored["train_features" if running else "features"]
-    np.testing.assert_allclose(trained, expected, rtol=5e-5, atol=5e-5)
-    expected = pick(stored, "gradient/")
+    evaluated, (_, (train_features, statistics)), gradients = run(params, inputs)
+    np.testing.assert_allclose(evaluated, arrays["features"], rtol=1e-5, atol=1e-5)
+    expected = arrays["train_features" if statistics else "features"]
+    np.testing.assert_allclose(train_features, expected, rtol=5e-5, atol=5e-5)
+    expected = pick(arrays, "gradient/")
     assert expected
     errors = [largest_error(published(gradients), expected)]
     random = np.random.default_rng(0)
     while name == "modified_resnet" and errors[-1] > 1e-4 and len(errors) < 100:
-        near = (inputs * (1 + 2e-6 * random.normal(size=inputs.shape))).astype(np.float32)
-        errors.append(largest_error(published(run(params, near)[2]), expected))
+        near_inputs = (inputs * (1 + 2e-6 * random.normal(size=inputs.shape))).astype(np.float32)
+        errors.append(largest_error(published(run(params, near_inputs)[2]), expected))
     assert errors[-1] < 1e-4, errors
-    running, expected = published(running), pick(stored, "running/")
-    assert running.keys() == expected.keys()
+    statistics, expected = published(statistics), pick(arrays, "running/")
+    assert statistics.keys() == expected.keys()
     for key, value in expected.items():
-        np.testing.assert_allclose(running[key], value, rtol=2e-5, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(statistics[key], value, rtol=2e-5, atol=1e-6, err_msg=key)
 
 
 TRUTH = np.load(DATA / "models_other_sizes.npz")
@@ -97,6 +97,6 @@ def test_features_of_other_sizes_equal_the_reference(name):
 @pytest.mark.parametrize("name, size", [("modified_resnet", 16), ("vit", 7)])
 def test_an_image_too_small_for_a_single_cell_is_an_error(name, size):
     with pytest.raises(
-        UserError, match="images too small for this image tower, which get a grid of 0 × 0: give larger"
+        UserError, match="the images are too small for this image tower: they have 0 × 0 cells; give larger"
     ):
         nnx.eval_shape(lambda: MODELS[name](rngs=OneKey())(jnp.zeros((1, size, size, 3))))

@@ -22,8 +22,8 @@ NAMES = ("eva02_parity", "pe_core_parity", "mobileclip_vit_parity", "siglip_pari
 
 
 def build(name, dtype=jnp.float32):
-    own = image_tower({"timm_model_name": name}).values({"timm_model_name": name})
-    values = {key: default if default in own[key] else own[key][0] for key, default in TIMM_DEFAULTS.items()}
+    choices = image_tower({"timm_model_name": name}).values({"timm_model_name": name})
+    values = {key: default if default in choices[key] else choices[key][0] for key, default in TIMM_DEFAULTS.items()}
     return build_image_tower({"timm_model_name": name, "image_size": 32} | values, 32, dtype=dtype, rngs=OneKey())
 
 
@@ -65,7 +65,11 @@ def test_all_members_in_open_clips_configurations_have_timms_sizes():
     assert {name for name in TIMM_VITS if name.startswith("vit_") and "_siglip_" in name} == MEMBERS.keys()
     for name, sizes in MEMBERS.items():
         member = TIMM_VITS[name]
-        found = {key: getattr(member, key) for key in ("patch_size", "width", "layers", "heads", "epsilon")}
-        found |= {"side": member.image_size, "inner": [member.inner] * 2, "activation": ACTIVATIONS[member.activation]}
-        assert found == {key: sizes[key] for key in found}, name
+        member_sizes = {key: getattr(member, key) for key in ("patch_size", "width", "layers", "heads", "epsilon")}
+        member_sizes |= {
+            "side": member.image_size,
+            "inner": [member.inner] * 2,
+            "activation": ACTIVATIONS[member.activation],
+        }
+        assert member_sizes == {key: sizes[key] for key in member_sizes}, name
         assert saved_name(name, sizes["side"]) == name

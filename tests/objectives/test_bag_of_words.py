@@ -36,14 +36,14 @@ from tests.synthetic import (
     trained_anew,
 )
 
-BATCH, VOCABULARY, MOST = 16, 30, 6
+BATCH, VOCABULARY, MAX_WORDS = 16, 30, 6
 
 
-def words_of_batch(rng, batch, vocabulary, most):
-    """Distinct ids, one to `most` of them; then -1."""
-    rows = np.full((batch, most), -1, np.int32)
+def words_of_batch(rng, batch, vocabulary, max_words):
+    """Distinct ids, one to `max_words` of them; then -1."""
+    rows = np.full((batch, max_words), -1, np.int32)
     for row in rows:
-        ids = np.sort(rng.choice(vocabulary, rng.integers(1, most + 1), replace=False))
+        ids = np.sort(rng.choice(vocabulary, rng.integers(1, max_words + 1), replace=False))
         row[: len(ids)] = ids
     return rows
 
@@ -66,24 +66,27 @@ def test_loss_and_gradient_equal_the_definition_on_any_devices(devices, masked):
     """An example whose words weigh nothing, and a masked one, have no part in them."""
     rng = np.random.default_rng(0)
     logits = 3 * rng.normal(size=(BATCH, VOCABULARY)).astype(np.float32)
-    present, weights = words_of_batch(rng, BATCH, VOCABULARY, MOST), rng.uniform(0, 5, VOCABULARY).astype(np.float32)
+    present, weights = (
+        words_of_batch(rng, BATCH, VOCABULARY, MAX_WORDS),
+        rng.uniform(0, 5, VOCABULARY).astype(np.float32),
+    )
     weights[:3] = 0
     present[5] = [0, 2, -1, -1, -1, -1]
     mask = np.arange(BATCH) % 7 > 0 if masked else np.ones(BATCH, bool)
     mesh = mesh_of(devices)
-    given = jax.device_put((logits, present, mask), batch_sharding(mesh))
+    arrays = jax.device_put((logits, present, mask), batch_sharding(mesh))
     loss = lambda x, present, mask: bag_of_words_loss(x, present, weights, mask)  # noqa: E731
     shardings = (replicated(mesh), batch_sharding(mesh))
-    found = jax.jit(jax.value_and_grad(loss), out_shardings=shardings)(*given)
+    value_and_gradient = jax.jit(jax.value_and_grad(loss), out_shardings=shardings)(*arrays)
     expected = direct_loss(logits, present, np.float64(weights), mask)
-    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
-    np.testing.assert_allclose(found[1], expected[1], atol=1e-7)
-    assert not found[1][5].any()
+    np.testing.assert_allclose(value_and_gradient[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(value_and_gradient[1], expected[1], atol=1e-7)
+    assert not value_and_gradient[1][5].any()
 
 
 def test_a_batch_without_words_has_loss_zero_and_a_finite_gradient():
-    none = jnp.full((BATCH, MOST), -1)
-    loss = lambda x: bag_of_words_loss(x, none, np.ones(VOCABULARY, np.float32), jnp.ones(BATCH, bool))  # noqa: E731
+    no_words = jnp.full((BATCH, MAX_WORDS), -1)
+    loss = lambda x: bag_of_words_loss(x, no_words, np.ones(VOCABULARY, np.float32), jnp.ones(BATCH, bool))  # noqa: E731
     value, gradient = jax.jit(jax.value_and_grad(loss))(jnp.ones((BATCH, VOCABULARY)))
     assert value == 0 and not np.any(gradient)
 
@@ -132,10 +135,10 @@ def run(make_config, tmp_path_factory):
 
 def test_a_continued_run_has_the_words_that_it_began_with(run):
     config, workdir = run
-    again = make_objective(sections(config), synthetic_variant(320, 3), workdir)
+    objective = make_objective(sections(config), synthetic_variant(320, 3), workdir)
     words = open_run(workdir).tokenizer
-    assert len(again.text.read) == len(words) == again.describe_model()["head"]["classes"]
-    np.testing.assert_array_equal(again.text.read.weights, words.weights)
+    assert len(objective.text.read) == len(words) == objective.describe_model()["head"]["classes"]
+    np.testing.assert_array_equal(objective.text.read.weights, words.weights)
     (*_, summary) = read_lines(workdir / "eval/glyphs_test/summary.jsonl")
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == summary["top1"]
 
@@ -185,8 +188,8 @@ def test_words_are_the_most_frequent_ones_in_a_fixed_order():
 @pytest.mark.parametrize("idf", [True, False])
 def test_targets_are_those_of_the_formula(idf):
     bag = count_words(CHUNKS, 100, idf=idf, context_length=8)
-    found = bag.targets(CAPTIONS)
-    for row, words in zip(found, WORDS, strict=True):
+    targets = bag.targets(CAPTIONS)
+    for row, words in zip(targets, WORDS, strict=True):
         expected = direct_target(words, idf)
         np.testing.assert_allclose(row, [expected.get(word, 0.0) for word in bag._vocabulary], rtol=1e-6)
 
@@ -196,7 +199,7 @@ def test_subwords_are_the_tokens_between_start_and_end_each_once():
     tokenizer = bag._vocabulary
     symbols = {id_: symbol for symbol, id_ in tokenizer.vocabulary().items()}
     sets = [{symbols[id_] for id_ in row if id_} - {START, END} for row in tokenizer(CAPTIONS).tolist()]
-    counts = {symbol: sum(symbol in of for of in sets) for symbol in symbols.values()}
+    counts = {symbol: sum(symbol in symbols_of_text for symbols_of_text in sets) for symbol in symbols.values()}
     assert {symbols[id_]: n for id_, n in enumerate(bag.counts.tolist())} == counts
     assert "fox</w>" in set.union(*sets) and len(bag) == tokenizer.vocab_size
     ids = bag(CAPTIONS)
@@ -226,9 +229,9 @@ def test_a_text_is_read_up_to_the_context():
 def test_a_bag_is_saved_and_pickled_whole(count, tmp_path):
     bag = count(CHUNKS, 520, idf=True, context_length=12)
     bag.save(tmp_path)
-    for again in (BagOfWords.load(tmp_path), pickle.loads(pickle.dumps(bag))):
-        np.testing.assert_array_equal(again(CAPTIONS), bag(CAPTIONS))
-        np.testing.assert_array_equal(again.weights, bag.weights)
+    for copy in (BagOfWords.load(tmp_path), pickle.loads(pickle.dumps(bag))):
+        np.testing.assert_array_equal(copy(CAPTIONS), bag(CAPTIONS))
+        np.testing.assert_array_equal(copy.weights, bag.weights)
 
 
 @pytest.mark.parametrize(

@@ -27,14 +27,14 @@ def direct_sinkhorn(logits, temperature=0.04, iterations=3):
     return shares.T * batch
 
 
-def direct_loss(student_logits, targets, kept, temperature=0.1):
+def direct_loss(student_logits, targets, examples, temperature=0.1):
     """The definition in float64, pair by pair."""
     log_probabilities = np.log(direct_softmax(student_logits.astype(np.float64) / temperature))
     losses = [
         -(targets[g, i] * log_probabilities[v, i]).sum()
         for g in range(len(targets))
         for v in range(len(student_logits))
-        for i in kept
+        for i in examples
         if v != g
     ]
     return np.mean(losses)
@@ -82,9 +82,9 @@ def test_sampling_is_unbiased():
     keys = jax.random.split(jax.random.key(0), draws)
     rows = np.asarray(jax.jit(jax.vmap(lambda key: sample_prototypes(key, total, size)))(keys))
     assert 0 <= rows.min() and rows.max() < total and all(len(set(row)) == size for row in rows[:100].tolist())
-    drawn = np.zeros((draws, total))
-    np.put_along_axis(drawn, rows, 1, axis=1)
-    together = drawn.T @ drawn / draws
+    is_drawn = np.zeros((draws, total))
+    np.put_along_axis(is_drawn, rows, 1, axis=1)
+    together = is_drawn.T @ is_drawn / draws
     pairs = size * (size - 1) / (total * (total - 1))
     expected = np.where(np.eye(total, dtype=bool), size / total, pairs)
     assert np.all(np.abs(together - expected) < 5 * np.sqrt(expected * (1 - expected) / draws))

@@ -58,23 +58,23 @@ def start_from(weights):
 
 def test_six_steps_are_those_of_torch(small_config):
     config = dino_config(small_config)
-    first = draw_all({key: list(value.shape) for key, value in weights_of("student").items()})
+    initial = draw_all({key: list(value.shape) for key, value in weights_of("student").items()})
     batch = {"labels": np.zeros(case.BATCH, np.int32), "mask": np.ones(case.BATCH, bool)}
     batch |= {f"{kind}_crops": case.draw_crops(kind) for kind in case.SIZES}
 
-    trained = train_steps(config, batch, case.STEPS, steps_per_epoch=case.STEPS_PER_EPOCH, change=start_from(first))
+    run = train_steps(config, batch, case.STEPS, steps_per_epoch=case.STEPS_PER_EPOCH, change=start_from(initial))
 
-    losses = [float(metrics["train/loss"]) for metrics in trained.metrics]
+    losses = [float(metrics["train/loss"]) for metrics in run.metrics]
     np.testing.assert_allclose(losses, TORCH["losses"], rtol=TOLERANCE)
-    end = trained.states[-1]
+    end = run.states[-1]
     for part, params, statistics in (
         ("student", end.trainable, end.batch_stats),
         ("teacher", end.ema, end.ema_batch_stats),
     ):
-        found, expected = published(params) | published(statistics), weights_of(part)
-        assert found.keys() == expected.keys()
-        moved = {name: np.abs(expected[name] - first[name]).max() for name in expected}
+        variables, expected = published(params) | published(statistics), weights_of(part)
+        assert variables.keys() == expected.keys()
+        moved = {name: np.abs(expected[name] - initial[name]).max() for name in expected}
         for name, value in expected.items():
-            largest = max(np.abs(value).max(), np.abs(first[name]).max())
-            np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE * largest, err_msg=name)
+            largest = max(np.abs(value).max(), np.abs(initial[name]).max())
+            np.testing.assert_allclose(variables[name], value, rtol=0, atol=TOLERANCE * largest, err_msg=name)
         assert moved["head.prototypes"] > 10 * TOLERANCE and moved["visual.conv1.weight"] > 10 * TOLERANCE

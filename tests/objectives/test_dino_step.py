@@ -40,7 +40,7 @@ def random_batch(config, on_device=False):
     sizes = {"global_crops": (views.global_views(), crops.global_size)}
     sizes["local_crops"] = views.local_views(), crops.local_size
     make = jax.jit(device_views, static_argnums=2)
-    return batch | {name: np.asarray(make(images, *of)) for name, of in sizes.items()}
+    return batch | {name: np.asarray(make(images, *size)) for name, size in sizes.items()}
 
 
 def train(config, **options):
@@ -96,20 +96,20 @@ def test_views_are_made_in_the_step(sampled_config):
 
 
 def test_crops_in_the_step_are_the_views_that_are_drawn(sampled_config):
-    batch, given = random_batch(sampled_config, on_device=True), random_batch(sampled_config)
+    batch, host_batch = random_batch(sampled_config, on_device=True), random_batch(sampled_config)
     crops = jax.jit(synthetic_objective(sampled_config)._crops_by_size)(batch)
-    for name, found in zip(("global_crops", "local_crops"), crops, strict=True):
-        np.testing.assert_allclose(found, given[name], atol=1)
+    for name, crop in zip(("global_crops", "local_crops"), crops, strict=True):
+        np.testing.assert_allclose(crop, host_batch[name], atol=1)
 
 
 def test_the_teacher_starts_as_the_student_and_follows_it_by_a_momentum_that_rises_to_1(sampled, sampled_config):
     states = sampled.states
-    for first, teacher in zip(jax.tree.leaves(states[0].trainable), jax.tree.leaves(states[0].ema), strict=True):
-        np.testing.assert_array_equal(first, teacher)
+    for student, teacher in zip(jax.tree.leaves(states[0].trainable), jax.tree.leaves(states[0].ema), strict=True):
+        np.testing.assert_array_equal(student, teacher)
     total = sampled_config.total_epochs * EPOCH
-    for step, (before, after) in enumerate(zip(states[:-1], states[1:])):
+    for step, (state, next_state) in enumerate(zip(states[:-1], states[1:])):
         momentum = 1 - (1 - 0.9) * (1 + np.cos(np.pi * step / total)) / 2
-        leaves = map(jax.tree.leaves, (before.ema, after.trainable, after.ema))
+        leaves = map(jax.tree.leaves, (state.ema, next_state.trainable, next_state.ema))
         for old, student, new in zip(*leaves, strict=True):
             np.testing.assert_allclose(new, momentum * old + (1 - momentum) * student, rtol=1e-5, atol=1e-6)
         assert sampled.metrics[step]["train/teacher_momentum"] == pytest.approx(momentum, abs=1e-6)
@@ -125,20 +125,20 @@ def test_the_teachers_batch_statistics_are_its_own_and_what_evaluation_uses(samp
 
 def test_prototypes_that_are_not_drawn_get_weight_decay_and_momentum_alone(sampled, sampled_config):
     states = sampled.states
-    drawn = [
+    samples = [
         set(sample_prototypes(jax.random.fold_in(states[0].rng, step), PROTOTYPES, 10).tolist()) for step in (0, 1)
     ]
-    assert drawn[0] != drawn[1]
-    never = sorted(set(range(PROTOTYPES)) - drawn[0] - drawn[1])
+    assert samples[0] != samples[1]
+    never = sorted(set(range(PROTOTYPES)) - samples[0] - samples[1])
     p, velocity = prototypes(states[0].trainable)[never], 0
     for step in (0, 1):
         rate = 1e-6 + (RATE - 1e-6) * (1 + np.cos(np.pi * step / (sampled_config.total_epochs * EPOCH))) / 2
         velocity = 0.9 * velocity + DECAY * p
         p = p - rate * velocity
     np.testing.assert_allclose(prototypes(states[2].trainable)[never], p, rtol=1e-5)
-    first = sorted(drawn[0])
-    decayed = prototypes(states[0].trainable)[first] * (1 - RATE * DECAY)
-    assert np.abs(prototypes(states[1].trainable)[first] - decayed).max() > 1e-5
+    sample = sorted(samples[0])
+    decayed = prototypes(states[0].trainable)[sample] * (1 - RATE * DECAY)
+    assert np.abs(prototypes(states[1].trainable)[sample] - decayed).max() > 1e-5
 
 
 def test_masked_images_have_no_part_in_the_step(sampled):

@@ -12,7 +12,7 @@ AS_CLIP = {f"optimizer.{name}": value for name, value in ADAMW.items()}
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "changes", "expected"),
+    ("name_a", "name_b", "changes", "expected"),
     [
         # One factor, with what belongs to it
         (SL, SL, {"seed": 3, "data.seed": 3, "log_every_steps": 1, "data.drop_last": True}, []),
@@ -36,9 +36,9 @@ AS_CLIP = {f"optimizer.{name}": value for name, value in ADAMW.items()}
         (SL, SL, {"total_epochs": 60, "eval.logit_adjustment": 1.0}, ["length", "adjustment after training"]),
     ],
 )  # fmt: skip
-def test_factors_are_counted_with_what_belongs_to_them(one, other, changes, expected):
-    a, b = plain(load_config(one)), plain(load_config(other))
-    (a if one.startswith("sup") else b).update(changes)
+def test_factors_are_counted_with_what_belongs_to_them(name_a, name_b, changes, expected):
+    a, b = plain(load_config(name_a)), plain(load_config(name_b))
+    (a if name_a.startswith("sup") else b).update(changes)
     assert set(factors_between(a, b)) == set(factors_between(b, a)) == set(expected)
 
 
@@ -56,9 +56,11 @@ def test_as_many_records_by_another_selection_are_the_same_scale():
 
 
 def test_runs_of_earlier_versions_have_todays_names_and_defaults():
-    now = plain(load_config(SL))
-    before = {key: value for key, value in now.items() if not key.startswith(("loss.", "optimizer.sgd."))}
-    assert factors_between(before | {"optimizer.momentum": 0.9, "gone": 1}, now) == {}
-    labelled = now | {"data.class_match.classes": "cub"}
-    assert factors_between(before | {"data.class_match.vocabulary": "cub"}, labelled) == {}
-    assert factors_between(before | {"optimizer.momentum": 0.5}, now) == {"optimizer": ["optimizer.sgd.momentum"]}
+    config = plain(load_config(SL))
+    old_config = {key: value for key, value in config.items() if not key.startswith(("loss.", "optimizer.sgd."))}
+    assert factors_between(old_config | {"optimizer.momentum": 0.9, "gone": 1}, config) == {}
+    labelled = config | {"data.class_match.classes": "cub"}
+    assert factors_between(old_config | {"data.class_match.vocabulary": "cub"}, labelled) == {}
+    assert factors_between(old_config | {"optimizer.momentum": 0.5}, config) == {
+        "optimizer": ["optimizer.sgd.momentum"]
+    }

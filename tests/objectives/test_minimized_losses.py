@@ -55,14 +55,14 @@ def minimizer(objective, shares, size):
     @jax.jit
     @jax.value_and_grad
     def mean_loss(values):
-        losses = jax.lax.map(lambda each: loss_of(objective, each, values), labels)
+        losses = jax.lax.map(lambda label: loss_of(objective, label, values), labels)
         return losses @ jnp.asarray(probabilities, jnp.float32)
 
     def in_float64(values):
         return [np.asarray(part, np.float64) for part in mean_loss(jnp.asarray(values, jnp.float32))]
 
-    found = scipy.optimize.minimize(in_float64, np.zeros(CLASSES), jac=True, method="BFGS", options={"gtol": 1e-6})
-    return found.x
+    result = scipy.optimize.minimize(in_float64, np.zeros(CLASSES), jac=True, method="BFGS", options={"gtol": 1e-6})
+    return result.x
 
 
 KINDS = {
@@ -93,8 +93,8 @@ def test_the_loss_without_features_is_smallest_at_the_effective_log_prior(family
     psi = effective_log_prior(plain(config), FREQUENCY)
     config.batch_size = config.vocabulary.group_size or batch_size  # groups are independent: one is enough
     shares = np.full(CLASSES, 1 / CLASSES) if config.data.balanced_sampling else FREQUENCY / FREQUENCY.sum()
-    found = minimizer(synthetic_objective(config, frequency=FREQUENCY.tolist()), shares, config.batch_size)
-    np.testing.assert_allclose(found - found.mean(), psi - psi.mean(), atol=0.04)
+    logits = minimizer(synthetic_objective(config, frequency=FREQUENCY.tolist()), shares, config.batch_size)
+    np.testing.assert_allclose(logits - logits.mean(), psi - psi.mean(), atol=0.04)
 
 
 UNKNOWN = {

@@ -59,8 +59,8 @@ def objective_with(loss):
 
 
 def test_of_sections_of_the_same_name_the_one_with_all_fields_is_used():
-    own = objective_with(OwnLoss())
-    for objectives in ([own, *OBJECTIVES.values()], [*OBJECTIVES.values(), own]):
+    objective = objective_with(OwnLoss())
+    for objectives in ([objective, *OBJECTIVES.values()], [*OBJECTIVES.values(), objective]):
         assert config_class(objectives)().loss == OwnLoss()
 
 
@@ -98,7 +98,7 @@ def test_a_module_and_an_entry_in_the_table_suffice_for_a_program_to_train_by_an
     arguments = command(workdir, glyphs_dir, clip, total_steps=1, eval__sets=())
     arguments += ["--config.objective=smoothed", f"--config.{SHARE}=0.1"]
     environment = os.environ | {"XLA_FLAGS": with_devices(1), "PYTHONPATH": ""}
-    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     assert json.loads((workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["train/loss"] > 0
     assert json.loads((workdir / "config.json").read_text(encoding="utf-8"))["config"][SHARE] == 0.1

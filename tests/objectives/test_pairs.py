@@ -37,7 +37,7 @@ from tests.synthetic import (
 )
 
 BATCH, DIM = 24, 5
-ALL = np.ones(BATCH, bool)
+FULL_MASK = np.ones(BATCH, bool)
 MASKED = np.arange(BATCH) % 7 != 3
 MASKED[12:15] = False  # all rows of a device
 
@@ -46,28 +46,28 @@ def features():
     return np.random.default_rng(0).normal(size=(2, BATCH, DIM)).astype(np.float32)
 
 
-def direct_contrastive(images, texts, scale, kept, text_to_image=True):
+def direct_contrastive(images, texts, scale, mask, text_to_image=True):
     """Over the kept pairs alone."""
-    images, texts = (x[kept] / jnp.linalg.norm(x[kept], axis=1, keepdims=True) for x in (images, texts))
+    images, texts = (x[mask] / jnp.linalg.norm(x[mask], axis=1, keepdims=True) for x in (images, texts))
     logits = jnp.exp(scale) * images @ texts.T
-    own = jnp.diag(logits)
-    text_losses = jnp.log(jnp.exp(logits).sum(1)) - own
-    image_losses = jnp.log(jnp.exp(logits).sum(0)) - own
+    own_logits = jnp.diag(logits)
+    text_losses = jnp.log(jnp.exp(logits).sum(1)) - own_logits
+    image_losses = jnp.log(jnp.exp(logits).sum(0)) - own_logits
     return ((text_losses + image_losses) / 2 if text_to_image else text_losses).mean()
 
 
-def direct_sigmoid(images, texts, scale, bias, kept):
+def direct_sigmoid(images, texts, scale, bias, mask):
     """−log σ(z (t cos + b)) over the kept pairs, z = 1 for those that match and −1 for all others."""
-    images, texts = (x[kept] / jnp.linalg.norm(x[kept], axis=1, keepdims=True) for x in (images, texts))
-    z = 2 * np.eye(len(kept)) - 1
-    return jnp.log1p(jnp.exp(-z * (jnp.exp(scale) * images @ texts.T + bias))).sum() / len(kept)
+    images, texts = (x[mask] / jnp.linalg.norm(x[mask], axis=1, keepdims=True) for x in (images, texts))
+    z = 2 * np.eye(len(mask)) - 1
+    return jnp.log1p(jnp.exp(-z * (jnp.exp(scale) * images @ texts.T + bias))).sum() / len(mask)
 
 
 CASES = {
-    "contrastive": (contrastive_loss, direct_contrastive, (0.0,), {}, (1, 1, 0, ALL)),
+    "contrastive": (contrastive_loss, direct_contrastive, (0.0,), {}, (1, 1, 0, FULL_MASK)),
     "contrastive in blocks": (contrastive_loss, direct_contrastive, (4.6,), {}, (8, 2, 7, MASKED)),
     "one direction": (contrastive_loss, direct_contrastive, (1.0,), {"text_to_image": False}, (8, 1, 7, MASKED)),
-    "sigmoid": (sigmoid_loss, direct_sigmoid, (np.log(10), -10.0), {}, (1, 1, 0, ALL)),
+    "sigmoid": (sigmoid_loss, direct_sigmoid, (np.log(10), -10.0), {}, (1, 1, 0, FULL_MASK)),
     "sigmoid in blocks": (sigmoid_loss, direct_sigmoid, (3.0, 2.0), {}, (8, 2, 5, MASKED)),
 }
 
@@ -76,15 +76,15 @@ CASES = {
 def test_loss_and_gradient_equal_the_definition_on_any_devices_and_in_blocks(case):
     """Masked pairs are neither examples nor negatives, and so have no gradient."""
     loss, direct, scalars, options, (devices, fsdp, block, valid) = CASES[case]
-    given, mesh = (*features(), *map(np.float32, scalars)), mesh_of(devices, fsdp)
-    of = lambda *args: loss(*args, jnp.asarray(valid), mesh, block, **options)  # noqa: E731
-    places = tuple(range(len(given)))
-    found = jax.jit(jax.value_and_grad(of, places))(*given)
+    arrays, mesh = (*features(), *map(np.float32, scalars)), mesh_of(devices, fsdp)
+    loss_of = lambda *args: loss(*args, jnp.asarray(valid), mesh, block, **options)  # noqa: E731
+    places = tuple(range(len(arrays)))
+    value_and_gradients = jax.jit(jax.value_and_grad(loss_of, places))(*arrays)
     with jax.enable_x64(True):
         exact = lambda *args: direct(*args, np.flatnonzero(valid), **options)  # noqa: E731
-        expected = jax.value_and_grad(exact, places)(*(jnp.asarray(x, jnp.float64) for x in given))
-    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
-    for a, b in zip(found[1], expected[1], strict=True):
+        expected = jax.value_and_grad(exact, places)(*(jnp.asarray(x, jnp.float64) for x in arrays))
+    np.testing.assert_allclose(value_and_gradients[0], expected[0], rtol=1e-6)
+    for a, b in zip(value_and_gradients[1], expected[1], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6 * np.abs(b).max(), rtol=1e-5)
 
 
@@ -94,9 +94,9 @@ LOSSES = {"contrastive": (contrastive_loss, 1), "sigmoid": (sigmoid_loss, 2)}  #
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_without_pairs_has_loss_zero_and_a_finite_gradient(name):
     (images, texts), (loss, scalars) = jnp.asarray(features()), LOSSES[name]
-    none = jnp.zeros(BATCH, bool)
-    of = lambda x: loss(x, texts, *[jnp.float32(1)] * scalars, none, mesh_of(8))  # noqa: E731
-    value, gradient = jax.jit(jax.value_and_grad(of))(images)
+    mask = jnp.zeros(BATCH, bool)
+    loss_of = lambda x: loss(x, texts, *[jnp.float32(1)] * scalars, mask, mesh_of(8))  # noqa: E731
+    value, gradient = jax.jit(jax.value_and_grad(loss_of))(images)
     assert value == 0 and not np.any(gradient)
 
 
@@ -113,12 +113,12 @@ def sizes(jaxpr, on_device=False):
 @pytest.mark.parametrize("name", LOSSES)
 def test_no_array_of_loss_or_gradient_is_larger_than_rows_by_block(name):
     (loss, scalars), batch, devices, block = LOSSES[name], 256, 8, 16
-    of = lambda *args: loss(*args, jnp.ones(batch, bool), mesh_of(devices), block)  # noqa: E731
+    loss_of = lambda *args: loss(*args, jnp.ones(batch, bool), mesh_of(devices), block)  # noqa: E731
     pairs = jax.ShapeDtypeStruct((batch, 2), jnp.float32)
-    given = (pairs, pairs, *[jax.ShapeDtypeStruct((), jnp.float32)] * scalars)
-    found = list(sizes(jax.make_jaxpr(jax.value_and_grad(of, tuple(range(len(given)))))(*given).jaxpr))
-    assert batch * 2 in found  # the gathered features
-    assert max(found) == batch // devices * block
+    shapes = (pairs, pairs, *[jax.ShapeDtypeStruct((), jnp.float32)] * scalars)
+    array_sizes = list(sizes(jax.make_jaxpr(jax.value_and_grad(loss_of, tuple(range(len(shapes)))))(*shapes).jaxpr))
+    assert batch * 2 in array_sizes  # the gathered features
+    assert max(array_sizes) == batch // devices * block
 
 
 @pytest.mark.parametrize(
@@ -132,17 +132,17 @@ def letters(context, texts):
     """One id a letter, and 99 at the end, as a tokenizer of this context has them."""
     ids = np.zeros((len(texts), context), np.int32)
     for row, text in zip(ids, texts):
-        kept = [1] * min(len(text), context - 1) + [99]
-        row[: len(kept)] = kept
+        end = min(len(text), context - 1)
+        row[:end], row[end] = 1, 99
     return ids
 
 
-@pytest.mark.parametrize("context, cut", [(77, 16), (16, 16), (12, 12), (8, 8)])
-def test_the_longest_caption_is_rounded_up_to_a_tile(context, cut):
+@pytest.mark.parametrize("context, length", [(77, 16), (16, 16), (12, 12), (8, 8)])
+def test_the_longest_caption_is_rounded_up_to_a_tile(context, length):
     variant = synthetic_variant(3000, 1000)  # 'class 999' and the end: 10 ids
     tokenizer = functools.partial(letters, context)
-    assert longest_caption(variant, tokenizer) == cut
-    np.testing.assert_array_equal(cut_ids(tokenizer, cut, ["class 999"]), letters(cut, ["class 999"]))
+    assert longest_caption(variant, tokenizer) == length
+    np.testing.assert_array_equal(cut_ids(tokenizer, length, ["class 999"]), letters(length, ["class 999"]))
 
 
 @pytest.fixture
@@ -157,8 +157,8 @@ def objective(clip_config):
 def test_features_and_gradients_are_those_of_padded_captions(objective):
     run = objective()
     captions = run.variant.captions(range(32), epoch=0)
-    cut, padded = run.text.read(captions), run.text.read_prompts(captions)
-    assert (cut.shape, padded.shape) == ((32, 16), (32, 77))
+    text, prompts = run.text.read(captions), run.text.read_prompts(captions)
+    assert (text.shape, prompts.shape) == ((32, 16), (32, 77))
     model = run.build_model(nnx.Rngs(0))
 
     def loss(model, tokens):
@@ -166,7 +166,7 @@ def test_features_and_gradients_are_those_of_padded_captions(objective):
         return (features * jax.random.normal(jax.random.key(0), features.shape)).sum(), features
 
     gradient = nnx.jit(nnx.value_and_grad(loss, has_aux=True))
-    ((_, short), short_gradient), ((_, long), long_gradient) = gradient(model, cut), gradient(model, padded)
+    ((_, short), short_gradient), ((_, long), long_gradient) = gradient(model, text), gradient(model, prompts)
     np.testing.assert_allclose(short, long, rtol=1e-5, atol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), short_gradient, long_gradient)
 
@@ -208,8 +208,8 @@ def test_devices_blocks_and_micro_batches_compute_what_one_device_does(plain, ma
 
 def test_the_loss_of_chance_is_the_least_that_equal_features_can_have(make_config):
     objective = make_objective(sections(make_config()), synthetic_variant(320, CLASSES))
-    same, mask = jnp.ones((32, 4)), jnp.ones(32, bool)
-    loss = jax.jit(lambda bias: sigmoid_loss(same, same, jnp.float32(0), bias, mask, mesh_of(1)))
+    features, mask = jnp.ones((32, 4)), jnp.ones(32, bool)
+    loss = jax.jit(lambda bias: sigmoid_loss(features, features, jnp.float32(0), bias, mask, mesh_of(1)))
     assert min(loss(jnp.float32(bias)) for bias in np.linspace(-6, -3, 301)) == pytest.approx(
         objective.chance_loss, rel=1e-4
     )
@@ -230,8 +230,8 @@ def test_a_run_opens_and_is_exported_with_its_bias_as_open_clip_names_it(run, tm
     model = open_model(str(run[1])).model
     assert float(model.logit_bias[...]) != -10.0
     export(run[1], tmp_path / "out")
-    saved = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["model_cfg"]
-    assert (saved["init_logit_scale"], saved["init_logit_bias"]) == (pytest.approx(np.log(10)), -10.0)
+    model_cfg = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["model_cfg"]
+    assert (model_cfg["init_logit_scale"], model_cfg["init_logit_bias"]) == (pytest.approx(np.log(10)), -10.0)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(load(tmp_path / "out").model), nnx.state(model))
 
 
@@ -258,9 +258,9 @@ def test_calibration_by_sigmoids_is_of_a_run_and_of_the_published_model_that_it_
     assert summary["settings"]["confidence"] == "sigmoid" and summary["top1"] == softmax["top1"]
     assert summary["ece"] == pytest.approx(expected, abs=1e-3) and abs(summary["ece"] - softmax["ece"]) > 0.1
     export(workdir, tmp_path / "out")
-    published = zero_shot.get_config(f"model={tmp_path / 'out'},sets=glyphs:test,template=simple")
-    published.data.data_dir = config.data.data_dir
-    published.eval.update({"save_features": True, "confidence": "sigmoid"})
-    (summary,) = evaluate_models(typed_config(published), tmp_path / "zero")
+    zero_shot_config = zero_shot.get_config(f"model={tmp_path / 'out'},sets=glyphs:test,template=simple")
+    zero_shot_config.data.data_dir = config.data.data_dir
+    zero_shot_config.eval.update({"save_features": True, "confidence": "sigmoid"})
+    (summary,) = evaluate_models(typed_config(zero_shot_config), tmp_path / "zero")
     expected = ece_by_sigmoids(load(tmp_path / "out").model, tmp_path / "zero/eval/glyphs_test")
     assert summary["ece"] == pytest.approx(expected, abs=1e-3)

@@ -113,9 +113,9 @@ def test_a_class_without_records_has_no_part_in_an_adjusted_softmax_and_is_not_d
     """Its logit may be anything; in a plain softmax it is pushed down."""
     adjusted = objective_with(config, loss__logit_adjustment=1.0, vocabulary__size=5)
     loss, gradient = loss_and_gradient(adjusted, LOGITS)
-    other = LOGITS.copy()
-    other[:, 2] = 80.0
-    assert loss_and_gradient(adjusted, other)[0] == loss and not gradient[:, 2].any()
+    logits = LOGITS.copy()
+    logits[:, 2] = 80.0
+    assert loss_and_gradient(adjusted, logits)[0] == loss and not gradient[:, 2].any()
     assert np.array(gradient[:, [0, 1, 3, 4]]).any(0).all()
     plain = objective_with(config, loss__logit_adjustment=0.0, loss__margin=0.5, loss__class_weights=0.9)
     assert loss_and_gradient(plain, LOGITS)[1][:, 2].any()
@@ -152,25 +152,25 @@ def test_the_step_has_all_remedies_on_eight_devices(config):
     config.loss.reweight_from, config.optimizer.learning_rate = 1, 1e-3
     config.vocabulary.update({"size": 3, "group_size": 16})
     batch = synthetic_batch()
-    trained = train_steps(config, batch, steps=2, steps_per_epoch=1, frequency=FREQUENCY, devices=8)
-    assert trained.step._cache_size() == 1
+    run = train_steps(config, batch, steps=2, steps_per_epoch=1, frequency=FREQUENCY, devices=8)
+    assert run.step._cache_size() == 1
 
-    objective, given = synthetic_objective(config, frequency=FREQUENCY), jax.tree.map(jnp.asarray, batch)
+    objective, device_batch = synthetic_objective(config, frequency=FREQUENCY), jax.tree.map(jnp.asarray, batch)
     graphdef, *_ = first_state(objective, objective.make_optimizer())
 
     @jax.jit
     def logits_of(state):
         model = nnx.merge(graphdef, state.trainable, state.frozen, state.batch_stats, copy=True)
-        return model.logits(objective.encode(model, given, jax.random.key(0))["image"])
+        return model.logits(objective.encode(model, device_batch, jax.random.key(0))["image"])
 
     for step, beta in ((0, 0.0), (1, REMEDIES["class_weights"])):
-        state = jax.device_put(trained.states[step], jax.devices()[0])
+        state = jax.device_put(run.states[step], jax.devices()[0])
         key, logits = jax.random.fold_in(state.rng, step), logits_of(state)
-        drawn = sampling_weights(np.minimum(FREQUENCY, 1), "linear")
-        vocabulary = np.asarray(sample(key, batch["labels"], batch["mask"], drawn, 3, 16))
-        scale, others = math.exp(state.trainable["logit_scale"][...]), dict(vocabulary=vocabulary, beta=beta)
-        expected = direct_loss(np.asarray(logits), batch["labels"], batch["mask"], scale, 0.7, 0.5, **others)
-        np.testing.assert_allclose(trained.metrics[step]["train/loss"], expected, rtol=1e-4)
+        weights = sampling_weights(np.minimum(FREQUENCY, 1), "linear")
+        vocabulary = np.asarray(sample(key, batch["labels"], batch["mask"], weights, 3, 16))
+        scale, options = math.exp(state.trainable["logit_scale"][...]), dict(vocabulary=vocabulary, beta=beta)
+        expected = direct_loss(np.asarray(logits), batch["labels"], batch["mask"], scale, 0.7, 0.5, **options)
+        np.testing.assert_allclose(run.metrics[step]["train/loss"], expected, rtol=1e-4)
 
 
 def test_numbers_of_classes_are_those_of_closed_forms():

@@ -14,7 +14,7 @@ from cliptail_jax.objectives.supervised import log_counts, sample_vocabulary, sa
 from tests.synthetic import sections
 
 sample = jax.jit(sample_vocabulary, static_argnames=("size", "group_size"))
-ALL = np.ones(8, bool)
+FULL_MASK = np.ones(8, bool)
 
 
 @given(
@@ -31,14 +31,14 @@ def test_present_classes_always_compete_and_the_rest_fills_up_to_size(labels, ma
     width = group_size or 8
     for g, row in enumerate(vocabulary):
         present = set(labels[g * width : (g + 1) * width][mask[g * width : (g + 1) * width]].tolist())
-        chosen = set(np.flatnonzero(row).tolist())
-        assert present <= chosen
-        assert len(chosen) == max(size, len(present))
+        classes = set(np.flatnonzero(row).tolist())
+        assert present <= classes
+        assert len(classes) == max(size, len(present))
 
 
 def test_classes_of_weight_zero_are_never_drawn():
     weights = jnp.array([1.0, 0, 0, 2.0, 0, 3.0])
-    vocabulary = np.array(sample(jax.random.key(1), np.zeros(8, int), ALL, weights, size=5, group_size=0))
+    vocabulary = np.array(sample(jax.random.key(1), np.zeros(8, int), FULL_MASK, weights, size=5, group_size=0))
     assert np.flatnonzero(vocabulary[0]).tolist() == [0, 3, 5]
 
 
@@ -46,8 +46,10 @@ def test_further_classes_are_drawn_in_proportion_to_their_weights():
     """One further class beside the one present: its share of many draws is its weight's share of the others'."""
     weights = jnp.array([100.0, 1.0, 2.0, 5.0])
     keys = jax.random.split(jax.random.key(2), 4000)
-    drawn = jax.vmap(lambda k: sample_vocabulary(k, jnp.zeros(8, int), jnp.asarray(ALL), weights, 2, 0)[0])(keys)
-    shares = np.array(drawn).mean(0)
+    vocabularies = jax.vmap(
+        lambda k: sample_vocabulary(k, jnp.zeros(8, int), jnp.asarray(FULL_MASK), weights, 2, 0)[0]
+    )(keys)
+    shares = np.array(vocabularies).mean(0)
     np.testing.assert_allclose(shares, [1, 1 / 8, 2 / 8, 5 / 8], atol=0.03)
 
 
@@ -66,8 +68,8 @@ def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_na
     vocabulary = jnp.asarray(sample(jax.random.key(0), labels, mask, jnp.ones(6), size=1, group_size=group_size))
 
     def counted(logits):
-        given = jnp.asarray(labels), jnp.asarray(mask)
-        return supervised_loss(logits + log_counts(*given, 6, group_size), *given, vocabulary)
+        examples = jnp.asarray(labels), jnp.asarray(mask)
+        return supervised_loss(logits + log_counts(*examples, 6, group_size), *examples, vocabulary)
 
     def clip(logits):
         losses = []
@@ -87,7 +89,7 @@ def test_training_takes_the_wrong_labels_and_their_frequency(sup_config, rule):
     objective = make_objective(sections(sup_config), open_variant(sections(sup_config).data))
     batches = itertools.islice(make_batches(objective, 0), objective.steps_per_epoch)
     labels = np.concatenate([batch["labels"][batch["mask"]] for batch in batches])
-    given, classes = objective.variant.given, len(objective.variant.class_names)
-    np.testing.assert_array_equal(np.bincount(labels, minlength=classes), given.class_frequency)
-    np.testing.assert_array_equal(objective._frequency, given.class_frequency)
-    assert np.any(given.class_frequency != objective.variant.class_frequency)
+    counts, classes = objective.variant.given, len(objective.variant.class_names)
+    np.testing.assert_array_equal(np.bincount(labels, minlength=classes), counts.class_frequency)
+    np.testing.assert_array_equal(objective._frequency, counts.class_frequency)
+    assert np.any(counts.class_frequency != objective.variant.class_frequency)

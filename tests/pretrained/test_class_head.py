@@ -88,7 +88,7 @@ def test_named_rows_are_found_by_name_whatever_their_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wanted, message",
+    "class_names, message",
     [
         (
             ("cow", "hen", "dog", "fish"),
@@ -97,11 +97,11 @@ def test_named_rows_are_found_by_name_whatever_their_order(tmp_path):
         (("cow", "a_cat"), "head.json' has the class 'a_cat' 2 times"),
     ],
 )
-def test_classes_of_no_row_or_of_two_are_an_error_where_they_are_wanted(tmp_path, wanted, message):
+def test_classes_of_no_row_or_of_two_are_an_error_where_they_are_wanted(tmp_path, class_names, message):
     path = written(tmp_path, ("a cat", "a-cat", "dog", "cow"), ROWS)
     np.testing.assert_array_equal(head_for(path, ("dog",), ()), ROWS[2:3])
     with pytest.raises(UserError, match=message):
-        head_for(path, wanted, ())
+        head_for(path, class_names, ())
 
 
 def test_a_class_is_found_by_another_spelling_unless_several_classes_have_it():

@@ -24,12 +24,12 @@ def write_pickle(folder, change=lambda state: state):
     return pickled, safe
 
 
-@pytest.mark.parametrize("trained", [False, True])
-def test_converted_weights_are_the_same_bit_for_bit_and_nothing_is_overwritten(trained, tmp_path):
+@pytest.mark.parametrize("is_checkpoint", [False, True])
+def test_converted_weights_are_the_same_bit_for_bit_and_nothing_is_overwritten(is_checkpoint, tmp_path):
     def checkpoint(state):  # of open_clip's training on several devices
         return {"epoch": 1, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}
 
-    pickled, safe = write_pickle(tmp_path, checkpoint if trained else lambda state: state)
+    pickled, safe = write_pickle(tmp_path, checkpoint if is_checkpoint else lambda state: state)
     from scripts.convert_pytorch_weights import convert
 
     convert(pickled, tmp_path / "converted")

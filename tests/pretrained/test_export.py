@@ -21,7 +21,7 @@ from cliptail_jax.pretrained.save import open_clip_config
 from cliptail_jax.pretrained.towers import open_image_tower
 from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.directory import open_or_resume
-from cliptail_jax.training.initialization import no_export
+from cliptail_jax.training.initialization import export_note
 from tests.commands import export as main
 from tests.pretrained.tiny_models import assert_same
 from tests.synthetic import mesh_of
@@ -46,13 +46,13 @@ def write_run(workdir, config, description, size=32):
 def test_a_clip_run_is_exported_with_its_tokenizer(trained_run, tmp_path, capsys):
     workdir = trained_run("clip")[1]
     assert main([f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]) == 0
-    printed = capsys.readouterr()
-    assert f"local-dir:{tmp_path / 'out'}" in printed.out and "note:" not in printed.err
-    run, again = open_run(workdir), load(tmp_path / "out")
-    assert_same(again.model, run.model)
-    assert again.config["quick_gelu"] and again.preprocess == dataclasses.replace(run.preprocess, short_side=0)
+    output = capsys.readouterr()
+    assert f"local-dir:{tmp_path / 'out'}" in output.out and "note:" not in output.err
+    run, exported = open_run(workdir), load(tmp_path / "out")
+    assert_same(exported.model, run.model)
+    assert exported.config["quick_gelu"] and exported.preprocess == dataclasses.replace(run.preprocess, short_side=0)
     texts = ["a photo of a dog", "a photo of a cat"]
-    np.testing.assert_array_equal(again.tokenizer(texts), run.tokenizer(texts))
+    np.testing.assert_array_equal(exported.tokenizer(texts), run.tokenizer(texts))
 
 
 def test_a_run_of_plain_attention_is_opened_with_it(sup_config, tmp_path):
@@ -65,9 +65,9 @@ def test_a_run_of_plain_attention_is_opened_with_it(sup_config, tmp_path):
 def test_a_supervised_run_is_exported_with_its_head(sup_config, tmp_path):
     model = write_run(tmp_path / "run", sup_config, CLASSIFIER | {"head": {"kind": "cosine", "classes": len(CLASSES)}})
     assert main([f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}"]) == 0
-    again = load(tmp_path / "out").model
-    assert again.head.shape == (len(CLASSES), 16)
-    assert_same(again, model)
+    exported = load(tmp_path / "out").model
+    assert exported.head.shape == (len(CLASSES), 16)
+    assert_same(exported, model)
 
 
 def test_a_run_without_a_head_that_is_not_trained_to_its_end_is_exported_with_a_note(sup_config, tmp_path, capsys):
@@ -114,30 +114,30 @@ def resampling(rule):
 
 
 def test_a_runs_positions_are_resized_when_it_is_read_on_eight_devices(sup_config, tmp_path):
-    stored = write_run(tmp_path / "run", sup_config, CLASSIFIER).visual.positional_embedding[...]
+    old_positions = write_run(tmp_path / "run", sup_config, CLASSIFIER).visual.positional_embedding[...]
     opened = open_run(tmp_path / "run", mesh=mesh_of(8, fsdp=2)).at_size(SIZE)
     assert opened.preprocess.size == SIZE
-    found = opened.model.visual.positional_embedding[...]
-    np.testing.assert_allclose(found, resize_positions(stored, SIDE), rtol=1e-5, atol=1e-5)
+    positions = opened.model.visual.positional_embedding[...]
+    np.testing.assert_allclose(positions, resize_positions(old_positions, SIDE), rtol=1e-5, atol=1e-5)
     assert (
-        found.shape == (1 + SIDE**2, VIT["width"])
+        positions.shape == (1 + SIDE**2, VIT["width"])
         and np.isfinite(opened.model.visual(np.ones((1, SIZE, SIZE, 3)))).all()
     )
 
 
 def test_a_run_starts_from_a_tower_of_images_of_another_size(sup_config, tmp_path):
-    stored = write_run(tmp_path / "run", sup_config, CLASSIFIER).visual.positional_embedding[...]
+    old_positions = write_run(tmp_path / "run", sup_config, CLASSIFIER).visual.positional_embedding[...]
     tower = open_image_tower(str(tmp_path / "run"), output_dim=16, image_size=SIZE, partial=False)
     assert not tower.missing and tower.resized == {("visual", "positional_embedding"): (4, SIDE)}
-    found = tower.load().positional_embedding[...]
-    np.testing.assert_allclose(found, resize_positions(stored, SIDE), rtol=1e-5, atol=1e-5)
+    positions = tower.load().positional_embedding[...]
+    np.testing.assert_allclose(positions, resize_positions(old_positions, SIDE), rtol=1e-5, atol=1e-5)
 
 
 def test_that_a_run_on_a_tower_cannot_be_exported_is_said_beforehand(sup_config, tmp_path):
     write_run(tmp_path / "run", sup_config, CLASSIFIER)
     tower = open_image_tower(str(tmp_path / "run"), output_dim=16, image_size=32, partial=False)
     eva = {"timm_model_name": "eva02_parity", "timm_pool": "token", "timm_proj": None, "image_size": 16}
-    reason = no_export(dataclasses.replace(tower, config=eva))
+    reason = export_note(dataclasses.replace(tower, config=eva))
     assert reason.startswith("; the run cannot be exported (open_clip has eva02_parity for images of 32 pixels, not 16")
 
 

@@ -36,12 +36,12 @@ class Hub(BaseHTTPRequestHandler):
         owner, name, _, revision, file = self.path.lstrip("/").split("/")
         self.requests.append((self.command, file))
         path = self.folder / file
-        for missing, code in (
+        for is_missing, code in (
             ((owner, name) != ("owner", "name"), "RepoNotFound"),
             (revision not in ("main", COMMIT), "RevisionNotFound"),
             (not path.is_file(), "EntryNotFound"),
         ):
-            if missing:
+            if is_missing:
                 return self.reply(404, {"X-Error-Code": code}, b"")
         content = path.read_bytes()
         etag = hashlib.sha256(content).hexdigest()

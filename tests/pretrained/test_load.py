@@ -170,8 +170,8 @@ def test_weights_or_settings_that_do_not_fit_are_named_in_one_line(spoil, expect
 
 
 def test_weights_of_another_architecture_and_unknown_names_are_errors(published):
-    wrong = "ln_final.bias has shape [32], but the architecture needs [512]; these are not the weights of this"
-    assert wrong in message(lambda: load(published, architecture="ViT-B-32"))
+    complaint = "ln_final.bias has shape [32], but the architecture needs [512]; these are not the weights of this"
+    assert complaint in message(lambda: load(published, architecture="ViT-B-32"))
     assert "no model 'RN999'" in message(lambda: load("RN999"))
     assert "a model is the name of one or a folder, not None" in message(lambda: open_model(None))
     assert f"unknown model '{'x' * 100}': give a name" in message(lambda: open_model("x" * 5000))
@@ -217,8 +217,8 @@ def hub(monkeypatch, tmp_path):
 
 
 def test_a_cached_repository_loads_without_network_and_a_corrupt_file_in_it_is_an_error(hub, published):
-    found = message(lambda: load("hf-hub:owner/name@v1"))
-    assert "hf-hub:owner/name at revision v1: open_clip_config.json is not in the cache" in found
+    text = message(lambda: load("hf-hub:owner/name@v1"))
+    assert "hf-hub:owner/name at revision v1: open_clip_config.json is not in the cache" in text
     root = put_in_cache(hub, published, "owner/name")
     for name in ("hf-hub:owner/name", f"hf-hub:owner/name@{COMMIT}"):
         pretrained = load(name)
@@ -250,9 +250,9 @@ def test_the_study_has_49_models_of_six_corpora():
     assert [model.name for model in models if model.name.startswith("EVA")] == list(NOT_IN_FIGURES)
     times = collections.Counter(model.repository for model in models)
     assert len(times) == 44  # those that are there twice are there with both activations
-    other = [model for model in models if model.architecture]
-    assert {model.repository for model in other} == {repository for repository, count in times.items() if count == 2}
-    for model in other:
+    pairs = [model for model in models if model.architecture]
+    assert {model.repository for model in pairs} == {repository for repository, count in times.items() if count == 2}
+    for model in pairs:
         assert model.name.startswith(f"{model.architecture}/")
         assert not named_architecture(model.architecture).get("quick_gelu")
 
@@ -264,8 +264,8 @@ def test_today_has_one_model_of_each_family_and_size():
     assert set(families.values()) == {1}
     assert {family_and_size(model.name) for model in listed_models("study")} <= families.keys()
     for model in models:
-        named = [corpus for corpus in CORPORA if f"/{corpus}_" in f"{model.name}_"]
-        assert named == [corpus for corpus in [model.corpus] if corpus], model.name
+        corpora = [corpus for corpus in CORPORA if f"/{corpus}_" in f"{model.name}_"]
+        assert corpora == [corpus for corpus in [model.corpus] if corpus], model.name
 
 
 HALVES, CLIPS = ((0.5,) * 3, (0.5,) * 3), (CLIP_MEAN, CLIP_STD)
@@ -286,8 +286,8 @@ def test_an_architecture_has_the_preprocessing_of_its_published_weights(
     name, statistics, interpolation, resize_mode, published
 ):
     side = image_size(named_architecture(name)["vision_cfg"])
-    found = open_published(published, architecture=name).preprocess
-    assert found == Preprocess(side, *statistics, interpolation, resize_mode)
+    preprocess = open_published(published, architecture=name).preprocess
+    assert preprocess == Preprocess(side, *statistics, interpolation, resize_mode)
 
 
 def test_a_model_is_not_opened_for_images_that_are_too_large(published):

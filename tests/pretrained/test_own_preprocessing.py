@@ -22,7 +22,7 @@ from configs import clip, dino
 from tests.synthetic import objective_of, trained_anew
 
 HALF = (0.5, 0.5, 0.5)
-OWN = {"mean": HALF, "std": HALF, "interpolation": "bilinear", "resize_mode": "squash"}
+PREPROCESS_CFG = {"mean": HALF, "std": HALF, "interpolation": "bilinear", "resize_mode": "squash"}
 SIDE = 32
 
 
@@ -32,7 +32,7 @@ def half(published, tmp_path_factory):
     folder = shutil.copytree(published, tmp_path_factory.mktemp("half") / "model")
     (folder / "sha256.json").unlink()
     document = json.loads((folder / "open_clip_config.json").read_text())
-    write_json(folder / "open_clip_config.json", document | {"preprocess_cfg": OWN})
+    write_json(folder / "open_clip_config.json", document | {"preprocess_cfg": PREPROCESS_CFG})
     return folder
 
 
@@ -50,7 +50,7 @@ def glyphs(config):
     """The test images of the run's classes as they are, and wider ones."""
     source = open_source("glyphs", config.data.data_dir, "test")
     records = np.flatnonzero(source.metadata["label"].to_numpy() < 12)
-    images = [Image.open(io.BytesIO(each)).convert("RGB") for each in source.encoded_images(records)]
+    images = [Image.open(io.BytesIO(encoded_image)).convert("RGB") for encoded_image in source.encoded_images(records)]
     return [np.asarray(image) for image in images], [np.asarray(image.resize((60, 40))) for image in images]
 
 
@@ -63,11 +63,11 @@ def features_of(model, images):
 def test_a_step_sees_what_the_published_model_sees(clip_config, half):
     clip_config.image.init = str(half)
     objective, model = objective_of(clip_config), load(half).model
-    own, wider = glyphs(clip_config)
-    for images in own, wider:
+    own_images, wide_images = glyphs(clip_config)
+    for images in own_images, wide_images:
         batch = {"images": np.stack([objective.preprocess.square(image) for image in images])}
-        found = jax.jit(lambda batch: model.encode_image(objective.images(batch)))(batch)
-        np.testing.assert_allclose(found, features_of(model, images), rtol=1e-4, atol=1e-5)
+        features = jax.jit(lambda batch: model.encode_image(objective.images(batch)))(batch)
+        np.testing.assert_allclose(features, features_of(model, images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_run, tmp_path):
@@ -77,17 +77,17 @@ def test_a_run_has_its_towers_preprocessing_from_training_to_export(half, half_r
     assert opened.preprocess == preprocess and load(half).preprocess == dataclasses.replace(preprocess, short_side=0)
     in_training = last_evaluation(workdir, "glyphs:test")
     config.eval.save_features = True
-    again = evaluate(config, workdir)["glyphs:test"]
-    assert (again["top1"], again["ece"]) == pytest.approx((in_training["top1"], in_training["ece"]))
-    own, wider = glyphs(config)
-    expected = features_of(load(half).model, own)  # the tower is frozen
+    summary = evaluate(config, workdir)["glyphs:test"]
+    assert (summary["top1"], summary["ece"]) == pytest.approx((in_training["top1"], in_training["ece"]))
+    own_images, wide_images = glyphs(config)
+    expected = features_of(load(half).model, own_images)  # the tower is frozen
     np.testing.assert_allclose(np.load(workdir / "eval/glyphs_test/features.npy"), expected, rtol=1e-4, atol=1e-5)
     export(workdir, tmp_path / "out")
-    written = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["preprocess_cfg"]
-    assert written == OWN | {"mean": list(HALF), "std": list(HALF)}
+    preprocess_cfg = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["preprocess_cfg"]
+    assert preprocess_cfg == PREPROCESS_CFG | {"mean": list(HALF), "std": list(HALF)}
     exported = load(tmp_path / "out")
-    found = exported.model.encode_image(np.stack([exported.preprocess(image) for image in wider]))
-    np.testing.assert_allclose(found, features_of(load(half).model, wider), rtol=1e-4, atol=1e-5)
+    features = exported.model.encode_image(np.stack([exported.preprocess(image) for image in wide_images]))
+    np.testing.assert_allclose(features, features_of(load(half).model, wide_images), rtol=1e-4, atol=1e-5)
 
 
 def test_dino_has_imagenets_pixel_statistics_or_those_of_its_tower(small_config, half, published):

@@ -46,10 +46,10 @@ def test_batch_statistics_in_training_equal_those_of_open_clip(name, tmp_path):
         tower = nnx.merge(graphdef, state, copy=True)
         return tower(images, train=True), nnx.state(tower)
 
-    found, after = train(state)
+    trained_features, params = train(state)
     for value, key in (
-        (found, "trained_features"),
-        (features(nnx.merge(graphdef, after), images), "features_after_training"),
+        (trained_features, "trained_features"),
+        (features(nnx.merge(graphdef, params), images), "features_after_training"),
     ):
         expected = np.array(case[key])
         assert np.abs(value - expected).max() <= 1e-4 * np.abs(expected).max(), key
@@ -64,27 +64,27 @@ def test_weights_come_back_bit_for_bit(name, tmp_path):
     source = write_model(tmp_path / "published", name)
     pretrained = load(source)
     save(pretrained.model, tmp_path / "ours", pretrained.config, pretrained.preprocess)
-    published = load_file(source / "open_clip_model.safetensors")
+    tensors = load_file(source / "open_clip_model.safetensors")
     ours = load_file(tmp_path / "ours" / "open_clip_model.safetensors")
-    assert {k for k in published if not k.startswith("text_decoder.") and "num_batches" not in k} == set(ours)
+    assert {k for k in tensors if not k.startswith("text_decoder.") and "num_batches" not in k} == set(ours)
     for key, value in ours.items():
-        np.testing.assert_array_equal(value, published[key], err_msg=key)
-        assert value.shape == published[key].shape
-    again = load(tmp_path / "ours")
-    assert_same(again.model, pretrained.model)
+        np.testing.assert_array_equal(value, tensors[key], err_msg=key)
+        assert value.shape == tensors[key].shape
+    saved_model = load(tmp_path / "ours")
+    assert_same(saved_model.model, pretrained.model)
 
 
 def test_a_siglip_keeps_its_scale_and_bias_and_is_named_for_the_size_of_its_images(tmp_path):
     source = write_model(tmp_path / "published", "siglip")
-    published = load_file(source / "open_clip_model.safetensors")
+    tensors = load_file(source / "open_clip_model.safetensors")
     pretrained = load(source).at_size(40)
     save(pretrained.model, tmp_path / "ours", pretrained.config, pretrained.preprocess)
-    again = load(tmp_path / "ours")
-    assert again.config["vision_cfg"] == pretrained.config["vision_cfg"] | {"timm_model_name": "siglip_parity_40"}
-    assert (again.config["init_logit_bias"], again.preprocess.size) == (-10, 40)
+    saved_model = load(tmp_path / "ours")
+    assert saved_model.config["vision_cfg"] == pretrained.config["vision_cfg"] | {"timm_model_name": "siglip_parity_40"}
+    assert (saved_model.config["init_logit_bias"], saved_model.preprocess.size) == (-10, 40)
     for name in ("logit_scale", "logit_bias"):
-        assert getattr(again.model, name)[...] == published[name]
-    other = load(source).at_size(48)
+        assert getattr(saved_model.model, name)[...] == tensors[name]
+    model = load(source).at_size(48)
     with pytest.raises(UserError, match="open_clip has siglip_parity_32 for images of 32, 40 pixels, not 48"):
-        save(other.model, tmp_path / "other", other.config, other.preprocess)
+        save(model.model, tmp_path / "other", model.config, model.preprocess)
     assert not (tmp_path / "other").exists()

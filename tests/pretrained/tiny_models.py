@@ -37,8 +37,8 @@ def assert_same(ours: nnx.Module, theirs: nnx.Module) -> None:
 
 def encoder_of(folder, name):
     """The tensors of the text encoder of the family `name`, whose published CLIP is written to folder/clip."""
-    published, start = write_model(folder / "clip", name), "text.transformer."
-    tensors = load_file(published / "open_clip_model.safetensors").items()
+    model_folder, start = write_model(folder / "clip", name), "text.transformer."
+    tensors = load_file(model_folder / "open_clip_model.safetensors").items()
     return {key.removeprefix(start): tensor for key, tensor in tensors if key.startswith(start)}
 
 

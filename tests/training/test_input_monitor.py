@@ -37,10 +37,10 @@ def train(monkeypatch, unchecked):
 
     def run(step, load, cores, steps=STEPS, wait_every=0, workers=0, reduced=(0, 0)):
         def batches():
-            ready = clock.now
+            arrival = clock.now
             while True:
-                ready += load / cores
-                clock.now = max(clock.now, ready)  # loaded ahead of time, or waited for
+                arrival += load / cores
+                clock.now = max(clock.now, arrival)  # loaded ahead of time, or waited for
                 yield {"images": None, "loading": np.array([load, *reduced])}
 
         feed, ends, reports = InputMonitor(workers, 384), clock.now, []

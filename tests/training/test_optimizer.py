@@ -106,9 +106,9 @@ def test_decoupled_decay_is_of_matrices_alone(name, config):
 def test_tables_of_positions_may_be_spared_except_in_the_pooling_of_a_resnet(config):
     """The parameters that open_clip's modules name in `no_weight_decay`, and BERT's tables in `no_weight_decay_patterns`."""
     config.optimizer.update({"name": "adamw", "weight_decay": 0.2, "decay_positions": False})
-    one = jnp.ones((2, 2))
-    spared = {"text": {"positional_embedding": one}, "bert": {"position_embeddings": {"embedding": one}}}
-    decayed = {"attnpool": {"positional_embedding": one}, "token_embedding": {"embedding": one}}
+    matrix = jnp.ones((2, 2))
+    spared = {"text": {"positional_embedding": matrix}, "bert": {"position_embeddings": {"embedding": matrix}}}
+    decayed = {"attnpool": {"positional_embedding": matrix}, "token_embedding": {"embedding": matrix}}
     params = {"spared": spared, "decayed": decayed}
     updates = updates_of(config, params, [jax.tree.map(jnp.zeros_like, params)])
     assert not any(leaf.any() for leaf in jax.tree.leaves(updates["spared"]))
@@ -191,11 +191,11 @@ def newton_schulz(x):
     return u * s @ v
 
 
-@pytest.mark.parametrize("held", [0, 2])
-def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
+@pytest.mark.parametrize("frozen_steps", [0, 2])
+def test_muon_leaves_all_but_hidden_matrices_to_adamw(frozen_steps, config):
     """m = b m + (1 - b) g; M = b m / (1 - b^(t+1)) + (1 - b) g / (1 - b^t); p = p - lr (0.2 √max(n, k) NS(M) + wd p).
 
-    A convolution's kernel is a matrix [n = height width in, k = out]. A head that is held for two steps has none of them.
+    A convolution's kernel is a matrix [n = height width in, k = out]. A head that is frozen for two steps has none of them.
     """
     b, b1, b2, eps, decay = 0.75, 0.5, 0.9, 1e-3, 0.5
     config.optimizer.update({"name": "muon", "weight_decay": decay, "muon": {"momentum": b}})
@@ -210,7 +210,7 @@ def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
         return {part: {name: x} for part, name, x in split}
 
     params = as_params({path: p for path, (p, *_) in direct.items()})
-    frozen = FrozenUntil("head.weight", held) if held else None
+    frozen = FrozenUntil("head.weight", frozen_steps) if frozen_steps else None
     optimizer = make_optimizer(sections(config).optimizer, lambda _: 0.1, 10, frozen)
     state, update = optimizer.init(params), jax.jit(optimizer.update)
     for step in range(4):
@@ -218,7 +218,7 @@ def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
         updates, state = update(as_params(gradients), state, params)
         params = optax.apply_updates(params, updates)
         for path, (p, m, v, t) in direct.items():
-            if path == "head.weight" and step < held:
+            if path == "head.weight" and step < frozen_steps:
                 continue
             g, t = gradients[path], t + 1
             if path in ("conv.kernel", "fc.kernel"):
@@ -230,7 +230,7 @@ def test_muon_leaves_all_but_hidden_matrices_to_adamw(held, config):
                 moved = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
             direct[path] = [p - 0.1 * (moved + decay * p * (p.ndim >= 2)), m, v, t]
     expected = as_params({path: p for path, (p, *_) in direct.items()})
-    jax.tree.map(lambda found, right: np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5), params, expected)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), params, expected)
 
 
 def test_muon_has_the_hidden_matrices_of_a_model():
@@ -245,7 +245,7 @@ def test_muon_has_the_hidden_matrices_of_a_model():
     assert owners["adam"] == parameters - owners["muon"]
 
 
-def paths_of(tree, after=""):
-    """The paths of a tree's leaves, behind the attribute `after` of those that have it."""
+def paths_of(tree, attribute=""):
+    """The paths of a tree's leaves, without the path up to `attribute`, for those that have it."""
     paths = (jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree))
-    return {path.partition(after)[2] if after else path for path in paths} - {""}
+    return {path.partition(attribute)[2] if attribute else path for path in paths} - {""}

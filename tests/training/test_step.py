@@ -54,12 +54,12 @@ def grouped(grouped_config):
 def first_gradient(states: list[TrainState]) -> np.ndarray:
     """All of it, in float64, from the first update."""
     pairs = zip(*(jax.tree.leaves(state.trainable) for state in states[:2]), strict=True)
-    return np.concatenate([(np.float64(before) - np.float64(after)).ravel() / RATE for before, after in pairs])
+    return np.concatenate([(np.float64(old) - np.float64(new)).ravel() / RATE for old, new in pairs])
 
 
-def placed(value: np.ndarray, like: jax.Array) -> jax.Array:
+def placed(value: np.ndarray, array: jax.Array) -> jax.Array:
     """The value where another is: a compiled step takes it."""
-    return jax.device_put(value, like.sharding)
+    return jax.device_put(value, array.sharding)
 
 
 # Crops
@@ -84,9 +84,9 @@ def test_crops_made_in_the_step_are_trained_on_as_images_are(make_config):
     images = {name: array for name, array in batch.items() if name not in ("boxes", "flips")}
     expected = train_steps(config, images | {"images": crops}, steps=1)
     config.accumulate_steps = 2
-    found = train_steps(config, batch, steps=1, devices=8)
+    run = train_steps(config, batch, steps=1, devices=8)
     for name in ("train/loss", "train/grad_norm"):
-        np.testing.assert_allclose(found.metrics[0][name], expected.metrics[0][name], rtol=1e-3)
+        np.testing.assert_allclose(run.metrics[0][name], expected.metrics[0][name], rtol=1e-3)
 
 
 # On other meshes
@@ -105,9 +105,9 @@ def test_groups_over_devices_compute_what_they_do_on_one(grouped, grouped_config
 
 def test_an_update_that_devices_share_computes_what_each_would(make_config, plain, monkeypatch):
     monkeypatch.setattr(sharding, "SMALL", 0)
-    shared = train(make_config("clip", optimizer__shard=True), steps=3, devices=8, fsdp=4)
-    assert_close(shared, plain["clip"])
-    state = shared.states[-1]
+    sharded_run = train(make_config("clip", optimizer__shard=True), steps=3, devices=8, fsdp=4)
+    assert_close(sharded_run, plain["clip"])
+    state = sharded_run.states[-1]
     embedding = state.trainable["text"]["token_embedding"]["embedding"][...]
     assert embedding.addressable_shards[0].data.size * 4 == embedding.size
     moments = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == embedding.shape]
@@ -124,10 +124,10 @@ def test_muon_computes_the_same_where_devices_share_the_update(make_config, monk
 
 
 def test_activations_that_are_computed_again_give_the_same_gradients_and_statistics_of_the_batch(make_config, plain):
-    kept, again = plain["sup"], train(make_config("sup", model__remat="blocks"), steps=1)
-    gradient = first_gradient(kept.states)
-    np.testing.assert_allclose(first_gradient(again.states), gradient, atol=1e-6 * np.abs(gradient).max())
-    for a, b in zip(*(jax.tree.leaves(x.states[1].batch_stats) for x in (again, kept)), strict=True):
+    plain_run, remat_run = plain["sup"], train(make_config("sup", model__remat="blocks"), steps=1)
+    gradient = first_gradient(plain_run.states)
+    np.testing.assert_allclose(first_gradient(remat_run.states), gradient, atol=1e-6 * np.abs(gradient).max())
+    for a, b in zip(*(jax.tree.leaves(x.states[1].batch_stats) for x in (remat_run, plain_run)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
@@ -152,12 +152,12 @@ def test_groups_that_a_micro_batch_would_tear_are_refused():
 @pytest.mark.parametrize("family", ["sup", "clip"])
 def test_masked_examples_have_no_part_in_a_step(family, plain):
     """Batch statistics, loss and gradient are those of the others, whatever the masked ones show."""
-    trained = plain[family]
-    images, mask = (np.asarray(trained.batch[name]) for name in ("images", "mask"))
+    run = plain[family]
+    images, mask = (np.asarray(run.batch[name]) for name in ("images", "mask"))
     blank = np.where(mask[:, None, None, None], images, 77).astype(np.uint8)
     assert not np.array_equal(blank, images)
-    state, _ = trained.step(trained.states[0], trained.batch | {"images": placed(blank, trained.batch["images"])})
-    expected = trained.states[1]
+    state, _ = run.step(run.states[0], run.batch | {"images": placed(blank, run.batch["images"])})
+    expected = run.states[1]
     for part in ("trainable", "batch_stats"):
         for a, b in zip(*(jax.tree.leaves(getattr(s, part)) for s in (state, expected)), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -165,14 +165,14 @@ def test_masked_examples_have_no_part_in_a_step(family, plain):
 
 @pytest.mark.parametrize("family", ["sup", "clip"])
 def test_logit_scale_stays_between_1_and_100(family, plain):
-    trained = plain[family]
-    nothing = trained.batch | {"mask": placed(np.zeros(BATCH, bool), trained.batch["mask"])}  # for the gradient to be 0
+    run = plain[family]
+    nothing = run.batch | {"mask": placed(np.zeros(BATCH, bool), run.batch["mask"])}  # for the gradient to be 0
     for scale, limited in ((6.0, 100), (2.0, np.exp(2)), (-1.0, 1)):
-        state = jax.tree.map(lambda leaf: leaf, trained.states[0])
+        state = jax.tree.map(lambda leaf: leaf, run.states[0])
         state.trainable["logit_scale"] = state.trainable["logit_scale"].replace(
             placed(np.float32(scale), state.trainable["logit_scale"][...])
         )
-        state, metrics = trained.step(state, nothing)
+        state, metrics = run.step(state, nothing)
         assert metrics["train/logit_scale"] == pytest.approx(limited, rel=1e-5)
         assert state.trainable["logit_scale"][...] == pytest.approx(np.log(limited), rel=1e-5)
 
@@ -181,7 +181,7 @@ def test_ema_is_the_average_in_exact_arithmetic(plain):
     states = plain["sup"].states
     exact = jax.tree.map(np.float64, states[0].trainable)
     for state in states[1:]:
-        exact = jax.tree.map(lambda average, now: 0.75 * average + 0.25 * np.float64(now), exact, state.trainable)
+        exact = jax.tree.map(lambda average, params: 0.75 * average + 0.25 * np.float64(params), exact, state.trainable)
     for average, expected in zip(*map(jax.tree.leaves, (states[-1].ema, exact)), strict=True):
         np.testing.assert_allclose(average, expected, rtol=1e-6, atol=1e-7)
     assert states[-1].parts()[0] is states[-1].ema
@@ -190,13 +190,13 @@ def test_ema_is_the_average_in_exact_arithmetic(plain):
 def test_bfloat16_computes_nearly_the_same_and_keeps_everything_that_lasts_in_float32(plain, make_config):
     half = train(make_config("sup", model__dtype="bfloat16"))
     for state in half.states:
-        kept = (state.trainable, state.batch_stats, state.opt_state, state.ema)
-        assert {leaf.dtype for leaf in jax.tree.leaves(kept)} <= {np.dtype("float32"), np.dtype("int32")}
+        parts = (state.trainable, state.batch_stats, state.opt_state, state.ema)
+        assert {leaf.dtype for leaf in jax.tree.leaves(parts)} <= {np.dtype("float32"), np.dtype("int32")}
     for name in ("train/loss", "train/grad_norm"):
         assert all(metrics[name].dtype == np.float32 and np.isfinite(metrics[name]) for metrics in half.metrics)
         np.testing.assert_allclose(half.metrics[0][name], plain["sup"].metrics[0][name], rtol=0.02)
-    whole, rounded = first_gradient(plain["sup"].states), first_gradient(half.states)
-    error = np.linalg.norm(rounded - whole) / np.linalg.norm(whole)
+    gradient, rounded = first_gradient(plain["sup"].states), first_gradient(half.states)
+    error = np.linalg.norm(rounded - gradient) / np.linalg.norm(gradient)
     assert 1e-4 < error < 0.15  # with no error at all, nothing was computed in bfloat16
 
 
@@ -207,11 +207,11 @@ def test_a_linear_head_has_the_cross_entropy_of_its_logits_and_no_logit_scale(ma
     """
     config = make_config("sup", head__kind="linear", freeze=("visual",), optimizer__learning_rate=1.0)
     config.optimizer.clip_norm = 0.125
-    trained = train(config, steps=1)
-    (start, end), (metrics,) = trained.states, trained.metrics
+    run = train(config, steps=1)
+    (start, end), (metrics,) = run.states, run.metrics
     assert set(end.trainable) == {"head", "bias"} and "train/logit_scale" not in metrics
-    for before, after in zip(*(jax.tree.leaves((s.frozen, s.batch_stats)) for s in (start, end)), strict=True):
-        np.testing.assert_array_equal(before, after)
+    for old, new in zip(*(jax.tree.leaves((s.frozen, s.batch_stats)) for s in (start, end)), strict=True):
+        np.testing.assert_array_equal(old, new)
     weights, bias = (start.trainable[name][...] for name in ("head", "bias"))
     bound = weights.shape[1] ** -0.5
     for initial in (weights, bias):
@@ -248,15 +248,17 @@ def test_frozen_parts_keep_weights_and_statistics_and_have_no_optimizer_state(ma
     np.save(tmp_path / "head.npy", head)
     changes = {"head__freeze": True, "head__init": str(tmp_path / "head.npy"), "freeze": ("visual.layer1",)}
     config = make_config("sup", **changes, optimizer__sgd__momentum=0.9, optimizer__weight_decay=0.1)
-    trained = train(config)
-    start, end = (by_path(s.trainable, s.frozen, s.batch_stats) for s in (trained.states[0], trained.states[-1]))
+    run = train(config)
+    start, end = (by_path(s.trainable, s.frozen, s.batch_stats) for s in (run.states[0], run.states[-1]))
     frozen = [path for path in start if path.startswith(("head", "visual.layer1."))]
     assert [path for path in start if np.array_equal(start[path], end[path])] == frozen
     np.testing.assert_array_equal(end["head"], head)
     assert any("layer1" in path and "mean" in path for path in start)
-    last = trained.states[-1]
-    momenta = [leaf.shape for leaf in jax.tree.leaves(last.opt_state) if leaf.dtype == jnp.float32]
-    averages, parameters = ([leaf.shape for leaf in jax.tree.leaves(part)] for part in (last.ema, last.trainable))
+    end_state = run.states[-1]
+    momenta = [leaf.shape for leaf in jax.tree.leaves(end_state.opt_state) if leaf.dtype == jnp.float32]
+    averages, parameters = (
+        [leaf.shape for leaf in jax.tree.leaves(part)] for part in (end_state.ema, end_state.trainable)
+    )
     assert momenta == averages == parameters
 
 

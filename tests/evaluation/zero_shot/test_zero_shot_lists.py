@@ -54,17 +54,17 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
     (tmp_path / f"class_frequency_cc12m_{SET}.txt").write_text(
         "".join(f"{name}\t{i}\n" for i, name in enumerate(names))
     )
-    counted, table = tmp_path / "counted.tsv", frequency_table[0]
-    counted.write_text("".join(f"{name}\t{i % 7}\n" for i, name in enumerate(names)))
+    counts_file, table = tmp_path / "counted.tsv", frequency_table[0]
+    counts_file.write_text("".join(f"{name}\t{i % 7}\n" for i, name in enumerate(names)))
     config.eval.models = ("RN50/cc12m", "ViT-B-16/datacomp_xl_s13b_b90k")
-    config.eval.update({"class_frequency": f"published+{counted}+{table}", "frequency_dir": str(tmp_path)})
+    config.eval.update({"class_frequency": f"published+{counts_file}+{table}", "frequency_dir": str(tmp_path)})
     monkeypatch.setattr(ModelName, "open", lambda _, **options: open_published(make_model(1), **options))
     summaries = evaluate_models(typed_config(config), tmp_path / "out")
     names_of = {
         model: [s["settings"]["class_frequency"] for s in summaries if s["model"] == model]
         for model in config.eval.models
     }
-    assert list(names_of.values()) == [["cc12m", str(counted), str(table)], [str(counted), str(table)]]
+    assert list(names_of.values()) == [["cc12m", str(counts_file), str(table)], [str(counts_file), str(table)]]
     assert len((tmp_path / "out" / "table.md").read_text().splitlines()) == 2 + 5
     entry, *_ = read_sheet(tmp_path / "out" / "models.tsv", (*corpora.COLUMNS, *fine_grained.COLUMNS))
     assert (entry["run"], entry["set"], entry["backbone"]) == ("RN50_cc12m", SET, "RN50")
@@ -72,7 +72,7 @@ def test_each_class_frequency_has_a_line_of_the_same_pass_and_one_that_is_not_kn
     results = tmp_path / "out" / "RN50_cc12m" / "eval" / FILES
     accuracy = np.load(results / "latest.npz")["per_class_accuracy"]
     np.testing.assert_array_equal(read_frequency(results / "class_frequency.tsv")[1], frequency_of(names, table))
-    frequencies = {"cc12m": np.arange(len(names)), **{str(t): frequency_of(names, t) for t in (counted, table)}}
+    frequencies = {"cc12m": np.arange(len(names)), **{str(t): frequency_of(names, t) for t in (counts_file, table)}}
     for summary in summaries:
         assert summary["top1"] == summaries[0]["top1"]
         frequency = frequencies[summary["settings"]["class_frequency"]]

@@ -52,9 +52,9 @@ def test_numbers_equal_a_plain_evaluation(config, frequency_table, tmp_path, mak
     assert line["tail"] == pytest.approx(100 * accuracy[np.argsort(-counts, kind="stable")[-33:]].mean())
 
     directory = tmp_path / "run" / "eval" / FILES
-    written = read_frequency(directory / "class_frequency.tsv")
-    np.testing.assert_array_equal(written[1], counts)
-    assert len(written[0]) == CLASSES
+    names_and_counts = read_frequency(directory / "class_frequency.tsv")
+    np.testing.assert_array_equal(names_and_counts[1], counts)
+    assert len(names_and_counts[0]) == CLASSES
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["eval.models"] == [str(make_model(1))]
 
 
@@ -112,15 +112,15 @@ def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
 
 def test_names_in_templates_and_the_same_prompts_by_class_give_the_same_numbers(config, glyphs_dir, tmp_path):
     names = open_source("glyphs", str(glyphs_dir), "test").class_names
-    own = [f"the sign {number}" for number in range(len(names))]
-    (tmp_path / "names.txt").write_text("\n".join(own))
+    own_names = [f"the sign {number}" for number in range(len(names))]
+    (tmp_path / "names.txt").write_text("\n".join(own_names))
     (tmp_path / "templates.txt").write_text("a photo of {}\n{} on paper\n")
-    prompts = {name: [f"a photo of {o}", f"{o} on paper"] for name, o in zip(names, own)}
+    prompts = {name: [f"a photo of {o}", f"{o} on paper"] for name, o in zip(names, own_names)}
     (tmp_path / "prompts.json").write_text(json.dumps(prompts))
     config.eval.class_names, config.eval.templates = str(tmp_path / "names.txt"), str(tmp_path / "templates.txt")
-    (named,) = evaluate_models(typed_config(config), tmp_path / "named")
+    (by_name,) = evaluate_models(typed_config(config), tmp_path / "named")
     config.eval.class_names, config.eval.templates = "", str(tmp_path / "prompts.json")
     (by_class,) = evaluate_models(typed_config(config), tmp_path / "by_class")
-    assert named["settings"]["prompts"] == by_class["settings"]["prompts"]
+    assert by_name["settings"]["prompts"] == by_class["settings"]["prompts"]
     confusion = [np.load(tmp_path / run / "eval/glyphs_test/latest.npz")["confusion"] for run in ("named", "by_class")]
     np.testing.assert_array_equal(*confusion)

@@ -68,7 +68,7 @@ def test_a_finished_model_of_the_hub_is_not_fetched_to_be_compared(config, tmp_p
 def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_tabled(
     config, frequency_table, tmp_path, make_model, monkeypatch, capsys
 ):
-    monkeypatch.setattr(hub, "answers", lambda: False)
+    monkeypatch.setattr(hub, "is_reachable", lambda: False)
     original, large = ModelName.open, str(make_model(3))
 
     def runs_out_of_memory(model, **options):
@@ -95,7 +95,7 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
 
 
 def test_images_that_cannot_be_read_stop_the_command_at_the_first_model(config, tmp_path, monkeypatch, make_model):
-    def broken(encoded, *_):
+    def broken(image, *_):
         raise UnreadableImageError("broken")
 
     monkeypatch.setattr(pipeline, "decode_image", broken)
