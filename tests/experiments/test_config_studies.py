@@ -271,12 +271,12 @@ RECIPES = {
 
 @pytest.fixture(scope="module")
 def configs():
-    return {run.name: load_config(run.config) for run in catalogue.EVERY}
+    return {run.name: load_config(run.config) for run in catalogue.ALL_RUNS}
 
 
 def test_the_paper_has_170_names_of_163_different_trainings(configs):
     assert len(catalogue.RUNS) == 170 and len(catalogue.FURTHER_RUNS) == 7 and len(configs) == 177
-    assert {run.family for run in catalogue.EVERY} == set(catalogue.FAMILIES)
+    assert {run.family for run in catalogue.ALL_RUNS} == set(catalogue.FAMILIES)
     first = {}
     same = {run.name: first.setdefault(repr(what_trains(configs[run.name])), run.name) for run in catalogue.RUNS}
     assert len(first) == 163
@@ -308,8 +308,8 @@ def test_the_base_has_the_papers_hyperparameters(method):
 def test_the_program_prints_every_run_and_the_page_counts_them_by_family(capsys):
     assert study(["--list"]) == 0
     printed = capsys.readouterr().out
-    assert all(f"| {run.name} | `{run.config}` | {run.changes}" in printed for run in catalogue.EVERY)
+    assert all(f"| {run.name} | `{run.config}` | {run.changes}" in printed for run in catalogue.ALL_RUNS)
     page = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
     for family, (title, section) in catalogue.FAMILIES.items():
-        number = sum(run.family == family for run in catalogue.EVERY)
+        number = sum(run.family == family for run in catalogue.ALL_RUNS)
         assert f"| `{family}` | {title} | {number} | {section} |\n" in page
