@@ -73,7 +73,7 @@ def training_configs() -> Iterator[tuple[str, dict[str, Any]]]:
                 f"{family}:data={preset}",
                 changes(config, (small_bases if PRESETS[preset].small else bases)[config.objective]),
             )
-    for string in dict.fromkeys(run.config for run in catalogue.ALL_RUNS):
+    for string in dict.fromkeys(run.config for run in catalogue.EVERY):
         config = load_config(string)
         yield string, changes(config, bases[config.objective])
 

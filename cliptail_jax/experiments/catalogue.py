@@ -51,7 +51,7 @@ class PaperRun:
         return f"{CONFIGS[self.method]}:{','.join(f'{key}={value}' for key, value in self.arguments.items())}"
 
 
-Factors = Mapping[str, tuple[Mapping[str, Any], str]]  # by factor: arguments of the config file, and a description
+Factors = Mapping[str, tuple[Mapping[str, Any], str]]  # arguments of the config file and the change in words, by factor
 
 # By method: the argument of the config file that chooses the tower, and a description of each choice.
 TOWERS = {
@@ -87,15 +87,13 @@ def dino(family: str, factors: Factors) -> list[PaperRun]:
 
 in_captions = functools.partial(dict, data="imagenet_captions")
 laionet = functools.partial(dict, data="laionet")
-FULL_TEXT = {
-    "imagenet_captions": (in_captions(), "ImageNet-Captions, title, tags and description behind the class name")
-}
+WHOLE = {"imagenet_captions": (in_captions(), "ImageNet-Captions, title, tags and description behind the class name")}
 HUNDRED = {"imagenet_captions_100": (in_captions(classes="imagenet100"), "the 100 classes of ImageNet-100 alone")}
 TENTH = {"10_percent": (in_captions(n=44548), "10 % of the images, as many as those of ImageNet-100's classes")}
 TENTH_NAMES = {
     "10_percent_a_cname": (in_captions(n=44548, captions="a+cname"), "10 % of the images; captions are 'a CLASS'")
 }
-CLASS_CAPTIONS = {
+NAMED = {
     "cc12m_cls": ({"data": "cc12m_cls"}, "CC12M's captions that name a class"),
     "yfcc15m_cls": ({"data": "yfcc15m_cls"}, "YFCC15M's captions that name a class"),
 }
@@ -109,7 +107,7 @@ TEMPLATES = {
 }
 # ImageNet-Captions' class frequency, as written by `cliptail describe --workdir=in_captions`.
 FREQUENCY = "in_captions/class_frequency.tsv"
-MATCHED_LAIONET = {"laionet_matched": (laionet(match=FREQUENCY), "LAIONet with ImageNet-Captions' class frequency")}
+MATCHED = {"laionet_matched": (laionet(match=FREQUENCY), "LAIONet with ImageNet-Captions' class frequency")}
 DIVERSITY = {
     f"threshold_{str(threshold).replace('.', '')}": (
         laionet(threshold=threshold, n=448896),
@@ -122,7 +120,7 @@ SCALE = {
     "1": (laionet(fraction=1), "all of LAIONet"),
     **{f"1_{n}": (laionet(fraction=f"1/{n}"), f"1/{n} of LAIONet") for n in (2, 4, 8, 16, 32)},
 }
-TRIMMED_TAILS = {
+CUTS = {
     f"{classes}_classes_{shots}_shot": (
         in_captions(tail_classes=classes, tail_shots=shots),
         f"the {classes} rarest classes have {'1 example' if shots else 'no examples'}",
@@ -130,12 +128,12 @@ TRIMMED_TAILS = {
     for classes in (5, 20, 50, 100, 200, 500)
     for shots in (0, 1)
 }
-SAMPLED_TRIMMED_TAILS = {
+SAMPLED_CUTS = {
     f"{factor}_sampled": (
         {**arguments, "batch_size": 1024, "vocabulary": 50, "sampling": "linear"},
         f"{changes}; vocabulary of 50, linear",
     )
-    for factor, (arguments, changes) in TRIMMED_TAILS.items()
+    for factor, (arguments, changes) in CUTS.items()
 }
 VOCABULARY = {"full": (in_captions(), "all 1,000 classes")} | {
     f"{size}_{sampling}": (
@@ -154,46 +152,46 @@ PROTOTYPES = {
     f"laionet_sampled_{size}": (laionet(vocabulary=size), f"LAIONet; {size:,} of 65,536 prototypes a step")
     for size in (1024, 4096, 16384)
 }
-CLASS_FIRST = {
+FRONT = {
     "a_cname": (in_captions(captions="a+cname"), "captions are 'a CLASS'"),
     "a_cname_all_text": (in_captions(captions="a+cname+title+tags+description"), "all texts behind 'a CLASS'"),
     "openai80_all_text": (in_captions(captions="openai80+title+tags+description"), "all texts behind a template"),
 }
 
 RUNS = (
-    *clip("captions", FULL_TEXT, ("random", "frozen")),
+    *clip("captions", WHOLE, ("random", "frozen")),
     *clip("captions", SUBSETS, ("random", "frozen", "init")),
     *clip("captions", TEMPLATES, ("random", "frozen")),
     *sup("vocabulary", VOCABULARY, ("random", "clip")),
-    *clip("distribution", FULL_TEXT | MATCHED_LAIONET, ("random", "frozen")),
-    *sup("distribution", MATCHED_LAIONET, ("random", "clip")),
+    *clip("distribution", WHOLE | MATCHED, ("random", "frozen")),
+    *sup("distribution", MATCHED, ("random", "clip")),
     *sup("distribution", LAIONET, ("clip",)),
     *clip("diversity", DIVERSITY, ("random", "frozen")),
-    *clip("imbalance", MATCHED_LAIONET | LAIONET_N, ("random", "frozen")),
+    *clip("imbalance", MATCHED | LAIONET_N, ("random", "frozen")),
     *clip("scale", SCALE, ("random", "init", "frozen", "roberta")),
     *clip("concept_set", HUNDRED, ("random", "frozen")),
     *clip("concept_set", TENTH | TENTH_NAMES, ("frozen",)),
-    *clip("concept_set", CLASS_CAPTIONS, ("random",)),
+    *clip("concept_set", NAMED, ("random",)),
     *sup(
         "concept_set",
-        {"imagenet_captions": (in_captions(), "ImageNet-Captions")} | HUNDRED | TENTH | CLASS_CAPTIONS,
+        {"imagenet_captions": (in_captions(), "ImageNet-Captions")} | HUNDRED | TENTH | NAMED,
         ("random",),
     ),
-    *clip("trimmed_tail", TRIMMED_TAILS, ("random", "frozen")),
-    *sup("trimmed_tail", TRIMMED_TAILS, ("random", "clip")),
-    *sup("trimmed_tail", SAMPLED_TRIMMED_TAILS, ("clip",)),
+    *clip("trimmed_tail", CUTS, ("random", "frozen")),
+    *sup("trimmed_tail", CUTS, ("random", "clip")),
+    *sup("trimmed_tail", SAMPLED_CUTS, ("clip",)),
     *dino("dino", PROTOTYPES),
 )
 FURTHER_RUNS = (
     *sup("figures", LAIONET, ("random",)),
     *sup("figures", HUNDRED | TENTH, ("clip",)),
-    *clip("figures", CLASS_FIRST, ("random",)),
+    *clip("figures", FRONT, ("random",)),
     *dino("figures", {"imagenet_batch_512": ({"data": "imagenet2012", "batch_size": 512}, "ImageNet; batch 512")}),
 )
-ALL_RUNS = (*RUNS, *FURTHER_RUNS)
+EVERY = (*RUNS, *FURTHER_RUNS)
 
 
 def first_names() -> dict[str, str]:
     """For each run's name, the first name with the same training. Equal trainings have equal config strings."""
     first: dict[str, str] = {}
-    return {run.name: first.setdefault(run.config, run.name) for run in ALL_RUNS}
+    return {run.name: first.setdefault(run.config, run.name) for run in EVERY}

@@ -1,6 +1,6 @@
 """The list of the paper's runs, as `cliptail study --list` prints it."""
 
-from cliptail_jax.experiments.catalogue import ALL_RUNS, FAMILIES, FURTHER_RUNS, RUNS, first_names
+from cliptail_jax.experiments.catalogue import EVERY, FAMILIES, FURTHER_RUNS, RUNS, first_names
 from cliptail_jax.report.text_tables import markdown_table
 
 
@@ -13,7 +13,7 @@ def page() -> str:
     )
     lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counted]
     for family, (title, section) in FAMILIES.items():
-        runs = [run for run in ALL_RUNS if run.family == family]
+        runs = [run for run in EVERY if run.family == family]
         where = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
         lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {where}.", ""]
         rows = [["run", "config", "what changes", "section"]]

@@ -39,8 +39,8 @@ class Study:
         changes: of claims since the first run, by key.
         command: the study's command; `commands`: the commands that train a single run, if known.
         failures: the reasons why parts of it failed, at the last report.
-        baseline: the run that the report compares the others with, if it begins with the best of them.
-        then: the command that goes on with the best run, whose name takes the place of BEST, if the report begins with it.
+        baseline: the run that the report compares the best run with; "" if it does not begin with the best run.
+        then: a next command for the best run, if the report begins with it; the run's name replaces BEST in it.
         most: if not 0, pairs or seeds are added until claims are decided, at most so many, and claims are tested in looks.
         borrowed: the variances between seeds for claims on one seed or pair, if it is not known from other runs of the study.
         names: what people call its runs, where `cliptail_jax.experiments.kinds` has no or another name.
