@@ -14,10 +14,10 @@ The arguments of cliptail_jax/experiments/training.py select the data. This file
     text=roberta                use RoBERTa, frozen, with dropout as in the paper
 
     loss=softmax                CLIP's loss: find the caption among those of the batch, and vice versa
-    loss=sigmoid                SigLIP's: classify each pair alone, without a softmax over the batch
+    loss=sigmoid                SigLIP's loss: classify each pair alone, without a softmax over the batch
     loss=words                  no contrast and no text tower: classify images linearly into the words of their captions
 
-By default captions are class names. For ImageNet-Captions, all its texts follow the name. LAIONet, YFCC15M-Cls,
+By default captions are class names. In ImageNet-Captions, all texts of a record follow the name. LAIONet, YFCC15M-Cls,
 CC12M-Cls and your own data with texts use raw captions instead. configs/README.md describes the paper's runs.
 """
 
@@ -38,40 +38,40 @@ LOSS = {"softmax": "contrastive", "sigmoid": "sigmoid", "words": "bag_of_words"}
 
 
 def get_config(arg: str = ""):
-    given = training.read(arg, "captions", "text", "loss")
-    config, is_small = training.start(given, retrieves=given.get("loss") != "words")
-    config.objective = LOSS[arguments.choice(given, "loss", tuple(LOSS))]
-    config.data.captions.words = config.data.captions.words or find_preset(given["data"], config.data.data_dir).texts
-    captions(config, given.get("captions", training.ALL_TEXT if given["data"] == "imagenet_captions" else ""))
-    config.text.update(TEXT[arguments.choice(given, "text", tuple(TEXT))])
+    args = training.read(arg, "captions", "text", "loss")
+    config, is_small = training.start(args, retrieves=args.get("loss") != "words")
+    config.objective = LOSS[arguments.choice(args, "loss", tuple(LOSS))]
+    config.data.captions.words = config.data.captions.words or find_preset(args["data"], config.data.data_dir).texts
+    captions(config, args.get("captions", training.ALL_TEXT if args["data"] == "imagenet_captions" else ""))
+    config.text.update(TEXT[arguments.choice(args, "text", tuple(TEXT))])
     config.data.drop_last = True
     config.optimizer.update(
         dict(name="adamw", learning_rate=1e-3, weight_decay=0.2, schedule="cosine_steps", warmup_steps=500)
     )
     if is_small:
-        config.update(training.small_images(given, bool(config.data.profile.name)))
+        config.update(training.small_images(args, bool(config.data.profile.name)))
         config.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 100})
-        if config.data.captions.template:  # a text tower so small knows no other words
+        if config.data.captions.template:  # such a small text tower learns no other words
             config.eval.templates = config.data.captions.template
         else:
             config.model.text.context_length = 32
         if "description" in config.data.captions.words:
             config.model.text.context_length = 48
         return config
-    # The paper's recipe: RN50, batch 1024, batch norm over all of it.
+    # The paper's recipe: RN50, and batch norm over the whole batch of 1024.
     config.total_epochs = 32
-    config.batch_size = arguments.number(given, "batch_size", 1024)
+    config.batch_size = arguments.number(args, "batch_size", 1024)
     config.data.eval_resize = config.data.image_size
     config.eval.neural_collapse = True
     return config
 
 
 def captions(config: ConfigDict, value: str) -> None:
-    """Set template, synset and text fields from a value of `captions=`; '' keeps the raw captions of a source that has them."""
-    raw = bool(config.data.captions.words)
+    """Set template, synset and text fields from a value of `captions=`; '' keeps raw captions if the source has them."""
+    has_raw_captions = bool(config.data.captions.words)
     template = next((name for name in TEMPLATE_SETS if f"{value}+".startswith(f"{name}+")), "")
     words = [word for word in value.removeprefix(template).split("+") if word]
-    config.data.captions.template = template or ("" if raw else "cname")
+    config.data.captions.template = template or ("" if has_raw_captions else "cname")
     config.data.captions.synset = "synset" in words
     if value:
         config.data.captions.words = tuple(word for word in words if word != "synset")

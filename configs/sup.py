@@ -10,7 +10,7 @@ The arguments of cliptail_jax/experiments/training.py select the data. This file
                                             the softmax covers the classes of the batch and others, up to this number
     sampling=uniform, linear, sqrt          how the probability of sampling a class depends on its frequency
     group=64                                the number of images that share a sampled vocabulary; by default a quarter of the
-                                            batch, or all of it for small images
+                                            batch, or for small images the whole batch
 
 It also has textbook remedies, which the paper does not use:
 
@@ -37,30 +37,31 @@ REMEDIES = ("logit_adjustment", "margin", "class_weights")
 
 
 def get_config(arg: str = ""):
-    given = training.read(arg, "head", "vocabulary", "sampling", "group", *REMEDIES, "reweight_from")
-    config, is_small = training.start(given)
+    args = training.read(arg, "head", "vocabulary", "sampling", "group", *REMEDIES, "reweight_from")
+    config, is_small = training.start(args)
     config.objective = "supervised"
-    config.data.class_match.unmatched = "drop"  # of pairs that train CLIP without a class
-    config.head.update(HEAD[arguments.choice(given, "head", tuple(HEAD))])
-    config.vocabulary.size = arguments.number(given, "vocabulary", 0)
-    if not config.vocabulary.size and (alone := given.keys() & {"sampling", "group"}):
+    config.data.class_match.unmatched = "drop"  # pairs without a class, which CLIP trains on
+    config.head.update(HEAD[arguments.choice(args, "head", tuple(HEAD))])
+    config.vocabulary.size = arguments.number(args, "vocabulary", 0)
+    if not config.vocabulary.size and (unused_names := args.keys() & {"sampling", "group"}):
         raise UserError(
-            f"the config argument {min(alone)} is for a sampled vocabulary: give its size, as vocabulary=50"
+            f"the config argument {min(unused_names)} is for a sampled vocabulary: give its size, as vocabulary=50"
         )
-    config.vocabulary.sampling = arguments.choice(given, "sampling", ("uniform", "linear", "sqrt"))
-    config.vocabulary.group_size = arguments.number(given, "group", 0)
-    config.loss.update({name: arguments.real(given, name, 0.0) for name in REMEDIES})
-    config.loss.reweight_from = arguments.number(given, "reweight_from", 0)
+    config.vocabulary.sampling = arguments.choice(args, "sampling", ("uniform", "linear", "sqrt"))
+    config.vocabulary.group_size = arguments.number(args, "group", 0)
+    config.loss.update({name: arguments.real(args, name, 0.0) for name in REMEDIES})
+    config.loss.reweight_from = arguments.number(args, "reweight_from", 0)
     if is_small:
-        config.update(training.small_images(given, bool(config.data.profile.name)))
+        config.update(training.small_images(args, bool(config.data.profile.name)))
         config.optimizer.update({"learning_rate": 0.1, "warmup_steps": 100})
         return config
-    # The paper's recipe: RN50, batch 256 on four GPUs, hence groups of a quarter; of other sizes, the whole batch.
+    # The paper's recipe: RN50, and batches of 256 on four GPUs, hence groups of a quarter. A batch that four does not divide is
+    # one group.
     config.total_epochs = 90
-    config.batch_size = arguments.number(given, "batch_size", 256)
+    config.batch_size = arguments.number(args, "batch_size", 256)
     group = 0 if config.batch_size % 4 else config.batch_size // 4
     config.batch_norm.group_size = group
-    config.vocabulary.group_size = arguments.number(given, "group", group)
+    config.vocabulary.group_size = arguments.number(args, "group", group)
     config.optimizer.learning_rate = 0.1 * config.batch_size / 256
     config.eval.neural_collapse = True
     return config

@@ -7,7 +7,7 @@
                    hf-hub:OWNER/NAME, or folders of published weights
     sets=A+B       short names of cliptail_jax.datasets.known_sources (default: all twelve), NAME:TRAIN:TEST, or
                    NAME:TRAIN:VALIDATION:TEST
-    methods=A+B    of probe, few_shot and finetune (default: the first two)
+    methods=A+B    any of probe, few_shot and finetune (default: the first two)
 
 The program writes tables to report.md and one line per result to results.jsonl in the work directory. The same command
 resumes an interrupted transfer.
@@ -19,9 +19,9 @@ from cliptail_jax.transfer.configuration import base_config
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "models", "sets", "methods")
+    args = arguments.read_only(arg, "models", "sets", "methods")
     config = base_config()
     config.sets = tuple(TRANSFER_SETS)
-    for key, value in given.items():
+    for key, value in args.items():
         config[key] = tuple(value.split("+"))
     return config

@@ -1,1 +1,1 @@
-"""The common parts of the package's configs: arguments, data presets, recipes, claims, and the paper's runs."""
+"""The common parts of configs: arguments, data presets, recipes, claims, and the paper's runs."""

@@ -1,4 +1,4 @@
-"""Every training run of the paper, by family: 170 names, and seven more runs that appear in figures.
+"""All training runs of the paper by family: 170 names, and seven more runs that appear in figures.
 
 `cliptail study --list` prints them, and `cliptail study paper:family=NAME` trains those of a family.
 """
@@ -38,7 +38,7 @@ class PaperRun:
     factor: str  # what distinguishes the run within its family
     tower: str  # the text tower of CLIP or the head of SL, by its key in TOWERS; '' for DINO
     arguments: Mapping[str, Any]  # of the config file
-    changes: str  # in words
+    changes: str  # a description
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class PaperRun:
 
 Factors = Mapping[str, tuple[Mapping[str, Any], str]]  # arguments of the config file and the change in words, by factor
 
-# By method: the argument of the config file that chooses the tower, and what the choices are in words.
+# By method: the argument of the config file that chooses the tower, and a description of each choice.
 TOWERS = {
     "clip": ("text", {
         "random": "text tower trained from scratch",
@@ -67,9 +67,9 @@ TOWERS = {
 
 def with_towers(method: str, family: str, factors: Factors, towers: Iterable[str]) -> list[PaperRun]:
     """A run for each factor and text tower or head."""
-    argument, words = TOWERS[method]
+    argument, descriptions = TOWERS[method]
     return [
-        PaperRun(method, family, factor, tower, {**arguments, argument: tower}, f"{changes}; {words[tower]}")
+        PaperRun(method, family, factor, tower, {**arguments, argument: tower}, f"{changes}; {descriptions[tower]}")
         for factor, (arguments, changes) in factors.items()
         for tower in towers
     ]
@@ -192,6 +192,6 @@ EVERY = (*RUNS, *FURTHER_RUNS)
 
 
 def first_names() -> dict[str, str]:
-    """The first name of the same training for each run's name. Equal trainings have equal config strings."""
+    """For each run's name, the first name with the same training. Equal trainings have equal config strings."""
     first: dict[str, str] = {}
     return {run.name: first.setdefault(run.config, run.name) for run in EVERY}

@@ -1,7 +1,7 @@
-"""The kinds of runs that studies compare: what people call them, and their looks in figures.
+"""The kinds of runs that studies compare: their display names, and their looks in figures.
 
-The name of a run, such as `counts`, is what one types. Tables have the name of its kind beside it, and figures have that
-alone. A study whose runs are of other kinds names them in its config's field `names`.
+Users type the name of a run, such as `counts`. Tables show the display name of its kind beside it, and figures show only the
+display name. A study with other kinds of runs names them in its config's field `names`.
 """
 
 import itertools
@@ -13,16 +13,16 @@ class KindOfRuns(NamedTuple):
     """A kind of runs.
 
     Attributes:
-        name: what people call it.
-        look: the number of its colour, line and marker (`cliptail_jax.report.style`), the same in all figures; None if any
-            will do.
+        name: its display name.
+        look: the number of its colour, line and marker (`cliptail_jax.report.style`), the same in all figures; None for no
+            fixed look.
     """
 
     name: str
     look: int | None = None
 
 
-# By the names of runs. A name must be right in all studies with such runs, and in those of users.
+# By the names of runs. A display name must fit the runs of this name in all studies, including those of users.
 KINDS = {
     "sl": KindOfRuns("SL", 0),
     "sl_linear": KindOfRuns("SL, linear head", 12),
@@ -44,46 +44,46 @@ KINDS = {
     "dino": KindOfRuns("DINO"),
     "dino_sampled": KindOfRuns("DINO, sampled prototypes"),
 }
-# Names of kinds in results of earlier versions, and in studies of users from that time.
-FORMER = {
+# The names of runs in results of earlier versions and in users' studies from that time, with today's names.
+FORMER_NAMES = {
     "batch_softmax": "batch",
     "counted_classes": "counts",
     "adjusted_logits": "adjusted",
     "balanced_sampling": "balanced",
 }
-# The numbers of looks, by the names of runs and by those of kinds.
+# The numbers of looks, by the names of runs and by display names.
 LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}
 
 
-def kind_name(run: str, own: Mapping[str, str] | None = None) -> str:
-    """What people call the kind of a run: as its study does (`own`), or else by `KINDS`; '' if neither has a name."""
-    kind = KINDS.get(FORMER.get(run, run))
-    return (own or {}).get(run, kind.name if kind else "")
+def kind_name(run: str, own_names: Mapping[str, str] | None = None) -> str:
+    """The display name of a run, from its study's `own_names` or else from `KINDS`; '' if neither has one."""
+    kind = KINDS.get(FORMER_NAMES.get(run, run))
+    return (own_names or {}).get(run, kind.name if kind else "")
 
 
-def labels_of(runs: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
-    """What people call runs, by their names; `own` as for `kind_name`. Runs without such a name are left out."""
-    return {run: label for run in runs if (label := kind_name(run, own))}
+def labels_of(runs: Iterable[str], own_names: Mapping[str, str]) -> dict[str, str]:
+    """The display names of runs, by the runs' names; `own_names` as for `kind_name`. Runs without one are left out."""
+    return {run: label for run in runs if (label := kind_name(run, own_names))}
 
 
 def known_look(run: str, label: str) -> int | None:
-    """The number of the look of runs by what people call them, or else by their name; None if any will do.
+    """The number of a run's look by its display name, or else by its name; None if it has no fixed look.
 
     A name may begin with a directory, as in 'noise/clip'.
     """
     name = run.rpartition("/")[2]
-    return LOOKS.get(label, LOOKS.get(FORMER.get(name, name)))
+    return LOOKS.get(label, LOOKS.get(FORMER_NAMES.get(name, name)))
 
 
 def look_numbers(labels: Mapping[str, str]) -> dict[str, int]:
-    """The numbers of looks, all different, by the names of runs. Runs without a known look have the smallest that are left.
+    """The numbers of looks, all different, by the names of runs. Runs without a fixed look have the smallest free numbers.
 
-    `labels` are what people call the runs.
+    `labels` are the runs' display names.
     """
-    own: dict[int, str] = {}
+    owners: dict[int, str] = {}
     for run, label in labels.items():
         if (number := known_look(run, label)) is not None:
-            own.setdefault(number, run)
-    numbers = {run: number for number, run in own.items()}
-    left = (number for number in itertools.count() if number not in own)
-    return {run: numbers[run] if run in numbers else next(left) for run in labels}
+            owners.setdefault(number, run)
+    numbers = {run: number for number, run in owners.items()}
+    free_numbers = (number for number in itertools.count() if number not in owners)
+    return {run: numbers[run] if run in numbers else next(free_numbers) for run in labels}

@@ -29,24 +29,24 @@ CONCEPTS = {
     "10_percent": "1,000 classes",
     "imagenet_captions": "1,000 classes, all images",
 }
-# The place of a row, by its last cell, where the order of the figure is not that of the catalogue. The first of transfer
-# is the baseline: all prototypes.
+# By its last cell, the place of a row in figures whose order is not that of the catalogue. The first row of `transfer` is the
+# baseline, all prototypes.
 PLACES = {concepts: place for place, concepts in enumerate(CONCEPTS.values())}
 PLACES |= {"on ImageNet": 1, "on ImageNet, batch 512": 1}
 
 
 def figures(runs: Iterable[tuple[str, PaperRun]]) -> dict[str, dict]:
-    """The figures that show at least two of the runs, as `cliptail_jax.study.sheets` takes them.
+    """The figures that show at least two of the runs, in the form of `cliptail_jax.study.sheets.StudyFigure`.
 
     `runs` are pairs of a run's name in the paper and the run; a name may occur several times.
     """
-    runs, found = list(runs), {}
+    runs, sheets = list(runs), {}
     for figure, (columns, cells_of) in FIGURES.items():
         rows = [(name, *cells) for name, run in runs if (cells := cells_of(run))]
         rows.sort(key=lambda row: PLACES.get(row[-1], 0))
         if len({name for name, *_ in rows}) > 1:
-            found[figure] = dict(columns=columns, rows=tuple(dict.fromkeys(rows)))
-    return found
+            sheets[figure] = dict(columns=columns, rows=tuple(dict.fromkeys(rows)))
+    return sheets
 
 
 def corpora(run: PaperRun) -> Cells:
@@ -65,7 +65,7 @@ def captions_vocabulary(run: PaperRun) -> Cells:
 
 
 def scale(run: PaperRun) -> Cells:
-    is_supervised = run.method == "sl" and run.factor == "laionet"  # all of LAIONet, as that of the family scale
+    is_supervised = run.method == "sl" and run.factor == "laionet"  # all of LAIONet, as in the family scale
     if run.family == "scale" or is_supervised:
         return (GROUP[run.method, run.tower],)
 
@@ -99,7 +99,7 @@ def transfer(run: PaperRun) -> Cells:
     return (f"{run.arguments['vocabulary']:,} sampled" if "vocabulary" in run.arguments else "all prototypes",)
 
 
-# By the names of the figures: the columns of its sheet, and a run's cells in them.
+# By the name of a figure: the columns of its sheet, and the function that returns a run's cells in them.
 FIGURES = {
     "corpora": (("set", "kind", "corpus", "backbone"), corpora),
     "captions_vocabulary": (("group", "head", "label"), captions_vocabulary),

@@ -10,14 +10,14 @@
     size=N                           the side of the images in pixels; by default 32, or that of the small images, or 224
     classes=LIST                     only the classes of a built-in class list or file, such as imagenet100
     threshold=S                      only records whose caption has this similarity to the class's definition (LAIONet)
-    match=TSV                        the class frequency of another variant, LAIONet filled up from laionet/retrieved
+    match=TSV                        the class frequency of another variant; laionet/retrieved fills up LAIONet
     n=N, fraction=1/4                a sample of the records
-    tail_classes=K, tail_shots=M     the K rarest classes cut to M records each, 0 by default; they are then the tail
-    batch_size=B                     and the fields that the recipe scales with it
+    tail_classes=K, tail_shots=M     the K rarest classes, which become the tail, with M records each, by default 0
+    batch_size=B                     the batch size, with the fields that the recipe scales with it
     batch_classes=K                  batches of K classes each; a record is used at most once an epoch
     batch_composition=distinct       batches of as many different classes as possible; every record is used once
 
-Each sets fields that configs/README.md lists.
+Each argument sets fields that configs/README.md lists.
 """
 
 from typing import Any
@@ -48,58 +48,60 @@ ARGUMENTS = (
 )
 SMALL, PAPER = "small", "paper"  # recipes
 ALL_TEXT = "cname+title+tags+description"  # all that ImageNet-Captions has, behind the class name
-CLIP_HEAD = "heads/rn50.npy"  # which configs/sup.py explains how to make
+CLIP_HEAD = "heads/rn50.npy"  # configs/sup.py explains how to make it
 PROTOTYPES, SMALL_PROTOTYPES = 65536, 512  # DINO's
 
 
-def read(arg: str, *more: str) -> Arguments:
-    """The arguments of `arg`, such as 'data=laionet,fraction=1/4': those above, and `more` of the config file's own.
+def read(arg: str, *names: str) -> Arguments:
+    """The arguments in `arg`, such as 'data=laionet,fraction=1/4', which may be those above and `names`, the config file's own.
 
     `data` is always among them.
     """
-    return {"data": "glyphs_lt"} | read_only(arg, *ARGUMENTS, *more)
+    return {"data": "glyphs_lt"} | read_only(arg, *ARGUMENTS, *names)
 
 
-def start(given: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
+def start(args: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
     """The base config with the data of the arguments, and whether the recipe is the one for small images.
 
     `retrieves` is whether the run can be evaluated by retrieval, on sets without labels.
     """
-    name, config = given["data"], base_config()
-    config.data.data_dir = given.get("data_dir", "")
+    name, config = args["data"], base_config()
+    config.data.data_dir = args.get("data_dir", "")
     preset = find_preset(name, config.data.data_dir, retrieves)
-    is_small = choice({"recipe": SMALL if preset.small else PAPER} | given, "recipe", (SMALL, PAPER)) == SMALL
+    is_small = choice({"recipe": SMALL if preset.small else PAPER} | args, "recipe", (SMALL, PAPER)) == SMALL
     config.eval.sets = preset.evaluation_sets
-    if sets := given.get("sets"):
+    if sets := args.get("sets"):
         config.eval.sets = tuple(sets.split("+"))
     config.data.update(preset.fields)
-    if "size" in given:
-        size = number(given, "size", 0)
+    if "size" in args:
+        size = number(args, "size", 0)
         config.data.update(dict(image_size=size, eval_resize=size))
-    config.data.min_similarity = real(given, "threshold", config.data.min_similarity)
-    config.data.n = number(given, "n", 0)
-    config.data.fraction = real(given, "fraction", 1.0)
-    config.data.batch_classes = number(given, "batch_classes", 0)
-    config.data.batch_composition = choice(given, "batch_composition", (SHUFFLED, DISTINCT))
-    if classes := given.get("classes"):
+    config.data.min_similarity = real(args, "threshold", config.data.min_similarity)
+    config.data.n = number(args, "n", 0)
+    config.data.fraction = real(args, "fraction", 1.0)
+    config.data.batch_classes = number(args, "batch_classes", 0)
+    config.data.batch_composition = choice(args, "batch_composition", (SHUFFLED, DISTINCT))
+    if classes := args.get("classes"):
         config.data.classes.list = classes
     if classes == "imagenet100" and not sets:
         config.eval.sets = ("imagenet100",)
-    if table := given.get("match"):
+    if table := args.get("match"):
         config.data.match.update(dict(frequency=table, fill=preset.fill))
-    if "tail_shots" in given and not number(given, "tail_classes", 0):
+    if "tail_shots" in args and not number(args, "tail_classes", 0):
         raise UserError("the config argument tail_shots is for the tail_classes: give their number, too")
-    if tail := number(given, "tail_classes", 0):
-        config.data.tail.update(dict(classes=tail, shots=number(given, "tail_shots", 0)))
+    if tail := number(args, "tail_classes", 0):
+        config.data.tail.update(dict(classes=tail, shots=number(args, "tail_shots", 0)))
         config.eval.tail_classes = tail
-        config.eval.sets = tuple(name for name in config.eval.sets if name != "imagenet100")  # its tail is shorter
+        config.eval.sets = tuple(
+            name for name in config.eval.sets if name != "imagenet100"
+        )  # it has fewer tail classes
     return config, is_small
 
 
-def small_images(given: Arguments, is_long_tailed: bool) -> dict[str, Any]:
-    """The fields of the recipe for small images: 32 pixels, and a ResNet of 0.1 M parameters: minutes on two CPU cores."""
-    batch_size, preset = number(given, "batch_size", 128), find_preset(given["data"], given.get("data_dir", ""))
-    size = number(given, "size", preset.fields.get("image_size", preset.side))
+def small_images(args: Arguments, is_long_tailed: bool) -> dict[str, Any]:
+    """The recipe for small images: 32 pixels and a ResNet of 0.1 M parameters, which train in minutes on two CPU cores."""
+    batch_size, preset = number(args, "batch_size", 128), find_preset(args["data"], args.get("data_dir", ""))
+    size = number(args, "size", preset.fields.get("image_size", preset.side))
     epochs = 30 if is_long_tailed else 10
     if preset.records:  # 1,000 steps
         epochs = min(max(1000 * batch_size // preset.records, 10), 50)

@@ -1,4 +1,4 @@
 """The work of the main programs: training a run, evaluating a run, and predicting the classes of images.
 
-Each is read from top to bottom. Studies, transfers and notebooks call the same functions.
+Each module reads from top to bottom. Programs, studies and notebooks call the same functions.
 """

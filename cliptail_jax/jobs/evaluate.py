@@ -25,19 +25,19 @@ from cliptail_jax.runs.lock import sole_writer
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
-    """Evaluate the run in `workdir` under `config.eval`. Returns the summaries by set, which are also written with their arrays.
+    """Evaluate the run in `workdir` under `config.eval`. Returns the summaries by set; writes them and the arrays.
 
-    Raises UserError unless `config` may evaluate the run and names a set to evaluate it on.
+    Raises UserError if `config` cannot evaluate the run, or names no set.
     """
     config = typed_config(config)
     if not config.eval.sets:
         raise UserError(
             "eval.sets is empty: name the sets to evaluate on, such as --sets=cifar100 or --sets=cifar100:test"
         )
-    trained = read_config(workdir)
-    if trained is None:
+    run_values = read_config(workdir)
+    if run_values is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
-    run = OBJECTIVES[config.objective].evaluated_run(own_config(config), trained)
+    run = OBJECTIVES[config.objective].evaluated_run(own_config(config), run_values)
     if difference := difference_to(workdir, fields.plain(config) | run.trained_with, FIELDS):
         raise UserError(
             f"{workdir} contains the run of another config ({difference}); give the one it was trained with"
@@ -50,28 +50,28 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
 
     draw_missing(config.eval.sets, data.data_dir)
     with sole_writer(workdir):
-        opened = open_run(workdir, mesh=mesh)
-        graphdef, state = nnx.split(opened.model)
+        model = open_run(workdir, mesh=mesh)
+        graphdef, state = nnx.split(model.model)
         evaluate_model = make_evaluate(
             graphdef,
             mesh,
             workdir=workdir,
             options=config.eval,
             data=data,
-            preprocess=opened.preprocess,
-            class_names=opened.class_names,
-            frequency=opened.class_frequency,
-            read_prompts=opened.tokenizer if opened.has_prompts else None,
+            preprocess=model.preprocess,
+            class_names=model.class_names,
+            frequency=model.class_frequency,
+            read_prompts=model.tokenizer if model.has_prompts else None,
             training_captions=lambda: captions_of_training(workdir, data),
             other_head=run.head,
         )
-        epoch = opened.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
-        summaries = evaluate_model((state,), opened.step, epoch)
+        epoch = model.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
+        summaries = evaluate_model((state,), model.step, epoch)
     return summaries
 
 
 def captions_of_training(workdir: Path, data: Data) -> Iterator[list[str]]:
-    """The captions that the run was trained on, in chunks. Raises UserError if its data have changed or are missing."""
+    """The captions of the run's training data, in chunks. Raises UserError if the data have changed or are missing."""
     variant = open_variant(data)
     Run(workdir).check_data(variant.fingerprint())
     return caption_chunks(variant)

@@ -51,7 +51,7 @@ from cliptail_jax.training.trace import StepTrace
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one.
 
-    `label` names the run in its progress, by default `workdir`.
+    `label` is the name of the run in its progress, by default `workdir`.
     """
     config = typed_config(config)
     values = plain(config)
@@ -70,12 +70,12 @@ def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str
         log_line(f"warning: {warning}")
     with RunProgress(label or str(workdir), total_steps, config.batch_size) as progress:
         data = describe_data(variant)
-        earlier = workdir if continues(workdir, values, FIELDS, data) else None
-        objective = make_objective(config, variant, earlier)
+        earlier_run = workdir if continues(workdir, values, FIELDS, data) else None
+        objective = make_objective(config, variant, earlier_run)
         for warning in objective.evaluated_run(objective.config, values).warnings:
             log_line(f"warning: {warning}")
         with sole_writer(workdir):
-            if is_finished(workdir, values, FIELDS):  # by another process meanwhile
+            if is_finished(workdir, values, FIELDS):  # another process has finished it meanwhile
                 return
             open_or_resume(workdir, values, FIELDS, data, overwrite)
             write_description(objective, data, workdir)
@@ -110,14 +110,14 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
             batch = to_devices(mesh, batch)
             if step == start + 1:
                 with log.compiling(), progress.doing("compiling"):
-                    train_step = compiled(train_step, state, batch)
+                    train_step = compile_step(train_step, state, batch)
             state, metrics = train_step(state, batch)
             loss = metrics["train/loss"]
 
             input_monitor.started(loss)
             trace.after_step(loss)
             log.add(step, loss, metrics["train/grad_norm"])
-            log.measured(input_monitor.report())
+            log.write_report(input_monitor.report())
             if is_due(step, config.log_every_steps, total_steps):
                 log.write(step, metrics, float(schedule(step - 1)))
                 log.warn(learning_monitor.loss(step, float(loss)))
@@ -134,15 +134,17 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
         trace.end()
         with progress.saving():
             checkpoints.wait()
-    spent = progress.spent(input_monitor.waited)
-    log_line(f"{workdir}: {sum(spent.values()):.1f} s: " + ", ".join(f"{s:.1f} {what}" for what, s in spent.items()))
+    durations = progress.durations(input_monitor.waited)
+    log_line(
+        f"{workdir}: {sum(durations.values()):.1f} s: " + ", ".join(f"{s:.1f} {what}" for what, s in durations.items())
+    )
     if jax.process_index() == 0:
-        finish(workdir, total_steps, log.seconds(), spent)
+        finish(workdir, total_steps, log.seconds(), durations)
 
 
-def is_due(step: int, every: int, last: int) -> bool:
-    """Whether an action that is due after each `every`-th step, and after the last one, is due after `step`."""
-    return step > 0 and (step % every == 0 or step == last)
+def is_due(step: int, interval: int, last: int) -> bool:
+    """Whether an action that is due every `interval` steps, and after the last step, is due after `step`."""
+    return step > 0 and (step % interval == 0 or step == last)
 
 
 def describe_data(variant: Variant) -> dict[str, Any]:
@@ -211,10 +213,10 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
     )
 
 
-def compiled(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
-    """The compiled step. The log states the form of attention on accelerators, and what is turned off on CPUs."""
+def compile_step(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
+    """Compile the step, and log the form of attention on accelerators, or whether faulty fusions are turned off on CPUs."""
     traced = train_step.trace(state, batch)
-    if jax.default_backend() != "cpu":  # which has no kernels
+    if jax.default_backend() != "cpu":  # CPUs have no kernels of attention
         log_line(f"attention: {attention_in(traced.jaxpr.jaxpr)}")
     elif note := fusions_note():
         log_line(note)
@@ -222,7 +224,7 @@ def compiled(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
 
 
 def was_evaluated(objective: Objective, workdir: Path, step: int) -> bool:
-    """Whether the evaluation after `step` is complete; a request to stop may have left it out."""
+    """Whether the evaluation after `step` is complete. A request to stop may have skipped it."""
     return broadcast_from_first(is_evaluated(workdir, objective.config.eval, objective.uses_prompts, step))
 
 
@@ -238,18 +240,18 @@ def evaluate_and_log(
     """Evaluate the model and log its results. A request to stop ends it early, without results."""
     log.check_finite()
     with stop.bounded(), log.paused(), progress.doing("evaluating", step=step):
-        summaries = evaluate(state.parts(), step, log.epoch(step), stop.at_once)
+        summaries = evaluate(state.parts(), step, log.epoch(step), stop.check)
         for name, summary in summaries.items():
-            log.evaluated(step, name, summary)
-            if jax.process_index() == 0:  # the process that has written them
+            log.write_evaluation(step, name, summary)
+            if jax.process_index() == 0:  # this process has written them
                 predictions = read_arrays(log.workdir, name).get("per_class_predictions")
                 if predictions is not None:  # else the set has no classes
                     log.warn(monitor.predictions(step, name, predictions))
-    stop.at_once()
+    stop.check()
 
 
 def leave_if_requested(stop: StopRequest, checkpoints: Checkpoints) -> None:
-    """After a request to stop, end the program with the exit status of SIGTERM, once the last step is saved."""
+    """After a request to stop, wait until the last step is saved, and end the program with the exit status of SIGTERM."""
     if stop.requested:
         checkpoints.wait()
         log_line(f"stopped by SIGTERM; {checkpoints.saved}")
@@ -258,7 +260,7 @@ def leave_if_requested(stop: StopRequest, checkpoints: Checkpoints) -> None:
 
 @contextlib.contextmanager
 def report_storage_errors(workdir: Path, checkpoints: Checkpoints) -> Iterator[None]:
-    """Raises UserError for a full disk, exhausted memory and the like, with the last saved step."""
+    """Raise UserError for a full disk, exhausted memory and the like; the message names the last saved step."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The command line of open_clip's training: flags become a config of ours, data sets to prepare, and a work directory.
+"""Translates the command line of open_clip's training to a config, the data sets that it needs, and a work directory.
 
 `flags.tsv` is the table of flags. This package must not depend on studies.
 """

@@ -10,10 +10,10 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.open_clip.models import Fields
 
 CSV, SHARDS = "csv", "webdataset"
-SEPARATORS = ("\t", "\\t", ",")  # which the table itself shows
+SEPARATORS = ("\t", "\\t", ",")  # the table itself shows which of them it has
 REMOTE = re.compile(r"pipe:|\w+://")
 CAPTION = "caption"  # the field of a sample's .txt
-LONGEST_NAME = 60
+MAX_NAME_LENGTH = 60
 
 
 class Set(NamedTuple):
@@ -46,12 +46,12 @@ def pairs_of(flag: str, values: Mapping[str, Any]) -> Set:
     return Set(f"image_text/{short_name(path)}", options)
 
 
-def kind_of(flag: str, path: str, given: str) -> str:
+def kind_of(flag: str, path: str, dataset_type: str) -> str:
     """'csv' or 'webdataset'."""
-    kind = given
-    if given == "auto":
-        end = path.rpartition(".")[2]
-        kind = CSV if end in ("csv", "tsv") else SHARDS if "tar" in end else ""
+    kind = dataset_type
+    if dataset_type == "auto":
+        suffix = path.rpartition(".")[2]
+        kind = CSV if suffix in ("csv", "tsv") else SHARDS if "tar" in suffix else ""
     if not kind:
         raise UserError(f"--{flag.replace('_', '-')} {path} is neither a table nor shards: add --dataset-type")
     if kind not in (CSV, SHARDS):
@@ -60,7 +60,7 @@ def kind_of(flag: str, path: str, given: str) -> str:
 
 
 def caption_field(kind: str, values: Mapping[str, Any]) -> str:
-    """The field of a set of pairs that has its captions."""
+    """The field that has the captions of a set of pairs."""
     if kind == CSV:
         return values["csv_caption_key"]
     field = values["json_text_key"] or CAPTION
@@ -79,19 +79,19 @@ def check_factors(factors: str | None) -> None:
 
 
 def labelled_of(path: str) -> Set:
-    """The labelled set of --imagenet-val, a folder with a folder for each class."""
+    """The labelled set of --imagenet-val, which is a folder with a folder for each class."""
     return Set(f"image_folder/{short_name(path)}", {"val": path})
 
 
 def short_name(path: str) -> str:
     """A name for the set that a path or pattern selects."""
-    for end in (".gz", ".tar", ".tsv", ".csv", ".parquet"):
-        path = path.removesuffix(end)
-    return re.sub(r"\W+", "-", path).strip("-_")[-LONGEST_NAME:].lstrip("-") or "data"
+    for suffix in (".gz", ".tar", ".tsv", ".csv", ".parquet"):
+        path = path.removesuffix(suffix)
+    return re.sub(r"\W+", "-", path).strip("-_")[-MAX_NAME_LENGTH:].lstrip("-") or "data"
 
 
 def crop_scale(arguments: Sequence[str] | None) -> Fields:
-    """The fields of --aug-cfg. Raises UserError for an augmentation that there is not."""
+    """The fields of --aug-cfg. Raises UserError for an augmentation that is not supported."""
     fields = {}
     for argument in arguments or ():
         name, _, value = argument.partition("=")

@@ -1,14 +1,14 @@
-"""The table of open_clip's flags, flags.tsv, and reading a command line by it.
+"""Reads command lines with the table of open_clip's flags, flags.tsv.
 
 Names, types and defaults are those of src/open_clip_train/params.py in github.com/mlfoundations/open_clip at commit 89fb801
 (4.2.0.dev0, June 2026). A flag is
 
 - `used`: it becomes fields of the config;
 - `noted`: it changes nothing here, and a line states why;
-- `refused`: unless its value is the default, an error states why;
-- of a `fork`: used or noted as its text states, and only known to the fork of the study "What Makes CLIP More Robust to
+- `refused`: an error states why, unless its value is the default;
+- `fork`: it is used or noted, as its text states, and exists only in the fork of the study "What Makes CLIP More Robust to
   Long-Tailed Pre-Training Data?" (the scripts in exps_clip of github.com/CVMI-Lab/clip-beyond-tail);
-- `older`: of earlier versions, or of CLIPA's fork; an error states what replaces it.
+- `older`: it is from an earlier version, or from CLIPA's fork; an error states what replaces it.
 """
 
 import argparse
@@ -25,28 +25,28 @@ TABLE = Path(__file__).with_name("flags.tsv")
 
 
 def count(text: str) -> int:
-    """A whole number above 0, as the type of a flag."""
+    """The type of a flag whose value is a whole number above 0."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 TYPES = {"str": str, "int": int, "count": count, "float": float}
-TRAINED = "trained"  # in place of the tokenizer's file
+TRAINED = "trained"  # the value that replaces the tokenizer's file
 MAIN = re.compile(r"(?:open_clip_train\.|training\.)main|(?:.*/)?main\.py")
-EFFECTS = {"noted": "no effect: ", "refused": "refused: ", "older": "refused: "}  # on the page
-SHELL = ("\n", "\\")  # what a command that is pasted with its line breaks leaves
+EFFECTS = {"noted": "no effect: ", "refused": "refused: ", "older": "refused: "}  # texts on the page
+SHELL = ("\n", "\\")  # words that come from the line breaks of a pasted command
 
 
 class Flag(NamedTuple):
     """A row of the table.
 
     Attributes:
-        name: with its hyphens.
+        name: its name with hyphens.
         kind: 'used', 'noted', 'refused', 'fork' or 'older'.
         type: 'str', 'int', 'count' (a whole number above 0) or 'float', with * for several values, or 'flag'.
-        default: as text; '' for none.
-        text: what it becomes, or why it has no effect or is refused.
+        default: its default as text; '' for none.
+        text: the fields that it becomes, or the reason why it has no effect or is refused.
     """
 
     name: str
@@ -73,9 +73,9 @@ class CommandLine(NamedTuple):
     """The flags of a command.
 
     Attributes:
-        values: by name without hyphens, such as 'train_data'; those that are not given have the default, or None.
-        given: those that are given, by name with hyphens.
-        processes: the number that the launcher in front of the flags starts, of one device each; 0 without a launcher.
+        values: the values by name without hyphens, such as 'train_data'. Flags that are not given have the default, or None.
+        given: the values of the flags that are given, by name with hyphens.
+        processes: the number of processes, of one device each, that a launcher before the flags starts; 0 without a launcher.
     """
 
     values: Mapping[str, Any]
@@ -83,12 +83,12 @@ class CommandLine(NamedTuple):
     processes: int
 
     def notes(self) -> list[str]:
-        """A line for each reason why given flags have no effect."""
-        names: dict[str, list[str]] = {}
+        """A line for each reason why flags have no effect, with the names of these flags."""
+        by_text: dict[str, list[str]] = {}
         for name in self.given:
             if flags()[name].kind == "noted":
-                names.setdefault(flags()[name].text, []).append(name)
-        return [f"{', '.join(of)}: {text}" for text, of in names.items()]
+                by_text.setdefault(flags()[name].text, []).append(name)
+        return [f"{', '.join(flag_names)}: {text}" for text, flag_names in by_text.items()]
 
 
 class FlagParser(argparse.ArgumentParser):
@@ -97,7 +97,7 @@ class FlagParser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> CommandLine:
-    """The flags of a command line, which may begin with its launcher: `torchrun --nproc_per_node 4 -m open_clip_train.main`.
+    """The flags of a command line, which may begin with a launcher: `torchrun --nproc_per_node 4 -m open_clip_train.main`.
 
     Raises:
         UserError: A flag is unknown, refused, or has an invalid value.
@@ -113,14 +113,14 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     if unknown := [argument for argument in arguments if is_unknown(argument)]:
         name = unknown[0].partition("=")[0]
         raise UserError(f"open_clip has no flag {name}{did_you_mean(name, flags())}")
-    parsed, rest = parser.parse_known_args(arguments)
-    if rest:
-        raise UserError(f"'{rest[0]}' belongs to no flag: quote values that have spaces or braces")
-    given = {name: vars(parsed)[flag.key] for name, flag in flags().items() if flag.key in vars(parsed)}
-    for name, value in given.items():
+    namespace, extra_words = parser.parse_known_args(arguments)
+    if extra_words:
+        raise UserError(f"'{extra_words[0]}' belongs to no flag: quote values that have spaces or braces")
+    values = {name: vars(namespace)[flag.key] for name, flag in flags().items() if flag.key in vars(namespace)}
+    for name, value in values.items():
         check(flags()[name], value)
     defaults = {flag.key: default_of(flag) for flag in flags().values()}
-    return CommandLine(defaults | vars(parsed), given, launcher)
+    return CommandLine(defaults | vars(namespace), values, launcher)
 
 
 def is_unknown(argument: str) -> bool:
@@ -128,7 +128,7 @@ def is_unknown(argument: str) -> bool:
 
 
 def check(flag: Flag, value: Any) -> None:
-    """Raise UserError if a given flag is refused, or of another version."""
+    """Raise UserError if a flag is refused, or from another version."""
     if flag.kind == "older":
         raise UserError(f"{flag.name} is a flag of another version of open_clip: leave it out ({flag.text})")
     if flag.kind == "refused" and value != default_of(flag):
@@ -149,15 +149,15 @@ def split_launcher(arguments: Sequence[str]) -> tuple[int, list[str]]:
     """The number of processes that a launcher starts (0 if unknown), and the arguments after it."""
     place = next((place for place, argument in enumerate(arguments) if MAIN.fullmatch(argument)), -1)
     words = re.sub(r"[= ]+", " ", " ".join(arguments[: place + 1])).replace("-", "_")
-    found = {name: re.search(rf"__{name} (\d+)", words) for name in ("nproc_per_node", "nnodes")}
-    each, nodes = (int(match[1]) if match else 0 for match in found.values())
-    return each * max(nodes, 1), list(arguments[place + 1 :])
+    matches = {name: re.search(rf"__{name} (\d+)", words) for name in ("nproc_per_node", "nnodes")}
+    processes, nodes = (int(match[1]) if match else 0 for match in matches.values())
+    return processes * max(nodes, 1), list(arguments[place + 1 :])
 
 
 def table(*kinds: str) -> list[list[str]]:
-    """The rows of the page: the flags of these kinds, those with the same text together, used ones with their defaults."""
-    names: dict[str, list[str]] = {}
+    """The rows of the page for flags of these kinds. Flags with the same text share a row; used flags have their defaults."""
+    by_text: dict[str, list[str]] = {}
     for flag in (flag for kind in kinds for flag in flags().values() if flag.kind == kind):
         default = f" (`{flag.default}`)" if flag.kind == "used" and flag.default else ""
-        names.setdefault(f"{EFFECTS.get(flag.kind, '')}{flag.text}", []).append(f"`{flag.name}`{default}")
-    return [["flags", "here"], *([", ".join(of), text] for text, of in names.items())]
+        by_text.setdefault(f"{EFFECTS.get(flag.kind, '')}{flag.text}", []).append(f"`{flag.name}`{default}")
+    return [["flags", "here"], *([", ".join(flag_names), text] for text, flag_names in by_text.items())]

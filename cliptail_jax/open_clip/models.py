@@ -1,4 +1,4 @@
-"""open_clip's names of models and weights, and frozen parts of towers, as fields of a config."""
+"""Translates open_clip's names of models and weights, and its frozen parts of towers, to fields of a config."""
 
 import csv
 import functools
@@ -13,12 +13,12 @@ from cliptail_jax.pretrained.hub import PREFIX
 from cliptail_jax.pretrained.published import published_models
 
 WEIGHTS = Path(__file__).with_name("weights.tsv")
-# Architectures that the table of open_clip's lacks: the fork of the study has this one.
-OTHERS = {"roberta-RN50": ("RN50", "roberta-ViT-B-32")}  # the image tower of one, the text tower of the other
+# Architectures of the study's fork, which the table of open_clip's lacks.
+FORK_MODELS = {"roberta-RN50": ("RN50", "roberta-ViT-B-32")}  # the image tower of one, the text tower of the other
 ENCODERS = {"roberta-base": "hf-hub:FacebookAI/roberta-base", "roberta-large": "hf-hub:FacebookAI/roberta-large"}
 ENCODERS |= {name: f"hf-hub:FacebookAI/{name}" for name in ("xlm-roberta-base", "xlm-roberta-large")}
 ENCODER_DROPOUT = 0.1  # Hugging Face's default for BERT and RoBERTa, which open_clip keeps in training
-SIZES = ("context_length", "vocab_size", "width", "heads", "layers")  # of a text tower that a config describes
+SIZES = ("context_length", "vocab_size", "width", "heads", "layers")  # the sizes of a text tower in a config
 NAMES_OF_ANOTHER_KIND = {
     "coca": "CoCa's decoder of captions is not trained",
     "clap": "there are no audio towers",
@@ -26,7 +26,7 @@ NAMES_OF_ANOTHER_KIND = {
     "genlap": "there are no audio towers",
     "naflex": "towers take square images of one size, not NaFlex",
 }
-Fields = dict[str, Any]  # of a config, by dotted key
+Fields = dict[str, Any]  # values of a config by dotted key
 
 
 def architecture(name: str) -> dict[str, Any]:
@@ -38,12 +38,12 @@ def architecture(name: str) -> dict[str, Any]:
         raise UserError(
             f"--model {name} names weights: give the architecture's name, and the weights as --pretrained {name}"
         )
-    if name in OTHERS:
-        image, text = map(named_architecture, OTHERS[name])
+    if name in FORK_MODELS:
+        image, text = map(named_architecture, FORK_MODELS[name])
         return image | {"text_cfg": text["text_cfg"]}
-    known = (*architecture_names(), *OTHERS)
-    if name not in known:
-        raise UserError(f"--model {name} is unknown here{did_you_mean(name, known)}")
+    known_names = (*architecture_names(), *FORK_MODELS)
+    if name not in known_names:
+        raise UserError(f"--model {name} is unknown here{did_you_mean(name, known_names)}")
     return named_architecture(name)
 
 
@@ -51,9 +51,10 @@ def towers(name: str, pretrained: str, quick_gelu: bool, size: int, text_only: b
     """The fields of the two towers.
 
     Args:
-        pretrained: as open_clip's flag; '' for random weights.
-        quick_gelu: whether that activation is forced.
-        size: of the images in pixels; 0: the architecture's.
+        name: open_clip's name of the model.
+        pretrained: the value of open_clip's flag; '' for random weights.
+        quick_gelu: whether this activation is forced.
+        size: the side of the images in pixels; 0 for that of the architecture.
         text_only: whether the pre-trained weights are for the text tower alone.
     """
     model_cfg = architecture(name)
@@ -84,7 +85,7 @@ def towers(name: str, pretrained: str, quick_gelu: bool, size: int, text_only: b
 
 
 def random_text(name: str, text_cfg: Mapping[str, Any]) -> Fields:
-    """The fields of a text tower without weights: the sizes of CLIP's transformer, or the name of one that differs in more."""
+    """The fields of a text tower without weights: its sizes, and its name if it differs from CLIP's in more than sizes."""
     fields = {f"model.text.{key}": text_cfg[key] for key in SIZES if key in text_cfg}
     return fields if text_cfg.keys() <= set(SIZES) else fields | {"model.text.name": name}
 
@@ -102,8 +103,8 @@ def encoder_weights(name: str, encoder: str) -> str:
 def published_weights() -> dict[str, str]:
     """The repositories of published weights by open_clip's names, 'ARCHITECTURE/TAG'.
 
-    They are those of the table of published models, and of weights.tsv: further ones of src/open_clip/pretrained.py (commit
-    89fb801) for known architectures, without those that are only there as pickles.
+    They are in the table of published models, and in weights.tsv, which has further weights of src/open_clip/pretrained.py
+    (commit 89fb801) for known architectures, except for those that are published only as pickles.
     """
     with WEIGHTS.open(encoding="utf-8", newline="") as file:
         further = {row["name"]: f"{PREFIX}{row['repository']}" for row in csv.DictReader(file, delimiter="\t")}
@@ -111,7 +112,7 @@ def published_weights() -> dict[str, str]:
 
 
 def find_weights(name: str, pretrained: str) -> str:
-    """The weights that --pretrained names, as `image.init` takes them. Raises UserError if there are none."""
+    """The value of `image.init` for the weights that --pretrained names. Raises UserError if there are none."""
     if pretrained.startswith(PREFIX):
         return pretrained
     if "/" in pretrained or Path(pretrained).suffix:
@@ -124,16 +125,19 @@ def find_weights(name: str, pretrained: str) -> str:
     repositories = published_weights()
     if f"{name}/{pretrained}" in repositories:
         return repositories[f"{name}/{pretrained}"]
-    tags = [known.partition("/")[2] for known in repositories if known.partition("/")[0] == name]
-    has = f"it has {', '.join(tags)}" if tags else "it has none here"
+    tags = [model.partition("/")[2] for model in repositories if model.partition("/")[0] == name]
+    tags_text = f"it has {', '.join(tags)}" if tags else "it has none here"
     raise UserError(
-        f"--pretrained {pretrained} is no tag of {name}{did_you_mean(pretrained, tags)}: {has}, or give hf-hub:OWNER/NAME or a "
+        f"--pretrained {pretrained} is no tag of {name}{did_you_mean(pretrained, tags)}: {tags_text}, or give hf-hub:OWNER/NAME or a "
         "folder"
     )
 
 
 def locked_image(name: str, unlocked: int, statistics: bool) -> Fields:
-    """The fields of --lock-image with its number of unlocked groups; `statistics` is whether those of batch norm are frozen."""
+    """The fields of --lock-image with its number of unlocked groups.
+
+    `statistics` is whether the statistics of batch norm are frozen.
+    """
     vision_cfg = architecture(name)["vision_cfg"]
     tower = image_tower(vision_cfg)
     if tower.has_batch_norm and not statistics:
@@ -148,7 +152,10 @@ def locked_image(name: str, unlocked: int, statistics: bool) -> Fields:
 
 
 def locked_text(name: str, unlocked: int, norms: bool) -> Fields:
-    """The fields of --lock-text with its number of unlocked layers; `norms` is whether layer norms of encoders are frozen."""
+    """The fields of --lock-text with its number of unlocked layers.
+
+    `norms` is whether the layer norms of encoders are frozen.
+    """
     text_cfg = architecture(name)["text_cfg"]
     encoder = text_cfg.get("hf_model_name")
     if not unlocked and (norms or not encoder):
@@ -158,14 +165,14 @@ def locked_text(name: str, unlocked: int, norms: bool) -> Fields:
 
 
 def locked(flag: str, groups: list[list[str]], unlocked: int) -> list[str]:
-    """The parts in all groups but the last `unlocked` ones."""
+    """The parts of all groups except for the last `unlocked` ones."""
     if not 0 <= unlocked <= len(groups):
         raise UserError(f"{flag} is {unlocked}; the tower has {len(groups)} groups")
     return [part for group in groups[: len(groups) - unlocked] for part in group]
 
 
 def image_groups(vision_cfg: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The groups of open_clip's own image towers, from the images on."""
+    """The groups of open_clip's image towers, in order from the images on."""
     if isinstance(vision_cfg.get("layers"), list):
         yield [f"visual.{kind}{number}" for number in (1, 2, 3) for kind in ("conv", "bn")]
         yield from ([f"visual.layer{stage}"] for stage in (1, 2, 3, 4))
@@ -178,7 +185,7 @@ def image_groups(vision_cfg: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def text_groups(text_cfg: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The groups of a text transformer, from the tokens on."""
+    """The groups of a text transformer, in order from the tokens on."""
     yield ["text.token_embedding", "text.positional_embedding"]
     yield from blocks("text", text_cfg.get("layers", 12), "ln_final")
     yield ["text.text_projection"]

@@ -1,4 +1,4 @@
-"""What a command line of open_clip needs before its run trains: the number of devices, a config file, data sets."""
+"""Prepares a run of an open_clip command line: its number of devices, config file and data sets."""
 
 import os
 from pathlib import Path
@@ -29,18 +29,18 @@ def device_count() -> int:
 def config_path(workdir: str, text: str) -> Path:
     """The path of the config file, beside a local work directory.
 
-    Raises UserError if another command's is there and its run has begun, or another program's.
+    Raises UserError if the file exists and is that of another command whose run has begun, or of another program.
     """
     folder = work_path(workdir)
     path = Path(f"{folder.name if is_remote(folder) else workdir}.py")
-    before = path.read_text(encoding="utf-8") if path.exists() else text
-    if before != text and ((folder / CONFIG).exists() or not before.startswith(TITLE)):
-        raise UserError(f"{path} is there, of another command: remove it, or give another --name")
+    content = path.read_text(encoding="utf-8") if path.exists() else text
+    if content != text and ((folder / CONFIG).exists() or not content.startswith(TITLE)):
+        raise UserError(f"{path} exists, and is that of another command: remove it, or give another --name")
     return path
 
 
 def prepare(translation: Translation, data_dir: str) -> None:
-    """Build the data sets that are not there yet. Raises UserError if there are fewer pairs than the command states."""
+    """Build data sets that do not exist yet. Raises UserError if there are fewer pairs than the command states."""
     for name, options in translation.sets:
         folder = build(name, data_dir, **options)
         log_line(f"{name}: {folder} ({report(folder)})")

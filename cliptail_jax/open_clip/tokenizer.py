@@ -1,4 +1,4 @@
-"""The tokenizer of a text tower that starts from random weights: as in open_clip, the one of its model."""
+"""Finds the tokenizer of a text tower that starts from random weights: that of its model, as in open_clip."""
 
 import contextlib
 import importlib.util
@@ -12,23 +12,24 @@ from cliptail_jax.open_clip.flags import TRAINED
 from cliptail_jax.pretrained.source import fetch_tokenizer
 from cliptail_jax.pretrained.tokenizers import read_tokenizer, takes_trained
 
-MERGES = "bpe_simple_vocab_16e6.txt.gz"  # in the package of open_clip
+MERGES = "bpe_simple_vocab_16e6.txt.gz"  # a file of the package open_clip
 CLIPS = "openai/clip-vit-base-patch32"  # a repository of the Hub with CLIP's tokenizer.json
 
 
-def tokenizer_file(given: str, model: str, text_cfg: Mapping[str, Any]) -> str:
+def tokenizer_file(option: str, model: str, text_cfg: Mapping[str, Any]) -> str:
     """The `text.tokenizer` of a config: the path of a file, or '' to train a tokenizer on the captions.
 
     Args:
-        given: the file, 'trained', or '' to look for the model's own tokenizer.
+        option: the file, 'trained', or '' to look for the model's tokenizer.
         model: open_clip's name of the model, for messages.
-        text_cfg: that of the model.
+        text_cfg: the model's `text_cfg`.
 
     Raises:
-        UserError: The file is not found, cannot be read or has the tokenizer of another model, or the model needs its own.
+        UserError: The file is missing, cannot be read or has the tokenizer of another model; or 'trained' is given for a
+            model that needs its own tokenizer.
     """
-    if given != TRAINED:
-        path = os.path.abspath(given or own_tokenizer(model, text_cfg))
+    if option != TRAINED:
+        path = os.path.abspath(option or own_tokenizer(model, text_cfg))
         read_tokenizer(path, text_cfg)
         return path
     if not takes_trained(text_cfg):
@@ -40,12 +41,12 @@ def tokenizer_file(given: str, model: str, text_cfg: Mapping[str, Any]) -> str:
 
 
 def own_tokenizer(model: str, text_cfg: Mapping[str, Any]) -> Path:
-    """The file of a model's own tokenizer: CLIP's in the package open_clip, or the Hub's, perhaps from its cache.
+    """The file of a model's tokenizer: CLIP's in the package open_clip, or one from the Hub or its cache.
 
-    Raises UserError, which states how to give one, if there is none.
+    Raises UserError if there is none; the message states how to give one.
     """
     repository = text_cfg.get("hf_tokenizer_name")
-    package = None if repository else importlib.util.find_spec("open_clip")  # which is not imported
+    package = None if repository else importlib.util.find_spec("open_clip")  # this does not import it
     for folder in package.submodule_search_locations or () if package else ():
         if (merges := Path(folder) / MERGES).is_file():
             return merges
@@ -56,8 +57,8 @@ def own_tokenizer(model: str, text_cfg: Mapping[str, Any]) -> Path:
             f"--model {model} needs the tokenizer of {repository}, which cannot be fetched from the Hugging Face Hub: give its "
             "tokenizer.json by --tokenizer=FILE before --"
         )
-    others = f", or train one on the captions by --tokenizer={TRAINED}" if takes_trained(text_cfg) else ""
+    alternative = f", or train one on the captions by --tokenizer={TRAINED}" if takes_trained(text_cfg) else ""
     raise UserError(
         f"--model {model} needs CLIP's tokenizer: the package open_clip is not installed, and the Hugging Face Hub cannot be "
-        f"reached: give {MERGES} by --tokenizer=FILE before --{others}"
+        f"reached: give {MERGES} by --tokenizer=FILE before --{alternative}"
     )

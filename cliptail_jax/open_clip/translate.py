@@ -1,4 +1,4 @@
-"""From a command line of open_clip to one of our configs."""
+"""Translates a command line of open_clip to a training config."""
 
 import dataclasses
 import math
@@ -24,8 +24,8 @@ from cliptail_jax.training.objective import RANDOM
 DTYPES = {"fp32": "float32", "amp_bf16": "bfloat16", "amp_bfloat16": "bfloat16", "amp": "bfloat16"}
 SCHEDULES = {"cosine": "cosine_steps", "const": "constant", "const-cooldown": "constant"}
 TITLE = '"""The config of an open_clip command:'  # the first line of a config file
-CONTEXT_LENGTH = 77  # of open_clip's text towers, unless their table has another
-ALONE = {  # flags that are used with one value alone, as open_clip's default or another
+CONTEXT_LENGTH = 77  # tokens of open_clip's text towers, unless a model's table has another number
+SUPPORTED_VALUES = {  # the supported values of some flags: open_clip's default, or another value with the same meaning
     "image_interpolation": (None, "bicubic"),
     "image_key": ("jpg;png;jpeg;webp",),
     "text_key": ("txt",),
@@ -37,14 +37,14 @@ ALONE = {  # flags that are used with one value alone, as open_clip's default or
 
 @dataclasses.dataclass(frozen=True)
 class Translation:
-    """A command line in our terms.
+    """The translation of a command line.
 
     Attributes:
         config: the training config.
-        sets: the data sets that it needs, to be built once.
-        samples: the least number of training records that there must be; 0: any.
-        workdir: of the run.
-        notes: a line for each flag that has no effect, or another one than in open_clip.
+        sets: the data sets that the run needs, which are built once.
+        samples: the smallest number of training records that is allowed; 0 for any.
+        workdir: the run's directory.
+        notes: a line for each flag that has no effect, or another effect than in open_clip.
     """
 
     config: TrainingConfig
@@ -55,13 +55,13 @@ class Translation:
 
 
 def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: str | None = "") -> Translation:
-    """The translation of a command line, with open_clip's batch of each GPU times `devices`.
+    """Translate a command line. The batch is open_clip's batch per GPU times `devices`.
 
-    Data sets are in `data_dir`, and not read or built. `tokenizer` is that of `tokenizer_file`, or None for a config that is
-    only planned.
+    Data sets in `data_dir` are neither read nor built. `tokenizer` is the option of `tokenizer_file`, or None for a config
+    that is only planned.
 
     Raises:
-        UserError: A flag is not supported, or has an invalid value, or flags cannot be combined.
+        UserError: A flag is not supported or has an invalid value, or flags cannot be combined.
     """
     values = line.values
     check_alone(values)
@@ -91,15 +91,15 @@ def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: st
     typed = typed_config(config)
     check_image_tower(typed)
     samples = values["train_num_samples"] or 0
-    is_whole = not known and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
-    needed = samples if is_whole and not values["dataset_resampled"] else 0
+    has_shards = not known and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
+    min_samples = samples if has_shards and not values["dataset_resampled"] else 0
     sets = (train, *held_out) if train else held_out
-    return Translation(typed, sets, needed, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
+    return Translation(typed, sets, min_samples, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
 
 
 def check_alone(values: Mapping[str, Any]) -> None:
-    """Raise UserError for a value of a flag that is supported with one value alone, or that has none here."""
-    for key, supported in ALONE.items():
+    """Raise UserError for a value of a flag that is not supported."""
+    for key, supported in SUPPORTED_VALUES.items():
         if values[key] not in supported:
             raise UserError(f"--{key.replace('_', '-')} {values[key]} is not supported: it is {supported[-1]} here")
     if values["logs"].lower() in ("", "none"):
@@ -117,12 +117,12 @@ def check_alone(values: Mapping[str, Any]) -> None:
 
 
 def held_out_sets(values: Mapping[str, Any], train: data.Set | None) -> tuple[data.Set, ...]:
-    """The sets of retrieval and zero-shot classification. `train` is None for data of the study, which have ImageNet."""
+    """The sets for retrieval and zero-shot classification. `train` is None for data of the study, which include ImageNet."""
     sets = []
     if values["val_data"]:
         pairs = data.pairs_of("val_data", values)
-        same = train is not None and pairs.name == train.name
-        sets.append(pairs._replace(name=f"{pairs.name}-val") if same else pairs)
+        is_same_name = train is not None and pairs.name == train.name
+        sets.append(pairs._replace(name=f"{pairs.name}-val") if is_same_name else pairs)
     if values["imagenet_val"] and train is not None:
         sets.append(data.labelled_of(values["imagenet_val"]))
     return tuple(sets)
@@ -137,7 +137,7 @@ def data_fields(train: data.Set) -> Fields:
 
 
 def evaluation_fields(values: Mapping[str, Any], sets: Sequence[data.Set], from_study: bool) -> Fields:
-    names = [f"{each.name}:{each.split}" for each in sets]
+    names = [f"{eval_set.name}:{eval_set.split}" for eval_set in sets]
     if values["imagenet_val"] and from_study:
         names.append("imagenet")
     names += ["imagenet_v2"] if values["imagenet_v2"] else []
@@ -155,17 +155,17 @@ def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
     if len(size) > 1:
         raise UserError(f"--force-image-size {' '.join(map(str, values['force_image_size']))}: images are square")
     fields = models.towers(name, pretrained, values["force_quick_gelu"], size.pop(), text_only)
-    described = models.architecture(name)
-    if rate := described["vision_cfg"].get("timm_drop_path"):
+    model_cfg = models.architecture(name)
+    if rate := model_cfg["vision_cfg"].get("timm_drop_path"):
         notes.append(f"--model: open_clip drops blocks of its image tower at random ({rate}); here all are used")
     fields["model.dtype"] = DTYPES[values["precision"]]
     fields["model.remat"] = "blocks" if values["grad_checkpointing"] else "none"
     fields["objective"] = "sigmoid" if values["siglip"] else "contrastive"
     if length := values["force_context_length"]:
-        own = described["text_cfg"].get("context_length", CONTEXT_LENGTH)
-        if pretrained and "text.dropout" not in fields and length != own:
+        max_length = model_cfg["text_cfg"].get("context_length", CONTEXT_LENGTH)
+        if pretrained and "text.dropout" not in fields and length != max_length:
             raise UserError(
-                f"--force-context-length {length} is not supported with --pretrained: the weights are for {own} tokens"
+                f"--force-context-length {length} is not supported with --pretrained: the weights are for {max_length} tokens"
             )
         fields["model.text.context_length"] = length
     fields |= data.crop_scale(values["aug_cfg"])
@@ -200,19 +200,19 @@ def pixel_fields(values: Mapping[str, Any], has_weights: bool, notes: list[str])
     for key in ("mean", "std"):
         numbers = tuple(values[f"image_{key}"] or ())
         fields[f"data.{key}"] = numbers * 3 if len(numbers) == 1 else numbers
-    own = {"mean": CLIP_MEAN, "std": CLIP_STD, "resize_mode": "shortest"} | listed_preprocess(values["model"])
-    differs = tuple(own["mean"]) != CLIP_MEAN or own["resize_mode"] != "shortest"
+    preprocess = {"mean": CLIP_MEAN, "std": CLIP_STD, "resize_mode": "shortest"} | listed_preprocess(values["model"])
+    differs = tuple(preprocess["mean"]) != CLIP_MEAN or preprocess["resize_mode"] != "shortest"
     if differs and not has_weights and not any(fields.values()):
-        mean, std = (" ".join(map(str, own[key])) for key in ("mean", "std"))
+        mean, std = (" ".join(map(str, preprocess[key])) for key in ("mean", "std"))
         notes.append(
             "--model: without weights, images have CLIP's pixel statistics and are cropped, as in open_clip; published weights "
-            f"have --image-mean {mean} --image-std {std} --image-resize-mode {own['resize_mode']}"
+            f"have --image-mean {mean} --image-std {std} --image-resize-mode {preprocess['resize_mode']}"
         )
     return fields
 
 
 def tokenizer_fields(values: Mapping[str, Any], has_weights: bool, tokenizer: str | None, notes: list[str]) -> Fields:
-    """The field of the tokenizer. A text tower with weights has theirs; a file is for weights that come without one."""
+    """The field of the tokenizer. Weights come with a tokenizer, unless a file is given."""
     if tokenizer is None:
         return {}
     if tokenizer == TRAINED:
@@ -233,16 +233,16 @@ def tokenizer_fields(values: Mapping[str, Any], has_weights: bool, tokenizer: st
 def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[str]) -> Fields:
     """The fields of batches, of the length of the training, and of logs."""
     values = line.values
-    each, accumulated = values["batch_size"], values["accum_freq"]
+    device_batch, accumulated = values["batch_size"], values["accum_freq"]
     fields: Fields = {
         "seed": values["seed"],
-        "batch_size": each * devices * accumulated,
+        "batch_size": device_batch * devices * accumulated,
         "accumulate_steps": accumulated,
         "total_epochs": values["epochs"],
         "batch_norm.group_size": statistics_group(values, devices),
     }
     parts = f" x {accumulated}" if accumulated > 1 else ""
-    notes.append(f"batch_size={fields['batch_size']}: {each} x {devices} devices{parts}")
+    notes.append(f"batch_size={fields['batch_size']}: {device_batch} x {devices} devices{parts}")
     if accumulated > 1:
         notes.append(
             "--accum-freq: the gradient of the logit scale is that of the batch; open_clip adds it once for each part"
@@ -268,14 +268,14 @@ def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[s
 
 
 def statistics_group(values: Mapping[str, Any], devices: int) -> int:
-    """The number of examples that share the statistics of batch norm; 0: all, or there is none."""
+    """The number of examples that share batch-norm statistics; 0 for all examples, or for a model without batch norm."""
     has_batch_norm = image_tower(models.architecture(values["model"])["vision_cfg"]).has_batch_norm
     group = values["batch_size"] * (devices if values["use_bn_sync"] else 1)
     return 0 if not has_batch_norm or group == values["batch_size"] * devices * values["accum_freq"] else group
 
 
 def steps_per_epoch(values: Mapping[str, Any], devices: int, from_study: bool) -> int:
-    """open_clip's number of updates in an epoch of --train-num-samples of shards; 0 if the data count.
+    """open_clip's number of updates in an epoch of --train-num-samples of shards; 0 if the data set that number.
 
     The number of batches is rounded up to a multiple of the workers. Raises UserError if there are too few samples.
     """
@@ -294,17 +294,17 @@ def steps_per_epoch(values: Mapping[str, Any], devices: int, from_study: bool) -
 
 
 def optimizer_fields(values: Mapping[str, Any], from_study: bool, notes: list[str]) -> Fields:
-    """AdamW with open_clip's defaults, and its schedule. The study's fork is of a version that decays positions."""
+    """The fields of AdamW with open_clip's defaults, and of the schedule. The version of the study's fork decays positions."""
     is_vit = "vit" in values["model"].lower()
-    given = {key: values[key] for key in ("lr", "beta1", "beta2", "eps") if values[key] is not None}
+    options = {key: values[key] for key in ("lr", "beta1", "beta2", "eps") if values[key] is not None}
     defaults = {"lr": 5e-4, "beta1": 0.9, "beta2": 0.98 if is_vit else 0.999, "eps": 1e-6 if is_vit else 1e-8}
-    rule = defaults | given
+    settings = defaults | options
     fields: Fields = {
         "name": "adamw",
-        "learning_rate": rule["lr"],
-        "adamw.b1": rule["beta1"],
-        "adamw.b2": rule["beta2"],
-        "adamw.eps": rule["eps"],
+        "learning_rate": settings["lr"],
+        "adamw.b1": settings["beta1"],
+        "adamw.b2": settings["beta2"],
+        "adamw.eps": settings["eps"],
         "weight_decay": values["wd"],
         "decay_positions": from_study,
         "schedule": SCHEDULES[values["lr_scheduler"]],
@@ -346,7 +346,7 @@ def run_name(values: Mapping[str, Any]) -> str:
 
 
 def config_file(translation: Translation, arguments: str) -> str:
-    """The Python file of the config, which `cliptail train` takes: the fields that differ from their defaults."""
+    """A Python config file for `cliptail train`, with the fields that differ from their defaults."""
     lines = [f"    config.{key} = {value!r}" for key, value in changes(translation.config).items()]
     notes = ["", *(f"- {note}" for note in translation.notes)] if translation.notes else []
     docstring = "\n".join(["", "", f"    {arguments}", *notes]).replace("\\", "\\\\").replace('"""', '\\"""')
@@ -355,7 +355,7 @@ def config_file(translation: Translation, arguments: str) -> str:
 
 
 def parameters(line: CommandLine, config: TrainingConfig) -> str:
-    """The lines of params.txt: open_clip's flags with their values, and the fields of the config that differ from their defaults."""
+    """The lines of params.txt: open_clip's flags with their values, and the config's fields that differ from their defaults."""
     flags = {key: line.values[key] for key in sorted(line.values)}
     ours = {f"config.{key}": value for key, value in changes(config).items()}
     return "".join(f"{key}: {value}\n" for key, value in (flags | ours).items())
@@ -363,5 +363,5 @@ def parameters(line: CommandLine, config: TrainingConfig) -> str:
 
 def changes(config: TrainingConfig) -> Fields:
     """The fields of a config that differ from their defaults, in alphabetical order."""
-    values, defaults = (dict(flatten(each)) for each in (config, TrainingConfig()))
+    values, defaults = (dict(flatten(section)) for section in (config, TrainingConfig()))
     return {key: values[key] for key in sorted(values) if values[key] != defaults[key]}

@@ -1,1 +1,1 @@
-"""Plans runs on accelerators, without having them: compiles a run's step for them ahead of time."""
+"""Plans runs on accelerators that this machine lacks, by compiling a run's step for them ahead of time."""

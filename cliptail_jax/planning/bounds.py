@@ -6,14 +6,14 @@ from cliptail_jax.planning.compiling import Plan
 from cliptail_jax.planning.hlo import Traffic
 from cliptail_jax.planning.topologies import Topology
 
-# How often a chip sends its bytes in a ring or torus of many chips; with n chips, (n - 1) / n of that.
-SENT = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 1, "collective-permute": 1}
+# How often a chip of a large ring or torus sends its bytes. Among n chips, it is (n - 1) / n times this number.
+PASSES = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 1, "collective-permute": 1}
 
 
 def step_seconds(plan: Plan) -> dict[str, float]:
-    """The time of a step by arithmetic ('compute'), HBM ('memory') and links between chips ('interconnect').
+    """The seconds of a step for arithmetic ('compute'), HBM ('memory') and links between chips ('interconnect').
 
-    With each at its peak and perfect overlap, a step would take the longest of them.
+    If each were at its peak and all overlapped perfectly, a step would take the longest of these times.
     """
     chip = plan.topology.chip
     return {
@@ -29,15 +29,15 @@ def binding(seconds: Mapping[str, float]) -> tuple[str, float]:
 
 
 def interconnect_seconds(collectives: Mapping[str, Traffic], topology: Topology) -> float:
-    """The time that a chip's links need for a step's collectives, each over all chips.
+    """The seconds that a chip's links need for a step's collectives, each over all chips.
 
-    Between slices, or hosts of GPUs, only the result of a reduction within them is sent, over the network cards of all chips
-    of the slice or host.
+    Slices, or hosts of GPUs, first reduce within themselves, and then send only the result to each other, over the network
+    cards of all their chips.
     """
     groups = topology.slices if topology.is_tpu else topology.hosts
-    within, seconds = topology.chips // groups, 0.0
+    group_chips, seconds = topology.chips // groups, 0.0
     for kind, traffic in collectives.items():
-        sent = SENT[kind] * traffic.bytes
-        seconds += sent * (within - 1) / within / topology.chip.link
-        seconds += sent * (groups - 1) / groups / (within * topology.chip.network)
+        size = PASSES[kind] * traffic.bytes
+        seconds += size * (group_chips - 1) / group_chips / topology.chip.link
+        seconds += size * (groups - 1) / groups / (group_chips * topology.chip.network)
     return seconds

@@ -24,7 +24,7 @@ from cliptail_jax.training.objective import Objective
 from cliptail_jax.training.state import state_shardings
 from cliptail_jax.training.step import jit_train_step, make_train_step
 
-# The config fields that decide how much memory a step needs without changing what it computes.
+# The config fields that change a step's memory but not its result.
 MEMORY_FIELDS = ("model.remat", "accumulate_steps", "batch_norm.group_size", "optimizer.shard", "mesh.fsdp")
 
 
@@ -35,12 +35,12 @@ class Plan:
     Attributes:
         topology: the chips.
         fields: the values of `MEMORY_FIELDS`.
-        total_steps: of the run; 0 for an evaluation step.
-        batch_size: over all chips.
+        total_steps: the steps of the run; 0 for an evaluation step.
+        batch_size: the batch over all chips.
         has_batch_norm: whether the model has batch statistics.
         parameters: bytes of the trained and frozen parameters and the batch statistics.
-        optimizer: bytes of the rest of the state: the optimizer's, and moving averages.
-        flops: operations of matrix products and convolutions per step.
+        optimizer: bytes of the other state: the optimizer's, and moving averages.
+        flops: operations in matrix products and convolutions per step.
         program: the needs of the compiled program.
     """
 
@@ -62,7 +62,7 @@ class Plan:
 def plan_step(objective: Objective, topology: Topology, versions: Mapping[str, str]) -> Plan:
     """The plan of the training step of the objective's run, which `train` would compile on these chips.
 
-    `versions` are the versions of the packages on which the compiled program depends. Raises UserError, as `train`, if
+    `versions` are the versions of the packages on which the compiled program depends. Raises UserError, as `train` does, if
     the run is not possible on these chips.
     """
     config, classes = objective.config, len(objective.variant.class_names)
@@ -82,14 +82,14 @@ def plan_step(objective: Objective, topology: Topology, versions: Mapping[str, s
 
 
 def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[str, str]) -> Plan:
-    """The plan of an evaluation step of the objective's run, on a set with the variant's classes. As `plan_step`."""
+    """The plan of an evaluation step of the objective's run on a set with the variant's classes, as in `plan_step`."""
     config, classes = objective.config, len(objective.variant.class_names)
     mesh = make_mesh(config.mesh, topology.devices())
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
     graphdef, shapes, _ = first_state(objective, optax.identity())
     parts = jax.tree.map(laid_out, shapes, state_shardings(mesh, shapes, False)).parts()
-    learned = {"logit_scale": ()} if objective.uses_prompts else {"bias": (classes,)}
-    head = {"embeddings": (classes, config.model.image.output_dim), **learned}
+    trainable = {"logit_scale": ()} if objective.uses_prompts else {"bias": (classes,)}
+    head = {"embeddings": (classes, config.model.image.output_dim), **trainable}
     on_each = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))  # noqa: E731
     side, batch_size = config.data.image_size, config.eval.batch_size
     batch = {"images": ((side, side, 3), np.uint8), "labels": ((), np.int32), "mask": ((), bool)}
@@ -115,16 +115,16 @@ def _plan(
 ) -> Plan:
     """The plan of a traced step of a `state` with the model's `parts`: trained and frozen parameters, batch statistics.
 
-    If the state alone does not fit, it skips compiling, which could take minutes.
+    If the state alone does not fit, nothing is compiled, since that could take minutes.
     """
     name, values = f"{topology.name} × {topology.slices}", dict(flatten(objective.config))
-    parameters, given = bytes_of_device(parts), bytes_of_device(state)
+    parameters, state_bytes = bytes_of_device(parts), bytes_of_device(state)
     devices = topology.chip.devices
     available = int(topology.chip.memory / devices)
-    if given > available:
-        needs = Program(given, available)
+    if state_bytes > available:
+        program = Program(state_bytes, available)
     else:
-        needs = compiled_program(traced.lower(), name, topology.compiler_options, versions, topology.cache)
+        program = compiled_program(traced.lower(), name, topology.compiler_options, versions, topology.cache)
     return Plan(
         topology=topology,
         fields={key: values[key] for key in MEMORY_FIELDS},
@@ -132,9 +132,9 @@ def _plan(
         batch_size=batch_size,
         has_batch_norm=bool(jax.tree.leaves(parts[2])),
         parameters=devices * parameters,
-        optimizer=devices * (given - parameters),
+        optimizer=devices * (state_bytes - parameters),
         flops=operations(traced.jaxpr.jaxpr) / topology.chips,
-        program=needs.times(devices),
+        program=program.times(devices),
     )
 
 

@@ -11,9 +11,9 @@ NO_CHIPS = {
 
 
 def compiler_environment(measures: bool) -> dict[str, str]:
-    """The variables that must be set before JAX is imported.
+    """The variables that must be set before JAX is imported. `measures` is whether steps are measured on this machine's chips.
 
-    Unless steps are to be measured, the chips of this machine, if any, are not needed, but libtpu would look for them: ask the cloud's metadata
-    server, take a lock that only one process can have, and warn.
+    If they are not, the variables prevent libtpu from looking for chips: it would ask the cloud's metadata server, take a lock
+    that only one process can have, and warn.
     """
     return {"TPU_MIN_LOG_LEVEL": "3"} | ({} if measures else NO_CHIPS)

@@ -1,4 +1,4 @@
-"""Descriptions of GPUs, with which XLA compiles without a GPU: the text form of its GpuTargetConfigProto."""
+"""Descriptions of GPUs in the text form of XLA's GpuTargetConfigProto, so that XLA compiles without a GPU."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from unittest import mock
 
 from cliptail_jax.models import cudnn_attention
 
-# Of the SXM modules. Sources: NVIDIA's architecture white papers of A100 (GA100) and H100 (GH100), the CUDA C++ Programming
-# Guide's table of compute capabilities, and the data sheet of H200, which differs from H100 in its memory alone.
+# The SXM modules. Sources: NVIDIA's architecture white papers of A100 (GA100) and H100 (GH100), the CUDA C++ Programming
+# Guide's table of compute capabilities, and the data sheet of H200, which differs from H100 only in its memory.
 H100 = {
     "core_count": 132,
     "fpus_per_core": 128,
@@ -40,7 +40,7 @@ COMMON = {
     "registers_per_block_limit": 2**16,
     "shared_memory_per_block": 48 * 2**10,
 }
-# The description of each kind, its name and its compute capability.
+# For each kind of GPU: its description, name and compute capability.
 GPUS = {
     "a100": (A100, "NVIDIA A100-SXM4-80GB", 8),
     "h100": (H100, "NVIDIA H100 80GB HBM3", 9),
@@ -51,7 +51,7 @@ CUDNN = 9, 8, 0  # version
 
 @contextlib.contextmanager
 def with_cudnn() -> Iterator[None]:
-    """In the block, JAX traces cuDNN's attention without the library on this machine."""
+    """In this context, JAX traces cuDNN's attention even if this machine lacks the library."""
     version = 10000 * CUDNN[0] + 100 * CUDNN[1] + CUDNN[2]
     traces = mock.patch("jax._src.cudnn.fused_attention_stablehlo.check_cudnn_version", lambda: version)
     with traces, mock.patch.object(cudnn_attention, "is_installed", lambda: True):
@@ -60,8 +60,8 @@ def with_cudnn() -> Iterator[None]:
 
 def gpu_target(kind: str) -> str:
     """The target configuration of an 'a100', 'h100' or 'h200'."""
-    own, name, capability = GPUS[kind]
-    info = "\n".join(f"  {key}: {value}" for key, value in (COMMON | own).items())
+    description, name, capability = GPUS[kind]
+    info = "\n".join(f"  {key}: {value}" for key, value in (COMMON | description).items())
     return f"""
 gpu_device_info {{
 {info}

@@ -1,6 +1,6 @@
 """Computes the bytes that a compiled program moves between chips, and to and from HBM, from its HLO text.
 
-XLA's own count includes on-chip memory, so it is too high for TPUs.
+XLA's count includes on-chip memory, so it is too high for TPUs.
 """
 
 import functools
@@ -18,8 +18,8 @@ ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+|f8e\w+|c64|c128)\[([\d,]*)\](?:\{([^}
 ON_CHIP = re.compile(r"S\([1-9]\d*\)")  # a layout's memory space other than HBM
 SCRATCH = re.compile(r"\bs8\[\d+\]|\bu8\[\d+\]")
 TRIPS = r'"known_trip_count":\{"n":"(\d+)"'
-CHANNEL = r"channel_id=(\d+)"  # of a collective
-CALLS = r"calls=%?([\w.-]+)"  # of a fusion
+CHANNEL = r"channel_id=(\d+)"  # an attribute of collectives
+CALLS = r"calls=%?([\w.-]+)"  # an attribute of fusions
 
 
 class Traffic(NamedTuple):
@@ -38,8 +38,8 @@ class Instruction(NamedTuple):
 
     def attribute(self, pattern: str) -> str:
         """The text of a pattern's group in the line; '' without a match."""
-        found = re.search(pattern, self.line)
-        return found.group(1) if found else ""
+        match = re.search(pattern, self.line)
+        return match.group(1) if match else ""
 
 
 class Module(NamedTuple):
@@ -57,21 +57,21 @@ def module(text: str) -> Module:
 def collectives(program: Module) -> dict[str, Traffic]:
     """The collectives of a program by kind.
 
-    The TPU compiler hides parts of a collective behind several fusions, and repeats it in each. Collectives of the same
-    channel (`jax.shard_map` has one for all), operation and size count once.
+    The TPU compiler hides parts of a collective behind several fusions, and repeats it in each of them. Collectives of the
+    same channel (`jax.shard_map` has one for all), operation and size count once.
     """
     trips = _trips(program.computations, program.entry)
-    found: dict[tuple[str, str, str, int], int] = {}
+    runs: dict[tuple[str, str, str, int], int] = {}
     for computation, kind, instruction, types in _exchanges(program):
         operands, result = sum(map(bytes_of, types)), bytes_of(instruction.type)
         if instruction.op.endswith("-start") and kind != "all-reduce":
             result -= operands  # its result is a tuple of both
         key = kind, instruction.attribute(CHANNEL), instruction.attribute(r'op_name="([^"]*)"'), max(operands, result)
-        found[key] = trips.get(computation, 1)
+        runs[key] = trips.get(computation, 1)
     return {
-        kind: Traffic(sum(of_kind.values()), sum(size * times for (*_, size), times in of_kind.items()))
+        kind: Traffic(sum(kind_runs.values()), sum(size * count for (*_, size), count in kind_runs.items()))
         for kind in COLLECTIVES
-        if (of_kind := {key: times for key, times in found.items() if key[0] == kind})
+        if (kind_runs := {key: count for key, count in runs.items() if key[0] == kind})
     }
 
 
@@ -97,21 +97,21 @@ def _exchanges(program: Module) -> Iterator[tuple[str, str, Instruction, list[st
 
 def _trips(computations: Mapping[str, list[Instruction]], start: str, times: int = 1) -> dict[str, int]:
     """The number of runs per step of each computation that `start` reaches by loops and calls."""
-    found = {start: times}
+    trips = {start: times}
     for i in computations[start]:
-        for called in re.findall(r"(?:body|to_apply|calls)=%?([\w.-]+)", i.line):
-            if called in computations:
-                trips = int(i.attribute(TRIPS) or 1) if i.op == "while" else 1
-                found |= _trips(computations, called, times * trips)
-    return found
+        for name in re.findall(r"(?:body|to_apply|calls)=%?([\w.-]+)", i.line):
+            if name in computations:
+                factor = int(i.attribute(TRIPS) or 1) if i.op == "while" else 1
+                trips |= _trips(computations, name, times * factor)
+    return trips
 
 
 def hbm_traffic(program: Module, cache: int = 0) -> list[tuple[Instruction, int]]:
     """The bytes that each instruction of a program moves to and from HBM: its operands and results in HBM.
 
-    A loop counts as one instruction. With a cache of this number of bytes, they are a lower bound: an array that fits in the
-    cache moves only if it is a parameter of the program, which is read once, or a result, which is written once. A larger
-    array moves each time, since whoever reads it from its beginning finds the cache filled with its end.
+    A loop counts as one instruction. With a cache of this number of bytes, the result is a lower bound: an array that fits in
+    the cache moves only if it is a parameter of the program, which is read once, or a result, which is written once. A larger
+    array moves each time: when it is read from its beginning, the cache has its end.
     """
     entry = program.computations[program.entry]
     return [*_moved(entry, program.computations, cache), *(_moved_once(entry, cache) if cache else ())]
@@ -124,73 +124,75 @@ def _moved_once(entry: Iterable[Instruction], cache: int) -> Iterator[tuple[Inst
     """
     types = {i.name: i.type for i in entry}
     root = next(i for i in entry if i.line.lstrip().startswith("ROOT "))
-    read = {name for i in entry if i.op != "tuple" for name in i.operands}
+    operands = {name for i in entry if i.op != "tuple" for name in i.operands}
     parameters = [i for i in entry if i.op == "parameter"]
-    given = {i.name for i in parameters}
-    results = [types[name] for name in root.operands if name not in given] if root.op == "tuple" else [root.type]
-    for i, moved in (*((i, [i.type]) for i in parameters if i.name in read), (root, results)):
-        yield i, sum(bytes_of(type) - bytes_of(type, above=cache) for type in moved)
+    parameter_names = {i.name for i in parameters}
+    results = (
+        [types[name] for name in root.operands if name not in parameter_names] if root.op == "tuple" else [root.type]
+    )
+    for i, moved in (*((i, [i.type]) for i in parameters if i.name in operands), (root, results)):
+        yield i, sum(bytes_of(type) - bytes_of(type, threshold=cache) for type in moved)
 
 
 def _moved(
     instructions: Iterable[Instruction], computations: Mapping[str, list[Instruction]], cache: int
 ) -> Iterator[tuple[Instruction, int]]:
-    in_hbm = functools.partial(bytes_of, in_hbm=True, above=cache)
+    in_hbm = functools.partial(bytes_of, in_hbm=True, threshold=cache)
     types = {i.name: i.type for i in instructions}
     hidden: set[str] = set()  # collectives that are hidden behind fusions
     for i in instructions:
         if i.op in FREE or i.op.endswith("-done"):
             continue
         if i.op in ("while", "call"):
-            called = i.attribute(r"(?:body|to_apply)=%?([\w.-]+)")
-            inside = sum(moved for _, moved in _moved(computations[called], computations, cache))
-            yield i, int(i.attribute(TRIPS) or 1) * inside
-        elif i.op == "slice-start":  # reads only the slice of its operand
+            computation = i.attribute(r"(?:body|to_apply)=%?([\w.-]+)")
+            size = sum(moved for _, moved in _moved(computations[computation], computations, cache))
+            yield i, int(i.attribute(TRIPS) or 1) * size
+        elif i.op == "slice-start":  # it reads only the slice of its operand
             yield i, min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
         else:
             parts = _parts(i, computations) if cache and i.op == "fusion" else {}
             operands = sum(min(in_hbm(types[name]), parts.get(name, math.inf)) for name in i.operands if name in types)
             result = next(arrays(i.type)) if i.op == "copy-start" else i.type
-            if i.op == "custom-call":  # of a GPU's libraries, whose results include their scratch memory
+            if i.op == "custom-call":  # a call of a GPU's library, whose results include its scratch memory
                 result = SCRATCH.sub("", result)
-            again = map(in_hbm, _carried_again(i, types, computations, hidden)) if i.op == "fusion" else ()
-            yield i, operands + in_hbm(result) - sum(again)
+            repeated = map(in_hbm, _carried_again(i, types, computations, hidden)) if i.op == "fusion" else ()
+            yield i, operands + in_hbm(result) - sum(repeated)
 
 
 def _parts(fusion: Instruction, computations: Mapping[str, list[Instruction]]) -> dict[str, int]:
-    """The operands of which a fusion reads only parts, such as the rows of an embedding, and the bytes of these."""
+    """The operands of which a fusion reads only parts, such as rows of an embedding, with the bytes of these parts."""
     inside = computations.get(fusion.attribute(CALLS), [])
     readers_of = lambda name: [i for i in inside if name in i.operands]  # noqa: E731
-    found = {}
+    sizes = {}
     for parameter in (i for i in inside if i.op == "parameter"):
         name, readers = parameter.name, readers_of(parameter.name)
         while [i.op for i in readers] == ["convert"]:
             name, readers = readers[0].name, readers_of(readers[0].name)
         if readers and all(i.op in PARTS and i.operands[0] == name for i in readers):
             number = int(parameter.attribute(r"parameter\((\d+)\)"))
-            found[fusion.operands[number]] = sum(bytes_of(i.type) for i in readers)
-    return found
+            sizes[fusion.operands[number]] = sum(bytes_of(i.type) for i in readers)
+    return sizes
 
 
 def _carried_again(
     fusion: Instruction, types: Mapping[str, str], computations: Mapping[str, list[Instruction]], hidden: set[str]
 ) -> list[str]:
-    """The types of buffers that a fusion only passes on, of collectives that earlier fusions have counted.
+    """The types of buffers that a fusion only passes on, from collectives that were counted with earlier fusions.
 
     The buffers of a hidden collective are operands and results of each fusion that hides it.
     """
-    inside = computations.get(fusion.attribute(CALLS), [])
-    again: list[str] = []
-    for i in inside:
+    instructions = computations.get(fusion.attribute(CALLS), [])
+    repeated: list[str] = []
+    for i in instructions:
         if i.op not in COLLECTIVES:
             continue
         key = re.sub(r"\.\d+$", "", i.name) + i.attribute(CHANNEL) + _shapes(i.type)[0]
         if key in hidden:
-            own = {*_shapes(i.type), *(s for x in inside if x.name in i.operands for s in _shapes(x.type))}
-            listed = [*(types[name] for name in fusion.operands if name in types), fusion.type]
-            again += [array for type in listed for array in arrays(type) if _shapes(array)[0] in own]
+            buffers = {*_shapes(i.type), *(s for x in instructions if x.name in i.operands for s in _shapes(x.type))}
+            fusion_types = [*(types[name] for name in fusion.operands if name in types), fusion.type]
+            repeated += [array for type in fusion_types for array in arrays(type) if _shapes(array)[0] in buffers]
         hidden.add(key)
-    return again
+    return repeated
 
 
 def _shapes(type: str) -> list[str]:
@@ -200,26 +202,26 @@ def _shapes(type: str) -> list[str]:
 
 def computations(text: str) -> dict[str, list[Instruction]]:
     """The instructions of each computation, by its name."""
-    found: dict[str, list[Instruction]] = {}
+    blocks: dict[str, list[Instruction]] = {}
     for line in text.splitlines():
-        if head := re.match(r"(?:ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?\{$", line):
-            found[head.group(1)] = current = []
-        elif " = " in line and found:
-            current.append(parse(line))
-    return found
+        if match := re.match(r"(?:ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?\{$", line):
+            blocks[match.group(1)] = block = []
+        elif " = " in line and blocks:
+            block.append(parse(line))
+    return blocks
 
 
 def parse(line: str) -> Instruction:
     """An instruction, such as '%sum.1 = f32[8]{0} add(%a, %b), metadata={...}'."""
-    name, _, rest = line.strip().removeprefix("ROOT ").partition(" = ")
-    end = _closing(rest) + 1 if rest.startswith("(") else rest.index(" ")
-    op, _, arguments = rest[end:].strip().partition("(")
+    name, _, content = line.strip().removeprefix("ROOT ").partition(" = ")
+    end = _closing(content) + 1 if content.startswith("(") else content.index(" ")
+    op, _, arguments = content[end:].strip().partition("(")
     operands = re.findall(r"%([\w.-]+)", arguments[: _closing("(" + arguments) - 1])
-    return Instruction(name.lstrip("%"), rest[:end], op, tuple(operands), line)
+    return Instruction(name.lstrip("%"), content[:end], op, tuple(operands), line)
 
 
 def _closing(text: str) -> int:
-    """The index at which the parenthesis that `text` begins with is closed."""
+    """The index of the parenthesis that closes the one at the beginning of `text`."""
     depth = 0
     for place, character in enumerate(text):
         depth += (character == "(") - (character == ")")
@@ -233,12 +235,12 @@ def arrays(type: str) -> Iterator[str]:
     return (match.group(0) for match in ARRAY.finditer(type))
 
 
-def bytes_of(type: str, in_hbm: bool = False, above: int = 0) -> int:
-    """The bytes of the arrays of a type, or of those in HBM, that each have more than `above` bytes."""
+def bytes_of(type: str, in_hbm: bool = False, threshold: int = 0) -> int:
+    """The bytes of the arrays of a type that each have more than `threshold` bytes; if `in_hbm`, only of those in HBM."""
     total = 0
     for kind, sizes, layout in (match.groups() for match in ARRAY.finditer(type)):
         if not (in_hbm and ON_CHIP.search(layout or "")):
             bits = 8 if kind == "pred" or kind.startswith("f8") else int(re.search(r"\d+", kind).group(0))
             size = math.prod(int(size) for size in sizes.split(",") if size) * bits // 8
-            total += size if size > above else 0
+            total += size if size > threshold else 0
     return total

@@ -1,4 +1,4 @@
-"""A run's training step on the devices of this machine, with synthetic batches: no data set is needed."""
+"""Measures a run's training step on the devices of this machine with synthetic batches, which need no data set."""
 
 import dataclasses
 import time
@@ -22,9 +22,9 @@ class MeasuredStep:
     """Measurements of a training step.
 
     Attributes:
-        devices: their number and kind.
-        batch_size: over all devices.
-        seconds: of a step, the mean of ten after two others.
+        devices: the number and kind of the devices.
+        batch_size: the batch over all devices.
+        seconds: the mean time of ten steps, after two others.
         peak: the largest number of bytes in use on a device; None if the device does not report it.
     """
 
@@ -35,7 +35,7 @@ class MeasuredStep:
 
 
 def start(objective: Objective) -> tuple[Mesh, TrainState, Callable]:
-    """A run's mesh, its first state, randomly initialized, and its jitted step."""
+    """A run's mesh, its randomly initialized state, and its jitted step."""
     config, optimizer = objective.config, objective.make_optimizer()
     mesh = make_mesh(config.mesh)
     check_accumulation(mesh, config.batch_size, config.accumulate_steps, config.batch_norm.group_size)
@@ -51,11 +51,11 @@ def measure_step(objective: Objective) -> MeasuredStep:
     for _ in range(2):  # the first compiles
         state, _ = train_step(state, batch)
     jax.block_until_ready(state)
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     for _ in range(STEPS):
         state, _ = train_step(state, batch)
     jax.block_until_ready(state)
-    seconds = (time.perf_counter() - began) / STEPS
+    seconds = (time.perf_counter() - start_time) / STEPS
     device = mesh.devices.flat[0]
     peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
     return MeasuredStep(f"{mesh.size} × {device.device_kind}", batch_size, seconds, peak)

@@ -1,26 +1,27 @@
-"""Counts the operations of a step, those of its matrix products and convolutions, before it is compiled.
+"""Counts the operations in a step's matrix products and convolutions, before the step is compiled.
 
-Compilers count the body of a loop once, however often it runs, and XLA's for GPUs does not count at all.
+Compilers count the body of a loop only once, and XLA's compiler for GPUs counts nothing.
 """
 
 import math
 
 from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
-# Matrix products of [length, head width] and [head width, length] in cuDNN's attention, whose backward pass recomputes one.
+# The number of matrix products of [length, head width] and [head width, length] in cuDNN's attention, whose backward pass
+# recomputes one of them.
 ATTENTION = {"dot_product_attention_fwd_wrapper": 2, "dot_product_attention_bwd_wrapper": 5}
 
 
 def operations(jaxpr: Jaxpr) -> int:
     """The number of multiplications and additions in matrix products and convolutions, over all devices."""
-    return sum(_of_equation(equation) for equation in jaxpr.eqns)
+    return sum(_equation_operations(equation) for equation in jaxpr.eqns)
 
 
-def _of_equation(equation: JaxprEqn) -> int:
+def _equation_operations(equation: JaxprEqn) -> int:
     name, parameters = equation.primitive.name, equation.params
     if name == "dot_general":
-        ((contracted, _), _), left = parameters["dimension_numbers"], equation.invars[0].aval
-        return 2 * equation.outvars[0].aval.size * math.prod(left.shape[axis] for axis in contracted)
+        ((axes, _), _), operand = parameters["dimension_numbers"], equation.invars[0].aval
+        return 2 * equation.outvars[0].aval.size * math.prod(operand.shape[axis] for axis in axes)
     if name == "conv_general_dilated":
         kernel, outputs = equation.invars[1].aval, equation.outvars[0].aval.size
         taps = kernel.size // kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
@@ -29,11 +30,11 @@ def _of_equation(equation: JaxprEqn) -> int:
     if name in ATTENTION:
         query, key = (x.aval for x in equation.invars[:2])  # [batch, length, head, width]
         return ATTENTION[name] * 2 * query.size * key.shape[1]
-    inner = [operations(jaxpr) for jaxpr in jaxprs_in_params(parameters)]
+    counts = [operations(jaxpr) for jaxpr in jaxprs_in_params(parameters)]
     if name == "cond":
-        return max(inner)
+        return max(counts)
     if name == "shard_map":
-        return sum(inner) * parameters["mesh"].size
+        return sum(counts) * parameters["mesh"].size
     if name == "pallas_call":
-        return sum(inner) * math.prod(parameters["grid_mapping"].grid)
-    return sum(inner) * (parameters["length"] if name == "scan" else 1)
+        return sum(counts) * math.prod(parameters["grid_mapping"].grid)
+    return sum(counts) * (parameters["length"] if name == "scan" else 1)

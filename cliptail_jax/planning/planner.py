@@ -1,4 +1,4 @@
-"""Plans of a run on accelerators: of which data, made how, and in a process of their own."""
+"""Makes plans of a run on accelerators, in a separate process, with the run's data or with synthetic data."""
 
 import importlib.metadata
 from collections.abc import Callable
@@ -21,9 +21,9 @@ MakeObjective = Callable[[Changes], Objective]
 
 
 def planned_variant(data: Data, records: int, classes: int) -> Variant:
-    """A variant with these numbers of records and classes or, if both are 0, the one that the data section selects.
+    """A variant with these numbers of records and classes or, if both are 0, the variant that the data section selects.
 
-    Raises UserError if only one is given, or neither and the data set is neither prepared nor known.
+    Raises UserError if only one number is given, or if none is given and the data set is neither prepared nor known.
     """
     if bool(records) != bool(classes):
         raise UserError("--records and --classes go together: give both, or neither where the data set is prepared")
@@ -39,14 +39,14 @@ def planned_variant(data: Data, records: int, classes: int) -> Variant:
 
 def versions() -> dict[str, str]:
     """The versions of the installed packages on which a compiled program depends."""
-    installed = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in PACKAGES}
-    return {name: found.version for name, found in installed.items() if found}
+    distributions = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in PACKAGES}
+    return {name: distribution.version for name, distribution in distributions.items() if distribution}
 
 
 def plan_safely(
     make: MakeObjective, is_evaluation: bool, topology: Topology, waiting: Callable[[], None], changes: Changes
 ) -> Plan:
-    """The plan of a training or evaluation step, made in a subprocess. Raises UserError if the compiler crashes."""
+    """The plan of a training or evaluation step, from a subprocess. Raises UserError if the compiler crashes."""
     plan = plan_evaluation if is_evaluation else plan_step
     try:
         return run_in_subprocess(lambda: plan(make(changes), topology, versions()), waiting)
@@ -61,5 +61,7 @@ def plan_safely(
 def measure(make: MakeObjective) -> MeasuredStep:
     """Time the step on the accelerators of this machine. Raises UserError if there are none."""
     if jax.default_backend() == "cpu":
-        raise UserError("--measure: this machine has no accelerator that JAX sees; without --measure none is needed")
+        raise UserError(
+            "--measure: this machine has no accelerator that JAX sees; without --measure, a plan needs none"
+        )
     return measure_step(make({}))

@@ -21,17 +21,18 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of, read_json, user_cache, write_json
 from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
-# Such as "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
+# For example "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
 # temporaries (238.06G) exceeds available HBM (15.75G)".
 OUT_OF_MEMORY = re.compile(
     r"Used ([\d.]+)(\w) of ([\d.]+)(\w) hbm|temporaries \(([\d.]+)(\w)\) exceeds available HBM \(([\d.]+)(\w)\)"
 )
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
 CACHE = "plans"  # in the user's cache
-FORMAT = 5  # to be incremented when other things are read from programs
-# An operation of a ResNet-50 takes so long to compile; SL has 16,000, CLIP 28,000, DINO 41,000. Those of small networks are faster.
+FORMAT = 5  # increment it when a plan reads other numbers from programs
+# The compile time of an operation of a ResNet-50. SL has 16,000 operations, CLIP 28,000, DINO 41,000. Small networks compile
+# faster.
 SECONDS_ON_TPU, SECONDS_ON_GPU = 0.016, 0.002
-OPERATIONS_KEPT = 20  # the number of operations of a program that are kept, those that move most bytes
+MAX_OPERATIONS = 20  # the number of a program's operations that are listed, those that move most bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +41,14 @@ class Program:
 
     Attributes:
         peak: the largest number of bytes in use.
-        available: bytes that the compiler may use; None if it did not run out of them, since it then does not report
-            them.
-        hbm: bytes moved from and to HBM, with a cache at least; None if the program does not fit, and the following are then
-            empty.
+        available: bytes that the compiler may use; None if they were enough, since the compiler then does not report them.
+        hbm: bytes moved from and to HBM, a lower bound if there is a cache; None if the program does not fit, in which case
+            the following are empty.
         hbm_uncached: bytes that would be moved without the cache.
         collectives: number and bytes of its collectives by kind.
         exchanged: kind and type of the arrays that its collectives take and return.
-        largest: the operations that move most bytes without the cache: kind and result, origin, and their parts of `hbm` and
-            `hbm_uncached`.
+        largest: the operations that move most bytes without the cache: kind and result, origin, and their shares of `hbm`
+            and `hbm_uncached`.
     """
 
     peak: int
@@ -77,45 +77,45 @@ def compiled_program(
 ) -> Program:
     """The needs of a lowered program on each device of the topology `name`.
 
-    `options` are the compiler's, and `cache` is the size of the device's cache in bytes, or 0. Raises UserError if the
-    compiler refuses the program.
+    `options` are the compiler's options, and `cache` is the size of the device's cache in bytes, or 0. Raises UserError if
+    the compiler refuses the program.
     """
-    about = [FORMAT, name, dict(options), dict(versions), os.environ.get("XLA_FLAGS", "")]
-    text = lowered.as_text() + json.dumps(about)
+    settings = [FORMAT, name, dict(options), dict(versions), os.environ.get("XLA_FLAGS", "")]
+    text = lowered.as_text() + json.dumps(settings)
     path = user_cache(CACHE) / f"{digest_of([text.encode()])[:32]}.json"
-    found = None
+    program = None
     with contextlib.suppress(OSError, UserError):  # a damaged file is replaced
-        found = read_json(path, Program)
-    if found is None:
+        program = read_json(path, Program)
+    if program is None:
         minutes = math.ceil(text.count("stablehlo.") * (SECONDS_ON_GPU if cache else SECONDS_ON_TPU) / 60)
         tqdm.write(
             f"compiling for {name}, up to {minutes} minute{'s' if minutes > 1 else ''} on two cores", file=sys.stderr
         )
-        found = _compile(lowered, name, options, cache)
-        with contextlib.suppress(OSError):  # it is compiled again next time
+        program = _compile(lowered, name, options, cache)
+        with contextlib.suppress(OSError):  # otherwise it is compiled again next time
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, dataclasses.asdict(found))
-    return found
+            write_json(path, dataclasses.asdict(program))
+    return program
 
 
 def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], cache: int) -> Program:
     try:
-        compiled = lowered.compile(compiler_options=dict(options))
+        executable = lowered.compile(compiler_options=dict(options))
     except jax.errors.JaxRuntimeError as error:
-        found = OUT_OF_MEMORY.search(str(error))
-        if not found:
+        match = OUT_OF_MEMORY.search(str(error))
+        if not match:
             raise UserError(f"{name}: the compiler refuses the program: {str(error).splitlines()[0]}") from None
-        used, used_unit, limit, limit_unit = filter(None, found.groups())
+        used, used_unit, limit, limit_unit = filter(None, match.groups())
         return Program(round(float(used) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
-    memory, found = compiled.memory_analysis(), module(compiled.as_text())
+    memory, program = executable.memory_analysis(), module(executable.as_text())
     peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    traffic, uncached = hbm_traffic(found, cache), hbm_traffic(found)
+    traffic, uncached = hbm_traffic(program, cache), hbm_traffic(program)
     return Program(
         peak + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
         hbm=sum(moved for _, moved in traffic),
         hbm_uncached=sum(moved for _, moved in uncached),
-        collectives=collectives(found),
-        exchanged=tuple(sorted(exchanged(found))),
+        collectives=collectives(program),
+        exchanged=tuple(sorted(exchanged(program))),
         largest=_largest(traffic, uncached),
     )
 
@@ -123,17 +123,17 @@ def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any],
 def _largest(
     traffic: list[tuple[Instruction, int]], uncached: list[tuple[Instruction, int]]
 ) -> tuple[tuple[str, str, int, int], ...]:
-    """The operations that move most bytes, summed over those of equal kind, origin and result."""
-    moved, without = _by_operation(traffic), _by_operation(uncached)
-    ranked = sorted(without, key=without.get, reverse=True)[:OPERATIONS_KEPT]
-    return tuple((*key, moved.get(key, 0), without[key]) for key in ranked)
+    """The operations that move most bytes. Bytes of operations of the same kind, origin and result are summed."""
+    cached_bytes, uncached_bytes = _by_operation(traffic), _by_operation(uncached)
+    keys = sorted(uncached_bytes, key=uncached_bytes.get, reverse=True)[:MAX_OPERATIONS]
+    return tuple((*key, cached_bytes.get(key, 0), uncached_bytes[key]) for key in keys)
 
 
 def _by_operation(traffic: list[tuple[Instruction, int]]) -> dict[tuple[str, str], int]:
-    """Bytes by the kind and result of operations, and by their origin."""
-    added: dict[tuple[str, str], int] = {}
+    """The bytes that operations move, by their kind and result, and by their origin."""
+    sizes: dict[tuple[str, str], int] = {}
     for i, moved in traffic:
         result = max(arrays(i.type), key=len, default="").split("{")[0]
         key = f"{i.op} {result}", i.attribute(r'op_name="(?:jit\(\w+\)/)?([^"]*)"')
-        added[key] = added.get(key, 0) + moved
-    return added
+        sizes[key] = sizes.get(key, 0) + moved
+    return sizes

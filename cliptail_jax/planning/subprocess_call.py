@@ -1,4 +1,4 @@
-"""Calls in a subprocess that may crash, as compilers do, without ending the program."""
+"""Calls functions that may crash, such as compilers, in a subprocess, so that the program continues."""
 
 import multiprocessing
 import os
@@ -18,11 +18,11 @@ class Crash(Exception):
 
 
 def run_in_subprocess(call: Callable[[], T], waiting: Callable[[], None] = lambda: None) -> T:
-    """Run `call` in a forked process, and return or raise its outcome. Meanwhile, `waiting` is called twice a second.
+    """Run `call` in a forked process, and return or raise its outcome. Until then, call `waiting` twice a second.
 
     JAX must not have started a backend in this process, since a fork lacks its threads. Output of libraries to stderr,
-    such as the trace of a crash, is not shown. The subprocess ends with this call, also on Ctrl-C. Raises Crash if it
-    dies.
+    such as the trace of a crash, is not shown. The subprocess ends with this call, even after Ctrl-C. Raises Crash if the
+    subprocess dies.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -47,7 +47,7 @@ def run_in_subprocess(call: Callable[[], T], waiting: Callable[[], None] = lambd
 
 
 def _send_outcome(call: Callable[[], T], sender: Connection, stderr: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent also gets it, and ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it, too, and ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(stderr, 2)

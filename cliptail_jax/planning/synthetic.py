@@ -8,8 +8,8 @@ from cliptail_jax.curation.variant import Variant
 from cliptail_jax.datasets.source import Source
 from cliptail_jax.training.objective import Objective
 
-# Records of the training split, and classes. Sources: Russakovsky et al. 2015 (arXiv 1409.0575) for ImageNet, Fang et al.
-# 2022 (arXiv 2205.01397) for ImageNet-Captions. The paper's runs on LAIONet set the number of records.
+# The numbers of records of the training split and of classes. Sources: Russakovsky et al. 2015 (arXiv 1409.0575) for ImageNet,
+# Fang et al. 2022 (arXiv 2205.01397) for ImageNet-Captions. The configs of the paper's runs on LAIONet set the number of records.
 SIZES = {"imagenet2012": (1_281_167, 1000), "imagenet_captions": (448_896, 1000), "laionet": (None, 1000)}
 
 
@@ -24,7 +24,7 @@ def known_size(data: Data) -> tuple[int, int] | None:
 
 
 class _Unprepared(Source):
-    """A source that is not prepared: it has a name and classes, but no records."""
+    """A source without prepared data. It has a name and classes, but no records."""
 
     def __init__(self, class_names: tuple[str, ...]):
         vars(self).update(name="synthetic", split="train", class_names=class_names)
@@ -33,7 +33,7 @@ class _Unprepared(Source):
 class _SyntheticVariant(Variant):
     @property
     def class_frequency(self) -> Int[np.ndarray, " class"]:
-        """Computed as equal frequencies, without counting billions of records."""
+        """Equal frequencies, which are computed without counting billions of records."""
         classes = len(self.class_names)
         return len(self) // classes + (np.arange(classes) < len(self) % classes)
 
@@ -49,12 +49,12 @@ def synthetic_variant(records: int, classes: int) -> Variant:
 
 
 def random_batch(objective: Objective, batch_size: int, classes: int) -> dict[str, np.ndarray]:
-    """A batch of noise, with the arrays that the objective trains on."""
+    """A batch of random values, with the arrays that the objective trains on."""
     rng, data = np.random.default_rng(0), objective.config.data
     side = data.canvas if data.resize == IN_STEP else data.image_size
     images = ((slot, rng.integers(0, 256, (side, side, 3), np.uint8)) for slot in range(batch_size))
     arrays = objective.transform(np.arange(batch_size), images, epoch=0)
-    arrays.pop("reduced", None)  # which only the loader uses
+    arrays.pop("reduced", None)  # only the loader uses it
     batch = {
         **arrays,
         "labels": rng.integers(0, max(classes, 1), batch_size, np.int32),

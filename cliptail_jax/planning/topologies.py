@@ -60,17 +60,17 @@ CHIPS = {
 FLAT = {1: (1, 1), 4: (2, 2), 8: (2, 4), 16: (4, 4), 32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16)}
 CUBIC = {8: (2, 2, 1), 16: (2, 2, 2), 32: (2, 2, 4), 64: (2, 4, 4), 128: (4, 4, 4), 256: (4, 4, 8), 512: (4, 8, 8)}
 SHAPES = {"v4": CUBIC, "v5e": FLAT, "v5p": CUBIC, "v6e": FLAT, "tpu7x": CUBIC}
-GCLOUD = {"v5litepod": "v5e"}  # gcloud's names of kinds that it does not call as the documentation does
+GCLOUD = {"v5litepod": "v5e"}  # gcloud's names of kinds that the documentation calls otherwise
 GPUS_OF_A_HOST = 8
-COMPILERS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # packages with them
+COMPILERS = {"TPU": "jax[tpu]", "GPU": "jax[cuda12]"}  # packages with the compilers
 
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """Chips that a run is planned for.
+    """The chips that a run is planned for.
 
     Attributes:
-        name: with the kind of chip as `CHIPS` calls it.
+        name: its name, with the kind of chip as in `CHIPS`.
         chip: the kind of chip.
         shape: for TPUs, the chips along each axis of a slice; for GPUs, the GPUs per host and the number of hosts.
         slices: the number of TPU slices.
@@ -91,7 +91,7 @@ class Topology:
 
     @property
     def hosts(self) -> int:
-        """The number of machines, each with up to eight v5e or v6e chips, four other TPU chips, or eight GPUs."""
+        """The number of machines. Each has up to eight v5e or v6e chips, four other TPU chips, or eight GPUs."""
         if not self.is_tpu:
             return self.shape[1]
         return math.ceil(math.prod(self.shape) / math.prod(self._host_shape)) * self.slices
@@ -105,7 +105,7 @@ class Topology:
 
     @property
     def cache(self) -> int:
-        """Bytes of the cache in front of the HBM of a GPU; 0 for TPUs, whose compiler itself places arrays on the chip."""
+        """Bytes of a GPU's cache of HBM; 0 for TPUs, whose compiler places arrays on the chip."""
         return 0 if self.is_tpu else GPUS[self._gpu][0]["l2_cache_size"]
 
     @property
@@ -114,7 +114,7 @@ class Topology:
 
     @property
     def compiler_options(self) -> dict[str, Any]:
-        """XLA's options for compiling without the chips: tuning kernels would need a GPU."""
+        """XLA's options for compiling without the chips. They turn off the tuning of kernels, which needs a GPU."""
         return {} if self.is_tpu else {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
 
     def devices(self) -> Sequence[jax.Device]:
@@ -141,15 +141,18 @@ class Topology:
         }
 
     def _describe_gpus(self) -> dict[str, Any]:
-        each, hosts = self.shape
-        name, target = f"1x{hosts}x{each}", gpu_target(self._gpu)
+        gpus, hosts = self.shape
+        name, target = f"1x{hosts}x{gpus}", gpu_target(self._gpu)
         return {"platform": "cuda", "topology_name": name, "topology": name, "target_config": target}
 
 
 def find_topology(name: str, slices: int = 1) -> Topology:
-    """The topology called `name`, such as 'v5e-8', 'v5litepod-8' (the same slice) or 'h100x8x4'.
+    """The topology of a name such as 'v5e-8', 'v5litepod-8' (the same slice) or 'h100x8x4'.
 
-    Raises UserError if there is none, with the nearest name.
+    Raises UserError with the nearest name if there is none.
+
+    >>> find_topology("h100x8x4").chips
+    32
     """
     kind, _, number = name.partition("-")
     kind = GCLOUD.get(kind, kind)
@@ -157,11 +160,11 @@ def find_topology(name: str, slices: int = 1) -> Topology:
         return Topology(f"{kind}-{int(number)}", CHIPS[kind], SHAPES[kind][int(number)], slices)
     kind, *numbers = name.split("x")
     if kind in GPUS and 1 <= len(numbers) <= 2 and all(part.isdecimal() and int(part) > 0 for part in numbers):
-        each, hosts = int(numbers[0]), int((numbers[1:] or ["1"])[0])
+        gpus, hosts = int(numbers[0]), int((numbers[1:] or ["1"])[0])
         if slices > 1:
             raise UserError(f"{name}: --slices is for TPUs; name the hosts, as in {name}x{slices}")
-        if each <= GPUS_OF_A_HOST and (hosts == 1 or each == GPUS_OF_A_HOST):
-            return Topology(name, CHIPS[kind], (each, hosts))
+        if gpus <= GPUS_OF_A_HOST and (hosts == 1 or gpus == GPUS_OF_A_HOST):
+            return Topology(name, CHIPS[kind], (gpus, hosts))
     raise UserError(
         f"unknown topology '{name}'{did_you_mean(name, names(), cutoff=0.5)}: there are "
         + ", ".join(f"{kind}-{{{','.join(map(str, shapes))}}}" for kind, shapes in SHAPES.items())
@@ -172,4 +175,4 @@ def find_topology(name: str, slices: int = 1) -> Topology:
 def names() -> list[str]:
     """The names of TPU slices, and of one host of each kind of GPU."""
     slices = [f"{kind}-{number}" for kind, shapes in SHAPES.items() for number in shapes]
-    return slices + [f"{kind}x{each}" for kind in GPUS for each in (1, 2, 4, 8)]
+    return slices + [f"{kind}x{gpus}" for kind in GPUS for gpus in (1, 2, 4, 8)]

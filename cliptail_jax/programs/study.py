@@ -47,8 +47,8 @@ claims: Claims, by a short name of each, with the runs that they compare (clipta
 figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
 transfer: A config as of configs/transfer.py; its `models` are runs of the study, by default all. Optional.
 path: Names of runs that are steps of a path, for a figure with arrows from each to the next. Optional.
-baseline: A run. The report begins with the best of the others, by mean accuracy over classes, against it. Optional.
-then: A command that goes on with the best run, by the same measure: the report replaces BEST in it by its name. Optional.
+baseline: A run. The report begins by comparing it with the run that has the best mean accuracy over classes. Optional.
+then: A next command for that best run. The report replaces BEST in it by the run's name. Optional.
 seed, seeds: The first seed and the number of seeds. Optional.
 counterbalanced: Whether seeds are mirrored pairs: the second run of a pair has the seed of the first and the reversed
     order of class frequencies (data.profile.mirrored). Optional."""

@@ -13,7 +13,7 @@ from cliptail_jax.host.files import append_bytes
 from cliptail_jax.host.printing import one_line
 
 T = TypeVar("T")
-_copy: Path | None = None  # of the lines
+_copy: Path | None = None  # the file to which lines are copied
 
 
 def copy_lines(path: Path) -> None:
@@ -24,7 +24,7 @@ def copy_lines(path: Path) -> None:
 
 def log_line(text: str) -> None:
     """Print a line on the first process, without breaking a progress bar."""
-    import jax  # which readers of results do not need
+    import jax  # here, since readers of results do not need it
 
     if jax.process_index() == 0:
         text = one_line(text)
@@ -33,9 +33,9 @@ def log_line(text: str) -> None:
             append_bytes(_copy, f"{time.strftime('%Y-%m-%d,%H:%M:%S')} | INFO | {text}\n".encode())
 
 
-def with_bar(items: Collection[T], doing: str, unit: str) -> Iterable[T]:
-    """The items, with a bar in a terminal while their use takes longer than two seconds."""
-    return tqdm(items, doing, unit=f" {unit}", delay=2.0, disable=None, leave=False)
+def with_bar(items: Collection[T], label: str, unit: str) -> Iterable[T]:
+    """The items, with a bar in a terminal if iterating over them takes longer than two seconds."""
+    return tqdm(items, label, unit=f" {unit}", delay=2.0, disable=None, leave=False)
 
 
 def last_lines(results: str | Path, page: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Opening a run directory: whether a run can be made there or continued, and the end of a run."""
+"""Opens a run directory, for a new run or to continue one, and records the end of a run."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ from cliptail_jax.runs.manifests import newest_valid_step
 from cliptail_jax.runs.provenance import provenance
 from cliptail_jax.runs.records import LogLine, TrainingData
 
-FlatConfig = Mapping[str, Any]  # of a config, by dotted key
+FlatConfig = Mapping[str, Any]  # the values of a config by dotted key
 
 
 def open_or_resume(
@@ -46,8 +46,10 @@ def open_or_resume(
     """Make `workdir` the run of a config, or continue it.
 
     Args:
-        values: of the config by dotted key, as `fields.plain` gives them.
-        data: number of records and fingerprint of the training data. Those of the first process count.
+        values: the values of the config by dotted key, from `fields.plain`.
+        fields: the fields of a training config.
+        data: the number of records and the fingerprint of the training data. Those of the first process count.
+        overwrite: whether to replace a run with another config or data.
 
     Raises:
         UserError: `workdir` contains a run with another config or data, or files of another program.
@@ -60,21 +62,23 @@ def open_or_resume(
     if jax.process_index() == 0:  # the first process writes for all
         prepare_directory(workdir, values, replace=bool(obstacle))
         write_json(workdir / DATA, data)
-    if jax.process_count() > 1:  # no process reads files of the previous run
+    if jax.process_count() > 1:  # so that no process reads files of the previous run
         multihost_utils.sync_global_devices("opened")
 
 
 def continues(workdir: Path, values: FlatConfig, fields: Iterable[Field], data: Mapping[str, Any]) -> bool:
     """Whether `workdir` contains a run of this config and data, which `open_or_resume` would continue."""
-    found = jax.process_index() == 0 and (workdir / CONFIG).exists() and not obstacle_to(workdir, values, fields, data)
-    return broadcast_from_first(found)
+    can_continue = (
+        jax.process_index() == 0 and (workdir / CONFIG).exists() and not obstacle_to(workdir, values, fields, data)
+    )
+    return broadcast_from_first(can_continue)
 
 
 def obstacle_to(workdir: Path, values: FlatConfig, fields: Iterable[Field], data: Mapping[str, Any]) -> str:
     """The reason why a run of this config and data cannot continue the one in `workdir`; '' if it can."""
     try:
         check_digests(workdir)
-        config, earlier = read_config(workdir), read_json(workdir / DATA, TrainingData)
+        config, earlier_data = read_config(workdir), read_json(workdir / DATA, TrainingData)
     except UserError as error:
         return f"contains a run that cannot be continued: {error}"
     if name := foreign_file(workdir):
@@ -83,19 +87,20 @@ def obstacle_to(workdir: Path, values: FlatConfig, fields: Iterable[Field], data
         return ""
     if difference := difference_to(workdir, values, fields):
         return f"contains the run of another config ({difference})"
-    if earlier is not None and earlier != data:
-        before, now = (
-            f"{of.get('records'):,} records of fingerprint {str(of.get('fingerprint'))[:12]}" for of in (earlier, data)
+    if earlier_data is not None and earlier_data != data:
+        old_records, new_records = (
+            f"{content.get('records'):,} records of fingerprint {str(content.get('fingerprint'))[:12]}"
+            for content in (earlier_data, data)
         )
         return (
-            f"contains a run on other data: it began with {before}, and the config now selects {now}, so a file that it names, "
-            "or the data set, has changed"
+            f"contains a run on other data: it began with {old_records}, and the config now selects {new_records}, so a file "
+            "that it names, or the data set, has changed"
         )
     return ""
 
 
 def has_something_to_lose(workdir: Path) -> bool:
-    """Whether a directory has checkpoints, evaluations or foreign files. A run without them has just begun."""
+    """Whether a directory has checkpoints, evaluations or foreign files. A run without these has just begun."""
     if (workdir / "checkpoints").exists() or (workdir / "eval").exists():
         return True
     try:
@@ -105,7 +110,7 @@ def has_something_to_lose(workdir: Path) -> bool:
 
 
 def foreign_file(workdir: Path) -> str:
-    """The name of a foreign file or folder that a run would replace or hide, in a directory without a run; '' for none.
+    """The name of a file or folder that a run would replace or hide, in a directory without a run; '' for none.
 
     Raises UserError if config.json cannot be read.
     """
@@ -129,29 +134,29 @@ def prepare_directory(workdir: Path, values: FlatConfig, replace: bool) -> None:
 
 
 def difference_to(workdir: Path, values: FlatConfig, fields: Iterable[Field]) -> str:
-    """Up to three fields in which the config of the run in `workdir` has other values; '' for none, or no run.
+    """Up to three fields whose values differ from those of the run in `workdir`; '' if none does, or there is no run.
 
-    `fields` are the fields of a training config. Only fields that affect training count. A field that was added after
-    the run has its default there.
+    `fields` are the fields of a training config. Only fields that affect training count. A field that was added to the
+    software after the run has its default there.
     """
     config = read_config(workdir)
     if config is None:
         return ""
     fields = {field.key: field for field in fields}
-    trains = {field.key.partition(".")[0] for field in fields.values() if not field.is_incidental}
-    keys = fields.keys() | {key for key in config if key.partition(".")[0] in trains}
-    before = {
+    sections = {field.key.partition(".")[0] for field in fields.values() if not field.is_incidental}
+    keys = fields.keys() | {key for key in config if key.partition(".")[0] in sections}
+    run_values = {
         key: config.get(key, plain_value(fields[key].default) if key in fields else None)
         for key in keys
         if not (key in fields and fields[key].is_incidental)
     }
-    return difference(before, {key: values.get(key) for key in before})
+    return difference(run_values, {key: values.get(key) for key in run_values})
 
 
 def finish(workdir: Path, step: int, seconds: float, spent: Mapping[str, float] = {}) -> None:
     """Record the last step and the duration of a finished run in config.json, and write the digests of its files.
 
-    `spent` has the seconds of the last session by what it did.
+    `spent` has the seconds of the last session by activity.
     """
     document = read_json(workdir / CONFIG)
     write_json(workdir / CONFIG, document | {"finished": {"step": step, "seconds": seconds, "spent": dict(spent)}})
@@ -161,25 +166,25 @@ def finish(workdir: Path, step: int, seconds: float, spent: Mapping[str, float] 
 def is_finished(workdir: Path, values: FlatConfig, fields: Iterable[Field]) -> bool:
     """Whether `workdir` contains the run of the config with these values, trained to its end.
 
-    False if one of its files is damaged, which `open_or_resume` reports, or its last checkpoint is corrupt. The checkpoints may
-    have been removed altogether.
+    False if one of its files is damaged, which `open_or_resume` reports, or if its last checkpoint is corrupt. True if all
+    checkpoints have been removed.
     """
     try:
         check_digests(workdir)
-        written = read_document(workdir)
+        document = read_document(workdir)
     except UserError:
         return False
-    if written is None or "finished" not in written or difference_to(workdir, values, fields):
+    if document is None or "finished" not in document or difference_to(workdir, values, fields):
         return False
-    folder, last = workdir / "checkpoints", written["finished"].get("step")
-    if last is None or not folder.exists():
+    folder, last_step = workdir / "checkpoints", document["finished"].get("step")
+    if last_step is None or not folder.exists():
         return True
-    return broadcast_from_first(newest_valid_step(folder) if jax.process_index() == 0 else 0) >= last
+    return broadcast_from_first(newest_valid_step(folder) if jax.process_index() == 0 else 0) >= last_step
 
 
 def truncate_logs(workdir: Path, step: int) -> None:
-    """Remove the log lines after `step`, from which the run continues."""
+    """Remove log lines after `step`, where the run continues."""
     for path in [workdir / METRICS, *workdir.glob(f"eval/*/{SUMMARY}"), *workdir.glob(f"eval/*/{COUNTS}")]:
-        kept = [record for record in read_lines(path, LogLine) if record["step"] <= step]
+        records = [record for record in read_lines(path, LogLine) if record["step"] <= step]
         if path.exists():
-            write_text(path, "".join(map(line_of, kept)))
+            write_text(path, "".join(map(line_of, records)))

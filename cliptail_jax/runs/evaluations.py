@@ -1,4 +1,4 @@
-"""The files of a run's evaluations: a line of numbers and of class counts for each, and the arrays of the latest."""
+"""The files of a run's evaluations: a line of numbers and a line of class counts for each, and the arrays of the latest."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,13 +33,14 @@ def read_arrays(workdir: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def read_class_counts(workdir: Path, name: str) -> list[ClassCounts]:
-    """The counts by class of the run's evaluations on the set 'name:split' with the last one's settings, by step.
+    """The counts by class of the run's evaluations on the set 'name:split', in the order of steps.
 
-    Evaluations by earlier versions have none. Raises UserError if a line is damaged.
+    Only evaluations with the settings of the last one are included. Evaluations by earlier versions of the software have no
+    counts. Raises UserError if a line is damaged.
     """
-    lines = read_lines(evaluation_directory(workdir, name) / COUNTS, ClassCounts)
-    same = [line for line in lines if line["settings"] == lines[-1]["settings"]]
-    by_step = {line["step"]: line for line in same}
+    records = read_lines(evaluation_directory(workdir, name) / COUNTS, ClassCounts)
+    lines = [line for line in records if line["settings"] == records[-1]["settings"]]
+    by_step = {line["step"]: line for line in lines}
     return [by_step[step] for step in sorted(by_step)]
 
 
@@ -52,12 +53,12 @@ def add_summary(directory: Path, summary: Mapping[str, Any], counts: ClassCounts
 
 def check_directories(names: Iterable[str]) -> None:
     """Raise UserError if two sets would share the folder of their evaluations."""
-    taken: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for name in names:
         folder = evaluation_directory(Path(), name).name
-        if taken.setdefault(folder, name) != name:
+        if owners.setdefault(folder, name) != name:
             raise UserError(
-                f"eval.sets: {taken[folder]} and {name} would share the folder eval/{folder}: evaluate them in work directories of "
+                f"eval.sets: {owners[folder]} and {name} would share the folder eval/{folder}: evaluate them in work directories of "
                 "their own, or build one of them under another name"
             )
 

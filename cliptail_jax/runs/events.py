@@ -1,6 +1,6 @@
-"""TensorBoard events of a run, in the format of TensorFlow: records with checksums, each with an `Event` protocol buffer.
+"""TensorBoard events of a run in TensorFlow's format: records with checksums, each with an `Event` protocol buffer.
 
-Libraries that write them import TensorFlow, or torch where it is installed, which takes seconds and hundreds of megabytes.
+Libraries that write events import TensorFlow, or torch if it is installed, which takes seconds and hundreds of megabytes.
 """
 
 import ctypes
@@ -21,34 +21,34 @@ START = b"\x08\x01"  # of a SessionLog
 
 
 class Events:
-    """Writes scalars. Errors in writing them do not stop the run.
+    """Writes scalars. If they cannot be written, the run continues.
 
-    TensorBoard hides the events of earlier sessions at or after `first_step`.
+    TensorBoard hides events of earlier sessions from `first_step` on.
     """
 
     def __init__(self, folder: Path, first_step: int):
         self._path: Path | None = folder / f"events.out.tfevents.{time.time():.6f}.{platform.node()}"
-        self._unwritten = record(event(FILE_VERSION, b"brain.Event:2")) + record(event(SESSION_LOG, START, first_step))
+        self._buffer = record(event(FILE_VERSION, b"brain.Event:2")) + record(event(SESSION_LOG, START, first_step))
         self._write()
 
     def add(self, values: Mapping[str, float], step: int) -> None:
-        self._unwritten += record(event(SUMMARY, b"".join(field(1, scalar(*item)) for item in values.items()), step))
-        if time.monotonic() - self._written > WRITE_SECONDS:
+        self._buffer += record(event(SUMMARY, b"".join(field(1, scalar(*item)) for item in values.items()), step))
+        if time.monotonic() - self._write_time > WRITE_SECONDS:
             self._write()
 
     def close(self) -> None:
         self._write()
 
     def _write(self) -> None:
-        """Appends to the file what is not written yet. After an error, nothing is written any more."""
+        """Append the buffer to the file. After an error, nothing is written any more."""
         try:
             if self._path:
-                append_bytes(self._path, self._unwritten)
-        except Exception as error:  # of the file system or the bucket
+                append_bytes(self._path, self._buffer)
+        except Exception as error:  # an error of the file system or the bucket
             note = f"no TensorBoard events in {self._path.parent} ({reason_of(error)}); metrics.jsonl has their values"
             log_line(f"note: {note}")
             self._path = None
-        self._unwritten, self._written = b"", time.monotonic()
+        self._buffer, self._write_time = b"", time.monotonic()
 
 
 def record(content: bytes) -> bytes:
@@ -58,17 +58,17 @@ def record(content: bytes) -> bytes:
 
 
 def event(number: int, content: bytes, step: int = 0) -> bytes:
-    """An `Event` of now, with its field of this number."""
+    """An `Event` with the present time, a step, and a field of this number."""
     return b"\x09" + struct.pack("<d", time.time()) + b"\x10" + varint(step) + field(number, content)
 
 
 def scalar(name: str, value: float) -> bytes:
-    """A `Summary.Value`. As TensorFlow does, it replaces characters such as ':' in names."""
+    """A `Summary.Value`. As in TensorFlow, characters such as ':' in names are replaced."""
     return field(1, re.sub(r"[^-/\w.]", "_", name).encode()) + b"\x15" + bytes(ctypes.c_float(value))
 
 
 def field(number: int, content: bytes) -> bytes:
-    """A field of a protocol buffer that contains bytes, text or another one."""
+    """A field of a protocol buffer that contains bytes, text or another protocol buffer."""
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 

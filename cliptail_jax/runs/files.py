@@ -14,10 +14,10 @@ from cliptail_jax.runs.records import RunDocument, TrainingData
 
 METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
-WORD_FREQUENCY = "word_frequency.tsv"  # in how many of the training captions each word occurs
-OF_STUDIES = ("study.json", "claims.json")  # whose page a run would hide
+WORD_FREQUENCY = "word_frequency.tsv"  # the number of training captions in which each word occurs
+OF_STUDIES = ("study.json", "claims.json")  # files of a study, whose page a run would hide
 FOLDERS = ("checkpoints", "eval", "tensorboard")
-# config.json comes last: it is the last to be removed with another run.
+# config.json comes last, so that it is removed last.
 FILES = (
     METRICS,
     FREQUENCY,
@@ -34,8 +34,8 @@ FILES = (
 
 def last_step(workdir: Path) -> int | None:
     """The last step of the finished run in `workdir`; None if it is unfinished, or did not record the step."""
-    written = read_document(workdir) or {}
-    return written.get("finished", {}).get("step")
+    document = read_document(workdir) or {}
+    return document.get("finished", {}).get("step")
 
 
 def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " class"]]:
@@ -47,7 +47,7 @@ def read_run_frequency(folder: Path) -> tuple[tuple[str, ...], Int[np.ndarray, "
 
 
 def number_of_records(workdir: Path) -> int:
-    """The number of records that the run in `workdir` trains on. Raises UserError if that is not known."""
+    """The number of records that the run in `workdir` trains on. Raises UserError if its file is missing or damaged."""
     data = read_json(workdir / DATA, TrainingData)
     if data is None:
         raise UserError(f"{workdir / DATA} is missing: restore it from a copy, or train the run again")
@@ -57,7 +57,7 @@ def number_of_records(workdir: Path) -> int:
 def read_config(workdir: Path) -> dict[str, Any] | None:
     """The flat config of the run in `workdir`; None if there is none. Raises UserError if it is damaged.
 
-    Other programs, too, write files called config.json.
+    A config.json of another program counts as none.
     """
     config = (read_document(workdir) or {}).get("config")
     return config if isinstance(config, dict) and "objective" in config else None

@@ -1,4 +1,4 @@
-"""One program at a time in a work directory."""
+"""Locks work directories, so that one program at a time writes to each."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import is_remote, write_text
 from cliptail_jax.runs.console import log_line
 
-FILE, PROCESS = "lock", "process "  # with which its content begins
+FILE, PROCESS = "lock", "process "  # the file's name, and the beginning of its content
 BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's lock
 
 
@@ -28,11 +28,11 @@ class InUseError(UserError):
 
 @contextlib.contextmanager
 def sole_writer(workdir: Path) -> Iterator[None]:
-    """Locks a work directory until the context or the process ends. All processes of a run share the lock.
+    """Lock a work directory until the context or the process ends. All processes of a run share the lock.
 
     Raises InUseError with the owner's process if another program has the lock.
     """
-    import jax  # which `sole_process` does not need
+    import jax  # here, since `sole_process` does not need it
 
     from cliptail_jax.parallel.distributed import broadcast_from_first
 
@@ -50,20 +50,20 @@ def sole_writer(workdir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sole_process(folder: Path, flag: str = "--workdir") -> Iterator[None]:
-    """Locks the folder that a flag names, for a program of one process. Raises InUseError as `sole_writer`."""
-    with (_object if is_remote(folder) else _file)(folder / FILE, flag):
+    """Lock the folder that a flag names, for a program of one process. Raises InUseError as `sole_writer` does."""
+    with (_bucket_lock if is_remote(folder) else _file_lock)(folder / FILE, flag):
         yield
 
 
 @contextlib.contextmanager
-def _file(path: Path, flag: str = "--workdir") -> Iterator[None]:
+def _file_lock(path: Path, flag: str = "--workdir") -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as file:  # it is not removed, since another program may be about to lock it
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise _taken(path, file.read(), flag) from None
+            raise _in_use_error(path, file.read(), flag) from None
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
@@ -79,20 +79,20 @@ def _file(path: Path, flag: str = "--workdir") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _object(path: Path, flag: str = "--workdir") -> Iterator[None]:
-    """Locks an object of a bucket: its owner rewrites it every `BEAT` seconds, and others see it change."""
-    if (before := _read(path)) is not None:
-        log_line(f"{path} was left by {before.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
+def _bucket_lock(path: Path, flag: str = "--workdir") -> Iterator[None]:
+    """Lock an object of a bucket: its owner writes it again every `BEAT` seconds, so that others see it change."""
+    if (old_content := _read(path)) is not None:
+        log_line(f"{path} was left by {old_content.splitlines()[0]}: waiting {2.5 * BEAT:.0f} s for a sign of life")
         time.sleep(2.5 * BEAT)
-        if _read(path) not in (before, None):
-            raise _taken(path, before, flag)
-    ended, holder = threading.Event(), _holder()
+        if _read(path) not in (old_content, None):
+            raise _in_use_error(path, old_content, flag)
+    end, holder = threading.Event(), _holder()
 
     def beat() -> None:
         number = 0
-        while not ended.wait(BEAT):
+        while not end.wait(BEAT):
             number += 1
-            with contextlib.suppress(Exception):  # the next one comes soon
+            with contextlib.suppress(Exception):  # the next beat comes soon
                 write_text(path, f"{holder}\n{number}\n")
 
     write_text(path, f"{holder}\n0\n")
@@ -101,7 +101,7 @@ def _object(path: Path, flag: str = "--workdir") -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        end.set()
         beats.join()
         with contextlib.suppress(Exception):  # the bucket may be out of reach
             path.unlink(missing_ok=True)
@@ -118,6 +118,8 @@ def _holder() -> str:
     return f"{PROCESS}{os.getpid()} on {platform.node()}"
 
 
-def _taken(path: Path, holder: str, flag: str) -> InUseError:
-    who = holder.splitlines()[0] if holder.strip() else "another process"
-    return InUseError(f"{path.parent} is in use by {who}: wait until it ends or stop it, or choose another {flag}", who)
+def _in_use_error(path: Path, holder: str, flag: str) -> InUseError:
+    owner = holder.splitlines()[0] if holder.strip() else "another process"
+    return InUseError(
+        f"{path.parent} is in use by {owner}: wait until it ends or stop it, or choose another {flag}", owner
+    )

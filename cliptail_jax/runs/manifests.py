@@ -1,4 +1,4 @@
-"""The steps of a folder of checkpoints, and the SHA-256 manifests by which they are valid."""
+"""The steps in a folder of checkpoints, and the SHA-256 manifests that make them valid."""
 
 import json
 import logging
@@ -29,11 +29,11 @@ def corruption(step: Path) -> str | None:
         expected = dict(json.loads(manifest.read_bytes()))
     except (ValueError, TypeError, RecursionError):
         return "has an unreadable manifest"
-    found = file_hashes(step)
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found:
+    hashes = file_hashes(step)
+    for name in sorted(expected.keys() | hashes.keys()):
+        if name not in hashes:
             return f"lacks {name}"
-        if expected.get(name) != found[name]:
+        if expected.get(name) != hashes[name]:
             return f"is corrupt: the sha256 of {name} differs from its manifest"
     return None
 
@@ -48,7 +48,7 @@ def digest(step: Path) -> str:
 
 
 def newest_valid_step(directory: Path) -> int:
-    """The newest valid step, or -1. Steps that are corrupt are skipped with a warning."""
+    """The newest valid step, or -1. Skips corrupt steps with a warning."""
     if not directory.exists():
         return -1
     for step in sorted(steps_in(directory), reverse=True):

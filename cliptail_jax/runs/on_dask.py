@@ -1,7 +1,7 @@
-"""Commands on a Dask cluster, which a lab starts by dask-jobqueue, dask-cuda or dask-kubernetes.
+"""Runs commands on a Dask cluster, which a lab starts with dask-jobqueue, dask-cuda or dask-kubernetes.
 
-Each command is a task that runs in a process of its own, such as `cliptail study CONFIG --only=RUN`. If a worker is lost, the
-command starts again on another one and continues from what is saved.
+Each command is a task that runs in a separate process, such as `cliptail study CONFIG --only=RUN`. If a worker is lost, the
+command starts again on another worker and continues from its last checkpoint.
 """
 
 import contextlib
@@ -19,22 +19,23 @@ from tqdm import tqdm
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.runs.provenance import command, without_flags
 
-TIMEOUT = 30  # seconds until a scheduler must have answered
-LAST = 2000  # characters of a command's errors that are kept
+TIMEOUT_SECONDS = 30  # seconds until a scheduler must have answered
+MAX_ERROR_CHARACTERS = 2000  # the last characters of a command's errors
 PR_SET_PDEATHSIG = 1
 
 
 def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> dict[str, str]:
-    """Runs commands on the workers of a cluster; without one, starts a worker for each core here.
+    """Run commands on the workers of a cluster, or without one on this machine, with a worker for each core.
 
-    They run in the current folder, which all workers must see, as they must see `workdir`.
+    Commands run in the current folder. All workers must see this folder and `workdir`.
 
     Args:
-        commands: by what they do.
-        scheduler: its address, as 'tcp://host:8786'; '' starts a cluster here.
+        commands: the command lines by name.
+        workdir: the folder to which they write.
+        scheduler: the address of the cluster's scheduler, such as 'tcp://host:8786'; '' for this machine.
 
     Returns:
-        Why commands failed, by what they do.
+        The reasons why commands failed, by name.
 
     Raises:
         UserError: Dask is not installed, the scheduler does not answer, or a worker does not see a folder.
@@ -48,16 +49,18 @@ def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> d
     with contextlib.ExitStack() as open_until_the_end:
         cluster = scheduler or open_until_the_end.enter_context(LocalCluster(threads_per_worker=1))
         try:
-            client = open_until_the_end.enter_context(Client(cluster, timeout=TIMEOUT))
+            client = open_until_the_end.enter_context(Client(cluster, timeout=TIMEOUT_SECONDS))
         except (OSError, TimeoutError, ValueError) as error:
             raise UserError(
                 f"--scheduler={scheduler} does not answer ({error}): give the address that it prints"
             ) from None
         folder, workdir = Path.cwd(), workdir.absolute()
         workdir.mkdir(parents=True, exist_ok=True)
-        for worker, missing in client.run(missing_folder, [folder, workdir]).items():
-            if missing:
-                raise UserError(f"the worker {worker} does not see {missing}: use a folder that all machines share")
+        for worker, missing_path in client.run(missing_folder, [folder, workdir]).items():
+            if missing_path:
+                raise UserError(
+                    f"the worker {worker} does not see {missing_path}: use a folder that all machines share"
+                )
         tqdm.write(f"{len(commands)} runs on Dask's workers; their progress is on {client.dashboard_link}")
         futures = {client.submit(execute, line, folder, pure=False): name for name, line in commands.items()}
         for future in tqdm(as_completed(list(futures)), total=len(futures), desc="runs", disable=None):
@@ -72,28 +75,30 @@ def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> d
 
 
 def run_models_on_dask(directories: Mapping[str, Path], field: str, workdir: Path, scheduler: str) -> dict[str, str]:
-    """Runs this program's command once for each model, on the workers of a cluster, as `run_on_dask` does.
+    """Run this program's command once for each model on the workers of a cluster, as `run_on_dask` does.
 
     Args:
         directories: the work directory of each model's command, by the model's name.
         field: the config field of the models' names.
     """
-    whole = without_flags(command(), ("--runner", "--scheduler", "--workdir", f"--config.{field}"))
-    if not whole:
+    program = without_flags(command(), ("--runner", "--scheduler", "--workdir", f"--config.{field}"))
+    if not program:
         raise UserError("--runner=dask is for a program that a command starts")
-    given = {name: [f"--workdir={of}", f"--config.{field}=({name!r},)"] for name, of in directories.items()}
-    return run_on_dask({name: f"{whole} {shlex.join(more)}" for name, more in given.items()}, workdir, scheduler)
+    options = {
+        name: [f"--workdir={directory}", f"--config.{field}=({name!r},)"] for name, directory in directories.items()
+    }
+    return run_on_dask({name: f"{program} {shlex.join(words)}" for name, words in options.items()}, workdir, scheduler)
 
 
 def missing_folder(folders: list[Path]) -> Path | None:
-    """The first folder that is not there."""
+    """The first folder that does not exist, or None."""
     return next((folder for folder in folders if not folder.is_dir()), None)
 
 
 def execute(line: str, folder: Path) -> str:
-    """Executes a command, which ends with this process. Returns why it failed, '' if it did not.
+    """Execute a command, which ends when this process ends. Returns the reason of a failure, else ''.
 
-    `python` and `cliptail` are those beside the Python of this process, whether or not its environment is active.
+    `python` and `cliptail` are the programs beside the Python of this process, even if its environment is not active.
     """
 
     def end_with_worker() -> None:
@@ -109,9 +114,9 @@ def execute(line: str, folder: Path) -> str:
     except OSError as error:
         return f"{error.strerror}: {error.filename}"
     errors = ""
-    for text in process.stderr:  # shown in the worker's log, too
+    for text in process.stderr:  # the worker's log shows it, too
         print(text, end="", flush=True)
-        errors = (errors + text)[-LAST:]
+        errors = (errors + text)[-MAX_ERROR_CHARACTERS:]
     if process.wait():
         lines = errors.strip().splitlines() or [f"status {process.returncode}"]
         return lines[-1].removeprefix("error: ")

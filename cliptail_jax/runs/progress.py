@@ -17,9 +17,9 @@ from tqdm import tqdm
 from cliptail_jax.host.printing import one_line
 from cliptail_jax.runs.console import log_line
 
-BETWEEN_LINES, BETWEEN_BARS = 60.0, 0.5  # seconds
-WINDOW = 60  # times over which the speed is measured
-SENT = "\x1e"  # the character before the progress that a process of a study sends to the program
+LINE_SECONDS, BAR_SECONDS = 60.0, 0.5  # seconds
+WINDOW = 60  # recorded times over which the speed is measured
+MARK = "\x1e"  # the character before the progress that a process of a study sends to the program
 MIN_BAR_COLUMNS = 6
 
 
@@ -28,13 +28,13 @@ class Progress:
     """A run's progress.
 
     Attributes:
-        label: names the run.
-        total: all its steps.
-        step: the number of steps done; None before the first step is known.
-        doing: the current action besides steps, such as 'compiling'; '' while it trains.
-        loss: of the last of these steps; None before the first of a session.
+        label: the run's name.
+        total: the number of all its steps.
+        step: the number of finished steps; None before it is known.
+        doing: the current action besides steps, such as 'compiling'; '' while the run trains.
+        loss: the loss of the last finished step; None before a session's first step.
         speed: steps per second; None before it is known.
-        batch_size: images of a step.
+        batch_size: images per step.
         is_over: whether this is the run's last progress.
     """
 
@@ -55,8 +55,8 @@ class Progress:
             return ", ".join([*parts, self.doing])
         parts += [] if self.loss is None else [f"loss {self.loss:.3f}"]
         if self.speed:
-            left = tqdm.format_interval((self.total - self.step) / self.speed)
-            parts += [f"{self.speed * self.batch_size:,.0f} images/s", f"{left} left"]
+            remaining_time = tqdm.format_interval((self.total - self.step) / self.speed)
+            parts += [f"{self.speed * self.batch_size:,.0f} images/s", f"{remaining_time} left"]
         return ", ".join(parts)
 
 
@@ -65,14 +65,14 @@ class Display:
 
     def __init__(self):
         self._bars: dict[str, tqdm] = {}
-        self._lines: dict[str, tuple[float, str]] = {}  # when the last one was printed, and what the run did
+        self._lines: dict[str, tuple[float, str]] = {}  # the time and the run's action of the last line
 
     def show(self, progress: Progress) -> None:
         if progress.is_over:
             self._end(progress.label)
         elif sys.stderr.isatty():
             self._draw(progress)
-        elif progress.step is not None:  # what describes its data is printed before
+        elif progress.step is not None:  # the lines on the run's data come first
             self._print(progress)
 
     def clear(self) -> None:
@@ -90,11 +90,11 @@ class Display:
         bar.refresh()
 
     def _print(self, progress: Progress) -> None:
-        began = progress.doing if progress.speed is None else ""  # a minute may pass before the first step
-        when, before = self._lines.get(progress.label, (-BETWEEN_LINES, ""))
-        if began not in ("", before) or time.monotonic() - when >= BETWEEN_LINES:
+        action = progress.doing if progress.speed is None else ""  # a minute may pass before the first step
+        last_time, last_action = self._lines.get(progress.label, (-LINE_SECONDS, ""))
+        if action not in ("", last_action) or time.monotonic() - last_time >= LINE_SECONDS:
             log_line(f"{progress.label}: {progress.text}")
-            self._lines[progress.label] = time.monotonic(), began
+            self._lines[progress.label] = time.monotonic(), action
 
     def _end(self, label: str) -> None:
         self._lines.pop(label, None)
@@ -103,11 +103,11 @@ class Display:
 
 
 def shortened(label: str, columns: int) -> str:
-    """The label, without its middle if it is longer than the number of columns."""
+    """The label; if it has more columns, its middle is replaced by an ellipsis."""
     if len(label) <= columns:
         return label
-    half = max(columns - 1, 2) // 2
-    return f"{label[:half]}…{label[-half:]}"
+    side = max(columns - 1, 2) // 2
+    return f"{label[:side]}…{label[-side:]}"
 
 
 class Sender:
@@ -115,27 +115,27 @@ class Sender:
 
     def show(self, progress: Progress) -> None:
         with contextlib.suppress(OSError):  # as when the program was killed
-            os.write(2, f"{SENT}{json.dumps(dataclasses.asdict(progress))}\n".encode())
+            os.write(2, f"{MARK}{json.dumps(dataclasses.asdict(progress))}\n".encode())
 
 
 _display: Display | Sender = Display()
 
 
 def send_progress() -> None:
-    """From now on, this process sends its progress to the program that started it and reads its stderr."""
+    """Make this process send its progress to the program that started it and reads its stderr."""
     global _display
     _display = Sender()
 
 
 def show_or_print(line: str) -> None:
-    """Show the progress in a line from processes, and print the rest, or the whole line if it contains none.
+    """Show the progress in a line from another process, and print the text before it, or a line without progress.
 
-    Progress follows half a line where a library writes its own lines in parts.
+    There is text before the progress if a library writes a line in parts.
     """
-    text, sent, progress = line.partition(SENT)
-    if text or not sent:
+    text, mark, progress = line.partition(MARK)
+    if text or not mark:
         log_line(text)
-    if sent:
+    if mark:
         _display.show(Progress(**json.loads(progress)))
 
 
@@ -152,12 +152,12 @@ class RunProgress:
 
     def __init__(self, label: str, total: int, batch_size: int):
         self._progress = Progress(label, total, doing="preparing", batch_size=batch_size)
-        self._running: deque[tuple[int, Float[Array, ""]]] = deque()
-        self._done: tuple[int, Float[Array, ""]] | None = None
+        self._losses: deque[tuple[int, Float[Array, ""]]] = deque()
+        self._last_loss: tuple[int, Float[Array, ""]] | None = None
         self._times: deque[tuple[float, int]] = deque(maxlen=WINDOW)
-        self._shown = 0.0
-        self._spent: Counter[str] = Counter()  # seconds, by what the run did
-        self._since = time.perf_counter()  # when it began what it does
+        self._show_time = 0.0
+        self._durations: Counter[str] = Counter()  # seconds by action
+        self._start = time.perf_counter()  # of the current action
 
     def __enter__(self) -> "RunProgress":
         self._show()
@@ -171,9 +171,9 @@ class RunProgress:
         self._show(step=start, doing="loading the first images")
 
     @contextlib.contextmanager
-    def doing(self, what: str, **changes: int) -> Iterator[None]:
-        """Show the action of the run inside this context, with `changes` of its progress. It does not count in the speed."""
-        self._show(doing=what, **changes)
+    def doing(self, action: str, **changes: int) -> Iterator[None]:
+        """Show the run's action inside this context, with `changes` of its progress. Its time does not count in the speed."""
+        self._show(doing=action, **changes)
         yield
         self._show(doing="")
         self._times.clear()
@@ -181,40 +181,40 @@ class RunProgress:
 
     @contextlib.contextmanager
     def saving(self) -> Iterator[None]:
-        """Count the time inside this context as saving, which is too short to be shown."""
-        began = time.perf_counter()
+        """Count the time inside this context as saving. It is too short to be shown."""
+        start = time.perf_counter()
         yield
-        seconds = time.perf_counter() - began
-        self._spent["saving"] += seconds
-        self._since += seconds
+        seconds = time.perf_counter() - start
+        self._durations["saving"] += seconds
+        self._start += seconds
 
     def after_step(self, step: int, loss: Float[Array, ""]) -> None:
-        """Show a step that was dispatched, once it is done."""
-        self._running.append((step, loss))
-        while self._running and self._running[0][1].is_ready():
-            self._done = self._running.popleft()
-        if self._done is None:
+        """Record a step that was dispatched, and show the last step that is finished."""
+        self._losses.append((step, loss))
+        while self._losses and self._losses[0][1].is_ready():
+            self._last_loss = self._losses.popleft()
+        if self._last_loss is None:
             return
-        (since, before), (step, loss) = self._times[0], self._done
-        now = time.perf_counter()
-        if now - self._shown >= BETWEEN_BARS:
-            self._times.append((now, step))
-            self._show(step=step, loss=float(loss), speed=(step - before) / (now - since))
+        (first_time, first_step), (step, loss) = self._times[0], self._last_loss
+        current_time = time.perf_counter()
+        if current_time - self._show_time >= BAR_SECONDS:
+            self._times.append((current_time, step))
+            self._show(step=step, loss=float(loss), speed=(step - first_step) / (current_time - first_time))
         else:
             self._progress = dataclasses.replace(self._progress, step=step)
 
-    def spent(self, waited: float) -> dict[str, float]:
-        """The seconds of this session by what the run did; `waited` are those of training in which devices had no images."""
+    def durations(self, waiting: float) -> dict[str, float]:
+        """The seconds of this session by action; `waiting` is the time of training in which devices had no images."""
         self._show(doing="")
-        spent = dict(self._spent)
-        training = spent.pop("", 0.0)
-        return {**spent, "training": training - waited, "waiting for images": waited}
+        durations = dict(self._durations)
+        training = durations.pop("", 0.0)
+        return {**durations, "training": training - waiting, "waiting for images": waiting}
 
     def _show(self, **changes) -> None:
-        now = time.perf_counter()
-        self._spent[self._progress.doing] += now - self._since
-        self._since = now
+        current_time = time.perf_counter()
+        self._durations[self._progress.doing] += current_time - self._start
+        self._start = current_time
         self._progress = dataclasses.replace(self._progress, **changes)
-        self._shown = now
+        self._show_time = current_time
         if jax.process_index() == 0:
             _display.show(self._progress)

@@ -13,15 +13,15 @@ from typing import Any
 from cliptail_jax.host.commands import with_underscores
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-# No word with a value follows these flags.
-BOOLEAN = ("--report", "--noreport", "--with_published", "--until_decided")
+# Flags that no word with a value follows.
+BOOLEAN_FLAGS = ("--report", "--noreport", "--with_published", "--until_decided")
 CLONE = Path(__file__).parents[2]
 
 
 def provenance() -> dict[str, Any]:
-    """The software, hardware, commit and command in config.json; unknown ones are left out."""
-    known = {"commit": commit(CLONE), "command": command()}
-    return {"software": software(), "hardware": hardware()} | {name: text for name, text in known.items() if text}
+    """The software, hardware, commit and command for config.json; an unknown commit or command is left out."""
+    texts = {"commit": commit(CLONE), "command": command()}
+    return {"software": software(), "hardware": hardware()} | {name: text for name, text in texts.items() if text}
 
 
 def software() -> dict[str, str]:
@@ -30,7 +30,7 @@ def software() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """Kind and number of devices, the number of processes, and the number of cores that this process may use."""
-    import jax  # which readers of results do not need
+    import jax  # here, since readers of results do not need it
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     device = jax.devices()[0].device_kind
@@ -39,19 +39,19 @@ def hardware() -> dict[str, Any]:
 
 @functools.cache
 def commit(clone: Path) -> str:
-    """The commit of a clone, with '-dirty' if files have changed; '' for other folders, or without git."""
+    """The commit of a clone, with '-dirty' if files have changed; '' for a folder that is no clone, or without git."""
     return git(clone, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 @functools.cache
 def history(clone: Path) -> frozenset[str]:
-    """All commits up to that of a clone; empty for other folders, for a clone without its history, or without git."""
+    """All commits up to that of a clone; empty for other folders, for a shallow clone, or without git."""
     shallow = git(clone, "rev-parse", "--is-shallow-repository") != "false"
     return frozenset() if shallow else frozenset(git(clone, "rev-list", "HEAD").split())
 
 
 def git(clone: Path, *arguments: str) -> str:
-    """What git prints about a clone; '' for other folders, or if git fails."""
+    """The output of a git command on a clone; '' for other folders, or if git fails."""
     if not (clone / ".git").exists():  # a folder of installed packages may be inside the clone of another project
         return ""
     try:
@@ -62,7 +62,7 @@ def git(clone: Path, *arguments: str) -> str:
 
 
 def command() -> str:
-    """The command line of this program; '' if it is not a program of the package, as in a notebook."""
+    """The command line of this program; '' for a program of another package, as in a notebook."""
     arguments = sys.orig_argv[1:]
     if Path(*arguments[:1]).name == "cliptail":
         return shlex.join(["cliptail", *arguments[1:]])
@@ -71,13 +71,13 @@ def command() -> str:
 
 
 def without_flags(line: str, names: Collection[str]) -> str:
-    """A command line without flags of these names, as '--only' or '--max_pairs' for either spelling, and their values."""
-    kept, words = [], iter(shlex.split(line))
+    """A command line without the flags of these names, such as '--max_pairs' for both spellings, and without their values."""
+    remaining_words, words = [], iter(shlex.split(line))
     for word in words:
         flag, equals, _ = word.partition("=")
         flag = with_underscores(f"--{flag.lstrip('-')}" if flag.startswith("-") else flag)  # one dash is accepted, too
         if flag not in names:
-            kept.append(word)
-        elif not equals and flag not in BOOLEAN:
+            remaining_words.append(word)
+        elif not equals and flag not in BOOLEAN_FLAGS:
             next(words, None)  # its value
-    return shlex.join(kept)
+    return shlex.join(remaining_words)

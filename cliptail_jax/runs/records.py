@@ -1,4 +1,4 @@
-"""The types of the JSON files of a run, as far as programs read them. Files may have more keys."""
+"""The types of a run's JSON files, with the keys that programs read. Files may have more keys."""
 
 from typing import Required, TypedDict
 

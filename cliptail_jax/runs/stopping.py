@@ -14,40 +14,41 @@ from cliptail_jax.host.interrupts import end_at_once
 from cliptail_jax.runs.console import log_line
 
 T = TypeVar("T")
-PATIENCE = 20.0  # seconds for the next batch, of the 30 that schedulers leave at least
-OF_EVALUATION = 60.0  # seconds for an evaluation to end early, which may first compile
-SILENCE = 45.0  # seconds without a batch until a line says so
-# Asked to stop, JAX picks the number after the last one that it was shown in any process, from 0 when they start. Steps
-# would not do: a session that resumes from a checkpoint, or a study's next run, passes over the number picked before it.
+PATIENCE = 20.0  # seconds for the next batch; schedulers wait at least 30
+EVALUATION_SECONDS = 60.0  # time for an evaluation to end early, which may first compile
+SILENCE = 45.0  # seconds without a batch until a warning
+# After a request to stop, all processes stop at the number after the last one that any of them has passed to JAX, from 0 at
+# their start. Numbers of steps would not work: a session that resumes from a checkpoint, or a study's next run, would skip
+# the number on which processes have agreed.
 _numbers = itertools.count(1)
 
 
 class StopRequest:
-    """Listens for SIGTERM as a context; afterwards SIGTERM has its previous effect.
+    """A context that listens for SIGTERM. After the context, SIGTERM has its previous effect.
 
     Attributes:
-        requested: whether the run is to stop, from the last `after_step` or `at_once`.
+        requested: whether the run must stop, as of the last `after_step` or `check`.
     """
 
     def __init__(self):
         self.requested = False
-        self._received = False
-        self._patience = 0.0  # the seconds in which what runs now must end after SIGTERM; 0: any
+        self._has_signal = False
+        self._patience = 0.0  # seconds after SIGTERM until the current action must end; 0 for no limit
 
     def __enter__(self) -> "StopRequest":
-        if jax.process_count() == 1:  # else JAX's own handler receives the signal, and all processes agree on a step
-            self._before = signal.signal(signal.SIGTERM, self._receive)
+        if jax.process_count() == 1:  # else JAX's handler receives the signal, and all processes agree on a step
+            self._previous_handler = signal.signal(signal.SIGTERM, self._receive)
         return self
 
     def __exit__(self, *_) -> None:
         if jax.process_count() == 1:
-            signal.signal(signal.SIGTERM, self._before)
+            signal.signal(signal.SIGTERM, self._previous_handler)
 
     def _receive(self, *_) -> None:
-        if not self._received:
-            with contextlib.suppress(OSError):  # at once: a step may take minutes
+        if not self._has_signal:
+            with contextlib.suppress(OSError):  # now, since a step may take minutes
                 os.write(2, b"SIGTERM: the step that runs is completed and saved\n")
-        self._received = True
+        self._has_signal = True
         if self._patience:
             self._call_later(self._give_up, self._patience)
 
@@ -65,8 +66,8 @@ class StopRequest:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     @contextlib.contextmanager
-    def bounded(self, patience: float = OF_EVALUATION) -> Iterator[None]:
-        """A context that SIGTERM ends with the program, unless it is left within these seconds."""
+    def bounded(self, patience: float = EVALUATION_SECONDS) -> Iterator[None]:
+        """End the program after SIGTERM, unless this context ends within these seconds."""
         self._patience = patience
         try:
             yield
@@ -75,7 +76,7 @@ class StopRequest:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def watch(self, batches: Iterator[T]) -> Iterator[T]:
-        """Yields the batches. If the next one does not come, a line says so, and SIGTERM ends the program.
+        """Yield the batches. If the next one does not come, print a warning, and let SIGTERM end the program.
 
         Libraries that load data may wait forever, for example for threads that the system refuses.
         """
@@ -88,13 +89,13 @@ class StopRequest:
             yield batch
 
     def after_step(self) -> None:
-        """Updates `requested`, with the same result in all processes; each calls this once after each step."""
+        """Update `requested`, with the same result in all processes. Each process calls this once after each step."""
         if jax.process_count() == 1:
-            self.requested = self._received
+            self.requested = self._has_signal
         else:
             self.requested = multihost_utils.reached_preemption_sync_point(next(_numbers))
 
-    def at_once(self) -> bool:
-        """Updates and returns `requested` in the middle of an evaluation; False if processes must agree first."""
-        self.requested = self._received
+    def check(self) -> bool:
+        """Update and return `requested` in the middle of an evaluation; False if processes must agree first."""
+        self.requested = self._has_signal
         return self.requested

@@ -10,7 +10,7 @@ import numpy as np
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.host.errors import UserError, did_you_mean
 from cliptail_jax.metrics.measures import MEASURES, PROBES
-from cliptail_jax.objectives import FIELDS as OF_RUNS
+from cliptail_jax.objectives import FIELDS as RUN_FIELDS
 from cliptail_jax.objectives import TrainingConfig
 from cliptail_jax.results.claims import EQUAL_ACCURACY, Claim
 from cliptail_jax.results.run import SEED
@@ -21,7 +21,7 @@ FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanc
           "variances_from", "baseline", "then", "names")  # fmt: skip
 # The fields of runs on which results depend. Data sets of one name may differ between folders.
 DECISIVE = {
-    field.key for field in OF_RUNS if not field.is_incidental or field.key.startswith(("eval.", "data.data_dir"))
+    field.key for field in RUN_FIELDS if not field.is_incidental or field.key.startswith(("eval.", "data.data_dir"))
 }
 NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 
@@ -32,12 +32,12 @@ def check_keys(keys: Collection[str]) -> None:
         if key not in keys:
             raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
     for key in keys:  # a study may have fields of its own, which its runs refer to
-        if key not in FIELDS and (meant := did_you_mean(key, FIELDS)):
-            raise UserError(f"a study has no field '{key}'{meant}")
+        if key not in FIELDS and (suggestion := did_you_mean(key, FIELDS)):
+            raise UserError(f"a study has no field '{key}'{suggestion}")
 
 
 def check_names(names: Collection[str]) -> None:
-    """Raise UserError if the name of a run cannot be that of its directory, on command lines and in patterns, too."""
+    """Raise UserError if a run's name cannot be the name of a directory, or would be ambiguous on a command line."""
     for name in names:
         if not NAME.fullmatch(name) or SEED.fullmatch(name):
             raise UserError(
@@ -47,7 +47,7 @@ def check_names(names: Collection[str]) -> None:
 
 
 def check_seeds(seed: int | None, seeds: Any, counterbalanced: Any) -> None:
-    """Raise UserError if these fields of a study, None where they are not given, are invalid or incomplete."""
+    """Raise UserError if these fields of a study are invalid or incomplete. A field that is not given is None."""
     if seeds is not None and (type(seeds) is not int or seeds < 1):
         raise UserError(f"config key 'seeds' is {seeds!r}; it must be a positive whole number")
     if seeds and seed is None:
@@ -80,49 +80,49 @@ def check_runs(
     transfer: TransferConfig | None,
     path: Sequence[str],
     baseline: str = "",
-    named: Mapping[str, str] | None = None,
+    display_names: Mapping[str, str] | None = None,
 ) -> None:
-    """Raise UserError if a run is not measured, or two are the same, or the transfer, the path, the baseline or a name is of no run."""
+    """Raise UserError if a run is not evaluated, if two runs are the same, or if a field names a run that does not exist."""
     if unmeasured := [name for name, config in runs.items() if not config.eval.sets and not transfer]:
         raise UserError(f"run '{unmeasured[0]}': eval.sets is empty, but a study compares evaluations")
-    names_of: dict[tuple, str] = {}
+    first_names: dict[tuple, str] = {}
     for name, config in runs.items():
-        same = names_of.setdefault(tuple(value for key, value in flatten(config) if key in DECISIVE), name)
-        if same != name:
+        first = first_names.setdefault(tuple(value for key, value in flatten(config) if key in DECISIVE), name)
+        if first != name:
             raise UserError(
-                f"the runs {same} and {name} would have the same results, since no field that affects them differs (a value may "
+                f"the runs {first} and {name} would have the same results, since no field that affects them differs (a value may "
                 "be the default): change one of the runs, or leave it out"
             )
-    of_runs = {
+    references = {
         "transfer.models": transfer.models if transfer else (),
         "path": path,
         "baseline": [baseline] * bool(baseline),
-        "names": [*(named or {})],
+        "names": [*(display_names or {})],
     }
-    for field, names in of_runs.items():
+    for field, names in references.items():
         if unknown := [name for name in names if name not in runs]:
             raise UserError(f"{field} names the run '{unknown[0]}'; the study has {', '.join(runs)}")
 
 
 def typed_claims(
-    stated: Mapping[str, Mapping[str, Any]], runs: Mapping[str, TrainingConfig], transfer: TransferConfig | None
+    claim_fields: Mapping[str, Mapping[str, Any]], runs: Mapping[str, TrainingConfig], transfer: TransferConfig | None
 ) -> dict[str, Claim]:
-    """The claims on these runs, and on their transfer if there is one, from the fields that the config gives, by key.
+    """The claims by key, from the fields that the config gives for each; they compare these runs and their transfer.
 
     Raises UserError if a claim is incomplete or cannot be tested.
     """
     claims = {}
-    for key, fields in stated.items():
-        if missing := {"text", "statistic", "higher", "lower"} - set(fields):
-            raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing))}")
-        known = [field.name for field in dataclasses.fields(Claim)]
-        if unknown := [name for name in fields if name not in known]:
-            raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known)}")
+    for key, fields in claim_fields.items():
+        if missing_fields := {"text", "statistic", "higher", "lower"} - set(fields):
+            raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing_fields))}")
+        known_fields = [field.name for field in dataclasses.fields(Claim)]
+        if unknown := [name for name in fields if name not in known_fields]:
+            raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known_fields)}")
         comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
         if fields["statistic"] not in comparable:
-            meant = did_you_mean(fields["statistic"], comparable)
+            suggestion = did_you_mean(fields["statistic"], comparable)
             raise UserError(
-                f"claims.{key}.statistic is '{fields['statistic']}'{meant}; it must be one of {', '.join(comparable)}"
+                f"claims.{key}.statistic is '{fields['statistic']}'{suggestion}; it must be one of {', '.join(comparable)}"
             )
         claim = claims[key] = Claim(**fields)
         if type(claim.margin) not in (int, float) or not 0 <= claim.margin < np.inf:
@@ -131,17 +131,17 @@ def typed_claims(
             )
         if type(claim.by) not in (int, float) or not np.isfinite(claim.by) or claim.by and claim.equal:
             raise UserError(
-                f"claims.{key}.by is {claim.by!r}; it is a number that the difference exceeds, and not with equal=True"
+                f"claims.{key}.by is {claim.by!r}; it is a number that the difference exceeds; leave it out with equal=True"
             )
         if len(claim.minus) not in (0, 2):
             raise UserError(f"claims.{key}.minus is {claim.minus!r}; it names two runs, whose difference is subtracted")
-        of_probes = MEASURES[claim.statistic].over == PROBES
+        is_on_probes = MEASURES[claim.statistic].over == PROBES
         for run in claim.runs:
             if run not in runs:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(runs)}")
-            if not of_probes and claim.set not in ("", *runs[run].eval.sets):
+            if not is_on_probes and claim.set not in ("", *runs[run].eval.sets):
                 raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
-        if of_probes:
+        if is_on_probes:
             check_probes(key, claim, tuple(runs), transfer)
         if claim.at:
             check_at(key, claim, runs)
@@ -152,9 +152,11 @@ def check_at(key: str, claim: Claim, runs: Mapping[str, TrainingConfig]) -> None
     """Raise UserError if the runs of a claim cannot be compared at its `at`."""
     if claim.at != EQUAL_ACCURACY:
         raise UserError(f"claims.{key}.at is '{claim.at}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs")
-    able = [name for name, measure in MEASURES.items() if tuple(measure.needs) == ("frequency",)]
-    if claim.statistic not in able:
-        raise UserError(f"claims.{key}: '{claim.statistic}' is not compared at equal accuracy; {', '.join(able)} are")
+    comparable = [name for name, measure in MEASURES.items() if tuple(measure.needs) == ("frequency",)]
+    if claim.statistic not in comparable:
+        raise UserError(
+            f"claims.{key}: '{claim.statistic}' is not compared at equal accuracy; {', '.join(comparable)} are"
+        )
     for name in claim.runs:
         if not runs[name].total_steps and runs[name].eval.every_epochs >= runs[name].total_epochs:
             raise UserError(

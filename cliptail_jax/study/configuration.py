@@ -29,7 +29,7 @@ RunConfigs = Mapping[str, TrainingConfig]  # by the run's name or directory
 
 
 class SeedConfigs(NamedTuple):
-    """The configs of one seed: of its runs, and of their transfer."""
+    """The configs of one seed's runs and of their transfer."""
 
     runs: RunConfigs
     transfer: TransferConfig | None
@@ -43,15 +43,16 @@ class StudyConfig:
     """The config of a study.
 
     Attributes:
-        title: of its report.
-        seed: the first seed; `seeds`: their number; `counterbalanced`: whether they are mirrored pairs. None: not given.
+        title: the title of its report.
+        seed, seeds, counterbalanced: the first seed, the number of seeds, and whether they are mirrored pairs. A field that the
+            config does not give is None.
         replicates: the configs of each seed or mirrored pair; "" is the directory of a study without seeds.
-        claims: by key.
-        stated: the fields that the config gives of each claim.
+        claims: the claims by key.
+        stated: for each claim, the fields that the config gives.
         figures: the paper's figures of its runs, by the figure's name.
         path: names of runs that are steps of a path.
-        variances_from: results of another study, as of a claim's `study`, whose variance between seeds claims on one seed or
-            pair have; "" for none.
+        variances_from: another study's results, named as in a claim's `study`; claims on a single seed or pair use its variance
+            between seeds. "" for none.
         names, baseline, then: as in `cliptail_jax.results.study.Study`.
     """
 
@@ -107,15 +108,15 @@ def typed_study(config: ConfigDict) -> StudyConfig:
         with errors_of("transfer"):
             transfer = typed_transfer(config.transfer)
     path, baseline = config.get("path", ()), config.get("baseline", "")
-    stated, names = config.claims.to_dict(), dict(config.get("names", {}))
+    claim_fields, names = config.claims.to_dict(), dict(config.get("names", {}))
     figures = {name: StudyFigure(values.columns, values.rows) for name, values in config.get("figures", {}).items()}
     if counterbalanced:
         check_counterbalanced(runs)
     check_runs(runs, transfer, path, baseline, names)
-    claims = typed_claims(stated, runs, transfer)
+    claims = typed_claims(claim_fields, runs, transfer)
     check_figures(figures, tuple(runs))
 
-    def of_seed(seed: int) -> SeedConfigs:
+    def configs_of_seed(seed: int) -> SeedConfigs:
         config.seed = seed  # the seeds of runs and of the transfer refer to it
         runs = {name: fields.typed(TrainingConfig(), values) for name, values in config.runs.items()}
         return SeedConfigs(runs, transfer and fields.typed(TransferConfig(), config.transfer))
@@ -123,7 +124,7 @@ def typed_study(config: ConfigDict) -> StudyConfig:
     replicates = [{"": SeedConfigs(runs, transfer)}]
     if seeds:
         end = seed + seeds // (2 if counterbalanced else 1)
-        replicates = [replicate_of(n, of_seed(n), bool(counterbalanced), seeds) for n in range(seed, end)]
+        replicates = [replicate_of(n, configs_of_seed(n), bool(counterbalanced), seeds) for n in range(seed, end)]
         config.seed = seed
     return StudyConfig(
         config.title,
@@ -132,7 +133,7 @@ def typed_study(config: ConfigDict) -> StudyConfig:
         counterbalanced,
         replicates,
         claims,
-        stated,
+        claim_fields,
         figures,
         path,
         config.get("variances_from", ""),
@@ -144,7 +145,7 @@ def typed_study(config: ConfigDict) -> StudyConfig:
 
 @contextlib.contextmanager
 def errors_of(part: str) -> Iterator[None]:
-    """Names the part of the study in the message of a UserError."""
+    """Add the name of a part of the study to the message of a UserError."""
     try:
         yield
     except UserError as error:
@@ -152,9 +153,9 @@ def errors_of(part: str) -> Iterator[None]:
 
 
 def replicate_of(seed: int, configs: SeedConfigs, counterbalanced: bool, seeds: int) -> ReplicateConfigs:
-    """The configs of a seed by directory, and those of the second run of a pair, with the reversed class frequencies.
+    """The configs of a seed by directory; in a counterbalanced study, also those with reversed class frequencies.
 
-    Raises UserError if the seed of a run, which is one of `seeds`, does not refer to that of the study.
+    Raises UserError if the seed of a run does not refer to that of the study, which has several `seeds`.
     """
     if fixed := [name for name, run in configs.runs.items() if run.seed != seed]:
         raise UserError(f"run '{fixed[0]}': its seed does not refer to the study's, so all {seeds} are the same")

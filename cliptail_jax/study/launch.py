@@ -1,4 +1,4 @@
-"""Commands that train the runs of a study one by one, on several machines: printed, or submitted to SLURM."""
+"""Commands that train the runs of a study one by one on several machines, which are printed or submitted to SLURM."""
 
 import shlex
 import shutil
@@ -10,35 +10,36 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of, is_remote, write_text
 from cliptail_jax.runs.provenance import without_flags
 
-# Flags that a command has for the whole study alone.
+# Flags that apply only to the command of a whole study.
 NOT_OF_PARTS = "--launch --sbatch --runner --scheduler --budget --only --report --noreport".split()
-NOT_OF_PARTS += ["--until_decided", "--max_pairs"]  # which the directory remembers
-# A job that SIGTERM has ended has saved, and goes back into the queue.
+NOT_OF_PARTS += ["--until_decided", "--max_pairs"]  # the directory records them
+# A job that SIGTERM has ended has saved its state; it goes back into the queue.
 REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"
 
 
 def part_commands(command: str, names: Iterable[str]) -> dict[str, str]:
-    """The command of a study with --only=NAME for each name; nothing where the command is not known, as in a notebook."""
+    """The command of a study with --only=NAME, by name; empty if the command is not known, as in a notebook."""
     if not command:
         return {}
-    whole = without_flags(command, NOT_OF_PARTS)
-    if "\n" in whole:
+    study_command = without_flags(command, NOT_OF_PARTS)
+    if "\n" in study_command:
         raise UserError("an argument of the command has a line break, and a command of a run is one line: leave it out")
-    return {name: f"{whole} --only={shlex.quote(name)}" for name in names}
+    return {name: f"{study_command} --only={shlex.quote(name)}" for name in names}
 
 
 def report_command(command: str) -> str:
-    """The command of a study that writes its report alone."""
+    """The command of a study that only writes its report."""
     return f"{without_flags(command, NOT_OF_PARTS)} --report"
 
 
 def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: Sequence[str]) -> None:
-    """Submits a job array with a task for each run, and a job that reports when they have ended.
+    """Submit a job array with a task for each run, and a job that reports when they have ended.
 
-    A task saves and is requeued when its time is up. `options` are further ones of sbatch, such as '--time=1-0'.
+    A task whose time is up saves its state, and SLURM requeues it. `options` are further options of sbatch, such as
+    '--time=1-0'.
 
     Raises:
-        UserError: There is no sbatch, it refuses a job, or `workdir` is an address.
+        UserError: There is no sbatch, it refuses a job, or `workdir` is in a bucket.
     """
     if is_remote(workdir):
         raise UserError(f"--launch=slurm needs a --workdir that the nodes share, and {workdir} is in a bucket")
@@ -64,7 +65,7 @@ def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: 
 
 
 def sbatch(workdir: Path, log: str, options: Sequence[str], script: str) -> str:
-    """The number of a new job."""
+    """Submit a script with sbatch, and return the number of the job. Raises UserError if sbatch refuses it."""
     arguments = [
         "--parsable",
         "--job-name=cliptail_jax",
@@ -72,7 +73,7 @@ def sbatch(workdir: Path, log: str, options: Sequence[str], script: str) -> str:
         *options,
         f"--wrap={script}",
     ]
-    made = subprocess.run(["sbatch", *arguments], capture_output=True, text=True)
-    if made.returncode:
-        raise UserError(f"sbatch refuses the job: {made.stderr.strip() or made.stdout.strip()}")
-    return made.stdout.strip().partition(";")[0]
+    result = subprocess.run(["sbatch", *arguments], capture_output=True, text=True)
+    if result.returncode:
+        raise UserError(f"sbatch refuses the job: {result.stderr.strip() or result.stdout.strip()}")
+    return result.stdout.strip().partition(";")[0]

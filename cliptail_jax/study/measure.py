@@ -36,17 +36,17 @@ def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
     run = Run(workdir, seed=seed if SEED.fullmatch(seed) else "", eval_sets=eval_sets)
     run.check()
     _ = run.images, run.log, run.sets
-    for on in eval_sets:
-        results = run.evaluated_on(on).results
+    for eval_set in eval_sets:
+        results = run.evaluated_on(eval_set).results
         if isinstance(results, ClassResults) and not results.groups:
-            raise UserError(f"{workdir} was not trained on the classes of {on}: a study compares runs on theirs")
+            raise UserError(f"{workdir} was not trained on the classes of {eval_set}: a study compares runs on theirs")
     return run
 
 
 def transfer_runs(config: TransferConfig, runs: Runs, workdir: Path, places: Sequence[Place] = ()) -> Failures:
-    """Transfer the runs that the config names, or all, and add the results to the runs. Returns what failed.
+    """Transfer the runs that the config names, or all, and add the results to the runs. Returns the failures.
 
-    If this process leaves its chips to `places`, another one transfers.
+    If this process leaves its chips to `places`, another process computes the transfer.
     """
     directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
     if not directories:

@@ -24,8 +24,8 @@ class Place(NamedTuple):
     """The part of this machine that a process uses.
 
     Attributes:
-        environment: variables that make its chip the only one that it sees; none for all chips, or without any.
-        cores: the cores of the CPU that it may use; none for one that no other study uses.
+        environment: variables that make one chip the only one that the process sees; none if it uses all chips, or the CPU.
+        cores: the cores of the CPU that it may use; none if it takes a core that no other study uses.
     """
 
     environment: Mapping[str, str] = {}
@@ -35,11 +35,11 @@ class Place(NamedTuple):
 def find_places(jobs: int | None = None, runs: int | None = None) -> list[Place]:
     """The places of `jobs` runs that train at the same time; none if runs train one after the other, on all devices.
 
-    By default, there is one for each core or, if there are accelerators and at least as many `runs`, for each chip. Call this
-    before JAX starts its devices: a chip belongs to one process.
+    By default, there is a place for each core or, if there are accelerators and at least as many `runs`, for each chip. Call
+    this before JAX starts its devices, since a chip belongs to one process.
 
     Raises:
-        UserError: several jobs are asked for where they cannot run at the same time, or more than there are chips.
+        UserError: `jobs` is above 1 where runs cannot train at the same time, or above the number of chips.
     """
     if jobs == 1:
         return []
@@ -66,29 +66,29 @@ def find_places(jobs: int | None = None, runs: int | None = None) -> list[Place]
 
 
 def local_chips() -> list[dict[str, str]]:
-    """The variables that make each chip of this machine the only one; none without accelerators.
+    """For each chip of this machine, the variables that make it the only one; none without accelerators.
 
-    JAX counts them in a process of its own, which leaves them free at its end.
+    A separate process counts the chips with JAX, and frees them when it ends.
     """
     platforms = jax.config.jax_platforms or ""
     if platforms.startswith("cpu") or not any(map(glob.glob, DEVICE_FILES)):
         return []
-    found = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True).stdout.split()
-    kind, number = (found[-2], int(found[-1])) if len(found) >= 2 else ("cpu", 0)
+    words = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True).stdout.split()
+    kind, number = (words[-2], int(words[-1])) if len(words) >= 2 else ("cpu", 0)
     return [environment_of(kind, chip) for chip in range(number)] if kind in ("gpu", "tpu") else []
 
 
 def environment_of(kind: str, chip: int) -> dict[str, str]:
     """Variables that make a GPU or a TPU chip the only one that a process sees.
 
-    Sources: JAX's documentation of GPUs, and libtpu's of several processes on a host, which do not communicate.
+    Sources: JAX's documentation of GPUs; libtpu's documentation of several processes on a host that do not communicate.
     """
     variable = {"gpu": "CUDA_VISIBLE_DEVICES", "tpu": "TPU_VISIBLE_CHIPS"}[kind]
     visible, port = os.environ.get(variable), str(TPU_PORT + chip)
-    own = {variable: visible.split(",")[chip] if visible else str(chip)}
+    variables = {variable: visible.split(",")[chip] if visible else str(chip)}
     if kind == "gpu":
-        return own
-    return own | {
+        return variables
+    return variables | {
         "TPU_PROCESS_BOUNDS": "1,1,1",
         "TPU_CHIPS_PER_PROCESS_BOUNDS": "1,1,1",
         "TPU_MESH_CONTROLLER_ADDRESS": f"localhost:{port}",
@@ -97,7 +97,7 @@ def environment_of(kind: str, chip: int) -> dict[str, str]:
 
 
 def with_cores(chips: Sequence[Mapping[str, str]]) -> list[Place]:
-    """Places of chips, which divide the cores of this process among them."""
+    """A place for each chip; the places divide the cores of this process among them."""
     cores = sorted(os.sched_getaffinity(0))
     bounds = [len(cores) * number // len(chips) for number in range(len(chips) + 1)]
     return [Place(chip, frozenset(cores[low:high] or cores)) for chip, low, high in zip(chips, bounds, bounds[1:])]
@@ -114,7 +114,7 @@ def whole_machine() -> Place:
 
 @contextlib.contextmanager
 def leave_chips(places: Sequence[Place]) -> Iterator[None]:
-    """Meanwhile, JAX leaves the chips of places to their processes, and computes on the CPU."""
+    """In this context, JAX computes on the CPU and leaves the chips of `places` to their processes."""
     if not are_chips(places):
         yield
         return

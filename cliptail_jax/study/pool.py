@@ -1,8 +1,8 @@
-"""Calls a function several times at once, in processes with a core of the CPU or a chip each.
+"""Calls a function several times at once, in processes that have one core of the CPU or one chip each.
 
 A second core is of little use to the step of a small model: two runs at the same time, on one core each, take three quarters
-of the time that they take one after the other on both. Their numbers, which depend on the number of cores to rounding, are
-then those of one core on every machine.
+of the time that they take one after the other on both cores. Since rounding depends on the number of cores, runs on one core
+each also have the same numbers on machines with more cores.
 """
 
 import fcntl
@@ -36,19 +36,19 @@ from cliptail_jax.study.places import Place
 
 T = TypeVar("T")
 RESUMES = "the same command continues runs from their checkpoints, and starts runs without one again"
-PATIENCE = 5.0  # seconds in which the other processes may save what they do after one was killed
+PATIENCE = 5.0  # seconds that the other processes have to save their state after one was killed
 
 
 def call_at_places(
     function: Callable[..., T], calls: Mapping[str, Sequence[Any]], places: Sequence[Place]
 ) -> Iterator[tuple[str, T]]:
-    """Calls a function with the arguments of each of `calls`, in a process at each place.
+    """Call a function with the arguments of each of `calls`, in a process at each place.
 
-    What the processes write to stderr goes through this one, in whole lines, and so does the progress of their runs.
-    SIGTERM is passed on to them, and ends this program when they have saved what they do.
+    This process prints what the others write to stderr, in whole lines, and the progress of their runs. It passes SIGTERM on
+    to them, and ends when they have saved their state.
 
     Yields:
-        The names of the calls with what they return, as they end.
+        The name and the result of each call, in the order in which they end.
 
     Raises:
         UserError: a process was killed.
@@ -62,27 +62,25 @@ def call_at_places(
     reader = threading.Thread(target=show_lines, args=(lines,), daemon=True)
     reader.start()
     pool = ProcessPoolExecutor(len(places), context, begin, (free, stderr, jax.config.jax_compilation_cache_dir))
-    stopped, others = threading.Event(), set(multiprocessing.active_children())
+    was_stopped, other_processes = threading.Event(), set(multiprocessing.active_children())
 
     def stop(*_) -> None:
-        stopped.set()
-        for process in set(multiprocessing.active_children()) - others:
+        was_stopped.set()
+        for process in set(multiprocessing.active_children()) - other_processes:
             process.terminate()
 
-    before = signal.signal(signal.SIGTERM, stop)
+    previous_handler = signal.signal(signal.SIGTERM, stop)
     try:
         names = {pool.submit(call, function, *arguments): name for name, arguments in calls.items()}
-        pool.submit(
-            int
-        )  # Python may notice the end of a process only after the call that follows the one it was started for
+        pool.submit(int)  # Python may notice that a process has ended only when it submits another call
         for future in as_completed(names):
             yield names[future], future.result()
     except BrokenProcessPool:
-        if stopped.is_set():
+        if was_stopped.is_set():
             log_line(f"stopped by SIGTERM; {RESUMES}")
             raise SystemExit(128 + signal.SIGTERM) from None
         # The pool has sent SIGTERM to the others and waits for them; one that compiles ends only after its first step.
-        timer = threading.Timer(PATIENCE, kill, [set(multiprocessing.active_children()) - others])
+        timer = threading.Timer(PATIENCE, kill, [set(multiprocessing.active_children()) - other_processes])
         timer.daemon = True
         timer.start()
         raise UserError(
@@ -94,14 +92,14 @@ def call_at_places(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
         stderr.close()
         reader.join(timeout=1.0)
         clear()
 
 
 def begin(free: SimpleQueue, stderr: Connection, cache: str | None) -> None:
-    """Initializes a worker process at a free place."""
+    """Initialize a worker process at a free place."""
     place = free.get()
     os.environ |= place.environment  # JAX has not yet started its devices
     os.sched_setaffinity(0, place.cores or take_core())
@@ -116,9 +114,9 @@ def begin(free: SimpleQueue, stderr: Connection, cache: str | None) -> None:
 
 
 def take_core() -> set[int]:
-    """A core of this process that fewest processes of this user's studies have taken; all cores where files cannot be locked.
+    """The core that the fewest processes of this user's studies use; all cores of this process where files cannot be locked.
 
-    A core is taken by the lock of CORE.0, CORE.1, ... in a folder of the machine, until the process ends.
+    Until it ends, the process locks one of the files CORE.0, CORE.1, ... in a temporary folder.
     """
     folder = Path(tempfile.gettempdir(), f"cliptail_jax-cores-{os.getuid()}")
     cores = os.sched_getaffinity(0)
@@ -137,14 +135,14 @@ def take_core() -> set[int]:
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:
-    """Calls a function in this process, which ends with it if it is stopped.
+    """Call a function, and end this process if the function is stopped.
 
-    Back in the pool, it would start the next call, or wait for a lock that a process which ended there before it has left.
+    If the process returned to the pool, it would start the next call, or wait for a lock of a process that has ended.
     """
     try:
         return function(*arguments)
-    except SystemExit as stopped:
-        os._exit(stopped.code)
+    except SystemExit as exit:
+        os._exit(exit.code)
 
 
 def kill(processes: Iterable[BaseProcess]) -> None:

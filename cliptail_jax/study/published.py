@@ -25,10 +25,11 @@ from cliptail_jax.study.stated_claims import FILE as CLAIMS
 def add_published(config: StudyConfig, name: str, workdir: Path) -> None:
     """Copy the published runs of a study to its directory, unless they are there.
 
-    They are those of `name`, the config file's, or of NAME_VARIANT, whichever has the recipe of `config`.
+    They are the runs of the archive `name`, which is the name of the config file, or of an archive NAME_VARIANT, whichever
+    has the recipe of `config`.
 
     Raises:
-        UserError: `workdir` contains anything else, or no published runs are those of the config.
+        UserError: `workdir` contains other files, or no published runs have this config.
     """
     if config.first.transfer:
         raise UserError(
@@ -37,30 +38,32 @@ def add_published(config: StudyConfig, name: str, workdir: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         published = published_as(config.queue, name, Path(folder))
         # The claims are copied first, so that an interrupted copy is continued.
-        there = [path.name for path in workdir.iterdir() if path.name != LOCK] if workdir.exists() else []
-        if there and not (CLAIMS in there and (workdir / CLAIMS).read_bytes() == (published / CLAIMS).read_bytes()):
+        file_names = [path.name for path in workdir.iterdir() if path.name != LOCK] if workdir.exists() else []
+        if file_names and not (
+            CLAIMS in file_names and (workdir / CLAIMS).read_bytes() == (published / CLAIMS).read_bytes()
+        ):
             raise UserError(
-                f"{workdir} contains {min(there)}, and --with_published begins in an empty directory: choose another "
+                f"{workdir} contains {min(file_names)}, and --with_published begins in an empty directory: choose another "
                 "--workdir, or leave it out"
             )
         runs = (run.workdir.relative_to(published) for run in find_runs(published))
-        if own := [name for name in runs if is_other_run(workdir / name, published / name)]:
+        if other_runs := [name for name in runs if is_other_run(workdir / name, published / name)]:
             raise UserError(
-                f"{workdir / own[0]} is not the published run: choose another --workdir for --with_published, or leave it out"
+                f"{workdir / other_runs[0]} is not the published run: choose another --workdir for --with_published, or leave it out"
             )
         if jax.process_index() == 0:
             copy_study(published, workdir)
-        broadcast_from_first(True)  # no process reads before
+        broadcast_from_first(True)  # other processes wait for the copy before they read
 
 
 def is_other_run(workdir: Path, published: Path) -> bool:
-    """Whether a directory has a run that is not the published one: config.json also has its software, command and time."""
+    """Whether a directory has a run other than the published one. The software, command and time in config.json count, too."""
     return (workdir / CONFIG).exists() and (workdir / CONFIG).read_bytes() != (published / CONFIG).read_bytes()
 
 
 def published_as(queue: RunConfigs, name: str, folder: Path) -> Path:
     """Unpack into `folder` the published runs that are runs of this queue. Raises UserError if there are none."""
-    names = [known for known in known_archives() if known == name or known.startswith(f"{name}_")]
+    names = [archive for archive in known_archives() if archive == name or archive.startswith(f"{name}_")]
     obstacles = []
     for candidate in names or [name]:
         published = unpack(find_archive(candidate), folder)
@@ -89,13 +92,15 @@ def obstacle_to(queue: RunConfigs, published: Path) -> str:
 
 def copy_study(published: Path, workdir: Path) -> None:
     """Copy the claims and those runs that are not in `workdir`."""
-    new = [run for run in find_runs(published) if not (workdir / run.workdir.relative_to(published) / CONFIG).exists()]
+    new_runs = [
+        run for run in find_runs(published) if not (workdir / run.workdir.relative_to(published) / CONFIG).exists()
+    ]
     files = [published / CLAIMS]
-    for run in new:  # config.json makes a directory a run, so it is the last
+    for run in new_runs:  # config.json makes a directory a run, so it is the last
         files += sorted(files_below(run.workdir), key=lambda file: file.name == CONFIG)
     for file in files:
         target = workdir / file.relative_to(published)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(target, file.read_bytes())
-    if new:
-        log_line(f"{workdir}: {len(new)} published runs of {published.name}")
+    if new_runs:
+        log_line(f"{workdir}: {len(new_runs)} published runs of {published.name}")

@@ -1,4 +1,4 @@
-"""Train the runs of a study with all their seeds, measure them, test the claims, and report."""
+"""Trains the runs of a study with all their seeds, measures them, tests the claims, and reports."""
 
 import dataclasses
 import re
@@ -47,7 +47,7 @@ from cliptail_jax.study.stated_claims import changes_of_claims
 from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.training import train_runs
 
-NAMED = 5  # runs that are not trained, in a line
+MAX_NAMES = 5  # the most runs that a line names as not trained
 
 
 class OpenedStudy(NamedTuple):
@@ -56,9 +56,9 @@ class OpenedStudy(NamedTuple):
     Attributes:
         config: its config.
         workdir: its directory.
-        study: its questions, for the page.
+        study: its runs and claims, for the page.
         page: its page.
-        started: when it was opened, by `time.perf_counter`.
+        started: the time at which it was opened, by `time.perf_counter`.
     """
 
     config: StudyConfig
@@ -78,56 +78,64 @@ def run_study(
         workdir: its directory.
         overwrite: whether to replace runs of other configs in `workdir`.
         budget: if not 0, further seeds start only if they are expected to finish within this number of minutes.
-        places: those of `find_places`, where runs train at the same time. Their processes import the main module, so a
-            script needs its main guard. Without places, runs train one after the other in this process.
+        places: the places, from `find_places`, where runs train at the same time. Their processes import the main module, so
+            a script needs `if __name__ == "__main__"`. Without places, runs train one after the other in this process.
 
     Raises:
-        UserError: `workdir` contains other results; or, after everything else, a part of the study has failed.
+        UserError: `workdir` contains other results; or a part of the study has failed, which is raised at the end.
+
+    Example:
+        config = typed_study(load_config("quickstart:data_dir=/data"))
+        run_study(config, Path("runs/quickstart"), places=find_places())
     """
     if budget and not config.seeds:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
     with leave_chips(places):
-        opened = open_study(config, workdir, overwrite)
+        opened_study = open_study(config, workdir, overwrite)
         failures: Failures = {}
-        opened.page.start()
+        opened_study.page.start()
         for part in in_budget(config.replicates, workdir, budget, len(places)) if budget else [config.queue]:
-            train_runs(part, workdir, overwrite, places, failures, opened.page.after_run, config.queue)
-        report_study(opened, failures, places)
+            train_runs(part, workdir, overwrite, places, failures, opened_study.page.after_run, config.queue)
+        report_study(opened_study, failures, places)
 
 
 def train_parts(
-    opened: OpenedStudy, names: Sequence[str], overwrite: bool = False, places: Sequence[Place] = ()
+    opened_study: OpenedStudy, names: Sequence[str], overwrite: bool = False, places: Sequence[Place] = ()
 ) -> None:
     """Train some runs of a study without writing a report. Any number of processes can do so at the same time.
 
     `names` are names of runs, such as 'clip', of their directories, such as 'seed_0/clip', or patterns, such as
     'seed_0/*'. Other arguments and errors as for `run_study`.
     """
-    queue, failures = opened.config.queue, {}
-    chosen = matching(names, queue)
-    train_runs({name: queue[name] for name in chosen}, opened.workdir, overwrite, places, failures, queue=queue)
-    if len(chosen) == 1 and failures:  # the last line is all that another program may show
+    queue, failures = opened_study.config.queue, {}
+    run_names = matching(names, queue)
+    train_runs(
+        {name: queue[name] for name in run_names}, opened_study.workdir, overwrite, places, failures, queue=queue
+    )
+    if len(run_names) == 1 and failures:  # a launcher may show only the last line
         raise UserError(*failures.values())
-    raise_failures(failures, chosen)
+    raise_failures(failures, run_names)
 
 
-def train_on_dask(opened: OpenedStudy, names: Sequence[str], scheduler: str) -> None:
-    """Train the runs of a study, or those that names and patterns choose, on a Dask cluster; then report, unless only parts were trained.
+def train_on_dask(opened_study: OpenedStudy, names: Sequence[str], scheduler: str) -> None:
+    """Train the runs of a study on a Dask cluster, then report.
 
-    Raises UserError as `run_study` and `run_on_dask`.
+    `names` are those of `train_parts`. If there are any, only their runs are trained, and nothing is reported.
+
+    Raises UserError as `run_study` and `run_on_dask` do.
     """
-    chosen = matching(names, opened.config.queue)
-    failures = run_on_dask(part_commands(command(), chosen), opened.workdir, scheduler)
+    run_names = matching(names, opened_study.config.queue)
+    failures = run_on_dask(part_commands(command(), run_names), opened_study.workdir, scheduler)
     if names:
-        raise_failures(failures, chosen)
+        raise_failures(failures, run_names)
     else:
-        report_study(opened, failures)
+        report_study(opened_study, failures)
 
 
 def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most: int = 0) -> OpenedStudy:
-    """Opens the directory of a study. In an empty one, it records the claims as stated before any run.
+    """Open the directory of a study. In an empty directory, record the claims before any run.
 
-    `most` is the number of pairs or seeds up to which the study adds some until claims are decided, else 0.
+    `most` is the largest number of pairs or seeds of a study that adds some until claims are decided, else 0.
 
     Raises UserError if `workdir` contains other results, or, without `overwrite`, another study or runs of other configs.
     """
@@ -166,31 +174,33 @@ def matching(names: Sequence[str], directories: Collection[str]) -> list[str]:
 
     Raises UserError for a name without a match.
     """
-    chosen: set[str] = set() if names else set(directories)
+    selection: set[str] = set() if names else set(directories)
     for name in names:
-        found = {of for of in directories if matches(of, [name]) or matches(Path(of).name, [name])}
-        if not found:
-            hint = did_you_mean(name, list(dict.fromkeys([*directories, *(Path(of).name for of in directories)])))
+        matched_names = {path for path in directories if matches(path, [name]) or matches(Path(path).name, [name])}
+        if not matched_names:
+            hint = did_you_mean(name, list(dict.fromkeys([*directories, *(Path(path).name for path in directories)])))
             raise UserError(f"--only={name} is not a run of this study{hint}: --launch=print lists them")
-        chosen |= found
-    return [of for of in directories if of in chosen]
+        selection |= matched_names
+    return [directory for directory in directories if directory in selection]
 
 
 def check_same_study(queue: RunConfigs, workdir: Path) -> None:
-    """Raise UserError if `workdir` has a study of other runs. The same study may have got or lost runs, seeds and claims."""
+    """Raise UserError if `workdir` has another study: one with a run that this study lacks, and without one of its runs."""
     study = read_study(workdir)
     if study:
-        now = {*queue}
-        before = {str(Path(seed) / name) for seeds in study.replicates for seed in seeds or [""] for name in study.runs}
-    else:  # parts of one were trained, or submitted
-        now = {Path(name).name for name in queue}
-        before = {*(read_json(workdir / stated_claims.FILE, stated_claims.ClaimsFile) or {}).get("recipes", ())}
-    new, gone = min(now - before, default=""), min(before - now, default="")
-    if new and gone:
+        names = {*queue}
+        earlier_names = {
+            str(Path(seed) / name) for seeds in study.replicates for seed in seeds or [""] for name in study.runs
+        }
+    else:  # parts of a study were trained or submitted
+        names = {Path(name).name for name in queue}
+        earlier_names = {*(read_json(workdir / stated_claims.FILE, stated_claims.ClaimsFile) or {}).get("recipes", ())}
+    new_name, lost_name = min(names - earlier_names, default=""), min(earlier_names - names, default="")
+    if new_name and lost_name:
         title = f"the study '{study.title}'" if study else "another study"
         raise UserError(
-            f"{workdir} contains {title}, which has a run {gone} and no {new}: choose another --workdir, or pass --overwrite to "
-            "write this one there"
+            f"{workdir} contains {title}, which has a run {lost_name} and no {new_name}: choose another --workdir, or pass "
+            "--overwrite to write this one there"
         )
 
 
@@ -205,81 +215,86 @@ def check_unchanged(queue: RunConfigs, workdir: Path) -> None:
 
 
 def in_budget(replicates: Sequence[ReplicateConfigs], workdir: Path, minutes: float, jobs: int) -> Iterator[RunConfigs]:
-    """The runs of one seed or mirrored pair after the other, while the next one should finish within the minutes."""
-    started, longest = time.perf_counter(), 0.0
+    """Yield the runs of one seed or mirrored pair at a time, as long as the next is expected to finish within the minutes."""
+    first_start, longest = time.perf_counter(), 0.0
     for number, replicate in enumerate(replicates):
-        began, configs = time.perf_counter(), queue_of([replicate])
-        fits = not number or began - started + longest <= 60 * minutes
+        start, configs = time.perf_counter(), queue_of([replicate])
+        fits = not number or start - first_start + longest <= 60 * minutes
         if not broadcast_from_first(fits or len(trained_of(configs, workdir)) == len(configs)):
-            done, total = (sum(map(len, some)) for some in (replicates[:number], replicates))
-            another = "another" if len(replicate) == 1 else "another pair"
-            tqdm.write(f"{done} of {total} seeds: {another} takes some {longest / 60:.0f} minutes")
+            begun_seeds, all_seeds = (sum(map(len, part)) for part in (replicates[:number], replicates))
+            unit = "another" if len(replicate) == 1 else "another pair"
+            tqdm.write(f"{begun_seeds} of {all_seeds} seeds: {unit} takes some {longest / 60:.0f} minutes")
             return
         yield configs
-        # Finished runs took their time in an earlier call.
+        # Runs that an earlier call finished took no time in this one, but have recorded it.
         in_training = sum(Run(workdir / name).seconds or 0 for name in trained_of(configs, workdir))
-        longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - began)
+        longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - start)
 
 
 def report_study(
-    opened: OpenedStudy, failures: Mapping[str, str] = {}, places: Sequence[Place] = ()
+    opened_study: OpenedStudy, failures: Mapping[str, str] = {}, places: Sequence[Place] = ()
 ) -> Mapping[str, ClaimResult]:
-    """Measure the trained runs, test the claims, write report and page, and print a summary and which runs are missing.
+    """Measure the trained runs, test the claims, write the report and the page, and print a summary and the missing runs.
 
     `failures` are the reasons why runs were not trained. Returns the tests of the claims, in the first process. Raises
-    UserError if a part of the study failed, after everything else.
+    UserError at the end if a part of the study failed.
     """
-    workdir, failures = opened.workdir, dict(failures)
+    workdir, failures = opened_study.workdir, dict(failures)
     measured: list[dict[str, Runs]] = []  # by replicate and seed
-    missing: list[str] = []
+    missing_runs: list[str] = []
     claims: Mapping[str, ClaimResult] = {}
-    for replicate in opened.config.replicates:
+    for replicate in opened_study.config.replicates:
         measured.append({})
         for seed, (configs, transfer_config) in replicate.items():
-            known = {name: config for name, config in configs.items() if str(Path(seed) / name) not in failures}
-            trained = trained_of(known, workdir / seed)
-            missing += [str(Path(seed) / name) for name in known if name not in trained]
-            measured[-1][seed], failed = read_runs(trained, workdir / seed)
+            remaining_configs = {
+                name: config for name, config in configs.items() if str(Path(seed) / name) not in failures
+            }
+            trained_configs = trained_of(remaining_configs, workdir / seed)
+            missing_runs += [str(Path(seed) / name) for name in remaining_configs if name not in trained_configs]
+            measured[-1][seed], seed_failures = read_runs(trained_configs, workdir / seed)
             if transfer_config and measured[-1][seed]:
-                failed |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed, places)
-            failures |= {str(Path(seed) / what): why for what, why in failed.items()}
-    queue, study = opened.config.queue, opened.study
-    if len(missing) == len(queue):
+                seed_failures |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed, places)
+            failures |= {str(Path(seed) / what): why for what, why in seed_failures.items()}
+    queue, study = opened_study.config.queue, opened_study.study
+    if len(missing_runs) == len(queue):
         raise UserError(f"no run of this study is trained in {workdir}: there is nothing to report")
     if jax.process_index() == 0 and (any(map(any, map(dict.values, measured))) or not (workdir / "report.md").exists()):
-        if missing:
-            done = sum(len(runs) for seeds in measured for runs in seeds.values())
-            study = dataclasses.replace(study, title=f"{study.title}, {done} of {len(queue)} runs")
-        text, claims, not_drawn = write(opened._replace(study=study), measured, failures)
-        tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', opened.page.address)}")
-        failures |= not_drawn
-    if missing:
-        tqdm.write(f"{len(missing)} of {len(queue)} runs are not trained: {shortened_list(missing, NAMED)}")
+        if missing_runs:
+            finished_runs = sum(len(runs) for seeds in measured for runs in seeds.values())
+            study = dataclasses.replace(study, title=f"{study.title}, {finished_runs} of {len(queue)} runs")
+        text, claims, figure_failures = write(opened_study._replace(study=study), measured, failures)
+        tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', opened_study.page.address)}")
+        failures |= figure_failures
+    if missing_runs:
+        tqdm.write(
+            f"{len(missing_runs)} of {len(queue)} runs are not trained: {shortened_list(missing_runs, MAX_NAMES)}"
+        )
     raise_failures(failures, queue)
     return claims
 
 
 def write(
-    opened: OpenedStudy, measured: Sequence[Mapping[str, Runs]], failures: Failures
+    opened_study: OpenedStudy, measured: Sequence[Mapping[str, Runs]], failures: Failures
 ) -> tuple[str, Mapping[str, ClaimResult], Failures]:
-    """Test the claims, draw the figures and write the report and the page on the runs so far, by replicate and seed.
+    """Test the claims, draw the figures, and write the report and the page.
 
-    Returns a summary for a terminal, the tests of the claims, and the reasons why figures could not be drawn.
+    `measured` has the runs so far by replicate and seed. Returns a summary for a terminal, the tests of the claims, and the
+    reasons why figures could not be drawn.
     """
     by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
     seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
     config, workdir, groups = (
-        opened.config,
-        opened.workdir,
-        groups_of(by_replicate, labels_of(opened.study.runs, opened.study.names)),
+        opened_study.config,
+        opened_study.workdir,
+        groups_of(by_replicate, labels_of(opened_study.study.runs, opened_study.study.names)),
     )
-    seconds = time.perf_counter() - opened.started
-    claims, lead = evaluate_study(opened.study, by_replicate), lead_of_study(opened.study, by_replicate)
-    drawn, not_drawn = draw_figures(config.figures, seeds, workdir)
-    study = dataclasses.replace(opened.study, failures=failures | not_drawn)
-    write_report(study, seeds, groups, claims, lead, config.path, drawn, seconds, workdir)
-    opened.page.write_report(study, claims)
-    return summary(study, groups, claims, lead, shutil.get_terminal_size().columns), claims, not_drawn
+    seconds = time.perf_counter() - opened_study.started
+    claims, lead = evaluate_study(opened_study.study, by_replicate), lead_of_study(opened_study.study, by_replicate)
+    figure_names, figure_failures = draw_figures(config.figures, seeds, workdir)
+    study = dataclasses.replace(opened_study.study, failures=failures | figure_failures)
+    write_report(study, seeds, groups, claims, lead, config.path, figure_names, seconds, workdir)
+    opened_study.page.write_report(study, claims)
+    return summary(study, groups, claims, lead, shutil.get_terminal_size().columns), claims, figure_failures
 
 
 def trained_of(configs: RunConfigs, workdir: Path) -> RunConfigs:
@@ -288,7 +303,7 @@ def trained_of(configs: RunConfigs, workdir: Path) -> RunConfigs:
 
 
 def raise_failures(failures: Failures, runs: Collection[str]) -> None:
-    """Raise UserError that names the failed parts; `runs` are all runs."""
+    """Raise UserError that names the failed parts, if there are any; `runs` are all runs."""
     if failures:
         what = f"{len(failures)} of {len(runs)} runs" if set(failures) <= set(runs) else "parts of the study"
         raise UserError(f"{what} failed: {', '.join(failures)}")

@@ -1,6 +1,6 @@
-"""The paper's figures of a study's runs.
+"""Draws the paper's figures from a study's runs.
 
-Sheets are written to the study's directory as NAME.tsv, so that figures can be redrawn by `cliptail figures`.
+Sheets are written to the study's directory as NAME.tsv, from which `cliptail figures` draws the figures again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,8 +17,8 @@ class StudyFigure(NamedTuple):
     """A figure of a study's runs.
 
     Attributes:
-        columns: of its sheet, without those that identify the run.
-        rows: for each run that it shows, the name of the run in the study and its cells in these columns.
+        columns: the columns of its sheet, except for those that identify the run.
+        rows: for each run in the figure, its name in the study and its cells in these columns.
     """
 
     columns: Sequence[str]
@@ -26,11 +26,11 @@ class StudyFigure(NamedTuple):
 
 
 def check_figures(figures: Mapping[str, StudyFigure], runs: Collection[str]) -> None:
-    """Raise UserError if there is no such figure, or one names a run that is not among `runs`."""
-    known = known_figures()
+    """Raise UserError if a figure does not exist, or names a run that is not among `runs`."""
+    known_names = known_figures()
     for name, figure in figures.items():
-        if name not in known:
-            raise UserError(f"figures.{name}: there is no such figure; there are {', '.join(known)}")
+        if name not in known_names:
+            raise UserError(f"figures.{name}: there is no such figure; there are {', '.join(known_names)}")
         if unknown := {run for run, *_ in figure.rows} - set(runs):
             raise UserError(f"figures.{name}.rows names the run '{min(unknown)}'; the study has {', '.join(runs)}")
 
@@ -42,7 +42,7 @@ def draw_figures(
 
     Returns the names of the drawn figures, and the reasons why others were not drawn.
     """
-    drawn, obstacles = [], {}
+    figure_names, obstacles = [], {}
     workdir.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         sheet = workdir / f"{name}.tsv"
@@ -50,7 +50,7 @@ def draw_figures(
             lines = getattr(figure_module(name), "study_lines", study_lines)(figure.columns, figure.rows, seeds)
             write_text(sheet, "".join("\t".join(line) + "\n" for line in lines))
             draw_figure([name, "--runs", str(sheet), "--output", str(workdir / "figures" / name)])
-            drawn.append(name)
+            figure_names.append(name)
         except UserError as error:
             obstacles[f"figure {name}"] = str(error)
-    return drawn, obstacles
+    return figure_names, obstacles

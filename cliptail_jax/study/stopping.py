@@ -22,55 +22,61 @@ from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.training import train_runs
 
 # With at most 5 pairs, a study has the power of four pairs at the level of 95 %; see scripts/benchmark/README.md.
-MOST = 5
-ALL = ("", "all")  # values that name all claims; a flag without a value is the first one
+DEFAULT_MAX_PAIRS = 5
+ALL_CLAIMS = ("", "all")  # values that name all claims; a flag without a value is the first one
 
 
-def most_pairs(workdir: Path, is_asked: bool, given: int | None) -> int:
-    """The largest number of pairs or seeds of the study in a directory; 0 if it has a fixed number.
+def most_pairs(workdir: Path, is_until_decided: bool, max_pairs: int | None) -> int:
+    """The largest number of pairs or seeds of the study in a directory; 0 if the study has a fixed number.
 
-    A directory keeps it, since it sets the levels of looks that have been taken.
+    The directory records this number, since the levels of past looks depend on it.
 
     Args:
-        is_asked: whether this call is to add pairs until claims are decided.
-        given: the number that this call gives, if any.
+        is_until_decided: whether this call adds pairs until claims are decided.
+        max_pairs: the number that this call gives, or None.
 
     Raises:
-        UserError: the number is too small, or not that of the directory.
+        UserError: the number is too small, or differs from that of the directory.
     """
     study = read_study(workdir)
-    kept = study.most if study else 0
-    if given is not None and not is_asked:
-        raise UserError(f"--max_pairs={given} is for a study that adds pairs: add --until_decided, or leave it out")
-    if given is not None and given < FIRST:
-        raise UserError(f"--max_pairs={given} is too small: the first look at claims is after {FIRST} pairs or seeds")
-    if kept and given not in (None, kept):
+    recorded_pairs = study.most if study else 0
+    if max_pairs is not None and not is_until_decided:
+        raise UserError(f"--max_pairs={max_pairs} is for a study that adds pairs: add --until_decided, or leave it out")
+    if max_pairs is not None and max_pairs < FIRST:
         raise UserError(
-            f"--max_pairs={given}: {workdir} contains looks at the levels for {kept} pairs or seeds at most: leave it out"
+            f"--max_pairs={max_pairs} is too small: the first look at claims is after {FIRST} pairs or seeds"
         )
-    return kept or (given or MOST if is_asked else 0)
+    if recorded_pairs and max_pairs not in (None, recorded_pairs):
+        raise UserError(
+            f"--max_pairs={max_pairs}: {workdir} contains looks at the levels for {recorded_pairs} pairs or seeds at most: "
+            "leave it out"
+        )
+    return recorded_pairs or (max_pairs or DEFAULT_MAX_PAIRS if is_until_decided else 0)
 
 
-def seeds_of(config: StudyConfig, most: int, workdir: Path) -> int:
-    """The field `seeds` of a study with `most` pairs or seeds. Raises UserError if it has no seeds, or the directory more."""
+def seeds_of(config: StudyConfig, max_pairs: int, workdir: Path) -> int:
+    """The field `seeds` of a study with `max_pairs` pairs or seeds.
+
+    Raises UserError if the config has no seeds, or if the directory has more pairs or seeds.
+    """
     if not config.seeds:
         raise UserError("--until_decided adds pairs or seeds: this study's config has no seeds")
-    if (begun := begun_in(workdir, config.seed)) > most:
-        raise UserError(f"--max_pairs={most} is too small: {workdir} has {begun} pairs or seeds already")
-    return most * (2 if config.counterbalanced else 1)
+    if (begun_pairs := count_begun(workdir, config.seed)) > max_pairs:
+        raise UserError(f"--max_pairs={max_pairs} is too small: {workdir} has {begun_pairs} pairs or seeds already")
+    return max_pairs * (2 if config.counterbalanced else 1)
 
 
-def begun_in(workdir: Path, seed: int) -> int:
-    """The number of pairs or seeds, from the first one on, that have a directory."""
+def count_begun(workdir: Path, seed: int) -> int:
+    """The number of consecutive pairs or seeds, from the first one on, that have a directory."""
     return next(n for n in itertools.count() if not (workdir / f"seed_{seed + n}").exists())
 
 
 def claims_named(value: str | None, claims: Mapping[str, Claim]) -> list[str]:
     """The keys of claims in the value of --until_decided, by default all.
 
-    Raises UserError for a key that the study does not have, and a claim that no number of pairs decides.
+    Raises UserError for a key that the study does not have, and for a claim that no number of pairs decides.
     """
-    keys = [*claims] if value is None or value in ALL else value.split(",")
+    keys = [*claims] if value is None or value in ALL_CLAIMS else value.split(",")
     if not keys:
         raise UserError("--until_decided needs claims, and this study has none")
     for key in keys:
@@ -94,43 +100,43 @@ def run_until_decided(
 ) -> None:
     """Train one pair or seed after the other, and report after each, until claims are decided.
 
-    It ends when all claims of these keys are, except for those that cannot be tested; or after all pairs of the config; or
-    when the next one is not expected to finish within `budget` minutes, if that is not 0. Other arguments and errors as for
-    `cliptail_jax.study.run.run_study`.
+    It ends when the claims of these keys are decided, except for those that cannot be tested; after all pairs of the config;
+    or, if `budget` is not 0, when the next pair is not expected to finish within so many minutes. Other arguments and errors
+    are those of `cliptail_jax.study.run.run_study`.
     """
-    most = len(config.replicates)
+    max_pairs = len(config.replicates)
     with leave_chips(places):
-        opened = open_study(config, workdir, overwrite, most)
-        begun = max(begun_in(workdir, config.seed), 1)
-        page = StudyPage(first_pairs(opened, begun).study, workdir)
+        opened_study = open_study(config, workdir, overwrite, max_pairs)
+        begun_pairs = max(count_begun(workdir, config.seed), 1)
+        page = StudyPage(first_pairs(opened_study, begun_pairs).study, workdir)
         page.start()
-        opened, failures = opened._replace(page=page), Failures()
+        opened_study, failures = opened_study._replace(page=page), Failures()
         pairs = 0
         parts = in_budget(config.replicates, workdir, budget or math.inf, len(places))
         for pairs, part in enumerate(parts, 1):
-            now = first_pairs(opened, max(begun, pairs))
+            current_study = first_pairs(opened_study, max(begun_pairs, pairs))
             if jax.process_index() == 0:
-                write_study(workdir, now.study)
-            train_runs(part, workdir, overwrite, places, failures, page.after_run, now.config.queue)
-            if pairs < begun:  # its look has been taken
+                write_study(workdir, current_study.study)
+            train_runs(part, workdir, overwrite, places, failures, page.after_run, current_study.config.queue)
+            if pairs < begun_pairs:  # an earlier call has tested the claims on these
                 continue
-            claims = report_study(now, failures, places)
+            claims = report_study(current_study, failures, places)
             undecided = [key for key in keys if claims and claims[key].verdict == INCONCLUSIVE]
             if pairs >= FIRST and not broadcast_from_first(len(undecided)):
                 return
             if pairs >= FIRST:
-                tqdm.write(f"After {pairs} of at most {most} pairs or seeds, undecided: {', '.join(undecided)}")
-        if pairs < begun:  # the budget has ended first
-            report_study(first_pairs(opened, begun), failures, places)
+                tqdm.write(f"After {pairs} of at most {max_pairs} pairs or seeds, undecided: {', '.join(undecided)}")
+        if pairs < begun_pairs:  # the budget ended before that
+            report_study(first_pairs(opened_study, begun_pairs), failures, places)
 
 
-def report_begun(opened: OpenedStudy) -> None:
+def report_begun(opened_study: OpenedStudy) -> None:
     """Report the pairs or seeds that have begun, as `cliptail_jax.study.run.report_study` does."""
-    report_study(first_pairs(opened, max(begun_in(opened.workdir, opened.config.seed), 1)))
+    report_study(first_pairs(opened_study, max(count_begun(opened_study.workdir, opened_study.config.seed), 1)))
 
 
-def first_pairs(opened: OpenedStudy, pairs: int) -> OpenedStudy:
-    """The study with so many pairs or seeds."""
-    config = dataclasses.replace(opened.config, replicates=opened.config.replicates[:pairs])
-    study = dataclasses.replace(opened.study, replicates=opened.study.replicates[:pairs])
-    return opened._replace(config=config, study=study)
+def first_pairs(opened_study: OpenedStudy, pairs: int) -> OpenedStudy:
+    """The study with only its first pairs or seeds."""
+    config = dataclasses.replace(opened_study.config, replicates=opened_study.config.replicates[:pairs])
+    study = dataclasses.replace(opened_study.study, replicates=opened_study.study.replicates[:pairs])
+    return opened_study._replace(config=config, study=study)

@@ -32,11 +32,11 @@ def train_runs(
     after_run: Callable[[Failures], None] = lambda failures: None,
     queue: RunConfigs | None = None,
 ) -> None:
-    """Train and evaluate runs, whose names are those of their directories. A failed one does not stop the others.
+    """Train and evaluate runs, whose names are those of their directories. A failed run does not stop the others.
 
-    A run that another process trains is left to it. With `places`, a run trains at each of them at the same time; runs for
+    Runs that another process trains are skipped. With `places`, a run trains at each of them at the same time; runs for
     which a chip is too small follow one by one on all chips. Failures are added to `failures`, and `after_run` is called
-    with it after each run. `queue` has all runs of the study, for their numbers; by default, these are all.
+    with it after each run. `queue` has all runs of the study, which labels number; by default, `configs` has all.
     """
     order = order_of_starting(queue or configs, len(places) or 1)
     calls = {
@@ -59,39 +59,43 @@ def train_runs(
 
 
 def order_of_starting(queue: RunConfigs, places: int) -> list[str]:
-    """The runs of a kind, which are neighbours in `queue`, one after the other, beside as many other kinds as there are places.
+    """The names of the runs in the order in which they start: one kind at each place, and the runs of a kind in sequence.
 
-    A run then finds in JAX's cache of programs what an earlier one of its kind has compiled. Kinds side by side have the same
-    objective, so they take about equally long, and no place waits for another one at the end. The kinds that an objective has
-    beyond a multiple of the places are together at the end, those of the last objective first: from SL to CLIP, they take
-    longest.
+    Runs of a kind are neighbours in `queue`. In sequence, a run finds in JAX's cache what an earlier run of its kind has
+    compiled. Kinds that train at the same time have the same objective, so they take about equally long, and no place waits
+    for another at the end. If the places do not divide the number of an objective's kinds, its last kinds train at the end,
+    those of the last objective first: objectives are in order from SL to CLIP, which takes longest.
     """
-    sets, rest = [], []
+    groups, last_kinds = [], []
     for _, names in itertools.groupby(queue, lambda name: queue[name].objective):
         kinds = [list(runs) for _, runs in itertools.groupby(names, lambda name: Path(name).name)]
-        whole = len(kinds) - len(kinds) % places
-        sets += [kinds[start : start + places] for start in range(0, whole, places)]
-        rest = kinds[whole:] + rest
-    sets += [rest[start : start + places] for start in range(0, len(rest), places)]
-    return [name for kinds in sets for runs in itertools.zip_longest(*kinds) for name in runs if name]
+        end = len(kinds) - len(kinds) % places
+        groups += [kinds[start : start + places] for start in range(0, end, places)]
+        last_kinds = kinds[end:] + last_kinds
+    groups += [last_kinds[start : start + places] for start in range(0, len(last_kinds), places)]
+    return [name for kinds in groups for runs in itertools.zip_longest(*kinds) for name in runs if name]
 
 
 def train_at_places(calls: Mapping[str, Sequence], places: Sequence[Place]) -> Iterator[tuple[str, str]]:
-    """Calls `train_run` at places. Runs that need several chips follow on all of them. Yields names and failures."""
+    """Call `train_run` at places, then for runs that need several chips on all chips. Yields names and failures."""
     on_chips = are_chips(places)
-    large = [name for name, (config, *_) in calls.items() if on_chips and max(config.mesh.data, config.mesh.fsdp) > 1]
-    for name, failure in call_at_places(train_run, {name: calls[name] for name in calls if name not in large}, places):
+    large_runs = [
+        name for name, (config, *_) in calls.items() if on_chips and max(config.mesh.data, config.mesh.fsdp) > 1
+    ]
+    for name, failure in call_at_places(
+        train_run, {name: calls[name] for name in calls if name not in large_runs}, places
+    ):
         if on_chips and failure == DEVICE_MEMORY:
             tqdm.write(f"{name} does not fit one chip: it follows on all of them")
-            large.append(name)
+            large_runs.append(name)
         else:
             yield name, failure
-    if large:
-        yield from call_at_places(train_run, {name: calls[name] for name in large}, [whole_machine()])
+    if large_runs:
+        yield from call_at_places(train_run, {name: calls[name] for name in large_runs}, [whole_machine()])
 
 
 def train_run(config: TrainingConfig, workdir: Path, overwrite: bool, label: str) -> str:
-    """Train and evaluate a run, unless another process does. Returns the reason of a failure, else ''."""
+    """Train and evaluate a run, unless another process trains it. Returns the reason of a failure, else ''."""
     values = to_config(config)
     try:
         train(values, workdir, overwrite, label)

@@ -13,18 +13,18 @@ from cliptail_jax.transfer.sets import transfer_set
 
 
 def transfer_and_report(config: TransferConfig, workdir: Path, failures: Mapping[str, str] = {}) -> list[Transfer]:
-    """Transfer the models of a config, and write report.md and report.html, also if parts fail.
+    """Transfer the models of a config, and write report.md and report.html, even if parts fail.
 
     Arguments and errors are those of `cliptail_jax.transfer.program.transfer`.
     """
     try:
-        results, failed = transfer(config, workdir, failures), None
+        results, transfer_error = transfer(config, workdir, failures), None
     except TransferFailed as error:
-        results, failed = error.results, error
-    failures = failed.failures if failed else {}
+        results, transfer_error = error.results, error
+    failures = transfer_error.failures if transfer_error else {}
     if jax.process_index() == 0:
         sets = [transfer_set(name) for name in dict.fromkeys(config.sets) if name not in failures]
         write_report(workdir, results, sets, failures)
-    if failed:
-        raise failed
+    if transfer_error:
+        raise transfer_error
     return results

@@ -1,4 +1,4 @@
 """Transfer of image features to other data sets: linear probes, few-shot episodes, fine-tuning, and calibration.
 
-This package must not depend on studies and figures. A model is its image features, or a name to start training from.
+This package must not depend on studies and figures. It uses a model's image features, or starts training from its weights.
 """

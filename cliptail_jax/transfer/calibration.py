@@ -1,4 +1,4 @@
-"""Calibration: the difference of confidence and accuracy, before and after temperature scaling.
+"""Calibration error: the difference between confidence and accuracy, before and after temperature scaling.
 
 Formulas: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599).
 """
@@ -12,7 +12,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.calibration import BINS, error_of_gaps
 
 FOLDS = 5
-_LOG_TEMPERATURES = (np.log(1e-3), np.log(1e3))  # where a fold is predicted without error, no temperature is the best
+_LOG_TEMPERATURES = (np.log(1e-3), np.log(1e3))  # bounds, since there is no best temperature for a fold without errors
 
 
 def error_of_logits(logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"]) -> float:
@@ -36,19 +36,19 @@ def fit_temperature(logits: Float[np.ndarray, "example class"], labels: Int[np.n
     def negative_log_likelihood(log_temperature: float) -> float:
         return scipy.special.logsumexp(margins / np.exp(log_temperature), axis=1).mean()
 
-    found = scipy.optimize.minimize_scalar(
+    result = scipy.optimize.minimize_scalar(
         negative_log_likelihood, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}
     )
-    return float(np.exp(found.x))
+    return float(np.exp(result.x))
 
 
 def error_after_temperature_scaling(
     logits: Float[np.ndarray, "example class"], labels: Int[np.ndarray, " example"], seed: int = 0
 ) -> float:
-    """Mean over 5 folds of the calibration error on the other folds, at the temperature fitted on this one; in 0..1.
+    """The mean over 5 folds of the calibration error on the other folds, at the temperature fitted on the fold; in 0..1.
 
-    The folds are a seeded shuffle of the examples, and differ by at most one in size. Raises UserError for fewer
-    examples than folds.
+    The folds are a seeded random partition of the examples, and their sizes differ by at most one. Raises UserError for
+    fewer examples than folds.
     """
     if len(labels) < FOLDS:
         raise UserError(f"{FOLDS} folds of {len(labels)} examples: calibration needs an example for each")

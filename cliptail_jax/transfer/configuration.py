@@ -1,4 +1,4 @@
-"""The transfer config: its fields, and the check of a whole config."""
+"""The transfer config: its fields and their checks."""
 
 import functools
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class TransferConfig(Section):
     mesh: Annotated[MeshAxes, Incidental] = MeshAxes()
 
 
-base_config = functools.partial(fields.to_config, TransferConfig())  # which `configs/transfer.py` starts from
+base_config = functools.partial(fields.to_config, TransferConfig())  # `configs/transfer.py` starts from it
 
 
 def typed_config(config: ConfigDict) -> TransferConfig:

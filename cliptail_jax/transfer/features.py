@@ -1,9 +1,8 @@
 """Image features of a model for the splits of transfer sets, computed once and cached on disk.
 
-`features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 as `encode_image` returns
-them, `labels`, `records` (the index of each image in the split; unreadable images are left out) and `seconds`. KEY is a digest
-of the weights, the size of the images and the split's files. When one of them changes, the features are computed again and
-replaced.
+`features/MODEL/SOURCE-SPLIT.KEY.npz` in the work directory has `features` [image, dim] float32 from `encode_image`,
+`labels`, `records` (the index of each image in the split, without unreadable images) and `seconds`. KEY is a digest of the
+weights, the size of the images and the split's files. When one of these changes, the features are computed again and replaced.
 """
 
 import time
@@ -35,12 +34,12 @@ from cliptail_jax.transfer.sets import OpenedTransferSet
 
 
 class SplitFeatures(NamedTuple):
-    """Features of the images of a split that could be read."""
+    """Features of those images of a split that could be read."""
 
     features: Float[np.ndarray, "image dim"]
     labels: Int[np.ndarray, " image"] | Bool[np.ndarray, "image class"]
     records: Int[np.ndarray, " image"]
-    seconds: float  # that it took to compute them
+    seconds: float  # the time to compute them
 
     def select(self, rows: Int[np.ndarray, " row"]) -> "SplitFeatures":
         """The features of some of the images."""
@@ -48,9 +47,9 @@ class SplitFeatures(NamedTuple):
 
 
 class FeatureExtractor:
-    """Computes the features of one model, which is loaded at the first computation.
+    """Computes the features of one model, which is loaded when they are first computed.
 
-    `image_size` 0 is the model's own, and `batch_size` is over all devices and processes.
+    `image_size` 0 is the model's size, and `batch_size` is over all devices and processes.
     """
 
     def __init__(
@@ -59,19 +58,19 @@ class FeatureExtractor:
         self.model, self._mesh = model, mesh
         self.image_size, self._batch_size, self._reading = image_size, batch_size, reading
         self._folder = workdir / "features" / slug(model.name)
-        self._loaded: tuple[Callable, Preprocess] | None = None
+        self._encoder: tuple[Callable, Preprocess] | None = None
 
-    def __call__(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
+    def __call__(self, opened_set: OpenedTransferSet, split: str) -> SplitFeatures:
         """The features of a split.
 
         Raises:
             UserError: images cannot be read, or features are not finite.
             Skipped: the model cannot be loaded.
         """
-        source = opened.sources[split]
+        source = opened_set.sources[split]
         stem = file_name(f"{source.name}-{split}")
-        changed = [name for name, is_set in evaluation_pixels(self._reading).items() if is_set]
-        key = digest_of_json([self.model.weights, self.image_size, *changed, split_fingerprint(source)])[:16]
+        pixel_fields = [name for name, is_set in evaluation_pixels(self._reading).items() if is_set]
+        key = digest_of_json([self.model.weights, self.image_size, *pixel_fields, split_fingerprint(source)])[:16]
         path = self._folder / f"{stem}.{key}.npz"
         if broadcast_from_first(path.exists()):
             try:
@@ -79,29 +78,29 @@ class FeatureExtractor:
                 return SplitFeatures(*(arrays[name] for name in SplitFeatures._fields))
             except UserError as error:
                 log_line(f"note: {error}; the features are computed again")
-        computed = self._compute(opened, split)
+        features = self._compute(opened_set, split)
         if jax.process_index() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_arrays(path, **computed._asdict())
+            save_arrays(path, **features._asdict())
             for other in self._folder.glob(f"{stem}.*.npz"):
                 if other != path:
                     other.unlink()
-        return computed
+        return features
 
-    def _compute(self, opened: OpenedTransferSet, split: str) -> SplitFeatures:
-        if self._loaded is None:
+    def _compute(self, opened_set: OpenedTransferSet, split: str) -> SplitFeatures:
+        if self._encoder is None:
             graphdef, state, preprocess = on_all_processes(lambda: self.model.load(self._mesh, self.image_size))
-            self._loaded = partial(make_encode_images(graphdef, self._mesh, preprocess), (state,)), preprocess
-        encode, preprocess = self._loaded
-        source, labels = opened.sources[split], opened.labels(split)
+            self._encoder = partial(make_encode_images(graphdef, self._mesh, preprocess), (state,)), preprocess
+        encode, preprocess = self._encoder
+        source, labels = opened_set.sources[split], opened_set.labels(split)
         start = time.perf_counter()
-        images = all_images(source, np.zeros(len(source), np.int64))  # without labels: there may be several of an image
-        computed = encode_images(encode, images, preprocess, self._mesh, self._batch_size, self._reading)
-        features, records = computed["features"], computed["records"]
-        bad = np.sum(~np.isfinite(features).all(1))
-        if bad:
+        images = all_images(source, np.zeros(len(source), np.int64))  # without labels, since an image may have several
+        arrays = encode_images(encode, images, preprocess, self._mesh, self._batch_size, self._reading)
+        features, records = arrays["features"], arrays["records"]
+        invalid_images = np.sum(~np.isfinite(features).all(1))
+        if invalid_images:
             raise UserError(
-                f"{bad} of {len(features)} images of {source.name} ({split}) have features with NaN or infinite values: "
+                f"{invalid_images} of {len(features)} images of {source.name} ({split}) have features with NaN or infinite values: "
                 "check the model's weights"
             )
         return SplitFeatures(features, labels[records], records, time.perf_counter() - start)
@@ -124,12 +123,12 @@ def encode_images(
     """`features`, `labels` and `records` of the images that can be read.
 
     `encode` is the function from uint8 images to features, for the same `preprocess`. Raises UserError if no image can be
-    read, or more than the share `reading.max_unreadable` are unreadable.
+    read, or if more than the share `reading.max_unreadable` cannot.
     """
-    name, kept = f"{images.source.name} ({images.source.split})", FeatureCollector(images)
+    name, collector = f"{images.source.name} ({images.source.split})", FeatureCollector(images)
     run_pass = make_pass(images, preprocess, reading, mesh, batch_size, f"features of {name}")
-    run_pass(lambda batch: encode(batch["images"]), [kept.add])
-    computed = kept.result()
-    if not len(computed["records"]):
+    run_pass(lambda batch: encode(batch["images"]), [collector.add])
+    arrays = collector.result()
+    if not len(arrays["records"]):
         raise UserError(f"no image of {name} could be read: prepare the set again")
-    return computed
+    return arrays

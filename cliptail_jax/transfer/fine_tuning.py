@@ -1,12 +1,12 @@
-"""Fine-tuning: trains a whole model with a new linear head on a set, by the project's training loop.
+"""Fine-tuning: trains a whole model with a new linear head on a set, with the project's training loop.
 
 The recipe is Ericsson et al.'s, "How Well Do Self-Supervised Models Transfer?", CVPR 2021 (finetune.py of
-github.com/linusericsson/ssl-transfer): SGD with Nesterov momentum 0.9, a cosine to 0 by the step, random resized crops of
-0.08 to 1 of the area and flips; each learning rate η with each weight decay λ of a grid. The optimizer's weight decay is
+github.com/linusericsson/ssl-transfer): SGD with Nesterov momentum 0.9, a cosine schedule to 0 by step, flips and random
+resized crops of 0.08 to 1 of the area; and a grid of learning rates η and weight decays λ. The optimizer's weight decay is
 λ/η, so that a step at rate η shrinks the weights by λ, whatever the learning rate. The pair with the best validation
-score (the first of equals) trains once more, on train + validation.
+score, or the first of equal ones, trains once more on train + validation.
 
-A folder has the work directory of a run for each pair, `lr=0.1,wd=1e-06/`, and `final/`. A scored run has a
+A folder has a run's work directory for each pair, such as `lr=0.1,wd=1e-06/`, and `final/`. A run with a score has
 `score.json` and no checkpoints; `final/` keeps its checkpoints.
 """
 
@@ -73,8 +73,8 @@ def folder_of(workdir: Path, key: TransferKey, settings: TransferSettings) -> Pa
     return folder
 
 
-def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, config: TransferConfig) -> Measurement:
-    """Fine-tunes a model on a set with one class per image, by the transfer config, with its runs in `folder`.
+def fine_tune(model: TransferModel, opened_set: OpenedTransferSet, folder: Path, config: TransferConfig) -> Measurement:
+    """Fine-tune a model on a set with one class per image, with the settings of the transfer config and runs in `folder`.
 
     Runs of an earlier call with the same arguments and weights are not repeated. The arrays are `predictions`, `labels` and
     `records` of the test images.
@@ -82,36 +82,38 @@ def fine_tune(model: TransferModel, opened: OpenedTransferSet, folder: Path, con
     Raises:
         UserError: a class has no training image, the weights cannot be trained, images cannot be read, or all runs diverge.
     """
-    options, chosen = config.finetune, opened.chosen
-    check_classes(np.eye(len(opened.class_names), dtype=bool)[opened.labels(chosen.train)], opened, "training")
+    options, definition = config.finetune, opened_set.definition
+    check_classes(
+        np.eye(len(opened_set.class_names), dtype=bool)[opened_set.labels(definition.train)], opened_set, "training"
+    )
     mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "finetune.batch_size")
     grid = [GridPoint(*pair) for pair in itertools.product(options.learning_rates, options.weight_decays)]
-    base = run_config(model, chosen, config)
-    validation = validation_images(opened, config.seed)
+    base = run_config(model, definition, config)
+    validation = validation_images(opened_set, config.seed)
     scores = []
     for point in grid:
-        run = at_point(base, point, chosen, whole=False)
-        scores.append(score_of(run, folder / point.name, model, opened, validation, mesh))
-    best = int(np.argmax(scores))
-    if np.isneginf(scores[best]):
+        run = at_point(base, point, definition, with_validation=False)
+        scores.append(score_of(run, folder / point.name, model, opened_set, validation, mesh))
+    index = int(np.argmax(scores))
+    if np.isneginf(scores[index]):
         raise UserError(
-            f"all {len(grid)} runs of {model.name} on {chosen.name} diverged: lower finetune.learning_rates"
+            f"all {len(grid)} runs of {model.name} on {definition.name} diverged: lower finetune.learning_rates"
         )
-    train(to_config(at_point(base, grid[best], chosen, whole=True)), folder / FINAL, overwrite=True)
+    train(to_config(at_point(base, grid[index], definition, with_validation=True)), folder / FINAL, overwrite=True)
     check_weights(model, folder / FINAL)
-    test_images = all_images(opened.sources[chosen.test], opened.labels(chosen.test))
+    test_images = all_images(opened_set.sources[definition.test], opened_set.labels(definition.test))
     arrays = predict(folder / FINAL, test_images, mesh, config.batch_size, config.data)
-    held_out = 0 if chosen.validation else len(validation)
+    held_out = 0 if definition.validation else len(validation)
     numbers = {
-        "score": 100 * opened.score(arrays["predictions"], arrays["labels"]),
-        **grid[best]._asdict(),
-        "edge": edge(grid[best], options),
-        "validation_score": 100 * scores[best],
+        "score": 100 * opened_set.score(arrays["predictions"], arrays["labels"]),
+        **grid[index]._asdict(),
+        "edge": edge(grid[index], options),
+        "validation_score": 100 * scores[index],
         "grid": [[*point, None if np.isneginf(score) else 100 * score] for point, score in zip(grid, scores)],
     }
-    sizes = {"train": len(opened.sources[chosen.train]) - held_out, "validation": len(validation)}
-    numbers["sizes"] = sizes | {"test": len(arrays["labels"]), "classes": len(opened.class_names)}
+    sizes = {"train": len(opened_set.sources[definition.train]) - held_out, "validation": len(validation)}
+    numbers["sizes"] = sizes | {"test": len(arrays["labels"]), "classes": len(opened_set.class_names)}
     return Measurement(numbers, arrays)
 
 
@@ -119,31 +121,31 @@ def score_of(
     config: TrainingConfig,
     workdir: Path,
     model: TransferModel,
-    opened: OpenedTransferSet,
+    opened_set: OpenedTransferSet,
     validation: Variant,
     mesh: Mesh,
 ) -> float:
     """The validation score, in 0..1, of the run of `config` in `workdir`; -inf if it diverges."""
     if broadcast_from_first((workdir / SCORE).exists()):
-        noted = read_json(workdir / SCORE)
+        record = read_json(workdir / SCORE)
     else:
         try:
             train(to_config(config), workdir, overwrite=True)
             check_weights(model, workdir)
             arrays = predict(workdir, validation, mesh, config.eval.batch_size, config.data)
-            noted = {"score": opened.score(arrays["predictions"], arrays["labels"])}
+            record = {"score": opened_set.score(arrays["predictions"], arrays["labels"])}
         except Diverged as error:
-            noted = {"score": None, "diverged": str(error)}
+            record = {"score": None, "diverged": str(error)}
         if jax.process_index() == 0:
-            write_json(workdir / SCORE, noted)
+            write_json(workdir / SCORE, record)
             epath.Path(workdir / "checkpoints").rmtree(missing_ok=True)
-        shown = "diverged" if noted["score"] is None else f"{100 * noted['score']:.1f} on validation images"
-        log_line(f"{model.name} on {opened.chosen.name}, {workdir.name}: {shown}")
-    return -np.inf if noted["score"] is None else noted["score"]
+        text = "diverged" if record["score"] is None else f"{100 * record['score']:.1f} on validation images"
+        log_line(f"{model.name} on {opened_set.definition.name}, {workdir.name}: {text}")
+    return -np.inf if record["score"] is None else record["score"]
 
 
-def run_config(model: TransferModel, chosen: TransferSet, config: TransferConfig) -> TrainingConfig:
-    """The training config of all runs on a set, without the images and the point of the grid."""
+def run_config(model: TransferModel, definition: TransferSet, config: TransferConfig) -> TrainingConfig:
+    """The training config that all runs on a set share, without the split and the point of the grid."""
     initial, start = model.initial, model.open()
     size = config.image_size or start.preprocess.size
     run = base_config()
@@ -152,7 +154,7 @@ def run_config(model: TransferModel, chosen: TransferSet, config: TransferConfig
         total_steps=config.finetune.steps,
         batch_size=config.finetune.batch_size,
         eval=dict(sets=(), batch_size=config.batch_size),
-        data=dict(vars(config.data), name=chosen.source.name, seed=config.seed, image_size=size, eval_resize=size),
+        data=dict(vars(config.data), name=definition.source.name, seed=config.seed, image_size=size, eval_resize=size),
         mesh=vars(config.mesh),
         model=dict(image=dict(output_dim=start.embed_dim)),
         image=dict(init=initial),
@@ -163,10 +165,12 @@ def run_config(model: TransferModel, chosen: TransferSet, config: TransferConfig
     return typed(TrainingConfig(), run)
 
 
-def at_point(base: TrainingConfig, point: GridPoint, chosen: TransferSet, whole: bool) -> TrainingConfig:
-    """The config of a run at a point of the grid, on training images or, with `whole`, also validation images."""
-    split = f"{chosen.train}+{chosen.validation}" if whole and chosen.validation else chosen.train
-    held_out = 0.0 if whole or chosen.validation else HELD_OUT
+def at_point(base: TrainingConfig, point: GridPoint, definition: TransferSet, with_validation: bool) -> TrainingConfig:
+    """The config of a run at a point of the grid, on training images and, if `with_validation`, on validation images."""
+    split = (
+        f"{definition.train}+{definition.validation}" if with_validation and definition.validation else definition.train
+    )
+    held_out = 0.0 if with_validation or definition.validation else HELD_OUT
     rate, decay = point.learning_rate, point.weight_decay / point.learning_rate
     return replace(
         base,
@@ -176,19 +180,19 @@ def at_point(base: TrainingConfig, point: GridPoint, chosen: TransferSet, whole:
 
 
 def check_weights(model: TransferModel, workdir: Path) -> None:
-    """Raises UserError if a run started from other weights than the model's, which has been trained further."""
-    began = read_json(workdir / initialization.TOWERS)["visual"]["digest"]
-    if model.run and began != model.weights:
+    """Raise UserError if a run started from other weights than the model's, because the model was trained further."""
+    digest = read_json(workdir / initialization.TOWERS)["visual"]["digest"]
+    if model.run and digest != model.weights:
         raise UserError(
             f"{model.name} has a newer checkpoint than {model.run.step}: run the command again for that one"
         )
 
 
-def validation_images(opened: OpenedTransferSet, seed: int) -> Variant:
+def validation_images(opened_set: OpenedTransferSet, seed: int) -> Variant:
     """The validation split, or the images that `data.held_out` leaves out of the training images."""
-    split = opened.chosen.validation or opened.chosen.train
-    images = all_images(opened.sources[split], opened.labels(split))
-    if opened.chosen.validation:
+    split = opened_set.definition.validation or opened_set.definition.train
+    images = all_images(opened_set.sources[split], opened_set.labels(split))
+    if opened_set.definition.validation:
         return images
     _, held_out = seeded_split(images.labels, HELD_OUT, seed)
     return replace(images, records=held_out, labels=images.labels[held_out])
@@ -197,19 +201,19 @@ def validation_images(opened: OpenedTransferSet, seed: int) -> Variant:
 def predict(
     workdir: Path, images: Variant, mesh: Mesh, batch_size: int, reading: Reading
 ) -> dict[str, Int[np.ndarray, " image"]]:
-    """`predictions` of the newest checkpoint of a run, `labels` and `records`, of the images that could be read."""
-    opened = open_run(workdir, mesh=mesh)
-    head = Linear(gather(opened.model.head[...]).T, gather(opened.model.bias[...]))
-    graphdef, state = nnx.split(opened.model)
-    encode = functools.partial(make_encode_images(graphdef, mesh, opened.preprocess), (state,))
-    arrays = encode_images(encode, images, opened.preprocess, mesh, batch_size, reading)
+    """`predictions` of a run's newest checkpoint, `labels` and `records` of the images that could be read."""
+    model = open_run(workdir, mesh=mesh)
+    head = Linear(gather(model.model.head[...]).T, gather(model.model.bias[...]))
+    graphdef, state = nnx.split(model.model)
+    encode = functools.partial(make_encode_images(graphdef, mesh, model.preprocess), (state,))
+    arrays = encode_images(encode, images, model.preprocess, mesh, batch_size, reading)
     return {"predictions": logits_of(head, arrays.pop("features")).argmax(1), **arrays}
 
 
 def edge(point: GridPoint, options: FineTuneOptions) -> str:
-    """The hyper-parameters in which a point is at an end of the grid, so that a better value may lie beyond; '' for none.
+    """The hyper-parameters whose value is at an end of the grid, so that a better one may lie beyond; '' for none.
 
-    A weight decay of 0 does not count, since none is weaker.
+    A weight decay of 0 does not count, since there is no smaller one.
     """
     grid = {"learning rate": options.learning_rates, "weight decay": options.weight_decays}
     at_end = [

@@ -5,8 +5,8 @@ The objective is that of scikit-learn's `LogisticRegression`, whose C is 1/λ, d
     mean over examples of -log softmax(W'x + b)[label]  +  λ/(2N) |W|²        (the bias b is not penalised)
 
 It is convex, so any method that reaches its optimum gives scikit-learn's result. Features of neural networks are far
-from white, so plain L-BFGS is slow. It therefore runs in other coordinates, which do not change the objective: centred
-features (the bias takes the rest), rotated to their principal axes, each scaled by the curvature along it.
+from white, so plain L-BFGS is slow. It therefore runs in other coordinates, which do not change the objective: features are
+centred (the bias compensates for this), rotated to their principal axes, and scaled by the curvature along each axis.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,14 +20,14 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
-WEIGHT_DECAYS = np.logspace(5, -6, 45)  # from strong to weak: each optimum is a good start for the next
+WEIGHT_DECAYS = np.logspace(5, -6, 45)  # from strong to weak; each optimum is a good start for the next one
 _MAX_STEPS = 1000
-# Stop where the objective can fall by about this share of itself; losses have settled at 1e-6, accuracies only here.
+# Stop when the objective can still fall by about this share of itself. Losses converge at 1e-6, accuracies only here.
 _RELATIVE_GAP = 1e-8
 
 
 class Linear(NamedTuple):
-    """A linear classifier, or with a leading axis `decay` in both parts several."""
+    """A linear classifier, or several, with a leading axis `decay` in both arrays."""
 
     weights: Float[Array, "dim class"]
     bias: Float[Array, " class"]
@@ -41,8 +41,8 @@ def fit_path(
 ) -> Linear:
     """The optimum for each weight decay λ (scikit-learn's 1/C), in order: weights [decay, dim, class].
 
-    Every class must have an example. Two classes follow the multinomial objective too; scikit-learn's binary one with λ is
-    this one with 2λ, since it penalises the difference of the two weight vectors.
+    Every class must have an example. Two classes have the multinomial objective, too. scikit-learn's binary objective with λ
+    is this one with 2λ, since it penalises the difference of the two weight vectors.
     """
     return _follow(_fit_multinomial, features, np.asarray(labels), num_classes, weight_decays)
 
@@ -52,9 +52,9 @@ def fit_binary_path(
     positives: Bool[np.ndarray, "example class"],
     weight_decays: Sequence[float] | Float[np.ndarray, " decay"] = WEIGHT_DECAYS,
 ) -> Linear:
-    """Each class against the rest, for classes that may share an example: weights [decay, dim, class].
+    """The optimum of each class against the rest, for classes that may share an example: weights [decay, dim, class].
 
-    Independent binary fits, side by side, each of scikit-learn's binary objective:
+    The fits are independent, each of scikit-learn's binary objective:
 
         mean over examples of log(1 + exp(∓(w'x + b)))  +  λ/(2N) |w|²        (- for a positive example, + for another)
 
@@ -73,19 +73,19 @@ def predict(classifier: Linear, features: Float[np.ndarray, "example dim"]) -> I
 def _losses(logits: Float[Array, "example class"], labels: Int[Array, " example"]) -> Float[Array, " example"]:
     """-log softmax at the label, as softplus(log Σ_{k≠label} exp(z_k - z_label)).
 
-    Unlike log-sum-exp minus z_label, this keeps its relative precision for tiny losses, as with weak weight decay.
+    Unlike log-sum-exp minus z_label, this has full relative precision for tiny losses, as with weak weight decay.
     """
-    of_label = jnp.take_along_axis(logits, labels[:, None], 1)
-    others = jnp.arange(logits.shape[1]) != labels[:, None]
-    return jax.nn.softplus(jax.nn.logsumexp(logits - of_label, axis=1, where=others))
+    label_logits = jnp.take_along_axis(logits, labels[:, None], 1)
+    is_other = jnp.arange(logits.shape[1]) != labels[:, None]
+    return jax.nn.softplus(jax.nn.logsumexp(logits - label_logits, axis=1, where=is_other))
 
 
 def _binary_losses(logits: Float[Array, " example"], positive: Bool[Array, " example"]) -> Float[Array, " example"]:
     return jax.nn.softplus(jnp.where(positive, -logits, logits))
 
 
-class _Turned(NamedTuple):
-    """Features in the coordinates of the fits: centred, on their principal axes."""
+class _RotatedFeatures(NamedTuple):
+    """Features in the coordinates of the fits: centred, and rotated to their principal axes."""
 
     features: Float[Array, "example dim"]
     mean: Float[Array, " dim"]
@@ -96,53 +96,65 @@ class _Turned(NamedTuple):
 def _follow(fit_one: Callable, features, targets, num_classes: int, weight_decays) -> Linear:
     """The optimum for each weight decay by `fit_one`, in order, with a leading axis `decay`."""
     path = []
-    # GPUs and TPUs would round the factors, and stop far from the optimum.
+    # Otherwise, GPUs and TPUs would round the factors, and stop far from the optimum.
     with jax.default_matmul_precision("highest"):
-        turned = _turn(np.asarray(features, np.float32))
+        rotated = _rotate(np.asarray(features, np.float32))
         targets = jnp.asarray(targets)
-        before = last = Linear(jnp.zeros((features.shape[1], num_classes)), jnp.zeros(num_classes))
+        earlier_optimum = optimum = Linear(jnp.zeros((features.shape[1], num_classes)), jnp.zeros(num_classes))
         quiet = None if len(weight_decays) > 1 else True
         for weight_decay in tqdm(np.float32(weight_decays), "linear probes", unit=" fits", disable=quiet, leave=False):
-            before, last = last, fit_one(turned, targets, weight_decay / len(features), before, last)
-            path.append(jax.block_until_ready(last))
-        return _turn_back(turned, jax.tree.map(lambda *parts: jnp.stack(parts), *path))
+            earlier_optimum, optimum = (
+                optimum,
+                fit_one(rotated, targets, weight_decay / len(features), earlier_optimum, optimum),
+            )
+            path.append(jax.block_until_ready(optimum))
+        return _rotate_back(rotated, jax.tree.map(lambda *parts: jnp.stack(parts), *path))
 
 
 @jax.jit
-def _turn(features: Float[Array, "example dim"]) -> _Turned:
+def _rotate(features: Float[Array, "example dim"]) -> _RotatedFeatures:
     mean = features.mean(0)
     centred = features - mean
     variances, axes = jnp.linalg.eigh(centred.T @ centred / len(features))
-    return _Turned(centred @ axes, mean, axes, jnp.maximum(variances, 0))  # rounding makes the smallest ones negative
+    return _RotatedFeatures(
+        centred @ axes, mean, axes, jnp.maximum(variances, 0)
+    )  # rounding makes the smallest ones negative
 
 
 @jax.jit
-def _turn_back(turned: _Turned, path: Linear) -> Linear:
-    weights = turned.axes @ path.weights
-    return Linear(weights, path.bias - turned.mean @ weights)
+def _rotate_back(rotated: _RotatedFeatures, path: Linear) -> Linear:
+    weights = rotated.axes @ path.weights
+    return Linear(weights, path.bias - rotated.mean @ weights)
 
 
 def _fit_one(
-    turned: _Turned, targets: Array, penalty: Float[Array, ""] | float, before: Linear, last: Linear, *, losses, link
+    rotated: _RotatedFeatures,
+    targets: Array,
+    penalty: Float[Array, ""] | float,
+    earlier_optimum: Linear,
+    optimum: Linear,
+    *,
+    losses,
+    link,
 ) -> Linear:
-    """The optimum for the weight decay `penalty`·N, in turned coordinates: weights [dim, class], or [dim] if binary.
+    """The optimum for the weight decay `penalty`·N, in rotated coordinates: weights [dim, class], or [dim] if binary.
 
-    Starts at the extrapolation of the last two optima, since the path bends little per weight decay.
+    It starts at the extrapolation of the last two optima, since the path bends little per weight decay.
     """
-    warm = jax.tree.map(lambda a, b: 2 * b - a, before, last)
+    guess = jax.tree.map(lambda a, b: 2 * b - a, earlier_optimum, optimum)
     # Curvature of the loss is about the mean of p(1 - p) times that of the features (1 for the bias).
-    probabilities = link(turned.features @ warm.weights + warm.bias)
+    probabilities = link(rotated.features @ guess.weights + guess.bias)
     sharpness = jnp.maximum((probabilities * (1 - probabilities)).mean(), 1e-12)
-    scale = Linear(jax.lax.rsqrt(sharpness * turned.variances + penalty), jax.lax.rsqrt(sharpness))
+    scale = Linear(jax.lax.rsqrt(sharpness * rotated.variances + penalty), jax.lax.rsqrt(sharpness))
 
     def unscaled(scaled: Linear) -> Linear:
         return Linear((scaled.weights.T * scale.weights).T, scaled.bias * scale.bias)
 
     def objective(scaled: Linear) -> Float[Array, ""]:
         weights, bias = unscaled(scaled)
-        return losses(turned.features @ weights + bias, targets).mean() + penalty / 2 * (weights**2).sum()
+        return losses(rotated.features @ weights + bias, targets).mean() + penalty / 2 * (weights**2).sum()
 
-    start = Linear((warm.weights.T / scale.weights).T, warm.bias / scale.bias)
+    start = Linear((guess.weights.T / scale.weights).T, guess.bias / scale.bias)
     return unscaled(_minimise(objective, start))
 
 
@@ -155,7 +167,7 @@ _fit_binary = jax.jit(
 
 
 def _minimise(objective: Callable[[Linear], Float[Array, ""]], start: Linear) -> Linear:
-    """L-BFGS from `start`, one step or more, until the objective falls too little, or not at all (float32's limit).
+    """Run L-BFGS from `start` for at least one step, until the objective falls too little, or not at all (float32's limit).
 
     If the Hessian is about 1, |gradient|²/2 is the distance of the objective from its minimum.
     """
@@ -166,12 +178,12 @@ def _minimise(objective: Callable[[Linear], Float[Array, ""]], start: Linear) ->
         updates, state = optimizer.update(gradient, state, parameters, value=value, grad=gradient, value_fn=objective)
         new_value, new_gradient = optax.tree.get(state, "value"), optax.tree.get(state, "grad")  # by the line search
         gap = optax.tree.norm(new_gradient, squared=True) / 2
-        goes_on = (new_value < value) & (gap > _RELATIVE_GAP * new_value)
-        return optax.apply_updates(parameters, updates), state, new_value, new_gradient, steps + 1, goes_on
+        is_unfinished = (new_value < value) & (gap > _RELATIVE_GAP * new_value)
+        return optax.apply_updates(parameters, updates), state, new_value, new_gradient, steps + 1, is_unfinished
 
-    def not_done(carry):
-        *_, steps, goes_on = carry
-        return goes_on & (steps < _MAX_STEPS)
+    def continues(carry):
+        *_, steps, is_unfinished = carry
+        return is_unfinished & (steps < _MAX_STEPS)
 
     value, gradient = jax.value_and_grad(objective)(start)
-    return jax.lax.while_loop(not_done, step, (start, optimizer.init(start), value, gradient, 0, True))[0]
+    return jax.lax.while_loop(continues, step, (start, optimizer.init(start), value, gradient, 0, True))[0]

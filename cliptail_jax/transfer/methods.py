@@ -1,6 +1,6 @@
-"""Linear probes and few-shot episodes of one model's features on one set.
+"""Linear probes and few-shot episodes on one model's features of one set.
 
-Scores are in percent. The arrays serve to bootstrap the difference between two models, which are tested on the same
+Scores are in percent. The arrays are for bootstraps of the difference between two models, which are tested on the same
 images and episodes.
 """
 
@@ -28,39 +28,41 @@ class Measurement(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def probe(opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], seed: int) -> Measurement:
-    """A linear probe: chooses the weight decay on validation images, then fits on them and the training images.
+def probe(opened_set: OpenedTransferSet, splits: Mapping[str, SplitFeatures], seed: int) -> Measurement:
+    """Choose a linear probe's weight decay on validation images, then fit the probe on these and the training images.
 
-    If images show several classes, each class is probed against the rest. All share the weight decay with the best mean
-    average precision, as in the paper's code (github.com/linusericsson/ssl-transfer), since a class has too few
+    If images show several classes, each class is probed against the rest. All classes share the weight decay with the best
+    mean average precision, as in the paper's code (github.com/linusericsson/ssl-transfer), since a class has too few
     positives to choose its own. Raises UserError if a class has no images.
     """
-    chosen, classes = opened.chosen, len(opened.class_names)
-    train, test = splits[chosen.train], splits[chosen.test]
-    if chosen.validation:
-        validation = splits[chosen.validation]
-    if chosen.has_objects:
+    definition, classes = opened_set.definition, len(opened_set.class_names)
+    train, test = splits[definition.train], splits[definition.test]
+    if definition.validation:
+        validation = splits[definition.validation]
+    if definition.has_objects:
         for part, name in ((train, "training"), (validation, "validation"), (test, "test")):
-            check_classes(part.labels, opened, name)
-        fit, predicted = fit_binary_path, logits_of
+            check_classes(part.labels, opened_set, name)
+        fit, predict_all = fit_binary_path, logits_of
     else:
-        check_classes(np.eye(classes, dtype=bool)[train.labels], opened, "training")
-        fit, predicted = partial(fit_path, num_classes=classes), predict
-    if not chosen.validation:
+        check_classes(np.eye(classes, dtype=bool)[train.labels], opened_set, "training")
+        fit, predict_all = partial(fit_path, num_classes=classes), predict
+    if not definition.validation:
         train, validation = map(train.select, seeded_split(train.labels, HELD_OUT, seed))
     path = fit(train.features, train.labels, weight_decays=WEIGHT_DECAYS)
-    scores = [opened.score(predicted(Linear(*one), validation.features), validation.labels) for one in zip(*path)]
-    best = int(np.argmax(scores))  # of equals the strongest
+    scores = [
+        opened_set.score(predict_all(Linear(*decay), validation.features), validation.labels) for decay in zip(*path)
+    ]
+    index = int(np.argmax(scores))  # the strongest of equal ones
     (logits,) = logits_of(
-        fit(*pooled([train, validation]), weight_decays=WEIGHT_DECAYS[best : best + 1]), test.features
+        fit(*pooled([train, validation]), weight_decays=WEIGHT_DECAYS[index : index + 1]), test.features
     )
-    outputs = {"scores": logits} if chosen.has_objects else {"predictions": logits.argmax(1)}
+    outputs = {"scores": logits} if definition.has_objects else {"predictions": logits.argmax(1)}
     numbers = {
-        "score": 100 * opened.score(*outputs.values(), test.labels),
-        "weight_decay": float(WEIGHT_DECAYS[best]),
-        "edge": {0: "strongest", len(WEIGHT_DECAYS) - 1: "weakest"}.get(best, ""),
+        "score": 100 * opened_set.score(*outputs.values(), test.labels),
+        "weight_decay": float(WEIGHT_DECAYS[index]),
+        "edge": {0: "strongest", len(WEIGHT_DECAYS) - 1: "weakest"}.get(index, ""),
     }
-    if not chosen.has_objects:
+    if not definition.has_objects:
         numbers["ece"] = 100 * error_of_logits(logits, test.labels)
         numbers["ece_scaled"] = 100 * error_after_temperature_scaling(logits, test.labels, seed)
     parts = {"train": train, "validation": validation, "test": test}
@@ -70,13 +72,13 @@ def probe(opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], seed: 
 
 
 def few_shot(
-    opened: OpenedTransferSet, splits: Mapping[str, SplitFeatures], options: FewShotOptions, seed: int
+    opened_set: OpenedTransferSet, splits: Mapping[str, SplitFeatures], options: FewShotOptions, seed: int
 ) -> Measurement:
-    """Few-shot episodes of the images of all splits. Raises UserError if a class is too small for an episode."""
+    """Run few-shot episodes on the images of all splits. Raises UserError if a class is too small for an episode."""
     features, labels = pooled(splits.values())
     accuracies = few_shot_accuracies(features, labels, options, seed)
     mean, margin = mean_and_margin(accuracies)
-    sizes = {"images": len(labels), "classes": len(opened.class_names), "dim": features.shape[1]}
+    sizes = {"images": len(labels), "classes": len(opened_set.class_names), "dim": features.shape[1]}
     return Measurement({"score": 100 * mean, "margin": 100 * margin, "sizes": sizes}, {"accuracies": accuracies})
 
 
@@ -91,11 +93,11 @@ def logits_of(classifier: Linear, features: Float[np.ndarray, "image dim"]) -> F
     return features @ weights + bias
 
 
-def check_classes(shows: Bool[np.ndarray, "image class"], opened: OpenedTransferSet, part: str) -> None:
-    """Raises UserError if a class has no image in a part of the set."""
-    missing = np.flatnonzero(~shows.any(0))
-    if len(missing):
+def check_classes(presence: Bool[np.ndarray, "image class"], opened_set: OpenedTransferSet, part: str) -> None:
+    """Raise UserError if a class has no image in a part of the set."""
+    missing_classes = np.flatnonzero(~presence.any(0))
+    if len(missing_classes):
         raise UserError(
-            f"class '{opened.class_names[missing[0]]}' has no {part} image ({len(missing)} of {shows.shape[1]} classes have "
-            "none): prepare the whole set, or another split"
+            f"class '{opened_set.class_names[missing_classes[0]]}' has no {part} image ({len(missing_classes)} of "
+            f"{presence.shape[1]} classes have none): prepare the whole set, or another split"
         )

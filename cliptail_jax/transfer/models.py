@@ -1,4 +1,4 @@
-"""The models to transfer: runs at their newest checkpoints, and published models."""
+"""The models of a transfer: runs at their newest checkpoints, and published models."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from cliptail_jax.models.clip import CLIP
 from cliptail_jax.pretrained.model import ModelName, find_model, open_run
 from cliptail_jax.pretrained.opened_model import OpenedModel
 
-STUDY_SIZE = 224  # of every published model's images, those of models made for larger ones too
+STUDY_SIZE = 224  # the largest image size of published models; those for larger images have this one, too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +19,10 @@ class TransferModel:
     """A model whose image features are measured.
 
     Attributes:
-        model: the model of the name.
-        weights: the identity of the weights: SHA-256 of a run's newest checkpoint or of published weights, or the name
+        model: the name of the model.
+        weights: the identity of the weights: the SHA-256 of a run's newest checkpoint or of published weights, or the name
             of a model on the Hub, whose weights do not change.
-        run: for a run, the model at that checkpoint.
+        run: for a run, the model at its newest checkpoint.
     """
 
     model: ModelName
@@ -35,7 +35,7 @@ class TransferModel:
 
     @property
     def initial(self) -> str:
-        """The name of the model for `image.init`. Raises UserError if its activation is not that of its weights."""
+        """The model's name for `image.init`. Raises UserError if its activation is not that of its weights."""
         if self.model.architecture:
             raise UserError(
                 f"{self.name} takes the weights of another activation: fine-tune {self.model.source}, which has its own"
@@ -43,7 +43,7 @@ class TransferModel:
         return self.model.source
 
     def open(self, mesh: Mesh | None = None) -> OpenedModel:
-        """The model at that checkpoint, its weights to be laid out on the mesh; published ones compute in float32."""
+        """The model, with weights that are laid out on the mesh. Published models compute in float32."""
         if self.run:
             return dataclasses.replace(self.run, mesh=mesh)
         return self.model.open(mesh=mesh)
@@ -51,25 +51,25 @@ class TransferModel:
     def load(self, mesh: Mesh, image_size: int = 0) -> tuple[nnx.GraphDef, nnx.State, Preprocess]:
         """The model's definition and state, laid out on the mesh, and the preprocessing of its images.
 
-        The preprocessing is the model's own, with whole images resized to sides of `image_size` pixels (0: its own).
+        The preprocessing is the model's, with whole images resized to sides of `image_size` pixels (0: the model's size).
 
-        Raises UserError if it does not load, or if a run has removed its checkpoint since it was opened.
+        Raises UserError if the model does not load, or if a run has removed its checkpoint since it was opened.
         """
-        opened = self.open(mesh)
-        own = opened.preprocess.size
-        size = image_size or (own if self.run else min(own, STUDY_SIZE))
-        if size != own:
-            opened = opened.at_size(size)
-        model = opened.model
+        opened_model = self.open(mesh)
+        own_size = opened_model.preprocess.size
+        size = image_size or (own_size if self.run else min(own_size, STUDY_SIZE))
+        if size != own_size:
+            opened_model = opened_model.at_size(size)
+        model = opened_model.model
         if isinstance(model, CLIP):
-            del model.text  # images need no text tower: its memory is given back
-        return *nnx.split(model), dataclasses.replace(opened.preprocess, short_side=0)
+            del model.text  # images need no text tower, so its memory can be freed
+        return *nnx.split(model), dataclasses.replace(opened_model.preprocess, short_side=0)
 
 
 def open_transfer_model(name: str) -> TransferModel:
-    """The model of a run's work directory, a published model's name, 'hf-hub:OWNER/NAME', or a folder.
+    """The model of a name: a run's work directory, a published model's name, 'hf-hub:OWNER/NAME', or a folder.
 
-    Raises UserError for an unknown name, with similar ones, and if there are no weights.
+    Raises UserError for an unknown name, with similar names, and if there are no weights.
     """
     model = find_model(name)
     if model.is_run:

@@ -1,4 +1,4 @@
-"""A transfer, from its config to a table of models × sets.
+"""Runs a transfer, from its config to the results of all models on all sets.
 
 A work directory has
 
@@ -6,7 +6,7 @@ A work directory has
     results.jsonl, predictions/          see `cliptail_jax.results.transfers`
     features/                            see `cliptail_jax.transfer.features`
     fine_tuning/MODEL/SET.KEY/           see `cliptail_jax.transfer.fine_tuning`; the key is a digest of weights, data and
-                                         settings, and when one of them changes the new runs replace the old ones
+                                         settings; when one of these changes, new runs replace the old ones
 
 The same command continues: finished results are not computed again unless weights, data or settings change.
 """
@@ -51,7 +51,7 @@ from cliptail_jax.transfer.sets import HELD_OUT, OpenedTransferSet, TransferSet,
 
 
 class TransferFailed(UserError):
-    """Raised when parts of a transfer have failed. Has the results of the others."""
+    """Raised when parts of a transfer have failed. It has the results of the other parts."""
 
     def __init__(self, failures: Failures, results: list[Transfer]):
         super().__init__(failures, results)
@@ -64,11 +64,11 @@ class TransferFailed(UserError):
 def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] = {}) -> list[Transfer]:
     """Compute and write all results, in the order of models, sets and methods.
 
-    `failures` has why models failed elsewhere, where they were to be computed: only their finished results are read.
+    `failures` has the reasons why models failed in other processes, by model: only their finished results are read.
 
     Raises:
-        UserError: there are no models, or `workdir` contains other results; nothing has been computed.
-        TransferFailed: at the end, if something has failed.
+        UserError: there are no models, or `workdir` contains other results. Then nothing has been computed.
+        TransferFailed: a part has failed, which is raised at the end.
     """
     if not config.models:
         raise UserError("models is empty: name work directories of runs or published models, such as \"('runs/sup',)\"")
@@ -77,7 +77,7 @@ def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] 
     if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run or an evaluation: choose another --workdir")
     check_directory(workdir, ("report.md", "report.html"), (FILE,))
-    directories(config.models, workdir)  # raises UserError if two models would share one
+    directories(config.models, workdir)  # raises UserError if two models would share a directory
     failures = dict(failures)
     models = open_all(open_transfer_model, config.models, failures)
     draw_missing(config.sets, config.data.data_dir)
@@ -86,40 +86,40 @@ def transfer(config: TransferConfig, workdir: Path, failures: Mapping[str, str] 
     results = []
     for model in models:
         extract = FeatureExtractor(model, mesh, workdir, config.image_size, config.batch_size, config.data)
-        for opened in sets:
+        for opened_set in sets:
             for method in dict.fromkeys(config.methods):
-                if applies(method, opened.chosen):
-                    results.append(result_of(method, opened, extract, settings[method], config, workdir, failures))
+                if applies(method, opened_set.definition):
+                    results.append(result_of(method, opened_set, extract, settings[method], config, workdir, failures))
     results = [result for result in results if result]
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
-        if not (workdir / FILE).exists():  # all has failed
+        if not (workdir / FILE).exists():  # all parts have failed
             write_text(workdir / FILE, "")
     if failures:
         raise TransferFailed(failures, results)
     return results
 
 
-def add_results(workdir: Path, of_model: Path) -> None:
-    """Adds the results of one model's transfer, which have a directory of their own, to those in `workdir`."""
-    known = read_lines(workdir / FILE)
-    for result in read_transfers(of_model):
-        if result not in known:
+def add_results(workdir: Path, model_workdir: Path) -> None:
+    """Add the results of one model's transfer, in the directory `model_workdir`, to those in `workdir`."""
+    lines = read_lines(workdir / FILE)
+    for result in read_transfers(model_workdir):
+        if result not in lines:
             path = predictions_path(workdir, result)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(predictions_path(of_model, result).read_bytes())
+            path.write_bytes(predictions_path(model_workdir, result).read_bytes())
             append_line(workdir / FILE, result)
 
 
 def open_all(open_one: Callable[[str], Any], names: Sequence[str], failures: Failures) -> list[Any]:
-    """Opens the named models or sets; adds those that fail to `failures`."""
-    opened = []
+    """Open the models or sets of these names, and add those that cannot be opened to `failures`."""
+    items = []
     for name in dict.fromkeys(names):
         try:
-            opened.append(open_one(name))
+            items.append(open_one(name))
         except UserError as error:
             add_failure(failures, name, str(error))
-    return opened
+    return items
 
 
 def add_failure(failures: Failures, what: str, reason: str) -> None:
@@ -127,36 +127,36 @@ def add_failure(failures: Failures, what: str, reason: str) -> None:
     log_line(f"error: {what}: {reason}")
 
 
-def applies(method: str, chosen: TransferSet) -> bool:
+def applies(method: str, definition: TransferSet) -> bool:
     """Whether a method applies to a set."""
     if method == "few_shot":
-        return chosen.few_shot
-    return method == "probe" or not chosen.has_objects
+        return definition.few_shot
+    return method == "probe" or not definition.has_objects
 
 
 def result_of(
     method: str,
-    opened: OpenedTransferSet,
+    opened_set: OpenedTransferSet,
     extract: FeatureExtractor,
-    of_method: TransferSettings,
+    method_options: TransferSettings,
     config: TransferConfig,
     workdir: Path,
     failures: Failures,
 ) -> Transfer | None:
-    """The result of the extractor's model on a set by a method, computed unless it is finished.
+    """The result of the extractor's model on a set by a method, which is computed unless it is finished.
 
-    `of_method` are the method's own settings. Returns None after an error, which is added to `failures`. A model that
+    `method_options` are the method's settings. Returns None after an error, which is added to `failures`. A model that
     does not load is tried once.
     """
     model = extract.model
-    key = {"model": model.name, "set": opened.chosen.name, "method": method}
+    key = {"model": model.name, "set": opened_set.definition.name, "method": method}
     pixels = [name for name, is_on in evaluation_pixels(config.data).items() if is_on]
     settings = {
         "weights": model.weights,
         "image_size": extract.image_size,
         **({"pixels": pixels} if pixels else {}),
-        "data": {split: split_fingerprint(source) for split, source in opened.sources.items()},
-        **of_method,
+        "data": {split: split_fingerprint(source) for split, source in opened_set.sources.items()},
+        **method_options,
     }
     result = finished_result(workdir, key, settings)
     if broadcast_from_first(result is not None):
@@ -164,7 +164,7 @@ def result_of(
     if model.name in failures:
         return None
     try:
-        result = compute(key, settings, opened, extract, config, workdir)
+        result = compute(key, settings, opened_set, extract, config, workdir)
     except UserError as error:
         return add_failure(failures, name_of(key), str(error))
     except Skipped as error:
@@ -183,7 +183,7 @@ def name_of(key: TransferKey) -> str:
 
 
 def finished_result(workdir: Path, key: TransferKey, settings: TransferSettings) -> Transfer | None:
-    """The last line of a key in results.jsonl, if it and the arrays have these settings; None otherwise."""
+    """The last line of a key in results.jsonl if it and the arrays have these settings, else None."""
     path = predictions_path(workdir, key)
     try:
         if not path.exists() or json.loads(str(load_arrays(path)["settings"])) != settings:
@@ -196,7 +196,7 @@ def finished_result(workdir: Path, key: TransferKey, settings: TransferSettings)
 
 
 def method_settings(seed: int, few_shot: FewShotOptions, finetune: FineTuneOptions) -> dict[str, TransferSettings]:
-    """The settings of each method besides model and set, as in JSON. Their order is part of the digest in folder names."""
+    """The settings of each method besides model and set, in JSON's types. Their order affects the digest in folder names."""
     return {
         "probe": {"seed": seed, "weight_decays": len(WEIGHT_DECAYS), "held_out": HELD_OUT},
         "few_shot": {"seed": seed, **dict(sorted(plain(few_shot).items()))},
@@ -207,28 +207,28 @@ def method_settings(seed: int, few_shot: FewShotOptions, finetune: FineTuneOptio
 def compute(
     key: TransferKey,
     settings: TransferSettings,
-    opened: OpenedTransferSet,
+    opened_set: OpenedTransferSet,
     extract: FeatureExtractor,
     config: TransferConfig,
     workdir: Path,
 ) -> Transfer:
-    """Computes a model's result on a set, writes its arrays, and returns it with the seconds it took."""
+    """Compute a model's result on a set, write its arrays, and return it with the seconds that it took."""
     method, started, seconds = key["method"], time.perf_counter(), {}
     if method == "finetune":
         folder = fine_tuning.folder_of(workdir, key, settings)
-        measurement = fine_tuning.fine_tune(extract.model, opened, folder, config)
+        measurement = fine_tuning.fine_tune(extract.model, opened_set, folder, config)
     else:
-        splits = {split: extract(opened, split) for split in opened.chosen.splits}
+        splits = {split: extract(opened_set, split) for split in opened_set.definition.splits}
         seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
         started = time.perf_counter()
         if method == "probe":
-            measurement = methods.probe(opened, splits, config.seed)
+            measurement = methods.probe(opened_set, splits, config.seed)
         else:
-            measurement = methods.few_shot(opened, splits, config.few_shot, config.seed)
+            measurement = methods.few_shot(opened_set, splits, config.few_shot, config.seed)
     seconds["seconds"] = time.perf_counter() - started
     if jax.process_index() == 0:
         path = predictions_path(workdir, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         save_arrays(path, **measurement.arrays, settings=np.array(json.dumps(settings)))
-    metric = "accuracy" if method == "few_shot" else opened.chosen.metric
+    metric = "accuracy" if method == "few_shot" else opened_set.definition.metric
     return {**key, "settings": settings, "metric": metric, **measurement.numbers, **seconds, "origin": provenance()}

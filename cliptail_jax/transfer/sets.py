@@ -15,14 +15,14 @@ from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.formats.prepared import VERSION
 from cliptail_jax.host.errors import UserError, did_you_mean
 
-HELD_OUT = 0.2  # share of the training images for validation, where a set has no validation split
+HELD_OUT = 0.2  # share of the training images for validation if a set has no validation split
 
 
 @dataclasses.dataclass(frozen=True)
 class OpenedTransferSet:
-    """A transfer set that has been opened."""
+    """A transfer set with its data sources."""
 
-    chosen: TransferSet
+    definition: TransferSet
     sources: dict[str, Source]  # by split
     class_names: tuple[str, ...]
 
@@ -32,11 +32,11 @@ class OpenedTransferSet:
         Objects marked as difficult count as absent. Raises UserError if an image has no label.
         """
         source = self.sources[split]
-        if not self.chosen.has_objects:
+        if not self.definition.has_objects:
             labels = source.metadata["label"].to_numpy()
-            if len(without := np.flatnonzero(labels < 0)):
+            if len(unlabelled := np.flatnonzero(labels < 0)):
                 raise UserError(
-                    f"{len(without):,} records of {source.name}:{split} have no label, such as record {without[0]}: choose a "
+                    f"{len(unlabelled):,} records of {source.name}:{split} have no label, such as record {unlabelled[0]}: choose a "
                     "split or a set with all labels"
                 )
             return labels
@@ -50,16 +50,16 @@ class OpenedTransferSet:
     @property
     def score(self) -> Callable[[np.ndarray, np.ndarray], float]:
         """The metric in 0..1 of predictions and labels, or of scores and positives if images have objects."""
-        return METRICS[self.chosen.metric]
+        return METRICS[self.definition.metric]
 
 
 def transfer_set(name: str) -> TransferSet:
-    """The set of a short name, or any other prepared one as 'source:train:test' or 'source:train:validation:test'.
+    """The set of a short name, or another prepared set as 'source:train:test' or 'source:train:validation:test'.
 
-    The latter are scored by accuracy.
+    Sets without a short name are scored by accuracy.
 
     Raises:
-        UserError: The name is neither; the message lists the short names.
+        UserError: The name has neither form; the message lists the short names.
     """
     if name in TRANSFER_SETS:
         return TRANSFER_SETS[name]
@@ -79,28 +79,28 @@ def transfer_set(name: str) -> TransferSet:
 
 
 def open_transfer_set(name: str, data_dir: str) -> OpenedTransferSet:
-    """Opens a transfer set that is prepared in `data_dir` ('': TFDS's default folder).
+    """Open a transfer set that is prepared in `data_dir` ('': TFDS's default folder).
 
     Raises:
         UserError: There is no such set, it is not prepared, or its images have no labels.
     """
-    chosen = transfer_set(name)
-    sources = {split: open_source(chosen.source.name, data_dir, split) for split in chosen.splits}
-    class_names = sources[chosen.train].class_names
-    if chosen.has_objects:  # whose source has no feature 'label'
-        class_names = listed_names(chosen.source.classes)
+    definition = transfer_set(name)
+    sources = {split: open_source(definition.source.name, data_dir, split) for split in definition.splits}
+    class_names = sources[definition.train].class_names
+    if definition.has_objects:  # such a source has no feature 'label'
+        class_names = listed_names(definition.source.classes)
     if not class_names:
         raise UserError(f"transfer set '{name}' has no labels: give a set with classes")
-    return OpenedTransferSet(chosen, sources, class_names)
+    return OpenedTransferSet(definition, sources, class_names)
 
 
 def accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
-    """Share of the correctly predicted examples, in 0..1."""
+    """The share of examples that are predicted correctly, in 0..1."""
     return float(np.mean(predictions == labels))
 
 
 def mean_per_class_accuracy(predictions: Int[np.ndarray, " example"], labels: Int[np.ndarray, " example"]) -> float:
-    """Mean over the classes that have examples of the share of their examples predicted right, in 0..1."""
+    """Mean over classes with examples of the share of their examples that are predicted correctly, in 0..1."""
     counts = np.bincount(labels)
     right = np.bincount(labels[predictions == labels], minlength=len(counts))
     return float(np.mean(right[counts > 0] / counts[counts > 0]))
@@ -114,10 +114,10 @@ def eleven_point_average_precision(
     Examples of equal score keep their order. At least one must be positive.
     Formula: Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010, section 4.2.
     """
-    found = np.cumsum(positives[np.argsort(-scores, kind="stable")])
-    precision = found / np.arange(1, len(found) + 1)
-    # Recall ≥ tenths/10 in whole numbers, which rounding cannot spoil.
-    return float(np.mean([precision[10 * found >= tenths * found[-1]].max() for tenths in range(11)]))
+    true_positives = np.cumsum(positives[np.argsort(-scores, kind="stable")])
+    precision = true_positives / np.arange(1, len(true_positives) + 1)
+    # Recall ≥ tenths/10 is compared in whole numbers, to avoid rounding errors.
+    return float(np.mean([precision[10 * true_positives >= tenths * true_positives[-1]].max() for tenths in range(11)]))
 
 
 def mean_average_precision(

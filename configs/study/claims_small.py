@@ -3,7 +3,7 @@
     cliptail study claims_small --workdir=runs/claims --config.data_dir=DIR \\
         --config.text=MINILM --config.head=heads/minilm.npy --budget=180
 
-Of the two mirrored pairs, it trains as many as fit into `--budget` minutes, and at least one. Each pair has its own
+Of the two mirrored pairs, the study trains as many as fit into `--budget` minutes, and at least one. Each pair has its own
 assignment of frequencies to classes. `claims_small.py:data=glyphs+composed` needs nothing but this repository.
 CIFAR-100 needs:
 
@@ -13,8 +13,8 @@ CIFAR-100 needs:
 
     cliptail make_head --model=MINILM --classes=cifar100 --output=heads/minilm.npy
 
-Runs of the same objective take the same number of steps, whatever the number of images. The claim on DINO has its own
-study, configs/study/dino_cifar100_lt.py.
+Runs of the same objective have the same number of steps, whatever the number of images. The claim on DINO is tested by
+configs/study/dino_cifar100_lt.py.
 """
 
 from collections.abc import Container
@@ -58,9 +58,9 @@ DATA = {
         context_lengths=(8, 16),
     ),
 }
-CUT = "tail_classes=20"  # classes without an image
-FEW = 25  # classes
-# Class names, which are captions and prompts: opaque ones, ones with the mark, and ones with mark and base
+TRIMMED_TAIL = "tail_classes=20"  # classes without an image
+SUBSET_SIZE = 25  # classes
+# Class names, which are captions and prompts: opaque names; with the mark's name; with the names of the mark and the base
 OPAQUE, MARKS, PARTS = "composed_codepoints", "composed_marks", "composed_parts"
 # The claim, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = [
@@ -75,7 +75,7 @@ CLAIMS = [
     ("A frozen pre-trained head helps SL's zero-shot tail", ("tail",), "sl_cut_head", "sl_cut"),
     ("A sampled vocabulary helps it further", ("tail",), "sl_cut_head_sampled", "sl_cut_head"),
     ("A frozen pre-trained text tower helps CLIP's zero-shot tail", ("tail",), "clip_cut_text", "clip_cut"),
-    # Composed glyphs, whose classes share parts: by the dose of words for them in captions
+    # Composed glyphs, whose classes share parts: the dose of words for parts in captions
     ("Opaque names leave CLIP more biased than names of the parts", studies.SLOPES, "clip_opaque", "clip"),
     ("Opaque names alone leave CLIP more biased than with the mark's name behind them", studies.SLOPES, "clip_opaque", "clip_mark"),
     ("The mark's name behind them leaves CLIP more biased than the base's, too", studies.SLOPES, "clip_mark", "clip_parts"),
@@ -83,7 +83,7 @@ CLAIMS = [
     ("Names of the parts help CLIP's zero-shot tail", ("tail",), "clip_cut", "clip_opaque_cut"),
 ]  # fmt: skip
 
-# What people call the runs, without their data
+# The display names of the runs, without their data
 NAMES = {
     "clip_quarter": "CLIP, a quarter of the images",
     "clip_balanced": "CLIP, ratio 10",
@@ -102,7 +102,7 @@ NAMES = {
     "sl_cut_head": "SL, 20 classes without images, head frozen",
     "sl_cut_head_sampled": "SL, 20 classes without images, head frozen, vocabulary sampled",
 }
-ON = {"glyphs": "glyphs", "composed": "composed glyphs", "cifar100": "CIFAR-100"}
+DATA_NAMES = {"glyphs": "glyphs", "composed": "composed glyphs", "cifar100": "CIFAR-100"}
 
 # By the names of the figures: the columns of the sheet after `run`, and the runs with their cells; {} is the data source.
 SIMILARITY, FREQUENCIES = "similarity to the plainest", "class frequencies"
@@ -127,32 +127,32 @@ def get_config(arg: str = ""):
         raise UserError(
             f"the config argument data is '{'+'.join(sources)}'; it must be one or more of {'+'.join(DATA)}"
         )
-    shared = dict(
+    references = dict(
         data_dir="",
         seed=studies.FIRST_SEED,
         text="hf-hub:sentence-transformers/all-MiniLM-L6-v2",
         head="heads/minilm.npy",
     )
-    shared = {name: FieldReference(value) for name, value in shared.items()}
+    references = {name: FieldReference(value) for name, value in references.items()}
     runs, claims, names = {}, {}, {}
     for data in sources:
-        for name, config in runs_on(data, shared).items():
-            config.seed = config.data.seed = shared["seed"]
-            config.data.data_dir = shared["data_dir"]
+        for name, config in runs_on(data, references).items():
+            config.seed = config.data.seed = references["seed"]
+            config.data.data_dir = references["data_dir"]
             config.eval.every_epochs = 1
             runs[f"{data}_{name}"] = config
-            names[f"{data}_{name}"] = f"{kind_name(name, NAMES)}, on {ON[data]}"
+            names[f"{data}_{name}"] = f"{kind_name(name, NAMES)}, on {DATA_NAMES[data]}"
         for number, (text, statistics, higher, lower) in enumerate(CLAIMS):
             higher, lower = f"{data}_{higher}", f"{data}_{lower}"
             for statistic in statistics if {higher, lower} <= runs.keys() else ():
                 claims[f"{data}_{number}_{statistic}"] = studies.claim(text, statistic, higher, lower)
     title = f"All claims at small scale: {', '.join(sources)}"
-    study = dict(title=title, seeds=4, counterbalanced=True, names=names, **shared)
+    study = dict(title=title, seeds=4, counterbalanced=True, names=names, **references)
     study |= dict(runs=studies.in_order(runs), claims=studies.in_order(claims))
     study["figures"] = {
-        figure: dict(columns=columns, rows=shown)
+        figure: dict(columns=columns, rows=figure_rows)
         for figure, (columns, rows) in FIGURES.items()
-        if (shown := tuple(row for data in sources for row in rows_on(data, rows, runs)))
+        if (figure_rows := tuple(row for data in sources for row in rows_on(data, rows, runs)))
     }
     return ConfigDict(study)
 
@@ -164,9 +164,9 @@ def rows_on(data: str, rows: list[tuple[str, ...]], runs: Container[str]) -> lis
     ]
 
 
-def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+def runs_on(data: str, references: dict[str, FieldReference]) -> dict[str, ConfigDict]:
     source, preset = DATA[data], f"data={DATA[data]['preset']}"
-    as_many = int(exponential(FEW, 500, 100.0).sum())  # as `clip_alone` has
+    subset_images = int(exponential(SUBSET_SIZE, 500, 100.0).sum())  # those of `clip_alone`
     runs = {
         "sl": load_config(f"sup:{preset}"),
         "sl_sampled": load_config(f"sup:{preset},vocabulary=20"),
@@ -175,12 +175,14 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
         "clip_quarter": load_config(f"clip:{preset},fraction=1/4"),
         "clip_balanced": load_config(f"clip:{preset},n={source['images']}"),
         "clip_alone": load_config(f"clip:{preset}"),
-        "clip_among": load_config(f"clip:{preset},n={as_many}"),
+        "clip_among": load_config(f"clip:{preset},n={subset_images}"),
     }
     runs["clip_quarter"].data.keep_all_classes = True
     runs["clip_balanced"].data.profile.ratio = 10.0
-    runs["clip_alone"].data.classes.random = runs["clip_among"].eval.random_classes = FEW
-    runs |= {"glyphs": more_on_glyphs, "composed": more_on_composed, "cifar100": more_on_cifar100}[data](preset, shared)
+    runs["clip_alone"].data.classes.random = runs["clip_among"].eval.random_classes = SUBSET_SIZE
+    runs |= {"glyphs": more_on_glyphs, "composed": more_on_composed, "cifar100": more_on_cifar100}[data](
+        preset, references
+    )
     for name, config in runs.items():
         kind = name.split("_")[0]
         config.total_steps = source[f"{kind}_steps"]
@@ -190,34 +192,34 @@ def runs_on(data: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDic
     return runs
 
 
-def more_on_glyphs(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
-    """The data with similarities."""
+def more_on_glyphs(preset: str, references: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+    """The runs that need similarities of images, which only glyphs have."""
     return {
         "clip_varied": load_config(f"clip:{preset},n=3500"),
         "clip_alike": load_config(f"clip:{preset},n=3500,threshold=0.55"),
     }
 
 
-def more_on_composed(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+def more_on_composed(preset: str, references: dict[str, FieldReference]) -> dict[str, ConfigDict]:
     names = {"clip_opaque": OPAQUE, "clip_mark": MARKS, "clip_parts": PARTS, "clip_opaque_cut": OPAQUE}
     runs = {name: load_config(f"clip:{preset}") for name in ("clip_opaque", "clip_mark", "clip_parts", "clip_noisy")}
-    runs |= {name: load_config(f"clip:{preset},{CUT}") for name in ("clip_cut", "clip_opaque_cut")}
+    runs |= {name: load_config(f"clip:{preset},{TRIMMED_TAIL}") for name in ("clip_cut", "clip_opaque_cut")}
     for name, class_names in names.items():
         runs[name].data.class_names = class_names
     runs["clip_noisy"].data.captions.distractors = 0.3
     return runs
 
 
-def more_on_cifar100(preset: str, shared: dict[str, FieldReference]) -> dict[str, ConfigDict]:
-    """The data with class names that language models know: trimmed tails."""
+def more_on_cifar100(preset: str, references: dict[str, FieldReference]) -> dict[str, ConfigDict]:
+    """The runs with trimmed tails, which need class names that language models know."""
     runs = {
-        "sl_cut": load_config(f"sup:{preset},{CUT}"),
-        "sl_cut_head": load_config(f"sup:{preset},{CUT}"),
-        "sl_cut_head_sampled": load_config(f"sup:{preset},{CUT},vocabulary=20,sampling=linear,group=64"),
-        "clip_cut": load_config(f"clip:{preset},{CUT}"),
-        "clip_cut_text": load_config(f"clip:{preset},{CUT}"),
+        "sl_cut": load_config(f"sup:{preset},{TRIMMED_TAIL}"),
+        "sl_cut_head": load_config(f"sup:{preset},{TRIMMED_TAIL}"),
+        "sl_cut_head_sampled": load_config(f"sup:{preset},{TRIMMED_TAIL},vocabulary=20,sampling=linear,group=64"),
+        "clip_cut": load_config(f"clip:{preset},{TRIMMED_TAIL}"),
+        "clip_cut_text": load_config(f"clip:{preset},{TRIMMED_TAIL}"),
     }
     for name in ("sl_cut_head", "sl_cut_head_sampled"):
-        runs[name].head.update(dict(init=shared["head"], freeze=True))
-    runs["clip_cut_text"].text.update(dict(init=shared["text"], freeze=True))
+        runs[name].head.update(dict(init=references["head"], freeze=True))
+    runs["clip_cut_text"].text.update(dict(init=references["text"], freeze=True))
     return runs

@@ -1,18 +1,18 @@
-"""Do the images that a law of accuracy by class frequency prescribes bring what it predicts, and more than simple rules?
+"""Which images to collect: does a law of accuracy by class frequency beat simple rules, and are its predictions right?
 
     cliptail study collect --workdir=runs/collect
     cliptail study collect:data=cifar100 --workdir=runs/collect_cifar100 \\
         --config.data_dir=DIR
 
-10 % more images, given to nobody, to all classes in proportion, to all equally, to the rarest first, or by the plan of
-`cliptail collect`: four seeds each, SL and SL with adjusted logits, on long-tailed glyphs of 16 pixels or on
+10 % more images are given to no class, to all classes in proportion, to all equally, to the rarest first, or by the plan of
+`cliptail collect`. SL and SL with adjusted logits train with four seeds each, on long-tailed glyphs of 16 pixels or on
 CIFAR-100-LT (DIR as in configs/study/cifar100_lt.py). Two published rules are compared at equal numbers of images, with SL:
-MetaCLIP's cap, which keeps fewer of the head of a pool with twice the images, and balanced sampling of what collection in
-proportion gives. Runs have the optimizer, epochs and batch size of configs/study/mechanism.py. With a seed, the images of
-nobody are among those of all others but the cap.
+MetaCLIP's cap, which keeps fewer images of the head from a pool of twice the images, and balanced sampling of the images
+that are collected in proportion. Runs have the optimizer, epochs and batch size of configs/study/mechanism.py. For each
+seed, the runs of all rules but the cap contain the images of `nobody`.
 
-The class frequencies are the tables in configs/study/collect. They and the predictions follow from base.tsv there, the
-results of one run of each loss, with other seeds than those that test the claims:
+The class frequencies are the tables in configs/study/collect. The tables and the predictions are computed from base.tsv
+there, which has the results of one run of each loss, with other seeds than those that test the claims:
 
     cliptail study collect:data=cifar100,base=1 --workdir=runs/base ...
     python scripts/collect_study.py tables --sl=runs/base/sl --adjusted=runs/base/adjusted \\
@@ -51,27 +51,27 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "data", "base")
-    data = arguments.choice(given, "data", ("glyphs_16", "cifar100"))
+    args = arguments.read_only(arg, "data", "base")
+    data = arguments.choice(args, "data", ("glyphs_16", "cifar100"))
     source = studies.LONG_TAILED[data]
     kinds = studies.from_sl_to_clip(source["preset"], source["learning_rate"])
     kinds = {name: kinds[name] for name in ("sl", "adjusted")}
     for config in kinds.values():
         config.total_epochs = config.eval.every_epochs = source["epochs"]
         config.data.drop_last = True
-    if arguments.choice(given, "base", ("", "1")):
+    if arguments.choice(args, "base", ("", "1")):
         return studies.study(f"Base of collect on {source['name']}", kinds, {}, BASE_SEED)
     runs, names = {}, {}
     for kind, config in kinds.items():
-        for rule, called in (RULES if kind == "adjusted" else RULES | MORE_RULES).items():
-            names[f"{kind}_{rule}"] = f"{kind_name(kind)}, {called}"
+        for rule, rule_name in (RULES if kind == "adjusted" else RULES | MORE_RULES).items():
+            names[f"{kind}_{rule}"] = f"{kind_name(kind)}, {rule_name}"
             runs[f"{kind}_{rule}"] = run = config.copy_and_resolve_references()
             run.data.profile.name = ""
             run.data.match.frequency = f"collect/{data}/{table_of(kind, rule)}"
     runs["sl_balanced"].data.balanced_sampling = True
     claims = {
-        key: studies.claim(text, "mean_per_class", higher, lower, by=by) | ({"margin": 0.0} if by else {})
-        for key, (text, higher, lower, by) in CLAIMS.items()
+        key: studies.claim(text, "mean_per_class", higher, lower, by=points) | ({"margin": 0.0} if points else {})
+        for key, (text, higher, lower, points) in CLAIMS.items()
     }
     return studies.study(
         f"Which images to collect: {source['name']}", runs, claims, FIRST_SEED, seeds=SEEDS, names=names

@@ -2,7 +2,7 @@
 
     cliptail study doses --workdir=runs/doses
 
-CLIP on the class names of long-tailed glyphs of 16 pixels, in a mirrored pair, takes 30 minutes on two CPU cores.
+A mirrored pair of CLIP on the class names of long-tailed glyphs of 16 pixels takes 30 minutes on two CPU cores.
 Each run changes one thing: the batch size, at equal images or at equal steps; the number of classes in a batch; the
 share of captions that name another class; the number of words behind the name. The learning rate and a warm-up of a
 sixth of the steps are those of CLIP in configs/study/mechanism.py. Batch norm has groups of 32 images, so that larger
@@ -61,9 +61,9 @@ def get_config(arg: str = ""):
     return studies.study(title, runs, claims, SOURCE["first_seed"], seeds=2, counterbalanced=True, names=names)
 
 
-def on_glyphs(*more: str, steps: int = 0) -> ConfigDict:
-    """CLIP for so many steps; 0: as many as `EPOCHS` of its batches are."""
-    config = load_config(",".join([f"clip:data={SOURCE['preset']}", *more]))
+def on_glyphs(*args: str, steps: int = 0) -> ConfigDict:
+    """CLIP with these arguments, for so many steps; by default for `EPOCHS` epochs."""
+    config = load_config(",".join([f"clip:data={SOURCE['preset']}", *args]))
     config.total_steps = steps or IMAGES // config.batch_size * EPOCHS
     config.optimizer.update({"learning_rate": SOURCE["learning_rate"], "warmup_steps": config.total_steps // 6})
     config.batch_norm.group_size = 32

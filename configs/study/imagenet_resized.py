@@ -7,14 +7,14 @@ classes.
 DIR contains TFDS's imagenet_resized/32x32, or 64x64 with `:size=64`, prepared as cliptail_jax/datasets/README.md
 describes. The frequency table is in metadata/freqs of github.com/CVMI-Lab/clip-beyond-tail; any table of ImageNet's
 classes works. It is scaled to 100,000 images, and no class gets more than the 732 images of ImageNet's smallest class:
-40 classes have these, the median class has 23, and 27 have none.
+40 classes have 732 images, the median class has 23, and 27 classes have none.
 
 SL, SL with counted classes of the batch, and CLIP on class names are each trained with the web's frequencies in natural
 order, assigned to classes at random, and reversed. Natural and reversed order are a mirrored pair. The random order
-shows whether frequent concepts are easier. This study has not been run, and its recipe, that of CIFAR-100-LT with
-larger batches, is not tuned.
+shows whether frequent concepts are easier. This study has not been run, and its recipe is not tuned: it is that of
+CIFAR-100-LT with larger batches.
 
-A run has 64 epochs, 6,208 steps of 1,024 images. By `plan`, a step of CLIP on v5e-8 takes at least 0.017 ms, so the
+A run has 64 epochs, or 6,208 steps of 1,024 images. By `plan`, a step of CLIP on v5e-8 takes at least 0.017 ms, so the
 input is the limit there. A core that trains on 1,000 images a second, as on CIFAR-100, takes two hours.
 
     cliptail plan clip:data=imagenet32,batch_size=1024 --on=v5e-8 \\
@@ -36,8 +36,8 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "size")
-    size = arguments.choice(given, "size", ("32", "64"))
+    args = arguments.read_only(arg, "size")
+    size = arguments.choice(args, "size", ("32", "64"))
     frequency = FieldReference("class_frequency_laion400m_imagenet_ori.txt")
     runs, claims, names = {}, {}, {}
     for order in ORDERS:
@@ -46,11 +46,11 @@ def get_config(arg: str = ""):
             config.data.match.update(dict(n=IMAGES, assignment=order))
             config.data.match.frequency = frequency
             names[f"{kind}_{order}"] = f"{NAMES[kind]}, {order} order"
-        stated = {
+        order_claims = {
             f"{key}_{order}": (text.format(order), *(f"{kind}_{order}" for kind in kinds))
             for key, (text, *kinds) in CLAIMS.items()
         }
-        claims |= studies.claims_on(("odds_acc", "slope_pred"), stated)
+        claims |= studies.claims_on(("odds_acc", "slope_pred"), order_claims)
     for kind in ("sl", "counts", "clip"):
         text = "In natural order, {} is more biased than in random order, as frequent concepts are easier"
         claims[f"{kind}_easier"] = studies.claim(text.format(kind), "odds_acc", f"{kind}_natural", f"{kind}_random")
@@ -58,10 +58,10 @@ def get_config(arg: str = ""):
     return studies.study(title, runs, claims, first_seed=0, seeds=2, frequency=frequency, names=names)
 
 
-def run_of(kind: str, chosen: str) -> ConfigDict:
-    config = load_config(f"clip:{chosen}" if kind == "clip" else f"sup:{chosen}")
+def run_of(kind: str, args: str) -> ConfigDict:
+    config = load_config(f"clip:{args}" if kind == "clip" else f"sup:{args}")
     config.total_epochs, config.eval.every_epochs = EPOCHS, 4
-    config.optimizer = load_config(f"clip:{chosen}").optimizer
+    config.optimizer = load_config(f"clip:{args}").optimizer
     config.batch_norm.group_size = 128
     config.data.drop_last = True
     if kind == "clip":

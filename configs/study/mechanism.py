@@ -1,21 +1,21 @@
-"""From SL to CLIP in steps that change one thing each, and runs beside that path: which step makes CLIP robust?
+"""Which step from SL to CLIP makes CLIP robust? Each step changes one thing; further runs are beside this path:
 
     cliptail study mechanism --workdir=runs/mechanism
     cliptail study mechanism:data=glyphs_16 --workdir=runs/mechanism_glyphs_16
     cliptail study mechanism:data=cifar100 --workdir=runs/mechanism_cifar100 \\
         --config.data_dir=DIR
 
-Four mirrored pairs on long-tailed glyphs take 2 hours on two CPU cores, two with 16 pixels instead of 32 and 12 epochs
-instead of 7 take one, and two on CIFAR-100-LT 2 to 4 hours (DIR as in configs/study/cifar100_lt.py). The latter are
-compared with the results on glyphs in configs/study/results, or with those of
+On two CPU cores, four mirrored pairs on long-tailed glyphs take 2 hours; two pairs with 16 pixels instead of 32 and 12
+epochs instead of 7 take one hour; two pairs on CIFAR-100-LT take 2 to 4 hours (DIR as in configs/study/cifar100_lt.py). The
+results on CIFAR-100-LT are compared with those on glyphs in configs/study/results, or in
 `--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except
 for `sl_linear`, `sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's
-accuracy. SL by AdamW is more accurate with a larger one, which `sl_best` has. configs/study/mechanism.md describes the
+accuracy. With AdamW, SL is more accurate at the larger learning rate of `sl_best`. configs/study/mechanism.md describes the
 results and what you may conclude.
 
 Earlier runs, with seeds 0 to 3, suggested four hypotheses on log-odds per decade, which new seeds test: SL with counted
-classes is as biased as CLIP; so is a sigmoid; a step of the path changes as much on both data sets; and adjusted logits
-leave less than 1.0. Margins are those of the measures.
+classes is as biased as CLIP; CLIP with a sigmoid loss is as biased as CLIP; a step of the path changes as much on both data
+sets; and adjusted logits leave less than 1.0. Margins are those of the measures.
 """
 
 import itertools
@@ -33,7 +33,7 @@ DATA = {
     "cifar100": dict(captions="a+cname+kind_of", seeds=4),
 }
 NAMES = {"clip": "CLIP on class names"}
-SL_LEARNING_RATE = 1e-2  # of `sl_best`
+SL_LEARNING_RATE = 1e-2  # for `sl_best`
 PATH = ("sl_linear", "sl", "sl_adamw", "batch", "counts", "names", "clip", "clip_captions")
 # The claim, the run with the higher and the run with the lower value of each slope.
 CLAIMS = {
@@ -45,7 +45,7 @@ CLAIMS = {
     "names": ("A class embedding of its own leaves more bias than a text tower's of the class name", "counts", "names"),
     "both": ("One direction leaves CLIP more biased than both", "names", "clip"),
     "captions": ("Class names leave CLIP more biased than captions", "clip", "clip_captions"),
-    # What is left out of the path
+    # Runs beside the path
     "from_counts": ("A softmax over the batch's classes, counted, leaves SL more biased than CLIP", "counts", "clip"),
     "sigmoid": ("Without a softmax over the batch, CLIP is more biased", "sigmoid", "clip"),
     "words": ("Words as labels, without contrast, leave more bias than CLIP", "bag_of_words", "clip"),
@@ -68,15 +68,15 @@ EQUAL = {
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "data")
-    data = arguments.choice(given, "data", tuple(DATA))
-    source, claims, more = studies.LONG_TAILED[data] | DATA[data], stated_claims(), {}
+    args = arguments.read_only(arg, "data")
+    data = arguments.choice(args, "data", tuple(DATA))
+    source, claims, fields = studies.LONG_TAILED[data] | DATA[data], stated_claims(), {}
     if data == "cifar100":
-        more["glyphs"] = FieldReference("mechanism")  # the results of the study on glyphs
-        claims |= claims_across(more["glyphs"])
+        fields["glyphs"] = FieldReference("mechanism")  # the results of the study on glyphs
+        claims |= claims_across(fields["glyphs"])
     title = f"From SL to CLIP on long-tailed {source['name']}"
     return studies.equal_training(
-        title, source, runs_on(source), claims, seeds=source["seeds"], path=PATH, names=NAMES, **more
+        title, source, runs_on(source), claims, seeds=source["seeds"], path=PATH, names=NAMES, **fields
     )
 
 
@@ -89,31 +89,31 @@ def stated_claims() -> dict[str, studies.ClaimFields]:
 
 
 def claims_across(glyphs: FieldReference) -> dict[str, studies.ClaimFields]:
-    """Claims that each step of the path changes as much as on glyphs, whose results have a name or path."""
+    """Claims that each step of the path changes bias as much as on glyphs, whose results `glyphs` names."""
     claims = {}
-    for before, after in itertools.pairwise(PATH):
-        steps = {f"same_{after}": (f"From {before} to {after}, bias changes as on glyphs", before, after)}
-        claims |= studies.claims_on(("odds_acc", "slope_pred"), steps, equal=True, minus=(before, after), study=glyphs)
+    for higher, lower in itertools.pairwise(PATH):
+        steps = {f"same_{lower}": (f"From {higher} to {lower}, bias changes as on glyphs", higher, lower)}
+        claims |= studies.claims_on(("odds_acc", "slope_pred"), steps, equal=True, minus=(higher, lower), study=glyphs)
     return claims
 
 
 def runs_on(source: Mapping) -> dict[str, ConfigDict]:
-    preset, late = f"data={source['preset']}", source["epochs"] * 2 // 3
-    same = studies.from_sl_to_clip(source["preset"], source["learning_rate"])
+    preset, reweight_epoch = f"data={source['preset']}", source["epochs"] * 2 // 3
+    shared_runs = studies.from_sl_to_clip(source["preset"], source["learning_rate"])
     runs = {
         "sl_linear": load_config(f"sup:{preset}"),
         "sl": load_config(f"sup:{preset}"),
-        "sl_adamw": same["sl"],
-        "batch": same["batch"],
-        "counts": same["counts"],
+        "sl_adamw": shared_runs["sl"],
+        "batch": shared_runs["batch"],
+        "counts": shared_runs["counts"],
         "names": load_config(f"clip:{preset}"),
-        "clip": same["clip"],
+        "clip": shared_runs["clip"],
         "clip_captions": load_config(f"clip:{preset},captions={source['captions']}"),
         "sigmoid": load_config(f"clip:{preset},loss=sigmoid"),
         "bag_of_words": load_config(f"clip:{preset},loss=words"),
         "clip_distinct": load_config(f"clip:{preset},batch_composition=distinct"),
-        "adjusted": same["adjusted"],
-        "ldam": load_config(f"sup:{preset},margin=0.3,class_weights=0.9999,reweight_from={late}"),
+        "adjusted": shared_runs["adjusted"],
+        "ldam": load_config(f"sup:{preset},margin=0.3,class_weights=0.9999,reweight_from={reweight_epoch}"),
         "sl_best": load_config(f"sup:{preset}"),
         "balanced": load_config(f"sup:{preset}"),
     }

@@ -9,17 +9,17 @@ DIR contains the icons (cliptail_jax/datasets/README.md). All runs of a part hav
 optimizer. SL trains on the 45,842 records with a class, `clip_names` on the same records and their class names, and
 `clip` on the same records and their captions. Runs named `all` train on all 103,934 pairs.
 
-**losses** (two seeds): which loss makes CLIP robust under natural frequencies, as in configs/study/mechanism.py. CLIP
-on captions is also evaluated by retrieval. composition.py asks whether a caption of two words is found because each
-word was seen often, or because both were seen together.
+**losses** (two seeds): which loss makes CLIP robust under natural frequencies? configs/study/mechanism.py asks the same
+of imposed frequencies. CLIP on captions is also evaluated by retrieval. composition.py asks whether a caption of two
+words is found because each word was seen often, or because both were seen together.
 
 **order** (two seeds): natural frequency is confounded with class difficulty. The 141 classes with 100 records or more
 get frequencies from 100 to 2, in natural, random and reversed order. Natural and reversed order are a mirrored pair. If
 frequent concepts are easier, bias is largest in natural order.
 
-**factors** (one run each): what only natural text has. The factors are words beyond the class; the share of pairs that
-name no class; scale; and 24 classes that no caption names, where other captions contain the words of their names, or
-none does.
+**factors** (one run each): factors that only natural text has. They are words beyond the class; the share of pairs that
+name no class; scale; and 24 classes that no caption names, while other captions contain the words of their names or
+no caption does.
 
 Claims, recipe and margins were fixed before the runs.
 """
@@ -31,7 +31,7 @@ from cliptail_jax.experiments import arguments, studies
 
 BATCH_SIZE, STEPS = 256, 900
 LEARNING_RATE = 2e-3
-SMALLEST, RATIO = 100, 50  # of part=order: the records of the smallest class, and the ratio of the frequencies
+MIN_RECORDS, RATIO = 100, 50  # part=order: the records of the smallest class, and the ratio of the frequencies
 ORDERS = {"natural": ("natural", False), "random": ("random", False), "reversed": ("natural", True)}
 CAPTIONS = "icons:test@name"  # retrieval
 
@@ -51,7 +51,7 @@ NAMES = {
 IN_ORDER = {"sl": "SL", "counts": "SL, weighted by count", "clip": "CLIP on captions", "clip_all": "CLIP on all pairs"}
 NAMES |= {f"{kind}_{order}": f"{name}, {order} order" for kind, name in IN_ORDER.items() for order in ORDERS}
 
-# Two words each, of which both are in other names, too.
+# Names of two words, which also occur in other names.
 ZERO_SHOT = (
     "alarm clock", "bar chart", "battery empty", "battery full", "battery low", "book open", "cloud download", "cloud rain",
     "cloud snow", "cloud sun", "cloud upload", "credit card", "door open", "id card", "line chart", "lock open", "magic wand",
@@ -91,13 +91,13 @@ FACTORS = {
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "part")
+    args = arguments.read_only(arg, "part")
     parts = {"losses": losses, "order": order, "factors": factors}
-    part = arguments.choice(given, "part", tuple(parts))
+    part = arguments.choice(args, "part", tuple(parts))
     seeds = {} if part == "factors" else {"seeds": 2}
     runs, claims = parts[part]()
     names = {run: NAMES[run] for run in runs if run in NAMES}
-    if part == "factors":  # whose captions have more or fewer words
+    if part == "factors":  # the captions of other runs have more or fewer words
         names["clip"] = "CLIP on names"
     return studies.study(f"A natural long tail: icons, {part}", runs, claims, first_seed=0, names=names, **seeds)
 
@@ -120,10 +120,10 @@ def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     for name in ("clip", "clip_all", "sigmoid_all"):
         runs[name].eval.sets = ("icons:test", CAPTIONS)
     claims = studies.claims_on(BIAS, LOSSES) | studies.claims_on(BIAS, EQUAL, equal=True)
-    rare = {"rare_words": ("Pairs with a class leave retrieval more biased towards frequent words", "clip", "clip_all")}
-    found = {"retrieval": ("All pairs find more captions than pairs with a class", "clip_all", "clip")}
-    claims |= studies.claims_on(("retrieval_slope",), rare, on=CAPTIONS)
-    return runs, claims | studies.claims_on(("image_to_text_r5",), found, on=CAPTIONS)
+    bias = {"rare_words": ("Pairs with a class leave retrieval more biased towards frequent words", "clip", "clip_all")}
+    recall = {"retrieval": ("All pairs find more captions than pairs with a class", "clip_all", "clip")}
+    claims |= studies.claims_on(("retrieval_slope",), bias, eval_set=CAPTIONS)
+    return runs, claims | studies.claims_on(("image_to_text_r5",), recall, eval_set=CAPTIONS)
 
 
 def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
@@ -134,35 +134,35 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
         "clip": lambda: clip(labelled=True),
         "clip_all": clip,
     }
-    runs, easier, robust = {}, {}, {}
+    runs, easier_claims, robust_claims = {}, {}, {}
     for kind, make in kinds.items():
         for name, (ranks, mirrored) in ORDERS.items():
             config = runs[f"{kind}_{name}"] = make()
             config.total_steps = STEPS * 2 // 3
-            config.data.classes.at_least = SMALLEST
-            profile = dict(name="exponential", ratio=float(RATIO), largest=SMALLEST, order=ranks, mirrored=mirrored)
+            config.data.classes.at_least = MIN_RECORDS
+            profile = dict(name="exponential", ratio=float(RATIO), largest=MIN_RECORDS, order=ranks, mirrored=mirrored)
             config.data.profile.update(profile)
             config.loss.count_in_batch = kind == "counts"
             config.eval.every_epochs = 2 if kind == "clip_all" else 20
         text = "In natural order, {} is more biased than in {}, as frequent concepts are easier"
         for other in ("random", "reversed"):
-            easier[f"{kind}_easier_{other}"] = (
+            easier_claims[f"{kind}_easier_{other}"] = (
                 text.format(kind, f"{other} order"),
                 f"{kind}_natural",
                 f"{kind}_{other}",
             )
     for name in ORDERS:
-        robust[f"clip_{name}"] = (
+        robust_claims[f"clip_{name}"] = (
             f"In {name} order, SL is more biased than CLIP on captions",
             f"sl_{name}",
             f"clip_{name}",
         )
-        robust[f"counts_{name}"] = (
+        robust_claims[f"counts_{name}"] = (
             f"In {name} order, SL is more biased than with counts",
             f"sl_{name}",
             f"counts_{name}",
         )
-    return runs, studies.claims_on(("odds_acc",), easier) | studies.claims_on(BIAS, robust)
+    return runs, studies.claims_on(("odds_acc",), easier_claims) | studies.claims_on(BIAS, robust_claims)
 
 
 def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
@@ -187,28 +187,28 @@ def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
         runs[name].data.removed.update(dict(classes=ZERO_SHOT, words=name == "unseen_words"))
         runs[name].eval.tail_classes = len(ZERO_SHOT)
     claims = studies.claims_on(BIAS, FACTORS)
-    seen = {
-        "unseen": ("CLIP recognizes more than a tenth of the images of classes that no caption names", "unseen", 10.0)
+    tail_claims = {
+        "unseen": ("CLIP recognizes more than a tenth of the images of classes that no caption names", "unseen", 10.0),
+        "words": ("... and more if other captions have the words of their names", "unseen", "unseen_words"),
     }
-    words = {"words": ("... and more if other captions have the words of their names", "unseen", "unseen_words")}
-    return runs, claims | studies.claims_on(("tail",), seen | words)
+    return runs, claims | studies.claims_on(("tail",), tail_claims)
 
 
-def sl(*more: str) -> ConfigDict:
+def sl(*args: str) -> ConfigDict:
     """SL on the records with a class."""
-    return trained(load_config(",".join(["sup:data=icons", *more])))
+    return with_recipe(load_config(",".join(["sup:data=icons", *args])))
 
 
-def clip(*more: str, labelled: bool = False) -> ConfigDict:
+def clip(*args: str, labelled: bool = False) -> ConfigDict:
     """CLIP on the names of all pairs, or of those with a class."""
-    config = trained(load_config(",".join(["clip:data=icons", *more])))
+    config = with_recipe(load_config(",".join(["clip:data=icons", *args])))
     config.model.text.update(dict(width=128, layers=2, context_length=16))
     if labelled:
         config.data.class_match.classes = ""  # the records' own labels, which are by the same rule
     return config
 
 
-def trained(config: ConfigDict) -> ConfigDict:
+def with_recipe(config: ConfigDict) -> ConfigDict:
     """A config with the recipe of all runs."""
     config.total_steps, config.batch_size = STEPS, BATCH_SIZE
     config.data.drop_last = True

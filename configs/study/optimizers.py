@@ -8,11 +8,11 @@ bias than AdamW and Lion, whose updates are signs or nearly so, and than Muon, w
 equally far.
 
 SL with its cosine head is trained on long-tailed glyphs of 16 pixels in two mirrored pairs. All runs have the images,
-epochs, batch size, warm-up and schedule of `sl_adamw` in configs/study/mechanism.py. Weight decay alone would shrink the
-matrices of each by 0.2 % a step at the full rate. Claims are on the models at the end and at equal accuracy.
+epochs, batch size, warm-up and schedule of `sl_adamw` in configs/study/mechanism.py. At the full learning rate, weight decay
+alone would shrink the matrices of each run by 0.2 % a step. Claims are on the models at the end and at equal accuracy.
 
-Each learning rate is the best for top-1 (%), chosen before the study by one run each, with a seed which the study does not
-use, by
+Each optimizer has the learning rate with the best top-1 (%). It was chosen before the study from one run at each rate, with
+a seed that the study does not use, by
 
     cliptail study optimizers:tune=yes --workdir=runs/optimizer_rates
 
@@ -30,11 +30,11 @@ from ml_collections import ConfigDict
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
-# The learning rate times the weight decay: as AdamW has it with a rate of 1e-2 and CLIP's weight decay of 0.2.
+# The learning rate times the weight decay: that of AdamW with a rate of 1e-2 and CLIP's weight decay of 0.2.
 DECAY = 2e-3
 SOURCE = studies.LONG_TAILED["glyphs_16"]
-RATES = {"sgd": 3e-2, "adamw": 1e-2, "lion": 3e-3, "muon": 3e-2}  # as `tune=yes` has chosen them
-TRIED = {
+RATES = {"sgd": 3e-2, "adamw": 1e-2, "lion": 3e-3, "muon": 3e-2}  # the best of `tune=yes`
+RATE_GRID = {
     "sgd": ("1e-2", "3e-2", "1e-1", "3e-1"),
     "adamw": ("3e-3", "1e-2", "3e-2"),
     "lion": ("1e-3", "3e-3", "1e-2"),
@@ -51,27 +51,27 @@ CLAIMS = {
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "tune")
-    if arguments.choice(given, "tune", ("no", "yes")) == "yes":
-        rates = {f"{name}_{rate}": (name, float(rate)) for name, tried in TRIED.items() for rate in tried}
-        runs = {run: trained_by(*values) for run, values in rates.items()}
+    args = arguments.read_only(arg, "tune")
+    if arguments.choice(args, "tune", ("no", "yes")) == "yes":
+        rates = {f"{name}_{rate}": (name, float(rate)) for name, grid in RATE_GRID.items() for rate in grid}
+        runs = {run: sl_with(*values) for run, values in rates.items()}
         source = SOURCE | dict(first_seed=TUNING_SEED)
         return studies.equal_training("Learning rates of optimizers", source, runs, {}, counterbalanced=False, seeds=1)
-    runs = {name: trained_by(name, learning_rate) for name, learning_rate in RATES.items()}
+    runs = {name: sl_with(name, learning_rate) for name, learning_rate in RATES.items()}
     claims = studies.claims_on(("odds_acc", "slope_pred"), CLAIMS)
     claims |= studies.claims_on(("odds_acc", "slope_pred"), CLAIMS, "_equal_accuracy", at="equal accuracy")
     title = f"Optimizers of SL on long-tailed {SOURCE['name']}"
     return studies.equal_training(title, SOURCE, runs, claims, seeds=4, names=NAMES)
 
 
-def trained_by(name: str, learning_rate: float) -> ConfigDict:
+def sl_with(name: str, learning_rate: float) -> ConfigDict:
     """SL with an optimizer at a learning rate."""
     config = load_config(f"sup:data={SOURCE['preset']}")
     optimizer = config.optimizer
     optimizer.update(dict(name=name, learning_rate=learning_rate, schedule="cosine_steps"))
     optimizer.lion.b2 = 0.9
     optimizer.weight_decay = DECAY / learning_rate
-    if name == "sgd":  # its decay is part of the gradient, which a momentum of 0.9 adds up to tenfold
+    if name == "sgd":  # its decay is part of the gradient, which a momentum of 0.9 multiplies by up to ten
         optimizer.weight_decay /= 10
         optimizer.sgd.decay_vectors = False
     return config

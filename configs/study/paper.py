@@ -1,5 +1,4 @@
-"""The paper's runs, a family at a time (configs/README.md lists the families), on the data and at the size of the
-paper:
+"""The paper's runs by family, on the paper's data and at its size (configs/README.md lists the families):
 
     cliptail study paper:family=vocabulary --workdir=runs/paper \\
         --config.data_dir=DIR --config.workers=16 --config.dtype=bfloat16
@@ -7,7 +6,7 @@ paper:
     family=NAME       a family; several, such as distribution+imbalance; or all. A run that families share is trained once
     small=PRESET      small counterparts on glyphs_lt or cifar100_lt, without runs that need published towers and heads. The
                       families are vocabulary, scale, trimmed_tail and dino, and on glyphs_lt also captions and diversity; all
-                      means these. Runs take --config.epochs=30; runs on a part of the data take as many steps as on all
+                      means these. Runs have --config.epochs=30; runs on a part of the data have as many steps as on all data
 
 `--launch=print` prints a command for each run instead of training. The same command without it then writes the report,
 with the figures of the paper that show these runs (cliptail_jax/experiments/sheets.py). The family `figures` has the 7
@@ -29,7 +28,7 @@ from cliptail_jax.experiments.training import CLIP_HEAD
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.transfer.configuration import base_config as transfer_config
 
-EVERY_FAMILY = [family for family in catalogue.FAMILIES if family != "figures"]
+ALL_FAMILIES = [family for family in catalogue.FAMILIES if family != "figures"]
 CORRELATIONS = ("corr_acc", "corr_pred")
 CUT = "trimmed_tail_100_classes_0_shot"
 # By family: the claim, the statistics, the run with the higher and the run with the lower value, and optionally the set.
@@ -86,12 +85,12 @@ CLAIMS = {
 def get_config(arg: str = ""):
     families, preset = families_of(arg)
     titles = [catalogue.FAMILIES[family].title for family in families]
-    title = "The whole study" if set(EVERY_FAMILY) <= set(families) else " and ".join(titles)
+    title = "The whole study" if set(ALL_FAMILIES) <= set(families) else " and ".join(titles)
     runs = runs_of(families, preset)
     claims = {
-        f"{family}_{number}_{statistic}": studies.claim(text, statistic, runs[higher][0], runs[lower][0], *on)
+        f"{family}_{number}_{statistic}": studies.claim(text, statistic, runs[higher][0], runs[lower][0], *eval_set)
         for family in families
-        for number, (text, statistics, higher, lower, *on) in enumerate(CLAIMS[family])
+        for number, (text, statistics, higher, lower, *eval_set) in enumerate(CLAIMS[family])
         for statistic in statistics
         if {higher, lower} <= runs.keys()
     }
@@ -100,26 +99,26 @@ def get_config(arg: str = ""):
 
 
 def config_strings(runs: Mapping[str, tuple[str, catalogue.PaperRun]]) -> dict[str, str]:
-    """By the name of each run of a study, the config string that trains it alone; `runs` is the result of `runs_of`."""
+    """The config string of each run of a study, by name. `runs` is the result of `runs_of`."""
     return {name: run.config for name, run in runs.values()}
 
 
 def families_of(arg: str) -> tuple[list[str], str]:
-    """The families that are chosen, and the preset of their small counterparts."""
-    given = arguments.read_only(arg, "family", "small")
-    preset = given.get("small", "")
-    return expand_families(given.get("family", "vocabulary"), preset), preset
+    """The families that the arguments choose, and the preset of their small counterparts, or ''."""
+    args = arguments.read_only(arg, "family", "small")
+    preset = args.get("small", "")
+    return expand_families(args.get("family", "vocabulary"), preset), preset
 
 
 def runs_of(families: list[str], preset: str) -> dict[str, tuple[str, catalogue.PaperRun]]:
-    """By the name of each of their runs, the name of the first run that trains alike, and the run or its counterpart."""
+    """The runs of families by name, or their counterparts, each with the name of the first run with the same training."""
     first = catalogue.first_names()
     runs = {run.name: (first[run.name], run) for run in catalogue.EVERY if run.family in families}
     if preset:
-        smaller = {
+        counterparts = {
             name: small.counterpart(run, preset) for name, (_, run) in runs.items() if small.has_counterpart(run)
         }
-        runs = {name: (run.name, run) for name, run in smaller.items()}
+        runs = {name: (run.name, run) for name, run in counterparts.items()}
     return runs
 
 
@@ -129,35 +128,35 @@ def expand_families(value: str, preset: str) -> list[str]:
     for name in names:
         if name not in (*CLAIMS, "all"):
             raise UserError(f"unknown family '{name}'; there are {', '.join(CLAIMS)} and all")
-    families = list(dict.fromkeys(one for name in names for one in (EVERY_FAMILY if name == "all" else [name])))
-    return small.available(families, preset, skip_others="all" in names) if preset else families
+    families = list(dict.fromkeys(family for name in names for family in (ALL_FAMILIES if name == "all" else [name])))
+    return small.available_families(families, preset, skip_others="all" in names) if preset else families
 
 
 def study_of(
     title: str, strings: dict[str, str], claims: dict[str, dict], figures: dict[str, dict], preset: str
 ) -> ConfigDict:
-    """The study of the runs with the given config strings. Fields that several runs share are its own."""
-    shared = dict(data_dir="", seed=0, workers=0, dtype="float32") | (dict(epochs=30) if preset else {})
-    shared |= dict(head=CLIP_HEAD, frequency=catalogue.FREQUENCY)
-    shared = {name: FieldReference(value) for name, value in shared.items()}
+    """The study of the runs with these config strings. Fields that several runs share are fields of the study."""
+    references = dict(data_dir="", seed=0, workers=0, dtype="float32") | (dict(epochs=30) if preset else {})
+    references |= dict(head=CLIP_HEAD, frequency=catalogue.FREQUENCY)
+    references = {name: FieldReference(value) for name, value in references.items()}
     runs = {name: load_config(string) for name, string in strings.items()}
     for config in runs.values():
-        config.seed, config.data.data_dir = shared["seed"], shared["data_dir"]
-        config.data.workers, config.model.dtype = shared["workers"], shared["dtype"]
+        config.seed, config.data.data_dir = references["seed"], references["data_dir"]
+        config.data.workers, config.model.dtype = references["workers"], references["dtype"]
         config.eval.neural_collapse = bool(config.eval.sets)
-        if preset:  # as many steps for a part of the data as for all: equally many epochs would be too few
-            times = round(1 / config.data.fraction)
-            config.total_epochs = shared["epochs"] * times
-            config.eval.every_epochs *= times
+        if preset:  # as many steps on a part of the data as on all of it, since as many epochs would be too few steps
+            factor = round(1 / config.data.fraction)
+            config.total_epochs = references["epochs"] * factor
+            config.eval.every_epochs *= factor
         if config.head.init:
-            config.head.init = shared["head"]
+            config.head.init = references["head"]
         if config.data.match.frequency:
-            config.data.match.frequency = shared["frequency"]
-    study = dict(title=title, **shared, runs=studies.in_order(runs))
+            config.data.match.frequency = references["frequency"]
+    study = dict(title=title, **references, runs=studies.in_order(runs))
     if self_supervised := tuple(name for name, config in runs.items() if not config.eval.sets):
         transfer = transfer_config()
-        transfer.seed, transfer.data.data_dir = shared["seed"], shared["data_dir"]
-        transfer.data.workers = shared["workers"]
+        transfer.seed, transfer.data.data_dir = references["seed"], references["data_dir"]
+        transfer.data.workers = references["workers"]
         transfer.models, transfer.sets = self_supervised, transfer_sets(runs[self_supervised[0]].data.name)
         study["transfer"] = transfer
     study.update(claims=studies.in_order(claims), figures=studies.in_order(figures))

@@ -2,17 +2,17 @@
 
     cliptail study quickstart --workdir=runs/quickstart
 
-It trains four kinds of runs in mirrored pairs: the second run of a pair reverses the order of class frequencies. They
-have the same images, epochs, batch size and optimizer, that of CLIP.
+It trains four kinds of runs in mirrored pairs: the second run of a pair reverses the order of class frequencies. All runs
+have the same images, epochs, batch size and optimizer, which is CLIP's.
 
-Expected: with ten times as many images, a class gains most accuracy and predictions with SL. Two changes of its softmax,
-neither of which needs text, bring it to about CLIP's bias. One pair does not show how much trainings differ: that is from
-mechanism.py, whose runs on the same images have three more epochs.
+Expected: with ten times as many images, a class gains most accuracy and predictions with SL. Two changes of SL's softmax,
+neither of which needs text, bring it to about CLIP's bias. One pair does not show how much trainings differ. Their variance is
+that of mechanism.py, whose runs on the same images have three more epochs.
 """
 
 from cliptail_jax.experiments import arguments, studies
 
-# Shorter than the other studies on glyphs, and with a seed of its own.
+# Shorter than the other studies on glyphs, and with another seed.
 GLYPHS = studies.LONG_TAILED["glyphs_16"] | dict(epochs=9, first_seed=12)
 # By key: the text, the statistics, the run with the higher and the run with the lower value.
 CLAIMS = {

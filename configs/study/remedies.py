@@ -3,22 +3,22 @@
     cliptail study remedies:data=image_folder/mine,tune=yes --workdir=runs/rates
     cliptail study remedies:data=image_folder/mine,rate=0.01 --workdir=runs/remedies
 
-The first command trains SL with four learning rates and a seed of its own, and prints the best one. The second one trains
-SL and remedies that change one thing each. They have the same images, epochs, batch size, augmentation and
-optimizer, AdamW with this rate for all. The report begins with the remedy of the largest mean accuracy over classes, its
+The first command trains SL with four learning rates and a separate seed, and prints the best rate. The second command
+trains SL and remedies that change one thing each. All runs have the same images, epochs, batch size, augmentation and
+optimizer: AdamW with this rate. The report begins with the remedy with the largest mean accuracy over classes, its
 gain in the tail and its cost in the head. configs/study/remedies.md has results on long-tailed glyphs, CIFAR-100-LT and icons.
 
-The data and their recipe are given by the arguments of cliptail_jax/experiments/training.py, such as recipe, size and
-batch_size. This file adds:
+The arguments of cliptail_jax/experiments/training.py, such as recipe, size and batch_size, select the data and the recipe.
+This file adds:
 
     rate=0.01      the learning rate; by default that of `RATES`, or 0.01 for small images and 0.001 with the paper's recipe
-    tune=yes       choose it on SL
+    tune=yes       train SL with several learning rates, to choose one
     epochs=30      the number of epochs; by default that of `EPOCHS`, or of the recipe
-    seeds=4        runs of each kind, by default 2; with an imposed class frequency, as of glyphs_lt, mirrored pairs
+    seeds=4        the runs of each kind, by default 2; with an imposed class frequency, as in glyphs_lt, they are mirrored pairs
 
 Stated before the runs, for glyphs_lt, cifar100_lt and icons: each change of SL's softmax or sampling lifts the tail and the
 mean over classes; adjusted logits cost accuracy in the head, are more accurate than balanced sampling and CLIP, and as
-accurate as counted classes of the batch. The best rate for CLIP is smaller than SL's, so it is at a disadvantage here.
+accurate as counted classes of the batch. CLIP's best rate is smaller than SL's, so CLIP is at a disadvantage here.
 """
 
 import shlex
@@ -33,28 +33,28 @@ from cliptail_jax.experiments.own_data import find_preset
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.answer import BEST
 
-TRIED = ("1e-3", "3e-3", "1e-2", "3e-2")  # names of runs, which have no dots
+RATE_GRID = ("1e-3", "3e-3", "1e-2", "3e-2")  # also the names of the runs, which cannot have dots
 SMALL_RATE, PAPER_RATE = 1e-2, 1e-3
-RATES = {"glyphs_lt": 1e-2, "cifar100_lt": 1e-2, "icons": 1e-2}  # by preset, as `tune=yes` has chosen them
-EPOCHS = {"glyphs_lt": 7, "icons": 5}  # by preset, those of the other studies; of cifar100_lt, they are the recipe's
-HAVE_LABELS = ("icons",)  # presets whose records have the classes that their captions name as labels, too
+RATES = {"glyphs_lt": 1e-2, "cifar100_lt": 1e-2, "icons": 1e-2}  # by preset, the best of `tune=yes`
+EPOCHS = {"glyphs_lt": 7, "icons": 5}  # by preset, as in the other studies; cifar100_lt has those of the recipe
+LABELLED = ("icons",)  # presets whose records have labels besides the classes that their captions name
 TUNING_SEED = 1000
-FIRST_SEED = 20  # the results that suggested the claims have others
+FIRST_SEED = 20  # runs with other seeds suggested the claims
 
 
 class Remedy(NamedTuple):
     """A remedy.
 
     Attributes:
-        lifts: how its claims begin.
-        fields: from the config of SL to the fields that differ, by their keys.
+        lifts: the beginning of its claims.
+        fields: a function of the config of SL that returns the fields that differ, by key.
     """
 
     lifts: str
     fields: Callable[[ConfigDict], dict[str, Any]]
 
 
-# By the name of its run. A further row adds a remedy and its claims.
+# Remedies by the names of their runs. A further entry adds a remedy and its claims.
 REMEDIES = {
     "batch": Remedy("A softmax over the batch's classes lifts", lambda sl: {"vocabulary.size": 1}),
     "counts": Remedy(
@@ -74,9 +74,9 @@ REMEDIES = {
 
 
 def get_config(arg: str = ""):
-    given = training.read(arg, "rate", "tune", "epochs", "seeds")
-    of_data = {name: value for name, value in given.items() if name in training.ARGUMENTS}
-    data, recipe = given["data"], ",".join(f"{name}={value}" for name, value in of_data.items())
+    args = training.read(arg, "rate", "tune", "epochs", "seeds")
+    data_args = {name: value for name, value in args.items() if name in training.ARGUMENTS}
+    data, recipe = args["data"], ",".join(f"{name}={value}" for name, value in data_args.items())
     sl = load_config(f"sup:{recipe}")
     if not sl.eval.sets:
         raise UserError(
@@ -90,37 +90,37 @@ def get_config(arg: str = ""):
             f"batch_size={max(preset.records // 8, 2)}"
         )
     rate = RATES.get(data, SMALL_RATE if sl.model.image.name == "basic_resnet" else PAPER_RATE)
-    rate = arguments.real(given, "rate", rate)
+    rate = arguments.real(args, "rate", rate)
     sl.optimizer = load_config(f"clip:{recipe}").optimizer
-    sl.total_epochs = arguments.number(given, "epochs", EPOCHS.get(data, sl.total_epochs))
-    if preset.records:  # a set of the user's may be so small that all steps would be warm-up
+    sl.total_epochs = arguments.number(args, "epochs", EPOCHS.get(data, sl.total_epochs))
+    if preset.records:  # a user's data set may be so small that all steps would be warm-up
         steps = preset.records // sl.batch_size * sl.total_epochs
         sl.optimizer.warmup_steps = min(sl.optimizer.warmup_steps, max(steps // 5, 1))
     sl.vocabulary.group_size, sl.data.drop_last = 0, True
-    epochs = f",epochs={sl.total_epochs}" * ("epochs" in given)
-    if arguments.choice(given, "tune", ("no", "yes")) == "yes":
-        if unused := given.keys() & {"rate", "seeds"}:
-            raise UserError(f"the config argument {min(unused)} is not for tune=yes: leave it out")
-        then = shlex.quote(f"remedies:{recipe}{epochs},rate={BEST}")
-        study = tuning(sl, data, f"cliptail study {then} --workdir=runs/remedies")
+    epochs = f",epochs={sl.total_epochs}" * ("epochs" in args)
+    if arguments.choice(args, "tune", ("no", "yes")) == "yes":
+        if unused_names := args.keys() & {"rate", "seeds"}:
+            raise UserError(f"the config argument {min(unused_names)} is not for tune=yes: leave it out")
+        config_string = shlex.quote(f"remedies:{recipe}{epochs},rate={BEST}")
+        study = tuning(sl, data, f"cliptail study {config_string} --workdir=runs/remedies")
     else:
         sl.optimizer.learning_rate = rate
-        has_names = preset.has_names and (not sl.data.class_match.classes or data in HAVE_LABELS)
-        study = comparison(sl, data, arguments.number(given, "seeds", 2), has_names)
-    study.data_dir = given.get("data_dir", "")
+        has_names = preset.has_names and (not sl.data.class_match.classes or data in LABELLED)
+        study = comparison(sl, data, arguments.number(args, "seeds", 2), has_names)
+    study.data_dir = args.get("data_dir", "")
     return study
 
 
 def tuning(sl: ConfigDict, data: str, then: str) -> ConfigDict:
-    """SL with several learning rates."""
-    runs = {rate: sl.copy_and_resolve_references() for rate in TRIED}
+    """SL with several learning rates. `then` is the command for the best of them."""
+    runs = {rate: sl.copy_and_resolve_references() for rate in RATE_GRID}
     for rate, config in runs.items():
         config.optimizer.learning_rate = float(rate)
     return studies.study(f"Learning rates of SL on {data}", runs, {}, first_seed=TUNING_SEED, then=then)
 
 
 def comparison(sl: ConfigDict, data: str, seeds: int, has_names: bool) -> ConfigDict:
-    """SL and its remedies. If the classes have no names, or only captions name them, there is no CLIP on class names."""
+    """SL, its remedies and CLIP on class names, which is left out if classes have no names or only captions name them."""
     runs = {name: sl.copy_and_resolve_references() for name in ("sl", *REMEDIES, "clip_names")}
     for name, remedy in REMEDIES.items():
         runs[name].update_from_flattened_dict(remedy.fields(sl))

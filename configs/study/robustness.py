@@ -2,14 +2,15 @@
 
     cliptail study robustness --workdir=runs/robustness
 
-Verdicts of one recipe may flip with small changes of it (arXiv 2512.24503). This study repeats SL, the two steps from it
-to CLIP, adjusted logits and CLIP with each combination of 3 learning rates, 2 widths, 2 numbers of epochs and 2 batch
-sizes, one mirrored pair each, with the same recipe for all five. The report counts how often a claim holds. In a further
-cell, `best`, each has its own learning rate: that with the highest top-1 of runs with another seed, found by
+Small changes of a recipe may flip verdicts (arXiv 2512.24503). This study repeats SL, the two steps from it to CLIP,
+adjusted logits and CLIP with each combination of 3 learning rates, 2 widths, 2 numbers of epochs and 2 batch sizes. All
+five have the same recipe, and one mirrored pair each. The report counts how often a claim holds. In a further cell,
+`best`, each has its own learning rate, which has the highest top-1 in runs with another seed:
 
     cliptail study robustness:tune=yes --workdir=runs/rates
 
-Their bias was not looked at. How much trainings of one recipe differ is from the runs of mechanism.py on these images.
+The bias of these runs was not looked at. The variance between trainings of a recipe is that of mechanism.py's runs on these
+images.
 
 Predicted before the runs: in at least 95 % of the cells, SL − CLIP, each of the two steps, and SL − adjusted have the
 claimed sign; and the size of each step does not depend on the width. All runs take three hours on two CPU cores.
@@ -25,7 +26,7 @@ from cliptail_jax.experiments import arguments, studies
 WIDTHS, EPOCHS, BATCHES = (8, 16), (6, 12), (64, 256)
 RATES = (1e-3, 3e-3, 1e-2)
 ARMS = ("sl", "batch", "counts", "adjusted", "clip")
-BEST = {"sl": 1e-2, "batch": 1e-2, "counts": 1e-2, "adjusted": 3e-2, "clip": 3e-3}  # results/robustness_rates.md
+BEST_RATES = {"sl": 1e-2, "batch": 1e-2, "counts": 1e-2, "adjusted": 3e-2, "clip": 3e-3}  # results/robustness_rates.md
 # The claim, the arm with the higher and the arm with the lower log-odds per decade.
 CLAIMS = {
     "clip": ("SL is more biased than CLIP", "sl", "clip"),
@@ -46,10 +47,10 @@ class Cell(NamedTuple):
     batch: int
 
     def __str__(self) -> str:
-        return f"{named(self.rate)}-width{self.width}-epochs{self.epochs}-batch{self.batch}"
+        return f"{rate_name(self.rate)}-width{self.width}-epochs{self.epochs}-batch{self.batch}"
 
 
-def named(rate: float) -> str:
+def rate_name(rate: float) -> str:
     """A learning rate as part of a name, which has no dot: 'rate3e-3'."""
     return f"rate{rate:.0e}".replace("e-0", "e-")
 
@@ -59,55 +60,56 @@ CENTRE = Cell(3e-3, 16, 12, 128)
 
 
 def get_config(arg: str = ""):
-    given = arguments.read_only(arg, "tune")
-    if arguments.choice(given, "tune", ("no", "yes")) == "yes":
-        by_rate = {rate: trained(CENTRE._replace(rate=rate)) for rate in (*RATES, 3e-2)}
-        runs = {f"{arm}-{named(rate)}": by_rate[rate][arm] for arm in ARMS for rate in by_rate}
+    args = arguments.read_only(arg, "tune")
+    if arguments.choice(args, "tune", ("no", "yes")) == "yes":
+        by_rate = {rate: arms_of(CENTRE._replace(rate=rate)) for rate in (*RATES, 3e-2)}
+        runs = {f"{arm}-{rate_name(rate)}": by_rate[rate][arm] for arm in ARMS for rate in by_rate}
         return studies.study("Learning rates of SL and CLIP", runs, {}, first_seed=TUNING_SEED)
-    runs = {f"{arm}-{cell}": config for cell in CELLS for arm, config in trained(cell).items()}
+    runs = {f"{arm}-{cell}": config for cell in CELLS for arm, config in arms_of(cell).items()}
     claims = {}
     for cell in CELLS:
         claims |= claims_in(str(cell))
-    runs |= {f"{arm}-best": trained(CENTRE._replace(rate=rate))[arm] for arm, rate in BEST.items()}
+    runs |= {f"{arm}-best": arms_of(CENTRE._replace(rate=rate))[arm] for arm, rate in BEST_RATES.items()}
     claims |= claims_in("best", " at its best learning rate")
     return studies.study(
         "SL and CLIP under 24 recipes",
         runs,
-        claims | same_at_both_widths(),
+        claims | width_claims(),
         seeds=2,
         counterbalanced=True,
-        variances_from="mechanism_glyphs_16",  # whose recipe is nearly that of a cell
+        variances_from="mechanism_glyphs_16",  # its recipe is nearly that of a cell
     )
 
 
 def claims_in(cell: str, suffix: str = "") -> dict[str, studies.ClaimFields]:
-    """The claims on the arms in a cell; those of all cells have the same text."""
-
-    higher, equal = (
+    """The claims on the arms in a cell. A claim has the same text in all cells."""
+    fields, equal_fields = (
         {f"{key}-{cell}": (text + suffix, f"{a}-{cell}", f"{b}-{cell}") for key, (text, a, b) in claims.items()}
         for claims in (CLAIMS, EQUAL)
     )
-    return studies.claims_on(("odds_acc",), higher) | studies.claims_on(("odds_acc",), equal, equal=True)
+    return studies.claims_on(("odds_acc",), fields) | studies.claims_on(("odds_acc",), equal_fields, equal=True)
 
 
-def same_at_both_widths() -> dict[str, studies.ClaimFields]:
+def width_claims() -> dict[str, studies.ClaimFields]:
     """Claims that a step changes as much at both widths, with the learning rate, epochs and batch size of the other studies."""
     claims = {}
-    narrow, wide = (Cell(3e-3, width, 12, 64) for width in WIDTHS)
+    narrow_cell, wide_cell = (Cell(3e-3, width, 12, 64) for width in WIDTHS)
     for key in ("batch", "counts"):
         _, higher, lower = CLAIMS[key]
         step = {
             f"{key}-widths": (
                 f"The step to {lower} changes bias as much at both widths",
-                f"{higher}-{wide}",
-                f"{lower}-{wide}",
+                f"{higher}-{wide_cell}",
+                f"{lower}-{wide_cell}",
             )
         }
-        claims |= studies.claims_on(("odds_acc",), step, equal=True, minus=(f"{higher}-{narrow}", f"{lower}-{narrow}"))
+        claims |= studies.claims_on(
+            ("odds_acc",), step, equal=True, minus=(f"{higher}-{narrow_cell}", f"{lower}-{narrow_cell}")
+        )
     return claims
 
 
-def trained(cell: Cell) -> dict[str, ConfigDict]:
+def arms_of(cell: Cell) -> dict[str, ConfigDict]:
     """The arms with the recipe of a cell."""
     arms = studies.from_sl_to_clip(f"glyphs_lt,size=16,batch_size={cell.batch}", cell.rate)
     for config in arms.values():

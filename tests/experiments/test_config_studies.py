@@ -48,20 +48,20 @@ def test_the_studies_are_valid_with_names_for_people_and_no_claim_takes_the_key_
     """Fields of a study are those of all its runs."""
     keys, claims_on = collections.Counter(), studies.claims_on
 
-    def noting_keys(*arguments, **more):
-        claims = claims_on(*arguments, **more)
+    def noting_keys(*arguments, **options):
+        claims = claims_on(*arguments, **options)
         keys.update(claims.keys())
         return claims
 
     monkeypatch.setattr(studies, "claims_on", noting_keys)
     config = load_config(name)
     assert max(keys.values(), default=1) == 1
-    own = typed_study(config).names
-    names = [kind_name(run, own) for run in config.runs]
+    display_names = typed_study(config).names
+    names = [kind_name(run, display_names) for run in config.runs]
     assert all(names) and len(set(names)) == len(names)
     results = ROOT / "configs/study/results" / f"{re.sub(r':[a-z]+=', '_', name)}.json"
     if results.exists() and not results.with_suffix(".tar.xz").exists():  # else they have the names of their archive
-        assert json.loads(results.read_text()).get("names", {}) == own
+        assert json.loads(results.read_text()).get("names", {}) == display_names
     config.data_dir, config.seed = "/data", 3
     assert {run.data.data_dir for run in config.runs.values()} == {"/data"}
     assert {run.seed for run in config.runs.values()} == {3}
@@ -91,11 +91,11 @@ def test_families_are_a_study_that_trains_each_run_once(family, number):
     study = paper.get_config(f"family={family}")
     typed_study(study)
     assert len(study.runs) == number and set(study.runs) <= set(catalogue.first_names().values())
-    trained = {name: repr(what_trains(config)) for name, config in study.runs.items()}
-    assert len(set(trained.values())) == number
+    trainings = {name: repr(what_trains(config)) for name, config in study.runs.items()}
+    assert len(set(trainings.values())) == number
     runs = paper.runs_of(*paper.families_of(f"family={family}"))
     for name, string in paper.config_strings(runs).items():
-        assert repr(what_trains(load_config(string))) == trained[name]
+        assert repr(what_trains(load_config(string))) == trainings[name]
 
 
 def test_shared_fields_are_set_once():
@@ -139,8 +139,8 @@ def test_photographs_have_the_frequencies_of_a_table_in_three_orders(tmp_path):
     """Of eight classes of ImageNet with 12 to 40 images, labelled by WordNet ids in an order of their own, as TFDS has them."""
     labels = {"label": tfds.features.ClassLabel(names=list(imagenet_wnids()[7::-1]))}
     splits = {
-        split: [{"image": png(label, i), "label": label} for label in range(8) for i in range(12 + more * label)]
-        for split, more in (("train", 4), ("validation", 0))
+        split: [{"image": png(label, i), "label": label} for label in range(8) for i in range(12 + step * label)]
+        for split, step in (("train", 4), ("validation", 0))
     }
     prepare(tmp_path, "imagenet_resized", labels, splits, "0.1.0", "32x32")
     names = listed_names("imagenet1k")[:8]
@@ -278,9 +278,9 @@ def test_the_paper_has_170_names_of_163_different_trainings(configs):
     assert len(catalogue.RUNS) == 170 and len(catalogue.FURTHER_RUNS) == 7 and len(configs) == 177
     assert {run.family for run in catalogue.EVERY} == set(catalogue.FAMILIES)
     first = {}
-    same = {run.name: first.setdefault(repr(what_trains(configs[run.name])), run.name) for run in catalogue.RUNS}
+    first_names = {run.name: first.setdefault(repr(what_trains(configs[run.name])), run.name) for run in catalogue.RUNS}
     assert len(first) == 163
-    assert same | {run.name: run.name for run in catalogue.FURTHER_RUNS} == catalogue.first_names()
+    assert first_names | {run.name: run.name for run in catalogue.FURTHER_RUNS} == catalogue.first_names()
 
 
 def test_every_run_is_valid_and_evaluated_each_epoch(configs):
@@ -293,10 +293,13 @@ def test_every_run_is_valid_and_evaluated_each_epoch(configs):
 @pytest.mark.parametrize("section", golden_configs.SECTIONS)
 def test_configs_are_those_of_the_golden_file(section):
     """Deliberate changes are written by `python -m tests.golden_configs`."""
-    found, expected = dict(golden_configs.SECTIONS[section]()), json.loads(golden_configs.FILE.read_text())[section]
-    assert found.keys() == expected.keys()
+    current_values, expected = (
+        dict(golden_configs.SECTIONS[section]()),
+        json.loads(golden_configs.FILE.read_text())[section],
+    )
+    assert current_values.keys() == expected.keys()
     for name, values in expected.items():
-        assert json.loads(json.dumps(found[name])) == values, name
+        assert json.loads(json.dumps(current_values[name])) == values, name
 
 
 @pytest.mark.parametrize("method", BASES)

@@ -9,7 +9,7 @@ from cliptail_jax.report.layout import Cell, Column, Row, Table, markdown
 
 
 @pytest.mark.parametrize(
-    ("run", "own", "name"),
+    ("run", "own_names", "name"),
     [
         ("counts", {}, "classes weighted by their count in the batch"),
         ("clip", {"clip": "CLIP on captions"}, "CLIP on captions"),
@@ -18,8 +18,8 @@ from cliptail_jax.report.layout import Cell, Column, Row, Table, markdown
         ("mine", {}, ""),
     ],
 )
-def test_a_study_names_its_kinds_of_runs_and_known_ones_have_a_name(run, own, name):
-    assert kind_name(run, own) == name
+def test_a_study_names_its_kinds_of_runs_and_known_ones_have_a_name(run, own_names, name):
+    assert kind_name(run, own_names) == name
 
 
 def test_known_kinds_look_the_same_beside_any_others_by_what_people_call_them():

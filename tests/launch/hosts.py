@@ -52,9 +52,9 @@ esac
 def launch(script, *arguments, status=0, **environment):
     """What a launch prints, which must end with this status."""
     command, environment = [SCRIPTS / f"launch_{script}.sh", *arguments], {**os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-    assert done.returncode == status, done.stderr
-    return done
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert result.returncode == status, result.stderr
+    return result
 
 
 def stub(path, script):

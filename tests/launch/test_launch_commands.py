@@ -16,8 +16,8 @@ pytestmark = pytest.mark.program
 
 def dry_run(script, *arguments):
     """The commands that would run, each as the list of its words."""
-    printed = launch(script, "--dry_run", *arguments).stdout
-    return [shlex.split(line) for line in printed.splitlines() if not line.startswith("#")]
+    output = launch(script, "--dry_run", *arguments).stdout
+    return [shlex.split(line) for line in output.splitlines() if not line.startswith("#")]
 
 
 ON_TPUS = """
@@ -41,18 +41,18 @@ gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force -
 
 
 def test_a_dry_run_on_tpus_prints_every_command_in_order():
-    done = dry_run("tpu", *SLICE, "--spot", "--fetch=runs/x", "--delete", "--", "python", "-m", "x")
-    expected = ON_TPUS.replace("ARCHIVE", done[5][3])
+    result = dry_run("tpu", *SLICE, "--spot", "--fetch=runs/x", "--delete", "--", "python", "-m", "x")
+    expected = ON_TPUS.replace("ARCHIVE", result[5][3])
     expected = expected.replace("SSH", "gcloud compute tpus tpu-vm ssh slice --zone=us-central2-b")
-    assert [" ".join(words) for words in done] == expected.strip().splitlines()
+    assert [" ".join(words) for words in result] == expected.strip().splitlines()
 
 
 def test_project_image_and_a_bucket_to_fetch_are_passed_on():
     arguments = ["--project=mine", "--version=special", "--fetch=gs://bucket/runs/x/", "--", "true"]
-    done = dry_run("tpu", *SLICE, *arguments)
-    assert all("--project=mine" in words for words in done if words[:3] == ["gcloud", "compute", "tpus"])
-    assert "--runtime-version=special" in done[3] and "--spot" not in done[3]
-    assert done[-1] == ["gcloud", "storage", "rsync", "--recursive", "gs://bucket/runs/x", "runs/x"]
+    result = dry_run("tpu", *SLICE, *arguments)
+    assert all("--project=mine" in words for words in result if words[:3] == ["gcloud", "compute", "tpus"])
+    assert "--runtime-version=special" in result[3] and "--spot" not in result[3]
+    assert result[-1] == ["gcloud", "storage", "rsync", "--recursive", "gs://bucket/runs/x", "runs/x"]
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_project_image_and_a_bucket_to_fetch_are_passed_on():
     ],
 )
 def test_a_slice_is_requested_by_the_name_and_with_the_image_that_gcloud_has_for_it(name, requested, image):
-    printed = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
-    assert f" --accelerator-type={requested} --runtime-version={image}\n" in printed
+    output = launch("tpu", "--dry_run", "--name=a", "--zone=b", f"--type={name}", "--", "true").stdout
+    assert f" --accelerator-type={requested} --runtime-version={image}\n" in output
     topology = find_topology(name)
     assert topology == find_topology(requested)
-    assert f"# a: REQUESTED as {requested} in b (chips: {math.prod(topology.shape)})\n" in printed
+    assert f"# a: REQUESTED as {requested} in b (chips: {math.prod(topology.shape)})\n" in output
 
 
 def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_stopped(tmp_path):
@@ -139,26 +139,28 @@ def test_a_job_of_slurms_has_one_task_a_node_and_goes_back_into_the_queue_when_s
     ],
 )
 def test_a_wrong_argument_of_a_launch_script_is_named(script, arguments, message):
-    done = launch(script, *arguments, status=2, PATH="/usr/bin:/bin")
-    assert re.fullmatch(f"error: .*{message}.*\n", done.stderr), done.stderr
+    result = launch(script, *arguments, status=2, PATH="/usr/bin:/bin")
+    assert re.fullmatch(f"error: .*{message}.*\n", result.stderr), result.stderr
 
 
 def test_a_dry_run_of_a_pool_prints_a_slices_commands_and_all_runs(cloud):
     """As the study itself lists them."""
-    printed = launch("tpu", "--dry_run", *POOL, "--slices=2", "--", *STUDY, **cloud).stdout
-    lines, study = printed.splitlines(), shlex.join(STUDY)
+    output = launch("tpu", "--dry_run", *POOL, "--slices=2", "--", *STUDY, **cloud).stdout
+    lines, study = output.splitlines(), shlex.join(STUDY)
     commands = [shlex.split(line) for line in lines if not line.startswith("#")]
     create = ["gcloud", "compute", "tpus", "queued-resources", "create", "pool-1"]
     assert sum(words[:6] == create for words in commands) == 1
     (start,) = [words[-1] for words in commands if "host.sh start" in words[-1]]
     assert start.startswith(f"--command=bash cliptail_jax/scripts/launch/host.sh start tpu {study} --only=seed_")
     assert "# on each of the slices pool-1 pool-2, as here on the first" in lines
-    *others, report = [line for line in lines if line.startswith(f"#   {study}")]
-    assert len(others) == 7 and all("--only=seed_" in line for line in others) and report == f"#   {study} --report"
+    *run_lines, report = [line for line in lines if line.startswith(f"#   {study}")]
+    assert (
+        len(run_lines) == 7 and all("--only=seed_" in line for line in run_lines) and report == f"#   {study} --report"
+    )
 
 
 def test_the_studys_own_mistakes_are_found_before_a_slice_is_requested(cloud, tmp_path):
     command = [*STUDY[:2], "configs/study/nix.py", STUDY[-1]]
-    done = launch("tpu", *POOL, "--slices=2", "--", *command, status=2, **cloud)
+    result = launch("tpu", *POOL, "--slices=2", "--", *command, status=2, **cloud)
     assert not (tmp_path / "asked").exists()
-    assert re.fullmatch("error: config file 'configs/study/nix.py' does not exist; .*\n", done.stderr), done.stderr
+    assert re.fullmatch("error: config file 'configs/study/nix.py' does not exist; .*\n", result.stderr), result.stderr

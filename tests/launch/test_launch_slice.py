@@ -11,8 +11,8 @@ pytestmark = pytest.mark.program
 
 def test_a_launch_requests_a_slice_runs_on_all_hosts_shows_the_log_and_cleans_up(cloud, tmp_path):
     command = ["bash", "-c", 'echo "$1, $PWD"; pwd >>"$CLOUD/ran"', "-", "it's $HOME"]
-    done = launch("tpu", *SLICE, "--delete", "--", *command, **cloud)
-    assert f"it's $HOME, {tmp_path}/0/cliptail_jax\n" in done.stdout  # the first host's output
+    result = launch("tpu", *SLICE, "--delete", "--", *command, **cloud)
+    assert f"it's $HOME, {tmp_path}/0/cliptail_jax\n" in result.stdout  # the first host's output
     ran = (tmp_path / "ran").read_text().split()
     assert sorted(ran) == [f"{tmp_path}/{worker}/cliptail_jax" for worker in (0, 1)]
     assert not (tmp_path / "slice").exists() and requests(tmp_path) == 1
@@ -31,8 +31,8 @@ slice: ACTIVE READY
 
 def test_each_state_of_a_request_is_one_line(cloud, tmp_path):
     (tmp_path / "queue").write_text("CREATING\n" + 3 * "WAITING_FOR_RESOURCES\n" + 2 * "PROVISIONING\n" + "ACTIVE\n")
-    done = launch("tpu", *SLICE, "--", "true", **cloud)
-    assert [line for line in done.stderr.splitlines() if line.startswith("slice: ")][:-1] == STATES.splitlines()
+    result = launch("tpu", *SLICE, "--", "true", **cloud)
+    assert [line for line in result.stderr.splitlines() if line.startswith("slice: ")][:-1] == STATES.splitlines()
 
 
 def test_a_preempted_slice_is_requested_anew_and_the_command_goes_on(cloud, tmp_path):
@@ -53,25 +53,25 @@ def test_a_command_that_saves_on_sigterm_is_run_again(cloud, tmp_path):
 @pytest.mark.parametrize("delete", [True, False])
 def test_a_failure_ends_the_launch_with_its_status_its_log_and_its_files(cloud, tmp_path, delete):
     arguments = [*SLICE, "--fetch=gs://bucket/runs/x", *["--delete"] * delete]
-    done = launch("tpu", *arguments, "--", "bash", "-c", "echo broken; exit 7", status=7, **cloud)
-    assert "broken" in done.stdout and "failed with status 7" in done.stderr
+    result = launch("tpu", *arguments, "--", "bash", "-c", "echo broken; exit 7", status=7, **cloud)
+    assert "broken" in result.stdout and "failed with status 7" in result.stderr
     assert "storage rsync --recursive gs://bucket/runs/x " in (tmp_path / "asked").read_text()
     assert (tmp_path / "slice").exists() != delete
     by_hand = "gcloud compute tpus queued-resources delete slice --zone=us-central2-b --force"
     stays = f"slice stays, at its cost; this deletes it: {by_hand}\n"
-    assert done.stderr.endswith(stays) != delete
+    assert result.stderr.endswith(stays) != delete
 
 
 def test_a_slice_whose_results_cannot_be_fetched_stays(cloud, tmp_path):
-    done = launch("tpu", *SLICE, "--delete", "--fetch=runs/x", "--", "true", **cloud)
-    assert "slice stays" in done.stderr and (tmp_path / "slice").exists()
+    result = launch("tpu", *SLICE, "--delete", "--fetch=runs/x", "--", "true", **cloud)
+    assert "slice stays" in result.stderr and (tmp_path / "slice").exists()
 
 
 def test_old_code_does_not_run_where_the_new_cannot_be_copied(cloud, tmp_path):
     launch("tpu", *SLICE, "--", "true", **cloud)
     (tmp_path / "unreachable").touch()
-    done = launch("tpu", *SLICE, "--", "bash", "-c", 'touch "$CLOUD/ran"', status=2, **cloud)
-    assert "slice cannot be reached" in done.stderr and not (tmp_path / "ran").exists()
+    result = launch("tpu", *SLICE, "--", "bash", "-c", 'touch "$CLOUD/ran"', status=2, **cloud)
+    assert "slice cannot be reached" in result.stderr and not (tmp_path / "ran").exists()
 
 
 def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_command(cloud, tmp_path):
@@ -109,8 +109,8 @@ def test_a_launch_that_is_interrupted_goes_on_where_it_was_and_stop_ends_the_com
 def test_a_request_that_fails_has_lost_its_slice_or_is_not_answered_is_named(cloud, tmp_path, files, message):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    done = launch("tpu", *SLICE, "--", "true", status=2, **cloud | {"LAUNCH_POLL_SECONDS": "0"})
-    assert message in done.stderr and requests(tmp_path) == 0
+    result = launch("tpu", *SLICE, "--", "true", status=2, **cloud | {"LAUNCH_POLL_SECONDS": "0"})
+    assert message in result.stderr and requests(tmp_path) == 0
 
 
 def test_no_host_runs_old_code_where_one_cannot_be_given_the_new(cloud, tmp_path):
@@ -124,13 +124,13 @@ def test_several_hosts_without_a_scheduler_run_the_command_each(cloud, tmp_path)
     stub(tmp_path / "bin/ssh", 'mkdir -p "$CLOUD/$3" && cd "$CLOUD/$3" && HOME="$PWD" bash -c "$4"')
     stub(tmp_path / "bin/scp", 'host="${4%%:*}"; mkdir -p "$CLOUD/$host" && cp "$3" "$CLOUD/$host/${4#*:}"')
     command = ["bash", "-c", 'echo "$JAX_COORDINATOR_ADDRESS $JAX_PROCESS_ID/$JAX_NUM_PROCESSES" | tee "$HOME/seen"']
-    done = launch("gpu", "--hosts=me@one,two", "--port=99", "--", *command, **cloud)
-    assert "one:99 0/2" in done.stdout
+    result = launch("gpu", "--hosts=me@one,two", "--port=99", "--", *command, **cloud)
+    assert "one:99 0/2" in result.stdout
     wait_until(lambda: (tmp_path / "two/seen").exists())
     assert (tmp_path / "two/seen").read_text() == "one:99 1/2\n"
     state = next((tmp_path / "two/.cliptail_jax").iterdir())
     with subprocess.Popen(["bash", "-c", "exec -a 'bash scripts/launch/host.sh attend' sleep 100"]) as other:
         (state / "pid").write_text(f"{other.pid}\n")
-        done = launch("gpu", "--hosts=me@one,two", "--port=99", "--", "true", **cloud, status=2)
+        result = launch("gpu", "--hosts=me@one,two", "--port=99", "--", "true", **cloud, status=2)
         other.kill()
-    assert "error: two runs another command; --stop ends it" in done.stderr
+    assert "error: two runs another command; --stop ends it" in result.stderr

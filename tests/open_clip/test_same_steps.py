@@ -32,11 +32,11 @@ def seeded_state(shapes):
     """A first state with the weights that are drawn from their names, and moments of zero."""
     state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes.replace(rng=None))
     parts = {part: getattr(state, part) for part in ("trainable", "frozen", "batch_stats")}
-    drawn = {
+    weights = {
         part: filled(zeros, draw_all({name: value.shape for name, value in published(zeros).items()}))
         for part, zeros in parts.items()
     }
-    return state.replace(rng=jax.random.key(0), **drawn)
+    return state.replace(rng=jax.random.key(0), **weights)
 
 
 def batch_of(step, size):
@@ -64,7 +64,7 @@ def test_fifty_updates_are_those_of_open_clip(name, monkeypatch):
         state, measured = step(state, to_devices(mesh, batch_of(number, config.batch_size)))
         metrics.append(jax.device_get(measured))
     for key, expected in THEIRS[name].items():
-        found = [float(each[f"train/{key}"]) for each in metrics if f"train/{key}" in each]
+        values = [float(record[f"train/{key}"]) for record in metrics if f"train/{key}" in record]
         jumps = name == "resnet" and key == "grad_norm"
-        np.testing.assert_allclose(found[:3], expected[:3], rtol=TOLERANCE, err_msg=key)
-        np.testing.assert_allclose(found, expected, rtol=JUMPS if jumps else TOLERANCE, err_msg=key)
+        np.testing.assert_allclose(values[:3], expected[:3], rtol=TOLERANCE, err_msg=key)
+        np.testing.assert_allclose(values, expected, rtol=JUMPS if jumps else TOLERANCE, err_msg=key)

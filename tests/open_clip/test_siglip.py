@@ -55,10 +55,10 @@ def test_a_siglip_trains_from_random_weights(architecture, tmp_path, monkeypatch
     assert run.config["text_cfg"] == architecture["text_cfg"]
     assert run.config["vision_cfg"]["timm_pool"] == "map"
     assert run.preprocess == Preprocess(32, HALF, HALF, "bicubic", "squash", 32)
-    own = load_tokenizer(tokenizer, architecture["text_cfg"])(TEXTS)
-    np.testing.assert_array_equal(run.tokenizer(TEXTS), own)
+    tokens = load_tokenizer(tokenizer, architecture["text_cfg"])(TEXTS)
+    np.testing.assert_array_equal(run.tokenizer(TEXTS), tokens)
 
     export(tmp_path / "logs/run", tmp_path / "out")
     exported = load(tmp_path / "out")
     assert_same(exported.model, run.model)
-    np.testing.assert_array_equal(exported.tokenizer(TEXTS), own)
+    np.testing.assert_array_equal(exported.tokenizer(TEXTS), tokens)

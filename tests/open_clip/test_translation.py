@@ -162,7 +162,7 @@ def test_what_differs_from_open_clip_is_noted(flags, expected):
 
 def test_tables_of_the_study_are_evaluated_on_pairs_of_ones_own():
     translation = translated(f"--train-data {next(iter(STUDY_DATA))}.csv --val-data v.csv --model RN50")
-    assert [each.name for each in translation.sets] == ["image_text/v"]
+    assert [eval_set.name for eval_set in translation.sets] == ["image_text/v"]
     assert translation.config.eval.sets == ("image_text/v:val",)
 
 
@@ -190,7 +190,7 @@ def load_docstring(file):
 
 def test_sets_are_named_after_their_paths_and_joined_sources_are_braces():
     translation = translated("--train-data /a/x-{00..12}.tar::b/{0..3}.tar --val-data v.tsv --imagenet-val /i/val/")
-    assert [each.name for each in translation.sets] == [
+    assert [eval_set.name for eval_set in translation.sets] == [
         "image_text/a-x-00-12-tar-b-0-3",
         "image_text/v",
         "image_folder/i-val",
@@ -247,6 +247,6 @@ def test_the_studys_scripts_are_the_runs_of_the_list():
 
 def test_every_run_of_clip_in_the_list_has_a_script():
     """But for those of figures alone."""
-    named = {script["run"] for script in read_scripts()}
-    missing = [run.name for run in catalogue.RUNS if run.method == "clip" and run.name not in named]
-    assert not missing and all(re.match("[a-z_]+/run_openclip_", script["script"]) for script in read_scripts())
+    names = {script["run"] for script in read_scripts()}
+    missing_names = [run.name for run in catalogue.RUNS if run.method == "clip" and run.name not in names]
+    assert not missing_names and all(re.match("[a-z_]+/run_openclip_", script["script"]) for script in read_scripts())

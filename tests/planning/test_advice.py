@@ -28,8 +28,8 @@ def plan_of(changes, example=10 * 10**6, state=1 * GB, has_batch_norm=True):
     config = sup.get_config("data=imagenet2012")
     config.update_from_flattened_dict(changes)
     topology, values = find_topology("v5e-4"), dict(flatten(config))
-    each = example / (3 if config.model.remat == "blocks" else 1) / config.accumulate_steps
-    peak = state + each * config.batch_size / topology.chips
+    example_bytes = example / (3 if config.model.remat == "blocks" else 1) / config.accumulate_steps
+    peak = state + example_bytes * config.batch_size / topology.chips
     return Plan(
         topology=topology,
         fields={key: values[key] for key in MEMORY_FIELDS},
@@ -43,9 +43,9 @@ def plan_of(changes, example=10 * 10**6, state=1 * GB, has_batch_norm=True):
     )
 
 
-def starting_from(given, plan=plan_of):
+def starting_from(fields, plan=plan_of):
     """The function from further changes to the plan."""
-    return lambda changes: plan({**given, **changes})
+    return lambda changes: plan({**fields, **changes})
 
 
 def batch(size, **fields):
@@ -63,18 +63,18 @@ def test_a_run_with_room_gets_hints_at_larger_batches_and_fewer_chips():
 
 
 def test_a_run_without_room_gets_hints_at_what_makes_it_fit():
-    given = batch(8192, batch_norm__group_size=0)  # 1 + 20.5 of 17.2 GB
-    found = hints(plan_of(given))
-    assert any("model.remat='blocks'" in line for line in found)
-    assert any("accumulate_steps=2 with batch_norm.group_size=1024" in line for line in found)
-    assert "8 chips instead of 4" in found
+    changes = batch(8192, batch_norm__group_size=0)  # 1 + 20.5 of 17.2 GB
+    lines = hints(plan_of(changes))
+    assert any("model.remat='blocks'" in line for line in lines)
+    assert any("accumulate_steps=2 with batch_norm.group_size=1024" in line for line in lines)
+    assert "8 chips instead of 4" in lines
     assert plan_of(batch(8192, accumulate_steps=2)).fits
-    assert any("optimizer.shard=True leaves a chip 2 GB" in line for line in hints(plan_of(given, state=12 * GB)))
+    assert any("optimizer.shard=True leaves a chip 2 GB" in line for line in hints(plan_of(changes, state=12 * GB)))
 
 
 def test_a_full_chip_gets_no_hint_that_would_not_fit():
-    found = hints(plan_of(batch(5 * 1024)))
-    assert not any("would still fit" in line or "fewer" in line for line in found)
+    lines = hints(plan_of(batch(5 * 1024)))
+    assert not any("would still fit" in line or "fewer" in line for line in lines)
 
 
 def test_the_largest_batch_is_found_from_below_and_from_above():
@@ -85,13 +85,13 @@ def test_the_largest_batch_is_found_from_below_and_from_above():
 
 def test_the_cheapest_way_to_fit_keeps_what_is_computed():
     vit = functools.partial(plan_of, has_batch_norm=False)
-    for given, plan, ending in (
+    for fields, plan, ending in (
         (batch(1024), plan_of, "accumulate_steps=1, model.remat='none'"),
         (batch(8192), plan_of, "accumulate_steps=1, model.remat='blocks'"),
         (batch(32768, batch_norm__group_size=256), plan_of, "accumulate_steps=2, model.remat='blocks'"),
         (batch(32768, batch_norm__group_size=0), vit, "accumulate_steps=2, model.remat='blocks'"),
     ):
-        assert cheapest_fit(starting_from(given, plan)).endswith(ending)
+        assert cheapest_fit(starting_from(fields, plan)).endswith(ending)
     # Needs a sixth of its memory: parts, whose batch statistics would be others.
     assert cheapest_fit(starting_from(batch(32768, batch_norm__group_size=0))) is None
 

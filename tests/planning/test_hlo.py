@@ -63,12 +63,12 @@ def test_types_have_the_bytes_of_their_arrays():
 
 def test_a_ring_sends_a_reduced_array_twice_and_a_gathered_one_once():
     chips = find_topology("v5e-8")
-    of = lambda kind, topology: interconnect_seconds({kind: Traffic(1, 10**9)}, topology)  # noqa: E731
-    assert of("all-gather", chips) == 10**9 * 7 / 8 / 200e9
-    assert of("all-reduce", chips) == 2 * of("all-gather", chips)
-    assert of("all-reduce", find_topology("v5e-1")) == 0
-    two_slices = of("all-gather", find_topology("v5e-8", slices=2))
-    assert two_slices == of("all-gather", chips) + 10**9 / 2 / (8 * 3.125e9)
+    seconds = lambda kind, topology: interconnect_seconds({kind: Traffic(1, 10**9)}, topology)  # noqa: E731
+    assert seconds("all-gather", chips) == 10**9 * 7 / 8 / 200e9
+    assert seconds("all-reduce", chips) == 2 * seconds("all-gather", chips)
+    assert seconds("all-reduce", find_topology("v5e-1")) == 0
+    two_slices = seconds("all-gather", find_topology("v5e-8", slices=2))
+    assert two_slices == seconds("all-gather", chips) + 10**9 / 2 / (8 * 3.125e9)
 
 
 HIDDEN = """HloModule step, is_scheduled=true
@@ -96,8 +96,8 @@ ENTRY %main.1 (a.1: f32[2,4], b.1: f32[16]) -> f32[16] {
 
 
 def test_a_gathered_buffer_that_fusions_hand_on_is_moved_once():
-    buffer, own, gathered = 4 * 32, 2 * 4 * 16, 2 * 4 * (8 + 32)
-    assert moved_bytes(HIDDEN) == buffer + 2 * own + gathered
+    buffer, other_arrays, gathered = 4 * 32, 2 * 4 * 16, 2 * 4 * (8 + 32)
+    assert moved_bytes(HIDDEN) == buffer + 2 * other_arrays + gathered
     assert collectives(module(HIDDEN)) == {"all-gather": Traffic(1, 4 * 32)}
 
 
@@ -105,8 +105,8 @@ def test_collectives_in_a_loop_count_each_time():
     text = PROGRAM.replace(
         "  %doubled =", "  %shared = f32[4]{0} all-reduce(%element), channel_id=9, to_apply=%add\n  %doubled ="
     )
-    before, after = collectives(module(PROGRAM))["all-reduce"], collectives(module(text))["all-reduce"]
-    assert after == Traffic(before.count + 3, before.bytes + 3 * 16)
+    once, looped = collectives(module(PROGRAM))["all-reduce"], collectives(module(text))["all-reduce"]
+    assert looped == Traffic(once.count + 3, once.bytes + 3 * 16)
 
 
 CACHED = """HloModule step, is_scheduled=true
@@ -129,19 +129,19 @@ ENTRY %main.1 (weight.1: f32[100], input.1: u8[4001], frozen.1: f32[50], unread.
 
 def test_arrays_that_fit_in_a_cache_move_only_as_parameters_and_results():
     """The cache has 4,000 bytes: f32[1000] fits, f32[1001] and u8[4001] do not."""
-    weight, frozen, input, above = 400, 200, 4001, 4004
-    # The weight is read and written once, and the frozen weight read; `above` is written, and read twice.
-    assert moved_bytes(CACHED, cache=4000) == (weight + weight) + frozen + input + (above + 2 * above)
+    weight, frozen, input, large = 400, 200, 4001, 4004
+    # The weight is read and written once, and the frozen weight read; `large` is written, and read twice.
+    assert moved_bytes(CACHED, cache=4000) == (weight + weight) + frozen + input + (large + 2 * large)
     converted, fits = 200, 4000
-    each = [
+    sizes = [
         weight + converted,
         converted + input + frozen + fits,
-        fits + converted + above,
-        above + fits + fits,
-        weight + fits + above + weight,
+        fits + converted + large,
+        large + fits + fits,
+        weight + fits + large + weight,
     ]
-    assert moved_bytes(CACHED) == sum(each)
-    assert moved_bytes(CACHED, cache=10**6) == (weight + weight) + frozen + input + above  # for everything: each once
+    assert moved_bytes(CACHED) == sum(sizes)
+    assert moved_bytes(CACHED, cache=10**6) == (weight + weight) + frozen + input + large  # for everything: each once
 
 
 GATHERED = """HloModule step, is_scheduled=true

@@ -38,8 +38,8 @@ def counted(function, *shapes):
     ],
 )
 def test_products_and_convolutions_have_the_operations_that_xla_counts(function, shapes):
-    found, arguments = counted(function, *shapes)
-    assert found == pytest.approx(jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"], rel=0.02)
+    count, arguments = counted(function, *shapes)
+    assert count == pytest.approx(jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"], rel=0.02)
 
 
 def test_loops_count_each_time_and_shards_on_each_device():
@@ -76,14 +76,18 @@ def test_recomputed_blocks_keep_less_for_one_more_forward_pass(sup_config):
         graphdef, state, _ = first_state(objective, optax.identity())
         batch = jax.tree.map(jnp.asarray, random_batch(objective, 16, CLASSES))
 
-        def encode(params, rest):
-            model = nnx.merge(graphdef, params, *rest, copy=True)
+        def encode(params, other_state):
+            model = nnx.merge(graphdef, params, *other_state, copy=True)
             return objective.encode(model, batch, jax.random.key(0))["image"]
 
-        params, rest = state.trainable, (state.frozen, state.batch_stats)
-        kept = jax.tree.leaves(jax.eval_shape(lambda params, rest: jax.vjp(encode, params, rest)[1], params, rest))
-        gradient = jax.make_jaxpr(jax.grad(lambda params, rest: encode(params, rest).sum()))(params, rest)
-        return sum(x.size * x.dtype.itemsize for x in kept), operations(gradient.jaxpr)
+        params, other_state = state.trainable, (state.frozen, state.batch_stats)
+        residuals = jax.tree.leaves(
+            jax.eval_shape(lambda params, other_state: jax.vjp(encode, params, other_state)[1], params, other_state)
+        )
+        gradient = jax.make_jaxpr(jax.grad(lambda params, other_state: encode(params, other_state).sum()))(
+            params, other_state
+        )
+        return sum(x.size * x.dtype.itemsize for x in residuals), operations(gradient.jaxpr)
 
     (plain, operations_of_plain), (remat, operations_of_remat) = needs("none"), needs("blocks")
     assert remat < 0.6 * plain

@@ -83,10 +83,10 @@ def outcomes(tmp_path_factory):
     return dict(zip([*COMMANDS, *MISTAKES], run_forked("cliptail_jax", commands, environment, CRASH)))
 
 
-def plan_in(done):
+def plan_in(result):
     """The line of JSON that the program prints."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -101,18 +101,20 @@ def forward_operations_of_the_small_resnet():
     Returns those of the first convolution, and of all others.
     """
     first = 2 * 16**2 * 9 * 3 * 16
-    others = 0
+    other_layers = 0
     for inputs, outputs, side in ((16, 16, 8), (16, 32, 4), (32, 64, 2)):
-        others += 2 * side**2 * outputs * (9 * inputs + 9 * outputs + inputs)  # both convolutions and the shortcut
-    return first, others + 2 * 64 * WIDTH + 2 * WIDTH * 100  # projection and head
+        other_layers += (
+            2 * side**2 * outputs * (9 * inputs + 9 * outputs + inputs)
+        )  # both convolutions and the shortcut
+    return first, other_layers + 2 * 64 * WIDTH + 2 * WIDTH * 100  # projection and head
 
 
 @needs_libtpu
 def test_operations_are_those_of_the_formula(plans):
     """Forward, gradient of the weights, and gradient of the inputs, which the first convolution does without."""
-    first, others = forward_operations_of_the_small_resnet()
+    first, other_layers = forward_operations_of_the_small_resnet()
     images_of_a_chip = BATCH / 4
-    assert plans["supervised"]["flops"] == pytest.approx(images_of_a_chip * (2 * first + 3 * others), rel=0.02)
+    assert plans["supervised"]["flops"] == pytest.approx(images_of_a_chip * (2 * first + 3 * other_layers), rel=0.02)
 
 
 @needs_libtpu
@@ -171,10 +173,10 @@ def test_a_plans_json_has_chips_seconds_and_versions(plans):
 
 @needs_libtpu
 def test_a_table_shows_what_binds(outcomes):
-    done = outcomes["table"]
-    assert done.returncode == 0, done.stderr
+    result = outcomes["table"]
+    assert result.returncode == 0, result.stderr
     for text in ("| v5e-4 | 4 × TPU v5e, 1 host |", "of 17.2 GB: fits", "**bound**", "says nothing", "lower bounds"):
-        assert text in done.stdout, text
+        assert text in result.stdout, text
 
 
 @needs_libtpu
@@ -186,27 +188,27 @@ def test_running_out_of_memory_is_a_result(outcomes):
 @needs_libtpu
 @pytest.mark.parametrize("arguments", MISTAKES)
 def test_a_wrong_argument_of_plan_is_one_line(arguments, outcomes):
-    done = outcomes[arguments]
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert MISTAKES[arguments] in done.stderr
+    result = outcomes[arguments]
+    assert result.returncode == 2 and result.stderr.count("\n") == 1, result.stderr
+    assert MISTAKES[arguments] in result.stderr
 
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("jax_cuda12_plugin")), reason="the GPU compiler is installed")
 def test_without_the_gpu_compiler_a_line_names_what_to_install(outcomes):
-    done = outcomes["no compiler"]
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "pip install 'jax[cuda12]', or both compilers with pip install 'cliptail_jax[plan]'" in done.stderr
+    result = outcomes["no compiler"]
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "pip install 'jax[cuda12]', or both compilers with pip install 'cliptail_jax[plan]'" in result.stderr
 
 
 @needs_libtpu
 def test_a_compiler_that_crashes_is_one_line_and_other_chips_are_planned(outcomes):
-    done = outcomes["crash"]
-    started, _ = done.stderr.splitlines()
-    assert done.returncode == 2 and started == "compiling for v6e-8 × 1, up to 1 minute on two cores", done.stderr
+    result = outcomes["crash"]
+    started, _ = result.stderr.splitlines()
+    assert result.returncode == 2 and started == "compiling for v6e-8 × 1, up to 1 minute on two cores", result.stderr
     version = importlib.metadata.version("libtpu")
-    assert f"error: v6e-8: the compiler of libtpu {version} crashes on this program (SIGSEGV)" in done.stderr
-    assert "a smaller batch_size or more chips, or install another version of libtpu" in done.stderr
-    assert json.loads(done.stdout)["topology"] == "v5e-4"
+    assert f"error: v6e-8: the compiler of libtpu {version} crashes on this program (SIGSEGV)" in result.stderr
+    assert "a smaller batch_size or more chips, or install another version of libtpu" in result.stderr
+    assert json.loads(result.stdout)["topology"] == "v5e-4"
 
 
 def test_a_prepared_data_set_says_how_many_records_there_are(glyphs_dir):

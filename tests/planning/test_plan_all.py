@@ -11,15 +11,15 @@ SPEC.loader.exec_module(plan_all)
 
 def test_the_pages_table_is_that_of_the_saved_plans():
     """And was not edited by hand."""
-    saved = plan_all.read_plans()
-    assert plan_all.table(saved) in plan_all.PAGE.read_text()
-    assert saved.keys() <= {f"{program}, {on}" for program in plan_all.PROGRAMS for on in plan_all.ON}
+    plans = plan_all.read_plans()
+    assert plan_all.table(plans) in plan_all.PAGE.read_text()
+    assert plans.keys() <= {f"{program}, {topology}" for program in plan_all.PROGRAMS for topology in plan_all.ON}
 
 
 def test_a_step_that_does_not_fit_has_its_memory_alone():
     versions = {"jax": "0.10.2", "libtpu": "0.0.42.1"}
-    found = {"topology": "v5e-1", "chips": 1, "fits": False, "step_seconds": None, "versions": versions}
-    row = plan_all.row("SL", found | {"peak_bytes": 20_123_456_789, "chip_memory_bytes": 2**34})
+    plan = {"topology": "v5e-1", "chips": 1, "fits": False, "step_seconds": None, "versions": versions}
+    row = plan_all.row("SL", plan | {"peak_bytes": 20_123_456_789, "chip_memory_bytes": 2**34})
     assert row == {
         **{"step": "SL", "on": "v5e-1", "chips": "1", "peak_gb": "20.1", "chip_gb": "17.2"},
         "versions": "jax 0.10.2, libtpu 0.0.42.1",

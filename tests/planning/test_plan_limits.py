@@ -13,7 +13,7 @@ from cliptail_jax.programs.plan import note_missing_cache
 from cliptail_jax.report.plans import table
 from tests.synthetic import synthetic_objective
 
-FOUND = program.Program(
+PROGRAM = program.Program(
     peak=5,
     hbm=7,
     hbm_uncached=8,
@@ -43,8 +43,8 @@ def test_memory_that_a_program_needs_is_read_from_the_compilers_refusal(message,
     def compile(compiler_options):
         raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {message}")
 
-    found = program._compile(types.SimpleNamespace(compile=compile), "v5e-8", {}, 0)
-    assert (found.peak, found.available) == (needs, 15.75 * 2**30)
+    result = program._compile(types.SimpleNamespace(compile=compile), "v5e-8", {}, 0)
+    assert (result.peak, result.available) == (needs, 15.75 * 2**30)
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def compiled(monkeypatch, tmp_path):
     """A function that plans a program of a text, and says how many were compiled so far."""
     times = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(program, "_compile", lambda *_: times.append(1) or FOUND)
+    monkeypatch.setattr(program, "_compile", lambda *_: times.append(1) or PROGRAM)
 
     def plan(text="text", **versions):
         lowered = types.SimpleNamespace(as_text=lambda: text)
-        assert program.compiled_program(lowered, "v5e-4", {}, versions, 0) == FOUND
+        assert program.compiled_program(lowered, "v5e-4", {}, versions, 0) == PROGRAM
         return len(times)
 
     return plan
@@ -67,11 +67,11 @@ def test_a_program_is_compiled_once_for_the_same_versions(compiled):
     assert (compiled("a", libtpu="2"), compiled("a")) == (3, 3)
 
 
-@pytest.mark.parametrize("before, after", [("64", '"many"'), ("}", ""), ("{", "[" * 10**5)])
-def test_a_cached_plan_that_is_damaged_is_made_again(before, after, compiled, tmp_path):
+@pytest.mark.parametrize("old_text, new_text", [("64", '"many"'), ("}", ""), ("{", "[" * 10**5)])
+def test_a_cached_plan_that_is_damaged_is_made_again(old_text, new_text, compiled, tmp_path):
     assert (compiled(), compiled()) == (1, 1)
     (file,) = (tmp_path / "cliptail_jax" / "plans").iterdir()
-    file.write_text(file.read_text().replace(before, after, 1))
+    file.write_text(file.read_text().replace(old_text, new_text, 1))
     assert (compiled(), compiled()) == (2, 2)
 
 

@@ -57,8 +57,8 @@ def bucket(tmp_path):
         return [path.replace(f"{tmp_path}/", ADDRESS) for path in glob.glob(local(pattern))]
 
     names = ("exists", "isdir", "listdir", "makedirs", "mkdir", "remove", "rmtree", "stat")
-    others = dict(open=opened, glob=globbed, rename=refused, replace=refused)
-    with testing.mock_epath(**dict.fromkeys(names, on), **others):
+    functions = dict(open=opened, glob=globbed, rename=refused, replace=refused)
+    with testing.mock_epath(**dict.fromkeys(names, on), **functions):
         yield epath.Path(ADDRESS)
 
 
@@ -110,8 +110,8 @@ def test_heads_and_frequencies_may_lie_in_a_bucket(bucket, tmp_path, monkeypatch
     files.write_text(bucket / "head.json", json.dumps({"classes": NAMES}))
     assert (head_for(f"{ADDRESS}head.npy", ("fox", "ant"), NAMES) == rows[[5, 0]]).all()
     write_frequency(bucket / "frequency.tsv", NAMES, np.array([8, 7, 6, 5, 0, 4]))
-    matched = variant_of(match={"frequency": f"{ADDRESS}frequency.tsv"})
-    assert matched.class_frequency.tolist() == [8, 7, 6, 5, 0, 4]
+    variant = variant_of(match={"frequency": f"{ADDRESS}frequency.tsv"})
+    assert variant.class_frequency.tolist() == [8, 7, 6, 5, 0, 4]
     config = sup.get_config()
     config.eval.rank_by, config.eval.tail_classes = f"{ADDRESS}frequency.tsv", 2
     assert head_mid_tail(sections(config).eval, NAMES, None)[2].tolist() == [5, 4]
@@ -135,6 +135,6 @@ def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypa
 def test_runs_in_a_bucket_have_their_page_there(bucket, tmp_path):
     write_run(tmp_path / "study" / "run")
     pages = write_page(tmp_path / "study"), write_page(bucket / "study", output=bucket / "pages" / "study.html")
-    here, there = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in pages)
-    assert there.replace("gs://bucket", str(tmp_path)) == here
+    local_page, bucket_page = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in pages)
+    assert bucket_page.replace("gs://bucket", str(tmp_path)) == local_page
     assert address(pages[1]) == "gs://bucket/pages/study.html"

@@ -12,11 +12,11 @@ from tests.terminal import Terminal
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
     """Time that passes only when it is set."""
-    now = [1000.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    times = [1000.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: times[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: times[0])
     monkeypatch.setattr(progress, "_display", Display())
-    return now
+    return times
 
 
 def train(clock, steps=range(1, 11), evaluated=5):
@@ -51,13 +51,13 @@ def test_in_a_terminal_there_is_a_bar_from_the_start_which_is_gone_at_the_end(cl
     with terminal.as_stderr():
         train(clock)
         log_line("the end")
-    shown = [line.strip() for line in terminal.text().split("\n") if line.strip()]
-    texts = [line.rpartition("| ")[2] for line in shown]
+    output = [line.strip() for line in terminal.text().split("\n") if line.strip()]
+    texts = [line.rpartition("| ")[2] for line in output]
     assert texts[:2] == ["preparing", "step 0/10, loading the first images"]
     assert "step 5/10, evaluating" in texts and "step 10/10, loss 10.000, 1 images/s, 00:00 left" in texts
     assert texts[-1] == "the end"
-    assert all(line.startswith("runs/clip |") and len(line) <= 80 for line in shown[:-1])
-    assert "█████" in next(line for line in shown if "step 5/10" in line)
+    assert all(line.startswith("runs/clip |") and len(line) <= 80 for line in output[:-1])
+    assert "█████" in next(line for line in output if "step 5/10" in line)
 
 
 def test_a_run_that_goes_on_starts_where_it_stopped(clock, capsys):
@@ -84,13 +84,13 @@ def test_a_process_of_a_study_sends_its_progress_to_the_program(monkeypatch, clo
     send_progress()
     train(clock, steps=[1])
     log_line("a line")
-    sent = capfd.readouterr().err.rstrip("\n").split("\n")
-    assert sum(line.startswith(progress.SENT) for line in sent) == len(sent) - 1 and sent[-1] == "a line"
+    lines = capfd.readouterr().err.rstrip("\n").split("\n")
+    assert sum(line.startswith(progress.MARK) for line in lines) == len(lines) - 1 and lines[-1] == "a line"
     monkeypatch.setattr(progress, "_display", Display())
-    for line in sent:
+    for line in lines:
         show_or_print(line)
-    shown = "runs/clip: step 0/10, loading the first images\nruns/clip: step 0/10, compiling\na line\n"
-    assert capfd.readouterr().err == shown
+    output = "runs/clip: step 0/10, loading the first images\nruns/clip: step 0/10, compiling\na line\n"
+    assert capfd.readouterr().err == output
 
 
 def test_progress_behind_half_a_line_of_a_library_is_text_too(monkeypatch, clock, capfd):
@@ -100,8 +100,8 @@ def test_progress_behind_half_a_line_of_a_library_is_text_too(monkeypatch, clock
     monkeypatch.setattr(progress, "_display", Display())
     for line in (f"WARNING: could not{loading}", " determine the type", ""):
         show_or_print(line)
-    shown = "WARNING: could not\nruns/clip: step 0/10, loading the first images\n determine the type\n\n"
-    assert capfd.readouterr().err == shown
+    output = "WARNING: could not\nruns/clip: step 0/10, loading the first images\n determine the type\n\n"
+    assert capfd.readouterr().err == output
 
 
 def test_other_processes_than_the_first_show_nothing(monkeypatch, clock, capsys):

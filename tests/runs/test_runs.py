@@ -120,15 +120,15 @@ def test_a_changed_or_missing_file_of_a_finished_run_is_named(config, tmp_path, 
     assert not (tmp_path / "sha256.json").exists()  # a run that continues has none, for its files change
 
 
-@pytest.mark.parametrize("rest", ['{"step": 2, "train/lo', "x" * 5000])
-def test_a_line_that_a_kill_has_cut_off_is_left_out_and_does_not_spoil_the_next(tmp_path, rest):
+@pytest.mark.parametrize("fragment", ['{"step": 2, "train/lo', "x" * 5000])
+def test_a_line_that_a_kill_has_cut_off_is_left_out_and_does_not_spoil_the_next(tmp_path, fragment):
     path = tmp_path / "metrics.jsonl"
     assert read_lines(path) == []
     for step in (1, 2):
-        path.open("a").write(rest)
+        path.open("a").write(fragment)
         assert [line["step"] for line in read_lines(path)] == [1][: step - 1]
         append_line(path, {"step": step})
-    path.open("a").write(rest)
+    path.open("a").write(fragment)
     truncate_logs(tmp_path, 5)
     assert path.read_text() == line_of({"step": 1}) + line_of({"step": 2})
 
@@ -157,8 +157,8 @@ def test_a_frequency_table_reads_back_in_order_with_and_without_its_header(tmp_p
     write_frequency(path, names, counts)
     header, *lines = path.read_text(encoding="utf-8").split("\n")
     assert header == "name\tcount"
-    for written in (path.read_text(encoding="utf-8"), "class\timages\n" + "\n".join(lines), "\n".join(lines)):
-        path.write_text(written, encoding="utf-8")
+    for content in (path.read_text(encoding="utf-8"), "class\timages\n" + "\n".join(lines), "\n".join(lines)):
+        path.write_text(content, encoding="utf-8")
         read_names, read_counts = read_frequency(path)
         assert read_names == names
         np.testing.assert_array_equal(read_counts, counts)
@@ -194,8 +194,8 @@ def quick(monkeypatch):
 
 def test_a_buckets_lock_is_held_as_long_as_its_holder_writes_to_it(quick, tmp_path):
     path = tmp_path / "lock"
-    with lock._object(path):
-        with pytest.raises(UserError, match=f"in use by process {os.getpid()}"), lock._object(path):
+    with lock._bucket_lock(path):
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()}"), lock._bucket_lock(path):
             pass
     assert not path.exists()
 
@@ -203,11 +203,11 @@ def test_a_buckets_lock_is_held_as_long_as_its_holder_writes_to_it(quick, tmp_pa
 def test_a_buckets_lock_that_nobody_writes_to_is_taken(quick, tmp_path, capsys):
     path = tmp_path / "lock"
     path.write_text("process 7 on elsewhere\n3\n")
-    with lock._object(path):
+    with lock._bucket_lock(path):
         assert "was left by process 7 on elsewhere" in capsys.readouterr().err
-        began = path.read_text()
+        content = path.read_text()
         for _ in range(100):
-            if path.read_text() not in ("", began):
+            if path.read_text() not in ("", content):
                 break
             time.sleep(0.05)
         assert path.read_text().startswith(f"process {os.getpid()} on")

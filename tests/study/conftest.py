@@ -33,9 +33,9 @@ def trains(monkeypatch, pictures):
 
     Yields the slopes by name, and the list of names that were trained.
     """
-    slopes, trained = {}, []
-    monkeypatch.setattr(training, "train", train_by_slope(slopes, trained))
-    return slopes, trained
+    slopes, names = {}, []
+    monkeypatch.setattr(training, "train", train_by_slope(slopes, names))
+    return slopes, names
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def probes(monkeypatch):
 
     Yields the accuracies by name, and the configs that it was called with.
     """
-    accuracies, called = {}, []
+    accuracies, configs = {}, []
 
     def transfer(config, workdir):
-        called.append(config)
+        configs.append(config)
         results = []
         for model, of_set in itertools.product(config.models, config.sets):
             if of_set == "dtd":  # fails
@@ -64,7 +64,7 @@ def probes(monkeypatch):
         return results
 
     monkeypatch.setattr(measure, "transfer_and_report", transfer)
-    return accuracies, called
+    return accuracies, configs
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def results(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def made(trains, results, tmp_path):
+def published_study(trains, results, tmp_path):
     """The directory of a study of two seeds, which is published as 'made'; the list of trained runs is empty."""
     trains[0].update(a=0.8, b=0.0)
     run_study(two_seeds(), tmp_path / "study")

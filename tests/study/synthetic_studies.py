@@ -46,13 +46,13 @@ def write_run(config, workdir, confusion, names=NAMES, frequency=FREQUENCY, fing
     finish(workdir, step=8, seconds=90.0)
 
 
-def train_by_slope(slopes, trained, names=NAMES):
+def train_by_slope(slopes, run_names, names=NAMES):
     """A stand-in for `train`, which writes a run of the slope given for its name, or raises the error given instead."""
 
     def train(config, workdir, overwrite=False, label=""):
         if is_finished(workdir, plain(config), FIELDS):
             return
-        trained.append(workdir.name)
+        run_names.append(workdir.name)
         slope = slopes[workdir.name]
         if isinstance(slope, Exception):
             raise slope
@@ -96,22 +96,22 @@ def make_transfer_study(*names, **claims):
     return study
 
 
-def run_study(made, workdir, **options):
-    study_program.run_study(typed_study(made), workdir, **options)
+def run_study(config, workdir, **options):
+    study_program.run_study(typed_study(config), workdir, **options)
 
 
-def claim(statistic, higher, lower, **on):
-    return dict(statistic=statistic, higher=higher, lower=lower, **on)
+def claim(statistic, higher, lower, **attributes):
+    return dict(statistic=statistic, higher=higher, lower=lower, **attributes)
 
 
 CLAIMS = dict(one=claim("odds_acc", "a", "b", margin=0.2), other=claim("tail", "b", "a"))
 
 
 def two_seeds(seeds=2, data_dir=""):
-    made = make_seeded_study(seeds, "a", "b", **CLAIMS)
-    for run in made.runs.values():
+    config = make_seeded_study(seeds, "a", "b", **CLAIMS)
+    for run in config.runs.values():
         run.data.data_dir = str(data_dir)
-    return made
+    return config
 
 
 def read_report(workdir):
@@ -119,17 +119,17 @@ def read_report(workdir):
     return text, json.loads((workdir / "report.json").read_text(), parse_constant=pytest.fail)
 
 
-def run_in_memory(confusion, frequency, names, groups=None, name="run", on="glyphs:test", summary=None, **files):
+def run_in_memory(confusion, frequency, names, groups=None, name="run", eval_set="glyphs:test", summary=None, **files):
     """A run with an evaluation, whose files are not there. Without a `summary`, that of the evaluation is computed."""
     results = ClassResults.from_confusion(confusion, frequency=frequency, groups=groups or {})
     summary = summary or summarize(results)
     evaluation = ClassEvaluation(
-        on, names, summary, results, csr_array(confusion), results.predictions / confusion.sum()
+        eval_set, names, summary, results, csr_array(confusion), results.predictions / confusion.sum()
     )
     run = Run(Path(name))
-    noted = {"config": {"eval.sets": [on]}, "finished": {"seconds": 9.0}}
-    read = dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
-    for name, value in (read | {"sets": {on: [summary]}, **files}).items():
+    noted = {"config": {"eval.sets": [eval_set]}, "finished": {"seconds": 9.0}}
+    contents = dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
+    for name, value in (contents | {"sets": {eval_set: [summary]}, **files}).items():
         setattr(run, name, value)
     return run
 

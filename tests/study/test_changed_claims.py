@@ -32,8 +32,8 @@ def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains
         "† marks claims that were added or changed after the first run: added." in text
         and "more than the other† (corr_pred" in text
     )
-    printed = capsys.readouterr().out
-    assert "more than the other†\n" in printed and "† marks claims that were added" in " ".join(printed.split())
+    output = capsys.readouterr().out
+    assert "more than the other†\n" in output and "† marks claims that were added" in " ".join(output.split())
     run_study(make_study("a", "b", c=first | dict(margin=0.2)), tmp_path)
     assert read_report(tmp_path)[1]["claims"][0]["change"]["mark"] == "†"
     assert "‡" not in read_report(tmp_path)[0]
@@ -44,11 +44,11 @@ def test_claims_that_were_added_or_changed_after_the_first_run_are_marked(trains
 
 def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(trains, tmp_path):
     trains[0].update(a=0.0, b=0.8, c=0.4)
-    made = make_study("a", "b", "c", one=claim("corr_acc", "b", "a"), other=claim("corr_acc", "c", "a"))
-    run_study(made, tmp_path)
+    config = make_study("a", "b", "c", one=claim("corr_acc", "b", "a"), other=claim("corr_acc", "c", "a"))
+    run_study(config, tmp_path)
     shutil.rmtree(tmp_path / "b")  # invented runs are not replaced
-    made.runs.b.optimizer.learning_rate = 0.3
-    run_study(made, tmp_path)
+    config.runs.b.optimizer.learning_rate = 0.3
+    run_study(config, tmp_path)
     text, report = read_report(tmp_path)
     change = "b: optimizer.learning_rate=0.1 not 0.3"
     assert [claimed["change"]["text"] for claimed in report["claims"]] == [change, ""] and "†" not in text
@@ -57,32 +57,32 @@ def test_claims_whose_runs_were_changed_after_the_first_run_are_marked(trains, t
 
 
 def test_a_study_with_another_recipe_leaves_everything_as_it_is(trains, tmp_path):
-    slopes, trained = trains
+    slopes, run_names = trains
     slopes.update(a=0.5, b=0.1)
-    made = make_study("a", "b", c=claim("corr_acc", "a", "b"))
-    run_study(made, tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    config = make_study("a", "b", c=claim("corr_acc", "a", "b"))
+    run_study(config, tmp_path)
+    old_content = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     report = read_report(tmp_path)[1]
     other = make_study("a", "b", c=claim("corr_acc", "a", "b"))
     other.runs.b.optimizer.learning_rate = 0.25
     refusal = r"b contains the run of another config \(optimizer.learning_rate=0.1 not 0.25\): choose another --workdir, go back"
     with pytest.raises(UserError, match=refusal):
         run_study(other, tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    run_study(made, tmp_path)
-    assert read_report(tmp_path)[1] | {"seconds": 0} == report | {"seconds": 0} and trained == ["a", "b"]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == old_content
+    run_study(config, tmp_path)
+    assert read_report(tmp_path)[1] | {"seconds": 0} == report | {"seconds": 0} and run_names == ["a", "b"]
 
 
 def test_a_report_is_not_replaced_by_one_of_no_run(trains, tmp_path):
     trains[0].update(a=0.5)
-    made = make_study("a", c=claim("corr_acc", "a", "a"))
-    run_study(made, tmp_path)
-    before = (tmp_path / "report.md").read_text()
+    config = make_study("a", c=claim("corr_acc", "a", "a"))
+    run_study(config, tmp_path)
+    old_content = (tmp_path / "report.md").read_text()
     (tmp_path / "a" / "config.json").write_text("[1]")
     trains[0].update(a=UserError("config.json is damaged"))
     with pytest.raises(UserError, match="config.json is damaged|1 of 1 runs failed"):
-        run_study(made, tmp_path)
-    assert (tmp_path / "report.md").read_text() == before
+        run_study(config, tmp_path)
+    assert (tmp_path / "report.md").read_text() == old_content
 
 
 INCIDENTAL = {"data.data_dir": "elsewhere", "data.workers": 3, "eval.neural_collapse": True, "checkpoint.keep": 5}
@@ -104,8 +104,8 @@ def test_a_claim_is_changed_by_what_can_change_its_numbers(values, changes, tmp_
     study = with_seeds(make_transfer_study("a", "b", "c", **claims), 2)
     assert changes_of_claims(typed_study(study), tmp_path) == {}
     study.update_from_flattened_dict(values)
-    found = changes_of_claims(typed_study(study), tmp_path)
-    assert found == {key: ("‡", change) for key, change in changes.items()}
+    claim_changes = changes_of_claims(typed_study(study), tmp_path)
+    assert claim_changes == {key: ("‡", change) for key, change in changes.items()}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from cliptail_jax.report.close_priors import close_priors
 from cliptail_jax.results.run import Run
 from tests.study.synthetic_studies import make_study, read_report, run_study
 
-FEW = profile_counts(Profile("exponential", ratio=20.0), np.full(8, 500), seed=0)
-MANY = profile_counts(Profile("exponential", ratio=100.0), np.full(100, 500), seed=0)
+SMALL_COUNT = profile_counts(Profile("exponential", ratio=20.0), np.full(8, 500), seed=0)
+LARGE_COUNT = profile_counts(Profile("exponential", ratio=100.0), np.full(100, 500), seed=0)
 SL, ADAMW = {}, {"optimizer.name": "adamw"}
 BATCH, LARGE_BATCH = ({"vocabulary.size": 1, "vocabulary.group_size": 0, "batch_size": size} for size in (128, 512))
 COUNTS, ADJUSTED = BATCH | {"loss.count_in_batch": True}, {"loss.logit_adjustment": 1.0}
@@ -33,24 +33,24 @@ def group(name, changes, frequency):
 
 
 @pytest.mark.parametrize("frequency, kinds, lines", [
-    (FEW, [SL, BATCH], [SL_BATCH]),
-    (FEW, [SL, BATCH | {"batch_size": 16}], []),
-    (FEW, [SL, BATCH | {"vocabulary.group_size": 16}], []),
-    (MANY, [SL, BATCH], []),
-    (MANY, [SL, {"loss.logit_adjustment": 0.04}], ["2.30 and 2.21"]),
-    (MANY, [SL, {"loss.logit_adjustment": 0.06}], []),
-    (FEW, [SL, ADAMW, {"head.kind": "linear"}], []),  # the same loss
-    (FEW, [COUNTS, ADJUSTED, CLIP], []),  # which favours no class, whatever the data
-    (FEW, [SL, LARGE_BATCH, {"loss.margin": 0.3}, {"objective": "zero_shot"}, {"objective": "dino", "dino.prototypes": "?"}],
+    (SMALL_COUNT, [SL, BATCH], [SL_BATCH]),
+    (SMALL_COUNT, [SL, BATCH | {"batch_size": 16}], []),
+    (SMALL_COUNT, [SL, BATCH | {"vocabulary.group_size": 16}], []),
+    (LARGE_COUNT, [SL, BATCH], []),
+    (LARGE_COUNT, [SL, {"loss.logit_adjustment": 0.04}], ["2.30 and 2.21"]),
+    (LARGE_COUNT, [SL, {"loss.logit_adjustment": 0.06}], []),
+    (SMALL_COUNT, [SL, ADAMW, {"head.kind": "linear"}], []),  # the same loss
+    (SMALL_COUNT, [COUNTS, ADJUSTED, CLIP], []),  # which favours no class, whatever the data
+    (SMALL_COUNT, [SL, LARGE_BATCH, {"loss.margin": 0.3}, {"objective": "zero_shot"}, {"objective": "dino", "dino.prototypes": "?"}],
      ["2.30 and 2.30"]),
     (np.array([500, 60, 0, 40]), [SL, BATCH], ["2.30 and"]),  # a class without images
     (np.full(8, 500), [SL, BATCH], []),
     (None, [SL, BATCH], []),
-    (FEW, [SL, BATCH, BATCH | {"batch_size": 256}, LARGE_BATCH], ["a and b", "a and c", "a and d", "3 more pairs of kinds"]),
+    (SMALL_COUNT, [SL, BATCH, BATCH | {"batch_size": 256}, LARGE_BATCH], ["a and b", "a and c", "a and d", "3 more pairs of kinds"]),
 ])  # fmt: skip
 def test_kinds_whose_losses_differ_in_general_but_hardly_on_their_data_are_named(frequency, kinds, lines):
-    found = close_priors([group(name, changes, frequency) for name, changes in zip("abcde", kinds)])
-    assert len(found) == len(lines) and all(part in line for part, line in zip(lines, found)), found
+    messages = close_priors([group(name, changes, frequency) for name, changes in zip("abcde", kinds)])
+    assert len(messages) == len(lines) and all(part in line for part, line in zip(lines, messages)), messages
 
 
 def test_a_report_and_the_terminal_say_so_above_their_tables(trains, tmp_path, capsys):

@@ -57,15 +57,15 @@ def test_a_study_without_runs_has_empty_frames_with_their_columns(trains, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("found", "name", "message"),
+    ("spec", "name", "message"),
     [
         (None, ".", "needs pandas, which is not installed: pip install pandas"),
         ("pandas", "none", "is not a directory"),
         ("pandas", ".", "contains no run: give the directory of a run, a study, or a folder of runs"),
     ],
 )
-def test_what_cannot_be_loaded_is_one_line(tmp_path, monkeypatch, found, name, message):
-    monkeypatch.setattr(frames.importlib.util, "find_spec", lambda module: found)
+def test_what_cannot_be_loaded_is_one_line(tmp_path, monkeypatch, spec, name, message):
+    monkeypatch.setattr(frames.importlib.util, "find_spec", lambda module: spec)
     with pytest.raises(UserError, match=message):
         load_results(tmp_path / name)
     with pytest.raises(UserError, match="the name of a folder or a file is empty"):

@@ -64,8 +64,8 @@ def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confoun
     assert report["confounded"] == [CONFOUNDED]
     assert text.splitlines()[2].startswith(f"**{first}** It has the largest mean accuracy over classes of 2: +")
     assert text.splitlines()[4] == f"**{CONFOUNDED}**"
-    printed = " ".join(capsys.readouterr().out.split())
-    assert " ".join(["By hand", *report["answer"], *report["confounded"], "top-1"]) in printed
+    output = " ".join(capsys.readouterr().out.split())
+    assert " ".join(["By hand", *report["answer"], *report["confounded"], "top-1"]) in output
     contents = read_directory(tmp_path)
     lead = lead_of(compare([contents]), [contents])
     assert [list(lead.answer), list(lead.confounded)] == [report["answer"], report["confounded"]]
@@ -74,13 +74,13 @@ def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confoun
     assert '"confounded":[["sl","same","objective and optimizer.learning_rate"]]' in page  # of all pairs
 
 
-def answered(slopes, baseline="sl", then="", **more):
+def answered(slopes, baseline="sl", then="", **options):
     """The answer of one run of each slope."""
     runs = {
         name: run_in_memory(confusion(slope, seed), FREQUENCY, NAMES, GROUPS, name)
         for seed, (name, slope) in enumerate(slopes.items())
     }
-    return answer(Study("", tuple(runs), baseline=baseline, then=then, **more), [[runs]]), runs
+    return answer(Study("", tuple(runs), baseline=baseline, then=then, **options), [[runs]]), runs
 
 
 def test_a_difference_that_is_not_decided_is_stated_as_such():
@@ -139,13 +139,13 @@ def test_without_a_baseline_or_other_runs_the_answer_is_how_biased_the_runs_are(
 
 
 def test_the_most_and_the_least_biased_runs_are_named_and_those_at_chance_are_not():
-    most, least = answered({"a_little": 0.2, "sl": 0.8, "less": 0.4}, baseline="")[0]
-    assert most.startswith("The most biased by odds_acc is SL: tail ")
-    assert least.startswith("The least biased by odds_acc is a little: tail ")
+    first, last = answered({"a_little": 0.2, "sl": 0.8, "less": 0.4}, baseline="")[0]
+    assert first.startswith("The most biased by odds_acc is SL: tail ")
+    assert last.startswith("The least biased by odds_acc is a little: tail ")
     runs = answered({"sl": 0.8, "a_little": 0.2})[1]
     by_chance = run_in_memory(np.ones((CLASSES, CLASSES), int), FREQUENCY, NAMES, GROUPS)
-    more, less = bias_of_all([RunGroup(run.workdir.name, [[run]]) for run in (*runs.values(), by_chance)])
-    assert more.startswith("The more biased by odds_acc is sl") and less.startswith(
+    higher, lower = bias_of_all([RunGroup(run.workdir.name, [[run]]) for run in (*runs.values(), by_chance)])
+    assert higher.startswith("The more biased by odds_acc is sl") and lower.startswith(
         "The less biased by odds_acc is a little"
     )
 

@@ -53,25 +53,25 @@ def test_commands_run_once_each_and_again_if_their_worker_is_lost(cluster, tmp_p
     names = ["a", "killed", "broken", "b"]
     commands = {name: shlex.join(["python", "-c", f"import jax\n{TASK}", str(tmp_path), name]) for name in names}
     assert run_on_dask(commands, tmp_path / "work", cluster.scheduler_address) == {"broken": "out of luck"}
-    began = {name: (tmp_path / name).read_text().split() for name in names}
-    assert [len(began[name]) for name in names] == [1, 2, 1, 1]
+    processes = {name: (tmp_path / name).read_text().split() for name in names}
+    assert [len(processes[name]) for name in names] == [1, 2, 1, 1]
     deadline = time.time() + 10
-    while is_running(began["killed"][0]) and time.time() < deadline:  # it has ended with its worker
+    while is_running(processes["killed"][0]) and time.time() < deadline:  # it has ended with its worker
         time.sleep(0.05)
-    assert not is_running(began["killed"][0])
+    assert not is_running(processes["killed"][0])
 
 
 @pytest.mark.program
 def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
     trains[0].update(a=0.5)
-    made = make_study("a", "broken", c=claim("corr_acc", "a", "broken"))
-    train_parts(open_study(typed_study(made), tmp_path), ["a"])
+    config = make_study("a", "broken", c=claim("corr_acc", "a", "broken"))
+    train_parts(open_study(typed_study(config), tmp_path), ["a"])
     stand_in = tmp_path / "cliptail"
     stand_in.write_text("#!/bin/sh\n[ \"$4\" = --only=a ] || { echo 'error: out of luck' >&2; exit 2; }\n")
     stand_in.chmod(0o755)
     monkeypatch.setattr(study, "command", lambda: f"{stand_in} study mine.py --workdir={tmp_path} --runner=dask")
     with pytest.raises(UserError, match="1 of 2 runs failed: broken"):
-        train_on_dask(open_study(typed_study(made), tmp_path), [], cluster.scheduler_address)
+        train_on_dask(open_study(typed_study(config), tmp_path), [], cluster.scheduler_address)
     text, report = read_report(tmp_path)
     assert report["failures"] == {"broken": "out of luck"} and list(report["runs"]) == ["a"]
     assert run_on_dask({"a": "/no/program"}, tmp_path, cluster.scheduler_address) == {
@@ -81,7 +81,7 @@ def test_the_report_has_why_runs_failed(cluster, trains, tmp_path, monkeypatch):
 
 @pytest.mark.program
 def test_a_cluster_that_cannot_be_used_is_one_line(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("cliptail_jax.runs.on_dask.TIMEOUT", 1)
+    monkeypatch.setattr("cliptail_jax.runs.on_dask.TIMEOUT_SECONDS", 1)
     with pytest.raises(UserError, match="--scheduler=tcp://127.0.0.1:9 does not answer"):
         run_on_dask({"a": "true"}, tmp_path, "tcp://127.0.0.1:9")
     monkeypatch.setattr("cliptail_jax.runs.on_dask.missing_folder", lambda folders: folders[1])
@@ -93,15 +93,15 @@ def test_a_cluster_that_cannot_be_used_is_one_line(cluster, tmp_path, monkeypatc
 
 
 def test_each_model_is_evaluated_by_the_same_command_in_a_directory_of_its_own(tmp_path, monkeypatch):
-    given = f"cliptail evaluate zero_shot:sets=cifar100 --workdir {tmp_path} --config.eval.models=('RN50','b') --runner dask"
-    monkeypatch.setattr(on_dask, "command", lambda: shlex.join(shlex.split(given)))
+    command_line = f"cliptail evaluate zero_shot:sets=cifar100 --workdir {tmp_path} --config.eval.models=('RN50','b') --runner dask"
+    monkeypatch.setattr(on_dask, "command", lambda: shlex.join(shlex.split(command_line)))
     monkeypatch.setattr(on_dask, "run_on_dask", lambda *arguments: arguments)
     directories = {"RN50": tmp_path / "RN50", "it's": tmp_path / "it_s"}
     commands, workdir, scheduler = run_models_on_dask(directories, "eval.models", tmp_path, "tcp://a:1")
     assert (workdir, scheduler) == (tmp_path, "tcp://a:1")
-    whole = ["cliptail", "evaluate", "zero_shot:sets=cifar100"]
+    words = ["cliptail", "evaluate", "zero_shot:sets=cifar100"]
     for (name, line), models in zip(commands.items(), ["('RN50',)", '("it\'s",)']):
-        assert shlex.split(line) == [*whole, f"--workdir={directories[name]}", f"--config.eval.models={models}"]
+        assert shlex.split(line) == [*words, f"--workdir={directories[name]}", f"--config.eval.models={models}"]
     monkeypatch.setattr(on_dask, "command", lambda: "")
     with pytest.raises(UserError, match="--runner=dask is for a program that a command starts"):
         run_models_on_dask(directories, "eval.models", tmp_path, "")

@@ -36,8 +36,8 @@ def test_prose_has_no_intervals_and_no_comments_within_sentences(page):
 
 
 def test_a_number_in_prose_is_that_of_the_result_its_comment_names(tmp_path, monkeypatch):
-    tested = ClaimResult("", "odds_acc", "a", "b", difference=Estimate(1.25, 0.5, 2.0))
-    claims = [claim_numbers(tested) | {"key": "lower"}]
+    result = ClaimResult("", "odds_acc", "a", "b", difference=Estimate(1.25, 0.5, 2.0))
+    claims = [claim_numbers(result) | {"key": "lower"}]
     means = {name: {"top1": top1, "images": 10847, "chance_note": ""} for name, top1 in (("a", 71.26), ("b", 35.63))}
     bias = {"a": {"odds_acc": {"value": 3.0, "low": 2.0, "high": 4.0}}, "b": {}}
     write_json(tmp_path / "made.json", {"means": means, "bias": bias, "claims": claims})
@@ -46,11 +46,11 @@ def test_a_number_in_prose_is_that_of_the_result_its_comment_names(tmp_path, mon
         "- 7.25 and 9.9.\n- SL has 9.99 of 19.99 to 9.9,\nand {} of {} images, 7.\n"
         "<!-- numbers: {} = made lower; {} = made -lower; {} = made b.images;\n{} = made a.top1/b.top1 -->\n- 9.99\n"
     )
-    before = text.format("1", "2.0", "9.99", "9.9", "1", "2.0")
-    after = text.replace("SL has 9.99 of 19.99 to 9.9", "SL has 1.25 of 19.99 to -1.2").format(
+    old_text = text.format("1", "2.0", "9.99", "9.9", "1", "2.0")
+    new_text = text.replace("SL has 9.99 of 19.99 to 9.9", "SL has 1.25 of 19.99 to -1.2").format(
         "10,847", "2.0", "1.25", "-1.2", "10,847", "2.0"
     )
-    assert update_pages.with_tables(before) == after == update_pages.with_tables(after)
+    assert update_pages.with_tables(old_text) == new_text == update_pages.with_tables(new_text)
     with pytest.raises(SystemExit, match="'1' of the comment is not in its paragraph"):
         update_pages.with_tables("12 images\n<!-- numbers: 1 = made lower -->\n")
 
@@ -117,9 +117,9 @@ def test_links_of_all_pages_lead_to_files_and_headings():
 
 
 def test_pages_write_commands_as_an_installed_package_has_them():
-    found = [
+    commands = [
         f"{page.relative_to(update_pages.ROOT)}: {command}"
         for page in ALL_PAGES
         for command in re.findall(r"python -m cliptail_jax.*", page.read_text(encoding="utf-8"))
     ]
-    assert not found, "write cliptail NAME"
+    assert not commands, "write cliptail NAME"

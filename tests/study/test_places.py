@@ -33,8 +33,8 @@ def machine(monkeypatch, tmp_path):
         monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
         monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "no quota")
         monkeypatch.setattr(places, "DEVICE_FILES", [str(tmp_path / "device*")] if chips else [])
-        counted = subprocess.CompletedProcess([], 0, f"a warning\n{kind} {chips}\n")
-        monkeypatch.setattr(places.subprocess, "run", (lambda *arguments, **options: counted) if chips else None)
+        process = subprocess.CompletedProcess([], 0, f"a warning\n{kind} {chips}\n")
+        monkeypatch.setattr(places.subprocess, "run", (lambda *arguments, **options: process) if chips else None)
         monkeypatch.setattr(jax, "device_count", lambda: 1)
         jax.config.update("jax_platforms", None if chips else "cpu")
 
@@ -62,10 +62,10 @@ def test_on_a_cpu_a_run_has_a_core(machine, monkeypatch):
 
 def test_with_accelerators_a_run_has_a_chip_and_its_share_of_the_cores(machine):
     machine("tpu", 4)
-    found = find_places(None, 60)
-    assert [place.environment["TPU_VISIBLE_CHIPS"] for place in found] == ["0", "1", "2", "3"]
-    assert len({place.environment["TPU_MESH_CONTROLLER_PORT"] for place in found}) == 4
-    assert sorted(core for place in found for core in place.cores) == list(range(6))
+    run_places = find_places(None, 60)
+    assert [place.environment["TPU_VISIBLE_CHIPS"] for place in run_places] == ["0", "1", "2", "3"]
+    assert len({place.environment["TPU_MESH_CONTROLLER_PORT"] for place in run_places}) == 4
+    assert sorted(core for place in run_places for core in place.cores) == list(range(6))
     assert len(find_places(2, 60)) == 2 and find_places(1, 60) == []
     assert find_places(None, 3) == []  # fewer runs than chips
     with pytest.raises(
@@ -97,26 +97,26 @@ def test_a_study_leaves_chips_to_the_processes_of_its_runs(machine, monkeypatch,
         raise UserError(f"platforms: {jax.config.jax_platforms}")
 
     monkeypatch.setattr(run, "open_study", open_study)
-    for at, platforms in ((CHIPS, "cpu"), ([Place()], "cuda,cpu")):
+    for run_places, platforms in ((CHIPS, "cpu"), ([Place()], "cuda,cpu")):
         with pytest.raises(UserError, match=f"platforms: {platforms}$"):
-            run.run_study(typed_study(make_study("a")), tmp_path, places=at)
+            run.run_study(typed_study(make_study("a")), tmp_path, places=run_places)
         assert jax.config.jax_platforms == "cuda,cpu"
 
 
 def test_runs_that_need_more_than_a_chip_follow_on_all_of_them(monkeypatch, tmp_path, capsys):
-    called = []
+    all_calls = []
 
-    def call_at_places(function, calls, at):
-        called.append((list(calls), at))
+    def call_at_places(function, calls, run_places):
+        all_calls.append((list(calls), run_places))
         for name in calls:
-            yield name, DEVICE_MEMORY if name == "large" and len(at) == 2 else ""
+            yield name, DEVICE_MEMORY if name == "large" and len(run_places) == 2 else ""
 
     monkeypatch.setattr(training, "call_at_places", call_at_places)
     monkeypatch.setattr(training, "is_finished", lambda *arguments: False)
     configs = dict(small=TrainingConfig(), large=TrainingConfig(), sharded=TrainingConfig(mesh=MeshAxes(fsdp=2)))
     failures = {}
     training.train_runs(configs, tmp_path, False, CHIPS, failures)
-    (first, at_first), (later, at_last) = called
+    (first, at_first), (later, at_last) = all_calls
     assert first == ["small", "large"] and at_first == CHIPS and not failures
     assert later == ["sharded", "large"] and [place.environment for place in at_last] == [{}]
     assert "large does not fit one chip: it follows on all of them" in capsys.readouterr().out
@@ -137,10 +137,10 @@ def test_runs_of_a_kind_start_one_after_the_other_since_they_share_programs(plac
 
 
 def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp_path):
-    called = []
+    all_calls = []
 
-    def call_at_places(function, calls, at):
-        called.append((function, at[0].environment))
+    def call_at_places(function, calls, run_places):
+        all_calls.append((function, run_places[0].environment))
         failed = TransferFailed({"b": "no space"}, [{"model": str(tmp_path / "a"), "top1": 1.0}])
         raise pickle.loads(pickle.dumps(failed))  # as a process sends it
 
@@ -148,7 +148,7 @@ def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp
         transfers = []
 
     monkeypatch.setattr(measure, "call_at_places", call_at_places)
-    read = RunRead()
-    failures = measure.transfer_runs(TransferConfig(), {"a": read}, tmp_path, CHIPS)
-    assert called == [(measure.transfer_and_report, {})] and failures == {"transfer: b": "no space"}
-    assert [result["top1"] for result in read.transfers] == [1.0]
+    run = RunRead()
+    failures = measure.transfer_runs(TransferConfig(), {"a": run}, tmp_path, CHIPS)
+    assert all_calls == [(measure.transfer_and_report, {})] and failures == {"transfer: b": "no space"}
+    assert [result["top1"] for result in run.transfers] == [1.0]

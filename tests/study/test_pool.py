@@ -40,12 +40,12 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
     assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)  # the other two see that it is gone
     process.wait()
-    shown = terminal.text()
-    assert "| 0 of 3 are done, " in shown
+    output = terminal.text()
+    assert "| 0 of 3 are done, " in output
     for number in (1, 2):  # a bar each
         label = f"run {number} of 3, run_{number - 1}"
-        assert re.search(rf"{label} \|.*\| preparing", shown) and re.search(rf"{label} \|.*\| step \d+/24", shown), (
-            shown
+        assert re.search(rf"{label} \|.*\| preparing", output) and re.search(rf"{label} \|.*\| step \d+/24", output), (
+            output
         )
     deadline = time.time() + 20
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
@@ -83,20 +83,20 @@ def test_a_killed_process_is_a_line_with_the_remedy():
 @pytest.mark.program
 def test_a_killed_process_ends_the_program_soon_though_another_does_not_stop(monkeypatch, tmp_path):
     monkeypatch.setattr(pool, "PATIENCE", 0.1)
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(UserError, match="2 run at the same time"):
         dict(call_at_places(end_or_outlive, dict(killed=(tmp_path, signal.SIGKILL), other=(tmp_path, 0)), TWO))
-    assert time.monotonic() - began < 50
+    assert time.monotonic() - start < 50
 
 
 @pytest.mark.program
 def test_a_program_is_stopped_also_while_a_core_has_nothing_left_to_do(capsys):
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(SystemExit) as ended:
         for _ in call_at_places(stay, dict(short=(0.0,), long=(60.0,)), TWO):
             time.sleep(0.5)  # the process that has ended its call waits for another
             os.kill(os.getpid(), signal.SIGTERM)
-    assert ended.value.code == STOPPED and time.monotonic() - began < 30
+    assert ended.value.code == STOPPED and time.monotonic() - start < 30
     assert f"stopped by SIGTERM; {pool.RESUMES}" in capsys.readouterr().err
 
 

@@ -27,7 +27,7 @@ from tests.study.synthetic_studies import (
 from tests.tiny_runs import tiny
 
 
-def test_a_study_of_one_seed_borrows_the_variance_between_seeds(made, tmp_path):
+def test_a_study_of_one_seed_borrows_the_variance_between_seeds(published_study, tmp_path):
     one_seed = make_seeded_study(1, "a", "b", **CLAIMS)
     one_seed.variances_from = "made"
     run_study(one_seed, tmp_path / "new")
@@ -40,7 +40,7 @@ def test_a_study_of_one_seed_borrows_the_variance_between_seeds(made, tmp_path):
         open_study(typed_study(one_seed), tmp_path / "other")
 
 
-def test_a_study_continues_published_runs(made, trains, tmp_path, capsys):
+def test_a_study_continues_published_runs(published_study, trains, tmp_path, capsys):
     workdir = tmp_path / "more"
     for _ in range(2):  # the same command again continues
         add_published(typed_study(two_seeds(3)), "made", workdir)
@@ -48,18 +48,18 @@ def test_a_study_continues_published_runs(made, trains, tmp_path, capsys):
     assert trains[1] == ["a", "b"]  # of one seed
     text, report = read_report(workdir)
     assert list(report["runs"]) == ["seed_3", "seed_4", "seed_5"]
-    assert report["runs"]["seed_3"] == read_report(made)[1]["runs"]["seed_3"]
+    assert report["runs"]["seed_3"] == read_report(published_study)[1]["runs"]["seed_3"]
     assert "‡ marks claims on runs whose recipes were changed after the first run: seeds=2 not 3" in text
     assert capsys.readouterr().err.count("4 published runs of made") == 1
 
 
-def test_an_interrupted_copy_of_published_runs_is_continued(made, trains, tmp_path, monkeypatch):
+def test_an_interrupted_copy_of_published_runs_is_continued(published_study, trains, tmp_path, monkeypatch):
     config, workdir = typed_study(two_seeds()), tmp_path / "more"
     for number in range(100):
-        left = iter(range(number + 1))
+        writes = iter(range(number + 1))
 
-        def write(path, content, left=left, write_bytes=published.write_bytes):
-            if next(left, None) is None:
+        def write(path, content, writes=writes, write_bytes=published.write_bytes):
+            if next(writes, None) is None:
                 raise KeyboardInterrupt
             write_bytes(path, content)
 
@@ -72,27 +72,27 @@ def test_an_interrupted_copy_of_published_runs_is_continued(made, trains, tmp_pa
                 pass
     assert number > 3
     run_study(two_seeds(), workdir)
-    assert not trains[1] and read_report(workdir)[1]["claims"] == read_report(made)[1]["claims"]
+    assert not trains[1] and read_report(workdir)[1]["claims"] == read_report(published_study)[1]["claims"]
 
 
 def other_recipe():
-    made = two_seeds()
-    made.runs.b.optimizer.learning_rate = 0.3
-    return made
+    config = two_seeds()
+    config.runs.b.optimizer.learning_rate = 0.3
+    return config
 
 
 def other_evaluation():
-    made = two_seeds()
-    made.runs.b.eval.tail_classes = 3
-    return made
+    config = two_seeds()
+    config.runs.b.eval.tail_classes = 3
+    return config
 
 
-def test_published_runs_that_a_study_cannot_continue_are_one_line(made, results, tmp_path):
+def test_published_runs_that_a_study_cannot_continue_are_one_line(published_study, results, tmp_path):
     def refused(study, name, complaint, workdir=tmp_path / "new"):
-        before = sorted(workdir.rglob("*")) if workdir.exists() else []
+        old_files = sorted(workdir.rglob("*")) if workdir.exists() else []
         with pytest.raises(UserError, match=complaint) as error:
             add_published(typed_study(study), name, workdir)
-        assert "\n" not in str(error.value) and (sorted(workdir.rglob("*")) if workdir.exists() else []) == before
+        assert "\n" not in str(error.value) and (sorted(workdir.rglob("*")) if workdir.exists() else []) == old_files
 
     not_those = r"the published runs are not those of this config \(made: "
     refused(other_recipe(), "made", rf"{not_those}seed_3/b: optimizer.learning_rate=.* not 0.3\): go back to")
@@ -105,18 +105,23 @@ def test_published_runs_that_a_study_cannot_continue_are_one_line(made, results,
     (other := tmp_path / "other").mkdir()
     (other / "notes.txt").write_text("mine")
     refused(two_seeds(), "made", "other contains notes.txt, and --with_published begins in an empty directory", other)
-    shutil.copytree(made, own := tmp_path / "own")
-    (own / "claims.json").write_text("{}")
-    refused(two_seeds(), "made", "own contains claims.json, and --with_published begins", own)
-    shutil.copytree(made, own := tmp_path / "trained")
-    for file in own.glob("seed_*/*/config.json"):
+    shutil.copytree(published_study, directory := tmp_path / "own")
+    (directory / "claims.json").write_text("{}")
+    refused(two_seeds(), "made", "own contains claims.json, and --with_published begins", directory)
+    shutil.copytree(published_study, directory := tmp_path / "trained")
+    for file in directory.glob("seed_*/*/config.json"):
         write_json(file, read_json(file) | {"commit": "mine"})
-    for path in own.iterdir():
+    for path in directory.iterdir():
         if path.name.startswith("report") or path.name == "figures":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    refused(two_seeds(), "made", "trained/seed_3/[ab] is not the published run: choose another --workdir", own)
-    whole = (results / f"made{ARCHIVE}").read_bytes()
-    for damaged in (b"", b"no archive", whole[: len(whole) // 2], whole[:900] + bytes([whole[900] ^ 1]) + whole[901:]):
+    refused(two_seeds(), "made", "trained/seed_3/[ab] is not the published run: choose another --workdir", directory)
+    content = (results / f"made{ARCHIVE}").read_bytes()
+    for damaged in (
+        b"",
+        b"no archive",
+        content[: len(content) // 2],
+        content[:900] + bytes([content[900] ^ 1]) + content[901:],
+    ):
         (results / f"made{ARCHIVE}").write_bytes(damaged)
         refused(two_seeds(), "made", r"made.tar.xz is damaged \(.*\): restore it from a copy, or install the package")
     with tarfile.open(results / f"made{ARCHIVE}", "w:xz") as archive:
@@ -124,7 +129,7 @@ def test_published_runs_that_a_study_cannot_continue_are_one_line(made, results,
     refused(two_seeds(), "made", r"made.tar.xz is damaged \(.*outside")
 
 
-def test_a_variant_is_found_by_its_recipe(made, results, tmp_path):
+def test_a_variant_is_found_by_its_recipe(published_study, results, tmp_path):
     shutil.copy(results / f"made{ARCHIVE}", results / f"made_variant{ARCHIVE}")
     (results / f"made{ARCHIVE}").unlink()
     write_json(results / "made.json", {})  # of an earlier version
@@ -137,15 +142,15 @@ def test_trained_runs_are_published_and_continued_without_their_checkpoints(glyp
     from configs import sup
 
     def study(seeds):
-        made = make_seeded_study(seeds, "a")
-        made.runs.a.update(tiny(sup, glyphs_dir))  # the study's seed refers to that of the run
-        made.runs.a.total_epochs = 1
-        return made
+        config = make_seeded_study(seeds, "a")
+        config.runs.a.update(tiny(sup, glyphs_dir))  # the study's seed refers to that of the run
+        config.runs.a.total_epochs = 1
+        return config
 
     run_study(study(1), tmp_path / "study")
     write_archive(tmp_path / "study", results / f"made{ARCHIVE}")
     add_published(typed_study(study(2)), "made", tmp_path / "more")
     run_study(study(2), tmp_path / "more")
-    first, more = (json.loads((tmp_path / name / "report.json").read_text())["runs"] for name in ("study", "more"))
-    assert list(more) == ["seed_0", "seed_1"] and more["seed_0"] == first["seed_0"]
+    first, second = (json.loads((tmp_path / name / "report.json").read_text())["runs"] for name in ("study", "more"))
+    assert list(second) == ["seed_0", "seed_1"] and second["seed_0"] == first["seed_0"]
     assert not (tmp_path / "more/seed_0/a/checkpoints").exists() and (tmp_path / "more/seed_1/a/checkpoints").exists()

@@ -73,17 +73,17 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
     assert f"| {s['head']:.1f} | {s['mid']:.1f} | {s['tail']:.1f} | {s['slope_acc']:.1f} [" in row
     assert "Training took 4.5 minutes" in text
     assert pictures == [tmp_path / "figures" / "study"] and "(figures/study.png)" in text
-    for shown in (text, capsys.readouterr().out):
-        assert "The intervals come from one seed or pair" in " ".join(shown.split())
+    for output in (text, capsys.readouterr().out):
+        assert "The intervals come from one seed or pair" in " ".join(output.split())
 
 
 def test_several_seeds_are_reported_with_means_and_intervals(trains, pictures, tmp_path):
-    slopes, trained = trains
+    slopes, run_names = trains
     slopes.update(biased=0.8, fair=0.0)
     claims = dict(accuracy=claim("corr_acc", "biased", "fair"), tail=claim("tail", "fair", "biased"))
     study = make_seeded_study(3, "biased", "fair", **claims)
     run_study(study, tmp_path)
-    assert trained == ["biased", "fair"] * 3 and study.seed == 3
+    assert run_names == ["biased", "fair"] * 3 and study.seed == 3
     text, report = read_report(tmp_path)
     assert list(report["runs"]) == ["seed_3", "seed_4", "seed_5"]
     by_run = [[report["runs"][seed][run]["corr_acc"] for seed in report["runs"]] for run in ("biased", "fair")]
@@ -130,14 +130,14 @@ def test_classes_that_slopes_leave_out_are_counted_under_the_table_of_runs(train
         predicted[name] = confusion.sum(axis=0)
     run_study(study, tmp_path)
     text, report = read_report(tmp_path)
-    found = "more than a tenth in a (12 of 60), which slope_pred does not describe; at most 5 in others."
-    assert f"which have no logarithm: {found} A claim compares" in text
+    note = "more than a tenth in a (12 of 60), which slope_pred does not describe; at most 5 in others."
+    assert f"which have no logarithm: {note} A claim compares" in text
     assert "slope_acc leaves out" not in text
     assert [report["bias"][name]["slope_pred"]["left_out"] for name in predicted] == [12, 5, 0]
 
-    def slope(of, over):
-        kept = predicted[over] > 0
-        return np.polyfit(np.log10(FREQUENCY[kept]), np.log10(predicted[of][kept]), 1)[0]
+    def slope(run, other):
+        is_predicted = predicted[other] > 0
+        return np.polyfit(np.log10(FREQUENCY[is_predicted]), np.log10(predicted[run][is_predicted]), 1)[0]
 
     assert report["bias"]["b"]["slope_pred"]["value"] == pytest.approx(slope("b", "b"))
     assert report["claims"][0]["by_seed"] == [pytest.approx([slope("a", "a"), slope("b", "a")])]
@@ -165,16 +165,16 @@ def test_a_measure_is_one_entry(trains, tmp_path, monkeypatch, capsys):
     report, text = json.loads((tmp_path / "report.json").read_text()), (tmp_path / "report.md").read_text()
     accuracy = np.diagonal(confusion_of(0.8, 1)) / 50
     a, b = (report["runs"][name]["squared"] for name in "ab")
-    found = report["claims"][0]["difference"]
-    assert found["value"] == pytest.approx(b - a) and report["claims"][0]["margin"] == TOY.margin
-    assert "squared accuracy [95 %]" in text and f"{b:.4f} [" in text and f"{found['value']:.4f} [" in text
+    difference = report["claims"][0]["difference"]
+    assert difference["value"] == pytest.approx(b - a) and report["claims"][0]["margin"] == TOY.margin
+    assert "squared accuracy [95 %]" in text and f"{b:.4f} [" in text and f"{difference['value']:.4f} [" in text
     page = write_page(tmp_path).read_text()
     assert "mean of the squared accuracy" in page and f"{b:.4f} [" in page and "squares" in page
     counts = {"confusion": confusion_of(0.8, 1), "top5": np.array(0)}
     summary = summarize(class_results(counts, None, None, {}))
     assert summary["squared"] == pytest.approx(np.mean(accuracy**2))
     with Log(tmp_path / "log", 8, 10, 0) as log:
-        log.evaluated(10, "set", {"epoch": 1.0, **summary})
+        log.write_evaluation(10, "set", {"epoch": 1.0, **summary})
     assert f"squared {summary['squared']:.4f}" in capsys.readouterr().err
 
 
@@ -186,13 +186,15 @@ def test_a_column_of_the_table_of_runs_is_one_entry(trains, tmp_path, monkeypatc
     trains[0].update(a=0.0, b=0.8)
     run_study(make_study("a", "b"), tmp_path)
     text, report = read_report(tmp_path)
-    shown = f"{FREQUENCY.sum() / 10:,.2f}"
-    assert re.search(rf"^\| run \|.* tenth images \|\n.*\n\| a \|.* {shown} \|$", text, re.MULTILINE)
+    number_text = f"{FREQUENCY.sum() / 10:,.2f}"
+    assert re.search(rf"^\| run \|.* tenth images \|\n.*\n\| a \|.* {number_text} \|$", text, re.MULTILINE)
     assert "**tenth images**: a tenth of the images" in text
     assert report["means"]["b"]["tenth"] == FREQUENCY.sum() / 10
-    assert re.search(rf" tenth\n.* images\na .* {shown}\n", capsys.readouterr().out)
+    assert re.search(rf" tenth\n.* images\na .* {number_text}\n", capsys.readouterr().out)
     page = write_page(tmp_path).read_text()
-    assert ">tenth images</button>" in page and f">{shown}</td>" in page and "<b>tenth images</b>: a tenth" in page
+    assert (
+        ">tenth images</button>" in page and f">{number_text}</td>" in page and "<b>tenth images</b>: a tenth" in page
+    )
 
 
 FIGURES = {
@@ -221,9 +223,9 @@ def test_figures_show_the_finished_runs_of_every_seed_or_the_report_says_why_not
 
 def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_path):
     figures = {"transfer": StudyFigure(columns=("label",), rows=(("a", "A"),))}
-    drawn, obstacles = draw_figures(figures, {"seed_0": ["a"]}, tmp_path)
+    figure_names, obstacles = draw_figures(figures, {"seed_0": ["a"]}, tmp_path)
     assert (tmp_path / "transfer.tsv").read_text() == "run\tmodel\tlabel\nseed_0/transfer\ta\tA\n"
-    assert drawn == [] and "has no results by probe" in obstacles["figure transfer"]
+    assert figure_names == [] and "has no results by probe" in obstacles["figure transfer"]
     assert draw_figures(figures, {"seed_0": []}, tmp_path)[1] == {"figure transfer": "its baseline a failed"}
 
 
@@ -242,10 +244,10 @@ def test_a_line_leads_along_the_path_and_kinds_beside_it_are_hollow_below():
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert names == ["softmax over the batch's classes", "SL", "CLIP", "mine"]
     for axes, key, steps in zip(figure.axes, ("odds_acc", "slope_pred"), (3, 2)):
-        path, *drawn = axes.lines
+        path, *points = axes.lines
         values = [kinds[name].bias[key].value for name in ("batch", "sl", "clip")][:steps]
         np.testing.assert_allclose(np.transpose(path.get_data()), [*zip(values, range(steps))])
-        hollow = [line.get_ydata()[0] for line in drawn if line.get_markerfacecolor() == "white"]
+        hollow = [line.get_ydata()[0] for line in points if line.get_markerfacecolor() == "white"]
         assert hollow == [3]
         assert [text.get_text() for text in axes.texts] == ["0: no bias"]
     without_path = draw_kinds(table, (), "Four kinds")
@@ -263,18 +265,18 @@ def test_pictures_leave_out_an_f50_beyond_all_numbers_and_name_kinds():
 
 
 def test_claims_are_drawn_by_their_sentences_and_what_tells_them_apart():
-    def tested(text, statistic, higher="sl", **more):
+    def tested(text, statistic, higher="sl", **options):
         return ClaimResult(
-            text, statistic, higher, "clip", difference=Estimate(1.0, 0.5, 1.5), corrected="supported", **more
+            text, statistic, higher, "clip", difference=Estimate(1.0, 0.5, 1.5), corrected="supported", **options
         )
 
-    one, other = "SL is more biased than CLIP", "SL is less accurate"
-    claims = [tested(one, "odds_acc"), tested(one, "odds_acc", at="equal accuracy"), tested(other, "top1")]
+    first, other = "SL is more biased than CLIP", "SL is less accurate"
+    claims = [tested(first, "odds_acc"), tested(first, "odds_acc", at="equal accuracy"), tested(other, "top1")]
     twice = [tested(other, "top1"), tested(other, "top1", higher="batch")]
     labels = [[text.get_text().replace("\n", " ") for text in axes.get_yticklabels()]
               for axes in (*draw_claims({"": claims}, "").axes, *draw_claims({"": twice}, "").axes)]  # fmt: skip
     assert labels == [
-        [f"{one} (odds_acc)", f"{one} (odds_acc at equal accuracy)"],
+        [f"{first} (odds_acc)", f"{first} (odds_acc at equal accuracy)"],
         [other],
         [f"{other} (sl − clip)", f"{other} (batch − clip)"],
     ]
@@ -322,11 +324,11 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
     report = read_report(tmp_path)[1]
     assert lines[lines.index("By hand") + 2].startswith("The more biased by odds_acc is biased: tail ")
     start = next(number for number, line in enumerate(lines) if line.split()[:2] == ["top-1", "odds"])
-    above, below, *runs = lines[start : start + 4]
-    assert above.split() == ["top-1", "odds", "slope", "slope"]  # for more there is no space
-    assert below.split() == ["run", "images", "%", "acc", "f50", "pred", "head", "mid", "tail", "acc", "minutes"]
+    upper, lower, *runs = lines[start : start + 4]
+    assert upper.split() == ["top-1", "odds", "slope", "slope"]  # for more there is no space
+    assert lower.split() == ["run", "images", "%", "acc", "f50", "pred", "head", "mid", "tail", "acc", "minutes"]
     for name, row in zip(("biased", "fair"), runs, strict=True):
-        assert row.split()[0] == name and len(row) == len(below)
+        assert row.split()[0] == name and len(row) == len(lower)
         assert row.split()[3:6] == [
             format_number(report["bias"][name][key]["value"], spec) for key, spec in SHOWN.items()
         ]
@@ -336,8 +338,8 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
     verdicts = [line for line in table[1 : table.index("")] if not line.startswith(" ")]
     assert [line[place:column].strip() for line in verdicts] == [c["verdict"] for c in report["claims"]]
     difference = report["claims"][0]["difference"]
-    shown = f"{difference['value']:.1f} [{difference['low']:.1f}, {difference['high']:.1f}]"
-    assert verdicts[0][:place].rstrip() == shown
+    text = f"{difference['value']:.1f} [{difference['low']:.1f}, {difference['high']:.1f}]"
+    assert verdicts[0][:place].rstrip() == text
     texts = " ".join(line[column:] for line in table[1 : table.index("")])
     assert "tail on glyphs:test: fair − biased" in texts
     assert "so very much more than another corr_acc: biased − fair" in texts
@@ -347,9 +349,9 @@ SHOWN = {"odds_acc": ".2f", "f50": ",.1f", "slope_pred": ".2f"}
 
 
 def test_claims_that_are_tested_under_several_recipes_have_a_row_with_their_agreement():
-    def tested(text, value, **more):
+    def tested(text, value, **options):
         interval = Estimate(value, value - 1.0, value + 1.0)
-        return ClaimResult(text, "odds_acc", "a", "b", 0.2, difference=interval, **more)
+        return ClaimResult(text, "odds_acc", "a", "b", 0.2, difference=interval, **options)
 
     claims = [tested("more biased", value) for value in (2.0, 0.5, -0.5, -3.0, 1.5)]
     claims += [tested("as biased", value, equal=True) for value in (0.0, 4.0)] + [tested("once", 2.0)]
@@ -364,11 +366,11 @@ def test_claims_that_are_tested_under_several_recipes_have_a_row_with_their_agre
 
 def test_a_verdict_that_does_not_hold_with_all_others_is_marked():
     """One interval of five barely excludes 0: corrected for their number, it would be half as long again."""
-    made = [
+    results = [
         ClaimResult("One leans", "corr_acc", "a", "b", difference=Estimate(x, x - 1.0, x + 1.0))
         for x in (1.1, 9, 0, 0, 0)
     ]
-    lines = plain_claims(claim_table(correct_for_number(made)), 80)
+    lines = plain_claims(claim_table(correct_for_number(results)), 80)
     verdicts = [line.split("]")[1].split()[0] for line in lines[1:] if "]" in line]
     assert verdicts == ["supported*", "supported", *["inconclusive"] * 3]
     assert lines[-1] == "* inconclusive when corrected for the number of claims"

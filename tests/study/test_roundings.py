@@ -18,8 +18,8 @@ def stand_in(command, env, stdout):
     workdir = Path(next(argument for argument in command if argument.startswith("--workdir=")).partition("=")[2])
     workdir.mkdir()
     value = DIFFERENCES[workdir.name]
-    found = value and Estimate(value, value - 1, value + 1)
-    claim = ClaimResult("More biased", "odds_acc", "a", "b", difference=found, obstacle="", corrected="inconclusive")
+    estimate = value and Estimate(value, value - 1, value + 1)
+    claim = ClaimResult("More biased", "odds_acc", "a", "b", difference=estimate, obstacle="", corrected="inconclusive")
     write_json(workdir / "report.json", {"claims": [{"key": "one", "flags": env["XLA_FLAGS"], **claim_numbers(claim)}]})
     return SimpleNamespace(returncode=0)
 

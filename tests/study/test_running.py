@@ -26,28 +26,28 @@ from tests.study.synthetic_studies import (
 
 
 def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path, capsys):
-    slopes, trained = trains
+    slopes, run_names = trains
     reason = "RuntimeError: out of memory"
     slopes.update(a=0.5, broken=RuntimeError("out of memory\nand more"), b=0.1)
     claims = dict(one=claim("corr_acc", "a", "broken"), other=claim("corr_acc", "a", "b"))
     with pytest.raises(UserError, match="1 of 3 runs failed: broken"):
         run_study(make_study("a", "broken", "b", **claims), tmp_path)
     text, report = read_report(tmp_path)
-    assert trained == ["a", "broken", "b"]
+    assert run_names == ["a", "broken", "b"]
     assert list(report["runs"]) == ["a", "b"] and report["failures"] == {"broken": reason}
     assert f"**broken failed**: {reason}" in text
     assert [c["verdict"] for c in report["claims"]] == ["not tested", "supported"]
     assert report["claims"][0]["difference"] is None
     assert "; there is no trained run of broken) | – | 0 of 0 | – | 0 | **not tested** | not tested |" in text
-    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert f"broken failed: {reason}" in printed and "there is no trained run of broken" in printed
+    output = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert f"broken failed: {reason}" in output and "there is no trained run of broken" in output
 
 
 def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, monkeypatch):
-    slopes, trained = trains
+    slopes, run_names = trains
     slopes["one"] = 0.5
-    made = make_study("one")
-    run_study(made, tmp_path)
+    config = make_study("one")
+    run_study(config, tmp_path)
     evaluated = []
 
     def evaluate(config, workdir):
@@ -55,37 +55,37 @@ def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, 
         write_run(config, workdir, confusion_of(0.0, 1))
 
     monkeypatch.setattr(training, "evaluate", evaluate)
-    run_study(made, tmp_path)
+    run_study(config, tmp_path)
     assert evaluated == []
-    made.runs.one.eval.tail_classes = 3
-    run_study(made, tmp_path)
-    run_study(made, tmp_path)
-    assert evaluated == [3] and trained == ["one"]
+    config.runs.one.eval.tail_classes = 3
+    run_study(config, tmp_path)
+    run_study(config, tmp_path)
+    assert evaluated == [3] and run_names == ["one"]
 
 
 @pytest.mark.parametrize(("minutes", "seeds"), [(4.6, 2), (0.1, 1)])
 def test_as_many_seeds_are_trained_as_fit_into_the_budget(minutes, seeds, trains, tmp_path, monkeypatch):
     """A run takes 45 seconds by the clock, but 90 by its own account, which counts for finished runs."""
-    slopes, trained = trains
+    slopes, run_names = trains
     slopes.update(a=0.8, b=0.0)
-    monkeypatch.setattr(study.time, "perf_counter", lambda: 45.0 * len(trained))
-    made = make_seeded_study(4, "a", "b")
-    run_study(made, tmp_path, budget=minutes)
+    monkeypatch.setattr(study.time, "perf_counter", lambda: 45.0 * len(run_names))
+    config = make_seeded_study(4, "a", "b")
+    run_study(config, tmp_path, budget=minutes)
     text, report = read_report(tmp_path)
-    assert len(trained) == 2 * seeds and len(report["runs"]) == seeds
+    assert len(run_names) == 2 * seeds and len(report["runs"]) == seeds
     assert f", {2 * seeds} of 8 runs\n" in text
     if seeds == 2:
-        run_study(made, tmp_path)
-        run_study(made, tmp_path, budget=0.1)  # keeps all seeds that are finished
-        assert len(trained) == 8 and len(read_report(tmp_path)[1]["runs"]) == 4
+        run_study(config, tmp_path)
+        run_study(config, tmp_path, budget=0.1)  # keeps all seeds that are finished
+        assert len(run_names) == 8 and len(read_report(tmp_path)[1]["runs"]) == 4
 
 
 def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, tmp_path, capsys):
     trains[0].update(a=0.8, b=0.0)
-    made = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b"))
-    run_study(made, tmp_path / "whole")
+    config = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b"))
+    run_study(config, tmp_path / "whole")
     trains[1].clear()
-    opened = study.open_study(typed_study(made), tmp_path / "parts")
+    opened = study.open_study(typed_study(config), tmp_path / "parts")
     with pytest.raises(UserError, match="no run of this study is trained in .*: there is nothing to report"):
         study.report_study(opened)
     study.train_parts(opened, ["seed_3/*"])
@@ -96,18 +96,18 @@ def test_parts_that_are_trained_one_by_one_give_the_report_of_the_whole(trains, 
     assert "2 of 4 runs are not trained: seed_4/a, seed_4/b" in capsys.readouterr().out
     study.train_parts(opened, ["a", "seed_4/b"])
     assert trains[1] == ["a", "b", "a", "b"]
-    study.report_study(study.open_study(typed_study(made), tmp_path / "parts"))
-    whole, parts = (read_report(tmp_path / name)[1] for name in ("whole", "parts"))
-    del whole["seconds"], parts["seconds"]
-    assert parts == whole
+    study.report_study(study.open_study(typed_study(config), tmp_path / "parts"))
+    whole_report, part_report = (read_report(tmp_path / name)[1] for name in ("whole", "parts"))
+    del whole_report["seconds"], part_report["seconds"]
+    assert part_report == whole_report
 
 
 def test_a_run_that_another_process_trains_is_left_to_it(trains, tmp_path, capsys):
     trains[0].update(a=InUseError("a is in use by process 12", "process 12"), b=0.1)
-    made = make_study("a", "b")
-    study.train_parts(study.open_study(typed_study(made), tmp_path), ["*"])
+    config = make_study("a", "b")
+    study.train_parts(study.open_study(typed_study(config), tmp_path), ["*"])
     assert "run 1 of 2, a is skipped: process 12 trains it" in capsys.readouterr().err
-    run_study(made, tmp_path)
+    run_study(config, tmp_path)
     assert "1 of 2 runs are not trained: a" in capsys.readouterr().out
     assert list(read_report(tmp_path)[1]["runs"]) == ["b"]
 
@@ -122,9 +122,9 @@ def test_a_broken_part_says_why_in_its_last_line(trains, tmp_path):
 
 
 def counterbalanced(**claims):
-    made = make_seeded_study(4, "a", "b", **claims)
-    made.counterbalanced = True
-    return made
+    config = make_seeded_study(4, "a", "b", **claims)
+    config.counterbalanced = True
+    return config
 
 
 def test_a_counterbalanced_study_trains_mirrored_pairs_of_each_seed(trains, tmp_path):
@@ -142,21 +142,21 @@ def test_a_counterbalanced_study_trains_mirrored_pairs_of_each_seed(trains, tmp_
         )
         assert {key for key in plain if plain[key] != mirrored[key]} == {"data.profile.mirrored"}
         assert (plain["seed"], plain["data.profile.mirrored"], mirrored["data.profile.mirrored"]) == (seed, False, True)
-    (tested,) = report["claims"]
-    assert len(tested["by_seed"]) == 2 and tested["verdict"] == "supported"
+    (result,) = report["claims"]
+    assert len(result["by_seed"]) == 2 and result["verdict"] == "supported"
     assert "There are 2 mirrored pairs" in text
 
 
 def test_a_pair_of_which_one_run_failed_is_left_out_of_its_claims(trains, monkeypatch, tmp_path):
     trains[0].update(a=0.8, b=0.0)
-    whole = training.train
+    train = training.train
 
-    def train(config, workdir, overwrite=False, label=""):
+    def train_or_fail(config, workdir, overwrite=False, label=""):
         if workdir.parts[-2:] == ("seed_3_mirrored", "b"):
             raise UserError("the loss is nan")
-        whole(config, workdir, overwrite)
+        train(config, workdir, overwrite)
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(training, "train", train_or_fail)
     with pytest.raises(UserError, match="1 of 8 runs failed: seed_3_mirrored/b"):
         run_study(counterbalanced(c=claim("slope_acc", "a", "b")), tmp_path)
     text, report = read_report(tmp_path)
@@ -203,11 +203,11 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
     ],
 )
 def test_a_study_that_cannot_run_is_refused_before_training(changes, message, trains, tmp_path):
-    made = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b", margin=0.1, set="glyphs:test"))
-    made.counterbalanced, made.path, made.figures = False, (), {}
-    made.update_from_flattened_dict(changes)
+    config = make_seeded_study(2, "a", "b", c=claim("corr_acc", "a", "b", margin=0.1, set="glyphs:test"))
+    config.counterbalanced, config.path, config.figures = False, (), {}
+    config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=message):
-        run_study(made, tmp_path)
+        run_study(config, tmp_path)
     assert trains[1] == []
 
 
@@ -215,10 +215,10 @@ def test_a_study_that_cannot_run_is_refused_before_training(changes, message, tr
     "name", ["/abs/a", "../a", ".", "..", "", "a,b", "a b", "a\n", "a\nrm", "seed_3/a", "seed_3", "*", "é"]
 )
 def test_a_run_that_cannot_have_a_directory_of_its_name_is_refused_in_one_line(name, trains, tmp_path):
-    made = make_study("a", c=claim("corr_acc", "a", "a"))
-    made.runs = ConfigDict({name: made.runs.a}, allow_dotted_keys=True)
+    config = make_study("a", c=claim("corr_acc", "a", "a"))
+    config.runs = ConfigDict({name: config.runs.a}, allow_dotted_keys=True)
     with pytest.raises(UserError, match="its name must consist of letters, digits") as error:
-        run_study(made, tmp_path)
+        run_study(config, tmp_path)
     assert "\n" not in str(error.value) and trains[1] == [] and list(tmp_path.iterdir()) == []
 
 
@@ -249,17 +249,17 @@ def test_nor_in_that_of_another_of_which_parts_were_trained(tmp_path):
 
 
 def test_the_seed_of_each_run_must_refer_to_that_of_the_study(trains, tmp_path):
-    made = make_study("a")
-    made.seeds = 2
+    config = make_study("a")
+    config.seeds = 2
     with pytest.raises(UserError, match="has a field 'seed', which the seed of each run refers to"):
-        run_study(made, tmp_path)
-    made.seed = 0
+        run_study(config, tmp_path)
+    config.seed = 0
     with pytest.raises(UserError, match="run 'a': its seed does not refer to the study's, so all 2 are the same"):
-        run_study(made, tmp_path)
+        run_study(config, tmp_path)
 
 
 @pytest.fixture
-def written(trains, monkeypatch):
+def page_writes(trains, monkeypatch):
     """The runs that are missing whenever the page is written."""
     trains[0].update(a=0.5, b=0.1)
     calls = []
@@ -269,10 +269,10 @@ def written(trains, monkeypatch):
     return calls
 
 
-def test_the_page_is_written_at_the_start_after_each_run_and_with_each_report(written, tmp_path, capsys):
+def test_the_page_is_written_at_the_start_after_each_run_and_with_each_report(page_writes, tmp_path, capsys):
     run_study(make_seeded_study(2, "a", "b"), tmp_path)
-    assert written[0] == ["seed_3/a", "seed_3/b", "seed_4/a", "seed_4/b"]
-    assert [len(missing) for missing in written] == [4, 3, 2, 1, 0, 0]
+    assert page_writes[0] == ["seed_3/a", "seed_3/b", "seed_4/a", "seed_4/b"]
+    assert [len(names) for names in page_writes] == [4, 3, 2, 1, 0, 0]
     first, *_, last = (line for line in capsys.readouterr().out.splitlines() if "report.html" in line)
     address = f"file://{tmp_path}/report.html"
     assert first == f"The study's page, written again after each run: {address}" and last.endswith(address)
@@ -300,20 +300,20 @@ UNKNOWN = "|".join("–" * 10)
 
 def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_own(trains, probes, tmp_path, capsys):
     trains[0].update(a=0.5, self=0.5)
-    accuracies, called = probes
+    accuracies, configs = probes
     accuracies.update(a=0.2, self=0.6)
-    made = make_transfer_study("a", "self", better=claim("probe", "self", "a"), own=claim("corr_acc", "a", "self"))
-    run_study(made, tmp_path)
+    config = make_transfer_study("a", "self", better=claim("probe", "self", "a"), own=claim("corr_acc", "a", "self"))
+    run_study(config, tmp_path)
     text, report = read_report(tmp_path)
-    assert called[0].models == (str(tmp_path / "a"), str(tmp_path / "self"))
+    assert configs[0].models == (str(tmp_path / "a"), str(tmp_path / "self"))
     assert [c["verdict"] for c in report["claims"]] == ["supported", "not tested"]
     assert report["claims"][0]["difference"]["value"] == pytest.approx(40)
     assert "not both have an evaluation set" in text
     table = [line.replace(" ", "") for line in text.splitlines()]
     assert "|model|cifar100:linearprobe%|" in table and "|a|20.0|" in table and "|self|60.0|" in table
-    printed = capsys.readouterr().out.splitlines()
-    header = next(i for i, line in enumerate(printed) if "cifar100:" in line)
-    assert [line.split() for line in printed[header + 1 : header + 4]] == [
+    output = capsys.readouterr().out.splitlines()
+    header = next(i for i, line in enumerate(output) if "cifar100:" in line)
+    assert [line.split() for line in output[header + 1 : header + 4]] == [
         ["model", "linear", "probe", "%"],
         ["a", "20.0"],
         ["self", "60.0"],
@@ -326,10 +326,10 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
 def test_only_the_models_of_a_transfer_are_measured_and_a_claim_may_name_its_set(trains, probes, tmp_path):
     trains[0].update(a=0.5, b=0.5, c=0.5)
     probes[0].update(b=0.2, c=0.6)
-    claims = {on: claim("probe", "c", "b", set=on) for on in ("cifar100", "dtd")}
-    made = make_transfer_study("a", "b", "c", mean=claim("probe", "c", "b"), **claims)
-    made.transfer.update({"models": ("b", "c"), "sets": ("dtd", "cifar100", "pets")})
-    run_study(made, tmp_path)
+    claims = {set_name: claim("probe", "c", "b", set=set_name) for set_name in ("cifar100", "dtd")}
+    config = make_transfer_study("a", "b", "c", mean=claim("probe", "c", "b"), **claims)
+    config.transfer.update({"models": ("b", "c"), "sets": ("dtd", "cifar100", "pets")})
+    run_study(config, tmp_path)
     _, report = read_report(tmp_path)
     assert probes[1][0].models == (str(tmp_path / "b"), str(tmp_path / "c"))
     assert report["runs"]["a"]["transfer"] == []
@@ -347,7 +347,7 @@ def test_only_the_models_of_a_transfer_are_measured_and_a_claim_may_name_its_set
     ],
 )
 def test_a_wrong_transfer_is_named(changes, message):
-    made = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
-    made.transfer.update(changes)
+    config = make_transfer_study("a", "b", better=claim("probe", "b", "a"))
+    config.transfer.update(changes)
     with pytest.raises(UserError, match=message):
-        typed_study(made)
+        typed_study(config)

@@ -26,10 +26,10 @@ def decided_by_pairs(trains, monkeypatch):
 
     def evaluate(claims, replicates, changes):
         results = {}
-        for key, stated in claims.items():
+        for key, fields in claims.items():
             pairs = [(2.0, 0.0) for replicate in replicates if all({"a", "b", "c"} <= {*runs} for runs in replicate)]
             side = SIDES[key] / max(len(pairs), 1) ** 0.5
-            results[key] = ClaimResult(**vars(stated), by_seed=pairs, difference=Estimate(2.0, 2.0 - side, 2.0 + side))
+            results[key] = ClaimResult(**vars(fields), by_seed=pairs, difference=Estimate(2.0, 2.0 - side, 2.0 + side))
         return results
 
     monkeypatch.setattr(claim_looks, "evaluate_claims", evaluate)
@@ -37,20 +37,22 @@ def decided_by_pairs(trains, monkeypatch):
     return trains[1]
 
 
-def with_most(made, most, tmp_path):
-    made.seeds = stopping.seeds_of(typed_study(made), most, tmp_path)
-    return typed_study(made)
+def with_max_pairs(config, max_pairs, tmp_path):
+    config.seeds = stopping.seeds_of(typed_study(config), max_pairs, tmp_path)
+    return typed_study(config)
 
 
-def run(tmp_path, value="", given=None, made=None, **options):
-    made = made or make_seeded_study(1, "a", "b", "c", **CLAIMS)
-    most = stopping.most_pairs(tmp_path, True, given)
-    study = with_most(made, most, tmp_path)
+def run(tmp_path, value="", pairs_flag=None, config=None, **options):
+    config = config or make_seeded_study(1, "a", "b", "c", **CLAIMS)
+    max_pairs = stopping.most_pairs(tmp_path, True, pairs_flag)
+    study = with_max_pairs(config, max_pairs, tmp_path)
     stopping.run_until_decided(study, tmp_path, stopping.claims_named(value, study.claims), **options)
 
 
 def looks(report):
-    return {of["key"]: (of["verdict"], of["look"] and of["look"]["pairs"]) for of in report["claims"]}
+    return {
+        result["key"]: (result["verdict"], result["look"] and result["look"]["pairs"]) for result in report["claims"]
+    }
 
 
 def test_pairs_are_added_until_the_named_claims_are_decided(decided_by_pairs, tmp_path):
@@ -63,7 +65,7 @@ def test_pairs_are_added_until_the_named_claims_are_decided(decided_by_pairs, tm
 
 
 def test_the_same_command_goes_on_and_claims_keep_the_look_that_decided_them(decided_by_pairs, tmp_path, capsys):
-    run(tmp_path, "large", given=3)
+    run(tmp_path, "large", pairs_flag=3)
     run(tmp_path)
     assert "After 3 of at most 3 pairs or seeds, undecided: none" in capsys.readouterr().out
     assert looks(read_report(tmp_path)[1]) == {"large": ("supported", 2), "none": ("inconclusive", 3)}
@@ -75,14 +77,14 @@ def test_the_same_command_goes_on_and_claims_keep_the_look_that_decided_them(dec
 
 def test_a_later_report_and_page_have_the_same_verdicts(decided_by_pairs, tmp_path):
     run(tmp_path, "large")
-    _, before = read_report(tmp_path)
-    made = make_seeded_study(1, "a", "b", "c", **CLAIMS)
-    most = stopping.most_pairs(tmp_path, False, None)
-    study = with_most(made, most, tmp_path)
-    stopping.report_begun(open_study(study, tmp_path, most=most))
-    assert read_report(tmp_path)[1]["claims"] == before["claims"]
+    _, old_report = read_report(tmp_path)
+    config = make_seeded_study(1, "a", "b", "c", **CLAIMS)
+    max_pairs = stopping.most_pairs(tmp_path, False, None)
+    study = with_max_pairs(config, max_pairs, tmp_path)
+    stopping.report_begun(open_study(study, tmp_path, most=max_pairs))
+    assert read_report(tmp_path)[1]["claims"] == old_report["claims"]
     claims = claim_looks.judge(read_directory(tmp_path))
-    assert {key: (of.verdict, of.look) for key, of in claims.items()} == {
+    assert {key: (result.verdict, result.look) for key, result in claims.items()} == {
         "large": ("supported", Look(2, 5)), "none": ("inconclusive", Look(2, 5))
     }  # fmt: skip
 
@@ -103,24 +105,26 @@ def test_claims_are_not_tested_on_one_pair(decided_by_pairs, tmp_path, monkeypat
 
 
 def test_the_design_is_stated_with_the_largest_number_of_seeds(decided_by_pairs, tmp_path):
-    run(tmp_path, "large", given=4)
+    run(tmp_path, "large", pairs_flag=4)
     assert json.loads((tmp_path / "claims.json").read_text())["design"]["seeds"] == 4
 
 
 def test_corrected_verdicts_share_the_errors_of_all_looks():
     """With two claims, the first has the level of its look for errors of 2.5 % over all looks."""
-    stated = dict(text="", statistic="top1", higher="a", lower="b", look=Look(3, 5))
+    fields = dict(text="", statistic="top1", higher="a", lower="b", look=Look(3, 5))
     other = Estimate(0.0, -1.0, 1.0)
     length = other.interval(Look(3, 5).level(0.025)).high
     for value, corrected in ((1.01 * length, "supported"), (0.99 * length, "inconclusive")):
-        results = [ClaimResult(**stated, difference=of) for of in (Estimate(value, value - 1, value + 1), other)]
+        results = [
+            ClaimResult(**fields, difference=result) for result in (Estimate(value, value - 1, value + 1), other)
+        ]
         assert correct_for_number(results)[0].corrected == corrected and results[0].verdict == "supported"
 
 
 EQUAL = dict(equal=claim("slope_acc", "a", "b", equal=True, margin=0.0))
 
 
-@pytest.mark.parametrize(("made", "value", "given", "message"), [
+@pytest.mark.parametrize(("config", "value", "pairs_flag", "message"), [
     (make_seeded_study(2, "a", "b", "c", **CLAIMS), "lareg", None, r"--until_decided=lareg is not a claim .*did you mean large"),
     (make_seeded_study(2, "a", "b", "c", **EQUAL), "equal", None, "claims.equal .* margin of 0, which no number of pairs decides"),
     (make_seeded_study(2, "a", "b", "c", **EQUAL), "", None, "claims.equal states that runs are equal"),
@@ -129,11 +133,11 @@ EQUAL = dict(equal=claim("slope_acc", "a", "b", equal=True, margin=0.0))
     (make_seeded_study(2, "a", "b", "c", **CLAIMS), "", 1, "--max_pairs=1 is too small: the first look"),
     (make_seeded_study(2, "a", "b", "c", **CLAIMS), "", 2, "--max_pairs=2 is too small: .* has 3 pairs or seeds already"),
 ])  # fmt: skip
-def test_what_cannot_be_decided_is_one_line_before_training(made, value, given, message, trains, tmp_path):
+def test_what_cannot_be_decided_is_one_line_before_training(config, value, pairs_flag, message, trains, tmp_path):
     for seed in (3, 4, 5):
         (tmp_path / f"seed_{seed}").mkdir()
     with pytest.raises(UserError, match=message) as error:
-        run(tmp_path, value, given, made)
+        run(tmp_path, value, pairs_flag, config)
     assert "\n" not in str(error.value) and trains[1] == []
 
 

@@ -43,7 +43,7 @@ def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "more",
+    "flags",
     [
         "--launch=slurm --sbatch=--time=1 --sbatch --mem=2 --budget=60",
         "--only 'a*' --report",
@@ -53,9 +53,9 @@ def test_each_run_and_the_report_have_a_command(monkeypatch, capsys):
         "--until_decided=a,b --max_pairs 3",
     ],
 )
-def test_commands_of_parts_have_no_flags_of_the_whole(more):
-    assert part_commands(f"{COMMAND} {more}", ["a*"]) == {"a*": f"{COMMAND} --only='a*'"}
-    assert report_command(f"{COMMAND} {more}") == f"{COMMAND} --report"
+def test_commands_of_parts_have_no_flags_of_the_whole(flags):
+    assert part_commands(f"{COMMAND} {flags}", ["a*"]) == {"a*": f"{COMMAND} --only='a*'"}
+    assert report_command(f"{COMMAND} {flags}") == f"{COMMAND} --report"
     assert part_commands("", ["a"]) == {}  # of a notebook
 
 

@@ -60,9 +60,9 @@ def colours(count):
 
 def objects_of(number, rng):
     """One object that is not difficult, of class after class, and up to two more, difficult or not."""
-    more = rng.integers(0, 3)
-    labels = [number % 20, *rng.integers(0, 20, more)]
-    difficult = [False, *(rng.integers(0, 2, more) == 1)]
+    extra_objects = rng.integers(0, 3)
+    labels = [number % 20, *rng.integers(0, 20, extra_objects)]
+    difficult = [False, *(rng.integers(0, 2, extra_objects) == 1)]
     return [{"label": int(label), "is_difficult": bool(hard)} for label, hard in zip(labels, difficult)]
 
 

@@ -64,9 +64,9 @@ def loop(features, episodes, shots):
     for episode in episodes:
         means = [features[way[:shots]].mean(0) for way in episode]
         right = []
-        for own, way in enumerate(episode):
+        for own_class, way in enumerate(episode):
             for query in way[shots:]:
-                right.append(np.argmin([((features[query] - mean) ** 2).sum() for mean in means]) == own)
+                right.append(np.argmin([((features[query] - mean) ** 2).sum() for mean in means]) == own_class)
         accuracies.append(np.mean(right))
     return np.array(accuracies)
 

@@ -48,8 +48,13 @@ def opened(synthetic_dir):
     return open_transfer_set(SET, str(synthetic_dir))
 
 
-def run_config(point, model, opened, config, whole):
-    return at_point(fine_tuning.run_config(model, opened.chosen, typed_config(config)), point, opened.chosen, whole)
+def run_config(point, model, opened, config, with_validation):
+    return at_point(
+        fine_tuning.run_config(model, opened.definition, typed_config(config)),
+        point,
+        opened.definition,
+        with_validation,
+    )
 
 
 def fine_tune(model, opened, folder, config):
@@ -60,10 +65,10 @@ def transfer(config, workdir):
     return transfer_and_report(typed_config(config), workdir)
 
 
-def with_validation(opened):
+def set_with_validation(opened):
     """The set as if its test images were for validation."""
-    chosen = TransferSet("three", "train", "test", "test", source=KnownSource("colours"))
-    return OpenedTransferSet(chosen, opened.sources, opened.class_names)
+    definition = TransferSet("three", "train", "test", "test", source=KnownSource("colours"))
+    return OpenedTransferSet(definition, opened.sources, opened.class_names)
 
 
 def test_the_grid_is_the_studys():
@@ -75,7 +80,7 @@ def test_the_grid_is_the_studys():
 
 def test_a_run_is_the_studys_recipe(config, model, opened):
     config.seed = 3
-    run = run_config(GridPoint(0.01, 1e-3), model, opened, config, whole=False)
+    run = run_config(GridPoint(0.01, 1e-3), model, opened, config, with_validation=False)
     typed_training(to_config(run))
     o, data = run.optimizer, run.data
     assert (o.name, o.sgd.momentum, o.sgd.nesterov, o.schedule, o.warmup_steps) == ("sgd", 0.9, True, "cosine_steps", 0)
@@ -85,48 +90,48 @@ def test_a_run_is_the_studys_recipe(config, model, opened):
     assert (data.crop_scale, data.flip, data.image_size, data.eval_resize) == ((0.08, 1.0), True, 32, 32)
     assert (run.objective, run.eval.sets, run.model.image.output_dim) == ("supervised", (), 16)
     config.image_size = 48
-    run = run_config(GridPoint(0.01, 0.0), model, opened, config, whole=False)
+    run = run_config(GridPoint(0.01, 0.0), model, opened, config, with_validation=False)
     assert (run.data.image_size, run.data.eval_resize, run.optimizer.weight_decay) == (48, 48, 0)
 
 
 def test_training_and_validation_images_are_parts_of_the_training_images(config, model, opened):
-    run = run_config(GridPoint(0.1, 0.0), model, opened, config, whole=False)
-    trained = make_variant(open_splits("colours", run.data.data_dir, run.data.split), run.data)
+    run = run_config(GridPoint(0.1, 0.0), model, opened, config, with_validation=False)
+    training_images = make_variant(open_splits("colours", run.data.data_dir, run.data.split), run.data)
     held_out = validation_images(opened, config.seed)
-    assert len(trained) == 80 and np.bincount(held_out.labels).tolist() == [4] * 5
-    np.testing.assert_array_equal(np.sort([*trained.records, *held_out.records]), np.arange(100))
+    assert len(training_images) == 80 and np.bincount(held_out.labels).tolist() == [4] * 5
+    np.testing.assert_array_equal(np.sort([*training_images.records, *held_out.records]), np.arange(100))
     np.testing.assert_array_equal(held_out.labels, opened.labels("train")[held_out.records])
-    whole = run_config(GridPoint(0.1, 0.0), model, opened, config, whole=True)
-    assert (whole.data.split, whole.data.held_out) == ("train", 0)
+    final_run = run_config(GridPoint(0.1, 0.0), model, opened, config, with_validation=True)
+    assert (final_run.data.split, final_run.data.held_out) == ("train", 0)
 
 
 def test_a_validation_split_is_chosen_by_and_then_trained_on(config, model, opened):
-    three = with_validation(opened)
-    run = run_config(GridPoint(0.1, 0.0), model, three, config, whole=False)
+    three = set_with_validation(opened)
+    run = run_config(GridPoint(0.1, 0.0), model, three, config, with_validation=False)
     assert (run.data.split, run.data.held_out) == ("train", 0)
     assert validation_images(three, 0).source.split == "test" and len(validation_images(three, 0)) == 50
-    whole = run_config(GridPoint(0.1, 0.0), model, three, config, whole=True)
-    assert (whole.data.split, whole.data.held_out) == ("train+test", 0)
-    joined = open_splits("colours", whole.data.data_dir, whole.data.split)
-    variant = make_variant(joined, whole.data)
-    assert len(variant) == 150 and (joined.name, joined.split) == ("colours", "train+test")
+    final_run = run_config(GridPoint(0.1, 0.0), model, three, config, with_validation=True)
+    assert (final_run.data.split, final_run.data.held_out) == ("train+test", 0)
+    source = open_splits("colours", final_run.data.data_dir, final_run.data.split)
+    variant = make_variant(source, final_run.data)
+    assert len(variant) == 150 and (source.name, source.split) == ("colours", "train+test")
     np.testing.assert_array_equal(variant.labels, np.concatenate([three.labels(s) for s in ("train", "test")]))
-    of_test = open_source("colours", whole.data.data_dir, "test")
-    assert joined.encoded_images([100, 3, 149])[::2] == of_test.encoded_images([0, 49])
+    of_test = open_source("colours", final_run.data.data_dir, "test")
+    assert source.encoded_images([100, 3, 149])[::2] == of_test.encoded_images([0, 49])
 
 
 GRID = {(0.1, 0.0): None, (0.1, 1e-6): 0.5, (0.01, 0.0): 0.8, (0.01, 1e-6): 0.8}
 
 
 @pytest.fixture
-def seen(config, monkeypatch):
+def calls(config, monkeypatch):
     """The runs that are trained, each with the accuracy of its (rate, decay) in GRID; None: it diverges."""
-    seen = []
+    calls = []
     config.finetune.update({"learning_rates": (0.1, 0.01), "weight_decays": (0.0, 1e-6)})
 
     def train(run, workdir, overwrite):
         assert overwrite
-        seen.append((run, workdir.name))
+        calls.append((run, workdir.name))
         rate = run.optimizer.learning_rate
         accuracy = GRID[rate, float(f"{run.optimizer.weight_decay * rate:g}")]
         (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -142,15 +147,15 @@ def seen(config, monkeypatch):
     monkeypatch.setattr(fine_tuning, "train", train)
     monkeypatch.setattr(fine_tuning, "predict", predict)
     monkeypatch.setattr(fine_tuning, "check_weights", lambda *_: None)
-    return seen
+    return calls
 
 
-def test_the_first_of_the_best_on_validation_trains_on_all_and_is_tested(config, model, opened, tmp_path, seen):
+def test_the_first_of_the_best_on_validation_trains_on_all_and_is_tested(config, model, opened, tmp_path, calls):
     numbers, arrays = fine_tune(model, opened, tmp_path, config)
-    points = [(r.optimizer.learning_rate, r.optimizer.weight_decay) for r, _ in seen]
+    points = [(r.optimizer.learning_rate, r.optimizer.weight_decay) for r, _ in calls]
     assert points[:4] == [(0.1, 0), (0.1, pytest.approx(1e-5)), (0.01, 0), (0.01, pytest.approx(1e-4))]
-    assert points[4] == (0.01, 0) and [r.data.held_out for r, _ in seen] == [0.2] * 4 + [0]
-    assert [name for _, name in seen][-2:] == ["lr=0.01,wd=1e-06", "final"]
+    assert points[4] == (0.01, 0) and [r.data.held_out for r, _ in calls] == [0.2] * 4 + [0]
+    assert [name for _, name in calls][-2:] == ["lr=0.01,wd=1e-06", "final"]
     assert (numbers["learning_rate"], numbers["weight_decay"]) == (0.01, 0)
     assert numbers["score"] == numbers["validation_score"] == pytest.approx(80)
     assert numbers["grid"] == [[*point, score and pytest.approx(100 * score)] for point, score in GRID.items()]
@@ -160,24 +165,24 @@ def test_the_first_of_the_best_on_validation_trains_on_all_and_is_tested(config,
     assert not list(tmp_path.glob("lr=*/checkpoints")) and (tmp_path / "final" / "checkpoints").exists()
 
 
-def test_scored_runs_are_not_repeated(config, model, opened, tmp_path, seen):
+def test_scored_runs_are_not_repeated(config, model, opened, tmp_path, calls):
     first = fine_tune(model, opened, tmp_path, config)
     for directory in ("lr=0.1,wd=1e-06", "final"):
         shutil.rmtree(tmp_path / directory)
-    seen.clear()
+    calls.clear()
     again = fine_tune(model, opened, tmp_path, config)
-    assert [name for _, name in seen] == ["lr=0.1,wd=1e-06", "final"]
+    assert [name for _, name in calls] == ["lr=0.1,wd=1e-06", "final"]
     assert again.numbers == first.numbers
 
 
-def test_runs_of_other_settings_take_the_place_of_the_old_ones(config, tmp_path, seen):
+def test_runs_of_other_settings_take_the_place_of_the_old_ones(config, tmp_path, calls):
     for config.finetune.steps in (4, 5):
         transfer(config, tmp_path)
-    assert [run.total_steps for run, _ in seen] == [4] * 5 + [5] * 5
+    assert [run.total_steps for run, _ in calls] == [4] * 5 + [5] * 5
     assert len(list(tmp_path.glob("fine_tuning/*/colours_train_test.*"))) == 1
 
 
-def test_divergence_of_all_fine_tuning_runs_is_told(config, model, opened, tmp_path, seen):
+def test_divergence_of_all_fine_tuning_runs_is_told(config, model, opened, tmp_path, calls):
     config.finetune.weight_decays, config.finetune.learning_rates = (0.0,), (0.1,)
     with pytest.raises(UserError, match="all 1 runs of .* diverged: lower finetune.learning_rates"):
         fine_tune(model, opened, tmp_path, config)
@@ -208,7 +213,7 @@ def test_a_published_clip_is_fine_tuned_and_measured_with_its_own_pixel_statisti
     assert run["optimizer.weight_decay"] == pytest.approx(1e-5 / result["learning_rate"])
     model = open_run(folder / "final").model
     source = open_source("colours", config.data.data_dir, "test")
-    images = [Image.fromarray(decode_image(each)) for each in source.encoded_images(range(50))]
+    images = [Image.fromarray(decode_image(image)) for image in source.encoded_images(range(50))]
     images = [image.resize((16, 16), Image.BILINEAR) for image in images]
     encode = jax.jit(model.encode_image)
     expected = encode(np.float32((np.float64(images) / 255 - (0.4, 0.5, 0.6)) / (0.2, 0.3, 0.4)))

@@ -48,8 +48,8 @@ def binary_loss(weights, bias, features, positive, weight_decay):
 def test_losses_and_accuracies_along_the_path_are_those_of_scikit_learn(data):
     features, labels = data
     path = fit_path(features, labels, CLASSES)
-    for weight_decay, *one in list(zip(WEIGHT_DECAYS, *path, strict=True))[::11]:
-        ours, theirs = Linear(*one), optimum(features, labels, weight_decay)
+    for weight_decay, *parameters in list(zip(WEIGHT_DECAYS, *path, strict=True))[::11]:
+        ours, theirs = Linear(*parameters), optimum(features, labels, weight_decay)
         losses = [multinomial_loss(classifier, features, labels, weight_decay) for classifier in (ours, theirs)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4), weight_decay
         accuracies = [np.mean(predict(classifier, features) == labels) for classifier in (ours, theirs)]
@@ -77,14 +77,14 @@ def test_more_dimensions_than_examples_and_a_constant_one_still_fit():
     rng = np.random.default_rng(0)
     features = np.c_[rng.normal(size=(20, 50)), np.ones(20)].astype(np.float32)
     labels = np.arange(20) % 4
-    (one,) = zip(*fit_path(features, labels, 4, [1e-3]))
-    assert (predict(Linear(*one), features) == labels).all()
+    (parameters,) = zip(*fit_path(features, labels, 4, [1e-3]))
+    assert (predict(Linear(*parameters), features) == labels).all()
 
 
 def test_the_split_is_seeded_and_takes_its_share_of_every_class():
     labels = np.repeat([0, 1, 2], [50, 10, 1])
-    kept, held_out = seeded_split(labels, 0.2, seed=3)
-    assert sorted([*kept, *held_out]) == list(range(61))
+    training, held_out = seeded_split(labels, 0.2, seed=3)
+    assert sorted([*training, *held_out]) == list(range(61))
     assert np.bincount(labels[held_out], minlength=3).tolist() == [10, 2, 0]
     np.testing.assert_array_equal(seeded_split(labels, 0.2, seed=3)[1], held_out)
     assert seeded_split(labels, 0.2, seed=4)[1].tolist() != held_out.tolist()

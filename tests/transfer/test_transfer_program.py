@@ -82,11 +82,11 @@ def test_features_are_what_encode_image_gives_for_the_runs_own_image_size(finish
     assert images.shape[1] == opened.preprocess.size
     model = opened.model
     direct = jax.jit(lambda images: model.encode_image(opened.preprocess.normalize(images)))(images)
-    kept = kept_features(workdir, "colours-test", slug(str(sup_run)))
-    assert kept["features"].dtype == np.float32
-    np.testing.assert_allclose(kept["features"], direct, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(kept["labels"], source.metadata["label"])
-    np.testing.assert_array_equal(kept["records"], np.arange(len(source)))
+    features = kept_features(workdir, "colours-test", slug(str(sup_run)))
+    assert features["features"].dtype == np.float32
+    np.testing.assert_allclose(features["features"], direct, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(features["labels"], source.metadata["label"])
+    np.testing.assert_array_equal(features["records"], np.arange(len(source)))
 
 
 def test_another_image_size_is_another_result(config, published, tmp_path):
@@ -108,17 +108,17 @@ def test_the_probe_is_the_best_logistic_regression_on_the_kept_features(config, 
     (result,) = transfer(config, tmp_path)
     train, test = kept_features(tmp_path, "colours-train"), kept_features(tmp_path, "colours-test")
     x, labels = train["features"], train["labels"]
-    kept, held_out = seeded_split(labels, 0.2, 0)
-    path = fit_path(x[kept], labels[kept], CLASSES, grid)
-    scores = [np.mean(predict(Linear(*one), x[held_out]) == labels[held_out]) for one in zip(*path)]
+    training, held_out = seeded_split(labels, 0.2, 0)
+    path = fit_path(x[training], labels[training], CLASSES, grid)
+    scores = [np.mean(predict(Linear(*parameters), x[held_out]) == labels[held_out]) for parameters in zip(*path)]
     assert result["weight_decay"] == grid[np.argmax(scores)]
     (weights,), (bias,) = fit_path(x, labels, CLASSES, [result["weight_decay"]])
     direct = test["features"] @ np.float64(weights) + np.float64(bias)
-    written = arrays_of(tmp_path, "predictions/*/colours_train_test-probe.npz")
-    assert np.mean(written["predictions"] == direct.argmax(1)) > 0.98
-    assert result["score"] == 100 * np.mean(written["predictions"] == test["labels"]) > 40
-    np.testing.assert_array_equal(written["labels"], test["labels"])
-    np.testing.assert_array_equal(written["records"], test["records"])
+    arrays = arrays_of(tmp_path, "predictions/*/colours_train_test-probe.npz")
+    assert np.mean(arrays["predictions"] == direct.argmax(1)) > 0.98
+    assert result["score"] == 100 * np.mean(arrays["predictions"] == test["labels"]) > 40
+    np.testing.assert_array_equal(arrays["labels"], test["labels"])
+    np.testing.assert_array_equal(arrays["records"], test["records"])
     assert result["ece"] == pytest.approx(100 * error_of_logits(direct, test["labels"]), abs=0.5)
     scaled = 100 * error_after_temperature_scaling(direct, test["labels"])
     assert result["ece_scaled"] == pytest.approx(scaled, abs=0.5)
@@ -135,8 +135,8 @@ def test_few_shot_episodes_are_of_all_splits(finished, sup_run):
     mean, margin = mean_and_margin(direct)
     assert (result["score"], result["margin"]) == pytest.approx((100 * mean, 100 * margin))
     assert result["sizes"] == {"images": 150, "classes": CLASSES, "dim": 16}
-    written = arrays_of(workdir, f"predictions/{slug(str(sup_run))}/colours_train_test-few_shot.npz")
-    np.testing.assert_allclose(written["accuracies"], direct)
+    arrays = arrays_of(workdir, f"predictions/{slug(str(sup_run))}/colours_train_test-few_shot.npz")
+    np.testing.assert_allclose(arrays["accuracies"], direct)
 
 
 def test_the_report_and_the_lines_have_all_results(finished):
@@ -153,9 +153,9 @@ def test_the_report_and_the_lines_have_all_results(finished):
 
 def test_finished_transfers_are_not_repeated(finished, nothing_is_computed):
     config, workdir, results = finished
-    before = (workdir / "results.jsonl").read_text()
+    old_results = (workdir / "results.jsonl").read_text()
     assert transfer(config, workdir) == results
-    assert (workdir / "results.jsonl").read_text() == before
+    assert (workdir / "results.jsonl").read_text() == old_results
 
 
 def test_results_of_models_that_other_processes_transfer_become_those_of_the_whole(
@@ -184,7 +184,9 @@ def test_a_killed_command_goes_on_from_the_kept_features(config, copied, finishe
 def test_other_settings_repeat_the_results_of_their_method_alone(copied, monkeypatch):
     config, workdir = copied
     measured, compute = [], program.compute
-    monkeypatch.setattr(program, "compute", lambda key, *rest: measured.append(key["method"]) or compute(key, *rest))
+    monkeypatch.setattr(
+        program, "compute", lambda key, *arguments: measured.append(key["method"]) or compute(key, *arguments)
+    )
     config.few_shot.episodes = 21
     transfer(config, workdir)
     assert measured == ["few_shot"] * 3
@@ -194,7 +196,7 @@ def test_other_pixels_repeat_the_results(copied, finished, monkeypatch):
     config, workdir = copied
     computed = []
 
-    def compute(key, *rest):
+    def compute(key, *arguments):
         computed.append(key)
         raise UserError("not here")
 
@@ -235,11 +237,11 @@ def test_the_batch_size_and_the_mesh_change_no_number(finished, config, sup_run,
     config.batch_size, config.mesh.data, config.mesh.fsdp = 16, 2, 4
     (narrow,) = transfer(config, tmp_path)
     wide = next(r for r in finished[2] if r["model"] == str(sup_run) and r["method"] == "probe")
-    found, expected = (
+    features, expected = (
         kept_features(tmp_path, "colours-train"),
         kept_features(finished[1], "colours-train", slug(str(sup_run))),
     )
-    np.testing.assert_allclose(found["features"], expected["features"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(features["features"], expected["features"], rtol=1e-4, atol=1e-5)
     assert narrow["score"] == pytest.approx(wide["score"], abs=1)
 
 
@@ -254,18 +256,20 @@ def test_voc_is_twenty_probes_against_the_rest_with_difficult_objects_negative(
     opened = sets.open_transfer_set("voc2007", str(synthetic_dir))
     source = opened.sources["test"]
     objects = [objects_of_record(source.records[record]) for record in range(len(source))]
-    shown = [{int(o["label"]) for o in of_image if not o["is_difficult"]} for of_image in objects]
+    classes = [{int(o["label"]) for o in of_image if not o["is_difficult"]} for of_image in objects]
     assert opened.class_names[6] == "car" and any(o["is_difficult"] for of_image in objects for o in of_image)
-    kept = {split: kept_features(tmp_path, f"voc_2007-{split}") for split in opened.sources}
-    np.testing.assert_array_equal(kept["test"]["labels"], [[c in of_image for c in range(20)] for of_image in shown])
+    features = {split: kept_features(tmp_path, f"voc_2007-{split}") for split in opened.sources}
+    np.testing.assert_array_equal(
+        features["test"]["labels"], [[c in of_image for c in range(20)] for of_image in classes]
+    )
     x, shows = (
-        np.concatenate([kept[split][key] for split in ("train", "validation")]) for key in ("features", "labels")
+        np.concatenate([features[split][key] for split in ("train", "validation")]) for key in ("features", "labels")
     )
     (weights,), (bias,) = fit_binary_path(x, shows, [result["weight_decay"]])
-    direct = kept["test"]["features"] @ np.float64(weights) + np.float64(bias)
-    written = arrays_of(tmp_path, "predictions/*/voc2007-probe.npz")
-    np.testing.assert_allclose(written["scores"], direct, atol=0.01 * abs(direct).max())
-    assert result["score"] == 100 * sets.mean_average_precision(written["scores"], written["labels"])
+    direct = features["test"]["features"] @ np.float64(weights) + np.float64(bias)
+    arrays = arrays_of(tmp_path, "predictions/*/voc2007-probe.npz")
+    np.testing.assert_allclose(arrays["scores"], direct, atol=0.01 * abs(direct).max())
+    assert result["score"] == 100 * sets.mean_average_precision(arrays["scores"], arrays["labels"])
     assert "voc2007" in (tmp_path / "report.md").read_text()
 
 
@@ -310,7 +314,7 @@ def test_models_that_fail_are_told_and_the_rest_are_measured(config, tmp_path, s
 def test_a_class_that_is_missing_from_train_is_named(config, tmp_path, monkeypatch):
     labels = sets.OpenedTransferSet.labels
     monkeypatch.setattr(
-        sets.OpenedTransferSet, "labels", lambda self, split: np.where((own := labels(self, split)) == 3, 4, own)
+        sets.OpenedTransferSet, "labels", lambda self, split: np.where((values := labels(self, split)) == 3, 4, values)
     )
     name = open_source("colours", config.data.data_dir, "train").class_names[3]
     _, report = failed(config, tmp_path)

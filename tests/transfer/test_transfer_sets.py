@@ -42,8 +42,8 @@ def test_the_studys_sets_have_its_metrics_validation_splits_and_episodes():
     ],
 )
 def test_any_other_set_is_named_with_its_splits(name, source, splits):
-    chosen = transfer_set(name)
-    assert (chosen.source.name, chosen.splits, chosen.metric) == (source, splits, "accuracy")
+    definition = transfer_set(name)
+    assert (definition.source.name, definition.splits, definition.metric) == (source, splits, "accuracy")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_a_dino_runs_image_tower_is_the_teachers(trained_run):
     model = open_transfer_model(str(workdir))
     graphdef, state, preprocess = model.load(make_mesh(sections(config).mesh))
     assert (model.run.step, preprocess) == (2, Preprocess(config.data.image_size))
-    found = nnx.to_pure_dict(nnx.state(nnx.merge(graphdef, state).visual, nnx.Param))
+    parameters = nnx.to_pure_dict(nnx.state(nnx.merge(graphdef, state).visual, nnx.Param))
     teachers = jax.tree.leaves(read_state(workdir)["ema"]["visual"])
-    for own, teacher in zip(jax.tree.leaves(found), teachers, strict=True):
-        np.testing.assert_array_equal(own, teacher)
+    for parameter, teacher in zip(jax.tree.leaves(parameters), teachers, strict=True):
+        np.testing.assert_array_equal(parameter, teacher)
 
 
 def test_names_are_runs_or_published_models(published, sup_run):
