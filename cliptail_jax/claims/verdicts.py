@@ -63,24 +63,10 @@ class ClaimResult(Claim):
         return (self.difference.value, *self.difference.interval(self.level()))
 
     def verdict_at(self, level: float) -> str:
-        """The verdict by the interval of a level.
-
-        "no effect" if it lies within ± the margin; else "supported" if it lies above `by` (0), "contradicted" if below, and
-        "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
-        "contradicted" if it lies outside, and else "inconclusive".
-        """
+        """The verdict by the interval of a level."""
         if self.difference is None:
             return f"{NOT_TESTED} (at chance)" if self.at_chance else NOT_TESTED
-        low, high = self.difference.interval(level)
-        within = -self.margin <= low and high <= self.margin
-        if self.equal:
-            outside = low > self.margin or high < -self.margin
-            return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
-        if self.margin and within:
-            return NO_EFFECT
-        if low > self.by:
-            return SUPPORTED
-        return CONTRADICTED if high < self.by else INCONCLUSIVE
+        return verdict_of(*self.difference.interval(level), self.margin, self.equal, self.by)
 
     @property
     def p_value(self) -> float:
@@ -91,6 +77,24 @@ class ClaimResult(Claim):
         if self.equal or self.verdict == NO_EFFECT:
             return max(by_bound)
         return self.difference.p_value(self.by)
+
+
+def verdict_of(low: float, high: float, margin: float = 0.0, equal: bool = False, by: float = 0.0) -> str:
+    """The verdict on a claim with these attributes by the interval of its difference.
+
+    "no effect" if it lies within ± the margin; else "supported" if it lies above `by`, "contradicted" if below, and
+    "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
+    "contradicted" if it lies outside, and else "inconclusive".
+    """
+    within = -margin <= low and high <= margin
+    if equal:
+        outside = low > margin or high < -margin
+        return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
+    if margin and within:
+        return NO_EFFECT
+    if low > by:
+        return SUPPORTED
+    return CONTRADICTED if high < by else INCONCLUSIVE
 
 
 def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
