@@ -145,9 +145,9 @@ class Dependencies:
 
 
 def source_of(module: str) -> str:
-    """The text of a module; "" of a folder without __init__.py."""
+    """The text of a module; "" of a folder without __init__.py. A module may have the name of a folder beside it."""
     path = ROOT.joinpath(*module.split("."))
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    file = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 

@@ -16,8 +16,9 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: verdicts -->                               the number of claims of each study by verdict
     <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
     <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
-    <!-- table: printed roundings -->                      what a script printed to results/roundings.md
+    <!-- table: printed roundings -->                      what an analysis printed to results/roundings.md
     <!-- table: flags used fork -->                        open_clip's flags of some kinds (cliptail_jax/open_clip/flags.py)
+    <!-- table: families -->                               the families of the paper's runs
     <!-- end -->
 
 Prose has no marks within its sentences. A comment after a paragraph, list item or table names the results that its numbers
@@ -57,6 +58,7 @@ from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.files import read_json, write_json, write_text
 from cliptail_jax.host.text import format_number
 from cliptail_jax.open_clip import flags
+from cliptail_jax.report import catalogue
 from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, markdown_table, text_rows
 from cliptail_jax.report.run_tables import claim_table, difference_of, repeated_table, table_of_numbers, transfer_table
 from cliptail_jax.report.study import numbers_of_study
@@ -67,7 +69,7 @@ from cliptail_jax.results.study import by_replicate
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "configs/study/results"
-PAGES = [ROOT / "README.md", ROOT / "configs/open_clip.md", *sorted((ROOT / "configs/study").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.md")), *sorted((ROOT / "configs/study").glob("*.md"))]
 # Tables of the same runs in several studies: the columns of each with their titles.
 COMPARED = {
     "bias": {"odds_acc": "bias"},
@@ -198,8 +200,11 @@ def table(kind: str, *words: str) -> list[str]:
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
         return markdown_table(flags.table(*names))
+    if kind == "families":
+        return markdown_table(catalogue.families())
     raise SystemExit(
-        f"there is no table '{kind}': it is {', '.join(COMPARED)}, claims, verdicts, repeated, transfers, printed or flags"
+        f"there is no table '{kind}': it is {', '.join(COMPARED)}, claims, verdicts, repeated, transfers, printed, flags or "
+        "families"
     )
 
 

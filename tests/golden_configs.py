@@ -3,8 +3,9 @@
 python -m tests.golden_configs
 """
 
+import collections
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.known_sources import PRESETS
 from cliptail_jax.experiments import catalogue
+from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.objectives import FIELDS, base_config
 from configs.study import paper
 
@@ -48,49 +50,97 @@ STUDIES = (
 )
 
 
-def changes(config: ConfigDict, base: ConfigDict) -> dict[str, Any]:
+Fields = dict[str, Any]  # by dotted key
+
+
+def changes(values: Fields, base: Fields) -> Fields:
     """The fields of a config that differ from its base."""
-    values, others = plain(config), plain(base)
-    return {key: values[key] for key in sorted(values) if values[key] != others[key]}
+    return {key: values[key] for key in sorted(values) if values[key] != base[key]}
 
 
-def what_trains(config: ConfigDict) -> dict[str, Any]:
+def what_trains(config: ConfigDict) -> Fields:
     """The fields on which the numbers of a run depend: two configs that agree in them describe the same run."""
     values = plain(config)
     return {field.key: values[field.key] for field in FIELDS if not field.is_incidental}
 
 
-def training_configs() -> Iterator[tuple[str, dict[str, Any]]]:
-    """For each preset and run of the paper, by config string: the changes from the base of its objective."""
-    bases, small_bases = ({name: load_config(string) for name, string in of.items()} for of in (BASES, SMALL_BASES))
+def load(string: str) -> Fields:
+    return plain(load_config(string))
+
+
+def default_values() -> Iterator[tuple[str, Any]]:
+    """The defaults of all fields, by section, and the default margins of claims, by statistic."""
+    sections = collections.defaultdict(dict)
+    for key, value in plain(base_config()).items():
+        section, _, field = key.rpartition(".")
+        sections[section][field] = value
+    yield from sections.items()
+    yield "margins of claims", {key: measure.margin for key, measure in MEASURES.items() if measure.margin}
+
+
+def training_configs() -> Iterator[tuple[str, Fields]]:
+    """The bases, as changes from the defaults and from each other; presets from bases; and arguments of runs from presets.
+
+    A run of the paper with several arguments has the changes of the last one and of those before it, unless it is listed.
+    """
+    bases, small_bases = ({name: load(string) for name, string in of.items()} for of in (BASES, SMALL_BASES))
     for name in BASES:
-        yield f"base {BASES[name]}", changes(bases[name], base_config())
+        yield f"base {BASES[name]}", changes(bases[name], plain(base_config()))
         yield f"base {SMALL_BASES[name]}", changes(small_bases[name], bases[name])
+    presets = {}
     for preset in PRESETS:
         for family in ("sup", "clip", "dino"):
-            config = load_config(f"{family}:data={preset}")
-            yield (
-                f"{family}:data={preset}",
-                changes(config, (small_bases if PRESETS[preset].small else bases)[config.objective]),
-            )
+            string = f"{family}:data={preset}"
+            values = presets[string] = load(string)
+            yield string, changes(values, (small_bases if PRESETS[preset].small else bases)[values["objective"]])
+    known = dict(presets)
     for string in dict.fromkeys(run.config for run in catalogue.EVERY):
-        config = load_config(string)
-        yield string, changes(config, bases[config.objective])
+        if string in known:
+            continue
+        preset, (others, _, last) = string.partition(",")[0], string.rpartition(",")
+        for part in (others, f"{preset},{last}"):
+            if part not in known:
+                known[part] = load(part)
+                yield part, changes(known[part], presets[preset])
+        composed = known[others] | changes(known[f"{preset},{last}"], presets[preset])
+        if unexpected := changes(load(string), composed):
+            yield string, unexpected
 
 
 def study_configs() -> Iterator[tuple[str, Any]]:
-    """For each small study: its own fields, the changes of its runs from their base, and what its claims compare."""
-    bases = {name: load_config(string) for name, string in SMALL_BASES.items()}
+    """For each small study: its own fields, its runs and its claims."""
+    bases = {name: load(string) for name, string in SMALL_BASES.items()}
     for name in STUDIES:
         study = load_config(name)
         yield name, {key: value for key, value in study.items() if not isinstance(value, ConfigDict)}
-        for run, config in study.runs.items():
-            yield f"{name}: {run}", changes(config, bases.get(config.objective, bases["contrastive"]))
-        for key, claim in study.claims.items():
-            stated = {field: value for field, value in claim.items() if field != "text"}
-            runs = [study.runs[run] for run in (claim.higher, claim.lower) if isinstance(run, str)]
-            yield f"{name}: claim {key}", stated | {"changed": [*changes(*runs)] if len(runs) > 1 else []}
-        yield f"{name}: figures", json.loads(study.get("figures", ConfigDict()).to_json())
+        for run, values in chained_runs(study.runs, bases):
+            yield f"{name}: {run}", values
+        for compared, claims in compared_runs(study.claims):
+            yield f"{name}: {compared}", claims
+        if figures := study.get("figures"):
+            yield f"{name}: figures", json.loads(figures.to_json())
+
+
+def chained_runs(runs: ConfigDict, bases: Mapping[str, Fields]) -> Iterator[tuple[str, Fields]]:
+    """Each run's changes from the run before it that is `like` it the most, or from the base of its objective."""
+    earlier: dict[str, Fields] = {}
+    for name, config in runs.items():
+        values = plain(config)
+        from_base = changes(values, bases.get(config.objective, bases["contrastive"]))
+        from_others = [{"like": other} | changes(values, before) for other, before in earlier.items()]
+        yield name, min([from_base, *from_others], key=len)
+        earlier[name] = values
+
+
+def compared_runs(claims: ConfigDict) -> Iterable[tuple[str, Fields]]:
+    """By the runs that are compared: the statistic of each claim, with the fields that have no default value."""
+    of_runs = collections.defaultdict(dict)
+    for key, claim in claims.items():
+        stated = {field: value for field, value in claim.items() if field not in ("text", "higher", "lower")}
+        if stated["margin"] == MEASURES[claim.statistic].margin:
+            del stated["margin"]
+        of_runs[f"{claim.higher} > {claim.lower}"][key] = stated if len(stated) > 1 else claim.statistic
+    return of_runs.items()
 
 
 def paper_configs() -> Iterator[tuple[str, Any]]:
@@ -103,7 +153,7 @@ def paper_configs() -> Iterator[tuple[str, Any]]:
             yield f"{arguments}: {figure}", [list(sheet["columns"]), *map(list, sheet["rows"])]
 
 
-SECTIONS = {"training": training_configs, "studies": study_configs, "paper": paper_configs}
+SECTIONS = {"defaults": default_values, "training": training_configs, "studies": study_configs, "paper": paper_configs}
 
 
 def write() -> None:

@@ -19,6 +19,7 @@ from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.runs.evaluations import last_evaluation
 from tests.datasets.iconify import icon_set, rectangle, write_iconify
 from tests.forked_programs import with_devices
+from tests.pages import rows_by_name
 from tests.tiny_clip import save_tiny_clip
 
 pytestmark = pytest.mark.program
@@ -122,11 +123,11 @@ def test_the_finding_is_trained_reported_and_drawn(executed):
     shown = outputs(notebook, "report")["text/markdown"]
     images = sum(read_frequency(workdir / "seed_12/sl/class_frequency.tsv")[1])
     for name in report["runs"]["seed_12"]:
-        assert re.search(rf"^\| {name} \(at chance\) \| [^|]+ \| {images} \|", shown, re.MULTILINE)
+        assert rows_by_name(shown, "run")[f"{name} (at chance)"]["images"] == str(images)
     assert "![" not in shown
     corr_acc = report["runs"]["seed_12"]["sl"]["corr_acc"]
     assert f"corr_acc {float('nan') if corr_acc is None else corr_acc:.2f}" in outputs(notebook, "files")["stdout"]
-    assert outputs(notebook, "rarest")["text/markdown"].count("\n") == 7
+    assert len(rows_by_name(outputs(notebook, "rarest")["text/markdown"], "class")) == 6
     assert all("image/png" in outputs(notebook, cell) for cell in ("data", "figure"))
     measured = outputs(notebook, "own")["stdout"]
     assert all(re.search(rf"^ +{name}$", measured, re.MULTILINE) for name in ("scikit-learn", "scikit-learn_adjusted"))
@@ -137,9 +138,9 @@ def test_captions_are_counted_and_a_clip_is_trained_on_them(executed):
     truth, by_name, edited = (read_frequency(workdir / f"{table}.tsv")[1] for table in ("truth", "by_name", "edited"))
     assert list(edited) == list(truth) != list(by_name)
     last = last_evaluation(workdir / "clip", "glyphs:test")
-    row = next(row for row in outputs(notebook, "accuracy")["text/markdown"].split("\n") if row.startswith("| truth"))
-    assert row.startswith(f"| truth | {last['odds_acc']:.2f} [{last['odds_acc_interval'][0]:.2f}, ")
-    assert f"| {last['slope_acc']:.1f} [{last['slope_acc_interval'][0]:.1f}, " in row
+    row = rows_by_name(outputs(notebook, "accuracy")["text/markdown"], "counts")["truth"]
+    assert row["odds_acc [95 %]"].startswith(f"{last['odds_acc']:.2f} [{last['odds_acc_interval'][0]:.2f}, ")
+    assert row["slope_acc [95 %]"].startswith(f"{last['slope_acc']:.1f} [{last['slope_acc_interval'][0]:.1f}, ")
     assert all("image/png" in outputs(notebook, cell) for cell in ("curves", "scatter"))
 
 
@@ -148,15 +149,15 @@ def test_captions_of_ones_own_are_compared_with_a_published_clip(executed):
     counts = dict(zip(*read_frequency(workdir / "by_name.tsv")))
     assert {name: count for name, count in counts.items() if count} == {"digit four": 2, "eighth note": 1}
     summary = last_evaluation(workdir / "published", "glyphs:test")
-    row = outputs(notebook, "accuracy")["text/markdown"].split("\n")[-1]
-    assert row.startswith("| by_name | ") and f"| {summary['corr_acc']:.2f} " in row
+    row = rows_by_name(outputs(notebook, "accuracy")["text/markdown"], "counts")["by_name"]
+    assert row["corr_acc [95 %]"].startswith(f"{summary['corr_acc']:.2f} ")
     assert outputs(notebook, "wrong") == outputs(notebook, "exclude") == {}  # nobody knows the truth
 
 
 def test_dino_is_trained_probed_and_drawn(executed):
     notebook, _ = executed["sampled_prototypes"]
-    table = outputs(notebook, "table")["text/markdown"]
-    assert all(f"/{name} " in table for name in ("drawn", "all", "sampled"))
+    rows = rows_by_name(outputs(notebook, "table")["text/markdown"], "model")
+    assert {name.rpartition("/")[2] for name in rows} == {"drawn", "all", "sampled"}
     assert all("image/png" in outputs(notebook, cell) for cell in ("loss", "figure"))
 
 
@@ -165,8 +166,8 @@ def test_icons_are_built_counted_trained_on_and_searched(executed):
     assert "24 training pairs, such as" in outputs(notebook, "pairs")["stdout"]
     assert "the most frequent: star 6, heart 6, umbrella 6, cloud 6, rain 6" in outputs(notebook, "words")["stdout"]
     assert all(last_evaluation(workdir / name, "icons:test")["step"] == 6 for name in ("sl", "clip"))
-    rows = outputs(notebook, "results")["text/markdown"].splitlines()[2:]
-    assert [row.split(" | ")[1] for row in rows] == ["24", "24"]
+    rows = rows_by_name(outputs(notebook, "results")["text/markdown"], "run")
+    assert [row["images"] for row in rows.values()] == ["24", "24"]
     assert "image/png" in outputs(notebook, "figure") and "cat face: " in outputs(notebook, "search")["stdout"]
 
 

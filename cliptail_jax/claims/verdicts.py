@@ -64,24 +64,10 @@ class ClaimResult(Claim):
         return (self.difference.value, *self.difference.interval(self.level()))
 
     def verdict_at(self, level: float) -> str:
-        """The verdict by the interval of a level.
-
-        It is "no effect" if the interval is within ± the margin; else "supported" if it is above `by` (0), "contradicted" if
-        it is below, and "inconclusive" if it contains this number. A claim that runs are equal is "supported" if the interval
-        is within ± the margin, "contradicted" if it is outside, and else "inconclusive".
-        """
+        """The verdict by the interval of a level."""
         if self.difference is None:
             return f"{NOT_TESTED} (at chance)" if self.at_chance else NOT_TESTED
-        low, high = self.difference.interval(level)
-        is_within = -self.margin <= low and high <= self.margin
-        if self.equal:
-            is_outside = low > self.margin or high < -self.margin
-            return SUPPORTED if is_within else CONTRADICTED if is_outside else INCONCLUSIVE
-        if self.margin and is_within:
-            return NO_EFFECT
-        if low > self.by:
-            return SUPPORTED
-        return CONTRADICTED if high < self.by else INCONCLUSIVE
+        return verdict_of(*self.difference.interval(level), self.margin, self.equal, self.by)
 
     @property
     def p_value(self) -> float:
@@ -95,6 +81,24 @@ class ClaimResult(Claim):
         if self.equal or self.verdict == NO_EFFECT:
             return max(p_values)
         return self.difference.p_value(self.by)
+
+
+def verdict_of(low: float, high: float, margin: float = 0.0, equal: bool = False, by: float = 0.0) -> str:
+    """The verdict on a claim with these attributes by the interval of its difference.
+
+    "no effect" if it lies within ± the margin; else "supported" if it lies above `by`, "contradicted" if below, and
+    "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
+    "contradicted" if it lies outside, and else "inconclusive".
+    """
+    within = -margin <= low and high <= margin
+    if equal:
+        outside = low > margin or high < -margin
+        return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
+    if margin and within:
+        return NO_EFFECT
+    if low > by:
+        return SUPPORTED
+    return CONTRADICTED if high < by else INCONCLUSIVE
 
 
 def claim_numbers(claim: ClaimResult) -> dict[str, Any]:

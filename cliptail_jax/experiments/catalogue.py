@@ -48,10 +48,16 @@ class PaperRun:
     @property
     def config(self) -> str:
         """The value of --config."""
-        return f"{CONFIGS[self.method]}:{','.join(f'{key}={value}' for key, value in self.arguments.items())}"
+        return config_string(self.method, self.arguments)
 
 
-Factors = Mapping[str, tuple[Mapping[str, Any], str]]  # arguments of the config file and the change in words, by factor
+def config_string(method: str, arguments: Mapping[str, Any]) -> str:
+    """The config file of a method with its arguments, as in 'clip:data=laionet,fraction=1'."""
+    return f"{CONFIGS[method]}:{','.join(f'{key}={value}' for key, value in arguments.items())}"
+
+
+Factor = tuple[Mapping[str, Any], str]  # arguments of the config file, and the change in words
+Factors = Mapping[str, Factor]  # by their names
 
 # By method: the argument of the config file that chooses the tower, and a description of each choice.
 TOWERS = {

@@ -74,9 +74,9 @@ def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: st
     path = PurePosixPath(values["train_data"])
     known = STUDY_DATA.get(path.stem) if path.suffix in (".csv", ".tsv") else None
     if known:
-        paper = load_config(f"clip:{known}")
+        paper = load_config(known)
         config.data, config.eval = paper.data, paper.eval
-        notes.append(f"--train-data is a table of the study: the data are those of clip:{known}")
+        notes.append(f"--train-data is a table of the study: the data are those of {known}")
     train = None if known else data.pairs_of("train_data", values)
     held_out = held_out_sets(values, train)
     fields = {"data.data_dir": data_dir, "data.drop_last": True}

@@ -1,7 +1,16 @@
 """The list of the paper's runs, as `cliptail study --list` prints it."""
 
+import collections
+
 from cliptail_jax.experiments.catalogue import EVERY, FAMILIES, FURTHER_RUNS, RUNS, first_names
 from cliptail_jax.report.layout import markdown_table
+
+
+def families() -> list[list[str]]:
+    """The rows of a table of the families of runs."""
+    numbers = collections.Counter(run.family for run in EVERY)
+    rows = [[f"`{key}`", family.title, str(numbers[key]), family.section] for key, family in FAMILIES.items()]
+    return [["family", "factor", "runs", "section"], *rows]
 
 
 def page() -> str:

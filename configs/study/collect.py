@@ -15,11 +15,11 @@ The class frequencies are the tables in configs/study/collect. The tables and th
 there, which has the results of one run of each loss, with other seeds than those that test the claims:
 
     cliptail study collect:data=cifar100,base=1 --workdir=runs/base ...
-    python scripts/collect_study.py tables --sl=runs/base/sl --adjusted=runs/base/adjusted \\
+    python configs/study/analyses/collect_predictions.py tables --sl=runs/base/sl --adjusted=runs/base/adjusted \\
         --output=configs/study/collect/cifar100
 
 The base of glyphs_16 is seed_8 of the published study mechanism_glyphs_16 (its sl_adamw and adjusted), which has the same
-recipe. Two further claims, on the predictions, are in scripts/collect_study.py, whose `judge` tests them.
+recipe. Two further claims, on the predictions, are in analyses/collect_predictions.py, whose `judge` tests them.
 """
 
 from cliptail_jax.experiments import arguments, studies

@@ -3,7 +3,7 @@
     cliptail study natural --workdir=runs/natural --config.data_dir=DIR
     cliptail study natural:part=order --workdir=runs/natural_order --config.data_dir=DIR
     cliptail study natural:part=factors --workdir=runs/natural_factors --config.data_dir=DIR
-    python scripts/composition.py --workdir=runs/natural --output=runs/composition.png
+    python configs/study/analyses/composition.py --workdir=runs/natural --output=runs/composition.png
 
 DIR contains the icons (cliptail_jax/datasets/README.md). All runs of a part have the same images per step, steps and
 optimizer. SL trains on the 45,842 records with a class, `clip_names` on the same records and their class names, and

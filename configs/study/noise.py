@@ -2,7 +2,8 @@
 
     cliptail study noise:data=glyphs_16 --workdir=runs/noise
     cliptail study noise:data=cifar100 --workdir=runs/noise_cifar100 --config.data_dir=DIR
-    python scripts/noise_purity.py --workdir=runs/noise --workdir=runs/noise_cifar100 --output=runs/noise_purity.png
+    python configs/study/analyses/noise_purity.py --workdir=runs/noise --workdir=runs/noise_cifar100 \\
+        --output=runs/noise_purity.png
 
 On two CPU cores, two mirrored pairs take 40 minutes on long-tailed glyphs of 16 pixels, and 3 hours on CIFAR-100-LT (DIR as
 in configs/study/cifar100_lt.py). The recipes are those of `clip` and `sl_adamw` in configs/study/mechanism.py. CLIP's

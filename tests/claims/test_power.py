@@ -12,6 +12,7 @@ from cliptail_jax.report.power import power_table
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.run import find_runs
 from tests.commands import study
+from tests.pages import rows_by_name
 
 SHARED, OF_PAIR, PAIRS = 1.0, 8.0, 4
 
@@ -50,13 +51,11 @@ def test_a_difference_is_decided_with_a_probability_of_80_percent():
 def test_the_table_names_the_published_study_on_the_same_data(capsys):
     assert study(["quickstart", "--power"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    (line,) = [line for line in lines if line.startswith("| odds_acc")]
-    *_, first, second, fourth, eighth, unit, published_study, _ = (cell.strip() for cell in line.split("|"))
-    assert float(first) > float(second) > float(fourth) > float(eighth) > 0
-    assert (unit, published_study) == (
-        "log-odds per decade",
-        "mechanism_glyphs_16",
-    )  # mechanism has images of 32 pixels
+    row = rows_by_name("\n".join(lines), "measure")["odds_acc"]
+    _, *numbers, unit, published_study = row.values()
+    first, second, fourth, eighth = map(float, numbers)
+    assert first > second > fourth > eighth > 0
+    assert (unit, published_study) == ("log-odds per decade", "mechanism_glyphs_16")  # mechanism has 32 pixels
     assert lines[-1] == "No published results of several pairs on these data have tail."
 
 

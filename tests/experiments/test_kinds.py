@@ -5,7 +5,6 @@ import collections
 import pytest
 
 from cliptail_jax.experiments.kinds import KINDS, kind_name, look_numbers
-from cliptail_jax.report.layout import Cell, Column, Row, Table, markdown
 
 
 @pytest.mark.parametrize(
@@ -44,11 +43,3 @@ def test_kinds_of_different_names_look_different():
         names_of[kind.look].add(kind.name)
     del names_of[None]
     assert [names for names in names_of.values() if len(names) > 1] == [{"CLIP", "CLIP on class names"}]
-
-
-def test_a_table_in_markdown_has_the_names_of_kinds_beside_those_of_runs():
-    rows = [Row("sl", {"a": Cell("1")}, label="SL"), Row("mine", {"a": Cell("2")}, " (at chance)")]
-    table = Table("run", [Column("a", "A")], rows)
-    assert markdown(table)[2:] == ["| sl | SL | 1 |", "| mine (at chance) |  | 2 |"]
-    unlabelled = table._replace(rows=[row._replace(label="") for row in rows])
-    assert markdown(unlabelled)[2:] == ["| sl | 1 |", "| mine (at chance) | 2 |"]

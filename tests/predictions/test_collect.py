@@ -1,30 +1,19 @@
-"""The program collect, on runs whose evaluations are invented, and the tables and judgements of the study of it."""
-
-import json
-from fractions import Fraction
-from pathlib import Path
+"""The program collect, on runs whose evaluations are invented."""
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
 
-from cliptail_jax.config.files import find_archive, find_table, load_config
 from cliptail_jax.evaluation.results import write_arrays
-from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
+from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics import collecting
 from cliptail_jax.metrics.collection import collection
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.predictions.counts import counts_of
-from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.run import find_runs
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
 from tests.commands import collect, measure, report
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion
-
-ROOT = Path(__file__).parents[2]
-REFERENCE = ROOT.parent / "shared" / "reference" / "collect_reference.json"
-TABLES = ROOT / "configs" / "study" / "collect"
 
 
 def write_run(workdir, confusion, frequency=FREQUENCY, is_finished=True, groups=None):
@@ -210,62 +199,3 @@ def test_a_plan_for_measured_logits_is_without_their_adjustment(tmp_path, monkey
         np.testing.assert_array_equal(counts_of(tmp_path / "measured", name)[1].correct, correct)
     assert (plain != adjusted).any()
     assert measure(arguments) == report(["--workdir=measured"]) == 0  # the plan beside the results does not matter
-
-
-@pytest.fixture
-def collect_study(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import collect_study
-
-    return collect_study
-
-
-@pytest.mark.parametrize("data", ["glyphs_16", "cifar100"])
-def test_the_tables_of_the_study_follow_from_its_base(collect_study, data):
-    folder = TABLES / data
-    base = collect_study.read_base(folder / "base.tsv")
-    tables = collect_study.tables_of(base)
-    assert {path.stem for path in folder.iterdir()} == {"base", *tables}
-    config_tables = {find_table(run.data.match.frequency) for run in load_config(f"collect:data={data}").runs.values()}
-    assert config_tables == {folder / f"{name}.tsv" for name in tables}
-    for name, frequency in tables.items():
-        assert read_frequency(folder / f"{name}.tsv")[1].tolist() == frequency.tolist()
-        assert frequency.sum() == base.images.sum() + (name != "nobody") * round(0.1 * base.images.sum())
-
-
-def test_classes_with_equal_gains_are_tied(collect_study):
-    examples, rng = np.repeat([80, 200], 100), np.random.default_rng(0)
-    final, initial = (collect_study.Counts(rng.integers(0, n + 1), n) for n in (examples, examples // 2))
-    gains = [
-        Fraction(a, n) - Fraction(b, n // 2)
-        for a, b, n in zip(*(array.tolist() for array in (final.correct, initial.correct, examples)))
-    ]
-    assert rankdata(final.gain_over(initial)).tolist() == rankdata(np.array(gains, object)).tolist()
-    assert rankdata(final.accuracy - initial.accuracy).tolist() != rankdata(np.array(gains, object)).tolist()
-
-
-@pytest.mark.skipif(not REFERENCE.exists(), reason=f"needs {REFERENCE.name}, which is beside the clone")
-def test_predictions_are_judged_as_those_of_a_stored_trial(collect_study):
-    reference = json.loads(REFERENCE.read_text())
-    images, examples, correct = (np.array(reference[key]) for key in ("frequency", "examples", "correct"))
-    base = collect_study.Base(tuple(map(str, range(100))), images, 500 - images, examples, {"sl": correct})
-    trained = {"plan": reference["trained"]["prescribed"], "proportional": reference["trained"]["proportional"]}
-    tables = {{"plan": "plan_sl"}.get(rule, rule): np.array(trial["images"]) for rule, trial in trained.items()}
-    correct_of = {"sl_nobody": correct} | {f"sl_{rule}": np.array(trial["correct"]) for rule, trial in trained.items()}
-    counts = {name: collect_study.Counts(numbers, examples) for name, numbers in correct_of.items()}
-    rows = collect_study.judged(base, tables | {"nobody": images}, counts)
-    nobody, plan, proportional = (rows[f"sl_{rule}"] for rule in ("nobody", *trained))
-    assert nobody[:2] == ["68.1", "68.1"] and plan[:2] == ["79.6", "81.2"] and proportional[:2] == ["69.6", "71.0"]
-    assert plan[3].split("** ")[0] in ("**supported", "**inconclusive") and plan[3].split("** ")[1].startswith("0.8")
-    assert nobody[3] == "" and proportional[3].startswith("0.")
-
-
-def test_the_printed_predictions_are_those_of_the_archived_runs(collect_study, tmp_path, capsys):
-    workdirs = [
-        str(unpack(archive, tmp_path)) for archive in (find_archive("collect_glyphs"), find_archive("collect_cifar100"))
-    ]
-    assert collect_study.main(["judge", *workdirs]) == 0
-    page = (ROOT / "configs/study/results/collect_predictions.md").read_text(encoding="utf-8")
-    assert capsys.readouterr().out == page
-    assert collect_study.main(["judge", str(tmp_path)]) == 2
-    assert "has no finished run of configs/study/collect.py" in capsys.readouterr().err

@@ -215,13 +215,11 @@ def test_wrong_arguments_of_report_are_one_line_each(study_directory, tmp_path, 
 
 
 @pytest.fixture
-def results(tmp_path, monkeypatch):
+def results(results, tmp_path, monkeypatch):
     """The folder of published results, which is empty, and an empty folder that is the current one."""
-    monkeypatch.setattr("cliptail_jax.config.files.PACKAGE", tmp_path / "package")
-    (folder := tmp_path / "package/configs/study/results").mkdir(parents=True)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    return folder
+    return results
 
 
 @pytest.fixture

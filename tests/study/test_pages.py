@@ -9,10 +9,10 @@ import pytest
 from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.report.layout import markdown
+from cliptail_jax.report.page_tables import columns_of
 from cliptail_jax.report.run_tables import transfer_table
 from scripts import update_pages
-from tests.pages import ALL_PAGES
+from tests.pages import ALL_PAGES, table_rows
 from tests.study.synthetic_studies import claim, make_seeded_study, read_report, run_study
 
 
@@ -66,12 +66,10 @@ def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
     monkeypatch.setattr(update_pages, "PAGES", [page])
     update_pages.main([f"made={tmp_path / 'study'}"])
     lines, report = page.read_text().splitlines(), (tmp_path / "study/report.md").read_text()
-    tables = "".join((tmp_path / f"results/tables/made_{kind}.tsv").read_text() for kind in ("runs", "claims"))
-    assert [line.split("\t") for line in tables.splitlines()] == [
-        line.strip("| ").split(" | ")
-        for line in report.replace("**", "").splitlines()
-        if line.startswith("| ") and "---" not in line
-    ]
+    for kind in ("runs", "claims"):
+        header, *rows = ((tmp_path / f"results/tables/made_{kind}.tsv").read_text()).splitlines()
+        cells = [dict(zip(header.split("\t"), row.split("\t"), strict=True)) for row in rows]
+        assert cells == table_rows(report, kind.removesuffix("s"))
     numbers = (tmp_path / "results/made.json").read_text()
     assert json.loads(numbers).items() <= read_report(tmp_path / "study")[1].items()
     (tmp_path / "results/made.json").unlink()
@@ -82,19 +80,17 @@ def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
     page.write_text("<!-- table: odds made other -->\n<!-- end -->\n")
     shutil.copy(tmp_path / "results/made.json", tmp_path / "results/other.json")
     update_pages.main([])
-    row = next(line for line in page.read_text().splitlines() if line.startswith("| a |")).split(" | ")
-    assert row[1:4] == [*row[4:6], row[6].removesuffix(" |")]
+    row = next(line for line in page.read_text().splitlines() if line.startswith("| a |"))
+    _, *cells = (cell.strip() for cell in row.strip("|").split("|"))
+    assert cells[:3] == cells[3:]
     bias = json.loads((tmp_path / "results/made.json").read_text())["bias"]["a"]["odds_acc"]
-    assert row[2].startswith(f"{bias['value']:.2f} [{bias['low']:.2f}, ")
+    assert cells[1].startswith(f"{bias['value']:.2f} [{bias['low']:.2f}, ")
 
 
 def test_the_scores_of_transfer_are_means_over_seeds():
     scores = [dict(set="cifar100", method="probe", score=score) for score in (20.0, 23.0)]
-    assert markdown(transfer_table({"a": scores, "b": []})) == [
-        "| model | cifar100: linear probe % |",
-        "| --- | --- |",
-        "| a | 21.5 |",
-    ]
+    columns = ["model", "cifar100: linear probe %"]
+    assert columns_of(transfer_table({"a": scores, "b": []})) == (columns, [["a", 21.5]])
 
 
 def anchors(page):

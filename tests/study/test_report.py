@@ -17,13 +17,15 @@ from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report import run_tables as tables
-from cliptail_jax.report.layout import Column, markdown
+from cliptail_jax.report.layout import Column
 from cliptail_jax.report.page import write_page
+from cliptail_jax.report.page_tables import columns_of
 from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
 from cliptail_jax.report.run_tables import claim_table, repeated_table, run_table
 from cliptail_jax.report.summary import plain_claims
 from cliptail_jax.runs.log import Log
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
+from tests.pages import rows_by_name, table_rows
 from tests.study.synthetic_studies import (
     CLASSES,
     FREQUENCY,
@@ -58,19 +60,19 @@ def test_report_has_the_runs_the_verdicts_the_picture_and_the_time(trains, pictu
 
     verdicts = ["supported", "supported", "contradicted", "inconclusive", "no effect", "supported", "inconclusive"]
     assert [c["verdict"] for c in report["claims"]] == verdicts
-    for verdict, line in zip(
-        verdicts, [line for line in text.splitlines() if "One leans" in line and "**" in line], strict=True
-    ):
-        assert line.endswith(f"| **{verdict}** | {verdict} |")
+    rows = table_rows(text, "claim")
+    assert [row["verdict"] for row in rows] == [row["corrected"] for row in rows] == verdicts
     first = report["claims"][0]["difference"]
-    assert 0 < first["low"] <= first["value"] <= first["high"]
-    assert f" | 1 of 1 | {first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]" in text
+    assert 0 < first["low"] <= first["value"] <= first["high"] and rows[0]["positive"] == "1 of 1"
+    assert rows[0]["difference [95 %]"] == f"{first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]"
 
     assert list(report["runs"]) == ["biased", "fair", "same"] and report["failures"] == {}
     s = report["runs"]["biased"]
-    row = next(line for line in text.splitlines() if line.startswith("| biased |"))
-    assert row.startswith(f"| biased | {FREQUENCY.sum():,} | {s['top1']:.1f} | {s['odds_acc']:.2f} [")
-    assert f"| {s['head']:.1f} | {s['mid']:.1f} | {s['tail']:.1f} | {s['slope_acc']:.1f} [" in row
+    row = rows_by_name(text, "run")["biased"]
+    assert (row["images"], row["top-1 %"]) == (f"{FREQUENCY.sum():,}", f"{s['top1']:.1f}")
+    assert [row[group] for group in ("head", "mid", "tail")] == [f"{s[group]:.1f}" for group in ("head", "mid", "tail")]
+    assert row["odds_acc [95 %]"].startswith(f"{s['odds_acc']:.2f} [")
+    assert row["slope_acc [95 %]"].startswith(f"{s['slope_acc']:.1f} [")
     assert "Training took 4.5 minutes" in text
     assert pictures == [tmp_path / "figures" / "study"] and "(figures/study.png)" in text
     for output in (text, capsys.readouterr().out):
@@ -93,10 +95,12 @@ def test_several_seeds_are_reported_with_means_and_intervals(trains, pictures, t
     np.testing.assert_allclose(accuracy["by_seed"], values.T)
     assert accuracy["difference"]["value"] == pytest.approx((values[0] - values[1]).mean())
     assert accuracy["difference"]["low"] < accuracy["difference"]["value"] < accuracy["difference"]["high"]
-    assert f"| {values[0].mean():.2f} − {values[1].mean():.2f} | 3 of 3 |" in text
+    row = table_rows(text, "claim")[0]
+    assert (row["means"], row["positive"]) == (f"{values[0].mean():.2f} − {values[1].mean():.2f}", "3 of 3")
     bias = report["bias"]["biased"]["corr_acc"]
     assert bias["value"] == pytest.approx(values[0].mean()) and bias["low"] < bias["value"] < bias["high"]
-    assert f"| {bias['value']:.2f} [{bias['low']:.2f}, {bias['high']:.2f}] |" in text
+    shown = rows_by_name(text, "run")["biased"]["corr_acc [95 %]"]
+    assert shown == f"{bias['value']:.2f} [{bias['low']:.2f}, {bias['high']:.2f}]"
     assert set(pictures) == {tmp_path / "figures" / "claims", tmp_path / "figures" / "study"}
     assert tail["verdict"] == "supported" and "Means over 3 runs of each kind" in text
     assert "The intervals come from one seed" not in text
@@ -111,9 +115,9 @@ def test_undefined_numbers_are_dashes_and_their_claims_untested(trains, tmp_path
     run_study(study, tmp_path)
     text, report = read_report(tmp_path)
     assert report["runs"]["b"]["corr_acc"] is None
-    assert (
-        "| – | – | 0.0 | 0.0 | 0.0 | 0.0 [0.0, 0.0] | – | 0.02 |" in text and "it is undefined for one of them" in text
-    )
+    row = next(row for name, row in rows_by_name(text, "run").items() if name.startswith("b"))
+    assert all(row[f"{key} [95 %]"] == "–" for key in ("f50", "slope_pred", "corr_acc"))
+    assert row["slope_acc [95 %]"] == "0.0 [0.0, 0.0]" and "it is undefined for one of them" in text
     assert report["claims"][0]["verdict"] == "not tested"
 
 
@@ -187,7 +191,7 @@ def test_a_column_of_the_table_of_runs_is_one_entry(trains, tmp_path, monkeypatc
     run_study(make_study("a", "b"), tmp_path)
     text, report = read_report(tmp_path)
     number_text = f"{FREQUENCY.sum() / 10:,.2f}"
-    assert re.search(rf"^\| run \|.* tenth images \|\n.*\n\| a \|.* {number_text} \|$", text, re.MULTILINE)
+    assert rows_by_name(text, "run")["a"]["tenth images"] == number_text
     assert "**tenth images**: a tenth of the images" in text
     assert report["means"]["b"]["tenth"] == FREQUENCY.sum() / 10
     assert re.search(rf" tenth\n.* images\na .* {number_text}\n", capsys.readouterr().out)
@@ -356,12 +360,9 @@ def test_claims_that_are_tested_under_several_recipes_have_a_row_with_their_agre
     claims = [tested("more biased", value) for value in (2.0, 0.5, -0.5, -3.0, 1.5)]
     claims += [tested("as biased", value, equal=True) for value in (0.0, 4.0)] + [tested("once", 2.0)]
     claims.append(ClaimResult("more biased", "odds_acc", "a", "b", obstacle="not trained"))
-    assert markdown(repeated_table(claims)) == [
-        "| claim under several recipes | recipes | not tested | claimed sign | supported | no effect | inconclusive | contradicted | median difference [range] |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| more biased (odds_acc) | 5 | 1 | 60% | 40% | 0% | 40% | 20% | 0.50 [-3.00, 2.00] |",
-        "| as biased (odds_acc) | 2 | – | – | 0% | 0% | 50% | 50% | 2.00 [0.00, 4.00] |",
-    ]
+    more, same = columns_of(repeated_table(claims))[1]
+    assert more == ["more biased", 5, 1, 0.6, 0.4, 0.0, 0.4, 0.2, 0.5, -3.0, 2.0]
+    assert same == ["as biased", 2, None, None, 0.0, 0.0, 0.5, 0.5, 2.0, 0.0, 4.0]
 
 
 def test_a_verdict_that_does_not_hold_with_all_others_is_marked():

@@ -12,6 +12,7 @@ from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study import run as study
 from cliptail_jax.study import study_page, training
 from cliptail_jax.study.configuration import typed_study
+from tests.pages import rows_by_name
 from tests.study.synthetic_studies import (
     FREQUENCY,
     claim,
@@ -295,9 +296,6 @@ def test_a_page_that_cannot_be_written_now_does_not_stop_the_training(trains, tm
     assert [line.rpartition(": ")[2] for line in said] == ["full", "read-only"]
 
 
-UNKNOWN = "|".join("–" * 10)
-
-
 def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_own(trains, probes, tmp_path, capsys):
     trains[0].update(a=0.5, self=0.5)
     accuracies, configs = probes
@@ -309,8 +307,8 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
     assert [c["verdict"] for c in report["claims"]] == ["supported", "not tested"]
     assert report["claims"][0]["difference"]["value"] == pytest.approx(40)
     assert "not both have an evaluation set" in text
-    table = [line.replace(" ", "") for line in text.splitlines()]
-    assert "|model|cifar100:linearprobe%|" in table and "|a|20.0|" in table and "|self|60.0|" in table
+    rows = rows_by_name(text, "model")
+    assert [rows[name]["cifar100: linear probe %"] for name in ("a", "self")] == ["20.0", "60.0"]
     output = capsys.readouterr().out.splitlines()
     header = next(i for i, line in enumerate(output) if "cifar100:" in line)
     assert [line.split() for line in output[header + 1 : header + 4]] == [
@@ -318,7 +316,8 @@ def test_runs_are_compared_by_transfer_with_or_without_an_evaluation_of_their_ow
         ["a", "20.0"],
         ["self", "60.0"],
     ]
-    assert f"|self|{FREQUENCY.sum():,}|{UNKNOWN}|1.5|" in table
+    known = {heading: cell for heading, cell in rows_by_name(text, "run")["self"].items() if cell != "–"}
+    assert known == {"run": "self", "images": f"{FREQUENCY.sum():,}", "minutes": "1.5"}
     assert report["runs"]["self"]["transfer"][0]["score"] == pytest.approx(60)
     assert report["transfers"]["self"] == [dict(set="cifar100", method="probe", score=pytest.approx(60))]
 

@@ -22,6 +22,7 @@ from cliptail_jax.programs.evaluate import evaluate_models
 from tests.evaluation.plain_evaluation import evaluation_files
 from tests.evaluation.zero_shot.conftest import FILES, SET
 from tests.hub_cache import put_in_cache
+from tests.pages import table_rows
 from tests.run_commands import finish, start_pair
 
 
@@ -87,11 +88,12 @@ def test_of_several_models_those_that_cannot_be_loaded_are_skipped_and_the_rest_
         assert reason in captured.err
     table = (tmp_path / "out" / "table.md").read_text()
     assert captured.out == table
-    for model, row in zip(good, table.splitlines()[2:], strict=True):
+    for model, row in zip(good, table_rows(table, "model"), strict=True):
         (line,), _ = evaluation_files(tmp_path / "out" / slug(model))
-        assert [cell.strip() for cell in row.split("|")[1:4]] == [model, SET, f"{line['top1']:.1f}"]
-        assert f"[{line['corr_pred_interval'][0]:.2f}, " in row and line["corr_acc_interval"] == [None, None]
-        assert f"| {line['corr_acc']:.2f} " in row and "–]" not in row  # an undefined interval is left out
+        assert (row["model"], row["set"], row["top-1 %"]) == (model, SET, f"{line['top1']:.1f}")
+        assert f"[{line['corr_pred_interval'][0]:.2f}, " in row["corr_pred [95 %]"]
+        assert row["corr_acc [95 %]"] == f"{line['corr_acc']:.2f}"  # an undefined interval is left out
+        assert line["corr_acc_interval"] == [None, None]
 
 
 def test_images_that_cannot_be_read_stop_the_command_at_the_first_model(config, tmp_path, monkeypatch, make_model):

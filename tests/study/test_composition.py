@@ -1,9 +1,8 @@
-"""scripts/composition.py: counts, ranks and regressions against slow ones, and the program on a run with invented ranks."""
+"""The analysis composition.py: counts, ranks and regressions against slow ones, and the program on a run with invented ranks."""
 
 import collections
 import dataclasses
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,23 +20,22 @@ from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.directory import finish, open_or_resume
 from configs import clip
+from configs.study.analyses import composition
+from tests.pages import table_rows
 from tests.synthetic import sections
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 SET = "glyphs:test@title"
 
 
-@pytest.fixture(scope="module")
-def composition():
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    """Enough for intervals of two digits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        patch.setattr(bootstrap, "RESAMPLES", 100)  # enough for intervals of two digits
-        import composition
-
-        yield composition
+        patch.setattr(bootstrap, "RESAMPLES", 100)
+        yield
 
 
-def test_ranks_are_those_among_images_of_other_texts(composition):
+def test_ranks_are_those_among_images_of_other_texts():
     rng = np.random.default_rng(0)
     text_of_image = rng.integers(0, 6, 40)
     texts, ranks, expected = [], [], []
@@ -53,7 +51,7 @@ def test_ranks_are_those_among_images_of_other_texts(composition):
     np.testing.assert_array_equal(found, np.array(expected)[shuffled])
 
 
-def simulated(composition, rng, true, pairs=1200):
+def simulated(rng, true, pairs=1200):
     """Counts of pairs of words, some of which were never together, two runs each, and what a model with `true` terms finds."""
     larger, smaller = np.sort(np.round(10 ** rng.uniform(0, 4, (pairs, 2))).astype(int), axis=1)[:, ::-1].T
     together = rng.binomial(smaller, rng.choice([0, 0.01, 0.3], pairs))
@@ -63,9 +61,9 @@ def simulated(composition, rng, true, pairs=1200):
     return [composition.Pairs(names, *numbers, rng.binomial(examples, expit(eta)), examples) for _ in range(2)]
 
 
-def test_tables_recover_the_coefficients_and_the_better_model(composition):
+def test_tables_recover_the_coefficients_and_the_better_model():
     for true, best in (([-3, 0.3, 0.8, 0, 0], 1), ([0, 0, 0, 0, 0.9], 2), ([-2, 0, 0, 0.7, 0], 3)):
-        rows = composition.table(simulated(composition, np.random.default_rng(1), np.array(true)))
+        rows = composition.table(simulated(np.random.default_rng(1), np.array(true)))
         assert len(rows) == len(composition.MODELS) + 1 and "with n_ab = 0" in rows[-1][0]
         losses = np.array([float(row[6]) for row in rows[:-1]])
         explained = np.array([float(row[5]) for row in rows[:-1]])
@@ -76,8 +74,8 @@ def test_tables_recover_the_coefficients_and_the_better_model(composition):
         assert [bool(row[7]) for row in rows] == [False, False, True, True, False, False]
 
 
-def test_r2_and_log_loss_are_those_of_direct_maximization_over_single_captions(composition):
-    (cells, _) = simulated(composition, np.random.default_rng(2), np.array([-2, 0.2, 0.5, 0.3, 0]), pairs=120)
+def test_r2_and_log_loss_are_those_of_direct_maximization_over_single_captions():
+    (cells, _) = simulated(np.random.default_rng(2), np.array([-2, 0.2, 0.5, 0.3, 0]), pairs=120)
     x = composition.terms(*cells[1:5])[:, [0, 1]]
     _, explained, loss = composition.estimates(x, cells.correct, cells.examples, cells.names)
     units = np.unique(cells.names, return_inverse=True)[1]
@@ -116,7 +114,7 @@ def run(small_config, tmp_path_factory):
     return config, workdir, variant, [opened.captions[row] for row in kept]
 
 
-def test_counts_are_those_of_the_captions(composition, run):
+def test_counts_are_those_of_the_captions(run):
     _, workdir, variant, texts = run
     (found,) = read_directory(workdir).runs
     pairs = composition.pairs_of(found)
@@ -133,15 +131,14 @@ def test_counts_are_those_of_the_captions(composition, run):
     assert min(pairs.together) == 0 < max(pairs.together)
 
 
-def test_program_prints_a_table_and_draws_a_picture(composition, run, tmp_path, capsys):
+def test_program_prints_a_table_and_draws_a_picture(run, tmp_path, capsys):
     assert composition.main([f"--workdir={run[1]}", f"--output={tmp_path}/composition.png"]) == 0
-    rows = [line[2:-2].split(" | ") for line in capsys.readouterr().out.splitlines()]
-    assert len(rows) == 2 + len(composition.MODELS) + 1
-    assert {len(row) for row in rows[2:]} == {len(composition.COLUMNS)} and rows[-1][2].endswith("with n_ab = 0")
+    *_, unseen = table_rows(capsys.readouterr().out, "study")
+    assert tuple(unseen) == composition.COLUMNS and unseen["pairs"].endswith("with n_ab = 0")
     assert (tmp_path / "composition.png").stat().st_size > 10_000
 
 
-def test_runs_without_composition_are_one_line(composition, run, tmp_path, capsys, monkeypatch):
+def test_runs_without_composition_are_one_line(run, tmp_path, capsys, monkeypatch):
     output = f"--output={tmp_path}/composition.png"
 
     def error_of(workdir):

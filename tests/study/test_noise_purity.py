@@ -1,7 +1,6 @@
-"""The regressions of scripts/noise_purity.py, on simulated classes with known coefficients."""
+"""The regressions of the analysis noise_purity.py, on simulated classes with known coefficients."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,36 +13,31 @@ from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.directory import finish, open_or_resume
+from configs.study.analyses import noise_purity
 from tests.figures.synthetic_runs import biased_confusion, write_evaluations
+from tests.pages import table_rows
 from tests.synthetic import sections
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 TRUE = np.array([-1.0, 1.5, 0.6])  # intercept, purity, images
 CLASSES, EXAMPLES = 100, 50
 
 
-@pytest.fixture
-def purity(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import noise_purity
-
-    return noise_purity
-
-
-def simulated(purity, rng, shares=(0.1, 0.3)):
+def simulated(rng, shares=(0.1, 0.3)):
     """Runs with uniform noise and with noise by frequency."""
     n = np.round(500 * 100 ** -np.linspace(0, 1, CLASSES)).astype(int)
     simulated_runs = []
     for share in shares:
         for name, m in (("uniform", np.full(CLASSES, n.mean())), ("frequency", n)):
             counts = rng.binomial(n, 1 - share), rng.poisson(share * m)
-            correct = rng.binomial(EXAMPLES, expit(purity.terms(*counts) @ TRUE))
-            simulated_runs.append(purity.Cells(f"{name}_{share}", "CLIP", *counts, correct, np.full(CLASSES, EXAMPLES)))
+            correct = rng.binomial(EXAMPLES, expit(noise_purity.terms(*counts) @ TRUE))
+            simulated_runs.append(
+                noise_purity.Cells(f"{name}_{share}", "CLIP", *counts, correct, np.full(CLASSES, EXAMPLES))
+            )
     return simulated_runs
 
 
-def test_intervals_of_simulated_classes_contain_the_coefficients(purity):
-    purity_slope, images_slope, *alone = purity.estimates(simulated(purity, np.random.default_rng(2)))
+def test_intervals_of_simulated_classes_contain_the_coefficients():
+    purity_slope, images_slope, *alone = noise_purity.estimates(simulated(np.random.default_rng(2)))
     for text, true in ((purity_slope, TRUE[1]), (images_slope, TRUE[2])):
         value, low, high = map(float, re.findall(r"-?[\d.]+", text))
         assert low <= true <= high and low <= value <= high and high - low < 0.2
@@ -67,26 +61,26 @@ def study(glyphs_dir, tmp_path_factory):
     return workdir
 
 
-def test_program_prints_a_table_of_both_losses_and_draws_a_picture(purity, study, tmp_path, capsys):
-    assert purity.main([f"--workdir={study}", f"--output={tmp_path}/purity.png"]) == 0
-    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+def test_program_prints_a_table_of_both_losses_and_draws_a_picture(study, tmp_path, capsys):
+    assert noise_purity.main([f"--workdir={study}", f"--output={tmp_path}/purity.png"]) == 0
+    rows = table_rows(capsys.readouterr().out, "study")
     runs_of = [("CLIP", "2, with noise"), ("CLIP", "3, all"), ("SL", "1, with noise"), ("SL", "1, all")]
-    assert [tuple(row[1:3]) for row in rows[2:]] == runs_of
-    assert {len(row) for row in rows[2:]} == {len(purity.COLUMNS)} and (tmp_path / "purity.png").stat().st_size > 10_000
+    assert [(row["loss"], row["runs"]) for row in rows] == runs_of
+    assert (tmp_path / "purity.png").stat().st_size > 10_000
 
 
-def test_counts_are_those_of_the_captions(purity, study, glyphs_dir):
+def test_counts_are_those_of_the_captions(study, glyphs_dir):
     (run,) = (run for run in read_directory(study).runs if run.name == "clip_uniform_30")
     config = load_config("noise")
     config.data_dir = str(glyphs_dir)
-    variant, cells = open_variant(sections(config.runs.clip_uniform_30).data), purity.cells_of(run)
+    variant, cells = open_variant(sections(config.runs.clip_uniform_30).data), noise_purity.cells_of(run)
     named = np.array([variant.class_names.index(text) for text in variant.captions(range(len(variant)), epoch=0)])
     for c in range(len(variant.class_names)):
         assert cells.right[c] == np.sum((named == c) & (variant.labels == c))
         assert cells.wrong[c] == np.sum((named == c) & (variant.labels != c))
 
 
-def test_a_directory_without_noise_runs_is_one_line(purity, study, tmp_path, capsys):
+def test_a_directory_without_noise_runs_is_one_line(study, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    assert purity.main([f"--workdir={tmp_path}/empty", f"--output={tmp_path}/purity.png"]) == 2
+    assert noise_purity.main([f"--workdir={tmp_path}/empty", f"--output={tmp_path}/purity.png"]) == 2
     assert capsys.readouterr().err.startswith("error: no finished run has wrong captions or labels")

@@ -1,6 +1,6 @@
 """Are the verdicts of a study the same on other processors?
 
-    python scripts/roundings.py --workdir=runs/roundings [--config=configs/study/quickstart.py]
+    python configs/study/analyses/roundings.py --workdir=runs/roundings [--config=configs/study/quickstart.py]
 
 Processors with other instructions add numbers in another order, so sums are rounded differently. This script runs a study
 once with all instructions of this processor and once with those of each older generation of x86, in WORKDIR/all,
@@ -32,10 +32,7 @@ def run_study(config: str, workdir: Path, flags: str) -> None:
 
 def cell(claim: ClaimResult) -> str:
     """The difference, its verdict and, where that is another one, the verdict when corrected."""
-    if claim.difference is None:
-        return claim.verdict
-    verdicts = claim.verdict + f" (corrected: {claim.corrected})" * (claim.corrected != claim.verdict)
-    return f"{difference_of(claim).text} {verdicts}"
+    return f"{difference_of(claim).text} {claim.verdicts}" if claim.difference else claim.verdict
 
 
 @command_line

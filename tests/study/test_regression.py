@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import bernoulli
 
-from scripts.regression import fit, log_likelihood
+from configs.study.analyses.regression import fit, log_likelihood
 
 
 def simulated(rows=200, examples=50):

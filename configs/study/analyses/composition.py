@@ -1,6 +1,6 @@
 """Is an image found by two words because each is frequent, or because they were seen together?
 
-    python scripts/composition.py --workdir=runs/icons [--workdir=runs/clip] --output=composition.png
+    python configs/study/analyses/composition.py --workdir=runs/icons [--workdir=runs/clip] --output=composition.png
 
 Reads finished runs that are evaluated by retrieval (`eval.sets` NAME:SPLIT@FIELD, or a set without labels; the first of several
 sets), and their training captions. Of the N training captions of the first epoch, n_a and n_b contain a word, and n_ab both.
@@ -30,7 +30,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
-from regression import fit, log_likelihood, read_runs, times_drawn
 from scipy.sparse import csc_array
 from scipy.stats import rankdata
 
@@ -46,6 +45,7 @@ from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
 from cliptail_jax.results.run import Run
+from configs.study.analyses.regression import fit, log_likelihood, read_runs, times_drawn
 
 FOUND, FOLDS = 5, 10  # recall at 5
 TERMS = ("log10 max(n_a, n_b)", "log10 min(n_a, n_b)", "log10 n_ab", "PMI")

@@ -1,6 +1,6 @@
 """Is a class recognized because of the purity of its captions, or because of its number of images?
 
-    python scripts/noise_purity.py --workdir=runs/noise [--workdir=runs/noise_cifar100] --output=purity.png
+    python configs/study/analyses/noise_purity.py --workdir=runs/noise [--workdir=runs/noise_cifar100] --output=purity.png
 
 Reads the finished runs of configs/study/noise.py. In a run's training data, n of the captions that name a class (for SL: labels)
 are right, and m are wrong. Both are counted. The regression is over all classes of all runs of a study, separately for CLIP
@@ -26,7 +26,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from regression import fit, read_runs, times_drawn
 
 from cliptail_jax.config.training import BY_FREQUENCY, UNIFORM
 from cliptail_jax.curation.noise import right_and_wrong
@@ -38,6 +37,7 @@ from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import training_variant
 from cliptail_jax.results.run import Run
+from configs.study.analyses.regression import fit, read_runs, times_drawn
 
 GROUPS = 10  # of classes, in the picture
 SAMPLINGS = {UNIFORM: "uniform", BY_FREQUENCY: "by class frequency"}

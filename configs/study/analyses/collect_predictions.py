@@ -1,7 +1,7 @@
 """Make the class frequencies of configs/study/collect.py, and judge its predictions:
 
-    python scripts/collect_study.py tables --sl=RUN --adjusted=RUN --output=configs/study/collect/DATA
-    python scripts/collect_study.py judge runs/collect runs/collect_cifar100
+    python configs/study/analyses/collect_predictions.py tables --sl=RUN --adjusted=RUN --output=configs/study/collect/DATA
+    python configs/study/analyses/collect_predictions.py judge runs/collect runs/collect_cifar100
 
 `tables` writes base.tsv, the results of a run of each loss with the same class frequency, and from it a table of class
 frequency for each rule: 10 % more images, of those that the data set has. Without --sl and --adjusted, base.tsv is read.
@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from cliptail_jax.claims.verdicts import verdict_of
 from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
@@ -45,7 +45,7 @@ KINDS = ("sl", "adjusted")
 COLUMNS = ("class", "images", "available", "examples", *KINDS)
 WITHIN, AT_LEAST = 3.0, 0.7  # points, correlation
 JUDGED = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
-TABLES = Path(__file__).parents[1] / "configs/study/collect"
+TABLES = Path(__file__).parents[1] / "collect"
 
 
 class Counts(NamedTuple):
@@ -148,8 +148,8 @@ def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dic
             value, *interval = estimate(mean_rank_correlation, predicted - before, gain)
             gains = format_interval(value, interval, ".2f")
         if rule == "plan":
-            error = f"**{verdict(-WITHIN <= low and high <= WITHIN, low > WITHIN or high < -WITHIN)}** {error}"
-            gains = gains and f"**{verdict(interval[0] >= AT_LEAST, interval[1] < AT_LEAST)}** {gains}"
+            error = f"**{verdict_of(low, high, margin=WITHIN, equal=True)}** {error}"
+            gains = gains and f"**{verdict_of(*interval, by=AT_LEAST)}** {gains}"
         rows[name] = [f"{predicted.mean():.1f}", f"{100 * found.accuracy.mean():.1f}", error, gains]
     return rows
 
@@ -178,10 +178,6 @@ def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float,
     """A statistic over classes, and its interval."""
     (of,) = bootstrap(statistic, np.stack(variables)[:, None])
     return of.value, *percentiles(of.resampled)
-
-
-def verdict(supported: bool, contradicted: bool) -> str:
-    return SUPPORTED if supported else CONTRADICTED if contradicted else INCONCLUSIVE
 
 
 @command_line
