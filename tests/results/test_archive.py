@@ -29,19 +29,19 @@ from tests.study.synthetic_studies import (
 )
 
 
-def test_an_unpacked_archive_gives_the_report_of_the_study(made, results, tmp_path):
+def test_an_unpacked_archive_gives_the_report_of_the_study(published_study, results, tmp_path):
     unpacked = unpack(results / f"made{ARCHIVE}", tmp_path)
     assert not read_directory(unpacked).problems  # digests included
     report_study(open_study(typed_study(two_seeds()), unpacked))
-    expected, report = (read_report(folder)[1] for folder in (made, unpacked))
+    expected, report = (read_report(folder)[1] for folder in (published_study, unpacked))
     assert expected.pop("seconds") and report.pop("seconds")
     assert report == expected and [c["verdict"] for c in report["claims"]] == ["supported", "supported"]
 
 
-def test_another_statistic_is_tested_on_an_archive_without_training(made, results, tmp_path):
+def test_another_statistic_is_tested_on_an_archive_without_training(published_study, results, tmp_path):
     contents = read_directory(unpack(results / f"made{ARCHIVE}", tmp_path))
     (run,) = [run for run in contents.runs if (run.seed, run.name) == ("seed_3", "a")]
-    original = load_arrays(made / "seed_3/a/eval/glyphs_test/latest.npz")
+    original = load_arrays(published_study / "seed_3/a/eval/glyphs_test/latest.npz")
     np.testing.assert_array_equal(run.evaluation.results.correct, np.diagonal(original["confusion"]))
     np.testing.assert_array_equal(run.evaluation.results.predictions, original["confusion"].sum(axis=0))
     new_claim = dataclasses.replace(contents.study.claims["one"], statistic="slope_pred")
@@ -91,7 +91,7 @@ def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_r
 
 
 @pytest.mark.parametrize("commits_of_history", [{"first", "second"}, set()], ids=["history", "unknown history"])
-def test_archives_mark_commits_that_the_history_lacks(commits_of_history, made, tmp_path, monkeypatch):
+def test_archives_mark_commits_that_the_history_lacks(commits_of_history, published_study, tmp_path, monkeypatch):
     mark = " (not in the history)" if commits_of_history else ""
     commits = {
         "seed_3/a": ("first", "first"),
@@ -100,11 +100,11 @@ def test_archives_mark_commits_that_the_history_lacks(commits_of_history, made, 
         "seed_4/b": ("amended (not in the history)",) * 2,  # of an unpacked archive
     }
     for run, (commit, _) in commits.items():
-        config = made / run / "config.json"
+        config = published_study / run / "config.json"
         write_json(config, read_json(config) | {"commit": commit})
-        (made / run / "sha256.json").unlink()
+        (published_study / run / "sha256.json").unlink()
     monkeypatch.setattr("cliptail_jax.results.archive.history", lambda clone: frozenset(commits_of_history))
-    write_archive(made, tmp_path / f"marked{ARCHIVE}")
+    write_archive(published_study, tmp_path / f"marked{ARCHIVE}")
     contents = read_directory(unpack(tmp_path / f"marked{ARCHIVE}", tmp_path))
     assert not contents.problems
     archived_commits = {f"{run.seed}/{run.name}": run.noted["commit"] for run in contents.runs}
@@ -128,22 +128,23 @@ def test_published_runs_name_commits_of_the_history_or_are_marked():
     )
 
 
-def test_what_cannot_be_published_is_one_line(made, tmp_path):
+def test_what_cannot_be_published_is_one_line(published_study, tmp_path):
     def assert_refused(workdir, complaint):
         with pytest.raises(UserError, match=complaint):
             write_archive(workdir, tmp_path / f"refused{ARCHIVE}")
         assert not (tmp_path / f"refused{ARCHIVE}").exists()
 
-    assert_refused(made / "seed_3", "seed_3 contains no study: give the directory of one")
+    assert_refused(published_study / "seed_3", "seed_3 contains no study: give the directory of one")
     assert_refused(tmp_path / "nowhere", "nowhere is not a directory")
-    config = made / "seed_3/a/config.json"
+    config = published_study / "seed_3/a/config.json"
     document = read_json(config)
     document["config"]["eval.templates"] = "/home/me/prompts.txt"
     write_json(config, document)
-    assert_refused(made, "seed_3/a/config.json is damaged or was changed by hand")
+    assert_refused(published_study, "seed_3/a/config.json is damaged or was changed by hand")
     (config.parent / "sha256.json").unlink()
     assert_refused(
-        made, "seed_3/a/config.json names /home/me/prompts.txt, a path of this machine, which is not published"
+        published_study,
+        "seed_3/a/config.json names /home/me/prompts.txt, a path of this machine, which is not published",
     )
 
 
