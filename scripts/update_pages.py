@@ -114,8 +114,8 @@ def numbers_of(archive: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         contents = read_directory(unpack(archive, Path(folder)))
         groups = groups_of(by_replicate(contents.study, contents.runs))
-        about = {"title": contents.study.title, "names": contents.study.names}
-        return {**about, **numbers_of_study(groups, judge(contents))}
+        header = {"title": contents.study.title, "names": contents.study.names}
+        return {**header, **numbers_of_study(groups, judge(contents))}
 
 
 def write_tables(path: Path) -> None:

@@ -83,22 +83,22 @@ class ClaimResult(Claim):
         return self.difference.p_value(self.by)
 
 
-def verdict_of(low: float, high: float, margin: float = 0.0, equal: bool = False, by: float = 0.0) -> str:
+def verdict_of(low: float, high: float, margin: float = 0.0, equal: bool = False, bound: float = 0.0) -> str:
     """The verdict on a claim with these attributes by the interval of its difference.
 
     "no effect" if it lies within ± the margin; else "supported" if it lies above `by`, "contradicted" if below, and
     "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
     "contradicted" if it lies outside, and else "inconclusive".
     """
-    within = -margin <= low and high <= margin
+    is_within = -margin <= low and high <= margin
     if equal:
-        outside = low > margin or high < -margin
-        return SUPPORTED if within else CONTRADICTED if outside else INCONCLUSIVE
-    if margin and within:
+        is_outside = low > margin or high < -margin
+        return SUPPORTED if is_within else CONTRADICTED if is_outside else INCONCLUSIVE
+    if margin and is_within:
         return NO_EFFECT
-    if low > by:
+    if low > bound:
         return SUPPORTED
-    return CONTRADICTED if high < by else INCONCLUSIVE
+    return CONTRADICTED if high < bound else INCONCLUSIVE
 
 
 def claim_numbers(claim: ClaimResult) -> dict[str, Any]:

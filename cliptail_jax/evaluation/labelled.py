@@ -112,13 +112,13 @@ class LabelledTask:
         arrays = {**arrays, "head": head.embeddings} if options.save_features else {}
         return PassResult(counts, in_rows(slots, len(variant), options.batch_size), values, arrays)
 
-    def write(self, workdir: Path, about: Mapping[str, Any], result: PassResult) -> dict[str, Any]:
+    def write(self, workdir: Path, header: Mapping[str, Any], result: PassResult) -> dict[str, Any]:
         """Write the files of the evaluation, and return its summary, which begins with `about`.
 
         The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
         """
         results = class_results(result.counts, self.frequency, self._class_groups, result.values)
-        summary = {**about, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
+        summary = {**header, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
         if jax.process_index() == 0:
             directory = evaluation_directory(workdir, self.opened.name)
             directory.mkdir(parents=True, exist_ok=True)
@@ -131,5 +131,5 @@ class LabelledTask:
                 directory, result.counts, result.saved, self._class_groups, result.values, result.predicted, names
             )
             class_counts = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
-            add_summary(directory, summary, {"step": about["step"], "settings": dict(self.settings), **class_counts})
+            add_summary(directory, summary, {"step": header["step"], "settings": dict(self.settings), **class_counts})
         return summary

@@ -240,9 +240,9 @@ def evaluate_model(
     if jax.process_index() == 0:
         prepare_directory(directory, {**values, "eval.models": [opened.name]}, replace=False)
     evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, reading)
-    about = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
+    header = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
     for task, result in evaluate_tasks(evaluator, (state,), tasks, texts):
-        task.write(directory, about, result)
+        task.write(directory, header, result)
 
 
 def load_clip(model: ModelName, merges: str, dtype: str, mesh: Mesh) -> OpenedModel:

@@ -63,12 +63,12 @@ class RetrievalTask:
         arrays = collector.result()
         return rank_pairs(evaluator.rank, self, arrays["features"], arrays["records"], captions, give_up)
 
-    def write(self, workdir: Path, about: Mapping[str, Any], results: RetrievalResults) -> dict[str, Any]:
+    def write(self, workdir: Path, header: Mapping[str, Any], results: RetrievalResults) -> dict[str, Any]:
         """Write the files of the evaluation, and return its summary, which begins with `about`.
 
         The first process writes. The line in summary.jsonl is written last, so that latest.npz exists if it does.
         """
-        summary = {**about, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
+        summary = {**header, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
         if jax.process_index() == 0:
             directory = evaluation_directory(workdir, self.opened.name)
             directory.mkdir(parents=True, exist_ok=True)

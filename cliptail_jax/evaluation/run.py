@@ -105,7 +105,7 @@ def make_evaluate(
         results = list(evaluate_tasks(evaluator, parts, tasks, make(parts), give_up))
         if len(results) < len(tasks):
             return {}
-        about = {"step": step, "epoch": epoch}
-        return {task.opened.name: task.write(workdir, about, result) for task, result in results}
+        header = {"step": step, "epoch": epoch}
+        return {task.opened.name: task.write(workdir, header, result) for task, result in results}
 
     return evaluate

@@ -182,8 +182,8 @@ def find_images(pattern: str, classes: str | None, data: Data, prompt_names: str
         if not files and (":" in pattern or pattern in EVALUATION_SETS):
             return images_of_set(pattern, classes, data, prompt_names, model)
     if not files:
-        unknown = "is neither a folder, nor a prepared set as NAME:SPLIT, and matches no image"
-        reason = "has no image" if path.is_dir() else unknown
+        problem = "is neither a folder, nor a prepared set as NAME:SPLIT, and matches no image"
+        reason = "has no image" if path.is_dir() else problem
         raise UserError(f"--images={pattern} {reason}; the names of images end in {', '.join(EXTENSIONS)}")
     source = ImageFiles(path.name, "files", tuple(files))
     return ChosenImages(source, np.arange(len(files)), [*map(clean_text, names)], [*map(composed, labels)])

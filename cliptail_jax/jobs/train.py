@@ -136,7 +136,8 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
             checkpoints.wait()
     durations = progress.durations(input_monitor.waited)
     log_line(
-        f"{workdir}: {sum(durations.values()):.1f} s: " + ", ".join(f"{s:.1f} {what}" for what, s in durations.items())
+        f"{workdir}: {sum(durations.values()):.1f} s: "
+        + ", ".join(f"{s:.1f} {activity}" for activity, s in durations.items())
     )
     if jax.process_index() == 0:
         finish(workdir, total_steps, log.seconds(), durations)

@@ -21,7 +21,7 @@ from cliptail_jax.metrics.collecting import (
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.law import Posterior, fit_law
 
-NEEDED = (50, 75, 90)  # percent
+PERCENTS = (50, 75, 90)  # percent
 UNLIMITED = 10**12  # images of a class: more than there ever are
 NOBODY, PROPORTIONAL, PLAN = "nobody", "all in proportion", "the plan"
 

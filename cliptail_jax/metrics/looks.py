@@ -64,14 +64,14 @@ class Walk(NamedTuple):
 
 
 @functools.lru_cache
-def look_errors(most: int, errors: float = 1 - LEVEL) -> Sequence[float]:
+def look_errors(max_pairs: int, errors: float = 1 - LEVEL) -> Sequence[float]:
     """1 − the level of each look after `FIRST` to `most` pairs, if the study may stop at any of them."""
     from scipy.optimize import brentq
     from scipy.special import ndtr
 
     walk, spent_errors, errors_of_looks = Walk(), 0.0, []
-    for pairs in range(FIRST, most + 1):
-        share = pairs / most
+    for pairs in range(FIRST, max_pairs + 1):
+        share = pairs / max_pairs
         total = errors * math.log1p((math.e - 1) * share)
         bound = brentq(lambda bound: walk.crossing(bound, share) - (total - spent_errors), 0.0, FARTHEST)
         errors_of_looks.append(2 * float(ndtr(-bound)))

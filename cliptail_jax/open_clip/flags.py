@@ -108,10 +108,10 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         if flag.type == "flag":
             parser.add_argument(flag.name, action="store_true", dest=flag.key)
         else:
-            several = {"nargs": "*"} if flag.type.endswith("*") else {}
-            parser.add_argument(flag.name, type=TYPES[flag.type.rstrip("*")], dest=flag.key, **several)
-    if unknown := [argument for argument in arguments if is_unknown(argument)]:
-        name = unknown[0].partition("=")[0]
+            arguments_of_list = {"nargs": "*"} if flag.type.endswith("*") else {}
+            parser.add_argument(flag.name, type=TYPES[flag.type.rstrip("*")], dest=flag.key, **arguments_of_list)
+    if unknown_flags := [argument for argument in arguments if is_unknown(argument)]:
+        name = unknown_flags[0].partition("=")[0]
         raise UserError(f"open_clip has no flag {name}{did_you_mean(name, flags())}")
     namespace, extra_words = parser.parse_known_args(arguments)
     if extra_words:

@@ -72,26 +72,28 @@ def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: st
         )
     config, notes = base_config(), line.notes()
     path = PurePosixPath(values["train_data"])
-    known = STUDY_DATA.get(path.stem) if path.suffix in (".csv", ".tsv") else None
-    if known:
-        paper = load_config(known)
+    known_data = STUDY_DATA.get(path.stem) if path.suffix in (".csv", ".tsv") else None
+    if known_data:
+        paper = load_config(known_data)
         config.data, config.eval = paper.data, paper.eval
-        notes.append(f"--train-data is a table of the study: the data are those of {known}")
-    train = None if known else data.pairs_of("train_data", values)
+        notes.append(f"--train-data is a table of the study: the data are those of {known_data}")
+    train = None if known_data else data.pairs_of("train_data", values)
     held_out = held_out_sets(values, train)
     fields = {"data.data_dir": data_dir, "data.drop_last": True}
     fields |= data_fields(train) if train else {}
-    fields |= evaluation_fields(values, held_out, bool(known))
+    fields |= evaluation_fields(values, held_out, bool(known_data))
     fields |= tower_fields(values, notes)
     fields |= tokenizer_fields(values, "text.init" in fields, tokenizer, notes)
     fields |= pixel_fields(values, "image.init" in fields, notes)
-    fields |= step_fields(line, devices, bool(known), notes)
-    fields |= optimizer_fields(values, bool(known), notes)
+    fields |= step_fields(line, devices, bool(known_data), notes)
+    fields |= optimizer_fields(values, bool(known_data), notes)
     config.update_from_flattened_dict(fields)
     typed = typed_config(config)
     check_image_tower(typed)
     samples = values["train_num_samples"] or 0
-    has_shards = not known and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
+    has_shards = (
+        not known_data and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
+    )
     min_samples = samples if has_shards and not values["dataset_resampled"] else 0
     sets = (train, *held_out) if train else held_out
     return Translation(typed, sets, min_samples, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))

@@ -105,8 +105,8 @@ def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any],
         match = OUT_OF_MEMORY.search(str(error))
         if not match:
             raise UserError(f"{name}: the compiler refuses the program: {str(error).splitlines()[0]}") from None
-        used, used_unit, limit, limit_unit = filter(None, match.groups())
-        return Program(round(float(used) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
+        usage, used_unit, limit, limit_unit = filter(None, match.groups())
+        return Program(round(float(usage) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
     memory, program = executable.memory_analysis(), module(executable.as_text())
     peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     traffic, uncached = hbm_traffic(program, cache), hbm_traffic(program)

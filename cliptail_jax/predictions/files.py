@@ -18,7 +18,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
 from cliptail_jax.predictions.differences import Difference
-from cliptail_jax.predictions.measured import ON, Adjusted, Measured, with_adjusted
+from cliptail_jax.predictions.measured import SET_NAME, Adjusted, Measured, with_adjusted
 from cliptail_jax.report.page import PAGE, is_page, write_page
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_below, save, style
@@ -53,20 +53,20 @@ def results_folder(folder: Path) -> Iterator[None]:
 
 
 def write_results(
-    folder: Path, measured: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str], overwrite: bool
+    folder: Path, models: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str], overwrite: bool
 ) -> Path:
     """Write all results to a folder, where they replace those of an earlier call, and return the page.
 
     Raises UserError if they would replace anything else, unless `overwrite` is set.
     """
-    all_measured = with_adjusted(measured)
+    all_measured = with_adjusted(models)
     workdirs = {folder / run.seed / run.name: run for m in all_measured for run in m.group.runs}
     figures = {"measures": draw_runs({m.name: m.group for m in all_measured}, "Predictions")}
-    figures |= {f"adjustment_{m.name}": draw_adjustment(m.name, m.adjusted) for m in measured if m.adjusted}
+    figures |= {f"adjustment_{m.name}": draw_adjustment(m.name, m.adjusted) for m in models if m.adjusted}
     check_results(folder, workdirs, figures, (), overwrite)  # again, because measuring may take minutes
     remove_earlier(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / MEASURES_FILE, numbers(measured, differences, notes))
+    write_json(folder / MEASURES_FILE, numbers(models, differences, notes))
     for workdir, run in workdirs.items():
         write_run(workdir, run)
     for name, figure in figures.items():
@@ -126,7 +126,7 @@ def earlier_directories(folder: Path) -> list[Path]:
 
 def files_of_run(workdir: Path) -> list[Path]:
     """The files that `write_run` writes in a run directory. The last one is config.json, which identifies the directory."""
-    directory = evaluation_directory(workdir, ON)
+    directory = evaluation_directory(workdir, SET_NAME)
     return [*(directory / name for name in (ARRAYS, COUNTS, SUMMARY)), workdir / FREQUENCY, workdir / METRICS, workdir / CONFIG]  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def remove_earlier(folder: Path) -> None:
     for workdir in earlier_directories(folder):
         for path in files_of_run(workdir):
             path.unlink(missing_ok=True)
-        for path in (evaluation_directory(workdir, ON), workdir / "eval", workdir, workdir.parent):
+        for path in (evaluation_directory(workdir, SET_NAME), workdir / "eval", workdir, workdir.parent):
             if not is_remote(folder) and path != folder and path.exists() and not any(path.iterdir()):
                 path.rmdir()
 
@@ -169,7 +169,7 @@ def write_run(workdir: Path, run: EvaluatedModel) -> None:
     write_json(workdir / CONFIG, {"config": run.config, "finished": {}, **origin})
 
 
-def numbers(measured: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str]) -> dict[str, Any]:
+def numbers(models: Sequence[Measured], differences: Sequence[Difference], notes: Sequence[str]) -> dict[str, Any]:
     """The content of measures.json. JSON has no infinity: `beyond` is '<' or '>' for a number far outside of the data."""
     return {
         "files": {
@@ -179,7 +179,7 @@ def numbers(measured: Sequence[Measured], differences: Sequence[Difference], not
                 "classes": len(m.results[0].correct),
                 "measures": {key: estimate_numbers(estimate) for key, estimate in m.estimates.items()},
             }
-            for m in with_adjusted(measured)
+            for m in with_adjusted(models)
         },
         "differences": [
             {"a": pair.a, "b": pair.b, "measure": key, "margin": claim.margin, "verdict": pair.verdict(key)}
@@ -187,7 +187,7 @@ def numbers(measured: Sequence[Measured], differences: Sequence[Difference], not
             for pair in differences
             for key, claim in pair.claims.items()
         ],
-        "adjustment": {m.name: adjustment_numbers(m.adjusted) for m in measured if m.adjusted},
+        "adjustment": {m.name: adjustment_numbers(m.adjusted) for m in models if m.adjusted},
         "notes": list(notes),
         "software": software(),
         "command": command(),
@@ -195,8 +195,8 @@ def numbers(measured: Sequence[Measured], differences: Sequence[Difference], not
 
 
 def estimate_numbers(estimate: Estimate) -> dict[str, float | str]:
-    beyond = {"beyond": format_number(estimate.value, "")} if np.isinf(estimate.value) else {}
-    return dict(zip(("value", "low", "high"), estimate[:3])) | beyond
+    bound = {"beyond": format_number(estimate.value, "")} if np.isinf(estimate.value) else {}
+    return dict(zip(("value", "low", "high"), estimate[:3])) | bound
 
 
 def adjustment_numbers(adjusted: Adjusted) -> dict[str, Any]:

@@ -72,14 +72,14 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
         content = read_predictions(path, columns, labels)
         parts = (content.labels, content.predictions, content.classes)
         table = with_classes_of(table, [value for part in parts if part is not None for value in part])
-    measured = [
+    models = [
         measured_seeds(name, [read_predictions(path, columns, labels) for path in paths], table)
         for name, paths in files.items()
     ]
-    differences, notes = compare(measured)
+    differences, notes = compare(models)
     print(f"{len(table.names):,} classes of {table.origin}, with {table.frequency.sum():,} training images\n")
-    print(measures_text({m.name: m.estimates for m in with_adjusted(measured)}))
-    for m in measured:
+    print(measures_text({m.name: m.estimates for m in with_adjusted(models)}))
+    for m in models:
         if m.adjusted:
             print(f"\n{adjustment_text(m.name, m.adjusted.by_tau)}")
     for pair in differences:
@@ -87,16 +87,16 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
     for note in notes:
         print(f"\n{textwrap.fill(note, shutil.get_terminal_size((100, 24)).columns)}")
     if options.output:
-        page = write_results(options.output, measured, differences, notes, options.overwrite)
+        page = write_results(options.output, models, differences, notes, options.overwrite)
         print(f"\n{last_lines(options.output, address(page))}")
 
 
-def compare(measured: Sequence[Measured]) -> tuple[list[Difference], list[str]]:
+def compare(models: Sequence[Measured]) -> tuple[list[Difference], list[str]]:
     """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
-    pairs = [(m.adjusted.measured, m) for m in measured if m.adjusted]
-    notes = [f"{m.name}: {note}" for m in with_adjusted(measured) for note in m.notes] + classes_in_some(measured)
-    for a, b in itertools.combinations(measured, 2):
-        if len(measured) > MAX_PAIRED_FILES and a is not measured[0]:
+    pairs = [(m.adjusted.measured, m) for m in models if m.adjusted]
+    notes = [f"{m.name}: {note}" for m in with_adjusted(models) for note in m.notes] + classes_in_some(models)
+    for a, b in itertools.combinations(models, 2):
+        if len(models) > MAX_PAIRED_FILES and a is not models[0]:
             break
         if len(a.group.runs) != len(b.group.runs):
             seeds = f"{a.name} has {len(a.group.runs)} seeds and {b.name} has {len(b.group.runs)}"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-ON = "test"  # the name of the set of the examples
+SET_NAME = "test"  # the name of the set of the examples
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
 MIN_EXAMPLES = 2  # of a class: fewer hardly show its accuracy
 NO_REAL_NUMBERS = "cSUOMm"  # NumPy's kinds of complex numbers, texts, objects and times
@@ -302,7 +302,7 @@ def evaluation_of(
         calibration=None if counts is None else calibration(counts),
     )
     share = results.predictions / max(len(labels), 1)
-    return ClassEvaluation(ON, table.names, summarize(results), results, confusion, share)
+    return ClassEvaluation(SET_NAME, table.names, summarize(results), results, confusion, share)
 
 
 def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:
@@ -402,16 +402,16 @@ def mean_of_each(curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([measures[key] for measures in curves])) for key in curves[0]}
 
 
-def with_adjusted(measured: Sequence[Measured]) -> list[Measured]:
+def with_adjusted(models: Sequence[Measured]) -> list[Measured]:
     """The measures of each file, followed by those of its adjusted predictions if it has logits."""
-    return [part for m in measured for part in (m, *((m.adjusted.measured,) if m.adjusted else ()))]
+    return [part for m in models for part in (m, *((m.adjusted.measured,) if m.adjusted else ()))]
 
 
-def classes_in_some(measured: Sequence[Measured]) -> list[str]:
+def classes_in_some(models: Sequence[Measured]) -> list[str]:
     """A note for each file with examples of classes that other files lack."""
-    classes = {m.name: set(np.unique(m.labels).tolist()) for m in measured}
+    classes = {m.name: set(np.unique(m.labels).tolist()) for m in models}
     common_classes = set.intersection(*classes.values())
-    names = measured[0].group.evaluations[0].class_names
+    names = models[0].group.evaluations[0].class_names
     return [
         f"{name}: {number_of(len(further), 'class')} with examples here, but not in every file: "
         f"{shortened_list([names[c] for c in sorted(further)], MAX_NAMES)}."

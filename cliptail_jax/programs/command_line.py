@@ -27,10 +27,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**form | options)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            hint = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        options, unknown_arguments = self.parse_known_args(args, namespace)
+        if unknown_arguments:
+            hint = did_you_mean(unknown_arguments[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown_arguments)}{hint}")
         return options
 
     def error(self, message: str) -> NoReturn:

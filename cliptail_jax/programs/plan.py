@@ -79,14 +79,14 @@ def main(options: argparse.Namespace) -> None:
         changed_config.update_from_flattened_dict(changes)
         return make_objective(typed_config(changed_config), variant, shapes_only=True)
 
-    measured = run_in_subprocess(lambda: measure(make)) if options.measure else None
+    measurement = run_in_subprocess(lambda: measure(make)) if options.measure else None
     progress = tqdm(topologies, desc="compiling", disable=None)
     mistakes: set[str] = set()
     for topology in progress:
         progress.set_postfix_str(topology.name)
         plan_of = functools.partial(plan_safely, make, options.evaluation, topology, progress.refresh)
         try:
-            for text in described(options, plan_of, measured):
+            for text in described(options, plan_of, measurement):
                 tqdm.write(text)
         except UserError as error:  # other topologies may work
             if str(error) not in mistakes:
@@ -114,7 +114,7 @@ def note_missing_cache() -> None:
         print(one_line(f"note: plans are not kept: {error}"), file=sys.stderr)
 
 
-def described(options: argparse.Namespace, plan_of: "PlanOf", measured: "MeasuredStep | None") -> Iterator[str]:
+def described(options: argparse.Namespace, plan_of: "PlanOf", measurement: "MeasuredStep | None") -> Iterator[str]:
     """The requested output for a topology; `plan_of` makes its plans."""
     import json
 
@@ -125,9 +125,9 @@ def described(options: argparse.Namespace, plan_of: "PlanOf", measured: "Measure
 
     plan = plan_of({})
     if options.json:
-        yield json.dumps(as_json(plan, versions(), measured, options.traffic))
+        yield json.dumps(as_json(plan, versions(), measurement, options.traffic))
         return
-    yield f"\n{table(plan, options.price, [] if options.evaluation else hints(plan), measured)}"
+    yield f"\n{table(plan, options.price, [] if options.evaluation else hints(plan), measurement)}"
     if options.traffic and plan.fits:
         yield f"\n{traffic_table(plan)}"
     if options.search:

@@ -163,7 +163,7 @@ def main(options: argparse.Namespace) -> None:
         if options.with_published:
             add_published(study, options.config_name, workdir)
         if options.runner == "dask":
-            train_on_dask(open_study(study, workdir, most=max_pairs), names, options.scheduler)
+            train_on_dask(open_study(study, workdir, max_replicates=max_pairs), names, options.scheduler)
         elif names:
             train_parts(open_study(study, workdir, options.overwrite, max_pairs), names, options.overwrite, places)
         elif options.report:

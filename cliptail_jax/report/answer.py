@@ -115,8 +115,8 @@ def points(result: ClaimResult, sign: int = 1) -> str:
 
 
 def number_of_runs(replicates: int, size: int) -> str:
-    what = "mirrored pair" if size > 1 else "seed"
-    return f"{replicates} {what}{'' if replicates == 1 else 's'}"
+    unit = "mirrored pair" if size > 1 else "seed"
+    return f"{replicates} {unit}{'' if replicates == 1 else 's'}"
 
 
 def capitalized(text: str) -> str:

@@ -23,8 +23,8 @@ def page() -> str:
     lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counts]
     for family, (title, section) in FAMILIES.items():
         runs = [run for run in EVERY if run.family == family]
-        where = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
-        lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {where}.", ""]
+        place = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
+        lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {place}.", ""]
         rows = [["run", "config", "what changes", "section"]]
         for run in runs:
             alias = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""

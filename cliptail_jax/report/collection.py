@@ -5,13 +5,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from cliptail_jax.host.text import format_interval, format_number
-from cliptail_jax.metrics.collection import NEEDED, NOBODY, PLAN, Collection
+from cliptail_jax.metrics.collection import NOBODY, PERCENTS, PLAN, Collection
 from cliptail_jax.metrics.law import has_maximum
 from cliptail_jax.report.layout import Column, Row, Table, cell
 from cliptail_jax.report.style import add_grid, style
 
 # The header of the file, a table for programs.
-HEADER = ("class", "images", "collect", "accuracy", "predicted", *(f"images_for_{percent}" for percent in NEEDED))
+HEADER = ("class", "images", "collect", "accuracy", "predicted", *(f"images_for_{percent}" for percent in PERCENTS))
 NO_MAXIMUM = (
     "note: no law fits best, as all examples are right or wrong, or a class frequency separates those that are right from the "
     "others: the plan depends on where the fit stopped. Evaluate the run on more examples, or on harder ones."
@@ -37,9 +37,9 @@ def class_table(result: Collection) -> Table:
         Column("collect", "collect", "further images by the plan"),
         Column("accuracy", "now %", "accuracy by the law and the examples"),
         Column("predicted", "then %", "predicted accuracy"),
-        *(Column(f"for_{p}", f"for {p} %", f"images in all for an accuracy of {p} % (< or > far outside of the data)") for p in NEEDED),
+        *(Column(f"for_{p}", f"for {p} %", f"images in all for an accuracy of {p} % (< or > far outside of the data)") for p in PERCENTS),
     ]  # fmt: skip
-    rows, needed_images = [], [result.needed(percent) for percent in NEEDED]
+    rows, needed_images = [], [result.needed(percent) for percent in PERCENTS]
     accuracies, predicted = (100 * result.accuracy(rule) for rule in (NOBODY, PLAN))
     for c in np.argsort(-result.plan, kind="stable"):
         cells = {
@@ -47,7 +47,7 @@ def class_table(result: Collection) -> Table:
             "collect": cell(int(result.plan[c]), ","),
         }
         cells |= {"accuracy": cell(accuracies[c], ".1f"), "predicted": cell(predicted[c], ".1f")}
-        cells |= {f"for_{p}": cell(float(np.ceil(images[c])), ",.0f") for p, images in zip(NEEDED, needed_images)}
+        cells |= {f"for_{p}": cell(float(np.ceil(images[c])), ",.0f") for p, images in zip(PERCENTS, needed_images)}
         rows.append(Row(result.counts.names[c], cells))
     return Table("class", columns, rows)
 
@@ -55,11 +55,11 @@ def class_table(result: Collection) -> Table:
 def plan_text(result: Collection) -> str:
     """The content of the plan's file: a header, and a line for each class in label order."""
     accuracies, predicted = (result.accuracy(rule) for rule in (NOBODY, PLAN))
-    lines, needed_images = ["\t".join(HEADER)], [np.ceil(result.needed(percent)) for percent in NEEDED]
+    lines, needed_images = ["\t".join(HEADER)], [np.ceil(result.needed(percent)) for percent in PERCENTS]
     for c, name in enumerate(result.counts.names):
-        needed = [format_number(float(images[c]), ".0f") for images in needed_images]
+        cells = [format_number(float(images[c]), ".0f") for images in needed_images]
         numbers = result.counts.frequency[c], result.plan[c]
-        lines.append("\t".join([name, *map(str, numbers), f"{accuracies[c]:.4f}", f"{predicted[c]:.4f}", *needed]))
+        lines.append("\t".join([name, *map(str, numbers), f"{accuracies[c]:.4f}", f"{predicted[c]:.4f}", *cells]))
     return "\n".join(lines) + "\n"
 
 
@@ -78,7 +78,7 @@ def summary(result: Collection) -> list[str]:
         format_interval(number.value, (number.low, number.high), ".1f") for number in (result.mean, result.gain)
     )
     classes = int(np.sum(result.counts.examples == 0))
-    beyond = int(np.sum((plan > 0) & (result.counts.frequency + plan > result.counts.frequency.max())))
+    extrapolated = int(np.sum((plan > 0) & (result.counts.frequency + plan > result.counts.frequency.max())))
     cost = "" if result.cost is None else f" for {plan @ result.cost:,.0f} in all"
     return [
         f"By the plan, {result.target} becomes {mean} %, a gain of {gain} points; {np.sum(plan > 0):,} of {len(plan):,} classes "
@@ -88,7 +88,11 @@ def summary(result: Collection) -> list[str]:
         "resample; they are for other classes like these, and do not cover other trainings. If new images of a class are "
         "harder than those it has, the prediction is an upper bound.",
         *([] if has_maximum(*results) else [NO_MAXIMUM]),
-        *([f"{beyond:,} classes get more images than any class has: the law is extrapolated."] if beyond else []),
+        *(
+            [f"{extrapolated:,} classes get more images than any class has: the law is extrapolated."]
+            if extrapolated
+            else []
+        ),
         *([f"{result.left:,.0f} {reason_of_rest(result)}."] if result.left else []),
         *([f"{classes:,} classes have no example in the evaluation, and get no images."] if classes else []),
     ]

@@ -52,14 +52,16 @@ def finding(rows: Sequence[ClaimRow]) -> Finding:
     texts = dict.fromkeys(row.claim.text for row in rows)
     verdicts = []
     for verdict in in_order(row.claim.verdicts for row in rows):
-        measured: dict[str, list[str]] = {}
+        claims_by_verdict: dict[str, list[str]] = {}
         for row in rows:
             if row.claim.verdicts == verdict:
-                measured.setdefault(row.claim.text, []).append(row.claim.measured)
+                claims_by_verdict.setdefault(row.claim.text, []).append(row.claim.measured)
         if len(texts) == 1:
-            verdicts.append((verdict, "in " + and_list(measured[next(iter(texts))])))
+            verdicts.append((verdict, "in " + and_list(claims_by_verdict[next(iter(texts))])))
         else:
-            parts = [f"{text} ({and_list(names)})" if len(names) > 1 else text for text, names in measured.items()]
+            parts = [
+                f"{text} ({and_list(names)})" if len(names) > 1 else text for text, names in claims_by_verdict.items()
+            ]
             verdicts.append((verdict, "; ".join(parts)))
     first = rows[0]
     subject = next(iter(texts)) if len(texts) == 1 else first.claim.compared.replace(" − ", " and ", 1)

@@ -66,11 +66,11 @@ def load_results(workdir: str | Path) -> Frames:
 
 def run_rows(contents: Contents) -> Iterator[dict[str, Any]]:
     for run in contents.runs:
-        about = {"finished": run.is_finished, "images": run.images, "minutes": run.seconds and run.seconds / 60}
+        columns = {"finished": run.is_finished, "images": run.images, "minutes": run.seconds and run.seconds / 60}
         for set_name in run.sets or [""]:
             for frequency, summary in (run.last_evaluations(set_name) if set_name else {"": {}}).items():
                 source = {"class_frequency": frequency} if frequency else {}
-                yield dict(zip(RUN, (run.name, run.seed, set_name))) | about | source | numbers(summary)
+                yield dict(zip(RUN, (run.name, run.seed, set_name))) | columns | source | numbers(summary)
 
 
 def numbers(summary: Mapping[str, Any]) -> dict[str, Any]:

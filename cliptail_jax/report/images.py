@@ -197,7 +197,7 @@ def number_that_fits(parts: Iterable[Part | None], number: int, max_bytes: int) 
     return number
 
 
-def problem_notes(what: str, problems: Problems, runs: Sequence[Owner]) -> list[str]:
+def problem_notes(images: str, problems: Problems, runs: Sequence[Owner]) -> list[str]:
     """A line for each problem, with the runs that have it."""
     names = {reason: name_of(list(owners), runs) for reason, owners in problems.items()}
-    return [f"{what}{f' of {name}' if name else ''}: {reason}" for reason, name in names.items()]
+    return [f"{images}{f' of {name}' if name else ''}: {reason}" for reason, name in names.items()]

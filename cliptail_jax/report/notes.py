@@ -52,10 +52,10 @@ def change_notes(claims: Iterable[ClaimResult]) -> list[str]:
     """A note for each mark of claims that changed after the first run, with the changes."""
     changes = [claim.change for claim in claims]
     notes = []
-    for mark, what in ((CLAIM, "claims that were"), (RECIPE, "claims on runs whose recipes were")):
+    for mark, subject in ((CLAIM, "claims that were"), (RECIPE, "claims on runs whose recipes were")):
         if texts := dict.fromkeys(change.text for change in changes if change.mark == mark):
             notes.append(
-                f"{mark} marks {what} {'added or ' * (mark == CLAIM)}changed after the first run: {'; '.join(texts)}."
+                f"{mark} marks {subject} {'added or ' * (mark == CLAIM)}changed after the first run: {'; '.join(texts)}."
             )
     return notes
 
@@ -78,14 +78,16 @@ def left_out_note(groups: Iterable[RunGroup], has_claims: bool) -> list[str]:
         names, (leave, do) = " and ".join(slopes), ("leave", "do") if len(slopes) > 1 else ("leaves", "does")
         large_counts = {kind: number for kind, number in numbers if number > LARGE_SHARE * classes[kind]}
         small_counts = [number for kind, number in numbers if kind not in large_counts]
-        where = []
+        phrases = []
         if large_counts:
-            which = ", ".join(f"{kind} ({number:,} of {classes[kind]:,})" for kind, number in large_counts.items())
-            where.append(f"more than a tenth in {which}, which {names} {do} not describe")
+            kinds = ", ".join(f"{kind} ({number:,} of {classes[kind]:,})" for kind, number in large_counts.items())
+            phrases.append(f"more than a tenth in {kinds}, which {names} {do} not describe")
         if small_counts:
-            where.append(f"at most {max(small_counts):,} in {'others' if large_counts else 'each kind of runs'}")
+            phrases.append(f"at most {max(small_counts):,} in {'others' if large_counts else 'each kind of runs'}")
         qualifier = " (the largest over seeds or pairs)" if any(len(group.runs) > 1 for group in groups) else ""
-        notes.append(f"{names} {leave} out classes with {why}, which have no logarithm: {'; '.join(where)}{qualifier}.")
+        notes.append(
+            f"{names} {leave} out classes with {why}, which have no logarithm: {'; '.join(phrases)}{qualifier}."
+        )
     if notes and has_claims:
         notes.append(
             "A claim compares its two runs on the classes that have a logarithm in both, so that its slopes can differ from "

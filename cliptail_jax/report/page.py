@@ -56,7 +56,7 @@ HEADINGS = {
 
 def write_page(
     workdir: Path,
-    others: Sequence[Path] = (),
+    other_directories: Sequence[Path] = (),
     output: Path | None = None,
     title: str = "",
     failures: Mapping[str, str] | None = None,
@@ -87,7 +87,7 @@ def write_page(
     """
     output = output or workdir / PAGE
     workdirs = [workdir]
-    for other in others:
+    for other in other_directories:
         if any(is_same(other, path) for path in workdirs):
             raise UserError(f"{other} is given twice: compare different directories")
         workdirs.append(other)
@@ -249,14 +249,14 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title:
         return ""
     number = len(comparison.runs)
     is_mirrored = any(run.is_mirrored for _, run in comparison.runs)
-    what = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
-    what = "models" if all(kind.runs[0].is_prediction for kind in kinds) else what
-    names = f"{len(kinds)} {what}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
+    plural = "published models" if all(kind.runs[0].is_published for kind in kinds) else "kinds of runs"
+    plural = "models" if all(kind.runs[0].is_prediction for kind in kinds) else plural
+    names = f"{len(kinds)} {plural}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
     runs = f"{number} runs{' in all' * bool(names)}{', in mirrored pairs' * is_mirrored}" if number > len(kinds) else ""
     parts = [text for text in [", ".join(filter(None, (names, runs)))] if text]
     if fields := list(configs.different):
-        what = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
-        parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, what)}")
+        plural = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
+        parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, plural)}")
     if sets := dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values()):
         parts.append(f"Evaluated on {', '.join(sets)}")
     return "".join(f"{part}. " for part in parts).rstrip()

@@ -26,10 +26,10 @@ CACHE_NOTE = (
 
 
 def as_json(
-    plan: Plan, versions: Mapping[str, str], measured: MeasuredStep | None, traffic: bool = False
+    plan: Plan, versions: Mapping[str, str], measurement: MeasuredStep | None, traffic: bool = False
 ) -> dict[str, Any]:
     """A line of `plan --json`, with numbers per chip and step. `traffic` adds the arrays that are moved and exchanged."""
-    values, program = {"measured": dataclasses.asdict(measured)} if measured else {}, plan.program
+    values, program = {"measured": dataclasses.asdict(measurement)} if measurement else {}, plan.program
     if traffic:
         counts = 4 if plan.topology.cache else 3
         values |= {"largest": [operation[:counts] for operation in program.largest], "exchanged": program.exchanged}
@@ -53,7 +53,7 @@ def as_json(
     }
 
 
-def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: MeasuredStep | None = None) -> str:
+def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measurement: MeasuredStep | None = None) -> str:
     """The plan in Markdown, with hints on what would help and the measurement on this machine, if there are any.
 
     `price` is the price of a chip-hour in dollars; 0 for none.
@@ -69,14 +69,14 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measured: M
         *([["activations and the rest", size(max(program.peak - state, 0))]] if program.peak != state else []),
     ]
     if plan.fits:
-        rows += step_rows(plan, price, measured)
+        rows += step_rows(plan, price, measurement)
     else:
         available = size(program.available or topology.chip.memory)
         rows.append(["**peak**", f"needs {size(program.peak)} of {available}: **does not fit**"])
     return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
 
 
-def step_rows(plan: Plan, price: float, measured: MeasuredStep | None) -> list[list[str]]:
+def step_rows(plan: Plan, price: float, measurement: MeasuredStep | None) -> list[list[str]]:
     """The rows on the step of a plan that fits, and on its run."""
     topology, program, seconds = plan.topology, plan.program, step_seconds(plan)
     limit, bound = binding(seconds)
@@ -88,8 +88,8 @@ def step_rows(plan: Plan, price: float, measured: MeasuredStep | None) -> list[l
     rows += ([f"a step's {kind}", f"{t.count}, {size(t.bytes)} a chip"] for kind, t in program.collectives.items())
     rows += ([f"time of a step by {BINDING[kind]}", f"{1000 * value:.3g} ms"] for kind, value in seconds.items())
     rows.append(["**bound**", f"{1000 * bound:.3g} ms, by {BINDING[limit]}"])
-    if measured:
-        rows.append([f"**measured** on {measured.devices}", measurement(measured)])
+    if measurement:
+        rows.append([f"**measured** on {measurement.devices}", measurement_text(measurement)])
     if bound < START_SECONDS:
         return [
             *rows,
@@ -107,18 +107,18 @@ def step_rows(plan: Plan, price: float, measured: MeasuredStep | None) -> list[l
     return rows
 
 
-def measurement(measured: MeasuredStep) -> str:
+def measurement_text(step: MeasuredStep) -> str:
     """Time, speed and memory of a step, such as '31.2 ms, 8,205 images/s, peak 10.4 GB'."""
-    speed = f"{1000 * measured.seconds:.3g} ms, {measured.batch_size / measured.seconds:,.0f} images/s"
-    return speed + (f", peak {size(measured.peak)}" if measured.peak else "")
+    speed = f"{1000 * step.seconds:.3g} ms, {step.batch_size / step.seconds:,.0f} images/s"
+    return speed + (f", peak {size(step.peak)}" if step.peak else "")
 
 
 def traffic_table(plan: Plan) -> str:
     """The operations that move most bytes from and to HBM, in Markdown."""
     cached = bool(plan.topology.cache)
     rows = [["a step's HBM traffic by operation and result", "from", "a chip", *["without the cache"] * cached]]
-    for what, origin, moved, uncached in plan.program.largest:
-        rows.append([what, origin, size(moved), *[size(uncached)] * cached])
+    for operation, origin, moved, uncached in plan.program.largest:
+        rows.append([operation, origin, size(moved), *[size(uncached)] * cached])
     return "\n".join(markdown_table(rows))
 
 

@@ -112,7 +112,7 @@ class Plots:
         if comparison.evaluated:
             self.confusions = [self._confusion(f"confusion_{place}") for place in ("a", "b")]
 
-    def _figure(self, name: str, about: str, tools: str = MOVING, **options) -> figure:
+    def _figure(self, name: str, description: str, tools: str = MOVING, **options) -> figure:
         plot = figure(
             height=options.pop("height", 380),
             sizing_mode="stretch_width",
@@ -126,7 +126,7 @@ class Plots:
         plot.toolbar.logo = None
         plot.toolbar.autohide = False
         plot.min_border_right = 12
-        self.figures[name], self.about[name] = plot, about
+        self.figures[name], self.about[name] = plot, description
         return plot
 
     def _shows(self, kind: ComparedGroup, *renderers: Model) -> None:
@@ -180,7 +180,7 @@ class Plots:
         data = {key: value if key in strings else np.concatenate(value) for key, value in columns.items()}
         return ColumnDataSource(data, name="points")
 
-    def _by_frequency(self, name: str, what: str) -> None:
+    def _by_frequency(self, name: str, quantity: str) -> None:
         """A marker for each class and run, the means of groups of classes of similar frequency, and a line.
 
         Accuracy is on an axis of log-odds, and its line is the regression of `odds_acc`, with a cross at f50; the line of
@@ -191,13 +191,13 @@ class Plots:
             if name == "predictions"
             else "by logistic regression, with a cross at f50 on an axis of log-odds"
         )
-        about = (
-            f"Class frequency, on a logarithmic axis, against {what}: a marker for each class and run, and for each kind of "
+        description = (
+            f"Class frequency, on a logarithmic axis, against {quantity}: a marker for each class and run, and for each kind of "
             f"runs the means of ten groups of classes, and a line {line}. The table of classes below has the numbers."
         )
         scale = "log" if name == "predictions" else "linear"
         shared = {"x_range": self.figures["accuracy"].x_range} if name == "predictions" else {}
-        plot = self._figure(name, about, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **shared)
+        plot = self._figure(name, description, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **shared)
         y = "y" if name == "predictions" else "odds"
         crowded = sum(len(kind.shared) for kind in self._comparison.evaluated) * self._comparison.classes
         alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
@@ -249,7 +249,7 @@ class Plots:
         else:
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
             plot.add_layout(even)
-        plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", f"{what} (%)"
+        plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", f"{quantity} (%)"
         tooltips = [("class", "@name"), ("run", "@kind @seed"), ("images", "@images{0,0}")]
         tooltips += [
             ("accuracy", "@accuracy{0.0} %"),
@@ -275,11 +275,13 @@ class Plots:
         has_paths = any(len(path) > 1 for path in paths.values())
         if len(kinds) < 2 and not has_paths:
             return
-        about = f"{x_label} against {y_label}: a marker for each kind of runs. The table of runs has the numbers."
+        description = f"{x_label} against {y_label}: a marker for each kind of runs. The table of runs has the numbers."
         self.has_paths |= has_paths
         if has_paths:
-            about += " A line shows the path of a kind, by the evaluations during its training that are above chance."
-        plot = self._figure(name, about, height=360, x_axis_label=x_label, y_axis_label=y_label)
+            description += (
+                " A line shows the path of a kind, by the evaluations during its training that are above chance."
+            )
+        plot = self._figure(name, description, height=360, x_axis_label=x_label, y_axis_label=y_label)
         markers = []
         for kind in kinds:
             (left, right), (low, high) = (kind.interval(key) or (kind.value(key),) * 2 for key in (x, y))
@@ -311,11 +313,11 @@ class Plots:
         kinds = [kind for kind in self._comparison.kinds if not math.isnan(kind.mean("head") + kind.mean("tail"))]
         if not kinds:
             return
-        about = (
+        description = (
             "The accuracies of each kind of runs on the head, mid and tail classes. The table of runs has the numbers."
         )
         self.rows = FactorRange(factors=[kind.name for kind in reversed(kinds)])
-        plot = self._figure("groups", about, height=110 + 26 * len(kinds), y_range=self.rows)
+        plot = self._figure("groups", description, height=110 + 26 * len(kinds), y_range=self.rows)
         renderers = {}
         for kind in kinds:
             values = {group: kind.mean(group) for group in GROUPS}
@@ -374,8 +376,8 @@ class Plots:
                 kinds.append((kind, np.sum([[part.sum(axis=0) for part in sums] for sums in sums_of_runs], axis=0)))
         if not kinds:
             return
-        about = "Confidence against accuracy, a line for each kind of runs: above the dotted line, it is not confident enough."
-        plot = self._figure("calibration", about, height=380)
+        description = "Confidence against accuracy, a line for each kind of runs: above the dotted line, it is not confident enough."
+        plot = self._figure("calibration", description, height=380)
         draw(plot, Line, dict(x=[0, 100], y=[0, 100]), line_dash="dotted", line_color="#888888", line_width=2)
         markers = []
         for kind, (examples, confidence, correct) in kinds:
@@ -398,9 +400,17 @@ class Plots:
     def _confusion(self, name: str) -> ColumnDataSource:
         """A cell for each true class and prediction, which the page fills for the chosen classes and kind."""
         source = ColumnDataSource({key: [] for key in ("true", "predicted", "share", "count", "text", "alpha")})
-        about = "How often each chosen class is predicted as each other one, in percent of the true class's examples."
+        description = (
+            "How often each chosen class is predicted as each other one, in percent of the true class's examples."
+        )
         plot = self._figure(
-            name, about, "hover,save", height=420, x_range=FactorRange(), y_range=FactorRange(), x_axis_location="above"
+            name,
+            description,
+            "hover,save",
+            height=420,
+            x_range=FactorRange(),
+            y_range=FactorRange(),
+            x_axis_location="above",
         )
         cells = dict(
             width=0.95, height=0.95, fill_color="#0072B2", fill_alpha="alpha", line_color="#999999", line_alpha=0.3

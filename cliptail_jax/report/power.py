@@ -18,17 +18,17 @@ def power_table(design: Design, statistics: Collection[str], has_borrowed: bool)
 
     Raises UserError if there are no published results of several pairs on its data.
     """
-    variances, what = published_variances(design), f"{design.replicate}s"
+    variances, unit = published_variances(design), f"{design.replicate}s"
     measures = [measure for measure in MEASURES if measure in variances and measure in statistics]
     if not measures:
         raise UserError(
-            f"--power needs published results of several {what} on {', '.join(sorted(design.data))} of this image size and the "
+            f"--power needs published results of several {unit} on {', '.join(sorted(design.data))} of this image size and the "
             "study's measures: there are none, so train two first"
         )
     rows = [
         [
             "measure",
-            *(f"{pairs} {what if pairs > 1 else design.replicate}" for pairs in PAIRS),
+            *(f"{pairs} {unit if pairs > 1 else design.replicate}" for pairs in PAIRS),
             "unit",
             "variances from",
         ]
@@ -44,5 +44,5 @@ def power_table(design: Design, statistics: Collection[str], has_borrowed: bool)
     clause = "" if has_borrowed else f", which the interval of one {design.replicate} leaves out"
     lines += ["", f"These numbers include how much repeated trainings differ{clause}."]
     if other_statistics := sorted({*statistics} - {*measures}):
-        lines.append(f"No published results of several {what} on these data have {', '.join(other_statistics)}.")
+        lines.append(f"No published results of several {unit} on these data have {', '.join(other_statistics)}.")
     return "\n".join(lines)

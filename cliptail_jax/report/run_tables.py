@@ -98,15 +98,17 @@ def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
             notes.append(text)
     notes += left_out_note(groups, has_claims)
     has_replicates = any(len(group.replicates) > 1 for group in groups)
-    about = [f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * has_replicates}."]
+    remarks = [
+        f"[95 %]: a bootstrap interval over classes{', widened by the variance between seeds' * has_replicates}."
+    ]
     if pairs := max((len(group.replicates) for group in groups if group.size > 1), default=0):
-        about.append(
+        remarks.append(
             f"There {'is 1 mirrored pair' if pairs == 1 else f'are {pairs} mirrored pairs'}: in the second run of a pair, the "
             "order of class frequencies is reversed, so each class is as often rare as frequent. Slopes have fixed effects of "
             "classes."
         )
     labels = {group.name: group.label if group.label != group.name else "" for group in groups}
-    return table_of_numbers(numbers, labels)._replace(notes=notes, about=about)
+    return table_of_numbers(numbers, labels)._replace(notes=notes, about=remarks)
 
 
 def means_of(claim: ClaimResult) -> Cell:
@@ -148,12 +150,12 @@ def claim_table(claims: Sequence[ClaimResult]) -> Table:
         rows.append(Row(claim.text, cells, claim.change.mark, details))
     notes = [*one_replicate_notes(claims), *looks_note(claims), *change_notes(claims)]
     is_late = any(claim.change.mark == CLAIM for claim in claims)
-    about = [] if is_late else ["The claims were stated before the first run (claims.json)."]
+    remarks = [] if is_late else ["The claims were stated before the first run (claims.json)."]
     columns = CLAIM_COLUMNS
     if any(claim.look for claim in claims):
         of_look = {"title": "difference [level of its look]", "has_interval": False}
         columns = [dataclasses.replace(column, **of_look if column.has_interval else {}) for column in columns]
-    return Table("claim", columns, rows, notes, about)
+    return Table("claim", columns, rows, notes, remarks)
 
 
 REPEATED_COLUMNS = [
@@ -190,8 +192,8 @@ def repeated_table(claims: Iterable[ClaimResult]) -> Table:
     for claim in claims:
         repetitions.setdefault((claim.text, claim.measured), []).append(claim)
     rows = [
-        Row(text, {column.key: column.value(of_text) for column in REPEATED_COLUMNS}, details=[measured])
-        for (text, measured), of_text in repetitions.items()
+        Row(text, {column.key: column.value(of_text) for column in REPEATED_COLUMNS}, details=[statistic])
+        for (text, statistic), of_text in repetitions.items()
         if len(of_text) > 1
     ]
     return without_empty_columns(Table("claim under several recipes", REPEATED_COLUMNS, rows))

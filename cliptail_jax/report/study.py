@@ -67,8 +67,8 @@ def write_report(
 
 def numbers_of(run: Run) -> dict:
     """The content of report.json for a run."""
-    measured = {"images": run.images, "seconds": run.seconds, "warnings": run.warnings}
-    return {**run.summary, **measured, "transfer": list(run.transfers)}
+    values = {"images": run.images, "seconds": run.seconds, "warnings": run.warnings}
+    return {**run.summary, **values, "transfer": list(run.transfers)}
 
 
 def numbers_of_study(groups: Groups, claims: Claims) -> dict:
@@ -84,7 +84,9 @@ def numbers_of_study(groups: Groups, claims: Claims) -> dict:
     }
 
 
-def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str], several: bool, folder: Path) -> str:
+def draw_pictures(
+    title: str, groups: Groups, claims: Claims, path: Sequence[str], has_replicates: bool, folder: Path
+) -> str:
     """Draw the runs of a study, its path, if any, and its claims, if it has seeds.
 
     Returns the Markdown that shows the pictures.
@@ -99,7 +101,7 @@ def draw_pictures(title: str, groups: Groups, claims: Claims, path: Sequence[str
         if path:
             save(draw_kinds(run_table([*evaluated_groups.values()], bool(claims)), path, title), folder / "path")
             pictures.append("\n![bias and accuracy of the runs, from step to step of the path](figures/path.png)\n")
-    if several and (tested_claims := [claim for claim in claims.values() if claim.difference]):
+    if has_replicates and (tested_claims := [claim for claim in claims.values() if claim.difference]):
         save(draw_claims({"": tested_claims}, title), folder / "claims")
         pictures.append("\n![the differences that are claimed, with their intervals](figures/claims.png)\n")
     return "".join(pictures)
@@ -117,8 +119,8 @@ def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: 
     lines += [f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()]
     lines += [f"\n**{name}**: {text}" for name, text in warnings_of(groups.values()).items()]
     if (transfers_table := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
-        where = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
-        lines += ["", *markdown(transfers_table), f"\nMore of the transfer: {where}"]
+        place = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
+        lines += ["", *markdown(transfers_table), f"\nMore of the transfer: {place}"]
     if (repetitions := repeated_table(claims.values())).rows:
         lines += ["", *markdown(repetitions), f"\n{legend(repetitions)}"]
     lines += ["", *(markdown(claims_table) if claims else ["There are no claims on these runs."])]

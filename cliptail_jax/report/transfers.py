@@ -36,7 +36,7 @@ def markdown(results: Sequence[Transfer], sets: Sequence[TransferSet], failures:
         of_method = [result for result in results if result["method"] == method]
         if of_method:
             lines += [f"## {title}", "", *SECTIONS[method](of_method, sets), ""]
-    lines += [f"**{what} failed**: {why}\n" for what, why in failures.items()]
+    lines += [f"**{part} failed**: {why}\n" for part, why in failures.items()]
     lines += ["## Sets", "", *set_table(results, sets), ""]
     return "\n".join(lines)
 
@@ -103,10 +103,12 @@ def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
     return lines
 
 
-def edge_note(results: Sequence[Transfer], what: str) -> list[str]:
+def edge_note(results: Sequence[Transfer], method: str) -> list[str]:
     at_edge = [f"{r['model']} on {r['set']} ({r['edge']})" for r in results if r["edge"]]
     return (
-        ["", f"At the edge of the grid, where a better {what} may lie beyond: {', '.join(at_edge)}."] if at_edge else []
+        ["", f"At the edge of the grid, where a better {method} may lie beyond: {', '.join(at_edge)}."]
+        if at_edge
+        else []
     )
 
 

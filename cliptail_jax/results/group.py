@@ -102,8 +102,8 @@ class RunGroup:
         variance = pooled_variance(kinds, {self.name: 1}) if kinds and not self.chance_note() else None
         is_single = len(self.runs) == self.size == 1 and (variance is None or MEASURES[key].is_logarithmic)
         if is_single and key in (summary := self.runs[0].summary):
-            if beyond := summary.get(f"{key}_beyond"):
-                return Estimate(-math.inf if beyond == "<" else math.inf)
+            if side := summary.get(f"{key}_beyond"):
+                return Estimate(-math.inf if side == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
             return Estimate(*(math.nan if number is None else number for number in numbers))
         if not (statistics := self._statistics(key)):

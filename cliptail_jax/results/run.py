@@ -37,10 +37,10 @@ SEED = re.compile(rf"seed_\d+({MIRRORED})?")  # the directories of a study with 
 Value = TypeVar("Value")
 
 
-def attempt(read: Callable[[], Value], default: Value, problems: list[str] | None) -> Value:
+def attempt(reader: Callable[[], Value], default: Value, problems: list[str] | None) -> Value:
     """The result of `read`; or if it fails, the default, and a line in `problems`. If `problems` is None, errors are raised."""
     try:
-        return read()
+        return reader()
     except (UserError, OSError) as error:
         if problems is None:
             raise
@@ -52,10 +52,10 @@ def attempt(read: Callable[[], Value], default: Value, problems: list[str] | Non
 def unless_damaged(default: Any) -> Callable[[Callable[["Run"], Any]], Any]:
     """Decorate a method that reads a file as a cached property. If damaged files are left out, it is `default` for them."""
 
-    def decorate(read: Callable[["Run"], Any]) -> Any:
-        @functools.wraps(read)
+    def decorate(reader: Callable[["Run"], Any]) -> Any:
+        @functools.wraps(reader)
         def part(run: "Run") -> Any:
-            return attempt(lambda: read(run), default, run._problems)
+            return attempt(lambda: reader(run), default, run._problems)
 
         return functools.cached_property(part)
 

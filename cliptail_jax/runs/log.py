@@ -83,12 +83,12 @@ class Log:
 
     def check_finite(self) -> None:
         """Raise Diverged at the first loss or gradient since the last check that is not finite."""
-        for step, what, value in self._values:
+        for step, name, value in self._values:
             if not math.isfinite(value):
                 values = read_config(self.workdir)
                 recipe = " ".join(f"{key}={values[key]}" for key in RECIPE)
                 raise Diverged(
-                    f"the {what} is {float(value)} at step {step} (epoch {self.epoch(step):.2f}; {recipe}; all of it in "
+                    f"the {name} is {float(value)} at step {step} (epoch {self.epoch(step):.2f}; {recipe}; all of it in "
                     f"{self.workdir}/config.json): try a lower optimizer.learning_rate, or optimizer.clip_norm=1"
                 )
         self._values.clear()

@@ -100,8 +100,8 @@ def check_runs(
         "names": [*(display_names or {})],
     }
     for field, names in references.items():
-        if unknown := [name for name in names if name not in runs]:
-            raise UserError(f"{field} names the run '{unknown[0]}'; the study has {', '.join(runs)}")
+        if unknown_names := [name for name in names if name not in runs]:
+            raise UserError(f"{field} names the run '{unknown_names[0]}'; the study has {', '.join(runs)}")
 
 
 def typed_claims(
@@ -116,8 +116,8 @@ def typed_claims(
         if missing_fields := {"text", "statistic", "higher", "lower"} - set(fields):
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing_fields))}")
         known_fields = [field.name for field in dataclasses.fields(Claim)]
-        if unknown := [name for name in fields if name not in known_fields]:
-            raise UserError(f"claims.{key}.{unknown[0]}: a claim has {', '.join(known_fields)}")
+        if unknown_names := [name for name in fields if name not in known_fields]:
+            raise UserError(f"claims.{key}.{unknown_names[0]}: a claim has {', '.join(known_fields)}")
         comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
         if fields["statistic"] not in comparable:
             suggestion = did_you_mean(fields["statistic"], comparable)

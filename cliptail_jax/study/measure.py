@@ -59,7 +59,7 @@ def transfer_runs(config: TransferConfig, runs: Runs, workdir: Path, places: Seq
         else:
             results = transfer_and_report(*call)
     except TransferFailed as error:
-        results, failures = error.results, {f"transfer: {what}": why for what, why in error.failures.items()}
+        results, failures = error.results, {f"transfer: {part}": why for part, why in error.failures.items()}
     except UserError as error:
         results, failures = [], {"transfer": str(error)}
     for directory, run in directories.items():

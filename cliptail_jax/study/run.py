@@ -132,7 +132,7 @@ def train_on_dask(opened_study: OpenedStudy, names: Sequence[str], scheduler: st
         report_study(opened_study, failures)
 
 
-def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most: int = 0) -> OpenedStudy:
+def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_replicates: int = 0) -> OpenedStudy:
     """Open the directory of a study. In an empty directory, record the claims before any run.
 
     `most` is the largest number of pairs or seeds of a study that adds some until claims are decided, else 0.
@@ -157,7 +157,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, most
         part_commands(command(), names),
         baseline=config.baseline,
         then=shlex.join([*shlex.split(config.then), *changed_fields(command())]) if config.then else "",
-        most=most,
+        most=max_replicates,
         borrowed=borrow_variances(config.variances_from, config.claims.values()) if config.variances_from else None,
         names=config.names,
     )
@@ -240,29 +240,31 @@ def report_study(
     UserError at the end if a part of the study failed.
     """
     workdir, failures = opened_study.workdir, dict(failures)
-    measured: list[dict[str, Runs]] = []  # by replicate and seed
+    replicates: list[dict[str, Runs]] = []  # by replicate and seed
     missing_runs: list[str] = []
     claims: Mapping[str, ClaimResult] = {}
     for replicate in opened_study.config.replicates:
-        measured.append({})
+        replicates.append({})
         for seed, (configs, transfer_config) in replicate.items():
             remaining_configs = {
                 name: config for name, config in configs.items() if str(Path(seed) / name) not in failures
             }
             trained_configs = trained_of(remaining_configs, workdir / seed)
             missing_runs += [str(Path(seed) / name) for name in remaining_configs if name not in trained_configs]
-            measured[-1][seed], seed_failures = read_runs(trained_configs, workdir / seed)
-            if transfer_config and measured[-1][seed]:
-                seed_failures |= transfer_runs(transfer_config, measured[-1][seed], workdir / seed, places)
-            failures |= {str(Path(seed) / what): why for what, why in seed_failures.items()}
+            replicates[-1][seed], seed_failures = read_runs(trained_configs, workdir / seed)
+            if transfer_config and replicates[-1][seed]:
+                seed_failures |= transfer_runs(transfer_config, replicates[-1][seed], workdir / seed, places)
+            failures |= {str(Path(seed) / part): why for part, why in seed_failures.items()}
     queue, study = opened_study.config.queue, opened_study.study
     if len(missing_runs) == len(queue):
         raise UserError(f"no run of this study is trained in {workdir}: there is nothing to report")
-    if jax.process_index() == 0 and (any(map(any, map(dict.values, measured))) or not (workdir / "report.md").exists()):
+    if jax.process_index() == 0 and (
+        any(map(any, map(dict.values, replicates))) or not (workdir / "report.md").exists()
+    ):
         if missing_runs:
-            finished_runs = sum(len(runs) for seeds in measured for runs in seeds.values())
+            finished_runs = sum(len(runs) for seeds in replicates for runs in seeds.values())
             study = dataclasses.replace(study, title=f"{study.title}, {finished_runs} of {len(queue)} runs")
-        text, claims, figure_failures = write(opened_study._replace(study=study), measured, failures)
+        text, claims, figure_failures = write(opened_study._replace(study=study), replicates, failures)
         tqdm.write(f"\n{text}\n\n{last_lines(workdir / 'report.md', opened_study.page.address)}")
         failures |= figure_failures
     if missing_runs:
@@ -274,15 +276,15 @@ def report_study(
 
 
 def write(
-    opened_study: OpenedStudy, measured: Sequence[Mapping[str, Runs]], failures: Failures
+    opened_study: OpenedStudy, replicates: Sequence[Mapping[str, Runs]], failures: Failures
 ) -> tuple[str, Mapping[str, ClaimResult], Failures]:
     """Test the claims, draw the figures, and write the report and the page.
 
     `measured` has the runs so far by replicate and seed. Returns a summary for a terminal, the tests of the claims, and the
     reasons why figures could not be drawn.
     """
-    by_replicate = [list(replicate.values()) for replicate in measured if any(replicate.values())]
-    seeds = {seed: runs for replicate in measured for seed, runs in replicate.items() if runs}
+    by_replicate = [list(replicate.values()) for replicate in replicates if any(replicate.values())]
+    seeds = {seed: runs for replicate in replicates for seed, runs in replicate.items() if runs}
     config, workdir, groups = (
         opened_study.config,
         opened_study.workdir,
@@ -305,5 +307,5 @@ def trained_of(configs: RunConfigs, workdir: Path) -> RunConfigs:
 def raise_failures(failures: Failures, runs: Collection[str]) -> None:
     """Raise UserError that names the failed parts, if there are any; `runs` are all runs."""
     if failures:
-        what = f"{len(failures)} of {len(runs)} runs" if set(failures) <= set(runs) else "parts of the study"
-        raise UserError(f"{what} failed: {', '.join(failures)}")
+        subject = f"{len(failures)} of {len(runs)} runs" if set(failures) <= set(runs) else "parts of the study"
+        raise UserError(f"{subject} failed: {', '.join(failures)}")

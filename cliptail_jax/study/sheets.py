@@ -31,8 +31,8 @@ def check_figures(figures: Mapping[str, StudyFigure], runs: Collection[str]) -> 
     for name, figure in figures.items():
         if name not in known_names:
             raise UserError(f"figures.{name}: there is no such figure; there are {', '.join(known_names)}")
-        if unknown := {run for run, *_ in figure.rows} - set(runs):
-            raise UserError(f"figures.{name}.rows names the run '{min(unknown)}'; the study has {', '.join(runs)}")
+        if unknown_runs := {run for run, *_ in figure.rows} - set(runs):
+            raise UserError(f"figures.{name}.rows names the run '{min(unknown_runs)}'; the study has {', '.join(runs)}")
 
 
 def draw_figures(

@@ -122,9 +122,9 @@ def open_all(open_one: Callable[[str], Any], names: Sequence[str], failures: Fai
     return items
 
 
-def add_failure(failures: Failures, what: str, reason: str) -> None:
-    failures[what] = reason
-    log_line(f"error: {what}: {reason}")
+def add_failure(failures: Failures, part: str, reason: str) -> None:
+    failures[part] = reason
+    log_line(f"error: {part}: {reason}")
 
 
 def applies(method: str, definition: TransferSet) -> bool:

@@ -55,14 +55,14 @@ def get_config(arg: str = ""):
     data = arguments.choice(args, "data", tuple(studies.LONG_TAILED))
     source = studies.LONG_TAILED[data]
     runs, claims, names = {}, {}, {}
-    for kind, (name, what) in KINDS.items():
+    for kind, (name, noun) in KINDS.items():
         runs[kind] = run_on(source, kind)
         for sampling in (UNIFORM, BY_FREQUENCY):
             for percent in PERCENT:
                 runs[run := f"{kind}_{sampling}_{percent}"] = run_on(source, kind, percent / 100, sampling)
-                names[run] = f"{name}, {percent} % wrong {what}, {SAMPLINGS[sampling]}"
+                names[run] = f"{name}, {percent} % wrong {noun}, {SAMPLINGS[sampling]}"
         for key, (text, higher, lower) in (CLAIMS | EQUAL).items():
-            fields = (text.format(name=name, what=what), "odds_acc", kind + higher, kind + lower)
+            fields = (text.format(name=name, what=noun), "odds_acc", kind + higher, kind + lower)
             claims[f"{kind}_{key}"] = studies.claim(*fields, equal=key in EQUAL)
     text = "A tenth of uniform noise adds more to CLIP's bias than to SL's"
     claims["fragile"] = studies.claim(text, "odds_acc", "clip_uniform_10", "clip", minus=("sl_uniform_10", "sl"))

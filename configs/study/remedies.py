@@ -111,12 +111,12 @@ def get_config(arg: str = ""):
     return study
 
 
-def tuning(sl: ConfigDict, data: str, then: str) -> ConfigDict:
+def tuning(sl: ConfigDict, data: str, next_command: str) -> ConfigDict:
     """SL with several learning rates. `then` is the command for the best of them."""
     runs = {rate: sl.copy_and_resolve_references() for rate in RATE_GRID}
     for rate, config in runs.items():
         config.optimizer.learning_rate = float(rate)
-    return studies.study(f"Learning rates of SL on {data}", runs, {}, first_seed=TUNING_SEED, then=then)
+    return studies.study(f"Learning rates of SL on {data}", runs, {}, first_seed=TUNING_SEED, then=next_command)
 
 
 def comparison(sl: ConfigDict, data: str, seeds: int, has_names: bool) -> ConfigDict:

@@ -35,7 +35,7 @@ TYPICAL = (
     "DINO, v5e-16",
     "open_clip ViT-B-32, v5e-16",
 )
-ON = ("v4-32", "v5e-16", "v6e-8", "h100x8")
+TOPOLOGIES = ("v4-32", "v5e-16", "v6e-8", "h100x8")
 # The catalogue's steps that differ by more than 4 %. Of LAIONet, as many pairs as ImageNet-Captions has.
 LAIONET = "data=laionet,n=448896"
 VIT = "--config.model.image.name=ViT-B-16 --config.model.image.output_dim=512"
@@ -123,7 +123,7 @@ def read_plans() -> dict[str, dict[str, str]]:
 
 
 def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
-    rows = [plans[key] for program in PROGRAMS for on in ON if (key := f"{program}, {on}") in plans]
+    rows = [plans[key] for program in PROGRAMS for topology in TOPOLOGIES if (key := f"{program}, {topology}") in plans]
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, restval="", delimiter="\t", lineterminator="\n")
     table.writeheader()
@@ -143,7 +143,7 @@ def table(plans: Mapping[str, dict[str, str]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--on", default=",".join(ON), help="slices and hosts, separated by commas")
+    parser.add_argument("--on", default=",".join(TOPOLOGIES), help="slices and hosts, separated by commas")
     parser.add_argument("--again", action="store_true", help="plan again what is in plans.tsv")
     options = parser.parse_args(arguments)
     plans = read_plans()

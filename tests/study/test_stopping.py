@@ -81,7 +81,7 @@ def test_a_later_report_and_page_have_the_same_verdicts(decided_by_pairs, tmp_pa
     config = make_seeded_study(1, "a", "b", "c", **CLAIMS)
     max_pairs = stopping.most_pairs(tmp_path, False, None)
     study = with_max_pairs(config, max_pairs, tmp_path)
-    stopping.report_begun(open_study(study, tmp_path, most=max_pairs))
+    stopping.report_begun(open_study(study, tmp_path, max_replicates=max_pairs))
     assert read_report(tmp_path)[1]["claims"] == old_report["claims"]
     claims = claim_looks.judge(read_directory(tmp_path))
     assert {key: (result.verdict, result.look) for key, result in claims.items()} == {

@@ -67,8 +67,8 @@ class Entry:
         """The evaluation set. Raises UserError if there is no run, or it was not evaluated on the set."""
         name = self["set"] or next(iter(self.opened.eval_sets), "")
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
-            what = name or "any set"
-            raise UserError(f"{self.where}: {self.run} was not evaluated on {what}: run cliptail evaluate on it")
+            set_name = name or "any set"
+            raise UserError(f"{self.where}: {self.run} was not evaluated on {set_name}: run cliptail evaluate on it")
         return name
 
     @property
@@ -133,18 +133,18 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Entry]:
         raise UserError(f"the sheet {path} has two columns '{repeated_column}': leave one out")
     entries, line_of = [], {}
     for number, row in lines:
-        where = f"{path}, line {number}"
+        place = f"{path}, line {number}"
         if len(row) > len(header):
-            raise UserError(f"{where} has {len(row)} cells, but the header {len(header)}")
-        entry = Entry(where, path.parent, dict(zip(header, row)))
+            raise UserError(f"{place} has {len(row)} cells, but the header {len(header)}")
+        entry = Entry(place, path.parent, dict(zip(header, row)))
         if empty_columns := [column for column in columns if not entry[column]]:
-            raise UserError(f"{where} has no {empty_columns[0]}")
+            raise UserError(f"{place} has no {empty_columns[0]}")
         for name in entry["set"].split("+"):
             entries.append(dataclasses.replace(entry, cells={**entry.cells, "set": name}))
             cells = entries[-1].cells.items()
             identity = frozenset((column, cell) for column, cell in cells if cell and column not in PLACES)
             if identity in line_of:
-                raise UserError(f"{where} repeats the run of line {line_of[identity]}: leave one out")
+                raise UserError(f"{place} repeats the run of line {line_of[identity]}: leave one out")
             line_of[identity] = number
     return entries
 

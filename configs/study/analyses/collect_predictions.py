@@ -44,7 +44,7 @@ from cliptail_jax.results.run import Run
 KINDS = ("sl", "adjusted")
 COLUMNS = ("class", "images", "available", "examples", *KINDS)
 WITHIN, AT_LEAST = 3.0, 0.7  # points, correlation
-JUDGED = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
+HEADER = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
 TABLES = Path(__file__).parents[1] / "collect"
 
 
@@ -90,11 +90,11 @@ def base_of(runs: dict[str, Run]) -> Base:
     """The results of a run of each kind. Raises UserError if their class frequencies differ."""
     counts = {kind: class_counts(kind, [run]) for kind, run in runs.items()}
     first = counts["sl"]
-    if any((of.frequency != first.frequency).any() or of.names != first.names for of in counts.values()):
+    if any((count.frequency != first.frequency).any() or count.names != first.names for count in counts.values()):
         raise UserError("the runs have different class frequencies: give runs with the same seed")
     data = dataclasses.replace(data_section(data_values(runs["sl"].config)), profile=Profile())
     available = open_variant(data).class_frequency - first.frequency
-    correct = {kind: of.correct.astype(int) for kind, of in counts.items()}
+    correct = {kind: count.correct.astype(int) for kind, count in counts.items()}
     return Base(first.names, first.frequency, available, first.examples.astype(int), correct)
 
 
@@ -116,16 +116,16 @@ def read_base(path: Path) -> Base:
 def tables_of(base: Base) -> dict[str, Int[np.ndarray, " class"]]:
     """The class frequency by each rule, by the name of its table."""
     images, classes = round(0.1 * base.images.sum()), len(base.images)
-    one, limit = np.ones(classes), base.available
-    added = {
+    ones, limit = np.ones(classes), base.available
+    images_by_rule = {
         "nobody": np.zeros(classes, np.int64),
         "proportional": spread(base.images.astype(float), images, limit),
-        "equally": spread(one, images, limit),
+        "equally": spread(ones, images, limit),
         "rarest": rarest_first(base.images, images, limit),
     }
-    added |= {f"plan_{kind}": plan(base.law(kind), one / classes, images, limit, one) for kind in KINDS}
+    images_by_rule |= {f"plan_{kind}": plan(base.law(kind), ones / classes, images, limit, ones) for kind in KINDS}
     pool = np.minimum(2 * base.images, base.images + limit)
-    return {name: base.images + more for name, more in added.items()} | {
+    return {name: base.images + number for name, number in images_by_rule.items()} | {
         "cap": capped(pool, int(base.images.sum()) + images)
     }
 
@@ -133,75 +133,80 @@ def tables_of(base: Base) -> dict[str, Int[np.ndarray, " class"]]:
 def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dict[str, Counts]) -> dict[str, list[str]]:
     """The cells of JUDGED, for runs called KIND_RULE, from their counts."""
     rows = {}
-    for name, found in counts.items():
+    for name, results in counts.items():
         kind, rule = name.split("_", 1)
         table = f"plan_{kind}" if rule == "plan" else rule
         if table not in tables:  # balanced sampling, of which the law knows nothing
             continue
         law = base.law(kind)
-        predicted, before = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
-        value, low, high = estimate(mean_over_classes, 100 * found.accuracy - predicted)
+        predicted, accuracy = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
+        value, low, high = estimate(mean_over_classes, 100 * results.accuracy - predicted)
         error = format_interval(value, (low, high), ".1f")
         gains = ""
         if rule != "nobody" and f"{kind}_nobody" in counts:
-            gain = found.gain_over(counts[f"{kind}_nobody"])
-            value, *interval = estimate(mean_rank_correlation, predicted - before, gain)
+            gain = results.gain_over(counts[f"{kind}_nobody"])
+            value, *interval = estimate(mean_rank_correlation, predicted - accuracy, gain)
             gains = format_interval(value, interval, ".2f")
         if rule == "plan":
             error = f"**{verdict_of(low, high, margin=WITHIN, equal=True)}** {error}"
-            gains = gains and f"**{verdict_of(*interval, by=AT_LEAST)}** {gains}"
-        rows[name] = [f"{predicted.mean():.1f}", f"{100 * found.accuracy.mean():.1f}", error, gains]
+            gains = gains and f"**{verdict_of(*interval, bound=AT_LEAST)}** {gains}"
+        rows[name] = [f"{predicted.mean():.1f}", f"{100 * results.accuracy.mean():.1f}", error, gains]
     return rows
 
 
 def judged_study(workdir: Path) -> tuple[str, dict[str, list[str]]]:
     """The data of a study and the result of `judged`. Raises UserError if no run of it has finished."""
-    found: dict[str, list[Run]] = {}
+    runs_of: dict[str, list[Run]] = {}
     for run in read_directory(workdir).runs:
         if run.is_finished and run.evaluation and run.config.get("data.match.frequency", "").startswith("collect/"):
-            found.setdefault(run.name, []).append(run)
-    if not found:
+            runs_of.setdefault(run.name, []).append(run)
+    if not runs_of:
         raise UserError(f"{workdir} has no finished run of configs/study/collect.py: give its --workdir")
-    (data,) = {run.config["data.match.frequency"].split("/")[1] for of in found.values() for run in of}
+    (data,) = {run.config["data.match.frequency"].split("/")[1] for runs in runs_of.values() for run in runs}
     folder = TABLES / data
     tables = {path.stem: read_frequency(path)[1] for path in folder.glob("*.tsv") if path.stem != "base"}
-    counts = {name: counts_of([run.evaluation.results for run in of]) for name, of in found.items()}
+    counts = {name: counts_of([run.evaluation.results for run in runs]) for name, runs in runs_of.items()}
     return data, judged(read_base(folder / "base.tsv"), tables, counts)
 
 
 def counts_of(seeds: Sequence[ClassResults]) -> Counts:
     """The counts of runs that differ in their seed."""
-    return Counts(sum(of.correct for of in seeds), sum(of.examples for of in seeds))
+    return Counts(sum(counts.correct for counts in seeds), sum(counts.examples for counts in seeds))
 
 
 def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float, float, float]:
     """A statistic over classes, and its interval."""
-    (of,) = bootstrap(statistic, np.stack(variables)[:, None])
-    return of.value, *percentiles(of.resampled)
+    (sample,) = bootstrap(statistic, np.stack(variables)[:, None])
+    return sample.value, *percentiles(sample.resampled)
 
 
 @command_line
 def main(arguments: list[str]) -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parsers = options.add_subparsers(dest="what", required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parsers = parser.add_subparsers(dest="what", required=True)
     making, judging = parsers.add_parser("tables"), parsers.add_parser("judge")
     for kind in KINDS:
         making.add_argument(f"--{kind}", type=Path)
     making.add_argument("--output", type=Path, required=True)
     judging.add_argument("studies", type=Path, nargs="+", metavar="WORKDIR")
-    given = options.parse_args(arguments)
-    if given.what == "tables":
-        given.output.mkdir(parents=True, exist_ok=True)
-        if given.sl and given.adjusted:
-            write_base(given.output / "base.tsv", base_of({kind: Run(getattr(given, kind)) for kind in KINDS}))
-        base = read_base(given.output / "base.tsv")
+    options = parser.parse_args(arguments)
+    if options.what == "tables":
+        options.output.mkdir(parents=True, exist_ok=True)
+        if options.sl and options.adjusted:
+            write_base(
+                options.output / "base.tsv",
+                base_of({kind: Run(getattr(options, kind)) for kind in KINDS}),
+            )
+        base = read_base(options.output / "base.tsv")
         for name, frequency in tables_of(base).items():
-            write_frequency(given.output / f"{name}.tsv", base.names, frequency)
+            write_frequency(options.output / f"{name}.tsv", base.names, frequency)
         return
-    studies = dict(map(judged_study, given.studies))
-    header = ["run", *(f"{data}: {column}" for data in studies for column in JUDGED)]
+    studies = dict(map(judged_study, options.studies))
+    header = ["run", *(f"{data}: {column}" for data in studies for column in HEADER)]
     runs = dict.fromkeys(run for of_data in studies.values() for run in of_data)
-    rows = [[run, *(cell for of in studies.values() for cell in of.get(run, [""] * len(JUDGED)))] for run in runs]
+    rows = [
+        [run, *(cell for rows_of in studies.values() for cell in rows_of.get(run, [""] * len(HEADER)))] for run in runs
+    ]
     print("\n".join(markdown_table([header, *rows])))
 
 

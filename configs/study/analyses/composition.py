@@ -103,8 +103,8 @@ def counts(
     """The numbers of captions with the more frequent word of each pair, with the other one, with both, and of all."""
     total, single, together = 0, np.zeros(len(names), int), np.zeros(len(pairs), int)
     for captions in chunks:
-        found = counter.find(captions, names)
-        has = csc_array((np.ones(found.shape[1], int), found), (len(captions), len(names)))
+        matches = counter.find(captions, names)
+        has = csc_array((np.ones(matches.shape[1], int), matches), (len(captions), len(names)))
         total, single = total + len(captions), single + has.sum(axis=0)
         together += has[:, pairs[:, 0]].multiply(has[:, pairs[:, 1]]).sum(axis=0)
     return np.stack([single[pairs].max(axis=1), single[pairs].min(axis=1), together, np.full(len(pairs), total)])
@@ -148,14 +148,14 @@ def binned(
     """Means of a term, and accuracies, over tenths of the rows by the term. Rows of the same value are in the same one."""
     tenth = deciles(rankdata(x, "dense").astype(int))
     rows = [tenth == number for number in range(DECILES) if np.any(tenth == number)]
-    return np.array([(x[of].mean(), correct[of].sum() / examples[of].sum()) for of in rows]).T
+    return np.array([(x[bin_rows].mean(), correct[bin_rows].sum() / examples[bin_rows].sum()) for bin_rows in rows]).T
 
 
 def table(runs: Sequence[Pairs]) -> list[list[str]]:
     """The cells of a row for each of the `MODELS`, and one for pairs that were never seen together, if there are any."""
-    names, *numbers = (np.concatenate(of) for of in zip(*runs))
+    names, *numbers = (np.concatenate(columns) for columns in zip(*runs))
     x, (together, _, correct, examples) = terms(*numbers[:4]), numbers[2:]
-    everything, found = np.ones(len(x), bool), []
+    everything, table_rows = np.ones(len(x), bool), []
     unseen = [((0, 1), together == 0)] if not together.all() else []
     for columns, rows in [(columns, everything) for columns in MODELS] + unseen:
         data = x[rows][:, columns], correct[rows], examples[rows]
@@ -163,28 +163,30 @@ def table(runs: Sequence[Pairs]) -> list[list[str]]:
         cells = dict(zip(columns, coefficients))
         r = f"{np.corrcoef(binned(data[0][:, 0], *data[1:]))[0, 1]:.2f}" if len(columns) == 1 else ""
         pairs = f"{len(np.unique(names[rows])):,}" + ("" if rows is everything else " with n_ab = 0")
-        shown = [cells.get(term, "") for term in range(len(TERMS))]
-        found.append([pairs, *shown, f"{explained:.4f}", f"{loss:.4f}", r])
-    return found
+        cells_of_terms = [cells.get(term, "") for term in range(len(TERMS))]
+        table_rows.append([pairs, *cells_of_terms, f"{explained:.4f}", f"{loss:.4f}", r])
+    return table_rows
 
 
 @command_line
 def main(arguments: Sequence[str] | None = None) -> None:
-    (output, found), groups, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
-    for study, run in found:
+    (output, study_runs), groups, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
+    for study, run in study_runs:
         if run.retrieval and not run.is_published:
             groups.setdefault((study, run.name), []).append(pairs_of(run))
     if not groups:
         raise UserError("no finished run is evaluated by retrieval: evaluate one on eval.sets NAME:SPLIT@FIELD")
     figure = Figure(figsize=(8.4, 4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    several = len({study for study, _ in groups}) > 1
+    has_studies = len({study for study, _ in groups}) > 1
     for number, ((study, name), runs) in enumerate(groups.items()):
         rows += [[study, f"{len(runs)}, {name}", *cells] for cells in table(runs)]
-        _, *numbers = (np.concatenate(of) for of in zip(*runs))
+        _, *numbers = (np.concatenate(columns) for columns in zip(*runs))
         for axes, term in zip(panels, (2, 1)):
             x, recall = binned(terms(*numbers[:4])[:, term], *numbers[4:])
-            axes.plot(10**x, 100 * recall, **style(number), label=f"{Path(study).name}: {name}" if several else name)
+            axes.plot(
+                10**x, 100 * recall, **style(number), label=f"{Path(study).name}: {name}" if has_studies else name
+            )
     for axes, label in zip(panels, ("both words", "the rarer word")):
         axes.set(xscale="log", xlabel=f"training captions with {label} (+ ½)")
         add_grid(axes)

@@ -58,8 +58,8 @@ class Cells(NamedTuple):
 def cells_of(run: Run) -> Cells:
     variant = training_variant(run)
     is_sl = run.config["objective"] == "supervised"
-    given = variant.given.labels if is_sl else variant.captions.named
-    counts, results = right_and_wrong(variant.labels, given, len(variant.class_names)), run.evaluation.results
+    labels = variant.given.labels if is_sl else variant.captions.named
+    counts, results = right_and_wrong(variant.labels, labels, len(variant.class_names)), run.evaluation.results
     return Cells(run.name, "SL" if is_sl else "CLIP", *counts, results.correct, results.examples)
 
 
@@ -75,8 +75,8 @@ def estimates(runs: Sequence[Cells]) -> list[str]:
     times = np.concatenate([np.ones((1, classes)), *times_drawn(classes)])
     right, wrong, correct, examples = (np.concatenate(counts) for counts in list(zip(*runs))[2:])
     x, weights = terms(right, wrong), np.tile(times, len(runs))
-    both, purity, images = (fit(x[:, of], correct, examples, weights) for of in ([0, 1, 2], [0, 1], [0, 2]))
-    slopes = both[:, 1], both[:, 2], purity[:, 1], images[:, 1]
+    joint, purity, images = (fit(x[:, columns], correct, examples, weights) for columns in ([0, 1, 2], [0, 1], [0, 2]))
+    slopes = joint[:, 1], joint[:, 2], purity[:, 1], images[:, 1]
     return [format_interval(b[0], percentiles(b[1:]), ".2f") for b in slopes]
 
 
@@ -96,21 +96,21 @@ def draw(axes: Axes, runs: Sequence[Cells]) -> None:
 
 @command_line
 def main(arguments: Sequence[str] | None = None) -> None:
-    (output, found), panels, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
-    for study, run in found:
+    (output, study_runs), panels, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
+    for study, run in study_runs:
         if run.evaluation:
             cells = cells_of(run)
             panels.setdefault((study, cells.loss), []).append(cells)
     panels = {key: runs for key, runs in panels.items() if any(cells.wrong.any() for cells in runs)}
     if not panels:
         raise UserError("no finished run has wrong captions or labels: give the --workdir of configs/study/noise.py")
-    several = len({study for study, _ in panels}) > 1
+    has_studies = len({study for study, _ in panels}) > 1
     figure = Figure(figsize=(4.2 * len(panels), 4), layout="constrained")
     for axes, ((study, loss), runs) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
-        for what, some in (("with noise", [cells for cells in runs if cells.wrong.any()]), ("all", runs)):
-            rows.append([study, loss, f"{len(some)}, {what}", *estimates(some)])
+        for name, selection in (("with noise", [cells for cells in runs if cells.wrong.any()]), ("all", runs)):
+            rows.append([study, loss, f"{len(selection)}, {name}", *estimates(selection)])
         draw(axes, runs)
-        axes.set_title(f"{loss}, {Path(study).name}" if several else loss, fontsize=10)
+        axes.set_title(f"{loss}, {Path(study).name}" if has_studies else loss, fontsize=10)
     legend_below(figure)
     save(figure, output)
     print("\n".join(markdown_table(rows)))

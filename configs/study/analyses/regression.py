@@ -36,7 +36,7 @@ def read_runs(description: str, arguments: Sequence[str]) -> tuple[Path, Iterato
 def times_drawn(units: int) -> Iterator[Float[np.ndarray, "resample unit"]]:
     """The number of times each unit is in each resample of `resamples_of`, in blocks, as weights of a regression."""
     for block in resamples_of(units):
-        yield np.stack([np.bincount(drawn, minlength=units) for drawn in block]).astype(float)
+        yield np.stack([np.bincount(draws, minlength=units) for draws in block]).astype(float)
 
 
 def fit(

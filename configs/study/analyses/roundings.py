@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", default="configs/study/quickstart.py")
     parser.add_argument("--workdir", type=Path, required=True)
     options = parser.parse_args(arguments)
-    found = {}
+    studies = {}
     for name, flags in GENERATIONS.items():
         run_study(options.config, options.workdir / name, flags)
-        found[name] = read_claims(options.workdir / name / "report.json")
-    rows = [["claim", *(f"{name}: difference [95 %] and verdict" for name in found)]]
-    for key, claim in found["all"].items():
-        rows.append([f"{claim.text} ({claim.measured})", *(cell(claims[key]) for claims in found.values())])
+        studies[name] = read_claims(options.workdir / name / "report.json")
+    rows = [["claim", *(f"{name}: difference [95 %] and verdict" for name in studies)]]
+    for key, claim in studies["all"].items():
+        rows.append([f"{claim.text} ({claim.measured})", *(cell(claims[key]) for claims in studies.values())])
     print("\n".join(markdown_table(rows)))
 
 
