@@ -30,7 +30,7 @@ class BestRun(NamedTuple):
 
 
 def best_run(study: Study, runs: Sequence[str], replicates: Sequence[Replicate]) -> BestRun | None:
-    """The best of these runs, compared with the study's baseline; None if no run is comparable with it, as runs at chance."""
+    """The best of these runs, compared with the study's baseline; None if none is comparable with it, as at chance."""
     baseline = study.baseline
     tests = differences({name: (name, baseline) for name in runs if name != baseline}, CRITERION, study, replicates)
     if not tests:

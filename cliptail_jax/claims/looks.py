@@ -17,7 +17,7 @@ def judge(contents: Contents) -> dict[str, ClaimResult]:
     """The tests of the claims of a directory's study by key, on its finished runs; {} without a study.
 
     Example:
-        verdicts = {key: result.verdict for key, result in judge(read_directory("runs/quickstart")).items()}
+        verdicts = {key: result.verdict for key, result in judge(read_directory(Path("runs/quickstart"))).items()}
     """
     return evaluate_study(contents.study, by_replicate(contents.study, contents.runs)) if contents.study else {}
 

@@ -232,8 +232,8 @@ def courses_of(runs: Sequence[Run], set_name: str) -> list[list]:
         if len(course) < 2:
             content = "one evaluation" if len(course) == len(run.sets[set_name or run.main_set]) else "no class counts"
             raise UserError(
-                f"{run.name} has {content}, and a comparison at equal accuracy needs those of several evaluations during the "
-                "training: train it with a smaller eval.every_epochs"
+                f"{run.name} has {content}, and a comparison at equal accuracy needs those of several evaluations during "
+                "the training: train it with a smaller eval.every_epochs"
             )
     if len({tuple(course) for course in courses}) > 1:
         raise UserError(f"the runs of {runs[0].name} were evaluated at different steps")
@@ -241,7 +241,7 @@ def courses_of(runs: Sequence[Run], set_name: str) -> list[list]:
 
 
 def probes_of(groups: Sequence[Sequence[Run]], set_name: str) -> list[list[list[np.ndarray]]]:
-    """The accuracies of the linear probe of each run of each group, on each set that all runs have, or only on `set_name`."""
+    """The accuracies of the linear probe of each run of each group, on each set that all runs have, or on `set_name`."""
     accuracies = [[run.probe_accuracies() for run in runs] for runs in groups]
     first, *further = (of_run for of_group in accuracies for of_run in of_group)
     sets = [name for name in first if all(name in probes for probes in further) and set_name in ("", name)]

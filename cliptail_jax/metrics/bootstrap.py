@@ -131,7 +131,8 @@ def _counted(
 ) -> Float[np.ndarray, " resample"]:
     """The statistic of the resamples of many classes, of which many have equal variables, such as 3 right of 10 examples.
 
-    The statistic gets the variables [*run, 1, distinct class] and `times` [resample, distinct class], how often each is drawn.
+    The statistic gets the variables [*run, 1, distinct class], and as `times` [resample, distinct class] how often each is
+    drawn.
     """
     distinct, inverse = np.unique(sample.reshape(-1, sample.shape[-1]), axis=1, return_inverse=True)
     variables = distinct.reshape(*sample.shape[:-1], 1, -1)

@@ -61,8 +61,8 @@ def plan(
         )
     if not posterior.law.per_decade > SMALLEST_SLOPE:
         raise UserError(
-            f"more images do not help by these results: log-odds of being right change by {posterior.law.per_decade:.2f} with ten "
-            "times as many images of a class; a plan needs a run whose frequent classes are more accurate"
+            f"more images do not help by these results: log-odds of being right change by {posterior.law.per_decade:.2f} "
+            "with ten times as many images of a class; a plan needs a run whose frequent classes are more accurate"
         )
     images = np.zeros(len(weights), np.int64)
     while True:

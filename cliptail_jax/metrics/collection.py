@@ -79,11 +79,11 @@ class Collection:
         return self.fitted.accuracy(self.counts.frequency + self.rules[rule])
 
     def needed(self, percent: float) -> Float[np.ndarray, " class"]:
-        """The images that each class needs for an accuracy in percent; ±inf if they are more than a decade outside of the data."""
+        """The images that each class needs for an accuracy in percent; ±inf for more than a decade outside of the data."""
         return self.fitted.images_for(percent / 100)
 
     def means(self, rule: str) -> dict[str, float]:
-        """The predicted accuracies in percent: the target, and the means over classes with examples of head, mid and tail."""
+        """The predicted accuracies in percent: the target, and the means over head, mid and tail (classes with examples)."""
         accuracy = self.accuracy(rule)
         with_examples = np.where(self.counts.examples > 0, accuracy, np.nan)
         groups = {name: group_accuracy(with_examples, ids) for name, ids in self.counts.groups.items()}

@@ -216,7 +216,7 @@ def main_measures() -> list[Measure]:
 
 
 def prediction_measures() -> list[str]:
-    """The keys of the measures of predictions: those over classes that need neither the five likeliest classes nor features."""
+    """The keys of the measures of predictions: those over classes that need no features and no five likeliest classes."""
     contents = {"correct", "predictions", "frequency", "calibration", *GROUPS}
     return [key for key, m in MEASURES.items() if m.over == CLASSES and not m.option and contents.issuperset(m.needs)]
 

@@ -47,7 +47,7 @@ def predict(
     shift: Float[np.ndarray, " class"] | None = None,
     tau: Float[np.ndarray, " example"] | None = None,
 ) -> PredictedClasses:
-    """The predictions by logits, or by logits − τ · shift with the τ of each example. If logits are equal, the first class wins."""
+    """The predictions by logits, or by logits − τ · shift with the τ of each example. Of equal logits, the first wins."""
     classes, confidence = np.zeros(len(logits), np.int64), np.zeros(len(logits))
     for rows in _blocks(logits):
         block = _block(logits, rows)

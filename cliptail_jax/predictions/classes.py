@@ -78,7 +78,8 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
         raise UserError(f"{origin} has the class {broken_names[0]!r}: a name has no line break and no tab")
     if wrong_values := [value for value in values if not is_count(value)]:
         raise UserError(
-            f"{origin} has the count {wrong_values[0]!r}: the number of training images of a class is a whole number, 0 or more"
+            f"{origin} has the count {wrong_values[0]!r}: the number of training images of a class is a whole number, 0 or "
+            "more"
         )
     frequency, was_text_order = np.array(values, np.int64), False
     if not is_open and len(names) > 1 and np.array_equal(frequency, np.arange(len(names))):
@@ -129,7 +130,7 @@ def with_classes_of(table: ClassTable, values: Iterable[Any]) -> ClassTable:
 
 
 def are_numbers(texts: Sequence[str], table: ClassTable) -> bool:
-    """Whether all texts are numbers of classes, and none is a class name. If all class names are numbers, numbers are names."""
+    """Whether all texts are class numbers, and none is a class name. If all class names are numbers, numbers are names."""
     names, keys = {*map(key_of, table.names)}, {*map(key_of, texts)}
     numbers = {*map(str, range(len(table.names)))}
     return keys <= numbers and names.isdisjoint(keys) and not all(map(NUMBER.fullmatch, names))

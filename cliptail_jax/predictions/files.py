@@ -1,4 +1,4 @@
-"""The results of `measure`: a run directory for each file, which other programs read, measures.json, figures and the page."""
+"""The results of `measure`: run directories, which other programs read, measures.json, figures and the page."""
 
 import contextlib
 import os

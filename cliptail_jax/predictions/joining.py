@@ -42,8 +42,8 @@ class Labels(NamedTuple):
         label_of = dict(zip(label_keys[label_name], self.values))
         if len(label_of) < len(self.values):
             raise UserError(
-                f"{self.path} has a file name more than once in '{label_name}': give each example one label, or rename that column "
-                "if it has no file names"
+                f"{self.path} has a file name more than once in '{label_name}': give each example one label, or rename that "
+                "column if it has no file names"
             )
         if missing_keys := [key for key in keys[name] if key not in label_of]:
             raise UserError(

@@ -320,8 +320,8 @@ def check_examples(labels: Int[np.ndarray, " example"], table: ClassTable, path:
         )
     if 2 * num_small > num_classes:
         raise UserError(
-            f"odds_acc is undefined: {num_small:,} of the {num_classes:,} classes in {path} have fewer than {MIN_EXAMPLES} examples, which tell "
-            "the accuracy of a class from chance; measure more examples of each class"
+            f"odds_acc is undefined: {num_small:,} of the {num_classes:,} classes in {path} have fewer than {MIN_EXAMPLES} "
+            "examples, which tell the accuracy of a class from chance; measure more examples of each class"
         )
 
 
@@ -455,7 +455,8 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
     for counts, noun in ((examples, "test example"), (table.frequency, "training image")):
         if names := [table.names[number] for number in np.flatnonzero(counts == 0)]:
             notes.append(
-                f"{number_of(len(names), 'class')} without a {noun}, which slopes and f50 leave out: {shortened_list(names, MAX_NAMES)}"
+                f"{number_of(len(names), 'class')} without a {noun}, which slopes and f50 leave out: "
+                f"{shortened_list(names, MAX_NAMES)}"
             )
     if len(set(table.frequency.tolist())) == 1:
         notes.append("All classes have equally many training images: there is no bias towards frequent ones to measure")

@@ -23,7 +23,7 @@ from cliptail_jax.predictions.probabilities import checked_logits
 TABLES = tuple(name for name, file_format in FORMATS.items() if file_format.rows)
 LABEL, PREDICTION = "label", "prediction"
 LOGITS, PROBABILITIES = "logits", "probabilities"
-# Names of these columns and arrays in files of other programs. An error suggests them; they are not read unless a flag names them.
+# Names of these columns and arrays in files of other programs. Errors suggest them; they are read only if a flag names them.
 SIMILAR_NAMES = {
     LABEL: ("labels", "target", "targets", "class", "true", "truth", "y", "y_true", "true_label", "gt"),
     PREDICTION: ("predictions", "pred", "preds", "predicted", "y_pred", "predicted_label", "predicted_class"),
@@ -97,7 +97,8 @@ def read_table(path: str, columns: ColumnNames, labels: Labels | None) -> Predic
     empty_rows = [number for number, value in enumerate(predictions, 1) if is_missing(value)]
     if empty_rows:
         raise UserError(
-            f"{path} has no {required_names[0]} in row {empty_rows[0]:,} and {len(empty_rows) - 1:,} more: fill or remove them"
+            f"{path} has no {required_names[0]} in row {empty_rows[0]:,} and {len(empty_rows) - 1:,} more: fill or remove "
+            "them"
         )
     values, labels_by_row = labels.join(path, other_columns) if labels else (required[required_names[1]], "")
     check_length(path, values, predictions)

@@ -38,7 +38,7 @@ Value = TypeVar("Value")
 
 
 def attempt(reader: Callable[[], Value], default: Value, problems: list[str] | None) -> Value:
-    """The result of `read`; or if it fails, the default, and a line in `problems`. If `problems` is None, errors are raised."""
+    """The result of `reader`. If it fails, the default, and a line in `problems`; or an error, if `problems` is None."""
     try:
         return reader()
     except (UserError, OSError) as error:
@@ -196,7 +196,7 @@ class Run:
 
     @unless_damaged({})
     def sets(self) -> Mapping[str, Sequence[Summary]]:
-        """The summaries of all evaluations, in order, by set: first the sets of the config, then those that `evaluate` added."""
+        """The summaries of all evaluations, in order, by set: first the sets of the config, then others."""
         sets = {name: read_summaries(self.workdir, name) for name in dict.fromkeys(self.eval_sets)}
         if self._eval_sets is None:
             config_folders = {evaluation_directory(self.workdir, name) for name in sets}

@@ -223,7 +223,7 @@ def test_kinds_that_finished_one_seed_are_tested_alone(two_seeds):
 
 
 def test_claims_at_equal_accuracy_are_pooled_with_each_other():
-    """Differences of two runs with variances 8 and 0, of one degree of freedom each. The prior has 4 degrees and their mean."""
+    """Two differences with the variances 8 and 0, of one degree of freedom each; their mean has 4 degrees."""
     seeds = {"one": (0.0, 4.0), "other": (3.0, 3.0), "elsewhere": (0.0, 50.0)}
     claims = {name: Claim("", "odds_acc", "a", name, at="equal accuracy") for name in seeds}
     claims["elsewhere"] = dataclasses.replace(claims["one"], set="elsewhere")

@@ -23,7 +23,7 @@ CLASSES, EXAMPLES = 40, 1000
 
 
 def a_pair(seed, slope=10.0, hard=15.0):
-    """Two runs whose accuracy is how easy a class is plus `slope` points per decade. In the first, easy classes are frequent."""
+    """Two runs: accuracy is how easy a class is plus `slope` points per decade. In the first, easy classes are frequent."""
     rng = np.random.default_rng(seed)
     frequency = np.geomspace(500, 5, CLASSES).astype(int)
     easy = hard * np.log10(frequency)
