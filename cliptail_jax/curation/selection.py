@@ -58,7 +58,7 @@ def sample(
     With one seed, larger samples contain smaller ones, except for rows that `keep_all_classes` adds.
 
     With `keep_all_classes` a class that is not in the sample gets its first row back, and for a fixed `n` the ten largest
-    classes lose as many rows.
+    classes lose the same number of rows.
 
     Raises:
         UserError: `n` exceeds the number of rows, or is too small to keep all classes.

@@ -38,7 +38,7 @@ SPLIT_FILE = re.compile(
     rf"(.+?)-\d+(-of-\d+(-\w+)?)?\.\w+|({'|'.join(sorted(USUAL_SPLITS))})([_-]\d+)?\.\w+", re.IGNORECASE
 )
 RANGE = re.compile(r"(\d+)\.\.(\d+)")  # in braces
-FIRST_SAMPLES = 100  # of a shard, whose fields are those of the shard
+FIRST_SAMPLES = 100  # of a shard, to list its fields
 
 
 class ImageText(OwnSplits, ShardsBuilder):

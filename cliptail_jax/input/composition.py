@@ -43,8 +43,8 @@ class Composition:
       B/k, as in sampling for metric learning.
     - Otherwise at random.
 
-    The k classes of a batch may have fewer than B images left. Slots then stay empty, and the epoch leaves out as many
-    images. With 100 classes of 500 to 5 rows and B = 128, these are nearly none for k ≥ 8, 0.2 % for k = 5, 2 % for 3
+    The k classes of a batch may have fewer than B images left. Slots then stay empty, and the epoch leaves out the same
+    number of images. With 100 classes of 500 to 5 rows and B = 128, these are nearly none for k ≥ 8, 0.2 % for k = 5, 2 % for 3
     and 9 % for 2. The probabilities above are then approximate.
 
     If the last, partial batch of an epoch is dropped, S B random rows are used in place of N: of each class its share,

@@ -53,7 +53,7 @@ def crop(
 ) -> Float32[Array, "3 {size} {size}"]:
     """A box of an image, resized to a square and mirrored where `flip` is set.
 
-    Both axes are matrix products of integers up to 255, exact even in bfloat16, and weights, whose 8 bits in bfloat16 would
+    Each axis is a matrix product of integers up to 255, exact even in bfloat16, with weights, whose 8 bits in bfloat16 would
     change one pixel in six by a grey level. `HIGH` is three bfloat16 passes, or TF32, whose 11 bits change one in 40.
     """
     top, left, height, width = box

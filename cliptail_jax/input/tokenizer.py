@@ -51,7 +51,7 @@ class Tokenizer:
     """Byte-pair encoding with CLIP's vocabulary layout. It pickles as its merges, for spawned workers.
 
     Attributes:
-        vocab_size: the model's number of tokens; by default that of the symbols, of which the start and end tokens are last.
+        vocab_size: the model's number of tokens; by default the number of symbols. The start and end tokens are the last.
 
     Raises:
         UserError: The context has no room for the start and end tokens.
