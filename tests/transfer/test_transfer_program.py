@@ -19,7 +19,6 @@ from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.report.transfers import report_text
-from cliptail_jax.results.transfers import METHODS
 from cliptail_jax.runs.manifests import manifest_of, steps_in
 from cliptail_jax.study.transfer import transfer_and_report
 from cliptail_jax.transfer import features, methods, program, sets
@@ -28,7 +27,7 @@ from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import Linear, fit_binary_path, fit_path, predict
 from configs import transfer as config_file
-from tests.pages import rows_by_name
+from tests.pages import table_rows
 from tests.saved_state import unfinish
 from tests.tiny_clip import PREPROCESS
 
@@ -148,8 +147,8 @@ def test_the_report_and_the_lines_have_all_results(finished):
     for result in results:
         assert result["seconds"] > 0 and result["feature_seconds"] > 0 and len(result["settings"]["weights"]) == 64
         margin = f" ± {result['margin']:.1f}" if result["method"] == "few_shot" else ""
-        section = report.partition(f"## {METHODS[result['method']]}")[2]
-        assert f"{result['score']:.1f}{margin}" in rows_by_name(section, "model")[result["model"]].values()
+        row = {"model": result["model"], result["set"]: f"{result['score']:.1f}{margin}"}
+        assert row in table_rows(report, "model")
     assert "80 + 20 / 50" in report and "n = 20 episodes: 4-way, 3-shot, 4 queries" in report
 
 
