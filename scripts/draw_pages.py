@@ -12,17 +12,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from PIL import Image
-from update_pages import RESULTS, claims_of, runs_in
+from update_pages import RESULTS, runs_in
 
-from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.experiments.kinds import KINDS
 from cliptail_jax.figures import draw_figure
 from cliptail_jax.host.files import write_text
-from cliptail_jax.report.pictures import draw_claims, draw_kinds
+from cliptail_jax.report.pictures import draw_kinds
 from cliptail_jax.report.style import save
 from cliptail_jax.results.archive import unpack
-from configs.study import claims_small, mechanism
+from configs.study import mechanism
 
 PAGES = RESULTS.parent
 
@@ -32,28 +31,13 @@ def bias_of(name: str, title: str, path: Sequence[str] = ()) -> Callable[[], Fig
     return lambda: draw_kinds(runs_in(name), path, title)
 
 
-def paper_claims() -> Figure:
-    """The claims on log-odds and on the tail, with a column for each data source."""
-    claims = claims_of("claims_small")
-
-    def on(data: str) -> list[ClaimResult]:
-        of_data = [claim for key, claim in claims.items() if key.startswith(f"{data}_")]
-        return [claim for claim in of_data if claim.difference and claim.statistic in ("odds_acc", "tail")]
-
-    return draw_claims(
-        {title: on(data) for data, title in claims_small.ON.items()}, "The paper's claims at small scale"
-    )
-
-
 PICTURES: Mapping[str, Callable[[], Figure]] = {
     "mechanism": bias_of("mechanism_glyphs_16", "From SL to CLIP on long-tailed glyphs of 16 pixels", mechanism.PATH),
     "mechanism_cifar100": bias_of("mechanism_cifar100", "From SL to CLIP on CIFAR-100-LT", mechanism.PATH),
     "natural_runs": bias_of("natural", "A natural long tail: icons"),
     "noise": bias_of("noise_glyphs_16", "Wrong captions and labels on long-tailed glyphs of 16 pixels"),
-    "noise_cifar100": bias_of("noise_cifar100", "Wrong captions and labels on CIFAR-100-LT"),
     "doses": bias_of("doses", "CLIP's batches and captions by dose, on long-tailed glyphs of 16 pixels"),
     "optimizers": bias_of("optimizers", "Optimizers of SL on long-tailed glyphs of 16 pixels"),
-    "claims_small": paper_claims,
 }
 
 

@@ -11,11 +11,10 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: bias mechanism mechanism_cifar100 -->      ... log-odds per decade alone
     <!-- table: ends remedies_glyphs_lt remedies_icons --> ... head, tail, log-odds per decade
     <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
-    <!-- table: claims noise noise_cifar100 -->            the claims of one or several studies
+    <!-- table: claims mechanism mechanism_cifar100 -->    the claims of one or several studies
     <!-- table: claims mechanism: odds_acc head -->        ... on some statistics, or with some keys
     <!-- table: verdicts -->                               the number of claims of each study by verdict
     <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
-    <!-- table: transfers dino_cifar100_lt -->             the transfer of a study's runs
     <!-- table: printed roundings -->                      what an analysis printed to results/roundings.md
     <!-- table: flags used fork -->                        open_clip's flags of some kinds (cliptail_jax/open_clip/flags.py)
     <!-- table: families -->                               the families of the paper's runs
@@ -31,7 +30,8 @@ are from, in their order; the numbers keep their digits after the point:
     NAME KEY              the difference of the claim with this key; with -, the opposite one
     NAME A/B              a ratio of two of them
 
-All runs and claims of a study are in results/tables/, as tables with tabs.
+All runs and claims of a study are in results/tables/, as tables with tabs; those of results without numbers in NAME.json, which are
+old, in results/tables/old/.
 """
 
 import argparse
@@ -60,7 +60,7 @@ from cliptail_jax.host.text import format_number
 from cliptail_jax.open_clip import flags
 from cliptail_jax.report import catalogue
 from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, markdown_table, text_rows
-from cliptail_jax.report.run_tables import claim_table, difference_of, repeated_table, table_of_numbers, transfer_table
+from cliptail_jax.report.run_tables import claim_table, difference_of, repeated_table, table_of_numbers
 from cliptail_jax.report.study import numbers_of_study
 from cliptail_jax.results.archive import unpack, write_archive
 from cliptail_jax.results.directory import read_directory
@@ -194,8 +194,6 @@ def table(kind: str, *words: str) -> list[str]:
         return markdown(verdict_table())
     if kind == "repeated":
         return markdown(repeated_table(claims_of(names[0]).values()))
-    if kind == "transfers":
-        return markdown(transfer_table(stored(names[0])["transfers"]))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
@@ -203,7 +201,7 @@ def table(kind: str, *words: str) -> list[str]:
     if kind == "families":
         return markdown_table(catalogue.families())
     raise SystemExit(
-        f"there is no table '{kind}': it is {', '.join(COMPARED)}, claims, verdicts, repeated, transfers, printed, flags or "
+        f"there is no table '{kind}': it is {', '.join(COMPARED)}, claims, verdicts, repeated, printed, flags or "
         "families"
     )
 

@@ -104,7 +104,7 @@ def published_on(design: Design) -> Iterator[tuple[str, Mapping[str, ClaimResult
 def published_design(name: str) -> Design:
     """The design of published results.
 
-    Their name is that of their config, in some cases followed by its argument `data`, as in noise_cifar100.
+    Their name is that of their config, in some cases followed by its argument `data`, as in mechanism_cifar100.
     """
     stem = max((stem for stem in known_configs() if name.startswith(stem)), key=len, default=name)
     try:

@@ -64,8 +64,8 @@ def test_the_table_names_the_published_study_on_the_same_data(capsys):
     [
         ("noise", ({"glyphs"}, {32}, True)),
         ("mechanism_glyphs_16", ({"glyphs"}, {16}, True)),
-        ("noise_cifar100", ({"cifar100"}, {32}, True)),
-        ("natural_order", ({"icons"}, {32}, False)),
+        ("mechanism_cifar100", ({"cifar100"}, {32}, True)),
+        ("natural", ({"icons"}, {32}, False)),
     ],
 )
 def test_results_are_of_the_config_of_their_name(name, design):
