@@ -79,8 +79,8 @@ def feature_of(folder, name):
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("cifar10", "train", r"there: letters:1\.0\.0\); prepare it by .*'array_record'\)\.download_and_prepare\(\)"),
-        ("leters", "train", r"there: letters:1\.0\.0\); no builder has this name \(did you mean letters\?\)"),
+        ("cifar10", "train", r"it has letters:1\.0\.0\); prepare it by .*'array_record'\)\.download_and_prepare\(\)"),
+        ("leters", "train", r"it has letters:1\.0\.0\); no builder has this name \(did you mean letters\?\)"),
         ("letters:2.0.0", "train", r"'letters:2\.0\.0' is not prepared.*letters:1\.0\.0"),
         ("letters", "validation", "no split 'validation'; it has test, train"),
         *((name, "train", "not of the form") for name in ("", "../letters", "letters:latest")),
