@@ -148,7 +148,7 @@ def locked_image(name: str, unlocked: int, statistics: bool) -> Fields:
         return {"image.freeze": True}
     if vision_cfg.get("timm_model_name"):
         raise UserError(f"--lock-image-unlocked-groups: {name} can only be locked as a whole")
-    return {"freeze": tuple(locked("--lock-image-unlocked-groups", list(image_groups(vision_cfg)), unlocked))}
+    return {"freeze": tuple(frozen_parts("--lock-image-unlocked-groups", list(image_groups(vision_cfg)), unlocked))}
 
 
 def locked_text(name: str, unlocked: int, norms: bool) -> Fields:
@@ -161,10 +161,10 @@ def locked_text(name: str, unlocked: int, norms: bool) -> Fields:
     if not unlocked and (norms or not encoder):
         return {"text.freeze": True}
     groups = encoder_groups(named_encoder(encoder), norms) if encoder else text_groups(text_cfg)
-    return {"freeze": tuple(locked("--lock-text-unlocked-layers", list(groups), unlocked))}
+    return {"freeze": tuple(frozen_parts("--lock-text-unlocked-layers", list(groups), unlocked))}
 
 
-def locked(flag: str, groups: list[list[str]], unlocked: int) -> list[str]:
+def frozen_parts(flag: str, groups: list[list[str]], unlocked: int) -> list[str]:
     """The parts of all groups except for the last `unlocked` ones."""
     if not 0 <= unlocked <= len(groups):
         raise UserError(f"{flag} is {unlocked}; the tower has {len(groups)} groups")

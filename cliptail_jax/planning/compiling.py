@@ -71,7 +71,7 @@ def plan_step(objective: Objective, topology: Topology, versions: Mapping[str, s
     optimizer = objective.make_optimizer()
     graphdef, shapes, _ = first_state(objective, optimizer)
     shardings = state_shardings(mesh, shapes, config.optimizer.shard)
-    state = jax.tree.map(laid_out, shapes, shardings)
+    state = jax.tree.map(with_sharding, shapes, shardings)
     sample = random_batch(objective, 1, classes)  # its arrays have the shapes of a record
     batch = jax.tree.map(lambda x: on_all_chips(mesh, (config.batch_size, *x.shape[1:]), x.dtype), sample)
     step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
@@ -87,7 +87,7 @@ def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[
     mesh = make_mesh(config.mesh, topology.devices())
     check_batch(mesh, config.eval.batch_size, "eval.batch_size")
     graphdef, shapes, _ = first_state(objective, optax.identity())
-    parts = jax.tree.map(laid_out, shapes, state_shardings(mesh, shapes, False)).parts()
+    parts = jax.tree.map(with_sharding, shapes, state_shardings(mesh, shapes, False)).parts()
     trainable = {"logit_scale": ()} if objective.uses_prompts else {"bias": (classes,)}
     head = {"embeddings": (classes, config.model.image.output_dim), **trainable}
     on_each = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))  # noqa: E731
@@ -143,7 +143,7 @@ def on_all_chips(mesh: Mesh, shape: tuple[int, ...], dtype: np.dtype) -> jax.Sha
     return jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(mesh))
 
 
-def laid_out(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+def with_sharding(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 

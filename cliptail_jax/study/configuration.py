@@ -162,10 +162,10 @@ def replicate_of(seed: int, configs: SeedConfigs, counterbalanced: bool, seeds: 
     replicate = {f"seed_{seed}": configs}
     if counterbalanced:
         replicate[f"seed_{seed}{MIRRORED}"] = configs._replace(
-            runs={name: mirrored(run) for name, run in configs.runs.items()}
+            runs={name: mirror(run) for name, run in configs.runs.items()}
         )
     return replicate
 
 
-def mirrored(run: TrainingConfig) -> TrainingConfig:
+def mirror(run: TrainingConfig) -> TrainingConfig:
     return replace(run, data=replace(run.data, profile=replace(run.data.profile, mirrored=True)))

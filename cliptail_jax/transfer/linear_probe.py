@@ -116,9 +116,8 @@ def _rotate(features: Float[Array, "example dim"]) -> _RotatedFeatures:
     mean = features.mean(0)
     centred = features - mean
     variances, axes = jnp.linalg.eigh(centred.T @ centred / len(features))
-    return _RotatedFeatures(
-        centred @ axes, mean, axes, jnp.maximum(variances, 0)
-    )  # rounding makes the smallest ones negative
+    variances = jnp.maximum(variances, 0)  # rounding makes the smallest ones negative
+    return _RotatedFeatures(centred @ axes, mean, axes, variances)
 
 
 @jax.jit

@@ -54,7 +54,7 @@ def probe(opened_set: OpenedTransferSet, splits: Mapping[str, SplitFeatures], se
     ]
     index = int(np.argmax(scores))  # the strongest of equal ones
     (logits,) = logits_of(
-        fit(*pooled([train, validation]), weight_decays=WEIGHT_DECAYS[index : index + 1]), test.features
+        fit(*concatenate([train, validation]), weight_decays=WEIGHT_DECAYS[index : index + 1]), test.features
     )
     outputs = {"scores": logits} if definition.has_objects else {"predictions": logits.argmax(1)}
     numbers = {
@@ -75,14 +75,14 @@ def few_shot(
     opened_set: OpenedTransferSet, splits: Mapping[str, SplitFeatures], options: FewShotOptions, seed: int
 ) -> Measurement:
     """Run few-shot episodes on the images of all splits. Raises UserError if a class is too small for an episode."""
-    features, labels = pooled(splits.values())
+    features, labels = concatenate(splits.values())
     accuracies = few_shot_accuracies(features, labels, options, seed)
     mean, margin = mean_and_margin(accuracies)
     sizes = {"images": len(labels), "classes": len(opened_set.class_names), "dim": features.shape[1]}
     return Measurement({"score": 100 * mean, "margin": 100 * margin, "sizes": sizes}, {"accuracies": accuracies})
 
 
-def pooled(parts: Collection[SplitFeatures]) -> tuple[np.ndarray, np.ndarray]:
+def concatenate(parts: Collection[SplitFeatures]) -> tuple[np.ndarray, np.ndarray]:
     """The features and labels of several parts together."""
     return np.concatenate([part.features for part in parts]), np.concatenate([part.labels for part in parts])
 
