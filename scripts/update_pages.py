@@ -44,7 +44,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cliptail_jax.claims.looks import judge
+from cliptail_jax.claims.judge import judge
 from cliptail_jax.claims.verdicts import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -59,8 +59,9 @@ from cliptail_jax.host.files import read_json, write_json, write_text
 from cliptail_jax.host.text import format_number
 from cliptail_jax.open_clip import flags
 from cliptail_jax.report import catalogue
+from cliptail_jax.report.claim_tables import claim_table, difference_of, repeated_table
 from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, markdown_table, text_rows
-from cliptail_jax.report.run_tables import claim_table, difference_of, repeated_table, table_of_numbers
+from cliptail_jax.report.run_tables import table_of_numbers
 from cliptail_jax.report.study import numbers_of_study
 from cliptail_jax.results.archive import unpack, write_archive
 from cliptail_jax.results.directory import read_directory
@@ -240,7 +241,7 @@ def verdict_cell(claim: ClaimResult | None) -> str:
     """The verdict and difference of a claim, with the corrected verdict where it differs."""
     if not claim:
         return ""
-    return f"**{claim.verdict}** {difference_of(claim).text}{claim.verdicts.removeprefix(claim.verdict)}"
+    return f"**{claim.verdict}** {difference_of(claim).text}{claim.verdict_text.removeprefix(claim.verdict)}"
 
 
 def cell_of(row: Row | None, key: str, title: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cliptail_jax.claims.looks import judge
+from cliptail_jax.claims.judge import judge
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_json
 from cliptail_jax.report import forest, origin, page, page_tables

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cliptail_jax.claims.looks import evaluate_study
+from cliptail_jax.claims.judge import evaluate_study
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.results.claims import Claim

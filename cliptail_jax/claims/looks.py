@@ -7,26 +7,9 @@ from cliptail_jax.claims.testing import evaluate_claims
 from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult, correct_for_number
 from cliptail_jax.metrics.looks import FIRST, Look
 from cliptail_jax.results.claims import Change, Claim
-from cliptail_jax.results.directory import Contents
-from cliptail_jax.results.study import Replicate, Study, by_replicate
+from cliptail_jax.results.study import Replicate
 
 DECIDED = (SUPPORTED, CONTRADICTED, NO_EFFECT)
-
-
-def judge(contents: Contents) -> dict[str, ClaimResult]:
-    """The tests of the claims of a directory's study by key, on its finished runs; {} without a study.
-
-    Example:
-        verdicts = {key: result.verdict for key, result in judge(read_directory(Path("runs/quickstart"))).items()}
-    """
-    return evaluate_study(contents.study, by_replicate(contents.study, contents.runs)) if contents.study else {}
-
-
-def evaluate_study(study: Study, replicates: Sequence[Replicate]) -> dict[str, ClaimResult]:
-    """The tests of a study's claims by key; in looks, if the study adds pairs until claims are decided."""
-    if study.most:
-        return evaluate_in_looks(study.claims, replicates, study.changes, study.most)
-    return evaluate_claims(study.claims, replicates, study.changes, study.borrowed)
 
 
 def evaluate_in_looks(

@@ -22,7 +22,7 @@ class ClaimResult(Claim):
     """The test of a claim.
 
     Attributes:
-        by_seed: the statistics of the first two runs in each seed or mirrored pair.
+        by_seed: the statistics of `higher` and `lower` in each seed or mirrored pair.
         difference: the estimated difference; None if the claim could not be tested.
         obstacle: why the claim could not be tested.
         at_chance: whether the claim was not tested because a run is no better than chance.
@@ -48,12 +48,12 @@ class ClaimResult(Claim):
         return self.verdict_at(self.level())
 
     @property
-    def verdicts(self) -> str:
+    def verdict_text(self) -> str:
         """The verdict and, where the correction changes it, the corrected one: 'supported (inconclusive when corrected)'."""
         return self.verdict + f" ({self.corrected} when corrected)" * (self.corrected not in ("", self.verdict))
 
     def level(self, errors: float = 1 - LEVEL) -> float:
-        """The level of the interval, such that any verdict of all looks is wrong with probability `errors`."""
+        """The level of the interval at which the verdicts of all looks together are wrong with at most this probability."""
         return self.look.level(errors) if self.look else 1 - errors
 
     @property
@@ -77,7 +77,7 @@ class ClaimResult(Claim):
         """
         p_values = [self.difference.p_value(bound) for bound in (-self.margin, self.margin)]
         if self.equal and abs(self.difference.value) > self.margin:
-            return p_values[self.difference.value > 0]
+            return p_values[self.difference.value > 0]  # outside the margin: by the nearer bound
         if self.equal or self.verdict == NO_EFFECT:
             return max(p_values)
         return self.difference.p_value(self.by)
@@ -86,7 +86,7 @@ class ClaimResult(Claim):
 def verdict_of(low: float, high: float, margin: float = 0.0, equal: bool = False, bound: float = 0.0) -> str:
     """The verdict on a claim with these attributes by the interval of its difference.
 
-    "no effect" if it lies within ± the margin; else "supported" if it lies above `by`, "contradicted" if below, and
+    "no effect" if it lies within ± the margin; else "supported" if it lies above `bound`, "contradicted" if below, and
     "inconclusive" if it contains this number. A claim that runs are equal is "supported" if it lies within ± the margin,
     "contradicted" if it lies outside, and else "inconclusive".
     """
@@ -164,6 +164,7 @@ def correct_for_number(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     """
     indices = [i for i, result in enumerate(results) if result.difference is not None]
     verdicts = dict.fromkeys(indices, INCONCLUSIVE)
+    # Relative to the errors that a look allows.
     for rank, i in enumerate(sorted(indices, key=lambda i: results[i].p_value / (1 - results[i].level()))):
         verdict = results[i].verdict_at(results[i].level((1 - LEVEL) / (len(indices) - rank)))
         if verdict != results[i].verdict:

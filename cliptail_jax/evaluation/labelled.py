@@ -113,7 +113,7 @@ class LabelledTask:
         return PassResult(counts, in_rows(slots, len(variant), options.batch_size), values, arrays)
 
     def write(self, workdir: Path, header: Mapping[str, Any], result: PassResult) -> dict[str, Any]:
-        """Write the files of the evaluation, and return its summary, which begins with `about`.
+        """Write the files of the evaluation, and return its summary, which begins with `header`.
 
         The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
         """

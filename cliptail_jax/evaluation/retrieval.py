@@ -64,7 +64,7 @@ class RetrievalTask:
         return rank_pairs(evaluator.rank, self, arrays["features"], arrays["records"], captions, give_up)
 
     def write(self, workdir: Path, header: Mapping[str, Any], results: RetrievalResults) -> dict[str, Any]:
-        """Write the files of the evaluation, and return its summary, which begins with `about`.
+        """Write the files of the evaluation, and return its summary, which begins with `header`.
 
         The first process writes. The line in summary.jsonl is written last, so that latest.npz exists if it does.
         """

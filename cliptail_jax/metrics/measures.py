@@ -1,7 +1,8 @@
 """The measures of an evaluation: one table for logs, reports, the page, claims, figures and sheets.
 
-To add a measure, add an entry to `MEASURES`. Every evaluation that has the data then computes it and writes it to
-summary.jsonl, all tables of measures show it in its format, and it can be the statistic of a claim.
+To add a measure, add an entry to `_table`. Every evaluation that has the data then computes it and writes it to summary.jsonl,
+all tables of measures show it in its format, it can be the statistic of a claim, and `cliptail measure` prints it, if
+`prediction_measures` has it.
 """
 
 import dataclasses

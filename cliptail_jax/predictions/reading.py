@@ -20,10 +20,11 @@ from cliptail_jax.predictions.classes import NUMBER, ClassTable, are_from_zero, 
 from cliptail_jax.predictions.joining import KEYS, Labels, likeliest_keys
 from cliptail_jax.predictions.probabilities import checked_logits
 
-TABLES = tuple(name for name, file_format in FORMATS.items() if file_format.rows)
+TABLE_SUFFIXES = tuple(name for name, file_format in FORMATS.items() if file_format.rows)
 LABEL, PREDICTION = "label", "prediction"
 LOGITS, PROBABILITIES = "logits", "probabilities"
-# Names of these columns and arrays in files of other programs. Errors suggest them; they are read only if a flag names them.
+# Names of these columns and arrays in files of other programs. Errors suggest them; they are read only if a flag names them, but
+# for the arrays 'labels' and 'predictions'.
 SIMILAR_NAMES = {
     LABEL: ("labels", "target", "targets", "class", "true", "truth", "y", "y_true", "true_label", "gt"),
     PREDICTION: ("predictions", "pred", "preds", "predicted", "y_pred", "predicted_label", "predicted_class"),
@@ -73,13 +74,13 @@ def read_predictions(path: str, columns: ColumnNames = ColumnNames(), labels: La
     Raises:
         UserError: the file cannot be read, has another form, lacks labels or predictions, or has nan.
     """
-    if suffix(path) in TABLES:
+    if suffix(path) in TABLE_SUFFIXES:
         file = read_table(path, columns, labels)
     elif suffix(path) in (".npy", ".npz") and not path.endswith(".gz"):
         file = read_arrays_of(path, columns, labels)
     else:
         raise UserError(
-            f"{path} is no file of predictions by its name: they end in {', '.join((*TABLES, '.npy', '.npz'))}"
+            f"{path} is no file of predictions by its name: they end in {', '.join((*TABLE_SUFFIXES, '.npy', '.npz'))}"
         )
     return without_unlabelled(file)
 
@@ -88,7 +89,7 @@ def read_table(path: str, columns: ColumnNames, labels: Labels | None) -> Predic
     names = list(columns_of(path))
     required_names = [column_of(path, names, PREDICTION, columns.prediction)]
     if labels is None or columns.label in names:
-        labels = None
+        labels = None  # those of the file replace those of --labels
         required_names.append(column_of(path, names, LABEL, columns.label))
     required, other_columns = read_columns(path, required_names, only_keys=labels is None)
     predictions = required[required_names[0]]
@@ -110,14 +111,14 @@ def read_columns(path: str, names: Sequence[str], only_keys: bool) -> tuple[dict
     texts = [name for name, kind in columns_of(path).items() if kind == TEXT or re.match("u?int", kind)]
     keys = [name for name in KEYS if name in texts and name not in names]
     other_names = keys if only_keys else [name for name in texts if name not in names]
-    for other_names in (other_names, keys, []):
+    for candidates in (other_names, keys, []):
         try:
-            rows = list(read_rows(path, [*names, *other_names]))
+            rows = list(read_rows(path, [*names, *candidates]))
             break
         except UserError:  # rows of JSON may lack columns other than `names`
-            if not other_names:
+            if not candidates:
                 raise
-    return tuple({name: [row[name] for row in rows] for name in group} for group in (names, other_names))
+    return tuple({name: [row[name] for row in rows] for name in group} for group in (names, candidates))
 
 
 def columns_in(path: str, arrays: Mapping[str, np.ndarray], examples: int) -> dict[str, list[Any]]:
@@ -315,7 +316,7 @@ def without_unlabelled(file: PredictionFile) -> PredictionFile:
 
 def read_labels(path: str, column: str = LABEL) -> Labels:
     """The labels of a table, or of an .npy or .npz file."""
-    if suffix(path) in TABLES:
+    if suffix(path) in TABLE_SUFFIXES:
         name = column_of(path, list(columns_of(path)), LABEL, column)
         labels, other_columns = read_columns(path, [name], only_keys=False)
         return Labels(path, labels[name], other_columns)

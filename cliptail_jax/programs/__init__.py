@@ -47,6 +47,7 @@ PROGRAMS = {
     "export": "export a run to a folder that open_clip loads",
 }
 
+# The programs with CONFIGS, whose modules are not imported for the help on all.
 WITH_CONFIG = ("train", "open_clip", "evaluate", "transfer", "study", "plan", "describe")
 
 

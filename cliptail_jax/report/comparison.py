@@ -14,7 +14,7 @@ from cliptail_jax.experiments.kinds import kind_name, look_numbers
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.metrics.seeds import SeedVariance
-from cliptail_jax.report.looks import KindLook, look
+from cliptail_jax.report.kind_looks import KindLook, look
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.group import RunGroup
@@ -185,7 +185,7 @@ def shared_classes(evaluations: Sequence[ClassEvaluation]) -> tuple[tuple[str, .
     if not shared:
         return (), [
             f"The runs have different classes ({sizes}) and share none: classes are not compared. A page on some of the runs "
-            "(cliptail_jax.report --runs=PATTERN) compares those that they share."
+            "(cliptail report --runs=PATTERN) compares those that they share."
         ]
     return shared, [
         f"The runs have different classes ({sizes}): class by class they are compared on the {len(shared):,} that all share. "

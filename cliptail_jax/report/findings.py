@@ -51,10 +51,10 @@ def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
 def finding(rows: Sequence[ClaimRow]) -> Finding:
     texts = dict.fromkeys(row.claim.text for row in rows)
     verdicts = []
-    for verdict in in_order(row.claim.verdicts for row in rows):
+    for verdict in in_order(row.claim.verdict_text for row in rows):
         claims_by_verdict: dict[str, list[str]] = {}
         for row in rows:
-            if row.claim.verdicts == verdict:
+            if row.claim.verdict_text == verdict:
                 claims_by_verdict.setdefault(row.claim.text, []).append(row.claim.measured)
         if len(texts) == 1:
             verdicts.append((verdict, "in " + and_list(claims_by_verdict[next(iter(texts))])))
@@ -73,7 +73,7 @@ def verdict_counts(rows: Sequence[ClaimRow]) -> str:
 
     For example 'Of 3 claims, 1 is supported and 2 are supported (inconclusive when corrected for the number of claims).'
     """
-    verdicts = [row.claim.verdicts for row in rows]
+    verdicts = [row.claim.verdict_text for row in rows]
     if len(verdicts) == 1:
         return f"The only claim {verb(verdicts[0], 1)} {verdicts[0]}."
     counts = []

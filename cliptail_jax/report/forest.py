@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cliptail_jax.claims.verdicts import ClaimResult
+from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, SUPPORTED, ClaimResult
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.style import COLOURS
 from cliptail_jax.results.directory import matches
@@ -25,10 +25,10 @@ class VerdictLook(NamedTuple):
 
 
 VERDICTS = {
-    "supported": VerdictLook(COLOURS[0], ">", "M-5 -5L6 0L-5 5Z"),
-    "no effect": VerdictLook(COLOURS[2], "D", "M0 -6L6 0L0 6L-6 0Z"),
-    "inconclusive": VerdictLook("#777777", "s", "M-4 -4H4V4H-4Z"),
-    "contradicted": VerdictLook(COLOURS[1], "<", "M5 -5L-6 0L5 5Z"),
+    SUPPORTED: VerdictLook(COLOURS[0], ">", "M-5 -5L6 0L-5 5Z"),
+    NO_EFFECT: VerdictLook(COLOURS[2], "D", "M0 -6L6 0L0 6L-6 0Z"),
+    INCONCLUSIVE: VerdictLook("#777777", "s", "M-4 -4H4V4H-4Z"),
+    CONTRADICTED: VerdictLook(COLOURS[1], "<", "M5 -5L-6 0L5 5Z"),
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cliptail_jax.claims.looks import judge
+from cliptail_jax.claims.judge import judge
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
 from cliptail_jax.results.directory import Contents, read_directory

@@ -16,13 +16,14 @@ from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
 from bokeh.resources import Resources
 
-from cliptail_jax.claims.looks import judge
+from cliptail_jax.claims.judge import judge
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import is_remote, write_text
 from cliptail_jax.host.outputs import check_output, first_bytes, is_same
 from cliptail_jax.host.text import format_number, shortened_list
 from cliptail_jax.report import forest, origin, page_tables, pairs
+from cliptail_jax.report.claim_tables import claim_table
 from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.confounded import several_factors
 from cliptail_jax.report.embedded import PageImages
@@ -30,7 +31,7 @@ from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plots import Plots
-from cliptail_jax.report.run_tables import claim_table, transfer_table, warnings_of
+from cliptail_jax.report.run_tables import transfer_table, warnings_of
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.transfers import Transfer
@@ -71,7 +72,7 @@ def write_page(
 
     Args:
         workdir: of a run, a study, a transfer or evaluations of published models, or any folder of runs.
-        others: directories that it is compared with.
+        other_directories: directories that it is compared with.
         output: where the page is written; by default to report.html in `workdir`.
         title: a title for results that need not be there yet; a study has its own.
         failures: why parts of the study failed since its last report.

@@ -2,9 +2,10 @@
 
 import textwrap
 
+from cliptail_jax.report.claim_tables import claim_table, repeated_table
 from cliptail_jax.report.layout import Table, pad_columns, plain
 from cliptail_jax.report.lead import Lead
-from cliptail_jax.report.run_tables import claim_table, repeated_table, run_table, transfer_table, warnings_of
+from cliptail_jax.report.run_tables import run_table, transfer_table, warnings_of
 from cliptail_jax.report.study import Claims, Groups
 from cliptail_jax.results.study import Study
 

@@ -13,7 +13,7 @@ import jax
 from tqdm import tqdm
 
 from cliptail_jax.claims.borrowed import borrow_variances
-from cliptail_jax.claims.looks import evaluate_study
+from cliptail_jax.claims.judge import evaluate_study
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.config.fields import plain
 from cliptail_jax.experiments.kinds import labels_of
@@ -135,7 +135,7 @@ def train_on_dask(opened_study: OpenedStudy, names: Sequence[str], scheduler: st
 def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_replicates: int = 0) -> OpenedStudy:
     """Open the directory of a study. In an empty directory, record the claims before any run.
 
-    `most` is the largest number of pairs or seeds of a study that adds some until claims are decided, else 0.
+    `max_replicates` is the largest number of pairs or seeds of a study that adds some until claims are decided, else 0.
 
     Raises UserError if `workdir` contains other results, or, without `overwrite`, another study or runs of other configs.
     """
@@ -280,7 +280,7 @@ def write(
 ) -> tuple[str, Mapping[str, ClaimResult], Failures]:
     """Test the claims, draw the figures, and write the report and the page.
 
-    `measured` has the runs so far by replicate and seed. Returns a summary for a terminal, the tests of the claims, and the
+    `replicates` has the runs so far by replicate and seed. Returns a summary for a terminal, the tests of the claims, and the
     reasons why figures could not be drawn.
     """
     by_replicate = [list(replicate.values()) for replicate in replicates if any(replicate.values())]

@@ -112,7 +112,7 @@ def get_config(arg: str = ""):
 
 
 def tuning(sl: ConfigDict, data: str, next_command: str) -> ConfigDict:
-    """SL with several learning rates. `then` is the command for the best of them."""
+    """SL with several learning rates. `next_command` is the command for the best of them."""
     runs = {rate: sl.copy_and_resolve_references() for rate in RATE_GRID}
     for rate, config in runs.items():
         config.optimizer.learning_rate = float(rate)

@@ -55,7 +55,7 @@ class Studies:
         self.accuracy = rng.chisquare(DEGREES, (number, KINDS)) / DEGREES  # estimated over true variances of classes
 
     def p_values(self, pairs: int, true: float, bound: float = 0.0) -> Float[np.ndarray, "study claim"]:
-        """The two-sided p-values of "the difference is `against`" after some pairs, if it is `true`."""
+        """The two-sided p-values of "the difference is `bound`" after some pairs, if it is `true`."""
         variance, degrees = self.variance(pairs)
         differences = self.differences[:, :, :pairs].mean(axis=2) + true
         return 2 * stdtr(np.minimum(degrees, 1e9), -np.abs(differences - bound) / np.sqrt(variance))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from cliptail_jax.claims.looks import judge
+from cliptail_jax.claims.judge import judge
 from cliptail_jax.claims.verdicts import claim_numbers
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import class_results, write_arrays

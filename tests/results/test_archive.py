@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from cliptail_jax.claims.looks import judge
+from cliptail_jax.claims.judge import judge
 from cliptail_jax.claims.testing import evaluate_claims
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.errors import UserError

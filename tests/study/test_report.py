@@ -17,11 +17,12 @@ from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report import run_tables as tables
+from cliptail_jax.report.claim_tables import claim_table, repeated_table
 from cliptail_jax.report.layout import Column
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.page_tables import columns_of
 from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
-from cliptail_jax.report.run_tables import claim_table, repeated_table, run_table
+from cliptail_jax.report.run_tables import run_table
 from cliptail_jax.report.summary import plain_claims
 from cliptail_jax.runs.log import Log
 from cliptail_jax.study.sheets import StudyFigure, draw_figures

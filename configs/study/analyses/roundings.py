@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cliptail_jax.claims.verdicts import ClaimResult, read_claims
 from cliptail_jax.host.errors import UserError, command_line
+from cliptail_jax.report.claim_tables import difference_of
 from cliptail_jax.report.layout import markdown_table
-from cliptail_jax.report.run_tables import difference_of
 
 GENERATIONS = {"all": "", "AVX2": "--xla_cpu_max_isa=AVX2", "SSE4_2": "--xla_cpu_max_isa=SSE4_2"}
 
@@ -32,7 +32,7 @@ def run_study(config: str, workdir: Path, flags: str) -> None:
 
 def cell(claim: ClaimResult) -> str:
     """The difference, its verdict and, where that is another one, the verdict when corrected."""
-    return f"{difference_of(claim).text} {claim.verdicts}" if claim.difference else claim.verdict
+    return f"{difference_of(claim).text} {claim.verdict_text}" if claim.difference else claim.verdict
 
 
 @command_line
