@@ -333,7 +333,7 @@ def read_class_table(path: str) -> ClassTable:
 
     Raises UserError if the file cannot be read or is no such table.
     """
-    if suffix(path) not in TABLES or suffix(path) == ".tsv" and not path.endswith(".gz"):
+    if suffix(path) not in TABLE_SUFFIXES or suffix(path) == ".tsv" and not path.endswith(".gz"):
         names, counts = read_frequency(Path(path))
         return table_of(names, counts, path)
     names = list(columns_of(path))
@@ -361,6 +361,6 @@ def count_of(value: Any, path: str) -> int:
 
 def read_training_labels(path: str, column: str = LABEL) -> ClassTable:
     """The class frequency of the training images whose labels are in a file, in `column` or else in 'label'."""
-    if suffix(path) in TABLES and column not in (names := columns_of(path)) and LABEL in names:
+    if suffix(path) in TABLE_SUFFIXES and column not in (names := columns_of(path)) and LABEL in names:
         column = LABEL
     return count_labels((label for label in read_labels(path, column).values if not is_missing(label)), path)
