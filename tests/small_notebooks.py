@@ -4,13 +4,14 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config import files
 from cliptail_jax.study import places
+from cliptail_jax.transfer import methods
 from tests.tiny_runs import VIT
 
 TRAINED = ("supervised", "contrastive", "dino")
 
 
 def shrink() -> None:
-    """Configs have tiny networks, and studies train one short run after the other."""
+    """Configs have tiny networks, studies train one short run after the other, and linear probes are few."""
     load_config = files.load_config
 
     def load_small(string: str) -> ConfigDict:
@@ -23,6 +24,7 @@ def shrink() -> None:
 
     files.load_config = load_small
     places.find_places = lambda: ()
+    methods.WEIGHT_DECAYS = methods.WEIGHT_DECAYS[:3]
 
 
 def shrink_run(config: ConfigDict) -> None:

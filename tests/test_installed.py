@@ -169,7 +169,7 @@ from cliptail_jax.concepts.words import changed_words
 from cliptail_jax.experiments import training
 recipe = training.small_images
 image, text = VIT | {"patch_size": 8, "output_dim": 16}, {"width": 16, "layers": 1, "heads": 2, "vocab_size": 800}
-small = {"batch_size": 32, "total_epochs": 20, "model": {"image": image, "text": text}}
+small = {"batch_size": 32, "total_epochs": 3, "model": {"image": image, "text": text}}
 training.small_images = lambda *given: recipe(*given) | small
 changed_words()
 if __name__ == "__main__":

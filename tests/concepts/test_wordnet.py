@@ -18,7 +18,7 @@ from cliptail_jax.concepts.class_lists import imagenet_wnids
 from cliptail_jax.concepts.wordnet import ENDINGS, cache_folder, lemmas, lemmas_of_noun, synset, wordnet
 from cliptail_jax.host.errors import UserError
 from scripts import debian_wordnet
-from tests.concepts.direct_concepts import NLTK
+from tests.concepts import direct_concepts
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "wordnet.sh"
 HEADER = "  1 WordNet 3.0 Copyright 2006 by Princeton University.  \n"
@@ -134,11 +134,12 @@ def test_a_damaged_wordnet_is_named(damage, machine):
 
 
 def test_the_nouns_are_those_that_nltk_reads():
-    assert wordnet().lemmas == set(NLTK.all_lemma_names("n"))
-    assert wordnet().exceptions == NLTK._exception_map["n"]
-    assert list(ENDINGS) == NLTK.MORPHOLOGICAL_SUBSTITUTIONS["n"]
+    nltk_nouns = direct_concepts.NLTK  # loaded here: pytest reads attributes of what modules of tests import
+    assert wordnet().lemmas == set(nltk_nouns.all_lemma_names("n"))
+    assert wordnet().exceptions == nltk_nouns._exception_map["n"]
+    assert list(ENDINGS) == nltk_nouns.MORPHOLOGICAL_SUBSTITUTIONS["n"]
     for wnid in set(imagenet_wnids()) - {"n02112837"}:
-        expected = NLTK.synset_from_pos_and_offset("n", int(wnid[1:]))
+        expected = nltk_nouns.synset_from_pos_and_offset("n", int(wnid[1:]))
         assert synset(wnid) == (tuple(expected.lemma_names()), expected.definition())
 
 
