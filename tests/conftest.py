@@ -49,8 +49,12 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
-    """Whole programs first, which take longest: else one process of the tests waits minutes for the other at the end."""
-    items.sort(key=lambda item: len(item.path.parts))
+    """Files that take longest first: whole programs, then folders from `transfer` to `claims`.
+
+    Else one process of the tests waits minutes for the other at the end.
+    """
+    items.sort(key=lambda item: item.path.parent, reverse=True)
+    items.sort(key=lambda item: item.path.parent.name != "tests")
 
 
 @pytest.fixture(autouse=True)
