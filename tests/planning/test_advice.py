@@ -103,7 +103,7 @@ def test_a_table_has_hours_and_costs_unless_its_operations_take_longer_to_start(
     for text in ("images/s, MFU", "chip-hours", "cost at $3.00", "cores that read"):
         assert text in large and text not in small
     rows = rows_by_name(small, "v5e-4")
-    assert list(rows["bound"].values()) == ["bound", "0.122 ms, by HBM"] and "it says nothing" in rows
+    assert list(rows["bound"].values()) == ["bound", "0.122 ms, by HBM"] and "note" in rows
 
 
 def test_only_a_gpu_has_its_traffic_counted_with_and_without_a_cache():

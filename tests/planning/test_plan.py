@@ -178,7 +178,7 @@ def test_a_table_shows_what_binds(outcomes):
     assert result.returncode == 0, result.stderr
     rows = rows_by_name(result.stdout, "v5e-4")
     assert rows["peak"]["4 × TPU v5e, 1 host"].endswith("of 17.2 GB: fits")
-    assert {"bound", "it says nothing"} <= rows.keys() and "lower bounds" in result.stdout
+    assert {"bound", "note"} <= rows.keys() and "lower bounds" in result.stdout
 
 
 @needs_libtpu

@@ -13,7 +13,9 @@ def test_the_pages_table_is_that_of_the_saved_plans():
     """And was not edited by hand."""
     plans = plan_all.read_plans()
     assert plan_all.table(plans) in plan_all.PAGE.read_text()
-    assert plans.keys() <= {f"{program}, {topology}" for program in plan_all.PROGRAMS for topology in plan_all.ON}
+    assert plans.keys() <= {
+        f"{program}, {topology}" for program in plan_all.PROGRAMS for topology in plan_all.TOPOLOGIES
+    }
 
 
 def test_a_step_that_does_not_fit_has_its_memory_alone():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cliptail_jax.claims import looks as claim_looks
+from cliptail_jax.claims.judge import judge
 from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
@@ -83,7 +84,7 @@ def test_a_later_report_and_page_have_the_same_verdicts(decided_by_pairs, tmp_pa
     study = with_max_pairs(config, max_pairs, tmp_path)
     stopping.report_begun(open_study(study, tmp_path, max_replicates=max_pairs))
     assert read_report(tmp_path)[1]["claims"] == old_report["claims"]
-    claims = claim_looks.judge(read_directory(tmp_path))
+    claims = judge(read_directory(tmp_path))
     assert {key: (result.verdict, result.look) for key, result in claims.items()} == {
         "large": ("supported", Look(2, 5)), "none": ("inconclusive", Look(2, 5))
     }  # fmt: skip
