@@ -2,7 +2,7 @@
 
     python scripts/draw_pages.py [mechanism quickstart ...]
 
-Without names, it draws all. That of the quick start is drawn from its archive, with images of the prepared glyphs.
+Without names, it draws all but claims_small.png, which is old. That of the quick start is drawn from its archive, with images of the prepared glyphs.
 """
 
 import sys

@@ -28,4 +28,4 @@ class Smoothed(Contrastive):
     def loss(self, model, features, batch, key, mesh):
         logits = cosine_logits(features["image"], features["text"], model.logit_scale[...])
         targets = optax.smooth_labels(jnp.eye(len(logits)), self.config.smoothing.share)
-        return sum(optax.softmax_cross_entropy(each, targets).mean() for each in (logits, logits.T)) / 2
+        return sum(optax.softmax_cross_entropy(rows, targets).mean() for rows in (logits, logits.T)) / 2

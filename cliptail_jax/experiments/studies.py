@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
-from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.errors import UserError, renaming_error
 from cliptail_jax.metrics.measures import MEASURES
 
 # The seed of the first runs. Runs with seeds from 0 to 3 suggested the claims in log-odds, so new seeds test them.
@@ -54,9 +54,10 @@ def claim(
     >>> claim("SL is more biased than CLIP", "odds_acc", "sl", "clip")["margin"] > 0
     True
     """
-    margin = (
-        MEASURES[statistic].margin if statistic in MEASURES else 0.0
-    )  # the study's check reports an unknown statistic
+    if "on" in attributes:
+        raise renaming_error("on", "eval_set")
+    # The study's check reports an unknown statistic.
+    margin = MEASURES[statistic].margin if statistic in MEASURES else 0.0
     fields = dict(text=text, statistic=statistic, higher=higher, lower=lower, margin=margin)
     return fields | ({"set": eval_set} if eval_set else {}) | attributes
 

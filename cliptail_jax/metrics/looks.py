@@ -65,7 +65,7 @@ class Walk(NamedTuple):
 
 @functools.lru_cache
 def look_errors(max_pairs: int, errors: float = 1 - LEVEL) -> Sequence[float]:
-    """1 − the level of each look after `FIRST` to `most` pairs, if the study may stop at any of them."""
+    """1 − the level of each look after `FIRST` to `max_pairs` pairs, if the study may stop at any of them."""
     from scipy.optimize import brentq
     from scipy.special import ndtr
 

@@ -62,7 +62,7 @@ class ImageTowerKind:
     build: Callable[..., nnx.Module]
     side_multiple: Callable[[VisionCfg], int]
     describe: Callable[[ImageTower], dict[str, Any]] | None = None
-    stages: int = 0
+    stages: int = 1
     timm_names: Collection[str] = ()
     for_open_clip: Callable[[VisionCfg], VisionCfg] = lambda vision_cfg: vision_cfg
     values: Callable[[VisionCfg], Mapping[str, Container]] = lambda vision_cfg: {}

@@ -25,7 +25,7 @@ DTYPES = {"fp32": "float32", "amp_bf16": "bfloat16", "amp_bfloat16": "bfloat16",
 SCHEDULES = {"cosine": "cosine_steps", "const": "constant", "const-cooldown": "constant"}
 TITLE = '"""The config of an open_clip command:'  # the first line of a config file
 CONTEXT_LENGTH = 77  # tokens of open_clip's text towers, unless a model's table has another number
-SUPPORTED_VALUES = {  # the supported values of some flags: open_clip's default, or another value with the same meaning
+SUPPORTED_VALUES = {  # the supported values of some flags: open_clip's default, and others if any
     "image_interpolation": (None, "bicubic"),
     "image_key": ("jpg;png;jpeg;webp",),
     "text_key": ("txt",),

@@ -69,7 +69,7 @@ def read_predictions(path: str, columns: ColumnNames = ColumnNames(), labels: La
     """Read a file of predictions.
 
     Args:
-        labels: the labels of the examples, if the file has none.
+        labels: the labels of the examples, if the file has none; joined by file name, if both files have these, or else by row.
 
     Raises:
         UserError: the file cannot be read, has another form, lacks labels or predictions, or has nan.

@@ -131,7 +131,8 @@ def compare(directories: Sequence[Contents]) -> ComparedRuns:
             labels_of_kinds[name] = label or name
     evaluations = [run.evaluation for runs in runs_of_kinds.values() for run in runs if run.evaluation]
     shared, notes = shared_classes(evaluations)
-    other_names = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in set(shared))
+    shared_names = set(shared)
+    other_names = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in shared_names)
     labels, kinds = [*shared, *other_names], []
     numbers = look_numbers(labels_of_kinds)
     groups = [group_of(name, runs, labels_of_kinds[name]) for name, runs in runs_of_kinds.items()]

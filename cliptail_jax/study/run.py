@@ -85,8 +85,9 @@ def run_study(
         UserError: `workdir` contains other results; or a part of the study has failed, which is raised at the end.
 
     Example:
-        config = typed_study(load_config("quickstart:data_dir=/data"))
-        run_study(config, Path("runs/quickstart"), places=find_places())
+        config = load_config("quickstart")
+        config.data_dir = "/data"
+        run_study(typed_study(config), Path("runs/quickstart"), places=find_places())
     """
     if budget and not config.seeds:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")

@@ -2,7 +2,7 @@
 
     cliptail study doses --workdir=runs/doses
 
-A mirrored pair of CLIP on the class names of long-tailed glyphs of 16 pixels takes 30 minutes on two CPU cores.
+One mirrored pair of each kind of CLIP on the class names of long-tailed glyphs of 16 pixels: 30 minutes on two CPU cores.
 Each run changes one thing: the batch size, at equal images or at equal steps; the number of classes in a batch; the
 share of captions that name another class; the number of words behind the name. The learning rate and a warm-up of a
 sixth of the steps are those of CLIP in configs/study/mechanism.py. Batch norm has groups of 32 images, so that larger

@@ -3,8 +3,8 @@
     cliptail study robustness --workdir=runs/robustness
 
 Small changes of a recipe may flip verdicts (arXiv 2512.24503). This study repeats SL, the two steps from it to CLIP,
-adjusted logits and CLIP with each combination of 3 learning rates, 2 widths, 2 numbers of epochs and 2 batch sizes. All
-five have the same recipe, and one mirrored pair each. The report counts how often a claim holds. In a further cell,
+adjusted logits and CLIP with each combination of 3 learning rates, 2 widths, 2 numbers of epochs and 2 batch sizes. In
+each combination, all five have the same recipe, and one mirrored pair each. The report counts how often a claim holds. In a further cell,
 `best`, each has its own learning rate, which has the highest top-1 in runs with another seed:
 
     cliptail study robustness:tune=yes --workdir=runs/rates

@@ -131,7 +131,7 @@ def tables_of(base: Base) -> dict[str, Int[np.ndarray, " class"]]:
 
 
 def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dict[str, Counts]) -> dict[str, list[str]]:
-    """The cells of JUDGED, for runs called KIND_RULE, from their counts."""
+    """The cells of HEADER, for runs called KIND_RULE, from their counts."""
     rows = {}
     for name, results in counts.items():
         kind, rule = name.split("_", 1)
