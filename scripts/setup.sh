@@ -10,7 +10,8 @@ if [ ! -e "$stamp" ]; then
   }
   echo "Setting up .venv (about a minute, once) ..."
   [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --editable ".${EXTRAS:+[$EXTRAS]}"
+  .venv/bin/pip install --quiet --disable-pip-version-check --no-compile --editable ".${EXTRAS:+[$EXTRAS]}"
+  .venv/bin/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true  # pip uses one core; some files are templates
   touch "$stamp"
 fi
 source .venv/bin/activate
