@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Num
+from scipy.special import stdtr, stdtrit  # of the t distribution; scipy.stats, which also has them, is slow to import
 
 from cliptail_jax.metrics.correlation import mean_rank_correlation
 
@@ -55,8 +56,6 @@ class Estimate(NamedTuple):
 
     def p_value(self, bound: float = 0.0) -> float:
         """1 − the level at which the interval reaches `bound`: the two-sided p-value of "it is `bound`"; 1 without an interval."""
-        from scipy.stats import t  # which is slow to import
-
         if self.value == bound:
             return 1.0
         side = self.value - self.low if bound < self.value else self.high - self.value
@@ -64,15 +63,13 @@ class Estimate(NamedTuple):
             return 1.0
         if side <= 0:
             return 0.0
-        return float(2 * t.sf(abs(self.value - bound) / side * quantile(LEVEL, self.degrees), self.degrees))
+        return float(2 * stdtr(self.degrees, -abs(self.value - bound) / side * quantile(LEVEL, self.degrees)))
 
 
 @functools.lru_cache(maxsize=1024)
 def quantile(level: float, degrees: float) -> float:
     """The half-width of an interval of a level, in standard errors."""
-    from scipy.stats import t
-
-    return float(t.ppf((1 + level) / 2, degrees))
+    return float(stdtrit(degrees, (1 + level) / 2))
 
 
 def bootstrap(

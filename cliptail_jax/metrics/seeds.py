@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import chdtrc  # P(χ²_d > x)
 
 from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, percentiles, quantile
 
@@ -138,12 +139,10 @@ def variance_of_excess(variance: SeedVariance) -> float:
 
     The partial moments of χ²_d are ∫_x^∞ t^k f_d(t) dt = d (d + 2) ... (d + 2k − 2) P(χ²_(d + 2k) > x).
     """
-    from scipy.stats import chi2  # which is slow to import
-
     of_seeds, of_both, d = variance
     if not of_seeds or np.isinf(d):
         return 0.0
-    tails = [chi2.sf(d * of_both / of_seeds, d + 2 * k) for k in range(3)]
+    tails = [chdtrc(d + 2 * k, d * of_both / of_seeds) for k in range(3)]
     mean = of_seeds * tails[1] - of_both * tails[0]
     square = of_seeds**2 * (1 + 2 / d) * tails[2] - 2 * of_seeds * of_both * tails[1] + of_both**2 * tails[0]
     return float(max(0.0, square - mean**2))
