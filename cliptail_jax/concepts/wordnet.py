@@ -19,8 +19,8 @@ from cliptail_jax.host.files import user_cache
 
 DOWNLOAD_SECONDS = 30
 GET_WORDNET = (
-    "run `python -m nltk.downloader wordnet`, or install Debian's package wordnet-base; the rule 'phrases' "
-    "(--config.data.class_match.rule, or count's --rule) needs it only for ImageNet's classes"
+    "run `python -m nltk.downloader wordnet`, or install Debian's package wordnet-base; or use the rule "
+    "'phrases' (--config.data.class_match.rule, or count's --rule), which needs it only for ImageNet's classes"
 )
 SYSTEM_FOLDERS = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
 
