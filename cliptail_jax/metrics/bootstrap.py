@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Num
-from scipy.special import stdtr, stdtrit  # of the t distribution; scipy.stats, which also has them, is slow to import
 
 from cliptail_jax.metrics.correlation import mean_rank_correlation
 
@@ -56,6 +55,8 @@ class Estimate(NamedTuple):
 
     def p_value(self, bound: float = 0.0) -> float:
         """1 − the level at which the interval reaches `bound`: the two-sided p-value of "it is `bound`"; 1 without an interval."""
+        from scipy.special import stdtr  # not for the help of programs
+
         if self.value == bound:
             return 1.0
         side = self.value - self.low if bound < self.value else self.high - self.value
@@ -69,6 +70,8 @@ class Estimate(NamedTuple):
 @functools.lru_cache(maxsize=1024)
 def quantile(level: float, degrees: float) -> float:
     """The half-width of an interval of a level, in standard errors."""
+    from scipy.special import stdtrit  # of the t distribution, which scipy.stats has, too, but is slow to import
+
     return float(stdtrit(degrees, (1 + level) / 2))
 
 

@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc  # P(χ²_d > x)
 
 from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, percentiles, quantile
 
@@ -139,6 +138,8 @@ def variance_of_excess(variance: SeedVariance) -> float:
 
     The partial moments of χ²_d are ∫_x^∞ t^k f_d(t) dt = d (d + 2) ... (d + 2k − 2) P(χ²_(d + 2k) > x).
     """
+    from scipy.special import chdtrc  # P(χ²_d > x)
+
     of_seeds, of_both, d = variance
     if not of_seeds or np.isinf(d):
         return 0.0
