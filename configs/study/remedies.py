@@ -48,10 +48,12 @@ class Remedy(NamedTuple):
     Attributes:
         lifts: the beginning of its claims.
         fields: a function of the config of SL that returns the fields that differ, by key.
+        name: its display name, if `cliptail_jax.experiments.kinds` has none for its runs.
     """
 
     lifts: str
     fields: Callable[[ConfigDict], dict[str, Any]]
+    name: str = ""
 
 
 # Remedies by the names of their runs. A further entry adds a remedy and its claims.
@@ -132,8 +134,10 @@ def comparison(sl: ConfigDict, data: str, seeds: int, has_names: bool) -> Config
     if not has_names:
         del runs["clip_names"]
         title += ", without CLIP on class names: its records have none"
-    pairs = bool(sl.data.profile.name)
-    return studies.study(title, runs, claims_on(runs), FIRST_SEED, seeds=seeds, counterbalanced=pairs, baseline="sl")
+    fields = dict(seeds=seeds, counterbalanced=bool(sl.data.profile.name), baseline="sl")
+    if names := {run: remedy.name for run, remedy in REMEDIES.items() if remedy.name}:
+        fields["names"] = names
+    return studies.study(title, runs, claims_on(runs), FIRST_SEED, **fields)
 
 
 def claims_on(runs: dict[str, ConfigDict]) -> dict[str, studies.ClaimFields]:
