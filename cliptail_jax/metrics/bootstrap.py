@@ -107,21 +107,30 @@ def bootstrap(
 @functools.lru_cache(maxsize=2048)  # a study compares each run with several others, and reports it alone
 def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], seed: int) -> Bootstrapped:
     sample = np.frombuffer(content).reshape(shape)
-    value, parts = statistic(*sample), []
+    value = statistic(*sample)
     if shape[-1] > MANY_CLASSES or (statistic in EXACT and shape[-1] > 1):
         resampled = _counted(statistic, sample, seed)
-        resampled.setflags(write=False)
-        return Bootstrapped(float(value), resampled)
+    else:
+        resampled = _taken(statistic, sample, seed, value)
+    resampled.setflags(write=False)
+    return Bootstrapped(float(value), resampled)
+
+
+def _taken(
+    statistic: Callable[..., Float[np.ndarray, "..."] | float],
+    sample: Float[np.ndarray, "variable *run class"],
+    seed: int,
+    value: Float[np.ndarray, "..."] | float,
+) -> Float[np.ndarray, " resample"]:
+    """The statistic of the resamples, each with the variables of its classes; `value` is that of the sample."""
     # Contiguous by class, so that the runs of a class are taken together, which is faster.
-    by_class = np.ascontiguousarray(np.moveaxis(sample, -1, 1))
-    for block in resamples_of(shape[-1], seed):
+    by_class, parts = np.ascontiguousarray(np.moveaxis(sample, -1, 1)), []
+    for block in resamples_of(sample.shape[-1], seed):
         parts.append(statistic(*np.moveaxis(by_class.take(block, axis=1), (1, 2), (-2, -1))))
         if len(parts) == 1:
             _check_axes(statistic, sample, block, value, parts[0])
     # Resamples of a single class are all the same, which would be an interval without a width.
-    resampled = np.concatenate(parts) if shape[-1] > 1 else np.full(RESAMPLES, np.nan)
-    resampled.setflags(write=False)
-    return Bootstrapped(float(value), resampled)
+    return np.concatenate(parts) if sample.shape[-1] > 1 else np.full(RESAMPLES, np.nan)
 
 
 def _counted(
@@ -141,7 +150,7 @@ def _counted(
     times: list[Int[np.ndarray, " distinct"]] = []
     remaining = RESAMPLES
     for block in resamples_of(sample.shape[-1], seed):
-        times += [np.bincount(inverse[row], minlength=number) for row in block]
+        times += [*times_drawn(inverse[block], number)]
         remaining -= len(block)
         if len(times) * number >= NUMBERS_AT_ONCE or not remaining:
             parts.append(statistic(*variables, times=np.array(times, np.float64)))
@@ -154,6 +163,11 @@ def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resam
     rng, block = np.random.default_rng(seed), max(NUMBERS_AT_ONCE // max(classes, 1), 1)
     for start in range(0, RESAMPLES, block):
         yield rng.integers(0, max(classes, 1), (min(block, RESAMPLES - start), classes))
+
+
+def times_drawn(resamples: Int[np.ndarray, "resample draw"], number: int) -> Int[np.ndarray, "resample number"]:
+    """How often each of a number of classes, or of other indices, is in each resample."""
+    return np.stack([np.bincount(row, minlength=number) for row in resamples])
 
 
 def _check_axes(

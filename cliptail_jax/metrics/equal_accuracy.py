@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from cliptail_jax.metrics.bootstrap import Bootstrapped, if_defined, resamples_of
+from cliptail_jax.metrics.bootstrap import Bootstrapped, if_defined, resamples_of, times_drawn
 from cliptail_jax.metrics.measures import ClassResults, Measure
 
 Course = Sequence[ClassResults]  # the evaluations of a run during its training, in order
@@ -75,7 +75,7 @@ def _common_positions(
 ) -> list[Position]:
     """Where each group has the common accuracy, the lowest final one of all groups."""
     num_classes = resamples.shape[1]
-    weights = np.stack([np.bincount(row, minlength=num_classes) for row in resamples]) / max(num_classes, 1)
+    weights = times_drawn(resamples, num_classes) / max(num_classes, 1)
     courses = [accuracy @ weights.T for accuracy in accuracies]  # [evaluation, resample]
     common = np.min([course[-1] for course in courses], axis=0)
     positions = []

@@ -18,7 +18,6 @@ from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal, r
 from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.host.printing import checked_output
 from cliptail_jax.host.tpus import leave_out_libtpu
-from cliptail_jax.report.layout import plain_table
 
 # What each program does. A program is a module of this name, whose docstring is its help, with
 #     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
@@ -80,6 +79,8 @@ def run(arguments: Sequence[str]) -> None:
     """Run a program. Raises UserError if there is none of this name, or for a wrong argument."""
     name, *arguments = arguments or ["--help"]
     if name in ("-h", "--help"):
+        from cliptail_jax.report.layout import plain_table  # which other commands do not need to start
+
         usage = ["usage: cliptail [--help] [--version] PROGRAM ...", "", __doc__.strip(), "", "programs:"]
         print("\n".join([*usage, *plain_table([*PROGRAMS.items()], indent=2)]))
     elif name == "--version":

@@ -112,7 +112,8 @@ def name_of(owners: Sequence[Owner], all_owners: Sequence[Owner]) -> str:
         return ", ".join(dict.fromkeys(kind for kind, _ in owners))
     if len(owners) == sum(seed in seeds for _, seed in all_owners):
         return ", ".join(dict.fromkeys(seed for _, seed in owners))
-    other_owners = [owner for owner in all_owners if owner not in set(owners)]
+    named_owners = set(owners)
+    other_owners = [owner for owner in all_owners if owner not in named_owners]
     names = ", ".join(" ".join(filter(None, owner)) for owner in min(owners, other_owners, key=len))
     return f"all but {names}" if len(other_owners) < len(owners) else names
 

@@ -52,15 +52,16 @@ def finding(rows: Sequence[ClaimRow]) -> Finding:
     texts = dict.fromkeys(row.claim.text for row in rows)
     verdicts = []
     for verdict in in_order(row.claim.verdict_text for row in rows):
-        claims_by_verdict: dict[str, list[str]] = {}
+        statistics_by_text: dict[str, list[str]] = {}
         for row in rows:
             if row.claim.verdict_text == verdict:
-                claims_by_verdict.setdefault(row.claim.text, []).append(row.claim.measured)
+                statistics_by_text.setdefault(row.claim.text, []).append(row.claim.measured)
         if len(texts) == 1:
-            verdicts.append((verdict, "in " + and_list(claims_by_verdict[next(iter(texts))])))
+            verdicts.append((verdict, "in " + and_list(statistics_by_text[next(iter(texts))])))
         else:
             parts = [
-                f"{text} ({and_list(names)})" if len(names) > 1 else text for text, names in claims_by_verdict.items()
+                f"{text} ({and_list(statistics)})" if len(statistics) > 1 else text
+                for text, statistics in statistics_by_text.items()
             ]
             verdicts.append((verdict, "; ".join(parts)))
     first = rows[0]

@@ -256,8 +256,8 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title:
     runs = f"{number} runs{' in all' * bool(names)}{', in mirrored pairs' * is_mirrored}" if number > len(kinds) else ""
     parts = [text for text in [", ".join(filter(None, (names, runs)))] if text]
     if fields := list(configs.different):
-        plural = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
-        parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, plural)}")
+        noun = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
+        parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, noun)}")
     if sets := dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values()):
         parts.append(f"Evaluated on {', '.join(sets)}")
     return "".join(f"{part}. " for part in parts).rstrip()

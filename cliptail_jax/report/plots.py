@@ -426,12 +426,12 @@ class Plots:
         return source
 
 
-def draw(plot: figure, kind: type[Glyph], data: ColumnDataSource | dict, **look: Any) -> GlyphRenderer:
-    """Add glyphs of a kind, whose coordinates are by default the columns `x` and `y`, or `x0` to `y1`.
+def draw(plot: figure, glyph: type[Glyph], data: ColumnDataSource | dict, **look: Any) -> GlyphRenderer:
+    """Add glyphs of a type, whose coordinates are by default the columns `x` and `y`, or `x0` to `y1`.
 
     `plot.line` and its like would also add glyphs for selected, other, muted and hovered ones, which takes three times as long.
     """
-    return plot.add_glyph(data if isinstance(data, ColumnDataSource) else ColumnDataSource(data), kind(**look))
+    return plot.add_glyph(data if isinstance(data, ColumnDataSource) else ColumnDataSource(data), glyph(**look))
 
 
 def filled(kind: ComparedGroup) -> dict[str, str]:

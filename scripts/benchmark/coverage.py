@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from cliptail_jax.curation.profiles import exponential
-from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, difference, resamples_of
+from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, difference, resamples_of, times_drawn
 from cliptail_jax.metrics.measures import MEASURES, ClassResults, Measure
 from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance, seed_variance
 
@@ -103,8 +103,8 @@ def bootstrapped(measure: Measure, runs: Sequence[ClassResults]) -> Bootstrapped
 @functools.cache
 def times_chosen() -> Float[np.ndarray, "class resample"]:
     """How often each class is in the sample (first), and in each resample."""
-    samples = [np.arange(CLASSES)[None], *resamples_of(CLASSES)]
-    return np.array([np.bincount(classes, minlength=CLASSES) for block in samples for classes in block], float).T
+    blocks = [np.arange(CLASSES)[None], *resamples_of(CLASSES)]
+    return np.concatenate([times_drawn(block, CLASSES) for block in blocks]).astype(float).T
 
 
 def intervals(

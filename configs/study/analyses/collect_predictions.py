@@ -44,7 +44,7 @@ from cliptail_jax.results.run import Run
 KINDS = ("sl", "adjusted")
 COLUMNS = ("class", "images", "available", "examples", *KINDS)
 WITHIN, AT_LEAST = 3.0, 0.7  # points, correlation
-HEADER = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
+PREDICTION_COLUMNS = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
 TABLES = Path(__file__).parents[1] / "collect"
 
 
@@ -131,7 +131,7 @@ def tables_of(base: Base) -> dict[str, Int[np.ndarray, " class"]]:
 
 
 def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dict[str, Counts]) -> dict[str, list[str]]:
-    """The cells of HEADER, for runs called KIND_RULE, from their counts."""
+    """The cells of PREDICTION_COLUMNS, for runs called KIND_RULE, from their counts."""
     rows = {}
     for name, results in counts.items():
         kind, rule = name.split("_", 1)
@@ -202,10 +202,11 @@ def main(arguments: list[str]) -> None:
             write_frequency(options.output / f"{name}.tsv", base.names, frequency)
         return
     studies = dict(map(judged_study, options.studies))
-    header = ["run", *(f"{data}: {column}" for data in studies for column in HEADER)]
+    header = ["run", *(f"{data}: {column}" for data in studies for column in PREDICTION_COLUMNS)]
     runs = dict.fromkeys(run for of_data in studies.values() for run in of_data)
     rows = [
-        [run, *(cell for rows_of in studies.values() for cell in rows_of.get(run, [""] * len(HEADER)))] for run in runs
+        [run, *(cell for rows_of in studies.values() for cell in rows_of.get(run, [""] * len(PREDICTION_COLUMNS)))]
+        for run in runs
     ]
     print("\n".join(markdown_table([header, *rows])))
 

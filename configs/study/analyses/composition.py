@@ -45,7 +45,7 @@ from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
 from cliptail_jax.results.run import Run
-from configs.study.analyses.regression import fit, log_likelihood, read_runs, times_drawn
+from configs.study.analyses.regression import fit, log_likelihood, read_runs, weights_of_resamples
 
 FOUND, FOLDS = 5, 10  # recall at 5
 TERMS = ("log10 max(n_a, n_b)", "log10 min(n_a, n_b)", "log10 n_ab", "PMI")
@@ -131,7 +131,7 @@ def estimates(
     x, unit = np.column_stack([np.ones(len(x)), x]), np.unique(names, return_inverse=True)[1]
     units = unit.max() + 1
     (beta,) = fit(x, correct, examples, np.ones((1, len(x))))
-    blocks = times_drawn(units) if len(beta) > 1 else ()
+    blocks = weights_of_resamples(units) if len(beta) > 1 else ()
     resampled = [fit(x, correct, examples, times[:, unit]) for times in blocks]
     bounds = map(percentiles, np.concatenate(resampled).T[1:]) if resampled else ()
     alone = log_likelihood(fit(x[:, :1], correct, examples, np.ones((1, len(x)))), x[:, :1], correct, examples).sum()

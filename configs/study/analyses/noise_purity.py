@@ -37,7 +37,7 @@ from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import training_variant
 from cliptail_jax.results.run import Run
-from configs.study.analyses.regression import fit, read_runs, times_drawn
+from configs.study.analyses.regression import fit, read_runs, weights_of_resamples
 
 GROUPS = 10  # of classes, in the picture
 SAMPLINGS = {UNIFORM: "uniform", BY_FREQUENCY: "by class frequency"}
@@ -72,7 +72,7 @@ def terms(right: Int[np.ndarray, " row"], wrong: Int[np.ndarray, " row"]) -> Flo
 def estimates(runs: Sequence[Cells]) -> list[str]:
     """b1, b2, and the slopes of purity and of n alone, with intervals."""
     classes = len(runs[0].right)
-    times = np.concatenate([np.ones((1, classes)), *times_drawn(classes)])
+    times = np.concatenate([np.ones((1, classes)), *weights_of_resamples(classes)])
     right, wrong, correct, examples = (np.concatenate(counts) for counts in list(zip(*runs))[2:])
     x, weights = terms(right, wrong), np.tile(times, len(runs))
     joint, purity, images = (fit(x[:, columns], correct, examples, weights) for columns in ([0, 1, 2], [0, 1], [0, 2]))

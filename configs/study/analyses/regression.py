@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.special import expit, log_expit
 
 from cliptail_jax.host.outputs import add_picture
-from cliptail_jax.metrics.bootstrap import resamples_of
+from cliptail_jax.metrics.bootstrap import resamples_of, times_drawn
 from cliptail_jax.metrics.odds import LARGEST_STEP
 from cliptail_jax.report.style import check_output
 from cliptail_jax.results.directory import read_directory
@@ -33,10 +33,10 @@ def read_runs(description: str, arguments: Sequence[str]) -> tuple[Path, Iterato
     return options.output, ((workdir, run) for workdir, run in runs if run.is_finished)
 
 
-def times_drawn(units: int) -> Iterator[Float[np.ndarray, "resample unit"]]:
+def weights_of_resamples(units: int) -> Iterator[Float[np.ndarray, "resample unit"]]:
     """The number of times each unit is in each resample of `resamples_of`, in blocks, as weights of a regression."""
     for block in resamples_of(units):
-        yield np.stack([np.bincount(draws, minlength=units) for draws in block]).astype(float)
+        yield times_drawn(block, units).astype(float)
 
 
 def fit(
