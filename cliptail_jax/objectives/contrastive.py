@@ -7,17 +7,22 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Shaped
 
+from cliptail_jax.config.fields import OneOf
+from cliptail_jax.input.composition import composition_of
+from cliptail_jax.metrics.effective_prior import batch_log_prior
 from cliptail_jax.models.cosine import cosines, limit_logit_scale
 from cliptail_jax.objectives.image_text import PairOptions, TwoTowerConfig, TwoTowers
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
 from cliptail_jax.training.state import DeviceBatch
 
 MASKED = -1e9  # a logit whose exp is 0; -inf would have no gradient
+COUNTED, ONCE, DROPPED = "counted", "once", "dropped"  # repeated texts
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,12 @@ class ContrastiveOptions(PairOptions):
     text_to_image: Annotated[
         bool, "Whether CLIP's loss also predicts the image of each text, and not only the text of each image."
     ] = True
+    repeated_texts: Annotated[
+        str,
+        "Texts that occur several times in a batch: all are compared ('counted', as in CLIP); or each image is compared with "
+        "every text once ('once'); or a pair is compared with no other pair that has its text ('dropped').",
+        OneOf(COUNTED, ONCE, DROPPED),
+    ] = COUNTED
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,23 @@ class Contrastive(TwoTowers):
     Config = ContrastiveConfig
     config: ContrastiveConfig
 
+    @classmethod
+    def effective_log_prior(
+        cls, config: ContrastiveConfig, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"] | None:
+        """That of a softmax over the batch's classes if each text counts once. Known then if all captions are class names.
+
+        If repeated texts are dropped, no logits minimize the loss in each batch.
+        """
+        section, captions = config.contrastive, config.data.captions
+        psi = super().effective_log_prior(config, frequency)
+        if psi is None or section.repeated_texts == COUNTED:
+            return psi
+        is_name = captions.template == "cname" and not captions.words and not captions.synset
+        if section.repeated_texts == DROPPED or not is_name or composition_of(config.data):
+            return None
+        return batch_log_prior(frequency, config.batch_size)
+
     @property
     def chance_loss(self) -> float:
         return math.log(self.config.batch_size)
@@ -47,7 +75,8 @@ class Contrastive(TwoTowers):
     ) -> Float[Array, ""]:
         scale, section = model.logit_scale[...], self.config.contrastive
         pairs = features["image"], features["text"], scale, batch["mask"]
-        return contrastive_loss(*pairs, mesh, section.block, section.text_to_image)
+        ids = None if section.repeated_texts == COUNTED else first_equal(batch["text"], batch["mask"])
+        return contrastive_loss(*pairs, mesh, section.block, section.text_to_image, ids, section.repeated_texts)
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
@@ -61,6 +90,8 @@ def contrastive_loss(
     mesh: Mesh,
     block: int = 0,
     text_to_image: bool = True,
+    ids: Int[Array, " batch"] | None = None,
+    repeated_texts: str = COUNTED,
 ) -> Float[Array, ""]:
     """Symmetric cross-entropy of the scaled cosines, exp(s) · cos, of all images with all texts, in nats.
 
@@ -68,38 +99,64 @@ def contrastive_loss(
     neither examples nor negatives. Each device gathers all texts and computes the logits of its own images, `block`
     columns at a time (0: 2^25 logits), and again in the backward pass, so that its memory is O(batch / devices ·
     block).
+
+    Pairs with the same text have the same id, the index of the first of them (`first_equal`). With `repeated_texts` 'once',
+    only the first one's text is compared with images; with 'dropped', a pair is not compared with others of its id. By
+    default, ids have no effect.
     """
-    scale = jnp.exp(logit_scale.astype(jnp.float32))
-    loss_of_rows = functools.partial(_loss_of_rows, text_to_image=text_to_image)
-    return loss_of_pairs(loss_of_rows, images, texts, (scale,), mask, mesh, block)
+    scale, extras = jnp.exp(logit_scale.astype(jnp.float32)), ()
+    if repeated_texts != COUNTED:
+        extras = (ids == jnp.arange(len(ids)) if repeated_texts == ONCE else ids,)
+    loss_of_rows = functools.partial(_loss_of_rows, text_to_image=text_to_image, repeated_texts=repeated_texts)
+    return loss_of_pairs(loss_of_rows, images, texts, (scale,), mask, mesh, block, extras)
+
+
+def first_equal(texts: Shaped[Array, "batch length"], mask: Bool[Array, " batch"]) -> Int[Array, " batch"]:
+    """For each text, the index of the first unmasked text that equals it; for a masked one, of any that does."""
+    _, groups = jnp.unique(texts, axis=0, size=len(texts), return_inverse=True)
+    places = jnp.arange(len(texts))
+    first = jax.ops.segment_min(jnp.where(mask, places, len(texts)), groups.reshape(-1), len(texts))
+    return first[groups.reshape(-1)]
 
 
 def _loss_of_rows(
     images: Float[Array, "rows dim"],
     texts: Float[Array, "rows dim"],
     mask: Bool[Array, " rows"],
-    columns: tuple[Float[Array, "batch dim"], Bool[Array, " batch"]],
+    extras: tuple[Shaped[Array, " rows"], ...],
+    columns: tuple[Shaped[Array, "batch ..."], ...],
     scale: Float[Array, ""],
     *,
     axes: tuple[str, ...],
     block: int,
     text_to_image: bool,
+    repeated_texts: str,
 ) -> Float[Array, " rows"]:
     own_logits, rows = scale * (images * texts).sum(-1), len(images)
 
     def add_block(row_sums: Float[Array, " rows"], columns):
         """Log-sums of the rows up to and including a block, and of the block's columns over this device's rows."""
-        texts, valid = columns
-        logits = scale * cosines(images, texts)
+        texts, valid, *others = columns
+        logits, valid_rows = scale * cosines(images, texts), mask[:, None]
+        if repeated_texts == ONCE:
+            valid &= others[0]
+        elif repeated_texts == DROPPED:
+            is_other = extras[0][:, None] != others[0]
+            valid, valid_rows = valid & is_other, valid_rows & is_other
         block_sums = jax.nn.logsumexp(jnp.where(valid, logits, MASKED), axis=1)
-        column_sums = jax.nn.logsumexp(jnp.where(mask[:, None], logits, MASKED), axis=0) if text_to_image else None
+        column_sums = jax.nn.logsumexp(jnp.where(valid_rows, logits, MASKED), axis=0) if text_to_image else None
         return jnp.logaddexp(row_sums, block_sums), column_sums
 
     initial_sums = jax.lax.pcast(jnp.full(rows, MASKED), axes, to="varying")
     row_sums, column_sums = over_blocks(add_block, initial_sums, columns, rows, block)
+    if repeated_texts == DROPPED:
+        row_sums = jnp.logaddexp(row_sums, own_logits)
     if not text_to_image:
         return row_sums - own_logits
-    return (row_sums + _log_sum_over_devices(column_sums, axes)) / 2 - own_logits
+    column_sums = _log_sum_over_devices(column_sums, axes)
+    if repeated_texts == DROPPED:
+        column_sums = jnp.logaddexp(column_sums, own_logits)
+    return (row_sums + column_sums) / 2 - own_logits
 
 
 def _log_sum_over_devices(logs: Float[Array, " batch"], axes: tuple[str, ...]) -> Float[Array, " rows"]:

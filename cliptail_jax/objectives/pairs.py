@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from cliptail_jax.models.cosine import normalize
 
@@ -25,25 +25,28 @@ def loss_of_pairs(
     mask: Bool[Array, " batch"],
     mesh: Mesh,
     block: int,
+    extras: tuple[Shaped[Array, " batch"], ...] = (),
 ) -> Float[Array, ""]:
     """The mean, over the unmasked pairs, of the losses that each device computes for its own rows of the batch.
 
     Args:
-        loss_of_rows: from the device's images and texts, of unit length, their mask, the texts and mask of the whole batch,
-            and the `scalars` to the losses; `axes` are the names of the mesh's axes.
+        loss_of_rows: from the device's images and texts, of unit length, their mask and `extras`, the texts, mask and
+            `extras` of the whole batch, and the `scalars` to the losses; `axes` are the names of the mesh's axes.
         block: the number of columns at a time, as `over_blocks` takes it.
+        extras: further arrays of one value per pair.
     """
     axes, rows = mesh.axis_names, P(mesh.axis_names)
 
-    def device_loss(images, texts, mask, *scalars):
+    def device_loss(images, texts, mask, extras, *scalars):
         gather = functools.partial(jax.lax.all_gather, axis_name=axes, tiled=True)
-        columns = gather(texts), gather(mask)
-        losses = jnp.where(mask, loss_of_rows(images, texts, mask, columns, *scalars, axes=axes, block=block), 0.0)
+        columns = gather(texts), gather(mask), *map(gather, extras)
+        losses = loss_of_rows(images, texts, mask, extras, columns, *scalars, axes=axes, block=block)
+        losses = jnp.where(mask, losses, 0.0)
         return jax.lax.psum(losses.sum(), axes) / jnp.maximum(jax.lax.psum(mask.sum(), axes), 1)
 
-    in_specs = (rows, rows, rows, *[P()] * len(scalars))
+    in_specs = (rows, rows, rows, rows, *[P()] * len(scalars))
     loss = jax.shard_map(device_loss, mesh=mesh, in_specs=in_specs, out_specs=P())
-    return loss(normalize(images), normalize(texts), mask, *scalars)
+    return loss(normalize(images), normalize(texts), mask, extras, *scalars)
 
 
 def over_blocks(add_block: Callable, start: Any, columns: Any, rows: int, block: int) -> tuple[Any, Any]:

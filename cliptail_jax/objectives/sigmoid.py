@@ -72,6 +72,7 @@ def _loss_of_rows(
     images: Float[Array, "rows dim"],
     texts: Float[Array, "rows dim"],
     mask: Bool[Array, " rows"],
+    extras: tuple[()],
     columns: tuple[Float[Array, "batch dim"], Bool[Array, " batch"]],
     scale: Float[Array, ""],
     bias: Float[Array, ""],

@@ -21,7 +21,11 @@ from cliptail_jax.config.training import Vocabulary
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.composition import composition_of
-from cliptail_jax.metrics.effective_prior import batch_log_prior
+from cliptail_jax.metrics.effective_prior import (
+    SAMPLING_EXPONENTS,
+    effective_number_weights,
+    vocabulary_log_prior,
+)
 from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.models.cosine import limit_logit_scale
 from cliptail_jax.pretrained.class_head import head_for
@@ -114,23 +118,25 @@ class Supervised(Objective):
     def effective_log_prior(
         cls, config: SupervisedConfig, frequency: Int[np.ndarray, " class"]
     ) -> Float[np.ndarray, " class"] | None:
-        """log p_c of SL, `batch_log_prior` of a batch's classes, or 0 with counts or balanced sampling; plus log w_c − τ log p_c.
+        """log p_c of SL, `vocabulary_log_prior`, or 0 with counts or balanced sampling; plus log w_c − τ log p_c.
 
-        Unknown with a margin, wrong labels, more classes than the batch's in the vocabulary, or composed batches. Class
-        weights are those at the end. Since a batch's loss is divided by the sum of its weights, they have a little less effect in
-        small batches.
+        Unknown with a margin, wrong labels or composed batches, and if counts or balanced sampling are combined with classes
+        that the batch lacks. Class weights are those at the end. Since a batch's loss is divided by the sum of its weights,
+        they have a little less effect in small batches.
         """
         loss, vocabulary, data = config.loss, config.vocabulary, config.data
-        group, is_sampled = vocabulary.group_size or config.batch_size, 0 < vocabulary.size < len(frequency)
-        psi = log_prior(frequency)
+        group, size = vocabulary.group_size or config.batch_size, vocabulary.size
+        is_sampled, psi = 0 < size < len(frequency), log_prior(frequency)
         if loss.margin or data.labels.noise:
             return None
         if loss.count_in_batch or data.balanced_sampling:
+            if is_sampled and size > 1 and (loss.count_in_batch or vocabulary.sampling != "uniform"):
+                return None
             psi = np.zeros(len(frequency))
         elif is_sampled:
-            if vocabulary.size > 1 or group == 1 or composition_of(data):
+            if group == size == 1 or composition_of(data):
                 return None
-            psi = batch_log_prior(frequency, group)
+            psi = vocabulary_log_prior(frequency, size, vocabulary.sampling, group)
         if loss.class_weights:
             psi = psi + np.log(effective_number_weights(frequency, loss.class_weights))
         return psi - loss.logit_adjustment * log_prior(frequency)
@@ -325,8 +331,7 @@ def sample_vocabulary(
 
 def sampling_weights(frequency: Int[Array | np.ndarray, " classes"], sampling: str) -> Float[Array, " classes"]:
     """Sampling weights: 1 ('uniform'), class frequency ('linear') or its square root ('sqrt')."""
-    exponent = {"uniform": 0.0, "sqrt": 0.5, "linear": 1.0}[sampling]
-    return jnp.asarray(frequency, jnp.float32) ** exponent
+    return jnp.asarray(frequency, jnp.float32) ** SAMPLING_EXPONENTS[sampling]
 
 
 def class_margins(frequency: Int[np.ndarray, " classes"], largest: float) -> Float[np.ndarray, " classes"]:
@@ -336,15 +341,3 @@ def class_margins(frequency: Int[np.ndarray, " classes"], largest: float) -> Flo
     """
     is_present = frequency > 0
     return np.where(is_present, largest * (frequency[is_present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)
-
-
-def effective_number_weights(frequency: Int[np.ndarray, " classes"], beta: float) -> Float[np.ndarray, " classes"]:
-    """w_c ∝ (1 − β) / (1 − β^n_c), with mean 1 over the classes that have records; 0 for the others.
-
-    (1 − β^n) / (1 − β) is the effective number of n records: 1 for β = 0, which makes all weights 1, and n as β goes to 1,
-    which makes weights ∝ 1 / n. Cui et al. (2019), "Class-balanced loss based on effective number of samples" (arXiv
-    1901.05555).
-    """
-    is_present = frequency > 0
-    weights = np.where(is_present, (1 - beta) / (1 - beta ** np.maximum(frequency, 1)), 0.0)
-    return weights / weights[is_present].mean()

@@ -15,7 +15,7 @@ from jax.extend.core import jaxprs_in_params
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.objectives import make_objective
-from cliptail_jax.objectives.contrastive import contrastive_loss
+from cliptail_jax.objectives.contrastive import contrastive_loss, first_equal
 from cliptail_jax.objectives.image_text import cut_ids, longest_caption
 from cliptail_jax.objectives.pairs import number_of_blocks
 from cliptail_jax.objectives.sigmoid import sigmoid_loss
@@ -56,6 +56,40 @@ def direct_contrastive(images, texts, scale, mask, text_to_image=True):
     return ((text_losses + image_losses) / 2 if text_to_image else text_losses).mean()
 
 
+TEXTS = np.random.default_rng(1).integers(9, size=BATCH)
+FIRST = np.array([np.flatnonzero(MASKED & (TEXTS == text))[0] for text in TEXTS])
+
+
+def direct_once(images, texts, scale, mask):
+    """Images are compared with the distinct texts, which have equal features, and texts with all images."""
+    images, texts = images[mask], texts[FIRST[mask]]
+    images, texts = (x / jnp.linalg.norm(x, axis=1, keepdims=True) for x in (images, texts))
+    logits = jnp.exp(scale) * images @ texts.T
+    distinct = [np.flatnonzero(TEXTS[mask] == text)[0] for text in np.unique(TEXTS[mask])]
+    own_logits, text_sums = jnp.diag(logits), jnp.exp(logits[:, np.array(distinct)]).sum(1)
+    return (jnp.log(text_sums) / 2 + jnp.log(jnp.exp(logits).sum(0)) / 2 - own_logits).mean()
+
+
+def direct_dropped(images, texts, scale, mask):
+    images, texts = (x[mask] / jnp.linalg.norm(x[mask], axis=1, keepdims=True) for x in (images, texts))
+    logits = jnp.exp(scale) * images @ texts.T
+    is_compared = (TEXTS[mask][:, None] != TEXTS[mask]) | np.eye(len(mask), dtype=bool)
+    exponentials = jnp.where(is_compared, jnp.exp(logits), 0)
+    sums = jnp.log(exponentials.sum(0)) / 2 + jnp.log(exponentials.sum(1)) / 2
+    return (sums - jnp.diag(logits)).mean()
+
+
+def repeated(mode):
+    """CLIP's loss with texts that are equal where `TEXTS` are."""
+
+    def loss(images, texts, scale, valid, mesh, block):
+        ids = first_equal(jnp.asarray(TEXTS)[:, None], valid)
+        texts = texts[FIRST] if mode == "once" else texts
+        return contrastive_loss(images, texts, scale, valid, mesh, block, True, ids, mode)
+
+    return loss
+
+
 def direct_sigmoid(images, texts, scale, bias, mask):
     """−log σ(z (t cos + b)) over the kept pairs, z = 1 for those that match and −1 for all others."""
     images, texts = (x[mask] / jnp.linalg.norm(x[mask], axis=1, keepdims=True) for x in (images, texts))
@@ -67,6 +101,8 @@ CASES = {
     "contrastive": (contrastive_loss, direct_contrastive, (0.0,), {}, (1, 1, 0, FULL_MASK)),
     "contrastive in blocks": (contrastive_loss, direct_contrastive, (4.6,), {}, (8, 2, 7, MASKED)),
     "one direction": (contrastive_loss, direct_contrastive, (1.0,), {"text_to_image": False}, (8, 1, 7, MASKED)),
+    "each text once": (repeated("once"), direct_once, (2.0,), {}, (8, 2, 7, MASKED)),
+    "repeated texts dropped": (repeated("dropped"), direct_dropped, (2.0,), {}, (8, 2, 7, MASKED)),
     "sigmoid": (sigmoid_loss, direct_sigmoid, (np.log(10), -10.0), {}, (1, 1, 0, FULL_MASK)),
     "sigmoid in blocks": (sigmoid_loss, direct_sigmoid, (3.0, 2.0), {}, (8, 2, 5, MASKED)),
 }
