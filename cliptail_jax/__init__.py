@@ -1,6 +1,6 @@
 """A laboratory to find out why CLIP is robust to long-tailed pre-training data.
 
-`measure` gives the bias of predictions, `open_model` opens a run or a published model, `load_results` reads the results of runs and
+`measure` gives the bias of predictions, `forecast` that of other losses, by their `effective_log_prior`, `open_model` opens a run or a published model, `load_results` reads the results of runs and
 studies, and `load_config` gives the config of a run or a study.
 """
 
@@ -13,6 +13,8 @@ turn_off_faulty_fusions()
 
 # Public functions by name, with their modules; imported on first use, so that programs that print their help start fast.
 _MODULES = {
+    "effective_log_prior": "metrics.recipes",
+    "forecast": "predictions.forecasts",
     "load_config": "config.files",
     "load_results": "report.frames",
     "measure": "predictions.measured",

@@ -7,6 +7,7 @@ import dataclasses
 import glob
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.concepts.templates import templates
@@ -357,6 +358,31 @@ def predict(
     rows = SourceRows(images.source, images.records[finished_images:])
     run_pass = make_pass(rows, model.preprocess, reading, mesh, batch_size, f"predicting {images.source.name}")
     run_pass(lambda batch: predict_batch((state,), head, batch), [save])
+
+
+def test_logits(workdir: Path, data_dir: str = "") -> tuple[list[str], Float[np.ndarray, "example class"], list[str]]:
+    """The labels and logits of the examples of a run's first evaluation set, and the classes of the logits.
+
+    Raises UserError if the set has no labels of the run's classes, or the run has no checkpoint.
+    """
+    mesh, config = make_mesh(MeshAxes()), run_config(workdir)
+    if not config.eval.sets:
+        raise UserError(
+            f"{workdir} has no evaluation set: give --logits of any model, as `cliptail predict` writes them"
+        )
+    data = dataclasses.replace(config.data, data_dir=data_dir or config.data.data_dir)
+    model = open_run(workdir, mesh=mesh)
+    images = images_of_set(config.eval.sets[0], None, data, config.eval.class_names, model)
+    if images.opened is None:
+        raise UserError(
+            f"{config.eval.sets[0]} has no labels of the classes of {workdir}: give --logits on another set"
+        )
+    prompts = Evaluation(templates=config.eval.templates, batch_size=config.eval.batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = Parts(work_path(folder), {})
+        predict(model, images.opened, prompts, images, data, mesh, 1, True, parts)
+        rows, predictions = parts.read()
+    return [images.labels[row] for row in rows], predictions.logits, [*images.opened.class_names]
 
 
 def summary(total: int, labels: Sequence[str], predictions: Predicted, class_names: Sequence[str]) -> str:

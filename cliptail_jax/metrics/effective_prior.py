@@ -10,12 +10,21 @@ import math
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
 
 SL_PER_DECADE = math.log(10)  # the slope of SL's ψ
-SAMPLING_EXPONENTS = {"uniform": 0.0, "sqrt": 0.5, "linear": 1.0}  # a class's probability is its frequency to this power
+SAMPLING_EXPONENTS = {
+    "uniform": 0.0,
+    "sqrt": 0.5,
+    "linear": 1.0,
+}  # a class's probability is its frequency to this power
 DRAWS, SEED = 4096, 0  # simulated vocabularies
 NUMBERS_AT_ONCE = 2**22  # of simulated vocabularies, so that they need little memory
+
+
+class UnknownPriorError(UserError):
+    """A loss has no effective log-prior, or none that is known."""
 
 
 def batch_log_prior(frequency: Int[np.ndarray, " class"], batch: int) -> Float[np.ndarray, " class"]:

@@ -96,12 +96,12 @@ def is_recipe(text: str) -> bool:
     return text.partition(":")[0] in RECIPES and "=" not in text
 
 
-def recipe_log_prior(text: str, frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
+def effective_log_prior(text: str, frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
     """The effective log-prior of a recipe such as 'batch:64', on the numbers of training images of classes that have any.
 
     Raises UserError for an unknown recipe or a wrong parameter.
 
-    >>> recipe_log_prior("adjusted:1", np.array([100, 10])).tolist()
+    >>> effective_log_prior("adjusted:1", np.array([100, 10])).tolist()
     [0.0, 0.0]
     """
     name, *texts = text.split(":")

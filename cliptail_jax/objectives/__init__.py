@@ -144,22 +144,16 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     return DEFAULTS | {key: values[key] for key in values.keys() & DEFAULTS.keys()}
 
 
-def effective_log_prior(
-    values: Mapping[str, Any], frequency: Int[np.ndarray, " class"]
-) -> Float[np.ndarray, " class"] | None:
+def effective_log_prior(values: Mapping[str, Any], frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
     """How much the loss of a run favours each class, ψ of `cliptail_jax.metrics.effective_prior`.
 
     Args:
         values: the values of its config by dotted key, from this or an earlier version.
         frequency: the numbers of training images of the classes that have any.
 
-    Returns:
-        None if it is not known, or if this version cannot train the config.
+    Raises UserError if ψ is not known, with the reason, or if this version cannot train the config.
     """
-    try:
-        config = typed_config(fields.with_values(base_config(), completed(values), "the run"))
-    except UserError:
-        return None
+    config = typed_config(fields.with_values(base_config(), completed(values), "the run"))
     return OBJECTIVES[config.objective].effective_log_prior(own_config(config), frequency)
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from cliptail_jax.config.fields import OneOf
 from cliptail_jax.input.composition import composition_of
-from cliptail_jax.metrics.effective_prior import batch_log_prior
+from cliptail_jax.metrics.effective_prior import UnknownPriorError, batch_log_prior
 from cliptail_jax.models.cosine import cosines, limit_logit_scale
 from cliptail_jax.objectives.image_text import PairOptions, TwoTowerConfig, TwoTowers
 from cliptail_jax.objectives.pairs import loss_of_pairs, over_blocks
@@ -52,18 +52,25 @@ class Contrastive(TwoTowers):
     @classmethod
     def effective_log_prior(
         cls, config: ContrastiveConfig, frequency: Int[np.ndarray, " class"]
-    ) -> Float[np.ndarray, " class"] | None:
-        """That of a softmax over the batch's classes if each text counts once. Known then if all captions are class names.
-
-        If repeated texts are dropped, no logits minimize the loss in each batch.
-        """
-        section, captions = config.contrastive, config.data.captions
-        psi = super().effective_log_prior(config, frequency)
-        if psi is None or section.repeated_texts == COUNTED:
+    ) -> Float[np.ndarray, " class"]:
+        """0 like all losses of two towers; that of a softmax over the batch's classes if each text, a class name, counts once."""
+        psi, section, captions = (
+            super().effective_log_prior(config, frequency),
+            config.contrastive,
+            config.data.captions,
+        )
+        if section.repeated_texts == COUNTED:
             return psi
-        is_name = captions.template == "cname" and not captions.words and not captions.synset
-        if section.repeated_texts == DROPPED or not is_name or composition_of(config.data):
-            return None
+        if section.repeated_texts == DROPPED:
+            raise UnknownPriorError(
+                f"with contrastive.repeated_texts='{DROPPED}', no logits minimize the loss in all batches: it has no effective "
+                "log-prior"
+            )
+        if captions.template != "cname" or captions.words or captions.synset or composition_of(config.data):
+            raise UnknownPriorError(
+                f"with contrastive.repeated_texts='{ONCE}', the effective log-prior is known for class names as captions, in "
+                "shuffled batches"
+            )
         return batch_log_prior(frequency, config.batch_size)
 
     @property

@@ -15,6 +15,7 @@ from cliptail_jax.config.fields import BelowOne, Incidental, NonNegative, Sectio
 from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer
+from cliptail_jax.metrics.effective_prior import UnknownPriorError
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 from cliptail_jax.pretrained.source import TOKENIZER
 from cliptail_jax.pretrained.text_cache import cached_text
@@ -85,9 +86,13 @@ class TwoTowers(Objective):
     @classmethod
     def effective_log_prior(
         cls, config: TwoTowerConfig, frequency: Int[np.ndarray, " class"]
-    ) -> Float[np.ndarray, " class"] | None:
-        """0: a class is among the texts that compete as often as among the images. Unknown if captions name wrong classes."""
-        return None if config.data.captions.distractors else np.zeros(len(frequency))
+    ) -> Float[np.ndarray, " class"]:
+        """0: a class is among the texts that compete as often as among the images."""
+        if config.data.captions.distractors:
+            raise UnknownPriorError(
+                "with data.captions.distractors, captions name wrong classes: no effective log-prior is known"
+            )
+        return np.zeros(len(frequency))
 
     @classmethod
     def open_towers(cls, config: TwoTowerConfig, shapes_only: bool = False) -> Towers:

@@ -23,6 +23,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.metrics.effective_prior import (
     SAMPLING_EXPONENTS,
+    UnknownPriorError,
     effective_number_weights,
     vocabulary_log_prior,
 )
@@ -117,25 +118,36 @@ class Supervised(Objective):
     @classmethod
     def effective_log_prior(
         cls, config: SupervisedConfig, frequency: Int[np.ndarray, " class"]
-    ) -> Float[np.ndarray, " class"] | None:
+    ) -> Float[np.ndarray, " class"]:
         """log p_c of SL, `vocabulary_log_prior`, or 0 with counts or balanced sampling; plus log w_c − τ log p_c.
 
-        Unknown with a margin, wrong labels or composed batches, and if counts or balanced sampling are combined with classes
-        that the batch lacks. Class weights are those at the end. Since a batch's loss is divided by the sum of its weights,
-        they have a little less effect in small batches.
+        Class weights are those at the end. Since a batch's loss is divided by the sum of its weights, they have a little less
+        effect in small batches.
         """
         loss, vocabulary, data = config.loss, config.vocabulary, config.data
         group, size = vocabulary.group_size or config.batch_size, vocabulary.size
         is_sampled, psi = 0 < size < len(frequency), log_prior(frequency)
-        if loss.margin or data.labels.noise:
-            return None
+        if loss.margin:
+            raise UnknownPriorError(
+                "loss.margin moves the logit of an image's own class alone: no effective log-prior is known"
+            )
+        if data.labels.noise:
+            raise UnknownPriorError("with data.labels.noise, labels are wrong: no effective log-prior is known")
         if loss.count_in_batch or data.balanced_sampling:
             if is_sampled and size > 1 and (loss.count_in_batch or vocabulary.sampling != "uniform"):
-                return None
+                raise UnknownPriorError(
+                    f"with vocabulary.size={size}, classes that the batch lacks are counted or sampled otherwise than those of "
+                    "the batch: no effective log-prior is known"
+                )
             psi = np.zeros(len(frequency))
         elif is_sampled:
-            if group == size == 1 or composition_of(data):
-                return None
+            if group == size == 1:
+                raise UnknownPriorError("groups of one image and one class compare nothing")
+            if composition_of(data):
+                raise UnknownPriorError(
+                    "with composed batches, classes are not present at random: no effective log-prior of a softmax over a part "
+                    "of the classes is known"
+                )
             psi = vocabulary_log_prior(frequency, size, vocabulary.sampling, group)
         if loss.class_weights:
             psi = psi + np.log(effective_number_weights(frequency, loss.class_weights))

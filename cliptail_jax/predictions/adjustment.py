@@ -65,13 +65,20 @@ def predictions_by_tau(
     taus: Float[np.ndarray, " tau"] = TAUS,
 ) -> Int[np.ndarray, "tau example"]:
     """The class with the largest logits − τ · shift, for each τ."""
-    predictions = np.zeros((len(taus), len(logits)), np.int32)
+    return predictions_without(logits, np.outer(taus, shift))
+
+
+def predictions_without(
+    logits: Float[np.ndarray, "example class"], shifts: Float[np.ndarray, "shift class"]
+) -> Int[np.ndarray, "shift example"]:
+    """The class with the largest logits − shift, for each of the shifts. Of equal logits, the first wins."""
+    predictions = np.zeros((len(shifts), len(logits)), np.int32)
     for rows in _blocks(logits):
         block = _block(logits, rows)
-        adjusted = np.empty_like(block)
-        for number, tau in enumerate(taus):
-            np.subtract(block, (tau * shift).astype(block.dtype), out=adjusted)
-            predictions[number, rows] = adjusted.argmax(axis=1)
+        shifted = np.empty_like(block)
+        for number, shift in enumerate(shifts):
+            np.subtract(block, shift.astype(block.dtype), out=shifted)
+            predictions[number, rows] = shifted.argmax(axis=1)
     return predictions
 
 

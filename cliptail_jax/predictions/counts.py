@@ -18,10 +18,18 @@ from cliptail_jax.runs.console import log_line
 def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
     """The name of the runs in a directory, and the means over seeds of their results by class.
 
+    Raises UserError like `runs_of_name`, and if the class frequencies of seeds differ or the runs are at chance.
+    """
+    name, runs = runs_of_name(workdir, name)
+    return name, class_counts(name, runs)
+
+
+def runs_of_name(workdir: Path, name: str | None) -> tuple[str, list[Run]]:
+    """The name of the runs in a directory, and those that have ended; all of them, if none has.
+
     Predictions that `measure` adjusted are used only if `name` names them, because they are of the same model as the others.
 
-    Raises:
-        UserError: there are several kinds of runs, the class frequencies of seeds differ, or the runs are at chance.
+    Raises UserError if there is no such run, or if there are several kinds and `name` is None.
     """
     contents = read_directory(workdir)
     kinds: dict[str, list[Run]] = {}
@@ -42,7 +50,7 @@ def counts_of(workdir: Path, name: str | None) -> tuple[str, RightByClass]:
     if unfinished := len(runs) - len(finished_runs):
         consequence = "and are left out" if finished_runs else "so more training can change the plan"
         log_line(f"note: {unfinished} of {len(runs)} runs called {name} have not ended, {consequence}")
-    return name, class_counts(name, finished_runs or runs)
+    return name, finished_runs or runs
 
 
 def is_adjusted(name: str, names: Container[str]) -> bool:

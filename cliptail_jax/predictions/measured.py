@@ -192,6 +192,17 @@ def measure(
     >>> f"top-1 {measured.top1:.0f} %, log-odds per decade {measured.odds_acc:.1f}"
     'top-1 63 %, log-odds per decade 1.8'
     """
+    content, table = predictions_in_memory(labels, predictions, frequency, classes)
+    return measured_seeds(name, [content], table)
+
+
+def predictions_in_memory(
+    labels: Sequence[Any],
+    predictions: Sequence[Any],
+    frequency: Mapping[Any, int] | Sequence[int],
+    classes: Sequence[Any] | None,
+) -> tuple[PredictionFile, ClassTable]:
+    """The examples with labels, and the classes, from the arguments of `measure`, which raises these errors."""
     for argument, value in (
         ("labels", labels),
         ("predictions", predictions),
@@ -226,7 +237,7 @@ def measure(
         values = with_class_names(as_values(one_each("predictions", "predictions", values)), columns, "predictions")
         check_length("predictions", true_labels, values)
         content = PredictionFile("predictions", true_labels, values)
-    return measured_seeds(name, [without_unlabelled(content)], table)
+    return without_unlabelled(content), table
 
 
 def check_list(argument: str, value: Any, remedy: str) -> None:

@@ -35,6 +35,7 @@ PROGRAMS = {
     "transfer": "measure features by linear probes, few-shot episodes and fine-tuning",
     "study": "train the runs of a study, test its claims, and report",
     "measure": "measure predictions of any model: accuracy, bias, logit adjustment",
+    "forecast": "forecast accuracy and bias of other losses, without training",
     "report": "write the interactive page on a study or on runs",
     "collect": "plan which images to collect, and predict what they bring",
     "figures": "draw a figure of the paper",

@@ -1,10 +1,12 @@
 """Lines on kinds of runs whose losses favour frequent classes almost equally on the data of their study."""
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, per_decade
 from cliptail_jax.report.confounded import has_recipe
 from cliptail_jax.results.group import RunGroup
@@ -26,8 +28,8 @@ def close_priors(groups: Sequence[RunGroup]) -> list[str]:
     slopes, priors_elsewhere = {}, {}
     for name, run in runs.items():
         frequency = run.class_frequency[run.class_frequency > 0]
-        psi, elsewhere = (effective_log_prior(run.config, counts) for counts in (frequency, OTHER_DATA))
-        if psi is not None and elsewhere is not None:
+        with contextlib.suppress(UserError):  # it is not known
+            psi, elsewhere = (effective_log_prior(run.config, counts) for counts in (frequency, OTHER_DATA))
             slopes[name], priors_elsewhere[name] = per_decade(psi, frequency), elsewhere - elsewhere.mean()
     pairs = [
         (a, b)

@@ -36,7 +36,8 @@ def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
     by_runs: dict[tuple, list[ClaimRow]] = {}
     for row in sorted(rows, key=lambda row: row.number):
         claim = row.claim
-        runs = frozenset((claim.higher, claim.lower)), frozenset(claim.minus), claim.study
+        subtracted_runs = frozenset(name for name in claim.minus if isinstance(name, str))
+        runs = frozenset((claim.higher, claim.lower)), subtracted_runs, claim.study
         by_runs.setdefault((row.study, *runs), []).append(row)
     sentences = [finding(of_runs) for of_runs in by_runs.values()]
     counts = collections.Counter(sentence.subject for sentence in sentences)

@@ -108,7 +108,7 @@ def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     for group in groups:
         for row in group.rows:
             claim, interval = row.claim, row.interval or [None] * 3
-            runs = [claim.higher, claim.lower, " − ".join(claim.minus)]
+            runs = [claim.higher, claim.lower, " − ".join(map(str, claim.minus))]
             description = [row.number, row.study, claim.text, *runs, claim.measured, group.unit]
             test = [*interval, claim.margin, claim.verdict, claim.corrected, claim.obstacle]
             rows.append([*description, *test, *claim.change])

@@ -26,7 +26,8 @@ class Claim:
         equal: whether the claim is that the difference is within ± the margin.
         by: the number that the difference should exceed, by default 0.
         at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" compares them at their end.
-        minus: two further runs, whose difference is subtracted, for a claim on a difference of differences.
+        minus: two further runs, or two numbers such as forecasts, whose difference is subtracted, for a claim on a difference
+            of differences.
         study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
             in configs/study/results; "" for this study.
     """
@@ -40,7 +41,7 @@ class Claim:
     equal: bool = False
     by: float = 0.0
     at: str = ""
-    minus: Sequence[str] = ()
+    minus: Sequence[str | float] = ()
     study: str = ""
 
     def __post_init__(self):

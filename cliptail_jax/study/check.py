@@ -134,7 +134,9 @@ def typed_claims(
                 f"claims.{key}.by is {claim.by!r}; it is a number that the difference exceeds; leave it out with equal=True"
             )
         if len(claim.minus) not in (0, 2):
-            raise UserError(f"claims.{key}.minus is {claim.minus!r}; it names two runs, whose difference is subtracted")
+            raise UserError(
+                f"claims.{key}.minus is {claim.minus!r}; it names two runs, or has two numbers, whose difference is subtracted"
+            )
         is_on_probes = MEASURES[claim.statistic].over == PROBES
         for run in claim.runs:
             if run not in runs:

@@ -23,6 +23,7 @@ from cliptail_jax.input.device_crops import cropped
 from cliptail_jax.input.pipeline import ReadText, num_steps_per_epoch
 from cliptail_jax.input.preprocess import Preprocess
 from cliptail_jax.input.transforms import Transform, random_crop
+from cliptail_jax.metrics.effective_prior import UnknownPriorError
 from cliptail_jax.models.build import DTYPES, build_model
 from cliptail_jax.models.cosine import logit_scale_metric
 from cliptail_jax.models.image_towers import describe_image_tower, image_tower
@@ -115,14 +116,14 @@ class Objective(abc.ABC):
             check_composition(rule, variant.given.class_frequency, config.batch_size, steps_per_epoch)
 
     @classmethod
-    def effective_log_prior(
-        cls, config: Training, frequency: Int[np.ndarray, " class"]
-    ) -> Float[np.ndarray, " class"] | None:
-        """How much the loss favours each class, ψ of `cliptail_jax.metrics.effective_prior`; None if it is not known.
+    def effective_log_prior(cls, config: Training, frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
+        """How much the loss favours each class, ψ of `cliptail_jax.metrics.effective_prior`.
 
         `frequency` are the numbers of training images of the classes that have any.
+
+        Raises UnknownPriorError with the reason if ψ is not known.
         """
-        return None
+        raise UnknownPriorError(f"objective='{config.objective}' has no known effective log-prior")
 
     @classmethod
     def open_towers(cls, config: Training, shapes_only: bool = False) -> Towers:

@@ -16,6 +16,7 @@ import scipy.optimize
 import scipy.stats
 
 from cliptail_jax.config.fields import plain
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import base_config, effective_log_prior
 from configs import clip, sup
 from tests.synthetic import mesh_of, synthetic_objective
@@ -111,7 +112,11 @@ UNKNOWN = {
     "margins": {"loss.margin": 0.3},
     "wrong labels": {"data.labels.noise": 0.1},
     "counts with further classes": COUNTS | {"vocabulary.size": 2},
-    "dropped texts": {"objective": "contrastive", "data.captions.template": "cname", "contrastive.repeated_texts": "dropped"},
+    "dropped texts": {
+        "objective": "contrastive",
+        "data.captions.template": "cname",
+        "contrastive.repeated_texts": "dropped",
+    },
     "composed batches": BATCH | {"data.batch_composition": "distinct"},
     "wrong captions": {"objective": "contrastive", "data.captions.template": "cname", "data.captions.distractors": 0.1},
     "words": {"objective": "bag_of_words"},
@@ -122,4 +127,5 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("changes", UNKNOWN.values(), ids=UNKNOWN)
 def test_of_other_losses_no_effective_log_prior_is_known(changes):
-    assert effective_log_prior(plain(base_config()) | {"eval.sets": ()} | changes, FREQUENCY) is None
+    with pytest.raises(UserError, match=r"no (known )?effective log-prior|log-prior is known|not trained"):
+        effective_log_prior(plain(base_config()) | {"eval.sets": ()} | changes, FREQUENCY)

@@ -1,0 +1,164 @@
+"""Forecasts recipes for the command line: reads logits or runs, prints tables, and writes the file and its picture."""
+
+import argparse
+import functools
+import shutil
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import write_text
+from cliptail_jax.host.outputs import check_output
+from cliptail_jax.metrics.effective_prior import per_decade
+from cliptail_jax.metrics.recipes import is_recipe
+from cliptail_jax.predictions.classes import ClassTable
+from cliptail_jax.predictions.counts import runs_of_name
+from cliptail_jax.predictions.forecasts import Prior, Source, forecasts_from, prior_of, source_of
+from cliptail_jax.predictions.reading import ColumnNames, PredictionFile, read_class_table, read_predictions
+from cliptail_jax.report import forecasts as tables
+from cliptail_jax.report.layout import plain
+from cliptail_jax.report.style import FORMATS, is_picture, save
+from cliptail_jax.results.run import Run
+
+DEFAULT_RECIPES = ("sl", "batch:64", "batch:256", "adjusted:0.5", "counts")
+KEYS = ("workdir", "logits", "frequency")
+
+
+def forecast_command(options: argparse.Namespace) -> None:
+    """Run `cliptail forecast`. Errors are raised before anything is written."""
+    check_options(options)
+    output, pictures = options.output, []
+    if output:
+        pictures = [output.with_suffix(suffix) for suffix in FORMATS]
+        if output in pictures:
+            raise UserError(f"--output={output} is the name of a picture: give a file such as forecasts.tsv")
+        check_output(output, is_forecasts, [], options.overwrite)
+        for path in pictures:
+            check_output(path, is_picture, [], options.overwrite)
+    recipes = {text: read_recipe(text) for text in options.recipes or DEFAULT_RECIPES}
+    if options.workdir or options.logits:
+        name, replicates = sources_of_runs(options) if options.workdir else sources_of_file(options)
+        recipes = {recipe: prior for recipe, prior in recipes.items() if recipe != name}
+        measured = forecasts_from(replicates, name, recipes)
+        first = replicates[0][0]
+        slopes = slopes_of({name: first.own} | recipes, first.table)
+        measures = {recipe: m.estimates for recipe, m in measured.items()}
+        table = tables.forecast_table(slopes, measures, name)
+        draw = functools.partial(tables.draw_forecasts, {recipe: m.group for recipe, m in measured.items()}, name)
+        notes = measured[name].notes
+    else:
+        class_table = with_images(read_class_table(options.frequency))
+        slopes, measures, notes = slopes_of(recipes, class_table), {}, []
+        table = tables.prior_table(slopes)
+        priors = {recipe: prior(class_table.frequency) for recipe, prior in recipes.items()}
+        draw = functools.partial(tables.draw_priors, priors, class_table.frequency)
+    width = shutil.get_terminal_size((100, 24)).columns
+    print("\n".join(plain(table, width)))
+    for note in notes:
+        print(f"\n{textwrap.fill(note, width)}")
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(output, tables.file_text(slopes, measures))
+        figure = draw()
+        for path in pictures:
+            save(figure, path)
+        print(f"\nwrote {', '.join(map(str, (output, *pictures)))}")
+
+
+def check_options(options: argparse.Namespace) -> None:
+    if options.workdir and (options.logits or options.frequency):
+        raise UserError("--workdir has its logits and class frequency: leave out --logits and --frequency")
+    if not options.workdir and not options.frequency:
+        raise UserError(
+            "the class frequency is missing: give --workdir=RUN; or --frequency=TSV, with --logits=FILE and --trained_with=RECIPE "
+            "for forecasts, and without for the priors alone"
+        )
+    if options.logits and not options.trained_with:
+        raise UserError(
+            "--logits need the recipe of their model: give it as --trained_with=sl, batch:64, adjusted:1, ..."
+        )
+    if options.trained_with and not (options.logits or options.workdir):
+        raise UserError("--trained_with is the recipe of a model: give its logits as --logits=FILE")
+    if options.runs and not options.workdir:
+        raise UserError("--runs are those of a study: give its directory as --workdir")
+
+
+def is_forecasts(path: Path) -> bool:
+    return path.read_text(encoding="utf-8").startswith("\t".join(tables.HEADER) + "\n")
+
+
+def read_recipe(text: str) -> Prior:
+    """The ψ of a recipe such as 'batch:64', or of a config such as 'sup:data=glyphs_lt'. Raises UserError for another text."""
+    if (
+        is_recipe(text)
+        or ":" not in text
+        and "/" not in text
+        and not text.endswith(".py")
+        and text not in ("sup", "dino")
+    ):
+        return prior_of(text)
+    # These import JAX, which recipes do not need.
+    from cliptail_jax.config.command_line import read_config
+    from cliptail_jax.config.fields import plain as plain_values
+    from cliptail_jax.objectives import effective_log_prior
+
+    values = plain_values(read_config(text))
+    effective_log_prior(values, np.array([1, 2]))  # an error now, and not after other work
+    return functools.partial(effective_log_prior, values)
+
+
+def with_images(table: ClassTable) -> ClassTable:
+    """The classes with training images."""
+    has_images = table.frequency > 0
+    names = tuple(name for name, is_kept in zip(table.names, has_images) if is_kept)
+    return table._replace(names=names, frequency=table.frequency[has_images])
+
+
+def slopes_of(recipes: Mapping[str, Prior], table: ClassTable) -> dict[str, float]:
+    """The slope of ψ per decade of class frequency, by recipe."""
+    return {recipe: per_decade(prior(table.frequency), table.frequency) for recipe, prior in recipes.items()}
+
+
+def sources_of_file(options: argparse.Namespace) -> tuple[str, list[list[Source]]]:
+    """The recipe of the model, and the logits of --logits."""
+    content = read_predictions(options.logits, ColumnNames(), None)
+    table = read_class_table(options.frequency)
+    return options.trained_with, [[source_of(content, table, prior_of(options.trained_with))]]
+
+
+def sources_of_runs(options: argparse.Namespace) -> tuple[str, list[list[Source]]]:
+    """The name of the runs in --workdir, and their logits by seed or mirrored pair."""
+    from cliptail_jax.jobs.predict import test_logits
+
+    name, runs = runs_of_name(options.workdir, options.runs)
+    replicates: dict[str, list[Source]] = {}
+    for run in runs:
+        prior = own_prior(run, options.trained_with)
+        labels, logits, classes = test_logits(run.workdir, options.data_dir)
+        content = PredictionFile(str(run.workdir), labels, None, logits, classes)
+        table = ClassTable(run.class_names, run.class_frequency, f"{run.workdir}")
+        replicates.setdefault(run.replicate or str(run.workdir), []).append(source_of(content, table, prior))
+    sizes = {len(sources) for sources in replicates.values()}
+    if len(sizes) > 1:
+        raise UserError(f"a run of a mirrored pair of {name} in {options.workdir} is missing: train it")
+    return name, [*replicates.values()]
+
+
+def own_prior(run: Run, trained_with: str | None) -> Prior:
+    """The ψ of a run's config. Raises UserError if it is not known, or if `trained_with` is another recipe."""
+    from cliptail_jax.objectives import effective_log_prior
+
+    prior = functools.partial(effective_log_prior, run.config)
+    frequency = run.class_frequency[run.class_frequency > 0]
+    psi = prior(frequency)
+    if trained_with:
+        other = prior_of(trained_with)(frequency)
+        if not np.allclose(psi - psi.mean(), other - other.mean(), atol=0.01):
+            raise UserError(
+                f"--trained_with={trained_with} contradicts the config of {run.workdir}, whose prior has the slope "
+                f"{per_decade(psi, frequency):.2f} per decade and not {per_decade(other, frequency):.2f}: leave it out"
+            )
+    return prior

@@ -1,0 +1,145 @@
+"""Forecasts of what other recipes give, from the logits of a trained model.
+
+All losses with an effective log-prior ψ learn the logits log P(image | class) + ψ_class. So the logits of a model, minus its own
+ψ, plus the ψ of another recipe, are a forecast of the other recipe's logits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.metrics.recipes import effective_log_prior
+from cliptail_jax.predictions import adjustment
+from cliptail_jax.predictions.classes import ClassTable
+from cliptail_jax.predictions.measured import (
+    Measured,
+    check_examples,
+    class_numbers,
+    evaluated_model,
+    evaluation_of,
+    notes_on,
+    number_of,
+    predictions_in_memory,
+)
+from cliptail_jax.predictions.reading import PredictionFile
+from cliptail_jax.results.group import RunGroup
+
+Prior = Callable[[Int[np.ndarray, " class"]], Float[np.ndarray, " class"]]  # ψ by the numbers of training images
+
+
+class Source(NamedTuple):
+    """The logits of a trained model for test examples of classes that have training images.
+
+    Attributes:
+        own: the ψ of the model's recipe.
+        origin: the file or run of the logits.
+    """
+
+    labels: Int[np.ndarray, " example"]
+    logits: Float[np.ndarray, "example class"]
+    table: ClassTable
+    own: Prior
+    origin: str
+    notes: Sequence[str] = ()
+
+
+def source_of(content: PredictionFile, table: ClassTable, own: Prior) -> Source:
+    """The source of forecasts in a file. Examples and logits of classes without training images are left out.
+
+    Raises UserError if the file has no logits, or they do not fit the class table.
+    """
+    labels, _, _, logits = class_numbers(content, table)
+    if logits is None:
+        raise UserError(
+            f"{content.path} has predictions and no logits, from which to forecast: give logits [example, class]"
+        )
+    notes, has_images = notes_on(content, labels, table), table.frequency > 0
+    if not has_images.all():
+        notes.append(
+            f"{number_of(int(np.sum(~has_images)), 'class')} without training images, and their "
+            f"{number_of(int(np.sum(~has_images[labels])), 'example')}, are left out: no loss has a finite log-prior for them"
+        )
+        is_known = has_images[labels]
+        labels, logits = (np.cumsum(has_images) - 1)[labels[is_known]], logits[is_known][:, has_images]
+        names = tuple(name for name, is_kept in zip(table.names, has_images) if is_kept)
+        table = table._replace(names=names, frequency=table.frequency[has_images])
+    check_examples(labels, table, content.path)
+    return Source(labels, logits, table, own, content.path, notes)
+
+
+def forecasts_from(
+    replicates: Sequence[Sequence[Source]], name: str, recipes: Mapping[str, Prior]
+) -> dict[str, Measured]:
+    """The measures of a model itself, by its name, and the forecasts of other recipes by theirs.
+
+    Args:
+        replicates: for each seed or mirrored pair, the logits of its runs.
+        name: the name of the model.
+
+    Raises UserError if a ψ is not known, or the model is at chance.
+    """
+    recipes = {name: None} | dict(recipes)
+    runs: dict[str, list[list[Any]]] = {recipe: [] for recipe in recipes}
+    for number, sources in enumerate(replicates):
+        for of_recipe in runs.values():
+            of_recipe.append([])
+        for source in sources:
+            frequency = source.table.frequency
+            shifts = [source.own(frequency) - (prior or source.own)(frequency) for prior in recipes.values()]
+            all_predictions = adjustment.predictions_without(source.logits, np.stack(shifts))
+            for recipe, predictions in zip(recipes, all_predictions):
+                evaluation = evaluation_of(source.labels, predictions.astype(np.int64), None, source.table)
+                seed = f"seed_{number}" + "_mirrored" * bool(runs[recipe][-1])
+                runs[recipe][-1].append(evaluated_model(recipe, seed, evaluation, source.origin, source.notes))
+    size, first = len(replicates[0]), replicates[0][0]
+    groups = {recipe: RunGroup(recipe, of_recipe, size) for recipe, of_recipe in runs.items()}
+    if note := groups[name].chance_note():
+        raise UserError(f"{name} is at chance, so its logits show no class: {note}")
+    return {recipe: Measured(group, first.labels) for recipe, group in groups.items()}
+
+
+def forecast(
+    labels: Sequence[Any],
+    logits: Float[np.ndarray, "example class"],
+    frequency: Mapping[Any, int] | Sequence[int],
+    trained_with: str,
+    recipes: Sequence[str],
+    classes: Sequence[Any] | None = None,
+) -> dict[str, Measured]:
+    """Forecast the accuracy and bias that other recipes give, from the logits of a trained model.
+
+    Args:
+        labels, frequency, classes: as for `measure`.
+        logits: the logits of test examples. Of probabilities, the logarithms are taken.
+        trained_with: the recipe of the model: 'sl', 'batch:64', 'vocabulary:70:linear:128', 'adjusted:1', 'weights:0.999',
+            'counts', 'balanced', 'clip' or 'sigmoid'.
+        recipes: other recipes.
+
+    Returns:
+        The measures of the model itself by the name `trained_with`, and those that are forecast, by recipe.
+
+    Raises:
+        UserError: a recipe is unknown, the arguments do not fit, or the model is at chance.
+
+    >>> import numpy as np
+    >>> from cliptail_jax import forecast
+    >>> labels, rng = np.repeat([0, 1, 2], 50), np.random.default_rng(0)
+    >>> frequency = [1000, 100, 10]
+    >>> logits = 2 * np.eye(3)[labels] + rng.normal(size=(150, 3)) + np.log(frequency)
+    >>> forecasts = forecast(labels, logits, frequency, "sl", ["counts"])
+    >>> [f"{name}: bias {measured.odds_acc:.1f}" for name, measured in forecasts.items()]
+    ['sl: bias 4.1', 'counts: bias 0.1']
+    """
+    content, table = predictions_in_memory(labels, logits, frequency, classes)
+    source = source_of(content, table, prior_of(trained_with))
+    others = {recipe: prior_of(recipe) for recipe in recipes if recipe != trained_with}
+    return forecasts_from([[source]], trained_with, others)
+
+
+def prior_of(recipe: str) -> Prior:
+    """The ψ of a recipe. Raises UserError for a wrong one."""
+    effective_log_prior(recipe, np.array([1, 2]))  # an error now, and not after other work
+    return lambda frequency: effective_log_prior(recipe, frequency)

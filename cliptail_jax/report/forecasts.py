@@ -1,0 +1,116 @@
+"""Forecasts of recipes: their tables, their file, and their picture."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.text import UNDEFINED, format_number
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, batch_log_prior, per_decade
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.report.layout import Column, Row, Table, cell
+from cliptail_jax.report.odds import draw_odds, label_odds
+from cliptail_jax.report.predictions import cell_of
+from cliptail_jax.report.style import add_grid, legend_below, styles
+from cliptail_jax.results.group import RunGroup
+
+SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
+BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
+HEADER = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN, "odds_acc_low", "odds_acc_high")  # of the file
+
+Slopes = Mapping[str, float]  # of ψ per decade of class frequency, by recipe; nan if all classes are equally frequent
+Measures = Mapping[str, Mapping[str, Estimate]]  # by recipe and key
+
+
+def forecast_table(slopes: Slopes, measures: Measures, trained: str) -> Table:
+    """A row for the trained model, which is named `trained`, and one for each forecast."""
+    columns = [
+        Column("slope", "prior", "slope of the effective log-prior per decade of class frequency; SL has 2.30"),
+        *(Column(key, MEASURES[key].title, MEASURES[key].meaning, is_optional=key in ("mid", "f50")) for key in SHOWN),
+    ]
+    rows = []
+    for recipe, estimates in measures.items():
+        cells = {"slope": cell(slopes[recipe], ".2f")} | {key: cell_of(key, estimates[key]) for key in SHOWN}
+        rows.append(Row(recipe, cells, " (trained)" if recipe == trained else ""))
+    return Table("recipe", columns, rows)
+
+
+def prior_table(slopes: Slopes) -> Table:
+    """A row for each recipe, with its prior alone."""
+    columns = [
+        Column("slope", "prior", "slope of the effective log-prior per decade of class frequency"),
+        Column("share", "of SL's %", "the slope divided by that of SL"),
+    ]
+    rows = [
+        Row(recipe, {"slope": cell(slope, ".2f"), "share": cell(100 * slope / SL_PER_DECADE, ".0f")})
+        for recipe, slope in slopes.items()
+    ]
+    return Table("recipe", columns, rows)
+
+
+def file_text(slopes: Slopes, measures: Measures) -> str:
+    """The content of the file: a header, and a line for each recipe."""
+    lines = ["\t".join(HEADER)]
+    for recipe, slope in slopes.items():
+        numbers = [slope, slope / SL_PER_DECADE]
+        if estimates := measures.get(recipe):
+            numbers += [estimates[key].value for key in SHOWN] + [estimates["odds_acc"].low, estimates["odds_acc"].high]
+        lines.append("\t".join([recipe, *(format_number(float(number), ".4f") for number in numbers)]))
+    return "\n".join(lines) + "\n"
+
+
+def draw_forecasts(groups: Mapping[str, RunGroup], trained: str) -> Figure:
+    """Accuracy by class frequency: a line for the trained model, and one for each forecast."""
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    axes, looks = figure.subplots(), styles(groups)
+    for name, group in groups.items():
+        draw_odds(axes, *group.by_class, group.odds_line, looks[name], name + " (trained)" * (name == trained))
+    label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))
+    add_grid(axes)
+    figure.suptitle("Forecasts by effective log-prior", fontsize=12)
+    legend_below(figure, columns=4)
+    return figure
+
+
+def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: Int[np.ndarray, " class"]) -> Figure:
+    """ψ by class frequency, and the slope of a softmax over a batch's classes by the size of the batch."""
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    (left, right), looks, order = figure.subplots(1, 2), styles(priors), np.argsort(frequency)
+    for name, psi in priors.items():
+        values = psi[order] - psi[order[0]]
+        left.plot(frequency[order], values, **looks[name] | {"marker": ""}, label=name)
+    left.set(xscale="log", xlabel="class frequency", ylabel="effective log-prior, from that of the rarest class")
+    right.plot(BATCHES, [per_decade(psi, frequency) for psi in batch_priors(frequency)], color="black")
+    right.axhline(SL_PER_DECADE, color="grey", linestyle=":")
+    right.annotate("SL", (BATCHES[0], SL_PER_DECADE), xytext=(0, -2), textcoords="offset points", va="top", fontsize=9)
+    right.set(xscale="log", xlabel="images in a batch", ylabel="its slope per decade, if each class counts once")
+    for axes in (left, right):
+        add_grid(axes)
+    figure.suptitle(
+        f"{len(frequency):,} classes with {frequency.min():,} to {frequency.max():,} training images", fontsize=12
+    )
+    legend_below(figure, [left], columns=4)
+    return figure
+
+
+def batch_priors(frequency: Int[np.ndarray, " class"]) -> Sequence[Float[np.ndarray, " class"]]:
+    return [batch_log_prior(frequency, int(batch)) for batch in BATCHES]
+
+
+def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
+    """The numbers of a file of forecasts, by recipe and key. Raises UserError if it is no such file."""
+    text = path.read_text(encoding="utf-8")
+    header, *lines = (line.split("\t") for line in text.splitlines())
+    if tuple(header) != HEADER:
+        raise UserError(f"{path} is no table of forecasts: write it with `cliptail forecast --output`")
+    return {line[0]: {key: number_of(cell) for key, cell in zip(HEADER[1:], line[1:])} for line in lines}
+
+
+def number_of(text: str) -> float:
+    """A number of a file; infinite for one that is far outside of the data, and nan for an undefined one."""
+    return {"<": -math.inf, ">": math.inf, UNDEFINED: math.nan}.get(text) or float(text)
