@@ -20,7 +20,6 @@ from cliptail_jax.predictions.measured import (
     class_numbers,
     evaluated_model,
     evaluation_of,
-    notes_on,
     number_of,
     predictions_in_memory,
 )
@@ -56,7 +55,11 @@ def source_of(content: PredictionFile, table: ClassTable, own: Prior) -> Source:
         raise UserError(
             f"{content.path} has predictions and no logits, from which to forecast: give logits [example, class]"
         )
-    notes, has_images = notes_on(content, labels, table), table.frequency > 0
+    has_images, notes = table.frequency > 0, []
+    if content.are_probabilities:
+        notes.append(
+            f"The rows of {content.path} add up to 1: they are probabilities, of which the logarithms are taken"
+        )
     if not has_images.all():
         notes.append(
             f"{number_of(int(np.sum(~has_images)), 'class')} without training images, and their "
@@ -103,7 +106,7 @@ def forecasts_from(
 
 def forecast(
     labels: Sequence[Any],
-    logits: Float[np.ndarray, "example class"],
+    logits: Sequence[Any],
     frequency: Mapping[Any, int] | Sequence[int],
     trained_with: str,
     recipes: Sequence[str],
@@ -113,7 +116,7 @@ def forecast(
 
     Args:
         labels, frequency, classes: as for `measure`.
-        logits: the logits of test examples. Of probabilities, the logarithms are taken.
+        logits: the logits of test examples [example, class]. Of probabilities, the logarithms are taken.
         trained_with: the recipe of the model: 'sl', 'batch:64', 'vocabulary:70:linear:128', 'adjusted:1', 'weights:0.999',
             'counts', 'balanced', 'clip' or 'sigmoid'.
         recipes: other recipes.

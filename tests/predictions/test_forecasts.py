@@ -1,0 +1,95 @@
+"""Forecasts from logits: the networks of the tests are the minimizers themselves, so that forecasts are exact."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cliptail_jax import effective_log_prior, forecast
+from cliptail_jax.host.errors import UserError
+
+REFERENCE = Path(__file__).parents[3] / "shared/reference/forecast_reference.npz"
+
+RECIPES = ("sl", "batch:64", "vocabulary:5:linear:4", "adjusted:0.5", "weights:0.99", "counts")
+
+
+@pytest.fixture(scope="module")
+def likelihoods():
+    """Labels, class frequencies, and log P(image | class) of images of overlapping classes."""
+    rng = np.random.default_rng(0)
+    labels, frequency = np.repeat(np.arange(8), 40), np.geomspace(1000, 10, 8).astype(int)
+    return labels, frequency, 3 * np.eye(8)[labels] + rng.normal(size=(320, 8))
+
+
+@pytest.mark.parametrize("own", RECIPES)
+def test_the_optimum_of_a_recipe_forecasts_that_of_all_others(likelihoods, own):
+    labels, frequency, likelihood = likelihoods
+    logits = {recipe: likelihood + effective_log_prior(recipe, frequency) for recipe in RECIPES}
+    forecasts = forecast(labels, logits[own], frequency, own, RECIPES)
+    assert set(forecasts) == set(RECIPES)
+    for recipe, measured in forecasts.items():
+        trained = forecast(labels, logits[recipe], frequency, recipe, [])[recipe]
+        np.testing.assert_array_equal(measured.results[0].correct, trained.results[0].correct)
+    assert forecasts["sl"].odds_acc > forecasts["batch:64"].odds_acc > forecasts["counts"].odds_acc
+
+
+def test_probabilities_are_forecast_from_their_logarithms(likelihoods):
+    labels, frequency, likelihood = likelihoods
+    probabilities = np.exp(likelihood) / np.exp(likelihood).sum(axis=1, keepdims=True)
+    of_logits, of_probabilities = (
+        forecast(labels, x, frequency, "counts", ["sl"]) for x in (likelihood, probabilities)
+    )
+    assert of_logits["sl"].top1 == of_probabilities["sl"].top1
+    assert any("probabilities" in note for note in of_probabilities["counts"].notes)
+
+
+def test_classes_without_training_images_are_left_out(likelihoods):
+    labels, frequency, likelihood = likelihoods
+    unseen = np.append(frequency[:7], 0)
+    without = forecast(labels[:280], likelihood[:280, :7], frequency[:7], "counts", ["sl"])["sl"]
+    measured = forecast(labels, likelihood, unseen, "counts", ["sl"])["sl"]
+    assert (measured.top1, measured.odds_acc) == (without.top1, without.odds_acc)
+    assert any("1 class without training images, and their 40 examples" in note for note in measured.notes)
+
+
+ERRORS = {
+    "batches:64": ("'batches' is no recipe (did you mean batch?)", {}),
+    "batch": ("the recipe 'batch' is wrong: write batch:BATCH", {}),
+    "batch:one": ("the recipe 'batch:one' is wrong", {}),
+    "vocabulary:70:square:64": ("write vocabulary:SIZE:uniform|sqrt|linear:BATCH", {}),
+    "sl:1": ("write sl, without parameters", {}),
+    "weights:1": ("the recipe 'weights:1' is wrong", {}),
+    "chance": ("is at chance", {"logits": np.random.default_rng(1).normal(size=(320, 8)), "trained_with": "counts"}),
+    "no logits": ("has predictions and no logits", {"logits": np.zeros(320, int), "trained_with": "counts"}),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_what_cannot_be_forecast_is_one_clear_error(likelihoods, case):
+    labels, frequency, likelihood = likelihoods
+    message, changes = ERRORS[case]
+    arguments = {"logits": likelihood, "trained_with": case} | changes
+    with pytest.raises(UserError) as error:
+        forecast(labels, arguments["logits"], frequency, arguments["trained_with"], ["sl"])
+    assert message in str(error.value)
+
+
+@pytest.mark.skipif(
+    not REFERENCE.exists(), reason="needs the reference forecasts, which are not part of the repository"
+)
+def test_networks_of_another_framework_are_forecast():
+    """The table of four PyTorch networks: log-odds per decade and top-1, from each for each."""
+    data = np.load(REFERENCE)
+    recipes = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
+    expected = {
+        "sl": ((1.96, 32.8), (1.14, 36.7), (0.28, 39.4), (0.28, 39.4)),
+        "batch": ((1.96, 32.0), (1.15, 36.5), (0.33, 38.8), (0.33, 38.8)),
+        "counts": ((2.01, 33.2), (1.21, 38.2), (0.45, 41.1), (0.45, 41.1)),
+        "adjusted": ((1.90, 33.0), (1.14, 37.3), (0.29, 40.6), (0.29, 40.6)),
+    }
+    for own, values in expected.items():
+        logits = data[f"logits_{own}"]
+        forecasts = forecast(data["labels"], logits, data["frequency"].tolist(), recipes[own], list(recipes.values()))
+        numbers = [(forecasts[recipe].odds_acc, forecasts[recipe].top1) for recipe in recipes.values()]
+        np.testing.assert_allclose([odds for odds, _ in numbers], [odds for odds, _ in values], atol=0.02)
+        np.testing.assert_allclose([top1 for _, top1 in numbers], [top1 for _, top1 in values], atol=0.06)
