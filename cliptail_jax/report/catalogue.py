@@ -1,7 +1,9 @@
 """The list of the paper's runs, as `cliptail study --list` prints it."""
 
 import collections
+import csv
 
+from cliptail_jax.config.files import find_table
 from cliptail_jax.experiments.catalogue import EVERY, FAMILIES, FURTHER_RUNS, RUNS, first_names
 from cliptail_jax.report.layout import markdown_table
 
@@ -15,19 +17,29 @@ def families() -> list[list[str]]:
 
 def page() -> str:
     """The paper's runs, with a table for each family."""
-    names = first_names()
+    names, priors = first_names(), prior_shares()
     distinct = len({names[run.name] for run in RUNS})
     counts = (
         f"{len(RUNS)} names, {distinct} different runs, and {len(FURTHER_RUNS)} further runs that appear in figures."
     )
-    lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counts]
+    meaning = (
+        "**Prior**: how much the run's loss favours frequent classes, in percent of SL, by its effective log-prior "
+        "(configs/effective_prior.md): a forecast; – where it is unknown."
+    )
+    lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counts, "", meaning]
     for family, (title, section) in FAMILIES.items():
         runs = [run for run in EVERY if run.family == family]
         place = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
         lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {place}.", ""]
-        rows = [["run", "config", "what changes", "section"]]
+        rows = [["run", "config", "what changes", "prior", "section"]]
         for run in runs:
             alias = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
-            rows.append([run.name, f"`{run.config}`", run.changes + alias, section])
+            rows.append([run.name, f"`{run.config}`", run.changes + alias, priors[run.name], section])
         lines += markdown_table(rows)
     return "\n".join(lines) + "\n"
+
+
+def prior_shares() -> dict[str, str]:
+    """The slope of each run's effective log-prior in percent of SL's, as configs/study/analyses/paper_priors.py wrote it."""
+    with find_table("results/tables/paper_priors").open(encoding="utf-8") as lines:
+        return {row["run"]: row["of SL's %"] for row in csv.DictReader(lines, delimiter="\t")}

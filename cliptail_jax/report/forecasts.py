@@ -67,7 +67,7 @@ def file_text(slopes: Slopes, measures: Measures) -> str:
 def draw_forecasts(groups: Mapping[str, RunGroup], trained: str) -> Figure:
     """Accuracy by class frequency: a line for the trained model, and one for each forecast."""
     figure = Figure(figsize=(7, 4.6), layout="constrained")
-    axes, looks = figure.subplots(), styles(groups)
+    axes, looks = figure.subplots(), styles([*groups])
     for name, group in groups.items():
         draw_odds(axes, *group.by_class, group.odds_line, looks[name], name + " (trained)" * (name == trained))
     label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))
@@ -80,15 +80,15 @@ def draw_forecasts(groups: Mapping[str, RunGroup], trained: str) -> Figure:
 def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: Int[np.ndarray, " class"]) -> Figure:
     """ψ by class frequency, and the slope of a softmax over a batch's classes by the size of the batch."""
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
-    (left, right), looks, order = figure.subplots(1, 2), styles(priors), np.argsort(frequency)
+    (left, right), looks, order = figure.subplots(1, 2), styles([*priors]), np.argsort(frequency)
     for name, psi in priors.items():
         values = psi[order] - psi[order[0]]
         left.plot(frequency[order], values, **looks[name] | {"marker": ""}, label=name)
-    left.set(xscale="log", xlabel="class frequency", ylabel="effective log-prior, from that of the rarest class")
+    left.set(xscale="log", xlabel="class frequency", ylabel="effective log-prior (rarest class: 0)")
     right.plot(BATCHES, [per_decade(psi, frequency) for psi in batch_priors(frequency)], color="black")
     right.axhline(SL_PER_DECADE, color="grey", linestyle=":")
     right.annotate("SL", (BATCHES[0], SL_PER_DECADE), xytext=(0, -2), textcoords="offset points", va="top", fontsize=9)
-    right.set(xscale="log", xlabel="images in a batch", ylabel="its slope per decade, if each class counts once")
+    right.set(xscale="log", xlabel="images in a batch, whose classes count once", ylabel="slope per decade")
     for axes in (left, right):
         add_grid(axes)
     figure.suptitle(
