@@ -100,6 +100,10 @@ def evaluation_pixels(reading: Reading) -> dict[str, bool]:
 
 
 def check_evaluation(evaluation: Evaluation) -> None:
-    """Raise UserError if a prior is to be estimated without logit adjustment."""
+    """Raise UserError if a prior is to be estimated without logit adjustment, or subtracted twice."""
+    if evaluation.logit_adjustment and getattr(evaluation, "without_prior", False):
+        raise UserError(
+            "eval.without_prior and eval.logit_adjustment both subtract a log-prior from the logits: set one of them"
+        )
     if evaluation.estimate_prior and not evaluation.logit_adjustment:
         raise UserError("only logit adjustment uses eval.estimate_prior: set eval.logit_adjustment, for example to 1")

@@ -53,6 +53,11 @@ class RunEvaluation(Evaluation):
     random_classes: Annotated[
         int, "Number of random classes in sets NAME:SPLIT, as in data.classes.random; 0: all.", NonNegative
     ] = 0
+    without_prior: Annotated[
+        bool,
+        "Whether to subtract from the logits what the run's loss adds for frequent classes, its effective log-prior; unlike "
+        "logit_adjustment, it needs no τ.",
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class LabelledTask:
         frequency: the class frequency for correlations, in the set's order; None if it is unknown.
         writes_frequency: whether it is written with the results.
         remedy: how to provide a class frequency, in the imperative.
+        subtracted_prior: what is subtracted from the logits, in the set's order, in place of τ log π; None for nothing.
 
     Raises:
         UserError: logits are to be adjusted for an unknown class frequency, or the table `rank_by` does not fit the classes.
@@ -70,6 +71,7 @@ class LabelledTask:
         writes_frequency: bool,
         options: Evaluation,
         remedy: str,
+        subtracted_prior: Float[np.ndarray, " class"] | None = None,
     ):
         if options.logit_adjustment and not options.estimate_prior and frequency is None:
             raise UserError(
@@ -77,7 +79,7 @@ class LabelledTask:
                 f"not known: {remedy}, or set eval.estimate_prior"
             )
         self.opened, self.settings, self.frequency = opened, settings, frequency
-        self._writes_frequency = writes_frequency
+        self._writes_frequency, self._subtracted_prior = writes_frequency, subtracted_prior
         self._class_groups = head_mid_tail(options, opened.variant.class_names, frequency)
 
     def measure(
@@ -90,7 +92,9 @@ class LabelledTask:
         options, variant = evaluator.options, self.opened.variant
         check_head(head, self.opened.name)
         run_pass = evaluator.cached_pass(self.opened.name, variant, give_up)
-        if options.logit_adjustment:
+        if self._subtracted_prior is not None:
+            head = head._replace(adjustment=np.float32(self._subtracted_prior))
+        elif options.logit_adjustment:
             if options.estimate_prior:
                 prior = estimate_log_prior(evaluator.sum_probabilities, parts, head, run_pass, evaluator.mesh)
             else:

@@ -41,8 +41,9 @@ def evaluation_settings(options: Evaluation, uses_prompts: bool) -> dict[str, An
         "confidence": SOFTMAX,
         "captions": (),
         "class_names": "",
+        "without_prior": False,
     }
-    changes = {key: value for key, default in defaults.items() if (value := getattr(options, key)) != default}
+    changes = {key: value for key, default in defaults.items() if (value := getattr(options, key, default)) != default}
     return settings | {key: list(value) if isinstance(value, tuple) else value for key, value in changes.items()}
 
 

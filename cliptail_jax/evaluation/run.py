@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from cliptail_jax.config.training import Data, RunEvaluation
 from cliptail_jax.evaluation.captioned import caption_frequency
@@ -43,6 +43,7 @@ def make_evaluate(
     read_prompts: ReadText | BagOfWords | None,
     training_captions: Callable[[], TrainingCaptions],
     other_head: str = "",
+    own_prior: Float[np.ndarray, " class"] | None = None,
 ) -> Evaluate:
     """A function that evaluates a run's model on all sets of `options`, writes their files, and returns their summaries.
 
@@ -56,14 +57,16 @@ def make_evaluate(
         training_captions: returns the run's captions of the first epoch. Their words are counted for retrieval, and the
             classes that they name for sets with other classes than the run's.
         other_head: the .npy file of a head to use instead of a supervised run's own.
+        own_prior: the effective log-prior of the run's loss, which is subtracted from the logits; None for nothing.
     """
     if not options.sets:
         return lambda *_: {}
     check_directories(options.sets)
-    if other_head and options.logit_adjustment:
+    if other_head and (options.logit_adjustment or own_prior is not None):
+        key = "without_prior=True" if own_prior is not None else f"logit_adjustment={options.logit_adjustment:g}"
         raise UserError(
-            f"eval.logit_adjustment={options.logit_adjustment:g} needs logits, but head.init replaces the head that the run's "
-            "logit scale was learned with: set it to 0, or evaluate the run's own head"
+            f"eval.{key} needs logits, but head.init replaces the head that the run's "
+            "logit scale was learned with: leave it out, or evaluate the run's own head"
         )
     uses_prompts = read_prompts is not None
     if (options.templates or options.class_names) and not uses_prompts:
@@ -91,7 +94,12 @@ def make_evaluate(
         task_settings = settings | ({COUNTED: digest} if digest else {})
         writes_frequency = set_classes != class_names and set_frequency is not None
         remedy = "give a set with the run's classes, such as 'name:split'"
-        return LabelledTask(opened, task_settings, set_frequency, writes_frequency, options, remedy)
+        if own_prior is not None and columns is None:
+            raise UserError(
+                f"eval.without_prior subtracts the run's prior for its own classes, and '{name}' has others: {remedy}"
+            )
+        set_prior = None if own_prior is None else own_prior[columns]
+        return LabelledTask(opened, task_settings, set_frequency, writes_frequency, options, remedy, set_prior)
 
     tasks = [task_of(name) for name in dict.fromkeys(options.sets)]
     make = make_texts(tasks, options, graphdef, mesh, read_prompts, class_names, other_head)

@@ -64,6 +64,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             read_prompts=model.tokenizer if model.has_prompts else None,
             training_captions=lambda: captions_of_training(workdir, data),
             other_head=run.head,
+            own_prior=OBJECTIVES[config.objective].subtracted_prior(own_config(config), model.class_frequency),
         )
         epoch = model.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
         summaries = evaluate_model((state,), model.step, epoch)

@@ -211,6 +211,7 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
         frequency=variant.class_frequency,
         read_prompts=objective.text.read_prompts,
         training_captions=lambda: caption_chunks(variant),
+        own_prior=objective.subtracted_prior(config, variant.class_frequency),
     )
 
 

@@ -11,7 +11,7 @@ from cliptail_jax.training.configuration import Training
 OBJECTIVE = "objective"
 SHARED_KEYS = {field.key for field in fields_of(Training())}  # other fields belong to an objective
 # Fields of evaluation are incidental, except for these, on which measures depend.
-EVALUATION = ("eval.templates", "eval.logit_adjustment", "eval.estimate_prior")
+EVALUATION = ("eval.templates", "eval.logit_adjustment", "eval.estimate_prior", "eval.without_prior")
 # Whether the last, partial batch of an epoch is used changes little.
 NO_FACTORS = ("seed", "data.seed", "data.drop_last")
 KEYS = [field.key for field in FIELDS if not field.is_incidental or field.key in EVALUATION]
@@ -26,7 +26,7 @@ FACTORS = {
     "batch": ("data.batch_", "data.balanced_sampling"),
     "batch size": ("batch_size", "accumulate_steps", "batch_norm."),
     "length": ("total_epochs", "total_steps"),
-    "adjustment after training": ("eval.logit_adjustment", "eval.estimate_prior"),
+    "adjustment after training": ("eval.logit_adjustment", "eval.estimate_prior", "eval.without_prior"),
     "optimizer": ("optimizer.",),
 }  # fmt: skip
 ROUNDING = 0.05  # of lengths to whole epochs or steps

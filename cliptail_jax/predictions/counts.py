@@ -11,7 +11,7 @@ from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import GROUPS
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import ADJUSTED, Run
+from cliptail_jax.results.run import ADJUSTED, WITHOUT_PRIOR, Run
 from cliptail_jax.runs.console import log_line
 
 
@@ -54,7 +54,7 @@ def runs_of_name(workdir: Path, name: str | None) -> tuple[str, list[Run]]:
 
 
 def is_adjusted(name: str, names: Container[str]) -> bool:
-    return name.endswith(ADJUSTED) and name.removesuffix(ADJUSTED) in names
+    return any(name.endswith(end) and name.removesuffix(end) in names for end in (ADJUSTED, WITHOUT_PRIOR))
 
 
 def class_counts(name: str, runs: Sequence[Run]) -> RightByClass:

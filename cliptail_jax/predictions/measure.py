@@ -12,9 +12,17 @@ from pathlib import Path
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import check_file
 from cliptail_jax.predictions.classes import FREQUENCY_HELP, with_classes_of
+from cliptail_jax.predictions.counts import is_adjusted
 from cliptail_jax.predictions.differences import Difference, difference, same_examples
 from cliptail_jax.predictions.files import check_results, results_folder, write_results
-from cliptail_jax.predictions.measured import Measured, classes_in_some, measured_seeds, seed_names, with_adjusted
+from cliptail_jax.predictions.measured import (
+    Measured,
+    changed,
+    classes_in_some,
+    measured_seeds,
+    seed_names,
+    with_adjusted,
+)
 from cliptail_jax.predictions.reading import (
     ColumnNames,
     read_class_table,
@@ -73,7 +81,7 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
         parts = (content.labels, content.predictions, content.classes)
         table = with_classes_of(table, [value for part in parts if part is not None for value in part])
     models = [
-        measured_seeds(name, [read_predictions(path, columns, labels) for path in paths], table)
+        measured_seeds(name, [read_predictions(path, columns, labels) for path in paths], table, options.trained_with)
         for name, paths in files.items()
     ]
     differences, notes = compare(models)
@@ -93,7 +101,7 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
 
 def compare(models: Sequence[Measured]) -> tuple[list[Difference], list[str]]:
     """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
-    pairs = [(m.adjusted.measured, m) for m in models if m.adjusted]
+    pairs = [(part, m) for m in models for part in changed(m)]
     notes = [f"{m.name}: {note}" for m in with_adjusted(models) for note in m.notes] + classes_in_some(models)
     for a, b in itertools.combinations(models, 2):
         if len(models) > MAX_PAIRED_FILES and a is not models[0]:
@@ -134,7 +142,7 @@ def files_by_name(arguments: Sequence[str]) -> dict[str, list[str]]:
         for path in files[name]:
             if not Path(path).is_file():
                 raise UserError(f"there is no file {path}")
-    if names := [name for name in files if name.endswith("_adjusted") and name.removesuffix("_adjusted") in files]:
+    if names := [name for name in files if is_adjusted(name, files)]:
         raise UserError(
             f"'{names[0]}' is the name of the adjusted predictions of another file: name it, as in NAME={files[names[0]][0]}"
         )

@@ -15,6 +15,7 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.calibration import calibration, count_on_host
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, prediction_measures, summarize
+from cliptail_jax.metrics.recipes import effective_log_prior
 from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table, text_of
@@ -32,7 +33,7 @@ from cliptail_jax.report.predictions import frame, measures_text
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import ADJUSTED, PREDICTIONS
+from cliptail_jax.results.run import ADJUSTED, PREDICTIONS, WITHOUT_PRIOR
 
 if TYPE_CHECKING:
     import pandas
@@ -66,6 +67,7 @@ class Measured:
         labels: the class of each example.
         keys: the file name of each example; None if they are unknown.
         adjusted: the results of logit adjustment; None without logits.
+        without_prior: the measures of the logits minus the effective log-prior of the model's recipe; None if it is unknown.
 
     Example:
         m = measure(labels, predictions, frequency)
@@ -78,8 +80,10 @@ class Measured:
         labels: Int[np.ndarray, " example"],
         keys: Sequence[str] | None = None,
         adjusted: Adjusted | None = None,
+        without_prior: "Measured | None" = None,
     ):
-        self.group, self.labels, self.keys, self.adjusted = group, labels, keys, adjusted
+        self.group, self.labels, self.keys = group, labels, keys
+        self.adjusted, self.without_prior = adjusted, without_prior
 
     @property
     def name(self) -> str:
@@ -169,6 +173,7 @@ def measure(
     frequency: Mapping[Any, int] | Sequence[int],
     name: str = "predictions",
     classes: Sequence[Any] | None = None,
+    trained_with: str | None = None,
 ) -> Measured:
     """Measure how biased predictions are towards frequent classes.
 
@@ -180,6 +185,8 @@ def measure(
         name: the name of the predictions in tables and pictures.
         classes: the classes of the columns of logits, such as `classes_` of a model of scikit-learn; by default those of
             `frequency` in its order. A `Counter` or a Series has no such order, unless its classes are the numbers from 0 on.
+        trained_with: the recipe of a model with logits, such as 'sl' or 'batch:64' (`forecast` has all): also measure its
+            logits without the recipe's effective log-prior.
 
     Raises:
         UserError: the arguments do not fit, or measures are undefined for most classes.
@@ -193,7 +200,7 @@ def measure(
     'top-1 63 %, log-odds per decade 1.8'
     """
     content, table = predictions_in_memory(labels, predictions, frequency, classes)
-    return measured_seeds(name, [content], table)
+    return measured_seeds(name, [content], table, trained_with)
 
 
 def predictions_in_memory(
@@ -336,14 +343,17 @@ def check_examples(labels: Int[np.ndarray, " example"], table: ClassTable, path:
         )
 
 
-def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable) -> Measured:
-    """The measures of a file, or of a file for each seed.
+def measured_seeds(
+    name: str, files: Sequence[PredictionFile], table: ClassTable, trained_with: str | None = None
+) -> Measured:
+    """The measures of a file, or of a file for each seed. `trained_with` is as for `measure`.
 
     Raises:
         UserError: the files do not fit the class table or each other, or have too few examples.
     """
     seeds = seed_names(len(files))
-    runs, adjusted_runs, curves = [], [], []
+    runs, adjusted_runs, curves, runs_without_prior = [], [], [], []
+    log_prior = None if trained_with is None else recipe_log_prior(trained_with, table.frequency)
     first_labels = None
     for content, seed in zip(files, seeds):
         numbers = class_numbers(content, table)
@@ -361,6 +371,14 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
             notes = notes_on_tau(tau, table.frequency)
             adjusted_runs.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, tau))
             curves.append(curve(result.by_tau, labels, table))
+            if log_prior is not None:
+                predicted = adjustment.predict(numbers.logits, log_prior, np.ones(len(labels)))
+                evaluation = evaluation_of(labels, *predicted, table)
+                notes = [
+                    f"Its logits, minus the effective log-prior of {trained_with}: those for equally frequent classes"
+                ]
+                model = evaluated_model(name + WITHOUT_PRIOR, seed, evaluation, content.path, notes, trained_with)
+                runs_without_prior.append(model)
     adjusted = None
     if len(adjusted_runs) == len(files):
         mean_curve = {tau: mean_of_each([measures[tau] for measures in curves]) for tau in curves[0]}
@@ -369,7 +387,20 @@ def measured_seeds(name: str, files: Sequence[PredictionFile], table: ClassTable
         paths = [content.path for content in files if content.logits is None]
         note = f"Without logits in {', '.join(paths)}, there is no calibration and no adjustment"
         runs[0] = dataclasses.replace(runs[0], warnings=[*runs[0].warnings, note])
-    return Measured(group_of(runs), first_labels, files[0].keys, adjusted)
+    if log_prior is not None and len(runs_without_prior) < len(files):
+        raise UserError(
+            f"{name} has no logits, from which to subtract the log-prior of {trained_with}: give logits, or no recipe"
+        )
+    without_prior = Measured(group_of(runs_without_prior), first_labels, files[0].keys) if runs_without_prior else None
+    return Measured(group_of(runs), first_labels, files[0].keys, adjusted, without_prior)
+
+
+def recipe_log_prior(recipe: str, frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
+    """The effective log-prior of a recipe. A class without training images counts as one with a single image.
+
+    Raises UserError for a wrong recipe.
+    """
+    return effective_log_prior(recipe, np.maximum(frequency, 1))
 
 
 def seed_names(number: int) -> list[str]:
@@ -413,9 +444,14 @@ def mean_of_each(curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([measures[key] for measures in curves])) for key in curves[0]}
 
 
+def changed(m: Measured) -> list[Measured]:
+    """The measures of a file's adjusted predictions, and of those without the log-prior of its recipe, if it has them."""
+    return [part for part in (m.adjusted and m.adjusted.measured, m.without_prior) if part]
+
+
 def with_adjusted(models: Sequence[Measured]) -> list[Measured]:
-    """The measures of each file, followed by those of its adjusted predictions if it has logits."""
-    return [part for m in models for part in (m, *((m.adjusted.measured,) if m.adjusted else ()))]
+    """The measures of each file, followed by those that are `changed`."""
+    return [part for m in models for part in (m, *changed(m))]
 
 
 def classes_in_some(models: Sequence[Measured]) -> list[str]:

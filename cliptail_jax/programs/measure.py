@@ -10,7 +10,8 @@ compared by a paired bootstrap over classes.
 
 With logits, it also measures calibration, and post-hoc adjustment: logits − τ log n, with the number n of training images of a
 class (1 for a class without any). For NAME_adjusted, τ from 0 to 2 is chosen on one half of the examples, by the mean accuracy
-over classes, and measured on the other half, in both directions.
+over classes, and measured on the other half, in both directions. NAME_without_prior needs no choice: with --trained_with, what
+the model's loss adds for frequent classes is known, and is subtracted.
 """
 
 import argparse
@@ -27,6 +28,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", metavar="FILE", help="instead: the labels of the training images, which are counted")
     parser.add_argument(
         "--labels", metavar="FILE", help="labels for files without; by file name, if both files have these"
+    )
+    parser.add_argument(
+        "--trained_with",
+        metavar="RECIPE",
+        help="the recipe of models with logits, such as sl, batch:64 or adjusted:1 (`cliptail forecast --help` lists them): also "
+        "measure the logits minus its effective log-prior",
     )
     parser.add_argument("--label_column", default="label", metavar="NAME", help="default: label")
     parser.add_argument("--prediction_column", default="prediction", metavar="NAME", help="default: prediction")

@@ -29,6 +29,7 @@ from cliptail_jax.runs.records import LogLine, Summary, TrainingData
 # The fields that determine which classes a run has.
 SELECTING = ("data.name", "data.seed", "data.classes.", "data.class_match.", "eval.random_classes")
 PREDICTIONS = "predictions"  # the objective of a file of predictions, whose training is unknown
+WITHOUT_PRIOR = "_without_prior"  # the end of the name of predictions without the effective log-prior of the loss
 ADJUSTED = "_adjusted"  # the end of the name of predictions whose logits were adjusted
 MIRRORED = "_mirrored"  # the end of the directory of the second runs of a mirrored pair
 SEED = re.compile(rf"seed_\d+({MIRRORED})?")  # the directories of a study with several seeds

@@ -126,6 +126,20 @@ class Objective(abc.ABC):
         raise UnknownPriorError(f"objective='{config.objective}' has no known effective log-prior")
 
     @classmethod
+    def subtracted_prior(
+        cls, config: Training, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"] | None:
+        """The effective log-prior that evaluations subtract; None without `eval.without_prior`.
+
+        A class without training images counts as one with a single image.
+
+        Raises UserError if it is not known.
+        """
+        if not config.eval.without_prior:
+            return None
+        return cls.effective_log_prior(config, np.maximum(frequency, 1))
+
+    @classmethod
     def open_towers(cls, config: Training, shapes_only: bool = False) -> Towers:
         """The trained towers that the config names: an image tower for every objective.
 

@@ -37,6 +37,14 @@ def own_logits(config, workdir):
     return scale * cosines(features, head), labels
 
 
+def trained_with_adjustment(workdir, tau):
+    """Note in a run's files that it was trained with adjusted logits."""
+    noted = json.loads((workdir / "config.json").read_text())
+    noted["config"]["loss.logit_adjustment"] = tau
+    write_json(workdir / "config.json", noted)
+    (workdir / "sha256.json").unlink(missing_ok=True)
+
+
 # After so few steps, SL predicts a single class by far.
 @pytest.mark.parametrize(("name", "tau"), [("sl_run", 20.0), ("clip_run", 1.5)])
 def test_a_run_is_adjusted_by_its_training_frequency_or_by_what_it_predicts(name, tau, request, tmp_path):
@@ -64,6 +72,25 @@ def test_a_run_is_adjusted_by_its_training_frequency_or_by_what_it_predicts(name
     assert arrays["confusion"].shape == (CLASSES, CLASSES)
 
 
+@pytest.mark.parametrize("tau", [0.0, 0.25])
+def test_the_prior_of_the_runs_own_loss_is_subtracted(sl_run, tau, tmp_path):
+    """As if SL were adjusted by τ = 1; after training with adjusted logits, by what is left of it."""
+    config, workdir = copied(sl_run, tmp_path)
+    config.eval.neural_collapse = False
+    logits, labels = own_logits(config, workdir)
+    frequency = np.maximum(read_frequency(workdir / "class_frequency.tsv")[1], 1)
+    trained_with_adjustment(workdir, tau)
+    config.loss.logit_adjustment, config.eval.without_prior = tau, True
+    evaluate(config, workdir)
+    (_, line), arrays = evaluation_files(workdir)
+    expected = (logits - (1 - tau) * np.log(frequency)).argmax(1)
+    np.testing.assert_array_equal(arrays["confusion"], count_confusion(labels, expected))
+    assert line["settings"]["without_prior"] is True
+    config.eval.logit_adjustment = 1.0
+    with pytest.raises(UserError, match="both subtract a log-prior"):
+        evaluate(config, workdir)
+
+
 def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run):
     options, all_settings = sections(sl_run[0]).eval, []
     for tau, is_estimated in ((0.0, False), (1.0, False), (2.0, False), (1.0, True)):
@@ -80,10 +107,7 @@ TWICE = "warning: with loss.logit_adjustment=1, .* already: eval.logit_adjustmen
 def test_a_run_that_was_trained_with_adjusted_logits_is_adjusted_again_with_a_warning(sl_run, tmp_path, capsys):
     config, workdir = copied(sl_run, tmp_path)
     config.loss.logit_adjustment = 1.0
-    noted = json.loads((workdir / "config.json").read_text())
-    noted["config"]["loss.logit_adjustment"] = 1.0
-    write_json(workdir / "config.json", noted)
-    (workdir / "sha256.json").unlink(missing_ok=True)
+    trained_with_adjustment(workdir, 1.0)
     for options, warned in (((0.5, True), False), ((0.5, False), True)):
         config.eval.logit_adjustment, config.eval.estimate_prior = options
         evaluate(config, workdir)
