@@ -47,6 +47,7 @@ STUDIES = (
     "collect:data=cifar100",
     "remedies",
     "remedies:data=icons",
+    "forecast",
 )
 
 

@@ -96,22 +96,35 @@ def is_recipe(text: str) -> bool:
     return text.partition(":")[0] in RECIPES and "=" not in text
 
 
-def effective_log_prior(text: str, frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
-    """The effective log-prior of a recipe such as 'batch:64', on the numbers of training images of classes that have any.
+def effective_log_prior(recipe: str, frequency: Sequence[int]) -> Float[np.ndarray, " class"]:
+    """How much a recipe's loss favours each class, whatever an image shows: ψ of `cliptail_jax.metrics.effective_prior`.
 
-    Raises UserError for an unknown recipe or a wrong parameter.
+    Args:
+        recipe: a short name with its parameters, such as 'sl', 'batch:64' or 'adjusted:0.5'.
+        frequency: the number of training images of each class, 1 or more [class].
 
-    >>> effective_log_prior("adjusted:1", np.array([100, 10])).tolist()
-    [0.0, 0.0]
+    Raises:
+        UserError: the recipe is unknown, a parameter is wrong, or a class has no training images.
+
+    >>> from cliptail_jax import effective_log_prior
+    >>> effective_log_prior("sl", [80, 20]).round(2).tolist()
+    [-0.22, -1.61]
+    >>> effective_log_prior("batch:8", [80, 20]).round(2).tolist()
+    [-0.22, -1.37]
     """
-    name, *texts = text.split(":")
+    counts = np.asarray(frequency)
+    if counts.ndim != 1 or not (counts > 0).all():
+        raise UserError(
+            "the class frequency is one positive number per class: leave out classes without training images"
+        )
+    name, *texts = recipe.split(":")
     if name not in RECIPES:
         hint = did_you_mean(name, RECIPES)
         raise UserError(f"'{name}' is no recipe{hint}; there are {', '.join(USAGES.values())}")
-    recipe = RECIPES[name]
+    kind = RECIPES[name]
     try:
-        values = [parameter.read(value) for parameter, value in zip(recipe.parameters, texts, strict=True)]
+        values = [parameter.read(value) for parameter, value in zip(kind.parameters, texts, strict=True)]
     except ValueError:
-        example = USAGES[name] if recipe.parameters else f"{name}, without parameters"
-        raise UserError(f"the recipe '{text}' is wrong: write {example}") from None
-    return recipe.log_prior(frequency, *values)
+        example = USAGES[name] if kind.parameters else f"{name}, without parameters"
+        raise UserError(f"the recipe '{recipe}' is wrong: write {example}") from None
+    return kind.log_prior(counts, *values)

@@ -1,0 +1,140 @@
+"""How far are trained recipes from their forecasts (configs/study/forecast.py)?
+
+    python configs/study/analyses/forecast_errors.py forecast_glyphs_16 --output=configs/study/forecast.png \\
+        > configs/study/results/forecast_errors.md
+
+Prints, for archived studies or their work directories, the forecast and the trained values of each kind of runs, and draws
+trained against forecast values. A forecast is the stored one of another seed. *Error of the change* compares with the run
+that corresponds to the forecast's source, on the same images: (kind − that run) − (forecast − source). The last rows have the
+mean absolute errors over kinds whose source has their own family: adjusted logits for losses over all classes and sampled
+vocabularies, counted classes for losses over the batch's classes, and CLIP for CLIP.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cliptail_jax.config.files import find_table, known_archives
+from cliptail_jax.experiments.studies import LONG_TAILED
+from cliptail_jax.host.errors import command_line
+from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.report.forecasts import read_forecasts
+from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.style import add_grid, legend_below, save, style
+from cliptail_jax.results.archive import unpack
+from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.group import groups_of
+from cliptail_jax.results.study import by_replicate
+from configs.study.forecast import Kind, kinds
+
+KEYS = ("odds_acc", "top1", "head", "tail")
+FAMILIES = {"all classes": 0, "batch": 2, "CLIP": 1}  # with their looks
+ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
+
+
+class Point(NamedTuple):
+    """A kind of runs: its forecast and trained values, and the errors of the change from its base, by measure."""
+
+    study: str
+    name: str
+    family: str
+    source: str
+    prior: float
+    forecast: Mapping[str, float]
+    trained: Mapping[str, float]
+    errors: Mapping[str, float]
+
+
+@command_line
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", nargs="+", metavar="NAME", help="an archive's name, or NAME=WORKDIR")
+    parser.add_argument("--output", type=Path, required=True, help="the picture")
+    options = parser.parse_args(arguments)
+    points = [point for study in options.studies for point in points_of(*study.partition("=")[::2])]
+    print("\n".join(markdown_table(rows_of(points))))
+    save(draw(points), options.output)
+
+
+def points_of(name: str, workdir: str) -> list[Point]:
+    """The kinds of a study, from its archive or a work directory."""
+    data = name.removeprefix("forecast_")
+    with tempfile.TemporaryDirectory() as folder:
+        contents = read_directory(Path(workdir) if workdir else unpack(known_archives()[name], Path(folder)))
+        groups = groups_of(by_replicate(contents.study, contents.runs))
+        trained = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
+    all_kinds = kinds(data) | {"counts": Kind("counted classes of the batch", "counts", None)}
+    points = []
+    for run, kind in all_kinds.items():
+        sources = [kind.base] + ["counts"] * (run in ("group_32", "group_64", "batch"))
+        for base in sources:
+            if run not in trained or base not in trained:
+                continue
+            forecasts = read_forecasts(find_table(f"results/forecasts/{data}_{base}"))
+            forecast, source = forecasts[kind.recipe], forecasts[base]
+            errors = {k: trained[run][k] - trained[base][k] - (forecast[k] - source[k]) for k in KEYS}
+            prior, family = forecast["prior_per_decade"], family_of(run, base)
+            points.append(
+                Point(LONG_TAILED[data]["name"], kind.name, family, base, prior, forecast, trained[run], errors)
+            )
+    return points
+
+
+def family_of(run: str, base: str) -> str:
+    if base == "clip":
+        return "CLIP"
+    return "batch" if run.startswith(("group", "batch", "counts")) else "all classes"
+
+
+def is_own_family(point: Point) -> bool:
+    return point.family != "batch" or point.source == "counts"
+
+
+def rows_of(points: Sequence[Point]) -> list[list[str]]:
+    """A row for each kind and source, and two of mean absolute errors."""
+    titles = [MEASURES[key].title for key in KEYS]
+    rows = [["recipe", "from", "prior", *(f"{title}: forecast, trained" for title in titles)]]
+    for point in points:
+        cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.trained[k]:{ROUND[k]}}" for k in KEYS]
+        rows.append([point.name, point.source, f"{point.prior:.2f}", *cells])
+    own = [point for point in points if is_own_family(point)]
+    for title, errors in (
+        ("mean absolute error", [{k: p.trained[k] - p.forecast[k] for k in KEYS} for p in own]),
+        ("mean absolute error of the change", [p.errors for p in own]),
+    ):
+        means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
+        rows.append([title, f"{len(own)} recipes", "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
+    return rows
+
+
+def draw(points: Sequence[Point]) -> Figure:
+    """Trained against forecast values, of bias, tail and top-1."""
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    panels: Sequence[Axes] = figure.subplots(1, 3)
+    studies = list(dict.fromkeys(point.study for point in points))
+    for axes, key in zip(panels, ("odds_acc", "tail", "top1")):
+        for point in filter(is_own_family, points):
+            look = style(FAMILIES[point.family]) | {"linestyle": ""}
+            label = f"{point.family}, {point.study}" if len(studies) > 1 else point.family
+            face = look["color"] if point.study == studies[0] else "white"
+            axes.plot(point.forecast[key], point.trained[key], **look, markerfacecolor=face, markersize=7, label=label)
+        values = [value for point in points for value in (point.forecast[key], point.trained[key])]
+        ends = [min(values), max(values)]
+        axes.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0)
+        axes.set(xlabel=f"forecast {MEASURES[key].title}", ylabel=f"trained {MEASURES[key].title}")
+        axes.set_aspect("equal", adjustable="datalim")
+        add_grid(axes)
+    figure.suptitle("Recipes as forecast by effective log-prior, and as trained", fontsize=12)
+    legend_below(figure)
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
