@@ -122,6 +122,11 @@ class Profile(Section):
     mirrored: Annotated[bool, "Whether to reverse the order of the classes: the rarest becomes the most frequent."] = (
         False
     )
+    redrawn: Annotated[
+        bool,
+        "Whether each epoch draws the images of a class anew from all of its records: rare classes are seen as rarely, but on "
+        "as many distinct images.",
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -367,6 +372,11 @@ def check_data(data: Data) -> None:
     keys = [key for key, value in vars(data.classes).items() if value]
     if len(keys) > 1:
         raise UserError(f"set one of data.classes.names, list, first, random and at_least, not {' and '.join(keys)}")
+    if data.profile.redrawn and (not data.profile.name or data.captions.words):
+        raise UserError(
+            "data.profile.redrawn draws other images of each class in every epoch: set data.profile.name, and leave "
+            "data.captions.words empty, which are those of one image"
+        )
     if data.profile.name and data.match.frequency:
         raise UserError("set data.profile.name or data.match.frequency, not both")
     if not data.match.frequency and (data.match.n or data.match.assignment != NATURAL):

@@ -21,6 +21,7 @@ from cliptail_jax.curation.joined import JoinedSource
 from cliptail_jax.curation.match import describe_shortfall, matched_rows, target_frequency
 from cliptail_jax.curation.noise import describe_mistakes, with_mistakes
 from cliptail_jax.curation.profiles import profile_counts
+from cliptail_jax.curation.redrawn import Pool
 from cliptail_jax.curation.removed import rows_of_concepts
 from cliptail_jax.curation.rows import Rows
 from cliptail_jax.curation.selection import class_frequency, first_of_permutation, sample, seeded_split, trim_tail
@@ -38,7 +39,7 @@ class Selection:
         kept: the indices in `rows` of the selected ones, ascending.
         labels: the class of each selected row in `classes`; -1 for a row without a class.
         classes: the labels in `rows` of the selected classes, in their new order.
-        notes, dropped_without_caption, balance, given_labels, captions: of the variant.
+        notes, dropped_without_caption, balance, pool, given_labels, captions: of the variant.
     """
 
     source: Source | JoinedSource
@@ -49,6 +50,7 @@ class Selection:
     notes: tuple[str, ...] = ()
     dropped_without_caption: int = 0
     balance: Balance | None = None
+    pool: Pool | None = None
     given_labels: Int[np.ndarray, " row"] | None = None
     captions: Captions | None = None
 
@@ -152,6 +154,9 @@ def impose_profile(selection: Selection, data: Data) -> Selection:
     if not data.profile.name:
         return selection
     counts = profile_counts(data.profile, selection.class_frequency, data.seed)
+    if data.profile.redrawn:
+        labelled = selection.keep(selection.labels >= 0)
+        selection = dataclasses.replace(labelled, pool=Pool(labelled.records, labelled.labels, data.seed))
     return selection.keep(first_of_permutation(selection.labels, counts, data.seed))
 
 

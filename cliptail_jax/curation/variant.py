@@ -12,6 +12,7 @@ from jaxtyping import Int
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.balance import Balance
 from cliptail_jax.curation.joined import JoinedSource, open_splits
+from cliptail_jax.curation.redrawn import Pool
 from cliptail_jax.curation.rows import all_rows
 from cliptail_jax.curation.selection import class_frequency
 from cliptail_jax.curation.steps import STEPS, Selection
@@ -33,6 +34,7 @@ class Variant:
         notes: for the log: shortfalls and changes of class frequencies.
         balance: the frequencies of entries before and after balancing, if enabled.
         given_labels: the labels in training, if some are wrong; None if they are `labels`.
+        pool: the records from which each epoch draws those of the rows; None if they are `records` in all epochs.
     """
 
     source: Source | JoinedSource
@@ -45,6 +47,7 @@ class Variant:
     notes: tuple[str, ...] = ()
     balance: Balance | None = None
     given_labels: Int[np.ndarray, " row"] | None = None
+    pool: Pool | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -71,9 +74,10 @@ class Variant:
         """
         numbers = (self.records.astype("<i8").tobytes(), self.labels.astype("<i8").tobytes())
         given_labels = [] if self.given_labels is None else [b"given", self.given_labels.astype("<i8").tobytes()]
+        pool = [] if self.pool is None else [b"pool", self.pool.records.astype("<i8").tobytes()]
         texts = ("\n".join(captions).encode() + b"\n" for captions in caption_chunks(self))
         encoding = [json.dumps(self.source.encoding).encode()] if self.source.encoding else []
-        return digest_of(itertools.chain(numbers, given_labels, texts, encoding))
+        return digest_of(itertools.chain(numbers, given_labels, pool, texts, encoding))
 
 
 def caption_chunks(variant: Variant) -> Iterator[list[str]]:
@@ -119,6 +123,7 @@ def make_variant(source: Source | JoinedSource, data: Data) -> Variant:
         selection.notes,
         selection.balance,
         selection.given_labels,
+        selection.pool,
     )
 
 

@@ -67,6 +67,7 @@ def training_batches(
     slots: slice = slice(None),
     workers: int = 0,
     cache: bool = False,
+    records_in: Callable[[int], Int[np.ndarray, " row"]] | None = None,
 ) -> Iterator[Batch]:
     """Yields this process's `slots` of every global batch, from step `start` to the end of training.
 
@@ -82,6 +83,7 @@ def training_batches(
         total_steps: the number of steps of the whole run.
         workers: processes that load data; 0 for threads of this one.
         cache: whether each process that loads data keeps decoded images in memory.
+        records_in: the record of each row in an epoch; by default those of the examples.
     """
     # Grain adds the epoch to its seed: neighbouring seeds would share their orders, an epoch apart.
     order_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
@@ -93,7 +95,8 @@ def training_batches(
         rows = grain.MapDataset.range(len(examples)).shuffle(seed=order_seed)
         rows = rows.batch(batch_size, drop_remainder=drop_last, batch_fn=np.asarray)
         rows = rows.repeat(-(-total_steps // steps_per_epoch))
-    load = LoadBatch(examples, transform, read_text, batch_size, steps_per_epoch, slots, {} if cache else None)
+    images = {} if cache else None
+    load = LoadBatch(examples, transform, read_text, batch_size, steps_per_epoch, slots, images, records_in)
     return iterate(rows.map_with_index(load)[start:total_steps], workers)
 
 
@@ -150,6 +153,7 @@ class LoadBatch:
     steps_per_epoch: int
     slots: slice = dataclasses.field(default_factory=lambda: slice(None))
     cache: dict[int, RgbImage | None] | None = None  # prepared images by record, if they are kept
+    records_in: Callable[[int], Int[np.ndarray, " row"]] | None = None  # those of an epoch, if they change
 
     def __call__(self, step: int, rows: Int[np.ndarray, " row"]) -> Batch:
         start, epoch = time.thread_time(), step // self.steps_per_epoch
@@ -157,7 +161,7 @@ class LoadBatch:
         is_filled = rows != EMPTY
         passes = np.where(is_filled, rows // len(self.examples), 0)
         rows = np.where(is_filled, rows % len(self.examples), EMPTY)
-        records = self.examples.records[rows]
+        records = (self.records_in(epoch) if self.records_in else self.examples.records)[rows]
         is_readable = is_filled.copy()
         arrays = self.transform(records + PASS * passes, self.readable_images(records, is_readable), epoch)
         reduced_sides = arrays.pop("reduced", np.zeros(1))

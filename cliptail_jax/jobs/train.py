@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
+from cliptail_jax.curation.redrawn import RecordsByEpoch
 from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
 from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.results import is_evaluated
@@ -180,9 +181,9 @@ def write_description(objective: Objective, data: Mapping[str, Any], workdir: Pa
 
 def make_batches(objective: Objective, start: int) -> Iterator[Batch]:
     """This process's part of the training batches from step `start` on."""
-    config, data = objective.config, objective.config.data
+    config, data, variant = objective.config, objective.config.data, objective.variant
     return training_batches(
-        objective.variant.given,
+        variant.given,
         objective.transform,
         objective.text.read,
         seed=config.seed,
@@ -194,6 +195,7 @@ def make_batches(objective: Objective, start: int) -> Iterator[Batch]:
         slots=local_rows(config.batch_size),
         workers=data.workers,
         cache=data.cache,
+        records_in=RecordsByEpoch(variant.pool, variant.labels) if variant.pool else None,
     )
 
 
