@@ -15,7 +15,22 @@ def command(name):
     return with_exit_status
 
 
-build, collect, count, describe, evaluate, export, figures, laion, make_head, measure, predict, report, study = map(
+(
+    build,
+    collect,
+    count,
+    describe,
+    evaluate,
+    export,
+    figures,
+    forecast,
+    laion,
+    make_head,
+    measure,
+    predict,
+    report,
+    study,
+) = map(
     command,
     (
         "build",
@@ -25,6 +40,7 @@ build, collect, count, describe, evaluate, export, figures, laion, make_head, me
         "evaluate",
         "export",
         "figures",
+        "forecast",
         "laion",
         "make_head",
         "measure",

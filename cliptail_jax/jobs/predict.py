@@ -360,7 +360,7 @@ def predict(
     run_pass(lambda batch: predict_batch((state,), head, batch), [save])
 
 
-def test_logits(workdir: Path, data_dir: str = "") -> tuple[list[str], Float[np.ndarray, "example class"], list[str]]:
+def logits_of_run(workdir: Path, data_dir: str = "") -> tuple[list[str], Float[np.ndarray, "example class"], list[str]]:
     """The labels and logits of the examples of a run's first evaluation set, and the classes of the logits.
 
     Raises UserError if the set has no labels of the run's classes, or the run has no checkpoint.

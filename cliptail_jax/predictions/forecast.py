@@ -131,13 +131,13 @@ def sources_of_file(options: argparse.Namespace) -> tuple[str, list[list[Source]
 
 def sources_of_runs(options: argparse.Namespace) -> tuple[str, list[list[Source]]]:
     """The name of the runs in --workdir, and their logits by seed or mirrored pair."""
-    from cliptail_jax.jobs.predict import test_logits
+    from cliptail_jax.jobs.predict import logits_of_run
 
     name, runs = runs_of_name(options.workdir, options.runs)
     replicates: dict[str, list[Source]] = {}
     for run in runs:
         prior = own_prior(run, options.trained_with)
-        labels, logits, classes = test_logits(run.workdir, options.data_dir)
+        labels, logits, classes = logits_of_run(run.workdir, options.data_dir)
         content = PredictionFile(str(run.workdir), labels, None, logits, classes)
         table = ClassTable(run.class_names, run.class_frequency, f"{run.workdir}")
         replicates.setdefault(run.replicate or str(run.workdir), []).append(source_of(content, table, prior))

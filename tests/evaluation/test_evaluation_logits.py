@@ -13,9 +13,12 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_json
 from cliptail_jax.jobs import train
 from cliptail_jax.jobs.evaluate import evaluate
+from cliptail_jax.jobs.predict import logits_of_run
 from cliptail_jax.metrics.calibration import BINS
 from cliptail_jax.objectives import OBJECTIVES, base_config, own_config, typed_config
+from cliptail_jax.predictions.forecast import own_prior
 from cliptail_jax.pretrained import open_model
+from cliptail_jax.results.run import Run
 from tests.evaluation.plain_evaluation import (
     CLASSES,
     copied,
@@ -89,6 +92,21 @@ def test_the_prior_of_the_runs_own_loss_is_subtracted(sl_run, tau, tmp_path):
     config.eval.logit_adjustment = 1.0
     with pytest.raises(UserError, match="both subtract a log-prior"):
         evaluate(config, workdir)
+
+
+def test_a_forecast_reads_the_logits_of_a_run_and_the_prior_of_its_config(sl_run):
+    config, workdir = sl_run
+    expected, labels = own_logits(config, workdir)
+    names, logits, classes = logits_of_run(workdir)
+    np.testing.assert_array_equal([classes.index(name) for name in names], labels)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    run = Run(workdir)
+    counts = run.class_frequency[run.class_frequency > 0]
+    np.testing.assert_allclose(own_prior(run, "sl")(counts), np.log(counts / counts.sum()))
+    with pytest.raises(
+        UserError, match="--trained_with=counts contradicts the config of .*, whose prior has the slope 2.30"
+    ):
+        own_prior(run, "counts")
 
 
 def test_an_adjusted_evaluation_is_not_taken_for_a_plain_one(sl_run):
