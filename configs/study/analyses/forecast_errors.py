@@ -3,8 +3,8 @@
     python configs/study/analyses/forecast_errors.py forecast_glyphs_16 --output=configs/study/forecast.png \\
         > configs/study/results/forecast_errors.md
 
-Prints, for archived studies or their work directories, the forecast and the trained values of each kind of runs, and draws
-trained against forecast values. A forecast is the stored one of another seed. *Error of the change* compares with the run
+Writes the forecast and the trained values of each kind of runs of archived studies, or their work directories, to
+results/tables/forecast_errors.tsv, prints some of them, and draws trained against forecast values. A forecast is the stored one of another seed. *Error of the change* compares with the run
 that corresponds to the forecast's source, on the same images: (kind − that run) − (forecast − source). The last rows have the
 mean absolute errors over kinds whose source has their own family: adjusted logits for losses over all classes and sampled
 vocabularies, counted classes for losses over the batch's classes, and CLIP for CLIP.
@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.config.files import find_table, known_archives
 from cliptail_jax.experiments.studies import LONG_TAILED
 from cliptail_jax.host.errors import command_line
+from cliptail_jax.host.files import write_text
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.forecasts import read_forecasts
 from cliptail_jax.report.layout import markdown_table
@@ -36,6 +37,10 @@ from configs.study.forecast import Kind, kinds
 
 KEYS = ("odds_acc", "top1", "head", "tail")
 FAMILIES = {"all classes": 0, "batch": 2, "CLIP": 1}  # with their looks
+OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "forecast_errors.tsv"
+# The recipes on the page.
+SHOWN = ("sl", "adjusted:0.5", "vocabulary:70:uniform:128", "vocabulary:70:sqrt:128", "vocabulary:70:linear:128",
+         "batch:128", "batch:32", "counts", "sigmoid")  # fmt: skip
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
 
@@ -44,6 +49,7 @@ class Point(NamedTuple):
 
     study: str
     name: str
+    recipe: str
     family: str
     source: str
     prior: float
@@ -59,7 +65,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="the picture")
     options = parser.parse_args(arguments)
     points = [point for study in options.studies for point in points_of(*study.partition("=")[::2])]
-    print("\n".join(markdown_table(rows_of(points))))
+    write_text(OUTPUT, "".join("\t".join(row) + "\n" for row in table_of(points)))
+    print("\n".join(markdown_table(table_of([point for point in points if point.recipe in SHOWN], points))))
     save(draw(points), options.output)
 
 
@@ -82,7 +89,17 @@ def points_of(name: str, workdir: str) -> list[Point]:
             errors = {k: trained[run][k] - trained[base][k] - (forecast[k] - source[k]) for k in KEYS}
             prior, family = forecast["prior_per_decade"], family_of(run, base)
             points.append(
-                Point(LONG_TAILED[data]["name"], kind.name, family, base, prior, forecast, trained[run], errors)
+                Point(
+                    LONG_TAILED[data]["name"],
+                    kind.name,
+                    kind.recipe,
+                    family,
+                    base,
+                    prior,
+                    forecast,
+                    trained[run],
+                    errors,
+                )
             )
     return points
 
@@ -97,14 +114,14 @@ def is_own_family(point: Point) -> bool:
     return point.family != "batch" or point.source == "counts"
 
 
-def rows_of(points: Sequence[Point]) -> list[list[str]]:
-    """A row for each kind and source, and two of mean absolute errors."""
+def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[list[str]]:
+    """A row for each kind and source, and two of mean absolute errors, of all points if they are more."""
     titles = [MEASURES[key].title for key in KEYS]
     rows = [["recipe", "from", "prior", *(f"{title}: forecast, trained" for title in titles)]]
     for point in points:
         cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.trained[k]:{ROUND[k]}}" for k in KEYS]
         rows.append([point.name, point.source, f"{point.prior:.2f}", *cells])
-    own = [point for point in points if is_own_family(point)]
+    own = [point for point in all_points or points if is_own_family(point)]
     for title, errors in (
         ("mean absolute error", [{k: p.trained[k] - p.forecast[k] for k in KEYS} for p in own]),
         ("mean absolute error of the change", [p.errors for p in own]),
