@@ -80,6 +80,19 @@ def test_the_table_agrees_with_the_model_on_each_image_and_damaged_ones_are_left
     assert arrays["filenames"].tolist() == [row["filename"] for row in rows]
 
 
+def test_the_prior_of_the_runs_loss_is_subtracted_from_its_logits(run, photos):
+    workdir, names = run
+    logits = []
+    for flags in ([], ["--without_prior"]):
+        rows = predicted(
+            f"--workdir={workdir}", "--images=photos", "--output=p.csv", "--logits=p.npz", *flags, "--overwrite"
+        )
+        logits.append(np.load("p.npz")["logits"])
+        assert [row["prediction"] for row in rows] == [names[c] for c in logits[-1].argmax(1)]
+    counts = np.maximum(open_model(str(workdir)).class_frequency, 1)
+    np.testing.assert_allclose(logits[0] - logits[1], np.log(counts / counts.sum())[None].repeat(10, 0), atol=1e-5)
+
+
 @pytest.mark.parametrize("saved", [0, 1, 2])
 def test_an_interrupted_command_continues_and_writes_the_same_files(run, photos, saved, monkeypatch, capsys):
     arguments = [f"--workdir={run[0]}", "--images=photos", f"--batch_size={BATCH}", "--output=p.csv", "--logits=p.npz"]
@@ -236,6 +249,7 @@ WRONG = {
     "no number": ("--workdir={run} --images=photos --top=0", "--top=0 is not a positive number"),
     "another kind of array": ("--workdir={run} --images=photos --logits=p.npy", "give one that ends in .npz"),
     "a model without classes": ("--model={clip} --images=photos", "has none of its own: give --classes=names.txt"),
+    "a model without a loss": ("--model={clip} --images=photos --without_prior", "--without_prior is for a run"),
     "a run as a model": ("--model={run} --images=photos", "is a run: give it as --workdir="),
     "an input as output": ("--workdir={run} --images=photos --classes=names.txt --output=names.txt", "an output and an input"),
     "a foreign table": ("--workdir={run} --images=photos --output=other.csv", "this program did not write it"),

@@ -56,13 +56,14 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of_json, save_arrays, work_path, write_text
 from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.host.outputs import check_output, files_in, first_bytes
-from cliptail_jax.objectives import run_config
+from cliptail_jax.objectives import effective_log_prior, run_config
 from cliptail_jax.parallel.sharding import check_batch, make_mesh, replicated
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.pretrained.model import find_model, open_run
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.source import settings_digest
 from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.runs.lock import InUseError, sole_writer
 
@@ -100,13 +101,14 @@ def predict_command(options: argparse.Namespace) -> None:
     images = find_images(options.images, options.classes, data, run_options.class_names, model)
     classes = classes_of(options.classes, images, model)
     labels = known_labels(images.labels, classes.class_names)
+    prior = prior_of_run(work_path(options.workdir), model, classes.class_names) if options.without_prior else None
     if options.top > len(classes.class_names):
         raise UserError(f"--top={options.top}, but there are {len(classes.class_names)} classes: give at most as many")
     prompts = Evaluation(templates=options.templates or run_options.templates, batch_size=options.batch_size)
 
     with folder_of_parts(options.output) as folder:
         parts = Parts(folder, settings_of(options, model, images, classes, prompts))
-        predict(model, classes, prompts, images, data, mesh, options.top, bool(options.logits), parts)
+        predict(model, classes, prompts, images, data, mesh, options.top, bool(options.logits), parts, prior)
         rows, predictions = parts.read()
         table = [images.filenames[row] for row in rows], [labels[row] for row in rows], predictions, classes.class_names
         if len(rows) and options.logits:
@@ -126,6 +128,8 @@ def check_options(options: argparse.Namespace, mesh: Mesh) -> None:
         if (value := getattr(options, name)) < 1:
             raise UserError(f"--{name}={value} is not a positive number")
     check_batch(mesh, options.batch_size, "--batch_size")
+    if options.without_prior and not options.workdir:
+        raise UserError("--without_prior is for a run, whose loss is known: leave it out")
     if options.logits and options.logits.suffix != ".npz":
         raise UserError(f"--logits={options.logits} is not the name of an .npz file: give one that ends in .npz")
     inputs = files_in([options.images, options.classes, options.templates])
@@ -284,7 +288,7 @@ def settings_of(
         "batch_size": options.batch_size,
         "top": options.top,
         "logits": bool(options.logits),
-    }
+    } | ({"without_prior": True} if options.without_prior else {})
 
 
 def version_of(file: os.PathLike) -> list[str | int]:
@@ -322,8 +326,12 @@ def predict(
     top: int,
     with_logits: bool,
     parts: Parts,
+    prior: Float[np.ndarray, " class"] | None = None,
 ) -> None:
-    """Predict the classes of the images whose parts are missing. Raises UserError if features are not finite."""
+    """Predict the classes of the images whose parts are missing, with logits minus `prior`.
+
+    Raises UserError if features are not finite.
+    """
     total, batch_size = len(images.records), prompts.batch_size
     finished_images = min(parts.number * batch_size, total)
     if finished_images:
@@ -333,7 +341,8 @@ def predict(
     graphdef, state = nnx.split(model.model)
     tokenizer = model.tokenizer if model.has_prompts else None
     heads = class_heads({classes.name: classes}, prompts, graphdef, mesh, tokenizer, model.class_names or ())
-    head = jax.device_put(heads((state,))[classes.name], replicated(mesh))
+    head = heads((state,))[classes.name]
+    head = jax.device_put(head if prior is None else head._replace(adjustment=np.float32(prior)), replicated(mesh))
     if model.has_text:
         del model.model.text  # images do not need it
         graphdef, state = nnx.split(model.model)
@@ -358,6 +367,18 @@ def predict(
     rows = SourceRows(images.source, images.records[finished_images:])
     run_pass = make_pass(rows, model.preprocess, reading, mesh, batch_size, f"predicting {images.source.name}")
     run_pass(lambda batch: predict_batch((state,), head, batch), [save])
+
+
+def prior_of_run(workdir: Path, model: OpenedModel, class_names: Sequence[str]) -> Float[np.ndarray, " class"]:
+    """The effective log-prior of a run's loss for these classes. One without training images counts as one with an image.
+
+    Raises UserError if the log-prior is not known, or a class is not one of the run.
+    """
+    places = places_of(class_names, model.class_names)
+    if None in places:
+        name = class_names[places.index(None)]
+        raise UserError(f"--without_prior: the run has no class '{name}', and no prior for it: leave one of both out")
+    return effective_log_prior(read_config(workdir), np.maximum(model.class_frequency, 1))[places]
 
 
 def logits_of_run(workdir: Path, data_dir: str = "") -> tuple[list[str], Float[np.ndarray, "example class"], list[str]]:

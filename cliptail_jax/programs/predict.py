@@ -5,7 +5,7 @@
 
 The columns are filename, label, prediction and confidence, the softmax probability of the predicted class. The label is the
 name of the folder that contains an image, if that is one of the classes, or the label in a prepared set, and else empty.
-Logits are not adjusted: `cliptail measure` does that. Images that cannot be read are named and left out. The same command
+Logits are not adjusted, unless --without_prior is given: `cliptail measure` does that. Images that cannot be read are named and left out. The same command
 continues after an interruption, and writes the same file.
 """
 
@@ -46,6 +46,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch_size", type=int, default=256, metavar="N", help="images per batch (default: 256)")
     parser.add_argument("--data_dir", default="", help="the folder of prepared sets (default: the run's)")
+    parser.add_argument(
+        "--without_prior",
+        action="store_true",
+        help="subtract from the logits what the run's loss adds for frequent classes, its effective log-prior",
+    )
     add_overwrite(parser)
 
 
