@@ -1,5 +1,6 @@
 """The classes of predictions: their names and frequency, and the class of each value in a file."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +33,14 @@ class ClassTable(NamedTuple):
     origin: str
     is_open: bool = False
     was_text_order: bool = False
+
+
+def with_images(table: ClassTable) -> ClassTable:
+    """The classes that have training images."""
+    has_images = table.frequency > 0
+    return table._replace(
+        names=tuple(itertools.compress(table.names, has_images)), frequency=table.frequency[has_images]
+    )
 
 
 def text_of(value: Any) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cliptail_jax.config.files import known_configs
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.outputs import check_output
 from cliptail_jax.metrics.effective_prior import per_decade
 from cliptail_jax.metrics.recipes import is_recipe
-from cliptail_jax.predictions.classes import ClassTable
+from cliptail_jax.predictions.classes import ClassTable, with_images
 from cliptail_jax.predictions.counts import runs_of_name
 from cliptail_jax.predictions.forecasts import Prior, Source, forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.reading import ColumnNames, PredictionFile, read_class_table, read_predictions
@@ -24,7 +25,6 @@ from cliptail_jax.report.style import FORMATS, is_picture, save
 from cliptail_jax.results.run import Run
 
 DEFAULT_RECIPES = ("sl", "batch:64", "batch:256", "adjusted:0.5", "counts")
-KEYS = ("workdir", "logits", "frequency")
 
 
 def forecast_command(options: argparse.Namespace) -> None:
@@ -92,13 +92,8 @@ def is_forecasts(path: Path) -> bool:
 
 def read_recipe(text: str) -> Prior:
     """The ψ of a recipe such as 'batch:64', or of a config such as 'sup:data=glyphs_lt'. Raises UserError for another text."""
-    if (
-        is_recipe(text)
-        or ":" not in text
-        and "/" not in text
-        and not text.endswith(".py")
-        and text not in ("sup", "dino")
-    ):
+    name = text.partition(":")[0]
+    if is_recipe(text) or not (name in known_configs() or name.endswith(".py")):
         return prior_of(text)
     # These import JAX, which recipes do not need.
     from cliptail_jax.config.command_line import read_config
@@ -108,13 +103,6 @@ def read_recipe(text: str) -> Prior:
     values = plain_values(read_config(text))
     effective_log_prior(values, np.array([1, 2]))  # an error now, and not after other work
     return functools.partial(effective_log_prior, values)
-
-
-def with_images(table: ClassTable) -> ClassTable:
-    """The classes with training images."""
-    has_images = table.frequency > 0
-    names = tuple(name for name, is_kept in zip(table.names, has_images) if is_kept)
-    return table._replace(names=names, frequency=table.frequency[has_images])
 
 
 def slopes_of(recipes: Mapping[str, Prior], table: ClassTable) -> dict[str, float]:

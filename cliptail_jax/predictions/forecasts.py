@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.recipes import effective_log_prior
 from cliptail_jax.predictions import adjustment
-from cliptail_jax.predictions.classes import ClassTable
+from cliptail_jax.predictions.classes import ClassTable, with_images
 from cliptail_jax.predictions.measured import (
     Measured,
     check_examples,
@@ -67,8 +67,7 @@ def source_of(content: PredictionFile, table: ClassTable, own: Prior) -> Source:
         )
         is_known = has_images[labels]
         labels, logits = (np.cumsum(has_images) - 1)[labels[is_known]], logits[is_known][:, has_images]
-        names = tuple(name for name, is_kept in zip(table.names, has_images) if is_kept)
-        table = table._replace(names=names, frequency=table.frequency[has_images])
+        table = with_images(table)
     check_examples(labels, table, content.path)
     return Source(labels, logits, table, own, content.path, notes)
 
