@@ -22,11 +22,11 @@ class Pool(NamedTuple):
 
         A class has at least as many records in the pool as rows.
         """
-        rng, drawn = np.random.default_rng([self.seed, epoch]), np.empty(len(labels), np.int64)
+        rng, records = np.random.default_rng([self.seed, epoch]), np.empty(len(labels), np.int64)
         by_class = _by_class(self.labels)
         for label, rows in _by_class(labels).items():
-            drawn[rows] = rng.choice(self.records[by_class[label]], len(rows), replace=False)
-        return drawn
+            records[rows] = rng.choice(self.records[by_class[label]], len(rows), replace=False)
+        return records
 
 
 def _by_class(labels: Int[np.ndarray, " row"]) -> dict[int, Int[np.ndarray, " _"]]:

@@ -17,7 +17,7 @@ from cliptail_jax.metrics.effective_prior import (
 from cliptail_jax.metrics.imbalance import log_prior
 
 
-class Number(NamedTuple):
+class NumberParameter(NamedTuple):
     """A parameter of a recipe that is a number; `kind` is `int` or `float`."""
 
     name: str
@@ -32,7 +32,7 @@ class Number(NamedTuple):
         return value
 
 
-class Choice(NamedTuple):
+class WordParameter(NamedTuple):
     """A parameter of a recipe that is one of several words."""
 
     name: str
@@ -56,7 +56,7 @@ class Recipe(NamedTuple):
 
     meaning: str
     log_prior: Callable[..., Float[np.ndarray, " class"]]
-    parameters: Sequence[Number | Choice] = ()
+    parameters: Sequence[NumberParameter | WordParameter] = ()
 
 
 def flat(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
@@ -68,8 +68,8 @@ def adjusted_log_prior(frequency: Int[np.ndarray, " class"], tau: float) -> Floa
     return (1 - tau) * log_prior(frequency)
 
 
-SAMPLING = Choice("uniform|sqrt|linear", tuple(SAMPLING_EXPONENTS))
-BATCH = Number("BATCH", int, 2)
+SAMPLING = WordParameter("uniform|sqrt|linear", tuple(SAMPLING_EXPONENTS))
+BATCH = NumberParameter("BATCH", int, 2)
 # By their names, which are those of runs in studies where there is one.
 RECIPES = {
     "sl": Recipe("cross-entropy over all classes", log_prior),
@@ -77,11 +77,15 @@ RECIPES = {
     "vocabulary": Recipe(
         "a softmax over SIZE sampled classes, with those of the batch",
         vocabulary_log_prior,
-        (Number("SIZE", int, 2), SAMPLING, BATCH),
+        (NumberParameter("SIZE", int, 2), SAMPLING, BATCH),
     ),
-    "adjusted": Recipe("logits adjusted in training by TAU log p", adjusted_log_prior, (Number("TAU", float, 0),)),
+    "adjusted": Recipe(
+        "logits adjusted in training by TAU log p", adjusted_log_prior, (NumberParameter("TAU", float, 0),)
+    ),
     "weights": Recipe(
-        "class weights by the effective number of images", weights_log_prior, (Number("BETA", float, 0, 1 - 1e-12),)
+        "class weights by the effective number of images",
+        weights_log_prior,
+        (NumberParameter("BETA", float, 0, 1 - 1e-12),),
     ),
     "counts": Recipe("classes of a batch, weighted by their number there", flat),
     "balanced": Recipe("balanced sampling", flat),

@@ -143,12 +143,12 @@ def _loss_of_rows(
 
     def add_block(row_sums: Float[Array, " rows"], columns):
         """Log-sums of the rows up to and including a block, and of the block's columns over this device's rows."""
-        texts, valid, *others = columns
+        texts, valid, *column_extras = columns
         logits, valid_rows = scale * cosines(images, texts), mask[:, None]
         if repeated_texts == ONCE:
-            valid &= others[0]
+            valid &= column_extras[0]
         elif repeated_texts == DROPPED:
-            is_other = extras[0][:, None] != others[0]
+            is_other = extras[0][:, None] != column_extras[0]
             valid, valid_rows = valid & is_other, valid_rows & is_other
         block_sums = jax.nn.logsumexp(jnp.where(valid, logits, MASKED), axis=1)
         column_sums = jax.nn.logsumexp(jnp.where(valid_rows, logits, MASKED), axis=0) if text_to_image else None

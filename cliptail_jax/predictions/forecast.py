@@ -17,7 +17,7 @@ from cliptail_jax.metrics.effective_prior import per_decade
 from cliptail_jax.metrics.recipes import is_recipe
 from cliptail_jax.predictions.classes import ClassTable, with_images
 from cliptail_jax.predictions.counts import runs_of_name
-from cliptail_jax.predictions.forecasts import Prior, Source, forecasts_from, prior_of, source_of
+from cliptail_jax.predictions.forecasts import LogitSource, Prior, forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.reading import ColumnNames, PredictionFile, read_class_table, read_predictions
 from cliptail_jax.report import forecasts as tables
 from cliptail_jax.report.layout import plain
@@ -42,13 +42,13 @@ def forecast_command(options: argparse.Namespace) -> None:
     if options.workdir or options.logits:
         name, replicates = sources_of_runs(options) if options.workdir else sources_of_file(options)
         recipes = {recipe: prior for recipe, prior in recipes.items() if recipe != name}
-        measured = forecasts_from(replicates, name, recipes)
+        forecasts = forecasts_from(replicates, name, recipes)
         first = replicates[0][0]
-        slopes = slopes_of({name: first.own} | recipes, first.table)
-        measures = {recipe: m.estimates for recipe, m in measured.items()}
+        slopes = slopes_of({name: first.prior} | recipes, first.table)
+        measures = {recipe: m.estimates for recipe, m in forecasts.items()}
         table = tables.forecast_table(slopes, measures, name)
-        draw = functools.partial(tables.draw_forecasts, {recipe: m.group for recipe, m in measured.items()}, name)
-        notes = measured[name].notes
+        draw = functools.partial(tables.draw_forecasts, {recipe: m.group for recipe, m in forecasts.items()}, name)
+        notes = forecasts[name].notes
     else:
         class_table = with_images(read_class_table(options.frequency))
         slopes, measures, notes = slopes_of(recipes, class_table), {}, []
@@ -110,19 +110,19 @@ def slopes_of(recipes: Mapping[str, Prior], table: ClassTable) -> dict[str, floa
     return {recipe: per_decade(prior(table.frequency), table.frequency) for recipe, prior in recipes.items()}
 
 
-def sources_of_file(options: argparse.Namespace) -> tuple[str, list[list[Source]]]:
+def sources_of_file(options: argparse.Namespace) -> tuple[str, list[list[LogitSource]]]:
     """The recipe of the model, and the logits of --logits."""
     content = read_predictions(options.logits, ColumnNames(), None)
     table = read_class_table(options.frequency)
     return options.trained_with, [[source_of(content, table, prior_of(options.trained_with))]]
 
 
-def sources_of_runs(options: argparse.Namespace) -> tuple[str, list[list[Source]]]:
+def sources_of_runs(options: argparse.Namespace) -> tuple[str, list[list[LogitSource]]]:
     """The name of the runs in --workdir, and their logits by seed or mirrored pair."""
     from cliptail_jax.jobs.predict import logits_of_run
 
     name, runs = runs_of_name(options.workdir, options.runs)
-    replicates: dict[str, list[Source]] = {}
+    replicates: dict[str, list[LogitSource]] = {}
     for run in runs:
         prior = own_prior(run, options.trained_with)
         labels, logits, classes = logits_of_run(run.workdir, options.data_dir)

@@ -29,23 +29,23 @@ from cliptail_jax.results.group import RunGroup
 Prior = Callable[[Int[np.ndarray, " class"]], Float[np.ndarray, " class"]]  # ψ by the numbers of training images
 
 
-class Source(NamedTuple):
+class LogitSource(NamedTuple):
     """The logits of a trained model for test examples of classes that have training images.
 
     Attributes:
-        own: the ψ of the model's recipe.
+        prior: the ψ of the model's recipe.
         origin: the file or run of the logits.
     """
 
     labels: Int[np.ndarray, " example"]
     logits: Float[np.ndarray, "example class"]
     table: ClassTable
-    own: Prior
+    prior: Prior
     origin: str
     notes: Sequence[str] = ()
 
 
-def source_of(content: PredictionFile, table: ClassTable, own: Prior) -> Source:
+def source_of(content: PredictionFile, table: ClassTable, prior: Prior) -> LogitSource:
     """The source of forecasts in a file. Examples and logits of classes without training images are left out.
 
     Raises UserError if the file has no logits, or they do not fit the class table.
@@ -69,11 +69,11 @@ def source_of(content: PredictionFile, table: ClassTable, own: Prior) -> Source:
         labels, logits = (np.cumsum(has_images) - 1)[labels[is_known]], logits[is_known][:, has_images]
         table = with_images(table)
     check_examples(labels, table, content.path)
-    return Source(labels, logits, table, own, content.path, notes)
+    return LogitSource(labels, logits, table, prior, content.path, notes)
 
 
 def forecasts_from(
-    replicates: Sequence[Sequence[Source]], name: str, recipes: Mapping[str, Prior]
+    replicates: Sequence[Sequence[LogitSource]], name: str, recipes: Mapping[str, Prior]
 ) -> dict[str, Measured]:
     """The measures of a model itself, by its name, and the forecasts of other recipes by theirs.
 
@@ -90,7 +90,7 @@ def forecasts_from(
             of_recipe.append([])
         for source in sources:
             frequency = source.table.frequency
-            shifts = [source.own(frequency) - (prior or source.own)(frequency) for prior in recipes.values()]
+            shifts = [source.prior(frequency) - (prior or source.prior)(frequency) for prior in recipes.values()]
             all_predictions = adjustment.predictions_without(source.logits, np.stack(shifts))
             for recipe, predictions in zip(recipes, all_predictions):
                 evaluation = evaluation_of(source.labels, predictions.astype(np.int64), None, source.table)
@@ -128,17 +128,17 @@ def forecast(
 
     >>> import numpy as np
     >>> from cliptail_jax import forecast
-    >>> labels, rng = np.repeat([0, 1, 2], 50), np.random.default_rng(0)
-    >>> frequency = [1000, 100, 10]
-    >>> logits = 2 * np.eye(3)[labels] + rng.normal(size=(150, 3)) + np.log(frequency)
-    >>> forecasts = forecast(labels, logits, frequency, "sl", ["counts"])
-    >>> [f"{name}: bias {measured.odds_acc:.1f}" for name, measured in forecasts.items()]
-    ['sl: bias 4.1', 'counts: bias 0.1']
+    >>> labels, rng = np.repeat(np.arange(10), 20), np.random.default_rng(0)
+    >>> frequency = np.geomspace(1000, 10, 10).astype(int)
+    >>> logits = 4 * np.eye(10)[labels] + rng.normal(size=(200, 10)) + np.log(frequency)
+    >>> forecasts = forecast(labels, logits, frequency, "sl", ["batch:64", "counts"])
+    >>> [f"{name}: {measured.odds_acc:.1f}" for name, measured in forecasts.items()]
+    ['sl: 2.9', 'batch:64: 1.7', 'counts: 0.6']
     """
     content, table = predictions_in_memory(labels, logits, frequency, classes)
     source = source_of(content, table, prior_of(trained_with))
-    others = {recipe: prior_of(recipe) for recipe in recipes if recipe != trained_with}
-    return forecasts_from([[source]], trained_with, others)
+    priors = {recipe: prior_of(recipe) for recipe in recipes if recipe != trained_with}
+    return forecasts_from([[source]], trained_with, priors)
 
 
 def prior_of(recipe: str) -> Prior:

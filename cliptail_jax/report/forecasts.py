@@ -27,8 +27,8 @@ Slopes = Mapping[str, float]  # of ψ per decade of class frequency, by recipe; 
 Measures = Mapping[str, Mapping[str, Estimate]]  # by recipe and key
 
 
-def forecast_table(slopes: Slopes, measures: Measures, trained: str) -> Table:
-    """A row for the trained model, which is named `trained`, and one for each forecast."""
+def forecast_table(slopes: Slopes, measures: Measures, model: str) -> Table:
+    """A row for the trained model, whose name is `model`, and one for each forecast."""
     columns = [
         Column("slope", "prior", "slope of the effective log-prior per decade of class frequency; SL has 2.30"),
         *(Column(key, MEASURES[key].title, MEASURES[key].meaning, is_optional=key in ("mid", "f50")) for key in SHOWN),
@@ -36,7 +36,7 @@ def forecast_table(slopes: Slopes, measures: Measures, trained: str) -> Table:
     rows = []
     for recipe, estimates in measures.items():
         cells = {"slope": cell(slopes[recipe], ".2f")} | {key: cell_of(key, estimates[key]) for key in SHOWN}
-        rows.append(Row(recipe, cells, " (trained)" if recipe == trained else ""))
+        rows.append(Row(recipe, cells, " (trained)" if recipe == model else ""))
     return Table("recipe", columns, rows)
 
 
@@ -64,12 +64,12 @@ def file_text(slopes: Slopes, measures: Measures) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw_forecasts(groups: Mapping[str, RunGroup], trained: str) -> Figure:
+def draw_forecasts(groups: Mapping[str, RunGroup], model: str) -> Figure:
     """Accuracy by class frequency: a line for the trained model, and one for each forecast."""
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes, looks = figure.subplots(), styles([*groups])
     for name, group in groups.items():
-        draw_odds(axes, *group.by_class, group.odds_line, looks[name], name + " (trained)" * (name == trained))
+        draw_odds(axes, *group.by_class, group.odds_line, looks[name], name + " (trained)" * (name == model))
     label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))
     add_grid(axes)
     figure.suptitle("Forecasts by effective log-prior", fontsize=12)

@@ -75,11 +75,11 @@ def sl(source: Source, epochs: int = 0, batch: int = 128, tau: float = 0.0) -> C
     return trained(config, source, epochs)
 
 
-def softmax(source: Source, group: int, epochs: int = 0, batch: int = 128, counted: bool = False) -> ConfigDict:
+def softmax(source: Source, group: int, epochs: int = 0, batch: int = 128, counts: bool = False) -> ConfigDict:
     """SL whose softmax has the classes of groups of images."""
     config = sl(source, epochs, batch)
     config.vocabulary.update({"size": 1, "group_size": group})
-    config.loss.count_in_batch = counted
+    config.loss.count_in_batch = counts
     return config
 
 
@@ -116,7 +116,7 @@ def bases(data: str) -> dict[str, ConfigDict]:
     runs = {"adjusted": sl(source, tau=1.0)}
     if data == "glyphs_16":
         runs |= {"adjusted_9": sl(source, 9, tau=1.0), "adjusted_256": sl(source, 24, 256, tau=1.0)}
-    return runs | {"counts": softmax(source, 0, counted=True), "clip": clip(source)}
+    return runs | {"counts": softmax(source, 0, counts=True), "clip": clip(source)}
 
 
 def kinds(data: str) -> dict[str, Kind]:
@@ -222,11 +222,11 @@ def stated_claims(data: str) -> dict[str, studies.ClaimFields]:
             minus = tuple(round(value, 4) for value in values)
             claims[f"excess_{small}_{large}"] = studies.claim(text, "odds_acc", small, large, minus=minus)
     for size in SIZES:
-        for more, less in (("uniform", "sqrt"), ("sqrt", "linear"), ("uniform", "linear")):
-            runs = (f"vocabulary_{size}_{more}", f"vocabulary_{size}_{less}")
+        for higher, lower in (("uniform", "sqrt"), ("sqrt", "linear"), ("uniform", "linear")):
+            runs = (f"vocabulary_{size}_{higher}", f"vocabulary_{size}_{lower}")
             if {*runs} <= {*all_kinds}:
-                text = f"A vocabulary of {size} leaves more bias with {more} than with {less} sampling"
-                claims |= studies.claims_on(("odds_acc",), {f"sampling_{size}_{more}_{less}": (text, *runs)})
+                text = f"A vocabulary of {size} leaves more bias with {higher} than with {lower} sampling"
+                claims |= studies.claims_on(("odds_acc",), {f"sampling_{size}_{higher}_{lower}": (text, *runs)})
     if "clip_once" in all_kinds:
         claims |= studies.claims_on(("odds_acc",), TRAP)
     return claims

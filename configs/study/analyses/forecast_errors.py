@@ -76,17 +76,17 @@ def points_of(name: str, workdir: str) -> list[Point]:
     with tempfile.TemporaryDirectory() as folder:
         contents = read_directory(Path(workdir) if workdir else unpack(known_archives()[name], Path(folder)))
         groups = groups_of(by_replicate(contents.study, contents.runs))
-        trained = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
+        values = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
     all_kinds = kinds(data) | {"counts": Kind("counted classes of the batch", "counts", None)}
     points = []
     for run, kind in all_kinds.items():
         sources = [kind.base] + ["counts"] * (run in ("group_32", "group_64", "batch"))
         for base in sources:
-            if run not in trained or base not in trained:
+            if run not in values or base not in values:
                 continue
             forecasts = read_forecasts(find_table(f"results/forecasts/{data}_{base}"))
             forecast, source = forecasts[kind.recipe], forecasts[base]
-            errors = {k: trained[run][k] - trained[base][k] - (forecast[k] - source[k]) for k in KEYS}
+            errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
             prior, family = forecast["prior_per_decade"], family_of(run, base)
             points.append(
                 Point(
@@ -97,7 +97,7 @@ def points_of(name: str, workdir: str) -> list[Point]:
                     base,
                     prior,
                     forecast,
-                    trained[run],
+                    values[run],
                     errors,
                 )
             )
@@ -121,13 +121,13 @@ def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[
     for point in points:
         cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.trained[k]:{ROUND[k]}}" for k in KEYS]
         rows.append([point.name, point.source, f"{point.prior:.2f}", *cells])
-    own = [point for point in all_points or points if is_own_family(point)]
+    own_family = [point for point in all_points or points if is_own_family(point)]
     for title, errors in (
-        ("mean absolute error", [{k: p.trained[k] - p.forecast[k] for k in KEYS} for p in own]),
-        ("mean absolute error of the change", [p.errors for p in own]),
+        ("mean absolute error", [{k: p.trained[k] - p.forecast[k] for k in KEYS} for p in own_family]),
+        ("mean absolute error of the change", [p.errors for p in own_family]),
     ):
         means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
-        rows.append([title, f"{len(own)} recipes", "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
+        rows.append([title, f"{len(own_family)} recipes", "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
     return rows
 
 
