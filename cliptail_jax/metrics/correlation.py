@@ -122,7 +122,8 @@ def _counted_slope(
     if len(x) > 1:
         x, y = (side - side.mean(axis=0) for side in (x, y))
     else:
-        x, y = (side - ((times @ side[0, 0]) / times.sum(axis=-1))[:, None] for side in (x, y))
-    constant = (np.where(times > 0, np.abs(x), 0) < 1e-9).all(axis=(0, -1))
-    spread = np.sum(times * x * x, axis=(0, -1))
-    return np.where(constant, np.nan, np.sum(times * x * y, axis=(0, -1)) / np.where(constant, 1, spread))
+        x, y = (side - (np.einsum("rc,c->r", times, side[0, 0]) / times.sum(axis=-1))[:, None] for side in (x, y))
+    counted_x = times * x
+    constant = (np.abs(counted_x) < 1e-9).all(axis=(0, -1))
+    spread, product = (np.sum(counted_x * side, axis=(0, -1)) for side in (x, y))
+    return np.where(constant, np.nan, product / np.where(constant, 1, spread))
