@@ -36,10 +36,22 @@ def rank_correlation(
     if classes < 3:
         return np.full(x.shape[:-1], np.nan)
     # Ranks and their mean are multiples of a half, so a constant side has a variance of exactly 0.
-    from scipy.stats import rankdata  # which is slow to import
-
-    x, y = (rankdata(side, axis=-1) - (classes + 1) / 2 for side in (x, y))
+    x, y = (mean_ranks(side) - (classes + 1) / 2 for side in (x, y))
     return _correlation(x, y)
+
+
+def mean_ranks(values: Num[np.ndarray, "... class"]) -> Float[np.ndarray, "... class"]:
+    """Ranks from 1 along the last axis, where ties get their mean rank; scipy.stats, which has them, is slow to import."""
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    is_first = np.ones(values.shape, bool)  # of equal values
+    is_first[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    starts = np.flatnonzero(is_first)
+    ties = np.diff(starts, append=values.size)
+    ranks = np.empty(values.shape)
+    of_ties = starts % max(values.shape[-1], 1) + (ties + 1) / 2
+    np.put_along_axis(ranks, order, np.repeat(of_ties, ties).reshape(values.shape), axis=-1)
+    return ranks
 
 
 def _correlation(
@@ -110,7 +122,8 @@ def _counted_slope(
     if len(x) > 1:
         x, y = (side - side.mean(axis=0) for side in (x, y))
     else:
-        x, y = (side - ((times @ side[0, 0]) / times.sum(axis=-1))[:, None] for side in (x, y))
-    constant = (np.where(times > 0, np.abs(x), 0) < 1e-9).all(axis=(0, -1))
-    spread = np.sum(times * x * x, axis=(0, -1))
-    return np.where(constant, np.nan, np.sum(times * x * y, axis=(0, -1)) / np.where(constant, 1, spread))
+        x, y = (side - (np.einsum("rc,c->r", times, side[0, 0]) / times.sum(axis=-1))[:, None] for side in (x, y))
+    counted_x = times * x
+    constant = (np.abs(counted_x) < 1e-9).all(axis=(0, -1))
+    spread, product = (np.sum(counted_x * side, axis=(0, -1)) for side in (x, y))
+    return np.where(constant, np.nan, product / np.where(constant, 1, spread))

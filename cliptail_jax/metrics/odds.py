@@ -40,7 +40,7 @@ def odds_slope(
     Example:
         odds_slope(np.log10(frequency)[None], correct[None], examples[None])  # of a single run
     """
-    return firth_regression(*_merged(x, correct, examples, times))[1]
+    return firth_regression(x, correct, examples, times)[1]
 
 
 def images_for_half(
@@ -50,19 +50,19 @@ def images_for_half(
 
     It is nan unless b is above 0, and −inf or inf if it is more than a decade below or above all frequencies (10^x).
     """
-    x, correct, examples = _merged(x, correct, examples, times)
-    a, b = firth_regression(x, correct, examples)
+    a, b = firth_regression(x, correct, examples, times)
     with np.errstate(divide="ignore", invalid="ignore"):
         half = np.where(np.asarray(b) > SMALLEST_SLOPE, -np.asarray(a) / b, np.nan)
     if not x.shape[-1]:
         return half
-    low = np.where(examples > 0, x, np.inf).min(axis=(0, -1)) - 1
-    high = np.where(examples > 0, x, -np.inf).max(axis=(0, -1)) + 1
+    has_examples = examples > 0 if times is None else examples * times > 0
+    low = np.where(has_examples, x, np.inf).min(axis=(0, -1)) - 1
+    high = np.where(has_examples, x, -np.inf).max(axis=(0, -1)) + 1
     return np.where(half < low, -np.inf, np.where(half > high, np.inf, 10 ** np.clip(half, low, high)))[()]
 
 
 def _merged(
-    x: Resampled, correct: Resampled, examples: Resampled, times: Times | None
+    x: Resampled, correct: Resampled, examples: Resampled, times: Times | None = None
 ) -> tuple[MergedRows, MergedRows, MergedRows]:
     """The variables of a regression. With `times`, classes with the same x are merged into one row.
 
@@ -70,15 +70,18 @@ def _merged(
     """
     if times is None:
         return x, correct, examples
-    values, order = np.sort(x, axis=None), np.argsort(x, axis=None, kind="stable")
+    order = np.argsort(x, axis=None, kind="stable")
+    values = x.ravel()[order]
     starts = np.flatnonzero(np.diff(values, prepend=np.nan))  # nan differs from the first
+    if len(starts) == x.size:
+        return np.broadcast_to(x, (len(x), *times.shape)), correct * times, examples * times
     sorted_counts = (np.concatenate(list(counts * times), axis=-1)[:, order] for counts in (correct, examples))
     correct, examples = (np.add.reduceat(counts, starts, axis=-1)[None] for counts in sorted_counts)
     return np.broadcast_to(values[starts], correct.shape), correct, examples
 
 
 def firth_regression(
-    x: Resampled, correct: Resampled, examples: Resampled
+    x: Resampled, correct: Resampled, examples: Resampled, times: Times | None = None
 ) -> tuple[Float[np.ndarray, "..."] | float, Float[np.ndarray, "..."] | float]:
     """Intercept a and slope b of logit P(right) = a + b x, where `correct` of `examples` are right.
 
@@ -88,17 +91,21 @@ def firth_regression(
     halves steps that do not increase the penalized likelihood. Each resample is a separate regression, over the first
     and the last axis.
     """
-    data = np.ascontiguousarray(np.stack([x, correct, examples]), np.float64)
-    key = hashlib.blake2b(data).digest(), data.shape
+    variables = [x, correct, examples, *([] if times is None else [times])]
+    variables = [np.ascontiguousarray(variable, np.float64) for variable in variables]
+    digest = hashlib.blake2b()
+    for variable in variables:
+        digest.update(variable)
+    key = digest.digest(), *(variable.shape for variable in variables)
     if key not in _regressions:
         if len(_regressions) >= CACHE_SIZE:
             _regressions.clear()
-        _regressions[key] = _regression(data)
+        _regressions[key] = _regression(np.stack(_merged(*variables)))
     return _regressions[key]
 
 
 # `images_for_half` has the regressions of `odds_slope`: that of the sample, and those of all blocks of resamples.
-_regressions: dict[tuple[bytes, tuple[int, ...]], tuple] = {}
+_regressions: dict[tuple, tuple] = {}
 
 
 def _regression(
@@ -114,11 +121,17 @@ def _regression(
     constant = x_range < 1e-9
     data = np.stack([np.where(constant[:, None], np.linspace(-1, 1, rows), x - centre), k, n])
     block = max(NUMBERS_AT_ONCE // rows, 1)
-    parts = [_maximize(data[:, start : start + block]) for start in range(0, len(centre), block)]
+    parts = [_maximize(_drawn(data[:, start : start + block])) for start in range(0, len(centre), block)]
     a, b = (np.concatenate(part) for part in zip(*parts))
     a, b = np.where(constant, np.nan, a - b * centre[:, 0]), np.where(constant, np.nan, b)
     a.flags.writeable = b.flags.writeable = False
     return (a.reshape(shape), b.reshape(shape)) if shape else (float(a[0]), float(b[0]))
+
+
+def _drawn(data: Float[np.ndarray, "3 resample row"]) -> Float[np.ndarray, "3 resample _"]:
+    """The rows with examples in any resample: a single resample of many classes has two thirds of them."""
+    has_examples = (data[2] > 0).any(axis=0)
+    return data if has_examples.all() or not has_examples.any() else data[..., has_examples]
 
 
 def _maximize(

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.metrics.bootstrap import mean_over_classes
+from cliptail_jax.metrics.correlation import mean_ranks
 
 CUTOFFS = (1, 5, 10)  # k of recall at k
 DECILES = 10
@@ -54,10 +55,8 @@ def deciles(frequency: Int[np.ndarray, " caption"]) -> Int[np.ndarray, " caption
     Captions of the same frequency are in the same decile, that of their mean rank. So deciles may differ in size, and some
     may be empty.
     """
-    from scipy.stats import rankdata  # which is slow to import
-
     has_word = frequency >= 0
-    ranks = rankdata(frequency[has_word]) - 0.5
+    ranks = mean_ranks(frequency[has_word]) - 0.5
     decile = np.full(len(frequency), -1)
     decile[has_word] = np.minimum(ranks * DECILES / max(has_word.sum(), 1), DECILES - 1)
     return decile

@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax.metrics.bootstrap import bootstrap, difference, percentiles
-from cliptail_jax.metrics.correlation import mean_rank_correlation, rank_correlation, slope_within_classes
+from cliptail_jax.metrics.correlation import (
+    mean_rank_correlation,
+    mean_ranks,
+    rank_correlation,
+    slope_within_classes,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")  # nothing here may warn of empty means or divisions by zero
 
@@ -25,6 +30,12 @@ def scipys(x, y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return scipy.stats.spearmanr(x, y).statistic
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (50,), (3, 20), (2, 3, 9), (0, 4), (4, 0)])
+def test_ranks_are_scipys(shape):
+    values = np.random.default_rng(0).integers(0, 7, shape)
+    assert np.array_equal(mean_ranks(values), scipy.stats.rankdata(values, axis=-1))
 
 
 @settings(deadline=None)
