@@ -70,7 +70,7 @@ def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[C
     result = ClaimResult(**vars(claim), by_seed=[(higher.value, lower.value) for higher, lower, *_ in statistics])
     if not statistics:
         return dataclasses.replace(result, obstacle=next(iter(obstacles), "no run has finished")), []
-    for name in dict.fromkeys(claim.runs if MEASURES[claim.statistic].over == CLASSES else ()):
+    for name in dict.fromkeys(claim.runs if MEASURES[claim.statistic].population == CLASSES else ()):
         if note := groups_of(replicates)[name].chance_note(claim.set):
             return dataclasses.replace(result, obstacle=f"{name} is at chance: {note}", at_chance=True), []
     contrasts = [difference(higher, lower) for higher, lower, *_ in statistics]
@@ -134,7 +134,7 @@ def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, set_name
             with contextlib.suppress(UserError):
                 statistics.append(compare(Claim("", statistic, name, 0.0, set=set_name), replicate)[0])
         variance = seed_variance(statistics)
-        if variance and not (measure.over == CLASSES and groups[name].chance_note(set_name)):
+        if variance and not (measure.population == CLASSES and groups[name].chance_note(set_name)):
             variances[name] = variance
     return variances
 
@@ -188,10 +188,10 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
             f"a run of a mirrored pair of {names} is missing" if is_half else f"there is no trained run of {names}"
         )
     measure, groups = MEASURES[claim.statistic], [[runs[name] for runs in replicate] for name in claim.runs]
-    if measure.over == PROBES:
+    if measure.population == PROBES:
         statistics = compare_probes(*probes_of(groups, claim.set))
     else:
-        kind = "retrieval" if measure.over == QUERIES else "evaluation"
+        kind = "retrieval" if measure.population == QUERIES else "evaluation"
         evaluations = [
             [run.evaluated_on(claim.set) if claim.set else getattr(run, kind) for run in runs] for runs in groups
         ]
@@ -204,7 +204,7 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
         if not all(map(measure.is_known, all_results)):
             option = f": set eval.{measure.option}" if measure.option else ""
             raise UserError(f"not both have {measure.key}{option}")
-        if measure.over == QUERIES and len({len(results.captions) for results in all_results}) > 1:
+        if measure.population == QUERIES and len({len(results.captions) for results in all_results}) > 1:
             raise UserError("the runs are evaluated on different captions")
         if claim.condition:
             statistics = compare_at_equal_accuracy(measure, *(courses_of(runs, claim.set) for runs in groups))

@@ -69,9 +69,9 @@ def left_out_note(groups: Iterable[RunGroup], has_claims: bool) -> list[str]:
     classes = {group.name: max(len(e.class_names) for e in group.evaluations) for group in groups}
     notes, slopes_of = [], {}  # slopes that leave out the same classes
     for slope, measure in MEASURES.items():
-        if measure.left_out and measure.over == CLASSES:
+        if measure.exclusion and measure.population == CLASSES:
             left_out = tuple((group.name, number) for group in groups if (number := group.left_out(slope)))
-            slopes_of.setdefault((measure.left_out, left_out), []).append(slope)
+            slopes_of.setdefault((measure.exclusion, left_out), []).append(slope)
     for (why, numbers), slopes in slopes_of.items():
         if not numbers:
             continue

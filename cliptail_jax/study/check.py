@@ -123,7 +123,7 @@ def typed_claims(
         known_fields = [field.name for field in dataclasses.fields(Claim)]
         if unknown_names := [name for name in fields if name not in known_fields]:
             raise UserError(f"claims.{key}.{unknown_names[0]}: a claim has {', '.join(known_fields)}")
-        comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
+        comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.population == PROBES]
         if fields["statistic"] not in comparable:
             suggestion = did_you_mean(fields["statistic"], comparable)
             raise UserError(
@@ -149,7 +149,7 @@ def typed_claims(
                 f"claims.{key}.reference is {claim.reference!r}; it names two runs, or has two numbers, "
                 "whose difference is subtracted"
             )
-        is_on_probes = MEASURES[claim.statistic].over == PROBES
+        is_on_probes = MEASURES[claim.statistic].population == PROBES
         for run in claim.runs:
             if run not in runs:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(runs)}")
