@@ -229,7 +229,7 @@ def compared_claims(names: Sequence[str], keys: Sequence[str]) -> list[list[str]
         of_studies = [claims.get(key) for claims in studies]
         first = next(filter(None, of_studies))
         if not keys or {key, first.statistic} & {*keys}:
-            rows.append([f"{first.text} ({first.measured})", *map(verdict_cell, of_studies)])
+            rows.append([f"{first.text} ({first.quantity})", *map(verdict_cell, of_studies)])
     return rows
 
 

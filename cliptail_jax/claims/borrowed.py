@@ -24,7 +24,7 @@ def borrow_variances(name: str, claims: Iterable[Claim]) -> Borrowed:
 
     Raises UserError if there are no such results, or if they lack two kinds of runs that have several seeds or pairs.
     """
-    measures = {claim.measured for claim in claims}
+    measures = {claim.quantity for claim in claims}
     numbers = read_json(find_results(name), StoredVariances).get("variances", {})
     variances = {key: SeedVariance(*variance) for key, variance in numbers.items() if key in measures}
     if not variances:

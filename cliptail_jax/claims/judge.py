@@ -20,6 +20,6 @@ def judge(contents: Contents) -> dict[str, ClaimResult]:
 
 def evaluate_study(study: Study, replicates: Sequence[Replicate]) -> dict[str, ClaimResult]:
     """The tests of a study's claims by key; in looks, if the study adds pairs until claims are decided."""
-    if study.most:
-        return evaluate_in_looks(study.claims, replicates, study.changes, study.most)
+    if study.max_replicates:
+        return evaluate_in_looks(study.claims, replicates, study.changes, study.max_replicates)
     return evaluate_claims(study.claims, replicates, study.changes, study.borrowed)

@@ -74,7 +74,7 @@ def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Vari
     parts: dict[str, list[tuple[float, float, int]]] = {}
     for claim in claims.values():
         pairs, difference = len(claim.by_seed), claim.difference
-        if pairs < 2 or difference is None or claim.minus or claim.at or len(claim.runs) < 2:
+        if pairs < 2 or difference is None or claim.reference or claim.condition or len(claim.runs) < 2:
             continue
         of_pair = float(np.var([higher - lower for higher, lower in claim.by_seed], ddof=1))
         of_mean = ((difference.high - difference.low) / 2 / quantile(LEVEL, difference.degrees)) ** 2

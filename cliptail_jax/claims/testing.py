@@ -43,12 +43,12 @@ def evaluate_claims(
     kinds = functools.cache(lambda statistic, set_name: variances_of_kinds(replicates, statistic, set_name))
     results = []
     for key, (result, contrasts) in with_bar(comparisons.items(), "testing", "claims"):
-        if result.at:
+        if result.condition:
             variance = variance_over_claims(key, comparisons)
         else:
             variance = pooled_variance(kinds(result.statistic, result.set), weights_of(result))
-        if not variance and len(contrasts) == 1 and borrowed and result.measured in borrowed.variances:
-            variance = times(borrowed.variances[result.measured], runs_of(result))
+        if not variance and len(contrasts) == 1 and borrowed and result.quantity in borrowed.variances:
+            variance = times(borrowed.variances[result.quantity], runs_of(result))
             result = dataclasses.replace(result, borrowed=borrowed.study)
         results.append(with_difference(result, contrasts, variance) if contrasts else result)
     results = correct_for_number(results)
@@ -70,11 +70,11 @@ def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[C
     result = ClaimResult(**vars(claim), by_seed=[(higher.value, lower.value) for higher, lower, *_ in statistics])
     if not statistics:
         return dataclasses.replace(result, obstacle=next(iter(obstacles), "no run has finished")), []
-    for name in dict.fromkeys(claim.runs if MEASURES[claim.statistic].over == CLASSES else ()):
+    for name in dict.fromkeys(claim.runs if MEASURES[claim.statistic].population == CLASSES else ()):
         if note := groups_of(replicates)[name].chance_note(claim.set):
             return dataclasses.replace(result, obstacle=f"{name} is at chance: {note}", at_chance=True), []
     contrasts = [difference(higher, lower) for higher, lower, *_ in statistics]
-    if claim.minus and not claim.study:
+    if claim.reference and not claim.study:
         contrasts = [difference(contrast, difference(*runs[2:])) for contrast, runs in zip(contrasts, statistics)]
     return result, contrasts
 
@@ -103,7 +103,7 @@ def with_difference(
 def weights_of(claim: Claim) -> dict[str, float]:
     """The weights of the runs of this study in the difference of a claim: 1, −2 and 1 in (a − b) − (b − c)."""
     weights: dict[str, float] = {}
-    names = (claim.higher, claim.lower, *(() if claim.study else claim.minus))
+    names = (claim.higher, claim.lower, *(() if claim.study else claim.reference))
     for name, sign in zip(names, (1, -1, -1, 1)):
         if isinstance(name, str):
             weights[name] = weights.get(name, 0) + sign
@@ -134,7 +134,7 @@ def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, set_name
             with contextlib.suppress(UserError):
                 statistics.append(compare(Claim("", statistic, name, 0.0, set=set_name), replicate)[0])
         variance = seed_variance(statistics)
-        if variance and not (measure.over == CLASSES and groups[name].chance_note(set_name)):
+        if variance and not (measure.population == CLASSES and groups[name].chance_note(set_name)):
             variances[name] = variance
     return variances
 
@@ -150,18 +150,18 @@ def variance_over_claims(
     this_claim, variances = comparisons[key][0], {}
     for name, (claim, contrasts) in comparisons.items():
         variance, runs = seed_variance(contrasts), runs_of(claim)
-        if claim.measured == this_claim.measured and variance and runs:
+        if claim.quantity == this_claim.quantity and variance and runs:
             variances[name] = times(variance, 1 / runs)
     return pooled_variance(variances, {key: np.sqrt(runs_of(this_claim))})
 
 
 def subtracted_claim(claim: Claim) -> ClaimResult:
     """The test of the difference that a claim subtracts, in the results of another study. Raises UserError without one."""
-    higher, lower = claim.minus
+    higher, lower = claim.reference
     for other in read_claims(find_results(claim.study)).values():
-        if (other.higher, other.lower, other.measured) == (higher, lower, claim.measured) and not other.minus:
+        if (other.higher, other.lower, other.quantity) == (higher, lower, claim.quantity) and not other.reference:
             return other
-    raise UserError(f"{claim.study} tests no claim on {higher} − {lower} in {claim.measured}")
+    raise UserError(f"{claim.study} tests no claim on {higher} − {lower} in {claim.quantity}")
 
 
 def same_classes(runs: Sequence[Evaluated], evaluations: Sequence[ClassEvaluation | RetrievalEvaluation]) -> bool:
@@ -188,10 +188,10 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
             f"a run of a mirrored pair of {names} is missing" if is_half else f"there is no trained run of {names}"
         )
     measure, groups = MEASURES[claim.statistic], [[runs[name] for runs in replicate] for name in claim.runs]
-    if measure.over == PROBES:
+    if measure.population == PROBES:
         statistics = compare_probes(*probes_of(groups, claim.set))
     else:
-        kind = "retrieval" if measure.over == QUERIES else "evaluation"
+        kind = "retrieval" if measure.population == QUERIES else "evaluation"
         evaluations = [
             [run.evaluated_on(claim.set) if claim.set else getattr(run, kind) for run in runs] for runs in groups
         ]
@@ -204,19 +204,19 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
         if not all(map(measure.is_known, all_results)):
             option = f": set eval.{measure.option}" if measure.option else ""
             raise UserError(f"not both have {measure.key}{option}")
-        if measure.over == QUERIES and len({len(results.captions) for results in all_results}) > 1:
+        if measure.population == QUERIES and len({len(results.captions) for results in all_results}) > 1:
             raise UserError("the runs are evaluated on different captions")
-        if claim.at:
+        if claim.condition:
             statistics = compare_at_equal_accuracy(measure, *(courses_of(runs, claim.set) for runs in groups))
         else:
             statistics = measure.compare(*([evaluation.results for evaluation in of_group] for of_group in evaluations))
     if not np.isfinite([statistic.value for statistic in statistics]).all():
-        if claim.at:
+        if claim.condition:
             raise UserError(
                 "not comparable: the first evaluation of a run is more accurate than another run at its end"
             )
         raise UserError("it is undefined for one of them, like a correlation of equal values")
-    of_runs, terms = iter(statistics), (claim.higher, claim.lower, *(() if claim.study else claim.minus))
+    of_runs, terms = iter(statistics), (claim.higher, claim.lower, *(() if claim.study else claim.reference))
     return [  # a number does not vary
         next(of_runs) if isinstance(term, str) else Bootstrapped(term, np.full(RESAMPLES, term)) for term in terms
     ]

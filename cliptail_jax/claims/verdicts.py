@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from cliptail_jax.config.renamed import RENAMED_IN_CLAIM, RENAMED_IN_LOOK, with_new_names
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json
 from cliptail_jax.metrics.bootstrap import LEVEL, Estimate
@@ -67,7 +68,7 @@ class ClaimResult(Claim):
         """The verdict by the interval of a level."""
         if self.difference is None:
             return f"{NOT_TESTED} (at chance)" if self.at_chance else NOT_TESTED
-        return verdict_of(*self.difference.interval(level), self.margin, self.equal, self.by)
+        return verdict_of(*self.difference.interval(level), self.margin, self.equal, self.threshold)
 
     @property
     def p_value(self) -> float:
@@ -80,7 +81,7 @@ class ClaimResult(Claim):
             return p_values[self.difference.value > 0]  # outside the margin: by the nearer bound
         if self.equal or self.verdict == NO_EFFECT:
             return max(p_values)
-        return self.difference.p_value(self.by)
+        return self.difference.p_value(self.threshold)
 
 
 def verdict_of(low: float, high: float, margin: float = 0.0, equal: bool = False, bound: float = 0.0) -> str:
@@ -113,7 +114,7 @@ def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
     }
 
 
-NEW_FIELDS = ("look", "covers_seeds", "borrowed", "by")  # results of earlier versions lack these
+NEW_FIELDS = ("look", "covers_seeds", "borrowed", "threshold")  # results of earlier versions lack these
 
 
 class Report(TypedDict):
@@ -128,7 +129,7 @@ def read_claims(report: Path) -> dict[str, ClaimResult]:
     try:
         claims = {
             c["key"]: {f.name: c.get(f.name, f.default) if f.name in NEW_FIELDS else c[f.name] for f in fields}
-            for c in read_json(report, Report)["claims"]
+            for c in (with_new_names(claim, RENAMED_IN_CLAIM) for claim in read_json(report, Report)["claims"])
         }
     except KeyError as key:
         raise UserError(f"a claim in {report} has no field {key}: write the report again with --report") from None
@@ -138,7 +139,7 @@ def read_claims(report: Path) -> dict[str, ClaimResult]:
             | {
                 "difference": _estimate(c["difference"]),
                 "change": Change(**c["change"]),
-                "look": c["look"] and Look(**c["look"]),
+                "look": c["look"] and Look(**with_new_names(c["look"], RENAMED_IN_LOOK)),
             }
         )
         for key, c in claims.items()

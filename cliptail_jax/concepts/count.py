@@ -55,7 +55,7 @@ def count(options: argparse.Namespace) -> None:
             write_counts(outputs[1], sorted_counts)
         report(tally, output, time.monotonic() - start)
         if classes:
-            print(naming_note(tally.one, tally.several, tally.captions, len(classes)))
+            print(naming_note(tally.single_matches, tally.multiple_matches, tally.captions, len(classes)))
     if errors:
         note = f"; {output} has the counts of the others" if len(errors) < len(parts) else ""
         raise UserError(f"{len(errors)} of {len(parts)} files not counted: {'; '.join(map(str, errors))}{note}")

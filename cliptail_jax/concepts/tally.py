@@ -19,14 +19,14 @@ class Tally:
         counts: each name that occurs, and the number of captions in which it does.
         captions: the number of captions.
         undecodable: how many of them have bytes that are not UTF-8.
-        one, several: how many of them have one name of a class list, and several.
+        single_matches, multiple_matches: how many of them have one name of a class list, and several.
     """
 
     counts: pa.Table
     captions: int
     undecodable: int
-    one: int = 0
-    several: int = 0
+    single_matches: int = 0
+    multiple_matches: int = 0
 
 
 class Counter(Protocol):
@@ -53,7 +53,10 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
     counts = pa.concat_tables([tally.counts for tally in tallies]).group_by("name").aggregate([("count", "sum")])
     return Tally(
         pa.table([counts["name"], counts["count_sum"]], schema=COUNTS),
-        *(sum(getattr(tally, name) for tally in tallies) for name in ("captions", "undecodable", "one", "several")),
+        *(
+            sum(getattr(tally, name) for tally in tallies)
+            for name in ("captions", "undecodable", "single_matches", "multiple_matches")
+        ),
     )
 
 

@@ -18,8 +18,8 @@ class Balance(NamedTuple):
     """The number of records with each entry, before and after balancing."""
 
     entries: tuple[str, ...]
-    before: Int[np.ndarray, " entry"]
-    after: Int[np.ndarray, " entry"]
+    old_frequency: Int[np.ndarray, " entry"]
+    new_frequency: Int[np.ndarray, " entry"]
 
 
 def balanced(
@@ -44,5 +44,7 @@ def balanced(
 
 def most_frequent(balance: Balance) -> str:
     """The frequencies of the three most frequent entries, before and after balancing."""
-    order = np.argsort(-balance.before, kind="stable")[:3]
-    return "; ".join(f"'{balance.entries[i]}' {balance.before[i]:,} -> {balance.after[i]:,}" for i in order)
+    order = np.argsort(-balance.old_frequency, kind="stable")[:3]
+    return "; ".join(
+        f"'{balance.entries[i]}' {balance.old_frequency[i]:,} -> {balance.new_frequency[i]:,}" for i in order
+    )

@@ -22,7 +22,7 @@ class Captions:
     Attributes:
         templates: the templates to choose from; () for none.
         phrases: the phrases of each class to choose from: its name, or the lemmas of its synset.
-        named: the class that each row's template names.
+        classes: the class that each row's template names.
         records: the record of each row, ascending.
         words: each row's own text, '' where it has none.
         resample: whether template and phrase are chosen anew in each epoch.
@@ -31,7 +31,7 @@ class Captions:
 
     templates: tuple[str, ...]
     phrases: tuple[tuple[str, ...], ...]
-    named: Int[np.ndarray, " row"]
+    classes: Int[np.ndarray, " row"]
     records: Int[np.ndarray, " row"]
     words: pa.Array | None
     seed: int
@@ -46,7 +46,7 @@ class Captions:
             return words
         epoch, records = epoch if self.resample else 0, self.records[rows]
         row_templates = [self.templates[t] for t in self._templates(records, epoch)]
-        phrases = self._phrases(records, self.named[rows], epoch)
+        phrases = self._phrases(records, self.classes[rows], epoch)
         sentences = [template.format(phrase) for template, phrase in zip(row_templates, phrases)]
         if self.in_apposition:
             return [f"{start.removesuffix('.')}, {text}" if text else start for start, text in zip(sentences, words)]

@@ -36,7 +36,7 @@ class Selection:
 
     Attributes:
         rows: all rows of the source.
-        kept: the indices in `rows` of the selected ones, ascending.
+        indices: those in `rows` of the selected ones, ascending.
         labels: the class of each selected row in `classes`; -1 for a row without a class.
         classes: the labels in `rows` of the selected classes, in their new order.
         notes, dropped_without_caption, balance, pool, given_labels, captions: of the variant.
@@ -44,7 +44,7 @@ class Selection:
 
     source: Source | JoinedSource
     rows: Rows
-    kept: Int[np.ndarray, " row"]
+    indices: Int[np.ndarray, " row"]
     labels: Int[np.ndarray, " row"]
     classes: Int[np.ndarray, " class"]
     notes: tuple[str, ...] = ()
@@ -57,13 +57,13 @@ class Selection:
     @property
     def records(self) -> Int[np.ndarray, " row"]:
         """The index of each selected row's record in the source."""
-        return self.rows.records[self.kept]
+        return self.rows.records[self.indices]
 
     @property
     def words(self) -> pa.Array | None:
         """Each selected row's own text, '' for none; None if the config has no text fields."""
         words = self.rows.words
-        return None if words is None else words.take(pa.array(self.kept)).combine_chunks()
+        return None if words is None else words.take(pa.array(self.indices)).combine_chunks()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class Selection:
 
     def keep(self, places: Bool[np.ndarray, " row"] | Int[np.ndarray, " stay"]) -> "Selection":
         """The selection with only some of its rows, as a mask or as ascending indices."""
-        return dataclasses.replace(self, kept=self.kept[places], labels=self.labels[places])
+        return dataclasses.replace(self, indices=self.indices[places], labels=self.labels[places])
 
     def note(self, *notes: str) -> "Selection":
         """The selection with further notes for the log."""
@@ -108,7 +108,7 @@ def leave_out_unlabelled(selection: Selection, data: Data) -> Selection:
 def remove_concepts(selection: Selection, data: Data) -> Selection:
     if not data.removed.classes:
         return selection
-    is_removed = rows_of_concepts(selection.rows, data.removed, data.class_match)[selection.kept]
+    is_removed = rows_of_concepts(selection.rows, data.removed, data.class_match)[selection.indices]
     note = f"{np.sum(is_removed):,} of {len(is_removed):,} records removed for {len(data.removed.classes)} classes"
     return selection.keep(~is_removed).note(note)
 
@@ -137,15 +137,15 @@ def drop_without_words(selection: Selection, data: Data) -> Selection:
     """Drops rows whose text fields are empty, unless the template gives them a caption."""
     if selection.rows.words is None or data.captions.template:
         return selection
-    has_words = pc.not_equal(selection.rows.words, "").to_numpy()[selection.kept]
+    has_words = pc.not_equal(selection.rows.words, "").to_numpy()[selection.indices]
     return dataclasses.replace(selection.keep(has_words), dropped_without_caption=int(np.sum(~has_words)))
 
 
 def balance(selection: Selection, data: Data) -> Selection:
     if not data.balance.cap:
         return selection
-    kept_rows, entry_balance = balanced(selection.rows, selection.kept, selection.class_names, data)
-    change = f"{len(selection.kept):,} rows become {len(kept_rows):,}; {most_frequent(entry_balance)}"
+    kept_rows, entry_balance = balanced(selection.rows, selection.indices, selection.class_names, data)
+    change = f"{len(selection.indices):,} rows become {len(kept_rows):,}; {most_frequent(entry_balance)}"
     selection = selection.keep(kept_rows).note(f"balanced to {data.balance.cap:,}: {change}")
     return dataclasses.replace(selection, balance=entry_balance)
 
@@ -184,7 +184,7 @@ def cut_tail(selection: Selection, data: Data) -> Selection:
 
 def check_not_empty(selection: Selection, data: Data) -> Selection:
     """Raises UserError if no row is left for the steps that follow."""
-    if not len(selection.kept):
+    if not len(selection.indices):
         raise UserError(f"the variant of '{selection.source.name}' has no record: its selections leave none")
     return selection
 

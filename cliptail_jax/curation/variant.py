@@ -63,7 +63,7 @@ class Variant:
         return int(np.sum(self.labels < 0))
 
     @property
-    def given(self) -> "Variant":
+    def training_view(self) -> "Variant":
         """The variant as training sees it: with labels that may be wrong, and their class frequency."""
         return self if self.given_labels is None else dataclasses.replace(self, labels=self.given_labels)
 
@@ -117,7 +117,7 @@ def make_variant(source: Source | JoinedSource, data: Data) -> Variant:
         selection.records,
         selection.labels,
         selection.class_names,
-        rows.labels[selection.kept],
+        rows.labels[selection.indices],
         selection.captions,
         selection.dropped_without_caption,
         selection.notes,

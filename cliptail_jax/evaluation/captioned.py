@@ -64,7 +64,9 @@ def count_by(
         with contextlib.suppress(UserError):  # the table has other classes: count again
             return frequency_of(opened.variant.class_names, folder / FREQUENCY), digest
     tally = count_chunks(ConceptCounter(concepts, rule), captions())
-    log_line(f"classes of {opened.name}: {naming_note(tally.one, tally.several, tally.captions, len(concepts))}")
+    log_line(
+        f"classes of {opened.name}: {naming_note(tally.single_matches, tally.multiple_matches, tally.captions, len(concepts))}"
+    )
     return in_order(tally.counts, opened.variant.class_names)["count"].to_numpy(), digest
 
 

@@ -77,7 +77,7 @@ class RetrievalTask:
                 deciles = {"word_frequency": results.word_frequency, **by_decile(results)}
             ranks = {"image_to_text": results.image_to_text, "text_to_image": results.text_to_image}
             arrays = {**ranks, "images": results.images, "captions": results.captions, **deciles}
-            save_arrays(directory / ARRAYS, left_out=np.array(results.left_out), **arrays)
+            save_arrays(directory / ARRAYS, left_out=np.array(results.num_excluded), **arrays)
             add_summary(directory, summary)
         return summary
 

@@ -49,7 +49,7 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
     groups = {label: RunGroup(label, [[run] for run in of_label]) for label, of_label in runs.items()}
     evaluations = [evaluation for group in groups.values() for evaluation in group.evaluations]
     if len({evaluation.class_names for evaluation in evaluations}) > 1:
-        raise UserError(f"{entries[0].where}: the runs have different classes: draw them apart")
+        raise UserError(f"{entries[0].location}: the runs have different classes: draw them apart")
     figure = Figure(figsize=(9.6 if images else 5, 4.4), layout="constrained")
     plot, *pictures = figure.subfigures(1, 2 if images else 1, squeeze=False)[0]
     axes = plot.subplots()

@@ -49,7 +49,7 @@ def draw(entries: Sequence[Entry]) -> Figure:
 def draw_run(axes: Axes, entry: Entry) -> None:
     results = entry.evaluated().results
     if results.calibration is None:
-        raise UserError(f"{entry.where}: {entry.run} has no calibration on {entry.set_name}: evaluate it again")
+        raise UserError(f"{entry.location}: {entry.run} has no calibration on {entry.set_name}: evaluate it again")
     axes.plot([0, 100], [0, 100], color="grey", linewidth=0.8, linestyle="--")
     overconfidences = []
     for number, (name, title) in enumerate(GROUPS.items()):

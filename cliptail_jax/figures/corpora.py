@@ -75,7 +75,7 @@ def distinct(column: str, entries: Sequence[Entry], looks: Sequence[Marker]) -> 
     names = list(dict.fromkeys(entry[column] for entry in entries))
     if len(names) > len(looks):
         raise UserError(
-            f"{entries[0].where}: the sheet has {len(names)} different cells under '{column}', but the figure has "
+            f"{entries[0].location}: the sheet has {len(names)} different cells under '{column}', but the figure has "
             f"{len(looks)} looks: draw fewer, or give several the same name, such as that of a family"
         )
     return dict(zip(names, looks))

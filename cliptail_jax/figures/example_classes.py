@@ -63,6 +63,6 @@ def class_ids(names: Sequence[str], class_names: Sequence[str], entry: Entry) ->
     for name in names:
         if normalized_name(name) not in normalized_names:
             hint = did_you_mean(name, class_names)
-            raise UserError(f"{entry.where}: {entry.run} has no class '{name}'{hint}")
+            raise UserError(f"{entry.location}: {entry.run} has no class '{name}'{hint}")
     exact = {name: number for number, name in enumerate(class_names)}
     return np.array([exact.get(name, normalized_names.index(normalized_name(name))) for name in names])

@@ -49,7 +49,7 @@ def draw(entries: Sequence[Entry], classes: int = 12) -> Figure:
     for (centre_axes, image_axes), entry in zip(panels.T, entries):
         features, labels, evaluation = unit(entry.saved("features")), entry.saved("labels"), entry.evaluated()
         if evaluation.class_names != first.class_names:
-            raise UserError(f"{entry.where}: {entry.run} has other classes than {entries[0].run}: draw them apart")
+            raise UserError(f"{entry.location}: {entry.run} has other classes than {entries[0].run}: draw them apart")
         centres, present = class_centres(features, labels)
         frequency = evaluation.frequency[present]
         norm = SymLogNorm(1, 0.3, vmin=frequency.min(), vmax=frequency.max())

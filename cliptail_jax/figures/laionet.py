@@ -60,6 +60,6 @@ def similarity(entry: Entry) -> Float[np.ndarray, " class"]:
     values = entry.evaluation.results.values.get("image_image_similarity")
     if values is None:
         raise UserError(
-            f"{entry.where}: {entry.run} has no image similarities: evaluate it with --config.eval.similarity"
+            f"{entry.location}: {entry.run} has no image similarities: evaluate it with --config.eval.similarity"
         )
     return values[~np.isnan(values)]

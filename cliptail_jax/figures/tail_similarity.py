@@ -46,7 +46,7 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
     names = runs[0].class_names
     for entry, of_entry in zip(entries, runs):
         if of_entry.class_names != names:
-            raise UserError(f"{entry.where}: {entry.run} has other classes than {entries[0].run}")
+            raise UserError(f"{entry.location}: {entry.run} has other classes than {entries[0].run}")
     if not 2 <= classes <= len(names):
         raise UserError(f"--classes {classes}: give a number between 2 and {len(names)}, the classes")
     frequency = frequency_of(names, ranking) if ranking else runs[0].frequency

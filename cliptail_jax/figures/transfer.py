@@ -45,7 +45,7 @@ def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
     base_results, *results = [results_by_set(entry, method) for entry in entries]
     sets = [name for name in base_results if any(name in of_model for of_model in results)]
     if not sets:
-        raise UserError(f"{base.where}: no other model has a result on a set of {base['label']} by {method}")
+        raise UserError(f"{base.location}: no other model has a result on a set of {base['label']} by {method}")
     figure = Figure(figsize=(max(6.0, 0.8 * len(sets) * max(1, len(entries) / 4) + 2), 4.4), layout="constrained")
     axes = figure.subplots()
     width = min(0.8 / len(models), 0.25)
@@ -73,13 +73,13 @@ def results_by_set(entry: Entry, method: str) -> dict[str, Transfer]:
     """The model's last result on each set. Raises UserError if the directory has none, or no such model."""
     results = [line for line in read_transfers(entry.run) if line["method"] == method]
     if not results:
-        raise UserError(f"{entry.where}: {entry.run} has no results by {method}")
+        raise UserError(f"{entry.location}: {entry.run} has no results by {method}")
     model = entry["model"]
     names = dict.fromkeys(line["model"] for line in results)
     matches = [name for name in names if name == model] or [name for name in names if name.endswith(f"/{model}")]
     if len(matches) != 1:
         number = "several models" if matches else "no model"
-        raise UserError(f"{entry.where}: {entry.run} has {number} '{model}': there are {', '.join(names)}")
+        raise UserError(f"{entry.location}: {entry.run} has {number} '{model}': there are {', '.join(names)}")
     return {line["set"]: line for line in results if line["model"] == matches[0]}
 
 

@@ -45,7 +45,7 @@ def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     trimmed = sorted({classes for classes, _ in cuts if classes})
     shots = sorted({of_run for classes, of_run in cuts if classes}, reverse=True)
     if not trimmed:
-        raise UserError(f"{entries[0].where}: none of the runs was trained on a trimmed tail (data.tail.classes)")
+        raise UserError(f"{entries[0].location}: none of the runs was trained on a trimmed tail (data.tail.classes)")
     looks = styles(entry["group"] for entry in entries)
     figure = Figure(figsize=(4.2 * len(shots) + 0.6, 6.4), layout="constrained")
     panels = figure.subplots(len(PARTS), len(shots), squeeze=False, sharex=True, sharey="row")

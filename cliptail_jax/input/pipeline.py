@@ -218,19 +218,19 @@ class UnreadableImages:
 
     def __init__(self, examples: Examples, max_share: float):
         self._examples, self._max_share = examples, max_share
-        self._seen: set[int] = set()
+        self._records: set[int] = set()
 
     def take_from(self, batch: Batch) -> None:
         """Removes the batch's `unreadable` records from it and collects them."""
-        for record in sorted(set(batch.pop("unreadable").tolist()) - self._seen):
-            self._seen.add(record)
+        for record in sorted(set(batch.pop("unreadable").tolist()) - self._records):
+            self._records.add(record)
             file = self._examples.source.file_of(record)
             note = f"the image of record {record} of {self._set()} is unreadable; it is left out (file {file})"
             tqdm.write(one_line(f"warning: {note}"), file=sys.stderr)
 
     def check(self) -> None:
         """Raises UserError if all processes together have seen too many. Every process calls this at the same step."""
-        records = self._seen
+        records = self._records
         if jax.process_count() > 1:
             counts = multihost_utils.process_allgather(np.array(len(records)))
             padded_records = np.full(max(counts.max(), 1), EMPTY)

@@ -183,9 +183,9 @@ def make_batches(objective: Objective, start: int) -> Iterator[Batch]:
     """This process's part of the training batches from step `start` on."""
     config, data, variant = objective.config, objective.config.data, objective.variant
     return training_batches(
-        variant.given,
+        variant.training_view,
         objective.transform,
-        objective.text.read,
+        objective.text.read_captions,
         seed=config.seed,
         batch_size=config.batch_size,
         total_steps=objective.total_steps,

@@ -51,24 +51,24 @@ class Collection:
     Attributes:
         counts, target, budget: the arguments of `collection`.
         cost: the cost of an image of each class, whose sum `budget` limits; None if it limits the number of images.
-        fitted: the law of accuracy by class frequency.
+        posterior: the law of accuracy by class frequency.
         weights: the weights of the classes in the target.
         rules: the further images of each class, by rule; the last is the plan.
         mean: the target in percent after the plan, with its 95 % interval.
         gain: the gain of the target in points, with its 95 % interval.
-        left: the part of the budget that is not spent.
+        remainder: the part of the budget that is not spent.
     """
 
     counts: RightByClass
     target: str
     budget: float
     cost: Float[np.ndarray, " class"] | None
-    fitted: Posterior
+    posterior: Posterior
     weights: Float[np.ndarray, " class"]
     rules: Mapping[str, ImageCounts]
     mean: Estimate
     gain: Estimate
-    left: float
+    remainder: float
 
     @property
     def plan(self) -> ImageCounts:
@@ -76,11 +76,11 @@ class Collection:
 
     def accuracy(self, rule: str) -> Float[np.ndarray, " class"]:
         """The predicted accuracy of each class in 0..1."""
-        return self.fitted.accuracy(self.counts.frequency + self.rules[rule])
+        return self.posterior.accuracy(self.counts.frequency + self.rules[rule])
 
     def needed(self, percent: float) -> Float[np.ndarray, " class"]:
         """The images that each class needs for an accuracy in percent; ±inf for more than a decade outside of the data."""
-        return self.fitted.images_for(percent / 100)
+        return self.posterior.images_for(percent / 100)
 
     def means(self, rule: str) -> dict[str, float]:
         """The predicted accuracies in percent: the target, and the means over head, mid and tail (classes with examples)."""

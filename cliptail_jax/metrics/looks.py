@@ -29,15 +29,15 @@ class Look(NamedTuple):
 
     Attributes:
         pairs: the number of pairs at this look, `FIRST` or more.
-        most: the largest number of pairs that the study may have.
+        max_pairs: the largest number of pairs that the study may have.
     """
 
     pairs: int
-    most: int
+    max_pairs: int
 
     def level(self, errors: float = 1 - LEVEL) -> float:
         """The level of this look's interval, if those of all looks miss the truth with probability `errors`."""
-        return 1 - look_errors(self.most, errors)[self.pairs - FIRST]
+        return 1 - look_errors(self.max_pairs, errors)[self.pairs - FIRST]
 
 
 class Walk(NamedTuple):

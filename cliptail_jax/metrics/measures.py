@@ -112,10 +112,10 @@ class Measure:
         needs: the attributes and values of an evaluation that it needs.
         is_main: whether it is in log lines and in the tables of runs, not only in the table of all measures.
         option: the field of `config.eval` that makes an evaluation compute it.
-        left_out: why a class has no variable, if slopes leave such classes out.
+        exclusion: why a class has no variable, if slopes leave such classes out.
         must_be_defined: whether it is undefined if more than 2.5 % of its resamples are undefined.
         is_logarithmic: whether its mean over seeds is a geometric mean.
-        over: what its statistic is over: 'classes'; 'queries' of retrieval; or 'probes', the classes of linear probes,
+        population: what its statistic is over: 'classes'; 'queries' of retrieval; or 'probes', the classes of linear probes,
             which claims compare instead of evaluations.
     """
 
@@ -134,10 +134,10 @@ class Measure:
     needs: Sequence[str] = ()
     is_main: bool = False
     option: str = ""
-    left_out: str = ""
+    exclusion: str = ""
     must_be_defined: bool = False
     is_logarithmic: bool = False
-    over: str = CLASSES
+    population: str = CLASSES
 
     @property
     def has_interval(self) -> bool:
@@ -197,7 +197,7 @@ def summarize(results: Results) -> dict[str, float | int | list[float]]:
     """
     summary = {}
     for key, measure in MEASURES.items():
-        if not measure.is_known(results) or measure.over == PROBES:
+        if not measure.is_known(results) or measure.population == PROBES:
             continue
         if measure.has_interval:
             (statistic,) = measure.compare([results])
@@ -206,7 +206,7 @@ def summarize(results: Results) -> dict[str, float | int | list[float]]:
                 summary[f"{key}_beyond"] = "<" if statistic.value < 0 else ">"
         else:
             summary[key] = measure.value(results)
-        if measure.left_out:
+        if measure.exclusion:
             summary[f"{key}_left_out"] = measure.classes_left_out([results])
     return summary | results.sizes
 
@@ -219,7 +219,9 @@ def main_measures() -> list[Measure]:
 def prediction_measures() -> list[str]:
     """The keys of the measures of predictions: those over classes that need no features and no five likeliest classes."""
     contents = {"correct", "predictions", "frequency", "calibration", *GROUPS}
-    return [key for key, m in MEASURES.items() if m.over == CLASSES and not m.option and contents.issuperset(m.needs)]
+    return [
+        key for key, m in MEASURES.items() if m.population == CLASSES and not m.option and contents.issuperset(m.needs)
+    ]
 
 
 def format_of(key: str) -> str:
@@ -325,7 +327,7 @@ def _table() -> tuple[Measure, ...]:
             key="odds_acc", title="odds_acc", label="log-odds of being right\nper decade of frequency",
             unit="log-odds per decade", format=".2f",
             meaning="gain in log-odds of being right with ten times as many images", larger=MORE_BIASED, margin=0.2, is_main=True,
-            variables=_right_by_decades, statistic=odds_slope, needs=("frequency",), left_out=UNSEEN,
+            variables=_right_by_decades, statistic=odds_slope, needs=("frequency",), exclusion=UNSEEN,
         ),
         Measure(
             key="f50", title="f50", label="images for an accuracy of 50 %", unit="images", format=",.1f",
@@ -338,7 +340,7 @@ def _table() -> tuple[Measure, ...]:
             unit="decades per decade", format=".2f",
             meaning="gain in decades of predictions with ten times as many images", larger=MORE_BIASED, margin=0.05, is_main=True,
             variables=lambda r: (decades(r.frequency), decades(r.predictions / max(r.predictions.sum(), 1))),
-            statistic=slope_within_classes, needs=("frequency",), left_out="no training image or no prediction",
+            statistic=slope_within_classes, needs=("frequency",), exclusion="no training image or no prediction",
         ),
         _of_group("head", "most frequent"),
         _of_group("mid", "middle"),
@@ -348,7 +350,7 @@ def _table() -> tuple[Measure, ...]:
             unit="points per decade", format=".1f",
             meaning="points of accuracy that a class gains with ten times as many images", larger=MORE_BIASED, margin=3.0, is_main=True,
             variables=lambda results: (decades(results.frequency), 100 * results.accuracy),
-            statistic=slope_within_classes, needs=("frequency",), left_out=UNSEEN,
+            statistic=slope_within_classes, needs=("frequency",), exclusion=UNSEEN,
         ),
         _correlation(
             "corr_acc", "correlation of frequency\nand accuracy (corr_acc)",
@@ -408,7 +410,7 @@ def _table() -> tuple[Measure, ...]:
     other_measures += [_mean_of(key, label, meaning, "similarity") for key, (label, meaning) in SIMILARITIES.items()]
     probe = Measure(
         key="probe", title="linear probe %", label="accuracy of linear probes (%)", unit=POINTS, format=".1f",
-        meaning="mean accuracy over classes of linear probes in percent", larger=MORE_ACCURATE, margin=1.0, over=PROBES,
+        meaning="mean accuracy over classes of linear probes in percent", larger=MORE_ACCURATE, margin=1.0, population=PROBES,
     )  # fmt: skip
     return (*main, *other_measures, *_retrieval(), probe)
 
@@ -425,7 +427,7 @@ def _retrieval() -> list[Measure]:
     """
     measures = []
     for key, name in (("image_to_text", "image→text"), ("text_to_image", "text→image")):
-        direction, common = key.replace("_", " "), {"needs": (key,), "format": ".1f", "over": QUERIES}
+        direction, common = key.replace("_", " "), {"needs": (key,), "format": ".1f", "population": QUERIES}
         for k in CUTOFFS:
             measures.append(
                 Measure(
@@ -445,11 +447,11 @@ def _retrieval() -> list[Measure]:
             )  # fmt: skip
     slope = Measure(
         key="retrieval_slope", title="retrieval_slope", label="points of text→image R@5\nper decade of word frequency",
-        unit="points per decade", format=".1f", larger=MORE_BIASED, margin=3.0, is_main=True, over=QUERIES,
+        unit="points per decade", format=".1f", larger=MORE_BIASED, margin=3.0, is_main=True, population=QUERIES,
         meaning="points of text to image recall at 5 that a caption gains if ten times as many training captions have its "
         "rarest word",
         variables=lambda results: (decades(results.word_frequency), hits(results.text_to_image, 5)),
-        statistic=slope_within_classes, needs=("word_frequency",), left_out="a rarest word of no training caption",
+        statistic=slope_within_classes, needs=("word_frequency",), exclusion="a rarest word of no training caption",
     )  # fmt: skip
     return [*measures, slope]
 

@@ -25,7 +25,7 @@ class RetrievalResults:
         captions: the record of each caption.
         word_frequency: the number of training captions with each caption's rarest word; -1 for a caption without words.
             None if the training captions are unknown.
-        left_out: the number of records without a caption or a readable image.
+        num_excluded: the number of records without a caption or a readable image.
     """
 
     image_to_text: Int[np.ndarray, " image"]
@@ -33,7 +33,7 @@ class RetrievalResults:
     images: Int[np.ndarray, " image"]
     captions: Int[np.ndarray, " caption"]
     word_frequency: Int[np.ndarray, " caption"] | None = None
-    left_out: int = 0
+    num_excluded: int = 0
 
     # There are no classes.
     groups: ClassVar[Mapping] = {}
@@ -41,7 +41,7 @@ class RetrievalResults:
 
     @property
     def sizes(self) -> dict[str, int]:
-        return {"images": len(self.images), "captions": len(self.captions), "left_out": self.left_out}
+        return {"images": len(self.images), "captions": len(self.captions), "left_out": self.num_excluded}
 
 
 def hits(ranks: Int[np.ndarray, " query"], k: int) -> Float[np.ndarray, " query"]:

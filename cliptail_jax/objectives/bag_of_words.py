@@ -70,7 +70,7 @@ class WordClassifier(Objective):
     @property
     def _weights(self) -> Float32[np.ndarray, " words"]:
         """The weight of each word; 1 for those of a run without text input, as many as the config has."""
-        bag = self.text.read
+        bag = self.text.read_captions
         return np.ones(self.config.model.text.vocab_size, np.float32) if bag is None else bag.weights
 
     def describe_model(self) -> dict[str, Any]:

@@ -113,11 +113,16 @@ class TwoTowers(Objective):
             tower, dtype = towers.text, config.model.dtype
             return replace(
                 text,
-                read=cached_text(tower, dtype, distinct_captions(variant)),
+                read_captions=cached_text(tower, dtype, distinct_captions(variant)),
                 read_prompts=lambda prompts: cached_text(tower, dtype, list(dict.fromkeys(prompts)))(prompts),
             )
         if can_cut(config, towers):
-            return replace(text, read=functools.partial(cut_ids, text.read, longest_caption(variant, text.read)))
+            return replace(
+                text,
+                read_captions=functools.partial(
+                    cut_ids, text.read_captions, longest_caption(variant, text.read_captions)
+                ),
+            )
         return text
 
     def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:

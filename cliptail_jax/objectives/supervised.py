@@ -179,7 +179,7 @@ class Supervised(Objective):
     ):
         self.head = open_head(config, variant, shapes_only)
         super().__init__(config, variant, towers, text)
-        self._frequency = variant.given.class_frequency
+        self._frequency = variant.training_view.class_frequency
         self._sampling = sampling_weights(self._frequency, config.vocabulary.sampling)
         if config.loss.logit_adjustment:
             self._sampling *= self._frequency > 0  # a class of probability 0 would only take another's place

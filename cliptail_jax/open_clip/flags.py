@@ -74,18 +74,18 @@ class CommandLine(NamedTuple):
 
     Attributes:
         values: the values by name without hyphens, such as 'train_data'. Flags that are not given have the default, or None.
-        given: the values of the flags that are given, by name with hyphens.
+        flags: the values of the flags that are given, by name with hyphens.
         processes: the number of processes, of one device each, that a launcher before the flags starts; 0 without a launcher.
     """
 
     values: Mapping[str, Any]
-    given: Mapping[str, Any]
+    flags: Mapping[str, Any]
     processes: int
 
     def notes(self) -> list[str]:
         """A line for each reason why flags have no effect, with the names of these flags."""
         by_text: dict[str, list[str]] = {}
-        for name in self.given:
+        for name in self.flags:
             if flags()[name].kind == "noted":
                 by_text.setdefault(flags()[name].text, []).append(name)
         return [f"{', '.join(flag_names)}: {text}" for text, flag_names in by_text.items()]

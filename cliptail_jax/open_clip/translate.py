@@ -260,11 +260,11 @@ def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[s
         notes.append(
             f"--train-num-samples: {values['epochs']} x {steps} steps; evaluations are after epochs of all the records"
         )
-    if "--workers" in line.given:
+    if "--workers" in line.flags:
         fields["data.workers"] = values["workers"]
     for name in ("--log-metric-every-n-steps", "--log-every-n-steps"):
-        if name in line.given:
-            fields["log_every_steps"] = line.given[name]
+        if name in line.flags:
+            fields["log_every_steps"] = line.flags[name]
             break
     return fields
 

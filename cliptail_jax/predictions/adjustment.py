@@ -28,12 +28,12 @@ class Adjustment(NamedTuple):
 
     Attributes:
         predicted: the predictions of each half with the τ that was chosen on the other half.
-        chosen: the τ that was chosen on the first half, and that of the second half.
+        selected_taus: the τ that was chosen on the first half, and that of the second half.
         by_tau: the predictions for each of TAUS.
     """
 
     predicted: PredictedClasses
-    chosen: tuple[float, float]
+    selected_taus: tuple[float, float]
     by_tau: Int[np.ndarray, "tau example"]
 
 

@@ -153,7 +153,7 @@ def remove_earlier(folder: Path) -> None:
 def write_run(workdir: Path, run: EvaluatedModel) -> None:
     """Write the files of a run with this evaluation."""
     evaluation, results = run.evaluation, run.evaluation.results
-    directory = evaluation_directory(workdir, evaluation.on)
+    directory = evaluation_directory(workdir, evaluation.set_name)
     directory.mkdir(parents=True, exist_ok=True)
     write_frequency(workdir / FREQUENCY, evaluation.class_names, results.frequency)
     arrays = confusion_arrays(evaluation.confusion) | {"per_class_accuracy": results.accuracy}
@@ -202,7 +202,7 @@ def estimate_numbers(estimate: Estimate) -> dict[str, float | str]:
 def adjustment_numbers(adjusted: Adjusted) -> dict[str, Any]:
     """The τ that were chosen on the halves of each file, and the measures of all examples by τ."""
     return {
-        "chosen": [run.config["eval.logit_adjustment"] for run in adjusted.measured.group.runs],
+        "chosen": [run.config["eval.logit_adjustment"] for run in adjusted.cross_validation.group.runs],
         "chosen_on": CHOSEN_ON,
         "seed_of_halves": SEED,
         "by_tau": [{"tau": tau, **measures} for tau, measures in adjusted.by_tau.items()],
@@ -215,7 +215,7 @@ def draw_adjustment(name: str, adjusted: Adjusted) -> Figure:
     left, right = figure.subplots(1, 2)
     taus = list(adjusted.by_tau)
     accuracies = ("top1", "mean_per_class", "head", "mid", "tail")
-    chosen_taus = " and ".join(run.config["eval.logit_adjustment"] for run in adjusted.measured.group.runs)
+    chosen_taus = " and ".join(run.config["eval.logit_adjustment"] for run in adjusted.cross_validation.group.runs)
     for axes, keys in ((left, accuracies), (right, ("odds_acc",))):
         for number, key in enumerate(keys):
             look = style(number if len(keys) > 1 else len(accuracies))

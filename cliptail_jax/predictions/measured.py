@@ -52,11 +52,11 @@ class Adjusted(NamedTuple):
 
     Attributes:
         by_tau: for each τ, the means over files of the measures of the adjusted predictions of all examples.
-        measured: the measures of the predictions of each half with the τ that was chosen on the other half.
+        cross_validation: the measures of the predictions of each half with the τ that was chosen on the other half.
     """
 
     by_tau: Mapping[float, Mapping[str, float]]
-    measured: "Measured"
+    cross_validation: "Measured"
 
 
 class Measured:
@@ -160,7 +160,7 @@ class Measured:
             TypeError: `other` is not a `Measured`.
 
         Example:
-            gain = measure(labels, logits, frequency).adjusted.measured - measure(labels, logits, frequency)
+            gain = measure(labels, logits, frequency).adjusted.cross_validation - measure(labels, logits, frequency)
         """
         if not isinstance(other, Measured):
             raise TypeError(f"only the measures of other predictions can be subtracted, and not {type(other).__name__}")
@@ -367,7 +367,7 @@ def measured_seeds(
         if numbers.logits is not None:
             result = adjustment.adjust(numbers.logits, labels, table.frequency, content.keys)
             evaluation = evaluation_of(labels, *result.predicted, table)
-            tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.chosen))
+            tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.selected_taus))
             notes = notes_on_tau(tau, table.frequency)
             adjusted_runs.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, tau))
             curves.append(curve(result.by_tau, labels, table))
@@ -416,7 +416,12 @@ def evaluated_model(
     name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0"
 ) -> EvaluatedModel:
     """The evaluation of the predictions in a file, with notes on them."""
-    config = {"objective": PREDICTIONS, "eval.sets": [evaluation.on], PREDICTIONS: path, "eval.logit_adjustment": tau}
+    config = {
+        "objective": PREDICTIONS,
+        "eval.sets": [evaluation.set_name],
+        PREDICTIONS: path,
+        "eval.logit_adjustment": tau,
+    }
     return EvaluatedModel(name, seed, evaluation, config, notes)
 
 
@@ -446,7 +451,7 @@ def mean_of_each(curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def changed(m: Measured) -> list[Measured]:
     """The measures of a file's adjusted predictions, and of those without the log-prior of its recipe, if it has them."""
-    return [part for part in (m.adjusted and m.adjusted.measured, m.without_prior) if part]
+    return [part for part in (m.adjusted and m.adjusted.cross_validation, m.without_prior) if part]
 
 
 def with_adjusted(models: Sequence[Measured]) -> list[Measured]:
@@ -485,8 +490,8 @@ def notes_on_tau(tau: str, frequency: Int[np.ndarray, " class"]) -> list[str]:
 def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table: ClassTable) -> list[str]:
     """Facts on the classes and examples of a file that a reader must know."""
     notes = []
-    if content.left_out:
-        notes.append(f"{number_of(content.left_out, 'example')} without a label left out")
+    if content.num_unlabelled:
+        notes.append(f"{number_of(content.num_unlabelled, 'example')} without a label left out")
     if content.labels_by_row:
         notes.append(
             f"Its labels are those of {content.labels_by_row} in the order of the rows; a column 'filename' in both would join them"

@@ -49,7 +49,7 @@ class PredictionFile(NamedTuple):
         logits: logits or log-probabilities; None for predictions.
         classes: the names of the columns of the logits; None if the file has none.
         keys: the file name of each example; None if they are unknown.
-        left_out: the number of examples without a label, which are left out.
+        num_unlabelled: the number of examples without a label, which are left out.
         are_probabilities: whether the file has probabilities instead of logits.
         labels_by_row: the file whose labels were joined by row; '' if there is none.
     """
@@ -60,7 +60,7 @@ class PredictionFile(NamedTuple):
     logits: Float[np.ndarray, "example class"] | None = None
     classes: tuple[str, ...] | None = None
     keys: Sequence[str] | None = None
-    left_out: int = 0
+    num_unlabelled: int = 0
     are_probabilities: bool = False
     labels_by_row: str = ""
 
@@ -310,7 +310,7 @@ def without_unlabelled(file: PredictionFile) -> PredictionFile:
         predictions=select(file.predictions),
         logits=select(file.logits),
         keys=select(file.keys),
-        left_out=int((~has_label).sum()),
+        num_unlabelled=int((~has_label).sum()),
     )
 
 

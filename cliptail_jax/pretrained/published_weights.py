@@ -54,13 +54,13 @@ class PublishedWeights:
     Attributes:
         source: its files.
         name_of: a parameter's name in the safetensors file, by its path in the model.
-        unused: name prefixes of further tensors that the file may have.
+        unused_prefixes: name prefixes of further tensors that the file may have.
         head: the file with a classifier's class head. The weights file then also has a text tower, which is not read.
     """
 
     source: ModelFiles
     name_of: NameOf = published_name
-    unused: tuple[str, ...] = ()
+    unused_prefixes: tuple[str, ...] = ()
     head: Path | None = None
 
     @property
@@ -91,7 +91,7 @@ class PublishedWeights:
         weights = self.source.weights
         state, _ = self._split_head(state)
         needed_names = {self.name_of(path) for path, _ in nnx.to_flat_state(state)}
-        unused_prefixes = self.unused if self.head is None else ("",)
+        unused_prefixes = self.unused_prefixes if self.head is None else ("",)
         with open_weights(weights) as file:
             names = set(file.keys())
             extras = [

@@ -72,7 +72,7 @@ class Tower:
         return encoder_shape(encoder).width if encoder else (CLIP_TEXT | self.config)["width"]
 
     @functools.cached_property
-    def missing(self) -> dict[tuple, str]:
+    def missing_parameters(self) -> dict[tuple, str]:
         """The parameters of the tower that the weights do not fill, by their path in the whole model, with the reason."""
         return self.weights.problems(nnx.state(self.abstract()))
 
@@ -88,14 +88,16 @@ class Tower:
 
     def has_published_outputs(self) -> bool:
         """Whether a text tower's pooled outputs, before the projection, are those of its model."""
-        return all(path[1] in PROJECTIONS for path in self.missing)
+        return all(path[1] in PROJECTIONS for path in self.missing_parameters)
 
     def fill(self, state: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
         """`state`, parameters or statistics of a whole model, with the weights' values for this tower."""
 
         def tower_part(model_state: nnx.State) -> nnx.State:
             flat = nnx.to_flat_state(model_state)
-            return nnx.from_flat_state([(p, v) for p, v in flat if p[0] == self.part and p not in self.missing])
+            return nnx.from_flat_state(
+                [(p, v) for p, v in flat if p[0] == self.part and p not in self.missing_parameters]
+            )
 
         part_shardings = None if shardings is None else tower_part(shardings)
         return nnx.merge_state(state, self.weights.read(tower_part(state), part_shardings))
@@ -119,7 +121,7 @@ class Towers:
 
     def is_missing(self, path: tuple) -> bool:
         """Whether the parameter at `path` of the whole model belongs to a tower whose weights do not fill it."""
-        return any(path in tower.missing for tower in self)
+        return any(path in tower.missing_parameters for tower in self)
 
 
 def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bool) -> Tower:
@@ -144,7 +146,9 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
     options = {"has_bias": has_bias, "preprocess": opened.preprocess}
     tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, quick_gelu, **options)
     if not partial:
-        _check_filled("image", name, tower.missing, opened.embed_dim if opened.embed_dim != output_dim else None)
+        _check_filled(
+            "image", name, tower.missing_parameters, opened.embed_dim if opened.embed_dim != output_dim else None
+        )
     return tower
 
 
@@ -172,7 +176,9 @@ def open_text_tower(name: str, *, output_dim: int, context_length: int, partial:
     tower = Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, encoder, tokenizer, has_bias)
     if not partial:
         # The MLP is not part of an encoder.
-        problems = {path: reason for path, reason in tower.missing.items() if not (is_encoder and path[1] == "proj")}
+        problems = {
+            path: reason for path, reason in tower.missing_parameters.items() if not (is_encoder and path[1] == "proj")
+        }
         width = None if is_encoder or opened.embed_dim == output_dim else opened.embed_dim
         _check_filled("text", name, problems, width)
     return tower

@@ -26,7 +26,7 @@ from cliptail_jax.host.tpus import leave_out_libtpu
 #     describe_config      optional, with CONFIGS: returns the text of --help_config for a config of its own kind
 #     default_config       optional, with CONFIGS: returns the config if none is given
 #     set_environment      optional, with CONFIGS: sets variables that JAX reads when it is imported, as configs import it
-#     TAKES_OTHERS         True if it passes flags on to another program, which are then `options.others`
+#     TAKES_OTHERS         True if it passes flags on to another program, which are then `options.extra_arguments`
 PROGRAMS = {
     "train": "train one model",
     "open_clip": "train from a command line of open_clip: cliptail open_clip -- FLAGS",

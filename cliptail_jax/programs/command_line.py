@@ -49,7 +49,7 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     if getattr(program, "TAKES_OTHERS", False):
         place = arguments.index("--") if "--" in arguments else len(arguments)
         options, unknown_flags = parser.parse_known_args(arguments[:place])
-        options.others = [*unknown_flags, *arguments[place:]]
+        options.extra_arguments = [*unknown_flags, *arguments[place:]]
         return options
     if not hasattr(program, "CONFIGS"):
         return parser.parse_args(arguments)

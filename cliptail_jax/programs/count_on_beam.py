@@ -26,4 +26,4 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     from cliptail_jax.concepts.beam import count_on_beam
 
-    count_on_beam(options, options.others)
+    count_on_beam(options, options.extra_arguments)

@@ -35,9 +35,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    if options.others and not any(option.startswith("--runner") for option in options.others):
-        raise UserError(f"unknown argument {options.others[0]}")
-    run(options, options.others)
+    if options.extra_arguments and not any(option.startswith("--runner") for option in options.extra_arguments):
+        raise UserError(f"unknown argument {options.extra_arguments[0]}")
+    run(options, options.extra_arguments)
 
 
 def run(options: argparse.Namespace, beam_options: list[str]) -> None:

@@ -53,10 +53,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    if END not in options.others:
+    if END not in options.extra_arguments:
         raise UserError(f"write open_clip's flags behind {END}, as in: cliptail open_clip {END} --model ViT-B-32 ...")
-    place = options.others.index(END)
-    fields, flags = options.others[:place], options.others[place + 1 :]
+    place = options.extra_arguments.index(END)
+    fields, flags = options.extra_arguments[:place], options.extra_arguments[place + 1 :]
     if unknown_options := [field for field in fields if not field.startswith("--config.")]:
         raise UserError(f"unknown option {unknown_options[0]}: open_clip's flags follow {END}")
     check_plan_flags(options)

@@ -12,19 +12,19 @@ from cliptail_jax.results.group import RunGroup, groups_of
 from cliptail_jax.results.study import Replicate, Study
 
 CRITERION_NAME = "mean accuracy over classes"
-BEST = "BEST"  # in a study's `then`
+BEST = "BEST"  # in a study's `next_command`
 
 
 def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     """The sentences with which the report of a study begins; none without results.
 
     The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
-    corrected for the number of compared runs. Without `baseline` and `then`, the sentences are those of `bias_of_all`.
+    corrected for the number of compared runs. Without `baseline` and `next_command`, the sentences are those of `bias_of_all`.
     """
     groups = groups_of(replicates, labels_of(study.runs, study.names))
     if study.baseline in groups and len(groups) > 1:
         return against_baseline(study, groups, replicates)
-    return next_step(study, groups) if study.then else bias_of_all([*groups.values()])
+    return next_step(study, groups) if study.next_command else bias_of_all([*groups.values()])
 
 
 def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
@@ -67,7 +67,7 @@ def next_step(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
     sentence = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({means_of_others})."
     if unfinished := [name for name in study.runs if name not in means and name not in study.failures]:
         return [f"So far, {sentence} Not finished: {', '.join(unfinished)}."]
-    return [f"{sentence}{edge}", f"Go on with: {study.then.replace(BEST, best)}"]
+    return [f"{sentence}{edge}", f"Go on with: {study.next_command.replace(BEST, best)}"]
 
 
 def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:

@@ -50,7 +50,7 @@ def claim_table(claims: Sequence[ClaimResult]) -> Table:
     rows = []
     for claim in claims:
         cells = {column.key: column.value(claim) for column in CLAIM_COLUMNS}
-        details = [f"{claim.measured}: {claim.compared}", *([claim.obstacle] if claim.obstacle else [])]
+        details = [f"{claim.quantity}: {claim.comparison}", *([claim.obstacle] if claim.obstacle else [])]
         rows.append(Row(claim.text, cells, claim.change.mark, details))
     notes = [*one_replicate_notes(claims), *looks_note(claims), *change_notes(claims)]
     has_later_claim = any(claim.change.mark == CLAIM for claim in claims)
@@ -97,7 +97,7 @@ def repeated_table(claims: Iterable[ClaimResult]) -> Table:
     """A row for each claim that a study tests under several recipes: those of the same text and statistic."""
     repetitions: dict[tuple[str, str], list[ClaimResult]] = {}
     for claim in claims:
-        repetitions.setdefault((claim.text, claim.measured), []).append(claim)
+        repetitions.setdefault((claim.text, claim.quantity), []).append(claim)
     rows = [
         Row(text, {column.key: column.value(of_text) for column in REPEATED_COLUMNS}, details=[statistic])
         for (text, statistic), of_text in repetitions.items()

@@ -72,7 +72,7 @@ def reason_of_rest(result: Collection) -> str:
 
 def summary(result: Collection) -> list[str]:
     """Sentences on the plan and on what it assumes."""
-    law, plan = result.fitted.law, result.plan
+    law, plan = result.posterior.law, result.plan
     results = result.counts.frequency, result.counts.correct, result.counts.examples
     mean, gain = (
         format_interval(number.value, (number.low, number.high), ".1f") for number in (result.mean, result.gain)
@@ -93,7 +93,7 @@ def summary(result: Collection) -> list[str]:
             if extrapolated
             else []
         ),
-        *([f"{result.left:,.0f} {reason_of_rest(result)}."] if result.left else []),
+        *([f"{result.remainder:,.0f} {reason_of_rest(result)}."] if result.remainder else []),
         *([f"{classes:,} classes have no example in the evaluation, and get no images."] if classes else []),
     ]
 

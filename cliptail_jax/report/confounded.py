@@ -61,5 +61,8 @@ def compared_pairs(study: Study) -> list[Pair]:
     """The pairs of runs that a study compares: with its baseline, if it has one, and in its claims."""
     pairs: list[Pair] = [(name, study.baseline) for name in study.runs if study.baseline not in ("", name)]
     for claim in study.claims.values():
-        pairs += [(claim.higher, claim.lower), *([tuple(claim.minus)] if claim.minus and not claim.study else [])]
+        pairs += [
+            (claim.higher, claim.lower),
+            *([tuple(claim.reference)] if claim.reference and not claim.study else []),
+        ]
     return [pair for pair in pairs if all(isinstance(name, str) for name in pair)]

@@ -49,12 +49,12 @@ def open_images(run: Run) -> EvaluationImages:
     """
     evaluation, config = run.evaluation, run.config
     if run.is_published:
-        images = open_published_images(evaluation.on, config.get("data.data_dir", ""))
+        images = open_published_images(evaluation.set_name, config.get("data.data_dir", ""))
     else:
         values = json.dumps({key: config[key] for key in READ_BY_EVALUATION if key in config})
-        images = open_run_images(evaluation.on, values, config.get("eval.random_classes", 0), run.class_names)
+        images = open_run_images(evaluation.set_name, values, config.get("eval.random_classes", 0), run.class_names)
     if not are_evaluated(images.labels, evaluation):
-        raise UserError(f"{evaluation.on} has other images or labels than at the evaluation")
+        raise UserError(f"{evaluation.set_name} has other images or labels than at the evaluation")
     return images
 
 

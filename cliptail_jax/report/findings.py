@@ -36,13 +36,13 @@ def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
     by_runs: dict[tuple, list[ClaimRow]] = {}
     for row in sorted(rows, key=lambda row: row.number):
         claim = row.claim
-        subtracted_runs = frozenset(name for name in claim.minus if isinstance(name, str))
+        subtracted_runs = frozenset(name for name in claim.reference if isinstance(name, str))
         runs = frozenset((claim.higher, claim.lower)), subtracted_runs, claim.study
         by_runs.setdefault((row.study, *runs), []).append(row)
     sentences = [finding(of_runs) for of_runs in by_runs.values()]
     counts = collections.Counter(sentence.subject for sentence in sentences)
     return [
-        sentence._replace(subject=f"{sentence.subject} ({of_runs[0].claim.compared})")
+        sentence._replace(subject=f"{sentence.subject} ({of_runs[0].claim.comparison})")
         if counts[sentence.subject] > 1
         else sentence
         for sentence, of_runs in zip(sentences, by_runs.values())
@@ -56,7 +56,7 @@ def finding(rows: Sequence[ClaimRow]) -> Finding:
         statistics_by_text: dict[str, list[str]] = {}
         for row in rows:
             if row.claim.verdict_text == verdict:
-                statistics_by_text.setdefault(row.claim.text, []).append(row.claim.measured)
+                statistics_by_text.setdefault(row.claim.text, []).append(row.claim.quantity)
         if len(texts) == 1:
             verdicts.append((verdict, "in " + and_list(statistics_by_text[next(iter(texts))])))
         else:
@@ -66,7 +66,7 @@ def finding(rows: Sequence[ClaimRow]) -> Finding:
             ]
             verdicts.append((verdict, "; ".join(parts)))
     first = rows[0]
-    subject = next(iter(texts)) if len(texts) == 1 else first.claim.compared.replace(" − ", " and ", 1)
+    subject = next(iter(texts)) if len(texts) == 1 else first.claim.comparison.replace(" − ", " and ", 1)
     return Finding(f"{first.study}: {subject}" if first.study else subject, first.pair, verdicts)
 
 

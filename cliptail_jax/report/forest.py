@@ -51,7 +51,7 @@ class ClaimRow(NamedTuple):
     @property
     def seeds(self) -> list[float]:
         """The differences of seeds or pairs, if there are several."""
-        by_seed = self.claim.by_seed if self.interval and not self.claim.minus else ()
+        by_seed = self.claim.by_seed if self.interval and not self.claim.reference else ()
         return [higher - lower for higher, lower in by_seed] if len(by_seed) > 1 else []
 
     @property
@@ -108,8 +108,8 @@ def columns_of(groups: Sequence[Group]) -> tuple[list[str], list[list[Any]]]:
     for group in groups:
         for row in group.rows:
             claim, interval = row.claim, row.interval or [None] * 3
-            runs = [claim.higher, claim.lower, " − ".join(map(str, claim.minus))]
-            description = [row.number, row.study, claim.text, *runs, claim.measured, group.unit]
+            runs = [claim.higher, claim.lower, " − ".join(map(str, claim.reference))]
+            description = [row.number, row.study, claim.text, *runs, claim.quantity, group.unit]
             test = [*interval, claim.margin, claim.verdict, claim.corrected, claim.obstacle]
             rows.append([*description, *test, *claim.change])
     return [*header, "verdict", "corrected", "obstacle", "mark", "change"], rows

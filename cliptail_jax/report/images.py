@@ -115,11 +115,11 @@ def test_images(comparison: ComparedRuns, number: int, notes: list[str], every_i
                 f"its evaluation is from an earlier version, which did not save the predictions of images; {remedy}"
             )
             problems.setdefault(reason, {})[owner] = None
-        elif set_name not in ("", evaluation.on):
-            problems.setdefault(f"the evaluation is on {evaluation.on}", {})[owner] = None
+        elif set_name not in ("", evaluation.set_name):
+            problems.setdefault(f"the evaluation is on {evaluation.set_name}", {})[owner] = None
         elif images := attempt(owner, lambda: open_images(run), problems):  # noqa: B023
             if not set_name:
-                set_name, first, names = evaluation.on, images, run.evaluation.class_names
+                set_name, first, names = evaluation.set_name, images, run.evaluation.class_names
             places = np.searchsorted(images.records, first.records).clip(max=len(images.records) - 1)
             is_there = images.records[places] == first.records
             predicted[owner] = np.where(is_there, evaluation.predicted[places], UNKNOWN)

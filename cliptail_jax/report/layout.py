@@ -104,14 +104,14 @@ class Table(NamedTuple):
     Attributes:
         first: the title of the names of rows.
         notes: what a reader must know of the rows.
-        about: how the numbers are computed, which a terminal leaves out.
+        explanations: how the numbers are computed, which a terminal leaves out.
     """
 
     first: str
     columns: Sequence[Column]
     rows: Sequence[Row]
     notes: Sequence[str] = ()
-    about: Sequence[str] = ()
+    explanations: Sequence[str] = ()
 
 
 def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[float] | None = None) -> Cell:
@@ -154,7 +154,7 @@ def markdown(table: Table) -> list[str]:
 def legend(table: Table) -> str:
     """The meanings of the columns, and how the numbers are computed, in Markdown."""
     meanings = [f"**{column.title}**: {column.meaning}" for column in shown_in("text", table).columns if column.meaning]
-    return " ".join([f"{'; '.join(meanings)}.", *table.about])
+    return " ".join([f"{'; '.join(meanings)}.", *table.explanations])
 
 
 def plain(table: Table, width: int) -> list[str]:

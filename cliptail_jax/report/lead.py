@@ -40,7 +40,7 @@ def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
     sentences, pairs = [], []
     for contents, prefix in zip(directories, prefixes(directories)):
         if study := contents.study:
-            if study.baseline or study.then:
+            if study.baseline or study.next_command:
                 sentences += answer(study, by_replicate(study, contents.runs))
             pairs += [tuple("/".join(filter(None, (prefix, name))) for name in pair) for pair in compared_pairs(study)]
     pairs = pairs or itertools.combinations([kind.name for kind in comparison.kinds], 2)

@@ -41,7 +41,7 @@ def looks_note(claims: Iterable[ClaimResult]) -> list[str]:
         return []
     levels = ", ".join(f"{100 * look.level():.1f} % after {look.pairs}" for look in looks)
     return [
-        f"Pairs (or seeds) were added until claims were decided, at most {looks[0].most}, with a look after each from the second "
+        f"Pairs (or seeds) were added until claims were decided, at most {looks[0].max_pairs}, with a look after each from the second "
         "one on. Each claim has the numbers of the look that decided it, or else of the last one. Intervals and verdicts are at "
         f"the level of that look, {levels}, so that the verdicts of all looks on a claim are wrong with a probability of at most "
         "5 % (Lan & DeMets, 1983, with Pocock's spending function)."
@@ -69,9 +69,9 @@ def left_out_note(groups: Iterable[RunGroup], has_claims: bool) -> list[str]:
     classes = {group.name: max(len(e.class_names) for e in group.evaluations) for group in groups}
     notes, slopes_of = [], {}  # slopes that leave out the same classes
     for slope, measure in MEASURES.items():
-        if measure.left_out and measure.over == CLASSES:
+        if measure.exclusion and measure.population == CLASSES:
             left_out = tuple((group.name, number) for group in groups if (number := group.left_out(slope)))
-            slopes_of.setdefault((measure.left_out, left_out), []).append(slope)
+            slopes_of.setdefault((measure.exclusion, left_out), []).append(slope)
     for (why, numbers), slopes in slopes_of.items():
         if not numbers:
             continue

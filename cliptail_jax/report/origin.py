@@ -15,14 +15,14 @@ class ConfigDifferences(NamedTuple):
     """The configs of kinds of runs.
 
     Attributes:
-        different: the fields in which kinds differ, with the value of each kind.
-        varied: the fields in which the runs of a kind differ, with their values.
-        same: the other fields.
+        factors: the fields in which kinds differ, with the value of each kind.
+        variations: the fields in which the runs of a kind differ, with their values.
+        constants: the other fields.
     """
 
-    different: Mapping[str, Sequence[str]]
-    varied: Mapping[str, str]
-    same: Mapping[str, str]
+    factors: Mapping[str, Sequence[str]]
+    variations: Mapping[str, str]
+    constants: Mapping[str, str]
 
 
 def configs_of(kinds: Sequence[ComparedGroup]) -> ConfigDifferences:
@@ -33,19 +33,19 @@ def configs_of(kinds: Sequence[ComparedGroup]) -> ConfigDifferences:
     keys = dict.fromkeys(key for kind in kinds for run in kind.runs for key in run.config)
     seeds = set.intersection(*({run.seed for run in kind.runs} for kind in kinds)) if kinds else set()
     groups = [[run for run in kind.runs if run.seed in seeds or not seeds] for kind in kinds]
-    different, varied, shared = {}, {}, {}
+    factors, variations, constants = {}, {}, {}
     for key in sorted(keys):
         by_kind = [
             list(dict.fromkeys(text_of(run.config[key]) for run in runs if key in run.config)) for runs in groups
         ]
         defined = [values for values in by_kind if values]
         if any(values != defined[0] for values in defined):
-            different[key] = [", ".join(values) or UNDEFINED for values in by_kind]
+            factors[key] = [", ".join(values) or UNDEFINED for values in by_kind]
         elif defined and len(defined[0]) > 1:
-            varied[key] = ", ".join(defined[0])
+            variations[key] = ", ".join(defined[0])
         elif defined:
-            shared[key] = defined[0][0]
-    return ConfigDifferences(different, varied, shared)
+            constants[key] = defined[0][0]
+    return ConfigDifferences(factors, variations, constants)
 
 
 def text_of(value: Any) -> str:
@@ -57,7 +57,7 @@ class Fact(NamedTuple):
     """A fact about runs, and the runs for which it holds: '' for all of them."""
 
     text: str
-    of: str
+    scope: str
 
 
 def facts(comparison: ComparedRuns) -> dict[str, list[Fact]]:
@@ -67,7 +67,7 @@ def facts(comparison: ComparedRuns) -> dict[str, list[Fact]]:
         "class list": lambda run: f"{len(run.class_names):,} classes" if run.class_names else "",
         "captions": lambda run: captions_of(run.config),
         "prompts": lambda run: text_of(run.summary.get("settings", {}).get("templates", "")),
-        "evaluated on": lambda run: run.latest.on if run.latest else "",
+        "evaluated on": lambda run: run.latest.set_name if run.latest else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
         "software": lambda run: software_of(run.noted),
         "hardware": lambda run: hardware_of(run.noted),
@@ -142,7 +142,7 @@ def class_lists(comparison: ComparedRuns) -> dict[str, str]:
     def names_of(run: Run) -> str:
         return ", ".join(run.class_names or (run.evaluation.class_names if run.evaluation else ()))
 
-    return {fact.of or "all runs": fact.text for fact in distinct_texts(comparison.runs, names_of)}
+    return {fact.scope or "all runs": fact.text for fact in distinct_texts(comparison.runs, names_of)}
 
 
 def commands(directories: Sequence[Contents], comparison: ComparedRuns) -> dict[str, str]:

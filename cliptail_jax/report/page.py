@@ -255,10 +255,10 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title:
     names = f"{len(kinds)} {plural}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
     runs = f"{number} runs{' in all' * bool(names)}{', in mirrored pairs' * is_mirrored}" if number > len(kinds) else ""
     parts = [text for text in [", ".join(filter(None, (names, runs)))] if text]
-    if fields := list(configs.different):
+    if fields := list(configs.factors):
         noun = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
         parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, noun)}")
-    if sets := dict.fromkeys(evaluation.on for kind in kinds for evaluation in kind.shared.values()):
+    if sets := dict.fromkeys(evaluation.set_name for kind in kinds for evaluation in kind.shared.values()):
         parts.append(f"Evaluated on {', '.join(sets)}")
     return "".join(f"{part}. " for part in parts).rstrip()
 

@@ -26,7 +26,7 @@ def run_table_of(comparison: ComparedRuns, has_claims: bool) -> Table:
 def set_table(comparison: ComparedRuns) -> Table:
     """A row for each kind, evaluation set and class frequency; empty if no run has several or retrieval."""
     run_keys = {column.key for column in run_columns()}
-    measures = [m for m in MEASURES.values() if m.key in run_keys or (m.over == QUERIES and not m.is_main)]
+    measures = [m for m in MEASURES.values() if m.key in run_keys or (m.population == QUERIES and not m.is_main)]
     rows: list[Row] = []
     has_one_evaluation = (
         len(run.sets) < 2 and len(run.last_evaluations()) < 2 and run.latest is run.evaluation

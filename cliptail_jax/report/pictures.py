@@ -176,12 +176,12 @@ def draw_claims(claims: Mapping[str, Sequence[ClaimResult]], title: str) -> Figu
 def sentences_of(rows: Sequence[ClaimRow]) -> dict[int, str]:
     """The sentences of claims, by their numbers. Equal sentences are followed by the measure or the runs that distinguish them."""
     texts = Counter((row.study, row.claim.text) for row in rows)
-    times = Counter((row.study, row.claim.text, row.claim.measured) for row in rows)
+    times = Counter((row.study, row.claim.text, row.claim.quantity) for row in rows)
     sentences = {}
     for row in rows:
         claim, key = row.claim, (row.study, row.claim.text)
-        details = [claim.measured] * (texts[key] > times[*key, claim.measured])
-        details += [claim.compared] * (times[*key, claim.measured] > 1)
+        details = [claim.quantity] * (texts[key] > times[*key, claim.quantity])
+        details += [claim.comparison] * (times[*key, claim.quantity] > 1)
         text = claim.text + f" ({'; '.join(details)})" * bool(details)
         sentences[row.number] = textwrap.fill(text, 56, break_on_hyphens=False)
     return sentences

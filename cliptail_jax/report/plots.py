@@ -75,7 +75,7 @@ class Plots:
 
     Attributes:
         figures: the plots; those for which there are no numbers are left out.
-        about: descriptions of the plots, for those who do not see them.
+        descriptions: those of the plots, for those who do not see them.
         of_kind: the objects that show a kind, each with the names of its properties that are the kind's colour.
         points: the source of classes and runs, whose selection chooses classes; None without evaluations.
         confusions: the sources of the two plots of confusion, which the page fills.
@@ -86,7 +86,7 @@ class Plots:
     def __init__(self, comparison: ComparedRuns, shows_images: bool = False):
         """With `shows_images`, the page's script `images.js` has training images, which are shown with a class."""
         self.figures: dict[str, Model] = {}
-        self.about: dict[str, str] = {}
+        self.descriptions: dict[str, str] = {}
         self.of_kind: dict[str, list[tuple[Model, list[str]]]] = {kind.name: [] for kind in comparison.kinds}
         self.points: ColumnDataSource | None = None
         self.confusions: list[ColumnDataSource] = []
@@ -126,7 +126,7 @@ class Plots:
         plot.toolbar.logo = None
         plot.toolbar.autohide = False
         plot.min_border_right = 12
-        self.figures[name], self.about[name] = plot, description
+        self.figures[name], self.descriptions[name] = plot, description
         return plot
 
     def _shows(self, kind: ComparedGroup, *renderers: Model) -> None:

@@ -53,7 +53,7 @@ def run_numbers(groups: Iterable[RunGroup]) -> RunNumbers:
         means[group.name] = values | {"chance_note": group.chance_note()}
         bias[group.name] = {
             key: estimate._asdict()
-            | ({"left_out": group.left_out(key)} if MEASURES[key].left_out else {})
+            | ({"left_out": group.left_out(key)} if MEASURES[key].exclusion else {})
             | ({"beyond": format_number(estimate.value, "")} if math.isinf(estimate.value) else {})
             for key, estimate in group.bias.items()
         }
@@ -104,7 +104,7 @@ def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
             "classes."
         )
     labels = {group.name: group.label if group.label != group.name else "" for group in groups}
-    return table_of_numbers(numbers, labels)._replace(notes=notes, about=remarks)
+    return table_of_numbers(numbers, labels)._replace(notes=notes, explanations=remarks)
 
 
 def transfer_table(transfers: Mapping[str, Sequence[Transfer]]) -> Table:

@@ -121,7 +121,7 @@ def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: 
     lines += [
         f"\n{note}" for note in (*claims_table.notes, legend(runs_table), *([legend(claims_table)] if claims else []))
     ]
-    if sets := dict.fromkeys(evaluation.on for group in groups.values() for evaluation in group.evaluations):
+    if sets := dict.fromkeys(evaluation.set_name for group in groups.values() for evaluation in group.evaluations):
         lines.append(f"\nEvaluated on {', '.join(sets)}.")
     training = sum(run.seconds for group in groups.values() for run in group.runs)
     return (

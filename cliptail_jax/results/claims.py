@@ -24,12 +24,12 @@ class Claim:
         margin: the largest difference that counts as no effect; `cliptail_jax.experiments.studies.claim` has the defaults.
         set: the evaluation or transfer set; by default the first one, or for retrieval the first retrieval set.
         equal: whether the claim is that the difference is within ± the margin.
-        by: the number that the difference should exceed, by default 0.
-        at: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" compares them at their end.
-        minus: two further runs, or two numbers such as forecasts, whose difference is subtracted, for a claim on a difference
-            of differences.
-        study: the results of another study that tests a claim on the runs of `minus`: its report.json, or the name of one
-            in configs/study/results; "" for this study.
+        threshold: the number that the difference should exceed, by default 0.
+        condition: "equal accuracy" compares the runs at the final accuracy of the least accurate one; "" compares them at their end.
+        reference: two further runs, or two numbers such as forecasts, whose difference is subtracted, for a claim on a
+            difference of differences.
+        study: the results of another study that tests a claim on the runs of `reference`: its report.json, or the name of
+            one in configs/study/results; "" for this study.
     """
 
     text: str
@@ -39,9 +39,9 @@ class Claim:
     margin: float = 0.0
     set: str = ""
     equal: bool = False
-    by: float = 0.0
-    at: str = ""
-    minus: Sequence[str | float] = ()
+    threshold: float = 0.0
+    condition: str = ""
+    reference: Sequence[str | float] = ()
     study: str = ""
 
     def __post_init__(self):
@@ -51,21 +51,21 @@ class Claim:
     @property
     def runs(self) -> list[str]:
         """The compared runs of this study."""
-        names = (self.higher, self.lower, *(() if self.study else self.minus))
+        names = (self.higher, self.lower, *(() if self.study else self.reference))
         return [name for name in names if isinstance(name, str)]
 
     @property
-    def compared(self) -> str:
+    def comparison(self) -> str:
         """The comparison as text, such as 'a − b > 0.5'."""
         text = f"{self.higher} − {self.lower}"
-        if self.minus:
-            text = f"({text}) − ({self.minus[0]} − {self.minus[1]}{f' in {self.study}' * bool(self.study)})"
-        return text + f" > {self.by:g}" * bool(self.by)
+        if self.reference:
+            text = f"({text}) − ({self.reference[0]} − {self.reference[1]}{f' in {self.study}' * bool(self.study)})"
+        return text + f" > {self.threshold:g}" * bool(self.threshold)
 
     @property
-    def measured(self) -> str:
+    def quantity(self) -> str:
         """The statistic with its set and its point in training, such as 'slope_acc on icons_test at equal accuracy'."""
-        return self.statistic + f" on {self.set}" * bool(self.set) + f" at {self.at}" * bool(self.at)
+        return self.statistic + f" on {self.set}" * bool(self.set) + f" at {self.condition}" * bool(self.condition)
 
 
 class Change(NamedTuple):

@@ -46,7 +46,7 @@ class EvaluatedModel:
 
     def evaluated_on(self, set_name: str) -> ClassEvaluation:
         """The evaluation. Raises UserError for another set."""
-        if set_name != self.evaluation.on:
+        if set_name != self.evaluation.set_name:
             raise UserError(f"{self.name} is not evaluated on {set_name}")
         return self.evaluation
 

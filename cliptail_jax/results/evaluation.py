@@ -31,7 +31,7 @@ class ClassEvaluation:
     """A run's latest evaluation on one set.
 
     Attributes:
-        on: the name of the set.
+        set_name: the name of the set.
         class_names: the classes of the set, in label order.
         summary: the line of summary.jsonl.
         results: the counts and values by class.
@@ -40,7 +40,7 @@ class ClassEvaluation:
         predicted: the prediction for each record, -1 if it is unknown; None for evaluations by earlier versions.
     """
 
-    on: str
+    set_name: str
     class_names: tuple[str, ...]
     summary: Mapping[str, Any]
     results: ClassResults
@@ -61,7 +61,7 @@ class ClassEvaluation:
 class RetrievalEvaluation:
     """A run's latest evaluation by retrieval on one set. It has the attributes of a `ClassEvaluation`, but no classes."""
 
-    on: str
+    set_name: str
     summary: Mapping[str, Any]
     results: RetrievalResults
     class_names: tuple[str, ...] = ()
@@ -168,7 +168,7 @@ def read_course(workdir: Path, evaluation: ClassEvaluation) -> dict[int, ClassRe
             frequency=evaluation.frequency,
             groups=evaluation.results.groups,
         )
-        for line in read_class_counts(workdir, evaluation.on)
+        for line in read_class_counts(workdir, evaluation.set_name)
         if len(line["correct"]) == len(evaluation.class_names)
     }
 

@@ -81,7 +81,7 @@ class RunGroup:
     @property
     def _keys_with_intervals(self) -> list[str]:
         keys = {key for run in self.runs for key in run.summary}
-        return [m.key for m in main_measures() if m.has_interval and (m.over == CLASSES or m.key in keys)]
+        return [m.key for m in main_measures() if m.has_interval and (m.population == CLASSES or m.key in keys)]
 
     @functools.cached_property
     def variances(self) -> Mapping[str, SeedVariance]:

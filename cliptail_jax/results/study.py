@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from cliptail_jax.host.files import read_json, write_json
+from cliptail_jax.config.renamed import RENAMED_IN_CLAIM, RENAMED_IN_STUDY, with_new_names
+from cliptail_jax.host.files import decode, json_text, read_json, write_json
 from cliptail_jax.metrics.seeds import SeedVariance
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.run import Run
@@ -21,7 +22,7 @@ class Borrowed(NamedTuple):
 
     Attributes:
         study: the name of the results.
-        variances: the variances by `Claim.measured`.
+        variances: the variances by `Claim.quantity`.
     """
 
     study: str
@@ -42,8 +43,8 @@ class Study:
         commands: the commands that train a single run, by run, if they are known.
         failures: the reasons why parts of the study failed, at the last report.
         baseline: the run with which the report compares the others, if it begins with the best of them.
-        then: the command that continues with the best run, if the report begins with it. Its word BEST stands for the run.
-        most: if not 0, the study adds pairs or seeds until claims are decided, up to this number, and tests claims in looks.
+        next_command: the command that continues with the best run, if the report begins with it. Its word BEST stands for the run.
+        max_replicates: if not 0, the study adds pairs or seeds until claims are decided, up to this number, and tests claims in looks.
         borrowed: the variances between seeds for claims on one seed or pair, if the study's other runs do not show them.
         names: names of runs for readers, where `cliptail_jax.experiments.kinds` has none or another one.
     """
@@ -57,8 +58,8 @@ class Study:
     commands: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
     baseline: str = ""
-    then: str = ""
-    most: int = 0
+    next_command: str = ""
+    max_replicates: int = 0
     borrowed: Borrowed | None = None
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -78,4 +79,16 @@ def write_study(workdir: Path, study: Study) -> None:
 
 def read_study(workdir: Path) -> Study | None:
     """The study in a directory; None if there is none. Raises UserError if study.json is damaged."""
-    return read_json(workdir / FILE, Study)
+    content = read_json(workdir / FILE)
+    return None if content is None else decode(json_text(of_this_version(content)), Study, workdir / FILE)
+
+
+def of_this_version(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a study.json of any version, with today's names."""
+    content = with_new_names(content, RENAMED_IN_STUDY)
+    if isinstance(content.get("claims"), dict):
+        content["claims"] = {
+            key: with_new_names(claim, RENAMED_IN_CLAIM) if isinstance(claim, dict) else claim
+            for key, claim in content["claims"].items()
+        }
+    return content

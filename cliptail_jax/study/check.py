@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cliptail_jax.config.fields import flatten
-from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.config.renamed import RENAMED_IN_CLAIM, RENAMED_IN_STUDY
+from cliptail_jax.host.errors import UserError, did_you_mean, renaming_error
 from cliptail_jax.metrics.measures import MEASURES, PROBES
 from cliptail_jax.objectives import FIELDS as RUN_FIELDS
 from cliptail_jax.objectives import TrainingConfig
@@ -18,7 +19,7 @@ from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set
 
 FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures",
-          "variances_from", "baseline", "then", "names")  # fmt: skip
+          "variances_from", "baseline", "next_command", "names")  # fmt: skip
 # The fields of runs on which results depend. Data sets of one name may differ between folders.
 DECISIVE = {
     field.key for field in RUN_FIELDS if not field.is_incidental or field.key.startswith(("eval.", "data.data_dir"))
@@ -31,6 +32,8 @@ def check_keys(keys: Collection[str]) -> None:
     for key in ("title", "runs", "claims"):
         if key not in keys:
             raise UserError(f"a study's config has title, runs and claims, as in configs/study; this one has no {key}")
+    if "then" in keys:
+        raise renaming_error("a study's field 'then'", f"'{RENAMED_IN_STUDY['then']}'")
     for key in keys:  # a study may have fields of its own, which its runs refer to
         if key not in FIELDS and (suggestion := did_you_mean(key, FIELDS)):
             raise UserError(f"a study has no field '{key}'{suggestion}")
@@ -115,10 +118,12 @@ def typed_claims(
     for key, fields in claim_fields.items():
         if missing_fields := {"text", "statistic", "higher", "lower"} - set(fields):
             raise UserError(f"claims.{key} has no {' and no '.join(sorted(missing_fields))}")
+        if old_names := [name for name in fields if name in RENAMED_IN_CLAIM]:
+            raise renaming_error(f"claims.{key}.{old_names[0]}", RENAMED_IN_CLAIM[old_names[0]])
         known_fields = [field.name for field in dataclasses.fields(Claim)]
         if unknown_names := [name for name in fields if name not in known_fields]:
             raise UserError(f"claims.{key}.{unknown_names[0]}: a claim has {', '.join(known_fields)}")
-        comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.over == PROBES]
+        comparable = [name for name, measure in MEASURES.items() if measure.statistic or measure.population == PROBES]
         if fields["statistic"] not in comparable:
             suggestion = did_you_mean(fields["statistic"], comparable)
             raise UserError(
@@ -129,15 +134,22 @@ def typed_claims(
             raise UserError(
                 f"claims.{key}.margin is {claim.margin!r}; it is the largest difference that counts as none, 0 or more"
             )
-        if type(claim.by) not in (int, float) or not np.isfinite(claim.by) or claim.by and claim.equal:
+        if (
+            type(claim.threshold) not in (int, float)
+            or not np.isfinite(claim.threshold)
+            or claim.threshold
+            and claim.equal
+        ):
             raise UserError(
-                f"claims.{key}.by is {claim.by!r}; it is a number that the difference exceeds; leave it out with equal=True"
+                f"claims.{key}.threshold is {claim.threshold!r}; it is a number that the difference exceeds; "
+                "leave it out with equal=True"
             )
-        if len(claim.minus) not in (0, 2):
+        if len(claim.reference) not in (0, 2):
             raise UserError(
-                f"claims.{key}.minus is {claim.minus!r}; it names two runs, or has two numbers, whose difference is subtracted"
+                f"claims.{key}.reference is {claim.reference!r}; it names two runs, or has two numbers, "
+                "whose difference is subtracted"
             )
-        is_on_probes = MEASURES[claim.statistic].over == PROBES
+        is_on_probes = MEASURES[claim.statistic].population == PROBES
         for run in claim.runs:
             if run not in runs:
                 raise UserError(f"claims.{key} names the run '{run}'; the study has {', '.join(runs)}")
@@ -145,15 +157,17 @@ def typed_claims(
                 raise UserError(f"claims.{key}.set is '{claim.set}', which run '{run}' is not evaluated on")
         if is_on_probes:
             check_probes(key, claim, tuple(runs), transfer)
-        if claim.at:
-            check_at(key, claim, runs)
+        if claim.condition:
+            check_condition(key, claim, runs)
     return claims
 
 
-def check_at(key: str, claim: Claim, runs: Mapping[str, TrainingConfig]) -> None:
-    """Raise UserError if the runs of a claim cannot be compared at its `at`."""
-    if claim.at != EQUAL_ACCURACY:
-        raise UserError(f"claims.{key}.at is '{claim.at}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs")
+def check_condition(key: str, claim: Claim, runs: Mapping[str, TrainingConfig]) -> None:
+    """Raise UserError if the runs of a claim cannot be compared under its condition."""
+    if claim.condition != EQUAL_ACCURACY:
+        raise UserError(
+            f"claims.{key}.condition is '{claim.condition}'; it is '{EQUAL_ACCURACY}', or '' for the end of the runs"
+        )
     comparable = [name for name, measure in MEASURES.items() if tuple(measure.needs) == ("frequency",)]
     if claim.statistic not in comparable:
         raise UserError(

@@ -48,12 +48,12 @@ class StudyConfig:
             config does not give is None.
         replicates: the configs of each seed or mirrored pair; "" is the directory of a study without seeds.
         claims: the claims by key.
-        stated: for each claim, the fields that the config gives.
+        claim_fields: for each claim, the fields that the config gives.
         figures: the paper's figures of its runs, by the figure's name.
         path: names of runs that are steps of a path.
         variances_from: another study's results, named as in a claim's `study`; claims on a single seed or pair use its variance
             between seeds. "" for none.
-        names, baseline, then: as in `cliptail_jax.results.study.Study`.
+        names, baseline, next_command: as in `cliptail_jax.results.study.Study`.
     """
 
     title: str
@@ -62,13 +62,13 @@ class StudyConfig:
     counterbalanced: bool | None
     replicates: Sequence[ReplicateConfigs]
     claims: Mapping[str, Claim]
-    stated: Mapping[str, Mapping[str, Any]]
+    claim_fields: Mapping[str, Mapping[str, Any]]
     figures: Mapping[str, StudyFigure]
     path: Sequence[str]
     variances_from: str
     names: Mapping[str, str]
     baseline: str
-    then: str
+    next_command: str
 
     @property
     def first(self) -> SeedConfigs:
@@ -139,7 +139,7 @@ def typed_study(config: ConfigDict) -> StudyConfig:
         config.get("variances_from", ""),
         names,
         baseline,
-        config.get("then", ""),
+        config.get("next_command", ""),
     )
 
 

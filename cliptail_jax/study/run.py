@@ -157,8 +157,10 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_
         without_flags(command(), NOT_OF_PARTS),
         part_commands(command(), names),
         baseline=config.baseline,
-        then=shlex.join([*shlex.split(config.then), *changed_fields(command())]) if config.then else "",
-        most=max_replicates,
+        next_command=shlex.join([*shlex.split(config.next_command), *changed_fields(command())])
+        if config.next_command
+        else "",
+        max_replicates=max_replicates,
         borrowed=borrow_variances(config.variances_from, config.claims.values()) if config.variances_from else None,
         names=config.names,
     )

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import jax
 
 from cliptail_jax.config.fields import difference, fields_of, plain
-from cliptail_jax.config.renamed import with_new_keys
+from cliptail_jax.config.renamed import RENAMED_IN_CLAIM, with_new_keys, with_new_names
 from cliptail_jax.host.files import read_json, write_json
 from cliptail_jax.objectives import DEFAULTS, FIELDS, TrainingConfig
 from cliptail_jax.results.claims import CLAIM, RECIPE, Change, Claim
@@ -42,7 +42,7 @@ def changes_of_claims(study: StudyConfig, workdir: Path) -> dict[str, Change]:
     contents = {
         "claims": {
             key: {name: value for name, value in plain(claim).items() if name != "study"}  # this path may change
-            for key, claim in study.stated.items()
+            for key, claim in study.claim_fields.items()
         },
         "recipes": {name: recipe(config) for name, config in study.first.runs.items()},
         "design": {"seed": study.seed, "seeds": study.seeds, "counterbalanced": study.counterbalanced},
@@ -59,7 +59,7 @@ def changes_of_claims(study: StudyConfig, workdir: Path) -> dict[str, Change]:
     earlier_contents = contents | {"claims": {}} | earlier_contents
     changes = {}
     for key, claim in contents["claims"].items():
-        earlier_claim = earlier_contents["claims"].get(key, {})
+        earlier_claim = with_new_names(earlier_contents["claims"].get(key, {}), RENAMED_IN_CLAIM)
         if text := "added" if not earlier_claim else changed_values(earlier_claim, claim):
             changes[key] = Change(CLAIM, text)
         elif text := changed_recipe(earlier_contents, contents, claim):

@@ -39,7 +39,7 @@ def most_pairs(workdir: Path, is_until_decided: bool, max_pairs: int | None) -> 
         UserError: the number is too small, or differs from that of the directory.
     """
     study = read_study(workdir)
-    recorded_pairs = study.most if study else 0
+    recorded_pairs = study.max_replicates if study else 0
     if max_pairs is not None and not is_until_decided:
         raise UserError(f"--max_pairs={max_pairs} is for a study that adds pairs: add --until_decided, or leave it out")
     if max_pairs is not None and max_pairs < FIRST:

@@ -155,7 +155,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     write_text(workdir / FILE, "\n".join(lines) + "\n")
     for tower in towers:
         number = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
-        names = [".".join(map(str, path)) for path in tower.missing]
+        names = [".".join(map(str, path)) for path in tower.missing_parameters]
         new_parameters = f"randomly initialized: {', '.join(names)}" if names else "all of them"
         log_line(f"  {tower.part}: {number} parameters from {tower.name}; {new_parameters}")
         for grid in dict.fromkeys(tower.resized.values()):

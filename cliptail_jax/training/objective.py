@@ -56,14 +56,14 @@ class TextInput:
     """How a run reads captions and prompts. The default is that of a run that reads none.
 
     Attributes:
-        read: maps captions to the input of the text tower, or to the ids of words.
-        read_prompts: as `read`, for evaluation prompts.
+        read_captions: maps captions to the input of the text tower, or to the ids of words.
+        read_prompts: as `read_captions`, for evaluation prompts.
         size: the number of tokens or words; 0: as many as the config has.
         source: the origin of the tokenizer, as `cliptail_jax.pretrained.runs.describe_run` takes it.
         save: writes files that belong to the run, such as its tokenizer, into its directory.
     """
 
-    read: ReadText | None = None
+    read_captions: ReadText | None = None
     read_prompts: ReadText | None = None
     size: int = 0
     source: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -113,7 +113,7 @@ class Objective(abc.ABC):
             )
         steps_per_epoch, _ = number_of_steps(config, len(variant))
         if rule := composition_of(config.data):
-            check_composition(rule, variant.given.class_frequency, config.batch_size, steps_per_epoch)
+            check_composition(rule, variant.training_view.class_frequency, config.batch_size, steps_per_epoch)
 
     @classmethod
     def effective_log_prior(cls, config: Training, frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
@@ -202,7 +202,7 @@ class Objective(abc.ABC):
     # The data
 
     def random_text(self, rng: np.random.Generator, batch_size: int) -> np.ndarray | None:
-        """Noise with the shape and type of what `read` returns, by default ids; None for a run that reads no captions."""
+        """Noise with the shape and type of what `read_captions` returns, by default ids; None for a run that reads no captions."""
         if not self.uses_prompts:
             return None
         text = self.config.model.text

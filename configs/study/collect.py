@@ -70,7 +70,8 @@ def get_config(arg: str = ""):
             run.data.match.frequency = f"collect/{data}/{table_of(kind, rule)}"
     runs["sl_balanced"].data.balanced_sampling = True
     claims = {
-        key: studies.claim(text, "mean_per_class", higher, lower, by=points) | ({"margin": 0.0} if points else {})
+        key: studies.claim(text, "mean_per_class", higher, lower, threshold=points)
+        | ({"margin": 0.0} if points else {})
         for key, (text, higher, lower, points) in CLAIMS.items()
     }
     return studies.study(

@@ -193,8 +193,8 @@ def stated_claims(data: str) -> dict[str, studies.ClaimFields]:
     def state(key: str, text: str, statistic: str, run: str, base: str, excess: float = 0.0, **attributes: Any) -> None:
         """A claim on the difference of a run from its base, minus the forecast difference and an excess."""
         values = [forecasts[base][recipe][statistic] for recipe in (all_kinds[run].recipe, base)]
-        minus = (round(values[0] + excess, 4), round(values[1], 4))
-        claims[f"{key}_{statistic}"] = studies.claim(text, statistic, run, base, minus=minus, **attributes)
+        reference = (round(values[0] + excess, 4), round(values[1], 4))
+        claims[f"{key}_{statistic}"] = studies.claim(text, statistic, run, base, reference=reference, **attributes)
 
     def state_forecasts(key: str, run: str, base: str) -> None:
         text = f"The change from {base} to {all_kinds[run].name} is as forecast"
@@ -219,8 +219,8 @@ def stated_claims(data: str) -> dict[str, studies.ClaimFields]:
         if small in all_kinds:
             values = [forecasts["adjusted"][all_kinds[name].recipe]["odds_acc"] for name in (small, large)]
             text = f"The excess over the law is larger in {all_kinds[small].name} than in batches of 128"
-            minus = tuple(round(value, 4) for value in values)
-            claims[f"excess_{small}_{large}"] = studies.claim(text, "odds_acc", small, large, minus=minus)
+            reference = tuple(round(value, 4) for value in values)
+            claims[f"excess_{small}_{large}"] = studies.claim(text, "odds_acc", small, large, reference=reference)
     for size in SIZES:
         for higher, lower in (("uniform", "sqrt"), ("sqrt", "linear"), ("uniform", "linear")):
             runs = (f"vocabulary_{size}_{higher}", f"vocabulary_{size}_{lower}")

@@ -82,7 +82,7 @@ def get_config(arg: str = ""):
 
 def stated_claims() -> dict[str, studies.ClaimFields]:
     claims = studies.claims_on(studies.SLOPES, CLAIMS)
-    claims |= studies.claims_on(("odds_acc",), CLAIMS, "_equal_accuracy", at="equal accuracy")
+    claims |= studies.claims_on(("odds_acc",), CLAIMS, "_equal_accuracy", condition="equal accuracy")
     claims |= studies.claims_on(("odds_acc", "slope_pred"), EQUAL, equal=True)
     text = "Adjusted logits leave less than 1 in log-odds per decade"
     return claims | {"adjusted_below_1": studies.claim(text, "odds_acc", 1.0, "adjusted")}
@@ -93,7 +93,9 @@ def claims_across(glyphs: FieldReference) -> dict[str, studies.ClaimFields]:
     claims = {}
     for higher, lower in itertools.pairwise(PATH):
         steps = {f"same_{lower}": (f"From {higher} to {lower}, bias changes as on glyphs", higher, lower)}
-        claims |= studies.claims_on(("odds_acc", "slope_pred"), steps, equal=True, minus=(higher, lower), study=glyphs)
+        claims |= studies.claims_on(
+            ("odds_acc", "slope_pred"), steps, equal=True, reference=(higher, lower), study=glyphs
+        )
     return claims
 
 

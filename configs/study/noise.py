@@ -65,7 +65,7 @@ def get_config(arg: str = ""):
             fields = (text.format(name=name, what=noun), "odds_acc", kind + higher, kind + lower)
             claims[f"{kind}_{key}"] = studies.claim(*fields, equal=key in EQUAL)
     text = "A tenth of uniform noise adds more to CLIP's bias than to SL's"
-    claims["fragile"] = studies.claim(text, "odds_acc", "clip_uniform_10", "clip", minus=("sl_uniform_10", "sl"))
+    claims["fragile"] = studies.claim(text, "odds_acc", "clip_uniform_10", "clip", reference=("sl_uniform_10", "sl"))
     return studies.equal_training(f"Noise on long-tailed {source['name']}", source, runs, claims, seeds=4, names=names)
 
 

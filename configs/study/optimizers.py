@@ -59,7 +59,7 @@ def get_config(arg: str = ""):
         return studies.equal_training("Learning rates of optimizers", source, runs, {}, counterbalanced=False, seeds=1)
     runs = {name: sl_with(name, learning_rate) for name, learning_rate in RATES.items()}
     claims = studies.claims_on(("odds_acc", "slope_pred"), CLAIMS)
-    claims |= studies.claims_on(("odds_acc", "slope_pred"), CLAIMS, "_equal_accuracy", at="equal accuracy")
+    claims |= studies.claims_on(("odds_acc", "slope_pred"), CLAIMS, "_equal_accuracy", condition="equal accuracy")
     title = f"Optimizers of SL on long-tailed {SOURCE['name']}"
     return studies.equal_training(title, SOURCE, runs, claims, seeds=4, names=NAMES)
 

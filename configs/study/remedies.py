@@ -118,7 +118,7 @@ def tuning(sl: ConfigDict, data: str, next_command: str) -> ConfigDict:
     runs = {rate: sl.copy_and_resolve_references() for rate in RATE_GRID}
     for rate, config in runs.items():
         config.optimizer.learning_rate = float(rate)
-    return studies.study(f"Learning rates of SL on {data}", runs, {}, first_seed=TUNING_SEED, then=next_command)
+    return studies.study(f"Learning rates of SL on {data}", runs, {}, first_seed=TUNING_SEED, next_command=next_command)
 
 
 def comparison(sl: ConfigDict, data: str, seeds: int, has_names: bool) -> ConfigDict:

@@ -104,7 +104,7 @@ def width_claims() -> dict[str, studies.ClaimFields]:
             )
         }
         claims |= studies.claims_on(
-            ("odds_acc",), step, equal=True, minus=(f"{higher}-{narrow_cell}", f"{lower}-{narrow_cell}")
+            ("odds_acc",), step, equal=True, reference=(f"{higher}-{narrow_cell}", f"{lower}-{narrow_cell}")
         )
     return claims
 

@@ -83,17 +83,17 @@ def evaluate(runs, higher, lower, **fields):
 
 
 def test_a_difference_of_differences_is_compared_over_the_same_classes(four):
-    result = evaluate(four, "a", "b", minus=("c", "d"))
+    result = evaluate(four, "a", "b", reference=("c", "d"))
     first, second = evaluate(four, "a", "b").difference, evaluate(four, "c", "d").difference
     assert result.difference.value == pytest.approx(first.value - second.value)
-    assert evaluate(four, "a", "b", minus=("a", "b")).difference[:3] == (0, 0, 0)
-    assert result.compared == "(a − b) − (c − d)"
+    assert evaluate(four, "a", "b", reference=("a", "b")).difference[:3] == (0, 0, 0)
+    assert result.comparison == "(a − b) − (c − d)"
 
 
 def test_a_difference_that_is_claimed_to_exceed_a_number_is_compared_with_it(four):
-    plain, low, high = (evaluate(four, "a", "b", by=bound) for bound in (0.0, -50.0, 50.0))
+    plain, low, high = (evaluate(four, "a", "b", threshold=bound) for bound in (0.0, -50.0, 50.0))
     assert low.difference == high.difference == plain.difference
-    assert (low.verdict, high.verdict) == ("supported", "contradicted") and high.compared == "a − b > 50"
+    assert (low.verdict, high.verdict) == ("supported", "contradicted") and high.comparison == "a − b > 50"
     assert max(low.p_value, high.p_value) < 1e-6
 
 
@@ -102,18 +102,18 @@ def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
     claims = {name: Claim("", "odds_acc", "a", name, margin=0.2) for name in "be"}
     results = evaluate_claims(claims, four, {})
     write_json(report, {"claims": [{"key": key} | claim_numbers(result) for key, result in results.items()]})
-    fields = dict(minus=("a", "b"), study=str(report))
+    fields = dict(reference=("a", "b"), study=str(report))
     value, low, high, _ = evaluate(four, "a", "b").difference
     half = np.hypot(value - low, high - value)
     np.testing.assert_allclose(evaluate(four, "a", "b", **fields).difference[:3], [0, -half, half])
-    absent = evaluate(four, "a", "b", **fields | {"minus": ("a", "e")})
+    absent = evaluate(four, "a", "b", **fields | {"reference": ("a", "e")})
     assert absent.obstacle == f"in {report}, there is no trained run of e"
-    absent = evaluate(four, "a", "b", **fields | {"minus": ("b", "a")})
+    absent = evaluate(four, "a", "b", **fields | {"reference": ("b", "a")})
     assert absent.obstacle == f"{report} tests no claim on b − a in odds_acc"
     write_json(report, {"claims": [{"key": "one"}]})
     obstacle = evaluate(four, "a", "b", **fields).obstacle
     assert obstacle == f"a claim in {report} has no field 'text': write the report again with --report"
-    assert evaluate(four, "a", "b", minus=("a", "b"), study="machanism").obstacle.startswith(
+    assert evaluate(four, "a", "b", reference=("a", "b"), study="machanism").obstacle.startswith(
         "there are no results 'machanism' (did you mean mechanism?): give the path of a study's report.json, or one of "
     )
 
@@ -123,7 +123,7 @@ def test_published_results_are_another_study_by_their_name(four):
     claims = json.loads(find_results("mechanism").read_text())["claims"]
     published = next(claim for claim in claims if claim["key"] == "batch_odds_acc")["difference"]
     measured = evaluate(four, "a", "b").difference
-    result = evaluate(four, "a", "b", minus=("sl_adamw", "batch"), study="mechanism").difference
+    result = evaluate(four, "a", "b", reference=("sl_adamw", "batch"), study="mechanism").difference
     low = np.hypot(measured.value - measured.low, published["high"] - published["value"])
     high = np.hypot(measured.high - measured.value, published["value"] - published["low"])
     value = measured.value - published["value"]
@@ -135,11 +135,11 @@ def test_a_run_is_compared_with_a_number(four):
     value, interval = from_zero.difference.value, from_zero.difference.interval(0.95)
     assert from_zero.by_seed == [(value, 0.0)] and value > 0.5
     np.testing.assert_allclose(from_one.difference.interval(0.95), np.subtract(1, interval)[::-1])
-    assert from_one.compared == "1.0 − a"
+    assert from_one.comparison == "1.0 − a"
 
 
 def test_runs_are_compared_at_equal_accuracy_by_their_class_counts(four, four_directory, tmp_path):
-    obstacle = evaluate(four, "a", "b", at="equal accuracy").obstacle
+    obstacle = evaluate(four, "a", "b", condition="equal accuracy").obstacle
     assert obstacle.startswith("a has no class counts, and a comparison at equal accuracy needs those of several")
     workdir = shutil.copytree(four_directory, tmp_path / "four")
     for run in find_runs(workdir):
@@ -151,8 +151,8 @@ def test_runs_are_compared_at_equal_accuracy_by_their_class_counts(four, four_di
             add_summary(
                 evaluation_directory(run.workdir, run.main_set), run.summary, {"step": step, "settings": {}} | counts
             )
-    result = evaluate(replicates_in(workdir), "a", "d", at="equal accuracy")
-    assert result.verdict == "supported" and result.measured == "odds_acc at equal accuracy"
+    result = evaluate(replicates_in(workdir), "a", "d", condition="equal accuracy")
+    assert result.verdict == "supported" and result.quantity == "odds_acc at equal accuracy"
     higher, lower = result.by_seed[0]
     final = evaluate(four, "a", "d").by_seed[0]
     assert (higher == final[0]) != (lower == final[1])  # one of them is interpolated
@@ -188,7 +188,7 @@ def two_seeds(two_seeds_directory):
 def test_the_variance_between_seeds_is_that_of_all_kinds_above_chance(terms, weights, two_seeds):
     """Against the values of each kind compared with the number 0, in an order that no claim has."""
     higher, lower, minus = (*terms, ())[:3]
-    result = evaluate(two_seeds, higher, lower, minus=minus)
+    result = evaluate(two_seeds, higher, lower, reference=minus)
     kinds = {name: [compare(Claim("", "odds_acc", name, 0.0), seed)[0] for seed in two_seeds] for name in "dcba"}
     number = 1.0 if higher == 1.0 else 0.0
     contrasts = [
@@ -225,7 +225,7 @@ def test_kinds_that_finished_one_seed_are_tested_alone(two_seeds):
 def test_claims_at_equal_accuracy_are_pooled_with_each_other():
     """Two differences with the variances 8 and 0, of one degree of freedom each; their mean has 4 degrees."""
     seeds = {"one": (0.0, 4.0), "other": (3.0, 3.0), "elsewhere": (0.0, 50.0)}
-    claims = {name: Claim("", "odds_acc", "a", name, at="equal accuracy") for name in seeds}
+    claims = {name: Claim("", "odds_acc", "a", name, condition="equal accuracy") for name in seeds}
     claims["elsewhere"] = dataclasses.replace(claims["one"], set="elsewhere")
     constant = {name: [Bootstrapped(v, np.full(RESAMPLES, v)) for v in values] for name, values in seeds.items()}
     comparisons = {name: (ClaimResult(**vars(claim)), constant[name]) for name, claim in claims.items()}

@@ -30,7 +30,7 @@ def published_claim(seed, **fields):
 def test_variances_are_those_that_pairs_share_and_those_between_pairs():
     claims = {str(seed): published_claim(seed) for seed in range(3)}
     claims |= {
-        "minus": published_claim(9, minus=("c", "d")),
+        "minus": published_claim(9, reference=("c", "d")),
         "number": published_claim(9, lower=1.0),
         "untested": ClaimResult("", "tail", "a", "b"),
     }

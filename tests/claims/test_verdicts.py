@@ -14,7 +14,7 @@ from cliptail_jax.claims.verdicts import (
     correct_for_number,
     read_claims,
 )
-from cliptail_jax.host.files import write_json
+from cliptail_jax.host.files import read_json, write_json
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.forest import ClaimRow, ends_of
 
@@ -88,3 +88,14 @@ def test_claims_without_an_interval_are_undecided_in_any_order_and_when_read_aga
     write_json(report, {"claims": [claim_numbers(result) | {"key": str(i)} for i, result in enumerate(results)]})
     assert [result.verdict for result in read_claims(report).values()] == [result.verdict for result in results]
     assert all(map(math.isfinite, ends_of([ClaimRow(1, claim, "") for claim in claims])))
+
+
+def test_claims_of_earlier_versions_are_read(tmp_path):
+    fields = dict(threshold=2.0, condition="equal accuracy", reference=["c", "d"], by_seed=[])
+    claim = ClaimResult("", "odds_acc", "a", "b", **fields)
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    write_json(new, {"claims": [claim_numbers(claim) | {"key": "c"}]})
+    (fields,) = read_json(new)["claims"]
+    old_names = {"threshold": "by", "condition": "at", "reference": "minus"}
+    write_json(old, {"claims": [{old_names.get(name, name): value for name, value in fields.items()}]})
+    assert read_claims(new) == read_claims(old) == {"c": claim}

@@ -113,7 +113,7 @@ def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data
     assert {rate: run["optimizer.learning_rate"] for rate, run in runs.items()} == {rate: rate for rate in runs}
     assert factors_between(runs[3e-3], plain(config.runs.sl)) == {} and config.seed != tuned.seed
     recipe = f"data=image_folder/large,data_dir={data_dir},{SMALL}"
-    assert tuned.then == f"cliptail study remedies:{recipe},rate=BEST --workdir=runs/remedies"
+    assert tuned.next_command == f"cliptail study remedies:{recipe},rate=BEST --workdir=runs/remedies"
     with pytest.raises(UserError, match="the config argument rate is not for tune=yes: leave it out"):
         load_config(f"remedies:{recipe},tune=yes,rate=0.1")
 

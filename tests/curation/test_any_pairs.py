@@ -90,7 +90,9 @@ def test_as_many_records_train_as_are_counted(pairs, classes, rule):
     assert list(counter.count(TEXTS).values()) == variant.class_frequency.tolist()
     tally = count_chunks(counter, [TEXTS[:3], TEXTS[3:]])
     assert in_order(tally.counts, counter.names)["count"].to_pylist() == variant.class_frequency.tolist()
-    assert variant.notes == (naming_note(tally.one, tally.several, tally.captions, len(counter.names)),)
+    assert variant.notes == (
+        naming_note(tally.single_matches, tally.multiple_matches, tally.captions, len(counter.names)),
+    )
 
 
 def test_captions_that_are_no_utf8_or_missing_name_by_phrases_what_is_left():

@@ -73,7 +73,7 @@ def test_distractor_leaves_template_and_words_as_they_are():
     words = pa.array([f"word{record}" for record in range(50)])
     labels, names = np.arange(50) % 2, (("crane",), ("truck",))
     captions = Captions(templates("openai80"), names, labels, np.arange(50), words, 0, False)
-    other_captions = dataclasses.replace(captions, named=1 - labels)(range(50), 0)
+    other_captions = dataclasses.replace(captions, classes=1 - labels)(range(50), 0)
     for caption, other, label in zip(captions(range(50), 0), other_captions, labels):
         name, other_name = names[label][0], names[1 - label][0]
         assert other == caption.replace(name, other_name) != caption
@@ -88,14 +88,16 @@ def test_wrong_labels_are_the_classes_that_distractors_name_and_leave_the_truth_
         captions={"template": "cname", "distractors": 0.4, "distractor_sampling": sampling},
     )
     for epoch in (0, 3):
-        assert noisy.captions(range(len(noisy)), epoch) == [NAMES[c] for c in noisy.given.labels]
-    assert 0.2 < np.mean(noisy.given.labels != noisy.labels) < 0.6
+        assert noisy.captions(range(len(noisy)), epoch) == [NAMES[c] for c in noisy.training_view.labels]
+    assert 0.2 < np.mean(noisy.training_view.labels != noisy.labels) < 0.6
     for truth in ("records", "labels", "original_labels", "class_frequency"):
         np.testing.assert_array_equal(getattr(noisy, truth), getattr(clean, truth))
-    np.testing.assert_array_equal(noisy.given.class_frequency, np.bincount(noisy.given.labels, minlength=6))
-    assert clean.given is clean and not clean.notes
+    np.testing.assert_array_equal(
+        noisy.training_view.class_frequency, np.bincount(noisy.training_view.labels, minlength=6)
+    )
+    assert clean.training_view is clean and not clean.notes
     assert all(note in describe(noisy) for note in noisy.notes)
-    mistakes = np.sum(noisy.given.labels != noisy.labels)
+    mistakes = np.sum(noisy.training_view.labels != noisy.labels)
     assert [note.partition(" name")[0] for note in noisy.notes] == [
         f"data.{field}: {mistakes} of {len(noisy)}" for field in ("labels.noise", "captions.distractors")
     ]

@@ -200,7 +200,7 @@ def test_without_wordnet_there_are_no_word_frequencies(tmp_path, monkeypatch, ca
 def test_the_page_is_on_the_set_with_labels_and_has_the_recalls_of_the_other(run):
     _, workdir = run
     evaluated_run = Run(workdir)
-    assert (evaluated_run.main_set, evaluated_run.evaluation.on, "top1" in evaluated_run.summary) == (
+    assert (evaluated_run.main_set, evaluated_run.evaluation.set_name, "top1" in evaluated_run.summary) == (
         "glyphs:test",
         "glyphs:test",
         True,
@@ -213,7 +213,7 @@ def test_a_page_on_retrieval_alone_has_its_recalls_and_no_classes(copied):
     config, workdir = copied
     shutil.rmtree(workdir / "eval" / "glyphs_test")
     run = Run(workdir, eval_sets=(SET,))
-    assert run.evaluation is None and run.latest.on == SET
+    assert run.evaluation is None and run.latest.set_name == SET
     text = write_page(workdir, images=0).read_text()
     assert "image→text R@5 %" in text and 'id="classes-part"' not in text
 
@@ -224,9 +224,9 @@ def test_a_set_with_labels_is_evaluated_in_both_ways_if_its_texts_are_named(copi
     summaries = evaluate(config, workdir)
     assert "top1" in summaries["glyphs:test"] and "text_to_image_r1" in summaries["glyphs:test@title+tags"]
     run = Run(workdir, eval_sets=config.eval.sets)
-    assert (run.evaluation.on, run.retrieval.on) == config.eval.sets
+    assert (run.evaluation.set_name, run.retrieval.set_name) == config.eval.sets
     rows = open_source("glyphs", str(data_dir), "test").metadata.to_pylist()
-    opened = pairs.open_pairs(run.retrieval.on, str(data_dir))
+    opened = pairs.open_pairs(run.retrieval.set_name, str(data_dir))
     assert list(opened.captions) == [f"{row['title']} {row['tags']}" for row in rows]
     assert len(run.retrieval.results.captions) == len(rows)
 
@@ -281,7 +281,7 @@ def test_images_that_cannot_be_read_and_their_captions_are_left_out():
     np.testing.assert_array_equal(pair_ranks.text_to_image, expected)
     np.testing.assert_array_equal(pair_ranks.captions, 100 + np.flatnonzero(mask))
     np.testing.assert_array_equal(pair_ranks.word_frequency, np.flatnonzero(mask))
-    assert pair_ranks.images.tolist() == [0, 3, 8] and pair_ranks.left_out == 3 + np.sum(~mask)
+    assert pair_ranks.images.tolist() == [0, 3, 8] and pair_ranks.num_excluded == 3 + np.sum(~mask)
     with pytest.raises(UserError, match="only 1 of 5 images of x could be read"):
         retrieval.rank_pairs(rank, task, images[:1], readable[:1], captions, lambda: False)
     with pytest.raises(UserError, match="1 images and captions of x have features with NaN"):

@@ -234,7 +234,7 @@ def test_a_sheet_may_have_spaces_dashes_comments_and_several_sets(birds):
     )
     first, second, third = read_sheet(birds / "by_hand.tsv", ("run", "group"))
     assert first.cells == {"run": "run_0", "group": "random tower", "x": "", "set": "a"}
-    assert second.cells == first.cells | {"set": "b"} and second.where.endswith("line 4")
+    assert second.cells == first.cells | {"set": "b"} and second.location.endswith("line 4")
     assert (third.run, third["group"], third["x"], third["set"]) == (birds / "run_1", "SL", "3", "")
 
 

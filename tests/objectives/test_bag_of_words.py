@@ -137,8 +137,8 @@ def test_a_continued_run_has_the_words_that_it_began_with(run):
     config, workdir = run
     objective = make_objective(sections(config), synthetic_variant(320, 3), workdir)
     words = open_run(workdir).tokenizer
-    assert len(objective.text.read) == len(words) == objective.describe_model()["head"]["classes"]
-    np.testing.assert_array_equal(objective.text.read.weights, words.weights)
+    assert len(objective.text.read_captions) == len(words) == objective.describe_model()["head"]["classes"]
+    np.testing.assert_array_equal(objective.text.read_captions.weights, words.weights)
     (*_, summary) = read_lines(workdir / "eval/glyphs_test/summary.jsonl")
     assert evaluate(config, workdir)["glyphs:test"]["top1"] == summary["top1"]
 

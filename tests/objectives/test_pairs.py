@@ -193,7 +193,7 @@ def objective(clip_config):
 def test_features_and_gradients_are_those_of_padded_captions(objective):
     run = objective()
     captions = run.variant.captions(range(32), epoch=0)
-    text, prompts = run.text.read(captions), run.text.read_prompts(captions)
+    text, prompts = run.text.read_captions(captions), run.text.read_prompts(captions)
     assert (text.shape, prompts.shape) == ((32, 16), (32, 77))
     model = run.build_model(nnx.Rngs(0))
 
@@ -210,7 +210,7 @@ def test_features_and_gradients_are_those_of_padded_captions(objective):
 @pytest.mark.parametrize("fields", [{"model.text.name": "bert"}, {"data.captions.resample": True}])
 def test_towers_that_read_padding_and_captions_that_change_are_not_cut(objective, fields):
     run = objective(**fields)
-    assert run.text.read(run.variant.captions(range(4), epoch=0)).shape == (4, 77)
+    assert run.text.read_captions(run.variant.captions(range(4), epoch=0)).shape == (4, 77)
 
 
 @pytest.fixture(scope="module")

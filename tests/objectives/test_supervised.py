@@ -89,7 +89,7 @@ def test_training_takes_the_wrong_labels_and_their_frequency(sup_config, rule):
     objective = make_objective(sections(sup_config), open_variant(sections(sup_config).data))
     batches = itertools.islice(make_batches(objective, 0), objective.steps_per_epoch)
     labels = np.concatenate([batch["labels"][batch["mask"]] for batch in batches])
-    counts, classes = objective.variant.given, len(objective.variant.class_names)
+    counts, classes = objective.variant.training_view, len(objective.variant.class_names)
     np.testing.assert_array_equal(np.bincount(labels, minlength=classes), counts.class_frequency)
     np.testing.assert_array_equal(objective._frequency, counts.class_frequency)
     assert np.any(counts.class_frequency != objective.variant.class_frequency)

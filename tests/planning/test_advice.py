@@ -141,10 +141,10 @@ def test_published_towers_that_are_not_there_have_their_published_shapes(monkeyp
     make = lambda config: make_objective(sections(config), synthetic_variant(4096, 1000), shapes_only=True)  # noqa: E731
     frozen = make(clip.get_config("data=imagenet_captions,text=frozen"))
     assert random_batch(frozen, 2, 1000)["text"].shape == (2, 512)  # the pooled outputs of OpenAI's RN50
-    assert frozen.towers.text.quick_gelu and not frozen.towers.text.missing
+    assert frozen.towers.text.quick_gelu and not frozen.towers.text.missing_parameters
     dropping = make(clip.get_config("data=imagenet_captions,text=roberta"))
     assert random_batch(dropping, 2, 1000)["text"].shape == (2, 77)  # dropout differs from step to step
-    assert {path[1] for path in dropping.towers.text.missing} == {"proj"}
+    assert {path[1] for path in dropping.towers.text.missing_parameters} == {"proj"}
     config = clip.get_config("data=imagenet_captions,text=frozen")
     config.text.init = "hf-hub:laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k"
     assert random_batch(make(config), 2, 1000)["text"].shape == (2, 768)  # of RoBERTa

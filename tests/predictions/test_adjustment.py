@@ -52,7 +52,7 @@ def test_predictions_and_confidence_are_those_of_a_direct_computation(seed, bloc
 def test_each_half_is_predicted_with_the_smallest_of_the_best_tau_of_the_other(seed):
     labels, logits, frequency = draw_examples(seed)
     result, first = adjust(logits, labels, frequency), first_half(labels)
-    for half, chosen_tau in ((first, result.chosen[0]), (~first, result.chosen[1])):
+    for half, chosen_tau in ((first, result.selected_taus[0]), (~first, result.selected_taus[1])):
         accuracies = []
         for tau in TAUS.tolist():
             is_correct = [directly(row, frequency, tau)[0] == label for row, label in zip(logits[half], labels[half])]
@@ -91,7 +91,7 @@ def test_tau_is_chosen_on_one_half_of_the_images():
     for copies in (2, len(labels)):  # two examples of each image; or all examples of a single image
         keys = [f"{number // copies}.png" for number in range(len(labels))]
         result, first = adjust(logits, labels, frequency, keys), first_half(labels, keys)
-        for half, tau in ((first, result.chosen[0]), (~first, result.chosen[1])):
+        for half, tau in ((first, result.selected_taus[0]), (~first, result.selected_taus[1])):
             expected = [directly(row, frequency, tau)[0] for row in logits[~half]]
             assert result.predicted.classes[~half].tolist() == expected
 

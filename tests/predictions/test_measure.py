@@ -62,7 +62,7 @@ def test_a_classifier_of_scikit_learn_is_measured_and_its_logits_are_adjusted():
     confidence = model.predict_proba(images).max(axis=1)
     gaps = [confidence[test_labels == label].mean() - recalls[label] for label in (7, 8, 9)]
     assert measured.overconfidence_tail == pytest.approx(100 * np.mean(gaps), abs=1e-3)
-    gain = measured.adjusted.measured - measured
+    gain = measured.adjusted.cross_validation - measured
     assert gain.mean_per_class > 3 and gain.verdict("odds_acc") == "linear is more biased"
     assert measured.adjusted.by_tau[0.0]["top1"] == pytest.approx(measured.top1)
 

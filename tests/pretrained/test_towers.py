@@ -198,7 +198,7 @@ def test_an_image_tower_of_another_width_is_an_error_or_filled_in_part(trained_r
     with pytest.raises(UserError, match="does not fill the tower: .*set model.image.output_dim=16, or image.partial"):
         open_image_tower(name, **wider)
     tower = open_image_tower(name, **wider | {"partial": True})
-    assert tower.missing.keys() == {("visual", "fc", "kernel"), ("visual", "fc", "bias")}
+    assert tower.missing_parameters.keys() == {("visual", "fc", "kernel"), ("visual", "fc", "bias")}
 
 
 def test_dropout_changes_a_frozen_tower_in_micro_batches_too(bert_run, tmp_path):

@@ -62,7 +62,7 @@ def in_memory(kinds: int, classes: int, steps: int = 5000) -> Contents:
         calibration = Calibration(*rng.integers(100, 200, (3, classes, 15)))
         summary = {"step": steps, "top1": 60.0, "head": 70.0, "mid": 60.0, "tail": 50.0, "settings": {}}
         summary |= {key: 0.5 for key in ("odds_acc", "f50", "slope_acc", "slope_pred", "corr_acc", "corr_pred")}
-        about = dict(name=f"kind {number}", on="imagenet2012:validation", summary=summary, log=log)
+        about = dict(name=f"kind {number}", set_name="imagenet2012:validation", summary=summary, log=log)
         run = run_in_memory(confusion, frequency, names, **about)
         results = dataclasses.replace(run.evaluation.results, calibration=calibration)
         run.latest = dataclasses.replace(run.evaluation, results=results)

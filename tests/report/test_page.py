@@ -86,8 +86,8 @@ def test_names_with_html_are_escaped(study_directory):
 
 def test_a_field_differs_between_kinds_or_between_their_runs_or_is_the_same(study_directory):
     configs = configs_of(compare([read_directory(study_directory)]).kinds)
-    assert configs.varied == {"data.profile.mirrored": "false, true"}
-    assert configs.different == {"data.seed": ["0", "1", "2"]} and configs.same["objective"] == "supervised"
+    assert configs.variations == {"data.profile.mirrored": "false, true"}
+    assert configs.factors == {"data.seed": ["0", "1", "2"]} and configs.constants["objective"] == "supervised"
 
 
 def test_a_failed_run_is_named_with_its_reason(tmp_path):

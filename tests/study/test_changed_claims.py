@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.results.study import Study, read_study, write_study
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.stated_claims import changes_of_claims
 from tests.study.synthetic_studies import (
@@ -134,3 +135,22 @@ def test_a_damaged_file_of_claims_is_named(content, tmp_path):
     study = make_study("a", "b", c=claim("tail", "a", "b"))
     with pytest.raises(UserError, match=f"^{tmp_path}/claims.json is damaged"):
         changes_of_claims(typed_study(study), tmp_path)
+
+
+def test_files_of_earlier_versions_have_other_names_for_the_same_fields(tmp_path):
+    claims = dict(c=claim("slope_acc", "a", "b", threshold=1.0, reference=("b", "a"), text="a leans more"))
+    config = typed_study(make_study("a", "b", **claims))
+    study = Study("Study", ["a", "b"], [[""]], config.claims, next_command="cliptail", max_replicates=5)
+    write_study(tmp_path, study)
+    changes_of_claims(config, tmp_path)
+    current_study = read_study(tmp_path)
+    old_names = {"threshold": "by", "condition": "at", "reference": "minus"}
+    old_names |= {"next_command": "then", "max_replicates": "most"}
+    for file in (tmp_path / "study.json", tmp_path / "claims.json"):
+        text = file.read_text()
+        for name, old_name in old_names.items():
+            text = text.replace(f'"{name}":', f'"{old_name}":')
+        assert '"by": 1.0' in text and '"minus": [' in text
+        file.write_text(text)
+    assert read_study(tmp_path) == current_study and current_study.next_command == "cliptail"
+    assert changes_of_claims(config, tmp_path) == {}

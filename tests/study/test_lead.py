@@ -74,13 +74,13 @@ def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confoun
     assert '"confounded":[["sl","same","objective and optimizer.learning_rate"]]' in page  # of all pairs
 
 
-def answered(slopes, baseline="sl", then="", **options):
+def answered(slopes, baseline="sl", next_command="", **options):
     """The answer of one run of each slope."""
     runs = {
         name: run_in_memory(confusion(slope, seed), FREQUENCY, NAMES, GROUPS, name)
         for seed, (name, slope) in enumerate(slopes.items())
     }
-    return answer(Study("", tuple(runs), baseline=baseline, then=then, **options), [[runs]]), runs
+    return answer(Study("", tuple(runs), baseline=baseline, next_command=next_command, **options), [[runs]]), runs
 
 
 def test_a_difference_that_is_not_decided_is_stated_as_such():
@@ -103,7 +103,7 @@ def test_the_answer_has_the_intervals_and_looks_of_claims():
     assert answered({"sl": 0.8, "fair": 0.0})[0][0].startswith("Fair: ")
     borrowed = Borrowed("made", {"mean_per_class": variance})
     assert answered({"sl": 0.8, "fair": 0.0}, borrowed=borrowed)[0][0].startswith("No run is measurably better than SL")
-    assert answered({"sl": 0.8, "fair": 0.0}, most=5)[0] == []  # the first look is after two pairs or seeds
+    assert answered({"sl": 0.8, "fair": 0.0}, max_replicates=5)[0] == []  # the first look is after two pairs or seeds
 
 
 def test_without_a_run_above_chance_the_answer_is_to_train_longer():
@@ -115,13 +115,13 @@ def test_without_a_run_above_chance_the_answer_is_to_train_longer():
 
 def test_the_best_run_completes_the_command_that_goes_on_with_it():
     (best, command), _ = answered(
-        {"1e-3": 0.8, "fair": 0.1, "3e-3": 0.8}, baseline="", then="cliptail study x:rate=BEST"
+        {"1e-3": 0.8, "fair": 0.1, "3e-3": 0.8}, baseline="", next_command="cliptail study x:rate=BEST"
     )
     assert best.startswith("fair has the largest mean accuracy over classes: ") and "(1e-3 " in best
     assert command == "Go on with: cliptail study x:rate=fair" and "at the end" not in best
-    (last, _), runs = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", then="BEST")
+    (last, _), runs = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", next_command="BEST")
     assert last.endswith("It is at the end of those tried: one beyond it may be better.")
-    study = Study("", (*runs, "3e-2"), then="BEST")
+    study = Study("", (*runs, "3e-2"), next_command="BEST")
     (only,) = answer(study, [[runs]])
     assert only.startswith("So far, fair has ") and only.endswith(" Not finished: 3e-2.")
     failed = dataclasses.replace(study, failures={"3e-2": "the loss is nan"})

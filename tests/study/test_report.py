@@ -276,7 +276,7 @@ def test_claims_are_drawn_by_their_sentences_and_what_tells_them_apart():
         )
 
     first, other = "SL is more biased than CLIP", "SL is less accurate"
-    claims = [tested(first, "odds_acc"), tested(first, "odds_acc", at="equal accuracy"), tested(other, "top1")]
+    claims = [tested(first, "odds_acc"), tested(first, "odds_acc", condition="equal accuracy"), tested(other, "top1")]
     twice = [tested(other, "top1"), tested(other, "top1", higher="batch")]
     labels = [[text.get_text().replace("\n", " ") for text in axes.get_yticklabels()]
               for axes in (*draw_claims({"": claims}, "").axes, *draw_claims({"": twice}, "").axes)]  # fmt: skip

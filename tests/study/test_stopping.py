@@ -6,7 +6,7 @@ import pytest
 
 from cliptail_jax.claims import looks as claim_looks
 from cliptail_jax.claims.judge import judge
-from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number
+from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number, read_claims
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.looks import Look
@@ -80,6 +80,11 @@ def test_a_later_report_and_page_have_the_same_verdicts(decided_by_pairs, tmp_pa
     run(tmp_path, "large")
     _, old_report = read_report(tmp_path)
     config = make_seeded_study(1, "a", "b", "c", **CLAIMS)
+    for name, new_name in (("study.json", "max_replicates"), ("report.json", "max_pairs")):
+        text = (tmp_path / name).read_text()
+        assert f'"{new_name}": 5' in text
+        (tmp_path / name).write_text(text.replace(f'"{new_name}"', '"most"'))  # as earlier versions wrote it
+    assert {claim.look for claim in read_claims(tmp_path / "report.json").values()} == {Look(2, 5)}
     max_pairs = stopping.most_pairs(tmp_path, False, None)
     study = with_max_pairs(config, max_pairs, tmp_path)
     stopping.report_begun(open_study(study, tmp_path, max_replicates=max_pairs))

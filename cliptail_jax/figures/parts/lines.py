@@ -125,7 +125,7 @@ def places(entries: Sequence[Entry], logarithmic: bool) -> tuple[dict[str, float
     for entry in entries:
         if not low <= numbers[entry["x"]] <= MAX_MAGNITUDE:  # nan is not either
             raise UserError(
-                f"{entry.where}: x is {entry['x']}; on {axis} it is a number from {low:g} to {MAX_MAGNITUDE:g}, or - for a dashed "
+                f"{entry.location}: x is {entry['x']}; on {axis} it is a number from {low:g} to {MAX_MAGNITUDE:g}, or - for a dashed "
                 "line"
             )
     return numbers, []

@@ -34,7 +34,7 @@ PLACES = ("x", "label")  # columns in which a run may not have two cells
 class Entry:
     """A line of a sheet."""
 
-    where: str  # the sheet and line number, for error messages
+    location: str  # the sheet and line number, for error messages
     folder: Path  # of the sheet
     cells: Mapping[str, str]
 
@@ -45,7 +45,7 @@ class Entry:
     def check_one_of(self, column: str, names: Collection[str]) -> None:
         """Raise UserError if the cell in a column is not one of `names`."""
         if self[column] not in names:
-            raise UserError(f"{self.where}: {column} is '{self[column]}'; it must be one of {', '.join(names)}")
+            raise UserError(f"{self.location}: {column} is '{self[column]}'; it must be one of {', '.join(names)}")
 
     def path(self, column: str) -> Path:
         cell = self[column]
@@ -59,7 +59,7 @@ class Entry:
     def opened(self) -> Run:
         """The run. Raises UserError if there is none."""
         if not (self.run / "config.json").exists():
-            raise UserError(f"{self.where}: there is no run in {self.run}")
+            raise UserError(f"{self.location}: there is no run in {self.run}")
         return Run(self.run)
 
     @property
@@ -68,7 +68,7 @@ class Entry:
         name = self["set"] or next(iter(self.opened.eval_sets), "")
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
             set_name = name or "any set"
-            raise UserError(f"{self.where}: {self.run} was not evaluated on {set_name}: run cliptail evaluate on it")
+            raise UserError(f"{self.location}: {self.run} was not evaluated on {set_name}: run cliptail evaluate on it")
         return name
 
     @property
@@ -80,7 +80,7 @@ class Entry:
         """The latest evaluation on the set. Raises UserError if it has no class frequencies."""
         if not self.evaluation.results.groups:
             raise UserError(
-                f"{self.where}: {self.run} has no class frequencies on {self.set_name}: evaluate it with "
+                f"{self.location}: {self.run} has no class frequencies on {self.set_name}: evaluate it with "
                 "--config.eval.class_frequency, or on the classes it was trained on"
             )
         return self.evaluation
@@ -99,13 +99,13 @@ class Entry:
         numbers = [key for key, value in summary.items() if isinstance(value, float | int)]
         frequency = ": give it a class frequency" if name.startswith(("corr_", "slope_")) else ""
         remedy = option or did_you_mean(name, numbers) or frequency
-        raise UserError(f"{self.where}: {self.run} has no {name} on {self.set_name}{remedy}")
+        raise UserError(f"{self.location}: {self.run} has no {name} on {self.set_name}{remedy}")
 
     def saved(self, name: str) -> np.ndarray:
         """The array `name`.npy of the evaluation. Raises UserError if it was not saved."""
         path = evaluation_directory(self.run, self.set_name) / f"{name}.npy"
         if not path.exists():
-            raise UserError(f"{self.where}: there is no {path}: evaluate with --config.eval.save_features")
+            raise UserError(f"{self.location}: there is no {path}: evaluate with --config.eval.save_features")
         return load_array(path)
 
 

@@ -69,9 +69,12 @@ def pairs_of(run: Run) -> Pairs:
     """Raises UserError if a run's data or set are not there or others than before, or no caption has exactly two words."""
     data, evaluation, counter = data_section(data_values(run.config)), run.retrieval, WordCounter()
     fields = tuple(evaluation.summary.get("settings", {}).get("captions", ())), tuple(data.captions.words)
-    opened, results = open_pairs(evaluation.on, data.data_dir, *fields, data.name, data.class_names), evaluation.results
+    opened, results = (
+        open_pairs(evaluation.set_name, data.data_dir, *fields, data.name, data.class_names),
+        evaluation.results,
+    )
     if opened is None or not np.isin(results.captions, opened.caption_records).all():
-        raise UserError(f"{run.workdir} was evaluated on other captions than '{evaluation.on}' has now")
+        raise UserError(f"{run.workdir} was evaluated on other captions than '{evaluation.set_name}' has now")
     texts = [opened.captions[row] for row in np.searchsorted(opened.caption_records, results.captions)]
     names = count_chunks(counter, [texts]).counts["name"].to_pylist()
     captions, words = counter.find(texts, names)
@@ -79,7 +82,7 @@ def pairs_of(run: Run) -> Pairs:
     words = words[order][np.bincount(captions)[captions[order]] == 2].reshape(-1, 2)
     queries = np.flatnonzero(np.bincount(captions, minlength=len(texts)) == 2)
     if not len(queries):
-        raise UserError(f"no caption of '{evaluation.on}' has exactly two words")
+        raise UserError(f"no caption of '{evaluation.set_name}' has exactly two words")
     pairs, pair = np.unique(words, axis=0, return_inverse=True)
     right = ranks_among_others(texts, results.text_to_image)[queries] < FOUND
     return Pairs(

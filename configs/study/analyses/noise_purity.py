@@ -58,7 +58,7 @@ class Cells(NamedTuple):
 def cells_of(run: Run) -> Cells:
     variant = training_variant(run)
     is_sl = run.config["objective"] == "supervised"
-    labels = variant.given.labels if is_sl else variant.captions.named
+    labels = variant.training_view.labels if is_sl else variant.captions.classes
     counts, results = right_and_wrong(variant.labels, labels, len(variant.class_names)), run.evaluation.results
     return Cells(run.name, "SL" if is_sl else "CLIP", *counts, results.correct, results.examples)
 

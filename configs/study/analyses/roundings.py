@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         studies[name] = read_claims(options.workdir / name / "report.json")
     rows = [["claim", *(f"{name}: difference [95 %] and verdict" for name in studies)]]
     for key, claim in studies["all"].items():
-        rows.append([f"{claim.text} ({claim.measured})", *(cell(claims[key]) for claims in studies.values())])
+        rows.append([f"{claim.text} ({claim.quantity})", *(cell(claims[key]) for claims in studies.values())])
     print("\n".join(markdown_table(rows)))
 
 
