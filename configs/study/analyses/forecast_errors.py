@@ -114,30 +114,37 @@ def is_own_family(point: Point) -> bool:
     return point.family != "batch" or point.source == "counts"
 
 
+def has_learned(point: Point) -> bool:
+    """Whether its top-1 is more than half of the forecast one: else it has not converged."""
+    return point.trained["top1"] > point.forecast["top1"] / 2
+
+
 def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[list[str]]:
-    """A row for each kind and source, and two of mean absolute errors, of all points if they are more."""
+    """A row for each kind and source, and four of mean absolute errors, of all points if they are more."""
     titles = [MEASURES[key].title for key in KEYS]
     rows = [["recipe", "from", "prior", *(f"{title}: forecast, trained" for title in titles)]]
     for point in points:
         cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.trained[k]:{ROUND[k]}}" for k in KEYS]
         rows.append([point.name, point.source, f"{point.prior:.2f}", *cells])
-    own_family = [point for point in all_points or points if is_own_family(point)]
-    for title, errors in (
-        ("mean absolute error", [{k: p.trained[k] - p.forecast[k] for k in KEYS} for p in own_family]),
-        ("mean absolute error of the change", [p.errors for p in own_family]),
-    ):
-        means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
-        rows.append([title, f"{len(own_family)} recipes", "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
+    points = [point for point in all_points or points if is_own_family(point)]
+    for title, group in (("of all", points), ("of those that learned", [*filter(has_learned, points)])):
+        for name, errors in (
+            (f"mean absolute error {title}", [{k: p.trained[k] - p.forecast[k] for k in KEYS} for p in group]),
+            (f"... of the change from the source {title}", [p.errors for p in group]),
+        ):
+            means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
+            rows.append([name, f"{len(group)} recipes", "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
     return rows
 
 
 def draw(points: Sequence[Point]) -> Figure:
-    """Trained against forecast values, of bias, tail and top-1."""
+    """Trained against forecast values, of bias, tail and top-1, of recipes that learned."""
+    points = [point for point in points if is_own_family(point) and has_learned(point)]
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, 3)
     studies = list(dict.fromkeys(point.study for point in points))
     for axes, key in zip(panels, ("odds_acc", "tail", "top1")):
-        for point in filter(is_own_family, points):
+        for point in points:
             look = style(FAMILIES[point.family]) | {"linestyle": ""}
             label = f"{point.family}, {point.study}" if len(studies) > 1 else point.family
             face = look["color"] if point.study == studies[0] else "white"
