@@ -149,7 +149,7 @@ def test_settings_are_the_fields_that_select_with_their_whole_sections_and_no_fo
     assert list(settings(fields.typed(Data(), data))) == [
         "data.name=cifar100", "data.split=train", "data.seed=0", "data.table=table.tsv", "data.profile.name=exponential",
         "data.profile.ratio=100.0", "data.profile.exponent=1.0", "data.profile.largest=0", "data.profile.order=random",
-        "data.profile.mirrored=False", "data.fraction=0.5",
+        "data.profile.mirrored=False", "data.profile.redrawn=False", "data.fraction=0.5",
     ]  # fmt: skip
 
 

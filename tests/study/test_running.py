@@ -208,7 +208,7 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ),
         (
             {"claims.c.reference": ("a",)},
-            "claims.c.reference is .*; it names two runs, whose difference is subtracted",
+            "claims.c.reference is .*; it names two runs, or has two numbers",
         ),
         ({"claims.c.reference": ("a", "z")}, "claims.c names the run 'z'; the study has a, b"),
         ({"claims.c.by": 5.0}, "claims.c.by is now threshold: use that name"),

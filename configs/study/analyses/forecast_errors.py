@@ -45,7 +45,7 @@ ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
 
 class Point(NamedTuple):
-    """A kind of runs: its forecast and trained values, and the errors of the change from its base, by measure."""
+    """A kind of runs: its forecast, what training gave, and the errors of the change from its base, by measure."""
 
     study: str
     name: str
@@ -54,7 +54,7 @@ class Point(NamedTuple):
     source: str
     prior: float
     forecast: Mapping[str, float]
-    trained: Mapping[str, float]
+    outcome: Mapping[str, float]
     errors: Mapping[str, float]
 
 
@@ -116,7 +116,7 @@ def is_own_family(point: Point) -> bool:
 
 def has_learned(point: Point) -> bool:
     """Whether its top-1 is more than half of the forecast one: else it has not converged."""
-    return point.trained["top1"] > point.forecast["top1"] / 2
+    return point.outcome["top1"] > point.forecast["top1"] / 2
 
 
 def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[list[str]]:
@@ -124,12 +124,12 @@ def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[
     titles = [MEASURES[key].title for key in KEYS]
     rows = [["recipe", "from", "prior", *(f"{title}: forecast, trained" for title in titles)]]
     for point in points:
-        cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.trained[k]:{ROUND[k]}}" for k in KEYS]
+        cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.outcome[k]:{ROUND[k]}}" for k in KEYS]
         rows.append([point.name, point.source, f"{point.prior:.2f}", *cells])
     points = [point for point in all_points or points if is_own_family(point)]
     for title, group in (("of all", points), ("of those that learned", [*filter(has_learned, points)])):
         for name, errors in (
-            (f"mean absolute error {title}", [{k: p.trained[k] - p.forecast[k] for k in KEYS} for p in group]),
+            (f"mean absolute error {title}", [{k: p.outcome[k] - p.forecast[k] for k in KEYS} for p in group]),
             (f"... of the change from the source {title}", [p.errors for p in group]),
         ):
             means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
@@ -148,8 +148,8 @@ def draw(points: Sequence[Point]) -> Figure:
             look = style(FAMILIES[point.family]) | {"linestyle": ""}
             label = f"{point.family}, {point.study}" if len(studies) > 1 else point.family
             face = look["color"] if point.study == studies[0] else "white"
-            axes.plot(point.forecast[key], point.trained[key], **look, markerfacecolor=face, markersize=7, label=label)
-        values = [value for point in points for value in (point.forecast[key], point.trained[key])]
+            axes.plot(point.forecast[key], point.outcome[key], **look, markerfacecolor=face, markersize=7, label=label)
+        values = [value for point in points for value in (point.forecast[key], point.outcome[key])]
         ends = [min(values), max(values)]
         axes.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0)
         axes.set(xlabel=f"forecast {MEASURES[key].title}", ylabel=f"trained {MEASURES[key].title}")
