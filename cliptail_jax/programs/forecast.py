@@ -18,7 +18,7 @@ from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_overwrite
 from cliptail_jax.metrics.recipes import RECIPES, USAGES
 
-__doc__ += "\n".join(f"    {USAGES[name]:<36}{recipe.meaning}" for name, recipe in RECIPES.items())
+__doc__ += "\n".join(f"    {USAGES[name]:<42}{recipe.meaning}" for name, recipe in RECIPES.items())
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -36,6 +36,8 @@ def forecast_table(slopes: Slopes, measures: Measures, model: str) -> Table:
     rows = []
     for recipe, estimates in measures.items():
         cells = {"slope": cell(slopes[recipe], ".2f")} | {key: cell_of(key, estimates[key]) for key in SHOWN}
+        bias = cells["odds_acc"]
+        cells["odds_acc"] = bias._replace(number=bias.text, interval="")  # terminals leave out other intervals
         rows.append(Row(recipe, cells, " (trained)" if recipe == model else ""))
     return Table("recipe", columns, rows)
 
