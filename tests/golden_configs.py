@@ -48,6 +48,8 @@ STUDIES = (
     "remedies",
     "remedies:data=icons",
     "forecast",
+    "forecast:data=cifar100",
+    "remainder",
 )
 
 
