@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from cliptail_jax.input.composition import class_by_class
+
 
 class Pool(NamedTuple):
     """The records from which epochs draw.
@@ -22,28 +24,8 @@ class Pool(NamedTuple):
 
         A class has at least as many records in the pool as rows.
         """
-        rng, records = np.random.default_rng([self.seed, epoch]), np.empty(len(labels), np.int64)
-        by_class = _by_class(self.labels)
-        for label, rows in _by_class(labels).items():
-            records[rows] = rng.choice(self.records[by_class[label]], len(rows), replace=False)
+        uses = np.bincount(labels, minlength=self.labels.max() + 1)
+        places = np.concatenate(class_by_class(self.labels, uses, np.random.default_rng([self.seed, epoch])))
+        records = np.empty(len(labels), np.int64)
+        records[np.argsort(labels, kind="stable")] = self.records[places]
         return records
-
-
-def _by_class(labels: Int[np.ndarray, " row"]) -> dict[int, Int[np.ndarray, " _"]]:
-    """The places of each class."""
-    classes, first = np.unique(np.sort(labels), return_index=True)
-    return dict(zip(classes.tolist(), np.split(np.argsort(labels, kind="stable"), first[1:])))
-
-
-class RecordsByEpoch:
-    """The records of rows by epoch. It keeps those of the last two epochs, which batches that are loaded ahead need."""
-
-    def __init__(self, pool: Pool, labels: Int[np.ndarray, " row"]):
-        self.pool, self.labels = pool, labels
-        self._last: dict[int, Int[np.ndarray, " row"]] = {}
-
-    def __call__(self, epoch: int) -> Int[np.ndarray, " row"]:
-        if epoch not in self._last:
-            previous_epoch = {e: records for e, records in self._last.items() if e == epoch - 1}
-            self._last = previous_epoch | {epoch: self.pool.draw(self.labels, epoch)}
-        return self._last[epoch]

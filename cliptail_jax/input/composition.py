@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.config.training import DISTINCT, Data
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.input.epochs import LastEpochs
 
 ROUNDING = 1e-9  # a value as close as this to a whole number is that number
 
@@ -105,16 +106,13 @@ class Composer:
     seed: int
     batch_size: int
     steps_per_epoch: int
-    _last: dict[int, list[Int[np.ndarray, " _"]]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        self._batches = LastEpochs(self.epoch)
 
     def __call__(self, step: int) -> Int[np.ndarray, " image"]:
         epoch, place = divmod(int(step), self.steps_per_epoch)
-        batches = self._last.get(epoch)
-        if batches is None:
-            batches = self.epoch(epoch)
-            previous_epoch = {e: b for e, b in self._last.items() if e == epoch - 1}  # another thread may use it
-            self._last = previous_epoch | {epoch: batches}
-        return batches[place]
+        return self._batches(epoch)[place]
 
     def epoch(self, epoch: int) -> list[Int[np.ndarray, " _"]]:
         """The images of each batch of an epoch."""

@@ -1,6 +1,7 @@
 """Trains one run: a straight loop over its steps."""
 
 import contextlib
+import functools
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,6 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.fields import plain
-from cliptail_jax.curation.redrawn import RecordsByEpoch
 from cliptail_jax.curation.variant import Variant, caption_chunks, open_variant
 from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.results import is_evaluated
@@ -24,6 +24,7 @@ from cliptail_jax.host.compiler import fusions_note
 from cliptail_jax.host.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
+from cliptail_jax.input.epochs import LastEpochs
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.models.self_attention import attention_in
 from cliptail_jax.objectives import FIELDS, make_objective, typed_config
@@ -195,7 +196,7 @@ def make_batches(objective: Objective, start: int) -> Iterator[Batch]:
         slots=local_rows(config.batch_size),
         workers=data.workers,
         cache=data.cache,
-        records_in=RecordsByEpoch(variant.pool, variant.labels) if variant.pool else None,
+        records_in=LastEpochs(functools.partial(variant.pool.draw, variant.labels)) if variant.pool else None,
     )
 
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliptail_jax.config.training import CaptionOptions, Profile, check_data
-from cliptail_jax.curation.redrawn import Pool, RecordsByEpoch
+from cliptail_jax.curation.redrawn import Pool
 from cliptail_jax.curation.variant import make_variant
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.input.epochs import LastEpochs
 from tests.curation.zoo import variant_of
 from tests.input.pictures import batches_of, make_data, plain
 
@@ -18,12 +19,12 @@ from tests.input.pictures import batches_of, make_data, plain
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 20)), min_size=1, max_size=5), st.integers(0, 9))
 def test_an_epoch_has_different_records_of_each_class(sizes, epoch):
     labels = np.repeat(np.arange(len(sizes)), [rows for rows, _ in sizes])
-    pool_labels = np.repeat(np.arange(len(sizes)), [rows + more for rows, more in sizes])
+    pool_labels = np.repeat(np.arange(len(sizes)), [rows + further for rows, further in sizes])
     pool = Pool(1000 + np.arange(len(pool_labels)), pool_labels, seed=3)
     drawn = pool.draw(labels, epoch)
     np.testing.assert_array_equal(pool_labels[drawn - 1000], labels)
     assert len(set(drawn.tolist())) == len(drawn)
-    np.testing.assert_array_equal(drawn, RecordsByEpoch(pool, labels)(epoch))
+    np.testing.assert_array_equal(drawn, LastEpochs(functools.partial(pool.draw, labels))(epoch))
 
 
 def test_all_records_of_a_class_are_drawn_about_equally_often():
@@ -39,7 +40,7 @@ DATA = make_data(profile=Profile("exponential", ratio=4.0, redrawn=True))  # 24,
 def test_batches_have_the_classes_of_the_rows_and_other_images_in_each_epoch():
     source = plain(72)
     variant = make_variant(source, DATA)
-    records_in = RecordsByEpoch(variant.pool, variant.labels)
+    records_in = LastEpochs(functools.partial(variant.pool.draw, variant.labels))
     load = functools.partial(batches_of, source, DATA, batch_size=14, records_in=records_in)
     batches = load()
     assert sorted(variant.class_frequency) == [6, 12, 24]
