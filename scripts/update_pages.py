@@ -56,7 +56,7 @@ from cliptail_jax.claims.verdicts import (
 )
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.files import read_json, write_json, write_text
-from cliptail_jax.host.text import format_number
+from cliptail_jax.host.text import format_number, tsv
 from cliptail_jax.open_clip import flags
 from cliptail_jax.report import catalogue
 from cliptail_jax.report.claim_tables import claim_table, difference_of, repeated_table
@@ -124,8 +124,8 @@ def write_tables(path: Path) -> None:
     (folder := path.parent / "tables").mkdir(exist_ok=True)
     tables = {"runs": runs_in(path.stem), "claims": claim_table([*read_claims(path).values()])}
     for kind, of_study in tables.items():
-        lines = ["\t".join(row) + "\n" for row in text_rows(of_study)]
-        write_text(folder / f"{path.stem}_{kind}.tsv", "".join(lines))
+        header, *rows = text_rows(of_study)
+        write_text(folder / f"{path.stem}_{kind}.tsv", tsv(header, rows))
 
 
 def with_tables(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from cliptail_jax.host.outputs import (
     first_bytes,
     is_same,
 )
+from cliptail_jax.host.text import tsv
 
 FREQUENCY, PICTURE, BALANCE = "class_frequency.tsv", "class_frequency.png", "balance.tsv"
 BREAK = re.compile(r"[\t\r\n]")
@@ -57,10 +58,6 @@ def write(path: Path, text: str) -> None:
     """Writes a text file, and makes its folder if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
-
-
-def tsv(header: Iterable[str], rows: Iterable[Sequence]) -> str:
-    return "".join("\t".join(map(str, row)) + "\n" for row in (header, *rows))
 
 
 def is_table(path: Path) -> bool:

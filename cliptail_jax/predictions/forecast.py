@@ -5,14 +5,11 @@ import functools
 import shutil
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from cliptail_jax.config.files import known_configs
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import write_text
-from cliptail_jax.host.outputs import check_output
 from cliptail_jax.metrics.effective_prior import per_decade
 from cliptail_jax.metrics.recipes import is_recipe
 from cliptail_jax.predictions.classes import ClassTable, with_images
@@ -20,8 +17,8 @@ from cliptail_jax.predictions.counts import runs_of_name
 from cliptail_jax.predictions.forecasts import LogitSource, Prior, forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.reading import ColumnNames, PredictionFile, read_class_table, read_predictions
 from cliptail_jax.report import forecasts as tables
-from cliptail_jax.report.layout import plain
-from cliptail_jax.report.style import FORMATS, is_picture, save
+from cliptail_jax.report.layout import Table, plain
+from cliptail_jax.report.table_files import check_table, write_table
 from cliptail_jax.results.run import Run
 
 DEFAULT_RECIPES = ("sl", "batch:64", "batch:256", "adjusted:0.5", "counts")
@@ -30,42 +27,49 @@ DEFAULT_RECIPES = ("sl", "batch:64", "batch:256", "adjusted:0.5", "counts")
 def forecast_command(options: argparse.Namespace) -> None:
     """Run `cliptail forecast`. Errors are raised before anything is written."""
     check_options(options)
-    output, pictures = options.output, []
-    if output:
-        pictures = [output.with_suffix(suffix) for suffix in FORMATS]
-        if output in pictures:
-            raise UserError(f"--output={output} is the name of a picture: give a file such as forecasts.tsv")
-        check_output(output, is_forecasts, [], options.overwrite)
-        for path in pictures:
-            check_output(path, is_picture, [], options.overwrite)
+    if options.output:
+        inputs = [path for path in (options.logits, options.frequency) if path]
+        check_table(options.output, tables.HEADER, "forecasts.tsv", inputs, options.overwrite)
     recipes = {text: read_recipe(text) for text in options.recipes or DEFAULT_RECIPES}
     if options.workdir or options.logits:
-        name, replicates = sources_of_runs(options) if options.workdir else sources_of_file(options)
-        recipes = {recipe: prior for recipe, prior in recipes.items() if recipe != name}
-        forecasts = forecasts_from(replicates, name, recipes)
-        first = replicates[0][0]
-        slopes = slopes_of({name: first.prior} | recipes, first.table)
-        measures = {recipe: m.estimates for recipe, m in forecasts.items()}
-        table = tables.forecast_table(slopes, measures, name)
-        draw = functools.partial(tables.draw_forecasts, {recipe: m.group for recipe, m in forecasts.items()}, name)
-        notes = forecasts[name].notes
+        show_forecasts(options, recipes)
     else:
-        class_table = with_images(read_class_table(options.frequency))
-        slopes, measures, notes = slopes_of(recipes, class_table), {}, []
-        table = tables.prior_table(slopes)
-        priors = {recipe: prior(class_table.frequency) for recipe, prior in recipes.items()}
-        draw = functools.partial(tables.draw_priors, priors, class_table.frequency)
-    width = shutil.get_terminal_size((100, 24)).columns
-    print("\n".join(plain(table, width)))
-    for note in notes:
-        print(f"\n{textwrap.fill(note, width)}")
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(output, tables.file_text(slopes, measures))
-        figure = draw()
-        for path in pictures:
-            save(figure, path)
-        print(f"\nwrote {', '.join(map(str, (output, *pictures)))}")
+        show_priors(options, recipes)
+
+
+def show_forecasts(options: argparse.Namespace, recipes: Mapping[str, Prior]) -> None:
+    """Print, and write to --output, what the recipes give, forecast from the logits of a model."""
+    name, replicates = sources_of_runs(options) if options.workdir else sources_of_file(options)
+    recipes = {recipe: prior for recipe, prior in recipes.items() if recipe != name}
+    forecasts, frequency = forecasts_from(replicates, name, recipes), replicates[0][0].table.frequency
+    slopes = {recipe: per_decade(forecast.prior, frequency) for recipe, forecast in forecasts.items()}
+    measures = {recipe: forecast.measures.estimates for recipe, forecast in forecasts.items()}
+    print_table(tables.forecast_table(slopes, measures, name))
+    for note in forecasts[name].measures.notes:
+        print(f"\n{textwrap.fill(note, width_of_terminal())}")
+    if options.output:
+        groups = {recipe: forecast.measures.group for recipe, forecast in forecasts.items()}
+        print()
+        write_table(options.output, tables.file_text(slopes, measures), tables.draw_forecasts(groups, name))
+
+
+def show_priors(options: argparse.Namespace, recipes: Mapping[str, Prior]) -> None:
+    """Print, and write to --output, the log-priors of the recipes on the classes of --frequency."""
+    frequency = with_images(read_class_table(options.frequency)).frequency
+    priors = {recipe: prior(frequency) for recipe, prior in recipes.items()}
+    slopes = {recipe: per_decade(psi, frequency) for recipe, psi in priors.items()}
+    print_table(tables.prior_table(slopes))
+    if options.output:
+        print()
+        write_table(options.output, tables.file_text(slopes, {}), tables.draw_priors(priors, frequency))
+
+
+def print_table(table: Table) -> None:
+    print("\n".join(plain(table, width_of_terminal())))
+
+
+def width_of_terminal() -> int:
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -86,10 +90,6 @@ def check_options(options: argparse.Namespace) -> None:
         raise UserError("--runs are those of a study: give its directory as --workdir")
 
 
-def is_forecasts(path: Path) -> bool:
-    return path.read_text(encoding="utf-8").startswith("\t".join(tables.HEADER) + "\n")
-
-
 def read_recipe(text: str) -> Prior:
     """The ψ of a recipe such as 'batch:64', or of a config such as 'sup:data=glyphs_lt'. Raises UserError for another text."""
     name = text.partition(":")[0]
@@ -103,11 +103,6 @@ def read_recipe(text: str) -> Prior:
     values = plain_values(read_config(text))
     effective_log_prior(values, np.array([1, 2]))  # an error now, and not after other work
     return functools.partial(effective_log_prior, values)
-
-
-def slopes_of(recipes: Mapping[str, Prior], table: ClassTable) -> dict[str, float]:
-    """The slope of ψ per decade of class frequency, by recipe."""
-    return {recipe: per_decade(prior(table.frequency), table.frequency) for recipe, prior in recipes.items()}
 
 
 def sources_of_file(options: argparse.Namespace) -> tuple[str, list[list[LogitSource]]]:

@@ -24,6 +24,7 @@ from cliptail_jax.predictions.measured import (
     predictions_in_memory,
 )
 from cliptail_jax.predictions.reading import PredictionFile
+from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.group import RunGroup
 
 Prior = Callable[[Int[np.ndarray, " class"]], Float[np.ndarray, " class"]]  # ψ by the numbers of training images
@@ -72,9 +73,20 @@ def source_of(content: PredictionFile, table: ClassTable, prior: Prior) -> Logit
     return LogitSource(labels, logits, table, prior, content.path, notes)
 
 
+class Forecast(NamedTuple):
+    """The forecast of a recipe, or the measures of the trained model itself.
+
+    Attributes:
+        prior: the ψ of the recipe on the classes of the first source.
+    """
+
+    prior: Float[np.ndarray, " class"]
+    measures: Measured
+
+
 def forecasts_from(
     replicates: Sequence[Sequence[LogitSource]], name: str, recipes: Mapping[str, Prior]
-) -> dict[str, Measured]:
+) -> dict[str, Forecast]:
     """The measures of a model itself, by its name, and the forecasts of other recipes by theirs.
 
     Args:
@@ -83,24 +95,27 @@ def forecasts_from(
 
     Raises UserError if a ψ is not known, or the model is at chance.
     """
-    recipes = {name: None} | dict(recipes)
-    runs: dict[str, list[list[Any]]] = {recipe: [] for recipe in recipes}
+    priors: dict[str, Float[np.ndarray, " class"]] = {}
+    runs: dict[str, list[list[EvaluatedModel]]] = {recipe: [[] for _ in replicates] for recipe in (name, *recipes)}
     for number, sources in enumerate(replicates):
-        for of_recipe in runs.values():
-            of_recipe.append([])
         for source in sources:
             frequency = source.table.frequency
-            shifts = [source.prior(frequency) - (prior or source.prior)(frequency) for prior in recipes.values()]
-            all_predictions = adjustment.predictions_without(source.logits, np.stack(shifts))
-            for recipe, predictions in zip(recipes, all_predictions):
+            own_prior = source.prior(frequency)
+            source_priors = {name: own_prior} | {recipe: prior(frequency) for recipe, prior in recipes.items()}
+            priors = priors or source_priors
+            all_predictions = adjustment.predictions_without(
+                source.logits, own_prior - np.stack([*source_priors.values()])
+            )
+            for recipe, predictions in zip(source_priors, all_predictions):
                 evaluation = evaluation_of(source.labels, predictions.astype(np.int64), None, source.table)
-                seed = f"seed_{number}" + "_mirrored" * bool(runs[recipe][-1])
-                runs[recipe][-1].append(evaluated_model(recipe, seed, evaluation, source.origin, source.notes))
-    size, first = len(replicates[0]), replicates[0][0]
+                of_replicate = runs[recipe][number]
+                seed = f"seed_{number}" + "_mirrored" * bool(of_replicate)
+                of_replicate.append(evaluated_model(recipe, seed, evaluation, source.origin, source.notes))
+    size, labels = len(replicates[0]), replicates[0][0].labels
     groups = {recipe: RunGroup(recipe, of_recipe, size) for recipe, of_recipe in runs.items()}
     if note := groups[name].chance_note():
         raise UserError(f"{name} is at chance, so its logits show no class: {note}")
-    return {recipe: Measured(group, first.labels) for recipe, group in groups.items()}
+    return {recipe: Forecast(priors[recipe], Measured(group, labels)) for recipe, group in groups.items()}
 
 
 def forecast(
@@ -138,7 +153,8 @@ def forecast(
     content, table = predictions_in_memory(labels, logits, frequency, classes)
     source = source_of(content, table, prior_of(trained_with))
     priors = {recipe: prior_of(recipe) for recipe in recipes if recipe != trained_with}
-    return forecasts_from([[source]], trained_with, priors)
+    forecasts = forecasts_from([[source]], trained_with, priors)
+    return {recipe: of_recipe.measures for recipe, of_recipe in forecasts.items()}
 
 
 def prior_of(recipe: str) -> Prior:

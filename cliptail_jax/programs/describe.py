@@ -40,12 +40,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     from cliptail_jax.config import fields
     from cliptail_jax.config.training import Data, RunEvaluation, check_data
-    from cliptail_jax.curation.export import BALANCE, FREQUENCY, PICTURE, check_outputs, export, tsv, write_croissant
+    from cliptail_jax.curation.export import BALANCE, FREQUENCY, PICTURE, check_outputs, export, write_croissant
     from cliptail_jax.curation.variant import open_variant
     from cliptail_jax.datasets.build import draw_missing
     from cliptail_jax.formats.frequency_tables import write_frequency
     from cliptail_jax.host.files import work_path, write_text
     from cliptail_jax.host.outputs import files_in
+    from cliptail_jax.host.text import tsv
     from cliptail_jax.report.class_frequency import draw_class_frequency
     from cliptail_jax.report.data import comparison, describe
     from cliptail_jax.report.style import save

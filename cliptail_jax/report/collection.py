@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from cliptail_jax.host.text import format_interval, format_number
+from cliptail_jax.host.text import format_interval, format_number, tsv
 from cliptail_jax.metrics.collection import NOBODY, PERCENTS, PLAN, Collection
 from cliptail_jax.metrics.law import has_maximum
 from cliptail_jax.report.layout import Column, Row, Table, cell
@@ -55,12 +55,12 @@ def class_table(result: Collection) -> Table:
 def plan_text(result: Collection) -> str:
     """The content of the plan's file: a header, and a line for each class in label order."""
     accuracies, predicted = (result.accuracy(rule) for rule in (NOBODY, PLAN))
-    lines, needed_images = ["\t".join(HEADER)], [np.ceil(result.needed(percent)) for percent in PERCENTS]
+    rows, needed_images = [], [np.ceil(result.needed(percent)) for percent in PERCENTS]
     for c, name in enumerate(result.counts.names):
         cells = [format_number(float(images[c]), ".0f") for images in needed_images]
         numbers = result.counts.frequency[c], result.plan[c]
-        lines.append("\t".join([name, *map(str, numbers), f"{accuracies[c]:.4f}", f"{predicted[c]:.4f}", *cells]))
-    return "\n".join(lines) + "\n"
+        rows.append([name, *numbers, f"{accuracies[c]:.4f}", f"{predicted[c]:.4f}", *cells])
+    return tsv(HEADER, rows)
 
 
 def reason_of_rest(result: Collection) -> str:

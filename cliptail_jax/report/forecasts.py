@@ -1,7 +1,7 @@
 """Forecasts of recipes: their tables, their file, and their picture."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.text import UNDEFINED, format_number
+from cliptail_jax.host.text import UNDEFINED, format_number, tsv
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, batch_log_prior, per_decade
 from cliptail_jax.metrics.measures import MEASURES
@@ -57,13 +57,13 @@ def prior_table(slopes: Slopes) -> Table:
 
 def file_text(slopes: Slopes, measures: Measures) -> str:
     """The content of the file: a header, and a line for each recipe."""
-    lines = ["\t".join(HEADER)]
+    rows = []
     for recipe, slope in slopes.items():
         numbers = [slope, slope / SL_PER_DECADE]
         if estimates := measures.get(recipe):
             numbers += [estimates[key].value for key in SHOWN] + [estimates["odds_acc"].low, estimates["odds_acc"].high]
-        lines.append("\t".join([recipe, *(format_number(float(number), ".4f") for number in numbers)]))
-    return "\n".join(lines) + "\n"
+        rows.append([recipe, *(format_number(float(number), ".4f") for number in numbers)])
+    return tsv(HEADER, rows)
 
 
 def draw_forecasts(groups: Mapping[str, RunGroup], model: str) -> Figure:
@@ -82,26 +82,25 @@ def draw_forecasts(groups: Mapping[str, RunGroup], model: str) -> Figure:
 def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: Int[np.ndarray, " class"]) -> Figure:
     """ψ by class frequency, and the slope of a softmax over a batch's classes by the size of the batch."""
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
-    (left, right), looks, order = figure.subplots(1, 2), styles([*priors]), np.argsort(frequency)
+    (priors_panel, batch_panel), looks, order = figure.subplots(1, 2), styles([*priors]), np.argsort(frequency)
     for name, psi in priors.items():
         values = psi[order] - psi[order[0]]
-        left.plot(frequency[order], values, **looks[name] | {"marker": ""}, label=name)
-    left.set(xscale="log", xlabel="class frequency", ylabel="effective log-prior (rarest class: 0)")
-    right.plot(BATCHES, [per_decade(psi, frequency) for psi in batch_priors(frequency)], color="black")
-    right.axhline(SL_PER_DECADE, color="grey", linestyle=":")
-    right.annotate("SL", (BATCHES[0], SL_PER_DECADE), xytext=(0, -2), textcoords="offset points", va="top", fontsize=9)
-    right.set(xscale="log", xlabel="images in a batch, whose classes count once", ylabel="slope per decade")
-    for axes in (left, right):
+        priors_panel.plot(frequency[order], values, **looks[name] | {"marker": ""}, label=name)
+    priors_panel.set(xscale="log", xlabel="class frequency", ylabel="effective log-prior (rarest class: 0)")
+    slopes = [per_decade(batch_log_prior(frequency, int(batch)), frequency) for batch in BATCHES]
+    batch_panel.plot(BATCHES, slopes, color="black")
+    batch_panel.axhline(SL_PER_DECADE, color="grey", linestyle=":")
+    batch_panel.annotate(
+        "SL", (BATCHES[0], SL_PER_DECADE), xytext=(0, -2), textcoords="offset points", va="top", fontsize=9
+    )
+    batch_panel.set(xscale="log", xlabel="images in a batch, whose classes count once", ylabel="slope per decade")
+    for axes in (priors_panel, batch_panel):
         add_grid(axes)
     figure.suptitle(
         f"{len(frequency):,} classes with {frequency.min():,} to {frequency.max():,} training images", fontsize=12
     )
-    legend_below(figure, [left], columns=4)
+    legend_below(figure, [priors_panel], columns=4)
     return figure
-
-
-def batch_priors(frequency: Int[np.ndarray, " class"]) -> Sequence[Float[np.ndarray, " class"]]:
-    return [batch_log_prior(frequency, int(batch)) for batch in BATCHES]
 
 
 def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
@@ -110,9 +109,9 @@ def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
     header, *lines = (line.split("\t") for line in text.splitlines())
     if tuple(header) != HEADER:
         raise UserError(f"{path} is no table of forecasts: write it with `cliptail forecast --output`")
-    return {line[0]: {key: number_of(cell) for key, cell in zip(HEADER[1:], line[1:])} for line in lines}
+    return {line[0]: {key: value_of(cell) for key, cell in zip(HEADER[1:], line[1:])} for line in lines}
 
 
-def number_of(text: str) -> float:
+def value_of(text: str) -> float:
     """A number of a file; infinite for one that is far outside of the data, and nan for an undefined one."""
     return {"<": -math.inf, ">": math.inf, UNDEFINED: math.nan}.get(text) or float(text)

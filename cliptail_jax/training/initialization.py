@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_json, write_json, write_text
+from cliptail_jax.host.text import tsv
 from cliptail_jax.models.image_towers import image_tower
 from cliptail_jax.models.layers import BatchNorm
 from cliptail_jax.models.remat import rematerialize
@@ -151,8 +152,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
     record = {t.part: {"name": t.name, "revision": t.weights.revision, "digest": t.weights.digest} for t in towers}
     write_json(workdir / TOWERS, record)
     rows = origins(state, towers)
-    lines = ["parameter\tshape\tfrom\tfate", *("\t".join(row) for row in sorted(rows))]
-    write_text(workdir / FILE, "\n".join(lines) + "\n")
+    write_text(workdir / FILE, tsv(("parameter", "shape", "from", "fate"), sorted(rows)))
     for tower in towers:
         number = sum(row[2] != "random" and row[0].startswith(tower.part + ".") for row in rows)
         names = [".".join(map(str, path)) for path in tower.missing_parameters]

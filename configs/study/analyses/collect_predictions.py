@@ -29,7 +29,7 @@ from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.files import write_text
-from cliptail_jax.host.text import format_interval
+from cliptail_jax.host.text import format_interval, tsv
 from cliptail_jax.metrics.bootstrap import bootstrap, mean_over_classes, percentiles
 from cliptail_jax.metrics.collecting import capped, plan, rarest_first, spread
 from cliptail_jax.metrics.correlation import mean_rank_correlation
@@ -100,8 +100,7 @@ def base_of(runs: dict[str, Run]) -> Base:
 
 def write_base(path: Path, base: Base) -> None:
     numbers = [base.images, base.available, base.examples, *(base.correct[kind] for kind in KINDS)]
-    rows = [COLUMNS, *zip(base.names, *(column.tolist() for column in numbers))]
-    write_text(path, "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    write_text(path, tsv(COLUMNS, zip(base.names, *(column.tolist() for column in numbers))))
 
 
 def read_base(path: Path) -> Base:

@@ -25,6 +25,7 @@ from cliptail_jax.config.files import find_table, known_archives
 from cliptail_jax.experiments.studies import LONG_TAILED
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.forecasts import read_forecasts
 from cliptail_jax.report.layout import markdown_table
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="the picture")
     options = parser.parse_args(arguments)
     points = [point for study in options.studies for point in points_of(*study.partition("=")[::2])]
-    write_text(OUTPUT, "".join("\t".join(row) + "\n" for row in table_of(points)))
+    header, *rows = table_of(points)
+    write_text(OUTPUT, tsv(header, rows))
     print("\n".join(markdown_table(table_of([point for point in points if point.recipe in SHOWN], points))))
     save(draw(points), options.output)
 

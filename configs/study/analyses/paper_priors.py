@@ -23,6 +23,7 @@ from cliptail_jax.experiments.catalogue import EVERY, PaperRun
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, UnknownPriorError, per_decade
 from cliptail_jax.objectives import effective_log_prior
 from cliptail_jax.report.layout import markdown_table
@@ -46,7 +47,7 @@ PUBLISHED = {
 @command_line
 def main(arguments: list[str]) -> None:
     (folder,) = map(Path, arguments)
-    shares, rows = {}, [HEADER]
+    shares, rows = {}, []
     for run in EVERY:
         name = frequency_name(run)
         if name is None:
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> None:
             continue
         shares[run.name] = slope / SL_PER_DECADE
         rows.append((run.name, name, str(len(frequency)), f"{slope:.3f}", f"{100 * slope / SL_PER_DECADE:.1f}"))
-    write_text(OUTPUT, "".join("\t".join(row) + "\n" for row in rows))
+    write_text(OUTPUT, tsv(HEADER, rows))
     print("\n".join(markdown_table(vocabulary_rows(shares))))
 
 
