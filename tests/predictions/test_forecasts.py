@@ -7,6 +7,9 @@ import pytest
 
 from cliptail_jax import effective_log_prior, forecast
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.report.forecasts import read_forecasts
+from tests.commands import forecast as forecast_command
+from tests.predictions.examples import FREQUENCY, NAMES
 
 REFERENCE = Path(__file__).parents[3] / "shared/reference/forecast_reference.npz"
 
@@ -21,11 +24,11 @@ def likelihoods():
     return labels, frequency, 3 * np.eye(8)[labels] + rng.normal(size=(320, 8))
 
 
-@pytest.mark.parametrize("own", RECIPES)
-def test_the_optimum_of_a_recipe_forecasts_that_of_all_others(likelihoods, own):
+@pytest.mark.parametrize("trained_with", RECIPES)
+def test_the_optimum_of_a_recipe_forecasts_that_of_all_others(likelihoods, trained_with):
     labels, frequency, likelihood = likelihoods
     logits = {recipe: likelihood + effective_log_prior(recipe, frequency) for recipe in RECIPES}
-    forecasts = forecast(labels, logits[own], frequency, own, RECIPES)
+    forecasts = forecast(labels, logits[trained_with], frequency, trained_with, RECIPES)
     assert set(forecasts) == set(RECIPES)
     for recipe, measured in forecasts.items():
         trained = forecast(labels, logits[recipe], frequency, recipe, [])[recipe]
@@ -74,6 +77,52 @@ def test_what_cannot_be_forecast_is_one_clear_error(likelihoods, case):
     assert message in str(error.value)
 
 
+def test_the_command_prints_the_forecasts_and_writes_them_with_a_picture(folder, capsys):
+    command = ["sl", "counts", "--logits=logits.npz", "--frequency=counts.tsv", "--trained_with=adjusted:1"]
+    assert forecast_command([*command, "--output=out/f.tsv"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in shown[2:5]] == ["adjusted:1 (trained)", "sl", "counts"]
+    with np.load("logits.npz") as arrays:
+        labels, logits, names = arrays["labels"], arrays["logits"], arrays["classes"].tolist()
+    forecasts = forecast(labels, logits, dict(zip(NAMES, FREQUENCY)), "adjusted:1", ["sl"], names)
+    written = read_forecasts(Path("out/f.tsv"))
+    assert written["sl"]["odds_acc"] == pytest.approx(forecasts["sl"].odds_acc, abs=1e-4)
+    assert written["sl"]["share_of_sl"] == 1 and written["counts"]["share_of_sl"] == 0
+    assert {path.suffix for path in Path("out").iterdir()} == {".tsv", ".png", ".pdf", ".svg"}
+    Path("out/f.tsv").write_text("mine")
+    assert forecast_command([*command, "--output=out/f.tsv"]) == 2
+    assert Path("out/f.tsv").read_text() == "mine"
+
+
+def test_priors_need_no_model(folder, capsys):
+    assert forecast_command(["batch:64", "sup:data=glyphs_lt,logit_adjustment=0.5", "--frequency=counts.tsv"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sup:")]
+    assert line.split() == ["sup:data=glyphs_lt,logit_adjustment=0.5", "1.15", "50"]
+
+
+WRONG_COMMANDS = {
+    "no frequency": ([], "the class frequency is missing"),
+    "no recipe of the model": (["--logits=logits.npz", "--frequency=counts.tsv"], "--logits need the recipe"),
+    "no logits": (["--logits=a.csv", "--frequency=counts.tsv", "--trained_with=sl"], "has predictions and no logits"),
+    "margins": (["sup:data=glyphs_lt,margin=0.3", "--frequency=counts.tsv"], "no effective log-prior is known"),
+    "two sources": (["--workdir=.", "--frequency=counts.tsv"], "leave out --logits and --frequency"),
+    "no run": (["--workdir=."], "contains no run"),
+    "an unknown recipe": (["conts", "--frequency=counts.tsv"], "'conts' is no recipe (did you mean counts?)"),
+    "a picture": (["--frequency=counts.tsv", "--output=f.png"], "is the name of a folder or a picture: give a file such as"),
+    "an input": (["--frequency=counts.tsv", "--output=counts.tsv", "--overwrite"], "counts.tsv is an output and an input"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG_COMMANDS)
+def test_a_wrong_command_is_one_line_and_changes_nothing(folder, case, capsys):
+    arguments, message = WRONG_COMMANDS[case]
+    contents = {path: path.read_bytes() for path in folder.iterdir()}
+    assert forecast_command(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert {path: path.read_bytes() for path in folder.iterdir()} == contents
+
+
 @pytest.mark.skipif(
     not REFERENCE.exists(), reason="needs the reference forecasts, which are not part of the repository"
 )
@@ -87,9 +136,9 @@ def test_networks_of_another_framework_are_forecast():
         "counts": ((2.01, 33.2), (1.21, 38.2), (0.45, 41.1), (0.45, 41.1)),
         "adjusted": ((1.90, 33.0), (1.14, 37.3), (0.29, 40.6), (0.29, 40.6)),
     }
-    for own, values in expected.items():
-        logits = data[f"logits_{own}"]
-        forecasts = forecast(data["labels"], logits, data["frequency"].tolist(), recipes[own], list(recipes.values()))
+    for loss, values in expected.items():
+        logits = data[f"logits_{loss}"]
+        forecasts = forecast(data["labels"], logits, data["frequency"].tolist(), recipes[loss], list(recipes.values()))
         numbers = [(forecasts[recipe].odds_acc, forecasts[recipe].top1) for recipe in recipes.values()]
         np.testing.assert_allclose([odds for odds, _ in numbers], [odds for odds, _ in values], atol=0.02)
         np.testing.assert_allclose([top1 for _, top1 in numbers], [top1 for _, top1 in values], atol=0.06)
