@@ -37,7 +37,7 @@ from cliptail_jax.models.open_clip import MODEL as MODEL_KEYS
 from cliptail_jax.models.open_clip import TEXT, VISION, check_model
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.predictions.classes import class_table
-from cliptail_jax.predictions.measured import class_numbers
+from cliptail_jax.predictions.evaluations import class_numbers
 from cliptail_jax.predictions.reading import read_predictions
 from cliptail_jax.pretrained.names import published_name, published_shape
 from cliptail_jax.pretrained.published_clip import open_published

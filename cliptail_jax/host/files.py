@@ -238,10 +238,22 @@ def decode(text: bytes | str, kind: Any, origin: Path | str) -> Any:
     """
     try:
         value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(origin, error) from None
+    return with_types(value, kind, origin)
+
+
+def with_types(value: Any, kind: Any, origin: Path | str) -> Any:
+    """A decoded JSON value with the types of `kind`. Raises UserError as `decode`."""
+    try:
         instance = msgspec.convert(value, kind)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{origin} is damaged ({error}): restore it from a copy") from None
+        raise _damaged(origin, error) from None
     return instance if dataclasses.is_dataclass(kind) else value
+
+
+def _damaged(origin: Path | str, error: Exception) -> UserError:
+    return UserError(f"{origin} is damaged ({error}): restore it from a copy")
 
 
 def _refuse(constant: str) -> None:

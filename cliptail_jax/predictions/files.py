@@ -18,7 +18,8 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
 from cliptail_jax.predictions.differences import Difference
-from cliptail_jax.predictions.measured import SET_NAME, Adjusted, Measured, with_adjusted
+from cliptail_jax.predictions.evaluations import SET_NAME
+from cliptail_jax.predictions.measured import Adjusted, Measured, with_adjusted
 from cliptail_jax.report.page import PAGE, is_page, write_page
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_below, save, style

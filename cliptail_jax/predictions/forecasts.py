@@ -13,16 +13,16 @@ from jaxtyping import Float, Int
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.recipes import effective_log_prior
 from cliptail_jax.predictions import adjustment
+from cliptail_jax.predictions.arguments import predictions_in_memory
 from cliptail_jax.predictions.classes import ClassTable, with_images
-from cliptail_jax.predictions.measured import (
-    Measured,
+from cliptail_jax.predictions.evaluations import (
     check_examples,
     class_numbers,
     evaluated_model,
     evaluation_of,
     number_of,
-    predictions_in_memory,
 )
+from cliptail_jax.predictions.measured import Measured
 from cliptail_jax.predictions.reading import PredictionFile
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.group import RunGroup

@@ -2,49 +2,46 @@
 
 import dataclasses
 import functools
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.calibration import calibration, count_on_host
-from cliptail_jax.metrics.groups import head_mid_tail
-from cliptail_jax.metrics.measures import GROUPS, MEASURES, ClassResults, prediction_measures, summarize
+from cliptail_jax.metrics.measures import MEASURES, ClassResults, prediction_measures
 from cliptail_jax.metrics.recipes import effective_log_prior
 from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
-from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids, class_table, text_of
+from cliptail_jax.predictions.arguments import predictions_in_memory
+from cliptail_jax.predictions.classes import ClassTable
 from cliptail_jax.predictions.differences import Difference, Predictions, check_measure, difference, same_examples
-from cliptail_jax.predictions.probabilities import checked_logits
+from cliptail_jax.predictions.evaluations import (
+    MAX_NAMES,
+    check_examples,
+    class_numbers,
+    evaluated_model,
+    evaluation_of,
+    groups_of_classes,
+    notes_on,
+    number_of,
+)
 from cliptail_jax.predictions.reading import (
     PredictionFile,
-    array_of,
-    check_length,
-    one_each,
-    with_class_names,
-    without_unlabelled,
 )
 from cliptail_jax.report.predictions import frame, measures_text
 from cliptail_jax.results.evaluated import EvaluatedModel
-from cliptail_jax.results.evaluation import ClassEvaluation, count_confusion
 from cliptail_jax.results.group import RunGroup
-from cliptail_jax.results.run import ADJUSTED, PREDICTIONS, WITHOUT_PRIOR
+from cliptail_jax.results.run import ADJUSTED, WITHOUT_PRIOR
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
 
-SET_NAME = "test"  # the name of the set of the examples
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
-MIN_EXAMPLES = 2  # of a class: fewer hardly show its accuracy
-NO_REAL_NUMBERS = "cSUOMm"  # NumPy's kinds of complex numbers, texts, objects and times
-MAX_NAMES = 5  # of classes in a note
 
 
 class Adjusted(NamedTuple):
@@ -203,146 +200,6 @@ def measure(
     return measured_seeds(name, [content], table, trained_with)
 
 
-def predictions_in_memory(
-    labels: Sequence[Any],
-    predictions: Sequence[Any],
-    frequency: Mapping[Any, int] | Sequence[int],
-    classes: Sequence[Any] | None,
-) -> tuple[PredictionFile, ClassTable]:
-    """The examples with labels, and the classes, from the arguments of `measure`, which raises these errors."""
-    for argument, value in (
-        ("labels", labels),
-        ("predictions", predictions),
-        ("classes", () if classes is None else classes),
-    ):
-        check_list(argument, value, "give a list or an array")
-    if not isinstance(frequency, Mapping):
-        check_list(
-            "frequency", frequency, "give a mapping from each class to its number of images, or a list in class order"
-        )
-    if getattr(frequency, "ndim", 1) != 1:
-        raise UserError(f"frequency has the shape {list(frequency.shape)}: give one number for each class, [class]")
-    counts = frequency.to_dict() if hasattr(frequency, "to_dict") else frequency
-    if hasattr(counts, "__array__"):  # the numbers of a tensor are tensors
-        counts = np.asarray(counts).tolist()
-    # A Counter or a Series of counts has its classes in the order of the data or of the counts, not in that of any logits.
-    table = class_table(counts, "frequency", is_open=isinstance(counts, Counter) or hasattr(frequency, "to_dict"))
-    columns = None if classes is None else tuple(map(text_of, classes))
-    true_labels = with_class_names(as_values(one_each("predictions", "labels", labels)), columns, "predictions")
-    values = array_of("predictions", "predictions", predictions)
-    if values.ndim == 2 and values.shape[1] > 1:
-        check_length("predictions", true_labels, values)
-        if values.dtype.kind in NO_REAL_NUMBERS:
-            raise TypeError(
-                f"predictions [{len(values):,}, {values.shape[1]:,}] have the type {values.dtype}: logits and probabilities "
-                "[example, class] are real numbers, and predicted classes are one of each example"
-            )
-        floats = values.astype(np.result_type(values.dtype, np.float16), copy=False)
-        logits, are_probabilities = checked_logits("predictions", floats)
-        content = PredictionFile("predictions", true_labels, None, logits, columns, are_probabilities=are_probabilities)
-    else:
-        values = with_class_names(as_values(one_each("predictions", "predictions", values)), columns, "predictions")
-        check_length("predictions", true_labels, values)
-        content = PredictionFile("predictions", true_labels, values)
-    return without_unlabelled(content), table
-
-
-def check_list(argument: str, value: Any, remedy: str) -> None:
-    """Raise TypeError for an argument that is neither a list nor an array, or whose masked values would count."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{argument} is a masked array, whose masked values would count: leave them out, and {remedy}")
-    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes) or hasattr(value, "__array__")
-    if value is None or isinstance(value, Iterable) and not is_list:
-        raise TypeError(f"{argument} is of the type {type(value).__name__}: {remedy}")
-
-
-def as_values(array: np.ndarray) -> Sequence[Any]:
-    """The values: an array of numbers or text as it is, and others as a list."""
-    return array if array.dtype.kind in "iuU" else array.tolist()
-
-
-class ClassNumbers(NamedTuple):
-    """The content of a file by class numbers; the columns of logits are in the order of the class table."""
-
-    labels: Int[np.ndarray, " example"]
-    predicted: Int[np.ndarray, " example"]
-    confidence: Float[np.ndarray, " example"] | None
-    logits: Float[np.ndarray, "example class"] | None
-
-
-def class_numbers(content: PredictionFile, table: ClassTable) -> ClassNumbers:
-    """The classes in a file. Raises UserError if a value is no class of the table, or logits have other classes."""
-    path = content.path
-    if content.logits is None:
-        labels, predicted = class_ids(table, [content.labels, content.predictions], path)
-        return ClassNumbers(labels, predicted, None, None)
-    logits, classes = content.logits, len(table.names)
-    if logits.shape[1] != classes:
-        raise UserError(
-            f"{path} has logits of {logits.shape[1]:,} classes, and {table.origin} lists {classes:,}: both must have the same, "
-            "with 0 for a class without training images"
-        )
-    (ids,) = class_ids(table, [content.labels], path)
-    if content.classes is None:
-        check_order(table, f"the columns of the logits of {path} have no names")
-    else:
-        (columns,) = class_ids(table, [content.classes], path)
-        if len(set(columns.tolist())) < classes:
-            raise UserError(f"{path} has two columns for one class: name each column of the logits once in 'classes'")
-        if not np.array_equal(columns, np.arange(classes)):
-            logits = logits[:, np.argsort(columns)]
-    predicted, confidence = adjustment.predict(logits)
-    if content.predictions is not None:
-        (stored_predictions,) = class_ids(table, [content.predictions], path)
-        examples = np.arange(len(ids))  # of equal logits, any is the largest
-        if num_wrong := np.count_nonzero(logits[examples, stored_predictions] < logits[examples, predicted]):
-            raise UserError(
-                f"{path} has {num_wrong:,} predictions that are not the class of the largest of its logits or probabilities: "
-                "leave one of both out"
-            )
-    return ClassNumbers(ids, predicted, confidence, logits)
-
-
-def evaluation_of(
-    labels: Int[np.ndarray, " example"],
-    predicted: Int[np.ndarray, " example"],
-    confidence: Float[np.ndarray, " example"] | None,
-    table: ClassTable,
-) -> ClassEvaluation:
-    """The evaluation of predictions, like that of a run. `confidence` is in 0..1."""
-    classes = len(table.names)
-    confusion = count_confusion(labels, predicted, classes)
-    counts = None if confidence is None else count_on_host(confidence, predicted == labels, labels, classes)
-    results = ClassResults.from_confusion(
-        confusion,
-        frequency=table.frequency,
-        groups=groups_of_classes(table),
-        calibration=None if counts is None else calibration(counts),
-    )
-    share = results.predictions / max(len(labels), 1)
-    return ClassEvaluation(SET_NAME, table.names, summarize(results), results, confusion, share)
-
-
-def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:
-    return dict(zip(GROUPS, head_mid_tail(table.frequency)))
-
-
-def check_examples(labels: Int[np.ndarray, " example"], table: ClassTable, path: str) -> None:
-    """Raise UserError if there are examples of fewer than two classes, or if most classes have only one example."""
-    examples = np.bincount(labels, minlength=len(table.names))
-    num_classes = int(np.count_nonzero(examples))
-    num_small = int(np.sum(examples[examples > 0] < MIN_EXAMPLES))
-    if num_classes < 2:
-        raise UserError(
-            f"{path} has examples of one class, and bias is between classes: measure examples of more classes"
-        )
-    if 2 * num_small > num_classes:
-        raise UserError(
-            f"odds_acc is undefined: {num_small:,} of the {num_classes:,} classes in {path} have fewer than {MIN_EXAMPLES} "
-            "examples, which tell the accuracy of a class from chance; measure more examples of each class"
-        )
-
-
 def measured_seeds(
     name: str, files: Sequence[PredictionFile], table: ClassTable, trained_with: str | None = None
 ) -> Measured:
@@ -353,7 +210,9 @@ def measured_seeds(
     """
     seeds = seed_names(len(files))
     runs, adjusted_runs, curves, runs_without_prior = [], [], [], []
-    log_prior = None if trained_with is None else recipe_log_prior(trained_with, table.frequency)
+    log_prior = None
+    if trained_with is not None:  # a class without training images counts as one with a single image
+        log_prior = effective_log_prior(trained_with, np.maximum(table.frequency, 1))
     first_labels = None
     for content, seed in zip(files, seeds):
         numbers = class_numbers(content, table)
@@ -395,14 +254,6 @@ def measured_seeds(
     return Measured(group_of(runs), first_labels, files[0].keys, adjusted, without_prior)
 
 
-def recipe_log_prior(recipe: str, frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
-    """The effective log-prior of a recipe. A class without training images counts as one with a single image.
-
-    Raises UserError for a wrong recipe.
-    """
-    return effective_log_prior(recipe, np.maximum(frequency, 1))
-
-
 def seed_names(number: int) -> list[str]:
     """The names of so many seeds; '' for a single one."""
     return [f"seed_{seed}" for seed in range(number)] if number > 1 else [""]
@@ -410,19 +261,6 @@ def seed_names(number: int) -> list[str]:
 
 def group_of(runs: Sequence[EvaluatedModel]) -> RunGroup:
     return RunGroup(runs[0].name, [[run] for run in runs])
-
-
-def evaluated_model(
-    name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0"
-) -> EvaluatedModel:
-    """The evaluation of the predictions in a file, with notes on them."""
-    config = {
-        "objective": PREDICTIONS,
-        "eval.sets": [evaluation.set_name],
-        PREDICTIONS: path,
-        "eval.logit_adjustment": tau,
-    }
-    return EvaluatedModel(name, seed, evaluation, config, notes)
 
 
 def curve(
@@ -472,11 +310,6 @@ def classes_in_some(models: Sequence[Measured]) -> list[str]:
     ]
 
 
-def number_of(number: int, noun: str) -> str:
-    """'1 class', '2 classes'."""
-    return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
-
-
 def notes_on_tau(tau: str, frequency: Int[np.ndarray, " class"]) -> list[str]:
     """Notes on adjusted logits."""
     choice = (
@@ -485,31 +318,3 @@ def notes_on_tau(tau: str, frequency: Int[np.ndarray, " class"]) -> list[str]:
     )
     unseen = "In the adjustment, a class without training images counts as one with a single image"
     return [choice, unseen] if (frequency == 0).any() else [choice]
-
-
-def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table: ClassTable) -> list[str]:
-    """Facts on the classes and examples of a file that a reader must know."""
-    notes = []
-    if content.num_unlabelled:
-        notes.append(f"{number_of(content.num_unlabelled, 'example')} without a label left out")
-    if content.labels_by_row:
-        notes.append(
-            f"Its labels are those of {content.labels_by_row} in the order of the rows; a column 'filename' in both would join them"
-        )
-    if content.logits is not None:
-        if content.are_probabilities:
-            kind, reason = "probabilities", "add up to 1 within their rounding"
-        else:
-            kind, reason = "logits", "do not add up to 1, or have negative numbers"
-        order = f", in the order of the classes of {table.origin}" if content.classes is None else ""
-        notes.append(f"Its rows {reason}: they are read as {kind}{order}")
-    examples = np.bincount(labels, minlength=len(table.names))
-    for counts, noun in ((examples, "test example"), (table.frequency, "training image")):
-        if names := [table.names[number] for number in np.flatnonzero(counts == 0)]:
-            notes.append(
-                f"{number_of(len(names), 'class')} without a {noun}, which slopes and f50 leave out: "
-                f"{shortened_list(names, MAX_NAMES)}"
-            )
-    if len(set(table.frequency.tolist())) == 1:
-        notes.append("All classes have equally many training images: there is no bias towards frequent ones to measure")
-    return notes

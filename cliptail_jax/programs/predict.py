@@ -5,8 +5,8 @@
 
 The columns are filename, label, prediction and confidence, the softmax probability of the predicted class. The label is the
 name of the folder that contains an image, if that is one of the classes, or the label in a prepared set, and else empty.
-Logits are not adjusted, unless --without_prior is given: `cliptail measure` does that. Images that cannot be read are named and left out. The same command
-continues after an interruption, and writes the same file.
+Logits are not adjusted, unless --without_prior is given: `cliptail measure` does that. Images that cannot be read are named and
+left out. The same command continues after an interruption, and writes the same file.
 """
 
 import argparse

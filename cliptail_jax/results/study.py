@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cliptail_jax.config.renamed import RENAMED_IN_CLAIM, RENAMED_IN_STUDY, with_new_names
-from cliptail_jax.host.files import decode, json_text, read_json, write_json
+from cliptail_jax.host.files import read_json, with_types, write_json
 from cliptail_jax.metrics.seeds import SeedVariance
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.run import Run
@@ -80,7 +80,7 @@ def write_study(workdir: Path, study: Study) -> None:
 def read_study(workdir: Path) -> Study | None:
     """The study in a directory; None if there is none. Raises UserError if study.json is damaged."""
     content = read_json(workdir / FILE)
-    return None if content is None else decode(json_text(of_this_version(content)), Study, workdir / FILE)
+    return None if content is None else with_types(of_this_version(content), Study, workdir / FILE)
 
 
 def of_this_version(content: Mapping[str, Any]) -> dict[str, Any]:

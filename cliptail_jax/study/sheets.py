@@ -11,6 +11,7 @@ from cliptail_jax.figures import draw_figure, figure_module, known_figures
 from cliptail_jax.figures.parts.sheet import study_lines
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
 
 
 class StudyFigure(NamedTuple):
@@ -47,8 +48,8 @@ def draw_figures(
     for name, figure in figures.items():
         sheet = workdir / f"{name}.tsv"
         try:
-            lines = getattr(figure_module(name), "study_lines", study_lines)(figure.columns, figure.rows, seeds)
-            write_text(sheet, "".join("\t".join(line) + "\n" for line in lines))
+            header, *rows = getattr(figure_module(name), "study_lines", study_lines)(figure.columns, figure.rows, seeds)
+            write_text(sheet, tsv(header, rows))
             draw_figure([name, "--runs", str(sheet), "--output", str(workdir / "figures" / name)])
             figure_names.append(name)
         except UserError as error:

@@ -151,6 +151,11 @@ def kinds(data: str) -> dict[str, Kind]:
     }
 
 
+def judged_kinds(data: str) -> dict[str, Kind]:
+    """The kinds, and the base whose bias is forecast, too."""
+    return kinds(data) | {"counts": Kind("counted classes of the batch", "counts", bases(data)["counts"])}
+
+
 def get_config(arg: str = ""):
     args = arguments.read_only(arg, "data", "part")
     data = arguments.choice(args, "data", tuple(SEEDS))
@@ -186,9 +191,7 @@ def tuning(source: Source) -> dict[str, ConfigDict]:
 
 def stated_claims(data: str) -> dict[str, studies.ClaimFields]:
     forecasts = {base: read_forecasts(find_table(f"results/forecasts/{data}_{base}")) for base in bases(data)}
-    all_kinds = kinds(data)
-    all_kinds["counts"] = Kind("counted classes of the batch", "counts", bases(data)["counts"])
-    claims = {}
+    all_kinds, claims = judged_kinds(data), {}
 
     def state(key: str, text: str, statistic: str, run: str, base: str, excess: float = 0.0, **attributes: Any) -> None:
         """A claim on the difference of a run from its base, minus the forecast difference and an excess."""

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cliptail_jax import measure
+from cliptail_jax.host.errors import UserError
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.adjustment import TAUS, adjust, first_half, predict, predictions_by_tau
+from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, PREDICTIONS
 
 CLASSES = 6
 
@@ -102,3 +105,14 @@ def test_log_frequency_is_subtracted_up_to_a_constant_by_either_logits_or_probab
     np.testing.assert_array_equal(
         adjust(np.log(probabilities), labels, frequency).by_tau, adjust(logits + 7, labels, frequency).by_tau
     )
+
+
+def test_the_log_prior_of_a_recipe_is_subtracted_without_a_choice():
+    """That of SL, as with τ = 1, and half of it, as with τ = 0.5; none of a loss that adds nothing."""
+    for recipe, tau in (("sl", 1.0), ("adjusted:0.5", 0.5), ("counts", 0.0)):
+        measured = measure(LABELS, LOGITS, FREQUENCY, trained_with=recipe)
+        assert measured.without_prior.top1 == measured.adjusted.by_tau[tau]["top1"]
+        assert measured.without_prior.odds_acc == pytest.approx(measured.adjusted.by_tau[tau]["odds_acc"])
+    assert measure(LABELS, LOGITS, FREQUENCY).without_prior is None
+    with pytest.raises(UserError, match="has no logits, from which to subtract the log-prior of sl"):
+        measure(LABELS, PREDICTIONS, FREQUENCY, trained_with="sl")

@@ -89,9 +89,9 @@ def test_the_command_prints_the_forecasts_and_writes_them_with_a_picture(folder,
     assert written["sl"]["odds_acc"] == pytest.approx(forecasts["sl"].odds_acc, abs=1e-4)
     assert written["sl"]["share_of_sl"] == 1 and written["counts"]["share_of_sl"] == 0
     assert {path.suffix for path in Path("out").iterdir()} == {".tsv", ".png", ".pdf", ".svg"}
-    Path("out/f.tsv").write_text("mine")
+    Path("out/f.tsv").write_text("mine", encoding="utf-8")
     assert forecast_command([*command, "--output=out/f.tsv"]) == 2
-    assert Path("out/f.tsv").read_text() == "mine"
+    assert Path("out/f.tsv").read_text(encoding="utf-8") == "mine"
 
 
 def test_priors_need_no_model(folder, capsys):

@@ -34,7 +34,7 @@ from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import by_replicate
-from configs.study.forecast import Kind, kinds
+from configs.study.forecast import judged_kinds
 
 KEYS = ("odds_acc", "top1", "head", "tail")
 FAMILIES = {"all classes": 0, "batch": 2, "CLIP": 1}  # with their looks
@@ -79,9 +79,8 @@ def points_of(name: str, workdir: str) -> list[Point]:
         contents = read_directory(Path(workdir) if workdir else unpack(known_archives()[name], Path(folder)))
         groups = groups_of(by_replicate(contents.study, contents.runs))
         values = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
-    all_kinds = kinds(data) | {"counts": Kind("counted classes of the batch", "counts", None)}
     points = []
-    for run, kind in all_kinds.items():
+    for run, kind in judged_kinds(data).items():
         sources = [kind.base] + ["counts"] * (run in ("group_32", "group_64", "batch"))
         for base in sources:
             if run not in values or base not in values:
